@@ -1,0 +1,9 @@
+"""The unified model: one Open Data Contract Standard file per entity, and the loader that reads them.
+
+`load_contracts()` gives every contract; each knows its Polars schema, its column types on DuckDB and
+PostgreSQL, its rules and its references. Nothing here imports another package of this project.
+"""
+
+from data_contracts.model import Column, Contract, ContractError, OrderRule, contract, load_contracts
+
+__all__ = ["Column", "Contract", "ContractError", "OrderRule", "contract", "load_contracts"]

@@ -1,0 +1,237 @@
+"""Reads `<entity>.odcs.yaml` (Open Data Contract Standard 3.1) into frozen dataclasses.
+
+Types, as a contract writes them and as they are held:
+
+| logicalType | Polars              | DuckDB          | PostgreSQL       |
+|-------------|---------------------|-----------------|------------------|
+| string      | String              | VARCHAR         | text             |
+| integer     | Int64               | BIGINT          | bigint           |
+| number      | Decimal(18, 4)      | DECIMAL(18,4)   | numeric(18,4)    |
+| boolean     | Boolean             | BOOLEAN         | boolean          |
+| date        | Date                | DATE            | date             |
+| timestamp   | Datetime(us, UTC)   | TIMESTAMP (UTC) | timestamp (UTC)  |
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Mapping
+
+import polars as pl
+import yaml
+
+FOLDER = Path(__file__).parent
+API_VERSION = "v3.1.0"
+
+# Columns every row carries that readers do not set: the landing step knows them.
+ADDED_AT_LANDING = ("tenant_id", "source_system", "batch_id")
+LINEAGE = ("source_record_id", "source_updated_at", "source_position")
+
+_POLARS: Mapping[str, pl.DataType] = MappingProxyType(
+    {
+        "string": pl.String(),
+        "integer": pl.Int64(),
+        "number": pl.Decimal(18, 4),
+        "boolean": pl.Boolean(),
+        "date": pl.Date(),
+        "timestamp": pl.Datetime("us", "UTC"),
+    }
+)
+_DUCKDB = {
+    "string": "varchar",
+    "integer": "bigint",
+    "number": "decimal(18,4)",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+}
+_POSTGRES = _DUCKDB | {"string": "text", "number": "numeric(18,4)"}
+
+
+class ContractError(ValueError):
+    """A contract file is not what the standard or this model allows; names the file and the property."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One property of a contract.
+
+    `logical_type` is one of the keys of the table above. `token_domain` names the kind of identifier
+    that ingest replaces with a keyed token (`patient`, `member`), else None.
+    """
+
+    name: str
+    logical_type: str
+    description: str
+    required: bool = False
+    primary_key: bool = False
+    minimum: int | None = None
+    maximum: int | None = None
+    pattern: str | None = None
+    valid_values: tuple[str, ...] = ()
+    references: str | None = None
+    token_domain: str | None = None
+    classification: str | None = None
+
+    @property
+    def polars_type(self) -> pl.DataType:
+        return _POLARS[self.logical_type]
+
+    @property
+    def duckdb_type(self) -> str:
+        return _DUCKDB[self.logical_type]
+
+    @property
+    def postgres_type(self) -> str:
+        return _POSTGRES[self.logical_type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderRule:
+    """`later` is not before `earlier` where both are given."""
+
+    later: str
+    earlier: str
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """One entity of the unified model. `store` is `landing`, or `vault` for what identifies a person."""
+
+    name: str
+    domain: str
+    version: str
+    grain: str
+    usage: str
+    store: str
+    columns: tuple[Column, ...]
+    order_rules: tuple[OrderRule, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Column]:
+        return MappingProxyType({column.name: column for column in self.columns})
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """Key columns, `tenant_id` and `source_system` first."""
+        return tuple(column.name for column in self.columns if column.primary_key)
+
+    @property
+    def entity_key(self) -> tuple[str, ...]:
+        """Key columns without `tenant_id` and `source_system`: what the entity is called in any feed."""
+        return tuple(name for name in self.primary_key if name not in ADDED_AT_LANDING)
+
+    @property
+    def token_columns(self) -> Mapping[str, str]:
+        """Column name to token domain."""
+        return {c.name: c.token_domain for c in self.columns if c.token_domain is not None}
+
+    @property
+    def reader_columns(self) -> tuple[Column, ...]:
+        """What a reader may set: every column but those the landing step adds."""
+        return tuple(column for column in self.columns if column.name not in ADDED_AT_LANDING)
+
+    def polars_schema(self, *, of_reader: bool = False) -> dict[str, pl.DataType]:
+        """Column name to Polars type; with `of_reader`, only what a reader sets."""
+        columns = self.reader_columns if of_reader else self.columns
+        return {column.name: column.polars_type for column in columns}
+
+
+def _property(file: str, raw: Mapping[str, Any]) -> Column:
+    name = raw.get("name", "?")
+    where = f"{file}: property {name}"
+    logical_type = raw.get("logicalType")
+    if logical_type not in _POLARS:
+        raise ContractError(f"{where}: logicalType {logical_type!r} is not one of {', '.join(_POLARS)}")
+    options = raw.get("logicalTypeOptions", {})
+    valid_values: tuple[str, ...] = ()
+    for quality in raw.get("quality", ()):
+        if quality.get("metric") != "invalidValues" or quality.get("mustBe") != 0:
+            raise ContractError(f"{where}: only the invalidValues rule with mustBe 0 is known")
+        valid_values = tuple(quality["arguments"]["validValues"])
+    relationships = raw.get("relationships", ())
+    custom = {item["property"]: item["value"] for item in raw.get("customProperties", ())}
+    return Column(
+        name=name,
+        logical_type=logical_type,
+        description=raw.get("description", ""),
+        required=bool(raw.get("required", False)),
+        primary_key=bool(raw.get("primaryKey", False)),
+        minimum=options.get("minimum"),
+        maximum=options.get("maximum"),
+        pattern=options.get("pattern"),
+        valid_values=valid_values,
+        references=relationships[0]["to"] if relationships else None,
+        token_domain=custom.get("tokenDomain"),
+        classification=raw.get("classification"),
+    )
+
+
+def _order_rules(file: str, qualities: Any) -> tuple[OrderRule, ...]:
+    rules = []
+    for quality in qualities:
+        implementation = quality.get("implementation", {})
+        if implementation.get("type") != "expect_column_pair_values_a_to_be_greater_than_b":
+            raise ContractError(f"{file}: unknown rule {implementation.get('type')!r}")
+        kwargs = implementation["kwargs"]
+        rules.append(
+            OrderRule(later=kwargs["column_A"], earlier=kwargs["column_B"], description=quality["description"])
+        )
+    return tuple(rules)
+
+
+def parse_contract(file: str, raw: Mapping[str, Any]) -> Contract:
+    """Builds a contract from the mapping of one file. Raises ContractError naming file and property."""
+    for key, wanted in (("apiVersion", API_VERSION), ("kind", "DataContract")):
+        if raw.get(key) != wanted:
+            raise ContractError(f"{file}: {key} is {raw.get(key)!r}, {wanted!r} is wanted")
+    if len(raw.get("schema", ())) != 1:
+        raise ContractError(f"{file}: one schema object a file")
+    table = raw["schema"][0]
+    custom = {item["property"]: item["value"] for item in raw.get("customProperties", ())}
+    return Contract(
+        name=table["name"],
+        domain=raw["domain"],
+        version=raw["version"],
+        grain=table["dataGranularityDescription"],
+        usage=raw["description"].get("usage", ""),
+        store=custom["store"],
+        columns=tuple(_property(file, item) for item in table["properties"]),
+        order_rules=_order_rules(file, table.get("quality", ())),
+    )
+
+
+@lru_cache(maxsize=1)
+def load_contracts() -> Mapping[str, Contract]:
+    """Every contract by entity name, in the order of the model's groups. Read once a process.
+
+    Raises ContractError where a file breaks the standard or refers to an entity or column that is not there.
+    """
+    contracts = {}
+    for path in sorted(FOLDER.glob("*.odcs.yaml")):
+        loaded = parse_contract(path.name, yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader))
+        contracts[loaded.name] = loaded
+    for loaded in contracts.values():
+        for column in loaded.columns:
+            if column.references is None:
+                continue
+            entity, _, name = column.references.partition(".")
+            if entity not in contracts or name not in contracts[entity].by_name:
+                raise ContractError(f"{loaded.name}.{column.name} refers to {column.references}, which is not there")
+    groups = ("structure", "people", "access", "care", "money", "operations")
+    ordered = sorted(contracts.values(), key=lambda item: (groups.index(item.domain), item.name))
+    return MappingProxyType({item.name: item for item in ordered})
+
+
+def contract(entity: str) -> Contract:
+    """The contract of one entity. Raises ContractError for an unknown name."""
+    try:
+        return load_contracts()[entity]
+    except KeyError:
+        raise ContractError(f"no contract is named {entity!r}") from None

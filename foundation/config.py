@@ -1,0 +1,232 @@
+"""The configuration file: which tenants there are and where their feeds lie.
+
+One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error names the file, the line and the key.
+
+    tenants:
+      harbor:
+        name: Harbor Health
+        time_zone: America/New_York
+        feeds:
+          - {name: pm,     kind: pm_database, profile: clinicmart, url: "${HARBOR_PM_URL}"}
+          - {name: ehr,    kind: fhir,        profile: synthea, path: feeds/harbor/fhir}
+        system_of_record:          # optional; else the feed that is listed first wins
+          encounter: [pm, ehr]
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+
+from foundation.errors import ConfigurationError
+
+KINDS = ("pm_database", "fhir", "hl7v2", "x12")
+TENANT_ID = re.compile(r"[a-z][a-z0-9-]{0,30}")
+FEED_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """One feed of one tenant.
+
+    `path` (a file, a folder or a glob pattern, absolute) for file feeds; `url` (SQLAlchemy) for PM databases, kept out of
+    `repr` because it may hold a password. `time_zone` is the tenant's: times without an offset are read in it.
+    """
+
+    tenant_id: str
+    name: str
+    kind: str
+    profile: str | None = None
+    path: str | None = None
+    url: str | None = field(default=None, repr=False)
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tenant:
+    """One tenant and its feeds. `system_of_record` maps an entity to feed names, the record first."""
+
+    tenant_id: str
+    name: str
+    time_zone: str
+    feeds: tuple[Feed, ...]
+    system_of_record: Mapping[str, tuple[str, ...]]
+
+    def precedence(self, entity: str) -> dict[str, int]:
+        """Feed name to rank for one entity, 1 the system of record; feeds not named follow in listed order."""
+        named = self.system_of_record.get(entity, ())
+        rest = [feed.name for feed in self.feeds if feed.name not in named]
+        return {name: rank for rank, name in enumerate((*named, *rest), start=1)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """A checked configuration file."""
+
+    file: Path
+    tenants: tuple[Tenant, ...]
+
+    def tenant(self, tenant_id: str) -> Tenant:
+        """One tenant. Raises ConfigurationError naming those that exist."""
+        for tenant in self.tenants:
+            if tenant.tenant_id == tenant_id:
+                return tenant
+        known = ", ".join(item.tenant_id for item in self.tenants)
+        raise ConfigurationError(f"{self.file}: no tenant {tenant_id!r}; the file has {known}")
+
+    def only(self, tenant_id: str | None) -> "Config":
+        """The same file reduced to one tenant; all of it for None."""
+        return self if tenant_id is None else Config(file=self.file, tenants=(self.tenant(tenant_id),))
+
+
+class _Reader:
+    """Walks YAML nodes, so that every complaint has a line."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def fail(self, node: yaml.Node, key: str, problem: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.file}:{node.start_mark.line + 1}: {key}: {problem}")
+
+    def mapping(self, node: yaml.Node, key: str, known: tuple[str, ...] | None = None) -> dict[str, yaml.Node]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self.fail(node, key, "must be a mapping")
+        found: dict[str, yaml.Node] = {}
+        for name_node, value in node.value:
+            name = str(name_node.value)
+            if known is not None and name not in known:
+                raise self.fail(name_node, f"{key}.{name}" if key else name, f"unknown key; known are {', '.join(known)}")
+            if name in found:
+                raise self.fail(name_node, f"{key}.{name}" if key else name, "given twice")
+            found[name] = value
+        return found
+
+    def text(self, node: yaml.Node, key: str) -> str:
+        if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null" or not node.value:
+            raise self.fail(node, key, "must be a text")
+
+        def value_of(match: re.Match[str]) -> str:
+            value = os.environ.get(match.group(1))
+            if value is None:
+                raise self.fail(node, key, f"environment variable {match.group(1)} is not set")
+            return value
+
+        return _VARIABLE.sub(value_of, node.value)
+
+    def texts(self, node: yaml.Node, key: str) -> tuple[str, ...]:
+        return tuple(self.text(item, key) for item in self.items(node, key))
+
+    def items(self, node: yaml.Node, key: str) -> list[yaml.Node]:
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.fail(node, key, "must be a list")
+        return list(node.value)
+
+    def needed(self, found: dict[str, yaml.Node], node: yaml.Node, key: str, name: str) -> yaml.Node:
+        if name not in found:
+            raise self.fail(node, f"{key}.{name}" if key else name, "is missing")
+        return found[name]
+
+    def matching(self, node: yaml.Node, key: str, pattern: re.Pattern[str], what: str) -> str:
+        value = self.text(node, key)
+        if not pattern.fullmatch(value):
+            raise self.fail(node, key, f"{value!r} is not {what}")
+        return value
+
+
+def _feed(reader: _Reader, node: yaml.Node, key: str, tenant_id: str, time_zone: str) -> Feed:
+    found = reader.mapping(node, key, ("name", "kind", "profile", "path", "url"))
+    name = reader.matching(
+        reader.needed(found, node, key, "name"), f"{key}.name", FEED_NAME, "a feed name (a-z, 0-9, _; a letter first)"
+    )
+    kind_node = reader.needed(found, node, key, "kind")
+    kind = reader.text(kind_node, f"{key}.kind")
+    if kind not in KINDS:
+        raise reader.fail(kind_node, f"{key}.kind", f"{kind!r} is not one of {', '.join(KINDS)}")
+    place, other = ("url", "path") if kind == "pm_database" else ("path", "url")
+    if other in found:
+        raise reader.fail(found[other], f"{key}.{other}", f"a {kind} feed has {place}, not {other}")
+    location = reader.text(reader.needed(found, node, key, place), f"{key}.{place}")
+    profile = reader.text(found["profile"], f"{key}.profile") if "profile" in found else None
+    if kind == "pm_database" and profile is None:
+        raise reader.fail(node, f"{key}.profile", "is missing: a PM database needs one")
+    path = None if kind == "pm_database" else str((reader.file.parent / Path(location).expanduser()))
+    return Feed(
+        tenant_id=tenant_id,
+        name=name,
+        kind=kind,
+        profile=profile,
+        path=path,
+        url=location if kind == "pm_database" else None,
+        time_zone=time_zone,
+    )
+
+
+def _tenant(reader: _Reader, tenant_id: str, node: yaml.Node, entities: frozenset[str]) -> Tenant:
+    key = f"tenants.{tenant_id}"
+    found = reader.mapping(node, key, ("name", "time_zone", "feeds", "system_of_record"))
+    name = reader.text(reader.needed(found, node, key, "name"), f"{key}.name")
+    zone_node = reader.needed(found, node, key, "time_zone")
+    zone = reader.text(zone_node, f"{key}.time_zone")
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise reader.fail(zone_node, f"{key}.time_zone", f"{zone!r} is not an IANA time zone") from None
+    feeds: list[Feed] = []
+    feeds_node = reader.needed(found, node, key, "feeds")
+    for index, item in enumerate(reader.items(feeds_node, f"{key}.feeds")):
+        feed = _feed(reader, item, f"{key}.feeds[{index}]", tenant_id, zone)
+        if any(other.name == feed.name for other in feeds):
+            raise reader.fail(item, f"{key}.feeds[{index}].name", f"{feed.name!r} is used twice")
+        feeds.append(feed)
+    if not feeds:
+        raise reader.fail(feeds_node, f"{key}.feeds", "has no feed")
+    record: dict[str, tuple[str, ...]] = {}
+    if "system_of_record" in found:
+        place = f"{key}.system_of_record"
+        for entity, value in reader.mapping(found["system_of_record"], place).items():
+            if entities and entity not in entities:
+                raise reader.fail(value, f"{place}.{entity}", "no entity has this name")
+            names = reader.texts(value, f"{place}.{entity}")
+            for feed_name in names:
+                if all(feed.name != feed_name for feed in feeds):
+                    raise reader.fail(value, f"{place}.{entity}", f"the tenant has no feed {feed_name!r}")
+            record[entity] = names
+    return Tenant(tenant_id=tenant_id, name=name, time_zone=zone, feeds=tuple(feeds), system_of_record=record)
+
+
+def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> Config:
+    """Reads and checks a configuration file.
+
+    `entities` are the entity names that `system_of_record` may use; empty checks none.
+    Raises ConfigurationError with file, line and key; never shows the value of a secret.
+    """
+    path = Path(file).expanduser().resolve()
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: is not UTF-8 text") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigurationError(f"{path}:{line}: is not YAML: {error.problem}") from None
+    if root is None:
+        raise ConfigurationError(f"{path}:1: tenants: is missing, the file is empty")
+    reader = _Reader(path)
+    found = reader.mapping(root, "", ("tenants",))
+    tenants_node = reader.needed(found, root, "", "tenants")
+    tenants = []
+    for tenant_id, node in reader.mapping(tenants_node, "tenants").items():
+        if not TENANT_ID.fullmatch(tenant_id):
+            raise reader.fail(
+                node, f"tenants.{tenant_id}", "a tenant id is a subdomain: a-z, 0-9 and -, a letter first"
+            )
+        tenants.append(_tenant(reader, tenant_id, node, entities))
+    if not tenants:
+        raise reader.fail(tenants_node, "tenants", "has no tenant")
+    return Config(file=path, tenants=tuple(tenants))

@@ -1,0 +1,76 @@
+"""DuckDB connections and encrypted files (AES-256-GCM).
+
+Writing encrypted files needs OpenSSL, which DuckDB brings in its `httpfs` extension. The extension comes from a wheel,
+is laid under the home's extension folder and loaded by path; DuckDB checks its signature and downloads nothing.
+A DuckDB file has one writer or many readers, never both: readers open published copies.
+"""
+
+import base64
+import shutil
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Iterator
+
+import duckdb
+
+from foundation.home import Home
+
+EXTENSION = "httpfs.duckdb_extension"
+PARQUET_KEY = "landing"
+
+
+def quoted(value: str) -> str:
+    """A string as an SQL literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def install_extension(home: Home) -> Path:
+    """Lays the extension where DuckDB and dbt look for it; returns the extension folder."""
+    version = f"v{duckdb.__version__}"
+    source = Path(str(files("duckdb_extension_httpfs"))) / "extensions" / version / EXTENSION
+    with duckdb.connect() as connection:
+        platform = connection.execute("pragma platform").fetchone()[0]
+    target = home.extensions / version / platform / EXTENSION
+    if not target.exists() or target.stat().st_size != source.stat().st_size:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(".part")
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    return home.extensions
+
+
+def connect(home: Home, *, threads: int | None = None, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory connection in UTC that can read and write encrypted files. The caller closes it."""
+    connection = duckdb.connect(config={"extension_directory": str(install_extension(home))})
+    connection.execute("load httpfs")
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute(f"set temp_directory = {quoted(str(home.folder('tmp')))}")
+    if threads is not None:
+        connection.execute(f"set threads = {int(threads)}")
+    if memory_limit is not None:
+        connection.execute(f"set memory_limit = {quoted(memory_limit)}")
+    return connection
+
+
+def attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key: str, read_only: bool = False
+) -> None:
+    """Attaches an encrypted database file under a name. `key` is hexadecimal."""
+    mode = ", read_only" if read_only else ""
+    connection.execute(f'attach {quoted(str(path))} as "{alias}" (encryption_key {quoted(key)}{mode})')
+
+
+def add_parquet_key(connection: duckdb.DuckDBPyConnection, key: bytes, *, name: str = PARQUET_KEY) -> None:
+    """Gives the connection a key for encrypted Parquet, to be named in `encryption_config`. Shared by its cursors."""
+    connection.execute(f"pragma add_parquet_key({quoted(name)}, {quoted(base64.b64encode(key).decode())})")
+
+
+@contextmanager
+def session(home: Home, **options: object) -> Iterator[duckdb.DuckDBPyConnection]:
+    """`connect`, closed at the end."""
+    connection = connect(home, **options)  # type: ignore[arg-type]
+    try:
+        yield connection
+    finally:
+        connection.close()

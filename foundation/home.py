@@ -1,0 +1,84 @@
+"""The home folder: everything the embedded default writes, and where.
+
+    keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment)
+    landing/<tenant>/<entity>/<batch>.parquet        encrypted, immutable
+    quarantine/<tenant>/<batch>.parquet              encrypted
+    vault/<tenant>.duckdb                            encrypted: patient identifiers
+    ledger.sqlite                                    what was read, landed, quarantined and refused; no PHI
+    warehouse/warehouse.duckdb                       encrypted: raw, staging, intermediate, marts
+    published/<tenant>/<version>/...                 encrypted scope files, `current.json` names the version
+    access.sqlite                                    tenants, users, roles, sessions, audit
+    dagster/  dbt/  extensions/  logs/
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT = Path(".clinicmart")
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths below one home folder. `Home.at` makes the folder, readable by its owner alone."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: str | Path | None = None) -> "Home":
+        root = Path(path if path is not None else DEFAULT).expanduser().resolve()
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return cls(root)
+
+    def folder(self, *parts: str) -> Path:
+        """A folder below the home, made if absent."""
+        made = self.path.joinpath(*parts)
+        made.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return made
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.sqlite"
+
+    @property
+    def access(self) -> Path:
+        return self.path / "access.sqlite"
+
+    @property
+    def master_key(self) -> Path:
+        return self.path / "keys" / "master.key"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder("warehouse") / "warehouse.duckdb"
+
+    @property
+    def extensions(self) -> Path:
+        return self.folder("extensions")
+
+    @property
+    def dagster(self) -> Path:
+        return self.folder("dagster")
+
+    def landing(self, tenant_id: str, entity: str) -> Path:
+        return self.folder("landing", tenant_id, entity)
+
+    def quarantine(self, tenant_id: str) -> Path:
+        return self.folder("quarantine", tenant_id)
+
+    def vault(self, tenant_id: str) -> Path:
+        return self.folder("vault") / f"{tenant_id}.duckdb"
+
+    def published(self, tenant_id: str) -> Path:
+        return self.folder("published", tenant_id)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file that is either the old one or the whole new one, also after a crash."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,20 @@
+"""One module per protocol, one registry. `source_for(kind)` imports only the protocol asked for."""
+
+from importlib import import_module
+
+from ingest.sources.base import Chunk, Refusal, Source, Unit, UnreadableUnit
+
+__all__ = ["Chunk", "Refusal", "Source", "Unit", "UnreadableUnit", "source_for"]
+
+_MODULES = {
+    "pm_database": "ingest.sources.pm_database",
+    "fhir": "ingest.sources.fhir",
+    "hl7v2": "ingest.sources.hl7v2",
+    "x12": "ingest.sources.x12",
+}
+
+
+def source_for(kind: str) -> Source:
+    """The reader of a protocol. Raises KeyError for a kind that is not registered."""
+    source: Source = import_module(_MODULES[kind]).SOURCE
+    return source

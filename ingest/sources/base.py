@@ -1,0 +1,98 @@
+"""What a reader gives: units of a feed, chunks of rows, refusals. One interface for every protocol.
+
+A reader knows a protocol and, through its profile, a vendor. It emits rows of the unified model and nothing else:
+
+* frames hold columns of the entity's contract that `Contract.reader_columns` lists; a missing column is null;
+* `source_record_id` and `source_position` are set on every row; `source_updated_at` may be null, then the unit's time is taken;
+* columns with a token domain hold the raw identifier (a medical record number, a FHIR id): `identity` replaces it
+  before anything is written. Identifiers of a feed that another feed may share are bare ("MRN123"); identifiers that
+  only this feed knows carry its name ("ehr/5f2c...") and, where both are known, a `patient_merge` row of type `alias`;
+* values are typed as the contract says, or text: decimal digits for numbers, ISO 8601 for dates and times (with an
+  offset or Z), true/false for booleans. The gate casts, and quarantines what does not cast;
+* nothing is dropped: a record that cannot be read is a `Refusal`, a field no contract names is counted.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Iterator, Protocol
+
+import polars as pl
+
+from foundation.config import Feed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What is read whole or refused whole: one file, or one table of a PM database.
+
+    `name` is stable between runs (the file's path below the feed's folder, or the entity). `fingerprint` is the
+    SHA-256 of a file's bytes; None for a table, whose changes the cursor finds. `modified_at` (UTC) stands in for a
+    missing `source_updated_at`. `cursor` is where the last read of a table ended.
+    """
+
+    feed: Feed
+    name: str
+    path: Path | None = None
+    size_bytes: int = 0
+    fingerprint: str | None = None
+    modified_at: datetime | None = None
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Source records that give no row. `reason` is a stable word, `detail` explains it without any content of the record.
+
+    `records` > 1 stands for a run of records refused for one reason, `position` being the first.
+    `payload` is the record as received; it is kept encrypted in quarantine and printed nowhere.
+    """
+
+    position: str
+    reason: str
+    detail: str
+    records: int = 1
+    payload: bytes | None = None
+
+
+@dataclass(kw_only=True)
+class Chunk:
+    """A bounded part of a unit.
+
+    records_read = records_used + sum of `records` over refusals; a record is a FHIR resource, an HL7 message,
+    a CLM or CLP loop (or the transaction where it holds none), a database row.
+    `rows` maps entity to frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last chunk of a table.
+    """
+
+    rows: dict[str, pl.DataFrame] = field(default_factory=dict)
+    records_read: int = 0
+    records_used: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    dropped_fields: Counter[str] = field(default_factory=Counter)
+    cursor: str | None = None
+
+
+class UnreadableUnit(Exception):
+    """The unit is not what its kind says, or breaks off: it is refused whole, by name.
+
+    `position` is line, byte, segment or row; `problem` and `remedy` are for the person who must act, without PHI.
+    """
+
+    def __init__(self, *, position: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{position}: {problem}. {remedy}" if position else f"{problem}. {remedy}")
+        self.position, self.problem, self.remedy = position, problem, remedy
+
+
+class Source(Protocol):
+    """One protocol. Stateless: all it needs is in the feed and the unit."""
+
+    kind: str
+
+    def discover(self, feed: Feed) -> list[Unit]:
+        """Units there are now, in the order they are to be read. Raises UnreadableUnit where the feed is missing or unreadable."""
+        ...
+
+    def read(self, unit: Unit) -> Iterator[Chunk]:
+        """Reads one unit in bounded chunks. Raises UnreadableUnit; chunks given before that are thrown away."""
+        ...

@@ -1,0 +1,98 @@
+"""Finding and reading the files of a feed: a file, a folder or a pattern; gzip too."""
+
+import glob
+import gzip
+import hashlib
+import zlib
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Iterator
+
+from foundation.config import Feed
+from ingest.sources.base import Unit, UnreadableUnit
+
+READ_BYTES = 1 << 20
+# A gzip file may not grow by more than this: clinical text compresses 5 to 20 times, a bomb a thousand.
+MAXIMUM_GZIP_RATIO = 200
+
+
+def find_files(feed: Feed, suffixes: tuple[str, ...]) -> list[Unit]:
+    """Files of a feed in name order, hidden ones left out. A folder is searched to any depth for the suffixes (and
+    suffix + .gz); a pattern or a single file is taken as it is.
+
+    Raises UnreadableUnit where the path does not exist or holds no such file.
+    """
+    location = Path(feed.path or "")
+    if location.is_dir():
+        wanted = tuple(s for suffix in suffixes for s in (suffix, f"{suffix}.gz"))
+        base = location
+        paths = [p for p in location.rglob("*") if p.is_file() and p.name.lower().endswith(wanted)]
+    elif location.is_file():
+        base, paths = location.parent, [location]
+    else:
+        base = _fixed_part(location)
+        paths = [Path(p) for p in glob.glob(str(location), recursive=True) if Path(p).is_file()]
+    paths = sorted(p for p in paths if not any(part.startswith(".") for part in p.relative_to(base).parts))
+    if not paths:
+        what = f"no {' or '.join(suffixes)} file" if location.is_dir() else "no such file or folder"
+        raise UnreadableUnit(position="", problem=f"{what} at {location}", remedy="Check the feed's path and its rights")
+    return [_unit(feed, base, path) for path in paths]
+
+
+def _fixed_part(pattern: Path) -> Path:
+    parts = []
+    for part in pattern.parts:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return Path(*parts)
+
+
+def _unit(feed: Feed, base: Path, path: Path) -> Unit:
+    name = str(path.relative_to(base))
+    try:
+        status = path.stat()
+        with path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise UnreadableUnit(position=name, problem=error.strerror or "cannot be read", remedy="Check its rights") from None
+    return Unit(
+        feed=feed,
+        name=name,
+        path=path,
+        size_bytes=status.st_size,
+        fingerprint=digest,
+        modified_at=datetime.fromtimestamp(status.st_mtime, timezone.utc),
+    )
+
+
+def open_unit(unit: Unit) -> IO[bytes]:
+    """A unit's bytes, decompressed where the name ends in .gz."""
+    assert unit.path is not None
+    if unit.path.name.lower().endswith(".gz"):
+        return gzip.open(unit.path, "rb")  # type: ignore[return-value]
+    return unit.path.open("rb")
+
+
+def read_blocks(unit: Unit) -> Iterator[bytes]:
+    """A unit's bytes in blocks. Raises UnreadableUnit for a broken or swelling gzip file and for a disk error."""
+    given = 0
+    try:
+        with open_unit(unit) as handle:
+            while block := handle.read(READ_BYTES):
+                given += len(block)
+                if handle.__class__ is gzip.GzipFile and given > MAXIMUM_GZIP_RATIO * max(unit.size_bytes, READ_BYTES):
+                    raise UnreadableUnit(
+                        position=f"byte {given}",
+                        problem=f"unpacks to more than {MAXIMUM_GZIP_RATIO} times its size",
+                        remedy="Send it uncompressed if it is genuine",
+                    )
+                yield block
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise UnreadableUnit(
+            position=f"byte {given} unpacked", problem="is not a whole gzip file", remedy="Have it sent again"
+        ) from None
+    except OSError as error:
+        raise UnreadableUnit(
+            position=f"byte {given}", problem=error.strerror or "cannot be read", remedy="Check its rights"
+        ) from None
