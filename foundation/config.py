@@ -13,29 +13,29 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
           encounter: [pm, ehr]
 """
 
-import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Mapping
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
 from foundation.errors import ConfigurationError
+from foundation.yaml_nodes import NodeReader, compose_file
 
 KINDS = ("pm_database", "fhir", "hl7v2", "x12")
 TENANT_ID = re.compile(r"[a-z][a-z0-9-]{0,30}")
 FEED_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
     """One feed of one tenant.
 
-    `path` (a file, a folder or a glob pattern, absolute) for file feeds; `url` (SQLAlchemy) for PM databases, kept out of
-    `repr` because it may hold a password. `time_zone` is the tenant's: times without an offset are read in it.
+    `path` (a file, a folder or a glob pattern, absolute) for file feeds; `url` (SQLAlchemy) for PM databases, kept out
+    of `repr` because it may hold a password. `profile` is a shipped profile's name or the absolute path of a YAML file.
+    `time_zone` is the tenant's: times without an offset are read in it.
     """
 
     tenant_id: str
@@ -84,61 +84,7 @@ class Config:
         return self if tenant_id is None else Config(file=self.file, tenants=(self.tenant(tenant_id),))
 
 
-class _Reader:
-    """Walks YAML nodes, so that every complaint has a line."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def fail(self, node: yaml.Node, key: str, problem: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.file}:{node.start_mark.line + 1}: {key}: {problem}")
-
-    def mapping(self, node: yaml.Node, key: str, known: tuple[str, ...] | None = None) -> dict[str, yaml.Node]:
-        if not isinstance(node, yaml.MappingNode):
-            raise self.fail(node, key, "must be a mapping")
-        found: dict[str, yaml.Node] = {}
-        for name_node, value in node.value:
-            name = str(name_node.value)
-            if known is not None and name not in known:
-                raise self.fail(name_node, f"{key}.{name}" if key else name, f"unknown key; known are {', '.join(known)}")
-            if name in found:
-                raise self.fail(name_node, f"{key}.{name}" if key else name, "given twice")
-            found[name] = value
-        return found
-
-    def text(self, node: yaml.Node, key: str) -> str:
-        if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null" or not node.value:
-            raise self.fail(node, key, "must be a text")
-
-        def value_of(match: re.Match[str]) -> str:
-            value = os.environ.get(match.group(1))
-            if value is None:
-                raise self.fail(node, key, f"environment variable {match.group(1)} is not set")
-            return value
-
-        return _VARIABLE.sub(value_of, node.value)
-
-    def texts(self, node: yaml.Node, key: str) -> tuple[str, ...]:
-        return tuple(self.text(item, key) for item in self.items(node, key))
-
-    def items(self, node: yaml.Node, key: str) -> list[yaml.Node]:
-        if not isinstance(node, yaml.SequenceNode):
-            raise self.fail(node, key, "must be a list")
-        return list(node.value)
-
-    def needed(self, found: dict[str, yaml.Node], node: yaml.Node, key: str, name: str) -> yaml.Node:
-        if name not in found:
-            raise self.fail(node, f"{key}.{name}" if key else name, "is missing")
-        return found[name]
-
-    def matching(self, node: yaml.Node, key: str, pattern: re.Pattern[str], what: str) -> str:
-        value = self.text(node, key)
-        if not pattern.fullmatch(value):
-            raise self.fail(node, key, f"{value!r} is not {what}")
-        return value
-
-
-def _feed(reader: _Reader, node: yaml.Node, key: str, tenant_id: str, time_zone: str) -> Feed:
+def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zone: str) -> Feed:
     found = reader.mapping(node, key, ("name", "kind", "profile", "path", "url"))
     name = reader.matching(
         reader.needed(found, node, key, "name"), f"{key}.name", FEED_NAME, "a feed name (a-z, 0-9, _; a letter first)"
@@ -152,9 +98,11 @@ def _feed(reader: _Reader, node: yaml.Node, key: str, tenant_id: str, time_zone:
         raise reader.fail(found[other], f"{key}.{other}", f"a {kind} feed has {place}, not {other}")
     location = reader.text(reader.needed(found, node, key, place), f"{key}.{place}")
     profile = reader.text(found["profile"], f"{key}.profile") if "profile" in found else None
+    if profile is not None and profile.endswith((".yaml", ".yml")):
+        profile = str(reader.file.parent / Path(profile).expanduser())
     if kind == "pm_database" and profile is None:
         raise reader.fail(node, f"{key}.profile", "is missing: a PM database needs one")
-    path = None if kind == "pm_database" else str((reader.file.parent / Path(location).expanduser()))
+    path = None if kind == "pm_database" else str(reader.file.parent / Path(location).expanduser())
     return Feed(
         tenant_id=tenant_id,
         name=name,
@@ -166,7 +114,7 @@ def _feed(reader: _Reader, node: yaml.Node, key: str, tenant_id: str, time_zone:
     )
 
 
-def _tenant(reader: _Reader, tenant_id: str, node: yaml.Node, entities: frozenset[str]) -> Tenant:
+def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: frozenset[str]) -> Tenant:
     key = f"tenants.{tenant_id}"
     found = reader.mapping(node, key, ("name", "time_zone", "feeds", "system_of_record"))
     name = reader.text(reader.needed(found, node, key, "name"), f"{key}.name")
@@ -206,18 +154,8 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
     Raises ConfigurationError with file, line and key; never shows the value of a secret.
     """
     path = Path(file).expanduser().resolve()
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: is not UTF-8 text") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigurationError(f"{path}:{line}: is not YAML: {error.problem}") from None
-    if root is None:
-        raise ConfigurationError(f"{path}:1: tenants: is missing, the file is empty")
-    reader = _Reader(path)
+    root = compose_file(path)
+    reader = NodeReader(path)
     found = reader.mapping(root, "", ("tenants",))
     tenants_node = reader.needed(found, root, "", "tenants")
     tenants = []

@@ -1,0 +1,89 @@
+"""Walking a YAML file by its nodes, so that every complaint has a file, a line and a key.
+
+The configuration file and the profiles are read with it: unknown keys are errors, keys given twice too, and secrets
+come from `${ENV}`.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import yaml
+
+from foundation.errors import ConfigurationError
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def compose_file(path: Path) -> yaml.Node:
+    """The root node of a YAML file. Raises ConfigurationError naming file and line."""
+    try:
+        root: yaml.Node | None = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: is not UTF-8 text") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigurationError(f"{path}:{line}: is not YAML: {error.problem}") from None
+    except yaml.YAMLError:
+        raise ConfigurationError(f"{path}: is not YAML: it holds characters that YAML does not allow") from None
+    if root is None:
+        raise ConfigurationError(f"{path}:1: the file is empty")
+    return root
+
+
+class NodeReader:
+    """Walks YAML nodes, so that every complaint has a line."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def fail(self, node: yaml.Node, key: str, problem: str) -> ConfigurationError:
+        return ConfigurationError(f"{self.file}:{node.start_mark.line + 1}: {key}: {problem}")
+
+    def mapping(self, node: yaml.Node, key: str, known: tuple[str, ...] | None = None) -> dict[str, yaml.Node]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self.fail(node, key, "must be a mapping")
+        found: dict[str, yaml.Node] = {}
+        for name_node, value in node.value:
+            name = str(name_node.value)
+            if known is not None and name not in known:
+                raise self.fail(
+                    name_node, f"{key}.{name}" if key else name, f"unknown key; known are {', '.join(known)}"
+                )
+            if name in found:
+                raise self.fail(name_node, f"{key}.{name}" if key else name, "given twice")
+            found[name] = value
+        return found
+
+    def text(self, node: yaml.Node, key: str) -> str:
+        if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null" or not node.value:
+            raise self.fail(node, key, "must be a text")
+
+        def value_of(match: re.Match[str]) -> str:
+            value = os.environ.get(match.group(1))
+            if value is None:
+                raise self.fail(node, key, f"environment variable {match.group(1)} is not set")
+            return value
+
+        return _VARIABLE.sub(value_of, node.value)
+
+    def texts(self, node: yaml.Node, key: str) -> tuple[str, ...]:
+        return tuple(self.text(item, key) for item in self.items(node, key))
+
+    def items(self, node: yaml.Node, key: str) -> list[yaml.Node]:
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.fail(node, key, "must be a list")
+        return list(node.value)
+
+    def needed(self, found: dict[str, yaml.Node], node: yaml.Node, key: str, name: str) -> yaml.Node:
+        if name not in found:
+            raise self.fail(node, f"{key}.{name}" if key else name, "is missing")
+        return found[name]
+
+    def matching(self, node: yaml.Node, key: str, pattern: re.Pattern[str], what: str) -> str:
+        value = self.text(node, key)
+        if not pattern.fullmatch(value):
+            raise self.fail(node, key, f"{value!r} is not {what}")
+        return value
