@@ -58,7 +58,8 @@ class Column:
     """One property of a contract.
 
     `logical_type` is one of the keys of the table above. `token_domain` names the kind of identifier
-    that ingest replaces with a keyed token (`patient`, `member`), else None.
+    that ingest replaces with a keyed token (`patient`, `member`), else None. An empty text is no value, except where the
+    contract says `minLength: 0` (`keeps_empty`).
     """
 
     name: str
@@ -69,6 +70,7 @@ class Column:
     minimum: int | None = None
     maximum: int | None = None
     pattern: str | None = None
+    keeps_empty: bool = False
     valid_values: tuple[str, ...] = ()
     references: str | None = None
     token_domain: str | None = None
@@ -166,6 +168,7 @@ def _property(file: str, raw: Mapping[str, Any]) -> Column:
         minimum=options.get("minimum"),
         maximum=options.get("maximum"),
         pattern=options.get("pattern"),
+        keeps_empty=options.get("minLength") == 0,
         valid_values=valid_values,
         references=relationships[0]["to"] if relationships else None,
         token_domain=custom.get("tokenDomain"),

@@ -1,0 +1,94 @@
+"""Great Expectations suites compiled from the contracts. Imported late: the library takes seconds to load.
+
+The gate's Polars filter is compiled from the same contracts by other code; `ingest.gate` compares the two counts rule by
+rule, so that a mistake in either stops the batch.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from data_contracts.model import Contract
+
+# Rules hold for every value; these names are the ones the gate uses.
+REQUIRED, VALID_VALUES, PATTERN, RANGE, ORDER = "required", "valid_values", "pattern", "range", "order"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectationResult:
+    """What one expectation found in a batch: `unexpected` rows of `rows`."""
+
+    rule: str
+    column: str
+    rows: int
+    unexpected: int
+
+
+def suite(contract: Contract) -> list[tuple[str, str, Any]]:
+    """(rule, column, expectation) for every rule of a contract on the columns that a reader sets."""
+    import great_expectations.expectations as gxe
+
+    found: list[tuple[str, str, Any]] = []
+    for column in contract.reader_columns:
+        name = column.name
+        if column.required:
+            found.append((REQUIRED, name, gxe.ExpectColumnValuesToNotBeNull(column=name)))
+        if column.valid_values:
+            expectation = gxe.ExpectColumnValuesToBeInSet(column=name, value_set=list(column.valid_values))
+            found.append((VALID_VALUES, name, expectation))
+        if column.pattern:
+            found.append((PATTERN, name, gxe.ExpectColumnValuesToMatchRegex(column=name, regex=column.pattern)))
+        if column.minimum is not None or column.maximum is not None:
+            expectation = gxe.ExpectColumnValuesToBeBetween(
+                column=name, min_value=column.minimum, max_value=column.maximum
+            )
+            found.append((RANGE, name, expectation))
+    for rule in contract.order_rules:
+        expectation = gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+            column_A=rule.later, column_B=rule.earlier, or_equal=True, ignore_row_if="either_value_is_missing"
+        )
+        found.append((ORDER, rule.later, expectation))
+    return found
+
+
+@lru_cache(maxsize=1)
+def _batch_definition() -> Any:
+    # The library sends usage statistics unless told not to; health data stays here.
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    return context.data_sources.add_pandas("batch").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("b")
+
+
+def validate(contract: Contract, frame: pl.DataFrame) -> list[ExpectationResult]:
+    """Runs a contract's suite on a frame whose columns have the contract's types.
+
+    Returns one result per rule. Raises RuntimeError where an expectation could not be evaluated.
+    """
+    import great_expectations as gx
+
+    rules = suite(contract)
+    used = sorted({c for _, name, _ in rules for c in (name,)} | {r.earlier for r in contract.order_rules})
+    # Decimals would become Python objects; a range needs no more than a float.
+    columns = [
+        pl.col(name).cast(pl.Float64) if isinstance(frame.schema[name], pl.Decimal) else pl.col(name) for name in used
+    ]
+    pandas = frame.select(columns).to_pandas()
+    batch = _batch_definition().get_batch(batch_parameters={"dataframe": pandas})
+    found = []
+    for rule, column, expectation in rules:
+        outcome = batch.validate(
+            gx.ExpectationSuite(name=contract.name, expectations=[expectation]),
+            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
+        ).results[0]
+        if outcome.exception_info.get("raised_exception"):
+            raise RuntimeError(f"{contract.name}.{column}: the expectation {rule} could not be evaluated")
+        unexpected = int(outcome.result.get("unexpected_count", 0))
+        found.append(ExpectationResult(rule=rule, column=column, rows=frame.height, unexpected=unexpected))
+    return found

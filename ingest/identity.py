@@ -1,0 +1,78 @@
+"""Keyed tokens in place of identifiers, and the vault that holds the identifiers.
+
+A token is the first 32 hexadecimal digits of HMAC-SHA-256(key of the tenant, domain | 0x1f | value): 128 bits, the same for the
+same person in every feed of a tenant, unrelated between tenants. The vault is one encrypted DuckDB file a tenant.
+"""
+
+import hashlib
+import hmac
+from typing import Mapping
+
+import duckdb
+import polars as pl
+
+from data_contracts import Contract, contract
+from foundation import duck
+from foundation.home import Home
+from foundation.keys import Keys
+
+TOKEN_DIGITS = 32
+
+
+def token(key: bytes, domain: str, value: str) -> str:
+    """The token of one identifier."""
+    message = f"{domain}\x1f{value}".encode()
+    return hmac.digest(key, message, hashlib.sha256).hex()[:TOKEN_DIGITS]
+
+
+def tokenise(frame: pl.DataFrame, columns: Mapping[str, str], key: bytes) -> pl.DataFrame:
+    """The frame with every column of `columns` (name to token domain) replaced by tokens; null and blank stay null."""
+    for name, domain in columns.items():
+        if name not in frame.columns:
+            continue
+        value = pl.col(name).cast(pl.String).str.strip_chars()
+        frame = frame.with_columns(pl.when(value != "").then(value).alias(name))
+        known = frame[name].drop_nulls().unique()
+        mapping = pl.DataFrame(
+            {name: known, "_token": [token(key, domain, item) for item in known.to_list()]},
+            schema={name: pl.String, "_token": pl.String},
+        )
+        position = frame.columns
+        frame = (
+            frame.join(mapping, on=name, how="left", maintain_order="left")
+            .drop(name)
+            .rename({"_token": name})
+            .select(position)
+        )
+    return frame
+
+
+def write_to_vault(home: Home, keys: Keys, tenant_id: str, rows: pl.DataFrame) -> None:
+    """Adds identity rows (every column of the `patient_identity` contract) to the tenant's vault; the latest by source wins."""
+    identity: Contract = contract("patient_identity")
+    with duck.session(home) as connection:
+        duck.attach(connection, home.vault(tenant_id), alias="vault", key=keys.derive_hex("vault", tenant_id))
+        columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in identity.columns)
+        connection.execute(f"create table if not exists vault.main.patient_identity ({columns})")
+        upsert(connection, "vault.main.patient_identity", rows, identity)
+
+
+def upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, of: Contract) -> None:
+    """Puts rows into a table of the contract's columns, one row per primary key; a newer `source_updated_at` wins, on a tie the new row."""
+    names = ", ".join(of.column_names)
+    key = ", ".join(of.primary_key)
+    same = " and ".join(f"held.{name} = incoming.{name}" for name in of.primary_key)
+    connection.register("incoming_rows", rows.select(of.column_names))
+    connection.execute(
+        f"create or replace temp table incoming as select {names} from incoming_rows "
+        f"qualify row_number() over (partition by {key} order by source_updated_at desc, source_position desc) = 1"
+    )
+    connection.unregister("incoming_rows")
+    connection.execute("begin")
+    connection.execute(
+        f"delete from incoming using {table} held where {same} and held.source_updated_at > incoming.source_updated_at"
+    )
+    connection.execute(f"delete from {table} held using incoming where {same}")
+    connection.execute(f"insert into {table} select {names} from incoming")
+    connection.execute("commit")
+    connection.execute("drop table incoming")

@@ -1,0 +1,206 @@
+"""The ledger: what every run read, landed, quarantined and refused. SQLite beside the landing; it holds counts, names of
+files and positions, never the content of a record.
+
+    run        one row per pipeline run
+    feed_run   one row per run and feed: outcome and totals
+    unit       one row per file or table read: outcome landed, unchanged or refused; records read = used + refused
+    batch      one row per batch and entity: rows read = landed + quarantined; `batch_sequence` orders all batches
+    result     one row per batch, entity and expectation
+    held       rows in quarantine by batch, entity, reason and column
+    notice     what a reader found odd but could read (balances, counts of envelopes)
+    loaded     which batches are in which warehouse
+"""
+
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any, Iterator
+
+import sqlalchemy as sa
+
+from foundation.home import Home
+
+metadata = sa.MetaData()
+
+run = sa.Table(
+    "run",
+    metadata,
+    sa.Column("run_id", sa.String, primary_key=True),
+    sa.Column("config_file", sa.String, nullable=False),
+    sa.Column("started_at", sa.DateTime, nullable=False),
+    sa.Column("ended_at", sa.DateTime),
+    sa.Column("outcome", sa.String),
+    sa.Column("problem", sa.String),
+)
+feed_run = sa.Table(
+    "feed_run",
+    metadata,
+    sa.Column("run_id", sa.String, primary_key=True),
+    sa.Column("tenant_id", sa.String, primary_key=True),
+    sa.Column("feed", sa.String, primary_key=True),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("profile", sa.String),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("problem", sa.String),
+    sa.Column("read_at", sa.DateTime, nullable=False),
+)
+unit = sa.Table(
+    "unit",
+    metadata,
+    sa.Column("unit_id", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("tenant_id", sa.String, nullable=False),
+    sa.Column("feed", sa.String, nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("fingerprint", sa.String),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("position", sa.String),
+    sa.Column("problem", sa.String),
+    sa.Column("remedy", sa.String),
+    sa.Column("records_read", sa.Integer, nullable=False, default=0),
+    sa.Column("records_used", sa.Integer, nullable=False, default=0),
+    sa.Column("records_refused", sa.Integer, nullable=False, default=0),
+    sa.Column("dropped_fields", sa.JSON),
+    sa.Column("cursor", sa.String),
+    sa.Column("boundary", sa.JSON),
+    sa.Column("read_at", sa.DateTime, nullable=False),
+    sa.Index("unit_by_feed", "tenant_id", "feed", "fingerprint"),
+    sa.Index("unit_by_name", "tenant_id", "feed", "name"),
+)
+batch = sa.Table(
+    "batch",
+    metadata,
+    sa.Column("batch_sequence", sa.Integer, primary_key=True),
+    sa.Column("batch_id", sa.String, nullable=False),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("tenant_id", sa.String, nullable=False),
+    sa.Column("feed", sa.String, nullable=False),
+    sa.Column("entity", sa.String, nullable=False),
+    sa.Column("file", sa.String),
+    sa.Column("rows_read", sa.Integer, nullable=False),
+    sa.Column("rows_landed", sa.Integer, nullable=False),
+    sa.Column("rows_quarantined", sa.Integer, nullable=False),
+    sa.Column("newest_record_at", sa.DateTime),
+    sa.Column("landed_at", sa.DateTime, nullable=False),
+    sa.UniqueConstraint("batch_id", "entity"),
+    sa.CheckConstraint("rows_read = rows_landed + rows_quarantined", name="rows_are_conserved"),
+)
+result = sa.Table(
+    "result",
+    metadata,
+    sa.Column("batch_id", sa.String, nullable=False, index=True),
+    sa.Column("entity", sa.String, nullable=False),
+    sa.Column("rule", sa.String, nullable=False),
+    sa.Column("column_name", sa.String, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("unexpected", sa.Integer, nullable=False),
+)
+held = sa.Table(
+    "held",
+    metadata,
+    sa.Column("held_id", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("tenant_id", sa.String, nullable=False),
+    sa.Column("feed", sa.String, nullable=False),
+    sa.Column("batch_id", sa.String, nullable=False),
+    sa.Column("entity", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("column_name", sa.String, nullable=False, default=""),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("first_position", sa.String, nullable=False),
+    sa.Column("detail", sa.String, nullable=False, default=""),
+    sa.Column("held_at", sa.DateTime, nullable=False),
+    sa.Column("released_at", sa.DateTime),
+)
+notice = sa.Table(
+    "notice",
+    metadata,
+    sa.Column("unit_id", sa.Integer, nullable=False, index=True),
+    sa.Column("position", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("detail", sa.String, nullable=False),
+)
+loaded = sa.Table(
+    "loaded",
+    metadata,
+    sa.Column("warehouse", sa.String, primary_key=True),
+    sa.Column("batch_sequence", sa.Integer, primary_key=True),
+)
+
+
+def now() -> datetime:
+    """This moment in UTC, without a zone, as the ledger stores it."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+class Ledger:
+    """One home's ledger. Every write of a batch is one transaction."""
+
+    def __init__(self, home: Home) -> None:
+        self._engine = sa.create_engine(f"sqlite:///{home.ledger}")
+
+        @sa.event.listens_for(self._engine, "connect")
+        def _settings(connection: Any, _record: Any) -> None:
+            for setting in ("journal_mode = wal", "synchronous = normal", "busy_timeout = 30000"):
+                connection.execute(f"pragma {setting}")
+
+        metadata.create_all(self._engine)
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction: committed at the end, rolled back on an error."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
+        """The rows of a query as mappings."""
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def close(self) -> None:
+        """Gives the database's connections back."""
+        self._engine.dispose()
+
+    def start_run(self, run_id: str, config_file: str) -> None:
+        """Opens a run; runs that never ended are marked as stopped."""
+        with self.write() as connection:
+            stopped = sa.update(run).where(run.c.ended_at.is_(None))
+            connection.execute(stopped.values(ended_at=now(), outcome="stopped", problem="the run was killed"))
+            connection.execute(sa.insert(run).values(run_id=run_id, config_file=config_file, started_at=now()))
+
+    def end_run(self, run_id: str, outcome: str, problem: str | None = None) -> None:
+        """Closes a run: outcome is published, unchanged or stopped."""
+        with self.write() as connection:
+            ended = sa.update(run).where(run.c.run_id == run_id)
+            connection.execute(ended.values(ended_at=now(), outcome=outcome, problem=problem))
+
+    def last_run(self) -> dict[str, Any] | None:
+        """The latest run, or None."""
+        found = self.rows(sa.select(run).order_by(run.c.started_at.desc()).limit(1))
+        return found[0] if found else None
+
+    def has_landed(self, tenant_id: str, feed: str, fingerprint: str) -> bool:
+        """Whether a file with these bytes was landed for this feed, under any name."""
+        query = sa.select(unit.c.unit_id).where(
+            unit.c.tenant_id == tenant_id,
+            unit.c.feed == feed,
+            unit.c.fingerprint == fingerprint,
+            unit.c.outcome == "landed",
+        )
+        return bool(self.rows(query.limit(1)))
+
+    def position_of_table(self, tenant_id: str, feed: str, name: str) -> tuple[str | None, frozenset[int]]:
+        """Cursor of a table's last landed read and the hashes of the rows that stood exactly on it."""
+        query = (
+            sa.select(unit.c.cursor, unit.c.boundary)
+            .where(
+                unit.c.tenant_id == tenant_id,
+                unit.c.feed == feed,
+                unit.c.name == name,
+                unit.c.outcome == "landed",
+                unit.c.cursor.is_not(None),
+            )
+            .order_by(unit.c.unit_id.desc())
+            .limit(1)
+        )
+        found = self.rows(query)
+        return (found[0]["cursor"], frozenset(found[0]["boundary"] or ())) if found else (None, frozenset())
