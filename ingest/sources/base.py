@@ -3,7 +3,8 @@
 A reader knows a protocol and, through its profile, a vendor. It emits rows of the unified model and nothing else:
 
 * frames hold columns of the entity's contract that `Contract.reader_columns` lists; a missing column is null;
-* `source_record_id` and `source_position` are set on every row; `source_updated_at` may be null, then the unit's time is taken;
+* `source_record_id` and `source_position` are set on every row; where `source_updated_at` is null the unit's time is
+  taken;
 * columns with a token domain hold the raw identifier (a medical record number, a FHIR id): `identity` replaces it
   before anything is written. Identifiers of a feed that another feed may share are bare ("MRN123"); identifiers that
   only this feed knows carry its name ("ehr/5f2c...") and, where both are known, a `patient_merge` row of type `alias`;
@@ -13,10 +14,11 @@ A reader knows a protocol and, through its profile, a vendor. It emits rows of t
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Iterator, Protocol
+from typing import Protocol
 
 import polars as pl
 
@@ -43,7 +45,7 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Source records that give no row. `reason` is a stable word, `detail` explains it without any content of the record.
+    """Source records that give no row. `reason` is a stable word, `detail` explains it without content of the record.
 
     `records` > 1 stands for a run of records refused for one reason, `position` being the first.
     `payload` is the record as received; it is kept encrypted in quarantine and printed nowhere.
@@ -56,19 +58,35 @@ class Refusal:
     payload: bytes | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something a reader saw and read over: a balance that does not hold, an envelope left open, a date that is none.
+
+    Nothing is withheld because of it; it is kept and shown. `reason` is a stable word, `detail` explains it without
+    any content that identifies a person. `records` > 1 stands for several of one kind, `position` being the first.
+    """
+
+    position: str
+    reason: str
+    detail: str
+    records: int = 1
+
+
 @dataclass(kw_only=True)
 class Chunk:
     """A bounded part of a unit.
 
     records_read = records_used + sum of `records` over refusals; a record is a FHIR resource, an HL7 message,
     a CLM or CLP loop (or the transaction where it holds none), a database row.
-    `rows` maps entity to frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last chunk of a table.
+    `rows` maps entity to frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last
+    chunk of a table.
     """
 
     rows: dict[str, pl.DataFrame] = field(default_factory=dict)
     records_read: int = 0
     records_used: int = 0
     refusals: list[Refusal] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
     dropped_fields: Counter[str] = field(default_factory=Counter)
     cursor: str | None = None
 
@@ -90,7 +108,10 @@ class Source(Protocol):
     kind: str
 
     def discover(self, feed: Feed) -> list[Unit]:
-        """Units there are now, in the order they are to be read. Raises UnreadableUnit where the feed is missing or unreadable."""
+        """Units there are now, in the order they are to be read.
+
+        Raises UnreadableUnit where the feed is missing or unreadable.
+        """
         ...
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
