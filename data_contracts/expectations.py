@@ -37,7 +37,7 @@ def suite(contract: Contract) -> list[tuple[str, str, Any]]:
         if column.required:
             found.append((REQUIRED, name, gxe.ExpectColumnValuesToNotBeNull(column=name)))
         if column.valid_values:
-            expectation = gxe.ExpectColumnValuesToBeInSet(column=name, value_set=list(column.valid_values))
+            expectation: Any = gxe.ExpectColumnValuesToBeInSet(column=name, value_set=list(column.valid_values))
             found.append((VALID_VALUES, name, expectation))
         if column.pattern:
             found.append((PATTERN, name, gxe.ExpectColumnValuesToMatchRegex(column=name, regex=column.pattern)))
@@ -63,7 +63,9 @@ def _batch_definition() -> Any:
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    return context.data_sources.add_pandas("batch").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("b")
+    return (
+        context.data_sources.add_pandas("batch").add_dataframe_asset("rows").add_batch_definition_whole_dataframe("b")
+    )
 
 
 def validate(contract: Contract, frame: pl.DataFrame) -> list[ExpectationResult]:

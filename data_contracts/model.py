@@ -12,11 +12,12 @@ Types, as a contract writes them and as they are held:
 | timestamp   | Datetime(us, UTC)   | TIMESTAMP (UTC) | timestamp (UTC)  |
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Mapping
+from typing import Any
 
 import polars as pl
 import yaml
@@ -148,7 +149,7 @@ class Contract:
 def _property(file: str, raw: Mapping[str, Any]) -> Column:
     name = raw.get("name", "?")
     where = f"{file}: property {name}"
-    logical_type = raw.get("logicalType")
+    logical_type = str(raw.get("logicalType"))
     if logical_type not in _POLARS:
         raise ContractError(f"{where}: logicalType {logical_type!r} is not one of {', '.join(_POLARS)}")
     options = raw.get("logicalTypeOptions", {})

@@ -7,10 +7,10 @@ A DuckDB file has one writer or many readers, never both: readers open published
 
 import base64
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Iterator
 
 import duckdb
 
@@ -30,7 +30,7 @@ def install_extension(home: Home) -> Path:
     version = f"v{duckdb.__version__}"
     source = Path(str(files("duckdb_extension_httpfs"))) / "extensions" / version / EXTENSION
     with duckdb.connect() as connection:
-        platform = connection.execute("pragma platform").fetchone()[0]
+        platform = str(connection.execute("pragma platform").fetchall()[0][0])
     target = home.extensions / version / platform / EXTENSION
     if not target.exists() or target.stat().st_size != source.stat().st_size:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,9 +53,7 @@ def connect(home: Home, *, threads: int | None = None, memory_limit: str | None 
     return connection
 
 
-def attach(
-    connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key: str, read_only: bool = False
-) -> None:
+def attach(connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key: str, read_only: bool = False) -> None:
     """Attaches an encrypted database file under a name. `key` is hexadecimal."""
     mode = ", read_only" if read_only else ""
     connection.execute(f'attach {quoted(str(path))} as "{alias}" (encryption_key {quoted(key)}{mode})')

@@ -1,14 +1,14 @@
 """The home folder: everything the embedded default writes, and where.
 
-    keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment)
-    landing/<tenant>/<entity>/<batch>.parquet        encrypted, immutable
-    quarantine/<tenant>/<batch>.parquet              encrypted
-    vault/<tenant>.duckdb                            encrypted: patient identifiers
-    ledger.sqlite                                    what was read, landed, quarantined and refused; no PHI
-    warehouse/warehouse.duckdb                       encrypted: raw, staging, intermediate, marts
-    published/<tenant>/<version>/...                 encrypted scope files, `current.json` names the version
-    access.sqlite                                    tenants, users, roles, sessions, audit
-    dagster/  dbt/  extensions/  logs/
+keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment)
+landing/<tenant>/<entity>/<batch>.parquet        encrypted, immutable
+quarantine/<tenant>/<batch>.parquet              encrypted
+vault/<tenant>.duckdb                            encrypted: patient identifiers
+ledger.sqlite                                    what was read, landed, quarantined and refused; no PHI
+warehouse/warehouse.duckdb                       encrypted: raw, staging, intermediate, marts
+published/<tenant>/<version>/...                 encrypted scope files, `current.json` names the version
+access.sqlite                                    tenants, users, roles, sessions, audit
+dagster/  dbt/  extensions/  logs/
 """
 
 import os

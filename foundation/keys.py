@@ -48,7 +48,9 @@ class Keys:
         except FileExistsError:
             master = path.read_bytes()
             if len(master) != LENGTH:
-                raise ConfigurationError(f"{path} is not a key of {LENGTH} bytes; restore it from your backup") from None
+                raise ConfigurationError(
+                    f"{path} is not a key of {LENGTH} bytes; restore it from your backup"
+                ) from None
             return cls(master)
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(secrets.token_bytes(LENGTH))

@@ -69,7 +69,11 @@ def cast_to_contract(contract: Contract, frame: pl.DataFrame) -> tuple[pl.DataFr
         for column in contract.reader_columns
         if column.name not in given
     ]
-    cast = [_cast(column, given[column.name]).alias(column.name) for column in contract.reader_columns if column.name in given]
+    cast = [
+        _cast(column, given[column.name]).alias(column.name)
+        for column in contract.reader_columns
+        if column.name in given
+    ]
     typed = frame.select(*cast).with_columns(*added).select(column.name for column in contract.reader_columns)
     broken: dict[str, pl.Series] = {}
     for column in contract.reader_columns:
@@ -116,8 +120,12 @@ def check(contract: Contract, frame: pl.DataFrame) -> Gated:
     is_bad = all_flags.select(pl.any_horizontal(pl.all())).to_series()
     if not is_bad.any():
         return Gated(good=typed, bad=_no_bad_rows(), checked=typed)
-    reason = pl.coalesce(*(pl.when(pl.col(c)).then(pl.lit(n[0])) for c, n in zip(all_flags.columns, names, strict=True)))
-    culprit = pl.coalesce(*(pl.when(pl.col(c)).then(pl.lit(n[1])) for c, n in zip(all_flags.columns, names, strict=True)))
+    reason = pl.coalesce(
+        *(pl.when(pl.col(c)).then(pl.lit(n[0])) for c, n in zip(all_flags.columns, names, strict=True))
+    )
+    culprit = pl.coalesce(
+        *(pl.when(pl.col(c)).then(pl.lit(n[1])) for c, n in zip(all_flags.columns, names, strict=True))
+    )
     bad = (
         pl.concat([frame, all_flags.select(reason.alias(REASON), culprit.alias(COLUMN))], how="horizontal")
         .filter(is_bad)
@@ -132,17 +140,19 @@ def check(contract: Contract, frame: pl.DataFrame) -> Gated:
     castable = ~pl.any_horizontal(*lost.columns) if lost.width else pl.lit(True)
     checked = typed.filter(all_flags.select(castable).to_series()) if lost.width else typed
     kept_flags = all_flags.filter(castable) if lost.width else all_flags
-    counts = {
-        (rule, column): int(kept_flags[str(index)].sum()) for index, (rule, column, _) in enumerate(rules)
-    }
+    counts = {(rule, column): int(kept_flags[str(index)].sum()) for index, (rule, column, _) in enumerate(rules)}
     return Gated(good=typed.filter(~is_bad), bad=bad, checked=checked, counts=counts)
 
 
 def _no_bad_rows() -> pl.DataFrame:
-    return pl.DataFrame(schema={name: pl.String for name in ("source_record_id", "source_position", REASON, COLUMN, PAYLOAD)})
+    return pl.DataFrame(
+        schema=dict.fromkeys(("source_record_id", "source_position", REASON, COLUMN, PAYLOAD), pl.String)
+    )
 
 
-def cross_check(contract: Contract, checked: pl.DataFrame, counts: dict[tuple[str, str], int]) -> list[ExpectationResult]:
+def cross_check(
+    contract: Contract, checked: pl.DataFrame, counts: dict[tuple[str, str], int]
+) -> list[ExpectationResult]:
     """Runs the contract's Great Expectations suite on the rows that cast and compares it with the gate's own counts.
 
     Raises GateMismatch naming entity, rule and column where they differ.

@@ -6,7 +6,7 @@ same person in every feed of a tenant, unrelated between tenants. The vault is o
 
 import hashlib
 import hmac
-from typing import Mapping
+from collections.abc import Mapping
 
 import duckdb
 import polars as pl
@@ -54,10 +54,10 @@ def write_to_vault(home: Home, keys: Keys, tenant_id: str, rows: pl.DataFrame) -
         duck.attach(connection, home.vault(tenant_id), alias="vault", key=keys.derive_hex("vault", tenant_id))
         columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in identity.columns)
         connection.execute(f"create table if not exists vault.main.patient_identity ({columns})")
-        upsert(connection, "vault.main.patient_identity", rows, identity)
+        _upsert(connection, "vault.main.patient_identity", rows, identity)
 
 
-def upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, of: Contract) -> None:
+def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, of: Contract) -> None:
     """Puts rows into a table of the contract's columns, one row per primary key; a newer `source_updated_at` wins, on a tie the new row."""
     names = ", ".join(of.column_names)
     key = ", ".join(of.primary_key)

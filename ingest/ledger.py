@@ -11,9 +11,10 @@ files and positions, never the content of a record.
     loaded     which batches are in which warehouse
 """
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
-from typing import Any, Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -129,7 +130,7 @@ loaded = sa.Table(
 
 def now() -> datetime:
     """This moment in UTC, without a zone, as the ledger stores it."""
-    return datetime.now(timezone.utc).replace(tzinfo=None)
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 class Ledger:

@@ -1,0 +1,344 @@
+"""Landing: gated rows of one feed become immutable encrypted Parquet batches, and ledger rows that account for them.
+
+A batch holds the rows of one or more whole units (files, tables). Nothing of a unit counts before the ledger transaction that
+names its batch; files without a ledger row are leftovers of a killed run and are never read.
+Memory is bounded by ROWS_A_BATCH: a unit that holds more is written in parts, which the ledger takes together at its end.
+"""
+
+import base64
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from data_contracts import Contract, contract
+from data_contracts.expectations import ExpectationResult
+from foundation import duck
+from foundation.config import Feed
+from foundation.home import Home
+from foundation.keys import Keys
+from ingest import ledger as tables
+from ingest.gate import COLUMN, PAYLOAD, REASON, Gated, check, cross_check
+from ingest.identity import tokenise, write_to_vault
+from ingest.ledger import Ledger, now
+from ingest.sources import Chunk, Refusal
+
+ROWS_A_BATCH = 500_000
+RECORD = "record"  # what quarantine calls a source record that gave no row
+_QUARANTINE = {
+    "entity": pl.String,
+    "source_record_id": pl.String,
+    "source_position": pl.String,
+    "reason": pl.String,
+    "column_name": pl.String,
+    "detail": pl.String,
+    "records": pl.Int64,
+    "payload": pl.String,
+}
+
+
+@dataclass
+class Staged:
+    """Gated rows that no ledger row names yet."""
+
+    good: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    checked: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    counts: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
+    read: dict[str, int] = field(default_factory=dict)
+    quarantined: list[pl.DataFrame] = field(default_factory=list)
+    rows: int = 0
+
+    def add(self, entity: str, gated: Gated, read: int) -> None:
+        """Takes the rows of one frame."""
+        self.good.setdefault(entity, []).append(gated.good)
+        self.checked.setdefault(entity, []).append(gated.checked)
+        counts = self.counts.setdefault(entity, {})
+        for rule, number in gated.counts.items():
+            counts[rule] = counts.get(rule, 0) + number
+        self.read[entity] = self.read.get(entity, 0) + read
+        self.rows += read
+
+    def merge(self, other: "Staged") -> None:
+        """Takes over everything another holds."""
+        for mine, theirs in ((self.good, other.good), (self.checked, other.checked)):
+            for entity, frames in theirs.items():
+                mine.setdefault(entity, []).extend(frames)
+        for entity, counts in other.counts.items():
+            held = self.counts.setdefault(entity, {})
+            for rule, number in counts.items():
+                held[rule] = held.get(rule, 0) + number
+        for entity, number in other.read.items():
+            self.read[entity] = self.read.get(entity, 0) + number
+        self.quarantined += other.quarantined
+        self.rows += other.rows
+
+
+@dataclass
+class Unfinished:
+    """One unit being read."""
+
+    unit_id: int
+    modified_at: datetime
+    staged: Staged = field(default_factory=Staged)
+    records_read: int = 0
+    records_used: int = 0
+    records_refused: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    notices: list[Any] = field(default_factory=list)
+    cursor: str | None = None
+    newest: str = ""
+    boundary: list[int] = field(default_factory=list)
+
+
+class Landing:
+    """Writes the batches of one feed in one run."""
+
+    def __init__(self, home: Home, keys: Keys, ledger: Ledger, feed: Feed, run_id: str) -> None:
+        self.home, self.keys, self.ledger, self.feed, self.run_id = home, keys, ledger, feed, run_id
+        self._token_key = keys.derive("token", feed.tenant_id)
+        self._parquet_key = keys.derive("landing", feed.tenant_id)
+        self._done = Staged()
+        self._finished: list[Unfinished] = []
+        self._pending: list[dict[str, list[dict[str, Any]]]] = []
+        self._vault: list[pl.DataFrame] = []
+        self._batches = 0
+
+    def add(self, unit: Unfinished, chunk: Chunk, known: frozenset[int]) -> None:
+        """Gates one chunk of a unit. `known` are hashes of rows that an earlier read of the same table landed."""
+        refused = sum(refusal.records for refusal in chunk.refusals)
+        if chunk.records_read != chunk.records_used + refused:
+            raise RuntimeError(
+                f"{self.feed.kind}: a chunk read {chunk.records_read} records and explains {chunk.records_used + refused}"
+            )
+        unit.records_read += chunk.records_read
+        unit.records_used += chunk.records_used
+        unit.records_refused += refused
+        unit.notices += chunk.notices
+        unit.cursor = chunk.cursor or unit.cursor
+        for name, number in chunk.dropped_fields.items():
+            unit.dropped[name] = unit.dropped.get(name, 0) + number
+        for entity, frame in chunk.rows.items():
+            self._add_rows(unit, contract(entity), frame, known)
+        if chunk.refusals:
+            unit.staged.quarantined.append(_refusals(unit.unit_id, chunk.refusals))
+            unit.staged.read[RECORD] = unit.staged.read.get(RECORD, 0) + refused
+        if unit.staged.rows >= ROWS_A_BATCH:
+            self.flush()
+            self._pending.append(self._write(unit.staged))
+            unit.staged = Staged()
+
+    def _add_rows(self, unit: Unfinished, of: Contract, frame: pl.DataFrame, known: frozenset[int]) -> None:
+        unnamed = [
+            name
+            for name in frame.columns
+            if name not in of.by_name or name in ("tenant_id", "source_system", "batch_id")
+        ]
+        for name in unnamed:
+            key = f"{of.name}.{name}"
+            unit.dropped[key] = unit.dropped.get(key, 0) + frame.height - frame[name].null_count()
+        frame = frame.drop(unnamed)
+        if self.feed.kind == "pm_database":
+            frame = self._without_known(unit, frame, known)
+        if frame.height == 0:
+            return
+        frame = tokenise(frame, of.token_columns, self._token_key).with_columns(
+            pl.format("unit {}: {}", pl.lit(unit.unit_id), pl.col("source_position")).alias("source_position")
+        )
+        updated_at = pl.col("source_updated_at") if "source_updated_at" in frame.columns else pl.lit(None)
+        if self.feed.kind != "pm_database":
+            # Files have a time of their own; a table whose row has none breaks its contract.
+            stand_in = pl.lit(unit.modified_at).dt.cast_time_unit("us")
+            if frame.schema.get("source_updated_at") == pl.String():
+                stand_in = pl.lit(unit.modified_at.isoformat())
+            frame = frame.with_columns(pl.coalesce(updated_at, stand_in).alias("source_updated_at"))
+        gated = check(of, frame)
+        unit.staged.add(of.name, gated, frame.height)
+        if gated.bad.height:
+            payload = pl.lit(None, dtype=pl.String) if of.store == "vault" else pl.col(PAYLOAD)
+            unit.staged.quarantined.append(
+                gated.bad.select(
+                    pl.lit(of.name).alias("entity"),
+                    "source_record_id",
+                    "source_position",
+                    pl.col(REASON).alias("reason"),
+                    pl.col(COLUMN).alias("column_name"),
+                    pl.lit("").alias("detail"),
+                    pl.lit(1, dtype=pl.Int64).alias("records"),
+                    payload.alias("payload"),
+                )
+            )
+
+    def _without_known(self, unit: Unfinished, frame: pl.DataFrame, known: frozenset[int]) -> pl.DataFrame:
+        """Drops rows that an earlier read landed, and remembers the hashes of those with the newest `source_updated_at`:
+        the next read starts at that moment and meets them again."""
+        content = [name for name in frame.columns if name != "source_position"]
+        hashes = frame.select(pl.struct(content).hash(seed=20261031).alias("hash")).to_series()
+        updated_at = frame["source_updated_at"].cast(pl.String)
+        newest = updated_at.max()
+        if isinstance(newest, str):
+            if newest > unit.newest:
+                unit.newest, unit.boundary = newest, []
+            unit.boundary += hashes.filter((updated_at == unit.newest).fill_null(False)).to_list()
+        if not known:
+            return frame
+        is_known = hashes.is_in(list(known))
+        unit.records_read -= int(is_known.sum())
+        unit.records_used -= int(is_known.sum())
+        return frame.filter(~is_known)
+
+    def finish(self, unit: Unfinished) -> None:
+        """The unit was read to its end: its rows count from the next flush on."""
+        self._finished.append(unit)
+        self._done.merge(unit.staged)
+        unit.staged = Staged()
+        if self._pending or self._done.rows >= ROWS_A_BATCH:
+            self.flush()
+
+    def abandon(self, unit: Unfinished) -> None:
+        """The unit was refused: nothing of it counts, parts already written are removed."""
+        for ledger_rows in self._pending:
+            for row in ledger_rows["batch"]:
+                if row["file"]:
+                    (self.home.path / row["file"]).unlink(missing_ok=True)
+        self._pending, self._vault = [], []
+        unit.staged = Staged()
+
+    def flush(self) -> None:
+        """Writes what finished units gave and commits it to the ledger."""
+        if self._done.read:
+            self._pending.append(self._write(self._done))
+        if not self._pending and not self._finished:
+            return
+        if self._vault:
+            write_to_vault(self.home, self.keys, self.feed.tenant_id, pl.concat(self._vault))
+        with self.ledger.write() as connection:
+            for ledger_rows in self._pending:
+                for name, rows in ledger_rows.items():
+                    if rows:
+                        connection.execute(sa.insert(tables.metadata.tables[name]), rows)
+            for unit in self._finished:
+                if unit.records_read != unit.records_used + unit.records_refused:
+                    raise RuntimeError(f"unit {unit.unit_id}: records are not conserved")
+                values = {
+                    "outcome": "landed",
+                    "records_read": unit.records_read,
+                    "records_used": unit.records_used,
+                    "records_refused": unit.records_refused,
+                    "dropped_fields": unit.dropped,
+                    "cursor": unit.cursor,
+                    "boundary": unit.boundary,
+                }
+                connection.execute(sa.update(tables.unit).where(tables.unit.c.unit_id == unit.unit_id).values(values))
+                if unit.notices:
+                    rows = [
+                        {"unit_id": unit.unit_id, "position": n.position, "reason": n.reason, "detail": n.detail}
+                        for n in unit.notices
+                    ]
+                    connection.execute(sa.insert(tables.notice), rows)
+        self._done, self._finished, self._pending, self._vault = Staged(), [], [], []
+
+    def _write(self, staged: Staged) -> dict[str, list[dict[str, Any]]]:
+        """Writes one batch's files; returns the ledger rows that will name them."""
+        self._batches += 1
+        moment = datetime.now(UTC)
+        batch_id = f"{self.feed.name}-{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}-{self._batches:03d}"
+        ledger_rows: dict[str, list[dict[str, Any]]] = {"batch": [], "result": [], "held": []}
+        common = {"run_id": self.run_id, "tenant_id": self.feed.tenant_id, "feed": self.feed.name, "batch_id": batch_id}
+        with duck.session(self.home) as connection:
+            duck.add_parquet_key(connection, self._parquet_key)
+            for entity, frames in staged.good.items():
+                of = contract(entity)
+                rows = pl.concat(frames).with_columns(
+                    pl.lit(self.feed.tenant_id).alias("tenant_id"),
+                    pl.lit(self.feed.name).alias("source_system"),
+                    pl.lit(batch_id).alias("batch_id"),
+                )
+                results = cross_check(of, pl.concat(staged.checked[entity]), staged.counts[entity])
+                file = None
+                if rows.height and of.store == "vault":
+                    self._vault.append(rows.select(of.column_names))
+                elif rows.height:
+                    path = self.home.landing(self.feed.tenant_id, entity) / f"{batch_id}.parquet"
+                    _copy(connection, rows.select(of.column_names), str(path))
+                    file = str(path.relative_to(self.home.path))
+                newest = rows["source_updated_at"].max()
+                ledger_rows["batch"].append(
+                    common
+                    | _batch(entity, file, staged.read[entity], rows.height)
+                    | {"newest_record_at": newest.replace(tzinfo=None) if isinstance(newest, datetime) else None}
+                )
+                ledger_rows["result"] += [_result(batch_id, entity, item) for item in results]
+            if RECORD in staged.read:
+                ledger_rows["batch"].append(
+                    common | _batch(RECORD, None, staged.read[RECORD], 0) | {"newest_record_at": None}
+                )
+            if staged.quarantined:
+                quarantined = pl.concat(staged.quarantined)
+                path = self.home.quarantine(self.feed.tenant_id) / f"{batch_id}.parquet"
+                _copy(connection, quarantined, str(path))
+                ledger_rows["held"] = [common | {"held_at": now()} | row for row in _held(quarantined)]
+        return ledger_rows
+
+
+def _copy(connection: Any, rows: pl.DataFrame, path: str) -> None:
+    """Writes rows as encrypted Parquet under a temporary name, then under its own."""
+    connection.register("landing_rows", rows)
+    connection.execute(
+        f"copy landing_rows to {duck.quoted(path)} "
+        f"(format parquet, compression zstd, use_tmp_file true, encryption_config {{footer_key: '{duck.PARQUET_KEY}'}})"
+    )
+    connection.unregister("landing_rows")
+
+
+def _batch(entity: str, file: str | None, read: int, landed: int) -> dict[str, Any]:
+    return {
+        "entity": entity,
+        "file": file,
+        "rows_read": read,
+        "rows_landed": landed,
+        "rows_quarantined": read - landed,
+        "landed_at": now(),
+    }
+
+
+def _result(batch_id: str, entity: str, item: ExpectationResult) -> dict[str, Any]:
+    return {
+        "batch_id": batch_id,
+        "entity": entity,
+        "rule": item.rule,
+        "column_name": item.column,
+        "rows": item.rows,
+        "unexpected": item.unexpected,
+    }
+
+
+def _refusals(unit_id: int, refusals: list[Refusal]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [
+            {
+                "entity": RECORD,
+                "source_record_id": None,
+                "source_position": f"unit {unit_id}: {refusal.position}",
+                "reason": refusal.reason,
+                "column_name": "",
+                "detail": refusal.detail,
+                "records": refusal.records,
+                "payload": base64.b64encode(refusal.payload).decode() if refusal.payload is not None else None,
+            }
+            for refusal in refusals
+        ],
+        schema=_QUARANTINE,
+    )
+
+
+def _held(quarantined: pl.DataFrame) -> list[dict[str, Any]]:
+    """Quarantined rows counted by entity, reason and column, with the first position of each."""
+    counted = quarantined.group_by("entity", "reason", "column_name", maintain_order=True).agg(
+        pl.col("records").sum().alias("rows"),
+        pl.col("source_position").first().fill_null("").alias("first_position"),
+        pl.col("detail").first(),
+    )
+    return counted.to_dicts()

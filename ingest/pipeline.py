@@ -1,0 +1,171 @@
+"""Reads one feed from its source into landing: discover, read, gate, land, account.
+
+Bad input never stops good input: a file that cannot be read is refused by name and the next one follows; a feed that is not
+there is named, and the other feeds go on. What happened is in the ledger and in the `FeedReport`.
+"""
+
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from foundation.config import Feed
+from foundation.errors import FeedError
+from foundation.home import Home
+from foundation.keys import Keys
+from ingest import ledger as tables
+from ingest.landing import Landing, Unfinished
+from ingest.ledger import Ledger, now
+from ingest.sources import Source, Unit, UnreadableUnit, source_for
+
+progress = logging.getLogger("clinicmart.progress")
+
+LANDED, UNCHANGED, PARTLY, UNREADABLE = "landed", "unchanged", "partly", "unreadable"
+
+
+@dataclass(kw_only=True)
+class FeedReport:
+    """What one read of one feed gave. `problems` are messages for a person, without PHI.
+
+    outcome: landed (something new), unchanged (nothing new), partly (some units refused), unreadable (nothing could be read).
+    """
+
+    feed: Feed
+    outcome: str = UNCHANGED
+    units_landed: int = 0
+    units_unchanged: int = 0
+    units_refused: int = 0
+    records_read: int = 0
+    records_refused: int = 0
+    rows_landed: int = 0
+    rows_quarantined: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every unit could be read."""
+        return not self.problems
+
+
+def land_feed(home: Home, keys: Keys, ledger: Ledger, feed: Feed, run_id: str) -> FeedReport:
+    """Reads what is new in a feed into landing. Never raises for bad input; see FeedReport.problems."""
+    report = FeedReport(feed=feed)
+    source = source_for(feed.kind)
+    try:
+        units = source.discover(feed)
+    except UnreadableUnit as error:
+        report.outcome = UNREADABLE
+        report.problems.append(_message(feed, feed.path or feed.name, error))
+        _record_feed(ledger, report, run_id)
+        return report
+    landing = Landing(home, keys, ledger, feed, run_id)
+    seen: set[str] = set()
+    for number, unit in enumerate(units, start=1):
+        if unit.fingerprint and (
+            unit.fingerprint in seen or ledger.has_landed(feed.tenant_id, feed.name, unit.fingerprint)
+        ):
+            report.units_unchanged += 1
+            continue
+        if _land_unit(landing, ledger, source, unit, run_id, report) and unit.fingerprint:
+            seen.add(unit.fingerprint)
+        if number % 25 == 0 or number == len(units):
+            progress.info("%s/%s: %d of %d files or tables", feed.tenant_id, feed.name, number, len(units))
+    landing.flush()
+    _total(ledger, report, run_id)
+    if report.units_refused:
+        report.outcome = PARTLY if report.units_landed or report.units_unchanged else UNREADABLE
+    elif report.rows_landed or report.rows_quarantined:
+        report.outcome = LANDED
+    _record_feed(ledger, report, run_id)
+    return report
+
+
+def _land_unit(landing: Landing, ledger: Ledger, source: Source, unit: Unit, run_id: str, report: FeedReport) -> bool:
+    """Reads one unit; returns whether it could be read."""
+    feed = unit.feed
+    known: frozenset[int] = frozenset()
+    if unit.fingerprint is None:
+        cursor, known = ledger.position_of_table(feed.tenant_id, feed.name, unit.name)
+        unit = replace(unit, cursor=cursor)
+    with ledger.write() as connection:
+        values = {
+            "run_id": run_id,
+            "tenant_id": feed.tenant_id,
+            "feed": feed.name,
+            "name": unit.name,
+            "fingerprint": unit.fingerprint,
+            "outcome": "reading",
+            "read_at": now(),
+        }
+        unit_id = int(
+            connection.execute(sa.insert(tables.unit).values(values).returning(tables.unit.c.unit_id)).scalar_one()
+        )
+    reading = Unfinished(unit_id=unit_id, modified_at=unit.modified_at or datetime.now(UTC))
+    try:
+        for chunk in source.read(unit):
+            landing.add(reading, chunk, known)
+    except UnreadableUnit as error:
+        landing.abandon(reading)
+        report.units_refused += 1
+        report.problems.append(_message(feed, unit.name, error))
+        refused = {"outcome": "refused", "position": error.position, "problem": error.problem, "remedy": error.remedy}
+        with ledger.write() as connection:
+            connection.execute(sa.update(tables.unit).where(tables.unit.c.unit_id == unit_id).values(refused))
+        return False
+    if reading.cursor is None:
+        reading.cursor = unit.cursor
+    if not reading.boundary:
+        reading.boundary = sorted(known)
+    landing.finish(reading)
+    report.units_landed += 1
+    return True
+
+
+def _message(feed: Feed, unit: str, error: UnreadableUnit) -> str:
+    return str(
+        FeedError(
+            tenant=feed.tenant_id,
+            feed=feed.name,
+            unit=unit,
+            position=error.position,
+            problem=error.problem,
+            remedy=error.remedy,
+        )
+    )
+
+
+def _total(ledger: Ledger, report: FeedReport, run_id: str) -> None:
+    """Totals of this run from the ledger, so that what is reported is what is recorded."""
+    feed = report.feed
+    batch, unit = tables.batch.c, tables.unit.c
+    rows = ledger.rows(
+        sa.select(
+            sa.func.sum(batch.rows_landed).label("landed"), sa.func.sum(batch.rows_quarantined).label("held")
+        ).where(batch.run_id == run_id, batch.tenant_id == feed.tenant_id, batch.feed == feed.name)
+    )[0]
+    records = ledger.rows(
+        sa.select(
+            sa.func.sum(unit.records_read).label("read"), sa.func.sum(unit.records_refused).label("refused")
+        ).where(unit.run_id == run_id, unit.tenant_id == feed.tenant_id, unit.feed == feed.name)
+    )[0]
+    report.rows_landed, report.rows_quarantined = rows["landed"] or 0, rows["held"] or 0
+    report.records_read, report.records_refused = records["read"] or 0, records["refused"] or 0
+
+
+def _record_feed(ledger: Ledger, report: FeedReport, run_id: str) -> None:
+    feed = report.feed
+    values = {
+        "run_id": run_id,
+        "tenant_id": feed.tenant_id,
+        "feed": feed.name,
+        "kind": feed.kind,
+        "profile": feed.profile,
+        "outcome": report.outcome,
+        "problem": "\n".join(report.problems) or None,
+        "read_at": now(),
+    }
+    with ledger.write() as connection:
+        key = (tables.feed_run.c.run_id == run_id) & (tables.feed_run.c.tenant_id == feed.tenant_id)
+        connection.execute(sa.delete(tables.feed_run).where(key & (tables.feed_run.c.feed == feed.name)))
+        connection.execute(sa.insert(tables.feed_run).values(values))

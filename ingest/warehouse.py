@@ -1,0 +1,332 @@
+"""Landed batches into the raw tables that dbt reads, and the operational tables beside them.
+
+Only batches that this warehouse has not taken are opened. A raw table holds one row per tenant, feed and entity key: the latest by
+`source_updated_at`, then by batch. Raw tables lie in tenant order.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+import duckdb
+import polars as pl
+import sqlalchemy as sa
+
+from data_contracts import Contract, contract, load_contracts
+from foundation import duck
+from foundation.config import Config
+from foundation.home import Home
+from foundation.keys import Keys
+from ingest import ledger as tables
+from ingest.ledger import Ledger
+
+DUCKDB = "duckdb"
+
+
+def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> int:
+    """Takes every landed batch that the warehouse lacks into schema `raw`; returns the rows taken.
+
+    Makes the warehouse file and its raw tables where absent. One transaction an entity; the ledger notes a batch as loaded after
+    its rows are in, and taking a batch twice changes nothing, so a killed load is simply repeated.
+    """
+    taken = 0
+    with duck.session(home) as connection:
+        duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"))
+        connection.execute("create schema if not exists warehouse.raw")
+        for of in load_contracts().values():
+            if of.store == "landing":
+                connection.execute(_create(of))
+        pending = _pending(ledger)
+        for entity, batches in pending.items():
+            taken += _take(connection, home, keys, contract(entity), batches)
+            with ledger.write() as write:
+                rows = [{"warehouse": DUCKDB, "batch_sequence": item["batch_sequence"]} for item in batches]
+                write.execute(sa.insert(tables.loaded).prefix_with("or ignore"), rows)
+        _operational(connection, ledger, config)
+    return taken
+
+
+def _create(of: Contract) -> str:
+    columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in of.columns)
+    return f"create table if not exists warehouse.raw.{of.name} ({columns}, batch_sequence bigint)"
+
+
+def _pending(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
+    batch, loaded = tables.batch.c, tables.loaded.c
+    query = (
+        sa.select(batch.batch_sequence, batch.batch_id, batch.tenant_id, batch.entity, batch.file)
+        .select_from(
+            tables.batch.outerjoin(
+                tables.loaded, (loaded.batch_sequence == batch.batch_sequence) & (loaded.warehouse == DUCKDB)
+            )
+        )
+        .where(batch.file.is_not(None), loaded.batch_sequence.is_(None))
+        .order_by(batch.batch_sequence)
+    )
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in ledger.rows(query):
+        found[row["entity"]].append(row)
+    return found
+
+
+def _take(
+    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+) -> int:
+    """Upserts the rows of some batches of one entity into its raw table; returns how many rows it now newly holds."""
+    tenants = sorted({item["tenant_id"] for item in batches})
+    reads = []
+    for number, tenant_id in enumerate(tenants):
+        name = f"landing_{number}"
+        duck.add_parquet_key(connection, keys.derive("landing", tenant_id), name=name)
+        files = ", ".join(duck.quoted(str(home.path / b["file"])) for b in batches if b["tenant_id"] == tenant_id)
+        reads.append(f"select * from read_parquet([{files}], encryption_config = {{footer_key: '{name}'}})")
+    sequences = pl.DataFrame(
+        {"batch_id": [b["batch_id"] for b in batches], "batch_sequence": [b["batch_sequence"] for b in batches]},
+        schema={"batch_id": pl.String, "batch_sequence": pl.Int64},
+    )
+    connection.register("batch_sequences", sequences)
+    table, key = f"warehouse.raw.{of.name}", ", ".join(of.primary_key)
+    columns = ", ".join(
+        f"landed.{c.name}::timestamp as {c.name}" if c.logical_type == "timestamp" else f"landed.{c.name}"
+        for c in of.columns
+    )
+    newest_first = "source_updated_at desc, batch_sequence desc, source_position desc"
+    connection.execute(
+        f"create or replace temp table incoming as select {columns}, s.batch_sequence "
+        f"from ({' union all '.join(reads)}) landed join batch_sequences s using (batch_id) "
+        f"qualify row_number() over (partition by {key} order by {newest_first}) = 1"
+    )
+    connection.unregister("batch_sequences")
+    same = " and ".join(f"held.{name} = incoming.{name}" for name in of.primary_key)
+    connection.execute("begin")
+    if connection.execute(f"select 1 from {table} limit 1").fetchone():
+        connection.execute(
+            f"delete from incoming using {table} held where {same} and "
+            "(held.source_updated_at, held.batch_sequence) > (incoming.source_updated_at, incoming.batch_sequence)"
+        )
+        connection.execute(f"delete from {table} held using incoming where {same}")
+    connection.execute(f"insert into {table} select * from incoming order by {key}")
+    taken = connection.execute("select count(*) from incoming").fetchone()
+    connection.execute("commit")
+    connection.execute("drop table incoming")
+    return int(taken[0]) if taken else 0
+
+
+def _operational(connection: duckdb.DuckDBPyConnection, ledger: Ledger, config: Config) -> None:
+    """Replaces the operational tables: tenants, precedence of feeds and the ledger's accounts.
+
+    Tenants of an earlier run with another configuration stay as they are.
+    """
+    frames = {
+        "system_of_record": _system_of_record(config),
+        "feed_status": _feed_status(ledger),
+        "batch": _frame(ledger, tables.batch),
+        "refused_unit": _refused_units(ledger),
+        "quarantine_reason": _quarantine_reasons(ledger),
+        "contract_result": _contract_results(ledger),
+    }
+    for name, frame in frames.items():
+        connection.register("operational_rows", frame)
+        connection.execute(
+            f"create or replace table warehouse.raw.{name} as select * from operational_rows order by tenant_id"
+        )
+        connection.unregister("operational_rows")
+    tenants = pl.DataFrame(
+        [{"tenant_id": t.tenant_id, "name": t.name, "time_zone": t.time_zone} for t in config.tenants],
+        schema={"tenant_id": pl.String, "name": pl.String, "time_zone": pl.String},
+    )
+    connection.register("tenant_rows", tenants)
+    connection.execute(
+        "create table if not exists warehouse.raw.tenant "
+        "(tenant_id varchar, name varchar, time_zone varchar, data_as_of_date date)"
+    )
+    connection.execute("delete from warehouse.raw.tenant where tenant_id in (select tenant_id from tenant_rows)")
+    connection.execute(f"insert into warehouse.raw.tenant {_TENANTS}")
+    connection.unregister("tenant_rows")
+
+
+# Data reach to the last day on which something happened that is not in the future: changes to records do not count,
+# a file's time would date old data by the day they were copied.
+_HAPPENED = (
+    ("encounter", "coalesce(ended_at, started_at)"),
+    ("appointment_event", "occurred_at"),
+    ("charge", "coalesce(entered_at, service_date::timestamp)"),
+    ("claim", "coalesce(submitted_at, service_to_date::timestamp, service_from_date::timestamp)"),
+    ("remittance_claim", "coalesce(adjudicated_date, service_to_date, service_from_date)::timestamp"),
+    ("patient_payment", "paid_date::timestamp"),
+)
+_TENANTS = (
+    "select t.tenant_id, t.name, t.time_zone, max(timezone(t.time_zone, h.happened_at::timestamptz)::date) "
+    "from tenant_rows t left join ("
+    + " union all ".join(
+        f"select tenant_id, max({moment}) as happened_at from warehouse.raw.{entity} "
+        f"where {moment} <= now()::timestamp group by tenant_id"
+        for entity, moment in _HAPPENED
+    )
+    + ") h using (tenant_id) group by all"
+)
+
+
+def _frame(ledger: Ledger, table: sa.Table) -> pl.DataFrame:
+    return _select(ledger, sa.select(table))
+
+
+def _select(ledger: Ledger, query: sa.Select[Any]) -> pl.DataFrame:
+    """A query's rows with column types taken from the ledger's tables, so that an empty result has them too."""
+    types = {sa.String: pl.String(), sa.Integer: pl.Int64(), sa.DateTime: pl.Datetime("us")}
+    schema = {
+        column.name: next((kind for sql, kind in types.items() if isinstance(column.type, sql)), pl.Int64())
+        for column in query.selected_columns
+    }
+    return pl.DataFrame(ledger.rows(query), schema=schema, orient="row")
+
+
+def _system_of_record(config: Config) -> pl.DataFrame:
+    rows = [
+        {"tenant_id": tenant.tenant_id, "entity": entity, "source_system": feed, "precedence": rank}
+        for tenant in config.tenants
+        for entity in load_contracts()
+        for feed, rank in tenant.precedence(entity).items()
+    ]
+    schema = {"tenant_id": pl.String, "entity": pl.String, "source_system": pl.String, "precedence": pl.Int64}
+    return pl.DataFrame(rows, schema=schema)
+
+
+def _feed_status(ledger: Ledger) -> pl.DataFrame:
+    """Latest outcome per feed, with totals over all its runs; refused units are those of the latest run."""
+    feed_run, unit, batch = tables.feed_run, tables.unit, tables.batch
+    latest = (
+        sa.select(
+            feed_run,
+            sa.func.row_number()
+            .over(partition_by=(feed_run.c.tenant_id, feed_run.c.feed), order_by=feed_run.c.read_at.desc())
+            .label("place"),
+        )
+    ).subquery()
+    units = (
+        sa.select(
+            unit.c.tenant_id,
+            unit.c.feed,
+            sa.func.sum(sa.case((unit.c.outcome == "landed", 1), else_=0)).label("units_read"),
+            sa.func.sum(unit.c.records_read).label("records_read"),
+            sa.func.sum(unit.c.records_used).label("records_landed"),
+            sa.func.sum(unit.c.records_refused).label("records_quarantined"),
+        ).group_by(unit.c.tenant_id, unit.c.feed)
+    ).subquery()
+    refused = (
+        sa.select(unit.c.run_id, unit.c.tenant_id, unit.c.feed, sa.func.count().label("units_refused"))
+        .where(unit.c.outcome == "refused")
+        .group_by(unit.c.run_id, unit.c.tenant_id, unit.c.feed)
+    ).subquery()
+    rows = (
+        sa.select(
+            batch.c.tenant_id,
+            batch.c.feed,
+            sa.func.sum(batch.c.rows_landed).label("rows_landed"),
+            sa.func.sum(batch.c.rows_quarantined).label("rows_quarantined"),
+            sa.func.max(batch.c.newest_record_at).label("newest_record_at"),
+        ).group_by(batch.c.tenant_id, batch.c.feed)
+    ).subquery()
+
+    def number(column: sa.ColumnElement[Any], name: str) -> sa.Label[Any]:
+        return sa.func.coalesce(column, 0, type_=sa.Integer).label(name)
+
+    def of_feed(other: Any) -> sa.ColumnElement[bool]:
+        return (other.c.tenant_id == latest.c.tenant_id) & (other.c.feed == latest.c.feed)
+
+    query = (
+        sa.select(
+            latest.c.tenant_id,
+            latest.c.feed,
+            latest.c.kind,
+            latest.c.profile,
+            latest.c.read_at.label("last_read_at"),
+            latest.c.outcome,
+            number(units.c.units_read, "units_read"),
+            number(refused.c.units_refused, "units_refused"),
+            number(units.c.records_read, "records_read"),
+            number(units.c.records_landed, "records_landed"),
+            number(units.c.records_quarantined, "records_quarantined"),
+            number(rows.c.rows_landed, "rows_landed"),
+            number(rows.c.rows_quarantined, "rows_quarantined"),
+            rows.c.newest_record_at,
+            latest.c.problem,
+        )
+        .select_from(
+            latest.outerjoin(units, of_feed(units))
+            .outerjoin(refused, of_feed(refused) & (refused.c.run_id == latest.c.run_id))
+            .outerjoin(rows, of_feed(rows))
+        )
+        .where(latest.c.place == 1)
+    )
+    return _select(ledger, query)
+
+
+def _refused_units(ledger: Ledger) -> pl.DataFrame:
+    """Units that their feed's latest run refused."""
+    unit, feed_run = tables.unit, tables.feed_run
+    latest = (
+        sa.select(feed_run.c.tenant_id, feed_run.c.feed, sa.func.max(feed_run.c.read_at).label("read_at"))
+        .group_by(feed_run.c.tenant_id, feed_run.c.feed)
+        .subquery()
+    )
+    query = (
+        sa.select(
+            unit.c.tenant_id,
+            unit.c.feed,
+            unit.c.name.label("unit"),
+            unit.c.position,
+            unit.c.problem,
+            unit.c.remedy,
+            unit.c.run_id,
+            unit.c.read_at.label("refused_at"),
+        )
+        .join(
+            feed_run,
+            (feed_run.c.run_id == unit.c.run_id)
+            & (feed_run.c.tenant_id == unit.c.tenant_id)
+            & (feed_run.c.feed == unit.c.feed),
+        )
+        .join(
+            latest,
+            (latest.c.tenant_id == unit.c.tenant_id)
+            & (latest.c.feed == unit.c.feed)
+            & (latest.c.read_at == feed_run.c.read_at),
+        )
+        .where(unit.c.outcome == "refused")
+        .order_by(unit.c.unit_id)
+    )
+    return _select(ledger, query)
+
+
+def _quarantine_reasons(ledger: Ledger) -> pl.DataFrame:
+    held = tables.held.c
+    key = (held.tenant_id, held.feed, held.entity, held.reason, held.column_name)
+    query = (
+        sa.select(
+            *key,
+            sa.func.sum(held.rows).label("rows"),
+            sa.func.min(held.first_position).label("first_position"),
+            sa.func.max(held.held_at).label("last_seen_at"),
+        )
+        .where(held.released_at.is_(None))
+        .group_by(*key)
+    )
+    return _select(ledger, query)
+
+
+def _contract_results(ledger: Ledger) -> pl.DataFrame:
+    result, batch = tables.result.c, tables.batch.c
+    query = (
+        sa.select(
+            batch.tenant_id,
+            batch.feed,
+            result.entity,
+            result.rule,
+            result.column_name,
+            sa.func.sum(result.rows).label("rows"),
+            sa.func.sum(result.unexpected).label("unexpected"),
+        )
+        .join(tables.batch, (batch.batch_id == result.batch_id) & (batch.entity == result.entity))
+        .group_by(batch.tenant_id, batch.feed, result.entity, result.rule, result.column_name)
+    )
+    return _select(ledger, query)
