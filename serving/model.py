@@ -1,0 +1,190 @@
+"""What serving hands to its callers: frozen values without behaviour of their own.
+
+Money is Decimal, dates are dates, timestamps are UTC and aware, identifiers are strings.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import polars as pl
+
+from foundation.errors import AccessError, ConfigurationError
+
+GRAINS = ("day", "week", "month", "quarter", "year")
+
+
+class NothingPublished(AccessError):
+    """The tenant has no published version yet: run the pipeline first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tenant:
+    """One tenant as its published version knows it. `time_zone` is an IANA name."""
+
+    tenant_id: str
+    name: str
+    time_zone: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One published version of a tenant. `version` sorts by time; `published_at` is UTC."""
+
+    tenant_id: str
+    version: str
+    published_at: datetime
+    run_id: str
+    rows: int
+    data_as_of: date | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastRun:
+    """How the last pipeline run ended for a tenant.
+
+    `outcome` is one of published, unchanged, stopped, failed; `reason` says why for the last two, else it is empty.
+    """
+
+    run_id: str
+    at: datetime
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantOutcome:
+    """One line of a publish report. `version` is what is served now (None: nothing yet)."""
+
+    tenant_id: str
+    outcome: str
+    version: str | None
+    rows: int
+    seconds: float
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishReport:
+    """What `publish` did, a line a tenant."""
+
+    run_id: str
+    tenants: tuple[TenantOutcome, ...]
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """Tenants that got a new version."""
+        return tuple(line.tenant_id for line in self.tenants if line.outcome == "published")
+
+    @property
+    def stopped(self) -> tuple[str, ...]:
+        """Tenants whose last version stays because an audit failed."""
+        return tuple(line.tenant_id for line in self.tenants if line.outcome == "stopped")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricDefinition:
+    """One metric of the registry, in words.
+
+    `unit` is usd, percent (a fraction: 0.124), count, days, minutes, hours or ratio; `direction` says what is better:
+    higher, lower or neutral; `module` is the part of the product it belongs to; `variant_of` names the metric this is
+    another reading of, `variants` the other readings of this one. `dimensions` are the names `by` and `where` take.
+    """
+
+    name: str
+    label: str
+    description: str
+    unit: str
+    direction: str
+    module: str
+    numerator: str = ""
+    denominator: str = ""
+    exclusions: str = ""
+    grain: str = ""
+    date_basis: str = ""
+    null_rule: str = ""
+    source: str = ""
+    version: str = "1"
+    variant_of: str | None = None
+    variants: tuple[str, ...] = ()
+    dimensions: tuple[str, ...] = ()
+    can_drill: bool = False
+
+
+Filter = str | Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricQuery:
+    """One question to the registry.
+
+    `by` are dimension names; `grain` (day, week, month, quarter, year) adds the column `metric_time`, a period's first
+    day; `where` maps a dimension to a value or several (any of them); `date_from` and `date_to` are inclusive.
+    `order_by` names columns of the answer, a leading `-` for descending; without it rows are ordered by `metric_time`,
+    then by the dimensions as asked. Raises ConfigurationError for an unknown grain or a date range turned round.
+    """
+
+    metrics: Sequence[str]
+    by: Sequence[str] = ()
+    grain: str | None = None
+    where: Mapping[str, Filter] = field(default_factory=dict)
+    date_from: date | None = None
+    date_to: date | None = None
+    order_by: Sequence[str] = ()
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.metrics, str) or isinstance(self.by, str) or isinstance(self.order_by, str):
+            raise ConfigurationError("metrics, by and order_by are lists of names, not one text")
+        if not self.metrics:
+            raise ConfigurationError("a query asks for at least one metric")
+        if self.grain is not None and self.grain not in GRAINS:
+            raise ConfigurationError(f"grain {self.grain!r} is not one of {', '.join(GRAINS)}")
+        if self.date_from and self.date_to and self.date_from > self.date_to:
+            raise ConfigurationError(f"the period ends ({self.date_to}) before it begins ({self.date_from})")
+        if self.limit is not None and self.limit < 1:
+            raise ConfigurationError("limit is at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drill:
+    """The rows behind a figure.
+
+    `frame` is one page of rows; `total_rows` counts all of them; `total_value` is the figure itself, worked out from
+    these rows alone; `value_column` names the column that adds up to it, None where rows are counted.
+    """
+
+    metric: str
+    frame: pl.DataFrame
+    total_rows: int
+    total_value: object
+    value_column: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """The state of a tenant's data.
+
+    `feeds`: feed_status (feed, kind, profile, last_read_at, outcome, units_read, ... problem); `batches`: batch;
+    `refused_units`: refused_unit; `quarantine`: quarantine_reason. Counts and reasons, never a record.
+    """
+
+    feeds: pl.DataFrame
+    batches: pl.DataFrame
+    refused_units: pl.DataFrame
+    quarantine: pl.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractReport:
+    """An extract that was written. `key` (hexadecimal) opens it and is shown this once; it is kept nowhere."""
+
+    path: str
+    version: str
+    tables: Mapping[str, int]
+    key: str = field(repr=False)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables, the dictionary left out."""
+        return sum(self.tables.values())
