@@ -1,0 +1,336 @@
+"""837: segments of accepted transactions into claim, claim_line, payer and provider.
+
+Loops are told by position, because no segment names its loop: the billing provider holds until the next HL of level 20,
+the subscriber's payer until the next of level 22; within a CLM an SBR opens another payer and an LX the lines.
+What names a patient or a member is not taken: a claim finds its patient through its encounter.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from ingest.sources.base import Chunk, Notice
+from ingest.sources.x12_elements import (
+    bad_dates,
+    component,
+    count_unused,
+    elements,
+    is_tag,
+    modifiers,
+    payer_key,
+    payers,
+    per_transaction,
+    position,
+    to_date,
+)
+from ingest.sources.x12_transactions import Transaction
+
+USED: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        **{tag: frozenset() for tag in ("ST", "SE", "BHT", "HL", "SBR", "CLM", "LX", "SV1", "SV2", "SV3")},
+        "NM1": frozenset({"85", "82", "PR"}),
+        "DTP": frozenset({"472", "434"}),
+        "REF": frozenset({"F8", "6R"}),
+    }
+)
+_SEQUENCES = {"P": "primary", "S": "secondary", "T": "tertiary"}
+# Implementation guides by the number in ST03 or GS08; 004010 guides come first.
+_CLAIM_TYPES = {
+    "X098": "professional",
+    "X222": "professional",
+    "X096": "institutional",
+    "X223": "institutional",
+    "X097": "dental",
+    "X224": "dental",
+}
+_NPI = r"^\d{10}$"
+
+
+def read_claims(
+    segments: pl.DataFrame,
+    transactions: Sequence[Transaction],
+    separator: str,
+    component_separator: str,
+    zone: ZoneInfo,
+) -> Chunk:
+    """Rows, notices and counts of 837 transactions that share their separators."""
+    chunk = Chunk()
+    shared = per_transaction(transactions, zone).with_columns(claim_type=_claim_types(transactions, segments))
+    shared = shared.join(_submitted(segments, transactions, separator, zone), on="txn", maintain_order="left")
+    segments = _levels(segments, separator).join(shared, on="txn", maintain_order="left")
+    names = elements(segments.filter(is_tag("NM1")), separator, 1, 2, 3, 4, 8, 9)
+    # A payer that is a person (NM102 = 1) is a patient or guarantor: neither name nor number leaves this reader.
+    person = (pl.col("e1") == "PR") & (pl.col("e2") == "1")
+    names = names.filter(~person.fill_null(False))
+    sbr = elements(segments.filter(is_tag("SBR")), separator, 1, 9)
+    lines = _lines(segments, separator, component_separator, chunk.notices)
+    claims = _claims(segments, names, sbr, lines, separator, component_separator, chunk.notices)
+    lines = lines.join(
+        claims.select("claim", "claim_submission_id", claim_id="e1"), on="claim", how="left", maintain_order="left"
+    )
+    chunk.rows = {
+        "payer": payers(_payers(names, sbr)),
+        "provider": _providers(names),
+        "claim": _claim_rows(claims, component_separator),
+        "claim_line": _line_rows(lines, component_separator),
+    }
+    chunk.dropped_fields = count_unused(segments, separator, USED)
+    return chunk
+
+
+def _claim_types(transactions: Sequence[Transaction], segments: pl.DataFrame) -> pl.Series:
+    """By the implementation guide; by the lines themselves where the guide is not named."""
+    by_line = {"SV1": "professional", "SV2": "institutional", "SV3": "dental"}
+    seen = (
+        segments.filter(is_tag(*by_line)).unique("txn", keep="first", maintain_order=True).select("txn", "tag").rows()
+    )
+    by_transaction = {txn: by_line[tag] for txn, tag in seen}
+    return pl.Series(
+        [
+            _CLAIM_TYPES.get(item.version[6:10]) or by_transaction.get(index, "unknown")
+            for index, item in enumerate(transactions)
+        ],
+        dtype=pl.String,
+    )
+
+
+def _submitted(
+    segments: pl.DataFrame, transactions: Sequence[Transaction], separator: str, zone: ZoneInfo
+) -> pl.DataFrame:
+    """When each transaction was made: BHT04 and BHT05, else the group's date and time."""
+    bht = (
+        elements(segments.filter(is_tag("BHT")), separator, 4, 5).unique("txn", keep="first").select("txn", "e4", "e5")
+    )
+    given = {txn: (date, time) for txn, date, time in bht.rows()}
+    return pl.DataFrame(
+        {
+            "txn": range(len(transactions)),
+            "submitted_at": [
+                item.sent_at(zone, *given.get(index, (None, None))) for index, item in enumerate(transactions)
+            ],
+        },
+        schema={"txn": pl.Int32, "submitted_at": pl.Datetime("us", "UTC")},
+    )
+
+
+def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
+    """Adds, per segment, running numbers and the loop it is in.
+
+    billing, subscriber: running numbers of HL 20 and HL 22 (an ST begins both anew); claim, line: of CLM and service
+    lines; claim_ordinal: of the CLM in its transaction; loop: "" before a claim, else claim, other_payer or line.
+    """
+    level = pl.when(is_tag("HL")).then(pl.col("segment").str.split(separator).list.get(3, null_on_oob=True))
+    row = pl.int_range(pl.len())
+    found = segments.with_columns(level=level, row=row).with_columns(
+        billing=(is_tag("ST") | (pl.col("level") == "20").fill_null(False)).cum_sum(),
+        subscriber=(is_tag("ST") | pl.col("level").is_in(["20", "22"]).fill_null(False)).cum_sum(),
+        claim=is_tag("CLM").cum_sum(),
+        # LX opens a line; an SV1 without one still is a line, of the LX before or of none.
+        line=is_tag("SV1", "SV2", "SV3").cum_sum(),
+        opened=is_tag("LX").cum_sum(),
+        last_claim=pl.when(is_tag("CLM")).then("row").forward_fill().fill_null(-1),
+        last_level=pl.when(is_tag("HL", "ST")).then("row").forward_fill().fill_null(-1),
+        last_other=pl.when(is_tag("SBR")).then("row").forward_fill().fill_null(-1),
+        last_line=pl.when(is_tag("LX", "SV1", "SV2", "SV3")).then("row").forward_fill().fill_null(-1),
+    )
+    in_claim = pl.col("last_claim") > pl.col("last_level")
+    loop = (
+        pl.when(~in_claim)
+        .then(pl.lit(""))
+        .when(pl.col("last_line") > pl.col("last_claim"))
+        .then(pl.lit("line"))
+        .when(pl.col("last_other") > pl.col("last_claim"))
+        .then(pl.lit("other_payer"))
+        .otherwise(pl.lit("claim"))
+    )
+    base = pl.when(is_tag("ST")).then("claim").forward_fill()
+    kept = found.with_columns(loop=loop, claim_ordinal=pl.col("claim") - base)
+    return kept.drop("level", "row", "last_claim", "last_level", "last_other", "last_line")
+
+
+def _first(segments: pl.DataFrame, key: str, value: str, name: str) -> pl.DataFrame:
+    """The first non-null `value` for each `key`, as column `name`."""
+    found = segments.filter(pl.col(value).is_not_null()).unique(key, keep="first", maintain_order=True)
+    return found.select(key, pl.col(value).alias(name))
+
+
+def _npi() -> pl.Expr:
+    """NM109 where NM108 says it is an NPI: other qualifiers hold tax and social security numbers."""
+    return pl.when(pl.col("e8") == "XX").then(pl.col("e9"))
+
+
+def _period(column: str) -> tuple[pl.Expr, pl.Expr]:
+    """First and last day of D8, DT ("20260102...") or RD8 ("20260102-20260105")."""
+    last = pl.when(pl.col(column).str.contains("-", literal=True)).then(pl.col(column).str.split("-").list.get(1))
+    return to_date(column), pl.coalesce(last, column).str.slice(0, 8).str.to_date("%Y%m%d", strict=False)
+
+
+def _periods(dtp: pl.DataFrame, key: str, qualifier: str, prefix: str) -> pl.DataFrame:
+    """One row a key: `<prefix>_text`, `<prefix>_from`, `<prefix>_to` of its first DTP with this qualifier."""
+    found = _first(dtp.filter(pl.col("e1") == qualifier), key, "e3", f"{prefix}_text")
+    start, end = _period(f"{prefix}_text")
+    return found.with_columns(start.alias(f"{prefix}_from"), end.alias(f"{prefix}_to"))
+
+
+def _lines(segments: pl.DataFrame, separator: str, composite: str, notices: list[Notice]) -> pl.DataFrame:
+    """Service lines with their own columns; `code` is the procedure composite."""
+    in_claim = segments.filter(pl.col("loop") == "line")
+    professional = elements(in_claim.filter(is_tag("SV1")), separator, 1, 2, 4, 5)
+    institutional = elements(in_claim.filter(is_tag("SV2")), separator, 1, 2, 3, 5)
+    dental = elements(in_claim.filter(is_tag("SV3")), separator, 1, 2, 3, 6)
+    rest = pl.exclude("^e\\d+$")
+    none = pl.lit(None, dtype=pl.String)
+    kinds = (
+        (professional, "e1", "e2", "e4", pl.col("e5"), none),
+        (institutional, "e2", "e3", "e5", none, pl.col("e1")),
+        (dental, "e1", "e2", "e6", component("e3", composite, 0), none),
+    )
+    parts = [
+        frame.select(rest, code=code, billed_amount=billed, units=units, place_of_service=place, revenue_code=revenue)
+        for frame, code, billed, units, place, revenue in kinds
+    ]
+    sv = pl.concat(parts)
+    lx = elements(in_claim.filter(is_tag("LX")), separator, 1)
+    dtp = elements(in_claim.filter(is_tag("DTP")), separator, 1, 2, 3)
+    ref = elements(in_claim.filter(is_tag("REF")), separator, 1, 2).filter(pl.col("e1") == "6R")
+    for frame, key in (
+        (_first(lx, "opened", "e1", "lx"), "opened"),
+        (_periods(dtp, "line", "472", "line"), "line"),
+        (_first(ref, "line", "e2", "line_control_number"), "line"),
+    ):
+        sv = sv.join(frame, on=key, how="left", maintain_order="left")
+    sv = sv.sort("number").with_columns(line_number=_line_number())
+    notices += bad_dates(sv, [("line_text", "line_from"), ("line_text", "line_to")], "service date of a line")
+    return sv
+
+
+def _line_number() -> pl.Expr:
+    """LX01 where it numbers the lines of a claim, each once; else their order: the number is part of the line's key."""
+    number = pl.col("lx").cast(pl.Int64, strict=False)
+    numbered = (number.n_unique() == pl.len()) & number.is_not_null().all()
+    return pl.when(numbered.over("claim")).then(number).otherwise(pl.int_range(1, pl.len() + 1).over("claim"))
+
+
+def _claims(
+    segments: pl.DataFrame,
+    names: pl.DataFrame,
+    sbr: pl.DataFrame,
+    lines: pl.DataFrame,
+    separator: str,
+    composite: str,
+    notices: list[Notice],
+) -> pl.DataFrame:
+    """One row a CLM with what its loops, and the loops above it, say of it."""
+    clm = elements(segments.filter(is_tag("CLM")), separator, 1, 2, 5)
+    on_claim = segments.filter(pl.col("loop") == "claim")
+    dtp = elements(on_claim.filter(is_tag("DTP")), separator, 1, 2, 3)
+    ref = elements(on_claim.filter(is_tag("REF")), separator, 1, 2).filter(pl.col("e1") == "F8")
+    people = names.with_columns(npi=_npi())
+    above = people.filter(pl.col("loop") == "")
+    payer = above.filter(pl.col("e1") == "PR").with_columns(payer_id=payer_key("e9", "e3"))
+    rendering = people.filter(pl.col("e1") == "82")
+    of_lines = lines.group_by("claim").agg(
+        line_from=pl.col("line_from").min(), line_to=pl.coalesce("line_to", "line_from").max()
+    )
+    for frame, key in (
+        (_first(above.filter(pl.col("e1") == "85"), "billing", "npi", "billing_provider_npi"), "billing"),
+        (_first(payer, "subscriber", "payer_id", "payer_id"), "subscriber"),
+        (_first(sbr.filter(pl.col("loop") == ""), "subscriber", "e1", "sequence"), "subscriber"),
+        (_first(rendering.filter(pl.col("loop") == "claim"), "claim", "npi", "claim_rendering"), "claim"),
+        (_first(rendering.filter(pl.col("loop") == "line"), "claim", "npi", "line_rendering"), "claim"),
+        (_periods(dtp, "claim", "434", "statement"), "claim"),
+        (_periods(dtp, "claim", "472", "service"), "claim"),
+        (_first(ref, "claim", "e2", "original"), "claim"),
+        (of_lines, "claim"),
+    ):
+        clm = clm.join(frame, on=key, how="left", maintain_order="left")
+    pairs = [("statement_text", "statement_from"), ("statement_text", "statement_to"), ("service_text", "service_from")]
+    notices += bad_dates(clm, pairs, "statement or service date of a claim")
+    sequence = pl.col("sequence").replace_strict(_SEQUENCES, default="unknown", return_dtype=pl.String())
+    return clm.with_columns(
+        claim_submission_id=pl.concat_str("key", "claim_ordinal", pl.col("e1").fill_null(""), separator="-"),
+        provider_id=pl.coalesce("claim_rendering", "line_rendering", "billing_provider_npi"),
+        payer_sequence=sequence,
+        frequency_code=component("e5", composite, 2),
+    )
+
+
+def _payers(names: pl.DataFrame, sbr: pl.DataFrame) -> pl.DataFrame:
+    """Every payer named, the destination and the others, with the filing indicator of the SBR it belongs to."""
+    indicator = sbr.select("number", "txn", sbr_loop="loop", filing_indicator="e9")
+    found = names.filter((pl.col("e1") == "PR") & (pl.col("loop") != "line"))
+    # The SBR before a payer is its own: of the subscriber in loop 2000B, of the other subscriber in loop 2320.
+    found = found.select("number", "txn", "loop", "place", "e3", "e9", sent_at="submitted_at").join_asof(
+        indicator, on="number", by="txn", strategy="backward", check_sortedness=False
+    )
+    same_loop = (pl.col("loop") == "") == (pl.col("sbr_loop") == "")
+    return found.with_columns(
+        position(""),
+        payer_id=payer_key("e9", "e3"),
+        electronic_payer_id="e9",
+        name="e3",
+        filing_indicator=pl.when(same_loop).then("filing_indicator"),
+    )
+
+
+def _providers(names: pl.DataFrame) -> pl.DataFrame:
+    """Billing and rendering providers that have an NPI, one row each; a person's name is given name first."""
+    person = pl.concat_str("e4", "e3", separator=" ", ignore_nulls=True)
+    return (
+        names.filter(pl.col("e1").is_in(["85", "82"]) & (pl.col("loop") != "other_payer"))
+        .with_columns(npi=_npi())
+        .filter(pl.col("npi").str.contains(_NPI))
+        .unique("npi", keep="last", maintain_order=True)
+        .select(
+            "npi",
+            position(""),
+            provider_id="npi",
+            display_name=pl.when(pl.col("e2") == "1").then(person).otherwise("e3"),
+            source_record_id="npi",
+            source_updated_at="submitted_at",
+        )
+    )
+
+
+def _claim_rows(claims: pl.DataFrame, composite: str) -> pl.DataFrame:
+    return claims.select(
+        "claim_submission_id",
+        "payer_id",
+        "provider_id",
+        "billing_provider_npi",
+        "claim_type",
+        "frequency_code",
+        "payer_sequence",
+        "submitted_at",
+        position(" CLM {}", "claim_ordinal"),
+        claim_id="e1",
+        original_payer_claim_control_number="original",
+        place_of_service=component("e5", composite, 0),
+        billed_amount="e2",
+        service_from_date=pl.coalesce("statement_from", "service_from", "line_from"),
+        service_to_date=pl.coalesce("statement_to", "service_to", "line_to"),
+        source_record_id="claim_submission_id",
+        source_updated_at="submitted_at",
+    )
+
+
+def _line_rows(lines: pl.DataFrame, composite: str) -> pl.DataFrame:
+    return lines.select(
+        "claim_submission_id",
+        "line_number",
+        "claim_id",
+        "line_control_number",
+        "revenue_code",
+        "place_of_service",
+        "units",
+        "billed_amount",
+        position(" CLM {} line {}", "claim_ordinal", "line_number"),
+        procedure_code=component("code", composite, 1),
+        modifiers=modifiers("code", composite),
+        service_date="line_from",
+        service_to_date=pl.coalesce("line_to", "line_from"),
+        source_record_id=pl.concat_str("claim_submission_id", "line_number", separator="-"),
+        source_updated_at="submitted_at",
+    )

@@ -1,0 +1,237 @@
+"""The envelope of an X12 file: interchanges (ISA to IEA), their separators, and pieces of whole transactions.
+
+Bytes in, `Piece` out. A piece lies within one interchange and never cuts a transaction, so that memory is bounded by
+the largest transaction and not by the file. Line ends after (or within) segments carry no meaning and are removed.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from ingest.sources.base import Notice, Unit, UnreadableUnit
+from ingest.sources.files import read_blocks
+
+# Work is done on pieces of about this size: large enough for column operations to pay, small beside the memory budget.
+PIECE_BYTES = 8 << 20
+ISA_LENGTH = 106
+_ISA_ELEMENTS = 16
+# Bytes that may stand before an ISA: byte-order mark, blanks, line ends, and the padding of mainframe files.
+_PADDING = b"\xef\xbb\xbf \t\r\n\x00\x1a"
+# The fixed widths of ISA01 to ISA07: wherever this occurs an interchange begins, even inside a segment cut short.
+_STRICT_ISA = re.compile(rb"ISA([^\w\s]).{2}\1.{10}\1.{2}\1.{10}\1.{2}\1.{15}\1.{2}\1", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Separators:
+    """Separators of one interchange, one character each. `repetition` is None before version 00402, where ISA11 says
+    something else."""
+
+    element: str
+    component: str
+    repetition: str | None
+    terminator: str
+
+
+@dataclass(kw_only=True)
+class Interchange:
+    """One ISA and how far it has been read. `groups` and `transactions` count GS and ST segments met so far."""
+
+    ordinal: int
+    separators: Separators
+    sender: str
+    control: str
+    first_segment: int
+    groups: int = 0
+    closed: bool = False
+    group: "Group | None" = None
+
+
+@dataclass(kw_only=True)
+class Group:
+    """One GS: control number GS06, date GS04, time GS05, version GS08; `transactions` counts its ST segments."""
+
+    ordinal: int
+    control: str
+    date: str
+    time: str
+    version: str
+    transactions: int = 0
+    closed: bool = False
+
+
+@dataclass(kw_only=True)
+class Piece:
+    """Segments of one interchange, as text without terminators; `first` is the number in the file of the first one.
+
+    `last` is set on the piece that ends the interchange.
+    """
+
+    interchange: Interchange
+    segments: pl.Series
+    first: int
+    last: bool
+    notices: list[Notice] = field(default_factory=list)
+
+
+class _Buffer:
+    """Bytes of the unit not yet used."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._blocks = read_blocks(unit)
+        self.data = b""
+        self.ended = False
+        self.used = 0
+
+    def fill(self, size: int) -> None:
+        blocks = [self.data]
+        held = len(self.data)
+        while held < size and not self.ended:
+            block = next(self._blocks, b"")
+            self.ended = not block
+            blocks.append(block)
+            held += len(block)
+        self.data = b"".join(blocks)
+
+    def take(self, size: int) -> bytes:
+        taken, self.data = self.data[:size], self.data[size:]
+        self.used += size
+        return taken
+
+
+def read_separators(head: bytes, *, at: int) -> tuple[Separators, list[str], Notice | None]:
+    """Separators and the elements of the ISA that `head` begins with.
+
+    The elements are found by the element separator (the byte after "ISA"), not by position. So an ISA whose elements
+    are a character short or long is still read, with a notice: it says the same as a correct one as long as sixteen
+    elements end in two separators and a GS, TA1 or IEA follows. Otherwise UnreadableUnit.
+    """
+    element = head[3:4]
+    problem = UnreadableUnit(
+        position=f"byte {at}",
+        problem="has an ISA segment that is damaged: its separators cannot be told",
+        remedy="Have the interchange sent again",
+    )
+    if not element or element.isalnum() or element.isspace():
+        raise problem
+    parts = head[: 4 * ISA_LENGTH].split(element, _ISA_ELEMENTS)
+    if len(parts) <= _ISA_ELEMENTS or len(parts[-1]) < 2:
+        raise problem
+    component, terminator = parts[-1][:1], parts[-1][1:2]
+    follows = parts[-1][2:].lstrip(b"\r\n\t ")
+    known = any(follows.startswith(name + element) for name in (b"GS", b"TA1", b"IEA")) or not follows
+    distinct = len({element, component, terminator}) == 3 and not (component + terminator).isalnum()
+    if not known or not distinct or any(byte > 127 for byte in element + component + terminator):
+        raise problem
+    elements = [part.decode("latin-1").strip() for part in parts[:-1]]
+    length = len(element.join(parts[:-1])) + 3
+    notice = None
+    if length != ISA_LENGTH:
+        notice = Notice(
+            position=f"byte {at}",
+            reason="isa_wrong_length",
+            detail=f"the ISA segment has {length} characters, {ISA_LENGTH} are standard; read by its separators",
+        )
+    repetition = elements[11] if elements[12] >= "00402" and len(elements[11]) == 1 else None
+    separators = Separators(
+        element=element.decode(), component=component.decode(), repetition=repetition, terminator=terminator.decode()
+    )
+    return separators, elements, notice
+
+
+def _next_isa(data: bytes, terminator: bytes) -> int:
+    """Where the next interchange begins in `data`, whose first byte belongs to the present one; -1 for nowhere."""
+    at = data.find(b"ISA", 3)
+    while at >= 0:
+        before = data[max(0, at - 80) : at].rstrip(_PADDING + b"\r\n")
+        after = data[at + 3 : at + 4]
+        if _STRICT_ISA.match(data, at) or (before.endswith(terminator) and after and not after.isalnum()):
+            return at
+        at = data.find(b"ISA", at + 3)
+    return -1
+
+
+def _last_transaction(data: bytes, separators: Separators) -> int:
+    """Where the last ST segment begins; 0 where there is none to cut at."""
+    start = b"ST" + separators.element.encode()
+    terminator = separators.terminator.encode()
+    best = 0
+    for between in (b"", b"\n", b"\r\n", b"\r"):
+        found = data.rfind(terminator + between + start)
+        if found >= 0:
+            best = max(best, found + len(terminator + between))
+    return best
+
+
+def _split(data: bytes, interchange: Interchange, notices: list[Notice], first: int) -> pl.Series:
+    flat = data.translate(None, b"\r\n\x00\x1a" if interchange.separators.terminator not in "\r\n" else b"\x00\x1a")
+    try:
+        text = flat.decode("utf-8")
+    except UnicodeDecodeError:
+        # X12 names no encoding; Windows systems send Latin-1 where a name has an accent.
+        text = flat.decode("latin-1")
+        notices.append(
+            Notice(position=f"segment {first}", reason="not_utf8", detail="is not UTF-8; read as ISO 8859-1")
+        )
+    segments = pl.Series("segment", [text]).str.split(interchange.separators.terminator).explode().str.strip_chars()
+    return segments.filter(segments != "")
+
+
+def pieces(unit: Unit) -> Iterator[Piece]:
+    """Every interchange of a unit in pieces of whole transactions.
+
+    Raises UnreadableUnit for an empty file, one that does not begin with ISA, or one whose ISA cannot be read.
+    """
+    buffer = _Buffer(unit)
+    number, ordinal = 1, 0
+    while True:
+        buffer.fill(8 * ISA_LENGTH)
+        padding = len(buffer.data) - len(buffer.data.lstrip(_PADDING))
+        if padding == len(buffer.data) and not buffer.ended:
+            buffer.take(padding)
+            continue
+        buffer.take(padding)
+        if not buffer.data:
+            break
+        if not buffer.data.startswith(b"ISA"):
+            raise UnreadableUnit(
+                position=f"byte {buffer.used}",
+                problem="does not begin with an ISA segment, so its separators and sender are not known",
+                remedy="Have it sent with its whole envelope, from ISA to IEA",
+            )
+        ordinal += 1
+        buffer.fill(8 * ISA_LENGTH)
+        separators, elements, notice = read_separators(buffer.data, at=buffer.used)
+        interchange = Interchange(
+            ordinal=ordinal, separators=separators, sender=elements[6], control=elements[13], first_segment=number
+        )
+        notices = [notice] if notice else []
+        for data, last in _interchange_bytes(buffer, separators):
+            segments = _split(data, interchange, notices, number)
+            yield Piece(interchange=interchange, segments=segments, first=number, last=last, notices=notices)
+            number += len(segments)
+            notices = []
+    if ordinal == 0:
+        raise UnreadableUnit(position="byte 0", problem="is empty", remedy="Have it sent again")
+
+
+def _interchange_bytes(buffer: _Buffer, separators: Separators) -> Iterator[tuple[bytes, bool]]:
+    """The bytes of one interchange, cut before an ST where it is large."""
+    wanted = PIECE_BYTES
+    while True:
+        buffer.fill(wanted)
+        end = _next_isa(buffer.data, separators.terminator.encode())
+        if end > 0:
+            yield buffer.take(end), True
+            return
+        if buffer.ended:
+            yield buffer.take(len(buffer.data)), True
+            return
+        cut = _last_transaction(buffer.data, separators)
+        if cut > 0:
+            yield buffer.take(cut), False
+            wanted = PIECE_BYTES
+        else:
+            # One transaction is larger than a piece: it is needed whole, because its SE decides whether it counts.
+            wanted *= 2
