@@ -1,1 +1,1 @@
-"""Clinicmart."""
+"""The command line: thin, each command imports what it needs when it runs."""

@@ -134,7 +134,7 @@ def check(contract: Contract, frame: pl.DataFrame) -> Gated:
             _text("source_position").alias("source_position"),
             REASON,
             COLUMN,
-            pl.struct(pl.col(name).cast(pl.String) for name in frame.columns).struct.json_encode().alias(PAYLOAD),
+            pl.struct(_as_text(name, kind) for name, kind in frame.schema.items()).struct.json_encode().alias(PAYLOAD),
         )
     )
     castable = ~pl.any_horizontal(*lost.columns) if lost.width else pl.lit(True)
@@ -142,6 +142,13 @@ def check(contract: Contract, frame: pl.DataFrame) -> Gated:
     kept_flags = all_flags.filter(castable) if lost.width else all_flags
     counts = {(rule, column): int(kept_flags[str(index)].sum()) for index, (rule, column, _) in enumerate(rules)}
     return Gated(good=typed.filter(~is_bad), bad=bad, checked=checked, counts=counts)
+
+
+def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
+    """A value as text that casts back to it."""
+    if isinstance(kind, pl.Datetime):
+        return pl.col(name).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    return pl.col(name).cast(pl.String)
 
 
 def _no_bad_rows() -> pl.DataFrame:

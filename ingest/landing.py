@@ -147,13 +147,11 @@ class Landing:
         frame = tokenise(frame, of.token_columns, self._token_key).with_columns(
             pl.format("unit {}: {}", pl.lit(unit.unit_id), pl.col("source_position")).alias("source_position")
         )
-        updated_at = pl.col("source_updated_at") if "source_updated_at" in frame.columns else pl.lit(None)
-        if self.feed.kind != "pm_database":
-            # Files have a time of their own; a table whose row has none breaks its contract.
-            stand_in = pl.lit(unit.modified_at).dt.cast_time_unit("us")
-            if frame.schema.get("source_updated_at") == pl.String():
-                stand_in = pl.lit(unit.modified_at.isoformat())
-            frame = frame.with_columns(pl.coalesce(updated_at, stand_in).alias("source_updated_at"))
+        frame = with_unit_time(frame, self.feed, unit.modified_at)
+        self.add_tokenised(unit, of, frame)
+
+    def add_tokenised(self, unit: Unfinished, of: Contract, frame: pl.DataFrame) -> None:
+        """Gates rows whose identifiers are tokens and whose positions name their unit; stages both sides."""
         gated = check(of, frame)
         unit.staged.add(of.name, gated, frame.height)
         if gated.bad.height:
@@ -281,6 +279,19 @@ class Landing:
                 _copy(connection, quarantined, str(path))
                 ledger_rows["held"] = [common | {"held_at": now()} | row for row in _held(quarantined)]
         return ledger_rows
+
+
+def with_unit_time(frame: pl.DataFrame, feed: Feed, modified_at: datetime) -> pl.DataFrame:
+    """Fills a missing `source_updated_at` with the time of the file. A table has no such time: a row that lacks it breaks
+    its contract."""
+    if feed.kind == "pm_database":
+        return frame
+    stand_in = pl.lit(modified_at).dt.cast_time_unit("us")
+    if "source_updated_at" not in frame.columns:
+        return frame.with_columns(stand_in.alias("source_updated_at"))
+    if frame.schema["source_updated_at"] == pl.String():
+        stand_in = pl.lit(modified_at.isoformat())
+    return frame.with_columns(pl.coalesce("source_updated_at", stand_in).alias("source_updated_at"))
 
 
 def _copy(connection: Any, rows: pl.DataFrame, path: str) -> None:

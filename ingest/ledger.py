@@ -168,6 +168,12 @@ class Ledger:
             connection.execute(stopped.values(ended_at=now(), outcome="stopped", problem="the run was killed"))
             connection.execute(sa.insert(run).values(run_id=run_id, config_file=config_file, started_at=now()))
 
+    def ensure_run(self, run_id: str, config_file: str) -> None:
+        """Opens a run unless it is open: the orchestrator's own runs begin with whichever feed comes first."""
+        with self.write() as connection:
+            values = {"run_id": run_id, "config_file": config_file, "started_at": now()}
+            connection.execute(sa.insert(run).prefix_with("or ignore").values(values))
+
     def end_run(self, run_id: str, outcome: str, problem: str | None = None) -> None:
         """Closes a run: outcome is published, unchanged or stopped."""
         with self.write() as connection:

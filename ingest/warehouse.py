@@ -118,7 +118,7 @@ def _operational(connection: duckdb.DuckDBPyConnection, ledger: Ledger, config: 
     """
     frames = {
         "system_of_record": _system_of_record(config),
-        "feed_status": _feed_status(ledger),
+        "feed_status": feed_status(ledger),
         "batch": _frame(ledger, tables.batch),
         "refused_unit": _refused_units(ledger),
         "quarantine_reason": _quarantine_reasons(ledger),
@@ -191,7 +191,7 @@ def _system_of_record(config: Config) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema)
 
 
-def _feed_status(ledger: Ledger) -> pl.DataFrame:
+def feed_status(ledger: Ledger) -> pl.DataFrame:
     """Latest outcome per feed, with totals over all its runs; refused units are those of the latest run."""
     feed_run, unit, batch = tables.feed_run, tables.unit, tables.batch
     latest = (
@@ -330,3 +330,9 @@ def _contract_results(ledger: Ledger) -> pl.DataFrame:
         .group_by(batch.tenant_id, batch.feed, result.entity, result.rule, result.column_name)
     )
     return _select(ledger, query)
+
+
+def newest_batch(ledger: Ledger) -> int:
+    """Sequence of the newest batch in the ledger; 0 where there is none."""
+    found = ledger.rows(sa.select(sa.func.max(tables.batch.c.batch_sequence).label("newest")))
+    return int(found[0]["newest"] or 0)

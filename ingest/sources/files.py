@@ -1,5 +1,6 @@
 """Finding and reading the files of a feed: a file, a folder or a pattern; gzip too."""
 
+import contextlib
 import glob
 import gzip
 import hashlib
@@ -35,7 +36,9 @@ def find_files(feed: Feed, suffixes: tuple[str, ...]) -> list[Unit]:
     paths = sorted(p for p in paths if not any(part.startswith(".") for part in p.relative_to(base).parts))
     if not paths:
         what = f"no {' or '.join(suffixes)} file" if location.is_dir() else "no such file or folder"
-        raise UnreadableUnit(position="", problem=f"{what} at {location}", remedy="Check the feed's path and its rights")
+        raise UnreadableUnit(
+            position="", problem=f"{what} at {location}", remedy="Check the feed's path and its rights"
+        )
     return [_unit(feed, base, path) for path in paths]
 
 
@@ -54,8 +57,9 @@ def _unit(feed: Feed, base: Path, path: Path) -> Unit:
         status = path.stat()
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    except OSError as error:
-        raise UnreadableUnit(position=name, problem=error.strerror or "cannot be read", remedy="Check its rights") from None
+    except OSError:
+        # Reading it will fail again and refuse this file by name, while the others go on.
+        return Unit(feed=feed, name=name, path=path, fingerprint=f"unreadable {name}")
     return Unit(
         feed=feed,
         name=name,
@@ -64,6 +68,18 @@ def _unit(feed: Feed, base: Path, path: Path) -> Unit:
         fingerprint=digest,
         modified_at=datetime.fromtimestamp(status.st_mtime, timezone.utc),
     )
+
+
+def state_of_files(feed: Feed) -> str:
+    """A short text that changes when a file of the feed comes, goes or changes; read from names, sizes and times alone."""
+    location = Path(feed.path or "")
+    found = location.rglob("*") if location.is_dir() else (Path(p) for p in glob.glob(str(location), recursive=True))
+    digest = hashlib.sha256()
+    for path in sorted(found):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def open_unit(unit: Unit) -> IO[bytes]:

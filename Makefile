@@ -1,0 +1,42 @@
+# One command per intent. Needs Python 3.11 and, for `make test`, root to install Chromium where it is absent.
+PYTHON ?= python3
+BIN := .venv/bin
+PORT ?= 8501
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check generate browser clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+
+setup: .venv/ready ## make the environment and install the pinned packages
+
+.venv/ready: requirements.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null || (apt-get update -qq && apt-get install -y -qq python3-venv && rm -rf .venv && $(PYTHON) -m venv .venv)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup ## a sample group of three tenants, from feeds to dashboards
+	$(BIN)/clinicmart demo --port $(PORT)
+
+browser: ## Chromium for the page tests, through apt where it is absent
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core)
+
+test: setup browser check ## everything, ending in pytest's summary line
+	$(BIN)/python -m pytest
+
+check: setup ## seconds: style, types, import rules, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m data_contracts.generate --check
+	$(BIN)/python -m clinicmart.generate --check
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+generate: setup ## write what follows from contracts, metrics and commands
+	$(BIN)/python -m data_contracts.generate
+	$(BIN)/python -m clinicmart.generate
+
+clean: ## remove what runs and tests leave
+	rm -rf .clinicmart .pytest_cache .mypy_cache .ruff_cache dbt/target dbt/logs

@@ -1,0 +1,77 @@
+"""`clinicmart quarantine`: what is held back, why, and letting it through."""
+
+import uuid
+
+import click
+
+from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
+from foundation.home import Home
+
+
+@click.group()
+def quarantine() -> None:
+    """Show and release rows that broke their contract."""
+
+
+@quarantine.command("list")
+@home_option
+@click.option("--tenant", help="Only this tenant.")
+@json_option
+@existing_home
+def list_(home: Home, tenant: str | None, as_json: bool) -> None:
+    """List what is held: tenant, feed, entity, reason, number of rows, first position."""
+    from ingest.ledger import Ledger
+    from ingest.quarantine import held_rows
+
+    rows = held_rows(Ledger(home), tenant)
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        click.echo("Nothing is held back.")
+        return
+    names = ("held_id", "tenant_id", "feed", "entity", "reason", "column_name", "rows", "first_position", "detail")
+    print_table(
+        ["Entry", "Tenant", "Feed", "Entity", "Reason", "Column", "Rows", "First position", "Detail"],
+        [[row[name] for name in names] for row in rows],
+    )
+
+
+@quarantine.command()
+@click.argument("entry", type=int)
+@home_option
+@json_option
+@existing_home
+def show(home: Home, entry: int, as_json: bool) -> None:
+    """Show one entry: the files and positions of its rows, without their content."""
+    from foundation.keys import Keys
+    from ingest.ledger import Ledger
+    from ingest.quarantine import held_details
+
+    details = held_details(home, Keys.of(home), Ledger(home), entry)
+    if as_json:
+        print_json(details)
+        return
+    column = f" of {details['column_name']}" if details["column_name"] else ""
+    click.echo(
+        f"{details['tenant_id']}/{details['feed']}: {details['rows']} {details['entity']} rows, {details['reason']}{column}"
+    )
+    for unit_id, name in details["units"].items():
+        click.echo(f"unit {unit_id} is {name}")
+    examples = details["examples"]
+    print_table(list(examples[0]) if examples else [], [list(row.values()) for row in examples])
+
+
+@quarantine.command()
+@click.argument("entry", type=int)
+@home_option
+@existing_home
+def release(home: Home, entry: int) -> None:
+    """Check the rows of one entry against today's contracts and land those that pass; the next run publishes them."""
+    from foundation.keys import Keys
+    from ingest.ledger import Ledger
+    from ingest.quarantine import release as release_entry
+
+    ledger = Ledger(home)
+    landed, held = release_entry(home, Keys.of(home), ledger, entry, run_id=f"release-{uuid.uuid4()}")
+    click.echo(f"{landed} rows landed, {held} rows stay held.")

@@ -1,0 +1,29 @@
+"""`clinicmart run`: one pipeline run."""
+
+from pathlib import Path
+
+import click
+
+from clinicmart.options import home_option
+
+
+@click.command()
+@click.option("--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
+@home_option
+@click.option(
+    "--target", type=click.Choice(["duckdb"]), default="duckdb", show_default=True, help="Where marts are built."
+)
+@click.option("--tenant", help="Only this tenant.")
+@click.option("--full-refresh", is_flag=True, help="Build every mart anew.")
+def run(file: Path, home: Path, target: str, tenant: str | None, full_refresh: bool) -> int:
+    """Read every feed, build and test the marts, publish.
+
+    Exits with 0 when published, 1 when a feed or a gate stopped something (it says which and why), 2 when the
+    configuration is wrong.
+    """
+    from clinicmart.pipeline import run_and_report
+    from dagster_project.workspace import load_checked_config
+    from foundation.home import Home
+
+    config = load_checked_config(file).only(tenant)
+    return run_and_report(Home.at(home), config, full_refresh=full_refresh)

@@ -1,0 +1,70 @@
+"""Entry point of `clinicmart`: finds the command's module only when it is asked for, and turns errors into one line and an exit code."""
+
+import importlib
+import os
+import sys
+
+import click
+
+from foundation.errors import ClinicmartError
+
+# Command -> (module, attribute, one line of help): listing them needs no import.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("clinicmart.commands.demo", "demo"),
+    "run": ("clinicmart.commands.run", "run"),
+    "sources": ("clinicmart.commands.sources", "sources"),
+    "status": ("clinicmart.commands.status", "status"),
+    "quarantine": ("clinicmart.commands.quarantine", "quarantine"),
+    "metrics": ("clinicmart.commands.metrics", "metrics"),
+    "drill": ("clinicmart.commands.metrics", "drill"),
+    "extract": ("clinicmart.commands.extract", "extract"),
+    "serve": ("clinicmart.commands.serve", "serve"),
+    "dagster": ("clinicmart.commands.serve", "dagster"),
+    "tenants": ("clinicmart.commands.people", "tenants"),
+    "users": ("clinicmart.commands.people", "users"),
+    "audit": ("clinicmart.commands.people", "audit"),
+    "sample": ("clinicmart.commands.sample", "sample"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when used."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="clinicmart")
+def cli() -> None:
+    """Clinicmart: an analytics and reporting warehouse for groups of clinics."""
+
+
+def main() -> None:
+    """Runs the command line. Exit codes: 0 done, 1 stopped by a gate or a feed, 2 bad configuration or options."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except ClinicmartError as error:
+        click.echo(f"clinicmart: {error}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away (head, less): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Options that several commands share, and how they print."""
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from foundation.home import DEFAULT, Home
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+home_option = click.option(
+    "--home",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT,
+    show_default=True,
+    help="Folder that holds everything Clinicmart writes.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+tenant_option = click.option("--tenant", required=True, help="Id of the tenant.")
+user_option = click.option(
+    "--as", "user", required=True, help="Who asks, such as admin@harbor; they see what their role may see."
+)
+format_option = click.option(
+    "--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
+)
+
+
+def existing_home(command: F) -> F:
+    """Gives a command its `home` as a Home, and refuses a folder in which nothing has run."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, home: Path, **kwargs: Any) -> Any:
+        if not home.is_dir():
+            raise click.UsageError(
+                f"{home} is not there: run clinicmart demo or clinicmart run first, or name it with --home"
+            )
+        return command(*args, home=Home.at(home), **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as JSON; dates in ISO 8601, decimals as text with all their digits."""
+    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Prints rows under headers; numbers stand right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, header in enumerate(headers):
+        numeric = any(isinstance(row[index], int | float) or hasattr(row[index], "quantize") for row in rows)
+        table.add_column(header, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("-" if value is None else f"{value:,}" if type(value) is int else str(value) for value in row))
+    Console(highlight=False).print(table)

@@ -1,0 +1,41 @@
+"""A pipeline run as the command line shows it: first accounts, progress, outcome."""
+
+import click
+
+from foundation.config import Config
+from foundation.home import Home
+
+
+def run_and_report(home: Home, config: Config, *, full_refresh: bool = False) -> int:
+    """Runs the pipeline, prints what came of it and the one-time passwords of new tenants; returns the exit code."""
+    from clinicmart.progress import shown
+
+    with shown("Reading feeds"):
+        from dagster_project.run import run_pipeline
+
+        outcome = run_pipeline(home, config, full_refresh=full_refresh)
+    for problem in outcome.problems:
+        click.echo(f"clinicmart: {problem}", err=True)
+    for tenant_id, password in new_administrators(home, config).items():
+        click.echo(f"{tenant_id}: sign in as admin@{tenant_id} with the one-time password {password}")
+    words = {
+        "published": "Published.",
+        "unchanged": "Nothing new; the published version stays.",
+        "stopped": "Stopped; the version published before stays.",
+    }
+    click.echo(words[outcome.outcome])
+    return outcome.exit_code
+
+
+def new_administrators(home: Home, config: Config) -> dict[str, str]:
+    """Makes `admin@<tenant>` for tenants that have none; tenant id to one-time password."""
+    from serving.access import AccessStore
+
+    made = {}
+    store = AccessStore.open(home)
+    for tenant in config.tenants:
+        store.ensure_tenant(tenant.tenant_id, tenant.name)
+        password = store.ensure_admin(tenant.tenant_id)
+        if password is not None:
+            made[tenant.tenant_id] = password
+    return made

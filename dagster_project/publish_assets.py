@@ -1,0 +1,48 @@
+"""One asset per tenant: the published version that its people read."""
+
+from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, asset
+from serving.publish import publish
+
+from dagster_project.warehouse_assets import Translator
+from dagster_project.workspace import Workspace
+from foundation.config import Tenant
+from ingest.ledger import Ledger
+from ingest.pipeline import progress
+from ingest.warehouse import newest_batch
+
+
+def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey]) -> AssetsDefinition:
+    """The asset that publishes one tenant after the marts passed their tests."""
+
+    @asset(
+        key=AssetKey([tenant.tenant_id.replace("-", "_"), "published"]),
+        group_name=tenant.tenant_id.replace("-", "_"),
+        deps=marts,
+        description=f"What the people of {tenant.name} read: an encrypted file per scope, switched as a whole.",
+        kinds={"duckdb"},
+    )
+    def published(context: AssetExecutionContext) -> MaterializeResult:
+        ledger = Ledger(workspace.home)
+        try:
+            newest = newest_batch(ledger)
+            report = publish(
+                workspace.home,
+                dbt_target=workspace.dbt_target,
+                run_id=context.run_id,
+                tenants=[tenant.tenant_id],
+                audit_failures={},
+            )
+            ledger.end_run(context.run_id, "published")
+        finally:
+            ledger.close()
+        workspace.note(tenant.tenant_id, newest)
+        progress.info("%s: published", tenant.tenant_id)
+        return MaterializeResult(metadata={"report": str(report)})
+
+    return published
+
+
+def mart_keys(manifest_nodes: list[dict[str, object]]) -> list[AssetKey]:
+    """Asset keys of the models that are published."""
+    translator = Translator()
+    return [translator.get_asset_key(node) for node in manifest_nodes]

@@ -1,0 +1,107 @@
+"""One pipeline run in this process, over the same definitions that the orchestrator's UI shows."""
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import yaml
+
+from dagster_project.definitions import JOB, build_definitions
+from dagster_project.workspace import Workspace
+from foundation.config import Config
+from foundation.errors import ClinicmartError
+from foundation.home import Home
+from ingest.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome:
+    """What a run came to. outcome: published, unchanged or stopped; `problems` name feeds, files and failed gates."""
+
+    run_id: str
+    outcome: str
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def exit_code(self) -> int:
+        """0 where everything was read and what is published is current, else 1."""
+        return 1 if self.problems or self.outcome == "stopped" else 0
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    """One run at a time in a home: the warehouse has one writer."""
+    with (home.path / "run.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ClinicmartError(f"{home.path}: another run is under way in this home; wait for it to end") from None
+        yield
+
+
+def run_pipeline(home: Home, config: Config, *, full_refresh: bool = False) -> RunOutcome:
+    """Runs every feed of the configuration to every published page.
+
+    Raises ClinicmartError where another run holds the home or the dbt project does not parse.
+    """
+    from dagster import DagsterInstance
+
+    workspace = Workspace(home, config, full_refresh=full_refresh)
+    with _alone(home):
+        workspace.remember()
+        _configure(home)
+        definitions = build_definitions(workspace)
+        for noisy in ("dagster", "dagster.daemon"):
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)
+        with DagsterInstance.from_config(str(home.dagster)) as instance:
+            from uuid import uuid4
+
+            run_id = str(uuid4())
+            ledger = Ledger(home)
+            ledger.start_run(run_id, str(config.file))
+            try:
+                job = definitions.resolve_job_def(JOB)
+                result = job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False)
+                outcome = _outcome(ledger, run_id, result.success, _failure(result))
+                ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
+            finally:
+                ledger.close()
+    return outcome
+
+
+def _configure(home: Home) -> None:
+    """The orchestrator's own settings in the home: no telemetry, runs kept in SQLite beside it."""
+    settings = {"telemetry": {"enabled": False}, "python_logs": {"python_log_level": "ERROR"}}
+    path = home.dagster / "dagster.yaml"
+    if not path.exists():
+        path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+
+def _failure(result: object) -> str | None:
+    """The first failed step's message, in one line."""
+    for event in getattr(result, "all_events", ()):
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            cause = getattr(error, "cause", None) or error
+            description = getattr(event.step_failure_data.user_failure_data, "description", None)
+            return str(description or cause.message).strip()
+    return None
+
+
+def _outcome(ledger: Ledger, run_id: str, succeeded: bool, failure: str | None) -> RunOutcome:
+    import sqlalchemy as sa
+
+    from ingest.ledger import batch, feed_run
+
+    feeds = ledger.rows(sa.select(feed_run).where(feed_run.c.run_id == run_id))
+    problems = [line for feed in feeds if feed["problem"] for line in feed["problem"].splitlines()]
+    if not succeeded:
+        return RunOutcome(
+            run_id=run_id, outcome="stopped", problems=(*problems, failure or "the run failed; see its log")
+        )
+    landed = ledger.rows(sa.select(sa.func.count().label("n")).select_from(batch).where(batch.c.run_id == run_id))[0][
+        "n"
+    ]
+    return RunOutcome(run_id=run_id, outcome="published" if landed else "unchanged", problems=tuple(problems))

@@ -1,0 +1,119 @@
+"""The raw tables, and the dbt models over them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from dagster import (
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    Failure,
+    MaterializeResult,
+    multi_asset,
+)
+from dagster_dbt import DagsterDbtTranslator, dbt_assets
+from serving.publish import record_outcome
+
+from dagster_project.audit import read_audit
+from dagster_project.landing_assets import landing_key
+from dagster_project.workspace import BUILT, Workspace
+from data_contracts import load_contracts
+from data_contracts.generate import OPERATIONAL
+from ingest.ledger import Ledger
+from ingest.pipeline import progress
+from ingest.warehouse import load_warehouse, newest_batch
+
+
+@contextmanager
+def _ledger(workspace: Workspace) -> Iterator[Ledger]:
+    ledger = Ledger(workspace.home)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def raw_key(table: str) -> AssetKey:
+    """Asset key of a raw table."""
+    return AssetKey(["warehouse", "raw", table])
+
+
+def raw_tables(workspace: Workspace) -> AssetsDefinition:
+    """The asset that takes landed batches into the raw tables, all in one step: a DuckDB file has one writer."""
+    landed = [landing_key(feed) for tenant in workspace.config.tenants for feed in tenant.feeds]
+    contracts = [item for item in load_contracts().values() if item.store == "landing"]
+    specs = [AssetSpec(raw_key(item.name), deps=landed, description=item.grain, group_name="raw") for item in contracts]
+    specs += [
+        AssetSpec(raw_key(name), deps=landed, description=text, group_name="raw") for name, text in OPERATIONAL.items()
+    ]
+
+    @multi_asset(name="raw_tables", specs=specs)
+    def raw(context: AssetExecutionContext) -> Iterator[MaterializeResult]:
+        with _ledger(workspace) as ledger:
+            taken = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config)
+        context.log.info(f"took {taken} rows into the raw tables")
+        progress.info("warehouse: %s rows taken into the raw tables", f"{taken:,}")
+        for spec in specs:
+            yield MaterializeResult(asset_key=spec.key)
+
+    return raw
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt sources are our raw tables; models are named by schema, so that marts stand together."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return raw_key(dbt_resource_props["name"])
+        return AssetKey(
+            ["warehouse", dbt_resource_props["config"].get("schema") or "marts", dbt_resource_props["name"]]
+        )
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        folders = dbt_resource_props["fqn"][1:-1]
+        return folders[-1] if folders else None
+
+
+def dbt_models(workspace: Workspace) -> AssetsDefinition:
+    """The dbt project as assets; one dbt process builds and tests all models.
+
+    Where the marts stand built from the same batches, dbt project and configuration, nothing runs and nothing below is published anew.
+    """
+
+    @dbt_assets(manifest=workspace.prepare_manifest(), dagster_dbt_translator=Translator(), name="dbt_models")
+    def models(context: AssetExecutionContext) -> Iterator[Any]:
+        with _ledger(workspace) as ledger:
+            newest = newest_batch(ledger)
+            if workspace.is_current(newest) and not workspace.full_refresh:
+                ledger.end_run(context.run_id, "unchanged")
+                progress.info("dbt: nothing new to build")
+                return
+        workspace.forget()
+        arguments = ["build", "--full-refresh"] if workspace.full_refresh else ["build"]
+        progress.info("dbt: building and testing the marts")
+        with workspace.dbt_environment():
+            invocation = workspace.dbt().cli(
+                arguments, context=context, target_path=workspace.dbt_target, raise_on_error=False
+            )
+            yield from invocation.stream()
+        audit = read_audit(workspace.dbt_target)
+        progress.info("dbt: %d models built, %d tests passed", audit.models_built, audit.tests_passed)
+        if not audit.passed or not invocation.is_successful():
+            reasons = audit.failures or ("dbt stopped before its end: see the log of the run",)
+            for tenant in workspace.config.tenants:
+                record_outcome(
+                    workspace.home,
+                    tenant.tenant_id,
+                    run_id=context.run_id,
+                    outcome="stopped",
+                    reason="; ".join(reasons),
+                )
+            problem = "the audit of the marts failed, nothing is published: " + "; ".join(reasons)
+            with _ledger(workspace) as ledger:
+                ledger.end_run(context.run_id, "stopped", problem)
+            raise Failure(problem)
+        workspace.note(BUILT, newest)
+
+    return models

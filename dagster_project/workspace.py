@@ -1,0 +1,153 @@
+"""What a run works on: a home, a configuration, and the dbt project with its state in the home."""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dagster_dbt import DbtCliResource
+
+from data_contracts import load_contracts
+from foundation import duck
+from foundation.config import Config, load_config
+from foundation.errors import ClinicmartError, ConfigurationError
+from foundation.home import Home, write_atomically
+from foundation.keys import Keys
+
+DBT_PROJECT = Path(__file__).parent.parent / "dbt"
+HOME_VARIABLE = "CLINICMART_HOME"
+TARGET = "duckdb"
+BUILT = "_built"
+
+
+def load_checked_config(file: str | Path) -> Config:
+    """The configuration, with entity names of `system_of_record` checked against the contracts."""
+    return load_config(file, entities=frozenset(load_contracts()))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One home and the configuration that runs on it."""
+
+    home: Home
+    config: Config
+    full_refresh: bool = False
+
+    @classmethod
+    def of_home(cls, home: Home) -> "Workspace":
+        """The workspace of the home's last run. Raises ConfigurationError where nothing ran in it."""
+        note = home.path / "config.json"
+        if not note.exists():
+            raise ConfigurationError(f"{home.path}: nothing has run in this home; start with clinicmart run --config F")
+        return cls(home, load_checked_config(json.loads(note.read_text("utf-8"))["file"]))
+
+    @classmethod
+    def of_environment(cls) -> "Workspace":
+        """The workspace that the variable CLINICMART_HOME names; the orchestrator's processes start from it."""
+        return cls.of_home(Home.at(os.environ.get(HOME_VARIABLE)))
+
+    def remember(self) -> None:
+        """Notes the configuration's path in the home, for `of_home`."""
+        note = json.dumps({"file": str(self.config.file)})
+        write_atomically(self.home.path / "config.json", note.encode())
+
+    @cached_property
+    def keys(self) -> Keys:
+        return Keys.of(self.home)
+
+    @property
+    def dbt_target(self) -> Path:
+        return self.home.folder("dbt", "target")
+
+    @property
+    def manifest(self) -> Path:
+        return self.dbt_target / "manifest.json"
+
+    @contextmanager
+    def dbt_environment(self) -> Iterator[None]:
+        """Environment variables that `dbt/profiles.yml` reads; dbt keeps DBT_ENV_SECRET_* out of its logs."""
+        values = {
+            "CLINICMART_WAREHOUSE": str(self.home.warehouse),
+            "CLINICMART_EXTENSIONS": str(duck.install_extension(self.home)),
+            "DBT_ENV_SECRET_WAREHOUSE_KEY": self.keys.derive_hex("warehouse"),
+            "DBT_LOG_PATH": str(self.home.folder("logs", "dbt")),
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "DO_NOT_TRACK": "1",
+        }
+        before = {name: os.environ.get(name) for name in values}
+        os.environ.update(values)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+    def dbt(self) -> DbtCliResource:
+        """dbt on our project, run by this environment's own executable."""
+        return DbtCliResource(
+            project_dir=str(DBT_PROJECT),
+            profiles_dir=str(DBT_PROJECT),
+            target=TARGET,
+            dbt_executable=str(Path(sys.executable).parent / "dbt"),
+        )
+
+    @cached_property
+    def project_fingerprint(self) -> str:
+        """Changes whenever a file of the dbt project does."""
+        digest = hashlib.sha256()
+        for path in sorted(DBT_PROJECT.rglob("*")):
+            parts = path.relative_to(DBT_PROJECT).parts
+            if path.is_file() and parts[0] not in ("target", "logs", "dbt_packages") and not path.name.startswith("."):
+                digest.update("/".join(parts).encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()
+
+    def prepare_manifest(self) -> Path:
+        """Parses the dbt project where the home's manifest is absent or of other files; returns the manifest's path."""
+        stamp = self.dbt_target / "parsed.json"
+        if self.manifest.exists() and _read(stamp).get("project") == self.project_fingerprint:
+            return self.manifest
+        with self.dbt_environment():
+            parsed = self.dbt().cli(["--quiet", "parse"], target_path=self.dbt_target, raise_on_error=False).wait()
+        if not parsed.is_successful():
+            raise ClinicmartError(f"the dbt project does not parse: {parsed.get_error()}")
+        write_atomically(stamp, json.dumps({"project": self.project_fingerprint}).encode())
+        return self.manifest
+
+    def is_current(self, newest_batch: int) -> bool:
+        """Whether marts were built, passed, and were published for every tenant, from this dbt project, this configuration and
+        all batches up to `newest_batch`."""
+        state = self._build_state(newest_batch)
+        stamps = [self._stamp(BUILT), *(self._stamp(tenant.tenant_id) for tenant in self.config.tenants)]
+        return all(_read(stamp) == state for stamp in stamps)
+
+    def note(self, stage: str, newest_batch: int) -> None:
+        """Notes that a stage (BUILT, or a tenant's id once it is published) was reached from all batches up to `newest_batch`."""
+        write_atomically(self._stamp(stage), json.dumps(self._build_state(newest_batch)).encode())
+
+    def forget(self) -> None:
+        """The marts are about to change: until noted again nothing counts as built or published from them."""
+        for stage in (BUILT, *(tenant.tenant_id for tenant in self.config.tenants)):
+            self._stamp(stage).unlink(missing_ok=True)
+
+    def _stamp(self, stage: str) -> Path:
+        return self.home.folder("dbt", "stamps") / f"{stage}.json"
+
+    def _build_state(self, newest_batch: int) -> dict[str, Any]:
+        configuration = hashlib.sha256(self.config.file.read_bytes()).hexdigest()
+        return {"project": self.project_fingerprint, "newest_batch": newest_batch, "configuration": configuration}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,78 @@
+"""The layout of the house: who may import whom, and that nothing of this workplace leaks into it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("clinicmart", "dagster_project", "dashboards", "data_contracts", "foundation", "ingest", "serving")
+
+# Package -> the packages of ours it may import. The design's arrows, plus `foundation` below everything.
+MAY_IMPORT = {
+    "foundation": set(),
+    "data_contracts": set(),
+    "ingest": {"foundation", "data_contracts"},
+    "serving": {"foundation", "data_contracts"},
+    "dashboards": {"foundation", "serving"},
+    "dagster_project": {"foundation", "data_contracts", "ingest", "serving"},
+    "clinicmart": set(PACKAGES) - {"clinicmart"},
+}
+# Libraries that belong to one package alone.
+ONLY_IN = {
+    "streamlit": {"dashboards"},
+    "dagster": {"dagster_project"},
+    "dagster_dbt": {"dagster_project"},
+    "metricflow": {"serving"},
+    "great_expectations": {"data_contracts"},
+}
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def _modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_imports_only_what_stands_below_it(package: str) -> None:
+    assert _modules(package), f"{package} has no modules"
+    for path in _modules(package):
+        ours = _imports(path) & set(PACKAGES) - {package}
+        assert ours <= MAY_IMPORT[package], f"{path.relative_to(ROOT)} imports {sorted(ours - MAY_IMPORT[package])}"
+
+
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_a_library_stays_where_it_belongs(library: str) -> None:
+    users = {path.relative_to(ROOT).parts[0] for package in PACKAGES for path in _modules(package) if library in _imports(path)}
+    assert users == ONLY_IN[library]
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [str(p.relative_to(ROOT)) for package in PACKAGES for p in _modules(package) if not ast.get_docstring(ast.parse(p.read_text("utf-8")))]
+    assert silent == []
+
+
+def test_dbt_holds_no_python() -> None:
+    assert list((ROOT / "dbt").rglob("*.py")) == []
+
+
+def test_dagster_files_do_not_postpone_annotations() -> None:
+    # Postponed annotations break the `context` parameter of assets (dagster#26837).
+    for path in _modules("dagster_project"):
+        assert "from __future__ import annotations" not in path.read_text("utf-8"), path
+
+
+def test_requirements_are_pinned_and_name_no_index() -> None:
+    lines = [line.strip() for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines()]
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert len(pins) > 50
+    assert [line for line in pins if "==" not in line or line.startswith("-") or "://" in line] == []
