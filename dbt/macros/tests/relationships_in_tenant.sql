@@ -1,0 +1,11 @@
+{# Every value of the column is found in the other model within the same tenant; nulls pass. #}
+{% test relationships_in_tenant(model, column_name, to, field) %}
+select child.tenant_id, child.{{ column_name }}, count(*) as row_count
+from {{ model }} as child
+left join {{ to }} as parent
+    on child.tenant_id = parent.tenant_id
+    and child.{{ column_name }} = parent.{{ field }}
+where child.{{ column_name }} is not null
+    and parent.{{ field }} is null
+group by child.tenant_id, child.{{ column_name }}
+{% endtest %}

@@ -1,0 +1,11 @@
+select
+    tenant_id,
+    feed,
+    unit,
+    position,
+    problem,
+    remedy,
+    run_id,
+    refused_at
+from {{ source('raw', 'refused_unit') }}
+order by tenant_id

@@ -1,0 +1,20 @@
+with source as (
+    select * from {{ source('raw', 'appointment_event') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    appointment_event_id,
+    appointment_id,
+    status,
+    initiator,
+    reason_code,
+    scheduled_start_at,
+    occurred_at,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

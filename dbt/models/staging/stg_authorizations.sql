@@ -1,0 +1,24 @@
+with source as (
+    select * from {{ source('raw', 'authorization') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    authorization_id,
+    patient_id,
+    payer_id,
+    service_unit_id,
+    procedure_code,
+    status,
+    units_approved,
+    requested_at,
+    decided_at,
+    valid_from,
+    valid_to,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

@@ -1,0 +1,21 @@
+with source as (
+    select * from {{ source('raw', 'bed_movement') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    bed_movement_id,
+    encounter_id,
+    patient_id,
+    movement_type,
+    service_unit_id,
+    from_service_unit_id,
+    bed,
+    occurred_at,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

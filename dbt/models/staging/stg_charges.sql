@@ -1,0 +1,32 @@
+with source as (
+    select * from {{ source('raw', 'charge') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    charge_id,
+    encounter_id,
+    claim_id,
+    line_control_number,
+    patient_id,
+    service_unit_id,
+    provider_id,
+    payer_id,
+    procedure_code,
+    modifiers,
+    revenue_code,
+    place_of_service,
+    reversal_of_charge_id,
+    status,
+    units,
+    billed_amount,
+    service_date,
+    posted_date,
+    entered_at,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

@@ -1,0 +1,20 @@
+with source as (
+    select * from {{ source('raw', 'claim_status') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    claim_status_id,
+    claim_id,
+    category_code,
+    status_code,
+    is_accepted,
+    stage,
+    reported_at,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

@@ -1,0 +1,30 @@
+with source as (
+    select * from {{ source('raw', 'claim') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    claim_submission_id,
+    claim_id,
+    encounter_id,
+    patient_id,
+    payer_id,
+    service_unit_id,
+    provider_id,
+    billing_provider_npi,
+    claim_type,
+    frequency_code,
+    payer_sequence,
+    original_payer_claim_control_number,
+    place_of_service,
+    billed_amount,
+    service_from_date,
+    service_to_date,
+    submitted_at,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

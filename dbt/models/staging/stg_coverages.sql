@@ -1,0 +1,21 @@
+with source as (
+    select * from {{ source('raw', 'coverage') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    coverage_id,
+    patient_id,
+    payer_id,
+    member_token,
+    plan_name,
+    priority,
+    effective_from,
+    effective_to,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

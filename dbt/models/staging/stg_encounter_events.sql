@@ -1,0 +1,17 @@
+with source as (
+    select * from {{ source('raw', 'encounter_event') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    encounter_event_id,
+    encounter_id,
+    event_type,
+    occurred_at,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

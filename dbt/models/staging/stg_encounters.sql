@@ -1,0 +1,27 @@
+with source as (
+    select * from {{ source('raw', 'encounter') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    encounter_id,
+    patient_id,
+    service_unit_id,
+    provider_id,
+    payer_id,
+    visit_type_id,
+    appointment_id,
+    encounter_class,
+    status,
+    admission_source,
+    discharge_disposition,
+    started_at,
+    ended_at,
+    signed_at,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

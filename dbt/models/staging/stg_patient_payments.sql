@@ -1,0 +1,24 @@
+with source as (
+    select * from {{ source('raw', 'patient_payment') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    patient_payment_id,
+    patient_id,
+    encounter_id,
+    claim_id,
+    charge_id,
+    service_unit_id,
+    payment_method,
+    is_point_of_service,
+    payment_amount,
+    paid_date,
+    posted_date,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

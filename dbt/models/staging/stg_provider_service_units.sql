@@ -1,0 +1,17 @@
+with source as (
+    select * from {{ source('raw', 'provider_service_unit') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    provider_id,
+    service_unit_id,
+    credentialed_from,
+    credentialed_to,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

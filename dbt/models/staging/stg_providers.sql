@@ -1,0 +1,19 @@
+with source as (
+    select * from {{ source('raw', 'provider') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    provider_id,
+    npi,
+    display_name,
+    specialty,
+    provider_type,
+    is_active,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

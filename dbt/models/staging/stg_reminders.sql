@@ -1,0 +1,18 @@
+with source as (
+    select * from {{ source('raw', 'reminder') }}
+)
+
+select
+    tenant_id,
+    source_system,
+    reminder_id,
+    appointment_id,
+    channel,
+    outcome,
+    sent_at,
+    source_record_id,
+    source_updated_at,
+    batch_id,
+    source_position,
+    batch_sequence
+from source

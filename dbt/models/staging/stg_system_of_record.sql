@@ -1,0 +1,10 @@
+with source as (
+    select * from {{ source('raw', 'system_of_record') }}
+)
+
+select
+    tenant_id,
+    entity,
+    source_system,
+    precedence
+from source
