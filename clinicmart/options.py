@@ -61,3 +61,14 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for row in rows:
         table.add_row(*("-" if value is None else f"{value:,}" if type(value) is int else str(value) for value in row))
     Console(highlight=False).print(table)
+
+
+def print_frame(frame: Any, output: str) -> None:
+    """Prints a Polars frame as a table, CSV or JSON rows; a null is a dash in tables and empty in CSV."""
+    match output:
+        case "csv":
+            click.echo(frame.write_csv(), nl=False)
+        case "json":
+            print_json(frame.to_dicts())
+        case _:
+            print_table(frame.columns, frame.rows())

@@ -15,7 +15,7 @@ from clinicmart.options import home_option
 )
 @click.option("--tenant", help="Only this tenant.")
 @click.option("--full-refresh", is_flag=True, help="Build every mart anew.")
-def run(file: Path, home: Path, target: str, tenant: str | None, full_refresh: bool) -> int:
+def run(file: Path, home: Path, tenant: str | None, full_refresh: bool) -> int:
     """Read every feed, build and test the marts, publish.
 
     Exits with 0 when published, 1 when a feed or a gate stopped something (it says which and why), 2 when the

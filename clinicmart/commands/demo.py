@@ -1,0 +1,40 @@
+"""`clinicmart demo`: a sample group of three tenants, from feeds to dashboards."""
+
+from pathlib import Path
+
+import click
+
+from clinicmart.options import home_option
+
+APPOINTMENTS = 30_000
+
+
+@click.command()
+@home_option
+@click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
+@click.option("--no-serve", is_flag=True, help="Stop before the dashboards.")
+def demo(home: Path, port: int, no_serve: bool) -> int:
+    """Write a sample group of three tenants, run the pipeline on it and serve the dashboards; prints sign-ins."""
+    from clinicmart.pipeline import run_and_report
+    from dagster_project.workspace import load_checked_config
+    from foundation.home import Home
+
+    place = Home.at(home)
+    feeds = place.path / "sample"
+    if not (feeds / "config.yaml").exists():
+        from ingest.sample import write_sample
+
+        click.echo("Writing the sample: three tenants, a PM database, FHIR, HL7 v2 and X12 feeds each")
+        write_sample(feeds, tenants=3, appointments=APPOINTMENTS)
+    code = run_and_report(place, load_checked_config(feeds / "config.yaml"))
+    # The sample has files that are broken on purpose; that they were refused is no reason to show nothing.
+    if no_serve:
+        return 0
+    from dashboards import serve as serve_dashboards
+    from serving.publish import current_version
+
+    if not any(current_version(place, tenant) for tenant in ("harbor", "mesa", "juniper")):
+        return code
+    click.echo(f"Dashboards: http://harbor.localhost:{port} (also mesa.localhost and juniper.localhost)")
+    serve_dashboards(place.path, "127.0.0.1", port)
+    return 0

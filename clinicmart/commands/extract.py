@@ -1,0 +1,28 @@
+"""`clinicmart extract`: an analyst's own file."""
+
+from pathlib import Path
+
+import click
+
+from clinicmart.options import existing_home, home_option, tenant_option, user_option
+from foundation.home import Home
+
+
+@click.command()
+@home_option
+@tenant_option
+@user_option
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write.")
+@existing_home
+def extract(home: Home, tenant: str, user: str, out: Path) -> None:
+    """Write an encrypted DuckDB file of what a person may see, with its data dictionary inside.
+
+    The key is printed once and kept nowhere. Open the file with:
+    ATTACH 'FILE' AS extract (ENCRYPTION_KEY 'KEY', READ_ONLY).
+    """
+    from serving.access import AccessStore
+    from serving.extracts import extract as write_extract
+
+    report = write_extract(home, AccessStore.open(home).principal(tenant, user), out)
+    click.echo(f"{report.path}: {len(report.tables)} tables, {report.rows:,} rows, version {report.version}")
+    click.echo(f"key: {report.key}")

@@ -1,0 +1,183 @@
+"""`clinicmart metrics` and `clinicmart drill`: figures by name, and the rows behind them, as a person may see them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from clinicmart.options import (
+    existing_home,
+    format_option,
+    home_option,
+    json_option,
+    print_frame,
+    print_json,
+    print_table,
+    tenant_option,
+    user_option,
+)
+from foundation.errors import ConfigurationError
+from foundation.home import Home
+
+GRAINS = ("day", "week", "month", "quarter", "year")
+where_option = click.option(
+    "--where", "where", multiple=True, metavar="DIM=VALUE", help="Keep only this; may be repeated."
+)
+from_option = click.option("--from", "date_from", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
+to_option = click.option("--to", "date_to", type=click.DateTime(["%Y-%m-%d"]), help="Last day.")
+
+
+def _conditions(where: Sequence[str]) -> dict[str, str | list[str]]:
+    """`--where` options as dimension to values; a dimension given twice takes either value."""
+    found: dict[str, str | list[str]] = {}
+    for text in where:
+        name, sign, value = text.partition("=")
+        if not sign or not name or not value:
+            raise ConfigurationError(f"--where {text!r}: write DIM=VALUE")
+        held = found.get(name)
+        found[name] = value if held is None else [*([held] if isinstance(held, str) else held), value]
+    return found
+
+
+def _reader(home: Home, tenant: str, user: str) -> Any:
+    from serving.access import AccessStore
+    from serving.reader import open_reader
+
+    return open_reader(home, AccessStore.open(home).principal(tenant, user))
+
+
+def _day(moment: datetime | None) -> Any:
+    return None if moment is None else moment.date()
+
+
+@click.group()
+def metrics() -> None:
+    """List metrics, show what one means, ask for figures."""
+
+
+@metrics.command("list")
+@home_option
+@tenant_option
+@user_option
+@json_option
+@existing_home
+def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
+    """List the metrics a person may ask for."""
+    found = _reader(home, tenant, user).metrics()
+    if as_json:
+        print_json([vars(item) if hasattr(item, "__dict__") else str(item) for item in found])
+        return
+    print_table(
+        ["Metric", "Unit", "Better", "Module", "Meaning"],
+        [[item.name, item.unit, item.direction, item.module, item.description] for item in found],
+    )
+
+
+@metrics.command()
+@click.argument("name")
+@home_option
+@tenant_option
+@user_option
+@json_option
+@existing_home
+def show(home: Home, name: str, tenant: str, user: str, as_json: bool) -> None:
+    """Show what one metric means: numerator, denominator, exclusions, dates, source, variants."""
+    import dataclasses
+    import difflib
+
+    found = {item.name: item for item in _reader(home, tenant, user).metrics()}
+    if name not in found:
+        close = difflib.get_close_matches(name, found, n=3)
+        raise ConfigurationError(f"no metric is named {name!r}" + (f"; close are {', '.join(close)}" if close else ""))
+    values = dataclasses.asdict(found[name])
+    if as_json:
+        print_json(values)
+        return
+    for key, value in values.items():
+        if value not in (None, "", (), []):
+            text = ", ".join(value) if isinstance(value, list | tuple) else value
+            click.echo(f"{key.replace('_', ' ').capitalize() + ':':<16} {text}")
+
+
+@metrics.command()
+@click.argument("names")
+@home_option
+@tenant_option
+@user_option
+@click.option("--by", default="", metavar="DIM,...", help="Break down by these dimensions.")
+@click.option("--grain", type=click.Choice(GRAINS), help="A row for every day, week, month ...")
+@where_option
+@from_option
+@to_option
+@click.option("--variant", help="Another reading of the metric: the name of one of its variants.")
+@format_option
+@existing_home
+def query(
+    home: Home,
+    names: str,
+    tenant: str,
+    user: str,
+    by: str,
+    grain: str | None,
+    where: Sequence[str],
+    date_from: datetime | None,
+    date_to: datetime | None,
+    variant: str | None,
+    output: str,
+) -> None:
+    """Ask for NAMES (one metric, or several with commas between)."""
+    from serving.model import MetricQuery
+
+    asked = [name for name in names.split(",") if name]
+    reader = _reader(home, tenant, user)
+    if variant is not None:
+        known = {item.name: item.variants for item in reader.metrics()}
+        if len(asked) != 1 or variant not in known.get(asked[0], ()):
+            variants = ", ".join(known.get(asked[0], ())) if asked else ""
+            raise ConfigurationError(f"--variant {variant!r} is not a variant of {names}; it has {variants or 'none'}")
+        asked = [variant]
+    frame = reader.query(
+        MetricQuery(
+            metrics=asked,
+            by=[name for name in by.split(",") if name],
+            grain=grain,
+            where=_conditions(where),
+            date_from=_day(date_from),
+            date_to=_day(date_to),
+        )
+    )
+    print_frame(frame, output)
+
+
+@click.command()
+@click.argument("name")
+@home_option
+@tenant_option
+@user_option
+@where_option
+@from_option
+@to_option
+@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Rows to print.")
+@click.option("--offset", type=click.IntRange(0), default=0, help="Rows to pass over.")
+@format_option
+@existing_home
+def drill(
+    home: Home,
+    name: str,
+    tenant: str,
+    user: str,
+    where: Sequence[str],
+    date_from: datetime | None,
+    date_to: datetime | None,
+    limit: int,
+    offset: int,
+    output: str,
+) -> None:
+    """Show the rows behind the figure of metric NAME; their count or sum is the figure."""
+    found = _reader(home, tenant, user).drill(
+        name, _conditions(where), _day(date_from), _day(date_to), limit=limit, offset=offset
+    )
+    print_frame(found.frame, output)
+    if output == "table":
+        click.echo(f"{found.frame.height:,} of {found.total_rows:,} rows; {name} = {found.total_value}")

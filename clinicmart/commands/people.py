@@ -1,0 +1,144 @@
+"""`clinicmart tenants`, `users` and `audit`: who there is, who may see what, and what was done."""
+
+import os
+
+import click
+
+from clinicmart.options import existing_home, home_option, json_option, print_json, print_table, tenant_option
+from foundation.home import Home
+
+# Rights are changed on the machine itself: the audit names the person at the keyboard as the operating system knows them.
+OPERATOR = "command line"
+
+
+@click.group()
+def tenants() -> None:
+    """Show tenants."""
+
+
+@tenants.command("list")
+@home_option
+@json_option
+@existing_home
+def list_tenants(home: Home, as_json: bool) -> None:
+    """List the tenants of the home."""
+    from serving.access import AccessStore
+
+    found = AccessStore.open(home).tenants()
+    if as_json:
+        print_json(found)
+        return
+    print_table(["Tenant", "Name"], [[tenant_id, name] for tenant_id, name in dict(found).items()])
+
+
+@click.group()
+def users() -> None:
+    """Add and list users."""
+
+
+@users.command("list")
+@home_option
+@tenant_option
+@json_option
+@existing_home
+def list_users(home: Home, tenant: str, as_json: bool) -> None:
+    """List the users of a tenant with role, units and provider."""
+    from serving.access import AccessStore
+
+    found = [
+        {
+            "email": item.email,
+            "name": item.display_name,
+            "role": item.role.value,
+            "units": list(item.unit_ids),
+            "provider": item.provider_id,
+        }
+        for item in AccessStore.open(home).users(tenant)
+    ]
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ["User", "Name", "Role", "Service units", "Provider"],
+        [[row["email"], row["name"], row["role"], ", ".join(row["units"]) or None, row["provider"]] for row in found],
+    )
+
+
+@users.command()
+@click.argument("email")
+@home_option
+@tenant_option
+@click.option(
+    "--role", required=True, help="organization_admin, executive, program_manager, provider, billing_staff, analyst ..."
+)
+@click.option("--name", default="", help="Name shown to others.")
+@click.option(
+    "--unit", "units", multiple=True, help="A service unit the person sees with all below it; may be repeated."
+)
+@click.option("--provider", help="The provider the person is.")
+@existing_home
+def add(
+    home: Home, email: str, tenant: str, role: str, name: str, units: tuple[str, ...], provider: str | None
+) -> None:
+    """Add a user; prints the one-time password."""
+    from foundation.errors import ConfigurationError
+    from serving.access import AccessStore, Role
+
+    try:
+        wanted = Role(role)
+    except ValueError:
+        raise ConfigurationError(f"--role {role!r} is not one of {', '.join(item.value for item in Role)}") from None
+    password = AccessStore.open(home).add_user(
+        tenant,
+        email,
+        role=wanted,
+        display_name=name or email.partition("@")[0],
+        unit_ids=units,
+        provider_id=provider,
+        actor=_operator(),
+    )
+    click.echo(f"{email}: one-time password {password}")
+
+
+def _operator() -> str:
+    import getpass
+
+    return f"{OPERATOR}: {getpass.getuser() if 'USER' in os.environ or os.getuid() else 'root'}"
+
+
+@click.group()
+def audit() -> None:
+    """Read and verify the audit."""
+
+
+@audit.command("list")
+@home_option
+@tenant_option
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@json_option
+@existing_home
+def list_audit(home: Home, tenant: str, limit: int, as_json: bool) -> None:
+    """List what was done, newest first: who, when, what, which scope, result."""
+    from serving.access import AccessStore
+
+    rows = AccessStore.open(home).audit_rows(tenant, limit=limit)
+    fields = ("at", "actor", "action", "scope_hash", "detail", "result")
+    if as_json:
+        print_json([{name: getattr(row, name) for name in fields} for row in rows])
+        return
+    print_table(
+        ["When (UTC)", "Who", "What", "Scope", "Detail", "Result"],
+        [[getattr(row, name) for name in fields] for row in rows],
+    )
+
+
+@audit.command()
+@home_option
+@existing_home
+def verify(home: Home) -> int:
+    """Check that no row of the audit was changed or removed; exits with 1 where one was."""
+    from serving.access import AccessStore
+
+    found = AccessStore.open(home).verify_audit()
+    click.echo(f"{found.rows:,} rows, intact" if found.is_intact else f"row {found.first_bad}: {found.problem}")
+    return 0 if found.is_intact else 1

@@ -1,0 +1,22 @@
+"""`clinicmart sample`: the generator of agreeing feeds with planted truths."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to write, made if absent."
+)
+@click.option("--tenants", type=click.IntRange(1, 500), default=3, show_default=True, help="Number of tenants.")
+@click.option(
+    "--appointments", type=click.IntRange(1), default=20_000, show_default=True, help="Appointments of all tenants."
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="The same seed writes the same bytes.")
+def sample(out: Path, tenants: int, appointments: int, seed: int) -> None:
+    """Write a sample group: a PM database, FHIR, HL7 v2 and X12 feeds that agree, and the truths planted in them."""
+    from ingest.sample import write_sample
+
+    report = write_sample(out, tenants=tenants, appointments=appointments, seed=seed)
+    click.echo(f"{report.config}: run it with clinicmart run --config {report.config}")
