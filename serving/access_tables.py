@@ -1,0 +1,163 @@
+"""The tables of `access.sqlite` and the engine that opens it.
+
+Writing transactions take the write lock at their beginning (BEGIN IMMEDIATE), so that two processes that append to the
+audit chain never read the same last row. Readers are in autocommit and never wait (WAL).
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+
+from sqlalchemy import (
+    DDL,
+    Boolean,
+    Column,
+    DateTime,
+    Engine,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+)
+from sqlalchemy.types import TypeDecorator
+
+METADATA = MetaData()
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware UTC timestamp; SQLite keeps it without the offset."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: object) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, _dialect: object) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def _text(name: str, *, key: bool = False, nullable: bool = False) -> Column[str]:
+    return Column(name, String, primary_key=key, nullable=nullable)
+
+
+TENANT = Table(
+    "tenant",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("name"),
+    # Raised by every change of what a role or a module means for the tenant: it is part of each scope's hash.
+    Column("policy_version", Integer, nullable=False),
+    Column("created_at", Utc, nullable=False),
+)
+MODULE = Table(
+    "module",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("module", key=True),
+    Column("is_granted", Boolean, nullable=False),
+    Column("is_enabled", Boolean, nullable=False),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+)
+USER = Table(
+    "user",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("email", key=True),
+    _text("display_name"),
+    _text("role"),
+    _text("provider_id", nullable=True),
+    _text("password_hash"),
+    Column("must_change_password", Boolean, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+)
+USER_UNIT = Table(
+    "user_unit",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("email", key=True),
+    _text("service_unit_id", key=True),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+)
+SESSION = Table(
+    "session",
+    METADATA,
+    _text("token_hash", key=True),
+    _text("tenant_id"),
+    _text("email"),
+    Column("created_at", Utc, nullable=False),
+    Column("last_seen_at", Utc, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+)
+# Who was tried is kept as a keyed hash: people type passwords into the field above.
+SIGN_IN_FAILURE = Table(
+    "sign_in_failure",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    _text("subject"),
+    Column("failed_at", Utc, nullable=False),
+    Index("sign_in_failure_by_subject", "subject", "failed_at"),
+)
+AUDIT = Table(
+    "audit",
+    METADATA,
+    Column("sequence", Integer, primary_key=True),
+    Column("at", Utc, nullable=False),
+    _text("tenant_id"),
+    _text("actor"),
+    _text("action"),
+    _text("scope_hash"),
+    _text("detail"),
+    _text("result"),
+    _text("previous_mac"),
+    _text("mac"),
+    Index("audit_by_tenant", "tenant_id", "sequence"),
+)
+# One row: how many audit rows there are, and a mac over that, so that cutting off the end of the chain is found too.
+AUDIT_HEAD = Table(
+    "audit_head",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("sequence", Integer, nullable=False),
+    _text("mac"),
+)
+for _operation in ("update", "delete"):
+    event.listen(
+        AUDIT,
+        "after_create",
+        DDL(
+            f"create trigger audit_no_{_operation} before {_operation} on audit "
+            "begin select raise(abort, 'audit rows are append-only'); end"
+        ),
+    )
+
+
+def open_engine(path: Path) -> Engine:
+    """Opens (and on first use makes, readable by its owner alone) the access database."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600, exist_ok=True)
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: SqliteConnection, _record: object) -> None:
+        connection.isolation_level = None
+        connection.execute("pragma busy_timeout = 30000")
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+        connection.execute("pragma foreign_keys = on")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: object) -> None:
+        # pysqlite's own BEGIN is deferred: two writers would both read before one of them fails.
+        if connection.get_isolation_level() != "AUTOCOMMIT":  # type: ignore[attr-defined]
+            connection.exec_driver_sql("begin immediate")  # type: ignore[attr-defined]
+
+    with engine.begin() as connection:
+        METADATA.create_all(connection)
+    return engine
