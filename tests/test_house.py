@@ -52,12 +52,22 @@ def test_a_package_imports_only_what_stands_below_it(package: str) -> None:
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_a_library_stays_where_it_belongs(library: str) -> None:
-    users = {path.relative_to(ROOT).parts[0] for package in PACKAGES for path in _modules(package) if library in _imports(path)}
+    users = {
+        path.relative_to(ROOT).parts[0]
+        for package in PACKAGES
+        for path in _modules(package)
+        if library in _imports(path)
+    }
     assert users == ONLY_IN[library]
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [str(p.relative_to(ROOT)) for package in PACKAGES for p in _modules(package) if not ast.get_docstring(ast.parse(p.read_text("utf-8")))]
+    silent = [
+        str(p.relative_to(ROOT))
+        for package in PACKAGES
+        for p in _modules(package)
+        if not ast.get_docstring(ast.parse(p.read_text("utf-8")))
+    ]
     assert silent == []
 
 

@@ -12,10 +12,9 @@ from foundation.home import Home
 @existing_home
 def status(home: Home, as_json: bool) -> None:
     """Show the last run, published versions, feeds and the ledger: read, landed, quarantined."""
-    from serving.publish import current_version, outcome
-
     from ingest.ledger import Ledger
     from ingest.status import status as ledger_status
+    from serving.publish import current_version, outcome
 
     ledger = Ledger(home)
     found = ledger_status(ledger)

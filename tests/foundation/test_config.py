@@ -1,0 +1,91 @@
+"""The configuration file as the person who writes it meets it."""
+
+from pathlib import Path
+
+import pytest
+
+from foundation.config import load_config
+from foundation.errors import ConfigurationError
+
+GOOD = """\
+tenants:
+  harbor:
+    name: Harbor Health
+    time_zone: America/New_York
+    feeds:
+      - {name: pm, kind: pm_database, profile: clinicmart, url: "${PM_URL}"}
+      - {name: ehr, kind: fhir, profile: synthea, path: feeds/fhir}
+    system_of_record:
+      encounter: [ehr]
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PM_URL", "postgresql://reader:s3cret@db/pm")
+
+    def write(text: str) -> Path:
+        file = tmp_path / "clinicmart.yaml"
+        file.write_text(text, encoding="utf-8")
+        return file
+
+    return write
+
+
+def test_a_good_file_gives_tenants_feeds_and_precedence(written) -> None:
+    config = load_config(written(GOOD), entities=frozenset({"encounter"}))
+    tenant = config.tenant("harbor")
+    assert [feed.name for feed in tenant.feeds] == ["pm", "ehr"]
+    assert tenant.feeds[0].url == "postgresql://reader:s3cret@db/pm"
+    assert tenant.feeds[1].path == str(config.file.parent / "feeds/fhir")
+    assert tenant.precedence("encounter") == {"ehr": 1, "pm": 2}
+    assert tenant.precedence("charge") == {"pm": 1, "ehr": 2}
+
+
+def test_a_secret_never_shows_in_the_representation(written) -> None:
+    assert "s3cret" not in repr(load_config(written(GOOD)))
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "key"),
+    [
+        (("name: Harbor Health", "nmae: Harbor Health"), 3, "tenants.harbor.nmae"),
+        (("America/New_York", "America/Boston"), 4, "tenants.harbor.time_zone"),
+        (("kind: fhir", "kind: hl7"), 7, "tenants.harbor.feeds[1].kind"),
+        (("name: ehr", "name: pm"), 7, "tenants.harbor.feeds[1].name"),
+        (("path: feeds/fhir", "url: feeds/fhir"), 7, "tenants.harbor.feeds[1].url"),
+        (("profile: clinicmart, ", ""), 6, "tenants.harbor.feeds[0].profile"),
+        (("${PM_URL}", "${NOT_SET_ANYWHERE}"), 6, "tenants.harbor.feeds[0].url"),
+        (("encounter: [ehr]", "visit: [ehr]"), 9, "tenants.harbor.system_of_record.visit"),
+        (("encounter: [ehr]", "encounter: [billing]"), 9, "tenants.harbor.system_of_record.encounter"),
+        (("  harbor:", "  Harbor_1:"), 3, "tenants.Harbor_1"),
+        (("    time_zone: America/New_York\n", ""), 3, "tenants.harbor.time_zone"),
+    ],
+)
+def test_a_mistake_names_file_line_and_key(written, change: tuple[str, str], line: int, key: str) -> None:
+    assert change[0] in GOOD
+    file = written(GOOD.replace(*change))
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(file, entities=frozenset({"encounter"}))
+    assert str(caught.value).startswith(f"{file}:{line}: {key}: ")
+    assert caught.value.exit_code == 2
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "tenants: {}", "tenants: [a]", "tenants:\n  a: {x: [", "feeds: 1"])
+def test_a_file_that_is_no_configuration_is_refused_with_its_line(written, text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"clinicmart\.yaml:\d+: "):
+        load_config(written(text))
+
+
+def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="No such file"):
+        load_config(tmp_path / "absent.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        load_config(tmp_path / "binary.yaml")
+
+
+def test_an_unknown_tenant_names_those_there_are(written) -> None:
+    with pytest.raises(ConfigurationError, match="no tenant 'mesa'; the file has harbor"):
+        load_config(written(GOOD)).only("mesa")

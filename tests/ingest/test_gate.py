@@ -1,0 +1,127 @@
+"""The contract gate: what passes, what is held back and why, and that both compilations of a contract agree."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_contracts import contract, load_contracts
+from ingest.gate import GateMismatch, check, cross_check
+from ingest.identity import token, tokenise
+
+CHARGE = {
+    "charge_id": "C1",
+    "status": "posted",
+    "billed_amount": "120.50",
+    "service_date": "2026-03-12",
+    "entered_at": "2026-03-13T09:00:00-05:00",
+    "source_record_id": "C1",
+    "source_updated_at": "2026-03-13T14:00:00Z",
+    "source_position": "row 1",
+}
+
+
+def charges(*changes: dict[str, str | None]) -> pl.DataFrame:
+    return pl.DataFrame([CHARGE | change for change in changes], schema=dict.fromkeys(CHARGE, pl.String))
+
+
+def test_text_becomes_the_types_of_the_contract() -> None:
+    good = check(contract("charge"), charges({})).good
+    row = good.row(0, named=True)
+    assert row["billed_amount"] == Decimal("120.5000")
+    assert row["service_date"] == date(2026, 3, 12)
+    assert row["entered_at"] == datetime(2026, 3, 13, 14, tzinfo=UTC)
+    assert row["claim_id"] is None
+    assert dict(good.schema) == contract("charge").polars_schema(of_reader=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "column"),
+    [
+        ({"billed_amount": "12,50"}, "type", "billed_amount"),
+        ({"billed_amount": ""}, "required", "billed_amount"),
+        ({"service_date": "12.03.2026"}, "type", "service_date"),
+        ({"entered_at": "2026-03-13 09:00"}, "type", "entered_at"),
+        ({"status": "draft"}, "valid_values", "status"),
+        ({"charge_id": "  "}, "required", "charge_id"),
+    ],
+)
+def test_a_bad_row_is_held_with_reason_and_column_and_the_others_pass(change: dict, reason: str, column: str) -> None:
+    gated = check(contract("charge"), charges({}, change, {"charge_id": "C3"}))
+    assert gated.good["charge_id"].to_list() == ["C1", "C3"]
+    assert gated.bad.select("_reason", "_column").rows() == [(reason, column)]
+
+
+def test_an_end_before_its_start_is_held() -> None:
+    of = contract("appointment")
+    frame = pl.DataFrame(
+        {
+            "appointment_id": ["1", "2", "3"],
+            "status": ["scheduled"] * 3,
+            "scheduled_start_at": ["2026-01-05T10:00:00Z"] * 3,
+            "scheduled_end_at": ["2026-01-05T09:00:00Z", "2026-01-05T10:00:00Z", None],
+            "source_record_id": ["1", "2", "3"],
+            "source_updated_at": ["2026-01-01T00:00:00Z"] * 3,
+            "source_position": ["row 1", "row 2", "row 3"],
+        }
+    )
+    gated = check(of, frame)
+    assert gated.good["appointment_id"].to_list() == ["2", "3"]
+    assert gated.bad.select("source_position", "_reason").rows() == [("row 1", "order")]
+    assert sum(result.unexpected for result in cross_check(of, gated.checked, gated.counts)) == 1
+
+
+def test_a_gate_that_miscounts_is_found_out() -> None:
+    of = contract("charge")
+    gated = check(of, charges({}, {"status": "draft"}))
+    cross_check(of, gated.checked, gated.counts)
+    with pytest.raises(GateMismatch, match=r"charge\.status"):
+        cross_check(of, gated.checked, gated.counts | {("valid_values", "status"): 0})
+
+
+texts = st.one_of(
+    st.none(),
+    st.text(max_size=12),
+    st.sampled_from(
+        ["2026-02-30", "2026-01-01", "2026-01-01T00:00:00Z", "1e9", "-3", "true", "nan", "inf", "0x1", "٣", "AMB"]
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "entity", ["charge", "encounter", "coverage", "remittance_adjustment", "patient", "service_unit"]
+)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_whatever_comes_every_row_is_good_or_held_and_both_checks_agree(entity: str, data: st.DataObject) -> None:
+    of = contract(entity)
+    names = [column.name for column in of.reader_columns]
+    rows = data.draw(st.lists(st.lists(texts, min_size=len(names), max_size=len(names)), min_size=1, max_size=6))
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
+    gated = check(of, frame)
+    assert gated.good.height + gated.bad.height == frame.height
+    assert gated.bad["_reason"].null_count() == 0
+    cross_check(of, gated.checked, gated.counts)
+
+
+def test_every_contract_has_a_gate_that_compiles() -> None:
+    for of in load_contracts().values():
+        empty = pl.DataFrame(schema={column.name: pl.String for column in of.reader_columns})
+        assert check(of, empty).good.height == 0
+
+
+def test_tokens_are_stable_within_a_tenant_and_unrelated_between_tenants() -> None:
+    frame = pl.DataFrame({"patient_id": ["MRN1", " MRN1", "MRN2", "", None], "n": [1, 2, 3, 4, 5]})
+    ours = tokenise(frame, {"patient_id": "patient"}, b"k" * 32)
+    assert ours["patient_id"].to_list()[0] == ours["patient_id"].to_list()[1] == token(b"k" * 32, "patient", "MRN1")
+    assert ours["patient_id"].n_unique() == 3
+    assert ours["patient_id"].to_list()[3:] == [None, None]
+    assert ours["n"].to_list() == [1, 2, 3, 4, 5]
+    theirs = tokenise(frame, {"patient_id": "patient"}, b"j" * 32)
+    assert not set(ours["patient_id"].drop_nulls()) & set(theirs["patient_id"].drop_nulls())
+    assert "MRN" not in "".join(ours["patient_id"].drop_nulls())
+    members = tokenise(frame, {"patient_id": "member"}, b"k" * 32)
+    assert not set(ours["patient_id"].drop_nulls()) & set(members["patient_id"].drop_nulls())
