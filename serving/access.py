@@ -179,15 +179,9 @@ class AccessStore:
         with self._reading.connect() as connection:
             if self._user(connection, tenant_id, f"admin@{tenant_id}") is not None:
                 return None
-        password = secrets.token_urlsafe(12)
-        self.add_user(
-            tenant_id,
-            f"admin@{tenant_id}",
-            display_name="Administrator",
-            role=Role.ORGANIZATION_ADMIN,
-            password=password,
+        return self.add_user(
+            tenant_id, f"admin@{tenant_id}", display_name="Administrator", role=Role.ORGANIZATION_ADMIN
         )
-        return password
 
     def add_user(
         self,
@@ -196,13 +190,18 @@ class AccessStore:
         *,
         display_name: str,
         role: Role | str,
-        password: str,
+        password: str | None = None,
         unit_ids: Sequence[str] = (),
         provider_id: str | None = None,
         must_change: bool = True,
         actor: str = "system",
-    ) -> Principal:
-        """Adds a person. Raises ConfigurationError for what cannot be: a user that exists, a role without its units."""
+    ) -> str:
+        """Adds a person and returns the password: a new one-time password where none is given.
+
+        Raises ConfigurationError for a user that exists, an unknown role or a weak password, AccessError for an
+        unknown tenant.
+        """
+        password = secrets.token_urlsafe(12) if password is None else password
         address = _email(email)
         if not _EMAIL.fullmatch(address):
             raise ConfigurationError(f"{email!r} is not a user name of the form name@place")
@@ -214,7 +213,8 @@ class AccessStore:
             unit_ids=tuple(sorted(set(unit_ids))),
             provider_id=provider_id,
         )
-        credentials.check_strength(password, "" if must_change else address)
+        if not must_change:
+            credentials.check_strength(password, address)
         kept = credentials.hashed(password)
         with self._engine.begin() as connection:
             if connection.execute(select(TENANT).where(TENANT.c.tenant_id == tenant_id)).first() is None:
@@ -237,7 +237,7 @@ class AccessStore:
             self._assign(connection, principal)
             detail = {"user": address, "role": principal.role.value, "units": list(principal.unit_ids)}
             self._audit(connection, tenant_id, actor, "user added", detail)
-        return principal
+        return password
 
     def change_rights(
         self,
