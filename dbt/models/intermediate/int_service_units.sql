@@ -4,7 +4,8 @@ with recursive units as (
     select * from {{ ref('int_service_units_listed') }}
 ),
 
--- From the top down; each unit brings its ancestors along, itself included.
+-- From the top down; each unit brings its ancestors along, itself included. No level is ever null: below its own depth a
+-- unit stands for itself, so that grouping by any level sums to the total and joins of two metrics meet.
 tree as (
     select
         units.tenant_id,
@@ -17,7 +18,7 @@ tree as (
         {%- endfor %}
         units.service_unit_id as level_1_id
         {%- for level in levels if level > 1 %},
-        cast(null as varchar) as level_{{ level }}_id
+        units.service_unit_id as level_{{ level }}_id
         {%- endfor %}
     from units
     where units.parent_service_unit_id is null
@@ -33,7 +34,7 @@ tree as (
         {%- endfor %}
         tree.level_1_id
         {%- for level in levels if level > 1 %},
-        case when tree.depth = {{ level - 1 }} then units.service_unit_id else tree.level_{{ level }}_id end
+        case when tree.depth < {{ level }} then units.service_unit_id else tree.level_{{ level }}_id end
         {%- endfor %}
     from tree
     inner join units
@@ -57,7 +58,7 @@ placed as (
         {%- endfor %}
         units.service_unit_id
         {%- for level in levels if level > 1 %},
-        null
+        units.service_unit_id
         {%- endfor %}
     from units
     left join tree
@@ -77,8 +78,8 @@ select
     level_{{ level }}.name as level_{{ level }}_name,
     {%- endfor %}
     {%- for kind in kinds %}
-    placed.{{ kind }}_id,
-    {{ kind }}.name as {{ kind }}_name,
+    coalesce(placed.{{ kind }}_id, 'none') as {{ kind }}_id,
+    coalesce({{ kind }}.name, 'No {{ kind | replace('_', ' ') }}') as {{ kind }}_name,
     {%- endfor %}
     placed.path,
     placed.depth,
