@@ -1,0 +1,152 @@
+"""What every HL7 v2 message type says the same way: the patient (PID), the visit (PV1), the insurance (IN1)."""
+
+from dataclasses import dataclass, field
+
+from ingest.sources.hl7v2_map import language_of, location, part, person, record_number, sex_of, value, zip3_of
+from ingest.sources.hl7v2_messages import Message
+from ingest.sources.hl7v2_rows import Rows
+
+Segment = list[str]
+BEGINNING = "19000101"
+
+
+@dataclass(slots=True)
+class Known:
+    """What messages of one file have said so far of a visit or an appointment, by its id.
+
+    A later message often repeats only what changed; what it leaves out is carried on, so that the last row of an
+    entity is a whole one. Across files the raw tables keep the row that came last.
+    """
+
+    encounters: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    appointments: dict[str, dict[str, str | None]] = field(default_factory=dict)
+
+
+def carry(store: dict[str, dict[str, str | None]], key: str, now: dict[str, str | None]) -> dict[str, str | None]:
+    """`now` completed with what is known of `key`, which then knows the result."""
+    before = store.get(key)
+    if before is not None:
+        for name, found in before.items():
+            if now.get(name) is None:
+                now[name] = found
+    store[key] = now
+    return now
+
+
+def split(message: Message, *tags: str) -> dict[str, list[Segment]]:
+    """The fields of every segment whose identifier is in `tags`, by identifier, in order."""
+    found: dict[str, list[Segment]] = {}
+    for segment in message.segments:
+        tag = segment[:3]
+        if tag in tags and segment[3:4] == message.field_separator:
+            found.setdefault(tag, []).append(segment.split(message.field_separator))
+    return found
+
+
+def patient_of(message: Message, pid: Segment | None) -> str | None:
+    """The medical record number of a PID: PID-3, else PID-2."""
+    return record_number(message, value(pid, 3), value(pid, 2)) if pid is not None else None
+
+
+def add_patient(message: Message, pid: Segment, patient: str, rows: Rows, *, always: bool) -> None:
+    """The patient and, for the vault, the identity. Without `always` only where the PID says more than the identifier."""
+    birth = value(pid, 7)
+    sex = part(message, value(pid, 8), 1)
+    name = value(pid, 5)
+    if not (always or birth or sex):
+        return
+    address, phones = value(pid, 11), value(pid, 13)
+    postal = part(message, address, 5)
+    language = language_of(part(message, value(pid, 15), 1))
+    zip3 = zip3_of(postal, part(message, address, 6))
+    rows.add("patient", message, patient, birth[:4] if birth else None, sex_of(sex), zip3, language)
+    street = address.replace(message.subcomponent, " ") if address else None
+    rows.add(
+        "patient_identity",
+        message,
+        patient,
+        patient,
+        part(message, name, 1),
+        _joined(part(message, name, 2), part(message, name, 3)),
+        birth,
+        _joined(part(message, street, 1), part(message, street, 2)),
+        part(message, address, 3),
+        part(message, address, 4),
+        postal,
+        _phone(message, phones),
+        _email(message, phones),
+    )
+
+
+def _joined(*parts: str | None) -> str | None:
+    return " ".join(piece for piece in parts if piece) or None
+
+
+def _phone(message: Message, text: str | None) -> str | None:
+    local = _joined(part(message, text, 6), part(message, text, 7))
+    return part(message, text, 1) or part(message, text, 12) or local
+
+
+def _email(message: Message, text: str | None) -> str | None:
+    for repetition in (text or "").split(message.repetition):
+        if "@" in repetition:
+            return part(message, repetition, 4) or part(message, repetition, 1)
+    return None
+
+
+def visit_of(message: Message, pv1: Segment | None, pid: Segment | None) -> str | None:
+    """The visit number: PV1-19, else PV1-50, else the account number PID-18, which many systems give per visit."""
+    if pv1 is None:
+        return None
+    found = part(message, value(pv1, 19), 1) or part(message, value(pv1, 50), 1)
+    return found or (part(message, value(pid, 18), 1) if pid is not None else None)
+
+
+def provider_of(message: Message, text: str | None, rows: Rows) -> str | None:
+    """The id of an XCN field; adds the provider with what the field says of it."""
+    found = person(message, text)
+    if found is None:
+        return None
+    identifier, npi, name = found
+    rows.add("provider", message, identifier, npi, name)
+    return identifier
+
+
+def unit_of(message: Message, segment: Segment | None, index: int) -> str | None:
+    """The service unit a PL field names."""
+    return location(message, value(segment, index)) if segment is not None else None
+
+
+def add_coverage(
+    message: Message, insurances: list[Segment], patient: str | None, visit: str | None, rows: Rows
+) -> str | None:
+    """Payers and, where the patient is known, coverages of the IN1 segments; gives the payer that comes first.
+
+    The id of a coverage is of the visit, or of the message, and its place: never of the patient.
+    """
+    primary: tuple[int, str] | None = None
+    for index, in1 in enumerate(insurances, start=1):
+        name = part(message, value(in1, 4), 1)
+        payer = part(message, value(in1, 3), 1) or (" ".join(name.lower().split()) if name else None)
+        if payer is None:
+            continue
+        rows.add("payer", message, payer, name or payer, "unmapped", BEGINNING)
+        stated = value(in1, 22) or value(in1, 1) or ""
+        priority = int(stated) if stated.isdigit() and 1 <= int(stated) <= 9 else min(index, 9)
+        if primary is None or priority < primary[0]:
+            primary = (priority, payer)
+        if patient is None:
+            continue
+        rows.add(
+            "coverage",
+            message,
+            f"{visit or message.sender + '/' + message.control}-{index}",
+            patient,
+            payer,
+            part(message, value(in1, 36), 1),
+            part(message, value(in1, 2), 2),
+            str(priority),
+            value(in1, 12),
+            value(in1, 13),
+        )
+    return primary[1] if primary else None
