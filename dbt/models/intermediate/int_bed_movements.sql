@@ -1,0 +1,67 @@
+with ranked as (
+    select
+        movement.*,
+        dense_rank() over (
+            partition by movement.tenant_id, movement.encounter_id
+            order by coalesce(ranking.precedence, 999), movement.source_system
+        ) as feed_rank,
+        case
+            when movement_type in ('admit', 'cancel_admit') then 'admit'
+            when movement_type in ('transfer', 'cancel_transfer') then 'transfer'
+            else 'discharge'
+        end as movement_kind,
+        case when movement_type in ('admit', 'transfer', 'discharge') then 1 else -1 end as step,
+        case movement_type when 'admit' then 1 when 'transfer' then 2 when 'discharge' then 3 else 4 end as step_order
+    from {{ ref('stg_bed_movements') }} as movement
+    left join {{ ref('stg_system_of_record') }} as ranking
+        on movement.tenant_id = ranking.tenant_id
+        and movement.source_system = ranking.source_system
+        and ranking.entity = 'bed_movement'
+),
+
+-- Feeds name the same movement differently, so a stay takes all its movements from its best feed.
+of_best_feed as (
+    select * from ranked where feed_rank = 1
+),
+
+-- A cancellation voids the last movement of its kind that still stands, like a closing bracket: `standing` counts the
+-- open ones, and a movement is void once the count falls below what it was when the movement came.
+counted as (
+    select
+        *,
+        row_number() over (
+            partition by tenant_id, encounter_id order by occurred_at, step_order, bed_movement_id
+        ) as movement_number,
+        sum(step) over (
+            partition by tenant_id, encounter_id, movement_kind
+            order by occurred_at, step_order, bed_movement_id
+            rows between unbounded preceding and current row
+        ) as standing
+    from of_best_feed
+),
+
+judged as (
+    select
+        *,
+        min(standing) over (
+            partition by tenant_id, encounter_id, movement_kind
+            order by movement_number
+            rows between 1 following and unbounded following
+        ) as least_standing_after
+    from counted
+)
+
+select
+    tenant_id,
+    bed_movement_id,
+    encounter_id,
+    movement_type,
+    movement_number,
+    step > 0 and coalesce(least_standing_after, standing) >= standing as is_standing,
+    service_unit_id,
+    from_service_unit_id,
+    bed,
+    occurred_at,
+    source_system,
+    source_record_id
+from judged
