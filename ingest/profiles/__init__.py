@@ -1,0 +1,84 @@
+"""Profiles: what a reader must know about one vendor, as data. One YAML file a vendor, in this folder or anywhere.
+
+    kind: pm_database                     kind: fhir
+    time_zone: tenant                     extends: r4
+    entities:                             identifiers: {encounter: http://example.org/visit-number}
+      appointment: {sql: select ...}      payer_classes: {private: commercial}
+
+`load_profile` reads and checks one; every complaint names file, line and key. Profiles hold no secrets.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, overload
+
+from foundation.errors import ConfigurationError
+from foundation.yaml_nodes import NodeReader, compose_file
+from ingest.profiles.fhir import FhirProfile, parse_fhir
+from ingest.profiles.pm_database import EntityQuery, PmDatabaseProfile, parse_pm_database
+
+__all__ = ["EntityQuery", "FhirProfile", "PmDatabaseProfile", "Profile", "load_profile", "shipped_profiles"]
+
+FOLDER = Path(__file__).parent
+Profile = FhirProfile | PmDatabaseProfile
+_KINDS = ("pm_database", "fhir")
+
+
+def shipped_profiles(kind: str) -> tuple[str, ...]:
+    """Names of the profiles of a kind that come with the product."""
+    found = []
+    for path in sorted(FOLDER.glob("*.yaml")):
+        root = compose_file(path)
+        reader = NodeReader(path)
+        if reader.text(reader.needed(reader.mapping(root, ""), root, "", "kind"), "kind") == kind:
+            found.append(path.stem)
+    return tuple(found)
+
+
+@overload
+def load_profile(name: str, kind: Literal["pm_database"]) -> PmDatabaseProfile: ...
+@overload
+def load_profile(name: str, kind: Literal["fhir"]) -> FhirProfile: ...
+def load_profile(name: str, kind: str) -> Profile:
+    """One checked profile: a shipped one by name, or a file by its path (ending in .yaml or .yml).
+
+    Raises ConfigurationError for a name that is not there, a profile of another kind, unknown keys and entities, and
+    SELECTs that cannot give an entity's key; names file, line and key.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name).expanduser().resolve()
+    else:
+        path = FOLDER / f"{Path(name).name}.yaml"
+        if Path(name).name != name or not path.is_file():
+            known = ", ".join(shipped_profiles(kind))
+            raise ConfigurationError(f"no profile {name!r} for {kind}; shipped are {known}; else give a .yaml file")
+    return _load(path, kind, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=32)
+def _load(path: Path, kind: str, _changed: int) -> Profile:
+    return _parse(path, kind, ())
+
+
+def _parse(path: Path, kind: str, below: tuple[Path, ...]) -> Profile:
+    reader = NodeReader(path)
+    root = compose_file(path)
+    found = reader.mapping(root, "")
+    kind_node = reader.needed(found, root, "", "kind")
+    given = reader.text(kind_node, "kind")
+    if given not in _KINDS:
+        raise reader.fail(kind_node, "kind", f"{given!r} is not one of {', '.join(_KINDS)}")
+    if given != kind:
+        raise reader.fail(kind_node, "kind", f"is {given}, the feed is of kind {kind}")
+    if kind == "pm_database":
+        return parse_pm_database(reader, root, path.stem)
+    base = None
+    if "extends" in found:
+        other = reader.text(found["extends"], "extends")
+        other_path = path.parent / other if other.endswith((".yaml", ".yml")) else FOLDER / f"{Path(other).name}.yaml"
+        if other_path in (*below, path) or not other_path.is_file():
+            raise reader.fail(found["extends"], "extends", f"{other!r} is no other profile")
+        parsed = _parse(other_path, kind, (*below, path))
+        assert isinstance(parsed, FhirProfile)
+        base = parsed
+    return parse_fhir(reader, root, path.stem, base)

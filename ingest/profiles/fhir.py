@@ -1,0 +1,104 @@
+"""The profile of a FHIR feed: which identifier is which, and what a vendor's codes mean.
+
+Every key is optional; what a file leaves out comes from the profile it `extends` (lists and texts are replaced, maps
+are merged, an entry of the same name wins). `r4` holds what the standard itself says.
+
+    kind: fhir
+    extends: r4
+    identifiers:                       # identifier system that names a record; without one, the resource's id does
+      patient_type: MR                 #   type code (HL7 table 0203) of the medical record number
+      patient_system: urn:oid:1.2.3    #   or its system
+      npi: http://hl7.org/fhir/sid/us-npi
+      encounter: urn:oid:1.2.4
+    payer_classes: {private: commercial}
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+
+import yaml
+
+from data_contracts import contract
+from foundation.yaml_nodes import NodeReader
+
+IDENTIFIERS = ("patient_type", "patient_system", "npi", "encounter", "appointment", "claim", "organization", "location")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FhirProfile:
+    """A checked profile. Maps go from the source's code to the word of the contract.
+
+    `payer_classes` is keyed by the payer's id or its text in lower case. `cancel_initiators` by the first letters of the
+    reason code. `adjudication` says what an adjudication category amounts to: billed, allowed, paid, patient or denial.
+    `adjudication_adjustments` turns a category's amount into an adjustment, "PR-1" being group and reason.
+    """
+
+    name: str
+    identifiers: Mapping[str, str]
+    payer_classes: Mapping[str, str]
+    payer_organization_types: tuple[str, ...]
+    organization_unit_types: Mapping[str, str]
+    location_unit_types: Mapping[str, str]
+    staffed_beds_extension: str
+    appointment_statuses: Mapping[str, str]
+    walk_in_types: tuple[str, ...]
+    cancel_initiators: Mapping[str, str]
+    slot_statuses: Mapping[str, str]
+    encounter_statuses: Mapping[str, str]
+    encounter_classes: Mapping[str, str]
+    encounter_events: Mapping[str, str]
+    stay_classes: tuple[str, ...]
+    provider_participant_types: tuple[str, ...]
+    claim_types: Mapping[str, str]
+    adjudication: Mapping[str, str]
+    adjudication_adjustments: Mapping[str, str]
+
+
+# Which words a map may lead to, by profile key.
+_WORDS = {
+    "payer_classes": ("payer", "payer_class"),
+    "organization_unit_types": ("service_unit", "unit_type"),
+    "location_unit_types": ("service_unit", "unit_type"),
+    "appointment_statuses": ("appointment", "status"),
+    "cancel_initiators": ("appointment", "cancel_initiator"),
+    "slot_statuses": ("slot", "status"),
+    "encounter_statuses": ("encounter", "status"),
+    "encounter_classes": ("encounter", "encounter_class"),
+    "encounter_events": ("encounter_event", "event_type"),
+    "claim_types": ("claim", "claim_type"),
+}
+ADJUDICATION_WORDS = ("billed", "allowed", "paid", "patient", "denial")
+_KEYS = tuple(item.name for item in fields(FhirProfile) if item.name != "name")
+_LISTS = ("payer_organization_types", "walk_in_types", "stay_classes", "provider_participant_types")
+_TEXTS = ("staffed_beds_extension",)
+
+
+def parse_fhir(reader: NodeReader, root: yaml.Node, name: str, base: FhirProfile | None) -> FhirProfile:
+    """Checks the nodes of one file over the profile it extends. Raises ConfigurationError naming file, line and key."""
+    found = reader.mapping(root, "", ("kind", "extends", *_KEYS))
+    values: dict[str, object] = {"name": name}
+    for key in _KEYS:
+        node = found.get(key)
+        if key in _TEXTS:
+            values[key] = reader.text(node, key) if node is not None else (getattr(base, key) if base else "")
+        elif key in _LISTS:
+            values[key] = reader.texts(node, key) if node is not None else (getattr(base, key) if base else ())
+        else:
+            held: Mapping[str, str] = getattr(base, key) if base else {}
+            values[key] = MappingProxyType({**held, **(_map(reader, node, key) if node is not None else {})})
+    return FhirProfile(**values)  # type: ignore[arg-type]
+
+
+def _map(reader: NodeReader, node: yaml.Node, key: str) -> dict[str, str]:
+    found = {}
+    for name, value in reader.mapping(node, key, IDENTIFIERS if key == "identifiers" else None).items():
+        text = reader.text(value, f"{key}.{name}")
+        words: tuple[str, ...] = ADJUDICATION_WORDS if key == "adjudication" else ()
+        if key in _WORDS:
+            entity, column = _WORDS[key]
+            words = contract(entity).by_name[column].valid_values
+        if words and text not in words:
+            raise reader.fail(value, f"{key}.{name}", f"{text!r} is not one of {', '.join(words)}")
+        found[name.strip().lower() if key == "payer_classes" else name] = text
+    return found

@@ -1,0 +1,140 @@
+"""Lists of raw values into Polars columns of the contract's type, without inference.
+
+A column whose values all convert is typed as the contract says; one that holds a value which does not convert stays
+text, with the values that do convert in canonical form, so that the gate quarantines the bad row and only it.
+Money never passes through binary arithmetic: a float is taken by its shortest decimal text ("77.49000000000001"),
+then rounded half to even at four places.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from data_contracts import Column, Contract
+
+_ZONED = "%+"
+_NAIVE = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+_ISO_UTC = "%Y-%m-%dT%H:%M:%S%.6fZ"
+_TIMESTAMP = pl.Datetime("us", "UTC")
+
+
+def text_of(value: Any) -> str | None:
+    """The canonical text of one source value: decimal digits, ISO 8601, true/false; bytes as UTF-8, else hexadecimal."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        raw = bytes(value)
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return raw.hex()
+    return str(value)
+
+
+def text_series(name: str, values: Sequence[Any]) -> pl.Series:
+    """A String column of any values."""
+    try:
+        return pl.Series(name, values, dtype=pl.String, strict=True)
+    except (TypeError, pl.exceptions.PolarsError):
+        return pl.Series(name, [text_of(value) for value in values], dtype=pl.String)
+
+
+def to_series(column: Column, values: Sequence[Any], *, zone: str | None = None, name: str | None = None) -> pl.Series:
+    """One column: typed as the contract says where every value converts, else text.
+
+    `zone` (IANA) is the time zone of timestamps without an offset; None leaves them as text, for the gate to quarantine.
+    """
+    name = name or column.name
+    kind = column.logical_type
+    if kind == "string":
+        return text_series(name, values)
+    typed = _as_given(name, values, kind, column.polars_type)
+    if typed is not None:
+        return typed
+    text = text_series(name, values).str.strip_chars()
+    if kind == "timestamp":
+        return timestamps(text, zone)
+    if kind == "boolean":
+        found = text.str.to_lowercase().replace_strict(
+            {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False},
+            default=None,
+            return_dtype=pl.Boolean(),
+        )
+    elif kind == "date":
+        found = text.str.to_date("%Y-%m-%d", strict=False)
+    else:
+        found = text.cast(column.polars_type, strict=False)
+    return found if found.null_count() == text.null_count() else text
+
+
+def _as_given(name: str, values: Sequence[Any], kind: str, dtype: pl.DataType) -> pl.Series | None:
+    """The column where the source's own types are the contract's already; None where they are not."""
+    first = next((value for value in values if value is not None), None)
+    try:
+        if first is None:
+            return pl.Series(name, [None], dtype=dtype).new_from_index(0, len(values))
+        if kind == "integer" and type(first) is int:
+            return pl.Series(name, values, dtype=pl.Int64, strict=True)
+        if kind == "boolean" and type(first) is int:
+            flags = pl.Series(name, values, dtype=pl.Int64, strict=True)
+            return flags.cast(pl.Boolean) if flags.is_between(0, 1).all() else None
+        if kind == "boolean" and type(first) is bool:
+            return pl.Series(name, values, dtype=pl.Boolean, strict=True)
+        if kind == "date" and type(first) is dt.date:
+            return pl.Series(name, values, dtype=pl.Date, strict=True)
+        if kind == "timestamp" and type(first) is dt.datetime and first.tzinfo is not None:
+            return pl.Series(name, values, dtype=_TIMESTAMP, strict=True)
+    except (TypeError, OverflowError, ValueError, pl.exceptions.PolarsError):
+        return None
+    return None
+
+
+def timestamps(text: pl.Series, zone: str | None) -> pl.Series:
+    """Text in ISO 8601 to UTC timestamps; text again where a value has no time, is no date, or has no offset and no zone.
+
+    A local time that occurs twice (clocks going back) is taken as the first; one that does not occur (clocks going
+    forward) is read with the offset before the change.
+    """
+    found = text.str.to_datetime(_ZONED, time_unit="us", time_zone="UTC", strict=False)
+    if zone is not None and found.null_count() > text.null_count():
+        naive = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us"))
+        for pattern in _NAIVE:
+            if naive.null_count() + found.null_count() - len(text) == text.null_count():
+                break
+            parsed = text.str.to_datetime(pattern, time_unit="us", strict=False)
+            naive = pl.select(pl.coalesce(naive, parsed)).to_series()
+        found = pl.select(pl.coalesce(found, local_to_utc(naive, zone))).to_series()
+    if found.null_count() == text.null_count():
+        return found.alias(text.name)
+    return pl.select(pl.coalesce(found.dt.strftime(_ISO_UTC), text)).to_series().alias(text.name)
+
+
+def local_to_utc(naive: pl.Series, zone: str) -> pl.Series:
+    """Local times to UTC: see `timestamps` for the hours in which clocks change."""
+    if zone == "UTC":
+        return naive.dt.replace_time_zone("UTC")
+    local = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    hour = pl.duration(hours=1)
+    # In the gap of spring the hour before has the old offset: read it there and go on one hour.
+    shifted = pl.select(
+        (pl.lit(naive) - hour).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null") + hour
+    ).to_series()
+    return pl.select(pl.coalesce(local, shifted)).to_series().dt.convert_time_zone("UTC")
+
+
+def frame_of(
+    contract: Contract, names: Sequence[str], columns: Iterable[Sequence[Any]], *, zone: str | None
+) -> pl.DataFrame:
+    """A frame of the named contract columns. `columns` holds one list of values a name, of equal lengths."""
+    return pl.DataFrame(
+        [to_series(contract.by_name[name], values, zone=zone) for name, values in zip(names, columns, strict=True)]
+    )
