@@ -46,7 +46,8 @@ select
             then {{ date_diff_days(local_date('booked_at', 'time_zone'), 'appointment_date') }}
     end as lead_time_days,
     case
-        when outcome = 'cancelled' then cast({{ minutes_between('ended_at', 'scheduled_start_at') }} / 60 as decimal(18, 4))
+        when outcome = 'cancelled'
+            then cast({{ minutes_between('ended_at', 'scheduled_start_at') }} / 60 as decimal(18, 4))
     end as cancel_notice_hours,
     is_walk_in,
     -- Its time has come and it was neither moved nor called off before: someone was expected.
