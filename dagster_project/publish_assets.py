@@ -1,7 +1,6 @@
 """One asset per tenant: the published version that its people read."""
 
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, asset
-from serving.publish import publish
 
 from dagster_project.warehouse_assets import Translator
 from dagster_project.workspace import Workspace
@@ -9,6 +8,7 @@ from foundation.config import Tenant
 from ingest.ledger import Ledger
 from ingest.pipeline import progress
 from ingest.warehouse import newest_batch
+from serving.publish import publish
 
 
 def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey]) -> AssetsDefinition:

@@ -14,7 +14,6 @@ from dagster import (
     multi_asset,
 )
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
-from serving.publish import record_outcome
 
 from dagster_project.audit import read_audit
 from dagster_project.landing_assets import landing_key
@@ -24,6 +23,7 @@ from data_contracts.generate import OPERATIONAL
 from ingest.ledger import Ledger
 from ingest.pipeline import progress
 from ingest.warehouse import load_warehouse, newest_batch
+from serving.publish import record_outcome
 
 
 @contextmanager

@@ -1,0 +1,42 @@
+"""What several suites use: the command line as a process, and where things lie."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+REAL_DATA = ROOT.parent / "shared" / "data"
+CLINICMART = Path(sys.executable).parent / "clinicmart"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command: exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def clinicmart(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Ran:
+    """Runs the command line as a user does, in a process of its own."""
+    done = subprocess.run(
+        [str(CLINICMART), *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | (env or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The demo's home after `clinicmart demo --no-serve`, and the one-time passwords it printed."""
+
+    home: Path
+    passwords: dict[str, str]
+    printed: Ran
