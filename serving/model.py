@@ -29,7 +29,10 @@ class Tenant:
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One published version of a tenant. `version` sorts by time; `published_at` is UTC."""
+    """One published version of a tenant. `version` sorts by time; `published_at` is UTC.
+
+    `data_as_of` is the day the data reach to; `fingerprints` tell the next run whether anything changed.
+    """
 
     tenant_id: str
     version: str
@@ -37,6 +40,12 @@ class Version:
     run_id: str
     rows: int
     data_as_of: date | None
+    fingerprints: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def version_id(self) -> str:
+        """The same as `version`."""
+        return self.version
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from foundation.errors import ConfigurationError
+from serving.dimensions import DimensionIndex
 from serving.model import MetricDefinition
 
 SCHEMAS = ("marts", "health")
 HEALTH = "health"
+AGGREGATES = ("count", "distinct", "sum", "average", "median", "percentile_90")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +59,22 @@ class PublishedTable:
 
 @dataclass(frozen=True, kw_only=True)
 class DrillRule:
-    """Where the rows behind a metric are: a published model, an SQL condition on it, and what is added up.
+    """Where the rows behind a metric are: a published model, an SQL condition on it, and how the figure comes of them.
 
-    `value` is a column or expression whose sum is the figure; `distinct` counts different values of it instead; without a
-    value rows are counted.
+    `aggregate` is count (of rows), distinct, sum, average, median or percentile_90, of `value`, a column or expression.
+    `date_column` is what the period of a question applies to. `is_snapshot`: only the last day of a period counts.
     """
 
     model: str
     row_filter: str = ""
     value: str = ""
-    distinct: str = ""
+    aggregate: str = "count"
+    date_column: str = ""
+    is_snapshot: bool = False
+
+    def __post_init__(self) -> None:
+        if self.aggregate not in AGGREGATES:
+            raise ConfigurationError(f"drill of {self.model}: {self.aggregate!r} is not one of {', '.join(AGGREGATES)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,13 +194,21 @@ def published_tables(manifest: Mapping[str, Any], semantic: Mapping[str, Any]) -
 
 def _date_columns(semantic: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Table to the plain column behind its default time dimension: what most questions filter by."""
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for model in semantic["semantic_models"]:
         default = (model.get("defaults") or {}).get("agg_time_dimension")
         for dimension in model["dimensions"]:
             if dimension["name"] == default and str(dimension.get("expr") or default).isidentifier():
                 found[model["node_relation"]["alias"]] = (str(dimension.get("expr") or default),)
     return found
+
+
+def private_columns(tables: Sequence[PublishedTable]) -> dict[str, tuple[str, ...]]:
+    """Table to columns that name a person, an account or a record: nothing to group figures by."""
+    return {
+        table.name: tuple(column.name for column in table.columns if column.identity in {"patient", "account"})
+        for table in tables
+    }
 
 
 class _Metrics:
@@ -236,6 +252,15 @@ class _Metrics:
     def tables(self, name: str) -> tuple[str, ...]:
         return tuple(sorted({model["node_relation"]["alias"] for model, _ in self.sources(name)}))
 
+    def dates(self, name: str, table: str) -> tuple[str, bool]:
+        """(date column of a metric in a table, whether only the last day of a period counts)."""
+        for model, measure in self.sources(name):
+            if model["node_relation"]["alias"] == table:
+                wanted = measure.get("agg_time_dimension") or (model.get("defaults") or {}).get("agg_time_dimension")
+                times = {item["name"]: item.get("expr") or item["name"] for item in model["dimensions"]}
+                return times.get(wanted, ""), bool(measure.get("non_additive_dimension"))
+        return "", False
+
     def is_additive(self, name: str) -> bool:
         """Whether no rows mean 0: a plain sum or count that is no balance."""
         if self.by_name[name]["type"] != "simple":
@@ -251,23 +276,24 @@ def _text(meta: Mapping[str, Any], key: str) -> str:
     return str(meta.get(key) or "").strip()
 
 
-def _drill(meta: Mapping[str, Any]) -> DrillRule | None:
+def _drill(meta: Mapping[str, Any], walk: _Metrics, name: str) -> DrillRule | None:
     raw = meta.get("drill")
     if not raw:
         return None
-    distinct = raw.get("distinct") or raw.get("count_distinct") or ""
+    table, distinct, value = str(raw["model"]), raw.get("distinct"), raw.get("value")
+    date_column, is_snapshot = walk.dates(name, table)
     return DrillRule(
-        model=str(raw["model"]),
+        model=table,
         row_filter=str(raw.get("row_filter") or "").strip(),
-        value=str(raw.get("value") or "").strip(),
-        distinct=str(distinct).strip(),
+        value=str(distinct or value or "").strip(),
+        aggregate=str(raw.get("aggregate") or ("distinct" if distinct else "sum" if value else "count")),
+        date_column=str(raw.get("date_column") or date_column),
+        is_snapshot=is_snapshot,
     )
 
 
-def registry_metrics(
-    semantic: Mapping[str, Any], tables: Sequence[PublishedTable], dimensions: Mapping[str, Sequence[str]]
-) -> dict[str, RegistryMetric]:
-    """Metrics with a module. Helper metrics (inputs of others, without `meta.module`) are not shown and not asked for."""
+def registry_metrics(semantic: Mapping[str, Any], tables: Sequence[PublishedTable]) -> dict[str, RegistryMetric]:
+    """Metrics that say their unit; others are inputs of these and are neither shown nor asked for."""
     walk = _Metrics(semantic)
     folder = {table.name: table.module for table in tables}
     metas = {name: _meta(metric) for name, metric in walk.by_name.items()}
@@ -275,13 +301,14 @@ def registry_metrics(
     for name, meta in metas.items():
         if meta.get("variant_of"):
             variants.setdefault(str(meta["variant_of"]), []).append(name)
+    dimensions = DimensionIndex(semantic, private_columns(tables))
     found = {}
     for name, metric in sorted(walk.by_name.items()):
         meta, sources = metas[name], walk.tables(name)
         module = _text(meta, "module") or next((folder[table] for table in sources if table in folder), "")
         if not _text(meta, "unit") or any(table not in folder for table in sources):
             continue
-        drill = _drill(meta)
+        drill = _drill(meta, walk, name)
         found[name] = RegistryMetric(
             definition=MetricDefinition(
                 name=name,
@@ -300,7 +327,7 @@ def registry_metrics(
                 version=_text(meta, "version") or "1",
                 variant_of=_text(meta, "variant_of") or None,
                 variants=tuple(sorted(variants.get(name, ()))),
-                dimensions=tuple(dimensions.get(name, ())),
+                dimensions=dimensions.of(name),
                 can_drill=drill is not None,
             ),
             tables=sources,

@@ -1,0 +1,223 @@
+"""What metrics can be grouped and filtered by: friendly names to MetricFlow's names and to columns.
+
+`payer_class`, `payer`, `business_unit`, `hour_of_day` are what people type; `appointment__payer_class`, `payer`,
+`service_unit__business_unit_id` and `slot__hour_of_day` is what the semantic manifest calls them, and it differs from fact
+to fact. A name fits a metric where every measure of the metric has it. In this order: a name as the manifest writes it, a
+dimension of the fact itself, an entity with a dimension table, a dimension of a table that is one join away.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from foundation.errors import ConfigurationError
+
+SERVICE_UNIT = "service_unit"
+CHILDREN = "service_unit_children"
+# An identifier of a person, an account or a record is nothing to group by: it would turn figures into rows.
+_NO_DIMENSION = ("_name", "_key")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A dimension as one fact sees it.
+
+    `dunder` is MetricFlow's name; `is_entity` tells how it is written there. `table` and `column` are where its values
+    are: the fact itself, or the table one join away; then `fact_key` and `table_key` are the columns of the join.
+    `id_column` and `name_column` are the identifier and the name that people see, where the table has them.
+    """
+
+    name: str
+    dunder: str
+    is_entity: bool
+    table: str
+    column: str
+    fact_key: str = ""
+    table_key: str = ""
+    id_column: str = ""
+    name_column: str = ""
+
+    @property
+    def is_joined(self) -> bool:
+        return bool(self.table_key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One semantic model: its table, and the column behind its default time dimension and each other one."""
+
+    name: str
+    table: str
+    date_column: str
+    date_columns: Mapping[str, str]
+    members: tuple[Member, ...]
+
+    def find(self, name: str) -> Member | None:
+        """The member a name means here; None where the fact has none."""
+        exact = [member for member in self.members if member.dunder == name]
+        named = [member for member in self.members if member.name == name]
+        return next(iter((*exact, *named)), None)
+
+
+def friendly(element: str) -> str:
+    """`payer_id` is asked for as `payer`."""
+    return element.removesuffix("_id")
+
+
+def _expression(item: Mapping[str, Any]) -> str:
+    return str(item.get("expr") or item["name"])
+
+
+class DimensionIndex:
+    """All facts of a semantic manifest and what each can be grouped by."""
+
+    def __init__(self, semantic: Mapping[str, Any], private: Mapping[str, Sequence[str]] | None = None) -> None:
+        """`private` maps a table to columns that are no dimension: identifiers of people, accounts and records."""
+        self._models: dict[str, Mapping[str, Any]] = {model["name"]: model for model in semantic["semantic_models"]}
+        self._private = {table: frozenset(columns) for table, columns in (private or {}).items()}
+        self._owners: dict[str, Mapping[str, Any]] = {}
+        for model in self._models.values():
+            primary = self._primary(model)
+            if primary is not None and self._table(model).startswith("dim_"):
+                self._owners[primary] = model
+        self._metrics = {metric["name"]: metric for metric in semantic["metrics"]}
+        self._measures = {
+            measure["name"]: model for model in self._models.values() for measure in model.get("measures") or ()
+        }
+        self.facts = {name: self._fact(model) for name, model in self._models.items()}
+        self._resolve = lru_cache(maxsize=4096)(self._resolve_once)
+
+    @staticmethod
+    def _table(model: Mapping[str, Any]) -> str:
+        return str(model["node_relation"]["alias"])
+
+    @staticmethod
+    def _primary(model: Mapping[str, Any]) -> str | None:
+        named = next((entity["name"] for entity in model["entities"] if entity["type"] == "primary"), None)
+        return named or model.get("primary_entity")
+
+    def _fact(self, model: Mapping[str, Any]) -> Fact:
+        times = {item["name"]: _expression(item) for item in model["dimensions"] if item["type"] == "time"}
+        default = (model.get("defaults") or {}).get("agg_time_dimension") or next(iter(times), "")
+        return Fact(
+            name=model["name"],
+            table=self._table(model),
+            date_column=times.get(default, ""),
+            date_columns=times,
+            members=(*self._local(model), *self._entities(model), *self._joined(model)),
+        )
+
+    def _categories(self, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """(name, column or expression) of the dimensions of a table that may be grouped by."""
+        private = self._private.get(self._table(model), frozenset())
+        for item in model["dimensions"]:
+            column = _expression(item)
+            if item["type"] == "categorical" and column not in private and not item["name"].endswith(_NO_DIMENSION):
+                yield item["name"], column
+
+    def _local(self, model: Mapping[str, Any]) -> Iterator[Member]:
+        primary, table = self._primary(model), self._table(model)
+        for name, column in self._categories(model):
+            # An identifier of a dimension table is better asked as the entity, which brings its name along.
+            if friendly(name) not in self._owners or self._owners[friendly(name)] is model:
+                yield Member(
+                    name=friendly(name), dunder=f"{primary}__{name}", is_entity=False, table=table, column=column
+                )
+
+    def _entities(self, model: Mapping[str, Any]) -> Iterator[Member]:
+        private = self._private.get(self._table(model), frozenset())
+        for entity in model["entities"]:
+            name, column, owner = entity["name"], _expression(entity), self._owners.get(entity["name"])
+            if entity["type"] != "foreign" or column in private:
+                continue
+            if owner is not None:
+                yield self._member_of(owner, name, f"{name}_id", dunder=name, is_entity=True, fact_key=column)
+            elif all(self._primary(other) != name for other in self._models.values()):
+                yield Member(name=name, dunder=name, is_entity=True, table=self._table(model), column=column)
+
+    def _joined(self, model: Mapping[str, Any]) -> Iterator[Member]:
+        for entity in model["entities"]:
+            owner = self._owners.get(entity["name"])
+            if entity["type"] != "foreign" or owner is None:
+                continue
+            for name, _ in self._categories(owner):
+                if friendly(name) != entity["name"]:
+                    dunder = f"{entity['name']}__{name}"
+                    yield self._member_of(
+                        owner, friendly(name), name, dunder=dunder, is_entity=False, fact_key=_expression(entity)
+                    )
+
+    def _member_of(
+        self, owner: Mapping[str, Any], name: str, element: str, *, dunder: str, is_entity: bool, fact_key: str
+    ) -> Member:
+        columns = {item["name"]: _expression(item) for item in owner["dimensions"]}
+        primary = self._primary(owner)
+        key = next((_expression(item) for item in owner["entities"] if item["name"] == primary), "")
+        found = columns.get(element, key)
+        return Member(
+            name=name,
+            dunder=dunder,
+            is_entity=is_entity,
+            table=self._table(owner),
+            column=found,
+            fact_key=fact_key,
+            table_key=key,
+            id_column=found,
+            name_column=columns.get(f"{friendly(element)}_name", "") if element.endswith("_id") else "",
+        )
+
+    # Metrics
+
+    def facts_of(self, metric: str) -> tuple[Fact, ...]:
+        """The facts behind a metric, each once."""
+        found: dict[str, Fact] = {}
+        for name in self._sources(metric):
+            found.setdefault(name, self.facts[name])
+        return tuple(found.values())
+
+    def _sources(self, metric: str) -> Iterator[str]:
+        params = self._metrics[metric]["type_params"]
+        if params.get("metric_aggregation_params"):
+            yield str(params["metric_aggregation_params"]["semantic_model"])
+        measure = params.get("measure")
+        if isinstance(measure, Mapping) and measure["name"] in self._measures:
+            yield str(self._measures[measure["name"]]["name"])
+        parts = [params.get("numerator"), params.get("denominator"), *(params.get("metrics") or ())]
+        for part in parts:
+            if isinstance(part, Mapping) and part["name"] in self._metrics:
+                yield from self._sources(part["name"])
+
+    def find(self, metric: str, name: str) -> Member | None:
+        """The member a name means for a metric; None where one of its facts lacks it."""
+        return self._resolve(metric, name)
+
+    def _resolve_once(self, metric: str, name: str) -> Member | None:
+        found = [fact.find(name) for fact in self.facts_of(metric)]
+        if not found or any(member is None for member in found):
+            return None
+        return found[0] if len({member.dunder for member in found if member is not None}) == 1 else None
+
+    def of(self, metric: str) -> tuple[str, ...]:
+        """The names a metric can be grouped and filtered by, in the order of its first fact."""
+        facts = self.facts_of(metric)
+        if not facts:
+            return ()
+        names = dict.fromkeys(member.name for member in facts[0].members)
+        fitting = [name for name in names if self.find(metric, name) is not None]
+        return (*fitting, CHILDREN) if SERVICE_UNIT in fitting else tuple(fitting)
+
+    @cached_property
+    def all_names(self) -> tuple[str, ...]:
+        """Every name that some metric can be grouped by."""
+        return tuple(sorted({member.name for fact in self.facts.values() for member in fact.members}))
+
+    def require(self, metric: str, name: str) -> Member:
+        """As `find`. Raises ConfigurationError naming close matches."""
+        member = self.find(metric, name)
+        if member is None:
+            close = difflib.get_close_matches(name, self.of(metric), n=4, cutoff=0.5)
+            hint = f"close are {', '.join(close)}" if close else f"it has {', '.join(self.of(metric)) or 'none'}"
+            raise ConfigurationError(f"metric {metric} has no dimension {name!r}; {hint}")
+        return member

@@ -1,0 +1,316 @@
+"""Publishes: copies what each tenant's people may read out of the warehouse, one encrypted file per tenant and version.
+
+A version is built in a folder of its own, renamed when it is whole, and only then named by `current.json`: whoever reads
+meets the old version or the new one, also when this process is killed at any point. A tenant whose data did not change
+since its served version is passed over. A tenant with an audit failure keeps the version it has.
+
+    publish(home, dbt_target=..., run_id=..., audit_failures={"harbor": ["charges do not balance"]}) -> PublishReport
+
+Reads the warehouse read-only, and dbt's `manifest.json` (models with `meta: {publish: true}`) and `semantic_manifest.json`.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+from filelock import FileLock
+
+from foundation import duck
+from foundation.errors import PublishError
+from foundation.home import Home
+from foundation.keys import Keys
+from serving.model import PublishReport, TenantOutcome, Version
+from serving.registry import (
+    HEALTH,
+    PublishedTable,
+    Registry,
+    TableColumn,
+    published_tables,
+    read_manifests,
+    registry_metrics,
+)
+from serving.versions import (
+    BUILDING,
+    VersionFiles,
+    current_version,
+    files_of,
+    outcome,
+    record_outcome,
+    switch,
+    tenant_folder,
+    version_of_json,
+    version_to_json,
+)
+
+__all__ = ["current_version", "outcome", "publish", "record_outcome"]
+
+# Raise when what this module writes changes, so that unchanged data is written again.
+LAYOUT = 1
+VERSIONS_KEPT = 3
+# A version that was replaced this long ago is no longer open on any page; Streamlit sessions reopen on every run.
+GRACE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """What one call publishes from: an open warehouse, and the definitions that go beside the data."""
+
+    home: Home
+    keys: Keys
+    connection: duckdb.DuckDBPyConnection
+    registry: Registry
+    registry_json: bytes
+    semantic_json: bytes
+    run_id: str
+
+    def tables(self, *, health: bool) -> list[PublishedTable]:
+        return [table for table in self.registry.tables if (table.schema == HEALTH) == health]
+
+
+def publish(
+    home: Home,
+    *,
+    dbt_target: Path,
+    run_id: str,
+    tenants: Sequence[str] | None = None,
+    audit_failures: Mapping[str, Sequence[str]] | None = None,
+) -> PublishReport:
+    """Publishes the tenants named (all of the warehouse for None) whose data changed.
+
+    `audit_failures` maps a tenant to the reasons why it must not be published. Raises ConfigurationError where dbt's
+    manifests are missing, PublishError where a published model is not in the warehouse or a tenant is unknown to it.
+    """
+    failures = dict(audit_failures or {})
+    manifest, semantic, semantic_json = read_manifests(dbt_target)
+    with duck.session(home) as connection:
+        keys = Keys.of(home)
+        duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"), read_only=True)
+        tables = _typed(connection, published_tables(manifest, semantic))
+        registry = Registry(tables=tables, metrics=registry_metrics(semantic, tables))
+        source = _Source(
+            home=home,
+            keys=keys,
+            connection=connection,
+            registry=registry,
+            registry_json=registry.to_json(),
+            semantic_json=semantic_json,
+            run_id=run_id,
+        )
+        known = _tenants(connection)
+        wanted = list(known) if tenants is None else list(tenants)
+        unknown = sorted(set(wanted) - set(known))
+        if unknown:
+            raise PublishError(f"the warehouse has no tenant {', '.join(unknown)}")
+        prints = _fingerprints(source, [tenant for tenant in wanted if not failures.get(tenant)])
+        lines = [_one(source, tenant, known[tenant], prints.get(tenant, {}), failures.get(tenant)) for tenant in wanted]
+    return PublishReport(run_id=run_id, tenants=tuple(lines))
+
+
+def _typed(connection: duckdb.DuckDBPyConnection, tables: Sequence[PublishedTable]) -> tuple[PublishedTable, ...]:
+    """The tables with all their columns and types as the warehouse has them. Raises PublishError for an absent one."""
+    rows = connection.execute(
+        "select schema_name, table_name, column_name, data_type from duckdb_columns() "
+        "where database_name = 'warehouse' order by column_index"
+    ).fetchall()
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for schema, table, column, data_type in rows:
+        found.setdefault((schema, table), []).append((column, data_type))
+    typed = []
+    for table in tables:
+        columns = found.get((table.schema, table.name))
+        if columns is None:
+            raise PublishError(f"{table.schema}.{table.name} is to be published and is not in the warehouse; run dbt")
+        if not table.shared and all(name != "tenant_id" for name, _ in columns):
+            raise PublishError(f"{table.schema}.{table.name} has no tenant_id and is not marked as shared")
+        described = {column.name: column for column in table.columns}
+        full = tuple(
+            replace(described.get(name, TableColumn(name=name, data_type="")), data_type=data_type)
+            for name, data_type in columns
+        )
+        typed.append(replace(table, columns=full))
+    return tuple(typed)
+
+
+def _tenants(connection: duckdb.DuckDBPyConnection) -> dict[str, date | None]:
+    """Tenant to the day its data reach to."""
+    rows = connection.execute(
+        "select tenant_id, data_as_of_date from warehouse.marts.dim_tenants order by 1"
+    ).fetchall()
+    return {str(tenant): as_of for tenant, as_of in rows}
+
+
+def _fingerprints(source: _Source, tenants: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Per tenant a fingerprint of its data and one of its health tables.
+
+    A table's part is its row count, the exclusive or and the sum of its rows' hashes: one scan of the warehouse for all
+    tenants together. The definitions, the layout and DuckDB's version (whose hash it is) are in the data's fingerprint.
+    """
+    definitions = [str(LAYOUT), duckdb.__version__, source.registry_json.hex(), source.semantic_json.hex()]
+    parts: dict[str, dict[str, list[str]]] = {tenant: {"data": list(definitions), HEALTH: []} for tenant in tenants}
+    for table in source.registry.tables if tenants else ():
+        kind = HEALTH if table.schema == HEALTH else "data"
+        where, group = ("", "") if table.shared else ("where tenant_id in (select unnest($tenants))", "group by all")
+        owner = "null" if table.shared else "tenant_id"
+        rows = source.connection.execute(
+            f"select {owner}, count(*), bit_xor(hash(t)), sum(hash(t)) "
+            f'from warehouse."{table.schema}"."{table.name}" as t {where} {group}',
+            None if table.shared else {"tenants": list(tenants)},
+        ).fetchall()
+        for tenant_id, *values in rows:
+            for tenant in tenants if table.shared else [tenant_id]:
+                parts[tenant][kind].append(f"{table.schema}.{table.name}:{values}")
+    return {
+        tenant: {kind: hashlib.sha256("\n".join(lines).encode()).hexdigest() for kind, lines in kinds.items()}
+        for tenant, kinds in parts.items()
+    }
+
+
+def _one(
+    source: _Source, tenant: str, as_of: date | None, prints: dict[str, str], failures: Sequence[str] | None
+) -> TenantOutcome:
+    """Publishes one tenant and notes how it ended."""
+    started = time.monotonic()
+    with FileLock(tenant_folder(source.home, tenant) / ".publish.lock"):
+        served = current_version(source.home, tenant)
+        if failures:
+            ended, version, reasons = "stopped", served, tuple(failures)
+        elif served is not None and dict(served.fingerprints) == prints and _is_whole(source.home, served):
+            ended, version, reasons = "unchanged", served, ()
+        else:
+            try:
+                version = _build(source, tenant, as_of, prints, served)
+            except Exception as error:
+                record_outcome(
+                    source.home, tenant, run_id=source.run_id, outcome="failed", reason=f"publishing: {error}"
+                )
+                raise
+            switch(source.home, version)
+            ended, reasons = "published", ()
+        record_outcome(source.home, tenant, run_id=source.run_id, outcome=ended, reason="; ".join(reasons))
+        _remove_old(source.home, tenant)
+    return TenantOutcome(
+        tenant_id=tenant,
+        outcome=ended,
+        version=None if version is None else version.version,
+        rows=0 if version is None else version.rows,
+        seconds=time.monotonic() - started,
+        reasons=reasons,
+    )
+
+
+def _is_whole(home: Home, version: Version) -> bool:
+    files = files_of(home, version.tenant_id, version.version)
+    return all(path.exists() for path in (files.base, files.health, files.registry, files.semantic_manifest))
+
+
+def _build(source: _Source, tenant: str, as_of: date | None, prints: dict[str, str], served: Version | None) -> Version:
+    """Writes a whole version under its final name; nothing serves it yet."""
+    now = datetime.now(UTC)
+    name = f"{now:%Y%m%dT%H%M%S%fZ}"
+    folder = tenant_folder(source.home, tenant)
+    building = VersionFiles(folder / f"{BUILDING}{name}")
+    building.scopes.mkdir(mode=0o700, parents=True)
+    # Read times change with every run. Where nothing else did, the new version shares the data files of the old one.
+    old = None if served is None else files_of(source.home, tenant, served.version)
+    if (
+        old is not None
+        and served is not None
+        and served.fingerprints.get("data") == prints["data"]
+        and old.base.exists()
+    ):
+        rows = served.rows
+        _share(old, building)
+    else:
+        rows = _copy(source, tenant, building.base, source.tables(health=False))
+    _copy(source, tenant, building.health, source.tables(health=True))
+    building.semantic_manifest.write_bytes(source.semantic_json)
+    building.registry.write_bytes(source.registry_json)
+    version = Version(
+        tenant_id=tenant,
+        version=name,
+        published_at=now,
+        run_id=source.run_id,
+        rows=rows,
+        data_as_of=as_of,
+        fingerprints=prints,
+    )
+    building.version.write_bytes(version_to_json(version))
+    for path in building.folder.iterdir():
+        _flush(path)
+    os.rename(building.folder, folder / name)
+    _flush(folder)
+    return version
+
+
+def _share(old: VersionFiles, new: VersionFiles) -> None:
+    """The same data under a new version: hard links, or copies where the file system has none."""
+    scopes = [path for path in old.scopes.glob("*.duckdb") if not path.name.startswith(".")]
+    for path in (old.base, *scopes):
+        target = new.folder / path.relative_to(old.folder)
+        try:
+            os.link(path, target)
+        except OSError:
+            shutil.copyfile(path, target)
+
+
+def _copy(source: _Source, tenant: str, path: Path, tables: Sequence[PublishedTable]) -> int:
+    """Writes one tenant's rows of some tables to an encrypted file; returns how many."""
+    connection, key = source.connection, source.keys.derive_hex("published", tenant)
+    duck.attach(connection, path, alias="target", key=key)
+    try:
+        rows = 0
+        for schema in sorted({table.schema for table in tables} | {"marts"}):
+            connection.execute(f'create schema if not exists target."{schema}"')
+        for table in tables:
+            order = [name for name in table.order_by if name in table.column_names]
+            ordered = f"order by {', '.join(chr(34) + name + chr(34) for name in order)}" if order else ""
+            mine = "" if table.shared else f"where tenant_id = {duck.quoted(tenant)}"
+            name = f'"{table.schema}"."{table.name}"'
+            connection.execute(f"create table target.{name} as select * from warehouse.{name} {mine} {ordered}")
+            count = connection.execute(f"select count(*) from target.{name}").fetchone()
+            rows += 0 if count is None or table.shared else int(count[0])
+        connection.execute("checkpoint target")
+    finally:
+        connection.execute("detach target")
+    path.chmod(0o600)
+    return rows
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file or folder is on the disk: the pointer must never outlive what it names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_old(home: Home, tenant: str) -> None:
+    """Removes what killed runs left, and versions beyond those kept that were replaced long enough ago.
+
+    The caller holds the tenant's lock. Versions newer than the served one were never served (the run was killed between
+    the rename and the switch) and go as well.
+    """
+    folder, served = tenant_folder(home, tenant), current_version(home, tenant)
+    for left in folder.glob(f"{BUILDING}*"):
+        shutil.rmtree(left)
+    if served is None:
+        return
+    versions = sorted(path for path in folder.iterdir() if path.is_dir() and (path / "version.json").exists())
+    for path in versions:
+        if path.name > served.version:
+            shutil.rmtree(path)
+    kept = [path for path in versions if path.name <= served.version]
+    for path, successor in list(itertools.pairwise(kept))[: -VERSIONS_KEPT + 1]:
+        with contextlib.suppress(FileNotFoundError):
+            replaced_at = version_of_json((successor / "version.json").read_bytes()).published_at
+            if datetime.now(UTC) - replaced_at > GRACE:
+                shutil.rmtree(path)
