@@ -13,32 +13,12 @@ from serving.registry import PublishedTable, TableColumn
 
 # Identifiers of the organisation: of units, staff, payers, codes and runs.
 ORGANISATION = frozenset(
-    [
-        "tenant",
-        "source_system",
-        "service_unit",
-        "parent_service_unit",
-        "business_unit",
-        "program",
-        "service_line",
-        "clinic",
-        "ward",
-        "provider",
-        "rendering_provider",
-        "billing_provider",
-        "referring_provider",
-        "payer",
-        "visit_type",
-        "payer_class",
-        "feed",
-        "batch",
-        "run",
-        "contract_rate",
-        "procedure_code",
-        "denial_category",
-        "carc",
-        "rarc",
-    ]
+    {
+        *("tenant", "source_system", "feed", "batch", "run"),
+        *("service_unit", "parent_service_unit", "business_unit", "program", "service_line", "clinic", "ward"),
+        *("provider", "rendering_provider", "billing_provider", "referring_provider"),
+        *("payer", "payer_class", "visit_type", "contract_rate", "procedure_code", "denial_category", "carc", "rarc"),
+    }
 )
 _SUFFIXES = ("_id", "_key", "_number", "_token")
 _RECORD = frozenset({"source_record_id"})
@@ -46,7 +26,10 @@ _RECORD = frozenset({"source_record_id"})
 _REMOVED = frozenset({"source_position", "unit", "file_name"})
 OLDEST = 90
 # ZIP areas of at most 20,000 people (45 CFR 164.514(b)(2)(i)(B), Census 2000 and 2010): shown as 000.
-SMALL_AREAS = tuple(
+SMALL_AREAS = (
+    *("036", "059", "063", "102", "203", "205", "369", "556", "692", "753", "772"),
+    *("790", "821", "823", "830", "831", "878", "879", "884", "890", "893"),
+)
     [
         "036",
         "059",
