@@ -1,0 +1,133 @@
+-- PM charges carry the billing where a claim has any (void ones too: that system has spoken); else the lines of the claim's
+-- current submission do, and what they lack of the claim's total is a line of its own.
+with claim_lines as (
+    select
+        claims.tenant_id,
+        claims.claim_id,
+        lines.line_number,
+        lines.line_control_number,
+        lines.encounter_id,
+        lines.procedure_code,
+        lines.modifiers,
+        lines.revenue_code,
+        lines.place_of_service,
+        lines.units,
+        lines.billed_amount,
+        coalesce(lines.service_date, claims.service_from_date) as service_date,
+        lines.source_system,
+        lines.source_record_id,
+        lines.source_position
+    from {{ ref('int_claims') }} as claims
+    inner join {{ ref('int_claim_context') }} as context
+        on claims.tenant_id = context.tenant_id
+        and claims.claim_id = context.claim_id
+        and not context.has_charges
+    inner join {{ ref('stg_claim_lines') }} as lines
+        on claims.tenant_id = lines.tenant_id
+        and claims.current_submission_id = lines.claim_submission_id
+        and claims.source_system = lines.source_system
+    where not claims.is_void
+),
+
+claim_gaps as (
+    select
+        claims.tenant_id,
+        claims.claim_id,
+        claims.billed_amount - coalesce(sum(claim_lines.billed_amount), 0) as billed_amount,
+        min(claims.source_system) as source_system,
+        min(claims.source_record_id) as source_record_id,
+        min(claims.source_position) as source_position
+    from {{ ref('int_claims') }} as claims
+    inner join {{ ref('int_claim_context') }} as context
+        on claims.tenant_id = context.tenant_id
+        and claims.claim_id = context.claim_id
+        and not context.has_charges
+    left join claim_lines
+        on claims.tenant_id = claim_lines.tenant_id
+        and claims.claim_id = claim_lines.claim_id
+    group by claims.tenant_id, claims.claim_id, claims.billed_amount
+    having claims.billed_amount <> coalesce(sum(claim_lines.billed_amount), 0)
+)
+
+select
+    tenant_id,
+    'charge/' || charge_id as charge_line_id,
+    'charge' as line_kind,
+    charge_id,
+    claim_id,
+    encounter_id,
+    patient_id,
+    service_unit_id,
+    provider_id,
+    payer_id,
+    line_control_number,
+    procedure_code,
+    modifiers,
+    revenue_code,
+    place_of_service,
+    units,
+    reversal_of_charge_id is not null as is_reversal,
+    billed_amount,
+    service_date,
+    posted_date,
+    entered_at,
+    source_system,
+    source_record_id,
+    source_position
+from {{ ref('int_charges') }}
+where status = 'posted'
+union all
+select
+    tenant_id,
+    'claim/' || claim_id || '/' || line_number,
+    'claim_line',
+    null,
+    claim_id,
+    encounter_id,
+    null,
+    null,
+    null,
+    null,
+    line_control_number,
+    procedure_code,
+    modifiers,
+    revenue_code,
+    place_of_service,
+    units,
+    false,
+    billed_amount,
+    service_date,
+    null,
+    null,
+    source_system,
+    source_record_id,
+    source_position
+from claim_lines
+union all
+select
+    tenant_id,
+    'claim/' || claim_id,
+    'claim_balance',
+    null,
+    claim_id,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null,
+    false,
+    billed_amount,
+    null,
+    null,
+    null,
+    source_system,
+    source_record_id,
+    source_position
+from claim_gaps
+order by 1, 5, 2

@@ -1,0 +1,58 @@
+with collapsed as (
+    {{ collapse(ref('stg_charges'), 'charge', 'charge_id',
+        ['encounter_id', 'claim_id', 'line_control_number', 'patient_id', 'service_unit_id', 'provider_id', 'payer_id',
+         'procedure_code', 'modifiers', 'revenue_code', 'place_of_service', 'reversal_of_charge_id', 'status', 'units',
+         'billed_amount', 'service_date', 'posted_date', 'entered_at'], winner_only=['reversal_of_charge_id']) }}
+),
+
+-- Some systems keep the line control number on the claim line alone.
+numbers as (
+    select lines.tenant_id, lines.charge_id, min(lines.line_control_number) as line_control_number
+    from {{ ref('stg_claim_lines') }} as lines
+    inner join collapsed
+        on lines.tenant_id = collapsed.tenant_id
+        and lines.charge_id = collapsed.charge_id
+        and collapsed.line_control_number is null
+    where lines.line_control_number is not null
+    group by lines.tenant_id, lines.charge_id
+)
+
+select
+    collapsed.tenant_id,
+    collapsed.charge_id,
+    collapsed.encounter_id,
+    collapsed.claim_id,
+    coalesce(collapsed.line_control_number, numbers.line_control_number) as line_control_number,
+    coalesce(patients.current_patient_id, collapsed.patient_id) as patient_id,
+    collapsed.service_unit_id,
+    coalesce(providers.current_provider_id, collapsed.provider_id) as provider_id,
+    coalesce(payers.current_payer_id, collapsed.payer_id) as payer_id,
+    collapsed.procedure_code,
+    collapsed.modifiers,
+    collapsed.revenue_code,
+    collapsed.place_of_service,
+    collapsed.reversal_of_charge_id,
+    collapsed.status,
+    collapsed.units,
+    collapsed.billed_amount,
+    collapsed.service_date,
+    collapsed.posted_date,
+    collapsed.entered_at,
+    collapsed.source_system,
+    collapsed.source_record_id,
+    collapsed.source_position,
+    collapsed.source_updated_at
+from collapsed
+left join numbers
+    on collapsed.tenant_id = numbers.tenant_id
+    and collapsed.charge_id = numbers.charge_id
+left join {{ ref('int_patient_crosswalk') }} as patients
+    on collapsed.tenant_id = patients.tenant_id
+    and collapsed.patient_id = patients.patient_id
+left join {{ ref('int_provider_crosswalk') }} as providers
+    on collapsed.tenant_id = providers.tenant_id
+    and collapsed.provider_id = providers.provider_id
+left join {{ ref('int_payer_crosswalk') }} as payers
+    on collapsed.tenant_id = payers.tenant_id
+    and collapsed.payer_id = payers.payer_id
+order by collapsed.tenant_id, collapsed.claim_id

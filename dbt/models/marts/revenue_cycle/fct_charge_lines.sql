@@ -1,0 +1,112 @@
+with moved as (
+    select
+        tenant_id,
+        charge_line_id,
+        sum(payer_paid_amount) as payer_paid_amount,
+        sum(patient_paid_amount) as patient_paid_amount,
+        sum(contractual_amount) as contractual_amount,
+        sum(written_off_amount) as written_off_amount,
+        sum(allowed_amount) as allowed_amount,
+        min(case when payer_paid_amount > 0 then event_date end) as first_payer_paid_date,
+        -- The poorest match among those that brought money to the line.
+        max(case match_method when 'line_control_number' then '1' when 'charge' then '2' when 'code_amount_date' then '3'
+            when 'claim' then '4' else '5' end) as match_rank
+    from {{ ref('int_line_events') }}
+    group by tenant_id, charge_line_id
+),
+
+lines as (
+    select * from {{ ref('int_charge_lines') }}
+),
+
+-- A rate for the place of service wins over one for any.
+priced as (
+    select
+        latest.tenant_id,
+        latest.charge_line_id,
+        latest.allowed_amount as adjudicated_allowed_amount,
+        rates.rate_amount * coalesce(lines.units, 1) as contract_amount,
+        row_number() over (
+            partition by latest.tenant_id, latest.charge_line_id
+            order by rates.place_of_service desc nulls last, rates.effective_from desc
+        ) as choice
+    from {{ ref('int_latest_decisions') }} as latest
+    inner join lines
+        on latest.tenant_id = lines.tenant_id
+        and latest.charge_line_id = lines.charge_line_id
+    left join {{ ref('int_contract_rates') }} as rates
+        on lines.tenant_id = rates.tenant_id
+        and lines.payer_id = rates.payer_id
+        and lines.procedure_code = rates.procedure_code
+        and coalesce(lines.modifiers, '') = rates.modifiers
+        and rates.place_of_service in ('', coalesce(lines.place_of_service, ''))
+        and lines.service_date between rates.effective_from and rates.effective_to
+)
+
+select
+    {{ entity_key('lines.charge_line_id', 'lines.tenant_id') }} as charge_line_key,
+    lines.tenant_id,
+    lines.charge_line_id,
+    lines.line_kind,
+    lines.charge_id,
+    lines.claim_id,
+    lines.encounter_id,
+    lines.patient_id,
+    lines.service_unit_id,
+    {{ entity_key('lines.service_unit_id', 'lines.tenant_id') }} as service_unit_key,
+    lines.provider_id,
+    {{ entity_key('lines.provider_id', 'lines.tenant_id') }} as provider_key,
+    lines.payer_id,
+    {{ entity_key('lines.payer_id', 'lines.tenant_id') }} as payer_key,
+    lines.payer_class,
+    lines.visit_type_id,
+    {{ entity_key('lines.visit_type_id', 'lines.tenant_id') }} as visit_type_key,
+    lines.encounter_class,
+    coalesce(lines.procedure_code, 'none') as procedure_code,
+    lines.modifiers,
+    lines.revenue_code,
+    lines.place_of_service,
+    lines.units,
+    lines.is_reversal,
+    lines.service_date,
+    lines.posted_date,
+    lines.entered_date,
+    moved.first_payer_paid_date,
+    case moved.match_rank when '1' then 'line_control_number' when '2' then 'charge' when '3' then 'code_amount_date'
+        when '4' then 'claim' when '5' then 'none' else 'no_money' end as match_method,
+    case when not lines.is_reversal then {{ date_diff_days('lines.service_date', 'lines.entered_date') }} end
+        as charge_lag_days,
+    lines.billed_amount,
+    coalesce(moved.payer_paid_amount, 0) as payer_paid_amount,
+    coalesce(moved.patient_paid_amount, 0) as patient_paid_amount,
+    coalesce(moved.contractual_amount, 0) as contractual_amount,
+    coalesce(moved.written_off_amount, 0) as written_off_amount,
+    coalesce(moved.contractual_amount, 0) + coalesce(moved.written_off_amount, 0) as adjusted_amount,
+    lines.billed_amount
+    - coalesce(moved.payer_paid_amount, 0)
+    - coalesce(moved.patient_paid_amount, 0)
+    - coalesce(moved.contractual_amount, 0)
+    - coalesce(moved.written_off_amount, 0) as open_balance,
+    coalesce(moved.allowed_amount, 0) as allowed_amount,
+    case when lines.line_kind = 'unapplied' then coalesce(moved.payer_paid_amount, 0) + coalesce(moved.patient_paid_amount, 0)
+        else 0 end as unapplied_amount,
+    priced.adjudicated_allowed_amount,
+    priced.contract_amount,
+    case
+        when priced.contract_amount is null then null
+        when priced.contract_amount - priced.adjudicated_allowed_amount > 0.01
+            then priced.contract_amount - priced.adjudicated_allowed_amount
+        else 0
+    end as underpaid_amount,
+    lines.source_system,
+    lines.source_record_id,
+    lines.source_position
+from lines
+left join moved
+    on lines.tenant_id = moved.tenant_id
+    and lines.charge_line_id = moved.charge_line_id
+left join priced
+    on lines.tenant_id = priced.tenant_id
+    and lines.charge_line_id = priced.charge_line_id
+    and priced.choice = 1
+order by lines.tenant_id, lines.service_date
