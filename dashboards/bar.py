@@ -1,0 +1,150 @@
+"""The bar on top of every page: page names, period, comparison, place, payer class, and the person.
+
+The URL is the truth: each run lays its values into the pickers, and a picker's change is written back to the URL.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import streamlit as st
+
+from dashboards import period as periods
+from dashboards import theme, widgets
+from dashboards.data import Source
+from dashboards.markup import esc
+from dashboards.state import View
+
+CUSTOM = "custom"
+EVERYWHERE = ""
+
+
+def navigation(source: Source, view: View, pages: Mapping[str, Any], current: str, sign_out_token: str) -> None:
+    """The first line: whose data this is, the pages, who is signed in. Links carry the view along."""
+    with st.container(horizontal=True, vertical_alignment="center", key="cm_nav", gap=None):
+        st.html(_mark(source.tenant_name), width="content")
+        with st.container(horizontal=True, vertical_alignment="center", key="cm_pages", gap=None, width="stretch"):
+            for key, page in pages.items():
+                with st.container(key=f"cm_page_{key}{'_here' if key == current else ''}", width="content"):
+                    st.page_link(page, label=page.title, query_params=view.params(shared_only=True))
+        with st.popover(source.principal.display_name or source.principal.email, type="tertiary", key="cm_person"):
+            widgets.html(_person(source, sign_out_token), key="cm_person_card")
+
+
+def _mark(name: str) -> str:
+    return f'<div class="cm-brand"><i aria-hidden="true">{esc(name[:1])}</i><b>{esc(name)}</b></div>'
+
+
+def _person(source: Source, token: str) -> str:
+    role = source.principal.role.replace("_", " ").capitalize()
+    return (
+        f'<div class="cm-person"><b>{esc(source.principal.display_name or source.principal.email)}</b>'
+        f"<span>{esc(source.principal.email)}</span><span>{esc(role)}</span>{sign_out_form(token)}</div>"
+    )
+
+
+def sign_out_form(token: str) -> str:
+    """A form, not a link: signing out changes something, so it is a POST with a token."""
+    return (
+        f'<form method="post" action="/signout" class="cm-signout"><input type="hidden" name="token" value="{esc(token)}">'
+        '<button type="submit">Sign out</button></form>'
+    )
+
+
+def _set(name: str, value: object) -> None:
+    """Lays a value into a picker before it is drawn."""
+    st.session_state[name] = value
+
+
+def pickers(source: Source, view: View) -> None:
+    """The second line: period, comparison, place, payer class."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="cm_bar", gap="small"):
+        _period(source.as_of, view)
+        _comparison(source.as_of, view)
+        _place(source, view)
+        if "payer_class" in {name for metric in source.metrics.values() for name in metric.dimensions}:
+            _payer(source.as_of, view)
+
+
+def _period(as_of: date, view: View) -> None:
+    options = [*periods.PRESETS, CUSTOM]
+    _set("cm_period", view.period.key if view.period.key in periods.PRESETS else CUSTOM)
+
+    def changed() -> None:
+        chosen = st.session_state["cm_period"]
+        now = widgets.current_view(as_of)
+        key = periods.range_key(now.period.start, now.period.end) if chosen == CUSTOM else chosen
+        widgets.go(now.moved(period=periods.parse(key, as_of)))
+
+    labels = {**periods.PRESETS, CUSTOM: "Other dates"}
+    st.selectbox("Period", options, key="cm_period", format_func=labels.__getitem__, on_change=changed, width=192)
+    if view.period.key in periods.PRESETS:
+        return
+    _set("cm_dates", (view.period.start, view.period.end))
+
+    def dates_changed() -> None:
+        chosen = st.session_state["cm_dates"]
+        if len(chosen) == 2:
+            key = periods.range_key(*chosen)
+            widgets.go(widgets.current_view(as_of).moved(period=periods.parse(key, as_of)))
+
+    st.date_input("Dates", key="cm_dates", format="YYYY-MM-DD", on_change=dates_changed, width=224)
+
+
+def _comparison(as_of: date, view: View) -> None:
+    _set("cm_compare", view.compare)
+
+    def changed() -> None:
+        widgets.go(widgets.current_view(as_of).moved(compare=st.session_state["cm_compare"]))
+
+    st.selectbox(
+        "Compare with",
+        list(periods.COMPARISONS),
+        key="cm_compare",
+        format_func=periods.COMPARISONS.__getitem__,
+        on_change=changed,
+        width=208,
+    )
+
+
+def _place(source: Source, view: View) -> None:
+    tops = source.children(None)
+    # One unit at the top is the organization itself: it stands for "everywhere" rather than below it.
+    root = tops[0].id if len(tops) == 1 else None
+    options = [EVERYWHERE, *(place_id for place_id in source.places if place_id != root)]
+    if len(options) == 1:
+        return
+    depth = {place.id: place.depth for place in source.places.values()}
+    lowest = min(depth[place_id] for place_id in options if place_id)
+
+    def label(place_id: str) -> str:
+        if not place_id:
+            return source.places[root].name if root else "Everything you may see"
+        return "\u2003" * (depth[place_id] - lowest + (1 if root else 0)) + source.places[place_id].name
+
+    _set("cm_place", view.place if view.place in options else EVERYWHERE)
+
+    def changed() -> None:
+        chosen = st.session_state["cm_place"] or None
+        widgets.go(widgets.current_view(source.as_of).moved(place=chosen, provider=None, rows=None))
+
+    st.selectbox("Place", options, key="cm_place", format_func=label, on_change=changed, width=288)
+
+
+def _payer(as_of: date, view: View) -> None:
+    options = ["", *theme.PAYER_CLASSES]
+    if view.payer and view.payer not in options:
+        options.append(view.payer)
+    _set("cm_payer", view.payer or "")
+
+    def changed() -> None:
+        widgets.go(widgets.current_view(as_of).moved(payer=st.session_state["cm_payer"] or None))
+
+    st.selectbox(
+        "Payer class",
+        options,
+        key="cm_payer",
+        format_func=lambda name: theme.payer_label(name) if name else "All payers",
+        on_change=changed,
+        width=192,
+    )

@@ -1,0 +1,291 @@
+"""Blocks that pages share: tiles, the table one level down, rankings, a heat map by weekday and hour, open rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboards import breakdowns, charts, figures, markup, theme, widgets
+from dashboards import format as fmt
+from dashboards import period as periods
+from dashboards.breakdowns import Level, Member
+from dashboards.data import ROWS_A_PAGE
+from dashboards.figures import Figure
+from dashboards.shell import PageContext
+from foundation.errors import AccessError
+
+MOST_BARS = 10
+MOST_ROWS = 40
+
+
+def tiles(context: PageContext, loaded: Mapping[str, Figure], actions: Mapping[str, str] | None = None) -> None:
+    """The row of tiles; a tile's name leads to the rows behind it unless `actions` says otherwise."""
+    if not loaded:
+        return
+    chosen = list(loaded.values())
+    acts = [(actions or {}).get(f.metric.name, "") if actions else _rows_action(f) for f in chosen]
+    context.html(markup.tiles(chosen, acts), key="cm_tiles")
+
+
+def _rows_action(figure: Figure) -> str:
+    return widgets.move(rows=figure.metric.name) if figure.metric.can_drill and not figure.problem else ""
+
+
+def section(title: str, note: str = "") -> None:
+    st.html(markup.section(title, note))
+
+
+def empty(context: PageContext, title: str, text: str, key: str) -> None:
+    context.html(markup.state(title, text), key=key)
+
+
+def columns(context: PageContext, blocks: Sequence[Callable[[], None]]) -> None:
+    """Blocks side by side, two a line; a last one alone takes the whole line."""
+    for index in range(0, len(blocks), 2):
+        pair = blocks[index : index + 2]
+        if len(pair) == 1:
+            pair[0]()
+            continue
+        for place, block in zip(st.columns(2, gap="large"), pair, strict=True):
+            with place:
+                block()
+
+
+def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> None:
+    """The main line: months with the same month a year earlier dashed, the chosen period shaded."""
+    found = context.source.metrics.get(metric)
+    if found is None:
+        return
+    view = context.view
+    first, last = periods.trend_window(view.period, view.compared)
+    earlier_first, earlier_last = periods.add_months(first, -12), periods.add_months(periods.month_start(last), -12)
+    now = figures.monthly(context.source, view, [metric], first, last).get(metric, ())
+    earlier = figures.monthly(context.source, view, [metric], earlier_first, earlier_last).get(metric, ())
+    section(title, note or f"By month; shaded: {view.period.name}; dashed: the same month a year before")
+    if not any(value is not None for _, value in now):
+        empty(context, "No data for these months", "Choose a later period or another place.", f"cm_trend_{metric}_empty")
+        return
+    option = charts.line_over_time(
+        context.look,
+        now,
+        name=found.label,
+        unit=found.unit,
+        chosen=(view.period.start, view.period.end),
+        earlier=[value for _, value in earlier],
+        earlier_name="A year before",
+        as_of=open_month(context),
+    )
+    widgets.chart(option, key=f"cm_trend_{metric}", height=320, alt=f"{found.label} by month")
+
+
+def open_month(context: PageContext) -> date | None:
+    """The last day with data where its month is not whole, else None."""
+    as_of = context.source.as_of
+    return None if as_of == periods.month_end(as_of) else as_of
+
+
+def ranking(
+    context: PageContext,
+    members: Sequence[Member],
+    metric: str,
+    *,
+    title: str,
+    key: str,
+    note: str = "",
+    reference: Figure | None = None,
+) -> None:
+    """Horizontal bars of one metric, sorted, with the change at the bar; a click leads down."""
+    found = context.source.metrics[metric]
+    shown = [member for member in members if member.now.get(metric) is not None]
+    section(title, note or _ranking_note(context, shown))
+    if not shown:
+        empty(context, "Nothing to compare", f"No {found.label.lower()} in this period.", f"{key}_empty")
+        return
+    shown.sort(key=lambda member: (-fmt.decimal(member.now[metric]), member.name))
+    shown = shown[:MOST_BARS]
+    ranks = [
+        charts.Rank(
+            member.name,
+            member.now[metric],
+            _bar_note(member.change(context.source, metric, context.view.compared.name)),
+        )
+        for member in shown
+    ]
+    moves = [member.moves for member in shown]
+    line = (("All", reference.value) if reference and not reference.problem else None) if found.unit != "count" else None
+    option = charts.ranked_bars(context.look, ranks, unit=found.unit, clickable=any(moves), reference=line)
+    height = 28 * len(ranks) + (40 if line else 16)
+    identity = f"{key}_{abs(hash((context.view.params().__repr__(),))) % 10**8}"
+    widgets.chart(
+        option,
+        key=identity,
+        height=max(height, 96),
+        alt=f"{title}: {found.label}",
+        moves=moves if any(moves) else (),
+        as_of=context.source.as_of,
+    )
+
+
+def _ranking_note(context: PageContext, shown: Sequence[Member]) -> str:
+    hint = "; click a bar to go down" if any(member.moves for member in shown) else ""
+    return f"{context.view.period.name}, change from {context.view.compared.name}{hint}"
+
+
+def _bar_note(change: fmt.Change) -> str:
+    return f"({change.amount})" if change.amount else ""
+
+
+def level_table(context: PageContext, level: Level, metrics: Sequence[str], *, lead: str, loaded: Mapping[str, Figure]) -> None:
+    """The table one level down: exact values, the lead metric's change, a way down and the rows behind."""
+    source, view = context.source, context.view
+    shown = [name for name in metrics if name in source.metrics]
+    if not shown:
+        return
+    against = view.compared.name
+    titles = [markup.Column(level.noun.capitalize())]
+    titles += [markup.Column(source.metrics[name].label, source.metrics[name].unit) for name in shown]
+    change_of = lead if lead in shown else shown[0]
+    titles.append(markup.Column(f"{source.metrics[change_of].label}, change", "change"))
+    rows = []
+    for member in level.members[:MOST_ROWS]:
+        values = [member.now.get(name) for name in shown]
+        if all(value is None for value in values):
+            continue
+        target = {**{name: value for name, value in member.moves.items()}, "rows": change_of}
+        rows.append(
+            markup.Row(
+                (member.name, *values, member.change(source, change_of, against)),
+                action=widgets.move(**member.moves) if member.moves else "",
+                rows_action=widgets.move(**target) if member.moves and source.metrics[change_of].can_drill else "",
+            )
+        )
+    total = markup.Row(
+        ("All", *[loaded[name].value if name in loaded else None for name in shown], _total_change(loaded, change_of)),
+        rows_action=widgets.move(rows=change_of) if source.metrics[change_of].can_drill else "",
+    )
+    section(f"By {level.noun}", f"{view.period.name}; exact values")
+    context.html(markup.table(titles, rows, caption=f"Figures by {level.noun}", total=total), key="cm_level")
+
+
+def _total_change(loaded: Mapping[str, Figure], name: str) -> fmt.Change | None:
+    return loaded[name].change if name in loaded else None
+
+
+def hours(context: PageContext, metric: str, *, title: str, note: str = "") -> None:
+    """A heat map of a metric by weekday and hour."""
+    found = context.source.metrics.get(metric)
+    if not figures.knows(found, "weekday", "hour_of_day") or found is None:
+        return
+    where = figures.filters(context.view, found)
+    section(title, note or f"{found.label} by weekday and hour of the appointment, {context.view.period.name}")
+    if where is None:
+        empty(context, "Not available for this choice", "Choose all payers or a wider place.", f"cm_hours_{metric}_empty")
+        return
+    frame = context.source.query(
+        [metric],
+        by=["weekday", "hour_of_day"],
+        where=where,
+        start=context.view.period.start,
+        end=context.view.period.end,
+    )
+    cells = cells_of(frame, metric)
+    if not cells:
+        empty(context, "No figures by hour", "No times are recorded for this period.", f"cm_hours_{metric}_none")
+        return
+    option = charts.heat_map(context.look, cells, name=found.label, unit=found.unit)
+    widgets.chart(option, key=f"cm_hours_{metric}", height=312, alt=f"{found.label} by weekday and hour")
+
+
+def cells_of(frame: pl.DataFrame, metric: str) -> dict[tuple[int, int], Any]:
+    """(weekday from Monday 0, hour) to value; weekdays come as ISO numbers 1 to 7 or as names."""
+    cells: dict[tuple[int, int], Any] = {}
+    for row in frame.iter_rows(named=True):
+        weekday, hour, value = row["weekday"], row["hour_of_day"], row[metric]
+        if weekday is None or hour is None or value is None:
+            continue
+        text = str(weekday)
+        index = next((i for i, name in enumerate(charts.WEEKDAYS) if name.startswith(text[:3].capitalize())), None)
+        with suppress(ValueError):
+            cells[(int(text) - 1 if index is None else index, int(hour))] = value
+    return {key: value for key, value in cells.items() if 0 <= key[0] <= 6}
+
+
+HIDDEN_COLUMNS = frozenset({"tenant_id"})
+
+
+def rows(context: PageContext) -> None:
+    """The rows behind the figure that the URL names: paged, with a total that equals the figure."""
+    source, view = context.source, context.view
+    metric = source.metrics.get(view.rows or "")
+    if metric is None:
+        return
+    close = f'<button type="button" class="cm-rows" data-do="{markup.esc(widgets.move(rows=None))}">Close</button>'
+    where = figures.filters(view, metric)
+    title = f"Rows behind {metric.label[:1].lower()}{metric.label[1:]}"
+    if where is None or not metric.can_drill:
+        text = "This figure has no rows of its own for this choice. Choose all payers, or open the rows of another figure."
+        context.html(f'<div class="cm-rows-head">{markup.section(title)}{close}</div>{markup.state("No rows", text)}', "cm_rows")
+        return
+    try:
+        drill = source.drill(metric.name, where, view.period.start, view.period.end, view.page)
+    except AccessError as error:
+        context.html(f'<div class="cm-rows-head">{markup.section(title)}{close}</div>{markup.state("Not available to you", str(error))}', "cm_rows")
+        return
+    note = f"{fmt.plural(drill.total_rows, 'row')}; {metric.label.lower()} {fmt.exact(_number(drill.total_value), metric.unit)}"
+    table = markup.table(*_row_table(drill.frame), caption=title, empty="No rows in this period.")
+    context.html(f'<div class="cm-rows-head">{markup.section(title, note)}{close}</div>{table}{_pager(view.page, drill.total_rows)}', "cm_rows")
+
+
+def _number(value: Any) -> Any:
+    return value if isinstance(value, Decimal | float | int) else None
+
+
+def _row_table(frame: pl.DataFrame) -> tuple[list[markup.Column], list[markup.Row]]:
+    names = [name for name in frame.columns if name not in HIDDEN_COLUMNS]
+    titles = [markup.Column(name.replace("_", " ").capitalize(), _column_unit(name, frame.schema[name])) for name in names]
+    body = [markup.Row(tuple(_plain(row[name]) for name in names)) for row in frame.iter_rows(named=True)]
+    return titles, body
+
+
+def _column_unit(name: str, kind: pl.DataType) -> str:
+    if not kind.is_numeric():
+        return "text"
+    if isinstance(kind, pl.Decimal) or name.endswith("_amount") or name.endswith("_balance"):
+        return "usd"
+    return "minutes" if name.endswith("_minutes") else "days" if name.endswith("_days") else "count"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return fmt.moment(value)
+    return fmt.day(value) if isinstance(value, date) else value
+
+
+def _pager(page: int, total: int) -> str:
+    pages = -(-total // ROWS_A_PAGE)
+    if pages <= 1:
+        return ""
+
+    def button(text: str, to: int, usable: bool) -> str:
+        disabled = "" if usable else " disabled"
+        return f'<button type="button" class="cm-rows" data-do="{markup.esc(widgets.move(page=to))}"{disabled}>{text}</button>'
+
+    return (
+        f'<div class="cm-pager">{button("Previous", page - 1, page > 1)}<span>Page {page:,} of {pages:,}</span>'
+        f"{button('Next', page + 1, page < pages)}</div>"
+    )
+
+
+def payer_parts(members: Sequence[Member], metric: str, look: theme.Tokens) -> list[charts.Part]:
+    """One part with one value for each payer class, in the fixed order."""
+    order = {name: index for index, name in enumerate(theme.PAYER_CLASSES)}
+    found = sorted(members, key=lambda member: (order.get(member.id, len(order)), member.name))
+    return [charts.Part(m.name, theme.payer_colour(m.id, look), (m.now.get(metric),)) for m in found]
+
+

@@ -1,0 +1,179 @@
+"""Where a figure comes from: its values by a dimension, now and before, and where a click leads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from dashboards import figures, theme
+from dashboards import format as fmt
+from dashboards.data import Source
+from dashboards.state import View
+
+NOT_RECORDED = "Not recorded"
+OTHERS = "All others"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member of a dimension with its values by metric. `moves` is what a click changes in the view."""
+
+    id: str
+    name: str
+    now: Mapping[str, Any]
+    before: Mapping[str, Any] = field(default_factory=dict)
+    moves: Mapping[str, Any] = field(default_factory=dict)
+
+    def change(self, source: Source, metric: str, against: str) -> fmt.Change:
+        found = source.metrics[metric]
+        return fmt.change(self.now.get(metric), self.before.get(metric), found.unit, found.direction, against)
+
+
+@dataclass(frozen=True)
+class Level:
+    """The members one level below a place: service units, else providers, else visit types. `noun` names one of them."""
+
+    dimension: str
+    noun: str
+    members: tuple[Member, ...]
+
+    @property
+    def plural(self) -> str:
+        return f"{self.noun}s"
+
+
+def _values(frame: pl.DataFrame, dimension: str, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
+    return {
+        str(row[dimension] if row[dimension] is not None else ""): {name: row[name] for name in metrics}
+        for row in frame.iter_rows(named=True)
+    }
+
+
+def _names(frame: pl.DataFrame, dimension: str) -> dict[str, str]:
+    column = f"{dimension}_name"
+    if column not in frame.columns:
+        return {}
+    return {str(key): name for key, name in zip(frame[dimension], frame[column], strict=True) if name}
+
+
+def label_of(dimension: str, value: str, names: Mapping[str, str]) -> str:
+    """The name of a member: its own, a payer class's, else the value in plain words."""
+    if not value:
+        return NOT_RECORDED
+    if dimension == "payer_class":
+        return theme.payer_label(value)
+    return names.get(value) or value.replace("_", " ")[:1].upper() + value.replace("_", " ")[1:]
+
+
+def by_dimension(
+    source: Source,
+    view: View,
+    metrics: Sequence[str],
+    dimension: str,
+    *,
+    where: Mapping[str, Any] | None = None,
+    before: bool = True,
+) -> list[Member]:
+    """Values of the metrics by one dimension, the largest of the first metric first.
+
+    Metrics that are not there for this person, or do not know the dimension or a filter, are left out.
+    """
+    names: dict[str, str] = {}
+    now: dict[str, dict[str, Any]] = {}
+    earlier: dict[str, dict[str, Any]] = {}
+    known = [name for name in metrics if figures.knows(source.metrics.get(name), dimension.removesuffix("_children"))]
+    for filters_of, group in _same_filters(source, view, known, where).items():
+        current = source.query(
+            group, by=[dimension], where=dict(filters_of), start=view.period.start, end=view.period.end
+        )
+        names |= _names(current, dimension)
+        for key, values in _values(current, dimension, group).items():
+            now.setdefault(key, {}).update(values)
+        if before:
+            compared = source.query(
+                group, by=[dimension], where=dict(filters_of), start=view.compared.start, end=view.compared.end
+            )
+            names = _names(compared, dimension) | names
+            for key, values in _values(compared, dimension, group).items():
+                earlier.setdefault(key, {}).update(values)
+    members = [
+        Member(key, label_of(dimension, key, names), now.get(key, {}), earlier.get(key, {}))
+        for key in dict.fromkeys([*now, *earlier])
+    ]
+    return sorted(members, key=lambda member: _rank(member, metrics[0]))
+
+
+def _rank(member: Member, metric: str) -> tuple[bool, Any, str]:
+    value = member.now.get(metric)
+    return (value is None, -fmt.decimal(value) if value is not None else 0, member.name)
+
+
+def _same_filters(
+    source: Source, view: View, names: Sequence[str], where: Mapping[str, Any] | None
+) -> dict[tuple[tuple[str, Any], ...], list[str]]:
+    groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
+    for name in names:
+        found = figures.filters(view, source.metrics[name])
+        if found is not None:
+            groups.setdefault(tuple(sorted({**found, **(where or {})}.items())), []).append(name)
+    return groups
+
+
+def below(source: Source, view: View, metrics: Sequence[str]) -> Level:
+    """One level down from the view: the units below the place, at the lowest unit its providers, below one provider
+    its visit types. Their sum is the figure of the view."""
+    asked = [name for name in metrics if name in source.metrics]
+    if view.provider:
+        return Level("visit_type", "visit type", tuple(by_dimension(source, view, asked, "visit_type")))
+    tops = source.children(None)
+    at = view.place or (tops[0].id if len(tops) == 1 else None)
+    if at is None and tops:
+        return Level("service_unit", "unit", tuple(_tops(source, view, asked)))
+    if at is not None and source.children(at):
+        members = by_dimension(source, view, asked, "service_unit_children", where={"service_unit": at})
+        return Level("service_unit", "unit", tuple(_placed(source, member, at) for member in members))
+    members = by_dimension(source, view, asked, "provider")
+    moved = [Member(m.id, m.name, m.now, m.before, {"provider": m.id} if m.id else {}) for m in members]
+    return Level("provider", "provider", tuple(moved))
+
+
+def _placed(source: Source, member: Member, at: str) -> Member:
+    """A child unit with its way down; what belongs to the unit itself says so and leads nowhere."""
+    if member.id == at:
+        return Member(member.id, f"{member.name}, not further assigned", member.now, member.before)
+    place = source.places.get(member.id)
+    if place is None:
+        return member
+    moves = {"place": member.id, "provider": None, "rows": None}
+    return Member(member.id, place.name, member.now, member.before, moves)
+
+
+def _tops(source: Source, view: View, metrics: Sequence[str]) -> list[Member]:
+    """The units a person is assigned to, each with its own figures: they may lie anywhere in the tree."""
+    found = []
+    for place in source.children(None):
+        loaded = figures.load(source, view.moved(place=place.id), metrics, trend=False)
+        found.append(
+            Member(
+                place.id,
+                place.name,
+                {name: figure.value for name, figure in loaded.items()},
+                {name: figure.before for name, figure in loaded.items()},
+                {"place": place.id, "provider": None, "rows": None},
+            )
+        )
+    return sorted(found, key=lambda member: _rank(member, metrics[0])) if metrics else found
+
+
+def folded(members: Sequence[Member], metric: str, most: int) -> list[Member]:
+    """At most so many members of an amount or count; the rest added up as one."""
+    if len(members) <= most:
+        return list(members)
+    kept, rest = list(members[: most - 1]), members[most - 1 :]
+
+    def total(side: str) -> Any:
+        known = [fmt.decimal(value) for value in (getattr(m, side).get(metric) for m in rest) if value is not None]
+        return sum(known) if known else None
+
+    return [*kept, Member("", f"{OTHERS} ({len(rest)})", {metric: total("now")}, {metric: total("before")})]

@@ -1,0 +1,436 @@
+"""ECharts options. Pure: values in, a JSON-like dict out, all colours from the tokens.
+
+Values arrive in the metric's unit and are scaled here so that an axis says its unit in short ticks; the exact value
+travels with each mark as a text for the hover. Bars start at zero, series are labelled where they are, no dual axis.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from dashboards import format as fmt
+from dashboards.theme import FONT, Tokens
+
+Option = dict[str, Any]
+Point = tuple[date, Any]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How values of a unit become axis numbers: divided by `divisor`, ticks as `tick`, hovers as `hover` (printf)."""
+
+    divisor: float
+    tick: str
+    hover: str
+
+    def of(self, value: Any) -> float | None:
+        return None if value is None else round(float(value) / self.divisor, 6)
+
+
+def scale_for(unit: str, values: Sequence[Any]) -> Scale:
+    """The scale that suits the largest value."""
+    largest = max((abs(float(value)) for value in values if value is not None), default=0.0)
+    if unit == "percent":
+        return Scale(0.01, "{value} %", "%.1f %%")
+    if unit == "usd":
+        if largest >= 2_000_000:
+            return Scale(1_000_000, "${value} M", "$%,.3f M")
+        if largest >= 10_000:
+            return Scale(1_000, "${value} k", "$%,.2f k")
+        return Scale(1, "${value}", "$%,.2f")
+    if unit == "count":
+        return Scale(1_000, "{value} k", "%,.3f k") if largest >= 20_000 else Scale(1, "{value}", "%,.0f")
+    word = fmt.UNIT_WORDS.get(unit, unit)
+    return Scale(1, f"{{value}} {word}".strip(), f"%,.1f {word}".strip())
+
+
+def _base(look: Tokens) -> Option:
+    return {
+        "animation": False,
+        "backgroundColor": "transparent",
+        "textStyle": {"fontFamily": FONT, "fontSize": 13, "color": look.soft},
+        "tooltip": {
+            "backgroundColor": look.raised,
+            "borderColor": look.line,
+            "padding": [8, 12],
+            "textStyle": {"fontFamily": FONT, "fontSize": 13, "color": look.ink},
+            "confine": True,
+            "extraCssText": "box-shadow: 0 4px 16px rgba(0,0,0,.12); border-radius: 6px;",
+        },
+        "aria": {"enabled": True},
+    }
+
+
+def _category_axis(look: Tokens, names: Sequence[str], **more: Any) -> Option:
+    return {
+        "type": "category",
+        "data": list(names),
+        "axisTick": {"show": False},
+        "axisLine": {"lineStyle": {"color": look.line}},
+        "axisLabel": {"color": look.soft, "fontSize": 12, "lineHeight": 16, "hideOverlap": True, **more.pop("label", {})},
+        **more,
+    }
+
+
+def _value_axis(look: Tokens, scale: Scale, **more: Any) -> Option:
+    return {
+        "type": "value",
+        "splitNumber": 4,
+        "axisLabel": {"color": look.soft, "fontSize": 12, "formatter": scale.tick},
+        "splitLine": {"lineStyle": {"color": look.line}},
+        **more,
+    }
+
+
+def month_names(months: Sequence[date]) -> list[str]:
+    """Mar for each month, with the year at the first and at each January."""
+    return [f"{month:%b}\n{month.year}" if not index or month.month == 1 else f"{month:%b}" for index, month in enumerate(months)]
+
+
+def _band(look: Tokens, names: Sequence[str], months: Sequence[date], chosen: tuple[date, date]) -> Option | None:
+    inside = [index for index, month in enumerate(months) if chosen[0].replace(day=1) <= month <= chosen[1]]
+    if not inside:
+        return None
+    return {
+        "silent": True,
+        "itemStyle": {"color": look.accent_soft, "opacity": 0.55},
+        "data": [[{"xAxis": inside[0]}, {"xAxis": inside[-1]}]],
+    }
+
+
+def line_over_time(
+    look: Tokens,
+    trend: Sequence[Point],
+    *,
+    name: str,
+    unit: str,
+    chosen: tuple[date, date],
+    earlier: Sequence[Any] | None = None,
+    earlier_name: str = "",
+    as_of: date | None = None,
+) -> Option:
+    """A line by month; the comparison dashed, the chosen period shaded, a month that is not whole drawn hollow.
+
+    `earlier` is the comparison's value for each month of `trend`.
+    """
+    months = [month for month, _ in trend]
+    every = [value for _, value in trend] + list(earlier or [])
+    scale = scale_for(unit, every)
+    names = month_names(months)
+    open_month = as_of.replace(day=1) if as_of else None
+
+    def point(month: date, value: Any) -> Any:
+        scaled = scale.of(value)
+        whole = open_month is None or month < open_month
+        if scaled is None or whole:
+            return scaled
+        return {"value": scaled, "itemStyle": {"color": look.ground, "borderColor": look.accent, "borderWidth": 2}}
+
+    end_label = {"show": True, "formatter": "{a}", "fontSize": 12, "distance": 8}
+    series: list[Option] = [
+        {
+            "name": name,
+            "type": "line",
+            "data": [point(month, value) for month, value in trend],
+            "symbol": "circle",
+            "symbolSize": 7,
+            "lineStyle": {"color": look.accent, "width": 2.5},
+            "itemStyle": {"color": look.accent},
+            "endLabel": {**end_label, "color": look.accent, "fontWeight": 600},
+            "emphasis": {"disabled": True},
+            "labelLayout": {"moveOverlap": "shiftY"},
+            "z": 3,
+        }
+    ]
+    band = _band(look, names, months, chosen)
+    if band:
+        series[0]["markArea"] = band
+    if earlier and any(value is not None for value in earlier):
+        series.append(
+            {
+                "name": earlier_name,
+                "type": "line",
+                "data": [scale.of(value) for value in earlier],
+                "symbol": "none",
+                "lineStyle": {"color": look.faint, "width": 1.5, "type": "dashed"},
+                "itemStyle": {"color": look.faint},
+                "endLabel": {**end_label, "color": look.soft},
+                "emphasis": {"disabled": True},
+                "labelLayout": {"moveOverlap": "shiftY"},
+            }
+        )
+    return {
+        **_base(look),
+        "grid": {"left": 8, "right": 132, "top": 16, "bottom": 8, "containLabel": True},
+        "tooltip": {**_base(look)["tooltip"], "trigger": "axis", "valueFormatter": scale.hover},
+        "xAxis": _category_axis(look, names, boundaryGap=True, label={"interval": 0}),
+        "yAxis": _value_axis(look, scale, min=0),
+        "series": series,
+    }
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a whole: name, colour and a value for each category."""
+
+    name: str
+    colour: str
+    values: tuple[Any, ...]
+
+
+def _hover_item(category: str, part: str, value: Any, total: Any, unit: str) -> str:
+    share = fmt.exact(fmt.decimal(value) / fmt.decimal(total), "percent") if value is not None and total else ""
+    return f"{category.replace(chr(10), ' ')}<br/>{part}: <b>{fmt.exact(value, unit)}</b>" + (f" ({share})" if share else "")
+
+
+def _sum(values: Sequence[Any]) -> Any:
+    known = [fmt.decimal(value) for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def stacked_bars(
+    look: Tokens,
+    categories: Sequence[str],
+    parts: Sequence[Part],
+    *,
+    unit: str,
+    share: bool = False,
+    horizontal: bool = False,
+    clickable: bool = False,
+) -> Option:
+    """Stacked bars in the order of the parts. `share` draws each bar as 100 %; hovers always give the exact value."""
+    totals = [_sum([part.values[index] for part in parts]) for index in range(len(categories))]
+    scale = scale_for("percent" if share else unit, [1] if share else totals)
+
+    def datum(part: Part, index: int) -> list[Any]:
+        value = part.values[index]
+        whole = totals[index]
+        drawn = fmt.decimal(value) / fmt.decimal(whole) if share and value is not None and whole else value
+        shown = None if share and not whole else scale.of(drawn)
+        text = _hover_item(categories[index], part.name, value, whole, unit)
+        return [shown, index, text] if horizontal else [index, shown, text]
+
+    label = {"interval": 0} if len(categories) <= 16 else {}
+    if horizontal:
+        label["width"], label["overflow"] = 190, "truncate"
+    category_axis = _category_axis(look, categories, label=label)
+    value_axis = _value_axis(look, scale, min=0, **({"max": 100} if share else {}))
+    if horizontal:
+        category_axis["inverse"] = True
+    return {
+        **_base(look),
+        "grid": {"left": 8, "right": 16, "top": 44, "bottom": 8, "containLabel": True},
+        "legend": {
+            "top": 0,
+            "left": 0,
+            "icon": "roundRect",
+            "itemWidth": 12,
+            "itemHeight": 12,
+            "itemGap": 18,
+            "selectedMode": False,
+            "textStyle": {"color": look.soft, "fontSize": 12, "fontFamily": FONT},
+        },
+        "tooltip": {**_base(look)["tooltip"], "trigger": "item", "formatter": "{@[2]}"},
+        "xAxis": value_axis if horizontal else category_axis,
+        "yAxis": category_axis if horizontal else value_axis,
+        "series": [
+            {
+                "name": part.name,
+                "type": "bar",
+                "stack": "whole",
+                "data": [datum(part, index) for index in range(len(categories))],
+                "dimensions": ["x", "y", "hover"],
+                "encode": {"x": 0, "y": 1, "tooltip": 2},
+                "itemStyle": {"color": part.colour, "borderColor": look.ground, "borderWidth": 0.5},
+                "barCategoryGap": "32%",
+                "barMaxWidth": 44,
+                "emphasis": {"disabled": True},
+                **_clicks(look, clickable, "series"),
+            }
+            for part in parts
+        ],
+    }
+
+
+def _clicks(look: Tokens, clickable: bool, mode: str | bool = "single") -> Option:
+    if not clickable:
+        return {"cursor": "default"}
+    return {"cursor": "pointer", "selectedMode": "single", "select": {"itemStyle": {"borderColor": look.ink}}}
+
+
+@dataclass(frozen=True)
+class Rank:
+    """One bar of a ranking. `note` follows the value at the bar."""
+
+    name: str
+    value: Any
+    note: str = ""
+    colour: str = ""
+
+
+def ranked_bars(
+    look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bool = False, reference: tuple[str, Any] | None = None
+) -> Option:
+    """Horizontal bars in the order given, labelled at the bar. `reference` is a name and value drawn as a thin line."""
+    values = [rank.value for rank in ranks]
+    scale = scale_for(unit, [*values, reference[1] if reference else None])
+    data = []
+    for index, rank in enumerate(ranks):
+        text = fmt.exact(rank.value, unit)
+        label = f"{fmt.short(rank.value, unit)}  {rank.note}".strip()
+        data.append(
+            {
+                "value": [scale.of(rank.value), index, f"{rank.name}<br/><b>{text}</b> {rank.note}"],
+                "label": {"formatter": label.replace("{", "(").replace("}", ")")},
+                **({"itemStyle": {"color": rank.colour}} if rank.colour else {}),
+            }
+        )
+    series: Option = {
+        "type": "bar",
+        "data": data,
+        "dimensions": ["x", "y", "hover"],
+        "encode": {"x": 0, "y": 1, "tooltip": 2},
+        "itemStyle": {"color": look.accent, "borderRadius": [0, 2, 2, 0]},
+        "barMaxWidth": 18,
+        "barCategoryGap": "36%",
+        "label": {"show": True, "position": "right", "color": look.ink, "fontSize": 12, "distance": 6},
+        "emphasis": {"disabled": True},
+        **_clicks(look, clickable),
+    }
+    if reference and reference[1] is not None:
+        series["markLine"] = {
+            "silent": True,
+            "symbol": "none",
+            "lineStyle": {"color": look.soft, "type": "solid", "width": 1},
+            "label": {
+                "formatter": f"{reference[0]} {fmt.short(reference[1], unit)}",
+                "position": "start",
+                "color": look.soft,
+                "fontSize": 12,
+            },
+            "data": [{"xAxis": scale.of(reference[1])}],
+        }
+    axis_label = {"interval": 0, "width": 180, "overflow": "truncate", "color": look.ink}
+    return {
+        **_base(look),
+        "grid": {"left": 4, "right": 112, "top": 4, "bottom": 24 if reference else 4, "containLabel": True},
+        "tooltip": {**_base(look)["tooltip"], "trigger": "item", "formatter": "{@[2]}"},
+        "xAxis": {**_value_axis(look, scale, min=0), "show": False},
+        "yAxis": {
+            **_category_axis(look, [rank.name for rank in ranks], inverse=True, label=axis_label),
+            "axisLine": {"show": False},
+            "triggerEvent": clickable,
+        },
+        "series": [series],
+    }
+
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def heat_map(look: Tokens, cells: Mapping[tuple[int, int], Any], *, name: str, unit: str) -> Option:
+    """Weekday by hour in one hue. `cells` maps (weekday 0 to 6 from Monday, hour 0 to 23) to a value; gaps stay empty."""
+    days = [number for number in range(7) if number < 5 or any(day == number for day, _ in cells)]
+    hours = list(range(min((hour for _, hour in cells), default=8), max((hour for _, hour in cells), default=17) + 1))
+    scale = scale_for(unit, list(cells.values()))
+    data = []
+    for (weekday, hour), value in sorted(cells.items()):
+        if value is not None:
+            text = f"{WEEKDAYS[weekday]}, {hour:02d}:00 to {hour + 1:02d}:00<br/>{name}: <b>{fmt.exact(value, unit)}</b>"
+            data.append([hours.index(hour), days.index(weekday), scale.of(value), text])
+    drawn = [item[2] for item in data]
+    return {
+        **_base(look),
+        "grid": {"left": 8, "right": 8, "top": 8, "bottom": 52, "containLabel": True},
+        "tooltip": {**_base(look)["tooltip"], "trigger": "item", "formatter": "{@[3]}"},
+        "xAxis": {
+            **_category_axis(look, [f"{hour:02d}:00" for hour in hours]),
+            "axisLine": {"show": False},
+        },
+        "yAxis": {
+            **_category_axis(look, [WEEKDAYS[number] for number in days], inverse=True),
+            "axisLine": {"show": False},
+        },
+        "visualMap": {
+            "type": "continuous",
+            "min": min(drawn, default=0),
+            "max": max(drawn, default=1),
+            "dimension": 2,
+            "orient": "horizontal",
+            "left": "right",
+            "bottom": 0,
+            "itemWidth": 12,
+            "itemHeight": 160,
+            "calculable": False,
+            "text": [
+                fmt.short(max(cells.values(), key=float), unit) if drawn else "",
+                fmt.short(min((value for value in cells.values() if value is not None), key=float), unit) if drawn else "",
+            ],
+            "textStyle": {"color": look.soft, "fontSize": 12, "fontFamily": FONT},
+            "inRange": {"color": list(look.heat)},
+        },
+        "series": [
+            {
+                "type": "heatmap",
+                "data": data,
+                "dimensions": ["hour", "weekday", "value", "hover"],
+                "encode": {"x": 0, "y": 1, "value": 2, "tooltip": 3},
+                "itemStyle": {"borderColor": look.ground, "borderWidth": 2},
+                "emphasis": {"disabled": True},
+                "cursor": "default",
+            }
+        ],
+    }
+
+
+def waterfall(look: Tokens, steps: Sequence[tuple[str, Any, str]], *, unit: str) -> Option:
+    """From a total down to what is left: each step (name, value, colour) hangs where the one before ended.
+
+    The first step is the total; the others are taken off it in order and add up to it.
+    """
+    scale = scale_for(unit, [value for _, value, _ in steps])
+    base: list[float] = []
+    left = 0.0
+    for index, (_, value, _) in enumerate(steps):
+        amount = scale.of(value) or 0.0
+        left = amount if index == 0 else left - amount
+        base.append(0.0 if index == 0 else max(left, 0.0))
+    total = steps[0][1] if steps else None
+    data = []
+    for index, (name, value, colour) in enumerate(steps):
+        data.append(
+            {
+                "value": [index, scale.of(value), _hover_item(name, name, value, total, unit)],
+                "itemStyle": {"color": colour},
+                "label": {"formatter": fmt.short(value, unit)},
+            }
+        )
+    return {
+        **_base(look),
+        "grid": {"left": 8, "right": 8, "top": 28, "bottom": 8, "containLabel": True},
+        "tooltip": {**_base(look)["tooltip"], "trigger": "item", "formatter": "{@[2]}"},
+        "xAxis": _category_axis(look, [name for name, _, _ in steps], label={"interval": 0, "color": look.ink}),
+        "yAxis": _value_axis(look, scale, min=0),
+        "series": [
+            {
+                "type": "bar",
+                "stack": "fall",
+                "silent": True,
+                "data": base,
+                "itemStyle": {"color": "transparent"},
+                "tooltip": {"show": False},
+            },
+            {
+                "type": "bar",
+                "stack": "fall",
+                "data": data,
+                "dimensions": ["x", "y", "hover"],
+                "encode": {"x": 0, "y": 1, "tooltip": 2},
+                "barMaxWidth": 72,
+                "label": {"show": True, "position": "top", "color": look.ink, "fontSize": 13, "fontWeight": 600},
+                "emphasis": {"disabled": True},
+                "cursor": "default",
+            },
+        ],
+    }

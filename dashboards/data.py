@@ -1,0 +1,157 @@
+"""The pages' only way to data: one cached function over `serving`, keyed by tenant, scope, version and question.
+
+Streamlit's caches are process-wide, so what is missing from a key leaks from one person to another. That is why no
+other module may use `st.cache_data` or `st.cache_resource` (a test reads the source), and why the key holds the
+scope's hash and the published version: two people share an answer only where they may see the same rows.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from dashboards import host
+from serving.access import Principal
+from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
+from serving.reader import Reader, open_reader
+
+ROWS_A_PAGE = 25
+
+
+@st.cache_data(max_entries=4000, show_spinner=False)
+def _answer(tenant_id: str, scope_hash: str, version: str, question: str, _ask: Callable[[], Any]) -> Any:  # noqa: ARG001
+    """Asks once for each tenant, scope, version and question. The parameters are the key, which is why none is unused."""
+    return _ask()
+
+
+@dataclass(frozen=True)
+class Place:
+    """One node of the service-unit tree as the person may see it."""
+
+    id: str
+    name: str
+    unit_type: str
+    depth: int
+    parent_id: str | None
+
+
+class Source:
+    """A reader and the key of its scope."""
+
+    def __init__(self, reader: Reader, principal: Principal) -> None:
+        self.reader = reader
+        self.principal = principal
+        self.tenant_id = reader.tenant.tenant_id
+        self._key = (self.tenant_id, reader.scope.hash, reader.version.version)
+
+    def _cached(self, question: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
+        return _answer(*self._key, json.dumps(question, sort_keys=True, default=str), ask)
+
+    @property
+    def tenant_name(self) -> str:
+        return self.reader.tenant.name
+
+    @property
+    def as_of(self) -> date:
+        """The last day that the data reach; the day of publication where no feed has a date."""
+        return self.reader.data_as_of or self.reader.published_at.date()
+
+    @cached_property
+    def metrics(self) -> dict[str, MetricDefinition]:
+        """The metrics this person may see, by name. Anything absent here is absent from the pages."""
+        found = self._cached({"ask": "metrics"}, lambda: list(self.reader.metrics()))
+        return {metric.name: metric for metric in found}
+
+    @cached_property
+    def modules(self) -> frozenset[str]:
+        return frozenset(metric.module for metric in self.metrics.values())
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """The service-unit tree by id, parents before children, in the order of the tree."""
+        frame: pl.DataFrame = self._cached({"ask": "tree"}, self.reader.tree)
+        found = [
+            Place(row["service_unit_id"], row["name"], row["unit_type"] or "", row["depth"], row["parent_service_unit_id"])
+            for row in frame.iter_rows(named=True)
+        ]
+        below: dict[str | None, list[Place]] = {}
+        known = {place.id for place in found}
+        for place in found:
+            below.setdefault(place.parent_id if place.parent_id in known else None, []).append(place)
+        ordered: dict[str, Place] = {}
+        waiting = list(reversed(below.get(None, [])))
+        while waiting:
+            place = waiting.pop()
+            ordered[place.id] = place
+            waiting.extend(reversed(below.get(place.id, [])))
+        return ordered
+
+    def children(self, place_id: str | None) -> list[Place]:
+        """Units right below a place; for None those at the top of what the person sees."""
+        if place_id is not None:
+            return [place for place in self.places.values() if place.parent_id == place_id]
+        return [place for place in self.places.values() if place.parent_id not in self.places]
+
+    def path(self, place_id: str | None) -> list[Place]:
+        """A place and its ancestors, from the top."""
+        found: list[Place] = []
+        while place_id in self.places:
+            found.insert(0, self.places[place_id])
+            place_id = self.places[place_id].parent_id
+        return found
+
+    def names(self, dimension: str) -> dict[str, str]:
+        """Names of a dimension's members by id."""
+        frame: pl.DataFrame = self._cached(
+            {"ask": "values", "name": dimension}, lambda: self.reader.dimension_values(dimension)
+        )
+        return dict(zip(frame["id"].to_list(), frame["name"].to_list(), strict=True))
+
+    def query(
+        self,
+        metrics: Sequence[str],
+        *,
+        by: Sequence[str] = (),
+        grain: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        start: date | None = None,
+        end: date | None = None,
+        order_by: Sequence[str] = (),
+        limit: int | None = None,
+    ) -> pl.DataFrame:
+        """One question to the registry; the answer's columns are those of `Reader.query`."""
+        asked = MetricQuery(
+            metrics=list(metrics),
+            by=list(by),
+            grain=grain,
+            where=dict(where or {}),
+            date_from=start,
+            date_to=end,
+            order_by=list(order_by),
+            limit=limit,
+        )
+        return self._cached({"ask": "query", **vars(asked)}, lambda: self.reader.query(asked))
+
+    def drill(self, metric: str, where: Mapping[str, Any], start: date, end: date, page: int) -> Drill:
+        """One page of the rows behind a figure. Never cached: every look at rows is an audit row."""
+        offset = (page - 1) * ROWS_A_PAGE
+        return self.reader.drill(metric, dict(where), start, end, limit=ROWS_A_PAGE, offset=offset)
+
+    @cached_property
+    def health(self) -> Health:
+        return self._cached({"ask": "health"}, self.reader.health)
+
+    @property
+    def last_run(self) -> LastRun | None:
+        """Never cached: a run that published nothing leaves the version, and so the key, as it was."""
+        return self.reader.last_run
+
+
+def source_of(principal: Principal) -> Source:
+    """The data of one person. Raises AccessError, NothingPublished."""
+    return Source(open_reader(host.home(), principal), principal)

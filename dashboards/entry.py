@@ -1,0 +1,63 @@
+"""The script that Streamlit runs for every view: who is asking, which page, and what to show when something fails.
+
+The person is looked up from the session cookie on the server on each run, never from the URL or the browser's state.
+"""
+
+from typing import Any
+
+import streamlit as st
+
+from dashboards import bar, data, gate, host, markup, shell, theme, widgets
+from dashboards.pages import ALL
+from foundation.errors import AccessError
+from serving.model import NothingPublished
+
+
+def main() -> None:
+    st.set_page_config(
+        page_title="Clinicmart", page_icon=str(theme.ASSETS / "mark.svg"), layout="wide", initial_sidebar_state="collapsed"
+    )
+    widgets.style(widgets.look())
+    token = st.context.cookies.get(gate.SESSION_COOKIE)
+    principal = gate.signed_in(token)
+    if principal is None or token is None:
+        widgets.leave(
+            markup.state("You are signed out", "Your session ended. Sign in again.", link=("Sign in", gate.SIGN_IN)),
+            gate.SIGN_IN,
+        )
+        return
+    if not _host_fits(principal.tenant_id):
+        widgets.html(markup.state("Not available", gate.OTHER_TENANT, link=("Sign in", gate.SIGN_IN)), key="cm_state")
+        return
+    sign_out = gate.form_token("signout", token)
+    try:
+        source = data.source_of(principal)
+    except NothingPublished:
+        shell.without_data(principal, sign_out)
+        return
+    except AccessError as error:
+        widgets.html(markup.state("Not available to you", str(error)), key="cm_state")
+        return
+    streamlit_pages: dict[str, Any] = {}
+    for page in (page for page in ALL if page.is_for(source)):
+        first = not streamlit_pages
+        run = shell.runner(page, source, streamlit_pages)
+        streamlit_pages[page.key] = st.Page(run, title=page.title, url_path="" if first else page.key, default=first)
+    chosen = st.navigation(list(streamlit_pages.values()), position="hidden")
+    current = next(key for key, page in streamlit_pages.items() if page is chosen)
+    st.set_page_config(page_title=f"{chosen.title} · {source.tenant_name}")
+    bar.navigation(source, shell.view_of(source), streamlit_pages, current, sign_out)
+    chosen.run()
+
+
+def _host_fits(tenant_id: str) -> bool:
+    """The gate checks this when the WebSocket opens; a script checks it again because a socket outlives a request."""
+    named = st.context.headers.get("host", "")
+    try:
+        tenant = gate.tenant_of_host(named, host.tenants(), host.served().domain)
+    except gate.UnknownTenant:
+        return False
+    return tenant in (None, tenant_id)
+
+
+main()

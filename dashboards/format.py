@@ -1,0 +1,177 @@
+"""How figures, dates and changes read. Pure: no Streamlit, no data access.
+
+A null is a dash and means "no denominator", never 0. Percent values arrive as fractions (0.124).
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+
+DASH = "–"
+MINUS = "-"
+NARROW = " "  # a no-break space, so that a number never parts from its unit
+
+Number = Decimal | float | int
+
+UNIT_WORDS = {"days": "days", "minutes": "min", "hours": "hours", "count": "", "ratio": "", "usd": "", "percent": "%"}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A value as a tile shows it: the number large, the unit small beside it."""
+
+    number: str
+    unit: str = ""
+
+    @property
+    def text(self) -> str:
+        return f"{self.number}{NARROW}{self.unit}" if self.unit else self.number
+
+
+def decimal(value: Number) -> Decimal:
+    """The value as Decimal, floats by their shortest text so that 0.1 stays 0.1."""
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def rounded(value: Number, places: int) -> Decimal:
+    """Half up, as people round; never minus zero."""
+    result = decimal(value).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
+    return abs(result) if result == 0 else result
+
+
+def grouped(value: Number, places: int = 0) -> str:
+    """1,204 or 1,204.50, with a plain hyphen as sign."""
+    return f"{rounded(value, places):,}"
+
+
+def _large(value: Decimal) -> tuple[str, str] | None:
+    """Three significant figures with M or B, from one million on."""
+    for limit, letter in ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M")):
+        # 999,999,600 rounds to 1.00 B, not to 1,000 M.
+        if abs(value) >= limit * Decimal("0.9995") and abs(value) >= Decimal(10) ** 6:
+            shown = value / limit
+            places = 2 if abs(shown) < 10 else 1 if abs(shown) < 100 else 0
+            return grouped(shown, places), letter
+    return None
+
+
+def _signed_money(text: str) -> str:
+    return f"-${text[1:]}" if text.startswith("-") else f"${text}"
+
+
+def parts(value: Number | None, unit: str) -> Parts:
+    """A value for a tile: `$1.24` `M`, `12.4` `%`, `3.2` `days`, `1,204`."""
+    if value is None:
+        return Parts(DASH)
+    amount = decimal(value)
+    if unit == "percent":
+        return Parts(grouped(amount * 100, 1), "%")
+    if unit in ("usd", "count"):
+        large = _large(amount)
+        number, letter = large if large else (grouped(amount, 0), "")
+        return Parts(_signed_money(number) if unit == "usd" else number, letter)
+    if unit == "minutes":
+        return Parts(grouped(amount, 0 if abs(amount) >= 10 else 1), "min")
+    if unit == "ratio":
+        return Parts(grouped(amount, 2))
+    return Parts(grouped(amount, 1), UNIT_WORDS.get(unit, unit))
+
+
+def short(value: Number | None, unit: str) -> str:
+    """The tile's value as one text: `$1.24 M`."""
+    return parts(value, unit).text
+
+
+def exact(value: Number | None, unit: str) -> str:
+    """A value for tables and hovers: money to the cent, counts whole, one decimal rule a unit."""
+    if value is None:
+        return DASH
+    amount = decimal(value)
+    if unit == "usd":
+        return _signed_money(grouped(amount, 2))
+    if unit == "count":
+        return grouped(amount, 0 if amount == amount.to_integral_value() else 2)
+    if unit == "percent":
+        return f"{grouped(amount * 100, 1)}{NARROW}%"
+    if unit == "ratio":
+        return grouped(amount, 2)
+    word = UNIT_WORDS.get(unit, unit)
+    return f"{grouped(amount, 1)}{NARROW}{word}" if word else grouped(amount, 1)
+
+
+def day(value: date | datetime | None) -> str:
+    """12 Mar 2026."""
+    return DASH if value is None else f"{value.day} {value:%b %Y}"
+
+
+def month(value: date) -> str:
+    """Mar 2026."""
+    return f"{value:%b %Y}"
+
+
+def moment(value: datetime | None) -> str:
+    """12 Mar 2026, 06:05 UTC. Times are stored in UTC."""
+    return DASH if value is None else f"{day(value)}, {value:%H:%M} UTC"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """1 row, 1,204 rows."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change against a comparison. `tone` is good, bad, neutral or none (nothing to compare with).
+
+    `amount` is signed and in the unit that people speak of: points for percentages, per cent of the earlier value for
+    amounts and counts, the unit itself for days and minutes. `arrow` is up, down or flat.
+    """
+
+    amount: str
+    words: str
+    tone: str
+    arrow: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.amount}, {self.words}" if self.amount else self.words
+
+
+def _signed(text: str) -> str:
+    return text if text.startswith("-") else f"+{text}"
+
+
+def _difference(now: Decimal, before: Decimal, unit: str) -> str | None:
+    """The change with its sign, or None where it rounds to nothing."""
+    gap = now - before
+    if unit == "percent":
+        shown = rounded(gap * 100, 1)
+        return f"{_signed(f'{shown:,}')} {'point' if abs(shown) == 1 else 'points'}" if shown else None
+    if unit in ("days", "minutes", "hours", "ratio"):
+        shown = rounded(gap, 2 if unit == "ratio" else 1)
+        return f"{_signed(f'{shown:,}')} {UNIT_WORDS[unit]}".strip() if shown else None
+    if before == 0:
+        return _signed(short(gap, unit)) if gap else None
+    shown = rounded(gap / abs(before) * 100, 1)
+    return f"{_signed(f'{shown:,}')}{NARROW}%" if shown else None
+
+
+def change(now: Number | None, before: Number | None, unit: str, direction: str, against: str) -> Change:
+    """The change from `before` to `now` in words, for example `+2.1 points, worse than Q2 2026`.
+
+    `direction` is `higher`, `lower` (which of them is better) or `neutral`. `against` names the comparison.
+    """
+    if now is None:
+        return Change("", "No denominator in this period", "none", "flat")
+    if before is None:
+        return Change("", f"Nothing to compare with in {against}", "none", "flat")
+    amount = _difference(decimal(now), decimal(before), unit)
+    if amount is None:
+        return Change("", f"Same as {against}", "neutral", "flat")
+    rose = decimal(now) > decimal(before)
+    arrow = "up" if rose else "down"
+    if direction == "neutral":
+        words = f"{'more' if rose else 'less'} than {against}" if unit in ("usd", "count") else f"against {against}"
+        return Change(amount, words, "neutral", arrow)
+    better = rose == (direction == "higher")
+    return Change(amount, f"{'better' if better else 'worse'} than {against}", "good" if better else "bad", arrow)

@@ -1,0 +1,45 @@
+"""No-show: how many appointments are missed, since when, where and at which hours."""
+
+from dashboards import blocks, breakdowns, figures, findings, shell
+from dashboards.shell import PageContext
+
+LEAD = "no_show_rate"
+TILES = (LEAD, "no_shows", "late_cancel_rate", "cancel_rate", "lead_time_days", "fill_rate")
+TABLE = ("appointments", "no_shows", LEAD, "late_cancel_rate", "lead_time_days")
+
+
+def draw(context: PageContext) -> None:
+    source, view = context.source, context.view
+    loaded = figures.load(source, view, [*TILES, "appointments"])
+    level = breakdowns.below(source, view, [LEAD, *[name for name in TABLE if name != LEAD]])
+    shell.head(context, findings.finding(loaded.get(LEAD), "No-shows", level.members, "no_shows"))
+    blocks.tiles(context, {name: loaded[name] for name in TILES if name in loaded})
+    blocks.trend(context, LEAD, title="No-show rate over time")
+    overall = loaded.get(LEAD)
+
+    def units() -> None:
+        blocks.ranking(
+            context, level.members, LEAD, title=f"Which {level.plural} have most", key="cm_units", reference=overall
+        )
+
+    def visit_types() -> None:
+        members = breakdowns.by_dimension(source, view, [LEAD], "visit_type")
+        blocks.ranking(
+            context, members, LEAD, title="Which visit types have most", key="cm_visit_types", reference=overall
+        )
+
+    def lead_times() -> None:
+        members = breakdowns.by_dimension(source, view, [LEAD], "lead_time_bucket")
+        blocks.ranking(
+            context, members, LEAD, title="By days from booking to visit", key="cm_lead_times", reference=overall
+        )
+
+    found = [units]
+    if figures.knows(source.metrics.get(LEAD), "visit_type"):
+        found.append(visit_types)
+    if figures.knows(source.metrics.get(LEAD), "lead_time_bucket"):
+        found.append(lead_times)
+    found.append(lambda: blocks.hours(context, LEAD, title="When appointments are missed"))
+    blocks.columns(context, found)
+    blocks.level_table(context, level, TABLE, lead=LEAD, loaded=loaded)
+    blocks.rows(context)

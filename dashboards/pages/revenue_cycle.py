@@ -1,0 +1,162 @@
+"""Revenue cycle: what becomes of what is billed, what is denied and why, and how old the open balance is."""
+
+from dashboards import blocks, breakdowns, charts, figures, findings, shell, theme, widgets
+from dashboards import format as fmt
+from dashboards import period as periods
+from dashboards.shell import PageContext
+
+TILES = ("billed_amount", "net_collection_rate", "denial_rate", "days_in_ar", "ar_over_90_rate", "underpaid_amount")
+TABLE = ("billed_amount", "payer_paid_amount", "open_balance", "denial_rate", "net_collection_rate")
+PARTS = {
+    "payer_paid_amount": "Paid by payers",
+    "patient_paid_amount": "Paid by patients",
+    "adjusted_amount": "Adjusted",
+    "open_balance": "Still open",
+}
+
+
+def draw(context: PageContext) -> None:
+    source, view = context.source, context.view
+    loaded = figures.load(source, view, [*TILES, *PARTS])
+    level = breakdowns.below(source, view, ["denial_rate", "denied_claims", *TABLE])
+    lead, subject, numerator = _lead(loaded)
+    shell.head(context, findings.finding(loaded.get(lead), subject, level.members, numerator))
+    blocks.tiles(context, {name: loaded[name] for name in TILES if name in loaded})
+    _money(context)
+    overall = loaded.get("denial_rate")
+    found = [
+        lambda: _denials(context),
+        lambda: blocks.ranking(
+            context,
+            [
+                member
+                for member in breakdowns.by_dimension(source, view, ["denial_rate", "remitted_claims"], "payer")
+                if member.id
+            ],
+            "denial_rate",
+            title="Which payers deny most",
+            key="cm_payers",
+            reference=overall,
+        ),
+        lambda: _ageing(context),
+        lambda: blocks.ranking(
+            context,
+            level.members,
+            "denial_rate",
+            title=f"Denials by {level.noun}",
+            key="cm_units",
+            reference=overall,
+        ),
+    ]
+    blocks.columns(context, found if "denial_rate" in source.metrics else found[2:3])
+    blocks.level_table(context, level, TABLE, lead="denial_rate", loaded=loaded)
+    blocks.rows(context)
+
+
+def _lead(loaded: dict[str, figures.Figure]) -> tuple[str, str, str | None]:
+    """The heading's figure: denials where there are any answers of payers, else what was billed."""
+    denials = loaded.get("denial_rate")
+    if denials is not None and denials.value is not None:
+        return "denial_rate", "Denials", "denied_claims"
+    return "billed_amount", "Billed charges", None
+
+
+def _money(context: PageContext) -> None:
+    """What became of the charges of each month of service: paid, adjusted, still open. The parts add up to billed."""
+    first, last = periods.trend_window(context.view.period, context.view.compared)
+    found = figures.monthly(context.source, context.view, list(PARTS), first, last)
+    blocks.section(
+        "What became of what was billed",
+        "By month of service; the parts of a bar add up to the charges billed for that month",
+    )
+    months = [month for month, _ in next(iter(found.values()), ())]
+    if not months or all(value is None for values in found.values() for _, value in values):
+        blocks.empty(context, "Nothing billed in these months", "Choose a later period or another place.", "cm_money_none")
+        return
+    colours = theme.money_colours(context.look)
+    parts = [
+        charts.Part(label, colours[name], tuple(value for _, value in found[name]))
+        for name, label in PARTS.items()
+        if name in found
+    ]
+    option = charts.stacked_bars(context.look, charts.month_names(months), parts, unit="usd")
+    widgets.chart(option, key="cm_money", height=344, alt="Billed charges by month of service and what became of them")
+
+
+def _denials(context: PageContext) -> None:
+    """Pareto of denied claims by category, the share so far in words at the bar."""
+    metric = next((name for name in ("denied_amount", "denied_claims") if name in context.source.metrics), None)
+    if metric is None or not figures.knows(context.source.metrics[metric], "denial_category"):
+        metric = "denied_claims" if figures.knows(context.source.metrics.get("denied_claims"), "denial_category") else None
+    if metric is None:
+        return
+    found = context.source.metrics[metric]
+    members = [
+        member
+        for member in breakdowns.by_dimension(context.source, context.view, [metric], "denial_category", before=False)
+        if member.now.get(metric)
+    ]
+    blocks.section("Why claims are denied", f"{found.label} by reason, {context.view.period.name}; in brackets, the share so far")
+    if not members:
+        blocks.empty(context, "No denials", "No payer answer in this period denied a claim.", "cm_denials_none")
+        return
+    members = breakdowns.folded(members, metric, 8)
+    total = sum(fmt.decimal(member.now[metric]) for member in members)
+    so_far = fmt.decimal(0)
+    ranks = []
+    for member in members:
+        so_far += fmt.decimal(member.now[metric])
+        ranks.append(charts.Rank(member.name, member.now[metric], f"({fmt.rounded(so_far / total * 100, 0)} %)"))
+    option = charts.ranked_bars(context.look, ranks, unit=found.unit)
+    widgets.chart(option, key="cm_denials", height=max(28 * len(ranks) + 16, 96), alt="Denials by reason, most first")
+
+
+def _ageing(context: PageContext) -> None:
+    """The open balance at each month's end by age."""
+    source, view = context.source, context.view
+    metric = next(
+        (
+            name
+            for name in ("ar_balance", "receivables_balance", "open_balance")
+            if figures.knows(source.metrics.get(name), "ageing_bucket")
+        ),
+        None,
+    )
+    if metric is None:
+        return
+    blocks.section("How old the open balance is", "Balance at month end by days since service")
+    where = figures.filters(view, source.metrics[metric])
+    if where is None:
+        blocks.empty(context, "Not available for this choice", "Choose all payers or all providers.", "cm_ageing_filter")
+        return
+    first, last = periods.trend_window(view.period, view.compared)
+    frame = source.query(
+        [metric], by=["ageing_bucket"], grain="month", where=where, start=first, end=periods.month_end(last)
+    )
+    buckets = sorted({value for value in frame["ageing_bucket"].to_list() if value}, key=_bucket_order)
+    months = periods.months_of(first, last)
+    if not buckets:
+        blocks.empty(context, "Nothing open", "No balance is open at these month ends.", "cm_ageing_none")
+        return
+    steps = [*context.look.heat[1:], context.look.bad]
+    parts = []
+    for index, bucket in enumerate(buckets):
+        rows = frame.filter(frame["ageing_bucket"] == bucket)
+        values = dict(figures.series(dict(zip(rows["metric_time"], rows[metric], strict=True)), first, last))
+        colour = steps[min(round(index * (len(steps) - 1) / max(len(buckets) - 1, 1)), len(steps) - 1)]
+        parts.append(charts.Part(_bucket_name(bucket), colour, tuple(values.get(month) for month in months)))
+    option = charts.stacked_bars(context.look, charts.month_names(months), parts, unit="usd")
+    widgets.chart(option, key="cm_ageing", height=300, alt="Open balance at month end by age")
+
+
+def _bucket_order(bucket: str) -> tuple[int, str]:
+    digits = "".join(character if character.isdigit() else " " for character in bucket).split()
+    return (int(digits[0]) if digits else 10_000, bucket)
+
+
+def _bucket_name(bucket: str) -> str:
+    """`0_30` and `over_120` as people write them."""
+    digits = "".join(character if character.isdigit() else " " for character in bucket).split()
+    if len(digits) == 2:
+        return f"{int(digits[0])} to {int(digits[1])} days"
+    return f"over {int(digits[0])} days" if digits else bucket.replace("_", " ").capitalize()

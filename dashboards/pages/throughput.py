@@ -1,0 +1,61 @@
+"""Throughput: how many people are seen, how long they wait and stay, at which hours, and how full the beds are."""
+
+from dashboards import blocks, breakdowns, figures, findings, shell
+from dashboards.shell import PageContext
+
+LEAD = "encounters"
+TILES = (
+    LEAD,
+    "visits_per_hour",
+    "cycle_time_minutes",
+    "wait_time_minutes",
+    "bed_occupancy_rate",
+    "length_of_stay_days",
+)
+TABLE = (LEAD, "visits_per_hour", "cycle_time_minutes", "wait_time_minutes", "bed_days", "length_of_stay_days")
+
+
+def draw(context: PageContext) -> None:
+    source, view = context.source, context.view
+    loaded = figures.load(source, view, [*TILES, "bed_days"])
+    level = breakdowns.below(source, view, TABLE)
+    shell.head(context, findings.finding(loaded.get(LEAD), "Encounters", level.members))
+    # Beds are for units that have some: a clinic's page does not show empty tiles for them.
+    inpatient = any(loaded[name].value for name in ("bed_days", "bed_occupancy_rate") if name in loaded)
+    beds = {"bed_occupancy_rate", "length_of_stay_days"}
+    blocks.tiles(
+        context, {name: loaded[name] for name in TILES if name in loaded and (inpatient or name not in beds)}
+    )
+    blocks.trend(context, LEAD, title="Encounters over time")
+    found = [
+        lambda: blocks.hours(
+            context,
+            "wait_time_minutes",
+            title="When people wait",
+            note=f"Wait from check-in to room, by weekday and hour of check-in, {view.period.name}",
+        ),
+        lambda: blocks.ranking(
+            context,
+            level.members,
+            "cycle_time_minutes" if "cycle_time_minutes" in source.metrics else LEAD,
+            title=f"Cycle time by {level.noun}",
+            key="cm_units",
+            reference=loaded.get("cycle_time_minutes"),
+        ),
+    ]
+    if inpatient:
+        found.append(lambda: blocks.trend(context, "bed_occupancy_rate", title="Bed occupancy over time"))
+    if level.dimension == "service_unit":
+        found.append(lambda: _providers(context))
+    blocks.columns(context, found)
+    shown = [name for name in TABLE if inpatient or name not in ("bed_days", "length_of_stay_days")]
+    blocks.level_table(context, level, shown, lead=LEAD, loaded=loaded)
+    blocks.rows(context)
+
+
+def _providers(context: PageContext) -> None:
+    members = [
+        breakdowns.Member(m.id, m.name, m.now, m.before, {"provider": m.id} if m.id else {})
+        for m in breakdowns.by_dimension(context.source, context.view, [LEAD], "provider")
+    ]
+    blocks.ranking(context, members, LEAD, title="Encounters by provider", key="cm_providers")

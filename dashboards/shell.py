@@ -1,0 +1,131 @@
+"""What every page has around its content: the view, the pickers, friendly failures, the head with context."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+
+from dashboards import bar, host, markup, theme, widgets
+from dashboards import format as fmt
+from dashboards.data import Source
+from dashboards.state import View
+from foundation.errors import AccessError, ClinicmartError
+from serving.access import Principal
+from serving.versions import outcome
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PageContext:
+    """What a page draws with: the data, the view, and the ground's tokens. `open_page` moves to another page."""
+
+    source: Source
+    view: View
+    look: theme.Tokens
+    pages: Mapping[str, Any]
+
+    def html(self, text: str, key: str) -> None:
+        """Draws markup; its clicks change the view or open a page."""
+        action = widgets.html(text, key=key, as_of=self.source.as_of)
+        if action:
+            self.open(action)
+
+    def open(self, action: str) -> None:
+        """Carries out `page:<key>?<changes>`."""
+        key, _, changes = action.removeprefix(widgets.PAGE).partition("?")
+        if key in self.pages:
+            view = widgets.moved_by(self.view, changes)
+            st.switch_page(self.pages[key], query_params=view.params(shared_only=True))
+
+
+@dataclass(frozen=True)
+class PageSpec:
+    """A page: its key in the URL, its name, which module it needs (None: any), and what draws it."""
+
+    key: str
+    title: str
+    module: str | None
+    draw: Callable[[PageContext], None]
+
+    def is_for(self, source: Source) -> bool:
+        """Whether this person has the page at all; what is not granted is absent."""
+        return self.module is None or self.module in source.modules
+
+
+def view_of(source: Source) -> View:
+    """The URL's view, without a place or provider that this person cannot see."""
+    view = widgets.current_view(source.as_of)
+    if view.place and view.place not in source.places:
+        view = replace(view, place=None, provider=None)
+    return view
+
+
+def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable[[], None]:
+    """The function that Streamlit calls for the page: pickers, content, and a friendly state for whatever fails."""
+
+    def run() -> None:
+        asked = widgets.current_view(source.as_of).place
+        view = view_of(source)
+        context = PageContext(source, view, widgets.look(), pages)
+        try:
+            bar.pickers(source, view)
+            if asked and asked != view.place:
+                note = "That place is not among those you may see, or it is no longer there. This is everything you may see."
+                widgets.html(f'<p class="cm-note">{markup.esc(note)}</p>', key="cm_place_note")
+            page.draw(context)
+        except AccessError as error:
+            widgets.html(markup.state("Not available to you", str(error)), key="cm_refused")
+        except ClinicmartError as error:
+            log.warning("page %s: %s", page.key, type(error).__name__)
+            widgets.html(markup.state("This cannot be shown", str(error)), key="cm_failed")
+        except Exception as error:
+            # The page's boundary: the text of an unforeseen error may hold data, so only its type is logged.
+            log.error("page %s failed: %s", page.key, type(error).__name__, exc_info=_traceback_wanted())
+            text = "Something went wrong on our side while drawing this page. Your data are safe. Try again, or choose another period."
+            widgets.html(markup.state("This page could not be drawn", text), key="cm_failed")
+
+    run.__name__ = page.key
+    return run
+
+
+def _traceback_wanted() -> bool:
+    return log.isEnabledFor(logging.DEBUG)
+
+
+def head(context: PageContext, finding: str) -> None:
+    """Context line and finding. The place is a path to walk up."""
+    source, view = context.source, context.view
+    path = source.path(view.place)
+    tops = source.children(None)
+    steps = [(source.tenant_name, widgets.move(place=None, provider=None, rows=None))]
+    steps += [
+        (place.name, widgets.move(place=place.id, provider=None, rows=None))
+        for place in path
+        if not (len(tops) == 1 and place.id == tops[0].id)
+    ]
+    if view.provider:
+        name = source.names("provider").get(view.provider, "One provider")
+        steps.append((name, widgets.move(provider=view.provider)))
+    line = [
+        f"{view.period.name} ({view.period.dates})" if view.period.name != view.period.dates else view.period.name,
+        f"compared with {view.compared.name}",
+        theme.payer_label(view.payer) if view.payer else "",
+        f"data to {fmt.day(source.as_of)}",
+        f"published {fmt.moment(source.reader.published_at)}",
+    ]
+    context.html(markup.heading(finding, line, markup.breadcrumb(steps)), key="cm_head")
+
+
+def without_data(principal: Principal, sign_out_token: str) -> None:
+    """The state of a tenant of which nothing is published yet, with why."""
+    last = outcome(host.home(), principal.tenant_id)
+    text = "The first pipeline run has not published anything yet. Come back when it has, or ask whoever runs it."
+    if last is not None and last.reason:
+        text = f"The last run on {fmt.moment(last.at)} published nothing: {last.reason}"
+    widgets.html(
+        markup.state("No data yet", text) + bar.sign_out_form(sign_out_token),
+        key="cm_state",
+    )
