@@ -1,7 +1,6 @@
 """One pipeline run in this process, over the same definitions that the orchestrator's UI shows."""
 
 import fcntl
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,9 @@ from foundation.config import Config
 from foundation.errors import ClinicmartError
 from foundation.home import Home
 from ingest.ledger import Ledger
+
+# What happens is told by the progress lines and kept in the orchestrator's event log; its console log would bury both.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +55,6 @@ def run_pipeline(home: Home, config: Config, *, full_refresh: bool = False) -> R
         workspace.remember()
         _configure(home)
         definitions = build_definitions(workspace)
-        for noisy in ("dagster", "dagster.daemon"):
-            logging.getLogger(noisy).setLevel(logging.CRITICAL)
         with DagsterInstance.from_config(str(home.dagster)) as instance:
             from uuid import uuid4
 
@@ -63,7 +63,9 @@ def run_pipeline(home: Home, config: Config, *, full_refresh: bool = False) -> R
             ledger.start_run(run_id, str(config.file))
             try:
                 job = definitions.resolve_job_def(JOB)
-                result = job.execute_in_process(instance=instance, run_id=run_id, raise_on_error=False)
+                result = job.execute_in_process(
+                    instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
+                )
                 outcome = _outcome(ledger, run_id, result.success, _failure(result))
                 ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
             finally:
