@@ -36,13 +36,13 @@ class Separators:
 
 @dataclass(kw_only=True)
 class Interchange:
-    """One ISA and how far it has been read. `groups` and `transactions` count GS and ST segments met so far."""
+    """One ISA of the unit of that name, and how far it has been read. `groups` counts the GS segments met so far."""
 
     ordinal: int
+    unit: str
     separators: Separators
     sender: str
     control: str
-    first_segment: int
     groups: int = 0
     closed: bool = False
     group: "Group | None" = None
@@ -119,13 +119,16 @@ def read_separators(head: bytes, *, at: int) -> tuple[Separators, list[str], Not
     if len(parts) <= _ISA_ELEMENTS or len(parts[-1]) < 2:
         raise problem
     component, terminator = parts[-1][:1], parts[-1][1:2]
+    # Files wrapped at a fixed width have line ends within segments, the ISA included.
+    unwrapped = [part.translate(None, b"\r\n") for part in parts[:-1]]
+    length = len(element.join(unwrapped)) + len(element + component + terminator)
     follows = parts[-1][2:].lstrip(b"\r\n\t ")
-    known = any(follows.startswith(name + element) for name in (b"GS", b"TA1", b"IEA")) or not follows
+    expected = any(follows.startswith(name + element) for name in (b"GS", b"TA1", b"IEA")) or not follows
     distinct = len({element, component, terminator}) == 3 and not (component + terminator).isalnum()
-    if not known or not distinct or any(byte > 127 for byte in element + component + terminator):
+    ascii_only = (element + component + terminator).isascii()
+    if not distinct or not ascii_only or (length != ISA_LENGTH and not expected):
         raise problem
-    elements = [part.decode("latin-1").strip() for part in parts[:-1]]
-    length = len(element.join(parts[:-1])) + 3
+    elements = [part.decode("latin-1").strip() for part in unwrapped]
     notice = None
     if length != ISA_LENGTH:
         notice = Notice(
@@ -152,13 +155,13 @@ def _next_isa(data: bytes, terminator: bytes) -> int:
     return -1
 
 
-def _last_transaction(data: bytes, separators: Separators) -> int:
-    """Where the last ST segment begins; 0 where there is none to cut at."""
+def _last_transaction(data: bytes, separators: Separators, before: int) -> int:
+    """Where the last ST segment within the first `before` bytes begins; 0 where there is none to cut at."""
     start = b"ST" + separators.element.encode()
     terminator = separators.terminator.encode()
     best = 0
     for between in (b"", b"\n", b"\r\n", b"\r"):
-        found = data.rfind(terminator + between + start)
+        found = data.rfind(terminator + between + start, 0, before)
         if found >= 0:
             best = max(best, found + len(terminator + between))
     return best
@@ -204,7 +207,7 @@ def pieces(unit: Unit) -> Iterator[Piece]:
         buffer.fill(8 * ISA_LENGTH)
         separators, elements, notice = read_separators(buffer.data, at=buffer.used)
         interchange = Interchange(
-            ordinal=ordinal, separators=separators, sender=elements[6], control=elements[13], first_segment=number
+            ordinal=ordinal, unit=unit.name, separators=separators, sender=elements[6], control=elements[13]
         )
         notices = [notice] if notice else []
         for data, last in _interchange_bytes(buffer, separators):
@@ -222,13 +225,12 @@ def _interchange_bytes(buffer: _Buffer, separators: Separators) -> Iterator[tupl
     while True:
         buffer.fill(wanted)
         end = _next_isa(buffer.data, separators.terminator.encode())
-        if end > 0:
+        if end < 0 and buffer.ended:
+            end = len(buffer.data)
+        if 0 <= end <= wanted:
             yield buffer.take(end), True
             return
-        if buffer.ended:
-            yield buffer.take(len(buffer.data)), True
-            return
-        cut = _last_transaction(buffer.data, separators)
+        cut = _last_transaction(buffer.data, separators, wanted)
         if cut > 0:
             yield buffer.take(cut), False
             wanted = PIECE_BYTES

@@ -56,11 +56,16 @@ class Transaction:
 
     @property
     def submission_key(self) -> str:
-        """Names this sending of these claims: the same file read again gives the same key, a resubmission another."""
+        """Names this sending of these claims: the same file read again gives the same key, a resubmission another.
+
+        The file's name is part of it, because nothing else tells apart two files that hold the same interchange, and
+        each is a submission; whether a file that comes again under another name is read at all is the ledger's affair.
+        """
+        interchange = self.interchange
         group = (self.group.ordinal, self.group.control) if self.group else (0, "")
-        parts = (self.interchange.sender, self.interchange.control, *group, self.ordinal, self.control, self.digest)
-        digest = hashlib.sha256("\x1f".join(map(str, parts)).encode()).hexdigest()[:_HASH_LENGTH]
-        return f"{self.interchange.control}-{self.control}-{digest}"
+        parts = (interchange.unit, interchange.sender, interchange.control, *group, self.ordinal, self.control)
+        digest = hashlib.sha256("\x1f".join(map(str, (*parts, self.digest))).encode()).hexdigest()[:_HASH_LENGTH]
+        return f"{interchange.control}-{self.control}-{digest}"
 
     def sent_at(self, zone: ZoneInfo, date: str | None = None, time: str | None = None) -> datetime | None:
         """Date and time of the transaction, given or else of its group, local in `zone`, as UTC; None where invalid."""
