@@ -5,12 +5,14 @@ with appointments as (
         appointment.appointment_id,
         appointment.patient_id,
         appointment.status,
-        appointment.time_zone,
         appointment.appointment_date,
         appointment.scheduled_start_at,
         tenant.data_as_of_date,
         coalesce(appointment.is_walk_in, false) as is_walk_in,
         coalesce(appointment.booked_at, change.first_scheduled_at) as booked_at,
+        {{ local_date(
+            'coalesce(appointment.booked_at, change.first_scheduled_at)', 'appointment.time_zone'
+        ) }} as booked_date,
         coalesce(appointment.cancelled_at, change.ended_at) as ended_at,
         coalesce(appointment.cancel_initiator, change.ended_by, 'unknown') as ended_by,
         coalesce(appointment.cancel_reason_code, change.end_reason_code) as end_reason_code
@@ -42,8 +44,7 @@ select
     case when outcome in ('cancelled', 'rescheduled') then ended_by end as cancel_initiator,
     case when outcome in ('cancelled', 'rescheduled', 'no_show') then end_reason_code end as cancel_reason_code,
     case
-        when not is_walk_in
-            then {{ date_diff_days(local_date('booked_at', 'time_zone'), 'appointment_date') }}
+        when not is_walk_in then {{ date_diff_days('booked_date', 'appointment_date') }}
     end as lead_time_days,
     case
         when outcome = 'cancelled'
@@ -56,8 +57,7 @@ select
     outcome in ('completed', 'arrived', 'no_show', 'no_outcome', 'cancelled')
     and not is_walk_in
     and coalesce(appointment_date <= data_as_of_date, false) as is_scheduled,
-    {{ local_date('booked_at', 'time_zone') }} as booked_date,
+    booked_date,
     booked_at,
     case when outcome in ('cancelled', 'rescheduled', 'no_show') then ended_at end as ended_at
 from judged
-order by tenant_id, appointment_id

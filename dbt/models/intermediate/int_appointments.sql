@@ -28,6 +28,7 @@ select
     collapsed.scheduled_end_at,
     collapsed.cancelled_at,
     units.time_zone,
+    {{ local_timestamp('collapsed.scheduled_start_at', 'units.time_zone') }} as local_start_at,
     {{ local_date('collapsed.scheduled_start_at', 'units.time_zone') }} as appointment_date,
     collapsed.source_system,
     collapsed.source_record_id,
@@ -47,4 +48,3 @@ left join {{ ref('int_payer_crosswalk') }} as payers
 inner join {{ ref('int_service_units') }} as units
     on collapsed.tenant_id = units.tenant_id
     and coalesce(collapsed.service_unit_id, 'unknown') = units.service_unit_id
-order by collapsed.tenant_id, collapsed.scheduled_start_at

@@ -22,6 +22,7 @@ select
     collapsed.ended_at,
     collapsed.signed_at,
     units.time_zone,
+    {{ local_timestamp('collapsed.started_at', 'units.time_zone') }} as local_started_at,
     {{ local_date('collapsed.started_at', 'units.time_zone') }} as encounter_date,
     collapsed.source_system,
     collapsed.source_record_id,
@@ -41,4 +42,3 @@ left join {{ ref('int_payer_crosswalk') }} as payers
 inner join {{ ref('int_service_units') }} as units
     on collapsed.tenant_id = units.tenant_id
     and coalesce(collapsed.service_unit_id, 'unknown') = units.service_unit_id
-order by collapsed.tenant_id, collapsed.started_at

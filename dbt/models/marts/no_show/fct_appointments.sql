@@ -3,8 +3,7 @@
 with appointments as (
     select
         *,
-        coalesce(payer_id, 'unknown') as known_payer_id,
-        {{ local_timestamp('scheduled_start_at', 'time_zone') }} as local_start_at
+        coalesce(payer_id, 'unknown') as known_payer_id
     from {{ ref('int_appointments') }}
 ),
 

@@ -1,11 +1,12 @@
 with encounters as (
     select
         *,
-        {{ local_timestamp('started_at', 'time_zone') }} as local_started_at,
-        {{ local_timestamp('ended_at', 'time_zone') }} as local_ended_at,
         coalesce(payer_id, 'unknown') as known_payer_id,
         status not in ('planned', 'cancelled', 'entered_in_error') as is_encounter,
-        encounter_class in ('IMP', 'ACUTE', 'NONAC') as is_inpatient
+        encounter_class in ('IMP', 'ACUTE', 'NONAC') as is_inpatient,
+        case
+            when encounter_class in ('IMP', 'ACUTE', 'NONAC') then {{ local_timestamp('ended_at', 'time_zone') }}
+        end as local_discharged_at
     from {{ ref('int_encounters') }}
 )
 
@@ -50,9 +51,9 @@ select
     encounter.is_encounter and encounter.is_inpatient and encounter.ended_at is not null as is_discharge,
     encounter.is_encounter and encounter.is_inpatient and encounter.ended_at is null as is_open_stay,
     encounter.encounter_date,
-    cast(encounter.local_ended_at as date) as end_date,
+    cast(encounter.local_discharged_at as date) as discharge_date,
     encounter.local_started_at,
-    encounter.local_ended_at,
+    encounter.local_discharged_at,
     encounter.started_at,
     encounter.ended_at,
     encounter.signed_at,
