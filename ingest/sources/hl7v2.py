@@ -19,6 +19,8 @@ from ingest.sources.hl7v2_shared import Known
 
 SUFFIXES = (".hl7", ".hl7v2", ".adt", ".siu", ".dft", ".txt", ".dat", ".msg")
 MESSAGES_A_CHUNK = 20_000
+# Messages among which a repetition is looked for. One that comes later gives the same rows again, which changes nothing.
+REMEMBERED = 200_000
 
 _Reader = Callable[[Message, Rows, Known], str | None]
 _READERS: dict[str, tuple[frozenset[str], tuple[str, ...], _Reader]] = {
@@ -54,7 +56,7 @@ class _Reading:
     def __init__(self, zone: ZoneInfo) -> None:
         self.zone = zone
         self.known = Known()
-        self.seen: dict[tuple[str, str], bytes] = {}
+        self.seen: dict[int, bytes] = {}
         self.chunk, self.rows = Chunk(), Rows()
 
     def take(self, found: Message | Refusal) -> None:
@@ -98,10 +100,13 @@ class _Reading:
         fault of the sender, not a repetition: the message is read."""
         if not message.control:
             return False
-        key = (message.sender, message.control)
+        key = hash((message.sender, message.control))
         digest = hashlib.blake2b("\r".join(message.segments).encode(), digest_size=16).digest()
-        before = self.seen.setdefault(key, digest)
-        if before is digest:
+        before = self.seen.get(key)
+        if before is None:
+            if len(self.seen) >= REMEMBERED:
+                del self.seen[next(iter(self.seen))]
+            self.seen[key] = digest
             return False
         if before != digest:
             self.rows.note(message, "control_id_used_again", "its control id belongs to an earlier, different message")

@@ -4,6 +4,7 @@ A credit (CR, CD) is a charge of its own with a negative amount; it names the ch
 its own transaction id, which many systems repeat.
 """
 
+import hashlib
 from decimal import Decimal, InvalidOperation
 
 from ingest.sources.hl7v2_map import part, value
@@ -46,7 +47,7 @@ def read_dft(message: Message, rows: Rows, known: Known) -> str | None:
     read = 0
     for index, ft1 in enumerate(found.get("FT1", []), start=1):
         kind = (part(message, value(ft1, 6), 1) or "").upper()
-        identifier = part(message, value(ft1, 2), 1) or f"{message.sender}/{message.control}-{index}"
+        identifier = part(message, value(ft1, 2), 1) or _own_id(message, ft1, index)
         read += 1
         if kind == "CG" or kind in _CREDITS:
             _charge(
@@ -67,6 +68,13 @@ def read_dft(message: Message, rows: Rows, known: Known) -> str | None:
                 message, "financial_transaction_not_in_model", f"FT1 {index} is none of CG, CR, CD, PY, CO and AJ"
             )
     return None if read else "holds no FT1 that can be read"
+
+
+def _own_id(message: Message, ft1: Segment, index: int) -> str:
+    """An id for a transaction without FT1-2: of its message and its content, because some senders count their control
+    ids anew. Sent again it is the same."""
+    digest = hashlib.blake2b(message.field_separator.join(ft1).encode(), digest_size=4).hexdigest()
+    return f"{message.sender}/{message.control}-{index}-{digest}"
 
 
 def _charge(

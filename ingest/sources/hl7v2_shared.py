@@ -8,6 +8,9 @@ from ingest.sources.hl7v2_rows import Rows
 
 Segment = list[str]
 BEGINNING = "19000101"
+# Visits and appointments remembered while a file is read: messages of one visit lie near each other, and memory must
+# not grow with the file.
+REMEMBERED = 50_000
 
 
 @dataclass(slots=True)
@@ -29,6 +32,9 @@ def carry(store: dict[str, dict[str, str | None]], key: str, now: dict[str, str 
         for name, found in before.items():
             if now.get(name) is None:
                 now[name] = found
+        del store[key]
+    elif len(store) >= REMEMBERED:
+        del store[next(iter(store))]
     store[key] = now
     return now
 

@@ -226,6 +226,8 @@ def _merge(message: Message, rows: Rows) -> str | None:
             if survivor is None or ended is None or ended == survivor:
                 continue
             merged += 1
-            identifier = f"{message.sender}/{message.control}-{count}"
-            rows.add("patient_merge", message, identifier, ended, survivor, "merge", occurred(message, evn))
+            at = occurred(message, evn)
+            # Never of the two numbers: an identifier column is not tokenised.
+            identifier = f"{message.sender}/{message.control}-{at}-{count}"
+            rows.add("patient_merge", message, identifier, ended, survivor, "merge", at)
     return None if merged else "does not name the two identifiers it merges"

@@ -1,0 +1,592 @@
+"""The HL7 v2 reader: framing, visits, appointments, charges, and the third-party corpora."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_contracts import contract
+from foundation.config import Feed
+from ingest.sources import Chunk, UnreadableUnit, hl7v2, source_for
+from ingest.sources.base import Unit
+
+DATA = Path(__file__).parents[2] / "../shared/data/hl7v2"
+PID = "PID|1||MRN1^^^HARBOR^MR~999-99-9999^^^SSA^SS||DOE^JANE^Q||19800215|F|||1 MAIN ST^^TOWN^NY^12345-6789||555-1234"
+PV1 = "PV1|1|I|ICU^101^A|||ED^1|1234567893^GRAY^ANNA^^^^^^NPI||||||||||||V1|||||||||||||||||01||||||||"
+
+
+def msh(kind: str, control: str = "C1", sent: str = "20260309120000", extra: str = "") -> str:
+    return f"MSH|^~\\&|ADT|HARBOR|CM|HARBOR|{sent}||{kind}|{control}|P|2.5.1{extra}"
+
+
+def message(kind: str, *segments: str, control: str = "C1", sent: str = "20260309120000", extra: str = "") -> str:
+    return "\r".join([msh(kind, control, sent, extra), *segments]) + "\r"
+
+
+def segment(name: str, fields: dict[int, str]) -> str:
+    return "|".join([name, *(fields.get(index, "") for index in range(1, max(fields) + 1))])
+
+
+def adt(event: str, *, control: str = "C1", at: str = "20260309120000", pv1: str = PV1, times: str = "") -> str:
+    return message(f"ADT^{event}^ADT_A01", f"EVN|{event}|{at}", PID, pv1 + times, control=control, sent=at)
+
+
+def unit_of(path: Path, content: str | bytes, zone: str = "America/New_York") -> Unit:
+    (path / "file.hl7").write_bytes(content.encode() if isinstance(content, str) else content)
+    feed = Feed(tenant_id="t", name="adt", kind="hl7v2", path=str(path / "file.hl7"), time_zone=zone)
+    return source_for("hl7v2").discover(feed)[0]
+
+
+def read(path: Path, content: str | bytes, zone: str = "America/New_York") -> Chunk:
+    return merged(list(source_for("hl7v2").read(unit_of(path, content, zone))))
+
+
+def merged(chunks: list[Chunk]) -> Chunk:
+    """All chunks of one file as one, with what every chunk must hold checked."""
+    total = Chunk()
+    parts: dict[str, list[pl.DataFrame]] = {}
+    for chunk in chunks:
+        assert chunk.records_read == chunk.records_used + sum(item.records for item in chunk.refusals)
+        total.records_read += chunk.records_read
+        total.records_used += chunk.records_used
+        total.refusals += chunk.refusals
+        total.notices += chunk.notices
+        total.dropped_fields += chunk.dropped_fields
+        for entity, frame in chunk.rows.items():
+            columns = {column.name: column for column in contract(entity).reader_columns}
+            assert set(frame.columns) <= set(columns), entity
+            for name in ("source_record_id", "source_position"):
+                assert frame[name].null_count() == 0
+            for name, kind in frame.schema.items():
+                assert kind in (pl.String(), columns[name].polars_type), f"{entity}.{name}"
+                if columns[name].valid_values:
+                    assert set(frame[name].drop_nulls()) <= set(columns[name].valid_values), f"{entity}.{name}"
+            parts.setdefault(entity, []).append(frame)
+    total.rows = {entity: pl.concat(frames) for entity, frames in parts.items()}
+    return total
+
+
+def reasons(chunk: Chunk) -> list[str]:
+    return [notice.reason for notice in chunk.notices]
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
+
+
+def test_admission_gives_patient_identity_encounter_provider_and_bed(tmp_path: Path) -> None:
+    rows = read(tmp_path, adt("A01", times="20260309113000")).rows
+    patient = rows["patient"].row(0, named=True)
+    assert (patient["patient_id"], patient["birth_year"], patient["sex"], patient["zip3"]) == (
+        "MRN1",
+        "1980",
+        "female",
+        "123",
+    )
+    identity = rows["patient_identity"].row(0, named=True)
+    assert (identity["family_name"], identity["given_name"], str(identity["birth_date"])) == (
+        "DOE",
+        "JANE Q",
+        "1980-02-15",
+    )
+    encounter = rows["encounter"].row(0, named=True)
+    assert (encounter["encounter_id"], encounter["encounter_class"], encounter["status"]) == (
+        "V1",
+        "IMP",
+        "in_progress",
+    )
+    assert (encounter["service_unit_id"], encounter["provider_id"]) == ("ICU", "1234567893")
+    assert encounter["started_at"] == utc(2026, 3, 9, 15, 30), "11:30 in New York in summer time"
+    assert rows["provider"].select("provider_id", "npi", "display_name").rows() == [
+        ("1234567893",) * 2 + ("ANNA GRAY",)
+    ]
+    movement = rows["bed_movement"].row(0, named=True)
+    assert (movement["movement_type"], movement["service_unit_id"], movement["bed"]) == ("admit", "ICU", "A")
+
+
+def test_identifiers_and_names_stay_in_their_own_columns(tmp_path: Path) -> None:
+    chunk = read(tmp_path, adt("A01", times="20260309113000") + adt("A40", control="C2").replace(PV1, "MRG|OLD9^^^^MR"))
+    for entity, frame in chunk.rows.items():
+        tokens = set(contract(entity).token_columns)
+        rest = frame.drop(tokens & set(frame.columns))
+        if contract(entity).store != "vault":
+            for secret in ("MRN1", "OLD9", "DOE", "JANE", "999-99-9999", "MAIN ST", "555-1234", "12345-6789"):
+                assert secret not in str(rest.rows()), entity
+    assert "MRN1" not in str(chunk.notices) + str(chunk.refusals)
+
+
+def test_a_stay_from_admission_to_discharge(tmp_path: Path) -> None:
+    moved = PV1.replace("ICU^101^A|||ED^1", "MED^5^B|||ICU^101^A")
+    text = (
+        adt("A01", control="1", at="20260309120000")
+        + adt("A02", control="2", at="20260310080000", pv1=moved)
+        + adt("A08", control="3", at="20260310090000", pv1=moved)
+        + adt("A03", control="4", at="20260312100000", pv1=moved)
+        + adt("A13", control="5", at="20260312110000", pv1=moved)
+        + adt("A03", control="6", at="20260313100000", pv1=moved)
+    )
+    rows = read(tmp_path, text).rows
+    stays = rows["encounter"].select("status", "started_at", "ended_at", "service_unit_id").rows()
+    began = utc(2026, 3, 9, 16)
+    assert stays == [
+        ("in_progress", began, None, "ICU"),
+        ("in_progress", began, None, "MED"),
+        ("in_progress", began, None, "MED"),
+        ("finished", began, utc(2026, 3, 12, 14), "MED"),
+        ("in_progress", began, None, "MED"),
+        ("finished", began, utc(2026, 3, 13, 14), "MED"),
+    ]
+    moves = (
+        rows["bed_movement"].select("movement_type", "service_unit_id", "from_service_unit_id", "occurred_at").rows()
+    )
+    assert [move[0] for move in moves] == ["admit", "transfer", "discharge", "cancel_discharge", "discharge"]
+    assert moves[1] == ("transfer", "MED", "ICU", utc(2026, 3, 10, 12))
+    assert rows["bed_movement"]["bed_movement_id"].n_unique() == 5
+
+
+@pytest.mark.parametrize(
+    ("event", "status", "movement"),
+    [
+        ("A11", "cancelled", "cancel_admit"),
+        ("A12", "in_progress", "cancel_transfer"),
+        ("A13", "in_progress", "cancel_discharge"),
+        ("A05", "planned", None),
+        ("A04", "arrived", None),
+        ("A06", "in_progress", "admit"),
+        ("A23", "entered_in_error", None),
+        ("A21", "on_leave", None),
+    ],
+)
+def test_status_and_movement_of_each_event(tmp_path: Path, event: str, status: str, movement: str | None) -> None:
+    rows = read(tmp_path, adt(event, times="20260309113000")).rows
+    assert rows["encounter"]["status"].to_list() == [status]
+    found = rows["bed_movement"]["movement_type"].to_list() if "bed_movement" in rows else []
+    assert found == ([movement] if movement else [])
+
+
+def test_an_outpatient_visit_moves_through_no_bed(tmp_path: Path) -> None:
+    office = PV1.replace("|1|I|", "|1|O|")
+    rows = read(tmp_path, adt("A04", pv1=office) + adt("A03", pv1=office, control="C2", at="20260309130000")).rows
+    assert rows["encounter"]["encounter_class"].to_list() == ["AMB", "AMB"]
+    assert rows["encounter"]["ended_at"].to_list() == [None, utc(2026, 3, 9, 17)]
+    assert "bed_movement" not in rows
+
+
+def test_a_discharge_whose_start_nobody_told_gives_no_false_length_of_stay(tmp_path: Path) -> None:
+    chunk = read(tmp_path, adt("A03"))
+    assert reasons(chunk) == ["encounter_start_unknown"]
+    assert "encounter" not in chunk.rows
+    assert chunk.rows["bed_movement"]["movement_type"].to_list() == ["discharge"]
+
+
+def test_the_visit_number_falls_back_to_the_account(tmp_path: Path) -> None:
+    bare = "PV1|1|E|ED"
+    with_account = adt("A04", pv1=bare).replace("||555-1234", "||555-1234|||||ACCT7^^^HARBOR^AN")
+    assert read(tmp_path, with_account).rows["encounter"]["encounter_id"].to_list() == ["ACCT7"]
+    without = read(tmp_path, adt("A04", pv1=bare))
+    assert reasons(without) == ["visit_number_missing"]
+    assert without.records_used == 1
+
+
+def test_merges_pair_each_old_number_with_its_survivor(tmp_path: Path) -> None:
+    text = message(
+        "ADT^A40",
+        "EVN|A40|20260309120000",
+        "PID|1||NEW1^^^H^MR",
+        "MRG|OLD1^^^H^MR",
+        "PID|2||NEW2^^^H^MR",
+        "MRG|OLD2^^^H^MR",
+        "MRG|OLD3^^^H^MR",
+        "MRG|NEW2^^^H^MR",
+    )
+    merges = read(tmp_path, text).rows["patient_merge"]
+    assert merges.select("from_patient_id", "to_patient_id").rows() == [
+        ("OLD1", "NEW1"),
+        ("OLD2", "NEW2"),
+        ("OLD3", "NEW2"),
+    ]
+    assert set(merges["merge_type"]) == {"merge"}
+    assert merges["patient_merge_id"].n_unique() == 3
+
+
+def test_insurance_gives_payer_coverage_and_the_payer_of_the_visit(tmp_path: Path) -> None:
+    secondary = segment("IN1", {1: "1", 2: "P2^Plan B", 3: "SEC^^^X", 4: "Second Payer", 12: "20250101", 22: "2"})
+    second = {1: "2", 2: "P1^Plan A", 3: "ACME", 4: "Acme", 12: "20250101", 13: "20261231", 22: "1", 36: "MEMBER7"}
+    primary = segment("IN1", second)
+    rows = read(tmp_path, adt("A01", times="20260309113000").rstrip("\r") + f"\r{secondary}\r{primary}\r").rows
+    assert rows["encounter"]["payer_id"].to_list() == ["ACME"]
+    assert sorted(rows["payer"]["payer_id"]) == ["ACME", "SEC"]
+    first = rows["coverage"].filter(pl.col("payer_id") == "ACME").row(0, named=True)
+    assert (first["member_token"], first["priority"], str(first["effective_to"])) == ("MEMBER7", "1", "2026-12-31")
+    assert first["coverage_id"] == "V1-2", "of the visit, never of the patient"
+
+
+def siu(
+    event: str, *, control: str, sent: str, start: str = "20260325140000", status: str = "Booked", sch: str = ""
+) -> str:
+    first = f"SCH|P1|F1||||{sch or 'NEW'}||OFFICE|30|MIN|^^30^{start}^||||||||||||||{status}"
+    return message(
+        f"SIU^{event}^SIU_S12",
+        first,
+        PID,
+        "RGS|1",
+        "AIL|1||CARD^4",
+        "AIP|1||1999999984^LEE^SAM",
+        control=control,
+        sent=sent,
+    )
+
+
+def test_an_appointment_from_booking_to_no_show(tmp_path: Path) -> None:
+    text = (
+        siu("S12", control="1", sent="20260301090000")
+        + siu("S13", control="2", sent="20260305090000", start="20260326150000")
+        + siu("S26", control="3", sent="20260326160000", start="20260326150000", status="Noshow")
+    )
+    rows = read(tmp_path, text).rows
+    latest = rows["appointment"].row(-1, named=True)
+    assert (latest["appointment_id"], latest["status"]) == ("F1", "no_show")
+    assert (latest["service_unit_id"], latest["provider_id"], latest["visit_type_id"]) == (
+        "CARD",
+        "1999999984",
+        "OFFICE",
+    )
+    assert latest["booked_at"] == utc(2026, 3, 1, 14), "winter time"
+    assert latest["scheduled_start_at"] == utc(2026, 3, 26, 19)
+    assert latest["scheduled_end_at"] == utc(2026, 3, 26, 19, 30)
+    assert latest["cancelled_at"] == utc(2026, 3, 26, 20)
+    assert rows["appointment"]["status"].to_list() == ["scheduled", "scheduled", "no_show"]
+    events = rows["appointment_event"].select("status", "occurred_at").rows()
+    assert [event[0] for event in events] == ["scheduled", "rescheduled", "no_show"]
+    assert rows["appointment_event"]["appointment_event_id"].n_unique() == 3
+
+
+@pytest.mark.parametrize(
+    ("event", "sent_status", "status"),
+    [
+        ("S14", "Arrived", "arrived"),
+        ("S14", "Complete", "completed"),
+        ("S14", "Something", "scheduled"),
+        ("S15", "Booked", "cancelled"),
+        ("S16", "Dc", "cancelled"),
+        ("S17", "Deleted", "entered_in_error"),
+        ("S20", "", "scheduled"),
+    ],
+)
+def test_status_of_each_scheduling_event(tmp_path: Path, event: str, sent_status: str, status: str) -> None:
+    rows = read(tmp_path, siu(event, control="1", sent="20260301090000", status=sent_status)).rows
+    assert rows["appointment"]["status"].to_list() == [status]
+    assert rows["appointment_event"]["status"].to_list() == [status]
+
+
+def test_who_cancelled_is_told_by_the_reason(tmp_path: Path) -> None:
+    row = read(tmp_path, siu("S15", control="1", sent="20260301090000", sch="PATIENT^moved away")).rows["appointment"]
+    assert row.select("cancel_initiator", "cancel_reason_code").rows() == [("patient", "PATIENT")]
+
+
+def test_tq1_goes_before_sch_11(tmp_path: Path) -> None:
+    text = siu("S12", control="1", sent="20260301090000").replace(
+        "\rPID", "\rTQ1|1||||||20260401080000-0400|20260401083000-0400\rPID"
+    )
+    row = read(tmp_path, text).rows["appointment"].row(0, named=True)
+    assert (row["scheduled_start_at"], row["scheduled_end_at"]) == (utc(2026, 4, 1, 12), utc(2026, 4, 1, 12, 30))
+
+
+def dft(*ft1: str, control: str = "D1") -> str:
+    return message("DFT^P03", "EVN|P03|20260309120000", PID, PV1, *ft1, control=control)
+
+
+def test_charges_credits_payments_and_adjustments(tmp_path: Path) -> None:
+    chunk = read(
+        tmp_path,
+        dft(
+            "FT1|1|T1||20260308|20260309|CG|A1234|||2|300.00|150.00||||LAB||||1999999984^LEE^SAM|||||B1234|25~59",
+            "FT1|2|T1||20260308|20260310|CR|A1234|||2|300.00",
+            "FT1|3|T2||20260309|20260309|PY|CASH||||20.00",
+            "FT1|4|T3||20260309|20260309|AJ|WO1||||5.50",
+            "FT1|5|||20260309|20260309|CG|C1234|||3||10.10",
+            "FT1|6|T9||20260309|20260309|ZZ|WO1||||5.50",
+        ),
+    )
+    charges = chunk.rows["charge"]
+    assert charges.select("charge_id", "billed_amount", "reversal_of_charge_id").rows()[:2] == [
+        ("T1", "300.00", None),
+        ("T1-CR", "-300.00", "T1"),
+    ]
+    first = charges.row(0, named=True)
+    assert (first["procedure_code"], first["modifiers"], first["service_unit_id"]) == ("B1234", "25:59", "LAB")
+    assert (first["encounter_id"], first["provider_id"], str(first["posted_date"])) == (
+        "V1",
+        "1999999984",
+        "2026-03-09",
+    )
+    assert charges["billed_amount"][2] == "30.30", "unit amount times quantity"
+    assert charges["charge_id"][2].startswith("ADT/HARBOR/D1-5-")
+    assert chunk.rows["patient_payment"].select("patient_payment_id", "payment_amount").rows() == [("T2", "20.00")]
+    assert chunk.rows["adjustment"].select("adjustment_type", "reason_code").rows() == [("other", "WO1")]
+    assert reasons(chunk) == ["financial_transaction_not_in_model"]
+
+
+def test_a_dft_without_readable_transactions_is_shown(tmp_path: Path) -> None:
+    chunk = read(tmp_path, message("DFT^P03", "EVN|P03|20260309120000", "FT1|1|T1||20260308||ZZ"))
+    assert [refusal.reason for refusal in chunk.refusals] == ["nothing_to_read"]
+
+
+def test_line_ends_frames_marks_and_other_delimiters_read_alike(tmp_path: Path) -> None:
+    plain = adt("A01", control="1", times="20260309113000") + siu("S12", control="2", sent="20260301090000")
+    expected = read(tmp_path, plain)
+    assert expected.records_used == 2
+    framed = "".join(f"\x0b{part}\x1c\r" for part in (plain[: plain.index("MSH", 4)], plain[plain.index("MSH", 4) :]))
+    changed = (
+        plain.replace("\r", "\n"),
+        plain.replace("\r", "\r\n"),
+        "\ufeff" + plain,
+        "\n\n" + plain,
+        plain.rstrip("\r"),
+        framed,
+        plain.replace("|", "#").replace("^", "!").replace("~", "@"),
+        "FHS|^~\\&|A\rBHS|^~\\&|A\r" + plain + "BTS|2\rFTS|1\r",
+    )
+    for text in changed:
+        found = read(tmp_path, text)
+        assert found.notices == []
+        for entity, frame in expected.rows.items():
+            assert frame.drop("source_position").equals(found.rows[entity].drop("source_position")), entity
+
+
+def test_escape_sequences_and_the_hl7_null(tmp_path: Path) -> None:
+    text = adt("A31").replace("DOE^JANE", r"O\T\HARA \X4A\\Zxx\^J\S\K\R\L\F\M\E\N").replace("|F|", '|""|')
+    rows = read(tmp_path, text).rows
+    assert rows["patient_identity"]["family_name"].to_list() == ["O&HARA J"]
+    assert rows["patient_identity"]["given_name"].to_list() == ["J^K~L|M\\N Q"]
+    assert rows["patient"]["sex"].to_list() == [None]
+
+
+@pytest.mark.parametrize(
+    ("declared", "codec", "notices"),
+    [
+        ("||||||UNICODE UTF-8", "utf-8", []),
+        ("", "utf-8", []),
+        ("||||||8859/1", "latin-1", []),
+        ("||||||8859/2", "iso8859-2", []),
+        ("", "latin-1", ["encoding_differs"]),
+    ],
+)
+def test_encodings(tmp_path: Path, declared: str, codec: str, notices: list[str]) -> None:
+    text = message("ADT^A31", PID.replace("DOE", "MÜLLER"), extra=declared)
+    chunk = read(tmp_path, text.encode(codec))
+    assert reasons(chunk) == notices
+    assert chunk.rows["patient_identity"]["family_name"].to_list() == ["MÜLLER"]
+
+
+def test_times_with_and_without_offset_and_of_every_precision(tmp_path: Path) -> None:
+    given_and_read = {
+        "20260309120000.1234-0500": utc(2026, 3, 9, 17),
+        "202603091200+0530": utc(2026, 3, 9, 6, 30),
+        "2026030912": utc(2026, 3, 9, 16),
+        "20260309": utc(2026, 3, 9, 4),
+        "20260308023000": utc(2026, 3, 8, 7, 30),  # the hour that summer time leaves out
+        "20261101013000": utc(2026, 11, 1, 5, 30),  # the hour that comes twice
+        "202603": utc(2026, 3, 1, 5),
+    }
+    text = "".join(adt("A01", control=f"{n}", times=value) for n, value in enumerate(given_and_read))
+    chunk = read(tmp_path, text)
+    assert chunk.rows["encounter"]["started_at"].to_list() == list(given_and_read.values())
+    assert chunk.notices == []
+
+
+def test_a_time_that_is_none_is_left_empty_and_shown(tmp_path: Path) -> None:
+    chunk = read(tmp_path, adt("A01", times="20261340999999"))
+    assert chunk.rows["encounter"]["started_at"].to_list() == [None]
+    assert set(reasons(chunk)) == {"date_not_valid"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (message("ORU^R01", PID), "message_type_not_in_model"),
+        (message("ADT^A24", PID), "message_type_not_in_model"),
+        (message("SIU^S23", PID), "message_type_not_in_model"),
+        ("PID|1||MRN1\rPV1|1|I\r", "no_msh"),
+        ("MSH|\rPID|1||MRN1\r", "msh_unreadable"),
+        (message("ADT^A01", "PID|1||"), "nothing_to_read"),
+        (message("ADT^A40", "PID|1||MRN1^^^^MR"), "message_read_in_part"),
+        (message("SIU^S12", "SCH|||"), "nothing_to_read"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_payload_or_shown(tmp_path: Path, text: str, reason: str) -> None:
+    chunk = read(tmp_path, text)
+    if reason == "message_read_in_part":
+        assert reasons(chunk) == [reason]
+        return
+    assert [refusal.reason for refusal in chunk.refusals] == [reason]
+    payload = chunk.refusals[0].payload
+    assert payload is not None
+    assert payload.decode().splitlines() == text.splitlines()
+    assert chunk.rows == {}
+
+
+def test_a_message_sent_twice_in_a_file_counts_once(tmp_path: Path) -> None:
+    one = adt("A01", times="20260309113000")
+    chunk = read(tmp_path, one + one + one.replace("ICU", "MED"))
+    assert [refusal.reason for refusal in chunk.refusals] == ["duplicate_message"]
+    assert reasons(chunk) == ["control_id_used_again"], "other content under the same control id is read"
+    assert chunk.rows["encounter"]["service_unit_id"].to_list() == ["ICU", "MED"]
+
+
+def test_envelopes_that_are_broken_are_shown_and_their_messages_read(tmp_path: Path) -> None:
+    one = adt("A31", control="1")
+    header, file_header = "BHS|^~\\&|A\r", "FHS|^~\\&|A\r"
+    cases = {
+        header + one: ["batch_not_closed"],
+        file_header + one: ["file_not_closed"],
+        one + "BTS|1\r": ["batch_trailer_without_header"],
+        one + "FTS|1\r": ["file_trailer_without_header"],
+        header + one + "BTS|3\r": ["batch_count_wrong"],
+        file_header + header + one + "BTS|1\rFTS|2\r": ["file_count_wrong"],
+        header + one + header + adt("A31", control="2") + "BTS|1\r": ["batch_header_inside_batch"],
+    }
+    for text, expected in cases.items():
+        chunk = read(tmp_path, text)
+        assert reasons(chunk) == expected
+        assert chunk.refusals == []
+
+
+def test_a_header_inside_a_message_refuses_it_because_its_parts_may_be_of_two(tmp_path: Path) -> None:
+    text = f"BHS|^~\\&|A\r{msh('ADT^A01')}\rEVN|A01|20260309120000\rBHS|^~\\&|A\r{PID}\r{PV1}\rBTS|1\r"
+    chunk = read(tmp_path, text + adt("A31", control="9"))
+    assert [refusal.reason for refusal in chunk.refusals] == ["message_interrupted"]
+    assert chunk.records_used == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty"),
+        (b"\r\n\x0b", "is empty"),
+        (b"\x89PNG\r\n", "does not begin with an HL7 v2 segment"),
+        (b"{}", "does not begin with an HL7 v2 segment"),
+        ("MSH|".encode("utf-16"), "is UTF-16"),
+    ],
+)
+def test_a_file_that_is_no_hl7_is_refused_by_name(tmp_path: Path, content: bytes, problem: str) -> None:
+    with pytest.raises(UnreadableUnit) as refused:
+        read(tmp_path, content)
+    assert problem in refused.value.problem
+
+
+def test_unused_segments_are_counted(tmp_path: Path) -> None:
+    chunk = read(tmp_path, adt("A31").rstrip("\r") + "\rZPD|1|X\rZPD|2|Y\rNK1|1\r")
+    assert chunk.dropped_fields == {"ZPD": 2, "NK1": 1}
+
+
+def test_chunks_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "".join(adt("A01", control=f"{n}", times="20260309113000") for n in range(25))
+    whole = read(tmp_path, text)
+    monkeypatch.setattr(hl7v2, "MESSAGES_A_CHUNK", 10)
+    chunks = list(source_for("hl7v2").read(unit_of(tmp_path, text)))
+    assert [chunk.records_read for chunk in chunks] == [10, 10, 5]
+    assert merged(chunks).rows["encounter"].equals(whole.rows["encounter"])
+
+
+PARTS = [
+    msh("ADT^A01"),
+    msh("SIU^S12", "C2"),
+    msh("DFT^P03", "C3"),
+    msh("ADT^A40", "C4"),
+    msh("ORU^R01", "C5"),
+    "MSH",
+    "MSH|^~\\&",
+    "EVN|A01|20260309120000",
+    PID,
+    PV1,
+    "MRG|OLD^^^^MR",
+    "SCH|1|2|||||||||^^^20260401",
+    "FT1|1|T1||2026|x|CG|A|||x|1|1",
+    "IN1|1|A|B|C",
+    "BHS|^~\\&",
+    "BTS|x",
+    "FHS|^~\\&",
+    "FTS",
+    "ZZZ|1",
+    "",
+]
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=25), st.sampled_from(["\r", "\n", "\r\n"]))
+def test_any_order_of_segments_is_read_and_counted(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[str], end: str
+) -> None:
+    text = msh("ADT^A31", "C0") + end + end.join(parts) + end
+    chunk = read(tmp_path_factory.mktemp("hl7"), text)
+    runs = sum(refusal.reason == "no_msh" for refusal in chunk.refusals)
+    assert chunk.records_read - runs == 1 + sum(part.startswith("MSH") for part in parts)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.integers(0, 900), st.integers(0, 60), st.binary(max_size=12))
+def test_a_damaged_file_is_read_or_refused_but_never_fails(
+    tmp_path_factory: pytest.TempPathFactory, at: int, lost: int, put: bytes
+) -> None:
+    text = (
+        adt("A01", times="20260309113000")
+        + siu("S12", control="2", sent="20260301090000")
+        + dft("FT1|1|T1||20260308||CG|A")
+    )
+    whole = text.encode()
+    try:
+        read(tmp_path_factory.mktemp("hl7"), whole[:at] + put + whole[at + lost :])
+    except UnreadableUnit:
+        return
+
+
+def corpus(name: str) -> list[Unit]:
+    if not DATA.is_dir():
+        pytest.skip(f"{DATA} is absent")
+    feed = Feed(tenant_id="t", name="adt", kind="hl7v2", path=str(DATA / name), time_zone="America/New_York")
+    return source_for("hl7v2").discover(feed)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "files", "messages", "used"),
+    [("converter", 56, 56, 32), ("edge-cases", 21, 20, 13), ("batches", 21, 23, 17)],
+)
+def test_every_message_of_the_corpora_is_used_or_refused(name: str, files: int, messages: int, used: int) -> None:
+    units = corpus(name)
+    assert len(units) == files
+    total = counted = 0
+    reasons_seen = set()
+    for unit in units:
+        assert unit.path is not None
+        text = unit.path.read_bytes().replace(b"\n", b"\r").removeprefix(b"\xef\xbb\xbf")
+        headers = sum(line.startswith(b"MSH") for line in text.split(b"\r"))
+        chunk = merged(list(source_for("hl7v2").read(unit)))
+        without_header = sum(refusal.reason == "no_msh" for refusal in chunk.refusals)
+        assert chunk.records_read == headers + without_header, unit.name
+        assert all(refusal.payload and refusal.reason for refusal in chunk.refusals)
+        reasons_seen |= {refusal.reason for refusal in chunk.refusals}
+        total += headers
+        counted += chunk.records_used
+    assert (total, counted) == (messages, used)
+    assert reasons_seen <= {
+        "message_type_not_in_model",
+        "no_msh",
+        "nothing_to_read",
+        "message_interrupted",
+        "duplicate_message",
+    }
+
+
+@pytest.mark.real_data
+def test_every_scheduling_message_of_the_converter_corpus_is_about_one_appointment() -> None:
+    total = merged([chunk for unit in corpus("converter") for chunk in source_for("hl7v2").read(unit)])
+    appointments = total.rows["appointment"].sort("source_updated_at", maintain_order=True)
+    assert set(appointments["appointment_id"]) == {"36996"}
+    assert appointments["status"].to_list()[-1] == "no_show"
+    assert total.rows["patient_merge"].height == 4
+    assert total.rows["charge"]["billed_amount"].cast(pl.Decimal(18, 4)).sum() == 390
