@@ -2,8 +2,9 @@
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 
@@ -63,14 +64,21 @@ def run_pipeline(home: Home, config: Config, *, full_refresh: bool = False) -> R
             ledger.start_run(run_id, str(config.file))
             try:
                 job = definitions.resolve_job_def(JOB)
-                result = job.execute_in_process(
-                    instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
-                )
+                # dbt's own lines go to a file: the progress lines say what a person needs.
+                with _log(home, run_id).open("w", encoding="utf-8") as log, redirect_stdout(log):
+                    result = job.execute_in_process(
+                        instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
+                    )
                 outcome = _outcome(ledger, run_id, result.success, _failure(result))
                 ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
             finally:
                 ledger.close()
     return outcome
+
+
+def _log(home: Home, run_id: str) -> Path:
+    """Where the lines of a run's tools are kept."""
+    return home.folder("logs") / f"run-{run_id}.log"
 
 
 def _configure(home: Home) -> None:
