@@ -1,13 +1,29 @@
-with encounters as (
+with stays as (
     select
-        *,
-        coalesce(payer_id, 'unknown') as known_payer_id,
-        status not in ('planned', 'cancelled', 'entered_in_error') as is_encounter,
-        encounter_class in ('IMP', 'ACUTE', 'NONAC') as is_inpatient,
+        tenant_id,
+        encounter_id,
+        is_open,
+        case when not is_open then stay_ended_at end as discharged_at
+    from {{ ref('int_bed_stays') }}
+    where ward_number = 1
+),
+
+encounters as (
+    select
+        encounter.*,
+        coalesce(encounter.payer_id, 'unknown') as known_payer_id,
+        encounter.status not in ('planned', 'cancelled', 'entered_in_error') as is_encounter,
+        encounter.encounter_class in ('IMP', 'ACUTE', 'NONAC') as is_inpatient,
+        coalesce(stay.is_open, false) as is_open_stay,
+        stay.discharged_at,
         case
-            when encounter_class in ('IMP', 'ACUTE', 'NONAC') then {{ local_timestamp('ended_at', 'time_zone') }}
+            when stay.discharged_at is not null
+                then {{ local_timestamp('stay.discharged_at', 'encounter.time_zone') }}
         end as local_discharged_at
-    from {{ ref('int_encounters') }}
+    from {{ ref('int_encounters') }} as encounter
+    left join stays as stay
+        on encounter.tenant_id = stay.tenant_id
+        and encounter.encounter_id = stay.encounter_id
 )
 
 select
@@ -40,22 +56,19 @@ select
     visit.room_to_provider_minutes,
     visit.provider_minutes,
     visit.start_delay_minutes,
-    case
-        when encounter.is_encounter and encounter.is_inpatient
-            then {{ days_between('encounter.started_at', 'encounter.ended_at') }}
-    end as length_of_stay_days,
+    {{ days_between('encounter.started_at', 'encounter.discharged_at') }} as length_of_stay_days,
     visit_type.is_new_patient,
     encounter.is_encounter,
     encounter.is_inpatient,
     encounter.status = 'finished' and not encounter.is_inpatient as is_completed_visit,
-    encounter.is_encounter and encounter.is_inpatient and encounter.ended_at is not null as is_discharge,
-    encounter.is_encounter and encounter.is_inpatient and encounter.ended_at is null as is_open_stay,
+    encounter.discharged_at is not null as is_discharge,
+    encounter.is_open_stay,
     encounter.encounter_date,
     cast(encounter.local_discharged_at as date) as discharge_date,
     encounter.local_started_at,
     encounter.local_discharged_at,
     encounter.started_at,
-    encounter.ended_at,
+    coalesce(encounter.discharged_at, encounter.ended_at) as ended_at,
     encounter.signed_at,
     visit.scheduled_start_at,
     visit.checked_in_at,
