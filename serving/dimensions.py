@@ -86,6 +86,12 @@ class DimensionIndex:
         self._measures = {
             measure["name"]: model for model in self._models.values() for measure in model.get("measures") or ()
         }
+        self._snapshots = {
+            measure["name"]: measure["non_additive_dimension"]["name"]
+            for model in self._models.values()
+            for measure in model.get("measures") or ()
+            if measure.get("non_additive_dimension")
+        }
         self.facts = {name: self._fact(model) for name, model in self._models.items()}
         self._resolve = lru_cache(maxsize=4096)(self._resolve_once)
 
@@ -188,6 +194,33 @@ class DimensionIndex:
         for part in parts:
             if isinstance(part, Mapping) and part["name"] in self._metrics:
                 yield from self._sources(part["name"])
+
+    def _measures_of(self, metric: str) -> Iterator[str]:
+        params = self._metrics[metric]["type_params"]
+        if isinstance(params.get("measure"), Mapping):
+            yield str(params["measure"]["name"])
+        for part in (params.get("numerator"), params.get("denominator"), *(params.get("metrics") or ())):
+            if isinstance(part, Mapping) and part["name"] in self._metrics:
+                yield from self._measures_of(part["name"])
+
+    def snapshot_of(self, metric: str) -> tuple[str, str] | None:
+        """(table, date column) of a metric that rests on balances alone: only the last day of a period counts."""
+        measures = set(self._measures_of(metric))
+        facts = self.facts_of(metric)
+        if not measures or len(facts) != 1 or any(name not in self._snapshots for name in measures):
+            return None
+        columns = {facts[0].date_columns[self._snapshots[name]] for name in measures}
+        return (facts[0].table, columns.pop()) if len(columns) == 1 else None
+
+    def ratio_of(self, metric: str) -> tuple[str, str] | None:
+        """(numerator, denominator) of a ratio without filters of its own, None for any other metric."""
+        found = self._metrics[metric]
+        params = found["type_params"]
+        above, below = params.get("numerator"), params.get("denominator")
+        if found["type"] != "ratio" or found.get("filter") or not above or not below:
+            return None
+        plain = all(not part.get("filter") and not part.get("offset_window") for part in (above, below))
+        return (above["name"], below["name"]) if plain else None
 
     def find(self, metric: str, name: str) -> Member | None:
         """The member a name means for a metric; None where one of its facts lacks it."""

@@ -1,0 +1,138 @@
+"""Turns names of metrics and dimensions into SQL: MetricFlow in process, never let near a database.
+
+Values never reach MetricFlow. A filter is written with a named parameter, the SQL is kept under the shape of the question,
+and DuckDB binds the values when the SQL runs: another unit or period costs no new compilation, and no value is ever part of
+an SQL text. MetricFlow numbers its aliases in process-wide state, so one lock serves all compilers.
+"""
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from foundation.errors import ClinicmartError
+
+if TYPE_CHECKING:
+    from metricflow.engine.metricflow_engine import MetricFlowEngine
+
+_LOCK = threading.RLock()
+_DAY = re.compile(r"DATE_TRUNC\('day', ((?:\w+\.)?(\w+))\)")
+COMPILED_KEPT = 4096
+
+
+class MetricError(ClinicmartError):
+    """MetricFlow cannot compile a question that the registry allows: a fault of the models."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A question without its values: MetricFlow's names for groups, and conditions with named parameters."""
+
+    metrics: tuple[str, ...]
+    group_by: tuple[str, ...]
+    where: tuple[str, ...]
+
+
+class _Renderer:
+    """The part of MetricFlow's SqlClient that compiling needs. Running SQL through it is an error by construction."""
+
+    def __init__(self) -> None:
+        from metricflow.protocols.sql_client import SqlEngine
+        from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
+
+        self.sql_engine_type = SqlEngine.DUCKDB
+        self.sql_plan_renderer = DuckDbSqlPlanRenderer()
+
+    def render_bind_parameter_key(self, bind_parameter_key: str) -> str:
+        return f"${bind_parameter_key}"
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _engine(semantic_manifest: bytes) -> "MetricFlowEngine":
+    # Three seconds of imports: only who asks for a figure pays them.
+    from metricflow.engine.metricflow_engine import MetricFlowEngine
+    from metricflow_semantics.model.dbt_manifest_parser import parse_manifest_from_dbt_generated_manifest
+    from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
+
+    manifest = parse_manifest_from_dbt_generated_manifest(semantic_manifest.decode())
+    client: Any = _Renderer()
+    return MetricFlowEngine(semantic_manifest_lookup=SemanticManifestLookup(manifest), sql_client=client)
+
+
+class Compiler:
+    """Compiles questions to one semantic manifest; thread-safe."""
+
+    def __init__(self, semantic_manifest: bytes, date_columns: frozenset[str]) -> None:
+        self._manifest = semantic_manifest
+        self._date_columns = date_columns
+        self._held: MetricFlowEngine | None = None
+        self.sql = lru_cache(maxsize=COMPILED_KEPT)(self._compile)
+
+    def _compile(self, shape: Shape) -> str:
+        """The SQL of a question; kept by the question's shape. Raises MetricError with MetricFlow's reason."""
+        from metricflow.engine.metricflow_engine import MetricFlowQueryRequest
+        from metricflow_semantics.errors.error_classes import InvalidQueryException
+
+        with _LOCK:
+            if self._held is None:
+                self._held = _engine(self._manifest)
+            request = MetricFlowQueryRequest.create(
+                metric_names=list(shape.metrics),
+                group_by_names=list(shape.group_by),
+                where_constraints=list(shape.where) or None,
+            )
+            try:
+                return self._plain_days(self._held.explain(request).sql_statement.sql)
+            except InvalidQueryException as error:
+                reason = " ".join(str(error).split())[:400]
+                raise MetricError(f"cannot work out {', '.join(shape.metrics)}: {reason}") from None
+
+    def _plain_days(self, sql: str) -> str:
+        """Leaves a day as it is instead of truncating it to the day: a condition on a plain column skips row groups."""
+        return _DAY.sub(lambda found: found[1] if found[2] in self._date_columns else found[0], sql)
+
+
+_COMPILERS: dict[tuple[str, frozenset[str]], Compiler] = {}
+_COMPILERS_KEPT = 8
+
+
+def compiler_of(semantic_manifest: bytes, date_columns: frozenset[str] = frozenset()) -> Compiler:
+    """The compiler of a manifest; one for equal manifests, whichever tenant or version they come from.
+
+    `date_columns` are the columns that hold days (type DATE) in every published table that has them.
+    """
+    key = (hashlib.sha256(semantic_manifest).hexdigest(), date_columns)
+    with _LOCK:
+        if key not in _COMPILERS:
+            if len(_COMPILERS) >= _COMPILERS_KEPT:
+                _COMPILERS.pop(next(iter(_COMPILERS)))
+            _COMPILERS[key] = Compiler(semantic_manifest, date_columns)
+        return _COMPILERS[key]
+
+
+def dimension_filter(dunder: str, *, is_entity: bool, parameter: str) -> str:
+    """`dimension is one of the values of a parameter`, as MetricFlow's template."""
+    kind = "Entity" if is_entity else "Dimension"
+    return f"cast({{{{ {kind}('{dunder}') }}}} as varchar) in (select unnest(${parameter}))"
+
+
+def entity_filter(entity: str, parameter: str) -> str:
+    """The same on a join key, which is text: the comparison stays plain, so that it reaches the scan."""
+    return f"{{{{ Entity('{entity}') }}}} in (select unnest(${parameter}))"
+
+
+def date_filters(parameters: Iterable[str]) -> tuple[str, ...]:
+    """The period of a question, for those of the parameters `date_from`, `date_to` and `snapshots` that are given."""
+    day = "{{ TimeDimension('metric_time', 'day') }}"
+    known = {
+        "date_from": f"{day} >= $date_from",
+        "date_to": f"{day} <= $date_to",
+        "snapshots": f"{day} in (select unnest($snapshots))",
+    }
+    given = set(parameters)
+    return tuple(condition for name, condition in known.items() if name in given)

@@ -1,0 +1,318 @@
+"""The only way to rows: opens what a person may see, and answers questions to it.
+
+    reader = open_reader(home, principal)
+    reader.query(MetricQuery(metrics=["no_show_rate"], by=["clinic"], grain="month"))
+    reader.drill("no_shows", {"clinic": "imaging"}, limit=50)
+
+A reader belongs to one person and one published version. Rights are those of this moment: the scope is worked out anew each
+time, and only the open file behind it is shared, by tenant, scope and version.
+"""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from foundation import duck
+from foundation.errors import AccessError, ConfigurationError
+from foundation.home import Home
+from foundation.keys import Keys
+from serving import drill as drilling
+from serving.access import AccessStore, Principal
+from serving.compiler import compiler_of
+from serving.derive import scope_file
+from serving.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Member
+from serving.metrics import Metrics, values_of
+from serving.model import (
+    Drill,
+    Filter,
+    Health,
+    LastRun,
+    MetricDefinition,
+    MetricQuery,
+    NothingPublished,
+    Tenant,
+    Version,
+)
+from serving.registry import Registry, private_columns
+from serving.scope import Scope
+from serving.scope_connection import TREE_COLUMNS, ScopeConnection
+from serving.versions import VersionFiles, current_version, files_of, outcome
+
+OPEN_KEPT = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """What readers of one tenant, scope and version share."""
+
+    tenant: Tenant
+    metrics: Metrics
+
+
+_OPEN: OrderedDict[tuple[Path, str, str, str], _Opened] = OrderedDict()
+_LOCK = threading.Lock()
+# One lock a key, so that deriving one scope does not hold up the readers of others.
+_OPENING: dict[tuple[Path, str, str, str], threading.Lock] = {}
+
+
+def _date_columns(registry: Registry) -> frozenset[str]:
+    """Columns that are of type DATE wherever they occur."""
+    kinds: dict[str, set[str]] = {}
+    for table in registry.tables:
+        for column in table.columns:
+            kinds.setdefault(column.name, set()).add(column.data_type)
+    return frozenset(name for name, types in kinds.items() if types == {"DATE"})
+
+
+def _open(home: Home, scope: Scope, version: Version, files: VersionFiles) -> _Opened:
+    registry = Registry.from_json(files.registry.read_bytes())
+    semantic = files.semantic_manifest.read_bytes()
+    path, key = scope_file(home, version, scope, registry)
+    data = ScopeConnection(home, path, key)
+    row = data.frame("select tenant_id, name, time_zone from warehouse.marts.dim_tenants").rows()
+    if len(row) != 1 or row[0][0] != scope.tenant_id:
+        data.close()
+        raise AccessError("the published file is not this tenant's; publish again")
+    index = DimensionIndex(json.loads(semantic), private_columns(registry.tables))
+    compiler = compiler_of(semantic, _date_columns(registry))
+    return _Opened(
+        tenant=Tenant(tenant_id=row[0][0], name=row[0][1], time_zone=row[0][2]),
+        metrics=Metrics(registry=registry, index=index, compiler=compiler, data=data, scope=scope),
+    )
+
+
+def _shared(home: Home, scope: Scope, version: Version) -> _Opened:
+    """The open file of a scope and version; opened once for all who may see the same."""
+    key = (home.path, scope.tenant_id, scope.hash, version.version)
+    with _LOCK:
+        if key in _OPEN:
+            _OPEN.move_to_end(key)
+            return _OPEN[key]
+        opening = _OPENING.setdefault(key, threading.Lock())
+    with opening:
+        with _LOCK:
+            if key in _OPEN:
+                return _OPEN[key]
+        opened = _open(home, scope, version, files_of(home, scope.tenant_id, version.version))
+        with _LOCK:
+            _OPEN[key] = opened
+            _OPENING.pop(key, None)
+            # Dropped, not closed: a reader that still holds it goes on, and DuckDB closes the file behind the last one.
+            while len(_OPEN) > OPEN_KEPT:
+                _OPEN.popitem(last=False)
+    return opened
+
+
+def close_all() -> None:
+    """Forgets all shared files of this process, for tests and shut-down; readers that hold one can go on."""
+    with _LOCK:
+        _OPEN.clear()
+
+
+class Reader:
+    """What one person may see of one published version. Made by `open_reader`; usable as a context manager."""
+
+    def __init__(
+        self, *, home: Home, access: AccessStore, principal: Principal, scope: Scope, version: Version, opened: _Opened
+    ) -> None:
+        self._home, self._access, self._principal = home, access, principal
+        self._metrics = opened.metrics
+        self.tenant = opened.tenant
+        self.scope = scope
+        self.version = version
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the file; the next reader of the same scope finds it still open."""
+        self.__dict__.pop("_metrics", None)
+
+    # What it is about
+
+    @property
+    def published_at(self) -> datetime:
+        """When the version was published (UTC)."""
+        return self.version.published_at
+
+    @property
+    def data_as_of(self) -> date | None:
+        """The last day that the data reach, None where no feed has a date."""
+        return self.version.data_as_of
+
+    @property
+    def registry(self) -> Registry:
+        """Tables and metrics of the version; `metrics()` are those of the scope."""
+        return self._metrics.registry
+
+    @property
+    def last_run(self) -> LastRun | None:
+        """How the last run ended, published or not."""
+        return outcome(self._home, self.tenant.tenant_id)
+
+    def metrics(self) -> list[MetricDefinition]:
+        """The metrics this person may ask for, by name."""
+        return self._definitions
+
+    @cached_property
+    def _definitions(self) -> list[MetricDefinition]:
+        visible = [item.definition for item in self._metrics.visible()]
+        names = {item.name for item in visible}
+        may_drill = self.scope.row_tables_allowed
+        return [
+            replace(
+                item,
+                variants=tuple(name for name in item.variants if name in names),
+                can_drill=item.can_drill and may_drill,
+            )
+            for item in visible
+        ]
+
+    # Questions
+
+    def query(self, query: MetricQuery) -> pl.DataFrame:
+        """Answers a question: `metric_time`, the dimensions as asked with `<dimension>_name`, then one column a metric.
+
+        Money is Decimal, counts are integers, rates are fractions; null means no denominator. Raises ConfigurationError
+        for an unknown metric or dimension (with close matches), AccessError for what the person may not use.
+        """
+        return self._metrics.query(query)
+
+    def drill(
+        self,
+        metric: str,
+        where: Mapping[str, Filter] | None = None,
+        date_from: date | None = None,
+        date_to: date | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Drill:
+        """One page of the rows behind a figure, and the figure worked out from all of them. Every call is audited."""
+        asked = {"metric": metric, "where": dict(where or {}), "from": date_from, "to": date_to, "offset": offset}
+        try:
+            found = drilling.drill(self._metrics, metric, where or {}, date_from, date_to, limit=limit, offset=offset)
+        except (AccessError, ConfigurationError):
+            self._note("drill", asked, "refused")
+            raise
+        self._note("drill", asked | {"rows": found.frame.height, "of": found.total_rows}, "done")
+        return found
+
+    def dimension_values(self, name: str, where: Mapping[str, Filter] | None = None) -> pl.DataFrame:
+        """(id, name) of a dimension's members, `parent_id` too for service units, by name.
+
+        With `where`, those that occur in rows under the filter. Raises ConfigurationError for an unknown dimension.
+        """
+        wanted = SERVICE_UNIT if name == CHILDREN else name
+        facts = [fact for fact in self._metrics.index.facts.values() if fact.find(wanted) is not None]
+        held = {table for item in self._metrics.visible() for table in item.tables}
+        facts = [fact for fact in facts if fact.table in held]
+        if not facts:
+            known = ", ".join(self._metrics.index.all_names)
+            raise ConfigurationError(f"there is no dimension {name!r}; known are {known}")
+        found = facts[0].find(wanted)
+        assert found is not None
+        if where:
+            return self._occurring(wanted, [fact.table for fact in facts], where)
+        if not found.is_joined:
+            return self._occurring(wanted, [fact.table for fact in facts], {})
+        members = self._metrics.data.members(found).select("id", "name").unique("id")
+        if wanted == SERVICE_UNIT:
+            parents = self._metrics.data.units.select(id="service_unit_id", parent_id="parent_service_unit_id")
+            members = members.join(parents, on="id", how="left")
+        return members.sort("name", "id")
+
+    def _occurring(self, name: str, tables: list[str], where: Mapping[str, Filter]) -> pl.DataFrame:
+        """Members that the rows of some facts have, under a filter; facts without one of its dimensions do not count."""
+        frames = []
+        data, facts = self._metrics.data, {fact.table: fact for fact in self._metrics.index.facts.values()}
+        for table in dict.fromkeys(tables):
+            member, filters = facts[table].find(name), {key: facts[table].find(key) for key in where}
+            if member is None or any(item is None for item in filters.values()):
+                continue
+            conditions, parameters = ["true"], {}
+            for position, (key, item) in enumerate(filters.items()):
+                assert item is not None
+                parameter, values = f"w{position}", values_of(where[key])
+                parameters[parameter] = data.keys(item, values) if item.is_joined else values
+                column = item.fact_key if item.is_joined else f"cast({item.column} as varchar)"
+                conditions.append(f"{column} in (select unnest(${parameter}))")
+            column = member.fact_key if member.is_joined else member.column
+            rows = data.frame(
+                f'select distinct {column} as key from warehouse.marts."{table}" where {" and ".join(conditions)}',
+                parameters,
+            )
+            frames.append(self._with_names(rows, member))
+        if not frames:
+            raise ConfigurationError(f"no table has {name!r} together with {', '.join(where)}")
+        return pl.concat(frames).unique().sort("name", "id")
+
+    def _with_names(self, rows: pl.DataFrame, member: Member) -> pl.DataFrame:
+        if member.is_joined:
+            return rows.join(self._metrics.data.members(member), on="key").select("id", "name").unique()
+        text = pl.col("key").cast(pl.String)
+        return rows.drop_nulls().select(text.alias("id"), text.alias("name"))
+
+    def tree(self) -> pl.DataFrame:
+        """The service units in scope: service_unit_id, parent_service_unit_id, name, unit_type, depth; tree order."""
+        return self._metrics.data.units.select(*TREE_COLUMNS)
+
+    def health(self) -> Health:
+        """What the feeds delivered. Raises AccessError for roles that do not see it."""
+        if not self.scope.sees_health:
+            raise AccessError("your role does not see the state of the feeds")
+        path = files_of(self._home, self.tenant.tenant_id, self.version.version).health
+        key = Keys.of(self._home).derive_hex("published", self.tenant.tenant_id)
+        with duck.session(self._home) as connection:
+            duck.attach(connection, path, alias="warehouse", key=key, read_only=True)
+
+            def table(name: str) -> pl.DataFrame:
+                return connection.execute(
+                    f"select * exclude (tenant_id) from warehouse.health.{name} where tenant_id = $tenant order by all",
+                    {"tenant": self.tenant.tenant_id},
+                ).pl()
+
+            return Health(
+                feeds=table("feed_status"),
+                batches=table("batch"),
+                refused_units=table("refused_unit"),
+                quarantine=table("quarantine_reason"),
+            )
+
+    def _note(self, action: str, detail: Mapping[str, object], result: str) -> None:
+        self._access.audit(
+            self.tenant.tenant_id, self._principal.email, action, self.scope.hash, detail=detail, result=result
+        )
+
+
+def open_reader(home: Home, principal: Principal) -> Reader:
+    """Opens what a person may see of the served version; writes the scope's file on first use.
+
+    Raises AccessError where the role sees nothing (the refusal is audited), NothingPublished before the first version.
+    """
+    access = AccessStore.open(home)
+    try:
+        scope = Scope.of(principal, access.policy(principal.tenant_id))
+    except AccessError as error:
+        access.audit(principal.tenant_id, principal.email, "open", detail={"reason": str(error)}, result="refused")
+        raise
+    version = current_version(home, principal.tenant_id)
+    if version is None:
+        raise NothingPublished("nothing is published yet; run the pipeline first")
+    return Reader(
+        home=home,
+        access=access,
+        principal=principal,
+        scope=scope,
+        version=version,
+        opened=_shared(home, scope, version),
+    )
