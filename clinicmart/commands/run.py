@@ -10,9 +10,6 @@ from clinicmart.options import home_option
 @click.command()
 @click.option("--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
 @home_option
-@click.option(
-    "--target", type=click.Choice(["duckdb"]), default="duckdb", show_default=True, help="Where marts are built."
-)
 @click.option("--tenant", help="Only this tenant.")
 @click.option("--full-refresh", is_flag=True, help="Build every mart anew.")
 def run(file: Path, home: Path, tenant: str | None, full_refresh: bool) -> int:
