@@ -163,17 +163,15 @@ def count_unused(segments: pl.DataFrame, separator: str, used: Mapping[str, froz
 
     `used` maps an identifier to the first elements that are used; an empty set uses all of them.
     """
-    qualified = [tag for tag, qualifiers in used.items() if qualifiers]
-    rest = segments.filter(~is_tag(*(tag for tag, qualifiers in used.items() if not qualifiers)))
-    named = rest.select(
+    wholly = [tag for tag, qualifiers in used.items() if not qualifiers]
+    prefixes = [f"{tag}{separator}{qualifier}{separator}" for tag, found in used.items() for qualifier in sorted(found)]
+    taken = pl.any_horizontal(is_tag(*wholly), *(pl.col("segment").str.starts_with(prefix) for prefix in prefixes))
+    qualifier = pl.col("segment").str.split(separator).list.get(1, null_on_oob=True).str.extract(r"^([A-Z0-9]{1,3})$")
+    rest = segments.filter(~taken).select(
         tag=pl.when(pl.col("tag").str.contains(r"^[A-Z][A-Z0-9]{1,2}$")).then("tag").otherwise(pl.lit("unknown")),
-        qualifier=pl.when(is_tag(*qualified)).then(
-            pl.col("segment").str.split(separator).list.get(1, null_on_oob=True).str.extract(r"^([A-Z0-9]{1,3})$")
-        ),
+        qualifier=pl.when(pl.col("tag").is_in([tag for tag in used if tag not in wholly])).then(qualifier),
     )
     counted: Counter[str] = Counter()
-    for tag, qualifier, count in named.group_by("tag", "qualifier").len().iter_rows():
-        if tag in qualified and qualifier in used[tag]:
-            continue
-        counted[tag if qualifier is None else f"{tag}*{qualifier}"] += count
+    for tag, found, count in rest.group_by("tag", "qualifier").len().iter_rows():
+        counted[tag if found is None else f"{tag}*{found}"] += count
     return counted

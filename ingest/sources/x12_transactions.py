@@ -144,7 +144,7 @@ def _walk_envelope(piece: Piece, frame: pl.DataFrame, found: Transactions) -> li
             current.problem = ("transaction_not_closed", "has no SE segment: its end is missing")
             current = None
         elif stray_from is not None and row > stray_from:
-            found.notices.append(_stray(piece, stray_from, row - stray_from))
+            _stray(piece, frame, found, stray_from, row)
         stray_from = row + 1
         if tag == "GS":
             _close_group(piece, found, row)
@@ -218,14 +218,12 @@ def _problem(item: Transaction) -> tuple[str, str] | None:
 
 def _refusal(piece: Piece, item: Transaction, segments: pl.Series) -> Refusal:
     assert item.problem is not None
-    terminator = piece.interchange.separators.terminator
-    text = segments.slice(item.first, item.end - item.first).str.join(terminator).item() + terminator
     return Refusal(
         position=f"{item.position} (segment {piece.first + item.first})",
         reason=item.problem[0],
         detail=item.problem[1],
         records=max(item.records, 1),
-        payload=text.encode(),
+        payload=_text(piece, segments.slice(item.first, item.end - item.first)),
     )
 
 
@@ -243,9 +241,31 @@ def _envelope_notice(piece: Piece, row: int, reason: str, detail: str, records: 
     return Notice(position=position, reason=reason, detail=detail, records=records)
 
 
-def _stray(piece: Piece, row: int, count: int) -> Notice:
-    detail = f"{count} segments lie outside any transaction and are not read"
-    return _envelope_notice(piece, row, "segments_outside_transaction", detail, count)
+def _stray(piece: Piece, frame: pl.DataFrame, found: Transactions, row: int, end: int) -> None:
+    """Segments outside any transaction: refused where claims are among them, else only shown."""
+    segments = frame.slice(row, end - row)
+    records = segments.filter(pl.col("tag").is_in(list(RECORD_TAG.values()))).height
+    detail = f"{segments.height} segments lie outside any transaction"
+    if not records:
+        found.notices.append(
+            _envelope_notice(piece, row, "segments_outside_transaction", f"{detail} and are not read", segments.height)
+        )
+        return
+    found.refusals.append(
+        Refusal(
+            position=f"ISA {piece.interchange.ordinal} (segment {piece.first + row})",
+            reason="segments_outside_transaction",
+            detail=f"{detail}, {records} of them claims",
+            records=records,
+            payload=_text(piece, segments["segment"]),
+        )
+    )
+
+
+def _text(piece: Piece, segments: pl.Series) -> bytes:
+    """Segments as they were sent, without line ends."""
+    terminator = piece.interchange.separators.terminator
+    return (str(segments.str.join(terminator).item()) + terminator).encode()
 
 
 def _check_count(piece: Piece, found: Transactions, row: int, parts: list[str], group: Group | None) -> None:
@@ -282,18 +302,15 @@ def _check_closing(piece: Piece, found: Transactions) -> None:
 
 
 def _segments(piece: Piece, frame: pl.DataFrame, accepted: list[Transaction]) -> pl.DataFrame:
-    lengths = [item.end - item.first for item in accepted]
-    whole = len(accepted) > 0 and sum(lengths) == frame.height
-    parts = [frame] if whole else [frame.slice(item.first, size) for item, size in zip(accepted, lengths, strict=True)]
-    starts = pl.DataFrame(
-        {
-            "txn": pl.Series(range(len(accepted)), dtype=pl.Int32),
-            "number": [pl.int_range(i.first, i.end, eager=True) + piece.first for i in accepted],
-            "within": [pl.int_range(0, size, eager=True) for size in lengths],
-        },
-        schema={"txn": pl.Int32, "number": pl.List(pl.Int64), "within": pl.List(pl.Int64)},
-    ).explode("number", "within")
-    return pl.concat([pl.concat([frame.clear(), *parts]), starts], how="horizontal")
+    spans = pl.DataFrame(
+        {"first": [item.first for item in accepted], "end": [item.end for item in accepted]},
+        schema={"first": pl.Int64, "end": pl.Int64},
+    ).with_row_index("txn")
+    rows = spans.select(pl.col("txn").cast(pl.Int32), "first", row=pl.int_ranges("first", "end")).explode("row")
+    rows = rows.filter(pl.col("row").is_not_null())
+    return frame.select(pl.all().gather(rows["row"])).hstack(
+        rows.select(number=pl.col("row") + piece.first, txn="txn", within=pl.col("row") - pl.col("first"))
+    )
 
 
 def _composites(element: str) -> Iterator[tuple[str, pl.Expr]]:

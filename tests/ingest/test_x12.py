@@ -447,34 +447,32 @@ def test_a_payer_that_is_a_person_is_not_taken(tmp_path: Path) -> None:
     assert "SMITH" not in str([frame.rows() for frame in chunk.rows.values()])
 
 
-SEGMENTS = [
-    *CLAIM_BODY,
-    *REMITTANCE_BODY,
-    "ST*837*0001",
-    "ST*835*1",
-    "SE*5*0001",
-    "GE*1*1",
-    "IEA*1*1",
-    ISA[:-1],
-    "GS*HP",
-    "",
-]
+ENVELOPE = ["SE*5*0001", "SE*x", "GE*1*1", "IEA*1*1", "GS*HP", "TA1*1", "", "*", "XX"]
+OPENINGS = ["ST*837*0001", "ST*835*1", "ST*270*2", "ST", ISA[:-1]]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(SEGMENTS), max_size=40), st.sampled_from(["837", "835"]))
-def test_any_order_of_segments_is_read_and_counted(
-    tmp_path_factory: pytest.TempPathFactory, body: list[str], kind: str
+@settings(max_examples=80, deadline=None)
+@given(st.data(), st.sampled_from(["837", "835"]), st.booleans())
+def test_any_order_of_segments_is_read_and_every_claim_counted(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, kind: str, openings: bool
 ) -> None:
-    path = tmp_path_factory.mktemp("x12")
+    own = CLAIM_BODY if kind == "837" else REMITTANCE_BODY
+    body = data.draw(st.lists(st.sampled_from(own + ENVELOPE + (OPENINGS if openings else [])), max_size=40))
     text = interchange(transaction(kind, body), transaction("835", REMITTANCE_BODY, control="0002"))
-    chunk = read(path, text)
-    records = text.count("\nCLP*") + text.count("\nCLM*")
-    assert chunk.records_read >= 1
-    if "ST" not in {segment[:2] for segment in body} and not any(s.startswith(("SE", "ISA")) for s in body):
-        own = body.count("CLM*ACCT1*100***11:B:7*Y*A*Y*I") if kind == "837" else body.count(REMITTANCE_BODY[6])
-        assert chunk.records_read == max(own, 1) + 1
-    assert chunk.records_read <= records + text.count("ST*")
+    chunk = read(tmp_path_factory.mktemp("x12"), text)
+    if not openings:
+        claims = sum(segment.startswith(("CLM", "CLP")) for segment in body)
+        assert claims + 1 <= chunk.records_read <= claims + 2, "the transaction itself counts where it holds none"
+
+
+def test_claims_outside_any_transaction_are_refused(tmp_path: Path) -> None:
+    text = interchange(transaction("837", CLAIM_BODY)).replace(
+        "GE*1*1", "CLM*STRAY*5***11:B:1~SV1*HC:A1234*5*UN*1~GE*1*1"
+    )
+    chunk = read(tmp_path, text)
+    assert [(item.reason, item.records) for item in chunk.refusals] == [("segments_outside_transaction", 1)]
+    assert chunk.refusals[0].payload == b"CLM*STRAY*5***11:B:1~SV1*HC:A1234*5*UN*1~"
+    assert chunk.rows["claim"]["claim_id"].to_list() == ["ACCT1"]
 
 
 @settings(max_examples=80, deadline=None)
