@@ -22,7 +22,9 @@ lines as (
         {{ nulls(11) }},
         false,
         0,
-        {{ nulls(3) }},
+        null,
+        false,
+        {{ nulls(2) }},
         claims.source_system,
         claims.source_record_id,
         claims.source_position
@@ -46,6 +48,7 @@ lines as (
         false,
         0,
         service_date,
+        true,
         {{ nulls(2) }},
         source_system,
         source_record_id,

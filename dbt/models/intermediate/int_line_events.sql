@@ -3,6 +3,7 @@
 with payer_lines as (
     select
         tenant_id,
+        'line/' || remittance_line_id as event_id,
         coalesce(
             charge_line_id,
             case when is_matched then 'claim/' || claim_key else 'remittance/' || claim_key end
@@ -21,6 +22,7 @@ with payer_lines as (
 payer_claims as (
     select
         tenant_id,
+        'claim/' || remittance_claim_id as event_id,
         case when is_matched then 'claim/' || claim_key else 'remittance/' || claim_key end as charge_line_id,
         case when is_matched then claim_key end as claim_id,
         payment_date as event_date,
@@ -35,44 +37,11 @@ payer_claims as (
         or unlined_contractual_amount <> 0
         or unlined_patient_share_amount <> 0
         or (payer_sequence = 1 and unlined_allowed_amount <> 0)
-),
-
-patient_payments as (
-    {{ collapse(ref('stg_patient_payments'), 'patient_payment', 'patient_payment_id',
-        ['charge_id', 'claim_id', 'encounter_id', 'payment_amount', 'paid_date', 'posted_date']) }}
-),
-
-adjustments as (
-    {{ collapse(ref('stg_adjustments'), 'adjustment', 'adjustment_id',
-        ['charge_id', 'claim_id', 'adjustment_type', 'adjustment_amount', 'adjusted_date', 'posted_date']) }}
-),
-
-practice as (
-    select
-        tenant_id,
-        'payment/' || patient_payment_id as event_id,
-        charge_id,
-        claim_id,
-        coalesce(posted_date, paid_date) as event_date,
-        payment_amount as patient_paid_amount,
-        0 as written_off_amount,
-        0 as contractual_amount
-    from patient_payments
-    union all
-    select
-        tenant_id,
-        'adjustment/' || adjustment_id,
-        charge_id,
-        claim_id,
-        coalesce(posted_date, adjusted_date),
-        0,
-        case when adjustment_type = 'contractual' then 0 else adjustment_amount end,
-        case when adjustment_type = 'contractual' then adjustment_amount else 0 end
-    from adjustments
 )
 
 select
     tenant_id,
+    event_id,
     charge_line_id,
     claim_id,
     event_date,
@@ -88,6 +57,7 @@ from payer_lines
 union all
 select
     tenant_id,
+    event_id,
     charge_line_id,
     claim_id,
     event_date,
@@ -102,32 +72,18 @@ select
 from payer_claims
 union all
 select
-    practice.tenant_id,
-    coalesce(
-        'charge/' || charges.charge_id,
-        'claim/' || context.claim_id,
-        practice.event_id
-    ) as charge_line_id,
-    coalesce(charges.claim_id, context.claim_id) as claim_id,
-    practice.event_date,
-    case
-        when charges.charge_id is not null then 'charge'
-        when context.claim_id is not null then 'claim'
-        else 'none'
-    end as match_method,
+    tenant_id,
+    event_id,
+    charge_line_id,
+    claim_id,
+    event_date,
+    match_method,
     null,
     0,
-    practice.patient_paid_amount,
-    practice.contractual_amount,
-    practice.written_off_amount,
+    patient_paid_amount,
+    contractual_amount,
+    written_off_amount,
     0,
     0
-from practice
-left join {{ ref('int_charges') }} as charges
-    on practice.tenant_id = charges.tenant_id
-    and practice.charge_id = charges.charge_id
-    and charges.status = 'posted'
-left join {{ ref('int_claim_context') }} as context
-    on practice.tenant_id = context.tenant_id
-    and practice.claim_id = context.claim_id
-order by 1, 2
+from {{ ref('int_practice_events') }}
+order by 1, 3

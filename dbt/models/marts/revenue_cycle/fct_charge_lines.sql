@@ -10,7 +10,7 @@ with moved as (
         min(case when payer_paid_amount > 0 then event_date end) as first_payer_paid_date,
         -- The poorest match among those that brought money to the line.
         max(case match_method when 'line_control_number' then '1' when 'charge' then '2' when 'code_amount_date' then '3'
-            when 'claim' then '4' else '5' end) as match_rank
+            when 'code_amount' then '4' when 'claim' then '5' else '6' end) as match_rank
     from {{ ref('int_line_events') }}
     group by tenant_id, charge_line_id
 ),
@@ -73,7 +73,7 @@ select
     lines.entered_date,
     moved.first_payer_paid_date,
     case moved.match_rank when '1' then 'line_control_number' when '2' then 'charge' when '3' then 'code_amount_date'
-        when '4' then 'claim' when '5' then 'none' else 'no_money' end as match_method,
+        when '4' then 'code_amount' when '5' then 'claim' when '6' then 'none' else 'no_money' end as match_method,
     case when not lines.is_reversal then {{ date_diff_days('lines.service_date', 'lines.entered_date') }} end
         as charge_lag_days,
     lines.billed_amount,

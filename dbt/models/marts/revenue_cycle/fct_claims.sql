@@ -1,0 +1,99 @@
+with joined as (
+    select
+        coalesce(context.tenant_id, decided.tenant_id) as tenant_id,
+        coalesce(context.claim_id, decided.claim_key) as claim_number,
+        case
+            when coalesce(claims.submissions, 0) > 0 then 'submitted'
+            when context.claim_id is not null then 'charged'
+            else 'remitted_only'
+        end as claim_origin,
+        claims.claim_type,
+        context.encounter_id,
+        coalesce(context.patient_id, claims.patient_id) as patient_id,
+        coalesce(context.service_unit_id, 'unknown') as service_unit_id,
+        coalesce(context.provider_id, 'unknown') as provider_id,
+        coalesce(context.payer_id, decided.payer_id, 'unknown') as payer_id,
+        coalesce(context.visit_type_id, 'unknown') as visit_type_id,
+        coalesce(context.encounter_class, 'UNK') as encounter_class,
+        coalesce(context.claim_date, decided.service_date) as service_date,
+        context.first_submitted_date,
+        coalesce(claims.submissions, 0) as submissions,
+        coalesce(claims.has_replacement, false) as has_replacement,
+        coalesce(claims.is_void, false) as is_void,
+        coalesce(claims.billed_amount, 0) as billed_amount,
+        decided.first_decision_date,
+        coalesce(decided.remittance_claims, 0) as remittance_claims,
+        coalesce(decided.remitted_billed_amount, 0) as remitted_billed_amount,
+        coalesce(decided.payer_paid_amount, 0) as payer_paid_amount,
+        coalesce(decided.is_denied, 0) = 1 as is_denied,
+        coalesce(decided.is_denied, 0) = 1 and decided.is_allowed_later = 1 as is_overturned,
+        coalesce(decided.is_paid_first, 0) = 1 as is_paid_first,
+        coalesce(decided.has_reversal, 0) = 1 as has_reversal,
+        decided.denial_category,
+        decided.denial_carc,
+        decided.denied_amount,
+        coalesce(claims.source_system, decided.source_system) as source_system,
+        coalesce(claims.source_record_id, decided.source_record_id) as source_record_id,
+        coalesce(claims.source_position, decided.source_position) as source_position
+    from {{ ref('int_claim_context') }} as context
+    full outer join {{ ref('int_claim_decisions') }} as decided
+        on context.tenant_id = decided.tenant_id
+        and context.claim_id = decided.claim_key
+    left join {{ ref('int_claims') }} as claims
+        on context.tenant_id = claims.tenant_id
+        and context.claim_id = claims.claim_id
+)
+
+select
+    {{ entity_key('joined.claim_number', 'joined.tenant_id') }} as claim_key,
+    joined.tenant_id,
+    joined.claim_number as claim_id,
+    joined.claim_origin,
+    coalesce(joined.claim_type, 'unknown') as claim_type,
+    joined.encounter_id,
+    joined.patient_id,
+    joined.service_unit_id,
+    {{ entity_key('joined.service_unit_id', 'joined.tenant_id') }} as service_unit_key,
+    joined.provider_id,
+    {{ entity_key('joined.provider_id', 'joined.tenant_id') }} as provider_key,
+    joined.payer_id,
+    {{ entity_key('joined.payer_id', 'joined.tenant_id') }} as payer_key,
+    coalesce(classes.payer_class, 'unmapped') as payer_class,
+    joined.visit_type_id,
+    {{ entity_key('joined.visit_type_id', 'joined.tenant_id') }} as visit_type_key,
+    joined.encounter_class,
+    joined.service_date,
+    joined.first_submitted_date,
+    coalesce(joined.first_decision_date, joined.service_date) as decision_date,
+    joined.claim_origin = 'submitted' as is_submitted,
+    joined.remittance_claims > 0 as is_remitted,
+    joined.first_decision_date is not null as is_decided,
+    joined.is_denied,
+    joined.is_overturned,
+    joined.first_decision_date is not null and not joined.is_denied as is_resolved_first_pass,
+    joined.is_paid_first and not joined.has_replacement and not joined.has_reversal as is_paid_first_time,
+    joined.has_replacement,
+    joined.is_void,
+    joined.has_reversal,
+    case when joined.is_denied then coalesce(joined.denial_category, 'unspecified') else 'not_denied' end
+        as denial_category,
+    case when joined.is_denied then coalesce(joined.denial_carc, 'unspecified')
+        else 'not_denied' end as carc,
+    case when joined.is_denied then coalesce(joined.denied_amount, joined.remitted_billed_amount) else 0 end
+        as denied_amount,
+    case when joined.first_submitted_date is not null then
+        {{ date_diff_days('joined.first_submitted_date', 'joined.first_decision_date') }} end as payer_lag_days,
+    joined.submissions,
+    joined.remittance_claims,
+    joined.billed_amount,
+    joined.remitted_billed_amount,
+    joined.payer_paid_amount,
+    joined.source_system,
+    joined.source_record_id,
+    joined.source_position
+from joined
+left join {{ ref('int_payer_classes') }} as classes
+    on joined.tenant_id = classes.tenant_id
+    and joined.payer_id = classes.payer_id
+    and joined.service_date between classes.valid_from and classes.valid_to
+order by joined.tenant_id, joined.service_date

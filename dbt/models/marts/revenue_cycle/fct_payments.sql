@@ -1,0 +1,31 @@
+-- Money as it came in, by the day it was paid or posted; fct_charge_lines has the same money by the day of service.
+select
+    {{ entity_key('events.event_id', 'events.tenant_id') }} as payment_key,
+    lines.tenant_id,
+    events.event_id as payment_id,
+    lines.charge_line_id,
+    events.event_date as payment_date,
+    case when events.payer_sequence is null then 'patient' else 'payer' end as paid_by,
+    events.match_method,
+    lines.claim_id,
+    lines.patient_id,
+    lines.service_unit_id,
+    {{ entity_key('lines.service_unit_id', 'lines.tenant_id') }} as service_unit_key,
+    lines.provider_id,
+    {{ entity_key('lines.provider_id', 'lines.tenant_id') }} as provider_key,
+    lines.payer_id,
+    {{ entity_key('lines.payer_id', 'lines.tenant_id') }} as payer_key,
+    lines.payer_class,
+    lines.visit_type_id,
+    {{ entity_key('lines.visit_type_id', 'lines.tenant_id') }} as visit_type_key,
+    lines.encounter_class,
+    lines.service_date,
+    events.payer_paid_amount,
+    events.patient_paid_amount,
+    events.payer_paid_amount + events.patient_paid_amount as payment_amount
+from {{ ref('int_line_events') }} as events
+inner join {{ ref('int_charge_lines') }} as lines
+    on events.tenant_id = lines.tenant_id
+    and events.charge_line_id = lines.charge_line_id
+where events.payer_paid_amount <> 0 or events.patient_paid_amount <> 0
+order by lines.tenant_id, events.event_date

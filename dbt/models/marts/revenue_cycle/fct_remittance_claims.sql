@@ -1,0 +1,47 @@
+select
+    {{ entity_key('decisions.remittance_claim_id', 'decisions.tenant_id') }} as remittance_claim_key,
+    decisions.tenant_id,
+    decisions.remittance_claim_id,
+    decisions.remittance_id,
+    decisions.claim_key as claim_id,
+    decisions.is_matched,
+    claims.patient_id,
+    claims.service_unit_id,
+    claims.service_unit_key,
+    claims.provider_id,
+    claims.provider_key,
+    decisions.payer_id,
+    {{ entity_key('decisions.payer_id', 'decisions.tenant_id') }} as payer_key,
+    coalesce(classes.payer_class, 'unmapped') as payer_class,
+    claims.visit_type_id,
+    claims.visit_type_key,
+    claims.encounter_class,
+    decisions.payer_claim_control_number,
+    decisions.claim_status_code,
+    case decisions.payer_sequence when 1 then 'primary' when 2 then 'secondary' else 'tertiary' end as payer_sequence,
+    decisions.is_reversal,
+    decisions.is_denied,
+    decisions.is_primary_decision,
+    case when decisions.is_primary_decision then decisions.decision_number end as decision_number,
+    coalesce(decisions.filing_indicator, 'unknown') as filing_indicator,
+    claims.service_date,
+    decisions.adjudicated_date,
+    decisions.payment_date,
+    decisions.billed_amount,
+    decisions.payer_paid_amount,
+    decisions.allowed_amount,
+    decisions.contractual_amount,
+    decisions.patient_share_amount,
+    decisions.denial_amount,
+    decisions.source_system,
+    decisions.source_record_id,
+    decisions.source_position
+from {{ ref('int_adjudications') }} as decisions
+inner join {{ ref('fct_claims') }} as claims
+    on decisions.tenant_id = claims.tenant_id
+    and decisions.claim_key = claims.claim_id
+left join {{ ref('int_payer_classes') }} as classes
+    on decisions.tenant_id = classes.tenant_id
+    and decisions.payer_id = classes.payer_id
+    and claims.service_date between classes.valid_from and classes.valid_to
+order by decisions.tenant_id, decisions.payment_date
