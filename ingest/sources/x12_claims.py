@@ -14,6 +14,7 @@ import polars as pl
 from ingest.sources.base import Chunk, Notice
 from ingest.sources.x12_elements import (
     bad_dates,
+    code,
     component,
     count_unused,
     elements,
@@ -184,12 +185,14 @@ def _lines(segments: pl.DataFrame, separator: str, composite: str, notices: list
     none = pl.lit(None, dtype=pl.String)
     kinds = (
         (professional, "e1", "e2", "e4", pl.col("e5"), none),
-        (institutional, "e2", "e3", "e5", none, pl.col("e1")),
+        (institutional, "e2", "e3", "e5", none, code(pl.col("e1"))),
         (dental, "e1", "e2", "e6", component("e3", composite, 0), none),
     )
     parts = [
-        frame.select(rest, code=code, billed_amount=billed, units=units, place_of_service=place, revenue_code=revenue)
-        for frame, code, billed, units, place, revenue in kinds
+        frame.select(
+            rest, code=composites, billed_amount=billed, units=units, place_of_service=place, revenue_code=revenue
+        )
+        for frame, composites, billed, units, place, revenue in kinds
     ]
     sv = pl.concat(parts)
     lx = elements(in_claim.filter(is_tag("LX")), separator, 1)
@@ -253,7 +256,7 @@ def _claims(
         claim_submission_id=pl.concat_str("key", "claim_ordinal", pl.col("e1").fill_null(""), separator="-"),
         provider_id=pl.coalesce("claim_rendering", "line_rendering", "billing_provider_npi"),
         payer_sequence=sequence,
-        frequency_code=component("e5", composite, 2),
+        frequency_code=code(component("e5", composite, 2)),
     )
 
 
@@ -327,7 +330,7 @@ def _line_rows(lines: pl.DataFrame, composite: str) -> pl.DataFrame:
         "units",
         "billed_amount",
         position(" CLM {} line {}", "claim_ordinal", "line_number"),
-        procedure_code=component("code", composite, 1),
+        procedure_code=code(component("code", composite, 1)),
         modifiers=modifiers("code", composite),
         service_date="line_from",
         service_to_date=pl.coalesce("line_to", "line_from"),

@@ -66,6 +66,12 @@ def component(column: str, separator: str, index: int) -> pl.Expr:
     return pl.when(part != "").then(part)
 
 
+def code(expression: pl.Expr) -> pl.Expr:
+    """A code without the ".00" that translators put behind codes of digits when they take them for numbers: no claim
+    frequency, revenue or procedure code has a decimal point."""
+    return expression.str.replace(r"^(\d+)\.0+$", "$1")
+
+
 def modifiers(column: str, separator: str) -> pl.Expr:
     """Components 2 to 5 of a procedure composite, joined by ":"; null where there are none."""
     joined = pl.col(column).str.split(separator).list.slice(2, 4).list.join(":").str.strip_chars(":")

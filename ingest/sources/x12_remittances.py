@@ -16,6 +16,7 @@ from ingest.sources.base import Chunk, Notice
 from ingest.sources.x12_elements import (
     MONEY,
     bad_dates,
+    code,
     component,
     count_unused,
     elements,
@@ -173,14 +174,14 @@ def _lines(
     ):
         svc = svc.join(frame, on="line", how="left", maintain_order="left")
     is_revenue = component("e1", composite, 0).eq("NU").fill_null(False)
-    code = component("e1", composite, 1)
+    adjudicated = code(component("e1", composite, 1))
     lines = svc.with_columns(
         remittance_line_id=_line_id(),
         remittance_claim_id=pl.concat_str("remittance_id", "claim_ordinal", separator="-"),
-        procedure_code=pl.when(~is_revenue).then(code),
-        revenue_code=pl.coalesce("e4", pl.when(is_revenue).then(code)),
+        procedure_code=pl.when(~is_revenue).then(adjudicated),
+        revenue_code=pl.coalesce(code(pl.col("e4")), pl.when(is_revenue).then(adjudicated)),
         modifiers=modifiers("e1", composite),
-        submitted_procedure_code=component("e6", composite, 1),
+        submitted_procedure_code=code(component("e6", composite, 1)),
         service_date=to_date("from_text"),
         last_date=pl.coalesce(to_date("to_text"), to_date("from_text")),
     )

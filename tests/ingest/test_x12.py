@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from data_contracts import contract
 from foundation.config import Feed
+from ingest import gate
 from ingest.sources import Chunk, UnreadableUnit, source_for, x12_envelope
 from ingest.sources.base import Unit
 
@@ -440,6 +441,13 @@ def test_a_claim_without_an_amount_is_left_to_the_gate(tmp_path: Path) -> None:
     assert read(tmp_path, text).rows["claim"]["billed_amount"].to_list() == ["1OO"]
 
 
+def test_codes_that_a_translator_took_for_numbers_are_codes_again(tmp_path: Path) -> None:
+    text = transaction("837", CLAIM_BODY).replace("11:B:7*", "11:B:7.00*").replace("HC:B1234*", "HC:91234.00*")
+    rows = read(tmp_path, interchange(text)).rows
+    assert rows["claim"]["frequency_code"].to_list() == ["7"]
+    assert rows["claim_line"]["procedure_code"].to_list() == ["A1234", "91234"]
+
+
 def test_a_payer_that_is_a_person_is_not_taken(tmp_path: Path) -> None:
     chunk = read(
         tmp_path, interchange(transaction("837", CLAIM_BODY).replace("NM1*PR*2*PLAN ONE", "NM1*PR*1*SMITH*ANN"))
@@ -502,6 +510,8 @@ def read_folder(name: str) -> Chunk:
 @pytest.mark.real_data
 def test_published_835_figures() -> None:
     rows = read_folder("implementation-guide/835_005010X221A1").rows
+    for entity, frame in rows.items():
+        assert gate.check(contract(entity), frame).bad.is_empty(), entity
     claims = rows["remittance_claim"]
     assert claims["claim_status_code"].value_counts().sort("claim_status_code").rows() == [("1", 4), ("2", 3), ("3", 1)]
     assert claims["remittance_claim_id"].n_unique() == 8
@@ -520,6 +530,8 @@ def test_published_837_figures(name: str, claims: int, billed: str) -> None:
     chunk = read_folder(f"implementation-guide/837_{name}")
     assert chunk.refusals == []
     assert chunk.rows["claim"]["claim_submission_id"].n_unique() == claims
+    for entity, frame in chunk.rows.items():
+        assert gate.check(contract(entity), frame).bad.is_empty(), entity
     assert money(chunk.rows["claim"], "billed_amount") == Decimal(billed)
     assert money(chunk.rows["claim_line"], "billed_amount") == Decimal(billed)
     codes = chunk.rows["claim_line"].filter(pl.coalesce("procedure_code", "revenue_code").is_null())
