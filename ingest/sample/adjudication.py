@@ -204,15 +204,15 @@ class Adjudicator:
         return decided.only(decided.claim_sum("allowed") > 0)
 
     def resubmissions(self, first: Remittances) -> tuple[Remittances, Submissions]:
-        """Three of five denied claims are sent again as replacements; two thirds of those are overturned."""
+        """Most denied claims are sent again as replacements; three quarters of those are overturned."""
         rng = self.rng
         denied = first.only(first.claim_sum("allowed") == 0)
         day = self.calendar.open_day(np.minimum(denied.pay_day + rng.integers(7, 29, len(denied)), self.calendar.last))
-        again = denied.only((rng.random(len(denied)) < 0.6) & (day <= self.calendar.as_of))
+        again = denied.only((rng.random(len(denied)) < 0.72) & (day <= self.calendar.as_of))
         day = day[np.isin(denied.claim, again.claim)]
         size = len(again)
         sent = self.submissions(again.claim, np.full(size, 2), again.payer, False, 7, day)
-        refused = rng.random(size) >= 0.65
+        refused = rng.random(size) >= 0.75
         reason = again.denial[np.unique(again.owner, return_index=True)[1]]
         pay_day = self.pay_days(again.payer, day)
         answer = Remittances(
@@ -256,7 +256,7 @@ class Adjudicator:
         is_medicaid = np.array([item.payer_class == "medicaid" for item in PAYERS])[other]
         rest = np.where(is_medicaid[paid.owner], 0, patient // 10)
         nothing = np.zeros_like(patient)
-        amounts = {name: nothing for name in AMOUNTS} | {
+        amounts = dict.fromkeys(AMOUNTS, nothing) | {
             "billed": paid.amounts["billed"],
             "paid": patient - rest,
             "pr2": rest,

@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest.sample.adjudication import DENIAL_CODES, SECONDARY, Remittances, total_by
 from ingest.sample.catalogue import PAYERS, SELF_PAY
-from ingest.sample.charges import NORMAL, Charges, Claims
+from ingest.sample.charges import NORMAL, Charges
 from ingest.sample.clock import Calendar
 from ingest.sample.visits import Appointments, Encounters
 
@@ -60,7 +60,9 @@ class _Book:
         self.as_of = as_of
         self.parts: list[tuple[np.ndarray, ...]] = []
 
-    def post(self, charge: np.ndarray, amount: np.ndarray, day: np.ndarray, kind: np.ndarray | int, at_visit: bool = False) -> None:
+    def post(
+        self, charge: np.ndarray, amount: np.ndarray, day: np.ndarray, kind: np.ndarray | int, at_visit: bool = False
+    ) -> None:
         kept = (amount != 0) & (day <= self.as_of)
         kinds = np.broadcast_to(np.asarray(kind), amount.shape)
         self.parts.append((charge[kept], amount[kept], day[kept], kinds[kept], np.full(kept.sum(), at_visit)))
@@ -76,7 +78,6 @@ class _Book:
 def settle(
     rng: np.random.Generator,
     charges: Charges,
-    claims: Claims,
     remits: Remittances,
     booked: Appointments,
     visits: Encounters,
@@ -139,7 +140,7 @@ def _patient_shares(
     adjustments.post(lines, np.where(small, open_share, 0), last_day + 30, SMALL_BALANCE)
     rest = np.where(small, 0, open_share)
     pay_day = last_day + rng.integers(10, 61, size)
-    paid = np.where(habit < 0.62, rest, np.where(habit < 0.74, rest // 2, 0))
+    paid = np.where(habit < 0.72, rest, np.where(habit < 0.82, rest // 2, 0))
     payments.post(lines, paid, pay_day, np.where(habit < 0.3, 3, rng.integers(0, 4, size)))
     rest = rest - paid
     written_off = np.where(rng.random(size) < 0.8, rest, 0)
@@ -179,10 +180,10 @@ def _self_pay(
     habit = rng.random(int(charges.encounter.max()) + 1 if size else 1)[charges.encounter]
     billed = np.where(mine, charges.billed, 0)
     lines = np.arange(size)
-    prompt, half = np.where(habit < 0.35, billed, 0), np.where((habit >= 0.35) & (habit < 0.7), billed // 2, 0)
+    prompt, half = np.where(habit < 0.5, billed, 0), np.where((habit >= 0.5) & (habit < 0.75), billed // 2, 0)
     discount = prompt // 5
     payments.post(lines, prompt - discount, charges.entered_day, rng.integers(0, 2, size), at_visit=True)
     adjustments.post(lines, discount, charges.entered_day, ADMINISTRATIVE)
     payments.post(lines, half, charges.entered_day + rng.integers(15, 70, size), rng.integers(0, 4, size))
     adjustments.post(lines, np.where(half > 0, billed - half, 0), charges.entered_day + 150, BAD_DEBT)
-    adjustments.post(lines, np.where((habit >= 0.7) & (habit < 0.83), billed, 0), charges.entered_day + 40, CHARITY)
+    adjustments.post(lines, np.where((habit >= 0.75) & (habit < 0.9), billed, 0), charges.entered_day + 40, CHARITY)

@@ -233,9 +233,7 @@ VISIT_TYPES = (
     VisitType(
         visit_type_id="FUP", name="Follow-up", minutes=20, lead=12, no_show=1.0, codes=("Z1011", "Z1012", "Z1013")
     ),
-    VisitType(
-        visit_type_id="ANN", name="Annual wellness", minutes=30, lead=28, no_show=0.9, codes=("G0438", "G0439")
-    ),
+    VisitType(visit_type_id="ANN", name="Annual wellness", minutes=30, lead=28, no_show=0.9, codes=("G0438", "G0439")),
     VisitType(
         visit_type_id="PRC",
         name="Procedure",
@@ -429,10 +427,49 @@ MULTIPLE_UNITS = frozenset({"J3301", "J0696", "J1100", "J1245", "Z4002", "G0283"
 TELEHEALTH_MODIFIER = "GT"
 DIAGNOSES = ("E119", "I10", "M5450", "M1711", "F329", "F411", "J069", "Z0000", "R079", "I2510", "S93401A", "E785")
 
-FAMILY_NAMES = ["Abbott", "Alvarez", "Arden", "Banks", "Barlow", "Becker", "Benson", "Bishop", "Blake", "Bowen", "Brady", "Brennan", "Briggs", "Calder", "Carver", "Castillo", "Chen", "Clarke", "Colby", "Conway", "Cortez", "Crane", "Dalton", "Delgado", "Denton", "Doyle", "Draper", "Duarte", "Ellison", "Emery", "Farrow", "Fenton", "Flores", "Foster", "Galvan", "Garner", "Gibbs", "Graves", "Hale", "Harmon", "Hayes", "Herrera", "Hobbs", "Holt", "Ibarra", "Ingram", "Jarvis", "Jensen", "Kemp", "Kendall", "Kim", "Lambert", "Landry", "Larkin", "Lowe", "Lozano", "Mercer", "Molina", "Monroe", "Nash", "Navarro", "Nguyen", "Noble", "Odell", "Ortega", "Osborne", "Park", "Parrish", "Patel", "Pruitt", "Quinn", "Ramsey", "Reyes", "Rhodes", "Rowe", "Salazar", "Sawyer", "Shaw", "Silva", "Sloan", "Stark", "Sutton", "Tanaka", "Tate", "Thorne", "Tran", "Underwood", "Valdez", "Vance", "Vega", "Walsh", "Weaver", "Whitaker", "Wong", "Yates", "York"]
-GIVEN_NAMES = ["Ada", "Adam", "Aisha", "Alan", "Alice", "Amir", "Ana", "Andre", "Anita", "Arthur", "Beth", "Boris", "Brian", "Camila", "Carl", "Carmen", "Cecil", "Clara", "Cyrus", "Dana", "Daniel", "Diego", "Dora", "Edith", "Elena", "Eli", "Emma", "Eric", "Esther", "Evan", "Fay", "Felix", "Fiona", "Frank", "Gail", "George", "Grace", "Hana", "Harold", "Helen", "Hugo", "Ida", "Ines", "Irene", "Ivan", "Jack", "James", "Jane", "Jonah", "Joyce", "Julia", "Karen", "Karl", "Kofi", "Laura", "Lena", "Leo", "Lila", "Louis", "Lucy", "Mabel", "Marco", "Maria", "Mei", "Miles", "Mona", "Nadia", "Nina", "Noah", "Nora", "Olga", "Omar", "Oscar", "Otto", "Pablo", "Paula", "Peter", "Priya", "Ralph", "Rita", "Rosa", "Ruth", "Sam", "Sara", "Simon", "Sofia", "Stella", "Theo", "Tina", "Uma", "Vera", "Victor", "Wanda", "Yusuf", "Zoe"]
-PLACES = ["Northgate", "Riverside", "Lakeview", "Millbrook", "Eastfield", "Kingsway", "Stonebridge", "Fairmount", "Westhaven", "Oakdale", "Summerhill", "Greenport", "Ashford", "Clearwater", "Hillcrest", "Redwood", "Maplewood", "Bayside", "Foxglen", "Pinecrest", "Southport", "Elmhurst", "Brookfield", "Glenwood"]
-STREETS = ["Acorn Avenue", "Beacon Street", "Canal Road", "Dover Lane", "Elder Street", "Field Road", "Garden Way", "Hill Street", "Island Road", "Juno Lane"]
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+FAMILY_NAMES = _words(
+    """
+    Abbott Alvarez Arden Banks Barlow Becker Benson Bishop Blake Bowen Brady Brennan Briggs Calder Carver Castillo
+    Chen Clarke Colby Conway Cortez Crane Dalton Delgado Denton Doyle Draper Duarte Ellison Emery Farrow Fenton
+    Flores Foster Galvan Garner Gibbs Graves Hale Harmon Hayes Herrera Hobbs Holt Ibarra Ingram Jarvis Jensen Kemp
+    Kendall Kim Lambert Landry Larkin Lowe Lozano Mercer Molina Monroe Nash Navarro Nguyen Noble Odell Ortega
+    Osborne Park Parrish Patel Pruitt Quinn Ramsey Reyes Rhodes Rowe Salazar Sawyer Shaw Silva Sloan Stark Sutton
+    Tanaka Tate Thorne Tran Underwood Valdez Vance Vega Walsh Weaver Whitaker Wong Yates York
+    """
+)
+GIVEN_NAMES = _words(
+    """
+    Ada Adam Aisha Alan Alice Amir Ana Andre Anita Arthur Beth Boris Brian Camila Carl Carmen Cecil Clara Cyrus
+    Dana Daniel Diego Dora Edith Elena Eli Emma Eric Esther Evan Fay Felix Fiona Frank Gail George Grace Hana
+    Harold Helen Hugo Ida Ines Irene Ivan Jack James Jane Jonah Joyce Julia Karen Karl Kofi Laura Lena Leo Lila
+    Louis Lucy Mabel Marco Maria Mei Miles Mona Nadia Nina Noah Nora Olga Omar Oscar Otto Pablo Paula Peter Priya
+    Ralph Rita Rosa Ruth Sam Sara Simon Sofia Stella Theo Tina Uma Vera Victor Wanda Yusuf Zoe
+    """
+)
+PLACES = _words(
+    """
+    Northgate Riverside Lakeview Millbrook Eastfield Kingsway Stonebridge Fairmount Westhaven Oakdale Summerhill
+    Greenport Ashford Clearwater Hillcrest Redwood Maplewood Bayside Foxglen Pinecrest Southport Elmhurst
+    Brookfield Glenwood
+    """
+)
+STREETS = (
+    "Acorn Avenue",
+    "Beacon Street",
+    "Canal Road",
+    "Dover Lane",
+    "Elder Street",
+    "Field Road",
+    "Garden Way",
+    "Hill Street",
+    "Island Road",
+    "Juno Lane",
+)
 LANGUAGES = ("en", "es", "zh", "vi", "fr", "ru")
 LANGUAGE_WEIGHTS = (0.78, 0.13, 0.03, 0.02, 0.02, 0.02)
 REFERRAL_PARTNERS = ("RP01", "RP02", "RP03", "RP04", "RP05", "RP06")

@@ -75,7 +75,9 @@ def draw_charges(
     appointment = visits.appointment
     lag = _entry_lag(rng, group, booked, visits, calendar)
     entered_day = visits.started_day + lag
-    exists = (booked.status[appointment] == COMPLETED) & (entered_day <= calendar.as_of) & (rng.random(len(visits)) >= 0.012)
+    exists = (
+        (booked.status[appointment] == COMPLETED) & (entered_day <= calendar.as_of) & (rng.random(len(visits)) >= 0.012)
+    )
     encounter = np.flatnonzero(exists)
     lines = 1 + np.searchsorted([0.48, 0.81, 0.95], rng.random(len(encounter)), side="right")
     owner = np.repeat(np.arange(len(encounter)), lines)

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
+
 DAY = 86_400
 EPOCH = date(1970, 1, 1)
 # Share of a day's appointments by weekday, Monday first.
@@ -97,7 +98,11 @@ class Zones:
         self.offsets = np.array(
             [
                 [
-                    int(datetime.combine(as_date(day), datetime.min.time().replace(hour=12), ZoneInfo(name)).utcoffset().total_seconds())  # type: ignore[union-attr]
+                    int(
+                        datetime.combine(as_date(day), datetime.min.time().replace(hour=12), ZoneInfo(name))
+                        .utcoffset()
+                        .total_seconds()
+                    )  # type: ignore[union-attr]
                     for day in days
                 ]
                 for name in names

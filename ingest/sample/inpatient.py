@@ -29,9 +29,7 @@ class Stays:
         return len(self.patient)
 
 
-def draw_stays(
-    rng: np.random.Generator, group: Group, people: People, calendar: Calendar, zones: Zones, appointments: int
-) -> Stays:
+def draw_stays(rng: np.random.Generator, group: Group, people: People, calendar: Calendar, zones: Zones) -> Stays:
     """As many stays as fill about three quarters of the beds; who finds no bed is not admitted."""
     span = calendar.as_of - calendar.first + 1
     wanted = int(group.staffed_beds * 0.75 * span / MEAN_DAYS)
@@ -62,12 +60,17 @@ def draw_stays(
     )
 
 
-def _beds(admitted: np.ndarray, discharged: np.ndarray, patient: np.ndarray, beds: int) -> tuple[np.ndarray, np.ndarray]:
+def _beds(
+    admitted: np.ndarray, discharged: np.ndarray, patient: np.ndarray, beds: int
+) -> tuple[np.ndarray, np.ndarray]:
     """The lowest free bed at each admission, and who got one; nobody lies in two beds."""
-    free, leaving = list(range(1, beds + 1)), []
+    free = list(range(1, beds + 1))
+    leaving: list[tuple[int, int, int]] = []
     bed, kept = np.zeros(len(admitted), np.int64), np.zeros(len(admitted), bool)
     inside: set[int] = set()
-    for index, (start, end, person) in enumerate(zip(admitted.tolist(), discharged.tolist(), patient.tolist(), strict=True)):
+    for index, (start, end, person) in enumerate(
+        zip(admitted.tolist(), discharged.tolist(), patient.tolist(), strict=True)
+    ):
         while leaving and leaving[0][0] <= start:
             _, emptied, who = heapq.heappop(leaving)
             heapq.heappush(free, emptied)

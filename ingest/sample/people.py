@@ -101,7 +101,9 @@ def patients_table(people: People, group: Group, changed: np.ndarray) -> pl.Data
             "given_name": pick(catalogue.GIVEN_NAMES, people.given),
             "birth_date": birth_dates(people),
             "sex": pick(("male", "female"), people.is_female),
-            "address_line": numbers(people.street) + " " + pick(catalogue.STREETS, people.street % len(catalogue.STREETS)),
+            "address_line": numbers(people.street)
+            + " "
+            + pick(catalogue.STREETS, people.street % len(catalogue.STREETS)),
             "city": pick(catalogue.PLACES, people.postal % len(catalogue.PLACES)),
             "state": pick((group.tenant.state,), np.zeros_like(people.postal)),
             "postal_code": group.tenant.zip3 + postal,
@@ -131,8 +133,20 @@ def coverages_table(people: People, group: Group, calendar: Calendar) -> pl.Data
     before_end = np.where(switched, people.switch_day - 1, -1)
     parts = [
         (everyone, people.payer, np.full(len(everyone), 1), np.full(len(everyone), start), before_end),
-        (everyone[switched], people.later_payer[switched], *_filled(switched.sum(), 1), people.switch_day[switched], None),
-        (everyone[people.secondary >= 0], people.secondary[people.secondary >= 0], *_filled((people.secondary >= 0).sum(), 2), None, None),
+        (
+            everyone[switched],
+            people.later_payer[switched],
+            *_filled(switched.sum(), 1),
+            people.switch_day[switched],
+            None,
+        ),
+        (
+            everyone[people.secondary >= 0],
+            people.secondary[people.secondary >= 0],
+            *_filled((people.secondary >= 0).sum(), 2),
+            None,
+            None,
+        ),
     ]
     frames = []
     for patient, payer, priority, first, last in parts:

@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from ingest.sample import balances, catalogue
+from ingest.sample import balances
 from ingest.sample.catalogue import CODES, TELEHEALTH_MODIFIER, VISIT_TYPES
-from ingest.sample.charges import NORMAL, VOID
+from ingest.sample.charges import VOID
 from ingest.sample.clock import DAY
 from ingest.sample.story import Story
 from ingest.sample.structure import WARD_ID
@@ -120,7 +120,9 @@ def encounters(story: Story) -> pl.DataFrame:
             "appointment_id": some(story.appointment_ids, np.concatenate([of, none])),
             "encounter_class": pl.concat([pick(classes, booked.visit_type[of]), pick(["IMP"], none + 1)]),
             "status": pick(["finished", "in_progress"], np.concatenate([visits.ended < 0, ~gone])),
-            "admission_source": pl.concat([pick([], np.full(len(of), -1)), pick(["1", "7"], np.arange(len(stays)) % 2)]),
+            "admission_source": pl.concat(
+                [pick([], np.full(len(of), -1)), pick(["1", "7"], np.arange(len(stays)) % 2)]
+            ),
             "discharge_disposition": pl.concat([pick([], np.full(len(of), -1)), pick(["01", "06"], dispositions)]),
             "started_at": timestamps(np.concatenate([visits.started, stays.admitted])),
             "ended_at": timestamps(np.concatenate([visits.ended, stays.discharged])),
@@ -316,7 +318,3 @@ def adjustments(story: Story) -> pl.DataFrame:
             "updated_at": timestamps(entries.day * DAY + POSTED_AT),
         }
     )
-
-
-assert NORMAL == 0
-assert catalogue.SELF_PAY == len(catalogue.PAYERS) - 1

@@ -17,7 +17,19 @@ from ingest.sample.text import numbers
 from ingest.sample.transactions import Transactions, draw_transactions
 from ingest.sample.visits import Appointments, Encounters, draw_appointments, draw_encounters
 
-STAGES = ("group", "people", "appointments", "encounters", "stays", "charges", "claims", "payers", "patients", "payments", "access")
+STAGES = (
+    "group",
+    "people",
+    "appointments",
+    "encounters",
+    "stays",
+    "charges",
+    "claims",
+    "payers",
+    "patients",
+    "payments",
+    "access",
+)
 
 
 @dataclass(kw_only=True)
@@ -74,7 +86,7 @@ def tell(seed: int, index: int, tenant: TenantSpec, calendar: Calendar, appointm
     people = draw_people(rng("people"), calendar, appointments)
     booked = draw_appointments(rng("appointments"), group, people, calendar, zones, appointments)
     visits = draw_encounters(rng("encounters"), booked)
-    stays = draw_stays(rng("stays"), group, people, calendar, zones, appointments)
+    stays = draw_stays(rng("stays"), group, people, calendar, zones)
     charges = draw_charges(rng("charges"), group, booked, visits, calendar, zones)
     secondary = np.where(booked.payer == MEDICARE, people.secondary[booked.patient], -1)
     claims = draw_claims(rng("claims"), charges, booked, visits, secondary, calendar, zones)
@@ -88,7 +100,7 @@ def tell(seed: int, index: int, tenant: TenantSpec, calendar: Calendar, appointm
     )
     remits, submissions = adjudicator.run()
     transactions = draw_transactions(rng("payments"), group, calendar, remits)
-    balances = settle(rng("patients"), charges, claims, remits, booked, visits, calendar)
+    balances = settle(rng("patients"), charges, remits, booked, visits, calendar)
     return Story(
         seed=seed,
         index=index,

@@ -108,8 +108,8 @@ def build_group(tenant: TenantSpec, tenant_index: int, rng: np.random.Generator,
 def _organizations(tenant: TenantSpec, billing_npi: str, tenant_index: int) -> pl.DataFrame:
     return pl.DataFrame(
         {
-            "organization_id": ["O1", BILLING_ORGANIZATION, HOSPITAL_ORGANIZATION],
-            "parent_organization_id": [None, "O1", "O1"],
+            "organization_id": [GROUP_ID, BILLING_ORGANIZATION, HOSPITAL_ORGANIZATION],
+            "parent_organization_id": [None, GROUP_ID, GROUP_ID],
             "name": [tenant.name, f"{tenant.name} Physicians PC", f"{tenant.name} Hospital Corporation"],
             "npi": [npi(9_000_000 + 10 * tenant_index), billing_npi, npi(9_000_002 + 10 * tenant_index)],
             "time_zone": [tenant.time_zone, None, None],
@@ -128,7 +128,7 @@ def _units(tenant: TenantSpec, place_offset: int, appointments: int) -> tuple[pl
             rows.append((known[path], parent, path[-1], unit_type, None, None, BILLING_ORGANIZATION))
         return known[path]
 
-    rows.append((GROUP_ID, None, tenant.name, "organization", tenant.time_zone, None, "O1"))
+    rows.append((GROUP_ID, None, tenant.name, "organization", tenant.time_zone, None, GROUP_ID))
     clinics: list[tuple[str, int]] = []
     last = sum(line.clinics for line in SERVICE_LINES) - 1
     for line_index, line in enumerate(SERVICE_LINES):

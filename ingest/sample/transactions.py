@@ -42,9 +42,7 @@ class Transactions:
         return self.paid - np.array(taken, dtype=np.int64)
 
 
-def draw_transactions(
-    rng: np.random.Generator, group: Group, calendar: Calendar, remits: Remittances
-) -> Transactions:
+def draw_transactions(rng: np.random.Generator, group: Group, calendar: Calendar, remits: Remittances) -> Transactions:
     """Groups claim payments by payer and day; recoupments in the month of takebacks, interest now and then."""
     key = remits.pay_day * 100 + remits.payer
     keys, of_claim_payment = np.unique(key, return_inverse=True)
@@ -72,6 +70,4 @@ def draw_transactions(
             carried[who] = carried.get(who, 0) - left
             items.append(ProviderAdjustment(reason="FB", reference=f"{reference}F", amount=left))
         beside.append(items)
-    return Transactions(
-        payer=payer, day=day, paid=paid, provider_adjustments=beside, of_claim_payment=of_claim_payment
-    )
+    return Transactions(payer=payer, day=day, paid=paid, provider_adjustments=beside, of_claim_payment=of_claim_payment)

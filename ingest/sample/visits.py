@@ -64,7 +64,8 @@ def draw_appointments(
     shares = np.cumsum(calendar.weights) / calendar.weights.sum()
     day = np.minimum(calendar.first + np.searchsorted(shares, rng.random(base), side="right"), calendar.last)
     provider, clinic, visit_type = _places(rng, group, base)
-    start = day * DAY + _start_time(rng, base)
+    day, time = _sessions(rng, group, calendar, provider, day, _start_time(rng, base))
+    start = day * DAY + time
     walk_in = (visit_type == URGENT) & (rng.random(base) < 0.85) & (day <= calendar.as_of)
     booked = _booking(rng, visit_type, start, walk_in, calendar)
     status, initiator, cancelled = _outcomes(rng, group, clinic, visit_type, start, booked, walk_in, calendar)
@@ -137,13 +138,42 @@ def _places(rng: np.random.Generator, group: Group, size: int) -> tuple[np.ndarr
         mine = line_of[provider] == index
         bounds = np.cumsum(list(line.mix.values()))
         kinds = np.array([_VISIT_INDEX[name] for name in line.mix])
-        visit_type[mine] = kinds[np.searchsorted(bounds / bounds[-1], draw[mine], side="right").clip(max=len(kinds) - 1)]
+        visit_type[mine] = kinds[
+            np.searchsorted(bounds / bounds[-1], draw[mine], side="right").clip(max=len(kinds) - 1)
+        ]
     return provider, clinic, visit_type
 
 
 def _start_time(rng: np.random.Generator, size: int) -> np.ndarray:
     hours = FIRST_HOUR + np.searchsorted(np.cumsum(HOURS) / HOURS.sum(), rng.random(size), side="right")
     return np.minimum(hours, FIRST_HOUR + len(HOURS) - 1) * 3600 + rng.integers(0, 4, size) * 900
+
+
+def _sessions(
+    rng: np.random.Generator,
+    group: Group,
+    calendar: Calendar,
+    provider: np.ndarray,
+    day: np.ndarray,
+    time: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Moves visits into their provider's half-days, about six visits each; urgent care keeps its hours and its weekends."""
+    doctors = len(group.provider_ids) - len(group.hospitalists)
+    weekly = len(day) / doctors / ((calendar.last - calendar.first) / 7)
+    held = int(np.clip(np.ceil(weekly / 6), 1, 10))
+    order = np.argsort(rng.random((doctors, 10)), axis=1)[:, :held]
+    session = order[provider, rng.integers(0, held, len(day))]
+    monday = day - (day + 3) % 7
+    moved_day = monday + session // 2
+    afternoon = session % 2 == 1
+    hours = np.array([[8, 9, 9, 10, 10, 11], [13, 14, 14, 15, 15, 16]])
+    hour = hours[afternoon.astype(np.int64), rng.integers(0, 6, len(day))]
+    moved_time = hour * 3600 + time % 3600
+    inside = (moved_day >= calendar.first) & (moved_day <= calendar.last)
+    open_ = inside & ~calendar.closed[np.clip(moved_day, calendar.first, calendar.last) - calendar.first]
+    urgent = np.array([line.name == "Urgent Care" for line in SERVICE_LINES])
+    keeps = urgent[group.clinic_line[group.provider_clinics[provider, 0]]] | ~open_
+    return np.where(keeps, day, moved_day), np.where(keeps, time, moved_time)
 
 
 def _patients(rng: np.random.Generator, people: People, size: int) -> np.ndarray:

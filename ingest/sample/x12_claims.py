@@ -37,7 +37,7 @@ def files(story: Story) -> Iterator[tuple[str, str]]:
     stops = np.append(starts[1:], len(days))
     month_of = [as_date(days[start]).strftime("%Y-%m") for start in starts]
     for number, month in enumerate(dict.fromkeys(month_of), start=1):
-        sets = []
+        sets: list[str] = []
         batch = [index for index, name in enumerate(month_of) if name == month]
         for index in batch:
             text, segments = pieces.cut(int(starts[index]), int(stops[index]))
@@ -124,7 +124,9 @@ def _heads(story: Story, order: np.ndarray) -> pl.Series:
     )
     return frame.select(
         pl.format(
-            "HL*{}*1*22*0~SBR*{}*18*******{}~NM1*IL*1*{}*{}****MI*{}~N3*{}~N4*{}*" + group.tenant.state + "*{}~DMG*D8*{}*{}~"
+            "HL*{}*1*22*0~SBR*{}*18*******{}~NM1*IL*1*{}*{}****MI*{}~N3*{}~N4*{}*"
+            + group.tenant.state
+            + "*{}~DMG*D8*{}*{}~"
             "NM1*PR*2*{}*****PI*{}~CLM*{}*{}***{}:B:{}*Y*A*Y*Y~{}REF*D9*{}~REF*EA*{}~HI*ABK:{}~NM1*82*1*{}****XX*{}~{}",
             *frame.columns,
         )

@@ -126,9 +126,7 @@ def _lines(story: Story) -> pl.Series:
             "remark": pick([f"LQ*HE*{code}~" if code else "" for code in (*REMARKS, "")], _remark(remits.denial)),
         }
     )
-    return frame.select(
-        pl.format("SVC*HC:{}{}*{}*{}**{}~DTM*472*{}~{}{}{}REF*6R*{}~{}{}", *frame.columns)
-    ).to_series()
+    return frame.select(pl.format("SVC*HC:{}{}*{}*{}**{}~DTM*472*{}~{}{}{}REF*6R*{}~{}{}", *frame.columns)).to_series()
 
 
 def _remark(denial: np.ndarray) -> np.ndarray:

@@ -1,0 +1,208 @@
+"""HL7 v2.5.1 messages: ADT of the ward's stays and of merges (all of them), SIU of the recent and coming appointments.
+
+ADT by month: A01 admit, A08 update of every third stay, A02 to another bed, A03 discharge; A40 in a file of its own.
+SIU by month of the message: S12 booked, S13 moved, S15 cancelled, S26 missed, of every second appointment that starts in the
+last three months or later. Times carry their offset (+0000). MSH-10 counts over all files of the tenant.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from ingest.sample import catalogue, flaws
+from ingest.sample.catalogue import VISIT_TYPES
+from ingest.sample.clock import DAY, as_date
+from ingest.sample.people import DUPLICATES, birth_dates
+from ingest.sample.pm_tables import VISIT_TYPE_IDS
+from ingest.sample.story import Story
+from ingest.sample.structure import WARD_ID
+from ingest.sample.text import numbers, pick, timestamps
+from ingest.sample.visits import CANCELLED, NO_SHOW, PATIENT, RESCHEDULED
+
+RECENT_DAYS = 92
+MERGE_GAP_DAYS = 9
+ADMIT, UPDATE, TRANSFER, DISCHARGE = range(4)
+STAY_EVENTS = ("A01", "A08", "A02", "A03")
+BOOK, MOVE, CANCEL, MISS = range(4)
+SCHEDULE_EVENTS = ("S12", "S13", "S15", "S26")
+END = "\r"
+
+
+def moments(seconds: np.ndarray) -> pl.Series:
+    """HL7 timestamps with offset; null for never."""
+    return timestamps(seconds, "%Y%m%d", "%H%M%S+0000")
+
+
+def files(story: Story) -> Iterator[tuple[str, str]]:
+    """File name and text: ADT, merges, SIU, and what is planted wrong."""
+    control = 1
+    when, texts = _stays(story)
+    first = ""
+    for month, part in _months(story, when):
+        text = _numbered(texts.slice(part.start, part.stop - part.start), control)
+        control += part.stop - part.start
+        first = first or text.split(END + "MSH")[0].removesuffix(END) + END
+        yield f"adt-{month}.hl7", text
+    yield "adt-merges.hl7", _numbered(_merges(story), control)
+    control += DUPLICATES
+    when, texts = _schedule(story)
+    for month, part in _months(story, when):
+        yield f"siu-{month}.hl7", _numbered(texts.slice(part.start, part.stop - part.start), control)
+        control += part.stop - part.start
+    if first:
+        yield flaws.REPEATED_HL7, first
+    yield flaws.GARBLED_HL7, f"EVN|A08|20261030120000{END}PID|1||{END}PV1|1|I|{WARD_ID}{END}"
+
+
+def _months(story: Story, when: np.ndarray) -> Iterator[tuple[str, slice]]:
+    """Runs of one month (UTC) in ascending times."""
+    first = min(story.calendar.first - 400, int(when[0] // DAY)) if len(when) else 0
+    day = when // DAY
+    month = np.array([as_date(d).strftime("%Y-%m") for d in range(first, story.calendar.last + 2)])
+    names = month[day - first] if len(when) else np.array([], dtype=str)
+    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1])) if len(names) else []
+    stops = [*list(starts[1:]), len(names)]
+    for start, stop in zip(starts, stops, strict=len(starts) > 0):
+        yield str(names[start]), slice(int(start), int(stop))
+
+
+def _numbered(texts: pl.Series, first: int) -> str:
+    """Puts the control numbers in and joins."""
+    control = "H" + numbers(np.arange(first, first + len(texts)), 8)
+    frame = pl.DataFrame({"text": texts, "control": control})
+    filled = frame.select(pl.col("text").str.replace("#CONTROL#", pl.col("control"), literal=True))
+    return filled.to_series().str.join("").item() or ""
+
+
+def _head(story: Story, event: pl.Series, structure: str, when: np.ndarray, sender: str) -> pl.Series:
+    """MSH."""
+    name = story.group.tenant.tenant_id.upper()
+    kind, _, _ = structure.partition("_")
+    at = moments(when)
+    start = f"MSH|^~\\&|{sender}|{name}|CLINICMART|{name}|"
+    ends = event.replace_strict({"A01": "A01", "A08": "A01", "A02": "A02", "A03": "A03"}, default="S12")
+    return start + at + f"||{kind}^" + event + f"^{kind}_" + ends + f"|#CONTROL#|P|2.5.1{END}"
+
+
+def _person(story: Story, patient: np.ndarray) -> pl.Series:
+    """PID."""
+    people, tenant = story.people, story.group.tenant
+    frame = pl.DataFrame(
+        {
+            "record": people.record_numbers.gather(patient),
+            "family": pick(catalogue.FAMILY_NAMES, people.family[patient]),
+            "given": pick(catalogue.GIVEN_NAMES, people.given[patient]),
+            "birth": birth_dates(people, "%Y%m%d").gather(patient),
+            "sex": pick(["M", "F"], people.is_female[patient]),
+            "street": numbers(people.street[patient]) + " " + pick(catalogue.STREETS, people.street[patient] % 10),
+            "city": pick(catalogue.PLACES, people.postal[patient] % len(catalogue.PLACES)),
+            "postal": tenant.zip3 + numbers(people.postal[patient], 2),
+        }
+    )
+    text = (
+        f"PID|1||{{}}^^^{tenant.tenant_id.upper()}^MR||{{}}^{{}}||{{}}|{{}}|||{{}}^^{{}}^{tenant.state}^{{}}^USA{END}"
+    )
+    return frame.select(pl.format(text, *frame.columns)).to_series()
+
+
+def _doctor(story: Story, provider: np.ndarray) -> pl.Series:
+    """XCN of a provider by NPI."""
+    names = [str(name).removeprefix("Dr. ").split(" ") for name in story.group.provider_names]
+    texts = [
+        f"{npi}^{family}^{given}^^^^^^NPI^^^^NPI"
+        for npi, (given, family) in zip(story.group.provider_npis, names, strict=True)
+    ]
+    return pick(texts, provider)
+
+
+def _stays(story: Story) -> tuple[np.ndarray, pl.Series]:
+    """Time and text of the messages of all stays, in order of time."""
+    stays = story.stays
+    here = np.arange(len(stays))
+    updated = here[(here % 3 == 0) & ((stays.discharged < 0) | (stays.discharged > stays.admitted + 7200))]
+    moved, gone = here[stays.moved >= 0], here[stays.discharged >= 0]
+    index = np.concatenate([here, updated, moved, gone])
+    kind = np.repeat([ADMIT, UPDATE, TRANSFER, DISCHARGE], [len(here), len(updated), len(moved), len(gone)])
+    times = [stays.admitted, stays.admitted[updated] + 5400, stays.moved[moved], stays.discharged[gone]]
+    when = np.concatenate(times)
+    order = np.lexsort((kind, index, when))
+    index, kind, when = index[order], kind[order], when[order]
+    later = (stays.moved[index] >= 0) & (when >= stays.moved[index])
+    bed = np.where(later, stays.later_bed[index], stays.bed[index])
+    over = kind == DISCHARGE
+    frame = pl.DataFrame(
+        {
+            "head": _head(story, pick(STAY_EVENTS, kind), "ADT_A01", when, "EHR"),
+            "event": pick(STAY_EVENTS, kind),
+            "at": moments(when),
+            "person": _person(story, stays.patient[index]),
+            "bed": bed,
+            "before": pick([f"{WARD_ID}^^"], np.where(kind == TRANSFER, 0, -1)).fill_null(""),
+            "before_bed": numbers(np.where(kind == TRANSFER, stays.bed[index], 0)).str.replace("^0$", ""),
+            "doctor": _doctor(story, stays.provider[index]),
+            "source": pick(["1", "7"], index % 2),
+            "visit": story.stay_ids.gather(index),
+            "disposition": pick(["01", "06"], np.where(over, index % 10 // 8, -1)).fill_null(""),
+            "admitted": moments(stays.admitted[index]),
+            "discharged": moments(np.where(over, stays.discharged[index], -1)).fill_null(""),
+        }
+    )
+    text = (
+        f"{{}}EVN|{{}}|{{}}{END}{{}}PV1|1|I|{WARD_ID}^^{{}}|||{{}}{{}}|{{}}|||||||{{}}|||||{{}}"
+        f"|||||||||||||||||{{}}||||||||{{}}|{{}}{END}"
+    )
+    return when, frame.select(pl.format(text, *frame.columns)).to_series()
+
+
+def _merges(story: Story) -> pl.Series:
+    """A40: the last duplicate first, so that one chain of merges arises."""
+    people, tenant = story.people, story.group.tenant
+    name = tenant.tenant_id.upper()
+    texts = []
+    for step, number in enumerate(reversed(range(DUPLICATES))):
+        ended = people.record_numbers[people.count + number]
+        kept = np.array([people.survivor[number]])
+        noon = (story.calendar.as_of - MERGE_GAP_DAYS * (DUPLICATES - step)) * DAY + 18 * 3600
+        at = moments(np.array([noon]))[0]
+        head = f"MSH|^~\\&|EHR|{name}|CLINICMART|{name}|{at}||ADT^A40^ADT_A39|#CONTROL#|P|2.5.1{END}EVN|A40|{at}{END}"
+        texts.append(f"{head}{_person(story, kept)[0]}MRG|{ended}^^^{name}^MR{END}")
+    return pl.Series(texts, dtype=pl.String)
+
+
+def _schedule(story: Story) -> tuple[np.ndarray, pl.Series]:
+    """Time and text of the scheduling messages, in order of time."""
+    booked, group = story.appointments, story.group
+    recent = booked.start_local // DAY > story.calendar.as_of - RECENT_DAYS
+    chosen = np.flatnonzero(recent & ~booked.walk_in & (np.arange(len(booked)) % 2 == 0))
+    after = {RESCHEDULED: MOVE, CANCELLED: CANCEL, NO_SHOW: MISS}
+    ends = [chosen[booked.status[chosen] == status] for status in after]
+    index = np.concatenate([chosen, *ends])
+    kind = np.repeat([BOOK, *after.values()], [len(chosen), *(len(part) for part in ends)])
+    when = np.where(kind == BOOK, booked.booked[index], booked.cancelled[index])
+    order = np.lexsort((kind, index, when))
+    index, kind, when = index[order], kind[order], when[order]
+    reason = pick(["patient", "clinic"], np.where(kind == CANCEL, (booked.initiator[index] != PATIENT) * 1, -1))
+    names = [item.name for item in VISIT_TYPES]
+    frame = pl.DataFrame(
+        {
+            "head": _head(story, pick(SCHEDULE_EVENTS, kind), "SIU_S12", when, "SCHEDULER"),
+            "appointment": story.appointment_ids.gather(index),
+            "appointment_again": story.appointment_ids.gather(index),
+            "reason": reason.fill_null(""),
+            "type": pick(VISIT_TYPE_IDS, booked.visit_type[index]),
+            "type_name": pick(names, booked.visit_type[index]),
+            "minutes": booked.minutes[index],
+            "start": moments(booked.start[index]),
+            "end": moments(booked.start[index] + booked.minutes[index] * 60),
+            "status": pick(["Booked", "Booked", "Cancelled", "Noshow"], kind),
+            "person": _person(story, booked.patient[index]),
+            "clinic": pick(group.clinic_ids, booked.clinic[index]),
+            "provider": _doctor(story, booked.provider[index]),
+        }
+    )
+    text = (
+        f"{{}}SCH|{{}}|{{}}||||{{}}||{{}}^{{}}|{{}}|MIN|^^^{{}}^{{}}||||||||||||||{{}}{END}{{}}"
+        f"RGS|1|A{END}AIL|1|A|{{}}{END}AIP|1|A|{{}}{END}"
+    )
+    return when, frame.select(pl.format(text, *frame.columns)).to_series()
