@@ -25,6 +25,10 @@ from serving.model import ExtractReport
 from serving.reader import Reader, open_reader
 
 KEY_BYTES = 32
+METRIC_WORDS = (
+    *("name", "label", "description", "unit", "direction", "module", "numerator", "denominator"),
+    *("exclusions", "grain", "date_basis", "null_rule", "source", "version", "variant_of"),
+)
 
 
 def extract(home: Home, principal: Principal, out: Path, *, force: bool = False) -> ExtractReport:
@@ -81,7 +85,7 @@ def _write(home: Home, reader: Reader, out: Path, *, force: bool) -> ExtractRepo
 
 def _dictionary(connection: duckdb.DuckDBPyConnection, reader: Reader, counts: dict[str, int]) -> None:
     """What each table, column and metric of the extract means, in the words of the models."""
-    tables = [table for table in allowed_tables(reader.scope, reader.registry)]
+    tables = allowed_tables(reader.scope, reader.registry)
     _table(
         connection,
         "tables",
@@ -98,9 +102,8 @@ def _dictionary(connection: duckdb.DuckDBPyConnection, reader: Reader, counts: d
             for column in table.columns
         ),
     )
-    words = ("name", "label", "description", "unit", "direction", "module", "numerator", "denominator")
-    words += ("exclusions", "grain", "date_basis", "null_rule", "source", "version", "variant_of")
-    _table(connection, "metrics", words, (tuple(getattr(item, word) for word in words) for item in reader.metrics()))
+    rows = (tuple(getattr(item, word) for word in METRIC_WORDS) for item in reader.metrics())
+    _table(connection, "metrics", METRIC_WORDS, rows)
 
 
 def _table(

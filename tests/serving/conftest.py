@@ -1,0 +1,90 @@
+"""A published home with two tenants that share every identifier, and one person of each role."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from foundation.home import Home
+from serving.access import AccessStore, Principal, Role
+from serving.publish import publish
+from serving.reader import Reader, close_all, open_reader
+from tests.serving.small_warehouse import TENANTS, build_warehouse, write_manifests
+
+
+@dataclass(frozen=True)
+class Place:
+    """A home with something published in it."""
+
+    home: Home
+    dbt_target: Path
+
+    @property
+    def access(self) -> AccessStore:
+        return AccessStore.open(self.home)
+
+    def publish(self, run_id: str = "run-2", **options: object):  # type: ignore[no-untyped-def]
+        return publish(self.home, dbt_target=self.dbt_target, run_id=run_id, **options)  # type: ignore[arg-type]
+
+
+PEOPLE = (
+    ("admin", Role.ORGANIZATION_ADMIN, (), None),
+    ("ceo", Role.EXECUTIVE, (), None),
+    ("east", Role.PROGRAM_MANAGER, ("east",), None),
+    ("two", Role.PROGRAM_MANAGER, ("west", "lab"), None),
+    ("doctor", Role.PROVIDER, (), "p1"),
+    ("biller", Role.BILLING_STAFF, ("west",), None),
+    ("analyst", Role.ANALYST, (), None),
+    ("partner", Role.REFERRAL_PARTNER, (), "p2"),
+)
+
+
+@pytest.fixture(scope="session")
+def _published_once(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("serving")
+    place = Place(Home.at(folder / "home"), write_manifests(folder / "target"))
+    build_warehouse(place.home)
+    for tenant in TENANTS:
+        place.access.ensure_tenant(tenant, tenant.capitalize())
+        for name, role, units, provider in PEOPLE:
+            place.access.add_user(
+                tenant,
+                f"{name}@{tenant}",
+                display_name=name,
+                role=role,
+                unit_ids=units,
+                provider_id=provider,
+                password="correct horse battery",
+            )
+    place.publish("run-1")
+    return place
+
+
+@pytest.fixture
+def place(_published_once: Place, tmp_path: Path) -> Place:
+    """A home of one's own: a copy of the published one."""
+    shutil.copytree(_published_once.home.path, tmp_path / "home")
+    close_all()
+    return Place(Home.at(tmp_path / "home"), write_manifests(tmp_path / "target"))
+
+
+@pytest.fixture
+def person(place: Place) -> Callable[[str], Principal]:
+    """`person("east@harbor")`: somebody by user name."""
+
+    def found(user: str) -> Principal:
+        return place.access.principal(user.partition("@")[2], user)
+
+    return found
+
+
+@pytest.fixture
+def reader(place: Place, person: Callable[[str], Principal]) -> Callable[[str], Reader]:
+    """`reader("east@harbor")`: what that person may see."""
+
+    def opened(user: str) -> Reader:
+        return open_reader(place.home, person(user))
+
+    return opened
