@@ -1,10 +1,10 @@
 """What people see: one ASGI application with sign-in and a file a page. Thin views over `serving`.
 
-    app        the application and its server         gate, signin   who may pass
-    entry      the script that Streamlit runs         bar, widgets   what every page has
-    data       the only way to data, and its cache    figures, findings, breakdowns   what a page computes
-    format, period, state, theme, charts, markup      pure: no Streamlit, no data
-    pages/     one file a page
+app        the application and its server         gate, signin   who may pass
+entry/     the script that Streamlit runs: `main` bar, widgets   what every page has
+data       the only way to data, and its cache    figures, findings, breakdowns   what a page computes
+format, period, state, theme, charts, markup      pure: no Streamlit, no data
+pages/     one file a page
 """
 
 from pathlib import Path

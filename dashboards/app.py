@@ -9,11 +9,11 @@ import uvicorn
 from starlette.middleware import Middleware
 from streamlit import config
 
-from dashboards import host, signin, theme
+from dashboards import failures, host, signin, theme
 from dashboards.gate import Gate
 from foundation.home import Home
 
-ENTRY = Path(__file__).with_name("entry.py")
+ENTRY = Path(__file__).parent / "entry" / "script.py"
 SHUTDOWN_SECONDS = 5
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ def configure_streamlit() -> None:
 
 def _on_script_error(error: Exception) -> bool:
     """Last resort for what a page did not catch: logged by type, never shown. Messages may hold what was asked for."""
-    log.error("a page failed: %s", type(error).__name__)
+    log.error("a page failed: %s", failures.place_of(error))
     return True
 
 

@@ -1,22 +1,22 @@
 """Blocks that pages share: tiles, the table one level down, rankings, a heat map by weekday and hour, open rows."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import date
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from dashboards import breakdowns, charts, figures, markup, theme, widgets
+from dashboards import charts, figures, markup, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
+from dashboards import state as states
 from dashboards.breakdowns import Level, Member
-from dashboards.data import ROWS_A_PAGE
 from dashboards.figures import Figure
 from dashboards.shell import PageContext
-from foundation.errors import AccessError
+from dashboards.state import View
 
 MOST_BARS = 10
 MOST_ROWS = 40
@@ -43,7 +43,7 @@ def empty(context: PageContext, title: str, text: str, key: str) -> None:
     context.html(markup.state(title, text), key=key)
 
 
-def columns(context: PageContext, blocks: Sequence[Callable[[], None]]) -> None:
+def columns(blocks: Sequence[Callable[[], None]]) -> None:
     """Blocks side by side, two a line; a last one alone takes the whole line."""
     for index in range(0, len(blocks), 2):
         pair = blocks[index : index + 2]
@@ -67,7 +67,9 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
     earlier = figures.monthly(context.source, view, [metric], earlier_first, earlier_last).get(metric, ())
     section(title, note or f"By month; shaded: {view.period.name}; dashed: the same month a year before")
     if not any(value is not None for _, value in now):
-        empty(context, "No data for these months", "Choose a later period or another place.", f"cm_trend_{metric}_empty")
+        empty(
+            context, "No data for these months", "Choose a later period or another place.", f"cm_trend_{metric}_empty"
+        )
         return
     option = charts.line_over_time(
         context.look,
@@ -96,16 +98,21 @@ def ranking(
     title: str,
     key: str,
     note: str = "",
+    ordered: bool = False,
     reference: Figure | None = None,
 ) -> None:
     """Horizontal bars of one metric, sorted, with the change at the bar; a click leads down."""
     found = context.source.metrics[metric]
     shown = [member for member in members if member.now.get(metric) is not None]
-    section(title, note or _ranking_note(context, shown))
+    line = reference.value if reference and not reference.problem and found.unit != "count" else None
+    section(title, note or _ranking_note(context, shown, fmt.short(line, found.unit) if line is not None else ""))
     if not shown:
         empty(context, "Nothing to compare", f"No {found.label.lower()} in this period.", f"{key}_empty")
         return
-    shown.sort(key=lambda member: (-fmt.decimal(member.now[metric]), member.name))
+    if ordered:
+        shown.sort(key=lambda member: _band_order(member.id))
+    else:
+        shown.sort(key=lambda member: (-fmt.decimal(member.now[metric]), member.name))
     shown = shown[:MOST_BARS]
     ranks = [
         charts.Rank(
@@ -116,10 +123,9 @@ def ranking(
         for member in shown
     ]
     moves = [member.moves for member in shown]
-    line = (("All", reference.value) if reference and not reference.problem else None) if found.unit != "count" else None
     option = charts.ranked_bars(context.look, ranks, unit=found.unit, clickable=any(moves), reference=line)
-    height = 28 * len(ranks) + (40 if line else 16)
-    identity = f"{key}_{abs(hash((context.view.params().__repr__(),))) % 10**8}"
+    height = 28 * len(ranks) + 16
+    identity = f"{key}_{view_key(context.view)}"
     widgets.chart(
         option,
         key=identity,
@@ -130,16 +136,25 @@ def ranking(
     )
 
 
-def _ranking_note(context: PageContext, shown: Sequence[Member]) -> str:
+def _ranking_note(context: PageContext, shown: Sequence[Member], line: str) -> str:
     hint = "; click a bar to go down" if any(member.moves for member in shown) else ""
-    return f"{context.view.period.name}, change from {context.view.compared.name}{hint}"
+    overall = f"; the line is all together, {line}" if line else ""
+    return f"{context.view.period.name}, change from {context.view.compared.name}{overall}{hint}"
+
+
+def _band_order(band: str) -> tuple[int, str]:
+    """Bands such as `8 to 14` by their first number, those without one last."""
+    digits = "".join(character if character.isdigit() else " " for character in band).split()
+    return (int(digits[0]) if digits else 10**9, band)
 
 
 def _bar_note(change: fmt.Change) -> str:
     return f"({change.amount})" if change.amount else ""
 
 
-def level_table(context: PageContext, level: Level, metrics: Sequence[str], *, lead: str, loaded: Mapping[str, Figure]) -> None:
+def level_table(
+    context: PageContext, level: Level, metrics: Sequence[str], *, lead: str, loaded: Mapping[str, Figure]
+) -> None:
     """The table one level down: exact values, the lead metric's change, a way down and the rows behind."""
     source, view = context.source, context.view
     shown = [name for name in metrics if name in source.metrics]
@@ -155,7 +170,7 @@ def level_table(context: PageContext, level: Level, metrics: Sequence[str], *, l
         values = [member.now.get(name) for name in shown]
         if all(value is None for value in values):
             continue
-        target = {**{name: value for name, value in member.moves.items()}, "rows": change_of}
+        target = {**member.moves, "rows": change_of}
         rows.append(
             markup.Row(
                 (member.name, *values, member.change(source, change_of, against)),
@@ -183,7 +198,9 @@ def hours(context: PageContext, metric: str, *, title: str, note: str = "") -> N
     where = figures.filters(context.view, found)
     section(title, note or f"{found.label} by weekday and hour of the appointment, {context.view.period.name}")
     if where is None:
-        empty(context, "Not available for this choice", "Choose all payers or a wider place.", f"cm_hours_{metric}_empty")
+        empty(
+            context, "Not available for this choice", "Choose all payers or a wider place.", f"cm_hours_{metric}_empty"
+        )
         return
     frame = context.source.query(
         [metric],
@@ -214,78 +231,6 @@ def cells_of(frame: pl.DataFrame, metric: str) -> dict[tuple[int, int], Any]:
     return {key: value for key, value in cells.items() if 0 <= key[0] <= 6}
 
 
-HIDDEN_COLUMNS = frozenset({"tenant_id"})
-
-
-def rows(context: PageContext) -> None:
-    """The rows behind the figure that the URL names: paged, with a total that equals the figure."""
-    source, view = context.source, context.view
-    metric = source.metrics.get(view.rows or "")
-    if metric is None:
-        return
-    close = f'<button type="button" class="cm-rows" data-do="{markup.esc(widgets.move(rows=None))}">Close</button>'
-    where = figures.filters(view, metric)
-    title = f"Rows behind {metric.label[:1].lower()}{metric.label[1:]}"
-    if where is None or not metric.can_drill:
-        text = "This figure has no rows of its own for this choice. Choose all payers, or open the rows of another figure."
-        context.html(f'<div class="cm-rows-head">{markup.section(title)}{close}</div>{markup.state("No rows", text)}', "cm_rows")
-        return
-    try:
-        drill = source.drill(metric.name, where, view.period.start, view.period.end, view.page)
-    except AccessError as error:
-        context.html(f'<div class="cm-rows-head">{markup.section(title)}{close}</div>{markup.state("Not available to you", str(error))}', "cm_rows")
-        return
-    note = f"{fmt.plural(drill.total_rows, 'row')}; {metric.label.lower()} {fmt.exact(_number(drill.total_value), metric.unit)}"
-    table = markup.table(*_row_table(drill.frame), caption=title, empty="No rows in this period.")
-    context.html(f'<div class="cm-rows-head">{markup.section(title, note)}{close}</div>{table}{_pager(view.page, drill.total_rows)}', "cm_rows")
-
-
-def _number(value: Any) -> Any:
-    return value if isinstance(value, Decimal | float | int) else None
-
-
-def _row_table(frame: pl.DataFrame) -> tuple[list[markup.Column], list[markup.Row]]:
-    names = [name for name in frame.columns if name not in HIDDEN_COLUMNS]
-    titles = [markup.Column(name.replace("_", " ").capitalize(), _column_unit(name, frame.schema[name])) for name in names]
-    body = [markup.Row(tuple(_plain(row[name]) for name in names)) for row in frame.iter_rows(named=True)]
-    return titles, body
-
-
-def _column_unit(name: str, kind: pl.DataType) -> str:
-    if not kind.is_numeric():
-        return "text"
-    if isinstance(kind, pl.Decimal) or name.endswith("_amount") or name.endswith("_balance"):
-        return "usd"
-    return "minutes" if name.endswith("_minutes") else "days" if name.endswith("_days") else "count"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, datetime):
-        return fmt.moment(value)
-    return fmt.day(value) if isinstance(value, date) else value
-
-
-def _pager(page: int, total: int) -> str:
-    pages = -(-total // ROWS_A_PAGE)
-    if pages <= 1:
-        return ""
-
-    def button(text: str, to: int, usable: bool) -> str:
-        disabled = "" if usable else " disabled"
-        return f'<button type="button" class="cm-rows" data-do="{markup.esc(widgets.move(page=to))}"{disabled}>{text}</button>'
-
-    return (
-        f'<div class="cm-pager">{button("Previous", page - 1, page > 1)}<span>Page {page:,} of {pages:,}</span>'
-        f"{button('Next', page + 1, page < pages)}</div>"
-    )
-
-
-def payer_parts(members: Sequence[Member], metric: str, look: theme.Tokens) -> list[charts.Part]:
-    """One part with one value for each payer class, in the fixed order."""
-    order = {name: index for index, name in enumerate(theme.PAYER_CLASSES)}
-    found = sorted(members, key=lambda member: (order.get(member.id, len(order)), member.name))
-    return [charts.Part(m.name, theme.payer_colour(m.id, look), (m.now.get(metric),)) for m in found]
-
-
+def view_key(view: View) -> str:
+    """A short text that differs between views: a chart's key, so that a click chosen in one is not kept in the next."""
+    return hashlib.sha256(states.encode(view.params()).encode()).hexdigest()[:12]

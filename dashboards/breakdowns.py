@@ -63,6 +63,10 @@ def label_of(dimension: str, value: str, names: Mapping[str, str]) -> str:
         return NOT_RECORDED
     if dimension == "payer_class":
         return theme.payer_label(value)
+    if value == "0 same day":
+        return "Same day"
+    if dimension == "lead_time_band" and value[:1].isdigit():
+        return f"{value} days"
     return names.get(value) or value.replace("_", " ")[:1].upper() + value.replace("_", " ")[1:]
 
 
@@ -82,7 +86,11 @@ def by_dimension(
     names: dict[str, str] = {}
     now: dict[str, dict[str, Any]] = {}
     earlier: dict[str, dict[str, Any]] = {}
-    known = [name for name in metrics if figures.knows(source.metrics.get(name), dimension.removesuffix("_children"))]
+    known = [
+        name
+        for name in dict.fromkeys(metrics)
+        if figures.knows(source.metrics.get(name), dimension.removesuffix("_children"))
+    ]
     for filters_of, group in _same_filters(source, view, known, where).items():
         current = source.query(
             group, by=[dimension], where=dict(filters_of), start=view.period.start, end=view.period.end
@@ -123,7 +131,7 @@ def _same_filters(
 def below(source: Source, view: View, metrics: Sequence[str]) -> Level:
     """One level down from the view: the units below the place, at the lowest unit its providers, below one provider
     its visit types. Their sum is the figure of the view."""
-    asked = [name for name in metrics if name in source.metrics]
+    asked = [name for name in dict.fromkeys(metrics) if name in source.metrics]
     if view.provider:
         return Level("visit_type", "visit type", tuple(by_dimension(source, view, asked, "visit_type")))
     tops = source.children(None)

@@ -68,7 +68,13 @@ def _category_axis(look: Tokens, names: Sequence[str], **more: Any) -> Option:
         "data": list(names),
         "axisTick": {"show": False},
         "axisLine": {"lineStyle": {"color": look.line}},
-        "axisLabel": {"color": look.soft, "fontSize": 12, "lineHeight": 16, "hideOverlap": True, **more.pop("label", {})},
+        "axisLabel": {
+            "color": look.soft,
+            "fontSize": 12,
+            "lineHeight": 16,
+            "hideOverlap": True,
+            **more.pop("label", {}),
+        },
         **more,
     }
 
@@ -85,10 +91,13 @@ def _value_axis(look: Tokens, scale: Scale, **more: Any) -> Option:
 
 def month_names(months: Sequence[date]) -> list[str]:
     """Mar for each month, with the year at the first and at each January."""
-    return [f"{month:%b}\n{month.year}" if not index or month.month == 1 else f"{month:%b}" for index, month in enumerate(months)]
+    return [
+        f"{month:%b}\n{month.year}" if not index or month.month == 1 else f"{month:%b}"
+        for index, month in enumerate(months)
+    ]
 
 
-def _band(look: Tokens, names: Sequence[str], months: Sequence[date], chosen: tuple[date, date]) -> Option | None:
+def _band(look: Tokens, months: Sequence[date], chosen: tuple[date, date]) -> Option | None:
     inside = [index for index, month in enumerate(months) if chosen[0].replace(day=1) <= month <= chosen[1]]
     if not inside:
         return None
@@ -143,7 +152,7 @@ def line_over_time(
             "z": 3,
         }
     ]
-    band = _band(look, names, months, chosen)
+    band = _band(look, months, chosen)
     if band:
         series[0]["markArea"] = band
     if earlier and any(value is not None for value in earlier):
@@ -181,7 +190,9 @@ class Part:
 
 def _hover_item(category: str, part: str, value: Any, total: Any, unit: str) -> str:
     share = fmt.exact(fmt.decimal(value) / fmt.decimal(total), "percent") if value is not None and total else ""
-    return f"{category.replace(chr(10), ' ')}<br/>{part}: <b>{fmt.exact(value, unit)}</b>" + (f" ({share})" if share else "")
+    return f"{category.replace(chr(10), ' ')}<br/>{part}: <b>{fmt.exact(value, unit)}</b>" + (
+        f" ({share})" if share else ""
+    )
 
 
 def _sum(values: Sequence[Any]) -> Any:
@@ -211,17 +222,20 @@ def stacked_bars(
         text = _hover_item(categories[index], part.name, value, whole, unit)
         return [shown, index, text] if horizontal else [index, shown, text]
 
-    label = {"interval": 0} if len(categories) <= 16 else {}
+    label: Option = {"interval": 0} if len(categories) <= 16 else {}
+    grid: Option = {"left": 8, "right": 16, "top": 44, "bottom": 8, "containLabel": True}
     if horizontal:
-        label["width"], label["overflow"] = 190, "truncate"
+        label = {**_left_names(categories), "color": look.ink}
+        grid = {"left": label["margin"], "right": 24, "top": 36, "bottom": 28}
     category_axis = _category_axis(look, categories, label=label)
-    value_axis = _value_axis(look, scale, min=0, **({"max": 100} if share else {}))
+    value_axis = _value_axis(look, scale, min=0, **({"max": 100, "interval": 25} if share else {}))
     if horizontal:
         category_axis["inverse"] = True
     return {
         **_base(look),
-        "grid": {"left": 8, "right": 16, "top": 44, "bottom": 8, "containLabel": True},
+        "grid": grid,
         "legend": {
+            "padding": 0,
             "top": 0,
             "left": 0,
             "icon": "roundRect",
@@ -246,14 +260,14 @@ def stacked_bars(
                 "barCategoryGap": "32%",
                 "barMaxWidth": 44,
                 "emphasis": {"disabled": True},
-                **_clicks(look, clickable, "series"),
+                **_clicks(look, clickable),
             }
             for part in parts
         ],
     }
 
 
-def _clicks(look: Tokens, clickable: bool, mode: str | bool = "single") -> Option:
+def _clicks(look: Tokens, clickable: bool) -> Option:
     if not clickable:
         return {"cursor": "default"}
     return {"cursor": "pointer", "selectedMode": "single", "select": {"itemStyle": {"borderColor": look.ink}}}
@@ -269,12 +283,18 @@ class Rank:
     colour: str = ""
 
 
+def _left_names(named: Sequence[Any]) -> Option:
+    """Names of horizontal bars, flush left with the title above them, as wide as the longest needs."""
+    longest = max((len(item.name if hasattr(item, "name") else str(item)) for item in named), default=8)
+    width = min(max(longest * 7, 72), 200)
+    return {"interval": 0, "align": "left", "margin": width + 12, "width": width, "overflow": "truncate"}
+
+
 def ranked_bars(
-    look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bool = False, reference: tuple[str, Any] | None = None
+    look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bool = False, reference: Any = None
 ) -> Option:
-    """Horizontal bars in the order given, labelled at the bar. `reference` is a name and value drawn as a thin line."""
-    values = [rank.value for rank in ranks]
-    scale = scale_for(unit, [*values, reference[1] if reference else None])
+    """Horizontal bars in the order given, labelled at the bar. `reference` is a value drawn as a thin line."""
+    scale = scale_for(unit, [*(rank.value for rank in ranks), reference])
     data = []
     for index, rank in enumerate(ranks):
         text = fmt.exact(rank.value, unit)
@@ -294,27 +314,30 @@ def ranked_bars(
         "itemStyle": {"color": look.accent, "borderRadius": [0, 2, 2, 0]},
         "barMaxWidth": 18,
         "barCategoryGap": "36%",
-        "label": {"show": True, "position": "right", "color": look.ink, "fontSize": 12, "distance": 6},
+        "label": {
+            "show": True,
+            "position": "right",
+            "color": look.ink,
+            "fontSize": 12,
+            "distance": 4,
+            "backgroundColor": look.ground,
+            "padding": [1, 3],
+        },
         "emphasis": {"disabled": True},
         **_clicks(look, clickable),
     }
-    if reference and reference[1] is not None:
+    if reference is not None:
         series["markLine"] = {
             "silent": True,
             "symbol": "none",
             "lineStyle": {"color": look.soft, "type": "solid", "width": 1},
-            "label": {
-                "formatter": f"{reference[0]} {fmt.short(reference[1], unit)}",
-                "position": "start",
-                "color": look.soft,
-                "fontSize": 12,
-            },
-            "data": [{"xAxis": scale.of(reference[1])}],
+            "label": {"show": False},
+            "data": [{"xAxis": scale.of(reference)}],
         }
-    axis_label = {"interval": 0, "width": 180, "overflow": "truncate", "color": look.ink}
+    axis_label = {**_left_names(ranks), "color": look.ink}
     return {
         **_base(look),
-        "grid": {"left": 4, "right": 112, "top": 4, "bottom": 24 if reference else 4, "containLabel": True},
+        "grid": {"left": axis_label["margin"], "right": 128, "top": 4, "bottom": 4},
         "tooltip": {**_base(look)["tooltip"], "trigger": "item", "formatter": "{@[2]}"},
         "xAxis": {**_value_axis(look, scale, min=0), "show": False},
         "yAxis": {
@@ -337,9 +360,12 @@ def heat_map(look: Tokens, cells: Mapping[tuple[int, int], Any], *, name: str, u
     data = []
     for (weekday, hour), value in sorted(cells.items()):
         if value is not None:
-            text = f"{WEEKDAYS[weekday]}, {hour:02d}:00 to {hour + 1:02d}:00<br/>{name}: <b>{fmt.exact(value, unit)}</b>"
+            text = (
+                f"{WEEKDAYS[weekday]}, {hour:02d}:00 to {hour + 1:02d}:00<br/>{name}: <b>{fmt.exact(value, unit)}</b>"
+            )
             data.append([hours.index(hour), days.index(weekday), scale.of(value), text])
-    drawn = [item[2] for item in data]
+    drawn = [float(value) / scale.divisor for value in cells.values() if value is not None]
+    known = [fmt.decimal(value) for value in cells.values() if value is not None]
     return {
         **_base(look),
         "grid": {"left": 8, "right": 8, "top": 8, "bottom": 52, "containLabel": True},
@@ -363,10 +389,7 @@ def heat_map(look: Tokens, cells: Mapping[tuple[int, int], Any], *, name: str, u
             "itemWidth": 12,
             "itemHeight": 160,
             "calculable": False,
-            "text": [
-                fmt.short(max(cells.values(), key=float), unit) if drawn else "",
-                fmt.short(min((value for value in cells.values() if value is not None), key=float), unit) if drawn else "",
-            ],
+            "text": [fmt.short(max(known), unit), fmt.short(min(known), unit)] if known else ["", ""],
             "textStyle": {"color": look.soft, "fontSize": 12, "fontFamily": FONT},
             "inRange": {"color": list(look.heat)},
         },

@@ -57,6 +57,10 @@ class Source:
         return self.reader.tenant.name
 
     @property
+    def sees_health(self) -> bool:
+        return self.reader.scope.sees_health
+
+    @property
     def as_of(self) -> date:
         """The last day that the data reach; the day of publication where no feed has a date."""
         return self.reader.data_as_of or self.reader.published_at.date()
@@ -76,7 +80,9 @@ class Source:
         """The service-unit tree by id, parents before children, in the order of the tree."""
         frame: pl.DataFrame = self._cached({"ask": "tree"}, self.reader.tree)
         found = [
-            Place(row["service_unit_id"], row["name"], row["unit_type"] or "", row["depth"], row["parent_service_unit_id"])
+            Place(
+                row["service_unit_id"], row["name"], row["unit_type"] or "", row["depth"], row["parent_service_unit_id"]
+            )
             for row in frame.iter_rows(named=True)
         ]
         below: dict[str | None, list[Place]] = {}

@@ -92,7 +92,7 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
 
     Three questions for each group of metrics: the period, the comparison, thirteen months up to the period's end.
     """
-    asked = [name for name in names if name in source.metrics]
+    asked = [name for name in dict.fromkeys(names) if name in source.metrics]
     now: dict[str, Any] = {}
     before: dict[str, Any] = {}
     trends: dict[str, tuple[tuple[date, Any], ...]] = {}
@@ -138,7 +138,7 @@ def monthly(
 ) -> dict[str, tuple[tuple[date, Any], ...]]:
     """Monthly values of metrics under the view's filters; a metric that does not know a filter is left out."""
     found: dict[str, tuple[tuple[date, Any], ...]] = {}
-    asked = [name for name in names if name in source.metrics]
+    asked = [name for name in dict.fromkeys(names) if name in source.metrics]
     for (_, where), group in _grouped(source, view, asked).items():
         frame = source.query(group, grain="month", where=dict(where), start=first, end=periods.month_end(last))
         for name in group:

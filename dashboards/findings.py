@@ -11,31 +11,29 @@ from dashboards import format as fmt
 from dashboards.breakdowns import Member
 from dashboards.figures import Figure
 
-# Smaller changes than these are "steady": half a point, or two per cent of the earlier value.
-STEADY_POINTS = Decimal("0.005")
-STEADY_RELATIVE = Decimal("0.02")
 # The parts explain a change when they add up to it this closely.
 EXPLAINED = Decimal("0.1")
 SHARES = (
-    (Decimal("0.95"), "almost all of it"),
-    (Decimal("0.80"), "most of it"),
-    (Decimal("0.60"), "two thirds of it"),
-    (Decimal("0.45"), "half of it"),
-    (Decimal("0.30"), "a third of it"),
+    (Decimal("0.95"), "almost all of it in"),
+    (Decimal("0.80"), "most of it in"),
+    (Decimal("0.60"), "two thirds of it in"),
+    (Decimal("0.45"), "half of it in"),
+    (Decimal("0.30"), "a third of it in"),
 )
 
 
 def is_steady(figure: Figure) -> bool:
-    now, before = fmt.decimal(figure.value), fmt.decimal(figure.before)
-    if figure.metric.unit == "percent":
-        return abs(now - before) < STEADY_POINTS
-    return abs(now - before) < STEADY_RELATIVE * abs(before) if before else now == before
+    """Whether the figure has a change too small to speak of."""
+    return fmt.is_steady(figure.value, figure.before, figure.metric.unit)
 
 
 def share_words(share: Decimal) -> str:
-    """"half of it" for 0.45 to 0.6, and so on; empty below 0.3 or above 1.05, where no plain word is true."""
+    """`half of it in` for 0.45 to 0.6, and so on; empty below 0.3.
+
+    Above 1.05 the others moved the other way, so a share would mislead: then the words are `driven by`.
+    """
     if share > Decimal("1.05"):
-        return ""
+        return "driven by"
     return next((words for least, words in SHARES if share >= least), "")
 
 
@@ -112,4 +110,4 @@ def _cause(figure: Figure, members: Sequence[Member], numerator: str | None) -> 
     change = fmt.decimal(figure.value) - fmt.decimal(figure.before)
     name, part = max(sorted(parts.items()), key=lambda item: item[1] / change)
     words = share_words(part / change)
-    return f", {words} in {name}" if words else ""
+    return f", {words} {name}" if words else ""

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
-DASH = "–"
-MINUS = "-"
-NARROW = " "  # a no-break space, so that a number never parts from its unit
+DASH = "\u2013"
+NARROW = "\u00a0"  # a no-break space, so that a number never parts from its unit
+
+STEADY_POINTS = Decimal("0.005")
+STEADY_RELATIVE = Decimal("0.02")
 
 Number = Decimal | float | int
 
@@ -137,6 +139,14 @@ class Change:
         return f"{self.amount}, {self.words}" if self.amount else self.words
 
 
+def is_steady(now: Number, before: Number, unit: str) -> bool:
+    """Whether a change is too small to be called one: under half a point, or under two per cent of the earlier value."""
+    gap = abs(decimal(now) - decimal(before))
+    if unit == "percent":
+        return gap < STEADY_POINTS
+    return gap < STEADY_RELATIVE * abs(decimal(before)) if before else gap == 0
+
+
 def _signed(text: str) -> str:
     return text if text.startswith("-") else f"+{text}"
 
@@ -170,8 +180,9 @@ def change(now: Number | None, before: Number | None, unit: str, direction: str,
         return Change("", f"Same as {against}", "neutral", "flat")
     rose = decimal(now) > decimal(before)
     arrow = "up" if rose else "down"
+    if is_steady(now, before, unit):
+        return Change(amount, f"about the same as {against}", "neutral", arrow)
     if direction == "neutral":
-        words = f"{'more' if rose else 'less'} than {against}" if unit in ("usd", "count") else f"against {against}"
-        return Change(amount, words, "neutral", arrow)
+        return Change(amount, f"{'more' if rose else 'less'} than {against}", "neutral", arrow)
     better = rose == (direction == "higher")
     return Change(amount, f"{'better' if better else 'worse'} than {against}", "good" if better else "bad", arrow)

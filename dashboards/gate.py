@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -170,6 +170,6 @@ def _refuse(connection: HTTPConnection, text: str, status: int) -> Response:
     return PlainTextResponse(text, status_code=status)
 
 
-def is_https(headers: Headers, scheme: str) -> bool:
+def is_https(scheme: str) -> bool:
     """Whether the browser speaks TLS with us or with the proxy that uvicorn trusts (it sets the scheme)."""
     return scheme in ("https", "wss")

@@ -26,7 +26,7 @@ _served: Served | None = None
 
 def configure(home: Home, *, domain: str = "localhost") -> Served:
     """Opens the home for serving. Calling it again replaces what is served, as tests do."""
-    global _served  # noqa: PLW0603
+    global _served
     _served = Served(home, AccessStore.open(home), Keys.of(home).derive("session"), domain)
     return _served
 

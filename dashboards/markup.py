@@ -87,13 +87,17 @@ def tile(figure: Figure, *, action: str = "") -> str:
     change = figure.change
     tone = "none" if figure.problem or figure.caution else change.tone
     if figure.problem:
-        line = f'{MARKS["caution"]}<span>{esc(figure.problem)}</span>'
+        line = f"{MARKS['caution']}<span>{esc(figure.problem)}</span>"
     else:
         mark = MARKS.get(change.tone, ARROWS[change.arrow] if change.tone == "neutral" else "")
         line = f"{mark}<span>{esc(change.text)}</span>"
-    caution = f'<p class="cm-caution">{MARKS["caution"]}<span>{esc(figure.caution)}</span></p>' if figure.caution else ""
+    caution = (
+        f'<p class="cm-caution">{MARKS["caution"]}<span>{esc(figure.caution)}</span></p>' if figure.caution else ""
+    )
     values = [value for _, value in figure.trend]
-    title = f'<button type="button" data-do="{esc(action)}">{esc(metric.label)}</button>' if action else esc(metric.label)
+    title = (
+        f'<button type="button" data-do="{esc(action)}">{esc(metric.label)}</button>' if action else esc(metric.label)
+    )
     return (
         f'<article class="cm-tile cm-{tone}" data-metric="{esc(metric.name)}"><header><h3>{title}</h3>'
         f"{definition(metric)}</header>"
@@ -142,7 +146,9 @@ def table(
     if not rows:
         return state("Nothing here", empty or "No rows in this period. Choose another period or place.")
     has_rows = any(row.rows_action for row in rows)
-    head = "".join(f'<th scope="col"{"" if column.unit == "text" else " class=num"}>{esc(column.title)}</th>' for column in columns)
+    head = "".join(
+        f'<th scope="col"{"" if column.unit == "text" else " class=num"}>{esc(column.title)}</th>' for column in columns
+    )
     head += '<th scope="col"><span class="cm-hidden">Rows</span></th>' if has_rows else ""
     body = "".join(_row(columns, row, has_rows) for row in rows)
     foot = f"<tfoot>{_row(columns, total, has_rows)}</tfoot>" if total else ""

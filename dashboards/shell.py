@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, host, markup, theme, widgets
+from dashboards import bar, failures, host, markup, theme, widgets
 from dashboards import format as fmt
 from dashboards.data import Source
 from dashboards.state import View
@@ -43,15 +43,21 @@ class PageContext:
 
 @dataclass(frozen=True)
 class PageSpec:
-    """A page: its key in the URL, its name, which module it needs (None: any), and what draws it."""
+    """A page: its key in the URL, its name, which module it needs (None: any), and what draws it.
+
+    A page `of_feeds` is about the data as they came: it has no pickers, and only those see it whom `serving` lets.
+    """
 
     key: str
     title: str
     module: str | None
     draw: Callable[[PageContext], None]
+    of_feeds: bool = False
 
     def is_for(self, source: Source) -> bool:
         """Whether this person has the page at all; what is not granted is absent."""
+        if self.of_feeds:
+            return source.sees_health
         return self.module is None or self.module in source.modules
 
 
@@ -71,7 +77,8 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
         view = view_of(source)
         context = PageContext(source, view, widgets.look(), pages)
         try:
-            bar.pickers(source, view)
+            if not page.of_feeds:
+                bar.pickers(source, view)
             if asked and asked != view.place:
                 note = "That place is not among those you may see, or it is no longer there. This is everything you may see."
                 widgets.html(f'<p class="cm-note">{markup.esc(note)}</p>', key="cm_place_note")
@@ -82,17 +89,12 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
             log.warning("page %s: %s", page.key, type(error).__name__)
             widgets.html(markup.state("This cannot be shown", str(error)), key="cm_failed")
         except Exception as error:
-            # The page's boundary: the text of an unforeseen error may hold data, so only its type is logged.
-            log.error("page %s failed: %s", page.key, type(error).__name__, exc_info=_traceback_wanted())
+            log.error("page %s failed: %s", page.key, failures.place_of(error))
             text = "Something went wrong on our side while drawing this page. Your data are safe. Try again, or choose another period."
             widgets.html(markup.state("This page could not be drawn", text), key="cm_failed")
 
     run.__name__ = page.key
     return run
-
-
-def _traceback_wanted() -> bool:
-    return log.isEnabledFor(logging.DEBUG)
 
 
 def head(context: PageContext, finding: str) -> None:

@@ -1,6 +1,7 @@
 """Sign-in, sign-out and the first password: plain pages served beside Streamlit, before any of its scripts run."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,7 +13,7 @@ from foundation.errors import AccessError, ClinicmartError
 
 STALE_FORM = "This form is out of date. Try again."
 WRONG = "The user name or the password is wrong."
-PASSWORDS_DIFFER = "The two passwords differ."  # noqa: S105
+PASSWORDS_DIFFER = "The two passwords differ."
 # One form field is short; anything larger is not a form of ours.
 LONGEST_BODY = 8_192
 
@@ -26,9 +27,7 @@ def _nonce_of(request: Request) -> str:
 
 
 def _set_cookie(response: Response, request: Request, name: str, value: str) -> None:
-    response.set_cookie(
-        name, value, path="/", httponly=True, samesite="lax", secure=gate.is_https(request.headers, request.url.scheme)
-    )
+    response.set_cookie(name, value, path="/", httponly=True, samesite="lax", secure=gate.is_https(request.url.scheme))
 
 
 async def _fields(request: Request) -> Mapping[str, str]:
@@ -41,7 +40,14 @@ async def _fields(request: Request) -> Mapping[str, str]:
 
 
 def _sign_in_page(
-    request: Request, *, tenant: str | None, problem: str = "", status: int = 200, tenant_given: str = "", email: str = "", next_path: str = "/"
+    request: Request,
+    *,
+    tenant: str | None,
+    problem: str = "",
+    status: int = 200,
+    tenant_given: str = "",
+    email: str = "",
+    next_path: str = "/",
 ) -> Response:
     nonce = _nonce_of(request)
     tenants = host.tenants()
@@ -99,7 +105,7 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
     email = fields.get("email", "").strip().lower()
     next_path = gate.own_path(fields.get("next"))
     given = fields.get("tenant", "").strip()
-    again = {"tenant": host_tenant, "tenant_given": given, "email": email, "next_path": next_path}
+    again: dict[str, Any] = {"tenant": host_tenant, "tenant_given": given, "email": email, "next_path": next_path}
     nonce = request.cookies.get(gate.FORM_COOKIE)
     if not gate.same_origin(request) or not gate.form_is_ours("signin", nonce, fields.get("token")):
         return _sign_in_page(request, problem=STALE_FORM, status=403, **again)
@@ -124,7 +130,7 @@ async def sign_out(request: Request) -> Response:
     token = request.cookies.get(gate.SESSION_COOKIE)
     if not gate.same_origin(request) or not gate.form_is_ours("signout", token, fields.get("token")):
         return signin_page.refused(STALE_FORM, 403)
-    await run_in_threadpool(host.access().end_session, token)
+    await run_in_threadpool(host.access().end_session, str(token))
     response = RedirectResponse(gate.SIGN_IN, status_code=303)
     response.delete_cookie(gate.SESSION_COOKIE, path="/")
     return response

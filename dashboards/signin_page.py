@@ -71,7 +71,7 @@ def sign_in(
         '<label for="password">Password</label>'
         '<input id="password" name="password" type="password" autocomplete="current-password" required>'
         '<button type="submit">Sign in</button></form>'
-        "<p class=\"foot\">No account or password? Your organization's administrator makes one.</p>",
+        '<p class="foot">No account or password? Your organization\'s administrator makes one.</p>',
         status,
     )
 

@@ -98,6 +98,11 @@ def moved_by(view: View, query: str) -> View:
     for name in ("payer", "basis", "rows"):
         if name in changes:
             wanted[name] = _matching(_NAME, changes[name])
-    if "page" in changes and changes["page"].isascii() and changes["page"].isdigit() and 0 < int(changes["page"]) < 100_000:
+    if (
+        "page" in changes
+        and changes["page"].isascii()
+        and changes["page"].isdigit()
+        and 0 < int(changes["page"]) < 100_000
+    ):
         wanted["page"] = int(changes["page"])
     return view.moved(**wanted) if wanted else view

@@ -106,7 +106,13 @@ def look() -> theme.Tokens:
 
 
 def chart(
-    option: Mapping[str, Any], *, key: str, height: int, alt: str, moves: Sequence[Mapping[str, Any]] = (), as_of: date | None = None
+    option: Mapping[str, Any],
+    *,
+    key: str,
+    height: int,
+    alt: str,
+    moves: Sequence[Mapping[str, Any]] = (),
+    as_of: date | None = None,
 ) -> None:
     """Draws a chart. `moves` holds, for each category, what a click on its mark changes in the view."""
     if not moves or as_of is None:

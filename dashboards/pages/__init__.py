@@ -9,5 +9,5 @@ ALL = (
     PageSpec("throughput", "Throughput", "throughput", throughput.draw),
     PageSpec("no_show", "No-show", "no_show", no_show.draw),
     PageSpec("payer_mix", "Payer mix", "payer_mix", payer_mix.draw),
-    PageSpec("data_health", "Data health", None, data_health.draw),
+    PageSpec("data_health", "Data health", None, data_health.draw, of_feeds=True),
 )

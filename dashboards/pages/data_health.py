@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from dashboards import blocks, markup, shell
+from dashboards import blocks, markup
 from dashboards import format as fmt
 from dashboards.shell import PageContext
 
@@ -27,27 +27,33 @@ def draw(context: PageContext) -> None:
         markup.heading(
             _finding(len(bad_feeds), quarantined, refused),
             [
-                context.source.tenant_name,
                 f"data to {fmt.day(context.source.as_of)}",
                 f"published {fmt.moment(context.source.reader.published_at)}",
                 f"version {context.source.reader.version.version}",
             ],
+            markup.breadcrumb([(context.source.tenant_name, "")]),
         ),
         key="cm_head",
     )
     if last is not None and last.outcome in ("stopped", "failed"):
         text = f"{last.reason} The figures are those of the version published before; nothing of that run is shown."
-        context.html(markup.state(f"The last run on {fmt.moment(last.at)} published nothing", text), key="cm_unpublished")
+        context.html(
+            markup.state(f"The last run on {fmt.moment(last.at)} published nothing", text), key="cm_unpublished"
+        )
     facts = [
         ("Records read", fmt.grouped(read), "over all feeds and runs"),
         ("Landed", fmt.grouped(landed), _balance(read, landed, quarantined)),
         ("Quarantined", fmt.grouped(quarantined), _share(quarantined, read)),
         ("Files refused", fmt.grouped(refused), "not what their feed says they are" if refused else "none"),
-        ("Last run", OUTCOMES.get(last.outcome, last.outcome) if last else fmt.DASH, fmt.moment(last.at) if last else ""),
+        (
+            "Last run",
+            OUTCOMES.get(last.outcome, last.outcome) if last else fmt.DASH,
+            fmt.moment(last.at) if last else "",
+        ),
     ]
     context.html(_facts(facts), key="cm_tiles")
     _feeds(context, health.feeds)
-    blocks.columns(context, [lambda: _quarantine(context, health.quarantine), lambda: _refused(context, health.refused_units)])
+    blocks.columns([lambda: _quarantine(context, health.quarantine), lambda: _refused(context, health.refused_units)])
     _batches(context, health.batches)
 
 
@@ -90,7 +96,9 @@ def _facts(facts: list[tuple[str, str, str]]) -> str:
 
 
 def _feeds(context: PageContext, feeds: pl.DataFrame) -> None:
-    blocks.section("Feeds", "What each feed brought, and when it was last read; read = landed + quarantined, in records")
+    blocks.section(
+        "Feeds", "What each feed brought, and when it was last read; read = landed + quarantined, in records"
+    )
     columns = [
         markup.Column("Feed"),
         markup.Column("Kind"),
@@ -146,7 +154,9 @@ def _refused(context: PageContext, frame: pl.DataFrame) -> None:
         markup.Row((row["feed"], _place(row), " ".join(part for part in (row["problem"], row.get("remedy")) if part)))
         for row in frame.head(blocks.MOST_ROWS).iter_rows(named=True)
     ]
-    context.html(markup.table(columns, rows, caption="Refused files", empty="No file was refused."), key="cm_refused_files")
+    context.html(
+        markup.table(columns, rows, caption="Refused files", empty="No file was refused."), key="cm_refused_files"
+    )
 
 
 def _place(row: dict[str, Any]) -> str:

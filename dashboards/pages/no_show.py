@@ -1,6 +1,6 @@
 """No-show: how many appointments are missed, since when, where and at which hours."""
 
-from dashboards import blocks, breakdowns, figures, findings, shell
+from dashboards import blocks, breakdowns, figures, findings, rows, shell
 from dashboards.shell import PageContext
 
 LEAD = "no_show_rate"
@@ -29,17 +29,23 @@ def draw(context: PageContext) -> None:
         )
 
     def lead_times() -> None:
-        members = breakdowns.by_dimension(source, view, [LEAD], "lead_time_bucket")
+        members = breakdowns.by_dimension(source, view, [LEAD], "lead_time_band")
         blocks.ranking(
-            context, members, LEAD, title="By days from booking to visit", key="cm_lead_times", reference=overall
+            context,
+            members,
+            LEAD,
+            title="By days from booking to visit",
+            key="cm_lead_times",
+            ordered=True,
+            reference=overall,
         )
 
     found = [units]
     if figures.knows(source.metrics.get(LEAD), "visit_type"):
         found.append(visit_types)
-    if figures.knows(source.metrics.get(LEAD), "lead_time_bucket"):
+    if figures.knows(source.metrics.get(LEAD), "lead_time_band"):
         found.append(lead_times)
     found.append(lambda: blocks.hours(context, LEAD, title="When appointments are missed"))
-    blocks.columns(context, found)
+    blocks.columns(found)
     blocks.level_table(context, level, TABLE, lead=LEAD, loaded=loaded)
-    blocks.rows(context)
+    rows.draw(context)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from dashboards import blocks, breakdowns, figures, findings, markup, shell, widgets
+from dashboards import blocks, breakdowns, figures, findings, markup, rows, shell, widgets
 from dashboards import format as fmt
 from dashboards.breakdowns import Member
 from dashboards.shell import PageContext
@@ -34,12 +34,10 @@ def draw(context: PageContext) -> None:
     loaded = figures.load(source, view, [*dict.fromkeys([*wanted, *TABLE])])
     level = breakdowns.below(source, view, list(dict.fromkeys([*TABLE, *VOLUME, *VOLUME.values()])))
     found = _changes(context, level.members)
-    shell.head(context, _finding(loaded, found, level.members))
+    shell.head(context, _finding(loaded, level.members))
     names = [name for name in [*TILES, sixth] if name in loaded][:6]
     names = names or [name for name in loaded if loaded[name].value is not None][:6]
-    blocks.tiles(
-        context, {name: loaded[name] for name in names}, {name: _page_action(context, name) for name in names}
-    )
+    blocks.tiles(context, {name: loaded[name] for name in names}, {name: _page_action(context, name) for name in names})
     main = next((name for name in MAIN if name in loaded and loaded[name].value), None)
     if main:
         titles = {"payer_paid_amount": "What payers paid", "encounters": "Encounters", "claims": "Claims"}
@@ -56,7 +54,7 @@ def draw(context: PageContext) -> None:
             context, "No change worth telling", "No unit moved by more than chance would explain.", "cm_changes_none"
         )
     blocks.level_table(context, level, TABLE, lead=_lead(loaded), loaded=loaded)
-    blocks.rows(context)
+    rows.draw(context)
 
 
 def _lead(loaded: dict[str, figures.Figure]) -> str:
@@ -69,16 +67,16 @@ def _page_action(context: PageContext, metric: str) -> str:
     return f"{widgets.PAGE}{module}?" if module in context.pages else ""
 
 
-def _finding(
-    loaded: dict[str, figures.Figure], found: Sequence[tuple[Decimal, fmt.Change, str, str, str]], members: Sequence[Member]
-) -> str:
+def _finding(loaded: dict[str, figures.Figure], members: Sequence[Member]) -> str:
     """How the tiles stand in a sentence: how many got better or worse, else the visits."""
     shown = [loaded[name] for name in [*TILES, *SIXTH] if name in loaded]
     judged = [figure for figure in shown if not figure.problem and not figure.caution]
     worse = [figure for figure in judged if figure.change.tone == "bad" and not findings.is_steady(figure)]
     better = [figure for figure in judged if figure.change.tone == "good" and not findings.is_steady(figure)]
     if not worse and not better:
-        lead = next((loaded[name] for name in ("completed_appointments", "encounters", "claims") if name in loaded), None)
+        lead = next(
+            (loaded[name] for name in ("completed_appointments", "encounters", "claims") if name in loaded), None
+        )
         return findings.finding(lead, lead.metric.label if lead else "Overview", members)
     if worse and better:
         return f"{_names(worse)} got worse; {_names(better).lower() if len(better) < 3 else 'other figures'} got better"
@@ -86,7 +84,10 @@ def _finding(
 
 
 def _names(chosen: Sequence[figures.Figure]) -> str:
-    labels = [chosen[0].metric.label, *[figure.metric.label[:1].lower() + figure.metric.label[1:] for figure in chosen[1:]]]
+    labels = [
+        chosen[0].metric.label,
+        *[figure.metric.label[:1].lower() + figure.metric.label[1:] for figure in chosen[1:]],
+    ]
     if len(labels) > 3:
         return f"{labels[0]}, {labels[1]} and {len(labels) - 2} other figures"
     return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"

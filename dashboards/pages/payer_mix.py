@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import blocks, breakdowns, charts, figures, findings, markup, shell, theme, widgets
+from dashboards import blocks, breakdowns, charts, figures, findings, markup, rows, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.breakdowns import Member
@@ -25,9 +25,7 @@ MOST_TILES = 5
 
 def draw(context: PageContext) -> None:
     source, view = context.source, context.view
-    usable = {
-        key: names for key, names in BASES.items() if figures.knows(source.metrics.get(names[0]), "payer_class")
-    }
+    usable = {key: names for key, names in BASES.items() if figures.knows(source.metrics.get(names[0]), "payer_class")}
     if not usable:
         shell.head(context, "Payer mix")
         blocks.empty(context, "No payer mix yet", "No feed brings charges or visits with a payer.", "cm_mix_none")
@@ -42,13 +40,16 @@ def draw(context: PageContext) -> None:
         blocks.empty(context, "Nothing in this period", "Choose another period, place or payer class.", "cm_mix_empty")
         return
     context.html(
-        markup.tiles(shares[:MOST_TILES], [widgets.move(rows=amount) if source.metrics[amount].can_drill else ""] * len(shares[:MOST_TILES])),
+        markup.tiles(
+            shares[:MOST_TILES],
+            [widgets.move(rows=amount) if source.metrics[amount].can_drill else ""] * len(shares[:MOST_TILES]),
+        ),
         key="cm_tiles",
     )
     _over_time(context, amount, label)
     _units(context, amount, label)
     _table(context, members, amount, shares)
-    blocks.rows(context)
+    rows.draw(context)
 
 
 def _basis(context: PageContext, basis: str, labels: dict[str, str]) -> None:
@@ -159,14 +160,18 @@ def _finding(shares: list[Figure], label: str) -> str:
         return f"{first.metric.label} is the largest part of {basis}: {fmt.short(first.value, 'percent')}"
     most = max(moved, key=lambda figure: (abs(figure.value - figure.before), figure.metric.label))
     verb = "rose" if most.value > most.before else "fell"
-    return f"{most.metric.label} {verb} {most.change.amount.lstrip('+-')} to {fmt.short(most.value, 'percent')} of {basis}"
+    return (
+        f"{most.metric.label} {verb} {most.change.amount.lstrip('+-')} to {fmt.short(most.value, 'percent')} of {basis}"
+    )
 
 
 def _over_time(context: PageContext, amount: str, label: str) -> None:
     first, last = periods.trend_window(context.view.period, context.view.compared)
     by_class = _monthly(context, amount, first, last)
     months = periods.months_of(first, last)
-    blocks.section(f"{label} by payer class over time", "Share of each month; a payer class has one colour on every page")
+    blocks.section(
+        f"{label} by payer class over time", "Share of each month; a payer class has one colour on every page"
+    )
     parts = [
         charts.Part(theme.payer_label(key), theme.payer_colour(key, context.look), tuple(values.get(m) for m in months))
         for key, values in sorted(by_class.items(), key=lambda item: _order(item[0]))
@@ -183,10 +188,10 @@ def _order(payer_class: str) -> int:
 
 def _units(context: PageContext, amount: str, label: str) -> None:
     """Each unit's mix, one stacked bar a unit; a click leads down."""
-    classes = [m.id for m in breakdowns.by_dimension(context.source, context.view, [amount], "payer_class", before=False)]
-    levels = {
-        key: breakdowns.below(context.source, context.view.moved(payer=key), [amount]) for key in classes if key
-    }
+    classes = [
+        m.id for m in breakdowns.by_dimension(context.source, context.view, [amount], "payer_class", before=False)
+    ]
+    levels = {key: breakdowns.below(context.source, context.view.moved(payer=key), [amount]) for key in classes if key}
     first = next(iter(levels.values()), None)
     if first is None:
         return
@@ -203,7 +208,9 @@ def _units(context: PageContext, amount: str, label: str) -> None:
         )
         for key in sorted(levels, key=_order)
     ]
-    blocks.section(f"{label} by {first.noun}", f"Share of each {first.noun}, {context.view.period.name}; click a bar to go down")
+    blocks.section(
+        f"{label} by {first.noun}", f"Share of each {first.noun}, {context.view.period.name}; click a bar to go down"
+    )
     option = charts.stacked_bars(
         context.look,
         [member.name for member in order],
@@ -213,7 +220,7 @@ def _units(context: PageContext, amount: str, label: str) -> None:
         horizontal=True,
         clickable=True,
     )
-    key = f"cm_mix_units_{abs(hash(str(context.view.params()))) % 10**8}"
+    key = f"cm_mix_units_{blocks.view_key(context.view)}"
     widgets.chart(
         option,
         key=key,

@@ -1,6 +1,6 @@
 """Revenue cycle: what becomes of what is billed, what is denied and why, and how old the open balance is."""
 
-from dashboards import blocks, breakdowns, charts, figures, findings, shell, theme, widgets
+from dashboards import blocks, breakdowns, charts, figures, findings, rows, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.shell import PageContext
@@ -48,9 +48,9 @@ def draw(context: PageContext) -> None:
             reference=overall,
         ),
     ]
-    blocks.columns(context, found if "denial_rate" in source.metrics else found[2:3])
+    blocks.columns(found if "denial_rate" in source.metrics else found[2:3])
     blocks.level_table(context, level, TABLE, lead="denial_rate", loaded=loaded)
-    blocks.rows(context)
+    rows.draw(context)
 
 
 def _lead(loaded: dict[str, figures.Figure]) -> tuple[str, str, str | None]:
@@ -71,7 +71,9 @@ def _money(context: PageContext) -> None:
     )
     months = [month for month, _ in next(iter(found.values()), ())]
     if not months or all(value is None for values in found.values() for _, value in values):
-        blocks.empty(context, "Nothing billed in these months", "Choose a later period or another place.", "cm_money_none")
+        blocks.empty(
+            context, "Nothing billed in these months", "Choose a later period or another place.", "cm_money_none"
+        )
         return
     colours = theme.money_colours(context.look)
     parts = [
@@ -87,7 +89,9 @@ def _denials(context: PageContext) -> None:
     """Pareto of denied claims by category, the share so far in words at the bar."""
     metric = next((name for name in ("denied_amount", "denied_claims") if name in context.source.metrics), None)
     if metric is None or not figures.knows(context.source.metrics[metric], "denial_category"):
-        metric = "denied_claims" if figures.knows(context.source.metrics.get("denied_claims"), "denial_category") else None
+        metric = (
+            "denied_claims" if figures.knows(context.source.metrics.get("denied_claims"), "denial_category") else None
+        )
     if metric is None:
         return
     found = context.source.metrics[metric]
@@ -96,7 +100,9 @@ def _denials(context: PageContext) -> None:
         for member in breakdowns.by_dimension(context.source, context.view, [metric], "denial_category", before=False)
         if member.now.get(metric)
     ]
-    blocks.section("Why claims are denied", f"{found.label} by reason, {context.view.period.name}; in brackets, the share so far")
+    blocks.section(
+        "Why claims are denied", f"{found.label} by reason, {context.view.period.name}; in brackets, the share so far"
+    )
     if not members:
         blocks.empty(context, "No denials", "No payer answer in this period denied a claim.", "cm_denials_none")
         return
@@ -127,7 +133,9 @@ def _ageing(context: PageContext) -> None:
     blocks.section("How old the open balance is", "Balance at month end by days since service")
     where = figures.filters(view, source.metrics[metric])
     if where is None:
-        blocks.empty(context, "Not available for this choice", "Choose all payers or all providers.", "cm_ageing_filter")
+        blocks.empty(
+            context, "Not available for this choice", "Choose all payers or all providers.", "cm_ageing_filter"
+        )
         return
     first, last = periods.trend_window(view.period, view.compared)
     frame = source.query(

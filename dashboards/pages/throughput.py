@@ -1,6 +1,6 @@
 """Throughput: how many people are seen, how long they wait and stay, at which hours, and how full the beds are."""
 
-from dashboards import blocks, breakdowns, figures, findings, shell
+from dashboards import blocks, breakdowns, figures, findings, rows, shell
 from dashboards.shell import PageContext
 
 LEAD = "encounters"
@@ -23,9 +23,7 @@ def draw(context: PageContext) -> None:
     # Beds are for units that have some: a clinic's page does not show empty tiles for them.
     inpatient = any(loaded[name].value for name in ("bed_days", "bed_occupancy_rate") if name in loaded)
     beds = {"bed_occupancy_rate", "length_of_stay_days"}
-    blocks.tiles(
-        context, {name: loaded[name] for name in TILES if name in loaded and (inpatient or name not in beds)}
-    )
+    blocks.tiles(context, {name: loaded[name] for name in TILES if name in loaded and (inpatient or name not in beds)})
     blocks.trend(context, LEAD, title="Encounters over time")
     found = [
         lambda: blocks.hours(
@@ -47,10 +45,10 @@ def draw(context: PageContext) -> None:
         found.append(lambda: blocks.trend(context, "bed_occupancy_rate", title="Bed occupancy over time"))
     if level.dimension == "service_unit":
         found.append(lambda: _providers(context))
-    blocks.columns(context, found)
+    blocks.columns(found)
     shown = [name for name in TABLE if inpatient or name not in ("bed_days", "length_of_stay_days")]
     blocks.level_table(context, level, shown, lead=LEAD, loaded=loaded)
-    blocks.rows(context)
+    rows.draw(context)
 
 
 def _providers(context: PageContext) -> None:

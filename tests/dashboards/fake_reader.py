@@ -33,16 +33,46 @@ TREE = [
 ]
 LEAVES = ("elm", "dock", "bayview", "north", "imaging")
 PROVIDERS = {leaf: [f"{leaf}-{n}" for n in range(1, 4)] for leaf in LEAVES}
-PEOPLE = ("Okafor", "Lindqvist", "Marsh", "Ibarra", "Chen", "Novak", "Reyes", "Haddad", "Stone", "Silva", "Byrne", "Kaur", "Ito", "Weiss", "Adler")
-PROVIDER_NAMES = {
-    pid: f"Dr. {PEOPLE[i]}" for i, pid in enumerate(pid for ids in PROVIDERS.values() for pid in ids)
-}
+PEOPLE = (
+    "Okafor",
+    "Lindqvist",
+    "Marsh",
+    "Ibarra",
+    "Chen",
+    "Novak",
+    "Reyes",
+    "Haddad",
+    "Stone",
+    "Silva",
+    "Byrne",
+    "Kaur",
+    "Ito",
+    "Weiss",
+    "Adler",
+)
+PROVIDER_NAMES = {pid: f"Dr. {PEOPLE[i]}" for i, pid in enumerate(pid for ids in PROVIDERS.values() for pid in ids)}
 CLASSES = ("commercial", "medicare", "medicaid", "medicare_advantage", "self_pay", "tricare", "workers_compensation")
 CLASS_WEIGHTS = (41, 22, 16, 10, 6, 3, 2)
-PAYERS = {"commercial": "Northwind Health", "medicare": "Medicare", "medicaid": "State Medicaid", "medicare_advantage": "Anchor Advantage", "self_pay": "Self-pay", "tricare": "Tricare East", "workers_compensation": "Harbor Comp"}
+PAYERS = {
+    "commercial": "Northwind Health",
+    "medicare": "Medicare",
+    "medicaid": "State Medicaid",
+    "medicare_advantage": "Anchor Advantage",
+    "self_pay": "Self-pay",
+    "tricare": "Tricare East",
+    "workers_compensation": "Harbor Comp",
+}
 VISIT_TYPES = {"new": "New patient", "follow_up": "Follow-up", "therapy": "Therapy session", "procedure": "Procedure"}
 BANDS = ("0 same day", "1 to 7", "8 to 14", "15 to 30", "31 to 60", "61 and more")
-CATEGORIES = ("Eligibility", "Authorization", "Coding", "Timely filing", "Duplicate", "Medical necessity", "Missing information")
+CATEGORIES = (
+    "Eligibility",
+    "Authorization",
+    "Coding",
+    "Timely filing",
+    "Duplicate",
+    "Medical necessity",
+    "Missing information",
+)
 
 
 def _visits() -> pl.DataFrame:
@@ -71,9 +101,15 @@ def _visits() -> pl.DataFrame:
                 done = past and not cancelled and not no_show
                 billed = Decimal(rng.randint(9_000, 60_000)) / 100 if done else Decimal(0)
                 old = (AS_OF - day).days
-                denied = done and payer != "self_pay" and rng.random() < (0.07 + (0.12 if payer == "medicaid" and jump else 0))
+                denied = (
+                    done
+                    and payer != "self_pay"
+                    and rng.random() < (0.07 + (0.12 if payer == "medicaid" and jump else 0))
+                )
                 answered = done and rng.random() < min(old / 60, 0.97)
-                adjusted = (billed * Decimal("0.34")).quantize(Decimal("0.01")) if answered and not denied else Decimal(0)
+                adjusted = (
+                    (billed * Decimal("0.34")).quantize(Decimal("0.01")) if answered and not denied else Decimal(0)
+                )
                 paid = (billed * Decimal("0.52")).quantize(Decimal("0.01")) if answered and not denied else Decimal(0)
                 patient = (billed - adjusted - paid) if answered and not denied and rng.random() < 0.8 else Decimal(0)
                 rows.append(
@@ -105,8 +141,18 @@ def _visits() -> pl.DataFrame:
                         "open": billed - adjusted - paid - patient,
                         "answered": answered,
                         "denied": answered and denied,
-                        "denial_category": rng.choices(CATEGORIES, (30, 24, 14, 9, 7, 6, 3))[0] if answered and denied else None,
-                        "ageing_bucket": "0-30" if old <= 30 else "31-60" if old <= 60 else "61-90" if old <= 90 else "91-120" if old <= 120 else "over 120",
+                        "denial_category": rng.choices(CATEGORIES, (30, 24, 14, 9, 7, 6, 3))[0]
+                        if answered and denied
+                        else None,
+                        "ageing_bucket": "0-30"
+                        if old <= 30
+                        else "31-60"
+                        if old <= 60
+                        else "61-90"
+                        if old <= 90
+                        else "91-120"
+                        if old <= 120
+                        else "over 120",
                     }
                 )
         day += timedelta(days=1)
@@ -131,13 +177,43 @@ RULES: dict[str, tuple[str, str, str, str, Rule]] = {
     "completed_appointments": ("Completed appointments", "count", "higher", "no_show", Rule(_count("done"))),
     "no_shows": ("No-shows", "count", "lower", "no_show", Rule(_count("no_show"))),
     "no_show_rate": ("No-show rate", "percent", "lower", "no_show", Rule(_count("no_show"), _count("expected"))),
-    "late_cancel_rate": ("Late-cancellation rate", "percent", "lower", "no_show", Rule(_count("late_cancel"), _count("past"))),
+    "late_cancel_rate": (
+        "Late-cancellation rate",
+        "percent",
+        "lower",
+        "no_show",
+        Rule(_count("late_cancel"), _count("past")),
+    ),
     "cancel_rate": ("Cancellation rate", "percent", "lower", "no_show", Rule(_count("cancelled"), _count("past"))),
-    "lead_time_days": ("Lead time, mean (from booking)", "days", "lower", "no_show", Rule(pl.col("lead_time_days").sum(), pl.len())),
+    "lead_time_days": (
+        "Lead time, mean (from booking)",
+        "days",
+        "lower",
+        "no_show",
+        Rule(pl.col("lead_time_days").sum(), pl.len()),
+    ),
     "encounters": ("Encounters", "count", "higher", "throughput", Rule(_count("done"))),
-    "patients": ("Patients", "count", "higher", "throughput", Rule(pl.col("patient").filter(pl.col("done")).n_unique())),
-    "cycle_time_minutes": ("Cycle time, mean", "minutes", "lower", "throughput", Rule(pl.col("cycle").sum(), pl.col("cycle").count())),
-    "wait_time_minutes": ("Wait for a room, mean", "minutes", "lower", "throughput", Rule(pl.col("wait").sum(), pl.col("wait").count())),
+    "patients": (
+        "Patients",
+        "count",
+        "higher",
+        "throughput",
+        Rule(pl.col("patient").filter(pl.col("done")).n_unique()),
+    ),
+    "cycle_time_minutes": (
+        "Cycle time, mean",
+        "minutes",
+        "lower",
+        "throughput",
+        Rule(pl.col("cycle").sum(), pl.col("cycle").count()),
+    ),
+    "wait_time_minutes": (
+        "Wait for a room, mean",
+        "minutes",
+        "lower",
+        "throughput",
+        Rule(pl.col("wait").sum(), pl.col("wait").count()),
+    ),
     "billed_amount": ("Billed", "usd", "neutral", "revenue_cycle", Rule(_count("billed"))),
     "payer_paid_amount": ("Paid by payers", "usd", "higher", "revenue_cycle", Rule(_count("paid"))),
     "patient_paid_amount": ("Paid by patients", "usd", "higher", "revenue_cycle", Rule(_count("patient_paid"))),
@@ -147,13 +223,47 @@ RULES: dict[str, tuple[str, str, str, str, Rule]] = {
     "claims": ("Claims", "count", "neutral", "revenue_cycle", Rule(_count("done"))),
     "denied_claims": ("Denied claims", "count", "lower", "revenue_cycle", Rule(_count("denied"))),
     "denial_rate": ("Denial rate", "percent", "lower", "revenue_cycle", Rule(_count("denied"), _count("answered"))),
-    "net_collection_rate": ("Net collection rate", "percent", "higher", "revenue_cycle", Rule(_count("paid") + _count("patient_paid"), _count("billed") - _count("adjusted"))),
-    "ar_over_90_rate": ("Open balance over 90 days", "percent", "lower", "revenue_cycle", Rule(pl.col("open").filter(pl.col("ageing_bucket").is_in(["91-120", "over 120"])).sum(), _count("open"))),
-    "payer_mix_billed": ("Share of what is billed", "percent", "neutral", "payer_mix", Rule(_count("billed"), _count("billed"))),
+    "net_collection_rate": (
+        "Net collection rate",
+        "percent",
+        "higher",
+        "revenue_cycle",
+        Rule(_count("paid") + _count("patient_paid"), _count("billed") - _count("adjusted")),
+    ),
+    "ar_over_90_rate": (
+        "Open balance over 90 days",
+        "percent",
+        "lower",
+        "revenue_cycle",
+        Rule(pl.col("open").filter(pl.col("ageing_bucket").is_in(["91-120", "over 120"])).sum(), _count("open")),
+    ),
+    "payer_mix_billed": (
+        "Share of what is billed",
+        "percent",
+        "neutral",
+        "payer_mix",
+        Rule(_count("billed"), _count("billed")),
+    ),
 }
-DIMENSIONS = ("service_unit", "provider", "payer", "payer_class", "visit_type", "weekday", "hour_of_day", "lead_time_band", "denial_category", "ageing_bucket")
+DIMENSIONS = (
+    "service_unit",
+    "provider",
+    "payer",
+    "payer_class",
+    "visit_type",
+    "weekday",
+    "hour_of_day",
+    "lead_time_band",
+    "denial_category",
+    "ageing_bucket",
+)
 _PARENT = {row[0]: row[1] for row in TREE}
-NAMES = {"service_unit": {row[0]: row[2] for row in TREE}, "provider": PROVIDER_NAMES, "payer": PAYERS, "visit_type": VISIT_TYPES}
+NAMES = {
+    "service_unit": {row[0]: row[2] for row in TREE},
+    "provider": PROVIDER_NAMES,
+    "payer": PAYERS,
+    "visit_type": VISIT_TYPES,
+}
 
 
 def below(unit: str) -> list[str]:
@@ -181,11 +291,14 @@ class FakeReader:
     tenant_name: str = "Harbor Health"
     modules: tuple[str, ...] = ("revenue_cycle", "throughput", "no_show", "payer_mix")
     can_see_rows: bool = True
+    sees_health: bool = True
     scope_hash: str = "0" * 64
     visits: pl.DataFrame = field(default_factory=_visits)
     data_as_of: date | None = AS_OF
     published_at: datetime = datetime(2026, 11, 15, 6, 5, tzinfo=UTC)
-    last_run: LastRun | None = LastRun(run_id="r1", at=datetime(2026, 11, 15, 6, 5, tzinfo=UTC), outcome="published", reason="")
+    last_run: LastRun | None = LastRun(
+        run_id="r1", at=datetime(2026, 11, 15, 6, 5, tzinfo=UTC), outcome="published", reason=""
+    )
     asked: int = 0
 
     @property
@@ -194,11 +307,18 @@ class FakeReader:
 
     @property
     def scope(self) -> SimpleNamespace:
-        return SimpleNamespace(hash=self.scope_hash, tenant_id=self.tenant_id)
+        return SimpleNamespace(hash=self.scope_hash, tenant_id=self.tenant_id, sees_health=self.sees_health)
 
     @property
     def version(self) -> Version:
-        return Version(tenant_id=self.tenant_id, version="20261115T060500-r1", published_at=self.published_at, run_id="r1", rows=self.visits.height, data_as_of=self.data_as_of)
+        return Version(
+            tenant_id=self.tenant_id,
+            version="20261115T060500-r1",
+            published_at=self.published_at,
+            run_id="r1",
+            rows=self.visits.height,
+            data_as_of=self.data_as_of,
+        )
 
     def metrics(self) -> list[MetricDefinition]:
         return [
@@ -223,11 +343,15 @@ class FakeReader:
         ]
 
     def tree(self) -> pl.DataFrame:
-        return pl.DataFrame(TREE, schema=["service_unit_id", "parent_service_unit_id", "name", "unit_type", "depth"], orient="row")
+        return pl.DataFrame(
+            TREE, schema=["service_unit_id", "parent_service_unit_id", "name", "unit_type", "depth"], orient="row"
+        )
 
     def dimension_values(self, name: str, where: Mapping[str, Any] | None = None) -> pl.DataFrame:
         found = NAMES.get(name, {})
-        return pl.DataFrame({"id": list(found), "name": list(found.values())}, schema={"id": pl.String, "name": pl.String})
+        return pl.DataFrame(
+            {"id": list(found), "name": list(found.values())}, schema={"id": pl.String, "name": pl.String}
+        )
 
     def _rows(self, where: Mapping[str, Any], start: date | None, end: date | None) -> pl.DataFrame:
         frame = self.visits
@@ -252,14 +376,24 @@ class FakeReader:
         keys = list(query.by)
         if "service_unit_children" in keys:
             unit = str(query.where["service_unit"])
-            frame = frame.with_columns(pl.col("leaf").map_elements(lambda leaf: child_of(leaf, unit), return_dtype=pl.String).alias("service_unit_children"))
+            frame = frame.with_columns(
+                pl.col("leaf")
+                .map_elements(lambda leaf: child_of(leaf, unit), return_dtype=pl.String)
+                .alias("service_unit_children")
+            )
         if query.grain:
-            frame = frame.with_columns(pl.col("appointment_date").dt.truncate({"month": "1mo", "day": "1d"}[query.grain]).alias("metric_time"))
+            frame = frame.with_columns(
+                pl.col("appointment_date").dt.truncate({"month": "1mo", "day": "1d"}[query.grain]).alias("metric_time")
+            )
             keys.insert(0, "metric_time")
         values = []
         for name in query.metrics:
             rule = RULES[name][4]
-            values.append((rule.top if rule.bottom is None else pl.when(rule.bottom != 0).then(rule.top / rule.bottom)).alias(name))
+            values.append(
+                (rule.top if rule.bottom is None else pl.when(rule.bottom != 0).then(rule.top / rule.bottom)).alias(
+                    name
+                )
+            )
         answer = frame.group_by(keys).agg(values).sort(keys) if keys else frame.select(values)
         for key in query.by:
             names = NAMES.get(key.removesuffix("_children"))
@@ -267,7 +401,9 @@ class FakeReader:
                 answer = answer.with_columns(pl.col(key).replace_strict(names, default=None).alias(f"{key}_name"))
         return answer
 
-    def drill(self, metric: str, where: Mapping[str, Any], date_from: date, date_to: date, limit: int = 100, offset: int = 0) -> Drill:
+    def drill(
+        self, metric: str, where: Mapping[str, Any], date_from: date, date_to: date, limit: int = 100, offset: int = 0
+    ) -> Drill:
         if not self.can_see_rows:
             raise AccessError("Your role shows figures, not the rows behind them.")
         column = {"no_shows": "no_show", "no_show_rate": "no_show", "billed_amount": "billed"}.get(metric)
@@ -276,7 +412,16 @@ class FakeReader:
             frame = frame.filter("no_show")
         shown = ["appointment_id", "appointment_date", "leaf", "visit_type", "payer_class", "lead_time_days", "billed"]
         total = frame["billed"].sum() if column == "billed" else frame.height
-        return Drill(metric=metric, frame=frame.sort("appointment_id").slice(offset, limit).select(shown).rename({"leaf": "service_unit", "billed": "billed_amount"}), total_rows=frame.height, total_value=total, value_column="billed_amount" if column == "billed" else None)
+        return Drill(
+            metric=metric,
+            frame=frame.sort("appointment_id")
+            .slice(offset, limit)
+            .select(shown)
+            .rename({"leaf": "service_unit", "billed": "billed_amount"}),
+            total_rows=frame.height,
+            total_value=total,
+            value_column="billed_amount" if column == "billed" else None,
+        )
 
     def health(self) -> Health:
         at = datetime(2026, 11, 15, 5, 58, tzinfo=UTC)
@@ -289,11 +434,74 @@ class FakeReader:
         return Health(
             feeds=pl.DataFrame(
                 [
-                    {"feed": f, "kind": k, "profile": p, "last_read_at": at, "outcome": o, "units_read": 10, "units_refused": u, "records_read": r, "records_landed": la, "records_quarantined": q, "rows_landed": la * 2, "rows_quarantined": q, "newest_record_at": at - timedelta(hours=9), "problem": problem}
+                    {
+                        "feed": f,
+                        "kind": k,
+                        "profile": p,
+                        "last_read_at": at,
+                        "outcome": o,
+                        "units_read": 10,
+                        "units_refused": u,
+                        "records_read": r,
+                        "records_landed": la,
+                        "records_quarantined": q,
+                        "rows_landed": la * 2,
+                        "rows_quarantined": q,
+                        "newest_record_at": at - timedelta(hours=9),
+                        "problem": problem,
+                    }
                     for f, k, p, o, r, la, q, u, problem in feeds
                 ]
             ),
-            batches=pl.DataFrame([{"feed": f[0], "entity": e, "batch_id": f"b{n}", "landed_at": at, "rows_read": 900 + n, "rows_landed": 897 + n, "rows_quarantined": 3} for n, (f, e) in enumerate((f, e) for f in feeds for e in ("appointment", "claim", "encounter"))]),
-            refused_units=pl.DataFrame([{"feed": "remits", "unit": "era-2026-11-03.835", "position": "segment 412", "problem": "The interchange ends in the middle of a claim.", "remedy": "Ask the clearinghouse to send the file again.", "refused_at": at}]),
-            quarantine=pl.DataFrame([{"feed": "pm", "entity": "appointment", "reason": "starts before 1990", "column_name": "starts_at", "rows": 30}, {"feed": "remits", "entity": "remittance_claim", "reason": "the claim does not balance", "column_name": "paid_amount", "rows": 20}, {"feed": "adt", "entity": "encounter", "reason": "no visit number", "column_name": "encounter_id", "rows": 8}]),
+            batches=pl.DataFrame(
+                [
+                    {
+                        "feed": f[0],
+                        "entity": e,
+                        "batch_id": f"b{n}",
+                        "landed_at": at,
+                        "rows_read": 900 + n,
+                        "rows_landed": 897 + n,
+                        "rows_quarantined": 3,
+                    }
+                    for n, (f, e) in enumerate((f, e) for f in feeds for e in ("appointment", "claim", "encounter"))
+                ]
+            ),
+            refused_units=pl.DataFrame(
+                [
+                    {
+                        "feed": "remits",
+                        "unit": "era-2026-11-03.835",
+                        "position": "segment 412",
+                        "problem": "The interchange ends in the middle of a claim.",
+                        "remedy": "Ask the clearinghouse to send the file again.",
+                        "refused_at": at,
+                    }
+                ]
+            ),
+            quarantine=pl.DataFrame(
+                [
+                    {
+                        "feed": "pm",
+                        "entity": "appointment",
+                        "reason": "starts before 1990",
+                        "column_name": "starts_at",
+                        "rows": 30,
+                    },
+                    {
+                        "feed": "remits",
+                        "entity": "remittance_claim",
+                        "reason": "the claim does not balance",
+                        "column_name": "paid_amount",
+                        "rows": 20,
+                    },
+                    {
+                        "feed": "adt",
+                        "entity": "encounter",
+                        "reason": "no visit number",
+                        "column_name": "encounter_id",
+                        "rows": 8,
+                    },
+                ]
+            ),
         )

@@ -1,4 +1,4 @@
-"""The script that Streamlit runs for every view: who is asking, which page, and what to show when something fails.
+"""One run of the script: who is asking, which page, and what to show when something fails.
 
 The person is looked up from the session cookie on the server on each run, never from the URL or the browser's state.
 """
@@ -15,7 +15,10 @@ from serving.model import NothingPublished
 
 def main() -> None:
     st.set_page_config(
-        page_title="Clinicmart", page_icon=str(theme.ASSETS / "mark.svg"), layout="wide", initial_sidebar_state="collapsed"
+        page_title="Clinicmart",
+        page_icon=str(theme.ASSETS / "mark.svg"),
+        layout="wide",
+        initial_sidebar_state="collapsed",
     )
     widgets.style(widgets.look())
     token = st.context.cookies.get(gate.SESSION_COOKIE)
@@ -44,7 +47,7 @@ def main() -> None:
         run = shell.runner(page, source, streamlit_pages)
         streamlit_pages[page.key] = st.Page(run, title=page.title, url_path="" if first else page.key, default=first)
     chosen = st.navigation(list(streamlit_pages.values()), position="hidden")
-    current = next(key for key, page in streamlit_pages.items() if page is chosen)
+    current = next((key for key, page in streamlit_pages.items() if page.url_path == chosen.url_path), "")
     st.set_page_config(page_title=f"{chosen.title} · {source.tenant_name}")
     bar.navigation(source, shell.view_of(source), streamlit_pages, current, sign_out)
     chosen.run()
@@ -58,6 +61,3 @@ def _host_fits(tenant_id: str) -> bool:
     except gate.UnknownTenant:
         return False
     return tenant in (None, tenant_id)
-
-
-main()
