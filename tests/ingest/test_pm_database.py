@@ -123,9 +123,8 @@ def test_the_reference_profile_names_every_column_of_the_contract(database: Path
 
 def test_values_arrive_typed_and_exact(database: Path) -> None:
     appointments = rows(feed(url_of(database)), "appointment")
-    assert appointments["appointment_id"].to_list() == ["A1", "A2"]
     assert appointments["source_position"].to_list() == ["row 1", "row 2"]
-    second = appointments.row(1, named=True)
+    second = appointments.row(by_predicate=pl.col("appointment_id") == "A2", named=True)
     assert second["scheduled_start_at"] == datetime(2026, 2, 3, 15, 30, tzinfo=UTC)
     assert second["requested_date"] == date(2026, 2, 1)
     assert (second["is_walk_in"], second["is_telehealth"]) == (False, True)
@@ -346,7 +345,11 @@ def test_the_reference_profile_gives_the_same_rows_from_postgresql(in_postgres: 
         assert there.cursor == here.cursor, unit.name
         assert there.rows.keys() == here.rows.keys(), unit.name
         for entity, frame in here.rows.items():
-            assert there.rows[entity].equals(frame), entity
+            key = contract(entity).entity_key
+            same = there.rows[entity].drop("source_position").sort(key)
+            assert same.equals(frame.drop("source_position").sort(key)), entity
+            # PostgreSQL promises no order of its own: the reader asks for the key's.
+            assert there.rows[entity].equals(there.rows[entity].sort(key)), entity
 
 
 NATIVE = """kind: pm_database
