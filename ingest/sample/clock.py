@@ -6,7 +6,7 @@ conversion is one look-up, and the generator knows every local date without aski
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -88,6 +88,13 @@ class Calendar:
         return following[np.clip(days, self.first, self.last) - self.first]
 
 
+def _noon_offset(zone: str, day: int) -> int:
+    noon = datetime.combine(as_date(day), time(12), ZoneInfo(zone))
+    offset = noon.utcoffset()
+    assert offset is not None  # a time with a zone has one
+    return int(offset.total_seconds())
+
+
 class Zones:
     """Local to UTC for the zones of one tenant, by noon offset."""
 
@@ -95,20 +102,7 @@ class Zones:
         # A booking may lie a year and more before the first visit.
         self.start = calendar.first - 800
         days = range(self.start, calendar.last + 800)
-        self.offsets = np.array(
-            [
-                [
-                    int(
-                        datetime.combine(as_date(day), datetime.min.time().replace(hour=12), ZoneInfo(name))
-                        .utcoffset()
-                        .total_seconds()
-                    )  # type: ignore[union-attr]
-                    for day in days
-                ]
-                for name in names
-            ],
-            dtype=np.int64,
-        )
+        self.offsets = np.array([[_noon_offset(name, day) for day in days] for name in names], dtype=np.int64)
 
     def to_utc(self, local: Integers, zone: Integers | int) -> Integers:
         """UTC seconds of local seconds; -1 (never happened) stays -1."""

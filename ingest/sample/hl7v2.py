@@ -39,7 +39,7 @@ def files(story: Story) -> Iterator[tuple[str, str]]:
     control = 1
     when, texts = _stays(story)
     first = ""
-    for month, part in _months(story, when):
+    for month, part in _months(when):
         text = _numbered(texts.slice(part.start, part.stop - part.start), control)
         control += part.stop - part.start
         first = first or text.split(END + "MSH")[0].removesuffix(END) + END
@@ -47,7 +47,7 @@ def files(story: Story) -> Iterator[tuple[str, str]]:
     yield "adt-merges.hl7", _numbered(_merges(story), control)
     control += DUPLICATES
     when, texts = _schedule(story)
-    for month, part in _months(story, when):
+    for month, part in _months(when):
         yield f"siu-{month}.hl7", _numbered(texts.slice(part.start, part.stop - part.start), control)
         control += part.stop - part.start
     if first:
@@ -55,15 +55,16 @@ def files(story: Story) -> Iterator[tuple[str, str]]:
     yield flaws.GARBLED_HL7, f"EVN|A08|20261030120000{END}PID|1||{END}PV1|1|I|{WARD_ID}{END}"
 
 
-def _months(story: Story, when: np.ndarray) -> Iterator[tuple[str, slice]]:
+def _months(when: np.ndarray) -> Iterator[tuple[str, slice]]:
     """Runs of one month (UTC) in ascending times."""
-    first = min(story.calendar.first - 400, int(when[0] // DAY)) if len(when) else 0
+    if not len(when):
+        return
     day = when // DAY
-    month = np.array([as_date(d).strftime("%Y-%m") for d in range(first, story.calendar.last + 2)])
-    names = month[day - first] if len(when) else np.array([], dtype=str)
-    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1])) if len(names) else []
-    stops = [*list(starts[1:]), len(names)]
-    for start, stop in zip(starts, stops, strict=len(starts) > 0):
+    month = np.array([as_date(number).strftime("%Y-%m") for number in range(int(day[0]), int(day[-1]) + 1)])
+    names = month[day - day[0]]
+    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
+    stops = np.append(starts[1:], len(names))
+    for start, stop in zip(starts, stops, strict=True):
         yield str(names[start]), slice(int(start), int(stop))
 
 

@@ -1,4 +1,4 @@
-"""835 remittances: one file a payer and payment day. Always the whole history.
+"""835 remittances: one file a payer and month, in it one transaction set a payment day. Always the whole history.
 
 Line: SVC02 = SVC03 + CAS. Claim: CLP03, CLP04, CLP05 are the sums of the lines. Transaction: BPR02 = sum of CLP04 - sum of PLB.
 """
@@ -28,7 +28,7 @@ def dollars(cents: int) -> str:
 
 
 def files(story: Story) -> Iterator[tuple[str, str]]:
-    """File name and text, in order of payment day and payer."""
+    """File name and text, in order of month and payer."""
     paid_in = story.transactions.of_claim_payment
     order = np.lexsort((story.remits.stage, story.remits.claim, paid_in))
     place = np.empty(len(order), np.int64)
@@ -37,16 +37,20 @@ def files(story: Story) -> Iterator[tuple[str, str]]:
     by_owner = np.lexsort((story.remits.charge, owner))
     pieces = Pieces.of(_heads(story).gather(order), _lines(story).gather(by_owner), owner[by_owner])
     bounds = np.searchsorted(paid_in[order], np.arange(len(story.transactions) + 1))
-    for index in range(len(story.transactions)):
-        text, segments = pieces.cut(int(bounds[index]), int(bounds[index + 1]))
-        payer, day = int(story.transactions.payer[index]), int(story.transactions.day[index])
-        payer_id = str(story.group.electronic_ids[payer])
-        content = _transaction_set(story, index, text, segments)
-        name = f"{as_date(day):%Y-%m-%d}_{payer_id}.835"
-        yield name, interchange(payer_id, "CLINICMART", day, index + 1, "HP", VERSION, [content])
+    transactions = story.transactions
+    batches: dict[tuple[str, int], list[int]] = {}
+    for index, (day, payer) in enumerate(zip(transactions.day.tolist(), transactions.payer.tolist(), strict=True)):
+        batches.setdefault((f"{as_date(day):%Y-%m}", payer), []).append(index)
+    for number, ((month, payer), batch) in enumerate(sorted(batches.items()), start=1):
+        sets: list[str] = []
+        for index in batch:
+            text, segments = pieces.cut(int(bounds[index]), int(bounds[index + 1]))
+            sets.append(_transaction_set(story, index, len(sets) + 1, text, segments))
+        payer_id, last = str(story.group.electronic_ids[payer]), int(transactions.day[batch[-1]])
+        yield f"{month}_{payer_id}.835", interchange(payer_id, "CLINICMART", last, number, "HP", VERSION, sets)
 
 
-def _transaction_set(story: Story, index: int, text: str, segments: int) -> str:
+def _transaction_set(story: Story, index: int, number: int, text: str, segments: int) -> str:
     group, transactions = story.group, story.transactions
     payer, day = int(transactions.payer[index]), int(transactions.day[index])
     when, payer_id, tenant = as_date(day), group.electronic_ids[payer], group.tenant
@@ -57,12 +61,12 @@ def _transaction_set(story: Story, index: int, text: str, segments: int) -> str:
         for item in transactions.provider_adjustments[index]
     )
     head = (
-        f"ST*835*0001~BPR*{handling}*{dollars(amount)}*C*{method}*01*999999992*DA*100200300*1{payer_id}0000**01*999988880*DA*400500600*{when:%Y%m%d}~"
+        f"ST*835*{number:04d}~BPR*{handling}*{dollars(amount)}*C*{method}*01*999999992*DA*100200300*1{payer_id}0000**01*999988880*DA*400500600*{when:%Y%m%d}~"
         f"TRN*1*EFT{payer_id}{day}*1{payer_id}0000~DTM*405*{when:%Y%m%d}~N1*PR*{group.payer_names[payer]}*XV*{payer_id}~"
         f"N3*100 Payer Square~N4*Fairmount*{tenant.state}*{tenant.zip3}00~"
         f"N1*PE*{tenant.name.upper()} PHYSICIANS PC*XX*{group.billing_npi}~LX*1~"
     )
-    return f"{head}{text}{beside}SE*{head.count('~') + segments + beside.count('~') + 1}*0001~"
+    return f"{head}{text}{beside}SE*{head.count('~') + segments + beside.count('~') + 1}*{number:04d}~"
 
 
 def _heads(story: Story) -> pl.Series:
@@ -80,7 +84,7 @@ def _heads(story: Story) -> pl.Series:
             "filing": pick([item.filing_indicator for item in PAYERS], remits.payer),
             "control": story.control_numbers(remits.claim, remits.payer, remits.submission),
             "place": pick([item.place_of_service for item in VISIT_TYPES], booked.visit_type[of]),
-            "frequency": np.where(remits.submission == 2, 7, 1),
+            "frequency": np.where(_is_replacement(story), 7, 1),
             "family": pick(catalogue.FAMILY_NAMES, people.family[patient]),
             "given": pick(catalogue.GIVEN_NAMES, people.given[patient]),
             "member": member_ids(people, patient, remits.payer),
@@ -90,7 +94,6 @@ def _heads(story: Story) -> pl.Series:
             "day": dates(bills.service_day[remits.claim], "%Y%m%d"),
         }
     ).with_columns(pl.col("day").alias("last_day"))
-    frame = frame.with_columns(frequency=pl.Series(np.where(_is_replacement(story), 7, 1)))
     return frame.select(
         pl.format(
             "CLP*{}*{}*{}*{}*{}*{}*{}*{}*{}~NM1*QC*1*{}*{}****MI*{}~NM1*82*1*{}****XX*{}~REF*EA*{}~DTM*232*{}~DTM*233*{}~",
