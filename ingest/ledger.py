@@ -185,11 +185,12 @@ class Ledger:
         found = self.rows(sa.select(run).order_by(run.c.started_at.desc()).limit(1))
         return found[0] if found else None
 
-    def has_landed(self, tenant_id: str, feed: str, fingerprint: str) -> bool:
-        """Whether a file with these bytes was landed for this feed, under any name."""
+    def has_landed(self, tenant_id: str, feed: str, name: str, fingerprint: str) -> bool:
+        """Whether a file of this name with these bytes was landed for this feed."""
         query = sa.select(unit.c.unit_id).where(
             unit.c.tenant_id == tenant_id,
             unit.c.feed == feed,
+            unit.c.name == name,
             unit.c.fingerprint == fingerprint,
             unit.c.outcome == "landed",
         )

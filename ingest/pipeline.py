@@ -60,15 +60,11 @@ def land_feed(home: Home, keys: Keys, ledger: Ledger, feed: Feed, run_id: str) -
         _record_feed(ledger, report, run_id)
         return report
     landing = Landing(home, keys, ledger, feed, run_id)
-    seen: set[str] = set()
     for number, unit in enumerate(units, start=1):
-        if unit.fingerprint and (
-            unit.fingerprint in seen or ledger.has_landed(feed.tenant_id, feed.name, unit.fingerprint)
-        ):
+        if unit.fingerprint and ledger.has_landed(feed.tenant_id, feed.name, unit.name, unit.fingerprint):
             report.units_unchanged += 1
             continue
-        if _land_unit(landing, ledger, source, unit, run_id, report) and unit.fingerprint:
-            seen.add(unit.fingerprint)
+        _land_unit(landing, ledger, source, unit, run_id, report)
         if number % 25 == 0 or number == len(units):
             progress.info("%s/%s: %d of %d files or tables", feed.tenant_id, feed.name, number, len(units))
     landing.flush()
@@ -81,8 +77,8 @@ def land_feed(home: Home, keys: Keys, ledger: Ledger, feed: Feed, run_id: str) -
     return report
 
 
-def _land_unit(landing: Landing, ledger: Ledger, source: Source, unit: Unit, run_id: str, report: FeedReport) -> bool:
-    """Reads one unit; returns whether it could be read."""
+def _land_unit(landing: Landing, ledger: Ledger, source: Source, unit: Unit, run_id: str, report: FeedReport) -> None:
+    """Reads one unit and accounts for it."""
     feed = unit.feed
     known: frozenset[int] = frozenset()
     if unit.fingerprint is None:
@@ -112,14 +108,13 @@ def _land_unit(landing: Landing, ledger: Ledger, source: Source, unit: Unit, run
         refused = {"outcome": "refused", "position": error.position, "problem": error.problem, "remedy": error.remedy}
         with ledger.write() as connection:
             connection.execute(sa.update(tables.unit).where(tables.unit.c.unit_id == unit_id).values(refused))
-        return False
+        return
     if reading.cursor is None:
         reading.cursor = unit.cursor
     if not reading.boundary:
         reading.boundary = sorted(known)
     landing.finish(reading)
     report.units_landed += 1
-    return True
 
 
 def _message(feed: Feed, unit: str, error: UnreadableUnit) -> str:

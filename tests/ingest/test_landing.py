@@ -140,17 +140,29 @@ def test_rows_land_encrypted_and_reach_the_raw_tables(site: Site) -> None:
     assert b"ICNC1" not in site.home.warehouse.read_bytes()
 
 
-def test_the_same_file_twice_changes_nothing_under_any_name(site: Site) -> None:
+def test_the_same_file_twice_changes_nothing(site: Site) -> None:
     text = remittance(1, [("C1", "100.00", "80.00")])
     (site.remits / "a.835").write_text(text)
     site.land("remits")
     site.load()
     before = site.query("select count(*), sum(payer_paid_amount) from warehouse.raw.remittance_claim")
-    (site.remits / "again.835").write_text(text)
     report = site.land("remits")
-    assert (report.outcome, report.units_unchanged, report.rows_landed) == ("unchanged", 2, 0)
+    assert (report.outcome, report.units_unchanged, report.rows_landed) == ("unchanged", 1, 0)
     assert site.load() == 0
     assert site.query("select count(*), sum(payer_paid_amount) from warehouse.raw.remittance_claim") == before
+
+
+def test_a_remittance_that_comes_again_under_another_name_pays_nothing_twice(site: Site) -> None:
+    text = remittance(1, [("C1", "100.00", "80.00")])
+    (site.remits / "a.835").write_text(text)
+    (site.remits / "again.835").write_text(text)
+    site.land("remits")
+    (site.remits / "once more.835").write_text(text)
+    site.land("remits")
+    site.load()
+    for table, amount in (("remittance", "payment_amount"), ("remittance_claim", "payer_paid_amount")):
+        ((rows, total),) = site.query(f"select count(*), sum({amount}) from warehouse.raw.{table}")
+        assert (rows, str(total)) == (1, "80.0000")
 
 
 def test_a_corrupt_file_is_refused_by_name_and_the_others_land(site: Site) -> None:
