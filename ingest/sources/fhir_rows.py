@@ -10,176 +10,12 @@ from foundation.config import Feed
 from ingest.profiles import FhirProfile
 from ingest.sources.columns import to_series
 from ingest.sources.fhir_index import Index, Known, payer_text
+from ingest.sources.fhir_tables import COLUMNS, LINEAGE
 from ingest.sources.fhir_values import Json, identifier_of, normal_text, parse_reference, record_id
 
-LINEAGE = ("source_record_id", "source_updated_at", "source_position")
 # Days on which things hold whose start no resource states (the key of the contract needs one).
 SINCE_EVER = "1900-01-01"
 SELF_PAY = ("self_pay", "Self pay")
-
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "organization": ("organization_id", "parent_organization_id", "name", "npi"),
-    "service_unit": (
-        "service_unit_id",
-        "parent_service_unit_id",
-        "organization_id",
-        "name",
-        "unit_type",
-        "staffed_beds",
-        "is_active",
-    ),
-    "provider": ("provider_id", "npi", "display_name", "specialty", "provider_type", "is_active"),
-    "provider_service_unit": ("provider_id", "service_unit_id", "credentialed_from", "credentialed_to"),
-    "payer": ("payer_id", "effective_from", "name", "payer_class"),
-    "visit_type": ("visit_type_id", "name"),
-    "patient": ("patient_id", "birth_year", "sex", "zip3", "language"),
-    "patient_identity": (
-        "patient_id",
-        "medical_record_number",
-        "family_name",
-        "given_name",
-        "birth_date",
-        "address_line",
-        "city",
-        "state",
-        "postal_code",
-        "phone",
-        "email",
-    ),
-    "patient_merge": ("patient_merge_id", "from_patient_id", "to_patient_id", "merge_type", "merged_at"),
-    "coverage": (
-        "coverage_id",
-        "patient_id",
-        "payer_id",
-        "member_token",
-        "plan_name",
-        "priority",
-        "effective_from",
-        "effective_to",
-    ),
-    "appointment": (
-        "appointment_id",
-        "patient_id",
-        "service_unit_id",
-        "provider_id",
-        "visit_type_id",
-        "rescheduled_from_appointment_id",
-        "status",
-        "cancel_initiator",
-        "cancel_reason_code",
-        "is_walk_in",
-        "booked_at",
-        "requested_date",
-        "scheduled_start_at",
-        "scheduled_end_at",
-        "cancelled_at",
-    ),
-    "slot": (
-        "slot_id",
-        "snapshot_date",
-        "service_unit_id",
-        "provider_id",
-        "visit_type_id",
-        "status",
-        "start_at",
-        "end_at",
-    ),
-    "encounter": (
-        "encounter_id",
-        "patient_id",
-        "service_unit_id",
-        "provider_id",
-        "visit_type_id",
-        "appointment_id",
-        "encounter_class",
-        "status",
-        "admission_source",
-        "discharge_disposition",
-        "started_at",
-        "ended_at",
-    ),
-    "encounter_event": ("encounter_event_id", "encounter_id", "event_type", "occurred_at"),
-    "bed_movement": (
-        "bed_movement_id",
-        "encounter_id",
-        "patient_id",
-        "movement_type",
-        "service_unit_id",
-        "from_service_unit_id",
-        "bed",
-        "occurred_at",
-    ),
-    "claim": (
-        "claim_submission_id",
-        "claim_id",
-        "encounter_id",
-        "patient_id",
-        "payer_id",
-        "service_unit_id",
-        "provider_id",
-        "billing_provider_npi",
-        "claim_type",
-        "frequency_code",
-        "payer_sequence",
-        "place_of_service",
-        "billed_amount",
-        "service_from_date",
-        "service_to_date",
-        "submitted_at",
-    ),
-    "claim_line": (
-        "claim_submission_id",
-        "line_number",
-        "claim_id",
-        "encounter_id",
-        "procedure_code",
-        "modifiers",
-        "revenue_code",
-        "place_of_service",
-        "units",
-        "billed_amount",
-        "service_date",
-        "service_to_date",
-    ),
-    "claim_status": ("claim_status_id", "claim_id", "status_code", "is_accepted", "stage", "reported_at"),
-    "remittance_claim": (
-        "remittance_claim_id",
-        "claim_id",
-        "patient_id",
-        "payer_id",
-        "payer_claim_control_number",
-        "claim_status_code",
-        "billed_amount",
-        "payer_paid_amount",
-        "patient_responsibility_amount",
-        "allowed_amount",
-        "service_from_date",
-        "service_to_date",
-        "adjudicated_date",
-    ),
-    "remittance_line": (
-        "remittance_line_id",
-        "remittance_claim_id",
-        "claim_id",
-        "line_number",
-        "procedure_code",
-        "modifiers",
-        "revenue_code",
-        "billed_amount",
-        "payer_paid_amount",
-        "allowed_amount",
-        "service_date",
-    ),
-    "remittance_adjustment": (
-        "remittance_adjustment_id",
-        "remittance_claim_id",
-        "remittance_line_id",
-        "claim_id",
-        "group_code",
-        "reason_code",
-        "adjustment_amount",
-    ),
-}
 
 
 class Refused(Exception):
@@ -326,11 +162,10 @@ class Context:
     # Rows that many resources repeat: one a chunk is enough.
 
     def visit_type(self, identifier: str | None, name: str | None) -> str | None:
-        """The id of a visit type, whose row is added."""
-        if identifier and ("visit_type", identifier) not in self.seen:
+        """The id of a visit type, whose row is added where it has a name and not only a code."""
+        if identifier and name and name != identifier and ("visit_type", identifier) not in self.seen:
             self.seen.add(("visit_type", identifier))
-            rows = self.tables["visit_type"]
-            rows.append((identifier, name or identifier, identifier, None, self.position))
+            self.tables["visit_type"].append((identifier, name, identifier, None, self.position))
         return identifier
 
     def payer(self, reference: Json | None, holder: Json) -> str | None:

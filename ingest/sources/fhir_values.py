@@ -57,11 +57,9 @@ def code_of(concept: Json | None) -> str | None:
     """The first code of a CodeableConcept or Coding, else its text."""
     if concept is None:
         return None
-    coding = concept.get("coding")
-    if coding:
-        for item in coding:
-            if (code := item.get("code")) is not None:
-                return _text(code)
+    for item in concept.get("coding") or ():
+        if (code := item.get("code")) is not None:
+            return _text(code)
     return _text(concept.get("code") or concept.get("text"))
 
 

@@ -20,9 +20,10 @@ def encounter(context: Context, resource: Json, record: str) -> None:
     if unit is None:
         unit = context.id_of(resource.get("serviceProvider"), resource, "Organization")
     patient = context.patient(resource.get("subject"), resource)
-    encounter_class = _class(resource.get("class"))
+    given_class = _class(resource.get("class"))
+    encounter_class = profile.encounter_classes.get(given_class, given_class)
     status = resource["status"]
-    stay = resource.get("hospitalization") or {}
+    stay = resource.get("hospitalization")
     visit = first(resource.get("type"))
     booked = resource.get("appointment")
     context.add(
@@ -33,10 +34,10 @@ def encounter(context: Context, resource: Json, record: str) -> None:
         _encounter_provider(context, resource),
         context.visit_type(code_of(visit), display_of(visit)) if visit else None,
         context.id_of(first(booked), resource, "Appointment") if booked else None,
-        profile.encounter_classes.get(encounter_class, encounter_class),
+        encounter_class,
         profile.encounter_statuses.get(status, status),
-        code_of(stay.get("admitSource")),
-        code_of(stay.get("dischargeDisposition")),
+        code_of(stay.get("admitSource")) if stay else None,
+        code_of(stay.get("dischargeDisposition")) if stay else None,
         period.get("start"),
         period.get("end"),
     )
@@ -52,6 +53,8 @@ def encounter(context: Context, resource: Json, record: str) -> None:
 
 def _class(given: Any) -> str:
     """The code of the class: a Coding in R4, a list of concepts in R5, a bare code in the drafts before."""
+    if type(given) is dict and type(code := given.get("code")) is str:
+        return code
     if isinstance(given, list):
         given = first(given)
     found = given if isinstance(given, str) else code_of(given)

@@ -22,7 +22,7 @@ from ingest.gate import check
 from ingest.profiles import load_profile
 from ingest.sources import fhir, source_for
 from ingest.sources.base import Chunk, Refusal, UnreadableUnit
-from ingest.sources.fhir_rows import COLUMNS, LINEAGE
+from ingest.sources.fhir_tables import COLUMNS, LINEAGE
 from ingest.sources.fhir_values import parse_reference
 
 REAL = Path(__file__).parents[2] / "../shared/data/fhir"
@@ -340,6 +340,12 @@ def test_a_stay_gives_an_encounter_its_events_and_its_movements(tmp_path: Path) 
     assert movements == [("admit", None, "w1"), ("transfer", "w1", "w2"), ("discharge", "w2", None)]
 
 
+def test_a_stay_is_known_by_the_word_its_class_stands_for(tmp_path: Path) -> None:
+    result = read(lines(tmp_path, ENCOUNTER | {"class": {"code": "inpatient"}}, ENCOUNTER | {"class": {"code": "AMB"}}))
+    assert result.good["encounter"]["encounter_class"].to_list() == ["IMP", "AMB"]
+    assert result.good["bed_movement"].height == 3
+
+
 def test_a_day_without_a_time_begins_at_midnight_of_the_tenant(tmp_path: Path) -> None:
     result = read(lines(tmp_path, ENCOUNTER | {"period": {"start": "2026-03-01", "end": "2026-03"}, "location": []}))
     assert result.bad == {("encounter", "type", "ended_at"): 1}
@@ -499,6 +505,14 @@ def test_a_number_that_is_no_medical_record_number_is_no_bare_identifier(tmp_pat
     assert subject({"identifier": {"system": "urn:ssn", "value": "7"}}) == "ehr/urn:ssn|7"
     assert subject({"reference": "Patient?identifier=urn:ssn|7"}) == "ehr/urn:ssn|7"
     assert subject({"reference": "Group/7"}) is None
+
+
+def test_a_visit_type_has_a_row_where_it_has_a_name(tmp_path: Path) -> None:
+    named = ENCOUNTER | {"type": [{"coding": [{"code": "V1", "display": "New patient"}]}]}
+    bare = ENCOUNTER | {"id": "e2", "type": [{"coding": [{"code": "V2"}]}]}
+    result = read(lines(tmp_path, named, bare))
+    assert result.good["encounter"]["visit_type_id"].to_list() == ["V1", "V2"]
+    assert result.good["visit_type"].select("visit_type_id", "name").rows() == [("V1", "New patient")]
 
 
 def test_an_encounter_is_named_by_the_identifier_the_profile_names(tmp_path: Path) -> None:
