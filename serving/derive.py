@@ -166,7 +166,7 @@ def _seen(cut: _Cut, tables: Sequence[PublishedTable]) -> None:
             for table in tables
             if not table.is_dimension and column in table.column_names
         ]
-        rows = " union ".join(parts) or f"select null as {column} where false"
+        rows = " union ".join(parts) or f"select cast(null as varchar) as {column} where false"
         cut.connection.execute(f"create temp table seen_{column} as {rows}", cut.parameters(rows) or None)
 
 

@@ -223,12 +223,12 @@ class Metrics:
         MetricFlow takes the last day that is left after the filters: a payer whose balance was paid off months ago would
         be shown with the balance it had then.
         """
-        period = f"date_trunc('{grain}', {column})" if grain else "1"
+        period = f"group by date_trunc('{grain}', {column})" if grain else ""
         conditions = [f"{column} is not null"]
         conditions += [f"{column} >= $date_from"] if date_from else []
         conditions += [f"{column} <= $date_to"] if date_to else []
         found = self.data.frame(
-            f'select max({column}) as day from warehouse.marts."{table}" where {" and ".join(conditions)} group by {period}',
+            f'select max({column}) as day from warehouse.marts."{table}" where {" and ".join(conditions)} {period}',
             {"date_from": date_from, "date_to": date_to},
         )
         return found["day"].to_list()

@@ -30,7 +30,6 @@ class ScopeConnection:
         self._members: dict[Member, pl.DataFrame] = {}
         try:
             duck.attach(self._connection, path, alias="warehouse", key=key, read_only=True)
-            self._connection.execute("use warehouse.marts")
             self._connection.execute("set enable_external_access = false")
             self._connection.execute("set lock_configuration = true")
         except duckdb.Error:

@@ -65,7 +65,8 @@ def _published_once(tmp_path_factory: pytest.TempPathFactory) -> Place:
 @pytest.fixture
 def place(_published_once: Place, tmp_path: Path) -> Place:
     """A home of one's own: a copy of the published one."""
-    shutil.copytree(_published_once.home.path, tmp_path / "home")
+    shutil.copytree(_published_once.home.path, tmp_path / "home", ignore=shutil.ignore_patterns("extensions"))
+    (tmp_path / "home" / "extensions").symlink_to(_published_once.home.extensions)
     close_all()
     return Place(Home.at(tmp_path / "home"), write_manifests(tmp_path / "target"))
 

@@ -87,7 +87,7 @@ def test_a_file_of_another_tenant_is_not_opened_even_when_it_lies_in_the_wrong_f
 
 def test_a_program_manager_sees_the_assigned_units_and_below(reader):
     admin, east = reader("admin@harbor"), reader("east@harbor")
-    assert figure(east, "visits") == figure(admin, "visits", service_unit="east") == 156
+    assert figure(east, "visits") == figure(admin, "visits", service_unit="east") == 180
     assert {row[0] for row in east.query(MetricQuery(metrics=["visits"], by=["service_unit"])).rows()} == {
         "east",
         "imaging",
@@ -152,7 +152,8 @@ def test_surrogates_join_and_count_as_the_tokens_do(reader):
     assert figure(analyst, "people") == figure(admin, "people") == 9
     data = analyst._metrics.data
     joined = data.frame(
-        "select count(*) as n from fct_visits join dim_patients using (tenant_id, patient_id) where birth_year is not null"
+        "select count(*) as n from warehouse.marts.fct_visits "
+        "join warehouse.marts.dim_patients using (tenant_id, patient_id) where birth_year is not null"
     )
     assert joined["n"][0] == 300
 
