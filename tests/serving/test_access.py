@@ -199,7 +199,8 @@ def tamper(home, sql):
         "delete from audit",
         "update audit_head set sequence = sequence - 1",
         "delete from audit_head",
-        "insert into audit select 99, at, tenant_id, actor, action, scope_hash, detail, result, previous_mac, mac from audit where sequence = 1",
+        "insert into audit select 99, at, tenant_id, actor, action, scope_hash, detail, result, previous_mac, mac "
+        "from audit where sequence = 1",
     ],
 )
 def test_a_changed_removed_or_added_row_is_found(home, store, sql):
