@@ -8,7 +8,7 @@ What an incremental read gives: `Unit.cursor` is the highest `source_updated_at`
 itself writes it; rows with `source_updated_at >= cursor` come, and those where it is null, which no cursor can pass by.
 Rows at exactly the cursor come again each time (the landing step knows them by their content). The last chunk of a unit
 carries the new cursor; a read that meets nothing newer carries the one it was given. A row that the system commits with
-an older `source_updated_at` than one already read is met by the next full read only.
+an older `source_updated_at` than one already read is not met again: only a read without a cursor gives it.
 
 Typing: see `ingest.sources.columns`. Times without an offset are in the profile's time zone. Column names are taken
 without regard to case. Errors of the database are told by what they say of tables and columns, never with a value or

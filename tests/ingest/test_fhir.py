@@ -19,7 +19,7 @@ from data_contracts import contract
 from foundation.config import Feed
 from foundation.errors import ConfigurationError
 from ingest.gate import check
-from ingest.profiles import load_profile
+from ingest.profiles import load_profile, shipped_profiles
 from ingest.sources import fhir, source_for
 from ingest.sources.base import Chunk, Refusal, UnreadableUnit
 from ingest.sources.fhir_tables import COLUMNS, LINEAGE
@@ -973,6 +973,13 @@ def test_a_wrong_profile_names_file_line_and_key(tmp_path: Path, text: str, prob
     with pytest.raises(ConfigurationError) as caught:
         load_profile(str(path), "fhir")
     assert problem in str(caught.value)
+
+
+def test_every_shipped_profile_loads() -> None:
+    for kind, names in {"fhir": ("r4", "synthea"), "pm_database": ("clinicmart",)}.items():
+        assert shipped_profiles(kind) == names
+        for name in names:
+            assert load_profile(name, kind).name == name
 
 
 def test_a_profile_extends_another_and_says_only_what_differs() -> None:
