@@ -7,7 +7,7 @@ dimension of the fact itself, an entity with a dimension table, a dimension of a
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ SERVICE_UNIT = "service_unit"
 CHILDREN = "service_unit_children"
 # An identifier of a person, an account or a record is nothing to group by: it would turn figures into rows.
 _NO_DIMENSION = ("_name", "_key")
+_INTERNAL = frozenset({"path"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,20 @@ class Fact:
         exact = [member for member in self.members if member.dunder == name]
         named = [member for member in self.members if member.name == name]
         return next(iter((*exact, *named)), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatioPart:
+    """Numerator or denominator of a ratio: a metric, and conditions as the manifest writes them."""
+
+    metric: str
+    where: tuple[str, ...]
+
+
+def _templates(filters: Iterable[Mapping[str, Any] | None]) -> Iterator[str]:
+    for item in filters:
+        for condition in (item or {}).get("where_filters") or ():
+            yield condition["where_sql_template"]
 
 
 def friendly(element: str) -> str:
@@ -120,7 +135,8 @@ class DimensionIndex:
         private = self._private.get(self._table(model), frozenset())
         for item in model["dimensions"]:
             column = _expression(item)
-            if item["type"] == "categorical" and column not in private and not item["name"].endswith(_NO_DIMENSION):
+            hidden = column in private or item["name"] in _INTERNAL or item["name"].endswith(_NO_DIMENSION)
+            if item["type"] == "categorical" and not hidden:
                 yield item["name"], column
 
     def _local(self, model: Mapping[str, Any]) -> Iterator[Member]:
@@ -212,15 +228,19 @@ class DimensionIndex:
         columns = {facts[0].date_columns[self._snapshots[name]] for name in measures}
         return (facts[0].table, columns.pop()) if len(columns) == 1 else None
 
-    def ratio_of(self, metric: str) -> tuple[str, str] | None:
-        """(numerator, denominator) of a ratio without filters of its own, None for any other metric."""
+    def ratio_of(self, metric: str) -> "tuple[RatioPart, RatioPart] | None":
+        """(numerator, denominator) of a ratio with the conditions it puts on each; None for any other metric."""
         found = self._metrics[metric]
-        params = found["type_params"]
-        above, below = params.get("numerator"), params.get("denominator")
-        if found["type"] != "ratio" or found.get("filter") or not above or not below:
+        if found["type"] != "ratio":
             return None
-        plain = all(not part.get("filter") and not part.get("offset_window") for part in (above, below))
-        return (above["name"], below["name"]) if plain else None
+        parts = []
+        for key in ("numerator", "denominator"):
+            part = found["type_params"][key]
+            if part.get("offset_window") or part.get("offset_to_grain"):
+                return None
+            filters = (found.get("filter"), part.get("filter"))
+            parts.append(RatioPart(metric=part["name"], where=tuple(_templates(filters))))
+        return parts[0], parts[1]
 
     def find(self, metric: str, name: str) -> Member | None:
         """The member a name means for a metric; None where one of its facts lacks it."""
@@ -238,8 +258,15 @@ class DimensionIndex:
         if not facts:
             return ()
         names = dict.fromkeys(member.name for member in facts[0].members)
-        fitting = [name for name in names if self.find(metric, name) is not None]
+        fitting = [name for name in names if self.fits(metric, name)]
         return (*fitting, CHILDREN) if SERVICE_UNIT in fitting else tuple(fitting)
+
+    def fits(self, metric: str, name: str) -> bool:
+        """Whether a metric can be grouped and filtered by a name; a ratio where both of its parts can."""
+        if self.find(metric, name) is not None:
+            return True
+        parts = self.ratio_of(metric)
+        return parts is not None and all(self.find(part.metric, name) is not None for part in parts)
 
     @cached_property
     def all_names(self) -> tuple[str, ...]:

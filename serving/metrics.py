@@ -40,6 +40,7 @@ class _Part:
     column: str
     by: tuple[str, ...]
     where: Mapping[str, Filter] = field(default_factory=dict)
+    conditions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,15 +150,17 @@ class Metrics:
                 ),
             )
         ratio = self.index.ratio_of(name)
-        wanted = (*by, *where)
-        if ratio is not None and any(self.index.find(name, item) is None for item in wanted):
-            above, below = ratio
-            if all(self.index.find(part, item) is not None for part in ratio for item in wanted):
-                return _Division(
-                    column=name,
-                    numerator=_Part(metric=above, column=f"{name}//above", by=by, where=where),
-                    denominator=_Part(metric=below, column=f"{name}//below", by=by, where=where),
-                )
+        wanted = [SERVICE_UNIT if item == CHILDREN else item for item in (*by, *where)]
+        if (
+            ratio is not None
+            and any(self.index.find(name, item) is None for item in wanted)
+            and all(self.index.fits(name, item) for item in wanted)
+        ):
+            above, below = (
+                _Part(metric=part.metric, column=f"{name}//{place}", by=by, where=where, conditions=part.where)
+                for place, part in zip(("above", "below"), ratio, strict=True)
+            )
+            return _Division(column=name, numerator=above, denominator=below)
         return _Part(metric=name, column=name, by=by, where=where)
 
     # Parts
@@ -194,7 +197,7 @@ class Metrics:
 
     def _shape(self, query: MetricQuery, part: _Part) -> tuple[Shape, dict[str, Any]]:
         parameters: dict[str, Any] = {}
-        where: list[str] = []
+        where = list(part.conditions)
         for position, (name, value) in enumerate(sorted(part.where.items())):
             member = self.member(part.metric, SERVICE_UNIT if name == CHILDREN else name)
             parameter = f"w{position}"
