@@ -48,8 +48,8 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
     def landed(context: AssetExecutionContext) -> MaterializeResult:
         ledger = Ledger(workspace.home)
         try:
-            ledger.ensure_run(context.run_id, str(workspace.config.file))
-            report = land_feed(workspace.home, workspace.keys, ledger, feed, context.run_id)
+            ledger.ensure_run(context.run.run_id, str(workspace.config.file))
+            report = land_feed(workspace.home, workspace.keys, ledger, feed, context.run.run_id)
         finally:
             ledger.close()
         return _result(report)

@@ -28,11 +28,11 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
             report = publish(
                 workspace.home,
                 dbt_target=workspace.dbt_target,
-                run_id=context.run_id,
+                run_id=context.run.run_id,
                 tenants=[tenant.tenant_id],
                 audit_failures={},
             )
-            ledger.end_run(context.run_id, "published")
+            ledger.end_run(context.run.run_id, "published")
         finally:
             ledger.close()
         workspace.note(tenant.tenant_id, newest)

@@ -87,7 +87,7 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
         with _ledger(workspace) as ledger:
             newest = newest_batch(ledger)
             if workspace.is_current(newest) and not workspace.full_refresh:
-                ledger.end_run(context.run_id, "unchanged")
+                ledger.end_run(context.run.run_id, "unchanged")
                 progress.info("dbt: nothing new to build")
                 return
         workspace.forget()
@@ -106,13 +106,13 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
                 record_outcome(
                     workspace.home,
                     tenant.tenant_id,
-                    run_id=context.run_id,
+                    run_id=context.run.run_id,
                     outcome="stopped",
                     reason="; ".join(reasons),
                 )
             problem = "the audit of the marts failed, nothing is published: " + "; ".join(reasons)
             with _ledger(workspace) as ledger:
-                ledger.end_run(context.run_id, "stopped", problem)
+                ledger.end_run(context.run.run_id, "stopped", problem)
             raise Failure(problem)
         workspace.note(BUILT, newest)
 

@@ -83,14 +83,20 @@ def validate(contract: Contract, frame: pl.DataFrame) -> list[ExpectationResult]
     ]
     pandas = frame.select(columns).to_pandas()
     batch = _batch_definition().get_batch(batch_parameters={"dataframe": pandas})
-    found = []
-    for rule, column, expectation in rules:
-        outcome = batch.validate(
-            gx.ExpectationSuite(name=contract.name, expectations=[expectation]),
-            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
-        ).results[0]
+    for index, (_, _, expectation) in enumerate(rules):
+        expectation.meta = {"rule": index}
+    outcomes = batch.validate(
+        gx.ExpectationSuite(name=contract.name, expectations=[expectation for _, _, expectation in rules]),
+        result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
+    ).results
+    found: list[ExpectationResult] = []
+    # Results come in an order of the library's own; the number in `meta` brings each back to its rule.
+    for outcome in sorted(outcomes, key=lambda item: item.expectation_config.meta["rule"]):
+        rule, column, _ = rules[outcome.expectation_config.meta["rule"]]
         if outcome.exception_info.get("raised_exception"):
             raise RuntimeError(f"{contract.name}.{column}: the expectation {rule} could not be evaluated")
         unexpected = int(outcome.result.get("unexpected_count", 0))
         found.append(ExpectationResult(rule=rule, column=column, rows=frame.height, unexpected=unexpected))
+    if len(found) != len(rules):
+        raise RuntimeError(f"{contract.name}: {len(rules)} rules, {len(found)} results")
     return found

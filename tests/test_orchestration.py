@@ -1,0 +1,118 @@
+"""The orchestrator's definitions, a run in process, and an audit that fails."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance, SkipReason, build_sensor_context
+
+import dagster_project.workspace as workspace_module
+from dagster_project.definitions import JOB, build_definitions
+from dagster_project.run import run_pipeline
+from dagster_project.workspace import DBT_PROJECT, Workspace, load_checked_config
+from foundation.errors import ClinicmartError, ConfigurationError
+from foundation.home import Home
+from serving.publish import current_version, outcome
+from tests.ingest.test_landing import remittance
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture()
+def workspace(tmp_path: Path) -> Workspace:
+    folder = tmp_path / "835"
+    folder.mkdir()
+    (folder / "a.835").write_text(remittance(1, [("C1", "100.00", "80.00")]))
+    file = tmp_path / "clinicmart.yaml"
+    file.write_text(
+        "tenants:\n"
+        "  harbor: {name: Harbor, time_zone: America/New_York, feeds: [{name: remits, kind: x12, path: 835}]}\n"
+        "  mesa: {name: Mesa, time_zone: America/Denver, feeds: [{name: remits, kind: x12, path: 835}]}\n",
+        encoding="utf-8",
+    )
+    return Workspace(Home.at(tmp_path / "home"), load_checked_config(file))
+
+
+def test_every_feed_model_and_tenant_is_an_asset(workspace: Workspace) -> None:
+    graph = build_definitions(workspace).resolve_asset_graph()
+    keys = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    assert {"harbor/landing/remits", "mesa/landing/remits", "harbor/published", "mesa/published"} <= keys
+    manifest = json.loads(workspace.manifest.read_text("utf-8"))
+    models = {node["name"] for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed")}
+    assert models <= {key.split("/")[-1] for key in keys}
+    published = next(key for key in graph.get_all_asset_keys() if key.to_user_string() == "mesa/published")
+    above = {key.to_user_string() for key in graph.get(published).parent_keys}
+    assert above
+    assert all(key.startswith("warehouse/") for key in above)
+
+
+def test_a_feed_has_a_check_for_reading_and_one_for_contracts(workspace: Workspace) -> None:
+    checks = build_definitions(workspace).resolve_asset_graph().asset_check_keys
+    names = {key.name for key in checks if key.asset_key.to_user_string() == "harbor/landing/remits"}
+    assert names == {"feed_is_readable", "rows_keep_their_contracts"}
+
+
+def test_a_new_file_starts_a_run_and_nothing_new_does_not(workspace: Workspace, tmp_path: Path) -> None:
+    definitions = build_definitions(workspace)
+    sensor = definitions.resolve_sensor_def("new_files")
+    with DagsterInstance.ephemeral() as instance:
+        first = sensor(build_sensor_context(instance=instance))
+        assert len(first.run_requests) == 1
+        quiet = sensor(build_sensor_context(instance=instance, cursor=first.cursor))
+        assert isinstance(quiet, SkipReason)
+        (tmp_path / "835" / "b.835").write_text(remittance(2, [("C2", "10.00", "10.00")]))
+        again = sensor(build_sensor_context(instance=instance, cursor=first.cursor))
+        assert len(again.run_requests) == 1
+    assert definitions.resolve_schedule_def("every_morning").job_name == JOB
+
+
+def test_a_failed_audit_leaves_the_last_published_version_and_says_why(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_pipeline(workspace.home, workspace.config)
+    assert (first.outcome, first.problems) == ("published", ())
+    before = {tenant: current_version(workspace.home, tenant) for tenant in ("harbor", "mesa")}
+    assert all(before.values())
+
+    broken = tmp_path / "dbt"
+    shutil.copytree(DBT_PROJECT, broken, ignore=shutil.ignore_patterns("target", "logs"))
+    (broken / "tests").mkdir(exist_ok=True)
+    (broken / "tests" / "assert_money_balances_on_purpose_wrongly.sql").write_text(
+        "select 1 as wrong from {{ ref('dim_tenants') }}", encoding="utf-8"
+    )
+    monkeypatch.setattr(workspace_module, "DBT_PROJECT", broken)
+    (tmp_path / "835" / "b.835").write_text(remittance(2, [("C2", "10.00", "10.00")]))
+    second = run_pipeline(workspace.home, workspace.config)
+    assert second.outcome == "stopped"
+    assert second.exit_code == 1
+    assert "assert_money_balances_on_purpose_wrongly" in second.problems[-1]
+    assert {tenant: current_version(workspace.home, tenant) for tenant in before} == before
+    last = outcome(workspace.home, "harbor")
+    assert last is not None
+    assert last.outcome == "stopped"
+    assert "assert_money_balances_on_purpose_wrongly" in last.reason
+
+    monkeypatch.setattr(workspace_module, "DBT_PROJECT", DBT_PROJECT)
+    third = run_pipeline(workspace.home, workspace.config)
+    assert (third.outcome, third.problems) == ("published", ())
+    after = current_version(workspace.home, "harbor")
+    assert after is not None
+    assert after.version != before["harbor"].version
+
+    with DagsterInstance.from_config(str(workspace.home.dagster)) as instance:
+        assert [run.status.value for run in instance.get_runs()] == ["SUCCESS", "FAILURE", "SUCCESS"]
+
+
+def test_two_runs_in_one_home_do_not_meet(workspace: Workspace) -> None:
+    import fcntl
+
+    with (workspace.home.path / "run.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(ClinicmartError, match="another run is under way"):
+            run_pipeline(workspace.home, workspace.config)
+
+
+def test_a_home_in_which_nothing_ran_has_no_workspace(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="nothing has run in this home"):
+        Workspace.of_home(Home.at(tmp_path / "new"))
