@@ -12,6 +12,9 @@ from typing import Any
 from dashboards import format as fmt
 from dashboards.theme import FONT, Tokens
 
+# Two ends of lines closer than this part of the axis have names that would overlap.
+CLOSE = 0.07
+
 Option = dict[str, Any]
 Point = tuple[date, Any]
 
@@ -108,6 +111,14 @@ def _band(look: Tokens, months: Sequence[date], chosen: tuple[date, date]) -> Op
     }
 
 
+def _apart(now: float | None, earlier: float | None, scale: Scale, values: Sequence[Any]) -> int:
+    """How far to move the two names at the lines' ends from each other, in pixels; 0 where they are apart already."""
+    top = max((abs(scale.of(value) or 0.0) for value in values), default=0.0)
+    if now is None or earlier is None or not top or abs(now - earlier) / top > CLOSE:
+        return 0
+    return 8 if now >= earlier else -8
+
+
 def line_over_time(
     look: Tokens,
     trend: Sequence[Point],
@@ -136,6 +147,7 @@ def line_over_time(
             return scaled
         return {"value": scaled, "itemStyle": {"color": look.ground, "borderColor": look.accent, "borderWidth": 2}}
 
+    nudge = _apart(scale.of(trend[-1][1]) if trend else None, scale.of(earlier[-1]) if earlier else None, scale, every)
     end_label = {"show": True, "formatter": "{a}", "fontSize": 12, "distance": 8}
     series: list[Option] = [
         {
@@ -146,9 +158,8 @@ def line_over_time(
             "symbolSize": 7,
             "lineStyle": {"color": look.accent, "width": 2.5},
             "itemStyle": {"color": look.accent},
-            "endLabel": {**end_label, "color": look.accent, "fontWeight": 600},
+            "endLabel": {**end_label, "color": look.accent, "fontWeight": 600, "offset": [0, -nudge]},
             "emphasis": {"disabled": True},
-            "labelLayout": {"moveOverlap": "shiftY"},
             "z": 3,
         }
     ]
@@ -164,9 +175,8 @@ def line_over_time(
                 "symbol": "none",
                 "lineStyle": {"color": look.faint, "width": 1.5, "type": "dashed"},
                 "itemStyle": {"color": look.faint},
-                "endLabel": {**end_label, "color": look.soft},
+                "endLabel": {**end_label, "color": look.soft, "offset": [0, nudge]},
                 "emphasis": {"disabled": True},
-                "labelLayout": {"moveOverlap": "shiftY"},
             }
         )
     return {
@@ -329,6 +339,7 @@ def ranked_bars(
     if reference is not None:
         series["markLine"] = {
             "silent": True,
+            "z": 1,  # below the bars, so that it never crosses a label
             "symbol": "none",
             "lineStyle": {"color": look.soft, "type": "solid", "width": 1},
             "label": {"show": False},

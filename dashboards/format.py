@@ -48,9 +48,9 @@ def grouped(value: Number, places: int = 0) -> str:
 
 def _large(value: Decimal) -> tuple[str, str] | None:
     """Three significant figures with M or B, from one million on."""
-    for limit, letter in ((Decimal(10) ** 9, "B"), (Decimal(10) ** 6, "M")):
-        # 999,999,600 rounds to 1.00 B, not to 1,000 M.
-        if abs(value) >= limit * Decimal("0.9995") and abs(value) >= Decimal(10) ** 6:
+    # 999.5 M would round to 1,000 M, and 999,999.50 to $1,000,000: both belong to the next letter.
+    for least, limit, letter in (("999500000", 10**9, "B"), ("999999.5", 10**6, "M")):
+        if abs(value) >= Decimal(least):
             shown = value / limit
             places = 2 if abs(shown) < 10 else 1 if abs(shown) < 100 else 0
             return grouped(shown, places), letter

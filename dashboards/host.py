@@ -3,7 +3,7 @@
 A process serves one home: Streamlit's runtime and configuration are process-wide as well.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from foundation.errors import ConfigurationError
 from foundation.home import Home
@@ -17,7 +17,7 @@ class Served:
 
     home: Home
     access: AccessStore
-    form_key: bytes
+    form_key: bytes = field(repr=False)
     domain: str
 
 

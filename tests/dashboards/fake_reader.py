@@ -283,6 +283,9 @@ def child_of(leaf: str, unit: str) -> str:
     return at
 
 
+PUBLISHED = LastRun(run_id="r1", at=datetime(2026, 11, 15, 6, 5, tzinfo=UTC), outcome="published", reason="")
+
+
 @dataclass
 class FakeReader:
     """Answers as a Reader does. `modules` and `can_see_rows` play with what a scope grants."""
@@ -296,9 +299,7 @@ class FakeReader:
     visits: pl.DataFrame = field(default_factory=_visits)
     data_as_of: date | None = AS_OF
     published_at: datetime = datetime(2026, 11, 15, 6, 5, tzinfo=UTC)
-    last_run: LastRun | None = LastRun(
-        run_id="r1", at=datetime(2026, 11, 15, 6, 5, tzinfo=UTC), outcome="published", reason=""
-    )
+    last_run: LastRun | None = PUBLISHED
     asked: int = 0
 
     @property
@@ -390,9 +391,11 @@ class FakeReader:
         for name in query.metrics:
             rule = RULES[name][4]
             values.append(
-                (rule.top if rule.bottom is None else pl.when(rule.bottom != 0).then(rule.top / rule.bottom)).alias(
-                    name
-                )
+                (
+                    rule.top
+                    if rule.bottom is None
+                    else pl.when(rule.bottom != 0).then(rule.top.cast(pl.Float64) / rule.bottom.cast(pl.Float64))
+                ).alias(name)
             )
         answer = frame.group_by(keys).agg(values).sort(keys) if keys else frame.select(values)
         for key in query.by:

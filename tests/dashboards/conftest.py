@@ -1,0 +1,178 @@
+"""A home with people, a fake reader in place of the warehouse, and the ways in: HTTP and Streamlit's own test runner."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import streamlit as st
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocket
+from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
+
+from dashboards import app, data, gate, host, signin
+from foundation.home import Home
+from serving.access import AccessStore, Principal, Role
+
+PASSWORD = "correct horse battery 9"
+
+
+def _load(name: str) -> ModuleType:
+    """A helper module beside this file: the suite runs without packages, so that names never clash."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+fake_reader = _load("fake_reader")
+VISITS = fake_reader._visits()
+
+
+@pytest.fixture(scope="session")
+def visits() -> Any:
+    return VISITS
+
+
+@pytest.fixture
+def reader() -> Any:
+    """A fresh reader over the same visits; a test may change what it grants."""
+    return fake_reader.FakeReader(visits=VISITS)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Two tenants; in each an administrator, in harbor also a newcomer with a one-time password."""
+    made = Home.at(tmp_path_factory.mktemp("dashboards") / "home")
+    store = AccessStore.open(made)
+    for tenant, name in (("harbor", "Harbor Health"), ("mesa", "Mesa Verde Clinics")):
+        store.ensure_tenant(tenant, name)
+        store.add_user(
+            tenant,
+            f"admin@{tenant}",
+            display_name="Ada Admin",
+            role=Role.ORGANIZATION_ADMIN,
+            password=PASSWORD,
+            must_change=False,
+        )
+    return made
+
+
+@pytest.fixture
+def served(home: Home) -> host.Served:
+    return host.configure(home)
+
+
+@pytest.fixture
+def principal() -> Principal:
+    return Principal(tenant_id="harbor", email="admin@harbor", display_name="Ada Admin", role=Role.ORGANIZATION_ADMIN)
+
+
+@pytest.fixture
+def source(reader: Any, principal: Principal) -> Iterator[data.Source]:
+    data._answer.clear()
+    yield data.Source(reader, principal)
+    data._answer.clear()
+
+
+async def _inside(request: Any) -> PlainTextResponse:
+    return PlainTextResponse("inside")
+
+
+async def _socket(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text("inside")
+    await socket.close()
+
+
+@pytest.fixture
+def site(served: host.Served) -> Starlette:
+    """The gate and the sign-in routes in front of one page and one socket, without Streamlit's runtime."""
+    routes = [*signin.ROUTES, Route("/{path:path}", _inside), WebSocketRoute("/_stcore/stream", _socket)]
+    return Starlette(routes=routes, middleware=[Middleware(gate.Gate)])
+
+
+@dataclass
+class Browser:
+    """A client that keeps cookies and fills forms as a browser does."""
+
+    client: TestClient
+    base: str = "http://localhost:8501"
+
+    def get(self, path: str, **more: Any) -> Any:
+        headers = {"accept": "text/html", **more.pop("headers", {})}
+        return self.client.get(self.base + path, headers=headers, follow_redirects=False, **more)
+
+    def post(self, path: str, fields: dict[str, str], **more: Any) -> Any:
+        headers = {"origin": self.base, **more.pop("headers", {})}
+        return self.client.post(self.base + path, data=fields, headers=headers, follow_redirects=False, **more)
+
+    def socket(self, path: str = "/_stcore/stream") -> Any:
+        return self.client.websocket_connect(self.base.replace("http", "ws", 1) + path)
+
+    def token_on(self, path: str) -> str:
+        text = self.get(path).text
+        return text.split('name="token" value="')[1].split('"')[0]
+
+    def sign_in(self, email: str = "admin@harbor", password: str = PASSWORD, **fields: str) -> Any:
+        token = self.token_on("/signin")
+        return self.post("/signin", {"token": token, "email": email, "password": password, **fields})
+
+
+@pytest.fixture
+def browser(site: Starlette) -> Callable[..., Browser]:
+    """Makes browsers: `browser()` at localhost, `browser("http://harbor.localhost:8501")` at a tenant's address."""
+
+    def make(base: str = "http://localhost:8501") -> Browser:
+        return Browser(TestClient(site, base_url=base), base)
+
+    return make
+
+
+@pytest.fixture
+def page(served: host.Served, reader: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """Runs a page signed in: `page("no_show", place="behavioral")`."""
+    token = served.access.create_session(served.access.principal("harbor", "admin@harbor"))
+    data._answer.clear()
+
+    def run(key: str = "", *, cookie: str | None = token, address: str = "localhost:8501", **params: str) -> AppTest:
+        cookies = {gate.SESSION_COOKIE: cookie} if cookie else {}
+        monkeypatch.setattr(data, "open_reader", lambda home, principal: reader)
+        monkeypatch.setattr(type(st.context), "cookies", property(lambda _: cookies))
+        monkeypatch.setattr(type(st.context), "headers", property(lambda _: {"host": address}))
+        test = AppTest.from_file(str(app.ENTRY), default_timeout=30)
+        test.query_params.update(params)
+        # Streamlit names a page by the hash of its URL path; its test runner has no other way to open one.
+        test._page_hash = calc_hash(key) if key else ""
+        return test.run()
+
+    return run
+
+
+def markup_of(test: AppTest) -> str:
+    """All markup that a page drew, in order."""
+    found = []
+    for element in test.main:
+        if element.type == "bidi_component":
+            found.append(json.loads(element.proto.json)["html"])
+        elif element.type == "html":
+            found.append(element.proto.body)
+    return "\n".join(found)
+
+
+@pytest.fixture(name="markup_of")
+def markup_of_fixture() -> Callable[[AppTest], str]:
+    return markup_of

@@ -1,0 +1,205 @@
+"""The pages, run as Streamlit runs them over a reader without a warehouse."""
+
+import re
+from datetime import date
+
+import pytest
+
+from dashboards import breakdowns, figures
+from dashboards import state as states
+from foundation.errors import AccessError
+from serving.model import LastRun, NothingPublished
+
+KEYS = ["", "revenue_cycle", "throughput", "no_show", "payer_mix", "data_health"]
+
+
+def tile_value(html, metric):
+    found = re.search(rf'data-metric="{metric}".*?<p class="cm-value"><b>(.*?)</b><span>(.*?)</span>', html, re.S)
+    assert found, f"no tile for {metric}"
+    return found[1], found[2]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_page_draws_a_finding(page, markup_of, key):
+    test = page(key)
+    html = markup_of(test)
+    assert not test.exception
+    assert "cm-failed" not in html
+    assert "could not be drawn" not in html
+    assert len(re.search(r"<h1>(.+?)</h1>", html)[1]) > 10
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key != "data_health"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"place": "bayview"},
+        {"place": "bayview", "provider": "bayview-1"},
+        {"payer": "medicaid", "compare": "year"},
+        {"period": "year_to_date"},
+        {"period": "2024-01-01_2024-02-01"},
+        {"period": "2030-01-01_2030-02-01"},
+    ],
+    ids=lambda params: "&".join(f"{k}={v}" for k, v in params.items()),
+)
+def test_every_page_stands_any_view(page, markup_of, key, params):
+    test = page(key, **params)
+    assert not test.exception
+    assert "could not be drawn" not in markup_of(test)
+
+
+def test_a_tile_shows_the_readers_figure(page, markup_of, source):
+    view = states.parse({"place": "bayview"}, source.as_of)
+    wanted = figures.load(source, view, ["no_show_rate"], trend=False)["no_show_rate"].value
+    assert tile_value(markup_of(page("no_show", place="bayview")), "no_show_rate") == (f"{wanted * 100:.1f}", "%")
+
+
+def test_children_add_up_to_their_place_on_every_level(source):
+    for place in (None, "behavioral", "bayview"):
+        view = states.parse({"place": place} if place else {}, source.as_of)
+        level = breakdowns.below(source, view, ["no_shows"])
+        whole = figures.load(source, view, ["no_shows"], trend=False)["no_shows"].value
+        assert sum(member.now["no_shows"] or 0 for member in level.members) == whole
+        assert all(member.moves for member in level.members)
+    assert level.dimension == "provider"
+
+
+def test_the_path_of_the_place_leads_back_up(page, markup_of):
+    html = markup_of(page("no_show", place="bayview", provider="bayview-1"))
+    crumbs = re.search(r'<nav class="cm-crumbs".*?</nav>', html, re.S)[0]
+    assert re.findall(r'data-do="([^"]+)"', crumbs) == [
+        "view:place=&amp;provider=&amp;rows=",
+        "view:place=behavioral&amp;provider=&amp;rows=",
+        "view:place=bayview&amp;provider=&amp;rows=",
+    ]
+    assert '<li aria-current="page">Dr. ' in crumbs
+
+
+def test_open_rows_are_paged_and_equal_the_figure(page, markup_of, source):
+    first = markup_of(page("no_show", place="bayview", rows="no_shows"))
+    total = tile_value(first, "no_shows")[0]
+    assert f"{total} rows; no-shows {total}" in first
+    assert "Page 1 of" in first
+    rows = first.split("cm-rows-head")[1]
+    assert rows.count("<tr>") == 1 + 25
+    second = markup_of(page("no_show", place="bayview", rows="no_shows", page="2"))
+    assert "Page 2 of" in second
+    assert re.findall(r"A\d{6}", rows)[0] not in second.split("cm-rows-head")[1]
+
+
+def test_rows_that_a_role_may_not_see_are_refused_in_words(page, markup_of, reader):
+    reader.can_see_rows = False
+    html = markup_of(page("no_show", rows="no_shows"))
+    assert "Your role shows figures, not the rows behind them." in html
+
+
+def test_a_module_that_is_not_granted_is_absent(page, markup_of, reader):
+    reader.modules = ("no_show",)
+    test = page("")
+    labels = [element.proto.label for element in test.main if element.type == "page_link"]
+    assert labels == ["Overview", "No-show", "Data health"]
+    html = markup_of(test)
+    assert "Denial rate" not in html
+    assert "No-show rate" in html
+
+
+def test_the_state_of_feeds_is_absent_for_who_may_not_see_it(page, reader):
+    reader.sees_health = False
+    labels = [element.proto.label for element in page("").main if element.type == "page_link"]
+    assert "Data health" not in labels
+
+
+def test_a_period_that_is_not_over_says_so_and_blames_nobody(page, markup_of):
+    html = markup_of(page("no_show", period="2026-10-01_2026-12-31"))
+    assert "Incomplete: data reach 14 Nov 2026" in html
+    assert "No-shows so far" in html
+    assert "cm-tile cm-bad" not in html
+
+
+def test_a_place_that_one_may_not_see_is_not_confirmed(page, markup_of):
+    html = markup_of(page("no_show", place="elsewhere"))
+    assert "not among those you may see" in html
+    assert "elsewhere" not in html
+
+
+def test_data_health_balances_and_names_what_was_refused(page, markup_of):
+    html = markup_of(page("data_health"))
+    assert "read = landed + quarantined" in html
+    assert "era-2026-11-03.835" in html
+    assert "the claim does not balance" in html
+    assert "1 feed could not be read whole" in html
+
+
+def test_a_run_that_published_nothing_says_why(page, markup_of, reader):
+    at = reader.published_at
+    reader.last_run = LastRun(run_id="r2", at=at, outcome="stopped", reason="Paid, adjusted and open do not add up.")
+    html = markup_of(page("data_health"))
+    assert "published nothing" in html
+    assert "Paid, adjusted and open do not add up." in html
+
+
+def test_without_a_session_the_script_shows_nothing(page, markup_of, reader):
+    html = markup_of(page("no_show", cookie=None))
+    assert "You are signed out" in html
+    assert "No-show rate" not in html
+    assert reader.asked == 0
+
+
+def test_an_ended_session_stops_an_open_page(page, markup_of, served):
+    test = page("no_show")
+    assert "No-show rate" in markup_of(test)
+    for person in served.access.users("harbor"):
+        served.access.set_password("harbor", person.email, "correct horse battery 9")
+    assert "You are signed out" in markup_of(test.run())
+
+
+def test_a_session_at_another_tenants_address_shows_nothing(page, markup_of, reader):
+    html = markup_of(page("no_show", address="mesa.localhost:8501"))
+    assert "another organization" in html
+    assert reader.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (NothingPublished("no"), "No data yet"),
+        (AccessError("Your role sees no figures."), "Your role sees no figures."),
+    ],
+)
+def test_what_cannot_be_opened_is_explained(page, markup_of, monkeypatch, error, text):
+    def refuse(home, principal):
+        raise error
+
+    monkeypatch.setattr("dashboards.main.data.source_of", lambda principal: refuse(None, principal))
+    assert text in markup_of(page(""))
+
+
+def test_a_failure_is_friendly_logged_by_place_and_never_shows_its_text(page, markup_of, reader, monkeypatch, caplog):
+    def fail(*_):
+        raise ValueError("patient Jane Roe")
+
+    monkeypatch.setattr(reader, "query", fail)
+    test = page("no_show")
+    html = markup_of(test)
+    assert "This page could not be drawn" in html
+    assert not test.exception
+    assert "Jane Roe" not in html + caplog.text
+    assert "ValueError at" in caplog.text
+
+
+def test_the_picker_writes_the_url(page):
+    test = page("no_show")
+    test.selectbox(key="cm_compare").select("year").run()
+    assert test.query_params["compare"] == "year"
+    test.selectbox(key="cm_place").select("bayview").run()
+    assert test.query_params["place"] == "bayview"
+    assert test.query_params["compare"] == "year"
+    test.selectbox(key="cm_period").select("custom").run()
+    assert test.query_params["period"] == "2026-07-01_2026-09-30"
+    test.date_input(key="cm_dates").set_value((date(2026, 8, 1), date(2026, 8, 31))).run()
+    assert test.query_params["period"] == "2026-08-01_2026-08-31"
+
+
+def test_no_address_holds_more_than_ids_and_names_of_figures(page):
+    test = page("no_show", place="bayview", provider="bayview-1", rows="no_shows")
+    assert set(test.query_params) == {"place", "provider", "rows"}
