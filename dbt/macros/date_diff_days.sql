@@ -4,5 +4,5 @@
 {%- endmacro %}
 
 {% macro default__date_diff_days(from_date, to_date) -%}
-    (cast({{ to_date }} as date) - cast({{ from_date }} as date))
+    cast(cast({{ to_date }} as date) - cast({{ from_date }} as date) as integer)
 {%- endmacro %}

@@ -76,28 +76,24 @@ select
         when '4' then 'code_amount' when '5' then 'claim' when '6' then 'none' else 'no_money' end as match_method,
     case when not lines.is_reversal then {{ date_diff_days('lines.service_date', 'lines.entered_date') }} end
         as charge_lag_days,
-    lines.billed_amount,
-    coalesce(moved.payer_paid_amount, 0) as payer_paid_amount,
-    coalesce(moved.patient_paid_amount, 0) as patient_paid_amount,
-    coalesce(moved.contractual_amount, 0) as contractual_amount,
-    coalesce(moved.written_off_amount, 0) as written_off_amount,
-    coalesce(moved.contractual_amount, 0) + coalesce(moved.written_off_amount, 0) as adjusted_amount,
-    lines.billed_amount
-    - coalesce(moved.payer_paid_amount, 0)
-    - coalesce(moved.patient_paid_amount, 0)
-    - coalesce(moved.contractual_amount, 0)
-    - coalesce(moved.written_off_amount, 0) as open_balance,
-    coalesce(moved.allowed_amount, 0) as allowed_amount,
-    case when lines.line_kind = 'unapplied' then coalesce(moved.payer_paid_amount, 0) + coalesce(moved.patient_paid_amount, 0)
-        else 0 end as unapplied_amount,
-    priced.adjudicated_allowed_amount,
-    priced.contract_amount,
-    case
+    {{ money('lines.billed_amount') }} as billed_amount,
+    {%- for name in ['payer_paid', 'patient_paid', 'contractual', 'written_off'] %}
+    {{ money('coalesce(moved.' ~ name ~ '_amount, 0)') }} as {{ name }}_amount,
+    {%- endfor %}
+    {{ money('coalesce(moved.contractual_amount + moved.written_off_amount, 0)') }} as adjusted_amount,
+    {{ money('lines.billed_amount - coalesce(moved.payer_paid_amount + moved.patient_paid_amount
+        + moved.contractual_amount + moved.written_off_amount, 0)') }} as open_balance,
+    {{ money('coalesce(moved.allowed_amount, 0)') }} as allowed_amount,
+    {{ money("case when lines.line_kind = 'unapplied' then coalesce(moved.payer_paid_amount + moved.patient_paid_amount, 0)
+        else 0 end") }} as unapplied_amount,
+    {{ money('priced.adjudicated_allowed_amount') }} as adjudicated_allowed_amount,
+    {{ money('priced.contract_amount') }} as contract_amount,
+    {{ money('case
         when priced.contract_amount is null then null
         when priced.contract_amount - priced.adjudicated_allowed_amount > 0.01
             then priced.contract_amount - priced.adjudicated_allowed_amount
         else 0
-    end as underpaid_amount,
+    end') }} as underpaid_amount,
     lines.source_system,
     lines.source_record_id,
     lines.source_position

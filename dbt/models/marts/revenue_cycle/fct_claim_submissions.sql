@@ -21,7 +21,7 @@ select
     submissions.tenant_id,
     submissions.claim_submission_id,
     submissions.claim_id,
-    submissions.submission_number,
+    cast(submissions.submission_number as integer) as submission_number,
     submissions.claim_type,
     submissions.frequency_code,
     submissions.payer_sequence,
@@ -37,7 +37,7 @@ select
     submissions.encounter_class,
     submissions.claim_date as service_date,
     coalesce(submissions.local_submitted_date, submissions.claim_date) as submitted_date,
-    submissions.billed_amount as submitted_amount,
+    {{ money('submissions.billed_amount') }} as submitted_amount,
     submissions.source_system,
     submissions.source_record_id,
     submissions.source_position

@@ -79,15 +79,15 @@ select
         as denial_category,
     case when joined.is_denied then coalesce(joined.denial_carc, 'unspecified')
         else 'not_denied' end as carc,
-    case when joined.is_denied then coalesce(joined.denied_amount, joined.remitted_billed_amount) else 0 end
+    {{ money('case when joined.is_denied then coalesce(joined.denied_amount, joined.remitted_billed_amount) else 0 end') }}
         as denied_amount,
     case when joined.first_submitted_date is not null then
         {{ date_diff_days('joined.first_submitted_date', 'joined.first_decision_date') }} end as payer_lag_days,
-    joined.submissions,
-    joined.remittance_claims,
-    joined.billed_amount,
-    joined.remitted_billed_amount,
-    joined.payer_paid_amount,
+    cast(joined.submissions as integer) as submissions,
+    cast(joined.remittance_claims as integer) as remittance_claims,
+    {%- for name in ['billed', 'remitted_billed', 'payer_paid'] %}
+    {{ money('joined.' ~ name ~ '_amount') }} as {{ name }}_amount,
+    {%- endfor %}
     joined.source_system,
     joined.source_record_id,
     joined.source_position

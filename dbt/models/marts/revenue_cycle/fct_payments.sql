@@ -20,9 +20,9 @@ select
     {{ entity_key('lines.visit_type_id', 'lines.tenant_id') }} as visit_type_key,
     lines.encounter_class,
     lines.service_date,
-    events.payer_paid_amount,
-    events.patient_paid_amount,
-    events.payer_paid_amount + events.patient_paid_amount as payment_amount
+    {{ money('events.payer_paid_amount') }} as payer_paid_amount,
+    {{ money('events.patient_paid_amount') }} as patient_paid_amount,
+    {{ money('events.payer_paid_amount + events.patient_paid_amount') }} as payment_amount
 from {{ ref('int_line_events') }} as events
 inner join {{ ref('int_charge_lines') }} as lines
     on events.tenant_id = lines.tenant_id

@@ -47,7 +47,7 @@ select
     dated.reference_number,
     dated.payment_date,
     dated.fiscal_period_date,
-    dated.adjustment_amount,
+    {{ money('dated.adjustment_amount') }} as adjustment_amount,
     dated.source_system,
     dated.source_record_id,
     dated.source_position

@@ -29,7 +29,7 @@ select
     claims.service_date,
     claims.adjudicated_date,
     claims.payment_date,
-    adjustments.adjustment_amount,
+    {{ money('adjustments.adjustment_amount') }} as adjustment_amount,
     adjustments.quantity,
     adjustments.source_system,
     adjustments.source_record_id,

@@ -38,14 +38,13 @@ select
     dated.trace_number,
     coalesce(dated.payment_method, 'unknown') as payment_method,
     dated.paid_date as payment_date,
-    coalesce(claims.claim_payments, 0) as claim_payments,
-    dated.payment_amount,
-    coalesce(claims.claim_paid_amount, 0) as claim_paid_amount,
-    coalesce(provider_level.provider_adjustment_amount, 0) as provider_adjustment_amount,
+    cast(coalesce(claims.claim_payments, 0) as integer) as claim_payments,
+    {{ money('dated.payment_amount') }} as payment_amount,
+    {{ money('coalesce(claims.claim_paid_amount, 0)') }} as claim_paid_amount,
+    {{ money('coalesce(provider_level.provider_adjustment_amount, 0)') }} as provider_adjustment_amount,
     -- The payer's own sum does not always add up: what is off is shown, not spread.
-    dated.payment_amount
-    - coalesce(claims.claim_paid_amount, 0)
-    + coalesce(provider_level.provider_adjustment_amount, 0) as out_of_balance_amount,
+    {{ money('dated.payment_amount - coalesce(claims.claim_paid_amount, 0)
+        + coalesce(provider_level.provider_adjustment_amount, 0)') }} as out_of_balance_amount,
     dated.source_system,
     dated.source_record_id,
     dated.source_position

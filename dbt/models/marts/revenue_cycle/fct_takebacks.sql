@@ -14,7 +14,7 @@ select
     payer_key,
     payer_class,
     payment_date,
-    - payer_paid_amount as takeback_amount,
+    {{ money('- payer_paid_amount') }} as takeback_amount,
     source_system,
     source_record_id,
     source_position
