@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ingest.sample import catalogue
+from ingest.sample import codes
 from ingest.sample.adjudication import total_by
 from ingest.sample.catalogue import SELF_PAY, VISIT_TYPES
 from ingest.sample.charges import VOID
@@ -135,7 +135,7 @@ def referrals(story: Story) -> tuple[pl.DataFrame, pl.Series]:
         {
             "referral_id": ids,
             "medical_record_number": story.people.record_numbers.gather(booked.patient[source]),
-            "referral_partner_id": pick(catalogue.REFERRAL_PARTNERS, rng.integers(-3, 6, size)),
+            "referral_partner_id": pick(codes.REFERRAL_PARTNERS, rng.integers(-3, 6, size)),
             "referring_provider_id": pick(group.provider_ids, rng.integers(0, len(group.provider_ids), size)),
             "service_unit_id": pick(group.clinic_ids, booked.clinic[source]),
             "visit_type_id": pick(VISIT_TYPE_IDS, booked.visit_type[source]),
@@ -211,17 +211,17 @@ def inventory_usage(story: Story) -> pl.DataFrame:
     """Supplies used in a tenth of the visits."""
     visits, rng, booked = story.encounters, story.rng("supplies"), story.appointments
     source = np.flatnonzero(rng.random(len(visits)) < 0.1)
-    item = rng.integers(0, len(catalogue.SUPPLIES), len(source))
+    item = rng.integers(0, len(codes.SUPPLIES), len(source))
     quantity = rng.integers(1, 4, len(source))
     used = timestamps(visits.started[source] + 1200)
-    cost = np.array([supply[2] for supply in catalogue.SUPPLIES])[item] * quantity
+    cost = np.array([supply[2] for supply in codes.SUPPLIES])[item] * quantity
     return pl.DataFrame(
         {
             "inventory_usage_id": "I" + numbers(np.arange(1, len(source) + 1), 7),
             "service_unit_id": pick(story.group.clinic_ids, booked.clinic[visits.appointment[source]]),
             "encounter_id": story.encounter_ids.gather(source),
-            "item_code": pick([supply[0] for supply in catalogue.SUPPLIES], item),
-            "item_name": pick([supply[1] for supply in catalogue.SUPPLIES], item),
+            "item_code": pick([supply[0] for supply in codes.SUPPLIES], item),
+            "item_name": pick([supply[1] for supply in codes.SUPPLIES], item),
             "quantity": numbers(quantity),
             "cost_amount": money(cost),
             "used_at": used,

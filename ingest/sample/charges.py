@@ -8,16 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ingest.sample.catalogue import (
-    CODES,
-    MULTIPLE_UNITS,
-    PHYSICAL_THERAPY,
-    PRICES,
-    SELF_PAY,
-    SERVICE_LINES,
-    VISIT_TYPES,
-)
+from ingest.sample.catalogue import PHYSICAL_THERAPY, SELF_PAY, SERVICE_LINES, VISIT_TYPES
 from ingest.sample.clock import DAY, Calendar, Zones
+from ingest.sample.codes import CODES, MULTIPLE_UNITS, PRICES
 from ingest.sample.structure import Group
 from ingest.sample.visits import COMPLETED, Appointments, Encounters
 

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from ingest.sample import catalogue
-from ingest.sample.catalogue import LANGUAGES, VISIT_TYPES
+from ingest.sample import names
+from ingest.sample.catalogue import VISIT_TYPES
 from ingest.sample.clock import DAY
+from ingest.sample.names import LANGUAGES
 from ingest.sample.people import birth_dates, coverages_table
 from ingest.sample.pm_tables import VISIT_TYPE_IDS
 from ingest.sample.story import Story
@@ -111,12 +112,12 @@ def _patients(story: Story) -> str:
             "id": numbers(total + 1),
             "updated": timestamps(updated, "%Y-%m-%dT", "%H:%M:%SZ"),
             "record": people.record_numbers,
-            "family": pick(catalogue.FAMILY_NAMES, people.family),
-            "given": pick(catalogue.GIVEN_NAMES, people.given),
+            "family": pick(names.FAMILY_NAMES, people.family),
+            "given": pick(names.GIVEN_NAMES, people.given),
             "sex": pick(("male", "female"), people.is_female),
             "birth": birth_dates(people),
-            "street": numbers(people.street) + " " + pick(catalogue.STREETS, people.street % len(catalogue.STREETS)),
-            "city": pick(catalogue.PLACES, people.postal % len(catalogue.PLACES)),
+            "street": numbers(people.street) + " " + pick(names.STREETS, people.street % len(names.STREETS)),
+            "city": pick(names.PLACES, people.postal % len(names.PLACES)),
             "postal": tenant.zip3 + numbers(people.postal, 2),
             "language": pick(LANGUAGES, people.language),
         }

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from ingest.sample import catalogue, flaws
+from ingest.sample import flaws, names
 from ingest.sample.catalogue import VISIT_TYPES
 from ingest.sample.clock import DAY, as_date
 from ingest.sample.people import DUPLICATES, birth_dates
@@ -92,12 +92,12 @@ def _person(story: Story, patient: np.ndarray) -> pl.Series:
     frame = pl.DataFrame(
         {
             "record": people.record_numbers.gather(patient),
-            "family": pick(catalogue.FAMILY_NAMES, people.family[patient]),
-            "given": pick(catalogue.GIVEN_NAMES, people.given[patient]),
+            "family": pick(names.FAMILY_NAMES, people.family[patient]),
+            "given": pick(names.GIVEN_NAMES, people.given[patient]),
             "birth": birth_dates(people, "%Y%m%d").gather(patient),
             "sex": pick(["M", "F"], people.is_female[patient]),
-            "street": numbers(people.street[patient]) + " " + pick(catalogue.STREETS, people.street[patient] % 10),
-            "city": pick(catalogue.PLACES, people.postal[patient] % len(catalogue.PLACES)),
+            "street": numbers(people.street[patient]) + " " + pick(names.STREETS, people.street[patient] % 10),
+            "city": pick(names.PLACES, people.postal[patient] % len(names.PLACES)),
             "postal": tenant.zip3 + numbers(people.postal[patient], 2),
         }
     )

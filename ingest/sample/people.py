@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ingest.sample import catalogue
-from ingest.sample.catalogue import LANGUAGE_WEIGHTS, LANGUAGES, MEDICARE, PAYERS, SELF_PAY
+from ingest.sample import names
+from ingest.sample.catalogue import MEDICARE, PAYERS, SELF_PAY
 from ingest.sample.clock import DAY, Calendar
+from ingest.sample.names import LANGUAGE_WEIGHTS, LANGUAGES
 from ingest.sample.structure import Group
 from ingest.sample.text import dates, numbers, pick, timestamps
 
@@ -69,8 +70,8 @@ def draw_people(rng: np.random.Generator, calendar: Calendar, appointments: int)
     people = People(
         count=count,
         record_numbers="M" + numbers(np.arange(1, total + 1), 7),
-        family=rng.integers(0, len(catalogue.FAMILY_NAMES), total),
-        given=rng.integers(0, len(catalogue.GIVEN_NAMES), total),
+        family=rng.integers(0, len(names.FAMILY_NAMES), total),
+        given=rng.integers(0, len(names.GIVEN_NAMES), total),
         birth_day=calendar.first - age_days,
         is_female=rng.random(total) < 0.54,
         postal=rng.integers(0, 100, total),
@@ -97,14 +98,12 @@ def patients_table(people: People, group: Group, changed: np.ndarray) -> pl.Data
     return pl.DataFrame(
         {
             "medical_record_number": people.record_numbers,
-            "family_name": pick(catalogue.FAMILY_NAMES, people.family),
-            "given_name": pick(catalogue.GIVEN_NAMES, people.given),
+            "family_name": pick(names.FAMILY_NAMES, people.family),
+            "given_name": pick(names.GIVEN_NAMES, people.given),
             "birth_date": birth_dates(people),
             "sex": pick(("male", "female"), people.is_female),
-            "address_line": numbers(people.street)
-            + " "
-            + pick(catalogue.STREETS, people.street % len(catalogue.STREETS)),
-            "city": pick(catalogue.PLACES, people.postal % len(catalogue.PLACES)),
+            "address_line": numbers(people.street) + " " + pick(names.STREETS, people.street % len(names.STREETS)),
+            "city": pick(names.PLACES, people.postal % len(names.PLACES)),
             "state": pick((group.tenant.state,), np.zeros_like(people.postal)),
             "postal_code": group.tenant.zip3 + postal,
             "phone": "555-01" + postal + "-" + numbers(people.street + 1000),

@@ -4,9 +4,10 @@ import numpy as np
 import polars as pl
 
 from ingest.sample import balances
-from ingest.sample.catalogue import CODES, TELEHEALTH_MODIFIER, VISIT_TYPES
+from ingest.sample.catalogue import VISIT_TYPES
 from ingest.sample.charges import VOID
 from ingest.sample.clock import DAY
+from ingest.sample.codes import CODES, TELEHEALTH_MODIFIER
 from ingest.sample.story import Story
 from ingest.sample.structure import WARD_ID
 from ingest.sample.text import dates, money, numbers, pick, timestamps

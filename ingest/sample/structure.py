@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ingest.sample import catalogue
-from ingest.sample.catalogue import CODES, PAYERS, PRICES, SERVICE_LINES, VISIT_TYPES, TenantSpec
+from ingest.sample import catalogue, codes, names
+from ingest.sample.catalogue import PAYERS, SERVICE_LINES, VISIT_TYPES, TenantSpec
+from ingest.sample.codes import CODES, PRICES
 
 GROUP_ID, WARD_ID = "ORG", "WD01"
 BILLING_ORGANIZATION, HOSPITAL_ORGANIZATION = "O2", "O3"
@@ -137,7 +138,7 @@ def _units(tenant: TenantSpec, place_offset: int, appointments: int) -> tuple[pl
         service_line = unit((line.business_unit, line.program, line.name), "service_line", "SL", program)
         for _ in range(line.clinics):
             number = len(clinics)
-            place = catalogue.PLACES[(number + place_offset) % len(catalogue.PLACES)]
+            place = names.PLACES[(number + place_offset) % len(names.PLACES)]
             zone = tenant.second_zone if number == last else None
             clinic_id = f"CL{number + 1:02d}"
             name = f"{place} {line.name}"
@@ -205,14 +206,14 @@ def _providers(rng: np.random.Generator, tenant_index: int, clinic_line: list[in
     second = np.array([rng.choice(options) for options in same_line])
     hospitalists = 3
     total = len(first) + hospitalists
-    families = rng.permutation(len(catalogue.FAMILY_NAMES))
-    givens = rng.integers(0, len(catalogue.GIVEN_NAMES), total)
-    names, specialties, types = [], [], []
+    families = rng.permutation(len(names.FAMILY_NAMES))
+    givens = rng.integers(0, len(names.GIVEN_NAMES), total)
+    shown, specialties, types = [], [], []
     for index in range(total):
         line = SERVICE_LINES[lines[first[index]]] if index < len(first) else None
         title = "Dr. " if line is None or line.provider_type == "Physician" else ""
-        family = catalogue.FAMILY_NAMES[families[index % len(families)]]
-        names.append(f"{title}{catalogue.GIVEN_NAMES[givens[index]]} {family}")
+        family = names.FAMILY_NAMES[families[index % len(families)]]
+        shown.append(f"{title}{names.GIVEN_NAMES[givens[index]]} {family}")
         specialties.append(line.specialty if line else "Hospital medicine")
         types.append(line.provider_type if line else "Physician")
     ids = [f"PR{index + 1:03d}" for index in range(total)]
@@ -221,14 +222,14 @@ def _providers(rng: np.random.Generator, tenant_index: int, clinic_line: list[in
         {
             "provider_id": ids,
             "npi": npis,
-            "display_name": names,
+            "display_name": shown,
             "specialty": specialties,
             "provider_type": types,
             "is_active": [1] * total,
             "updated_at": [STRUCTURE_CHANGED] * total,
         }
     )
-    return _Providers(ids, npis, names, np.column_stack([first, second]), hospitalists, frame)
+    return _Providers(ids, npis, shown, np.column_stack([first, second]), hospitalists, frame)
 
 
 def _payer_names(tenant_index: int) -> list[str]:
@@ -280,7 +281,7 @@ def _contract_rates(rates: np.ndarray) -> pl.DataFrame:
         (ids[payer], code, modifier, f"{rates[payer, index] / 100:.2f}")
         for payer in range(catalogue.SELF_PAY)
         for index, code in enumerate(CODES)
-        for modifier in ("", catalogue.TELEHEALTH_MODIFIER)
+        for modifier in ("", codes.TELEHEALTH_MODIFIER)
     ]
     return pl.DataFrame(
         {

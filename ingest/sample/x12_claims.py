@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from ingest.sample import catalogue
+from ingest.sample import codes, names
 from ingest.sample.adjudication import FIRST, RESUBMITTED
-from ingest.sample.catalogue import CODES, PAYERS, TELEHEALTH_MODIFIER, VISIT_TYPES
+from ingest.sample.catalogue import PAYERS, VISIT_TYPES
 from ingest.sample.clock import as_date
+from ingest.sample.codes import CODES, TELEHEALTH_MODIFIER
 from ingest.sample.envelope import Pieces, interchange
 from ingest.sample.people import birth_dates, member_ids
 from ingest.sample.pm_tables import line_controls, replaced_numbers, submission_ids
@@ -99,11 +100,11 @@ def _heads(story: Story, order: np.ndarray) -> pl.Series:
             "level": np.arange(len(order)) - first_of_day + 2,
             "sequence": pick(["P", "S"], secondary),
             "filing": pick([item.filing_indicator for item in PAYERS], payer),
-            "family": pick(catalogue.FAMILY_NAMES, people.family[patient]),
-            "given": pick(catalogue.GIVEN_NAMES, people.given[patient]),
+            "family": pick(names.FAMILY_NAMES, people.family[patient]),
+            "given": pick(names.GIVEN_NAMES, people.given[patient]),
             "member": member_ids(people, patient, payer),
-            "street": numbers(people.street[patient]) + " " + pick(catalogue.STREETS, people.street[patient] % 10),
-            "city": pick(catalogue.PLACES, people.postal[patient] % len(catalogue.PLACES)),
+            "street": numbers(people.street[patient]) + " " + pick(names.STREETS, people.street[patient] % 10),
+            "city": pick(names.PLACES, people.postal[patient] % len(names.PLACES)),
             "zip": group.tenant.zip3 + numbers(people.postal[patient], 2),
             "birth": birth_dates(people, "%Y%m%d").gather(patient),
             "sex": pick(["M", "F"], people.is_female[patient]),
@@ -116,7 +117,7 @@ def _heads(story: Story, order: np.ndarray) -> pl.Series:
             "replaced": ("REF*F8*" + replaced_numbers(story) + "~").gather(order).fill_null(""),
             "submission": submission_ids(story).gather(order),
             "record": people.record_numbers.gather(patient),
-            "diagnosis": pick(catalogue.DIAGNOSES, claim % len(catalogue.DIAGNOSES)),
+            "diagnosis": pick(codes.DIAGNOSES, claim % len(codes.DIAGNOSES)),
             "provider": provider_name(story).gather(booked.provider[of]),
             "npi": pick(group.provider_npis, booked.provider[of]),
             "other": _other_payer(story, order),
@@ -146,8 +147,8 @@ def _other_payer(story: Story, order: np.ndarray) -> pl.Series:
         {
             "filing": pick([item.filing_indicator for item in PAYERS], payer),
             "paid": money(paid[claim]),
-            "family": pick(catalogue.FAMILY_NAMES, people.family[patient]),
-            "given": pick(catalogue.GIVEN_NAMES, people.given[patient]),
+            "family": pick(names.FAMILY_NAMES, people.family[patient]),
+            "given": pick(names.GIVEN_NAMES, people.given[patient]),
             "member": member_ids(people, patient, payer),
             "payer": pick(story.group.payer_names, payer),
             "payer_id": pick(story.group.electronic_ids, payer),

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from ingest.sample import catalogue
+from ingest.sample import names
 from ingest.sample.adjudication import DENIAL_CODES, REMARKS, SECONDARY
-from ingest.sample.catalogue import CODES, PAYERS, TELEHEALTH_MODIFIER, VISIT_TYPES
+from ingest.sample.catalogue import PAYERS, VISIT_TYPES
 from ingest.sample.clock import as_date
+from ingest.sample.codes import CODES, TELEHEALTH_MODIFIER
 from ingest.sample.envelope import Pieces, interchange
 from ingest.sample.people import member_ids
 from ingest.sample.pm_tables import line_controls
@@ -85,8 +86,8 @@ def _heads(story: Story) -> pl.Series:
             "control": story.control_numbers(remits.claim, remits.payer, remits.submission),
             "place": pick([item.place_of_service for item in VISIT_TYPES], booked.visit_type[of]),
             "frequency": np.where(_is_replacement(story), 7, 1),
-            "family": pick(catalogue.FAMILY_NAMES, people.family[patient]),
-            "given": pick(catalogue.GIVEN_NAMES, people.given[patient]),
+            "family": pick(names.FAMILY_NAMES, people.family[patient]),
+            "given": pick(names.GIVEN_NAMES, people.given[patient]),
             "member": member_ids(people, patient, remits.payer),
             "provider": provider_name(story).gather(booked.provider[of]),
             "npi": pick(story.group.provider_npis, booked.provider[of]),
