@@ -17,7 +17,17 @@ ORGANISATION = frozenset(
         *("tenant", "source_system", "feed", "batch", "run"),
         *("service_unit", "parent_service_unit", "business_unit", "program", "service_line", "clinic", "ward"),
         *("provider", "rendering_provider", "billing_provider", "referring_provider"),
-        *("payer", "payer_class", "visit_type", "contract_rate", "procedure_code", "denial_category", "carc", "rarc"),
+        *(
+            "payer",
+            "electronic_payer",
+            "payer_class",
+            "visit_type",
+            "contract_rate",
+            "procedure_code",
+            "denial_category",
+            "carc",
+            "rarc",
+        ),
     }
 )
 _SUFFIXES = ("_id", "_key", "_number", "_token")

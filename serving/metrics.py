@@ -184,6 +184,7 @@ class Metrics:
             elif joined is None:
                 joined = frame
             elif columns:
+                joined, frame = _alike(joined, frame, columns)
                 joined = joined.join(frame, on=columns, how="full", coalesce=True, nulls_equal=True)
             else:
                 joined = pl.concat([joined, frame], how="horizontal")
@@ -280,6 +281,13 @@ class Metrics:
             frame = frame.filter(~(pl.col(TIME).is_null() & empty))
         frame = _ordered(frame, query, [TIME] if query.grain else [])
         return frame.head(query.limit) if query.limit is not None else frame
+
+
+def _alike(left: pl.DataFrame, right: pl.DataFrame, columns: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Both frames with the same types in the columns to join on: two facts may hold a flag as a text and as a truth."""
+    differing = [name for name in columns if left.schema[name] != right.schema[name]]
+    texts = [pl.col(name).cast(pl.String) for name in differing]
+    return left.with_columns(texts), right.with_columns(texts)
 
 
 def _number(frame: pl.DataFrame, name: str) -> pl.Expr:
