@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from foundation.errors import ConfigurationError
 from ingest.sample import catalogue, fhir, flaws, hl7v2, x12_claims, x12_remits
 from ingest.sample.catalogue import TENANTS, TenantSpec
 from ingest.sample.clock import Calendar
@@ -47,12 +48,12 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
     HL7 and FHIR hold all of it up to 200,000 appointments a tenant, and the last three months of visits beyond that
     (stays, merges and admissions always all).
 
-    Raises ValueError for fewer than one tenant or fewer than 200 appointments a tenant, OSError where the disk refuses.
+    Raises ConfigurationError for fewer than one tenant or fewer than 200 appointments a tenant, OSError where the disk refuses.
     """
     if tenants < 1:
-        raise ValueError("a sample needs at least one tenant")
+        raise ConfigurationError("a sample needs at least one tenant")
     if appointments < FEWEST * tenants:
-        raise ValueError(f"a sample needs at least {FEWEST} appointments a tenant")
+        raise ConfigurationError(f"a sample needs at least {FEWEST} appointments a tenant")
     out = Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     specs = tenant_specs(tenants)

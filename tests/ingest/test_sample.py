@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from foundation.config import load_config
+from foundation.errors import ConfigurationError
 from ingest.sample import SampleReport, write_sample
 from ingest.sample.structure import npi
 from tests.ingest.naive_sample import Naive, claims_837, transactions
@@ -62,7 +63,7 @@ def test_writing_again_leaves_nothing_of_the_sample_before(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("tenants", "appointments"), [(0, 1000), (3, 599)])
 def test_too_small_a_sample_is_refused(tmp_path: Path, tenants: int, appointments: int) -> None:
-    with pytest.raises(ValueError, match="a sample needs"):
+    with pytest.raises(ConfigurationError, match="a sample needs"):
         write_sample(tmp_path, tenants=tenants, appointments=appointments)
 
 
