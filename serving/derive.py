@@ -31,12 +31,11 @@ UNKNOWN = "unknown"
 
 def allowed_tables(scope: Scope, registry: Registry) -> tuple[PublishedTable, ...]:
     """The published tables a scope holds: dimensions, and facts of its modules or behind its modules' metrics."""
-    used = {
-        table
-        for metric in registry.metrics.values()
-        if metric.definition.module in scope.modules
-        for table in (*metric.tables, *([metric.drill.model] if metric.drill else []))
-    }
+    used: set[str] = set()
+    for metric in registry.metrics.values():
+        if metric.definition.module in scope.modules:
+            whole = registry.metrics.get(metric.share_of)
+            used |= {*metric.tables, *(whole.tables if whole else ()), *([metric.drill.model] if metric.drill else ())}
     return tuple(
         table
         for table in registry.tables

@@ -74,6 +74,7 @@ def drill(
         total_rows=int(totals["rows"][0]),
         total_value=0 if value is None and metric.is_additive else value,
         value_column=value_column,
+        figure_of=rule.figure_of,
     )
 
 

@@ -160,7 +160,8 @@ class Drill:
     """The rows behind a figure.
 
     `frame` is one page of rows; `total_rows` counts all of them; `total_value` is the figure itself, worked out from
-    these rows alone; `value_column` names the column that adds up to it, None where rows are counted.
+    these rows alone; `value_column` names the column that adds up to it, None where rows are counted. Rows cannot add up
+    to a ratio or a share: `figure_of` names the metric whose figure `total_value` is, its numerator then.
     """
 
     metric: str
@@ -168,6 +169,7 @@ class Drill:
     total_rows: int
     total_value: object
     value_column: str | None = None
+    figure_of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,7 @@ class DrillRule:
 
     `aggregate` is count (of rows), distinct, sum, average, median or percentile_90, of `value`, a column or expression.
     `date_column` is what the period of a question applies to. `is_snapshot`: only the last day of a period counts.
+    `figure_of` is the metric whose figure the rows give: the metric itself, or the numerator of a ratio or share.
     """
 
     model: str
@@ -71,6 +72,7 @@ class DrillRule:
     aggregate: str = "count"
     date_column: str = ""
     is_snapshot: bool = False
+    figure_of: str = ""
 
     def __post_init__(self) -> None:
         if self.aggregate not in AGGREGATES:
@@ -259,7 +261,19 @@ class _Metrics:
                 wanted = measure.get("agg_time_dimension") or (model.get("defaults") or {}).get("agg_time_dimension")
                 times = {item["name"]: item.get("expr") or item["name"] for item in model["dimensions"]}
                 return times.get(wanted, ""), bool(measure.get("non_additive_dimension"))
+        # Rows of another table than the metric's own (a share of lines, asked of a mart of days): its default date.
+        for model in self.models.values():
+            wanted = (model.get("defaults") or {}).get("agg_time_dimension")
+            if model["node_relation"]["alias"] == table and wanted:
+                times = {item["name"]: item.get("expr") or item["name"] for item in model["dimensions"]}
+                return times.get(wanted, ""), False
         return "", False
+
+    def figure_of(self, name: str, meta: Mapping[str, Any]) -> str:
+        """The metric whose figure the rows add up to: of a share and a ratio the part above the line."""
+        params = self.by_name[name]["type_params"]
+        above = params.get("numerator") if self.by_name[name]["type"] == "ratio" else None
+        return _text(meta, "share_of") or (above["name"] if above else name)
 
     def is_additive(self, name: str) -> bool:
         """Whether no rows mean 0: a plain sum or count that is no balance."""
@@ -289,6 +303,7 @@ def _drill(meta: Mapping[str, Any], walk: _Metrics, name: str) -> DrillRule | No
         aggregate=str(raw.get("aggregate") or ("distinct" if distinct else "sum" if value else "count")),
         date_column=str(raw.get("date_column") or date_column),
         is_snapshot=is_snapshot,
+        figure_of=str(raw.get("figure_of") or walk.figure_of(name, meta)),
     )
 
 

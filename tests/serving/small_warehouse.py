@@ -295,6 +295,7 @@ METRICS = [
         unit="ratio",
         module="revenue_cycle",
         variant_of="billed_per_visit",
+        drill={"model": "fct_charges", "row_filter": "is_denied"},
     ),
     _simple(
         "open_balance",
@@ -310,6 +311,7 @@ METRICS = [
         module="payer_mix",
         share_of="billed_amount",
         share_over=["payer", "payer_class"],
+        drill={"model": "fct_charges", "value": "billed_amount"},
     ),
 ]
 SPINE = {
