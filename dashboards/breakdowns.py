@@ -32,11 +32,15 @@ class Member:
 
 @dataclass(frozen=True)
 class Level:
-    """The members one level below a place: service units, else providers, else visit types. `noun` names one of them."""
+    """The members one level below a place: service units, else providers, else visit types.
+
+    `noun` names one of them; `at` is the unit they lie below, None for the tops of what a person sees.
+    """
 
     dimension: str
     noun: str
     members: tuple[Member, ...]
+    at: str | None = None
 
     @property
     def plural(self) -> str:
@@ -140,7 +144,7 @@ def below(source: Source, view: View, metrics: Sequence[str]) -> Level:
         return Level("service_unit", "unit", tuple(_tops(source, view, asked)))
     if at is not None and source.children(at):
         members = by_dimension(source, view, asked, "service_unit_children", where={"service_unit": at})
-        return Level("service_unit", "unit", tuple(_placed(source, member, at) for member in members))
+        return Level("service_unit", "unit", tuple(_placed(source, member, at) for member in members), at)
     members = by_dimension(source, view, asked, "provider")
     moved = [Member(m.id, m.name, m.now, m.before, {"provider": m.id} if m.id else {}) for m in members]
     return Level("provider", "provider", tuple(moved))
@@ -172,6 +176,29 @@ def _tops(source: Source, view: View, metrics: Sequence[str]) -> list[Member]:
             )
         )
     return sorted(found, key=lambda member: _rank(member, metrics[0])) if metrics else found
+
+
+def crossed(source: Source, view: View, level: Level, metric: str, dimension: str) -> dict[tuple[str, str], Any]:
+    """A metric by the members of a level and another dimension: (member's id, value of the dimension) to the figure."""
+    start, end = view.period.start, view.period.end
+    where = figures.filters(view, source.metrics[metric])
+    if where is None:
+        return {}
+    if level.dimension == "service_unit" and level.at is None:
+        found: dict[tuple[str, str], Any] = {}
+        for member in level.members:
+            frame = source.query(
+                [metric], by=[dimension], where={**where, "service_unit": member.id}, start=start, end=end
+            )
+            found |= {(member.id, row[dimension] or ""): row[metric] for row in frame.iter_rows(named=True)}
+        return found
+    by = level.dimension
+    if level.at is not None:
+        by, where = "service_unit_children", {**where, "service_unit": level.at}
+    if not figures.knows(source.metrics[metric], level.dimension, dimension):
+        return {}
+    frame = source.query([metric], by=[by, dimension], where=where, start=start, end=end)
+    return {(row[by] or "", row[dimension] or ""): row[metric] for row in frame.iter_rows(named=True)}
 
 
 def folded(members: Sequence[Member], metric: str, most: int) -> list[Member]:

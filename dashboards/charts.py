@@ -199,7 +199,8 @@ class Part:
 
 
 def _hover_item(category: str, part: str, value: Any, total: Any, unit: str) -> str:
-    share = fmt.exact(fmt.decimal(value) / fmt.decimal(total), "percent") if value is not None and total else ""
+    is_part = value is not None and bool(total) and unit != "percent"
+    share = fmt.exact(fmt.decimal(value) / fmt.decimal(total), "percent") if is_part else ""
     return f"{category.replace(chr(10), ' ')}<br/>{part}: <b>{fmt.exact(value, unit)}</b>" + (
         f" ({share})" if share else ""
     )
@@ -238,7 +239,9 @@ def stacked_bars(
         label = {**_left_names(categories), "color": look.ink}
         grid = {"left": label["margin"], "right": 24, "top": 36, "bottom": 28}
     category_axis = _category_axis(look, categories, label=label)
-    value_axis = _value_axis(look, scale, min=0, **({"max": 100, "interval": 25} if share else {}))
+    # Shares of people may add up to a little more than all: one person can have two payers in a period.
+    is_whole = unit == "percent" and all(total is None or total <= 1.005 for total in totals)
+    value_axis = _value_axis(look, scale, min=0, **({"max": 100, "interval": 25} if share or is_whole else {}))
     if horizontal:
         category_axis["inverse"] = True
     return {

@@ -121,11 +121,7 @@ def _ageing(context: PageContext) -> None:
     """The open balance at each month's end by age."""
     source, view = context.source, context.view
     metric = next(
-        (
-            name
-            for name in ("ar_balance", "receivables_balance", "open_balance")
-            if figures.knows(source.metrics.get(name), "ageing_bucket")
-        ),
+        (name for name in ("receivables", "open_balance") if figures.knows(source.metrics.get(name), "ageing_bucket")),
         None,
     )
     if metric is None:

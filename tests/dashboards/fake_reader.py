@@ -7,7 +7,7 @@ at Bayview in the last full quarter; one payer's denials rise in the same months
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -161,10 +161,11 @@ def _visits() -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Rule:
-    """A fake metric: numerator, denominator (None: a sum or a count)."""
+    """A fake metric: numerator, denominator (None: a sum or a count); a share divides by the same over all payers."""
 
     top: pl.Expr
     bottom: pl.Expr | None = None
+    share: bool = False
 
 
 def _count(name: str) -> pl.Expr:
@@ -242,7 +243,14 @@ RULES: dict[str, tuple[str, str, str, str, Rule]] = {
         "percent",
         "neutral",
         "payer_mix",
-        Rule(_count("billed"), _count("billed")),
+        Rule(_count("billed"), share=True),
+    ),
+    "payer_mix_paid": (
+        "Share of what payers paid",
+        "percent",
+        "neutral",
+        "payer_mix",
+        Rule(_count("paid"), share=True),
     ),
 }
 DIMENSIONS = (
@@ -390,19 +398,37 @@ class FakeReader:
         values = []
         for name in query.metrics:
             rule = RULES[name][4]
-            values.append(
-                (
-                    rule.top
-                    if rule.bottom is None
-                    else pl.when(rule.bottom != 0).then(rule.top.cast(pl.Float64) / rule.bottom.cast(pl.Float64))
-                ).alias(name)
-            )
+            value = rule.top
+            if rule.bottom is not None:
+                value = pl.when(rule.bottom != 0).then(rule.top.cast(pl.Float64) / rule.bottom.cast(pl.Float64))
+            values.append(value.alias(name))
+        shares = [name for name in query.metrics if RULES[name][4].share]
+        if shares and not {"payer_class", "payer"} & {*keys, *query.where}:
+            values = [
+                pl.lit(1.0).alias(name) if name in shares else v for name, v in zip(query.metrics, values, strict=True)
+            ]
+            shares = []
         answer = frame.group_by(keys).agg(values).sort(keys) if keys else frame.select(values)
+        for name in shares:
+            answer = self._shared(query, answer, name)
         for key in query.by:
             names = NAMES.get(key.removesuffix("_children"))
             if names:
                 answer = answer.with_columns(pl.col(key).replace_strict(names, default=None).alias(f"{key}_name"))
         return answer
+
+    def _shared(self, query: MetricQuery, answer: pl.DataFrame, name: str) -> pl.DataFrame:
+        """The share of all payers' sum: by the other dimensions asked, without the filter by payer."""
+        over = {"payer_class", "payer"}
+        where = {key: value for key, value in query.where.items() if key not in over}
+        rest = [key for key in query.by if key not in over]
+        column = {"payer_mix_billed": "billed_amount", "payer_mix_paid": "payer_paid_amount"}[name]
+        whole = self.query(replace(query, metrics=[column], by=rest, where=where, order_by=()))
+        whole, column = whole.rename({column: "whole"}), "whole"
+        on = [*(["metric_time"] if query.grain else []), *rest]
+        joined = answer.join(whole.select(*on, column), on=on, how="left") if on else answer.join(whole, how="cross")
+        divided = pl.when(pl.col(column) != 0).then(pl.col(name).cast(pl.Float64) / pl.col(column).cast(pl.Float64))
+        return joined.with_columns(divided.alias(name)).drop(column)
 
     def drill(
         self, metric: str, where: Mapping[str, Any], date_from: date, date_to: date, limit: int = 100, offset: int = 0
