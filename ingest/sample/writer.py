@@ -43,10 +43,10 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
     """Writes a synthetic group of `tenants` with `appointments` in all, the same bytes for the same arguments.
 
     Under `out`: `<tenant>/pm.sqlite`, `<tenant>/fhir/*.ndjson`, `<tenant>/hl7/*.hl7`, `<tenant>/837/*.837`, `<tenant>/835/*.835`,
-    `config.yaml` (absolute paths, so that it may be moved alone) and `truths.json`. Files of an earlier sample are replaced.
+    `config.yaml` (absolute paths) and `truths.json`. Files of an earlier sample are replaced.
     History is 19 months up to `as_of`, bookings reach six weeks beyond. The 837s and 835s always hold the whole history;
-    HL7 and FHIR hold all of it up to 200,000 appointments a tenant, and the last three months of visits beyond that
-    (stays, merges and admissions always all).
+    FHIR encounters all of it up to 200,000 appointments a tenant and the last three months beyond that; HL7 all stays and
+    merges, and every second appointment of the last three months and of those to come.
 
     Raises ConfigurationError for fewer than one tenant or fewer than 200 appointments a tenant, OSError where the disk refuses.
     """
@@ -58,19 +58,14 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
     out.mkdir(parents=True, exist_ok=True)
     specs = tenant_specs(tenants)
     counts = shares(specs, appointments)
-    jobs = [(out, seed, index, spec, counts[index], as_of) for index, spec in enumerate(specs)]
-    workers = min(os.cpu_count() or 1, tenants)
-    if workers > 1 and appointments >= PARALLEL_FROM:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            done = list(pool.map(_write_tenant, jobs))
-    else:
-        done = [_write_tenant(job) for job in jobs]
+    jobs = [_Job(out, seed, index, spec, counts[index], as_of) for index, spec in enumerate(specs)]
+    rows, feeds = _write_all(jobs, parallel=appointments >= PARALLEL_FROM)
     truths = {
         "seed": seed,
         "as_of": as_of.isoformat(),
         "populations": POPULATIONS,
         "definitions": DEFINITIONS,
-        "tenants": {spec.tenant_id: result[2] for spec, result in zip(specs, done, strict=True)},
+        "tenants": {spec.tenant_id: truth for spec, (_, truth) in zip(specs, feeds, strict=True)},
     }
     truths_file, config_file = out / "truths.json", out / "config.yaml"
     truths_file.write_text(json.dumps(truths, indent=1) + "\n", encoding="utf-8")
@@ -80,8 +75,8 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
         config=config_file,
         truths=truths_file,
         tenants=tuple(spec.tenant_id for spec in specs),
-        rows={spec.tenant_id: result[0] for spec, result in zip(specs, done, strict=True)},
-        files={spec.tenant_id: result[1] for spec, result in zip(specs, done, strict=True)},
+        rows={spec.tenant_id: counted for spec, counted in zip(specs, rows, strict=True)},
+        files={spec.tenant_id: written for spec, (written, _) in zip(specs, feeds, strict=True)},
     )
 
 
@@ -116,14 +111,46 @@ def shares(specs: list[TenantSpec], appointments: int) -> list[int]:
     return [int(count) for count in counts]
 
 
-def _write_tenant(
-    job: tuple[Path, int, int, TenantSpec, int, date],
-) -> tuple[dict[str, int], dict[str, int], dict[str, object]]:
-    out, seed, index, spec, count, as_of = job
-    story = tell(seed, index, spec, Calendar.until(as_of), count)
-    folder = out / spec.tenant_id
-    folder.mkdir(exist_ok=True)
-    rows = write_database(story, folder / "pm.sqlite")
+@dataclass(frozen=True)
+class _Job:
+    """One tenant to write. Its story is told anew in each process: that costs a tenth of writing it."""
+
+    out: Path
+    seed: int
+    index: int
+    spec: TenantSpec
+    appointments: int
+    as_of: date
+
+    def story(self) -> Story:
+        return tell(self.seed, self.index, self.spec, Calendar.until(self.as_of), self.appointments)
+
+    def folder(self) -> Path:
+        folder = self.out / self.spec.tenant_id
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+Feeds = tuple[dict[str, int], dict[str, object]]
+
+
+def _write_all(jobs: list[_Job], *, parallel: bool) -> tuple[list[dict[str, int]], list[Feeds]]:
+    """PM databases, the longer part, and feeds of all tenants, in as many processes as there are cores."""
+    workers = os.cpu_count() or 1
+    if not parallel or workers == 1:
+        return [_write_pm(job) for job in jobs], [_write_feeds(job) for job in jobs]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        databases = [pool.submit(_write_pm, job) for job in jobs]
+        feeds = [pool.submit(_write_feeds, job) for job in jobs]
+        return [future.result() for future in databases], [future.result() for future in feeds]
+
+
+def _write_pm(job: _Job) -> dict[str, int]:
+    return write_database(job.story(), job.folder() / "pm.sqlite")
+
+
+def _write_feeds(job: _Job) -> Feeds:
+    story, folder = job.story(), job.folder()
     written = {
         "fhir": _write(folder / "fhir", "ndjson", fhir.files(story)),
         "hl7": _write(folder / "hl7", "hl7", hl7v2.files(story)),
@@ -131,7 +158,7 @@ def _write_tenant(
         "835": _write(folder / "835", "835", x12_remits.files(story)),
     }
     written["835"] += _plant_remittances(story, folder / "835")
-    return rows, written, Truths(story).result()
+    return written, Truths(story).result()
 
 
 def _write(folder: Path, suffix: str, files: Iterable[tuple[str, str]]) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from foundation.config import load_config
 from foundation.errors import ConfigurationError
-from ingest.sample import SampleReport, write_sample
+from ingest.sample import SampleReport, write_sample, writer
 from ingest.sample.structure import npi
 from tests.ingest.naive_sample import Naive, claims_837, transactions
 
@@ -52,6 +52,13 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) 
     write_sample(other, tenants=1, appointments=400, seed=4)
     assert digests(one) == digests(two)
     assert digests(one)["harbor/pm.sqlite"] != digests(other)["harbor/pm.sqlite"]
+
+
+def test_processes_beside_each_other_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sample(tmp_path / "one", tenants=2, appointments=500, seed=3)
+    monkeypatch.setattr(writer, "PARALLEL_FROM", 1)
+    write_sample(tmp_path / "many", tenants=2, appointments=500, seed=3)
+    assert digests(tmp_path / "one") == digests(tmp_path / "many")
 
 
 def test_writing_again_leaves_nothing_of_the_sample_before(tmp_path: Path) -> None:
