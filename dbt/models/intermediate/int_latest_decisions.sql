@@ -1,3 +1,4 @@
+-- The latest word counts: what was allowed once and denied later is not allowed.
 with ranked as (
     select
         tenant_id,
@@ -11,10 +12,9 @@ with ranked as (
     where charge_line_id is not null
         and payer_sequence = 1
         and not is_reversal
-        and allowed_amount > 0
 )
 
 select tenant_id, charge_line_id, allowed_amount
 from ranked
-where recency = 1
+where recency = 1 and allowed_amount > 0
 order by tenant_id, charge_line_id

@@ -4,7 +4,7 @@ with submissions as (
         claims.claim_id as claim_number,
         claims.service_unit_id as claim_unit_id,
         claims.provider_id as claim_provider_id,
-        coalesce(submissions.payer_id, claims.payer_id) as submission_payer_id,
+        claims.payer_id as claim_payer_id,
         claims.visit_type_id,
         claims.encounter_class,
         claims.claim_date,
@@ -29,8 +29,9 @@ select
     {{ entity_key('submissions.claim_unit_id', 'submissions.tenant_id') }} as service_unit_key,
     submissions.claim_provider_id as provider_id,
     {{ entity_key('submissions.claim_provider_id', 'submissions.tenant_id') }} as provider_key,
-    submissions.submission_payer_id as payer_id,
-    {{ entity_key('submissions.submission_payer_id', 'submissions.tenant_id') }} as payer_key,
+    submissions.claim_payer_id as payer_id,
+    {{ entity_key('submissions.claim_payer_id', 'submissions.tenant_id') }} as payer_key,
+    coalesce(submissions.payer_id, 'unknown') as destination_payer_id,
     coalesce(classes.payer_class, 'unmapped') as payer_class,
     submissions.visit_type_id,
     {{ entity_key('submissions.visit_type_id', 'submissions.tenant_id') }} as visit_type_key,
@@ -44,6 +45,6 @@ select
 from submissions
 left join {{ ref('int_payer_classes') }} as classes
     on submissions.tenant_id = classes.tenant_id
-    and submissions.submission_payer_id = classes.payer_id
+    and submissions.claim_payer_id = classes.payer_id
     and submissions.claim_date between classes.valid_from and classes.valid_to
 order by submissions.tenant_id, submissions.submitted_at
