@@ -193,7 +193,8 @@ class Truths:
         tally.median("median_charge_lag_days", lag[entered])
         old = np.where(story.calendar.as_of - lines.service_day[live] > AGED_DAYS, left, 0)
         tally.total("open_balance_over_90", old, by, in_cents=True)
-        tally.ratio("ar_over_90_rate", old, left, by)
+        # The rate is of a day's receivables, so it has no month of service.
+        tally.ratio("ar_over_90_rate", old, left, by[1:])
 
     def claims(self) -> None:
         """Claims and their submissions; by month of service, submissions also by month of submission."""
@@ -201,7 +202,8 @@ class Truths:
         by = self.claim_dimensions(np.arange(len(story.claims)))
         tally.total("claims", np.ones(len(story.claims), np.int64), by)
         sent = story.submissions
-        by = self.claim_dimensions(sent.claim)
+        # By month and unit alone: a submission's payer is the one it went to, which for a second payer is not the claim's.
+        by = self.claim_dimensions(sent.claim)[:2]
         ones, amount = np.ones(len(sent), np.int64), story.claims.billed[sent.claim]
         tally.total("claim_submissions", ones, [*by, self.month(sent.day, "submission_month")])
         tally.total("submitted_amount", amount, [*by, self.month(sent.day, "submission_month")], in_cents=True)

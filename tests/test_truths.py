@@ -1,0 +1,172 @@
+"""Every truth that the sample planted comes back exactly from the metrics, through the whole pipeline.
+
+The generator works the truths out from its own arrays and shares no code with the marts.
+"""
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from foundation.home import Home
+from serving.access import AccessStore
+from serving.model import MetricQuery
+from serving.reader import Reader, open_reader
+from tests.support import clinicmart
+
+pytestmark = pytest.mark.slow
+TENANTS = ("harbor", "mesa", "juniper")
+HALF_OF_THE_LAST_PLACE = Decimal("0.0000005001")
+
+# Truths whose metric bears another name in a breakdown, or at all.
+METRIC = {
+    "median_lead_time_days": "lead_time_days_median",
+    "median_cycle_time_minutes": "cycle_time_minutes_median",
+    "median_charge_lag_days": "charge_lag_days_median",
+    "median_payer_lag_days": "payer_lag_days_median",
+    "remitted_paid_amount": "payer_paid_amount",
+}
+BY_SERVICE_MONTH = {
+    "claim_submissions": "claim_submissions_by_service",
+    "submitted_amount": "submitted_amount_by_service",
+}
+# Facts of the generator that no metric tells: counts of what it wrote, for tests of the feeds themselves.
+NO_METRIC = {
+    "open_balance_over_90",
+    "patient_records",
+    "patients_before_merges",
+    "replacement_submissions",
+    "reversed_claims",
+    "secondary_remittance_claims",
+    "secondary_submissions",
+    "slot_snapshots",
+}
+GROUPS = {
+    "by_month": (None, "month"),
+    "by_service_unit": ("service_unit", None),
+    "by_payer": ("payer", None),
+    "by_payer_class": ("payer_class", None),
+    "by_visit_type": ("visit_type", None),
+    "by_encounter_class": ("encounter_class", None),
+}
+
+
+@pytest.fixture(scope="module")
+def truths(demo_home: Path) -> dict:
+    return json.loads((demo_home / "sample" / "truths.json").read_text("utf-8"))["tenants"]
+
+
+@pytest.fixture(scope="module")
+def readers(demo_home: Path) -> Iterator[dict[str, Reader]]:
+    home = Home.at(demo_home)
+    store = AccessStore.open(home)
+    yield {tenant: open_reader(home, store.principal(tenant, f"admin@{tenant}")) for tenant in TENANTS}
+
+
+def differs(found: object, truth: str) -> bool:
+    """Whether a figure is not the truth, which is rounded to at most six places. No row at all is a sum of 0."""
+    value = Decimal(0) if found is None else Decimal(str(found))
+    return abs(value - Decimal(truth)) > HALF_OF_THE_LAST_PLACE
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_every_total_comes_back_exactly(tenant: str, truths: dict, readers: dict[str, Reader]) -> None:
+    known = {item.name for item in readers[tenant].metrics()}
+    wrong = {}
+    for name, truth in truths[tenant]["totals"].items():
+        metric = METRIC.get(name, name)
+        if name in NO_METRIC:
+            continue
+        assert metric in known, f"{name} has no metric"
+        found = readers[tenant].query(MetricQuery(metrics=[metric]))[metric][0]
+        if differs(found, truth):
+            wrong[name] = (truth, found)
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_every_breakdown_comes_back_exactly(tenant: str, group: str, truths: dict, readers: dict[str, Reader]) -> None:
+    dimension, grain = GROUPS[group]
+    wrong = {}
+    compared = 0
+    for name, expected in truths[tenant][group].items():
+        if name in NO_METRIC:
+            continue
+        metric = METRIC.get(name, name)
+        if group == "by_month":
+            metric = BY_SERVICE_MONTH.get(name, metric)
+        frame = readers[tenant].query(MetricQuery(metrics=[metric], by=[dimension] if dimension else [], grain=grain))
+        found = {
+            str(key)[:7] if grain else key: value
+            for key, value in zip(frame[dimension or "metric_time"], frame[metric], strict=True)
+        }
+        for key, truth in expected.items():
+            compared += 1
+            if differs(found.get(key), truth):
+                wrong[name, key] = (truth, found.get(key))
+        unexpected = {key: value for key, value in found.items() if key not in expected and value not in (None, 0)}
+        if unexpected:
+            wrong[name, "not planted"] = unexpected
+    assert wrong == {}
+    assert compared >= 4
+
+
+def test_the_command_line_tells_the_same_as_the_library(demo_home: Path, truths: dict) -> None:
+    names = [
+        "claims",
+        "billed_amount",
+        "payer_paid_amount",
+        "open_balance",
+        "no_show_rate",
+        "denial_rate",
+        "encounters",
+    ]
+    ran = clinicmart(
+        "metrics",
+        "query",
+        ",".join(names),
+        "--home",
+        demo_home,
+        "--tenant",
+        "mesa",
+        "--as",
+        "admin@mesa",
+        "--format",
+        "csv",
+    )
+    assert ran.code == 0, ran.err
+    (row,) = csv.DictReader(io.StringIO(ran.out))
+    assert {name: differs(row[name], truths["mesa"]["totals"][name]) for name in names} == dict.fromkeys(names, False)
+
+
+def test_money_balances_for_every_tenant(readers: dict[str, Reader]) -> None:
+    names = ["billed_amount", "payer_paid_amount", "patient_paid_amount", "adjusted_amount", "open_balance"]
+    for reader in readers.values():
+        billed, *parts = reader.query(MetricQuery(metrics=names)).row(0)
+        assert billed == sum(parts)
+        assert billed > 0
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_planted_flaws_are_held_and_counted(tenant: str, truths: dict, demo_home: Path) -> None:
+    planted = truths[tenant]["planted"]
+    with sqlite3.connect(demo_home / "ledger.sqlite") as ledger:
+        held = dict(
+            ledger.execute(
+                'select entity, sum("rows") from held where tenant_id = ? and entity <> ? group by entity',
+                (tenant, "record"),
+            )
+        )
+        refused = [
+            row[0]
+            for row in ledger.execute("select name from unit where tenant_id = ? and outcome = 'refused'", (tenant,))
+        ]
+    ledger.close()
+    assert held == {entity: int(number) for entity, number in planted["quarantined_rows"].items()}
+    assert sorted(refused) == sorted(name for names in planted["refused_files"].values() for name in names)
