@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboards import period as periods
 from dashboards import theme, widgets
-from dashboards.data import Source
+from dashboards.data import UNKNOWN, Source
 from dashboards.markup import esc
 from dashboards.state import View
 
@@ -108,19 +108,22 @@ def _comparison(as_of: date, view: View) -> None:
 
 
 def _place(source: Source, view: View) -> None:
-    tops = source.children(None)
     # One unit at the top is the organization itself: it stands for "everywhere" rather than below it.
-    root = tops[0].id if len(tops) == 1 else None
-    options = [EVERYWHERE, *(place_id for place_id in source.places if place_id != root)]
+    root = source.root.id if source.root else None
+    options = [EVERYWHERE, *(place_id for place_id in source.places if place_id not in (root, UNKNOWN))]
+    if UNKNOWN in source.places:
+        options.append(UNKNOWN)
     if len(options) == 1:
         return
     depth = {place.id: place.depth for place in source.places.values()}
     lowest = min(depth[place_id] for place_id in options if place_id)
+    lowest = depth[root] if root else lowest
 
     def label(place_id: str) -> str:
         if not place_id:
             return source.places[root].name if root else "Everything you may see"
-        return "\u2003" * (depth[place_id] - lowest + (1 if root else 0)) + source.places[place_id].name
+        indent = 0 if place_id == UNKNOWN else depth[place_id] - lowest
+        return "\u2003" * indent + source.places[place_id].name
 
     _set("cm_place", view.place if view.place in options else EVERYWHERE)
 

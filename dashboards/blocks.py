@@ -20,15 +20,16 @@ from dashboards.state import View
 
 MOST_BARS = 10
 MOST_ROWS = 40
+LEAST_AN_HOUR = 5
 
 
 def tiles(context: PageContext, loaded: Mapping[str, Figure], actions: Mapping[str, str] | None = None) -> None:
     """The row of tiles; a tile's name leads to the rows behind it unless `actions` says otherwise."""
-    if not loaded:
-        return
-    chosen = list(loaded.values())
+    # A figure without a value in any of the months shown does not exist here: no tile for it.
+    chosen = [f for f in loaded.values() if f.value is not None or f.problem or any(v is not None for _, v in f.trend)]
     acts = [(actions or {}).get(f.metric.name, "") if actions else _rows_action(f) for f in chosen]
-    context.html(markup.tiles(chosen, acts), key="cm_tiles")
+    if chosen:
+        context.html(markup.tiles(chosen, acts), key="cm_tiles")
 
 
 def _rows_action(figure: Figure) -> str:
@@ -104,7 +105,8 @@ def ranking(
     """Horizontal bars of one metric, sorted, with the change at the bar; a click leads down."""
     found = context.source.metrics[metric]
     shown = [member for member in members if member.now.get(metric) is not None]
-    line = reference.value if reference and not reference.problem and found.unit != "count" else None
+    judged = reference is not None and not reference.problem and found.direction != "neutral"
+    line = reference.value if judged and reference is not None else None
     section(title, note or _ranking_note(context, shown, fmt.short(line, found.unit) if line is not None else ""))
     if not shown:
         empty(context, "Nothing to compare", f"No {found.label.lower()} in this period.", f"{key}_empty")
@@ -119,11 +121,12 @@ def ranking(
             member.name,
             member.now[metric],
             _bar_note(member.change(context.source, metric, context.view.compared.name)),
+            "" if _stands_out(member.now[metric], line, found.direction) else context.look.parts[-2],
         )
         for member in shown
     ]
     moves = [member.moves for member in shown]
-    option = charts.ranked_bars(context.look, ranks, unit=found.unit, clickable=any(moves), reference=line)
+    option = charts.ranked_bars(context.look, ranks, unit=found.unit, clickable=any(moves))
     height = 28 * len(ranks) + 16
     identity = f"{key}_{view_key(context.view)}"
     widgets.chart(
@@ -136,9 +139,17 @@ def ranking(
     )
 
 
+def _stands_out(value: Any, overall: Any, direction: str) -> bool:
+    """Whether a bar is drawn in the accent: worse than all together, or any where there is nothing to be worse than."""
+    if overall is None:
+        return True
+    gap = fmt.decimal(value) - fmt.decimal(overall)
+    return gap > 0 if direction == "lower" else gap < 0
+
+
 def _ranking_note(context: PageContext, shown: Sequence[Member], line: str) -> str:
     hint = "; click a bar to go down" if any(member.moves for member in shown) else ""
-    overall = f"; the line is all together, {line}" if line else ""
+    overall = f"; in colour: worse than all together, {line}" if line else ""
     return f"{context.view.period.name}, change from {context.view.compared.name}{overall}{hint}"
 
 
@@ -190,8 +201,8 @@ def _total_change(loaded: Mapping[str, Figure], name: str) -> fmt.Change | None:
     return loaded[name].change if name in loaded else None
 
 
-def hours(context: PageContext, metric: str, *, title: str, note: str = "") -> None:
-    """A heat map of a metric by weekday and hour."""
+def hours(context: PageContext, metric: str, *, volume: str, title: str, note: str = "") -> None:
+    """A heat map of a metric by weekday and hour. Hours with little `volume` stay empty: chance would colour them."""
     found = context.source.metrics.get(metric)
     if not figures.knows(found, "weekday", "hour_of_day") or found is None:
         return
@@ -202,16 +213,20 @@ def hours(context: PageContext, metric: str, *, title: str, note: str = "") -> N
             context, "Not available for this choice", "Choose all payers or a wider place.", f"cm_hours_{metric}_empty"
         )
         return
+    counted = [volume] if figures.knows(context.source.metrics.get(volume), "weekday", "hour_of_day") else []
     frame = context.source.query(
-        [metric],
+        [metric, *counted],
         by=["weekday", "hour_of_day"],
         where=where,
         start=context.view.period.start,
         end=context.view.period.end,
     )
+    if counted:
+        frame = frame.filter(pl.col(volume) >= LEAST_AN_HOUR)
     cells = cells_of(frame, metric)
     if not cells:
-        empty(context, "No figures by hour", "No times are recorded for this period.", f"cm_hours_{metric}_none")
+        text = f"No hour of the week has {LEAST_AN_HOUR} or more of them. Choose a longer period or a wider place."
+        empty(context, "Too few to tell hours apart", text, f"cm_hours_{metric}_none")
         return
     option = charts.heat_map(context.look, cells, name=found.label, unit=found.unit)
     widgets.chart(option, key=f"cm_hours_{metric}", height=312, alt=f"{found.label} by weekday and hour")

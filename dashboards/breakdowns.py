@@ -1,14 +1,14 @@
 """Where a figure comes from: its values by a dimension, now and before, and where a click leads."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
 from dashboards import figures, theme
 from dashboards import format as fmt
-from dashboards.data import Source
+from dashboards.data import UNKNOWN, Place, Source
 from dashboards.state import View
 
 NOT_RECORDED = "Not recorded"
@@ -41,6 +41,11 @@ class Level:
     noun: str
     members: tuple[Member, ...]
     at: str | None = None
+
+    @property
+    def preposition(self) -> str:
+        """Encounters fell in a unit, but with a provider."""
+        return "with" if self.dimension == "provider" else "in"
 
     @property
     def plural(self) -> str:
@@ -138,15 +143,17 @@ def below(source: Source, view: View, metrics: Sequence[str]) -> Level:
     asked = [name for name in dict.fromkeys(metrics) if name in source.metrics]
     if view.provider:
         return Level("visit_type", "visit type", tuple(by_dimension(source, view, asked, "visit_type")))
-    tops = source.children(None)
-    at = view.place or (tops[0].id if len(tops) == 1 else None)
-    if at is None and tops:
-        return Level("service_unit", "unit", tuple(_tops(source, view, asked)))
+    at = view.place or (source.root.id if source.root else None)
+    if at is None and source.tops:
+        return Level(
+            "service_unit", "unit", (*_units(source, view, asked, source.tops), *_unplaced(source, view, asked))
+        )
     if at is not None and source.children(at):
         members = by_dimension(source, view, asked, "service_unit_children", where={"service_unit": at})
-        return Level("service_unit", "unit", tuple(_placed(source, member, at) for member in members), at)
+        placed = [_placed(source, member, at) for member in members]
+        return Level("service_unit", "unit", (*placed, *_unplaced(source, view, asked)), at)
     members = by_dimension(source, view, asked, "provider")
-    moved = [Member(m.id, m.name, m.now, m.before, {"provider": m.id} if m.id else {}) for m in members]
+    moved = [replace(m, moves={"provider": m.id} if m.id else {}) for m in members]
     return Level("provider", "provider", tuple(moved))
 
 
@@ -161,10 +168,18 @@ def _placed(source: Source, member: Member, at: str) -> Member:
     return Member(member.id, place.name, member.now, member.before, moves)
 
 
-def _tops(source: Source, view: View, metrics: Sequence[str]) -> list[Member]:
-    """The units a person is assigned to, each with its own figures: they may lie anywhere in the tree."""
+def _unplaced(source: Source, view: View, metrics: Sequence[str]) -> list[Member]:
+    """Rows that name no unit, as a member of their own at the top, where there are any: else the parts would not add up."""
+    unknown = source.places.get(UNKNOWN)
+    if view.place or unknown is None:
+        return []
+    return [m for m in _units(source, view, metrics, [unknown]) if any(m.now.values()) or any(m.before.values())]
+
+
+def _units(source: Source, view: View, metrics: Sequence[str], places: Sequence[Place]) -> list[Member]:
+    """Units that may lie anywhere in the tree, each with its own figures."""
     found = []
-    for place in source.children(None):
+    for place in places:
         loaded = figures.load(source, view.moved(place=place.id), metrics, trend=False)
         found.append(
             Member(

@@ -303,11 +303,9 @@ def _left_names(named: Sequence[Any]) -> Option:
     return {"interval": 0, "align": "left", "margin": width + 12, "width": width, "overflow": "truncate"}
 
 
-def ranked_bars(
-    look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bool = False, reference: Any = None
-) -> Option:
-    """Horizontal bars in the order given, labelled at the bar. `reference` is a value drawn as a thin line."""
-    scale = scale_for(unit, [*(rank.value for rank in ranks), reference])
+def ranked_bars(look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bool = False) -> Option:
+    """Horizontal bars in the order given, labelled at the bar."""
+    scale = scale_for(unit, [rank.value for rank in ranks])
     data = []
     for index, rank in enumerate(ranks):
         text = fmt.exact(rank.value, unit)
@@ -332,22 +330,11 @@ def ranked_bars(
             "position": "right",
             "color": look.ink,
             "fontSize": 12,
-            "distance": 4,
-            "backgroundColor": look.ground,
-            "padding": [1, 3],
+            "distance": 6,
         },
         "emphasis": {"disabled": True},
         **_clicks(look, clickable),
     }
-    if reference is not None:
-        series["markLine"] = {
-            "silent": True,
-            "z": 1,  # below the bars, so that it never crosses a label
-            "symbol": "none",
-            "lineStyle": {"color": look.soft, "type": "solid", "width": 1},
-            "label": {"show": False},
-            "data": [{"xAxis": scale.of(reference)}],
-        }
     axis_label = {**_left_names(ranks), "color": look.ink}
     return {
         **_base(look),

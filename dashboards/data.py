@@ -21,6 +21,8 @@ from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
 from serving.reader import Reader, open_reader
 
 ROWS_A_PAGE = 25
+# Every dimension has a member of this id for rows that name none, so that breakdowns add up to the total.
+UNKNOWN = "unknown"
 
 
 @st.cache_data(max_entries=4000, show_spinner=False)
@@ -97,11 +99,21 @@ class Source:
             waiting.extend(reversed(below.get(place.id, [])))
         return ordered
 
+    @cached_property
+    def tops(self) -> tuple[Place, ...]:
+        """The units at the top of what the person sees, the member for rows without a unit left out."""
+        return tuple(p for p in self.places.values() if p.parent_id not in self.places and p.id != UNKNOWN)
+
+    @property
+    def root(self) -> Place | None:
+        """The one unit above all others; None where a person sees several parts of the tree."""
+        return self.tops[0] if len(self.tops) == 1 else None
+
     def children(self, place_id: str | None) -> list[Place]:
         """Units right below a place; for None those at the top of what the person sees."""
         if place_id is not None:
             return [place for place in self.places.values() if place.parent_id == place_id]
-        return [place for place in self.places.values() if place.parent_id not in self.places]
+        return list(self.tops)
 
     def path(self, place_id: str | None) -> list[Place]:
         """A place and its ancestors, from the top."""

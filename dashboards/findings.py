@@ -8,17 +8,19 @@ from decimal import Decimal
 from typing import Any
 
 from dashboards import format as fmt
-from dashboards.breakdowns import Member
+from dashboards.breakdowns import Level, Member
 from dashboards.figures import Figure
 
 # The parts explain a change when they add up to it this closely.
 EXPLAINED = Decimal("0.1")
+# Above this the others moved the other way, so that a share would mislead.
+ALONE = Decimal("1.05")
 SHARES = (
-    (Decimal("0.95"), "almost all of it in"),
-    (Decimal("0.80"), "most of it in"),
-    (Decimal("0.60"), "two thirds of it in"),
-    (Decimal("0.45"), "half of it in"),
-    (Decimal("0.30"), "a third of it in"),
+    (Decimal("0.95"), "almost all of it"),
+    (Decimal("0.80"), "most of it"),
+    (Decimal("0.60"), "two thirds of it"),
+    (Decimal("0.45"), "half of it"),
+    (Decimal("0.30"), "a third of it"),
 )
 
 
@@ -28,12 +30,7 @@ def is_steady(figure: Figure) -> bool:
 
 
 def share_words(share: Decimal) -> str:
-    """`half of it in` for 0.45 to 0.6, and so on; empty below 0.3.
-
-    Above 1.05 the others moved the other way, so a share would mislead: then the words are `driven by`.
-    """
-    if share > Decimal("1.05"):
-        return "driven by"
+    """`half of it` for 0.45 to 0.6, and so on; empty below 0.3, where a share is nothing to tell."""
     return next((words for least, words in SHARES if share >= least), "")
 
 
@@ -80,7 +77,7 @@ def _denominator(members: Sequence[Member], side: str, name: str, numerator: str
     return sum((_weight(getattr(member, side), name, numerator) for member in members), Decimal(0))
 
 
-def finding(figure: Figure | None, subject: str, members: Sequence[Member] = (), numerator: str | None = None) -> str:
+def finding(figure: Figure | None, subject: str, level: Level | None = None, numerator: str | None = None) -> str:
     """`No-shows rose 2.1 points to 12.4 %, half of it in Harbor Behavioral`.
 
     `subject` is the plural that rose or fell; `numerator` the metric that a rate counts, None for amounts and counts.
@@ -98,16 +95,18 @@ def finding(figure: Figure | None, subject: str, members: Sequence[Member] = (),
         return f"{subject} steady at {shown}"
     amount = figure.change.amount.lstrip("+-")
     verb = "rose" if figure.change.arrow == "up" else "fell"
-    return f"{subject} {verb} {amount} to {shown}{_cause(figure, members, numerator)}"
+    return f"{subject} {verb} {amount} to {shown}{_cause(figure, level, numerator)}"
 
 
-def _cause(figure: Figure, members: Sequence[Member], numerator: str | None) -> str:
-    if len(members) < 2:
+def _cause(figure: Figure, level: Level | None, numerator: str | None) -> str:
+    if level is None or len(level.members) < 2:
         return ""
-    parts = _contributions(figure, members, numerator)
+    parts = _contributions(figure, level.members, numerator)
     if not parts:
         return ""
     change = fmt.decimal(figure.value) - fmt.decimal(figure.before)
     name, part = max(sorted(parts.items()), key=lambda item: item[1] / change)
+    if part / change > ALONE:
+        return f", driven by {name}"
     words = share_words(part / change)
-    return f", {words} {name}" if words else ""
+    return f", {words} {level.preposition} {name}" if words else ""

@@ -172,7 +172,7 @@ def change(now: Number | None, before: Number | None, unit: str, direction: str,
     `direction` is `higher`, `lower` (which of them is better) or `neutral`. `against` names the comparison.
     """
     if now is None:
-        return Change("", "No denominator in this period", "none", "flat")
+        return Change("", "Nothing to count in this period", "none", "flat")
     if before is None:
         return Change("", f"Nothing to compare with in {against}", "none", "flat")
     amount = _difference(decimal(now), decimal(before), unit)

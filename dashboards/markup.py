@@ -102,7 +102,7 @@ def tile(figure: Figure, *, action: str = "") -> str:
         f'<article class="cm-tile cm-{tone}" data-metric="{esc(metric.name)}"><header><h3>{title}</h3>'
         f"{definition(metric)}</header>"
         f'<p class="cm-value"><b>{esc(shown.number)}</b><span>{esc(shown.unit)}</span></p>'
-        f'<p class="cm-change">{line}</p>{caution}'
+        f'<div><p class="cm-change">{line}</p>{caution}</div>'
         f'<div class="cm-trend" title="Last {len(values)} months">{sparkline(values)}</div></article>'
     )
 

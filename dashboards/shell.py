@@ -101,12 +101,9 @@ def head(context: PageContext, finding: str) -> None:
     """Context line and finding. The place is a path to walk up."""
     source, view = context.source, context.view
     path = source.path(view.place)
-    tops = source.children(None)
     steps = [(source.tenant_name, widgets.move(place=None, provider=None, rows=None))]
     steps += [
-        (place.name, widgets.move(place=place.id, provider=None, rows=None))
-        for place in path
-        if not (len(tops) == 1 and place.id == tops[0].id)
+        (place.name, widgets.move(place=place.id, provider=None, rows=None)) for place in path if place != source.root
     ]
     if view.provider:
         name = source.names("provider").get(view.provider, "One provider")

@@ -14,13 +14,30 @@ OUTCOMES = {
     "stopped": "Stopped by a check",
     "failed": "Failed",
 }
-GOOD_FEEDS = frozenset({"read", "ok", "unchanged", "landed", "success"})
+FEED_OUTCOMES = {
+    "landed": "Read whole",
+    "unchanged": "Nothing new",
+    "partly": "Read in part",
+    "unreadable": "Not read",
+}
+KINDS = {"pm_database": "PM database", "fhir": "FHIR", "hl7v2": "HL7 v2", "x12": "X12"}
+# The gate's rules, as a sentence about the column; what a protocol found has words of its own.
+RULES = {
+    "required": "is missing",
+    "valid_values": "is not one of the allowed values",
+    "pattern": "does not have the agreed form",
+    "range": "is out of range",
+    "order": "is before what must come first",
+    "type": "cannot be read as what it should be",
+    "reference": "names nothing that is known",
+    "unique": "is there twice",
+}
 
 
 def draw(context: PageContext) -> None:
     health = context.source.health
     last = context.source.last_run
-    read, landed, quarantined = (_total(health.feeds, f"records_{name}") for name in ("read", "landed", "quarantined"))
+    read, landed, quarantined = (_total(health.batches, f"rows_{name}") for name in ("read", "landed", "quarantined"))
     refused = health.refused_units.height
     bad_feeds = [row for row in health.feeds.iter_rows(named=True) if _is_bad(row)]
     context.html(
@@ -41,7 +58,7 @@ def draw(context: PageContext) -> None:
             markup.state(f"The last run on {fmt.moment(last.at)} published nothing", text), key="cm_unpublished"
         )
     facts = [
-        ("Records read", fmt.grouped(read), "over all feeds and runs"),
+        ("Rows read", fmt.grouped(read), f"from {fmt.plural(_total(health.feeds, 'records_read'), 'record')}"),
         ("Landed", fmt.grouped(landed), _balance(read, landed, quarantined)),
         ("Quarantined", fmt.grouped(quarantined), _share(quarantined, read)),
         ("Files refused", fmt.grouped(refused), "not what their feed says they are" if refused else "none"),
@@ -58,7 +75,8 @@ def draw(context: PageContext) -> None:
 
 
 def _is_bad(row: dict[str, Any]) -> bool:
-    return bool(row.get("problem")) or str(row.get("outcome") or "") not in GOOD_FEEDS
+    """Whether a feed brought less than it should: what is not known to be good is not taken for good."""
+    return str(row.get("outcome") or "") not in ("landed", "unchanged")
 
 
 def _finding(bad_feeds: int, quarantined: int, refused: int) -> str:
@@ -66,10 +84,10 @@ def _finding(bad_feeds: int, quarantined: int, refused: int) -> str:
         return f"{fmt.plural(bad_feeds, 'feed')} could not be read whole; the figures rest on the others"
     kept = []
     if quarantined:
-        kept.append(f"{fmt.plural(quarantined, 'record')} in quarantine")
+        kept.append(f"{fmt.plural(quarantined, 'row')} in quarantine")
     if refused:
         kept.append(f"{fmt.plural(refused, 'file')} refused")
-    return f"All feeds were read; {' and '.join(kept)}" if kept else "All feeds were read and every record was kept"
+    return f"All feeds were read; {' and '.join(kept)}" if kept else "All feeds were read and every row was kept"
 
 
 def _total(frame: pl.DataFrame, column: str) -> int:
@@ -97,7 +115,7 @@ def _facts(facts: list[tuple[str, str, str]]) -> str:
 
 def _feeds(context: PageContext, feeds: pl.DataFrame) -> None:
     blocks.section(
-        "Feeds", "What each feed brought, and when it was last read; read = landed + quarantined, in records"
+        "Feeds", "What each feed brought and when; records as the source counts them, read = landed + quarantined"
     )
     columns = [
         markup.Column("Feed"),
@@ -105,23 +123,27 @@ def _feeds(context: PageContext, feeds: pl.DataFrame) -> None:
         markup.Column("State"),
         markup.Column("Last read"),
         markup.Column("Newest record"),
-        markup.Column("Read", "count"),
+        markup.Column("Records read", "count"),
         markup.Column("Landed", "count"),
         markup.Column("Quarantined", "count"),
+        markup.Column("Rows landed", "count"),
+        markup.Column("Rows quarantined", "count"),
         markup.Column("Files refused", "count"),
     ]
     rows = [
         markup.Row(
             (
                 row["feed"],
-                " ".join(part for part in (row.get("kind"), row.get("profile")) if part),
-                row.get("problem") or str(row.get("outcome") or fmt.DASH).capitalize(),
-                fmt.moment(row.get("last_read_at")),
-                fmt.moment(row.get("newest_record_at")),
-                row.get("records_read"),
-                row.get("records_landed"),
-                row.get("records_quarantined"),
-                row.get("units_refused"),
+                KINDS.get(row["kind"], row["kind"]),
+                FEED_OUTCOMES.get(row["outcome"], row["outcome"]),
+                fmt.moment(row["last_read_at"]),
+                fmt.moment(row["newest_record_at"]),
+                row["records_read"],
+                row["records_landed"],
+                row["records_quarantined"],
+                row["rows_landed"],
+                row["rows_quarantined"],
+                row["units_refused"],
             )
         )
         for row in feeds.sort("feed").iter_rows(named=True)
@@ -134,7 +156,7 @@ def _quarantine(context: PageContext, frame: pl.DataFrame) -> None:
     blocks.section("In quarantine, by reason", "Kept out of every figure until its reason is mended and it is released")
     columns = [markup.Column("Feed"), markup.Column("Entity"), markup.Column("Reason"), markup.Column("Rows", "count")]
     rows = [
-        markup.Row((row["feed"], row["entity"], _reason(row), row["rows"]))
+        markup.Row((row["feed"], _words(row["entity"]), _reason(row), row["rows"]))
         for row in frame.sort("rows", descending=True).head(blocks.MOST_ROWS).iter_rows(named=True)
     ]
     context.html(
@@ -143,20 +165,33 @@ def _quarantine(context: PageContext, frame: pl.DataFrame) -> None:
 
 
 def _reason(row: dict[str, Any]) -> str:
-    column = row.get("column_name")
-    return f"{row['reason']} ({column})" if column and column not in str(row["reason"]) else str(row["reason"])
+    """`Service date is missing`; a protocol's own reason as it stands."""
+    reason, column = str(row["reason"]), row.get("column_name")
+    if column:
+        return f"{_words(column)} {RULES.get(reason, reason.replace('_', ' '))}"
+    return _words(reason)
+
+
+def _words(name: str) -> str:
+    text = name.replace("_", " ").strip()
+    return text[:1].upper() + text[1:]
 
 
 def _refused(context: PageContext, frame: pl.DataFrame) -> None:
     blocks.section("Refused files", "Not read at all; the rest of the run went on")
     columns = [markup.Column("Feed"), markup.Column("File"), markup.Column("Why, and what to do")]
     rows = [
-        markup.Row((row["feed"], _place(row), " ".join(part for part in (row["problem"], row.get("remedy")) if part)))
+        markup.Row((row["feed"], _place(row), _sentences(row["problem"], row["remedy"])))
         for row in frame.head(blocks.MOST_ROWS).iter_rows(named=True)
     ]
     context.html(
         markup.table(columns, rows, caption="Refused files", empty="No file was refused."), key="cm_refused_files"
     )
+
+
+def _sentences(*texts: str | None) -> str:
+    """Texts of the ledger as sentences, each with its full stop."""
+    return " ".join(f"{text[:1].upper()}{text[1:].rstrip('. ')}." for text in texts if text)
 
 
 def _place(row: dict[str, Any]) -> str:
@@ -165,27 +200,33 @@ def _place(row: dict[str, Any]) -> str:
 
 
 def _batches(context: PageContext, frame: pl.DataFrame) -> None:
-    blocks.section("Latest batches", "Every batch balances: rows read = landed + quarantined")
+    """The last run's rows by feed and entity."""
+    blocks.section("What the last run brought", "Rows by feed and entity; read = landed + quarantined in each")
     columns = [
         markup.Column("Feed"),
         markup.Column("Entity"),
         markup.Column("Landed at"),
-        markup.Column("Read", "count"),
+        markup.Column("Rows read", "count"),
         markup.Column("Landed", "count"),
         markup.Column("Quarantined", "count"),
     ]
-    latest = frame.sort(["landed_at", "feed", "entity"], descending=[True, False, False]).head(15)
+    latest = frame.filter(pl.col("run_id") == frame.sort("landed_at")["run_id"][-1]) if frame.height else frame
+    summed = (
+        latest.group_by("feed", "entity")
+        .agg(pl.col("landed_at").max(), pl.col("rows_read", "rows_landed", "rows_quarantined").sum())
+        .sort("feed", "entity")
+    )
     rows = [
         markup.Row(
             (
                 row["feed"],
-                row["entity"],
+                _words(row["entity"]),
                 fmt.moment(row["landed_at"]),
                 row["rows_read"],
                 row["rows_landed"],
                 row["rows_quarantined"],
             )
         )
-        for row in latest.iter_rows(named=True)
+        for row in summed.iter_rows(named=True)
     ]
-    context.html(markup.table(columns, rows, caption="Latest batches", empty="No batch yet."), key="cm_batches")
+    context.html(markup.table(columns, rows, caption="The last run", empty="No batch yet."), key="cm_batches")

@@ -12,7 +12,7 @@ def draw(context: PageContext) -> None:
     source, view = context.source, context.view
     loaded = figures.load(source, view, [*TILES, "appointments"])
     level = breakdowns.below(source, view, [LEAD, *[name for name in TABLE if name != LEAD]])
-    shell.head(context, findings.finding(loaded.get(LEAD), "No-shows", level.members, "no_shows"))
+    shell.head(context, findings.finding(loaded.get(LEAD), "No-shows", level, "no_shows"))
     blocks.tiles(context, {name: loaded[name] for name in TILES if name in loaded})
     blocks.trend(context, LEAD, title="No-show rate over time")
     overall = loaded.get(LEAD)
@@ -45,7 +45,9 @@ def draw(context: PageContext) -> None:
         found.append(visit_types)
     if figures.knows(source.metrics.get(LEAD), "lead_time_band"):
         found.append(lead_times)
-    found.append(lambda: blocks.hours(context, LEAD, title="When appointments are missed"))
+    found.append(
+        lambda: blocks.hours(context, LEAD, volume="expected_appointments", title="When appointments are missed")
+    )
     blocks.columns(found)
     blocks.level_table(context, level, TABLE, lead=LEAD, loaded=loaded)
     rows.draw(context)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from dashboards import blocks, breakdowns, figures, findings, markup, rows, shell, widgets
 from dashboards import format as fmt
-from dashboards.breakdowns import Member
+from dashboards.breakdowns import Level, Member
 from dashboards.shell import PageContext
 
 TILES = ("net_collection_rate", "days_in_ar", "denial_rate", "no_show_rate", "completed_appointments")
@@ -29,13 +29,12 @@ POINT, PER_CENT = Decimal("0.01"), Decimal("0.05")
 
 def draw(context: PageContext) -> None:
     source, view = context.source, context.view
-    sixth = next((name for name in SIXTH if name in source.metrics), None)
-    wanted = [*TILES, *([sixth] if sixth else []), *(name for name in MAIN if name in source.metrics)][:8]
-    loaded = figures.load(source, view, [*dict.fromkeys([*wanted, *TABLE])])
+    loaded = figures.load(source, view, [*TILES, *SIXTH, *MAIN, *TABLE])
+    sixth = next((name for name in SIXTH if name in loaded and loaded[name].value is not None), "")
     level = breakdowns.below(source, view, list(dict.fromkeys([*TABLE, *VOLUME, *VOLUME.values()])))
     found = _changes(context, level.members)
-    shell.head(context, _finding(loaded, level.members))
-    names = [name for name in [*TILES, sixth] if name in loaded][:6]
+    shell.head(context, _finding(loaded, level))
+    names = [name for name in [*TILES, sixth] if name in loaded]
     names = names or [name for name in loaded if loaded[name].value is not None][:6]
     blocks.tiles(context, {name: loaded[name] for name in names}, {name: _page_action(context, name) for name in names})
     main = next((name for name in MAIN if name in loaded and loaded[name].value), None)
@@ -67,7 +66,7 @@ def _page_action(context: PageContext, metric: str) -> str:
     return f"{widgets.PAGE}{module}?" if module in context.pages else ""
 
 
-def _finding(loaded: dict[str, figures.Figure], members: Sequence[Member]) -> str:
+def _finding(loaded: dict[str, figures.Figure], level: Level) -> str:
     """How the tiles stand in a sentence: how many got better or worse, else the visits."""
     shown = [loaded[name] for name in [*TILES, *SIXTH] if name in loaded]
     judged = [figure for figure in shown if not figure.problem and not figure.caution]
@@ -77,7 +76,7 @@ def _finding(loaded: dict[str, figures.Figure], members: Sequence[Member]) -> st
         lead = next(
             (loaded[name] for name in ("completed_appointments", "encounters", "claims") if name in loaded), None
         )
-        return findings.finding(lead, lead.metric.label if lead else "Overview", members)
+        return findings.finding(lead, lead.metric.label if lead else "Overview", level)
     if worse and better:
         return f"{_names(worse)} got worse; {_names(better).lower() if len(better) < 3 else 'other figures'} got better"
     return f"{_names(worse or better)} got {'worse' if worse else 'better'}"

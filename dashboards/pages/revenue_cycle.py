@@ -1,5 +1,7 @@
 """Revenue cycle: what becomes of what is billed, what is denied and why, and how old the open balance is."""
 
+import re
+
 from dashboards import blocks, breakdowns, charts, figures, findings, rows, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
@@ -20,7 +22,7 @@ def draw(context: PageContext) -> None:
     loaded = figures.load(source, view, [*TILES, *PARTS])
     level = breakdowns.below(source, view, ["denial_rate", "denied_claims", *TABLE])
     lead, subject, numerator = _lead(loaded)
-    shell.head(context, findings.finding(loaded.get(lead), subject, level.members, numerator))
+    shell.head(context, findings.finding(loaded.get(lead), subject, level, numerator))
     blocks.tiles(context, {name: loaded[name] for name in TILES if name in loaded})
     _money(context)
     overall = loaded.get("denial_rate")
@@ -154,13 +156,15 @@ def _ageing(context: PageContext) -> None:
 
 
 def _bucket_order(bucket: str) -> tuple[int, str]:
-    digits = "".join(character if character.isdigit() else " " for character in bucket).split()
+    digits = re.findall(r"[0-9]+", bucket)
     return (int(digits[0]) if digits else 10_000, bucket)
 
 
 def _bucket_name(bucket: str) -> str:
-    """`0_30` and `over_120` as people write them."""
-    digits = "".join(character if character.isdigit() else " " for character in bucket).split()
+    """`0-30` and `121+` as people say them."""
+    digits = [int(text) for text in re.findall(r"[0-9]+", bucket)]
     if len(digits) == 2:
-        return f"{int(digits[0])} to {int(digits[1])} days"
-    return f"over {int(digits[0])} days" if digits else bucket.replace("_", " ").capitalize()
+        return f"{digits[0]} to {digits[1]} days"
+    if len(digits) == 1:
+        return f"over {digits[0] - 1 if bucket.endswith('+') else digits[0]} days"
+    return bucket.replace("_", " ").capitalize()

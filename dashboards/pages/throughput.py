@@ -19,7 +19,7 @@ def draw(context: PageContext) -> None:
     source, view = context.source, context.view
     loaded = figures.load(source, view, [*TILES, "bed_days"])
     level = breakdowns.below(source, view, TABLE)
-    shell.head(context, findings.finding(loaded.get(LEAD), "Encounters", level.members))
+    shell.head(context, findings.finding(loaded.get(LEAD), "Encounters", level))
     # Beds are for units that have some: a clinic's page does not show empty tiles for them.
     inpatient = any(loaded[name].value for name in ("bed_days", "bed_occupancy_rate") if name in loaded)
     beds = {"bed_occupancy_rate", "length_of_stay_days"}
@@ -29,6 +29,7 @@ def draw(context: PageContext) -> None:
         lambda: blocks.hours(
             context,
             "wait_time_minutes",
+            volume="encounters",
             title="When people wait",
             note=f"Wait from check-in to room, by weekday and hour of check-in, {view.period.name}",
         ),

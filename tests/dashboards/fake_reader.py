@@ -455,10 +455,10 @@ class FakeReader:
     def health(self) -> Health:
         at = datetime(2026, 11, 15, 5, 58, tzinfo=UTC)
         feeds = [
-            ("pm", "pm_database", "clinicmart", "read", 30210, 30180, 30, 0, None),
-            ("ehr", "fhir", "synthea", "read", 18044, 18044, 0, 0, None),
-            ("remits", "x12", None, "incomplete", 9120, 9100, 20, 1, "1 of 14 files refused"),
-            ("adt", "hl7v2", None, "read", 4410, 4402, 8, 0, None),
+            ("pm", "pm_database", "clinicmart", "landed", 30210, 30180, 30, 0, None),
+            ("ehr", "fhir", "synthea", "landed", 18044, 18044, 0, 0, None),
+            ("remits", "x12", None, "partly", 9120, 9100, 20, 1, "1 of 14 files refused"),
+            ("adt", "hl7v2", None, "landed", 4410, 4402, 8, 0, None),
         ]
         return Health(
             feeds=pl.DataFrame(
@@ -488,6 +488,7 @@ class FakeReader:
                         "feed": f[0],
                         "entity": e,
                         "batch_id": f"b{n}",
+                        "run_id": "r1",
                         "landed_at": at,
                         "rows_read": 900 + n,
                         "rows_landed": 897 + n,

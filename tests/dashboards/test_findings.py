@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from dashboards import findings
-from dashboards.breakdowns import Member
+from dashboards.breakdowns import Level, Member
 from dashboards.figures import Figure
 from serving.model import MetricDefinition
 
@@ -25,6 +25,10 @@ def member(name, now, before):
     return Member(name, name, values(*now), values(*before))
 
 
+def units(members):
+    return Level("service_unit", "unit", tuple(members))
+
+
 def rate_of(members):
     def overall(side):
         parts = [getattr(item, side) for item in members]
@@ -37,7 +41,7 @@ def rate_of(members):
 def test_the_unit_that_did_it_is_named_with_its_share():
     members = [member("Bayview", (30, 100), (10, 100)), member("Elm", (10, 100), (10, 100))]
     assert (
-        findings.finding(rate_of(members), "No-shows", members, "no_shows")
+        findings.finding(rate_of(members), "No-shows", units(members), "no_shows")
         == "No-shows rose 10.0 points to 20.0\u00a0%, almost all of it in Bayview"
     )
 
@@ -48,23 +52,23 @@ def test_a_unit_that_only_grew_is_not_blamed():
         member("Worse", (30, 100), (10, 100)),
         member("Same", (10, 100), (10, 100)),
     ]
-    assert findings.finding(rate_of(members), "No-shows", members, "no_shows").endswith("in Worse")
+    assert findings.finding(rate_of(members), "No-shows", units(members), "no_shows").endswith("in Worse")
 
 
 def test_when_others_moved_the_other_way_no_share_is_claimed():
     members = [member("Bayview", (40, 100), (10, 100)), member("Elm", (10, 100), (20, 100))]
-    assert findings.finding(rate_of(members), "No-shows", members, "no_shows").endswith(", driven by Bayview")
+    assert findings.finding(rate_of(members), "No-shows", units(members), "no_shows").endswith(", driven by Bayview")
 
 
 def test_no_cause_is_named_where_the_parts_do_not_add_up():
     members = [member("Bayview", (30, 100), (10, 100)), member("Elm", (10, 100), (10, 100))]
     wrong = replace(rate_of(members), value=0.5)
-    assert findings.finding(wrong, "No-shows", members, "no_shows") == "No-shows rose 40.0 points to 50.0\u00a0%"
+    assert findings.finding(wrong, "No-shows", units(members), "no_shows") == "No-shows rose 40.0 points to 50.0\u00a0%"
 
 
 def test_no_cause_is_named_where_nobody_stands_out():
     members = [member(name, (20, 100), (10, 100)) for name in ("A", "B", "C", "D", "E")]
-    assert " in " not in findings.finding(rate_of(members), "No-shows", members, "no_shows")
+    assert " in " not in findings.finding(rate_of(members), "No-shows", units(members), "no_shows")
 
 
 def test_an_amount_is_explained_by_its_members_own_changes():
@@ -74,7 +78,8 @@ def test_an_amount_is_explained_by_its_members_own_changes():
         Member("s", "South", {"encounters": 500}, {"encounters": 450}),
     ]
     assert (
-        findings.finding(figure, "Encounters", members) == "Encounters rose 10.0\u00a0% to 1,100, half of it in North"
+        findings.finding(figure, "Encounters", units(members))
+        == "Encounters rose 10.0\u00a0% to 1,100, half of it in North"
     )
 
 
@@ -96,14 +101,23 @@ def test_a_heading_claims_no_more_than_it_knows(changes, text):
 @pytest.mark.parametrize(
     ("share", "words"),
     [
-        ("1.2", "driven by"),
-        ("1", "almost all of it in"),
-        ("0.9", "most of it in"),
-        ("0.66", "two thirds of it in"),
-        ("0.5", "half of it in"),
-        ("0.33", "a third of it in"),
+        ("1", "almost all of it"),
+        ("0.9", "most of it"),
+        ("0.66", "two thirds of it"),
+        ("0.5", "half of it"),
+        ("0.33", "a third of it"),
         ("0.2", ""),
     ],
 )
 def test_shares_have_plain_words(share, words):
     assert findings.share_words(Decimal(share)) == words
+
+
+def test_encounters_fall_in_a_unit_but_with_a_provider():
+    figure = Figure(metric=COUNT, value=900, before=1000, against="Q2 2026")
+    people = (
+        Member("a", "Dr. Marsh", {"encounters": 400}, {"encounters": 500}),
+        Member("b", "Dr. Okafor", {"encounters": 500}, {"encounters": 500}),
+    )
+    heading = findings.finding(figure, "Encounters", Level("provider", "provider", people))
+    assert heading == "Encounters fell 10.0\u00a0% to 900, almost all of it with Dr. Marsh"

@@ -76,7 +76,7 @@ def test_dates_and_moments_read_day_first():
         (0.1244, 0.124, "percent", "lower", "Same as Q2 2026", "neutral"),
         (5, 0, "count", "lower", "+5, worse than Q2 2026", "bad"),
         (5, None, "count", "lower", "Nothing to compare with in Q2 2026", "none"),
-        (None, 0.1, "percent", "lower", "No denominator in this period", "none"),
+        (None, 0.1, "percent", "lower", "Nothing to count in this period", "none"),
     ],
 )
 def test_a_change_says_sign_amount_judgement_and_comparison(now, before, unit, direction, text, tone):

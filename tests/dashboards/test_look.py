@@ -71,7 +71,7 @@ def options():
     ranks = [charts.Rank("North", 0.2), charts.Rank("South", 0.1)]
     yield charts.line_over_time(theme.LIGHT, TREND, name="Rate", unit="percent", chosen=CHOSEN, earlier=[0.1] * 9)
     yield charts.stacked_bars(theme.LIGHT, ["Jan", "Feb"], parts, unit="usd", share=True)
-    yield charts.ranked_bars(theme.LIGHT, ranks, unit="percent", clickable=True, reference=0.15)
+    yield charts.ranked_bars(theme.LIGHT, ranks, unit="percent", clickable=True)
     yield charts.heat_map(theme.LIGHT, {(0, 8): 0.1, (4, 17): 0.3}, name="Rate", unit="percent")
     yield charts.waterfall(theme.LIGHT, [("Billed", 100, "#111111"), ("Paid", 60, "#222222")], unit="usd")
 
