@@ -5,9 +5,10 @@ import glob
 import gzip
 import hashlib
 import zlib
-from datetime import datetime, timezone
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Iterator
+from typing import IO
 
 from foundation.config import Feed
 from ingest.sources.base import Unit, UnreadableUnit
@@ -66,7 +67,7 @@ def _unit(feed: Feed, base: Path, path: Path) -> Unit:
         path=path,
         size_bytes=status.st_size,
         fingerprint=digest,
-        modified_at=datetime.fromtimestamp(status.st_mtime, timezone.utc),
+        modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
     )
 
 
