@@ -2,6 +2,8 @@
 
 import logging
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
@@ -9,9 +11,10 @@ import uvicorn
 from starlette.middleware import Middleware
 from streamlit import config
 
-from dashboards import failures, host, signin, theme
+from dashboards import failures, host, signin, theme, warm
 from dashboards.gate import Gate
 from foundation.home import Home
+from serving.reader import close_all
 
 ENTRY = Path(__file__).parent / "entry" / "script.py"
 SHUTDOWN_SECONDS = 5
@@ -21,6 +24,13 @@ log = logging.getLogger(__name__)
 def configure_streamlit() -> None:
     """Lays our options over Streamlit's files and environment, so that the look does not hang on where it is installed."""
     config.get_config_options(force_reparse=True, options_from_flags=dict(theme.streamlit_options()))
+
+
+@asynccontextmanager
+async def _lifespan(_: st.App) -> AsyncIterator[None]:
+    warm.start()
+    yield
+    close_all()
 
 
 def _on_script_error(error: Exception) -> bool:
@@ -34,7 +44,13 @@ def create_app(home: Path) -> st.App:
 
     Raises ConfigurationError where the home's key cannot be read.
     """
-    app = st.App(ENTRY, routes=signin.ROUTES, middleware=[Middleware(Gate)], on_script_error=_on_script_error)
+    app = st.App(
+        ENTRY,
+        routes=signin.ROUTES,
+        middleware=[Middleware(Gate)],
+        lifespan=_lifespan,
+        on_script_error=_on_script_error,
+    )
     configure_streamlit()
     host.configure(Home.at(home))
     return app

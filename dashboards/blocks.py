@@ -66,7 +66,10 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
     earlier_first, earlier_last = periods.add_months(first, -12), periods.add_months(periods.month_start(last), -12)
     now = figures.monthly(context.source, view, [metric], first, last).get(metric, ())
     earlier = figures.monthly(context.source, view, [metric], earlier_first, earlier_last).get(metric, ())
-    section(title, note or f"By month; shaded: {view.period.name}; dashed: the same month a year before")
+    hollow = _moving_months(context, metric, first, last)
+    shown = [month for month, value in now if value is not None]
+    moving = "; hollow: still settling" if hollow.intersection(shown) else ""
+    section(title, note or f"By month; shaded: {view.period.name}; dashed: the same month a year before{moving}")
     if not any(value is not None for _, value in now):
         empty(
             context, "No data for these months", "Choose a later period or another place.", f"cm_trend_{metric}_empty"
@@ -80,15 +83,18 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
         chosen=(view.period.start, view.period.end),
         earlier=[value for _, value in earlier],
         earlier_name="A year before",
-        as_of=open_month(context),
+        hollow=hollow,
     )
     widgets.chart(option, key=f"cm_trend_{metric}", height=320, alt=f"{found.label} by month")
 
 
-def open_month(context: PageContext) -> date | None:
-    """The last day with data where its month is not whole, else None."""
+def _moving_months(context: PageContext, metric: str, first: date, last: date) -> frozenset[date]:
+    """Months whose figure will still move: the one that the data do not cover whole, and those not settled yet."""
     as_of = context.source.as_of
-    return None if as_of == periods.month_end(as_of) else as_of
+    found = set() if as_of == periods.month_end(as_of) else {periods.month_start(as_of)}
+    if metric in figures.SETTLING:
+        found |= figures.unsettled_months(context.source, context.view, first, last)
+    return frozenset(found)
 
 
 def ranking(

@@ -128,9 +128,9 @@ def line_over_time(
     chosen: tuple[date, date],
     earlier: Sequence[Any] | None = None,
     earlier_name: str = "",
-    as_of: date | None = None,
+    hollow: frozenset[date] = frozenset(),
 ) -> Option:
-    """A line by month; the comparison dashed, the chosen period shaded, a month that is not whole drawn hollow.
+    """A line by month; the comparison dashed, the chosen period shaded, months that will still move drawn hollow.
 
     `earlier` is the comparison's value for each month of `trend`.
     """
@@ -138,12 +138,10 @@ def line_over_time(
     every = [value for _, value in trend] + list(earlier or [])
     scale = scale_for(unit, every)
     names = month_names(months)
-    open_month = as_of.replace(day=1) if as_of else None
 
     def point(month: date, value: Any) -> Any:
         scaled = scale.of(value)
-        whole = open_month is None or month < open_month
-        if scaled is None or whole:
+        if scaled is None or month not in hollow:
             return scaled
         return {"value": scaled, "itemStyle": {"color": look.ground, "borderColor": look.accent, "borderWidth": 2}}
 

@@ -6,6 +6,7 @@ scope's hash and the published version: two people share an answer only where th
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,9 @@ from dashboards import host
 from serving.access import Principal
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
 from serving.reader import Reader, open_reader
+
+# The cache is made at import, before there is a runtime, which Streamlit warns of; it is in memory either way.
+logging.getLogger("streamlit.runtime.caching.cache_data_api").setLevel(logging.ERROR)
 
 ROWS_A_PAGE = 25
 # Every dimension has a member of this id for rows that name none, so that breakdowns add up to the total.

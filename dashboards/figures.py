@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,20 @@ from dashboards.state import View
 from serving.model import MetricDefinition
 
 TREND_MONTHS = 13
+# What payers still have to answer is missing from these, so that a recent period always looks worse than it will be.
+SETTLING = frozenset(
+    {
+        "net_collection_rate",
+        "gross_collection_rate",
+        "payer_paid_amount",
+        "patient_paid_amount",
+        "collected_amount",
+        "allowed_amount",
+    }
+)
+OPEN, BILLED = "open_balance", "billed_amount"
+# A period is settled when less than this part of what was billed in it is open.
+SETTLED = Decimal("0.05")
 
 
 @dataclass(frozen=True)
@@ -92,7 +107,8 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
 
     Three questions for each group of metrics: the period, the comparison, thirteen months up to the period's end.
     """
-    asked = [name for name in dict.fromkeys(names) if name in source.metrics]
+    wanted = [name for name in dict.fromkeys(names) if name in source.metrics]
+    asked = [*wanted, *_needed_to_judge(source, wanted)]
     now: dict[str, Any] = {}
     before: dict[str, Any] = {}
     trends: dict[str, tuple[tuple[date, Any], ...]] = {}
@@ -113,6 +129,7 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
                 values = dict(zip(monthly["metric_time"].to_list(), monthly[name].to_list(), strict=True))
                 trends[name] = series(values, first_month, last_month)
     caution = caution_of(view, source.as_of)
+    settling = _settling(now, before)
     return {
         name: Figure(
             metric=source.metrics[name],
@@ -121,10 +138,43 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
             against=compared.name,
             trend=trends.get(name, ()),
             problem="" if name in now else _unknown_filter(view, source.metrics[name]),
-            caution=caution,
+            caution=caution or (settling if name in SETTLING else ""),
         )
-        for name in asked
+        for name in wanted
     }
+
+
+def _needed_to_judge(source: Source, names: Sequence[str]) -> list[str]:
+    """The figures that tell whether settling figures are settled, where they are asked and not among them already."""
+    if not SETTLING.intersection(names):
+        return []
+    return [name for name in (OPEN, BILLED) if name in source.metrics and name not in names]
+
+
+def open_share(values: Mapping[str, Any]) -> Decimal | None:
+    """The part of what was billed that is still open; None where nothing was billed."""
+    billed, still_open = values.get(BILLED), values.get(OPEN)
+    return fmt.decimal(still_open) / fmt.decimal(billed) if billed and still_open is not None else None
+
+
+def _settling(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
+    """Why a period's payments cannot be compared yet; empty where it is as settled as the one before."""
+    share, earlier = open_share(now), open_share(before)
+    if share is None or share < SETTLED or (earlier is not None and share <= earlier):
+        return ""
+    return f"Still settling: {fmt.short(share, 'percent')} of what was billed is open"
+
+
+def unsettled_months(source: Source, view: View, first: date, last: date) -> frozenset[date]:
+    """Months of service of which a good part is still open."""
+    if OPEN not in source.metrics or BILLED not in source.metrics:
+        return frozenset()
+    found = monthly(source, view, [OPEN, BILLED], first, last)
+    if len(found) < 2:
+        return frozenset()
+    pairs = zip(found[OPEN], found[BILLED], strict=True)
+    shares = ((month, open_share({OPEN: value, BILLED: billed})) for (month, value), (_, billed) in pairs)
+    return frozenset(month for month, share in shares if share is not None and share >= SETTLED)
 
 
 def series(values: Mapping[Any, Any], first: date, last: date) -> tuple[tuple[date, Any], ...]:

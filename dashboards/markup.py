@@ -90,7 +90,11 @@ def tile(figure: Figure, *, action: str = "") -> str:
         line = f"{MARKS['caution']}<span>{esc(figure.problem)}</span>"
     else:
         mark = MARKS.get(change.tone, ARROWS[change.arrow] if change.tone == "neutral" else "")
-        line = f"{mark}<span>{esc(change.text)}</span>"
+        text = change.text
+        if figure.caution and change.amount:
+            # A figure that will still move is neither good nor bad.
+            mark, text = ARROWS[change.arrow], f"{change.amount} against {figure.against}"
+        line = f"{mark}<span>{esc(text)}</span>"
     caution = (
         f'<p class="cm-caution">{MARKS["caution"]}<span>{esc(figure.caution)}</span></p>' if figure.caution else ""
     )
@@ -196,6 +200,11 @@ def state(title: str, text: str, *, link: tuple[str, str] | None = None) -> str:
     """An empty, stale, forbidden or failed state: what it means and what to do next."""
     anchor = f'<p><a href="{esc(link[1])}" target="_self">{esc(link[0])}</a></p>' if link else ""
     return f'<div class="cm-state" role="status"><h2>{esc(title)}</h2><p>{esc(text)}</p>{anchor}</div>'
+
+
+def folded(summary: str, content: str) -> str:
+    """Content that opens on a click, without a round trip."""
+    return f'<details class="cm-folded"><summary>{esc(summary)}</summary>{content}</details>'
 
 
 def changes(items: Sequence[tuple[fmt.Change, str, str, str]]) -> str:

@@ -20,6 +20,16 @@ FEED_OUTCOMES = {
     "partly": "Read in part",
     "unreadable": "Not read",
 }
+PROTOCOL_REASONS = {
+    "no_msh": "The message has no MSH segment",
+    "transaction_not_closed": "The transaction has no end",
+    "group_not_closed": "The group has no end",
+    "interchange_not_closed": "The interchange has no end",
+    "not_json": "The line is not JSON",
+    "no_resource_type": "The line names no resource type",
+    "resource_type_not_in_model": "A resource that the model does not take",
+    "transaction_not_in_model": "A transaction that the model does not take",
+}
 KINDS = {"pm_database": "PM database", "fhir": "FHIR", "hl7v2": "HL7 v2", "x12": "X12"}
 # The gate's rules, as a sentence about the column; what a protocol found has words of its own.
 RULES = {
@@ -169,7 +179,7 @@ def _reason(row: dict[str, Any]) -> str:
     reason, column = str(row["reason"]), row.get("column_name")
     if column:
         return f"{_words(column)} {RULES.get(reason, reason.replace('_', ' '))}"
-    return _words(reason)
+    return PROTOCOL_REASONS.get(reason, _words(reason))
 
 
 def _words(name: str) -> str:
@@ -229,4 +239,5 @@ def _batches(context: PageContext, frame: pl.DataFrame) -> None:
         )
         for row in summed.iter_rows(named=True)
     ]
-    context.html(markup.table(columns, rows, caption="The last run", empty="No batch yet."), key="cm_batches")
+    table = markup.table(columns, rows, caption="The last run", empty="No batch yet.")
+    context.html(markup.folded(f"Show {fmt.plural(len(rows), 'line')}", table), key="cm_batches")

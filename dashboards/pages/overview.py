@@ -1,6 +1,6 @@
 """Overview: the four areas at a glance, what is collected, and what changed most."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 
 from dashboards import blocks, breakdowns, figures, findings, markup, rows, shell, widgets
@@ -21,6 +21,7 @@ VOLUME = {
     "completed_appointments": "completed_appointments",
     "encounters": "encounters",
 }
+MEMBERS = tuple(dict.fromkeys([*TABLE, *VOLUME, *VOLUME.values()]))
 LEAST_VOLUME = 30
 MOST_CHANGES = 6
 # One of these in size is worth telling: a point of a rate, five per cent of anything else.
@@ -31,8 +32,8 @@ def draw(context: PageContext) -> None:
     source, view = context.source, context.view
     loaded = figures.load(source, view, [*TILES, *SIXTH, *MAIN, *TABLE])
     sixth = next((name for name in SIXTH if name in loaded and loaded[name].value is not None), "")
-    level = breakdowns.below(source, view, list(dict.fromkeys([*TABLE, *VOLUME, *VOLUME.values()])))
-    found = _changes(context, level.members)
+    level = breakdowns.below(source, view, MEMBERS)
+    found = _changes(context, level.members, {name for name, figure in loaded.items() if figure.caution})
     shell.head(context, _finding(loaded, level))
     names = [name for name in [*TILES, sixth] if name in loaded]
     names = names or [name for name in loaded if loaded[name].value is not None][:6]
@@ -92,12 +93,17 @@ def _names(chosen: Sequence[figures.Figure]) -> str:
     return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
 
 
-def _changes(context: PageContext, members: Sequence[Member]) -> list[tuple[Decimal, fmt.Change, str, str, str]]:
-    """The changes of all members and metrics, the weightiest first: (weight, change, headline, detail, action)."""
+def _changes(
+    context: PageContext, members: Sequence[Member], moving: Collection[str]
+) -> list[tuple[Decimal, fmt.Change, str, str, str]]:
+    """The changes of all members and metrics, the weightiest first: (weight, change, headline, detail, action).
+
+    Figures that are `moving` still are left out.
+    """
     found = []
     for name, volume in VOLUME.items():
         metric = context.source.metrics.get(name)
-        if metric is None or volume not in context.source.metrics:
+        if metric is None or volume not in context.source.metrics or name in moving:
             continue
         whole = sum((fmt.decimal(m.now.get(volume) or 0) for m in members), Decimal(0))
         for member in members:

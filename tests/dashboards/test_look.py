@@ -100,9 +100,9 @@ def test_hovers_carry_the_exact_value():
     assert "$1,234,567.89" in option["series"][0]["data"][0][2]
 
 
-def test_a_month_that_is_not_whole_is_drawn_hollow():
+def test_a_month_that_will_still_move_is_drawn_hollow():
     option = charts.line_over_time(
-        theme.LIGHT, TREND, name="Rate", unit="percent", chosen=CHOSEN, as_of=date(2026, 9, 14)
+        theme.LIGHT, TREND, name="Rate", unit="percent", chosen=CHOSEN, hollow=frozenset({date(2026, 9, 1)})
     )
     data = option["series"][0]["data"]
     assert data[-1]["itemStyle"]["color"] == theme.LIGHT.ground
