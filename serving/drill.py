@@ -57,22 +57,30 @@ def drill(
         raise ConfigurationError(f"the rows behind {name} are not published")
     condition, parameters = _condition(metrics, name, rule, where, date_from, date_to)
     source = f'warehouse.{table.schema}."{table.name}"'
+    mine = rule.row_filter or "true"
     figure = _FIGURES[rule.aggregate].format(value=f"({rule.value})")
     totals = metrics.data.frame(
-        f"select count(*) as rows, {figure} as figure from {source} where {condition}", parameters
-    )
+        f"select count(*) filter (where {mine}) as rows, {figure} filter (where {mine}) as figure, count(*) as around "
+        f"from {source} where {condition}",
+        parameters,
+    ).row(0, named=True)
     shown, value_column = _columns(table, rule)
     order = _order(table, rule)
     frame = metrics.data.frame(
-        f"select {shown} from {source} where {condition} order by {order} limit {int(limit)} offset {int(offset)}",
+        f"select {shown} from {source} where {condition} and ({mine}) "
+        f"order by {order} limit {int(limit)} offset {int(offset)}",
         parameters,
     )
-    value = totals["figure"][0]
+    value, figure_of = totals["figure"], metrics.registry.metrics.get(rule.figure_of)
+    # A sum over no row of the metric is 0 where there are rows around (no credit among the balances), else as the metric.
+    empty_is_nought = figure_of is not None and figure_of.is_additive
+    if value is None and (empty_is_nought or (rule.aggregate == "sum" and totals["around"])):
+        value = 0
     return Drill(
         metric=name,
         frame=frame,
-        total_rows=int(totals["rows"][0]),
-        total_value=0 if value is None and metric.is_additive else value,
+        total_rows=int(totals["rows"]),
+        total_value=value,
         value_column=value_column,
         figure_of=rule.figure_of,
     )
@@ -104,8 +112,8 @@ def _condition(
     date_from: date | None,
     date_to: date | None,
 ) -> tuple[str, dict[str, Any]]:
-    """The condition on the rows and its parameters; values are bound, never written."""
-    conditions = [f"({rule.row_filter})"] if rule.row_filter else []
+    """What the question asks of the rows, and its parameters; values are bound, never written."""
+    conditions: list[str] = []
     parameters: dict[str, Any] = {}
     fact = next((fact for fact in metrics.index.facts.values() if fact.table == rule.model), None)
     for position, (dimension, value) in enumerate(sorted(where.items())):

@@ -276,13 +276,17 @@ class _Metrics:
         return _text(meta, "share_of") or (above["name"] if above else name)
 
     def is_additive(self, name: str) -> bool:
-        """Whether no rows mean 0: a plain sum or count that is no balance."""
-        if self.by_name[name]["type"] != "simple":
+        """Whether no rows mean 0: a plain sum or count that is no balance, or what the metric says of empty periods."""
+        metric = self.by_name[name]
+        if metric["type"] != "simple":
             return False
+        measure = metric["type_params"].get("measure")
+        if isinstance(measure, Mapping) and measure.get("fill_nulls_with") == 0:
+            return True
         return all(
-            str(measure.get("agg")).lower() in {"sum", "count", "count_distinct", "sum_boolean"}
-            and not measure.get("non_additive_dimension")
-            for _, measure in self.sources(name)
+            str(source.get("agg")).lower() in {"sum", "count", "count_distinct", "sum_boolean"}
+            and not source.get("non_additive_dimension")
+            for _, source in self.sources(name)
         )
 
 
@@ -296,14 +300,17 @@ def _drill(meta: Mapping[str, Any], walk: _Metrics, name: str) -> DrillRule | No
         return None
     table, distinct, value = str(raw["model"]), raw.get("distinct"), raw.get("value")
     date_column, is_snapshot = walk.dates(name, table)
+    aggregate = str(raw.get("aggregate") or ("distinct" if distinct else "sum" if value else "count"))
+    # A mean of rows is the ratio itself; a sum or count of rows is what stands above its line.
+    adds_up = aggregate in {"count", "distinct", "sum"}
     return DrillRule(
         model=table,
         row_filter=str(raw.get("row_filter") or "").strip(),
         value=str(distinct or value or "").strip(),
-        aggregate=str(raw.get("aggregate") or ("distinct" if distinct else "sum" if value else "count")),
+        aggregate=aggregate,
         date_column=str(raw.get("date_column") or date_column),
         is_snapshot=is_snapshot,
-        figure_of=str(raw.get("figure_of") or walk.figure_of(name, meta)),
+        figure_of=str(raw.get("figure_of") or (walk.figure_of(name, meta) if adds_up else name)),
     )
 
 

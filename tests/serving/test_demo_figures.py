@@ -1,0 +1,81 @@
+"""The registry on the demo: every metric answers every question it offers, and its rows give its figure."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from foundation.home import Home
+from serving.access import AccessStore
+from serving.model import MetricQuery
+from serving.reader import Reader, open_reader
+
+QUESTIONS = (
+    ({}, None, None),
+    ({"payer_class": "medicare"}, date(2026, 3, 5), date(2026, 7, 9)),
+    ({"provider": "unknown"}, None, None),
+)
+
+
+@pytest.fixture
+def harbor(demo_home: Path) -> Reader:
+    home = Home.at(demo_home)
+    return open_reader(home, AccessStore.open(home).principal("harbor", "admin@harbor"))
+
+
+def alike(left: object, right: object) -> bool:
+    if left is None or right is None:
+        return left is right
+    return float(str(left)) == pytest.approx(float(str(right)), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_the_rows_of_every_metric_of_the_demo_give_its_figure(harbor):
+    compared, different = 0, []
+    for item in harbor.metrics():
+        for where, start, end in QUESTIONS:
+            if not item.can_drill or not set(where) <= set(item.dimensions):
+                continue
+            found = harbor.drill(item.name, where, start, end, limit=1)
+            asked = MetricQuery(metrics=[found.figure_of], where=where, date_from=start, date_to=end)
+            figure = harbor.query(asked)[found.figure_of][0]
+            compared += 1
+            if not alike(figure, found.total_value):
+                different.append((item.name, where, start, figure, found.total_value))
+    assert different == []
+    assert compared > 200
+
+
+@pytest.mark.slow
+def test_every_metric_of_the_demo_answers_every_dimension_it_offers(harbor):
+    known = harbor.metrics()
+    # Levels of the tree are one column after the other: the first stands for all.
+    names = sorted({name for item in known for name in item.dimensions if name[:6] != "level_" or name == "level_1"})
+    assert len(known) > 100
+    assert len(names) > 25
+    for name in names:
+        metrics = [item.name for item in known if name in item.dimensions]
+        frame = harbor.query(MetricQuery(metrics=metrics, by=[name]))
+        assert frame.columns[0] == name
+        assert frame.columns[-len(metrics) :] == metrics
+        assert not frame[name].is_duplicated().any()
+
+
+@pytest.mark.slow
+def test_sums_and_counts_of_the_demo_do_not_depend_on_how_they_are_broken_down(harbor):
+    for metric in (
+        "billed_amount",
+        "payer_paid_amount",
+        "claims",
+        "appointments",
+        "no_shows",
+        "encounters",
+        "open_balance",
+    ):
+        total = harbor.query(MetricQuery(metrics=[metric]))[metric][0]
+        assert total
+        for name in ("service_unit", "clinic", "provider", "payer", "payer_class", "service_unit_children"):
+            parts = harbor.query(MetricQuery(metrics=[metric], by=[name]))[metric]
+            assert parts.sum() == total, (metric, name)
+        months = harbor.query(MetricQuery(metrics=[metric], grain="month"))[metric]
+        assert months.sum() == total, metric
