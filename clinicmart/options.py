@@ -3,6 +3,8 @@
 import functools
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +12,7 @@ import click
 
 from foundation.home import DEFAULT, Home
 
+WIDE = 300
 F = TypeVar("F", bound=Callable[..., Any])
 
 home_option = click.option(
@@ -49,18 +52,35 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Prints rows under headers; numbers stand right."""
+    """Prints rows under headers; numbers stand right, a null is a dash. Without a terminal lines are as wide as they need."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, header in enumerate(headers):
-        numeric = any(isinstance(row[index], int | float) or hasattr(row[index], "quantize") for row in rows)
+        numeric = any(isinstance(row[index], int | float | Decimal) for row in rows)
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("-" if value is None else f"{value:,}" if type(value) is int else str(value) for value in row))
-    Console(highlight=False).print(table)
+        table.add_row(*map(_cell, row))
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    """A value as a person reads it; `--format csv` and `json` give it with all its digits."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, float | Decimal):
+        number = Decimal(str(value))
+        return f"{number:,.2f}" if number == round(number, 2) else f"{number:,.4f}"
+    if isinstance(value, datetime):
+        return f"{value:%d %b %Y %H:%M}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def print_frame(frame: Any, output: str) -> None:

@@ -19,7 +19,7 @@ from tests.ingest.test_landing import remittance
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture()
+@pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     folder = tmp_path / "835"
     folder.mkdir()
