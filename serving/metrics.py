@@ -29,7 +29,8 @@ LEVELS = 6
 
 def values_of(value: Filter) -> list[str]:
     """The values of one filter as texts."""
-    return [value] if isinstance(value, str) else [str(item) for item in value]
+    several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    return [str(item) for item in several]
 
 
 @dataclass(frozen=True, kw_only=True)
