@@ -19,6 +19,17 @@ pairs as (
 ),
 
 -- A merge of B into A after one of A into B takes the older one back.
+taken_back as (
+    select pairs.tenant_id, pairs.from_patient_id, pairs.to_patient_id
+    from pairs
+    inner join pairs as opposite
+        on pairs.tenant_id = opposite.tenant_id
+        and pairs.from_patient_id = opposite.to_patient_id
+        and pairs.to_patient_id = opposite.from_patient_id
+    where opposite.merged_at > pairs.merged_at
+        or (opposite.merged_at = pairs.merged_at and opposite.from_patient_id > pairs.from_patient_id)
+),
+
 standing as (
     select
         pairs.tenant_id,
@@ -29,15 +40,11 @@ standing as (
             order by pairs.merged_at desc, pairs.to_patient_id
         ) as choice
     from pairs
-    left join pairs as opposite
-        on pairs.tenant_id = opposite.tenant_id
-        and pairs.from_patient_id = opposite.to_patient_id
-        and pairs.to_patient_id = opposite.from_patient_id
-        and (
-            opposite.merged_at > pairs.merged_at
-            or (opposite.merged_at = pairs.merged_at and opposite.from_patient_id > pairs.from_patient_id)
-        )
-    where opposite.tenant_id is null
+    left join taken_back
+        on pairs.tenant_id = taken_back.tenant_id
+        and pairs.from_patient_id = taken_back.from_patient_id
+        and pairs.to_patient_id = taken_back.to_patient_id
+    where taken_back.tenant_id is null
 ),
 
 edges as (

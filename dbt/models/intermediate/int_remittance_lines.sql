@@ -29,6 +29,9 @@ numbered as (
     select
         lines.*,
         by_number.charge_line_id as by_number_id,
+        -- Only lines without a number of ours look for their like. No condition on one side alone in the joins below: DuckDB
+        -- would compare every row with every other.
+        case when by_number.charge_line_id is null then lines.billed_code end as searched_code,
         row_number() over (
             partition by lines.tenant_id, lines.remittance_claim_id, lines.billed_code, lines.billed_size,
                 lines.service_date
@@ -39,11 +42,10 @@ numbered as (
             order by lines.line_number, lines.remittance_line_id
         ) as dateless_order
     from lines
-    left join targets as by_number
+    left join (select * from targets where number_choice = 1) as by_number
         on lines.tenant_id = by_number.tenant_id
         and lines.claim_id = by_number.claim_id
         and lines.line_control_number = by_number.line_control_number
-        and by_number.number_choice = 1
 )
 
 select
@@ -71,19 +73,16 @@ select
     numbered.allowed_amount
 from numbered
 left join targets as by_likeness
-    on numbered.by_number_id is null
-    and numbered.tenant_id = by_likeness.tenant_id
+    on numbered.tenant_id = by_likeness.tenant_id
     and numbered.claim_id = by_likeness.claim_id
-    and numbered.billed_code = by_likeness.billed_code
+    and numbered.searched_code = by_likeness.billed_code
     and numbered.billed_size = by_likeness.billed_size
     and numbered.service_date = by_likeness.own_date
     and numbered.likeness_order = by_likeness.likeness_order
-left join targets as dateless
-    on numbered.by_number_id is null
-    and numbered.tenant_id = dateless.tenant_id
+left join (select * from targets where own_date is null) as dateless
+    on numbered.tenant_id = dateless.tenant_id
     and numbered.claim_id = dateless.claim_id
-    and numbered.billed_code = dateless.billed_code
+    and numbered.searched_code = dateless.billed_code
     and numbered.billed_size = dateless.billed_size
-    and dateless.own_date is null
     and numbered.dateless_order = dateless.likeness_order
 order by numbered.tenant_id, numbered.remittance_claim_id

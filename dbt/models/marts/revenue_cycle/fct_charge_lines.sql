@@ -8,9 +8,9 @@ with moved as (
         sum(written_off_amount) as written_off_amount,
         sum(allowed_amount) as allowed_amount,
         min(case when payer_paid_amount > 0 then event_date end) as first_payer_paid_date,
-        -- The poorest match among those that brought money to the line.
-        max(case match_method when 'line_control_number' then '1' when 'charge' then '2' when 'code_amount_date' then '3'
-            when 'code_amount' then '4' when 'claim' then '5' else '6' end) as match_rank
+        -- The poorest match among those that brought a payer's decision to the line.
+        max(case when payer_sequence is null then '0' else case match_method when 'line_control_number' then '1'
+            when 'code_amount_date' then '2' when 'code_amount' then '3' when 'claim' then '4' else '5' end end) as match_rank
     from {{ ref('int_line_events') }}
     group by tenant_id, charge_line_id
 ),
@@ -19,28 +19,31 @@ lines as (
     select * from {{ ref('int_charge_lines') }}
 ),
 
+decided as (
+    select * from {{ ref('int_latest_decisions') }}
+),
+
 -- A rate for the place of service wins over one for any.
 priced as (
     select
-        latest.tenant_id,
-        latest.charge_line_id,
-        latest.allowed_amount as adjudicated_allowed_amount,
+        lines.tenant_id,
+        lines.charge_line_id,
         rates.rate_amount * coalesce(lines.units, 1) as contract_amount,
         row_number() over (
-            partition by latest.tenant_id, latest.charge_line_id
-            order by rates.place_of_service desc nulls last, rates.effective_from desc
+            partition by lines.tenant_id, lines.charge_line_id
+            order by rates.place_of_service desc, rates.effective_from desc
         ) as choice
-    from {{ ref('int_latest_decisions') }} as latest
+    from decided
     inner join lines
-        on latest.tenant_id = lines.tenant_id
-        and latest.charge_line_id = lines.charge_line_id
-    left join {{ ref('int_contract_rates') }} as rates
+        on decided.tenant_id = lines.tenant_id
+        and decided.charge_line_id = lines.charge_line_id
+    inner join {{ ref('int_contract_rates') }} as rates
         on lines.tenant_id = rates.tenant_id
         and lines.payer_id = rates.payer_id
         and lines.procedure_code = rates.procedure_code
         and coalesce(lines.modifiers, '') = rates.modifiers
-        and rates.place_of_service in ('', coalesce(lines.place_of_service, ''))
-        and lines.service_date between rates.effective_from and rates.effective_to
+    where lines.service_date between rates.effective_from and rates.effective_to
+        and (rates.place_of_service = '' or rates.place_of_service = lines.place_of_service)
 )
 
 select
@@ -72,8 +75,8 @@ select
     lines.posted_date,
     lines.entered_date,
     moved.first_payer_paid_date,
-    case moved.match_rank when '1' then 'line_control_number' when '2' then 'charge' when '3' then 'code_amount_date'
-        when '4' then 'code_amount' when '5' then 'claim' when '6' then 'none' else 'no_money' end as match_method,
+    case moved.match_rank when '1' then 'line_control_number' when '2' then 'code_amount_date' when '3' then 'code_amount'
+        when '4' then 'claim' when '5' then 'none' else 'no_decision' end as match_method,
     case when not lines.is_reversal then {{ date_diff_days('lines.service_date', 'lines.entered_date') }} end
         as charge_lag_days,
     {{ money('lines.billed_amount') }} as billed_amount,
@@ -86,12 +89,12 @@ select
     {{ money('coalesce(moved.allowed_amount, 0)') }} as allowed_amount,
     {{ money("case when lines.line_kind = 'unapplied' then coalesce(moved.payer_paid_amount + moved.patient_paid_amount, 0)
         else 0 end") }} as unapplied_amount,
-    {{ money('priced.adjudicated_allowed_amount') }} as adjudicated_allowed_amount,
+    {{ money('decided.allowed_amount') }} as adjudicated_allowed_amount,
     {{ money('priced.contract_amount') }} as contract_amount,
     {{ money('case
         when priced.contract_amount is null then null
-        when priced.contract_amount - priced.adjudicated_allowed_amount > 0.01
-            then priced.contract_amount - priced.adjudicated_allowed_amount
+        when priced.contract_amount - decided.allowed_amount > 0.01
+            then priced.contract_amount - decided.allowed_amount
         else 0
     end') }} as underpaid_amount,
     lines.source_system,
@@ -101,8 +104,10 @@ from lines
 left join moved
     on lines.tenant_id = moved.tenant_id
     and lines.charge_line_id = moved.charge_line_id
-left join priced
+left join decided
+    on lines.tenant_id = decided.tenant_id
+    and lines.charge_line_id = decided.charge_line_id
+left join (select * from priced where choice = 1) as priced
     on lines.tenant_id = priced.tenant_id
     and lines.charge_line_id = priced.charge_line_id
-    and priced.choice = 1
 order by lines.tenant_id, lines.service_date
