@@ -16,6 +16,7 @@ from dagster import (
     SkipReason,
     define_asset_job,
     definitions,
+    in_process_executor,
     sensor,
 )
 
@@ -47,6 +48,8 @@ def build_definitions(workspace: Workspace) -> Definitions:
         jobs=[job],
         schedules=[schedule],
         sensors=[_new_files(workspace)],
+        # One process: feeds of one tenant share its vault, and a DuckDB file has one writer.
+        executor=in_process_executor,
     )
 
 

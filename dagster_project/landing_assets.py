@@ -14,7 +14,6 @@ from dagster import (
 
 from dagster_project.workspace import Workspace
 from foundation.config import Feed
-from ingest.ledger import Ledger
 from ingest.pipeline import FeedReport, land_feed
 
 READABLE = "feed_is_readable"
@@ -46,12 +45,9 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
         ],
     )
     def landed(context: AssetExecutionContext) -> MaterializeResult:
-        ledger = Ledger(workspace.home)
-        try:
+        with workspace.step() as ledger:
             ledger.ensure_run(context.run.run_id, str(workspace.config.file))
             report = land_feed(workspace.home, workspace.keys, ledger, feed, context.run.run_id)
-        finally:
-            ledger.close()
         return _result(report)
 
     return landed

@@ -5,9 +5,7 @@ from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Materiali
 from dagster_project.warehouse_assets import Translator
 from dagster_project.workspace import Workspace
 from foundation.config import Tenant
-from ingest.ledger import Ledger
 from ingest.pipeline import progress
-from ingest.warehouse import newest_batch
 from serving.publish import publish
 
 
@@ -22,9 +20,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
         kinds={"duckdb"},
     )
     def published(context: AssetExecutionContext) -> MaterializeResult:
-        ledger = Ledger(workspace.home)
-        try:
-            newest = newest_batch(ledger)
+        with workspace.step() as ledger:
             report = publish(
                 workspace.home,
                 dbt_target=workspace.dbt_target,
@@ -33,9 +29,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
                 audit_failures={},
             )
             ledger.end_run(context.run.run_id, "published")
-        finally:
-            ledger.close()
-        workspace.note(tenant.tenant_id, newest)
+            workspace.note(tenant.tenant_id)
         progress.info("%s: published", tenant.tenant_id)
         return MaterializeResult(metadata={"report": str(report)})
 

@@ -1,7 +1,6 @@
 """The raw tables, and the dbt models over them."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 from dagster import (
@@ -20,19 +19,9 @@ from dagster_project.landing_assets import landing_key
 from dagster_project.workspace import BUILT, Workspace
 from data_contracts import load_contracts
 from data_contracts.generate import OPERATIONAL
-from ingest.ledger import Ledger
 from ingest.pipeline import progress
-from ingest.warehouse import load_warehouse, newest_batch
+from ingest.warehouse import load_warehouse
 from serving.publish import record_outcome
-
-
-@contextmanager
-def _ledger(workspace: Workspace) -> Iterator[Ledger]:
-    ledger = Ledger(workspace.home)
-    try:
-        yield ledger
-    finally:
-        ledger.close()
 
 
 def raw_key(table: str) -> AssetKey:
@@ -51,10 +40,11 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
 
     @multi_asset(name="raw_tables", specs=specs)
     def raw(context: AssetExecutionContext) -> Iterator[MaterializeResult]:
-        with _ledger(workspace) as ledger:
-            taken = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config)
-        context.log.info(f"took {taken} rows into the raw tables")
-        progress.info("warehouse: %s rows taken into the raw tables", f"{taken:,}")
+        with workspace.step() as ledger:
+            loaded = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config)
+            workspace.note_loaded(loaded.state)
+        context.log.info(f"took {loaded.rows} rows into the raw tables")
+        progress.info("warehouse: %s rows taken into the raw tables", f"{loaded.rows:,}")
         for spec in specs:
             yield MaterializeResult(asset_key=spec.key)
 
@@ -84,36 +74,31 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
 
     @dbt_assets(manifest=workspace.prepare_manifest(), dagster_dbt_translator=Translator(), name="dbt_models")
     def models(context: AssetExecutionContext) -> Iterator[Any]:
-        with _ledger(workspace) as ledger:
-            newest = newest_batch(ledger)
-            if workspace.is_current(newest) and not workspace.full_refresh:
+        with workspace.step() as ledger:
+            if workspace.is_current() and not workspace.full_refresh:
                 ledger.end_run(context.run.run_id, "unchanged")
                 progress.info("dbt: nothing new to build")
                 return
-        workspace.forget()
-        arguments = ["build", "--full-refresh"] if workspace.full_refresh else ["build"]
-        progress.info("dbt: building and testing the marts")
-        with workspace.dbt_environment():
-            invocation = workspace.dbt().cli(
-                arguments, context=context, target_path=workspace.dbt_target, raise_on_error=False
-            )
-            yield from invocation.stream()
-        audit = read_audit(workspace.dbt_target)
-        progress.info("dbt: %d models built, %d tests passed", audit.models_built, audit.tests_passed)
-        if not audit.passed or not invocation.is_successful():
-            reasons = audit.failures or ("dbt stopped before its end: see the log of the run",)
-            for tenant in workspace.config.tenants:
-                record_outcome(
-                    workspace.home,
-                    tenant.tenant_id,
-                    run_id=context.run.run_id,
-                    outcome="stopped",
-                    reason="; ".join(reasons),
+            workspace.forget()
+            arguments = ["build", "--full-refresh"] if workspace.full_refresh else ["build"]
+            progress.info("dbt: building and testing the marts")
+            with workspace.dbt_environment():
+                invocation = workspace.dbt().cli(
+                    arguments, context=context, target_path=workspace.dbt_target, raise_on_error=False
                 )
-            problem = "the audit of the marts failed, nothing is published: " + "; ".join(reasons)
-            with _ledger(workspace) as ledger:
-                ledger.end_run(context.run.run_id, "stopped", problem)
-            raise Failure(problem)
-        workspace.note(BUILT, newest)
+                yield from invocation.stream()
+            audit = read_audit(workspace.dbt_target)
+            progress.info("dbt: %d models built, %d tests passed", audit.models_built, audit.tests_passed)
+            if audit.passed and invocation.is_successful():
+                workspace.note(BUILT)
+                return
+            reasons = "; ".join(audit.failures or ("dbt stopped before its end: see the log of the run",))
+            problem = f"the audit of the marts failed, nothing is published: {reasons}"
+            ledger.end_run(context.run.run_id, "stopped", problem)
+        for tenant in workspace.config.tenants:
+            record_outcome(
+                workspace.home, tenant.tenant_id, run_id=context.run.run_id, outcome="stopped", reason=reasons
+            )
+        raise Failure(problem)
 
     return models

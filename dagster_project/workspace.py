@@ -1,5 +1,6 @@
 """What a run works on: a home, a configuration, and the dbt project with its state in the home."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -19,10 +20,12 @@ from foundation.config import Config, load_config
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home, write_atomically
 from foundation.keys import Keys
+from ingest.ledger import Ledger
 
 DBT_PROJECT = Path(__file__).parent.parent / "dbt"
 HOME_VARIABLE = "CLINICMART_HOME"
 TARGET = "duckdb"
+LOADED = "_loaded"
 BUILT = "_built"
 
 
@@ -122,16 +125,30 @@ class Workspace:
         write_atomically(stamp, json.dumps({"project": self.project_fingerprint}).encode())
         return self.manifest
 
-    def is_current(self, newest_batch: int) -> bool:
-        """Whether marts were built, passed, and were published for every tenant, from this dbt project, this configuration and
-        all batches up to `newest_batch`."""
-        state = self._build_state(newest_batch)
-        stamps = [self._stamp(BUILT), *(self._stamp(tenant.tenant_id) for tenant in self.config.tenants)]
-        return all(_read(stamp) == state for stamp in stamps)
+    @contextmanager
+    def step(self) -> Iterator[Ledger]:
+        """The ledger, while no other step of any run works in this home: a run by hand and one by the schedule may meet."""
+        with (self.home.path / "step.lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            ledger = Ledger(self.home)
+            try:
+                yield ledger
+            finally:
+                ledger.close()
 
-    def note(self, stage: str, newest_batch: int) -> None:
-        """Notes that a stage (BUILT, or a tenant's id once it is published) was reached from all batches up to `newest_batch`."""
-        write_atomically(self._stamp(stage), json.dumps(self._build_state(newest_batch)).encode())
+    def is_current(self) -> bool:
+        """Whether marts were built, passed, and were published for every tenant, from this dbt project, this configuration and
+        what the raw tables hold now."""
+        stages = (BUILT, *(tenant.tenant_id for tenant in self.config.tenants))
+        return all(_read(self._stamp(stage)) == self._build_state() for stage in stages)
+
+    def note_loaded(self, state: str) -> None:
+        """Notes what the raw tables hold (`ingest.warehouse.Loaded.state`)."""
+        write_atomically(self._stamp(LOADED), json.dumps({"state": state}).encode())
+
+    def note(self, stage: str) -> None:
+        """Notes that a stage (BUILT, or a tenant's id once it is published) was reached from what the raw tables hold now."""
+        write_atomically(self._stamp(stage), json.dumps(self._build_state()).encode())
 
     def forget(self) -> None:
         """The marts are about to change: until noted again nothing counts as built or published from them."""
@@ -141,9 +158,10 @@ class Workspace:
     def _stamp(self, stage: str) -> Path:
         return self.home.folder("dbt", "stamps") / f"{stage}.json"
 
-    def _build_state(self, newest_batch: int) -> dict[str, Any]:
+    def _build_state(self) -> dict[str, Any]:
         configuration = hashlib.sha256(self.config.file.read_bytes()).hexdigest()
-        return {"project": self.project_fingerprint, "newest_batch": newest_batch, "configuration": configuration}
+        loaded = _read(self._stamp(LOADED)).get("state")
+        return {"project": self.project_fingerprint, "loaded": loaded, "configuration": configuration}
 
 
 def _read(path: Path) -> dict[str, Any]:

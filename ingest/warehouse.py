@@ -4,7 +4,9 @@ Only batches that this warehouse has not taken are opened. A raw table holds one
 `source_updated_at`, then by batch. Raw tables lie in tenant order.
 """
 
+import hashlib
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -22,8 +24,17 @@ from ingest.ledger import Ledger
 DUCKDB = "duckdb"
 
 
-def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> int:
-    """Takes every landed batch that the warehouse lacks into schema `raw`; returns the rows taken.
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What a load gave: rows newly taken, and a text that is the same as after another load exactly where both left the same
+    rows, accounts and problems in the raw tables."""
+
+    rows: int
+    state: str
+
+
+def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> Loaded:
+    """Takes every landed batch that the warehouse lacks into schema `raw`.
 
     Makes the warehouse file and its raw tables where absent. One transaction an entity; the ledger notes a batch as loaded after
     its rows are in, and taking a batch twice changes nothing, so a killed load is simply repeated.
@@ -42,7 +53,15 @@ def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> in
                 rows = [{"warehouse": DUCKDB, "batch_sequence": item["batch_sequence"]} for item in batches]
                 write.execute(sa.insert(tables.loaded).prefix_with("or ignore"), rows)
         _operational(connection, ledger, config)
-    return taken
+    return Loaded(rows=taken, state=_state(ledger))
+
+
+def _state(ledger: Ledger) -> str:
+    """Newest batch and what stands against each feed, as a digest."""
+    newest = ledger.rows(sa.select(sa.func.max(tables.batch.c.batch_sequence).label("newest")))
+    released = ledger.rows(sa.select(sa.func.count(tables.held.c.released_at).label("released")))
+    problems = sorted((row["tenant_id"], row["feed"], row["problem"] or "") for row in feed_status(ledger).to_dicts())
+    return hashlib.sha256(repr((newest, released, problems)).encode()).hexdigest()
 
 
 def _create(of: Contract) -> str:
@@ -330,9 +349,3 @@ def _contract_results(ledger: Ledger) -> pl.DataFrame:
         .group_by(batch.tenant_id, batch.feed, result.entity, result.rule, result.column_name)
     )
     return _select(ledger, query)
-
-
-def newest_batch(ledger: Ledger) -> int:
-    """Sequence of the newest batch in the ledger; 0 where there is none."""
-    found = ledger.rows(sa.select(sa.func.max(tables.batch.c.batch_sequence).label("newest")))
-    return int(found[0]["newest"] or 0)

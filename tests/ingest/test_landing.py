@@ -76,7 +76,7 @@ class Site:
         return land_feed(self.home, self.keys, self.ledger, chosen, f"run-{self.runs}")
 
     def load(self) -> int:
-        return load_warehouse(self.home, self.keys, self.ledger, self.config)
+        return load_warehouse(self.home, self.keys, self.ledger, self.config).rows
 
     def query(self, sql: str) -> list[tuple]:
         with duck.session(self.home) as connection:
