@@ -247,6 +247,11 @@ def stacked_bars(
         "grid": grid,
         "legend": {
             "padding": 0,
+            "type": "scroll",
+            "pageIconSize": 10,
+            "pageIconColor": look.soft,
+            "pageIconInactiveColor": look.line,
+            "pageTextStyle": {"color": look.soft},
             "top": 0,
             "left": 0,
             "icon": "roundRect",

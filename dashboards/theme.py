@@ -115,7 +115,7 @@ def payer_label(payer_class: str) -> str:
 def money_colours(look: Tokens) -> dict[str, str]:
     return {
         "payer_paid_amount": look.parts[2],
-        "patient_paid_amount": look.parts[1],
+        "patient_paid_amount": look.parts[3],
         "adjusted_amount": look.parts[8],
         "open_balance": look.accent,
     }
