@@ -3,8 +3,8 @@
     compete, the newer one, then the feed's name in alphabetical order. What the record leaves empty is taken from the
     next feed that knows it, except for columns in `winner_only`, where an empty value is a statement.
 
-    Rows of tenants with one feed for the entity, and keys only one feed has, pass through without being grouped: that is
-    nearly all of them, and grouping wide rows is what costs.
+    Rows of tenants with one feed for the entity, and keys only one feed has, pass through without being grouped: that
+    is nearly all of them, and grouping wide rows is what costs.
 
     relation     staging model, e.g. ref('stg_encounters')
     entity       name under which the configuration ranks feeds, e.g. 'encounter'

@@ -1,4 +1,4 @@
-{# Distinct (tenant_id, identifier) named by staging models; each item is a model name without stg_, or [name, column]. #}
+{# Distinct (tenant_id, identifier) named by staging models: each item is a name without stg_, or [name, column]. #}
 {% macro referenced_ids(column, models) -%}
 {%- for item in models %}
     {%- set model = item if item is string else item[0] %}

@@ -1,6 +1,10 @@
 -- What payers paid on a claim is on its lines, to the last fraction, whatever found its line and whatever did not.
 with lines as (
-    select tenant_id, claim_id, sum(payer_paid_amount) as payer_paid_amount, sum(contractual_amount) as contractual_amount
+    select
+        tenant_id,
+        claim_id,
+        sum(payer_paid_amount) as payer_paid_amount,
+        sum(contractual_amount) as contractual_amount
     from {{ ref('fct_charge_lines') }}
     where line_kind <> 'unapplied'
     group by tenant_id, claim_id
@@ -13,7 +17,11 @@ practice as (
 ),
 
 payers as (
-    select tenant_id, claim_id, sum(payer_paid_amount) as payer_paid_amount, sum(contractual_amount) as contractual_amount
+    select
+        tenant_id,
+        claim_id,
+        sum(payer_paid_amount) as payer_paid_amount,
+        sum(contractual_amount) as contractual_amount
     from {{ ref('fct_remittance_claims') }}
     where is_matched
     group by tenant_id, claim_id

@@ -1,4 +1,5 @@
--- Every dollar a feed brought is on exactly one line: charges, payments of payers and patients, adjustments of the practice.
+-- Every dollar a feed brought is on exactly one line: charges, payments of payers and patients, adjustments of the
+-- practice.
 with brought as (
     select tenant_id, 'billed' as what, sum(billed_amount) as amount
     from {{ ref('int_billed_lines') }}

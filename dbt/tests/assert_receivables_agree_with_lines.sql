@@ -11,7 +11,9 @@ snapshots as (
         sum(receivables.open_balance) as open_balance
     from {{ ref('fct_receivables_monthly') }} as receivables
     inner join (
-        select tenant_id, max(snapshot_date) as snapshot_date from {{ ref('int_receivable_snapshots') }} group by tenant_id
+        select tenant_id, max(snapshot_date) as snapshot_date
+        from {{ ref('int_receivable_snapshots') }}
+        group by tenant_id
     ) as latest
         on receivables.tenant_id = latest.tenant_id
         and receivables.snapshot_date = latest.snapshot_date

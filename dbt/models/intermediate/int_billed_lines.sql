@@ -1,5 +1,5 @@
--- PM charges carry the billing where a claim has any (void ones too: that system has spoken); else the lines of the claim's
--- current submission do, and what they lack of the claim's total is a line of its own.
+-- PM charges carry the billing where a claim has any (void ones too: that system has spoken); else the lines of the
+-- claim's current submission do, and what they lack of the claim's total is a line of its own.
 with claim_lines as (
     select
         claims.tenant_id,
@@ -97,8 +97,7 @@ select
     billed_amount,
     service_date,
     has_own_date,
-    null,
-    null,
+    {{ nulls(2) }},
     source_system,
     source_record_id,
     source_position
@@ -115,8 +114,7 @@ select
     billed_amount,
     null,
     false,
-    null,
-    null,
+    {{ nulls(2) }},
     source_system,
     source_record_id,
     source_position

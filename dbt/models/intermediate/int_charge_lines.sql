@@ -1,5 +1,5 @@
--- Every line a balance can stand on, with the unit, provider, payer and dates that hold for it: the line's own, else the
--- claim's, else the encounter's, else "unknown".
+-- Every line a balance can stand on, with the unit, provider, payer and dates that hold for it: the line's own, else
+-- the claim's, else the encounter's, else "unknown".
 with claim_levels as (
     select events.tenant_id, events.charge_line_id, min(events.claim_id) as claim_id
     from {{ ref('int_line_events') }} as events
@@ -60,11 +60,10 @@ placed as (
     select
         lines.*,
         coalesce(context.encounter_id, lines.encounter_id) as context_encounter_id,
-        coalesce(lines.service_unit_id, nullif(context.service_unit_id, 'unknown'), encounters.service_unit_id, 'unknown')
-            as line_unit_id,
-        coalesce(lines.provider_id, nullif(context.provider_id, 'unknown'), encounters.provider_id, 'unknown')
-            as line_provider_id,
-        coalesce(lines.payer_id, nullif(context.payer_id, 'unknown'), encounters.payer_id, 'unknown') as line_payer_id,
+        {%- for name in ['service_unit', 'provider', 'payer'] %}
+        coalesce(lines.{{ name }}_id, nullif(context.{{ name }}_id, 'unknown'), encounters.{{ name }}_id, 'unknown')
+            as line_{{ name }}_id,
+        {%- endfor %}
         coalesce(lines.patient_id, context.patient_id, encounters.patient_id) as line_patient_id,
         coalesce(encounters.visit_type_id, context.visit_type_id, 'unknown') as visit_type_id,
         coalesce(encounters.encounter_class, context.encounter_class, 'UNK') as encounter_class,
@@ -86,10 +85,9 @@ select
     placed.charge_id,
     placed.claim_id,
     coalesce(placed.encounter_id, placed.context_encounter_id) as encounter_id,
-    placed.line_patient_id as patient_id,
-    placed.line_unit_id as service_unit_id,
-    placed.line_provider_id as provider_id,
-    placed.line_payer_id as payer_id,
+    {%- for name in ['patient', 'service_unit', 'provider', 'payer'] %}
+    placed.line_{{ name }}_id as {{ name }}_id,
+    {%- endfor %}
     coalesce(classes.payer_class, 'unmapped') as payer_class,
     placed.visit_type_id,
     placed.encounter_class,
@@ -102,12 +100,8 @@ select
     placed.billed_amount,
     coalesce(placed.line_date, {{ local_date('placed.entered_at', 'units.time_zone') }}, placed.posted_date)
         as service_date,
-    coalesce(
-        placed.posted_date,
-        {{ local_date('placed.entered_at', 'units.time_zone') }},
-        placed.first_submitted_date,
-        placed.line_date
-    ) as posted_date,
+    coalesce(placed.posted_date, {{ local_date('placed.entered_at', 'units.time_zone') }}, placed.first_submitted_date,
+        placed.line_date) as posted_date,
     {{ local_date('placed.entered_at', 'units.time_zone') }} as entered_date,
     placed.source_system,
     placed.source_record_id,
@@ -115,7 +109,7 @@ select
 from placed
 inner join {{ ref('int_service_units') }} as units
     on placed.tenant_id = units.tenant_id
-    and placed.line_unit_id = units.service_unit_id
+    and placed.line_service_unit_id = units.service_unit_id
 left join {{ ref('int_payer_classes') }} as classes
     on placed.tenant_id = classes.tenant_id
     and placed.line_payer_id = classes.payer_id

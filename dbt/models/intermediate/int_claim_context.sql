@@ -1,4 +1,5 @@
--- A claim is known where it was submitted or where charges carry its number. The charge that bills most speaks for them.
+-- A claim is known where it was submitted or where charges carry its number. The charge that bills most speaks for
+-- them.
 with charged as (
     select
         charges.*,

@@ -1,4 +1,5 @@
--- What one submission or feed leaves empty another may say: the counted feed first, the primary payer's submission first.
+-- What one submission or feed leaves empty another may say: the counted feed first, the primary payer's submission
+-- first.
 with ordered as (
     select
         submissions.*,

@@ -11,7 +11,7 @@ select
     coalesce(patients.current_patient_id, collapsed.patient_id) as patient_id,
     coalesce(collapsed.service_unit_id, 'unknown') as service_unit_id,
     coalesce(providers.current_provider_id, collapsed.provider_id, 'unknown') as provider_id,
-    coalesce(payers.current_payer_id, collapsed.payer_id) as payer_id,
+    coalesce(payers.current_payer_id, collapsed.payer_id, known.payer_id) as payer_id,
     coalesce(collapsed.visit_type_id, 'unknown') as visit_type_id,
     collapsed.appointment_id,
     collapsed.encounter_class,
@@ -39,6 +39,9 @@ left join {{ ref('int_provider_crosswalk') }} as providers
 left join {{ ref('int_payer_crosswalk') }} as payers
     on collapsed.tenant_id = payers.tenant_id
     and collapsed.payer_id = payers.payer_id
+left join {{ ref('int_encounter_payers') }} as known
+    on collapsed.tenant_id = known.tenant_id
+    and collapsed.encounter_id = known.encounter_id
 inner join {{ ref('int_service_units') }} as units
     on collapsed.tenant_id = units.tenant_id
     and coalesce(collapsed.service_unit_id, 'unknown') = units.service_unit_id

@@ -1,5 +1,6 @@
--- A line's balance changes only in months with a movement: each state holds until the month before the next one. What is dated
--- after the last snapshot is known already and counts in it, so that the last snapshot is the balance of the lines.
+-- A line's balance changes only in months with a movement: each state holds until the month before the next one. What
+-- is dated after the last snapshot is known already and counts in it, so that the last snapshot is the balance of the
+-- lines.
 with movements as (
     select
         tenant_id,

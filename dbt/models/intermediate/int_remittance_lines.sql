@@ -29,8 +29,8 @@ numbered as (
     select
         lines.*,
         by_number.charge_line_id as by_number_id,
-        -- Only lines without a number of ours look for their like. No condition on one side alone in the joins below: DuckDB
-        -- would compare every row with every other.
+        -- Only lines without a number of ours look for their like. No condition on one side alone in the joins below:
+        -- DuckDB would compare every row with every other.
         case when by_number.charge_line_id is null then lines.billed_code end as searched_code,
         row_number() over (
             partition by lines.tenant_id, lines.remittance_claim_id, lines.billed_code, lines.billed_size,

@@ -4,8 +4,8 @@ with recursive units as (
     select * from {{ ref('int_service_units_listed') }}
 ),
 
--- From the top down; each unit brings its ancestors along, itself included. No level is ever null: below its own depth a
--- unit stands for itself, so that grouping by any level sums to the total and joins of two metrics meet.
+-- From the top down; each unit brings its ancestors along, itself included. No level is ever null: below its own
+-- depth a unit stands for itself, so that grouping by any level sums to the total and joins of two metrics meet.
 tree as (
     select
         units.tenant_id,

@@ -1,5 +1,5 @@
--- Groups that ever held a balance or a charge stand in every later snapshot, with 0 if need be: a figure that is filtered to
--- one group must not fall back to the last month in which that group had something.
+-- Groups that ever held a balance or a charge stand in every later snapshot, with 0 if need be: a figure that is
+-- filtered to one group must not fall back to the last month in which that group had something.
 with daily as (
     select
         tenant_id,

@@ -1,4 +1,5 @@
--- Money and visits by the payer that was primary on the day of service, side by side, so that yield per visit can be read.
+-- Money and visits by the payer that was primary on the day of service, side by side, so that yield per visit can be
+-- read.
 with money as (
     select
         tenant_id,
@@ -45,8 +46,8 @@ together as (
 )
 
 select
-    {{ entity_key("cast(mix_date as varchar) || '|' || service_unit_id || '|' || provider_id || '|' || payer_id || '|' || "
-        ~ "payer_class || '|' || encounter_class") }} as payer_mix_key,
+    {{ entity_key(['cast(mix_date as varchar)', 'service_unit_id', 'provider_id', 'payer_id', 'payer_class',
+        'encounter_class']) }} as payer_mix_key,
     tenant_id,
     mix_date,
     service_unit_id,

@@ -9,8 +9,14 @@ with moved as (
         sum(allowed_amount) as allowed_amount,
         min(case when payer_paid_amount > 0 then event_date end) as first_payer_paid_date,
         -- The poorest match among those that brought a payer's decision to the line.
-        max(case when payer_sequence is null then '0' else case match_method when 'line_control_number' then '1'
-            when 'code_amount_date' then '2' when 'code_amount' then '3' when 'claim' then '4' else '5' end end) as match_rank
+        max(case
+            when payer_sequence is null then '0 no_decision'
+            when match_method = 'line_control_number' then '1 line_control_number'
+            when match_method = 'code_amount_date' then '2 code_amount_date'
+            when match_method = 'code_amount' then '3 code_amount'
+            when match_method = 'claim' then '4 claim'
+            else '5 none'
+        end) as match_rank
     from {{ ref('int_line_events') }}
     group by tenant_id, charge_line_id
 ),
@@ -75,8 +81,7 @@ select
     lines.posted_date,
     lines.entered_date,
     moved.first_payer_paid_date,
-    case moved.match_rank when '1' then 'line_control_number' when '2' then 'code_amount_date' when '3' then 'code_amount'
-        when '4' then 'claim' when '5' then 'none' else 'no_decision' end as match_method,
+    coalesce(substring(moved.match_rank, 3), 'no_decision') as match_method,
     case when not lines.is_reversal then {{ date_diff_days('lines.service_date', 'lines.entered_date') }} end
         as charge_lag_days,
     {{ money('lines.billed_amount') }} as billed_amount,
@@ -87,8 +92,8 @@ select
     {{ money('lines.billed_amount - coalesce(moved.payer_paid_amount + moved.patient_paid_amount
         + moved.contractual_amount + moved.written_off_amount, 0)') }} as open_balance,
     {{ money('coalesce(moved.allowed_amount, 0)') }} as allowed_amount,
-    {{ money("case when lines.line_kind = 'unapplied' then coalesce(moved.payer_paid_amount + moved.patient_paid_amount, 0)
-        else 0 end") }} as unapplied_amount,
+    {{ money("case when lines.line_kind = 'unapplied'
+        then coalesce(moved.payer_paid_amount + moved.patient_paid_amount, 0) else 0 end") }} as unapplied_amount,
     {{ money('decided.allowed_amount') }} as adjudicated_allowed_amount,
     {{ money('priced.contract_amount') }} as contract_amount,
     {{ money('case

@@ -79,8 +79,8 @@ select
         as denial_category,
     case when joined.is_denied then coalesce(joined.denial_carc, 'unspecified')
         else 'not_denied' end as carc,
-    {{ money('case when joined.is_denied then coalesce(joined.denied_amount, joined.remitted_billed_amount) else 0 end') }}
-        as denied_amount,
+    {{ money('case when joined.is_denied
+        then coalesce(joined.denied_amount, joined.remitted_billed_amount) else 0 end') }} as denied_amount,
     case when joined.first_submitted_date is not null then
         {{ date_diff_days('joined.first_submitted_date', 'joined.first_decision_date') }} end as payer_lag_days,
     cast(joined.submissions as integer) as submissions,

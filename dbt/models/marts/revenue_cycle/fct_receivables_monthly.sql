@@ -75,36 +75,46 @@ spread as (
 -- Charges of the last 90 days stand once per group, on its first bucket, beside a balance that may be zero.
 billed as (
     select *, '0-30' as ageing_bucket, 'payer' as responsibility from {{ ref('int_trailing_charges') }}
+),
+
+joined as (
+    select
+        {%- for column in ['tenant_id', 'snapshot_date', 'service_unit_id', 'provider_id', 'payer_id', 'payer_class',
+            'responsibility', 'ageing_bucket'] %}
+        coalesce(spread.{{ column }}, billed.{{ column }}) as {{ column }},
+        {%- endfor %}
+        coalesce(spread.balance, 0) as open_balance,
+        coalesce(spread.credit, 0) as credit_balance,
+        coalesce(billed.billed_amount, 0) as trailing_billed_amount
+    from spread
+    full outer join billed
+        on spread.tenant_id = billed.tenant_id
+        and spread.snapshot_date = billed.snapshot_date
+        and spread.service_unit_id = billed.service_unit_id
+        and spread.provider_id = billed.provider_id
+        and spread.payer_id = billed.payer_id
+        and spread.payer_class = billed.payer_class
+        and spread.ageing_bucket = billed.ageing_bucket
+        and spread.responsibility = billed.responsibility
 )
 
 select
-    {{ entity_key(
-        "cast(coalesce(spread.snapshot_date, billed.snapshot_date) as varchar) || '|' || "
-        ~ "coalesce(spread.service_unit_id, billed.service_unit_id) || '|' || "
-        ~ "coalesce(spread.provider_id, billed.provider_id) || '|' || coalesce(spread.payer_id, billed.payer_id) || '|' || "
-        ~ "coalesce(spread.payer_class, billed.payer_class) || '|' || coalesce(spread.responsibility, billed.responsibility) "
-        ~ "|| '|' || coalesce(spread.ageing_bucket, billed.ageing_bucket)",
-        'coalesce(spread.tenant_id, billed.tenant_id)') }} as receivable_key,
-    {%- for column in ['tenant_id', 'snapshot_date', 'service_unit_id', 'provider_id', 'payer_id', 'payer_class',
-        'responsibility', 'ageing_bucket'] %}
-    coalesce(spread.{{ column }}, billed.{{ column }}) as {{ column }},
-    {%- endfor %}
+    {{ entity_key(['cast(snapshot_date as varchar)', 'service_unit_id', 'provider_id', 'payer_id', 'payer_class',
+        'responsibility', 'ageing_bucket']) }} as receivable_key,
+    tenant_id,
+    snapshot_date,
+    service_unit_id,
+    provider_id,
+    payer_id,
+    payer_class,
+    responsibility,
+    ageing_bucket,
     {%- for name in ['service_unit', 'provider', 'payer'] %}
-    coalesce(spread.tenant_id, billed.tenant_id) || '|'
-        || coalesce(spread.{{ name }}_id, billed.{{ name }}_id) as {{ name }}_key,
+    {{ entity_key(name ~ '_id') }} as {{ name }}_key,
     {%- endfor %}
-    {{ money('coalesce(spread.balance, 0)') }} as open_balance,
-    {{ money('coalesce(spread.credit, 0)') }} as credit_balance,
-    {{ money("case when spread.ageing_bucket in ('91-120', '121+') then spread.balance else 0 end") }} as over_90_balance,
-    {{ money('coalesce(billed.billed_amount, 0)') }} as trailing_billed_amount
-from spread
-full outer join billed
-    on spread.tenant_id = billed.tenant_id
-    and spread.snapshot_date = billed.snapshot_date
-    and spread.service_unit_id = billed.service_unit_id
-    and spread.provider_id = billed.provider_id
-    and spread.payer_id = billed.payer_id
-    and spread.payer_class = billed.payer_class
-    and spread.ageing_bucket = billed.ageing_bucket
-    and spread.responsibility = billed.responsibility
-order by 2, 3
+    {{ money('open_balance') }} as open_balance,
+    {{ money('credit_balance') }} as credit_balance,
+    {{ money("case when ageing_bucket in ('91-120', '121+') then open_balance else 0 end") }} as over_90_balance,
+    {{ money('trailing_billed_amount') }} as trailing_billed_amount
+from joined
+order by tenant_id, snapshot_date

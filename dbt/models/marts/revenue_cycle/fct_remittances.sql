@@ -1,6 +1,7 @@
 with payments as (
     {{ collapse(ref('stg_remittances'), 'remittance', 'remittance_id',
-        ['payer_id', 'payee_npi', 'trace_number', 'payment_method', 'payment_amount', 'payment_date', 'produced_date']) }}
+        ['payer_id', 'payee_npi', 'trace_number', 'payment_method', 'payment_amount', 'payment_date',
+         'produced_date']) }}
 ),
 
 claims as (

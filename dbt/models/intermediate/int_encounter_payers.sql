@@ -1,0 +1,72 @@
+-- Some feeds name no payer on the visit: its charges do, else its claims, else the coverage that came first on that day.
+with unpaid as (
+    select
+        encounters.tenant_id,
+        encounters.encounter_id,
+        min(coalesce(patients.current_patient_id, encounters.patient_id)) as patient_id,
+        min(cast(encounters.started_at as date)) as encounter_day
+    from {{ ref('stg_encounters') }} as encounters
+    left join {{ ref('int_patient_crosswalk') }} as patients
+        on encounters.tenant_id = patients.tenant_id
+        and encounters.patient_id = patients.patient_id
+    group by encounters.tenant_id, encounters.encounter_id
+    having count(encounters.payer_id) = 0
+),
+
+coverages as (
+    select
+        coverages.tenant_id,
+        coalesce(patients.current_patient_id, coverages.patient_id) as patient_id,
+        coalesce(payers.current_payer_id, coverages.payer_id) as payer_id,
+        coalesce(coverages.priority, 1) as priority,
+        coalesce(coverages.effective_from, cast('0001-01-01' as date)) as effective_from,
+        coalesce(coverages.effective_to, cast('9999-12-31' as date)) as effective_to
+    from {{ ref('stg_coverages') }} as coverages
+    left join {{ ref('int_patient_crosswalk') }} as patients
+        on coverages.tenant_id = patients.tenant_id
+        and coverages.patient_id = patients.patient_id
+    left join {{ ref('int_payer_crosswalk') }} as payers
+        on coverages.tenant_id = payers.tenant_id
+        and coverages.payer_id = payers.payer_id
+    where coverages.payer_id is not null
+),
+
+candidates as (
+    select tenant_id, encounter_id, payer_id, 1 as preference, - sum(billed_amount) as weight
+    from {{ ref('int_charges') }}
+    where encounter_id is not null and payer_id is not null and status = 'posted'
+    group by tenant_id, encounter_id, payer_id
+    union all
+    select tenant_id, encounter_id, payer_id, 2, - sum(billed_amount)
+    from {{ ref('int_claims') }}
+    where encounter_id is not null and payer_id is not null
+    group by tenant_id, encounter_id, payer_id
+    union all
+    select unpaid.tenant_id, unpaid.encounter_id, coverages.payer_id, 3, min(coverages.priority)
+    from unpaid
+    inner join coverages
+        on unpaid.tenant_id = coverages.tenant_id
+        and unpaid.patient_id = coverages.patient_id
+    where unpaid.encounter_day between coverages.effective_from and coverages.effective_to
+    group by unpaid.tenant_id, unpaid.encounter_id, coverages.payer_id
+),
+
+ranked as (
+    select
+        candidates.tenant_id,
+        candidates.encounter_id,
+        candidates.payer_id,
+        row_number() over (
+            partition by candidates.tenant_id, candidates.encounter_id
+            order by candidates.preference, candidates.weight, candidates.payer_id
+        ) as choice
+    from candidates
+    inner join unpaid
+        on candidates.tenant_id = unpaid.tenant_id
+        and candidates.encounter_id = unpaid.encounter_id
+)
+
+select tenant_id, encounter_id, payer_id
+from ranked
+where choice = 1
+order by tenant_id, encounter_id
