@@ -1,5 +1,6 @@
 """The raw tables, and the dbt models over them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -66,17 +67,27 @@ class Translator(DagsterDbtTranslator):
         return folders[-1] if folders else None
 
 
+def _record(workspace: Workspace, run_id: str, outcome: str, reason: str) -> None:
+    """Tells every tenant's people, on Data health, how the run ended for them."""
+    for tenant in workspace.config.tenants:
+        record_outcome(workspace.home, tenant.tenant_id, run_id=run_id, outcome=outcome, reason=reason)
+
+
 def dbt_models(workspace: Workspace) -> AssetsDefinition:
     """The dbt project as assets; one dbt process builds and tests all models.
 
     Where the marts stand built from the same batches, dbt project and configuration, nothing runs and nothing below is published anew.
     """
 
-    @dbt_assets(manifest=workspace.prepare_manifest(), dagster_dbt_translator=Translator(), name="dbt_models")
+    # Given as a mapping: by path the library would keep the first one it read for as long as the process lives.
+    manifest = json.loads(workspace.prepare_manifest().read_text("utf-8"))
+
+    @dbt_assets(manifest=manifest, dagster_dbt_translator=Translator(), name="dbt_models")
     def models(context: AssetExecutionContext) -> Iterator[Any]:
         with workspace.step() as ledger:
             if workspace.is_current() and not workspace.full_refresh:
                 ledger.end_run(context.run.run_id, "unchanged")
+                _record(workspace, context.run.run_id, "unchanged", "")
                 progress.info("dbt: nothing new to build")
                 return
             workspace.forget()
@@ -95,10 +106,7 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
             reasons = "; ".join(audit.failures or ("dbt stopped before its end: see the log of the run",))
             problem = f"the audit of the marts failed, nothing is published: {reasons}"
             ledger.end_run(context.run.run_id, "stopped", problem)
-        for tenant in workspace.config.tenants:
-            record_outcome(
-                workspace.home, tenant.tenant_id, run_id=context.run.run_id, outcome="stopped", reason=reasons
-            )
+        _record(workspace, context.run.run_id, "stopped", reasons)
         raise Failure(problem)
 
     return models

@@ -30,16 +30,23 @@ PAYER_TYPE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/organ
 
 def files(story: Story) -> Iterator[tuple[str, str]]:
     """File name and text."""
-    yield "Organization.ndjson", _lines(_organizations(story))
-    yield "Location.ndjson", _lines(_locations(story))
-    yield "Practitioner.ndjson", _lines(_practitioners(story))
+    yield "Organization.ndjson", _lines(story, _organizations(story))
+    yield "Location.ndjson", _lines(story, _locations(story))
+    yield "Practitioner.ndjson", _lines(story, _practitioners(story))
     yield "Patient.ndjson", _patients(story)
     yield "Coverage.ndjson", _coverages(story)
     yield "Encounter.ndjson", _encounters(story)
 
 
-def _lines(resources: list[dict[str, object]]) -> str:
-    return "".join(json.dumps(resource, separators=(",", ":")) + "\n" for resource in resources)
+def _updated(story: Story) -> str:
+    """When master data was last changed: the evening before the data's last day (UTC)."""
+    moment = np.array([(story.calendar.as_of - 1) * DAY + 22 * 3600])
+    return str(timestamps(moment, "%Y-%m-%dT", "%H:%M:%SZ")[0])
+
+
+def _lines(story: Story, resources: list[dict[str, object]]) -> str:
+    meta = {"lastUpdated": _updated(story)}
+    return "".join(json.dumps(item | {"meta": meta}, separators=(",", ":")) + "\n" for item in resources)
 
 
 def _joined(frame: pl.DataFrame, text: str) -> str:
@@ -106,11 +113,10 @@ def _practitioners(story: Story) -> list[dict[str, object]]:
 def _patients(story: Story) -> str:
     people, tenant = story.people, story.group.tenant
     total = np.arange(len(people.family))
-    updated = np.full(len(total), (story.calendar.as_of - 1) * DAY + 22 * 3600)
     frame = pl.DataFrame(
         {
             "id": numbers(total + 1),
-            "updated": timestamps(updated, "%Y-%m-%dT", "%H:%M:%SZ"),
+            "updated": pl.repeat(_updated(story), len(total), eager=True),
             "record": people.record_numbers,
             "family": pick(names.FAMILY_NAMES, people.family),
             "given": pick(names.GIVEN_NAMES, people.given),
@@ -149,7 +155,9 @@ def _coverages(story: Story) -> str:
         .alias("end"),
     )
     text = (
-        '<<"resourceType":"Coverage","id":"{}","status":"active","beneficiary":<<"reference":"Patient/p-{}">>,"payor":[<<"reference":'
+        '<<"resourceType":"Coverage","meta":<<"lastUpdated":"'
+        + _updated(story)
+        + '">>,"id":"{}","status":"active","beneficiary":<<"reference":"Patient/p-{}">>,"payor":[<<"reference":'
         '"Organization/{}">>],"subscriberId":"{}","order":{},"period":<<"start":"{}"{}>>>>\n'
     )
     return _joined(frame, text)
