@@ -116,6 +116,12 @@ def moment(value: datetime | None) -> str:
     return DASH if value is None else f"{day(value)}, {value:%H:%M} UTC"
 
 
+def sentence(text: str) -> str:
+    """A message as a sentence: a capital first, a full stop last."""
+    text = text.strip()
+    return text if not text else f"{text[0].upper()}{text[1:].rstrip('.')}."
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """1 row, 1,204 rows."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboards import bar, data, gate, host, markup, shell, theme, widgets
+from dashboards import format as fmt
 from dashboards.pages import ALL
 from foundation.errors import AccessError
 from serving.model import NothingPublished
@@ -39,7 +40,8 @@ def main() -> None:
         shell.without_data(principal, sign_out)
         return
     except AccessError as error:
-        widgets.html(markup.state("Not available to you", str(error)), key="cm_state")
+        state = markup.state("Not available to you", fmt.sentence(str(error)))
+        widgets.html(state + bar.sign_out_form(sign_out), key="cm_state")
         return
     streamlit_pages: dict[str, Any] = {}
     for page in (page for page in ALL if page.is_for(source)):

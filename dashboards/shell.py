@@ -84,10 +84,10 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
                 widgets.html(f'<p class="cm-note">{markup.esc(note)}</p>', key="cm_place_note")
             page.draw(context)
         except AccessError as error:
-            widgets.html(markup.state("Not available to you", str(error)), key="cm_refused")
+            widgets.html(markup.state("Not available to you", fmt.sentence(str(error))), key="cm_refused")
         except ClinicmartError as error:
             log.warning("page %s: %s", page.key, type(error).__name__)
-            widgets.html(markup.state("This cannot be shown", str(error)), key="cm_failed")
+            widgets.html(markup.state("This cannot be shown", fmt.sentence(str(error))), key="cm_failed")
         except Exception as error:
             log.error("page %s failed: %s", page.key, failures.place_of(error))
             text = "Something went wrong on our side while drawing this page. Your data are safe. Try again, or choose another period."

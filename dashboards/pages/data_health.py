@@ -63,7 +63,7 @@ def draw(context: PageContext) -> None:
         key="cm_head",
     )
     if last is not None and last.outcome in ("stopped", "failed"):
-        text = f"{last.reason} The figures are those of the version published before; nothing of that run is shown."
+        text = f"{fmt.sentence(last.reason)} The figures are those of the version published before; nothing of that run is shown."
         context.html(
             markup.state(f"The last run on {fmt.moment(last.at)} published nothing", text), key="cm_unpublished"
         )
@@ -201,7 +201,7 @@ def _refused(context: PageContext, frame: pl.DataFrame) -> None:
 
 def _sentences(*texts: str | None) -> str:
     """Texts of the ledger as sentences, each with its full stop."""
-    return " ".join(f"{text[:1].upper()}{text[1:].rstrip('. ')}." for text in texts if text)
+    return " ".join(fmt.sentence(text) for text in texts if text)
 
 
 def _place(row: dict[str, Any]) -> str:

@@ -280,7 +280,7 @@ def below(unit: str) -> list[str]:
     def under(leaf: str | None) -> bool:
         return leaf is not None and (leaf == unit or under(_PARENT[leaf]))
 
-    return [leaf for leaf in LEAVES if under(leaf)]
+    return [leaf for leaf in LEAVES if under(leaf)] if unit in _PARENT else [unit]
 
 
 def child_of(leaf: str, unit: str) -> str:
