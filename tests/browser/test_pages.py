@@ -1,6 +1,8 @@
 """The pages over the whole demo, in a browser: what is read off a page is what the reader answers."""
 
+import base64
 import re
+import socket
 from datetime import date
 
 import pytest
@@ -229,3 +231,14 @@ def test_signing_out_closes_the_pages(chromium, site, reader):
     tab.goto(f"{site.address}/no_show")
     tab.wait_for_selector("#email")
     context.close()
+
+
+def test_the_socket_is_refused_before_it_opens_without_a_session(site, reader):
+    key = base64.b64encode(b"0123456789abcdef").decode()
+    request = (
+        f"GET /_stcore/stream HTTP/1.1\r\nHost: localhost:{site.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", site.port), timeout=10) as connection:
+        connection.sendall(request.encode())
+        assert connection.recv(64).startswith(b"HTTP/1.1 403")
