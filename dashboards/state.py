@@ -13,8 +13,6 @@ from urllib.parse import parse_qsl, urlencode
 from dashboards import period as periods
 from dashboards.period import Period
 
-SHARED = ("period", "compare", "place", "provider", "payer")
-OWN = ("basis", "rows", "page")
 _IDENTIFIER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
 

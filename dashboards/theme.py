@@ -92,9 +92,6 @@ PAYER_LABELS = {
     "other": "Other",
     "unmapped": "Not mapped",
 }
-# The fixed order of money's parts, and what each is drawn in: settled parts quiet, what is still open in the accent.
-MONEY_PARTS = ("payer_paid_amount", "patient_paid_amount", "adjusted_amount", "open_balance")
-AGEING_BUCKETS = ("0-30", "31-60", "61-90", "91-120", "over_120")
 
 
 def tokens(kind: str | None) -> Tokens:

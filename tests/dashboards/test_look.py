@@ -73,10 +73,9 @@ def options():
     yield charts.stacked_bars(theme.LIGHT, ["Jan", "Feb"], parts, unit="usd", share=True)
     yield charts.ranked_bars(theme.LIGHT, ranks, unit="percent", clickable=True)
     yield charts.heat_map(theme.LIGHT, {(0, 8): 0.1, (4, 17): 0.3}, name="Rate", unit="percent")
-    yield charts.waterfall(theme.LIGHT, [("Billed", 100, "#111111"), ("Paid", 60, "#222222")], unit="usd")
 
 
-@pytest.mark.parametrize("option", list(options()), ids=["line", "stacked", "ranked", "heat", "waterfall"])
+@pytest.mark.parametrize("option", list(options()), ids=["line", "stacked", "ranked", "heat"])
 def test_charts_start_at_zero_have_one_value_axis_and_are_plain_json(option):
     json.dumps(option)
     axes = [axis for axis in (option["xAxis"], option["yAxis"]) if axis["type"] == "value"]
@@ -107,12 +106,6 @@ def test_a_month_that_will_still_move_is_drawn_hollow():
     data = option["series"][0]["data"]
     assert data[-1]["itemStyle"]["color"] == theme.LIGHT.ground
     assert not isinstance(data[-2], dict)
-
-
-def test_a_waterfall_adds_up():
-    steps = [("Billed", 100, "#1"), ("Paid", 60, "#2"), ("Adjusted", 30, "#3"), ("Open", 10, "#4")]
-    option = charts.waterfall(theme.LIGHT, steps, unit="usd")
-    assert option["series"][0]["data"] == [0.0, 40.0, 10.0, 0.0]
 
 
 def figure(**changes):
