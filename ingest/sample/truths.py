@@ -202,8 +202,7 @@ class Truths:
         by = self.claim_dimensions(np.arange(len(story.claims)))
         tally.total("claims", np.ones(len(story.claims), np.int64), by)
         sent = story.submissions
-        # By month and unit alone: a submission's payer is the one it went to, which for a second payer is not the claim's.
-        by = self.claim_dimensions(sent.claim)[:2]
+        by = self.claim_dimensions(sent.claim)
         ones, amount = np.ones(len(sent), np.int64), story.claims.billed[sent.claim]
         tally.total("claim_submissions", ones, [*by, self.month(sent.day, "submission_month")])
         tally.total("submitted_amount", amount, [*by, self.month(sent.day, "submission_month")], in_cents=True)
