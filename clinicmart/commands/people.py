@@ -60,7 +60,10 @@ def list_users(home: Home, tenant: str, as_json: bool) -> None:
         return
     print_table(
         ["User", "Name", "Role", "Service units", "Provider"],
-        [[row["email"], row["name"], row["role"], ", ".join(row["units"] or ()) or None, row["provider"]] for row in found],
+        [
+            [row["email"], row["name"], row["role"], ", ".join(row["units"] or ()) or None, row["provider"]]
+            for row in found
+        ],
     )
 
 
