@@ -8,7 +8,7 @@ import click
 
 from foundation.errors import ClinicmartError
 
-# Command -> (module, attribute, one line of help): listing them needs no import.
+# Command -> (module, attribute).
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("clinicmart.commands.demo", "demo"),
     "run": ("clinicmart.commands.run", "run"),
@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dagster": ("clinicmart.commands.serve", "dagster"),
     "tenants": ("clinicmart.commands.people", "tenants"),
     "users": ("clinicmart.commands.people", "users"),
+    "modules": ("clinicmart.commands.people", "modules"),
     "audit": ("clinicmart.commands.people", "audit"),
     "sample": ("clinicmart.commands.sample", "sample"),
 }

@@ -81,3 +81,78 @@ def test_sources_check_reads_a_little_and_writes_nothing(tmp_path: Path) -> None
     assert re.search(r"harbor\s+adt\s+hl7v2\s+1\s+1", ran.out)
     assert "DOE" not in ran.out + ran.err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.fixture
+def asked(demo_home: Path):
+    """Asks the demo for a figure as a user; gives the finished command."""
+
+    def ask(user: str, *arguments: str, tenant: str = "juniper"):
+        return clinicmart(*arguments, "--home", demo_home, "--tenant", tenant, "--as", user)
+
+    return ask
+
+
+@pytest.mark.slow
+def test_rights_given_on_the_command_line_hold_at_once(demo_home: Path, asked) -> None:
+    place = ("--home", demo_home, "--tenant", "juniper")
+    added = clinicmart("users", "add", "manager@juniper", "--role", "program_manager", "--unit", "CL03", *place)
+    assert added.code == 0, added.err
+    assert "one-time password" in added.out
+    whole = asked("admin@juniper", "metrics", "query", "appointments", "--format", "csv").out.splitlines()[-1]
+    part = asked("manager@juniper", "metrics", "query", "appointments", "--format", "csv").out.splitlines()[-1]
+    seen = asked("admin@juniper", "metrics", "query", "appointments", "--where", "service_unit=CL03", "--format", "csv")
+    assert part == seen.out.splitlines()[-1]
+    assert int(part) < int(whole)
+    assert clinicmart("users", "change", "manager@juniper", "--unit", "CL04", *place).code == 0
+    moved = asked("manager@juniper", "metrics", "query", "appointments", "--format", "csv").out.splitlines()[-1]
+    assert moved != part
+    assert clinicmart("users", "change", "manager@juniper", "--lock", *place).code == 0
+    refused = asked("manager@juniper", "metrics", "query", "appointments")
+    assert refused.code == 1
+    assert "Traceback" not in refused.err
+    twice = clinicmart("users", "add", "manager@juniper", "--role", "program_manager", "--unit", "CL03", *place)
+    assert twice.code == 2
+
+
+@pytest.mark.slow
+def test_a_module_that_is_switched_off_is_refused(demo_home: Path, asked) -> None:
+    place = ("--home", demo_home, "--tenant", "juniper")
+    assert clinicmart("modules", "set", "no_show", "--off", *place).code == 0
+    try:
+        refused = asked("admin@juniper", "metrics", "query", "no_show_rate")
+        assert refused.code != 0
+        assert "Traceback" not in refused.err
+        assert asked("admin@juniper", "metrics", "query", "claims").code == 0
+    finally:
+        assert clinicmart("modules", "set", "no_show", "--on", *place).code == 0
+    assert asked("admin@juniper", "metrics", "query", "no_show_rate").code == 0
+    assert clinicmart("modules", "set", "surgery", "--on", *place).code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("metrics", "query", "no_shows_rate"), "no_show_rate"),
+        (("metrics", "query", "claims", "--by", "shoe_size"), "shoe_size"),
+        (("metrics", "query", "claims", "--where", "payer"), "DIM=VALUE"),
+        (("metrics", "query", "claims", "--from", "2026-05-01", "--to", "2026-04-01"), "before it begins"),
+        (("metrics", "show", "denial_rat"), "denial_rate"),
+        (("drill", "nonsense"), "nonsense"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_says_why(asked, arguments: tuple[str, ...], said: str) -> None:
+    ran = asked("admin@juniper", *arguments)
+    assert ran.code in (1, 2)
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.slow
+def test_another_tenants_people_and_unknown_people_are_refused(asked) -> None:
+    for user, tenant in (("admin@harbor", "juniper"), ("nobody@juniper", "juniper"), ("admin@juniper", "atlantis")):
+        ran = asked(user, "metrics", "query", "claims", tenant=tenant)
+        assert ran.code == 1
+        assert "Traceback" not in ran.err
+        assert ran.out == ""

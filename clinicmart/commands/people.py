@@ -1,4 +1,4 @@
-"""`clinicmart tenants`, `users` and `audit`: who there is, who may see what, and what was done."""
+"""`clinicmart tenants`, `users`, `modules` and `audit`: who there is, who may see what, and what was done."""
 
 import os
 
@@ -33,7 +33,7 @@ def list_tenants(home: Home, as_json: bool) -> None:
 
 @click.group()
 def users() -> None:
-    """Add and list users."""
+    """Add, list and change users."""
 
 
 @users.command("list")
@@ -101,6 +101,81 @@ def add(
         actor=_operator(),
     )
     click.echo(f"{email}: one-time password {password}")
+
+
+@users.command()
+@click.argument("email")
+@home_option
+@tenant_option
+@click.option("--role", help="The new role.")
+@click.option("--unit", "units", multiple=True, help="Service units the person sees from now on; may be repeated.")
+@click.option("--provider", help="The provider the person is.")
+@click.option("--lock/--unlock", "lock", default=None, help="Refuse or allow sign-in; open sessions end at once.")
+@existing_home
+def change(
+    home: Home,
+    email: str,
+    tenant: str,
+    role: str | None,
+    units: tuple[str, ...],
+    provider: str | None,
+    lock: bool | None,
+) -> None:
+    """Change what a user may see, or lock them out; takes effect on their next request."""
+    from serving.access import AccessStore
+
+    AccessStore.open(home).change_rights(
+        tenant,
+        email,
+        role=role,
+        unit_ids=units or None,
+        provider_id=provider,
+        is_active=None if lock is None else not lock,
+        actor=_operator(),
+    )
+    click.echo(f"{email}: changed")
+
+
+@click.group()
+def modules() -> None:
+    """Show and switch the modules of a tenant."""
+
+
+@modules.command("list")
+@home_option
+@tenant_option
+@json_option
+@existing_home
+def list_modules(home: Home, tenant: str, as_json: bool) -> None:
+    """List modules: granted by the tenant's plan, and switched on."""
+    from serving.access import AccessStore
+
+    found = AccessStore.open(home).modules(tenant)
+    if as_json:
+        print_json([{"module": name, "granted": granted, "enabled": enabled} for name, granted, enabled in found])
+        return
+    words = {True: "yes", False: "no"}
+    print_table(
+        ["Module", "Granted", "Switched on"], [[name, words[granted], words[on]] for name, granted, on in found]
+    )
+
+
+@modules.command("set")
+@click.argument("module")
+@home_option
+@tenant_option
+@click.option("--grant/--revoke", "granted", default=None, help="Whether the tenant's plan has it.")
+@click.option("--on/--off", "enabled", default=None, help="Whether it is switched on.")
+@existing_home
+def set_module(home: Home, module: str, tenant: str, granted: bool | None, enabled: bool | None) -> None:
+    """Grant or revoke a module, switch it on or off; pages and figures follow on the next request."""
+    from foundation.errors import ConfigurationError
+    from serving.access import AccessStore
+
+    if granted is None and enabled is None:
+        raise ConfigurationError("say --grant or --revoke, --on or --off")
+    AccessStore.open(home).set_module(tenant, module, granted=granted, enabled=enabled, actor=_operator())
+    click.echo(f"{module}: changed")
 
 
 def _operator() -> str:
