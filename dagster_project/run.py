@@ -103,7 +103,7 @@ def _failure(result: object) -> str | None:
 def _outcome(ledger: Ledger, run_id: str, succeeded: bool, failure: str | None) -> RunOutcome:
     import sqlalchemy as sa
 
-    from ingest.ledger import batch, feed_run
+    from ingest.ledger import feed_run, run
 
     feeds = ledger.rows(sa.select(feed_run).where(feed_run.c.run_id == run_id))
     problems = [line for feed in feeds if feed["problem"] for line in feed["problem"].splitlines()]
@@ -111,7 +111,6 @@ def _outcome(ledger: Ledger, run_id: str, succeeded: bool, failure: str | None) 
         return RunOutcome(
             run_id=run_id, outcome="stopped", problems=(*problems, failure or "the run failed; see its log")
         )
-    landed = ledger.rows(sa.select(sa.func.count().label("n")).select_from(batch).where(batch.c.run_id == run_id))[0][
-        "n"
-    ]
-    return RunOutcome(run_id=run_id, outcome="published" if landed else "unchanged", problems=tuple(problems))
+    # The steps said how the run ended: published, or unchanged where the marts were current.
+    (said,) = ledger.rows(sa.select(run.c.outcome).where(run.c.run_id == run_id))
+    return RunOutcome(run_id=run_id, outcome=said["outcome"] or "unchanged", problems=tuple(problems))

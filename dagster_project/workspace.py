@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,8 +73,8 @@ class Workspace:
         return self.dbt_target / "manifest.json"
 
     @contextmanager
-    def dbt_environment(self) -> Iterator[None]:
-        """Environment variables that `dbt/profiles.yml` reads; dbt keeps DBT_ENV_SECRET_* out of its logs."""
+    def dbt_environment(self, more: Mapping[str, str] | None = None) -> Iterator[None]:
+        """Environment variables that `dbt/profiles.yml` reads, `more` over them; dbt keeps DBT_ENV_SECRET_* out of its logs."""
         values = {
             "CLINICMART_WAREHOUSE": str(self.home.warehouse),
             "CLINICMART_EXTENSIONS": str(duck.install_extension(self.home)),
@@ -82,6 +82,7 @@ class Workspace:
             "DBT_LOG_PATH": str(self.home.folder("logs", "dbt")),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "DO_NOT_TRACK": "1",
+            **(more or {}),
         }
         before = {name: os.environ.get(name) for name in values}
         os.environ.update(values)
@@ -94,12 +95,12 @@ class Workspace:
                 else:
                     os.environ[name] = value
 
-    def dbt(self) -> DbtCliResource:
-        """dbt on our project, run by this environment's own executable."""
+    def dbt(self, target: str = TARGET) -> DbtCliResource:
+        """dbt on our project and a target of `dbt/profiles.yml`, run by this environment's own executable."""
         return DbtCliResource(
             project_dir=str(DBT_PROJECT),
             profiles_dir=str(DBT_PROJECT),
-            target=TARGET,
+            target=target,
             dbt_executable=str(Path(sys.executable).parent / "dbt"),
         )
 
@@ -141,6 +142,10 @@ class Workspace:
         what the raw tables hold now."""
         stages = (BUILT, *(tenant.tenant_id for tenant in self.config.tenants))
         return all(_read(self._stamp(stage)) == self._build_state() for stage in stages)
+
+    def marts_are_current(self) -> bool:
+        """Whether the marts were built and passed from this dbt project, this configuration and what the raw tables hold now."""
+        return _read(self._stamp(BUILT)) == self._build_state()
 
     def note_loaded(self, state: str) -> None:
         """Notes what the raw tables hold (`ingest.warehouse.Loaded.state`)."""
