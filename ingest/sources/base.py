@@ -77,7 +77,7 @@ class Chunk:
     """A bounded part of a unit.
 
     records_read = records_used + sum of `records` over refusals; a record is a FHIR resource, an HL7 message,
-    a CLM or CLP loop (or the transaction where it holds none), a database row.
+    a CLM, CLP, 277 claim or AK2 loop (or the transaction where it holds none), a database row.
     `rows` maps entity to frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last
     chunk of a table.
     """

@@ -1,9 +1,10 @@
-"""X12: health care claims (837 professional, institutional, dental) and remittances (835), versions 004010 and 005010.
+"""X12: health care claims (837 professional, institutional, dental) and remittances (835), versions 004010 and 005010;
+claim acknowledgements and claim status responses (277) and acknowledgements of transactions (999, 997), version 005010.
 
-A record is one CLM or CLP, or the transaction where it holds none. Transactions of another kind, and those that do not
-hold together, are refused one by one; a file without an ISA is refused whole. See the modules beside this one:
-`x12_envelope` (bytes to interchanges), `x12_transactions` (which transactions may be read), `x12_claims` and
-`x12_remittances` (segments to rows).
+A record is one CLM, CLP, claim of a 277 or AK2, or the transaction where it holds none. Transactions of another kind,
+and those that do not hold together, are refused one by one; a file without an ISA is refused whole. See the modules
+beside this one: `x12_envelope` (bytes to interchanges), `x12_transactions` (which transactions may be read),
+`x12_claims`, `x12_remittances` and `x12_statuses` (segments to rows), `x12_acknowledgements` (segments to notices).
 """
 
 from collections.abc import Callable, Iterator
@@ -14,15 +15,38 @@ import polars as pl
 from foundation.config import Feed
 from ingest.sources.base import Chunk, Unit
 from ingest.sources.files import find_files
+from ingest.sources.x12_acknowledgements import read_acknowledgements
 from ingest.sources.x12_claims import read_claims
 from ingest.sources.x12_envelope import Piece, pieces
 from ingest.sources.x12_remittances import read_remittances
+from ingest.sources.x12_statuses import read_statuses
 from ingest.sources.x12_transactions import Transaction, Transactions, read_transactions
 
-SUFFIXES = (".x12", ".edi", ".txt", ".dat", ".837", ".837p", ".837i", ".835", ".era", ".rmt", ".277", ".999")
+SUFFIXES = (
+    ".x12",
+    ".edi",
+    ".txt",
+    ".dat",
+    ".837",
+    ".837p",
+    ".837i",
+    ".835",
+    ".era",
+    ".rmt",
+    ".277",
+    ".277ca",
+    ".999",
+    ".997",
+)
 
 _Reader = Callable[[pl.DataFrame, list[Transaction], str, str, ZoneInfo], Chunk]
-_READERS: dict[str, _Reader] = {"835": read_remittances, "837": read_claims}
+_READERS: dict[str, _Reader] = {
+    "835": read_remittances,
+    "837": read_claims,
+    "277": read_statuses,
+    "999": read_acknowledgements,
+    "997": read_acknowledgements,
+}
 
 
 class X12Source:

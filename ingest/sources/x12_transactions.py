@@ -23,8 +23,13 @@ from ingest.sources.base import Notice, Refusal
 from ingest.sources.x12_envelope import Group, Interchange, Piece
 
 ENVELOPE_TAGS = ("ISA", "IEA", "GS", "GE", "ST", "SE", "TA1")
-# The segment that stands for one record, by transaction.
-RECORD_TAG = {"835": "CLP", "837": "CLM"}
+# The segment that stands for one record, by transaction; of a 277 only where it names a claim (see `_records`).
+RECORD_TAG = {"835": "CLP", "837": "CLM", "277": "TRN", "999": "AK2", "997": "AK2"}
+# HL03 of the levels of a 277 that name claims: subscriber, dependent, patient.
+CLAIM_LEVELS = ("22", "23", "PT")
+# The 277 guides that are read: claim acknowledgement and claim status response. Others ask for documents or list what
+# is pending, in the same segments with other meanings.
+STATUS_GUIDES = ("X214", "X212")
 _HASH_LENGTH = 16
 
 
@@ -32,8 +37,9 @@ _HASH_LENGTH = 16
 class Transaction:
     """One ST. `first` and `end` are rows of the piece (SE included, end excluded).
 
-    `records` is the number of CLM or CLP segments. `digest` is of the segments between ST and SE, so that it is the same
-    when the same content is sent again in another envelope. `component` is the component separator really used.
+    `records` is the number of segments that stand for one record (`RECORD_TAG`). `digest` is of the segments between ST
+    and SE, so that it is the same when the same content is sent again in another envelope. `component` is the component
+    separator really used.
     """
 
     interchange: Interchange
@@ -53,6 +59,11 @@ class Transaction:
     def position(self) -> str:
         group = f" GS {self.group.ordinal}" if self.group else ""
         return f"ISA {self.interchange.ordinal}{group} ST {self.control}"
+
+    @property
+    def guide(self) -> str:
+        """The number of the implementation guide in ST03, else GS08: "X222" of "005010X222A1"."""
+        return self.version[6:10]
 
     @property
     def submission_key(self) -> str:
@@ -101,8 +112,28 @@ class Transactions:
     notices: list[Notice] = field(default_factory=list)
 
 
+def hierarchy_level(element: str) -> pl.Expr:
+    """HL03 of the level each segment lies in; null before the first of a transaction."""
+    own = pl.col("segment").str.split(element).list.get(3, null_on_oob=True).str.strip_chars().fill_null("")
+    opened = pl.when(pl.col("tag") == "HL").then(own).when(pl.col("tag") == "ST").then(pl.lit(""))
+    level = opened.forward_fill()
+    return pl.when(level != "").then(level)
+
+
+def _records(frame: pl.DataFrame, element: str) -> dict[str, pl.Series]:
+    """By kind of transaction, which segments of a piece stand for a record.
+
+    A TRN of a 277 does so below a patient only: receivers and providers have one too.
+    """
+    claim = hierarchy_level(element).is_in(CLAIM_LEVELS).fill_null(False)
+    return {
+        kind: frame.select((pl.col("tag") == tag) & (claim if kind == "277" else pl.lit(True))).to_series()
+        for kind, tag in RECORD_TAG.items()
+    }
+
+
 def read_transactions(piece: Piece) -> Transactions:
-    """Checks the envelope of a piece and gives the segments of every 835 and 837 that holds together.
+    """Checks the envelope of a piece and gives the segments of every transaction of `RECORD_TAG` that holds together.
 
     Refused are transactions of another kind, those without an SE, and those whose SE counts or names something else:
     segments were lost or belong elsewhere, so that its sums cannot be trusted. The others of the file go on.
@@ -112,12 +143,12 @@ def read_transactions(piece: Piece) -> Transactions:
         tag=pl.col("segment").str.head(3).str.strip_chars_end(element),
     )
     found = Transactions(segments=frame, accepted=[], notices=list(piece.notices))
-    everything = _walk_envelope(piece, frame, found)
+    records = _records(frame, element)
+    everything = _walk_envelope(piece, frame.with_columns(is_record=pl.any_horizontal(*records.values())), found)
     _check_closing(piece, found)
-    counts = {tag: frame.select((pl.col("tag") == tag).cum_sum()).to_series() for tag in set(RECORD_TAG.values())}
+    counts = {kind: marks.cum_sum() for kind, marks in records.items()}
     for item in everything:
-        tag = RECORD_TAG.get(item.kind)
-        item.records = _count(counts[tag], item.first, item.end) if tag else 0
+        item.records = _count(counts[item.kind], item.first, item.end) if item.kind in counts else 0
         item.problem = item.problem or _problem(item)
         if item.problem is None:
             item.digest = _digest(frame["segment"], item)
@@ -210,7 +241,10 @@ def _problem(item: Transaction) -> tuple[str, str] | None:
     """Why a transaction that is closed properly is not read all the same."""
     if item.kind not in RECORD_TAG:
         kind = item.kind if item.kind.isdigit() and len(item.kind) == 3 else "unknown"
-        return "transaction_not_in_model", f"transaction {kind} is none of 835 and 837"
+        return "transaction_not_in_model", f"transaction {kind} is none of 835, 837, 277, 999 and 997"
+    if item.kind == "277" and item.guide not in STATUS_GUIDES:
+        guides = " and ".join(f"005010{guide}" for guide in STATUS_GUIDES)
+        return "transaction_not_in_model", f"transaction 277 follows none of the guides {guides}"
     if item.kind == "837" and item.records == 0:
         return "transaction_without_claims", "holds no CLM segment"
     return None
@@ -242,9 +276,9 @@ def _envelope_notice(piece: Piece, row: int, reason: str, detail: str, records: 
 
 
 def _stray(piece: Piece, frame: pl.DataFrame, found: Transactions, row: int, end: int) -> None:
-    """Segments outside any transaction: refused where claims are among them, else only shown."""
+    """Segments outside any transaction: refused where records are among them, else only shown."""
     segments = frame.slice(row, end - row)
-    records = segments.filter(pl.col("tag").is_in(list(RECORD_TAG.values()))).height
+    records = int(segments["is_record"].sum())
     detail = f"{segments.height} segments lie outside any transaction"
     if not records:
         found.notices.append(
@@ -255,7 +289,7 @@ def _stray(piece: Piece, frame: pl.DataFrame, found: Transactions, row: int, end
         Refusal(
             position=f"ISA {piece.interchange.ordinal} (segment {piece.first + row})",
             reason="segments_outside_transaction",
-            detail=f"{detail}, {records} of them claims",
+            detail=f"{detail}, {records} of them records",
             records=records,
             payload=_text(piece, segments["segment"]),
         )
@@ -315,7 +349,7 @@ def _segments(piece: Piece, frame: pl.DataFrame, accepted: list[Transaction]) ->
 
 def _composites(element: str) -> Iterator[tuple[str, pl.Expr]]:
     """Where composites stand whose second separator is known by position: after a qualifier of two characters."""
-    for tag, index in (("SVC", 1), ("SV1", 1), ("SV2", 2), ("SV3", 1), ("CLM", 5)):
+    for tag, index in (("SVC", 1), ("SV1", 1), ("SV2", 2), ("SV3", 1), ("CLM", 5), ("STC", 1)):
         yield tag, pl.col("segment").str.split(element).list.get(index, null_on_oob=True)
 
 
