@@ -6,7 +6,7 @@ import click
 
 from clinicmart.options import home_option
 
-APPOINTMENTS = 30_000
+APPOINTMENTS = 18_000
 
 
 @click.command()
