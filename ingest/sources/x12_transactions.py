@@ -125,11 +125,13 @@ def _records(frame: pl.DataFrame, element: str) -> dict[str, pl.Series]:
 
     A TRN of a 277 does so below a patient only: receivers and providers have one too.
     """
-    claim = hierarchy_level(element).is_in(CLAIM_LEVELS).fill_null(False)
-    return {
-        kind: frame.select((pl.col("tag") == tag) & (claim if kind == "277" else pl.lit(True))).to_series()
-        for kind, tag in RECORD_TAG.items()
-    }
+    marks = {kind: frame["tag"] == tag for kind, tag in RECORD_TAG.items()}
+    # Levels are sought only where there can be such a TRN: claims have levels and no TRN, remittances the reverse.
+    if marks["277"].any() and (frame["tag"] == "HL").any():
+        marks["277"] &= frame.select(hierarchy_level(element).is_in(CLAIM_LEVELS).fill_null(False)).to_series()
+    else:
+        marks["277"] = pl.repeat(False, frame.height, eager=True)
+    return marks
 
 
 def read_transactions(piece: Piece) -> Transactions:
