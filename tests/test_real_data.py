@@ -168,6 +168,18 @@ def test_every_hl7_message_is_landed_or_held_with_a_reason(site: Site, tenant: s
         assert read == messages
 
 
+def test_acknowledgements_are_used_and_the_broken_claims_beside_them_held(site: Site) -> None:
+    with sqlite3.connect(site.home / "ledger.sqlite") as ledger:
+        read, used, refused = ledger.execute(
+            "select sum(records_read), sum(records_used), sum(records_refused) from unit where tenant_id = 'claims'"
+        ).fetchone()
+        reasons = {row[0] for row in ledger.execute("select distinct reason from held where tenant_id = 'claims'")}
+    ledger.close()
+    # Two claims of 277CA, eight of a 277, two transactions of 999; the SE of every 837 counts wrongly.
+    assert (read, used, refused) == (63, 12, 51)
+    assert reasons == {"segment_count_wrong"}
+
+
 def test_one_appointment_of_many_messages_ends_in_the_last_status(site: Site) -> None:
     rows = site.rows("converter", "appointments,no_shows,completed_appointments")
     assert [int(float(rows[0][name] or 0)) for name in ("appointments", "no_shows")] == [1, 1]
