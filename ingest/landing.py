@@ -42,38 +42,42 @@ _QUARANTINE = {
 
 @dataclass
 class Staged:
-    """Gated rows that no ledger row names yet."""
+    """Rows that no ledger row names yet: identifiers are tokens, the gate is still to come."""
 
-    good: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
-    checked: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
-    counts: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
-    read: dict[str, int] = field(default_factory=dict)
-    quarantined: list[pl.DataFrame] = field(default_factory=list)
+    frames: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    refusals: list[pl.DataFrame] = field(default_factory=list)
+    refused: int = 0
     rows: int = 0
 
-    def add(self, entity: str, gated: Gated, read: int) -> None:
+    def add(self, entity: str, frame: pl.DataFrame) -> None:
         """Takes the rows of one frame."""
-        self.good.setdefault(entity, []).append(gated.good)
-        self.checked.setdefault(entity, []).append(gated.checked)
-        counts = self.counts.setdefault(entity, {})
-        for rule, number in gated.counts.items():
-            counts[rule] = counts.get(rule, 0) + number
-        self.read[entity] = self.read.get(entity, 0) + read
-        self.rows += read
+        self.frames.setdefault(entity, []).append(frame)
+        self.rows += frame.height
 
     def merge(self, other: "Staged") -> None:
         """Takes over everything another holds."""
-        for mine, theirs in ((self.good, other.good), (self.checked, other.checked)):
-            for entity, frames in theirs.items():
-                mine.setdefault(entity, []).extend(frames)
-        for entity, counts in other.counts.items():
-            held = self.counts.setdefault(entity, {})
-            for rule, number in counts.items():
-                held[rule] = held.get(rule, 0) + number
-        for entity, number in other.read.items():
-            self.read[entity] = self.read.get(entity, 0) + number
-        self.quarantined += other.quarantined
+        for entity, frames in other.frames.items():
+            self.frames.setdefault(entity, []).extend(frames)
+        self.refusals += other.refusals
+        self.refused += other.refused
         self.rows += other.rows
+
+    def gated(self, entity: str) -> Gated:
+        """The rows of one entity through the gate: once for all frames of one shape, since small files come by the hundred."""
+        shapes: dict[tuple[tuple[str, pl.DataType], ...], list[pl.DataFrame]] = {}
+        for frame in self.frames[entity]:
+            shapes.setdefault(tuple(frame.schema.items()), []).append(frame)
+        parts = [check(contract(entity), pl.concat(frames)) for frames in shapes.values()]
+        counts: dict[tuple[str, str], int] = {}
+        for part in parts:
+            for rule, number in part.counts.items():
+                counts[rule] = counts.get(rule, 0) + number
+        return Gated(
+            good=pl.concat([part.good for part in parts]),
+            bad=pl.concat([part.bad for part in parts]),
+            checked=pl.concat([part.checked for part in parts]),
+            counts=counts,
+        )
 
 
 @dataclass
@@ -107,7 +111,7 @@ class Landing:
         self._batches = 0
 
     def add(self, unit: Unfinished, chunk: Chunk, known: frozenset[int]) -> None:
-        """Gates one chunk of a unit. `known` are hashes of rows that an earlier read of the same table landed."""
+        """Takes one chunk of a unit. `known` are hashes of rows that an earlier read of the same table landed."""
         refused = sum(refusal.records for refusal in chunk.refusals)
         if chunk.records_read != chunk.records_used + refused:
             raise RuntimeError(
@@ -123,8 +127,8 @@ class Landing:
         for entity, frame in chunk.rows.items():
             self._add_rows(unit, contract(entity), frame, known)
         if chunk.refusals:
-            unit.staged.quarantined.append(_refusals(unit.unit_id, chunk.refusals))
-            unit.staged.read[RECORD] = unit.staged.read.get(RECORD, 0) + refused
+            unit.staged.refusals.append(_refusals(unit.unit_id, chunk.refusals))
+            unit.staged.refused += refused
         if unit.staged.rows >= ROWS_A_BATCH:
             self.flush()
             self._pending.append(self._write(unit.staged))
@@ -148,26 +152,7 @@ class Landing:
             pl.format("unit {}: {}", pl.lit(unit.unit_id), pl.col("source_position")).alias("source_position")
         )
         frame = with_unit_time(frame, self.feed, unit.modified_at)
-        self.add_tokenised(unit, of, frame)
-
-    def add_tokenised(self, unit: Unfinished, of: Contract, frame: pl.DataFrame) -> None:
-        """Gates rows whose identifiers are tokens and whose positions name their unit; stages both sides."""
-        gated = check(of, frame)
-        unit.staged.add(of.name, gated, frame.height)
-        if gated.bad.height:
-            payload = pl.lit(None, dtype=pl.String) if of.store == "vault" else pl.col(PAYLOAD)
-            unit.staged.quarantined.append(
-                gated.bad.select(
-                    pl.lit(of.name).alias("entity"),
-                    "source_record_id",
-                    "source_position",
-                    pl.col(REASON).alias("reason"),
-                    pl.col(COLUMN).alias("column_name"),
-                    pl.lit("").alias("detail"),
-                    pl.lit(1, dtype=pl.Int64).alias("records"),
-                    payload.alias("payload"),
-                )
-            )
+        unit.staged.add(of.name, frame)
 
     def _without_known(self, unit: Unfinished, frame: pl.DataFrame, known: frozenset[int]) -> pl.DataFrame:
         """Drops rows that an earlier read landed, and remembers the hashes of those with the newest `source_updated_at`:
@@ -206,7 +191,7 @@ class Landing:
 
     def flush(self) -> None:
         """Writes what finished units gave and commits it to the ledger."""
-        if self._done.read:
+        if self._done.rows or self._done.refused:
             self._pending.append(self._write(self._done))
         if not self._pending and not self._finished:
             return
@@ -247,37 +232,44 @@ class Landing:
         common = {"run_id": self.run_id, "tenant_id": self.feed.tenant_id, "feed": self.feed.name, "batch_id": batch_id}
         with duck.session(self.home) as connection:
             duck.add_parquet_key(connection, self._parquet_key)
-            for entity, frames in staged.good.items():
+            quarantined = list(staged.refusals)
+            for entity in staged.frames:
                 of = contract(entity)
-                rows = pl.concat(frames).with_columns(
+                gated = staged.gated(entity)
+                rows = gated.good.with_columns(
                     pl.lit(self.feed.tenant_id).alias("tenant_id"),
                     pl.lit(self.feed.name).alias("source_system"),
                     pl.lit(batch_id).alias("batch_id"),
-                )
-                results = cross_check(of, pl.concat(staged.checked[entity]), staged.counts[entity])
+                ).select(of.column_names)
+                results = cross_check(of, gated.checked, gated.counts)
                 file = None
                 if rows.height and of.store == "vault":
-                    self._vault.append(rows.select(of.column_names))
+                    self._vault.append(rows)
                 elif rows.height:
                     path = self.home.landing(self.feed.tenant_id, entity) / f"{batch_id}.parquet"
-                    _copy(connection, rows.select(of.column_names), str(path))
+                    _copy(connection, rows, str(path))
                     file = str(path.relative_to(self.home.path))
                 newest = rows["source_updated_at"].max()
+                read = gated.good.height + gated.bad.height
                 ledger_rows["batch"].append(
                     common
-                    | _batch(entity, file, staged.read[entity], rows.height)
+                    | _batch(entity, file, read, rows.height)
                     | {"newest_record_at": newest.replace(tzinfo=None) if isinstance(newest, datetime) else None}
                 )
                 ledger_rows["result"] += [_result(batch_id, entity, item) for item in results]
-            if RECORD in staged.read:
+                if gated.bad.height:
+                    quarantined.append(_held_back(of, gated.bad))
+                if read != sum(frame.height for frame in staged.frames[entity]):
+                    raise RuntimeError(f"{entity}: rows are not conserved")
+            if staged.refused:
                 ledger_rows["batch"].append(
-                    common | _batch(RECORD, None, staged.read[RECORD], 0) | {"newest_record_at": None}
+                    common | _batch(RECORD, None, staged.refused, 0) | {"newest_record_at": None}
                 )
-            if staged.quarantined:
-                quarantined = pl.concat(staged.quarantined)
+            if quarantined:
+                rows = pl.concat(quarantined)
                 path = self.home.quarantine(self.feed.tenant_id) / f"{batch_id}.parquet"
-                _copy(connection, quarantined, str(path))
-                ledger_rows["held"] = [common | {"held_at": now()} | row for row in _held(quarantined)]
+                _copy(connection, rows, str(path))
+                ledger_rows["held"] = [common | {"held_at": now()} | row for row in _held(rows)]
         return ledger_rows
 
 
@@ -324,6 +316,21 @@ def _result(batch_id: str, entity: str, item: ExpectationResult) -> dict[str, An
         "rows": item.rows,
         "unexpected": item.unexpected,
     }
+
+
+def _held_back(of: Contract, bad: pl.DataFrame) -> pl.DataFrame:
+    """Rows the gate held back as rows of the quarantine; what belongs in the vault is not kept here."""
+    payload = pl.lit(None, dtype=pl.String) if of.store == "vault" else pl.col(PAYLOAD)
+    return bad.select(
+        pl.lit(of.name).alias("entity"),
+        "source_record_id",
+        "source_position",
+        pl.col(REASON).alias("reason"),
+        pl.col(COLUMN).alias("column_name"),
+        pl.lit("").alias("detail"),
+        pl.lit(1, dtype=pl.Int64).alias("records"),
+        payload.alias("payload"),
+    )
 
 
 def _refusals(unit_id: int, refusals: list[Refusal]) -> pl.DataFrame:

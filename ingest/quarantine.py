@@ -92,7 +92,7 @@ def release(home: Home, keys: Keys, ledger: Ledger, held_id: int, run_id: str) -
         unit_id = int(connection.execute(insert).scalar_one())
     unit = Unfinished(unit_id=unit_id, modified_at=entry["held_at"])
     unit.records_read = unit.records_used = frame.height
-    landing.add_tokenised(unit, of, frame)
+    unit.staged.add(of.name, frame)
     landing.finish(unit)
     landing.flush()
     with ledger.write() as connection:
