@@ -16,8 +16,11 @@ def run_and_report(home: Home, config: Config, *, full_refresh: bool = False) ->
         outcome = run_pipeline(home, config, full_refresh=full_refresh)
     for problem in outcome.problems:
         click.echo(f"clinicmart: {problem}", err=True)
-    for tenant_id, password in new_administrators(home, config).items():
+    made = new_administrators(home, config)
+    for tenant_id, password in made.items():
         click.echo(f"{tenant_id}: sign in as admin@{tenant_id} with the one-time password {password}")
+    if not made:
+        click.echo("Sign-ins stay as they are; clinicmart users reset gives a new one-time password.")
     words = {
         "published": "Published.",
         "unchanged": "Nothing new; the published version stays.",

@@ -107,6 +107,10 @@ def test_rights_given_on_the_command_line_hold_at_once(demo_home: Path, asked) -
     assert clinicmart("users", "change", "manager@juniper", "--unit", "CL04", *place).code == 0
     moved = asked("manager@juniper", "metrics", "query", "appointments", "--format", "csv").out.splitlines()[-1]
     assert moved != part
+    again = clinicmart("users", "reset", "manager@juniper", *place)
+    assert again.code == 0
+    assert again.out.split()[-1] != added.out.split()[-1]
+    assert clinicmart("users", "reset", "nobody@juniper", *place).code == 1
     assert clinicmart("users", "change", "manager@juniper", "--lock", *place).code == 0
     refused = asked("manager@juniper", "metrics", "query", "appointments")
     assert refused.code == 1

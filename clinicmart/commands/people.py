@@ -136,6 +136,22 @@ def change(
     click.echo(f"{email}: changed")
 
 
+@users.command()
+@click.argument("email")
+@home_option
+@tenant_option
+@existing_home
+def reset(home: Home, email: str, tenant: str) -> None:
+    """Give a user a new one-time password; the old one and open sessions end."""
+    import secrets
+
+    from serving.access import AccessStore
+
+    password = secrets.token_urlsafe(12)
+    AccessStore.open(home).set_password(tenant, email, password, actor=_operator(), must_change=True)
+    click.echo(f"{email}: one-time password {password}")
+
+
 @click.group()
 def modules() -> None:
     """Show and switch the modules of a tenant."""
