@@ -1,6 +1,6 @@
 """Readers against their peers, in the same run: ratios to quote, absolute figures for orientation.
 
-    python benchmarks/ingest.py [--appointments N]
+    python benchmarks/readers.py [--appointments N]
 
 FHIR NDJSON to frames against `orjson.loads` on each line; HL7 v2 to frames against the `hl7` package parsing the same
 messages (pip install -r benchmarks/requirements.txt); X12 to frames against splitting the same bytes into elements.
@@ -11,6 +11,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,13 +64,15 @@ def main() -> None:
         compare(
             "FHIR Encounter NDJSON",
             lambda: read("fhir", "r4", encounters),
-            lambda: [orjson.loads(line) for line in lines],
+            lambda: deque(map(orjson.loads, lines), maxlen=0),
             megabytes,
             "MB",
         )
 
         for name in ("837", "835"):
-            files = sorted(path for path in (tenant / name).glob(f"*.{name}") if path.stat().st_size > 2000)
+            for flawed in ("corrupt", "truncated"):
+                (tenant / name / f"{flawed}.{name}").unlink(missing_ok=True)
+            files = sorted((tenant / name).glob(f"*.{name}"))
             contents = [path.read_bytes() for path in files]
             compare(
                 f"X12 {name} (peer: splitting alone)",
@@ -90,7 +93,7 @@ def main() -> None:
         compare(
             "HL7 v2",
             lambda: read("hl7v2", None, folder_of_messages),
-            lambda: [hl7.parse(message.replace("\n", "\r")) for message in messages],
+            lambda: deque((hl7.parse(message.replace("\n", "\r")) for message in messages), maxlen=0),
             len(messages),
             "messages",
         )
