@@ -97,7 +97,9 @@ def _take(
         name = f"landing_{number}"
         duck.add_parquet_key(connection, keys.derive("landing", tenant_id), name=name)
         files = ", ".join(duck.quoted(str(home.path / b["file"])) for b in batches if b["tenant_id"] == tenant_id)
-        reads.append(f"select * from read_parquet([{files}], encryption_config = {{footer_key: '{name}'}})")
+        reads.append(
+            f"select * from read_parquet([{files}], encryption_config = {{footer_key: '{name}'}}, file_row_number = true)"
+        )
     sequences = pl.DataFrame(
         {"batch_id": [b["batch_id"] for b in batches], "batch_sequence": [b["batch_sequence"] for b in batches]},
         schema={"batch_id": pl.String, "batch_sequence": pl.Int64},
@@ -108,7 +110,8 @@ def _take(
         f"landed.{c.name}::timestamp as {c.name}" if c.logical_type == "timestamp" else f"landed.{c.name}"
         for c in of.columns
     )
-    newest_first = "source_updated_at desc, batch_sequence desc, source_position desc"
+    # A batch has one file an entity, its rows in the order of arrival: of two changes at one moment the later one stands.
+    newest_first = "source_updated_at desc, batch_sequence desc, file_row_number desc"
     connection.execute(
         f"create or replace temp table incoming as select {columns}, s.batch_sequence "
         f"from ({' union all '.join(reads)}) landed join batch_sequences s using (batch_id) "

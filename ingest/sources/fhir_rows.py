@@ -5,12 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts import contract
+from data_contracts import LINEAGE, contract
 from foundation.config import Feed
 from ingest.profiles import FhirProfile
 from ingest.sources.columns import to_series
 from ingest.sources.fhir_index import Index, Known, payer_text
-from ingest.sources.fhir_tables import COLUMNS, LINEAGE
+from ingest.sources.fhir_tables import COLUMNS
 from ingest.sources.fhir_values import Json, identifier_of, normal_text, parse_reference, record_id
 
 # Days on which things hold whose start no resource states (the key of the contract needs one).

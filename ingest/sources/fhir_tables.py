@@ -1,7 +1,5 @@
 """Which columns of each entity FHIR resources fill, in the order in which the mappings give them."""
 
-LINEAGE = ("source_record_id", "source_updated_at", "source_position")
-
 COLUMNS: dict[str, tuple[str, ...]] = {
     "organization": ("organization_id", "parent_organization_id", "name", "npi"),
     "service_unit": (

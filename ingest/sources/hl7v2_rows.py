@@ -7,12 +7,11 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from data_contracts import contract
+from data_contracts import LINEAGE, contract
 from ingest.sources.base import Notice
 from ingest.sources.columns import local_to_utc
 from ingest.sources.hl7v2_messages import Message
 
-_LINEAGE = ("source_record_id", "source_updated_at", "source_position")
 # Columns of each entity in the order the readers give them; the three of lineage follow.
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -161,7 +160,7 @@ class Rows:
         return {entity: self._frame(entity, rows, zone) for entity, rows in self._rows.items()}
 
     def _frame(self, entity: str, rows: list[tuple[str | None, ...]], zone: ZoneInfo) -> pl.DataFrame:
-        names = COLUMNS[entity] + _LINEAGE
+        names = COLUMNS[entity] + LINEAGE
         columns = zip(*rows, strict=True)
         frame = pl.DataFrame(
             [pl.Series(name, found, dtype=pl.String) for name, found in zip(names, columns, strict=True)]

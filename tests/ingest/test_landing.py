@@ -113,6 +113,7 @@ def site(tmp_path: Path) -> Site:
             feeds:
               - {{name: pm, kind: pm_database, profile: clinicmart, url: "sqlite:///{pm}"}}
               - {{name: remits, kind: x12, path: 835}}
+              - {{name: adt, kind: hl7v2, path: hl7}}
         """),
         encoding="utf-8",
     )
@@ -358,6 +359,22 @@ def test_newer_rows_win_whatever_the_order_of_arrival(site: Site) -> None:
     site.load()
     assert site.query("select name from warehouse.raw.payer where payer_id = 'P3'") == [("Newest",)]
     assert site.query("select count(*) from warehouse.raw.payer") == [(3,)]
+
+
+def test_of_changes_at_one_moment_the_last_to_arrive_stands(site: Site) -> None:
+    folder = site.remits.parent / "hl7"
+    folder.mkdir()
+    for number in range(1, 13):
+        folder.joinpath(f"{number:02d}.hl7").write_text(
+            f"MSH|^~\\&|SCHED|HARBOR|MART|HARBOR|20260312090000||SIU^S14|M{number}|P|2.5\r"
+            f"SCH||A1|||||ROUTINE||30|min|^^30^202604{number:02d}0900^202604{number:02d}0930|||||||||||||Booked\r",
+            newline="",
+        )
+    site.land("adt")
+    site.load()
+    assert site.query("select appointment_id, scheduled_start_at::date::varchar from warehouse.raw.appointment") == [
+        ("A1", "2026-04-12")
+    ]
 
 
 def test_landed_files_are_never_written_again(site: Site) -> None:
