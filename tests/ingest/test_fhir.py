@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from data_contracts import contract
+from data_contracts import LINEAGE, contract
 from foundation.config import Feed
 from foundation.errors import ConfigurationError
 from ingest.gate import check
 from ingest.profiles import load_profile, shipped_profiles
 from ingest.sources import fhir, source_for
 from ingest.sources.base import Chunk, Refusal, UnreadableUnit
-from ingest.sources.fhir_tables import COLUMNS, LINEAGE
+from ingest.sources.fhir_tables import COLUMNS
 from ingest.sources.fhir_values import parse_reference
 
 REAL = Path(__file__).parents[2] / "../shared/data/fhir"
