@@ -11,8 +11,19 @@ are merged, an entry of the same name wins). `r4` holds what the standard itself
       npi: http://hl7.org/fhir/sid/us-npi
       encounter: urn:oid:1.2.4
     payer_classes: {private: commercial}
+    requires:                          # what a server must offer, checked against its CapabilityStatement
+      resources: [Patient, Encounter]
+      operations: [group-export]       #   names of operations, on the system or on a type
+    export_types: [Patient, Encounter] # what is asked of a bulk export (`_type`)
+    search:                            # what comes by paged search: query texts, each of them asked
+      Appointment: ["date=ge{since}", "patient={Patient}&date=ge{since}"]
+
+A search may hold `{since}` (the day from which on changes are wanted), `{today}`, `{until}` (the last day of future schedules
+that is wanted), and the name of a resource type: the search is then asked once for each id of that type that the export
+or a search named before it has brought (`{Patient}`, `{Location}`, `{Practitioner}`, `{Schedule}`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -23,6 +34,18 @@ from data_contracts import contract
 from foundation.yaml_nodes import NodeReader
 
 IDENTIFIERS = ("patient_type", "patient_system", "npi", "encounter", "appointment", "claim", "organization", "location")
+PLACEHOLDERS = ("since", "today", "until", "Patient", "Location", "Practitioner", "Schedule")
+_RESOURCE_TYPE = re.compile(r"[A-Z][A-Za-z]{1,60}")
+_OPERATION = re.compile(r"[a-z][a-z0-9-]{0,60}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requirements:
+    """What a server must offer: resource types it must know, operations it must list. Search parameters follow from
+    `FhirProfile.search_parameters`."""
+
+    resources: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +55,7 @@ class FhirProfile:
     `payer_classes` is keyed by the payer's id or its text in lower case. `cancel_initiators` by the first letters of the
     reason code. `adjudication` says what an adjudication category amounts to: billed, allowed, paid, patient or denial.
     `adjudication_adjustments` turns a category's amount into an adjustment, "PR-1" being group and reason.
+    `requires`, `export_types` and `search` are for feeds that have a server: see the module.
     """
 
     name: str
@@ -53,6 +77,14 @@ class FhirProfile:
     claim_types: Mapping[str, str]
     adjudication: Mapping[str, str]
     adjudication_adjustments: Mapping[str, str]
+    requires: Requirements
+    export_types: tuple[str, ...]
+    search: Mapping[str, tuple[str, ...]]
+
+    def search_parameters(self, resource_type: str) -> tuple[str, ...]:
+        """Names of the search parameters that the searches of a type need, without modifiers: ("date", "patient")."""
+        pairs = [pair for query in self.search.get(resource_type, ()) for pair in query.split("&")]
+        return tuple(dict.fromkeys(pair.partition("=")[0].partition(":")[0] for pair in pairs))
 
 
 # Which words a map may lead to, by profile key.
@@ -70,7 +102,7 @@ _WORDS = {
 }
 ADJUDICATION_WORDS = ("billed", "allowed", "paid", "patient", "denial")
 _KEYS = tuple(item.name for item in fields(FhirProfile) if item.name != "name")
-_LISTS = ("payer_organization_types", "walk_in_types", "stay_classes", "provider_participant_types")
+_LISTS = ("payer_organization_types", "walk_in_types", "stay_classes", "provider_participant_types", "export_types")
 _TEXTS = ("staffed_beds_extension",)
 
 
@@ -82,6 +114,10 @@ def parse_fhir(reader: NodeReader, root: yaml.Node, name: str, base: FhirProfile
         node = found.get(key)
         if key in _TEXTS:
             values[key] = reader.text(node, key) if node is not None else (getattr(base, key) if base else "")
+        elif key == "requires":
+            values[key] = _requirements(reader, node, base.requires if base else Requirements())
+        elif key == "search":
+            values[key] = MappingProxyType({**(base.search if base else {}), **_searches(reader, node)})
         elif key in _LISTS:
             values[key] = reader.texts(node, key) if node is not None else (getattr(base, key) if base else ())
         else:
@@ -102,3 +138,39 @@ def _map(reader: NodeReader, node: yaml.Node, key: str) -> dict[str, str]:
             raise reader.fail(value, f"{key}.{name}", f"{text!r} is not one of {', '.join(words)}")
         found[name.strip().lower() if key == "payer_classes" else name] = text
     return found
+
+
+def _requirements(reader: NodeReader, node: yaml.Node | None, base: Requirements) -> Requirements:
+    if node is None:
+        return base
+    found = reader.mapping(node, "requires", ("resources", "operations"))
+    given = {}
+    for name, pattern, what in (
+        ("resources", _RESOURCE_TYPE, "a resource type such as Patient"),
+        ("operations", _OPERATION, "the name of an operation such as group-export"),
+    ):
+        held = getattr(base, name)
+        if name in found:
+            key = f"requires.{name}"
+            held = tuple(reader.matching(item, key, pattern, what) for item in reader.items(found[name], key))
+        given[name] = held
+    return Requirements(**given)
+
+
+def _searches(reader: NodeReader, node: yaml.Node | None) -> dict[str, tuple[str, ...]]:
+    """Searches by resource type; an empty list takes away what the profile below asks."""
+    searches = {}
+    for kind, value in (reader.mapping(node, "search") if node is not None else {}).items():
+        key = f"search.{kind}"
+        if not _RESOURCE_TYPE.fullmatch(kind):
+            raise reader.fail(value, key, "is not a resource type such as Appointment")
+        for item in reader.items(value, key):
+            for pair in reader.text(item, key).split("&"):
+                name, equals, _ = pair.partition("=")
+                if not equals or not name:
+                    raise reader.fail(item, key, f"{pair!r} is not a search parameter such as date=ge{{since}}")
+                for word in re.findall(r"{(.*?)}", pair):
+                    if word not in PLACEHOLDERS:
+                        raise reader.fail(item, key, f"{{{word}}} is not one of {', '.join(PLACEHOLDERS)}")
+        searches[kind] = reader.texts(value, key)
+    return searches
