@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 
 from foundation.errors import ConfigurationError
+from foundation.feed_remote import FhirServer, Listener, parse_listener, parse_server
 from foundation.yaml_nodes import NodeReader, compose_file
 
 KINDS = ("pm_database", "fhir", "hl7v2", "x12")
@@ -33,9 +34,10 @@ FEED_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 class Feed:
     """One feed of one tenant.
 
-    `path` (a file, a folder or a glob pattern, absolute) for file feeds; `url` (SQLAlchemy) for PM databases, kept out
-    of `repr` because it may hold a password. `profile` is a shipped profile's name or the absolute path of a YAML file.
-    `time_zone` is the tenant's: times without an offset are read in it.
+    Exactly one says where it lies: `path` (a file, a folder or a glob pattern, absolute), `url` (SQLAlchemy) of a PM
+    database, kept out of `repr` because it may hold a password, `server` that is asked (FHIR), or `listen`, a port for
+    senders (HL7 v2). `profile` is a shipped profile's name or the absolute path of a YAML file. `time_zone` is the
+    tenant's: times without an offset are read in it.
     """
 
     tenant_id: str
@@ -44,6 +46,8 @@ class Feed:
     profile: str | None = None
     path: str | None = None
     url: str | None = field(default=None, repr=False)
+    server: FhirServer | None = None
+    listen: Listener | None = None
     time_zone: str = "UTC"
 
 
@@ -84,8 +88,13 @@ class Config:
         return self if tenant_id is None else Config(file=self.file, tenants=(self.tenant(tenant_id),))
 
 
+# Where a feed of each kind may lie: exactly one of these keys.
+_PLACES = {"pm_database": ("url",), "fhir": ("path", "server"), "hl7v2": ("path", "listen"), "x12": ("path",)}
+_ALL_PLACES = ("path", "url", "server", "listen")
+
+
 def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zone: str) -> Feed:
-    found = reader.mapping(node, key, ("name", "kind", "profile", "path", "url"))
+    found = reader.mapping(node, key, ("name", "kind", "profile", *_ALL_PLACES))
     name = reader.matching(
         reader.needed(found, node, key, "name"), f"{key}.name", FEED_NAME, "a feed name (a-z, 0-9, _; a letter first)"
     )
@@ -93,25 +102,40 @@ def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zo
     kind = reader.text(kind_node, f"{key}.kind")
     if kind not in KINDS:
         raise reader.fail(kind_node, f"{key}.kind", f"{kind!r} is not one of {', '.join(KINDS)}")
-    place, other = ("url", "path") if kind == "pm_database" else ("path", "url")
-    if other in found:
-        raise reader.fail(found[other], f"{key}.{other}", f"a {kind} feed has {place}, not {other}")
-    location = reader.text(reader.needed(found, node, key, place), f"{key}.{place}")
     profile = reader.text(found["profile"], f"{key}.profile") if "profile" in found else None
     if profile is not None and profile.endswith((".yaml", ".yml")):
         profile = str(reader.file.parent / Path(profile).expanduser())
     if kind == "pm_database" and profile is None:
         raise reader.fail(node, f"{key}.profile", "is missing: a PM database needs one")
-    path = None if kind == "pm_database" else str(reader.file.parent / Path(location).expanduser())
+    place = _place(reader, node, key, kind, found)
+    node_of_place, key_of_place = found[place], f"{key}.{place}"
     return Feed(
         tenant_id=tenant_id,
         name=name,
         kind=kind,
         profile=profile,
-        path=path,
-        url=location if kind == "pm_database" else None,
+        path=str(reader.file.parent / Path(reader.text(node_of_place, key_of_place)).expanduser())
+        if place == "path"
+        else None,
+        url=reader.text(node_of_place, key_of_place) if place == "url" else None,
+        server=parse_server(reader, node_of_place, key_of_place) if place == "server" else None,
+        listen=parse_listener(reader, node_of_place, key_of_place) if place == "listen" else None,
         time_zone=time_zone,
     )
+
+
+def _place(reader: NodeReader, node: yaml.Node, key: str, kind: str, found: dict[str, yaml.Node]) -> str:
+    """The one key that says where the feed lies."""
+    allowed = _PLACES[kind]
+    for other in _ALL_PLACES:
+        if other in found and other not in allowed:
+            raise reader.fail(found[other], f"{key}.{other}", f"a {kind} feed has {' or '.join(allowed)}, not {other}")
+    given = [name for name in allowed if name in found]
+    if not given:
+        raise reader.fail(node, f"{key}.{allowed[0]}", "is missing")
+    if len(given) > 1:
+        raise reader.fail(found[given[1]], f"{key}.{given[1]}", f"a feed has one place: {given[0]} or {given[1]}")
+    return given[0]
 
 
 def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: frozenset[str]) -> Tenant:

@@ -15,6 +15,7 @@ from foundation.errors import FeedError
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
+from ingest.inbox import Inbox
 from ingest.landing import Landing, Unfinished
 from ingest.ledger import Ledger, now
 from ingest.sources import Source, Unit, UnreadableUnit, source_for
@@ -52,8 +53,9 @@ def land_feed(home: Home, keys: Keys, ledger: Ledger, feed: Feed, run_id: str) -
     """Reads what is new in a feed into landing. Never raises for bad input; see FeedReport.problems."""
     report = FeedReport(feed=feed)
     source = source_for(feed.kind)
+    inbox = Inbox.of(home, keys, feed) if feed.server or feed.listen else None
     try:
-        units = source.discover(feed)
+        units = source.discover(feed, inbox)
     except UnreadableUnit as error:
         report.outcome = UNREADABLE
         report.problems.append(_message(feed, feed.path or feed.name, error))

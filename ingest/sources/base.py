@@ -23,6 +23,7 @@ from typing import Protocol
 import polars as pl
 
 from foundation.config import Feed
+from ingest.inbox import Inbox
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,8 @@ class Unit:
 
     `name` is stable between runs (the file's path below the feed's folder, or the entity). `fingerprint` is the
     SHA-256 of a file's bytes; None for a table, whose changes the cursor finds. `modified_at` (UTC) stands in for a
-    missing `source_updated_at`. `cursor` is where the last read of a table ended.
+    missing `source_updated_at`. `cursor` is where the last read of a table ended. `inbox` is where the unit lies sealed, for
+    feeds that come over a network.
     """
 
     feed: Feed
@@ -41,6 +43,7 @@ class Unit:
     fingerprint: str | None = None
     modified_at: datetime | None = None
     cursor: str | None = None
+    inbox: Inbox | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +110,8 @@ class Source(Protocol):
 
     kind: str
 
-    def discover(self, feed: Feed) -> list[Unit]:
-        """Units there are now, in the order they are to be read.
+    def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:
+        """Units there are now, in the order they are to be read; those of a feed with `server` or `listen` lie in the inbox.
 
         Raises UnreadableUnit where the feed is missing or unreadable.
         """

@@ -35,6 +35,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from foundation.config import Feed
+from ingest.inbox import Inbox
 from ingest.profiles import load_profile
 from ingest.sources import fhir_money, fhir_people, fhir_visits
 from ingest.sources.base import Chunk, Refusal, Unit, UnreadableUnit
@@ -104,9 +105,9 @@ class FhirSource:
 
     kind = "fhir"
 
-    def discover(self, feed: Feed) -> list[Unit]:
+    def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:
         """The feed's files in name order. Raises UnreadableUnit where there are none."""
-        return find_files(feed, SUFFIXES)
+        return find_files(feed, SUFFIXES, inbox)
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """Reads one file. Raises UnreadableUnit for a document that does not parse, and for broken compression."""

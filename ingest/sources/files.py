@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from foundation.config import Feed
+from ingest.inbox import SUFFIX, BrokenSeal, Inbox
 from ingest.sources.base import Unit, UnreadableUnit
 
 READ_BYTES = 1 << 20
@@ -18,12 +19,14 @@ READ_BYTES = 1 << 20
 MAXIMUM_GZIP_RATIO = 200
 
 
-def find_files(feed: Feed, suffixes: tuple[str, ...]) -> list[Unit]:
+def find_files(feed: Feed, suffixes: tuple[str, ...], inbox: Inbox | None = None) -> list[Unit]:
     """Files of a feed in name order, hidden ones left out. A folder is searched to any depth for the suffixes (and
-    suffix + .gz); a pattern or a single file is taken as it is.
+    suffix + .gz); a pattern or a single file is taken as it is. Of a feed without a path, the sealed files of its inbox.
 
     Raises UnreadableUnit where the path does not exist or holds no such file.
     """
+    if feed.path is None:
+        return _sealed_files(feed, suffixes, inbox)
     location = Path(feed.path or "")
     if location.is_dir():
         wanted = tuple(s for suffix in suffixes for s in (suffix, f"{suffix}.gz"))
@@ -43,6 +46,15 @@ def find_files(feed: Feed, suffixes: tuple[str, ...]) -> list[Unit]:
     return [_unit(feed, base, path) for path in paths]
 
 
+def _sealed_files(feed: Feed, suffixes: tuple[str, ...], inbox: Inbox | None) -> list[Unit]:
+    """Sealed files of an inbox in name order; none is no fault: nothing may have come yet."""
+    if inbox is None:
+        return []
+    wanted = tuple(f"{suffix}{SUFFIX}" for suffix in suffixes)
+    paths = sorted(p for p in inbox.folder.rglob("*") if p.name.lower().endswith(wanted) and not p.name.startswith("."))
+    return [_unit(feed, inbox.folder, path, inbox) for path in paths]
+
+
 def _fixed_part(pattern: Path) -> Path:
     parts = []
     for part in pattern.parts:
@@ -52,15 +64,15 @@ def _fixed_part(pattern: Path) -> Path:
     return Path(*parts)
 
 
-def _unit(feed: Feed, base: Path, path: Path) -> Unit:
-    name = str(path.relative_to(base))
+def _unit(feed: Feed, base: Path, path: Path, inbox: Inbox | None = None) -> Unit:
+    name = str(path.relative_to(base)).removesuffix(SUFFIX if inbox else "")
     try:
         status = path.stat()
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError:
         # Reading it will fail again and refuse this file by name, while the others go on.
-        return Unit(feed=feed, name=name, path=path, fingerprint=f"unreadable {name}")
+        return Unit(feed=feed, name=name, path=path, fingerprint=f"unreadable {name}", inbox=inbox)
     return Unit(
         feed=feed,
         name=name,
@@ -68,6 +80,7 @@ def _unit(feed: Feed, base: Path, path: Path) -> Unit:
         size_bytes=status.st_size,
         fingerprint=digest,
         modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
+        inbox=inbox,
     )
 
 
@@ -92,9 +105,12 @@ def open_unit(unit: Unit) -> IO[bytes]:
 
 
 def read_blocks(unit: Unit) -> Iterator[bytes]:
-    """A unit's bytes in blocks. Raises UnreadableUnit for a broken or swelling gzip file and for a disk error."""
+    """A unit's bytes in blocks. Raises UnreadableUnit for a broken or swelling gzip file, a broken seal and a disk error."""
     given = 0
     try:
+        if unit.inbox is not None and unit.path is not None:
+            yield from unit.inbox.read(unit.path)
+            return
         with open_unit(unit) as handle:
             while block := handle.read(READ_BYTES):
                 given += len(block)
@@ -108,6 +124,12 @@ def read_blocks(unit: Unit) -> Iterator[bytes]:
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise UnreadableUnit(
             position=f"byte {given} unpacked", problem="is not a whole gzip file", remedy="Have it sent again"
+        ) from None
+    except BrokenSeal as broken:
+        raise UnreadableUnit(
+            position=f"byte {broken.position}",
+            problem="was altered or cut short in the inbox",
+            remedy="Restore it from a backup, or have it sent again",
         ) from None
     except OSError as error:
         raise UnreadableUnit(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from zoneinfo import ZoneInfo
 
 from foundation.config import Feed
+from ingest.inbox import Inbox
 from ingest.sources import hl7v2_appointments, hl7v2_charges, hl7v2_visits
 from ingest.sources.base import Chunk, Refusal, Unit
 from ingest.sources.files import find_files
@@ -35,9 +36,9 @@ class HL7v2Source:
 
     kind = "hl7v2"
 
-    def discover(self, feed: Feed) -> list[Unit]:
+    def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:
         """The files of the feed, by name."""
-        return find_files(feed, SUFFIXES)
+        return find_files(feed, SUFFIXES, inbox)
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """One chunk for every MESSAGES_A_CHUNK messages. Raises UnreadableUnit."""

@@ -33,6 +33,7 @@ from sqlalchemy.pool import NullPool
 from data_contracts import Contract, contract
 from data_contracts.model import ADDED_AT_LANDING
 from foundation.config import Feed
+from ingest.inbox import Inbox
 from ingest.profiles import EntityQuery, load_profile
 from ingest.sources.base import Chunk, Unit, UnreadableUnit
 from ingest.sources.columns import text_of, to_series
@@ -49,7 +50,7 @@ class PmDatabaseSource:
 
     kind = "pm_database"
 
-    def discover(self, feed: Feed) -> list[Unit]:
+    def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:  # noqa: ARG002
         """One unit an entity of the profile, in the profile's order; `modified_at` is now, `cursor` is None.
 
         Raises UnreadableUnit where the database cannot be reached or is none, ConfigurationError for a wrong profile.

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from foundation.config import Feed
+from ingest.inbox import Inbox
 from ingest.sources.base import Chunk, Unit
 from ingest.sources.files import find_files
 from ingest.sources.x12_acknowledgements import read_acknowledgements
@@ -54,9 +55,9 @@ class X12Source:
 
     kind = "x12"
 
-    def discover(self, feed: Feed) -> list[Unit]:
+    def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:
         """The files of the feed, by name."""
-        return find_files(feed, SUFFIXES)
+        return find_files(feed, SUFFIXES, inbox)
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """One chunk for a piece of some megabytes. Raises UnreadableUnit."""

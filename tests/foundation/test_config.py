@@ -89,3 +89,57 @@ def test_a_missing_or_binary_file_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_tenant_names_those_there_are(written) -> None:
     with pytest.raises(ConfigurationError, match="no tenant 'mesa'; the file has harbor"):
         load_config(written(GOOD)).only("mesa")
+
+
+REMOTE = """\
+tenants:
+  harbor:
+    name: Harbor Health
+    time_zone: America/New_York
+    feeds:
+      - name: ehr
+        kind: fhir
+        server: {url: "https://fhir.example.org/r4/", client_id: c, key: keys/ehr.pem, key_id: one}
+      - name: adt
+        kind: hl7v2
+        listen: {port: 2575, certificate: tls/a.pem, key: tls/a.key}
+"""
+
+
+def test_a_server_and_a_port_are_places_of_a_feed(written) -> None:
+    config = load_config(written(REMOTE))
+    ehr, adt = config.tenant("harbor").feeds
+    assert ehr.server is not None
+    assert adt.listen is not None
+    assert ehr.server.url == "https://fhir.example.org/r4"
+    assert ehr.server.key == config.file.parent / "keys/ehr.pem"
+    assert ehr.server.export == "system"
+    assert (adt.listen.host, adt.listen.port, adt.listen.certificate) == (
+        "127.0.0.1",
+        2575,
+        config.file.parent / "tls/a.pem",
+    )
+    assert ehr.path is ehr.url is adt.path is None
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "key"),
+    [
+        (("https://fhir", "http://fhir"), 8, "feeds[0].server.url: must begin with https"),
+        (("https://fhir", "https://me:secret@fhir"), 8, "feeds[0].server.url: must hold no user name"),
+        ((", key: keys/ehr.pem, key_id: one", ""), 8, "feeds[0].server.client_id: needs"),
+        (("key_id: one", "export: group"), 8, "feeds[0].server.group"),
+        (("key_id: one", "group: g1"), 8, "feeds[0].server.group"),
+        (("key_id: one", "export: all"), 8, "feeds[0].server.export: 'all' is not one of"),
+        (("kind: fhir", "kind: x12"), 8, "feeds[0].server: a x12 feed has path, not server"),
+        (("key_id: one}", "key_id: one}\n        path: here"), 8, "feeds[0].server: a feed has one place"),
+        (("port: 2575", "port: 70000"), 11, "feeds[1].listen.port"),
+        ((", key: tls/a.key", ""), 11, "feeds[1].listen.certificate: needs"),
+    ],
+)
+def test_what_is_wrong_with_a_remote_feed_is_named_by_line(written, change, line, key) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load_config(written(REMOTE.replace(*change)))
+    assert f":{line}:" in str(raised.value)
+    assert key in str(raised.value)
+    assert "secret" not in str(raised.value)
