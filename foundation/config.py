@@ -6,6 +6,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
       harbor:
         name: Harbor Health
         time_zone: America/New_York
+        as_of: 2026-10-31          # optional, for a copy of an earlier state: judge the feeds as of the end of this day
         feeds:
           - {name: pm,     kind: pm_database, profile: clinicmart, url: "${HARBOR_PM_URL}"}
           - {name: ehr,    kind: fhir,        profile: synthea, path: feeds/harbor/fhir}
@@ -16,6 +17,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -49,17 +51,26 @@ class Feed:
     server: FhirServer | None = None
     listen: Listener | None = None
     time_zone: str = "UTC"
+    as_of: date | None = None
+
+    def judged_at(self, read_at: datetime) -> datetime:
+        """The moment (UTC) as of which what the feed brought is judged: that of the read, or the end of the day `as_of`."""
+        if self.as_of is None:
+            return read_at
+        return datetime.combine(self.as_of + timedelta(days=1), time(), ZoneInfo(self.time_zone)).astimezone(UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tenant:
-    """One tenant and its feeds. `system_of_record` maps an entity to feed names, the record first."""
+    """One tenant and its feeds. `system_of_record` maps an entity to feed names, the record first. `as_of` is set for a copy of
+    an earlier state (a sample, a trial with last year's files): what came is judged as of the end of that day, not as of now."""
 
     tenant_id: str
     name: str
     time_zone: str
     feeds: tuple[Feed, ...]
     system_of_record: Mapping[str, tuple[str, ...]]
+    as_of: date | None = None
 
     def precedence(self, entity: str) -> dict[str, int]:
         """Feed name to rank for one entity, 1 the system of record; feeds not named follow in listed order."""
@@ -93,7 +104,7 @@ _PLACES = {"pm_database": ("url",), "fhir": ("path", "server"), "hl7v2": ("path"
 _ALL_PLACES = ("path", "url", "server", "listen")
 
 
-def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zone: str) -> Feed:
+def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zone: str, as_of: date | None) -> Feed:
     found = reader.mapping(node, key, ("name", "kind", "profile", *_ALL_PLACES))
     name = reader.matching(
         reader.needed(found, node, key, "name"), f"{key}.name", FEED_NAME, "a feed name (a-z, 0-9, _; a letter first)"
@@ -121,6 +132,7 @@ def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zo
         server=parse_server(reader, node_of_place, key_of_place) if place == "server" else None,
         listen=parse_listener(reader, node_of_place, key_of_place) if place == "listen" else None,
         time_zone=time_zone,
+        as_of=as_of,
     )
 
 
@@ -140,7 +152,7 @@ def _place(reader: NodeReader, node: yaml.Node, key: str, kind: str, found: dict
 
 def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: frozenset[str]) -> Tenant:
     key = f"tenants.{tenant_id}"
-    found = reader.mapping(node, key, ("name", "time_zone", "feeds", "system_of_record"))
+    found = reader.mapping(node, key, ("name", "time_zone", "as_of", "feeds", "system_of_record"))
     name = reader.text(reader.needed(found, node, key, "name"), f"{key}.name")
     zone_node = reader.needed(found, node, key, "time_zone")
     zone = reader.text(zone_node, f"{key}.time_zone")
@@ -148,10 +160,11 @@ def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: froze
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError):
         raise reader.fail(zone_node, f"{key}.time_zone", f"{zone!r} is not an IANA time zone") from None
+    as_of = _day(reader, found["as_of"], f"{key}.as_of") if "as_of" in found else None
     feeds: list[Feed] = []
     feeds_node = reader.needed(found, node, key, "feeds")
     for index, item in enumerate(reader.items(feeds_node, f"{key}.feeds")):
-        feed = _feed(reader, item, f"{key}.feeds[{index}]", tenant_id, zone)
+        feed = _feed(reader, item, f"{key}.feeds[{index}]", tenant_id, zone, as_of)
         if any(other.name == feed.name for other in feeds):
             raise reader.fail(item, f"{key}.feeds[{index}].name", f"{feed.name!r} is used twice")
         feeds.append(feed)
@@ -168,7 +181,17 @@ def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: froze
                 if all(feed.name != feed_name for feed in feeds):
                     raise reader.fail(value, f"{place}.{entity}", f"the tenant has no feed {feed_name!r}")
             record[entity] = names
-    return Tenant(tenant_id=tenant_id, name=name, time_zone=zone, feeds=tuple(feeds), system_of_record=record)
+    return Tenant(
+        tenant_id=tenant_id, name=name, time_zone=zone, feeds=tuple(feeds), system_of_record=record, as_of=as_of
+    )
+
+
+def _day(reader: NodeReader, node: yaml.Node, key: str) -> date:
+    text = reader.text(node, key)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise reader.fail(node, key, f"{text!r} is not a day, such as 2026-10-31") from None
 
 
 def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> Config:

@@ -7,7 +7,8 @@ files and positions, never the content of a record.
     batch      one row per batch and entity: rows read = landed + quarantined; `batch_sequence` orders all batches
     result     one row per batch, entity and expectation
     held       rows in quarantine by batch, entity, reason and column
-    notice     what a reader found odd but could read (balances, counts of envelopes)
+    received   rows landed by batch, entity and day of the record in the tenant's zone: what `ingest.coverage` learns from
+    notice     what a reader found odd but could read (balances, counts of envelopes, references to nothing)
     loaded     which batches are in which warehouse
 """
 
@@ -43,6 +44,10 @@ feed_run = sa.Table(
     sa.Column("outcome", sa.String, nullable=False),
     sa.Column("problem", sa.String),
     sa.Column("read_at", sa.DateTime, nullable=False),
+    # The zone in which the feed's days are counted, and the moment (UTC) as of which it is judged: that of the read, or
+    # the end of the day that the configuration names for a copy of an earlier state.
+    sa.Column("time_zone", sa.String),
+    sa.Column("judged_at", sa.DateTime),
 )
 unit = sa.Table(
     "unit",
@@ -112,6 +117,18 @@ held = sa.Table(
     sa.Column("held_at", sa.DateTime, nullable=False),
     sa.Column("released_at", sa.DateTime),
 )
+received = sa.Table(
+    "received",
+    metadata,
+    sa.Column("batch_id", sa.String, primary_key=True),
+    sa.Column("entity", sa.String, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("tenant_id", sa.String, nullable=False),
+    sa.Column("feed", sa.String, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("arrived_on", sa.Date, nullable=False),
+    sa.Index("received_by_feed", "tenant_id", "feed"),
+)
 notice = sa.Table(
     "notice",
     metadata,
@@ -119,6 +136,7 @@ notice = sa.Table(
     sa.Column("position", sa.String, nullable=False),
     sa.Column("reason", sa.String, nullable=False),
     sa.Column("detail", sa.String, nullable=False),
+    sa.Column("records", sa.Integer, nullable=False, server_default="1"),
 )
 loaded = sa.Table(
     "loaded",
@@ -145,6 +163,27 @@ class Ledger:
                 connection.execute(f"pragma {setting}")
 
         metadata.create_all(self._engine)
+        self._add_missing_columns()
+
+    def _add_missing_columns(self) -> None:
+        """Brings a ledger that an earlier version wrote up to this one: columns were only ever added, with a default or null."""
+        with self._engine.begin() as connection:
+            if not self._missing(connection):
+                return
+            # Two processes may open an old ledger at once: the second waits here and finds nothing left to do.
+            connection.execute(sa.text("begin immediate"))
+            for column in self._missing(connection):
+                definition = sa.schema.CreateColumn(column).compile(self._engine)
+                connection.execute(sa.text(f"alter table {column.table.name} add column {definition}"))
+
+    @staticmethod
+    def _missing(connection: sa.Connection) -> list[sa.Column[Any]]:
+        """Columns of this version that the database's tables lack."""
+        missing = []
+        for table in metadata.tables.values():
+            found = {row[1] for row in connection.execute(sa.text(f"pragma table_info({table.name})"))}
+            missing += [column for column in table.columns if column.name not in found]
+        return missing
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:

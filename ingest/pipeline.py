@@ -151,7 +151,7 @@ def _total(ledger: Ledger, report: FeedReport, run_id: str) -> None:
 
 
 def _record_feed(ledger: Ledger, report: FeedReport, run_id: str) -> None:
-    feed = report.feed
+    feed, read_at = report.feed, datetime.now(UTC)
     values = {
         "run_id": run_id,
         "tenant_id": feed.tenant_id,
@@ -160,7 +160,9 @@ def _record_feed(ledger: Ledger, report: FeedReport, run_id: str) -> None:
         "profile": feed.profile,
         "outcome": report.outcome,
         "problem": "\n".join(report.problems) or None,
-        "read_at": now(),
+        "read_at": read_at.replace(tzinfo=None),
+        "time_zone": feed.time_zone,
+        "judged_at": feed.judged_at(read_at).replace(tzinfo=None),
     }
     with ledger.write() as connection:
         key = (tables.feed_run.c.run_id == run_id) & (tables.feed_run.c.tenant_id == feed.tenant_id)

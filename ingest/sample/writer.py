@@ -69,7 +69,7 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
     }
     truths_file, config_file = out / "truths.json", out / "config.yaml"
     truths_file.write_text(json.dumps(truths, indent=1) + "\n", encoding="utf-8")
-    config_file.write_text(configuration(out, specs), encoding="utf-8")
+    config_file.write_text(configuration(out, specs, as_of), encoding="utf-8")
     return SampleReport(
         folder=out,
         config=config_file,
@@ -183,14 +183,15 @@ def _plant_remittances(story: Story, folder: Path) -> int:
     return 1 + len(broken)
 
 
-def configuration(out: Path, specs: list[TenantSpec]) -> str:
-    """config.yaml: five feeds a tenant, the PM database first and so the record."""
+def configuration(out: Path, specs: list[TenantSpec], as_of: date) -> str:
+    """config.yaml: five feeds a tenant, the PM database first and so the record; judged as of the day that the sample ends."""
     tenants = {}
     for spec in specs:
         folder = out / spec.tenant_id
         tenants[spec.tenant_id] = {
             "name": spec.name,
             "time_zone": spec.time_zone,
+            "as_of": as_of.isoformat(),
             "feeds": [
                 {
                     "name": "pm",

@@ -1,5 +1,6 @@
 """The configuration file as the person who writes it meets it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def test_a_good_file_gives_tenants_feeds_and_precedence(written) -> None:
     assert tenant.precedence("charge") == {"pm": 1, "ehr": 2}
 
 
+def test_a_feed_is_judged_as_of_its_read_or_of_the_end_of_the_day_that_the_file_names(written) -> None:
+    read_at = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+    now = load_config(written(GOOD)).tenants[0].feeds[0]
+    assert now.judged_at(read_at) == read_at
+    copy = load_config(written(GOOD.replace("    feeds:", "    as_of: 2026-10-31\n    feeds:"))).tenants[0].feeds[0]
+    assert copy.judged_at(read_at) == datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
+
+
 def test_a_secret_never_shows_in_the_representation(written) -> None:
     assert "s3cret" not in repr(load_config(written(GOOD)))
 
@@ -51,6 +60,7 @@ def test_a_secret_never_shows_in_the_representation(written) -> None:
     [
         (("name: Harbor Health", "nmae: Harbor Health"), 3, "tenants.harbor.nmae"),
         (("America/New_York", "America/Boston"), 4, "tenants.harbor.time_zone"),
+        (("    feeds:", "    as_of: 31.10.2026\n    feeds:"), 5, "tenants.harbor.as_of"),
         (("kind: fhir", "kind: hl7"), 7, "tenants.harbor.feeds[1].kind"),
         (("name: ehr", "name: pm"), 7, "tenants.harbor.feeds[1].name"),
         (("path: feeds/fhir", "url: feeds/fhir"), 7, "tenants.harbor.feeds[1].url"),
