@@ -13,14 +13,24 @@ are merged, an entry of the same name wins). `r4` holds what the standard itself
     payer_classes: {private: commercial}
     requires:                          # what a server must offer, checked against its CapabilityStatement
       resources: [Patient, Encounter]
-      operations: [group-export]       #   names of operations, on the system or on a type
+      operations: [group-export]       #   the last part of their definitions' addresses
     export_types: [Patient, Encounter] # what is asked of a bulk export (`_type`)
+    export_since: "yes"                # "no" for servers that export everything every time and know no `_since`
     search:                            # what comes by paged search: query texts, each of them asked
-      Appointment: ["date=ge{since}", "patient={Patient}&date=ge{since}"]
+      Appointment: ["_lastUpdated=ge{since}", "patient={Patient}&date=ge{from}"]
 
-A search may hold `{since}` (the day from which on changes are wanted), `{today}`, `{until}` (the last day of future schedules
-that is wanted), and the name of a resource type: the search is then asked once for each id of that type that the export
-or a search named before it has brought (`{Patient}`, `{Location}`, `{Practitioner}`, `{Schedule}`).
+A search may hold
+
+    {since}         the moment up to which the last complete read has brought changes, some overlap before it
+                    (2026-11-20T23:00:00Z); long ago for the first read
+    {from}          the first day wanted of what is searched by its own date: some weeks ago, since statuses of past days still
+                    change; long ago for the first read
+    {today}, {until}   today, and the last day of future schedules that is wanted (2026-11-21)
+    {Patient}, {Location}, {Practitioner}, {Schedule}   the search is asked once for each id of that type that the export, or
+                    a search named before it, has brought
+    {base}          the address of the server
+
+An identifier system may hold one `*` for what differs between customers of a vendor: `urn:oid:1.2.840.114350.1.13.*.698084.8`.
 """
 
 import re
@@ -33,8 +43,18 @@ import yaml
 from data_contracts import contract
 from foundation.yaml_nodes import NodeReader
 
-IDENTIFIERS = ("patient_type", "patient_system", "npi", "encounter", "appointment", "claim", "organization", "location")
-PLACEHOLDERS = ("since", "today", "until", "Patient", "Location", "Practitioner", "Schedule")
+IDENTIFIERS = (
+    "patient_type",
+    "patient_system",
+    "npi",
+    "encounter",
+    "encounter_type",
+    "appointment",
+    "claim",
+    "organization",
+    "location",
+)
+PLACEHOLDERS = ("since", "from", "today", "until", "Patient", "Location", "Practitioner", "Schedule", "base")
 _RESOURCE_TYPE = re.compile(r"[A-Z][A-Za-z]{1,60}")
 _OPERATION = re.compile(r"[a-z][a-z0-9-]{0,60}")
 
@@ -65,6 +85,7 @@ class FhirProfile:
     organization_unit_types: Mapping[str, str]
     location_unit_types: Mapping[str, str]
     staffed_beds_extension: str
+    slot_location_extension: str
     appointment_statuses: Mapping[str, str]
     walk_in_types: tuple[str, ...]
     cancel_initiators: Mapping[str, str]
@@ -79,12 +100,16 @@ class FhirProfile:
     adjudication_adjustments: Mapping[str, str]
     requires: Requirements
     export_types: tuple[str, ...]
+    export_since: bool
     search: Mapping[str, tuple[str, ...]]
 
     def search_parameters(self, resource_type: str) -> tuple[str, ...]:
-        """Names of the search parameters that the searches of a type need, without modifiers: ("date", "patient")."""
+        """Names of the search parameters that the searches of a type need, without modifiers: ("date", "patient").
+
+        Those that begin with `_` are left out: they belong to every type, and few servers list them."""
         pairs = [pair for query in self.search.get(resource_type, ()) for pair in query.split("&")]
-        return tuple(dict.fromkeys(pair.partition("=")[0].partition(":")[0] for pair in pairs))
+        names = dict.fromkeys(pair.partition("=")[0].partition(":")[0] for pair in pairs)
+        return tuple(name for name in names if not name.startswith("_"))
 
 
 # Which words a map may lead to, by profile key.
@@ -103,7 +128,7 @@ _WORDS = {
 ADJUDICATION_WORDS = ("billed", "allowed", "paid", "patient", "denial")
 _KEYS = tuple(item.name for item in fields(FhirProfile) if item.name != "name")
 _LISTS = ("payer_organization_types", "walk_in_types", "stay_classes", "provider_participant_types", "export_types")
-_TEXTS = ("staffed_beds_extension",)
+_TEXTS = ("staffed_beds_extension", "slot_location_extension")
 
 
 def parse_fhir(reader: NodeReader, root: yaml.Node, name: str, base: FhirProfile | None) -> FhirProfile:
@@ -116,6 +141,8 @@ def parse_fhir(reader: NodeReader, root: yaml.Node, name: str, base: FhirProfile
             values[key] = reader.text(node, key) if node is not None else (getattr(base, key) if base else "")
         elif key == "requires":
             values[key] = _requirements(reader, node, base.requires if base else Requirements())
+        elif key == "export_since":
+            values[key] = _yes_or_no(reader, node, key) if node is not None else (base.export_since if base else True)
         elif key == "search":
             values[key] = MappingProxyType({**(base.search if base else {}), **_searches(reader, node)})
         elif key in _LISTS:
@@ -134,10 +161,19 @@ def _map(reader: NodeReader, node: yaml.Node, key: str) -> dict[str, str]:
         if key in _WORDS:
             entity, column = _WORDS[key]
             words = contract(entity).by_name[column].valid_values
+        if key == "identifiers" and text.count("*") > 1:
+            raise reader.fail(value, f"{key}.{name}", f"{text!r} holds more than one *")
         if words and text not in words:
             raise reader.fail(value, f"{key}.{name}", f"{text!r} is not one of {', '.join(words)}")
         found[name.strip().lower() if key == "payer_classes" else name] = text
     return found
+
+
+def _yes_or_no(reader: NodeReader, node: yaml.Node, key: str) -> bool:
+    text = reader.text(node, key).lower()
+    if text not in ("yes", "true", "no", "false"):
+        raise reader.fail(node, key, f"{text!r} is not one of yes, no")
+    return text in ("yes", "true")
 
 
 def _requirements(reader: NodeReader, node: yaml.Node | None, base: Requirements) -> Requirements:

@@ -964,6 +964,18 @@ def test_the_columns_rows_are_collected_in_are_the_contracts_own() -> None:
         ("kind: fhir\nadjudication: {benefit: pays}\n", "own.yaml:2: adjudication.benefit: 'pays' is not one"),
         ("kind: fhir\nstay_classes: IMP\n", "own.yaml:2: stay_classes: must be a list"),
         ("kind: fhir\nextends: own.yaml\n", "own.yaml:2: extends:"),
+        (
+            "kind: fhir\nidentifiers: {encounter: 'urn:*:1.*'}\n",
+            "own.yaml:2: identifiers.encounter: 'urn:*:1.*' holds more",
+        ),
+        ("kind: fhir\nexport_since: maybe\n", "own.yaml:2: export_since: 'maybe' is not one of yes, no"),
+        (
+            "kind: fhir\nrequires: {operations: ['$export']}\n",
+            "own.yaml:2: requires.operations: '$export' is not the name",
+        ),
+        ("kind: fhir\nsearch: {appointment: []}\n", "own.yaml:2: search.appointment: is not a resource type"),
+        ("kind: fhir\nsearch: {Slot: ['start']}\n", "own.yaml:2: search.Slot: 'start' is not a search parameter"),
+        ("kind: fhir\nsearch: {Slot: ['a=1&b={Sinse}']}\n", "own.yaml:2: search.Slot: {Sinse} is not one of since"),
         ("kind: pm_database\n", "own.yaml:1: kind: is pm_database"),
     ],
 )
@@ -976,9 +988,9 @@ def test_a_wrong_profile_names_file_line_and_key(tmp_path: Path, text: str, prob
 
 
 def test_every_shipped_profile_loads() -> None:
-    for kind, names in {"fhir": ("r4", "synthea"), "pm_database": ("clinicmart",)}.items():
-        assert shipped_profiles(kind) == names
-        for name in names:
+    assert shipped_profiles("fhir") == ("athenahealth", "epic", "oracle_health", "r4", "synthea")
+    for kind in ("fhir", "pm_database"):
+        for name in shipped_profiles(kind):
             assert load_profile(name, kind).name == name
 
 
@@ -988,3 +1000,14 @@ def test_a_profile_extends_another_and_says_only_what_differs() -> None:
     assert synthea.payer_classes["private"] == "commercial"
     assert synthea.staffed_beds_extension != ""
     assert standard.staffed_beds_extension == ""
+
+
+def test_a_profile_says_what_its_server_must_offer_and_what_is_searched() -> None:
+    oracle, epic = load_profile("oracle_health", "fhir"), load_profile("epic", "fhir")
+    assert "Appointment" in oracle.requires.resources
+    assert oracle.requires.operations == epic.requires.operations == ("group-export",)
+    assert oracle.search_parameters("Slot") == ("-location", "start")
+    assert epic.search_parameters("Appointment") == ("patient", "service-category", "date")
+    # What an extending profile does not want is taken away with an empty list.
+    assert epic.search["Slot"] == ()
+    assert (epic.export_since, oracle.export_since) == (False, True)
