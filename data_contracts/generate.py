@@ -27,6 +27,8 @@ OPERATIONAL = {
     "contract_result": "One row per batch and expectation: what Great Expectations found.",
 }
 
+_VALUE_SETS = {"iana_time_zones": "an IANA time zone", "entities": "an entity of this page"}
+
 
 def _source_column(column: Column) -> dict[str, str]:
     # No tests here: the gate let no row through that breaks these rules, and two compilations of it agreed.
@@ -66,7 +68,9 @@ def _rule(column: Column) -> str:
         parts.append("key")
     if column.required:
         parts.append("required")
-    if column.valid_values:
+    if column.value_set:
+        parts.append(_VALUE_SETS[column.value_set])
+    elif column.valid_values:
         parts.append("one of " + ", ".join(f"`{value}`" for value in column.valid_values))
     if column.minimum is not None:
         parts.append(f"at least {column.minimum}")
@@ -79,6 +83,8 @@ def _rule(column: Column) -> str:
         parts.append(f"refers to [{entity}](#{entity})")
     if column.token_domain:
         parts.append(f"keyed {column.token_domain} token")
+    if column.token_domain_of:
+        parts.append(f"keyed token where the record ids of its `{column.token_domain_of}` are")
     return "; ".join(parts)
 
 

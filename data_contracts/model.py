@@ -12,12 +12,13 @@ Types, as a contract writes them and as they are held:
 | timestamp   | Datetime(us, UTC)   | TIMESTAMP (UTC) | timestamp (UTC)  |
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import available_timezones
 
 import polars as pl
 import yaml
@@ -59,8 +60,9 @@ class Column:
     """One property of a contract.
 
     `logical_type` is one of the keys of the table above. `token_domain` names the kind of identifier
-    that ingest replaces with a keyed token (`patient`, `member`), else None. An empty text is no value, except where the
-    contract says `minLength: 0` (`keeps_empty`).
+    that ingest replaces with a keyed token (`patient`, `member`), else None; `token_domain_of` names the column that holds
+    the entity whose `source_record_id` says the domain. An empty text is no value, except where the contract says
+    `minLength: 0` (`keeps_empty`). `value_set` is the name of a set that gives the valid values (see VALUE_SETS).
     """
 
     name: str
@@ -73,8 +75,10 @@ class Column:
     pattern: str | None = None
     keeps_empty: bool = False
     valid_values: tuple[str, ...] = ()
+    value_set: str | None = None
     references: str | None = None
     token_domain: str | None = None
+    token_domain_of: str | None = None
     classification: str | None = None
 
     @property
@@ -146,6 +150,22 @@ class Contract:
         return {column.name: column.polars_type for column in columns}
 
 
+def _time_zones() -> tuple[str, ...]:
+    # `localtime` is whatever the machine says, and no database knows it.
+    return tuple(sorted(available_timezones() - {"localtime"}))
+
+
+def _entities() -> tuple[str, ...]:
+    names = {path.name.removesuffix(".odcs.yaml") for path in FOLDER.glob("*.odcs.yaml")}
+    return tuple(sorted(names - {"record_deletion"}))
+
+
+# Valid values too many to list in a contract, or that follow from others: its property `valueSet` names one.
+VALUE_SETS: Mapping[str, Callable[[], tuple[str, ...]]] = MappingProxyType(
+    {"iana_time_zones": _time_zones, "entities": _entities}
+)
+
+
 def _property(file: str, raw: Mapping[str, Any]) -> Column:
     name = raw.get("name", "?")
     where = f"{file}: property {name}"
@@ -160,6 +180,11 @@ def _property(file: str, raw: Mapping[str, Any]) -> Column:
         valid_values = tuple(quality["arguments"]["validValues"])
     relationships = raw.get("relationships", ())
     custom = {item["property"]: item["value"] for item in raw.get("customProperties", ())}
+    value_set = custom.get("valueSet")
+    if value_set is not None:
+        if value_set not in VALUE_SETS or valid_values:
+            raise ContractError(f"{where}: valueSet is one of {', '.join(VALUE_SETS)}, and then no values are listed")
+        valid_values = VALUE_SETS[value_set]()
     return Column(
         name=name,
         logical_type=logical_type,
@@ -171,8 +196,10 @@ def _property(file: str, raw: Mapping[str, Any]) -> Column:
         pattern=options.get("pattern"),
         keeps_empty=options.get("minLength") == 0,
         valid_values=valid_values,
+        value_set=value_set,
         references=relationships[0]["to"] if relationships else None,
         token_domain=custom.get("tokenDomain"),
+        token_domain_of=custom.get("tokenDomainOf"),
         classification=raw.get("classification"),
     )
 

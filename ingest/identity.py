@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import duckdb
 import polars as pl
 
-from data_contracts import Contract, contract
+from data_contracts import Contract, contract, load_contracts
 from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
@@ -44,6 +44,28 @@ def tokenise(frame: pl.DataFrame, columns: Mapping[str, str], key: bytes) -> pl.
             .rename({"_token": name})
             .select(position)
         )
+    return frame
+
+
+def tokenise_rows(of: Contract, frame: pl.DataFrame, key: bytes) -> pl.DataFrame:
+    """A frame of one entity with tokens for identifiers, wherever its contract names a domain.
+
+    Where the domain is that of another entity's records (`token_domain_of`), each row gets the domain of the entity it names;
+    a name that is no entity gets the domain of patients: an id nobody knows may be one.
+    """
+    frame = tokenise(frame, of.token_columns, key)
+    entities = load_contracts()
+    for column in of.columns:
+        if column.token_domain_of is None or column.name not in frame.columns:
+            continue
+        names = frame[column.token_domain_of].cast(pl.String).fill_null("") if column.token_domain_of in frame else None
+        parts = []
+        for name in [""] if names is None else names.unique(maintain_order=True).to_list():
+            rows = frame if names is None else frame.with_row_index("_row").filter(names == name)
+            domain = entities[name].by_name["source_record_id"].token_domain if name in entities else "patient"
+            parts.append(rows if domain is None else tokenise(rows, {column.name: domain}, key))
+        frame = pl.concat(parts) if parts else frame
+        frame = frame.sort("_row").drop("_row") if "_row" in frame else frame
     return frame
 
 

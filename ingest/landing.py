@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.gate import COLUMN, PAYLOAD, REASON, Gated, check, cross_check
-from ingest.identity import tokenise, write_to_vault
+from ingest.identity import tokenise_rows, write_to_vault
 from ingest.ledger import Ledger, now
 from ingest.sources import Chunk, Refusal
 
@@ -148,7 +149,7 @@ class Landing:
             frame = self._without_known(unit, frame, known)
         if frame.height == 0:
             return
-        frame = tokenise(frame, of.token_columns, self._token_key).with_columns(
+        frame = tokenise_rows(of, frame, self._token_key).with_columns(
             pl.format("unit {}: {}", pl.lit(unit.unit_id), pl.col("source_position")).alias("source_position")
         )
         frame = with_unit_time(frame, self.feed, unit.modified_at)
@@ -217,7 +218,13 @@ class Landing:
                 connection.execute(sa.update(tables.unit).where(tables.unit.c.unit_id == unit.unit_id).values(values))
                 if unit.notices:
                     rows = [
-                        {"unit_id": unit.unit_id, "position": n.position, "reason": n.reason, "detail": n.detail}
+                        {
+                            "unit_id": unit.unit_id,
+                            "position": n.position,
+                            "reason": n.reason,
+                            "detail": n.detail,
+                            "records": n.records,
+                        }
                         for n in unit.notices
                     ]
                     connection.execute(sa.insert(tables.notice), rows)
@@ -228,7 +235,7 @@ class Landing:
         self._batches += 1
         moment = datetime.now(UTC)
         batch_id = f"{self.feed.name}-{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}-{self._batches:03d}"
-        ledger_rows: dict[str, list[dict[str, Any]]] = {"batch": [], "result": [], "held": []}
+        ledger_rows: dict[str, list[dict[str, Any]]] = {"batch": [], "result": [], "held": [], "received": []}
         common = {"run_id": self.run_id, "tenant_id": self.feed.tenant_id, "feed": self.feed.name, "batch_id": batch_id}
         with duck.session(self.home) as connection:
             duck.add_parquet_key(connection, self._parquet_key)
@@ -257,6 +264,7 @@ class Landing:
                     | {"newest_record_at": newest.replace(tzinfo=None) if isinstance(newest, datetime) else None}
                 )
                 ledger_rows["result"] += [_result(batch_id, entity, item) for item in results]
+                ledger_rows["received"] += _received(rows, entity, self.feed, batch_id, moment)
                 if gated.bad.height:
                     quarantined.append(_held_back(of, gated.bad))
                 if read != sum(frame.height for frame in staged.frames[entity]):
@@ -316,6 +324,15 @@ def _result(batch_id: str, entity: str, item: ExpectationResult) -> dict[str, An
         "rows": item.rows,
         "unexpected": item.unexpected,
     }
+
+
+def _received(rows: pl.DataFrame, entity: str, feed: Feed, batch_id: str, moment: datetime) -> list[dict[str, Any]]:
+    """Rows landed by the day of their record in the tenant's zone: what coverage learns a feed's rhythm from."""
+    day = pl.col("source_updated_at").dt.convert_time_zone(feed.time_zone).dt.date().alias("day")
+    counted = rows.group_by(day).agg(pl.len().alias("rows")).sort("day")
+    arrived_on = feed.judged_at(moment).astimezone(ZoneInfo(feed.time_zone)).date()
+    common = {"batch_id": batch_id, "entity": entity, "tenant_id": feed.tenant_id, "feed": feed.name}
+    return [common | row | {"arrived_on": arrived_on} for row in counted.to_dicts()]
 
 
 def _held_back(of: Contract, bad: pl.DataFrame) -> pl.DataFrame:

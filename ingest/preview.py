@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from data_contracts import contract
 from foundation.config import Feed
 from ingest.gate import COLUMN, REASON, check
-from ingest.identity import tokenise
+from ingest.identity import tokenise_rows
 from ingest.landing import with_unit_time
 from ingest.sources import UnreadableUnit, source_for
 
@@ -54,7 +54,7 @@ def preview(feed: Feed) -> Preview:
             frame = frame.drop([name for name in frame.columns if name not in of.by_name])
             frame = with_unit_time(frame, feed, unit.modified_at or datetime.now(UTC))
             # A key of its own: these tokens are thrown away.
-            gated = check(of, tokenise(frame, of.token_columns, b"preview"))
+            gated = check(of, tokenise_rows(of, frame, b"preview"))
             found.rows_good += gated.good.height
             found.rows_bad += gated.bad.height
             for row in gated.bad.group_by(REASON, COLUMN).len().iter_rows():

@@ -1,7 +1,8 @@
 """Landed batches into the raw tables that dbt reads, and the operational tables beside them.
 
 Only batches that this warehouse has not taken are opened. A raw table holds one row per tenant, feed and entity key: the latest by
-`source_updated_at`, then by batch. Raw tables lie in tenant order.
+`source_updated_at`, then by batch, of records that their source has not deleted since (`ingest.removals`). Raw tables lie in
+tenant order.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.ledger import Ledger
+from ingest.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
 
 DUCKDB = "duckdb"
 
@@ -36,8 +38,8 @@ class Loaded:
 def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> Loaded:
     """Takes every landed batch that the warehouse lacks into schema `raw`.
 
-    Makes the warehouse file and its raw tables where absent. One transaction an entity; the ledger notes a batch as loaded after
-    its rows are in, and taking a batch twice changes nothing, so a killed load is simply repeated.
+    Makes the warehouse file and its raw tables where absent. One transaction an entity; the ledger notes batches as loaded after
+    their rows are in and what they remove is out. Taking a batch twice changes nothing, so a killed load is simply repeated.
     """
     taken = 0
     with duck.session(home) as connection:
@@ -47,10 +49,20 @@ def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> Lo
             if of.store == "landing":
                 connection.execute(_create(of))
         pending = _pending(ledger)
-        for entity, batches in pending.items():
-            taken += _take(connection, home, keys, contract(entity), batches)
-            with ledger.write() as write:
-                rows = [{"warehouse": DUCKDB, "batch_sequence": item["batch_sequence"]} for item in batches]
+        # Deletions first: rows that come with them, or after them, may be of deleted records.
+        for entity in sorted(pending, key=lambda name: name != DELETION):
+            taken += _take(connection, home, keys, contract(entity), pending[entity])
+        if DELETION in pending:
+            remove_deleted(connection)
+        arrived = {(item["tenant_id"], item["feed"]) for batches in pending.values() for item in batches}
+        remove_superseded(connection, fhir_feeds(ledger) & arrived, set(pending))
+        with ledger.write() as write:
+            rows = [
+                {"warehouse": DUCKDB, "batch_sequence": item["batch_sequence"]}
+                for batches in pending.values()
+                for item in batches
+            ]
+            if rows:
                 write.execute(sa.insert(tables.loaded).prefix_with("or ignore"), rows)
         _operational(connection, ledger, config)
     return Loaded(rows=taken, state=_state(ledger))
@@ -72,7 +84,7 @@ def _create(of: Contract) -> str:
 def _pending(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     batch, loaded = tables.batch.c, tables.loaded.c
     query = (
-        sa.select(batch.batch_sequence, batch.batch_id, batch.tenant_id, batch.entity, batch.file)
+        sa.select(batch.batch_sequence, batch.batch_id, batch.tenant_id, batch.feed, batch.entity, batch.file)
         .select_from(
             tables.batch.outerjoin(
                 tables.loaded, (loaded.batch_sequence == batch.batch_sequence) & (loaded.warehouse == DUCKDB)
@@ -112,9 +124,11 @@ def _take(
     )
     # A batch has one file an entity, its rows in the order of arrival: of two changes at one moment the later one stands.
     newest_first = "source_updated_at desc, batch_sequence desc, file_row_number desc"
+    # What was deleted goes before the newest is chosen: a version that came after the deletion may be dated before it.
     connection.execute(
-        f"create or replace temp table incoming as select {columns}, s.batch_sequence "
-        f"from ({' union all '.join(reads)}) landed join batch_sequences s using (batch_id) "
+        f"create or replace temp table incoming as select * exclude (file_row_number) from (select {columns}, "
+        f"s.batch_sequence, file_row_number from ({' union all '.join(reads)}) landed "
+        f"join batch_sequences s using (batch_id)) arrived where {_stands(of)} "
         f"qualify row_number() over (partition by {key} order by {newest_first}) = 1"
     )
     connection.unregister("batch_sequences")
@@ -131,6 +145,11 @@ def _take(
     connection.execute("commit")
     connection.execute("drop table incoming")
     return int(taken[0]) if taken else 0
+
+
+def _stands(of: Contract) -> str:
+    """SQL: the condition under which an arrived row is not of a record that its source has deleted since."""
+    return "true" if of.name == DELETION else f"not {deleted(of.name, 'arrived')}"
 
 
 def _operational(connection: duckdb.DuckDBPyConnection, ledger: Ledger, config: Config) -> None:

@@ -93,9 +93,8 @@ def claim(context: Context, resource: Json, record: str) -> None:
 def _line(context: Context, resource: Json, claim_id: str, item: Json, net: Decimal) -> None:
     start, end = _item_dates(item)
     visits = item.get("encounter")
-    context.add_part(
+    context.add(
         "claim_line",
-        f"{item['sequence']}",
         context.record,
         item["sequence"],
         claim_id,
@@ -274,9 +273,8 @@ def _remittance_line(context: Context, key: str, claim_id: str, item: Json, numb
     if billed is not None and "paid" in found:
         line = f"{key}/{number}"
         allowed = found.get("allowed")
-        context.add_part(
+        context.add(
             "remittance_line",
-            f"{number}",
             line,
             key,
             claim_id,
@@ -307,9 +305,8 @@ def _adjustments(
         amount = amount_of(item.get("amount"))
         if meaning and amount:
             group, _, reason = meaning.partition("-")
-            context.add_part(
+            context.add(
                 "remittance_adjustment",
-                f"{part}/{number}",
                 f"{key}/{part}/{number}",
                 key,
                 line,

@@ -131,7 +131,7 @@ def practitioner_role(context: Context, resource: Json, record: str) -> None:
         units = [context.id_of(resource.get("organization"), resource, "Organization")]
     for unit in dict.fromkeys(unit for unit in units if unit):
         start = date_part(period.get("start")) or SINCE_EVER
-        context.add_part("provider_service_unit", unit, provider_id, unit, start, date_part(period.get("end")))
+        context.add("provider_service_unit", provider_id, unit, start, date_part(period.get("end")))
 
 
 def organization(context: Context, resource: Json, record: str) -> None:

@@ -53,10 +53,6 @@ class Context:
         """One row: the values of COLUMNS[entity], in that order."""
         self.tables[entity].append((*values, self.record, self.updated_at, self.position))
 
-    def add_part(self, entity: str, part: str, *values: Any) -> None:
-        """One row of a part of the resource, whose record id says which."""
-        self.tables[entity].append((*values, f"{self.record}/{part}", self.updated_at, self.position))
-
     def take_back(self) -> None:
         """Removes what the resource begun last has given: it was refused half way."""
         for rows in self.tables.values():

@@ -88,7 +88,7 @@ def _events(context: Context, resource: Json, identifier: str) -> None:
             continue
         seen[event] = number = seen.get(event, 0) + 1
         key = f"{identifier}/{event}/{number}"
-        context.add_part("encounter_event", f"{event}/{number}", key, identifier, event, start)
+        context.add("encounter_event", key, identifier, event, start)
 
 
 def _movements(context: Context, resource: Json, identifier: str, patient: str | None) -> None:
@@ -106,13 +106,11 @@ def _movements(context: Context, resource: Json, identifier: str, patient: str |
     for number, (start, unit, bed) in enumerate(stays, start=1):
         kind = "admit" if number == 1 else "transfer"
         key = f"{identifier}/{number}"
-        context.add_part("bed_movement", f"{number}", key, identifier, patient, kind, unit, before, bed, start)
+        context.add("bed_movement", key, identifier, patient, kind, unit, before, bed, start)
         before = unit
     if stays and period.get("end"):
         key = f"{identifier}/discharge"
-        context.add_part(
-            "bed_movement", "discharge", key, identifier, patient, "discharge", None, before, None, period["end"]
-        )
+        context.add("bed_movement", key, identifier, patient, "discharge", None, before, None, period["end"])
 
 
 def appointment(context: Context, resource: Json, record: str) -> None:

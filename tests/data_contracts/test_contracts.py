@@ -48,6 +48,7 @@ ENTITIES = [
     "ledger_entry",
     "staff_shift",
     "inventory_usage",
+    "record_deletion",
 ]
 
 

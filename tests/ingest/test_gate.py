@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import duckdb
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -125,3 +126,26 @@ def test_tokens_are_stable_within_a_tenant_and_unrelated_between_tenants() -> No
     assert "MRN" not in "".join(ours["patient_id"].drop_nulls())
     members = tokenise(frame, {"patient_id": "member"}, b"k" * 32)
     assert not set(ours["patient_id"].drop_nulls()) & set(members["patient_id"].drop_nulls())
+
+
+def test_a_unit_in_a_time_zone_that_is_none_is_held_back_and_every_zone_that_passes_is_known_to_the_warehouse() -> None:
+    of = contract("service_unit")
+    zones = of.by_name["time_zone"].valid_values
+    rows = [
+        {"service_unit_id": zone, "time_zone": zone, "name": "Clinic", "unit_type": "clinic", "source_record_id": zone}
+        for zone in (*zones, "Mars/Olympus", "EST+5 or so")
+    ]
+    frame = pl.DataFrame(rows).with_columns(
+        pl.lit("2026-01-01T00:00:00Z").alias("source_updated_at"), pl.lit("row 1").alias("source_position")
+    )
+    gated = check(of, frame)
+    assert gated.bad.select("source_record_id", "_reason", "_column").rows() == [
+        ("Mars/Olympus", "valid_values", "time_zone"),
+        ("EST+5 or so", "valid_values", "time_zone"),
+    ]
+    cross_check(of, gated.checked, gated.counts)
+    with duckdb.connect() as connection:
+        connection.register("units", gated.good.select("time_zone"))
+        found = connection.execute("select count(timezone(time_zone, timestamptz '2026-01-01')) from units").fetchall()
+    assert found == [(len(zones),)]
+    assert {"America/New_York", "America/Indiana/Tell_City", "UTC"} < set(zones)

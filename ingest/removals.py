@@ -1,0 +1,91 @@
+"""Rows that leave the raw tables: records their source deleted, and parts of a record that its newer version lacks.
+
+Deletions are rows of `record_deletion`. One that the source reported holds for every row that is not newer, by
+(source_updated_at, batch_sequence); one that was found by absence holds for the rows of earlier batches. Both hold for rows
+that arrive after them too: `deleted` is asked before rows are taken, `remove_deleted` of those that are held.
+
+A FHIR resource comes whole: of the rows that its older version gave, those which the newer one does not replace are gone
+(`remove_superseded`). Other feeds send rows and messages one by one, where a row that does not come again still holds.
+"""
+
+import duckdb
+import polars as pl
+import sqlalchemy as sa
+
+from foundation import duck
+from ingest import ledger as tables
+from ingest.ledger import Ledger
+
+DELETION = "record_deletion"
+# Entities of which a resource gives several rows, and the entity that has one row for every version of it, if there is one.
+PARTS: dict[str, str | None] = {
+    "claim_line": "claim",
+    "remittance_line": "remittance_claim",
+    "remittance_adjustment": "remittance_claim",
+    "encounter_event": "encounter",
+    "bed_movement": "encounter",
+    "provider_service_unit": None,
+    "patient_merge": "patient",
+}
+
+
+def deleted(entity: str, rows: str) -> str:
+    """SQL: the condition under which a row of the table or alias `rows` (with batch_sequence) is of a deleted record."""
+    return (
+        f"exists (from warehouse.raw.{DELETION} d where d.entity = {duck.quoted(entity)} "
+        f"and d.tenant_id = {rows}.tenant_id and d.source_system = {rows}.source_system "
+        f"and d.deleted_record_id = {rows}.source_record_id and case when d.found_by = 'absent' "
+        f"then d.batch_sequence > {rows}.batch_sequence "
+        f"else (d.source_updated_at, d.batch_sequence) >= ({rows}.source_updated_at, {rows}.batch_sequence) end)"
+    )
+
+
+def remove_deleted(connection: duckdb.DuckDBPyConnection) -> int:
+    """Takes the rows of deleted records out of the raw tables; returns how many."""
+    entities = connection.execute(f"select distinct entity from warehouse.raw.{DELETION} order by entity").fetchall()
+    removed = 0
+    for (entity,) in entities:
+        table = f"warehouse.raw.{entity}"
+        if connection.execute(
+            "select 1 from duckdb_tables() where database_name = 'warehouse' and schema_name = 'raw' and table_name = ?",
+            [entity],
+        ).fetchone():
+            found = connection.execute(f"delete from {table} where {deleted(entity, table)}").fetchone()
+            removed += int(found[0]) if found else 0
+    return removed
+
+
+def fhir_feeds(ledger: Ledger) -> set[tuple[str, str]]:
+    """(tenant, feed) of every feed that was ever read as FHIR."""
+    feed_run = tables.feed_run.c
+    query = sa.select(feed_run.tenant_id, feed_run.feed).where(feed_run.kind == "fhir").distinct()
+    return {(row["tenant_id"], row["feed"]) for row in ledger.rows(query)}
+
+
+def remove_superseded(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[str, str]], entities: set[str]) -> int:
+    """Takes out rows of parts whose record has a newer version; returns how many.
+
+    `feeds` are (tenant, feed) to look at, `entities` those of which rows have just been taken.
+    """
+    names = pl.DataFrame(sorted(feeds), schema={"tenant_id": pl.String, "source_system": pl.String}, orient="row")
+    connection.register("versioned_feeds", names)
+    removed = 0
+    for part, whole in PARTS.items():
+        if not feeds or entities.isdisjoint({part, whole}):
+            continue
+        columns = "tenant_id, source_system, source_record_id"
+        versions = " union all ".join(
+            f"select {columns}, source_updated_at from warehouse.raw.{entity} "
+            "semi join versioned_feeds using (tenant_id, source_system)"
+            for entity in (part, whole)
+            if entity is not None
+        )
+        newest = f"select {columns}, max(source_updated_at) as newest_at from ({versions}) group by all"
+        same = " and ".join(f"held.{name} = newest.{name}" for name in columns.split(", "))
+        found = connection.execute(
+            f"delete from warehouse.raw.{part} held using ({newest}) newest "
+            f"where {same} and held.source_updated_at < newest.newest_at"
+        ).fetchone()
+        removed += int(found[0]) if found else 0
+    connection.unregister("versioned_feeds")
+    return removed
