@@ -1,6 +1,7 @@
 """The inbox of a feed: what came over a network lies here, sealed, until it is landed and for as long as it is kept.
 
     home/inbox/<tenant>/<feed>/          files of the feed, each written once and never changed
+    home/inbox/<tenant>/<feed>/<delivery>/...   files that belong together; `.unfinished` in it hides them from readers
 
 A sealed file is `MAGIC`, a random prefix of seven bytes, then blocks: four bytes of length (big-endian) and that many bytes of
 AES-256-GCM. The nonce of a block is prefix, block number and a byte that is 1 in the last block only (the STREAM construction
@@ -10,8 +11,10 @@ The file's name is authenticated too.
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +27,7 @@ from foundation.home import Home
 from foundation.keys import Keys
 
 SUFFIX = ".sealed"
+UNFINISHED = ".unfinished"
 MAGIC = b"CLINICMART SEALED 1\n"
 BLOCK_BYTES = 1 << 20
 _TAG_BYTES = 16
@@ -48,10 +52,45 @@ class Inbox:
     def of(cls, home: Home, keys: Keys, feed: Feed) -> "Inbox":
         return cls(home.folder("inbox", feed.tenant_id, feed.name), keys.derive("inbox", feed.tenant_id))
 
-    def write(self, name: str) -> "SealedWriter":
+    def write(self, name: str, *, modified_at: datetime | None = None) -> "SealedWriter":
         """A new sealed file `<name>.sealed` below the folder: it is there whole, and on disk, once the writer is closed
-        without an error, else not at all."""
-        return SealedWriter(self, name)
+        without an error, else not at all. `modified_at` (with a zone) is the time the file bears: that of its content."""
+        return SealedWriter(self, name, modified_at)
+
+    def path(self, name: str) -> Path:
+        """Where the sealed file of a name lies, or would."""
+        return self.folder / f"{name}{SUFFIX}"
+
+    def files(self, suffixes: tuple[str, ...]) -> list[Path]:
+        """Sealed files whose names end in one of the suffixes, in name order; none of an unfinished delivery."""
+        wanted = tuple(f"{suffix}{SUFFIX}" for suffix in suffixes)
+        hidden = {mark.parent for mark in self.folder.rglob(UNFINISHED)}
+        return sorted(
+            path
+            for path in self.folder.rglob(f"*{SUFFIX}")
+            if path.name.lower().endswith(wanted) and not path.name.startswith(".") and hidden.isdisjoint(path.parents)
+        )
+
+    def begin(self, delivery: str) -> None:
+        """Opens a delivery: a folder whose files readers see only once it is finished. Half-written files of an earlier
+        process are removed."""
+        folder = self.folder / delivery
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / UNFINISHED).touch(mode=0o600)
+        sync_folder(folder)
+        sync_folder(self.folder)
+        for left in folder.rglob(f".*{SUFFIX}.*"):
+            left.unlink()
+
+    def finish(self, delivery: str) -> None:
+        """Shows the files of a delivery to readers."""
+        (self.folder / delivery / UNFINISHED).unlink(missing_ok=True)
+        if (self.folder / delivery).is_dir():
+            sync_folder(self.folder / delivery)
+
+    def discard(self, delivery: str) -> None:
+        """Removes a delivery with all its files."""
+        shutil.rmtree(self.folder / delivery, ignore_errors=True)
 
     def read(self, path: Path) -> Iterator[bytes]:
         """The clear text of a sealed file in blocks. Raises BrokenSeal, OSError."""
@@ -83,8 +122,8 @@ class Inbox:
 class SealedWriter:
     """Writes one sealed file; a context manager."""
 
-    def __init__(self, inbox: Inbox, name: str) -> None:
-        self.path = inbox.folder / f"{name}{SUFFIX}"
+    def __init__(self, inbox: Inbox, name: str, modified_at: datetime | None = None) -> None:
+        self.path, self._modified_at = inbox.path(name), modified_at
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         self._seal, self._name = AESGCM(inbox.key), str(self.path.relative_to(inbox.folder)).encode()
@@ -118,6 +157,9 @@ class SealedWriter:
                 return
             self._block(bytes(self._pending), is_last=True)
             self._handle.flush()
+            if self._modified_at is not None:
+                moment = self._modified_at.timestamp()
+                os.utime(self._handle.fileno(), (moment, moment))
             os.fsync(self._handle.fileno())
         os.replace(self._temporary, self.path)
         sync_folder(self.path.parent)

@@ -112,10 +112,8 @@ class FhirSource:
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """Reads one file. Raises UnreadableUnit for a document that does not parse, and for broken compression."""
         reading = _Reading(_context(unit))
-        if unit.path is not None and unit.path.name.lower().removesuffix(".gz").endswith(".json"):
-            records = _document(unit, reading)
-        else:
-            records = _lines(unit, reading)
+        is_document = unit.name.lower().removesuffix(".gz").endswith(".json")
+        records = _document(unit, reading) if is_document else _lines(unit, reading)
         for _ in records:
             if reading.records >= CHUNK_RESOURCES:
                 yield reading.chunk()
@@ -131,7 +129,7 @@ def _context(unit: Unit) -> Context:
     return Context(
         feed=unit.feed,
         profile=profile,
-        index=Index(profile, unit.path.parent if unit.path else None),
+        index=Index(profile, unit.path.parent if unit.path else None, unit.inbox),
         file_date=moment.astimezone(ZoneInfo(unit.feed.time_zone)).date().isoformat(),
         file_time=moment.isoformat(),
     )

@@ -9,9 +9,11 @@ looked for whose rows are not simply named by the resource's id, or that themsel
     Coverage                         gives a claim its payer
     Encounter, Claim ...             where the profile names them by an identifier
 
+Of a server's inbox all deliveries count as beside, the latest last: a later one brings what changed, not what it refers to.
 A change in such a file alone does not re-read the files that refer to it.
 """
 
+import contextlib
 import gzip
 import re
 import zlib
@@ -23,6 +25,8 @@ from typing import Any
 
 import orjson
 
+from ingest.inbox import SUFFIX as SEALED
+from ingest.inbox import BrokenSeal, Inbox
 from ingest.profiles import FhirProfile
 from ingest.sources.fhir_values import (
     MALFORMED,
@@ -37,6 +41,7 @@ from ingest.sources.fhir_values import (
 
 # Above this a file beside is not searched: Coverage files of a large group lie well below it.
 MAXIMUM_BYTES = 1 << 30
+SUFFIXES = (".ndjson", ".json")
 _KEPT_TYPES = ("Practitioner", "PractitionerRole", "Schedule", "Coverage")
 
 
@@ -79,6 +84,7 @@ class Index:
 
     profile: FhirProfile
     folder: Path | None
+    inbox: Inbox | None = None
     local: dict[str, Known] = field(default_factory=dict)
     _found_beside: dict[str, Mapping[str, Known]] = field(default_factory=dict)
 
@@ -133,15 +139,23 @@ class Index:
         """Resources of one type in the files beside the unit, by resource id; looked for once a unit."""
         found = self._found_beside.get(kind)
         if found is None:
-            files = _files_beside(self.folder, kind) if self.folder is not None else ()
-            found = self._found_beside[kind] = _resources(files, kind, _Profile(self.profile)) if files else {}
+            files = _files_beside(self.folder, self.inbox, kind) if self.folder is not None else ()
+            profile = _Profile(self.profile)
+            found = self._found_beside[kind] = _resources(files, kind, profile, self.inbox) if files else {}
         return found
 
 
-def _files_beside(folder: Path, kind: str) -> tuple[tuple[str, int, int], ...]:
+def kept_types(profile: FhirProfile) -> frozenset[str]:
+    """Lower-case names of the types that references are looked up in: their files are needed for as long as others come."""
+    named = {name for name in profile.identifiers if name not in ("patient_type", "patient_system", "npi")}
+    return frozenset(named.union(kind.lower() for kind in _KEPT_TYPES))
+
+
+def _files_beside(folder: Path, inbox: Inbox | None, kind: str) -> tuple[tuple[str, int, int], ...]:
     files = []
-    for path in sorted(folder.iterdir()):
-        if _speaks_of(path.name, kind) and path.name.lower().removesuffix(".gz").endswith((".ndjson", ".json")):
+    for path in inbox.files(SUFFIXES) if inbox is not None else sorted(folder.iterdir()):
+        name = path.name.lower().removesuffix(SEALED).removesuffix(".gz")
+        if _speaks_of(path.name, kind) and name.endswith(SUFFIXES):
             try:
                 status = path.stat()
             except OSError:
@@ -171,11 +185,13 @@ class _Profile:
 
 
 @lru_cache(maxsize=16)
-def _resources(files: tuple[tuple[str, int, int], ...], kind: str, profile: _Profile) -> Mapping[str, Known]:
+def _resources(
+    files: tuple[tuple[str, int, int], ...], kind: str, profile: _Profile, inbox: Inbox | None
+) -> Mapping[str, Known]:
     """Kept until a file changes; lines and files that cannot be read are refused where they are read themselves."""
     found: dict[str, Known] = {}
     for name, _, _ in files:
-        for resource in _read(Path(name)):
+        for resource in _read(Path(name), inbox):
             try:
                 if resource["resourceType"] == kind:
                     found[record_id(resource)] = known_of(resource, profile.profile, None)
@@ -184,12 +200,13 @@ def _resources(files: tuple[tuple[str, int, int], ...], kind: str, profile: _Pro
     return found
 
 
-def _read(path: Path) -> Iterator[Any]:
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
+def _read(path: Path, inbox: Inbox | None) -> Iterator[Any]:
+    name = path.name.lower().removesuffix(SEALED)
+    opener = gzip.open if name.endswith(".gz") else open
     try:
-        with opener(path, "rb") as handle:
-            if path.name.lower().removesuffix(".gz").endswith(".json"):
-                document = orjson.loads(handle.read(MAXIMUM_BYTES))
+        with contextlib.closing(_lines(inbox.read(path))) if inbox is not None else opener(path, "rb") as lines:
+            if name.removesuffix(".gz").endswith(".json"):
+                document = orjson.loads(b"".join(lines))
                 if isinstance(document, dict) and document.get("resourceType") == "Bundle":
                     yield from (
                         entry.get("resource") for entry in document.get("entry") or () if isinstance(entry, dict)
@@ -197,13 +214,22 @@ def _read(path: Path) -> Iterator[Any]:
                 else:
                     yield document
                 return
-            for line in handle:
+            for line in lines:
                 try:
                     yield orjson.loads(line)
                 except orjson.JSONDecodeError:
                     continue
-    except (OSError, EOFError, zlib.error, orjson.JSONDecodeError):
+    except (OSError, EOFError, zlib.error, orjson.JSONDecodeError, BrokenSeal):
         return
+
+
+def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for block in blocks:
+        *lines, rest = (rest + block).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest
 
 
 def payer_text(reference: Json) -> tuple[str, str] | None:

@@ -50,9 +50,7 @@ def _sealed_files(feed: Feed, suffixes: tuple[str, ...], inbox: Inbox | None) ->
     """Sealed files of an inbox in name order; none is no fault: nothing may have come yet."""
     if inbox is None:
         return []
-    wanted = tuple(f"{suffix}{SUFFIX}" for suffix in suffixes)
-    paths = sorted(p for p in inbox.folder.rglob("*") if p.name.lower().endswith(wanted) and not p.name.startswith("."))
-    return [_unit(feed, inbox.folder, path, inbox) for path in paths]
+    return [_unit(feed, inbox.folder, path, inbox) for path in inbox.files(suffixes)]
 
 
 def _fixed_part(pattern: Path) -> Path:
