@@ -17,7 +17,7 @@ import contextlib
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -223,7 +223,7 @@ def _read(path: Path, inbox: Inbox | None) -> Iterator[Any]:
         return
 
 
-def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _lines(blocks: Iterator[bytes]) -> Generator[bytes, None, None]:
     rest = b""
     for block in blocks:
         *lines, rest = (rest + block).split(b"\n")
