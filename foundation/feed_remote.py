@@ -11,6 +11,13 @@
         token_url: https://...               # optional: else the server's SMART configuration says it
         export: group                        # system, patient, group or none (paged search alone)
         group: "e3iabhmS8rsueyz7vaimuiaSmfGvi.QwjVXJANlPOgR83"
+        authorities: tls/hospital.pem        # optional: certificates to trust instead of the public ones
+        hosts: [files.example.org]           # optional: further hosts, with port where it is not 443, that may see the token
+        wait_minutes: 60                     # the longest that a run waits for the server before it leaves the rest to the next
+        maximum_file_gib: 16                 # a larger file of an export, unpacked, is refused
+        history_days: 1095                   # how far back the first searches reach (`{from}` of the profile)
+        horizon_days: 180                    # how far ahead schedules are searched (`{until}`)
+        keep_days: 30                        # how long what came is kept, sealed, once it is landed
     - name: adt
       kind: hl7v2
       listen:
@@ -19,6 +26,7 @@
         certificate: tls/server.pem          # optional, with `key`: MLLP over TLS
         key: tls/server.key
         client_authorities: tls/senders.pem  # optional: senders must show a certificate signed by one of these
+        receiving_application: CLINICMART    # optional: messages whose MSH-5 names another are refused
 
 What they bring lies in the home's inbox until it is read, see `ingest.inbox`.
 """
@@ -32,11 +40,20 @@ import yaml
 from foundation.yaml_nodes import NodeReader
 
 EXPORTS = ("system", "patient", "group", "none")
+_TEXTS = ("url", "client_id", "key", "key_id", "token_url", "export", "group", "authorities")
+# Least and most of each number.
+_NUMBERS = {
+    "wait_minutes": (1, 7 * 24 * 60),
+    "maximum_file_gib": (1, 1024),
+    "history_days": (1, 36_500),
+    "horizon_days": (1, 3_650),
+    "keep_days": (1, 3_650),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FhirServer:
-    """A FHIR R4 server and how to sign in to it. `url` has no slash at its end; `key` is the path of a private key."""
+    """A FHIR R4 server and how to sign in to it. `url` has no slash at its end; `key` and `authorities` are absolute paths."""
 
     url: str
     client_id: str | None = field(default=None, repr=False)
@@ -45,6 +62,13 @@ class FhirServer:
     token_url: str | None = None
     export: str = "system"
     group: str | None = None
+    authorities: Path | None = None
+    hosts: tuple[str, ...] = ()
+    wait_minutes: int = 60
+    maximum_file_gib: int = 16
+    history_days: int = 1095
+    horizon_days: int = 180
+    keep_days: int = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +80,13 @@ class Listener:
     certificate: Path | None = None
     key: Path | None = None
     client_authorities: Path | None = None
+    receiving_application: str | None = None
 
 
 def parse_server(reader: NodeReader, node: yaml.Node, key: str) -> FhirServer:
     """Checks `server` of a FHIR feed. Raises ConfigurationError naming file, line and key."""
-    names = ("url", "client_id", "key", "key_id", "token_url", "export", "group")
-    found = reader.mapping(node, key, names)
-    given = {name: reader.text(value, f"{key}.{name}") for name, value in found.items()}
+    found = reader.mapping(node, key, (*_TEXTS, "hosts", *_NUMBERS))
+    given = {name: reader.text(found[name], f"{key}.{name}") for name in _TEXTS if name in found}
     reader.needed(found, node, key, "url")
     for name in ("url", "token_url"):
         if name in given:
@@ -83,12 +107,16 @@ def parse_server(reader: NodeReader, node: yaml.Node, key: str) -> FhirServer:
         token_url=given.get("token_url"),
         export=export,
         group=given.get("group"),
+        authorities=_file(reader, given.get("authorities")),
+        hosts=reader.texts(found["hosts"], f"{key}.hosts") if "hosts" in found else (),
+        **{name: _number(reader, found[name], f"{key}.{name}", *_NUMBERS[name]) for name in _NUMBERS if name in found},
     )
 
 
 def parse_listener(reader: NodeReader, node: yaml.Node, key: str) -> Listener:
     """Checks `listen` of an HL7 v2 feed. Raises ConfigurationError naming file, line and key."""
-    found = reader.mapping(node, key, ("host", "port", "certificate", "key", "client_authorities"))
+    names = ("host", "port", "certificate", "key", "client_authorities", "receiving_application")
+    found = reader.mapping(node, key, names)
     given = {name: reader.text(value, f"{key}.{name}") for name, value in found.items()}
     port_node = reader.needed(found, node, key, "port")
     if not given["port"].isdigit() or not 1 <= int(given["port"]) <= 65535:
@@ -102,11 +130,19 @@ def parse_listener(reader: NodeReader, node: yaml.Node, key: str) -> Listener:
         certificate=_file(reader, given.get("certificate")),
         key=_file(reader, given.get("key")),
         client_authorities=_file(reader, given.get("client_authorities")),
+        receiving_application=given.get("receiving_application"),
     )
 
 
 def _file(reader: NodeReader, text: str | None) -> Path | None:
     return None if text is None else reader.file.parent / Path(text).expanduser()
+
+
+def _number(reader: NodeReader, node: yaml.Node, key: str, least: int, most: int) -> int:
+    text = reader.text(node, key)
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise reader.fail(node, key, f"{text!r} is not a whole number from {least} to {most}")
+    return int(text)
 
 
 def _check_address(reader: NodeReader, node: yaml.Node, key: str, text: str) -> None:
