@@ -1,0 +1,242 @@
+"""How much a feed brings, learned from what it brought. Pure: one series of rows by day in, expectations out.
+
+Two rhythms are known. A *daily* feed brings rows on most days or on fixed weekdays: each weekday has a level (median of the last
+13 weeks, carried along a robust trend) and a band (median absolute deviation, never tighter than chance in counting). A
+*periodic* feed brings a drop every so many days (weekly, twice a month, monthly): the gaps between drops say when the next is
+due, their sizes how large it is. A series with neither rhythm, or with less than four weeks of it, is not judged: what
+is expected of it is unknown, which is null and never 0.
+
+Days with a name (`ingest.special_days`) are left out of the levels and expected to be what the same name was before; a name met
+for the first time may bring anything from nothing to a usual day. So may a day that was a short dip a year ago.
+
+A feed has stopped when its silence would come by chance less than once in 500 times by its own history, and is longer than
+all but two of the silences it had. Days that usually come late are not held against it before they are due.
+"""
+
+import math
+
+import numpy as np
+
+from ingest.day_series import (
+    ABOVE,
+    AS_EXPECTED,
+    CLOSED_DAY,
+    MISSING,
+    NOT_YET_KNOWN,
+    SHORT,
+    Day,
+    Series,
+)
+
+DAILY, PERIODIC, UNKNOWN = "daily", "periodic", "unknown"
+WINDOW_DAYS = 91
+FEWEST_DAYS = 28
+OFTEN, ALWAYS = 0.7, 0.9  # shares of a weekday's days with rows
+SPREAD = 4.0
+RARE = 1 / 500
+FEWEST_DROPS, DROPS_KEPT, SHORTEST_GAP = 4, 12, 5
+
+
+def _spread(values: np.ndarray) -> float:
+    """A robust standard deviation."""
+    return float(1.4826 * np.median(np.abs(values - np.median(values)))) if values.size else 0.0
+
+
+class Daily:
+    """A feed that brings rows on most days or on fixed weekdays."""
+
+    rhythm = DAILY
+    period_days = None
+
+    def __init__(self, series: Series, window: np.ndarray) -> None:
+        self.series = series
+        rows, weekday = series.rows[window], series.weekdays(window)
+        self.number = np.bincount(weekday, minlength=7)
+        self.full = np.bincount(weekday[rows > 0], minlength=7)
+        self.share = self.full / np.maximum(self.number, 1)
+        median = np.array([np.median(rows[weekday == day]) if (weekday == day).any() else 0.0 for day in range(7)])
+        often = (rows > 0) & (median[weekday] > 0)
+        self.slope = _trend(window[often], np.log(rows[often] / median[weekday[often]])) if often.sum() > 2 else 0.0
+        flat = rows * np.exp(-self.slope * (window - series.newest))
+        self.level = np.array([np.median(flat[weekday == day]) if (weekday == day).any() else 0.0 for day in range(7)])
+        judged = self.level[weekday] > 0
+        self.noise = _spread(flat[judged] / self.level[weekday[judged]])
+        self.most = np.array([_second_largest(rows[weekday == day]) for day in range(7)])
+        self.silences = series.silences(2 * WINDOW_DAYS)
+
+    @classmethod
+    def fit(cls, series: Series) -> "Daily | None":
+        """The model of a series, None where it is too short or brings rows too seldom."""
+        if series.newest + 1 < FEWEST_DAYS:
+            return None
+        model = cls(series, series.plain(series.newest - WINDOW_DAYS + 1, series.newest))
+        is_daily = (model.share >= OFTEN).sum() >= 2 or model.share.mean() >= 0.25
+        return model if is_daily else None
+
+    @property
+    def usual_rows(self) -> int:
+        return round(float(np.median(self.level[self.share >= OFTEN]))) if (self.share >= OFTEN).any() else 0
+
+    def day(self, index: int) -> Day:
+        """One day's expectation and verdict."""
+        series, weekday = self.series, int(self.series.weekdays(np.array([index]))[0])
+        usual = self.level[weekday] * math.exp(self.slope * (min(index, series.newest) - series.newest))
+        deviation = max(self.noise * usual, math.sqrt(usual), 0.05 * usual)
+        high = max(usual + SPREAD * deviation, 1.2 * self.most[weekday], SPREAD)
+        low = max(0.0, usual - SPREAD * deviation) if self.share[weekday] >= OFTEN else 0.0
+        expected: float | None = usual
+        is_sure = self.share[weekday] >= ALWAYS
+        factor = self._factor(index)
+        if factor is not None:
+            expected = None if math.isnan(factor) else factor * usual
+            low = 0.0 if expected is None or factor < 0.5 else max(0.0, factor * usual - 2 * SPREAD * deviation)
+            is_sure = False
+        is_special = factor is not None
+        received = int(series.rows[index])
+        return Day(
+            day=series.day(index),
+            received=received,
+            expected=None if expected is None else round(expected),
+            low=math.floor(low),
+            high=math.ceil(high),
+            status=_verdict(received, expected, math.floor(low), math.ceil(high), is_sure, is_special),
+        )
+
+    def _factor(self, index: int) -> float | None:
+        """What part of a usual day a special one brings: None for a plain day, not a number for one without a past."""
+        name = self.series.names[index]
+        if name is None:
+            return self._dip_a_year_ago(index)
+        past = [at for at in range(min(index, self.series.newest + 1)) if self.series.names[at] == name]
+        parts = [(self.series.rows[at], self.series.usual_near(at)) for at in past]
+        known = [min(rows / usual, 1.0) for rows, usual in parts if usual > 0]
+        return float(np.median(known)) if known else math.nan
+
+    def _dip_a_year_ago(self, index: int) -> float | None:
+        """The part of a usual day that came on the same weekday or date a year ago, where that was a dip of three days at most."""
+        day = self.series.day(index)
+        ago = [
+            index - 364,
+            (day.replace(year=day.year - 1, day=min(day.day, 28 if day.month == 2 else 31)) - self.series.first).days,
+        ]
+        found = [part for at in ago if at >= 0 and (part := self._part(at)) is not None and part < 0.5]
+        lengths = [self._dip_length(at) for at in ago if at >= 0]
+        return min(found) if found and all(length <= 3 for length in lengths) else None
+
+    def _part(self, at: int) -> float | None:
+        usual = self.series.usual_near(at)
+        weekday = int(self.series.weekdays(np.array([at]))[0])
+        if usual <= 0 or self.share[weekday] < ALWAYS or self.series.names[at] is not None:
+            return None
+        return float(self.series.rows[at] / usual)
+
+    def _dip_length(self, at: int) -> int:
+        """How many days that should be full in a row were not, around one of them."""
+        length = 0
+        for step in (-1, 1):
+            near = at if step == 1 else at - 1
+            while 0 <= near <= self.series.newest and ((part := self._part(near)) is None or part < 0.5):
+                length += part is not None
+                near += step
+        return length
+
+    def stopped_since(self, due: int) -> int | None:
+        """The first missing day of a silence that is too long for chance, None where there is no such silence."""
+        silent = range(self.series.newest + 1, due)
+        chance, first = 1.0, None
+        for index in silent:
+            if self._factor(index) is not None:
+                continue
+            weekday = int(self.series.weekdays(np.array([index]))[0])
+            chance *= (self.number[weekday] - self.full[weekday] + 0.5) / (self.number[weekday] + 1)
+            if first is None and self.share[weekday] >= OFTEN:
+                first = index
+        usual = self.silences[2] if len(self.silences) > 2 else 0
+        if chance >= RARE or len(silent) <= usual:
+            return None
+        return first if first is not None else self.series.newest + 1
+
+
+def _verdict(received: int, expected: float | None, low: int, high: int, is_sure: bool, is_special: bool) -> str:
+    if received > high:
+        return ABOVE
+    if received == 0:
+        if low > 0 or is_sure:
+            return MISSING
+        return CLOSED_DAY if is_special or not expected or expected < 0.5 else AS_EXPECTED
+    return SHORT if received < low else AS_EXPECTED
+
+
+def _second_largest(values: np.ndarray) -> float:
+    """Twice the same weekday is no accident; once may be a backfill."""
+    return float(np.sort(values)[-2]) if values.size > 1 else 0.0
+
+
+def _trend(at: np.ndarray, logarithm: np.ndarray) -> float:
+    """Growth a day: the median of the slopes between all days a week or more apart (Theil and Sen), at most 1 % a day."""
+    left, right = np.triu_indices(at.size, 1)
+    apart = at[right] - at[left]
+    slopes = (logarithm[right] - logarithm[left])[apart >= 7] / apart[apart >= 7]
+    return float(np.clip(np.median(slopes), -0.01, 0.01)) if slopes.size else 0.0
+
+
+class Periodic:
+    """A feed that brings a drop every so many days. Days right behind each other are one drop."""
+
+    rhythm = PERIODIC
+
+    def __init__(self, series: Series, drops: list[tuple[int, int, float]]) -> None:
+        self.series, self.drops = series, drops
+        starts = np.array([first for first, _, _ in drops])
+        gaps = np.diff(starts)[-DROPS_KEPT:]
+        sizes = np.array([rows for _, _, rows in drops])[-DROPS_KEPT:]
+        self.period_days = round(float(np.median(gaps)))
+        self.tolerance = max(3, math.ceil(3 * _spread(gaps)), math.ceil(0.15 * self.period_days))
+        self.regular = _spread(gaps) <= 0.2 * self.period_days
+        self.usual_rows = round(float(np.median(sizes)))
+        deviation = max(_spread(sizes), math.sqrt(self.usual_rows), 0.05 * self.usual_rows)
+        self.low = max(0, math.floor(self.usual_rows - SPREAD * deviation))
+        self.high = math.ceil(max(self.usual_rows + SPREAD * deviation, 1.2 * _second_largest(sizes)))
+
+    @classmethod
+    def fit(cls, series: Series) -> "Periodic | None":
+        """The model of a series, None where it has too few drops or they keep no distance."""
+        drops: list[tuple[int, int, float]] = []
+        for index in np.flatnonzero(series.rows):
+            if drops and index - drops[-1][1] <= 2:
+                drops[-1] = (drops[-1][0], int(index), drops[-1][2] + series.rows[index])
+            else:
+                drops.append((int(index), int(index), float(series.rows[index])))
+        if len(drops) < FEWEST_DROPS:
+            return None
+        model = cls(series, drops)
+        return model if model.regular and model.period_days >= SHORTEST_GAP else None
+
+    def day(self, index: int) -> Day:
+        """One day's expectation and verdict: that of its drop, of a drop that did not come, or none."""
+        received = int(self.series.rows[index])
+        drop = next((item for item in self.drops if item[0] <= index <= item[1]), None)
+        if drop is not None:
+            verdict = ABOVE if drop[2] > self.high else SHORT if drop[2] < self.low else AS_EXPECTED
+            return self._day(index, received, verdict, is_due=index == drop[0])
+        before = [item for item in self.drops if item[1] < index]
+        after = next((item[0] for item in self.drops if item[0] > index), len(self.series.rows))
+        if not before or index != before[-1][0] + self.period_days:
+            return self._day(index, received, CLOSED_DAY, is_due=False)
+        is_missed = after > index + self.tolerance
+        return self._day(index, received, MISSING if is_missed else NOT_YET_KNOWN, is_due=is_missed)
+
+    def _day(self, index: int, received: int, status: str, *, is_due: bool) -> Day:
+        return Day(
+            day=self.series.day(index),
+            received=received,
+            status=status,
+            expected=self.usual_rows if is_due else None,
+            low=self.low if is_due else None,
+            high=self.high if is_due else None,
+        )
+
+    def stopped_since(self, due: int) -> int | None:
+        """The day on which the drop was due that has not come, None while it may still come."""
+        wanted = self.drops[-1][0] + self.period_days
+        return wanted if due - 1 > wanted + self.tolerance else None
