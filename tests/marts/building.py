@@ -33,7 +33,9 @@ def create_raw(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"create table raw.{name} ({columns})")
 
 
-def fill(connection: duckdb.DuckDBPyConnection, tenant_id: str, rows: Rows, *, feeds: Sequence[str], as_of: str) -> None:
+def fill(
+    connection: duckdb.DuckDBPyConnection, tenant_id: str, rows: Rows, *, feeds: Sequence[str], as_of: str
+) -> None:
     """A tenant in New York whose `feeds` stand in the order of their precedence, with its rows."""
     connection.execute("insert into raw.tenant values (?, ?, 'America/New_York', ?)", [tenant_id, tenant_id, as_of])
     for (entity, feed), entries in rows.items():
@@ -60,9 +62,7 @@ def run_dbt(folder: Path, command: str, *select: str) -> Path:
         arguments += ["--indirect-selection", "cautious"]
     arguments += ["--project-dir", str(PROJECT), "--profiles-dir", str(folder)]
     arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    ran = subprocess.run(
-        arguments, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"}
-    )
+    ran = subprocess.run(arguments, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"})
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return folder / "target"
 

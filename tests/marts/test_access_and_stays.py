@@ -5,32 +5,22 @@ questions go to the marts themselves or through the metrics.
 """
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-import yaml
 
-from data_contracts.model import load_contracts
 from serving.compiler import Compiler, Shape
+from tests.marts.building import Row, Rows, create_raw, fill, run_dbt
 
 pytestmark = pytest.mark.slow
 
-PROJECT = Path(__file__).parents[2] / "dbt"
 TENANT = "tiny"
 AS_OF = "2026-03-20"
 FOLDERS = ("core", "throughput", "no_show")
-OPERATIONAL = {
-    "tenant": "tenant_id varchar, name varchar, time_zone varchar, data_as_of_date date",
-    "system_of_record": "tenant_id varchar, entity varchar, source_system varchar, precedence int",
-}
-Row = Mapping[str, Any]
 
 
 def appointment(appointment_id: str, status: str, start: str, **changes: Any) -> Row:
@@ -115,7 +105,7 @@ TWO_DAYS_BEFORE = {"cancelled_at": "2026-03-01 20:00"}  # 43 hours
 BY_PATIENT, BY_CLINIC = {"cancel_initiator": "patient"}, {"cancel_initiator": "clinic"}
 
 # (entity, feed) -> rows. The zone is New York: clocks go forward on 8 March 2026 at 02:00.
-ROWS: Mapping[tuple[str, str], Sequence[Row]] = {
+ROWS: Rows = {
     ("service_unit", "pm"): [
         {"service_unit_id": "org", "name": "Tiny", "unit_type": "organization"},
         {"service_unit_id": "c1", "parent_service_unit_id": "org", "name": "Clinic", "unit_type": "clinic"},
@@ -220,25 +210,6 @@ ROWS: Mapping[tuple[str, str], Sequence[Row]] = {
 }
 
 
-def _fill(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("create schema raw")
-    for of in load_contracts().values():
-        columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in of.columns)
-        connection.execute(f"create table raw.{of.name} ({columns}, batch_sequence bigint)")
-    for name, columns in OPERATIONAL.items():
-        connection.execute(f"create table raw.{name} ({columns})")
-    connection.execute("insert into raw.tenant values (?, 'Tiny', 'America/New_York', ?)", [TENANT, AS_OF])
-    for (entity, feed), rows in ROWS.items():
-        rank = ("pm", "adt", "siu", "ehr").index(feed) + 1
-        connection.execute("insert into raw.system_of_record values (?, ?, ?, ?)", [TENANT, entity, feed, rank])
-        for number, row in enumerate(rows):
-            lineage = {"tenant_id": TENANT, "source_system": feed, "source_record_id": str(number)}
-            lineage |= {"source_updated_at": "2026-03-20", "batch_id": "b", "source_position": f"row {number}"}
-            whole = {**lineage, **row, "batch_sequence": 1}
-            marks = ", ".join("?" for _ in whole)
-            connection.execute(f"insert into raw.{entity} ({', '.join(whole)}) values ({marks})", list(whole.values()))
-
-
 class Marts:
     """The built marts, and the metrics on them."""
 
@@ -268,23 +239,13 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
     folder = tmp_path_factory.mktemp("marts")
     file = folder / "warehouse.duckdb"
     with duckdb.connect(str(file)) as connection:
-        _fill(connection)
-    output = {"type": "duckdb", "path": ":memory:", "database": "warehouse", "schema": "marts", "threads": 2}
-    output |= {"settings": {"TimeZone": "UTC"}, "attach": [{"path": str(file), "alias": "warehouse"}]}
-    profile = {"clinicmart": {"target": "small", "outputs": {"small": output}}}
-    (folder / "profiles.yml").write_text(yaml.safe_dump(profile), encoding="utf-8")
-    select = " ".join(f"+clinicmart.marts.{name}" for name in FOLDERS)
-    command = [str(Path(sys.executable).with_name("dbt")), "--quiet", "build", "--select", select]
-    # Tests of other facts point at these dimensions too, and their tables are not built here.
-    command += ["--indirect-selection", "cautious", "--project-dir"]
-    command += [str(PROJECT), "--profiles-dir", str(folder), "--target-path", str(folder / "target")]
-    command += ["--log-path", str(folder / "logs")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"})
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+        create_raw(connection)
+        fill(connection, TENANT, ROWS, feeds=("pm", "adt", "siu", "ehr"), as_of=AS_OF)
+    target = run_dbt(folder, "build", *(f"+clinicmart.marts.{name}" for name in FOLDERS))
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"attach '{file}' as warehouse (read_only)")
-        yield Marts(connection, folder / "target")
+        yield Marts(connection, target)
 
 
 def test_an_appointment_of_two_feeds_is_one_and_the_record_wins(marts: Marts) -> None:

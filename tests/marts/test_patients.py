@@ -6,7 +6,6 @@ The SQL is what dbt compiles; each history is a tenant of its own, so that tenan
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import duckdb
 import pytest

@@ -9,12 +9,12 @@ with collapsed as (
 select
     collapsed.tenant_id,
     collapsed.appointment_id,
-    coalesce(patients.current_patient_id, collapsed.patient_id) as patient_id,
+    {{ current_id('collapsed', 'patient') }} as patient_id,
     coalesce(collapsed.service_unit_id, 'unknown') as service_unit_id,
-    coalesce(providers.current_provider_id, collapsed.provider_id, 'unknown') as provider_id,
+    coalesce({{ current_id('collapsed', 'provider') }}, 'unknown') as provider_id,
     coalesce(collapsed.visit_type_id, 'unknown') as visit_type_id,
-    coalesce(payers.current_payer_id, collapsed.payer_id) as payer_id,
-    collapsed.encounter_id,
+    {{ current_id('collapsed', 'payer') }} as payer_id,
+    {{ current_id('collapsed', 'encounter') }} as encounter_id,
     collapsed.referral_id,
     collapsed.rescheduled_from_appointment_id,
     collapsed.status,
@@ -36,15 +36,7 @@ select
     collapsed.source_updated_at,
     collapsed.feeds
 from collapsed
-left join {{ ref('int_patient_crosswalk') }} as patients
-    on collapsed.tenant_id = patients.tenant_id
-    and collapsed.patient_id = patients.patient_id
-left join {{ ref('int_provider_crosswalk') }} as providers
-    on collapsed.tenant_id = providers.tenant_id
-    and collapsed.provider_id = providers.provider_id
-left join {{ ref('int_payer_crosswalk') }} as payers
-    on collapsed.tenant_id = payers.tenant_id
-    and collapsed.payer_id = payers.payer_id
+{{ crosswalk_joins('collapsed', ['patient', 'provider', 'payer', 'encounter']) }}
 inner join {{ ref('int_service_units') }} as units
     on collapsed.tenant_id = units.tenant_id
     and coalesce(collapsed.service_unit_id, 'unknown') = units.service_unit_id

@@ -1,8 +1,17 @@
 with ranked as (
     select
-        movement.*,
+        movement.tenant_id,
+        movement.bed_movement_id,
+        {{ current_id('movement', 'encounter') }} as encounter_id,
+        movement.movement_type,
+        movement.service_unit_id,
+        movement.from_service_unit_id,
+        movement.bed,
+        movement.occurred_at,
+        movement.source_system,
+        movement.source_record_id,
         dense_rank() over (
-            partition by movement.tenant_id, movement.encounter_id
+            partition by movement.tenant_id, {{ current_id('movement', 'encounter') }}
             order by coalesce(ranking.precedence, 999), movement.source_system
         ) as feed_rank,
         case
@@ -17,6 +26,7 @@ with ranked as (
         on movement.tenant_id = ranking.tenant_id
         and movement.source_system = ranking.source_system
         and ranking.entity = 'bed_movement'
+    {{ crosswalk_joins('movement', ['encounter']) | indent(4) }}
 ),
 
 -- Feeds name the same movement differently, so a stay takes all its movements from its best feed.

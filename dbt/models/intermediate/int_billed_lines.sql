@@ -6,7 +6,7 @@ with claim_lines as (
         claims.claim_id,
         lines.line_number,
         lines.line_control_number,
-        lines.encounter_id,
+        {{ current_id('lines', 'encounter') }} as encounter_id,
         lines.procedure_code,
         lines.modifiers,
         lines.revenue_code,
@@ -27,6 +27,7 @@ with claim_lines as (
         on claims.tenant_id = lines.tenant_id
         and claims.current_submission_id = lines.claim_submission_id
         and claims.source_system = lines.source_system
+    {{ crosswalk_joins('lines', ['encounter']) | indent(4) }}
     where not claims.is_void
 ),
 

@@ -20,13 +20,13 @@ numbers as (
 select
     collapsed.tenant_id,
     collapsed.charge_id,
-    collapsed.encounter_id,
+    {{ current_id('collapsed', 'encounter') }} as encounter_id,
     collapsed.claim_id,
     coalesce(collapsed.line_control_number, numbers.line_control_number) as line_control_number,
-    coalesce(patients.current_patient_id, collapsed.patient_id) as patient_id,
+    {{ current_id('collapsed', 'patient') }} as patient_id,
     collapsed.service_unit_id,
-    coalesce(providers.current_provider_id, collapsed.provider_id) as provider_id,
-    coalesce(payers.current_payer_id, collapsed.payer_id) as payer_id,
+    {{ current_id('collapsed', 'provider') }} as provider_id,
+    {{ current_id('collapsed', 'payer') }} as payer_id,
     collapsed.procedure_code,
     collapsed.modifiers,
     collapsed.revenue_code,
@@ -46,13 +46,5 @@ from collapsed
 left join numbers
     on collapsed.tenant_id = numbers.tenant_id
     and collapsed.charge_id = numbers.charge_id
-left join {{ ref('int_patient_crosswalk') }} as patients
-    on collapsed.tenant_id = patients.tenant_id
-    and collapsed.patient_id = patients.patient_id
-left join {{ ref('int_provider_crosswalk') }} as providers
-    on collapsed.tenant_id = providers.tenant_id
-    and collapsed.provider_id = providers.provider_id
-left join {{ ref('int_payer_crosswalk') }} as payers
-    on collapsed.tenant_id = payers.tenant_id
-    and collapsed.payer_id = payers.payer_id
+{{ crosswalk_joins('collapsed', ['patient', 'provider', 'payer', 'encounter']) }}
 order by collapsed.tenant_id, collapsed.claim_id

@@ -24,11 +24,11 @@ select
         partition by ranked.tenant_id, ranked.claim_id
         order by ranked.feed_choice, ranked.submitted_at, ranked.claim_submission_id
     ) as submission_number,
-    ranked.encounter_id,
-    coalesce(patients.current_patient_id, ranked.patient_id) as patient_id,
-    coalesce(payers.current_payer_id, ranked.payer_id) as payer_id,
+    {{ current_id('ranked', 'encounter') }} as encounter_id,
+    {{ current_id('ranked', 'patient') }} as patient_id,
+    {{ current_id('ranked', 'payer') }} as payer_id,
     ranked.service_unit_id,
-    coalesce(providers.current_provider_id, ranked.provider_id) as provider_id,
+    {{ current_id('ranked', 'provider') }} as provider_id,
     ranked.billing_provider_npi,
     ranked.claim_type,
     coalesce(ranked.frequency_code, '1') as frequency_code,
@@ -44,13 +44,5 @@ select
     ranked.source_position,
     ranked.source_updated_at
 from ranked
-left join {{ ref('int_patient_crosswalk') }} as patients
-    on ranked.tenant_id = patients.tenant_id
-    and ranked.patient_id = patients.patient_id
-left join {{ ref('int_provider_crosswalk') }} as providers
-    on ranked.tenant_id = providers.tenant_id
-    and ranked.provider_id = providers.provider_id
-left join {{ ref('int_payer_crosswalk') }} as payers
-    on ranked.tenant_id = payers.tenant_id
-    and ranked.payer_id = payers.payer_id
+{{ crosswalk_joins('ranked', ['patient', 'provider', 'payer', 'encounter']) }}
 order by ranked.tenant_id, ranked.claim_id

@@ -23,9 +23,14 @@ with ordered as (
 ),
 
 line_encounters as (
-    select tenant_id, claim_id, min(encounter_id) as encounter_id, min(service_date) as service_from_date
-    from {{ ref('stg_claim_lines') }}
-    group by tenant_id, claim_id
+    select
+        lines.tenant_id,
+        lines.claim_id,
+        min({{ current_id('lines', 'encounter') }}) as encounter_id,
+        min(lines.service_date) as service_from_date
+    from {{ ref('stg_claim_lines') }} as lines
+    {{ crosswalk_joins('lines', ['encounter']) | indent(4) }}
+    group by lines.tenant_id, lines.claim_id
 ),
 
 claims as (

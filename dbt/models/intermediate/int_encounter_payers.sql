@@ -2,32 +2,25 @@
 with unpaid as (
     select
         encounters.tenant_id,
-        encounters.encounter_id,
-        min(coalesce(patients.current_patient_id, encounters.patient_id)) as patient_id,
+        {{ current_id('encounters', 'encounter') }} as encounter_id,
+        min({{ current_id('encounters', 'patient') }}) as patient_id,
         min(cast(encounters.started_at as date)) as encounter_day
     from {{ ref('stg_encounters') }} as encounters
-    left join {{ ref('int_patient_crosswalk') }} as patients
-        on encounters.tenant_id = patients.tenant_id
-        and encounters.patient_id = patients.patient_id
-    group by encounters.tenant_id, encounters.encounter_id
+    {{ crosswalk_joins('encounters', ['patient', 'encounter']) | indent(4) }}
+    group by encounters.tenant_id, {{ current_id('encounters', 'encounter') }}
     having count(encounters.payer_id) = 0
 ),
 
 coverages as (
     select
         coverages.tenant_id,
-        coalesce(patients.current_patient_id, coverages.patient_id) as patient_id,
-        coalesce(payers.current_payer_id, coverages.payer_id) as payer_id,
+        {{ current_id('coverages', 'patient') }} as patient_id,
+        {{ current_id('coverages', 'payer') }} as payer_id,
         coalesce(coverages.priority, 1) as priority,
         coalesce(coverages.effective_from, cast('0001-01-01' as date)) as effective_from,
         coalesce(coverages.effective_to, cast('9999-12-31' as date)) as effective_to
     from {{ ref('stg_coverages') }} as coverages
-    left join {{ ref('int_patient_crosswalk') }} as patients
-        on coverages.tenant_id = patients.tenant_id
-        and coverages.patient_id = patients.patient_id
-    left join {{ ref('int_payer_crosswalk') }} as payers
-        on coverages.tenant_id = payers.tenant_id
-        and coverages.payer_id = payers.payer_id
+    {{ crosswalk_joins('coverages', ['patient', 'payer']) | indent(4) }}
     where coverages.payer_id is not null
 ),
 

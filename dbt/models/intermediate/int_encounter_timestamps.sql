@@ -2,9 +2,9 @@
 with by_feed as (
     select
         event.tenant_id,
-        event.encounter_id,
+        {{ current_id('event', 'encounter') }} as encounter_id,
         row_number() over (
-            partition by event.tenant_id, event.encounter_id
+            partition by event.tenant_id, {{ current_id('event', 'encounter') }}
             order by coalesce(min(ranking.precedence), 999), event.source_system
         ) as feed_rank,
         min(case when event.event_type = 'check_in' then event.occurred_at end) as checked_in_at,
@@ -19,7 +19,8 @@ with by_feed as (
         on event.tenant_id = ranking.tenant_id
         and event.source_system = ranking.source_system
         and ranking.entity = 'encounter_event'
-    group by event.tenant_id, event.encounter_id, event.source_system
+    {{ crosswalk_joins('event', ['encounter']) | indent(4) }}
+    group by event.tenant_id, {{ current_id('event', 'encounter') }}, event.source_system
 )
 
 select

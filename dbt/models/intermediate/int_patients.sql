@@ -1,27 +1,33 @@
+-- The survivor's record wins over one that was merged into it; what feed it is from decides among the survivor's own.
 with rekeyed as (
     select
-        patients.tenant_id,
-        patients.source_system,
-        coalesce(crosswalk.current_patient_id, patients.patient_id) as patient_id,
-        patients.birth_year,
-        patients.sex,
-        patients.zip3,
-        patients.language,
+        listing.tenant_id,
+        {{ current_id('listing', 'patient') }} as patient_id,
+        listing.birth_year,
+        listing.sex,
+        listing.zip3,
+        listing.language,
         row_number() over (
-            partition by patients.tenant_id, coalesce(crosswalk.current_patient_id, patients.patient_id)
+            partition by listing.tenant_id, {{ current_id('listing', 'patient') }}
             order by
-                case when crosswalk.current_patient_id is null then 0 else 1 end,
+                case
+                    when coalesce(aliases.record_patient_id, listing.patient_id)
+                        = {{ current_id('listing', 'patient') }} then 0
+                    else 1
+                end,
                 coalesce(ranking.precedence, 999),
-                patients.source_updated_at desc,
-                patients.patient_id
+                listing.source_updated_at desc,
+                listing.patient_id,
+                listing.source_system
         ) as record_rank
-    from {{ ref('stg_patients') }} as patients
-    left join {{ ref('int_patient_crosswalk') }} as crosswalk
-        on patients.tenant_id = crosswalk.tenant_id
-        and patients.patient_id = crosswalk.patient_id
+    from {{ ref('stg_patients') }} as listing
+    {{ crosswalk_joins('listing', ['patient']) | indent(4) }}
+    left join {{ ref('int_patient_aliases') }} as aliases
+        on listing.tenant_id = aliases.tenant_id
+        and listing.patient_id = aliases.patient_id
     left join {{ ref('stg_system_of_record') }} as ranking
-        on patients.tenant_id = ranking.tenant_id
-        and patients.source_system = ranking.source_system
+        on listing.tenant_id = ranking.tenant_id
+        and listing.source_system = ranking.source_system
         and ranking.entity = 'patient'
 ),
 
@@ -46,11 +52,9 @@ referenced as (
 inferred as (
     select distinct
         referenced.tenant_id,
-        coalesce(crosswalk.current_patient_id, referenced.patient_id) as patient_id
+        {{ current_id('referenced', 'patient') }} as patient_id
     from referenced
-    left join {{ ref('int_patient_crosswalk') }} as crosswalk
-        on referenced.tenant_id = crosswalk.tenant_id
-        and referenced.patient_id = crosswalk.patient_id
+    {{ crosswalk_joins('referenced', ['patient']) | indent(4) }}
 )
 
 select tenant_id, patient_id, birth_year, sex, zip3, language, true as is_listed

@@ -10,10 +10,11 @@ with rekeyed as (
         row_number() over (
             partition by providers.tenant_id, coalesce(crosswalk.current_provider_id, providers.provider_id)
             order by
-                case when crosswalk.current_provider_id is null then 0 else 1 end,
                 coalesce(ranking.precedence, 999),
+                case when crosswalk.current_provider_id is null then 0 else 1 end,
                 providers.source_updated_at desc,
-                providers.provider_id
+                providers.provider_id,
+                providers.source_system
         ) as record_rank
     from {{ ref('stg_providers') }} as providers
     left join {{ ref('int_provider_crosswalk') }} as crosswalk

@@ -34,8 +34,8 @@ select
     alone.charge_line_id,
     remitted.claim_key,
     remitted.claim_id,
-    payments.encounter_id,
-    coalesce(patients.current_patient_id, payments.patient_id) as patient_id,
+    {{ current_id('payments', 'encounter') }} as encounter_id,
+    {{ current_id('payments', 'patient') }} as patient_id,
     payments.service_unit_id,
     remitted.payer_id,
     coalesce(remitted.service_date, payments.paid_date, adjustments.adjusted_date) as service_date,
@@ -52,7 +52,5 @@ left join payments
 left join adjustments
     on alone.tenant_id = adjustments.tenant_id
     and alone.charge_line_id = 'adjustment/' || adjustments.adjustment_id
-left join {{ ref('int_patient_crosswalk') }} as patients
-    on payments.tenant_id = patients.tenant_id
-    and payments.patient_id = patients.patient_id
+{{ crosswalk_joins('payments', ['patient', 'encounter']) }}
 order by 1, 2

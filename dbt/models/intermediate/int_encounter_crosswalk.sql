@@ -1,0 +1,28 @@
+with matches as (
+    select * from {{ ref('int_encounter_matches') }}
+    where outcome = 'matched'
+),
+
+-- What the appointment joined may be joined once more by its time.
+ways as (
+    select
+        matches.tenant_id,
+        matches.encounter_id,
+        coalesce(onward.current_encounter_id, matches.current_encounter_id) as current_encounter_id,
+        case
+            when onward.current_encounter_id <> matches.current_encounter_id then 'time'
+            else matches.match_rule
+        end as match_rule
+    from matches
+    left join matches as onward
+        on matches.tenant_id = onward.tenant_id
+        and matches.current_encounter_id = onward.encounter_id
+        and matches.match_rule = 'appointment'
+        and onward.match_rule = 'time'
+)
+
+select tenant_id, encounter_id, min(current_encounter_id) as current_encounter_id, min(match_rule) as match_rule
+from ways
+where encounter_id <> current_encounter_id
+group by tenant_id, encounter_id
+order by tenant_id, encounter_id
