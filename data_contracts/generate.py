@@ -25,6 +25,10 @@ OPERATIONAL = {
     "refused_unit": "One row per file or table that was refused whole, with position, problem and remedy.",
     "quarantine_reason": "One row per tenant, feed, entity, reason and column with the number of rows held back.",
     "contract_result": "One row per batch and expectation: what Great Expectations found.",
+    "notice_reason": "One row per tenant, feed, reason and detail: what readers found odd but could read.",
+    "feed_coverage": "One row per tenant, feed and day of the last eight weeks: rows expected and received.",
+    "feed_alert": "One row per tenant and feed that stopped, brings much too little or could not be read.",
+    "feed_rhythm": "One row per tenant and feed: how often it brings rows and how many are usual.",
 }
 
 _VALUE_SETS = {"iana_time_zones": "an IANA time zone", "entities": "an entity of this page"}

@@ -15,6 +15,7 @@ from foundation.errors import FeedError
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
+from ingest.accounts import file_mark
 from ingest.inbox import Inbox
 from ingest.landing import Landing, Unfinished
 from ingest.ledger import Ledger, now
@@ -106,7 +107,8 @@ def _land_unit(landing: Landing, ledger: Ledger, source: Source, unit: Unit, run
     except UnreadableUnit as error:
         landing.abandon(reading)
         report.units_refused += 1
-        report.problems.append(_message(feed, unit.name, error))
+        shown = file_mark(landing.keys, feed.tenant_id, unit.name) if unit.fingerprint else unit.name
+        report.problems.append(_message(feed, shown, error))
         refused = {"outcome": "refused", "position": error.position, "problem": error.problem, "remedy": error.remedy}
         with ledger.write() as connection:
             connection.execute(sa.update(tables.unit).where(tables.unit.c.unit_id == unit_id).values(refused))

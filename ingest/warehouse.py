@@ -7,6 +7,7 @@ tenant order.
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from foundation.config import Config
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
+from ingest.accounts import ledger_accounts
 from ingest.ledger import Ledger
 from ingest.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
 
@@ -64,16 +66,20 @@ def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> Lo
             ]
             if rows:
                 write.execute(sa.insert(tables.loaded).prefix_with("or ignore"), rows)
-        _operational(connection, ledger, config)
-    return Loaded(rows=taken, state=_state(ledger))
+        accounts = ledger_accounts(ledger, keys)
+        _operational(connection, config, accounts)
+    return Loaded(rows=taken, state=_state(ledger, accounts))
 
 
-def _state(ledger: Ledger) -> str:
+def _state(ledger: Ledger, accounts: Mapping[str, pl.DataFrame]) -> str:
     """Newest batch and what stands against each feed, as a digest."""
     newest = ledger.rows(sa.select(sa.func.max(tables.batch.c.batch_sequence).label("newest")))
     released = ledger.rows(sa.select(sa.func.count(tables.held.c.released_at).label("released")))
-    problems = sorted((row["tenant_id"], row["feed"], row["problem"] or "") for row in feed_status(ledger).to_dicts())
-    return hashlib.sha256(repr((newest, released, problems)).encode()).hexdigest()
+    problems = sorted(
+        (row["tenant_id"], row["feed"], row["problem"] or "") for row in accounts["feed_status"].to_dicts()
+    )
+    alerts = accounts["feed_alert"].select("tenant_id", "feed", "kind", "since").sort("tenant_id", "feed").rows()
+    return hashlib.sha256(repr((newest, released, problems, alerts)).encode()).hexdigest()
 
 
 def _create(of: Contract) -> str:
@@ -152,18 +158,14 @@ def _stands(of: Contract) -> str:
     return "true" if of.name == DELETION else f"not {deleted(of.name, 'arrived')}"
 
 
-def _operational(connection: duckdb.DuckDBPyConnection, ledger: Ledger, config: Config) -> None:
+def _operational(connection: duckdb.DuckDBPyConnection, config: Config, accounts: Mapping[str, pl.DataFrame]) -> None:
     """Replaces the operational tables: tenants, precedence of feeds and the ledger's accounts.
 
     Tenants of an earlier run with another configuration stay as they are.
     """
     frames = {
         "system_of_record": _system_of_record(config),
-        "feed_status": feed_status(ledger),
-        "batch": _frame(ledger, tables.batch),
-        "refused_unit": _refused_units(ledger),
-        "quarantine_reason": _quarantine_reasons(ledger),
-        "contract_result": _contract_results(ledger),
+        **accounts,
     }
     for name, frame in frames.items():
         connection.register("operational_rows", frame)
@@ -207,20 +209,6 @@ _TENANTS = (
 )
 
 
-def _frame(ledger: Ledger, table: sa.Table) -> pl.DataFrame:
-    return _select(ledger, sa.select(table))
-
-
-def _select(ledger: Ledger, query: sa.Select[Any]) -> pl.DataFrame:
-    """A query's rows with column types taken from the ledger's tables, so that an empty result has them too."""
-    types = {sa.String: pl.String(), sa.Integer: pl.Int64(), sa.DateTime: pl.Datetime("us")}
-    schema = {
-        column.name: next((kind for sql, kind in types.items() if isinstance(column.type, sql)), pl.Int64())
-        for column in query.selected_columns
-    }
-    return pl.DataFrame(ledger.rows(query), schema=schema, orient="row")
-
-
 def _system_of_record(config: Config) -> pl.DataFrame:
     rows = [
         {"tenant_id": tenant.tenant_id, "entity": entity, "source_system": feed, "precedence": rank}
@@ -230,144 +218,3 @@ def _system_of_record(config: Config) -> pl.DataFrame:
     ]
     schema = {"tenant_id": pl.String, "entity": pl.String, "source_system": pl.String, "precedence": pl.Int64}
     return pl.DataFrame(rows, schema=schema)
-
-
-def feed_status(ledger: Ledger) -> pl.DataFrame:
-    """Latest outcome per feed, with totals over all its runs; refused units are those of the latest run."""
-    feed_run, unit, batch = tables.feed_run, tables.unit, tables.batch
-    latest = (
-        sa.select(
-            feed_run,
-            sa.func.row_number()
-            .over(partition_by=(feed_run.c.tenant_id, feed_run.c.feed), order_by=feed_run.c.read_at.desc())
-            .label("place"),
-        )
-    ).subquery()
-    units = (
-        sa.select(
-            unit.c.tenant_id,
-            unit.c.feed,
-            sa.func.sum(sa.case((unit.c.outcome == "landed", 1), else_=0)).label("units_read"),
-            sa.func.sum(unit.c.records_read).label("records_read"),
-            sa.func.sum(unit.c.records_used).label("records_landed"),
-            sa.func.sum(unit.c.records_refused).label("records_quarantined"),
-        ).group_by(unit.c.tenant_id, unit.c.feed)
-    ).subquery()
-    refused = (
-        sa.select(unit.c.run_id, unit.c.tenant_id, unit.c.feed, sa.func.count().label("units_refused"))
-        .where(unit.c.outcome == "refused")
-        .group_by(unit.c.run_id, unit.c.tenant_id, unit.c.feed)
-    ).subquery()
-    rows = (
-        sa.select(
-            batch.c.tenant_id,
-            batch.c.feed,
-            sa.func.sum(batch.c.rows_landed).label("rows_landed"),
-            sa.func.sum(batch.c.rows_quarantined).label("rows_quarantined"),
-            sa.func.max(batch.c.newest_record_at).label("newest_record_at"),
-        ).group_by(batch.c.tenant_id, batch.c.feed)
-    ).subquery()
-
-    def number(column: sa.ColumnElement[Any], name: str) -> sa.Label[Any]:
-        return sa.func.coalesce(column, 0, type_=sa.Integer).label(name)
-
-    def of_feed(other: Any) -> sa.ColumnElement[bool]:
-        return (other.c.tenant_id == latest.c.tenant_id) & (other.c.feed == latest.c.feed)
-
-    query = (
-        sa.select(
-            latest.c.tenant_id,
-            latest.c.feed,
-            latest.c.kind,
-            latest.c.profile,
-            latest.c.read_at.label("last_read_at"),
-            latest.c.outcome,
-            number(units.c.units_read, "units_read"),
-            number(refused.c.units_refused, "units_refused"),
-            number(units.c.records_read, "records_read"),
-            number(units.c.records_landed, "records_landed"),
-            number(units.c.records_quarantined, "records_quarantined"),
-            number(rows.c.rows_landed, "rows_landed"),
-            number(rows.c.rows_quarantined, "rows_quarantined"),
-            rows.c.newest_record_at,
-            latest.c.problem,
-        )
-        .select_from(
-            latest.outerjoin(units, of_feed(units))
-            .outerjoin(refused, of_feed(refused) & (refused.c.run_id == latest.c.run_id))
-            .outerjoin(rows, of_feed(rows))
-        )
-        .where(latest.c.place == 1)
-    )
-    return _select(ledger, query)
-
-
-def _refused_units(ledger: Ledger) -> pl.DataFrame:
-    """Units that their feed's latest run refused."""
-    unit, feed_run = tables.unit, tables.feed_run
-    latest = (
-        sa.select(feed_run.c.tenant_id, feed_run.c.feed, sa.func.max(feed_run.c.read_at).label("read_at"))
-        .group_by(feed_run.c.tenant_id, feed_run.c.feed)
-        .subquery()
-    )
-    query = (
-        sa.select(
-            unit.c.tenant_id,
-            unit.c.feed,
-            unit.c.name.label("unit"),
-            unit.c.position,
-            unit.c.problem,
-            unit.c.remedy,
-            unit.c.run_id,
-            unit.c.read_at.label("refused_at"),
-        )
-        .join(
-            feed_run,
-            (feed_run.c.run_id == unit.c.run_id)
-            & (feed_run.c.tenant_id == unit.c.tenant_id)
-            & (feed_run.c.feed == unit.c.feed),
-        )
-        .join(
-            latest,
-            (latest.c.tenant_id == unit.c.tenant_id)
-            & (latest.c.feed == unit.c.feed)
-            & (latest.c.read_at == feed_run.c.read_at),
-        )
-        .where(unit.c.outcome == "refused")
-        .order_by(unit.c.unit_id)
-    )
-    return _select(ledger, query)
-
-
-def _quarantine_reasons(ledger: Ledger) -> pl.DataFrame:
-    held = tables.held.c
-    key = (held.tenant_id, held.feed, held.entity, held.reason, held.column_name)
-    query = (
-        sa.select(
-            *key,
-            sa.func.sum(held.rows).label("rows"),
-            sa.func.min(held.first_position).label("first_position"),
-            sa.func.max(held.held_at).label("last_seen_at"),
-        )
-        .where(held.released_at.is_(None))
-        .group_by(*key)
-    )
-    return _select(ledger, query)
-
-
-def _contract_results(ledger: Ledger) -> pl.DataFrame:
-    result, batch = tables.result.c, tables.batch.c
-    query = (
-        sa.select(
-            batch.tenant_id,
-            batch.feed,
-            result.entity,
-            result.rule,
-            result.column_name,
-            sa.func.sum(result.rows).label("rows"),
-            sa.func.sum(result.unexpected).label("unexpected"),
-        )
-        .join(tables.batch, (batch.batch_id == result.batch_id) & (batch.entity == result.entity))
-        .group_by(batch.tenant_id, batch.feed, result.entity, result.rule, result.column_name)
-    )
-    return _select(ledger, query)

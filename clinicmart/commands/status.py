@@ -12,12 +12,13 @@ from foundation.home import Home
 @existing_home
 def status(home: Home, as_json: bool) -> None:
     """Show the last run, published versions, feeds and the ledger: read, landed, quarantined."""
+    from foundation.keys import Keys
     from ingest.ledger import Ledger
     from ingest.status import status as ledger_status
     from serving.publish import current_version, outcome
 
     ledger = Ledger(home)
-    found = ledger_status(ledger)
+    found = ledger_status(ledger, Keys.of(home))
     ledger.close()
     tenants = sorted({feed["tenant_id"] for feed in found["feeds"]})
     published = {}

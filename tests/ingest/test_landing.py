@@ -20,6 +20,7 @@ from foundation.errors import ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
+from ingest.accounts import file_mark, notice_reasons
 from ingest.ledger import Ledger
 from ingest.pipeline import FeedReport, land_feed
 from ingest.quarantine import held_details, held_rows, release
@@ -173,10 +174,71 @@ def test_a_corrupt_file_is_refused_by_name_and_the_others_land(site: Site) -> No
     assert report.outcome == "partly"
     assert report.units_landed == report.units_refused == 1
     assert len(report.problems) == 1
-    assert report.problems[0].startswith("harbor/remits: a.835 (byte 0)")
+    mark = file_mark(site.keys, "harbor", "a.835")
+    assert report.problems[0].startswith(f"harbor/remits: {mark} (byte 0)")
     site.load()
-    assert site.query("select unit, position from warehouse.raw.refused_unit") == [("a.835", "byte 0")]
+    assert site.query("select unit, position from warehouse.raw.refused_unit") == [(mark, "byte 0")]
     assert site.query("select claim_id from warehouse.raw.remittance_claim") == [("C2",)]
+
+
+def test_the_name_of_a_refused_file_is_told_to_operators_alone(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    name = "Roe_Jane_1971-02-03/remittance of Jane Roe.835"
+    (site.remits / name).parent.mkdir()
+    (site.remits / name).write_text("this is no interchange")
+    report = site.land("remits")
+    site.load()
+    published = site.query("select * from warehouse.raw.refused_unit") + site.query(
+        "select * from warehouse.raw.feed_status"
+    )
+    seen = repr(published) + repr(site.ledger.rows(sa.select(tables.feed_run))) + "".join(report.problems) + caplog.text
+    assert not [word for word in ("Roe", "Jane", "1971") if word in seen]
+    (told,) = status(site.ledger, site.keys)["refused_files"]
+    assert told["name"] == name
+    assert told["mark"] in report.problems[0]
+    assert told["mark"].endswith(".835")
+
+
+def test_marks_differ_between_tenants_and_homes_and_show_only_known_endings(site: Site) -> None:
+    other = Keys.of(Home.at(site.home.path.parent / "other"))
+    marks = {
+        file_mark(site.keys, "harbor", "a.ndjson.gz"),
+        file_mark(site.keys, "mesa", "a.ndjson.gz"),
+        file_mark(other, "harbor", "a.ndjson.gz"),
+        file_mark(site.keys, "harbor", "b.ndjson.gz"),
+    }
+    assert len(marks) == 4
+    assert all(mark.endswith(".ndjson.gz") for mark in marks)
+    assert "." not in file_mark(site.keys, "harbor", "report.Roe")
+
+
+def test_rows_are_counted_by_the_local_day_of_their_record(site: Site) -> None:
+    # Three in the morning of 4 March in Greenwich is still the 3rd in New York.
+    site.change("insert into payers (payer_id, effective_from, name, payer_class, updated_at) "
+                "values ('P9', '1900-01-01', 'Payer 9', 'commercial', '2026-03-03 22:00:00')")  # fmt: skip
+    site.land("pm")
+    days = {row["day"].isoformat(): row["rows"] for row in site.ledger.rows(sa.select(tables.received))}
+    assert days == {"2026-03-01": 1, "2026-03-02": 1, "2026-03-03": 2}
+    assert sum(days.values()) == site.ledger.rows(sa.select(tables.batch))[0]["rows_landed"]
+
+
+def test_notices_are_counted_by_reason_with_the_records_they_stand_for(site: Site) -> None:
+    def told(detail: str, records: int, unit_id: int) -> dict[str, object]:
+        position = f"segment {records}"
+        return {"unit_id": unit_id, "position": position, "reason": "odd", "detail": detail, "records": records}
+
+    (site.remits / "a.835").write_text(remittance(1, [("C1", "100.00", "80.00")]))
+    site.land("remits")
+    (unit,) = site.ledger.rows(sa.select(tables.unit.c.unit_id).where(tables.unit.c.feed == "remits"))
+    with site.ledger.write() as connection:
+        rows = [told("one", 3, unit["unit_id"]), told("one", 4, unit["unit_id"])]
+        rows += [told(f"claim {number}", 1, unit["unit_id"]) for number in range(30)]
+        connection.execute(sa.insert(tables.notice), rows)
+    found = notice_reasons(site.ledger).filter(pl.col("reason") == "odd")
+    assert found["rows"].sum() == 37
+    assert found.select("detail", "rows").row(0) == ("one", 7)
+    assert dict(found.select("detail", "rows").iter_rows())["others"] == 11
+    site.load()
+    assert site.query("select sum(rows) from warehouse.raw.notice_reason where reason = 'odd'") == [(37,)]
 
 
 def test_a_refused_file_that_comes_again_whole_is_landed(site: Site) -> None:
@@ -264,7 +326,7 @@ def test_the_ledger_balances_and_status_says_so(site: Site) -> None:
     site.change("update payers set payer_class = 'gold' where payer_id = 'P2'")
     site.land("remits")
     site.land("pm")
-    found = status(site.ledger)
+    found = status(site.ledger, site.keys)
     assert found["is_conserved"]
     assert found["rows"]["read"] == found["rows"]["landed"] + found["rows"]["quarantined"] > 0
     assert {feed["feed"]: feed["rows_quarantined"] for feed in found["feeds"]} == {"pm": 1, "remits": 0}
@@ -348,7 +410,7 @@ def test_a_run_killed_at_any_moment_loses_and_doubles_nothing(site: Site) -> Non
     assert (rows, claims, str(paid)) == (2000, 2000, "16000.0000")
     landed = site.ledger.rows(sa.select(tables.unit.c.name).where(tables.unit.c.outcome == "landed"))
     assert len(landed) == 40
-    assert status(site.ledger)["is_conserved"]
+    assert status(site.ledger, site.keys)["is_conserved"]
 
 
 def test_newer_rows_win_whatever_the_order_of_arrival(site: Site) -> None:
