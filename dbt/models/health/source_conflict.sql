@@ -1,0 +1,21 @@
+{#- Names are left out: every system writes them its own way. -#}
+{%- set entities = [
+    ('encounter', 'encounter_id', 'true',
+        ['patient_id', 'service_unit_id', 'provider_id', 'payer_id', 'visit_type_id', 'appointment_id',
+         'encounter_class', 'status', 'admission_source', 'discharge_disposition', 'started_at', 'ended_at']),
+    ('appointment', 'appointment_id', 'true',
+        ['patient_id', 'service_unit_id', 'provider_id', 'payer_id', 'visit_type_id', 'encounter_id', 'status',
+         'cancel_initiator', 'is_walk_in', 'is_telehealth', 'scheduled_start_at', 'scheduled_end_at', 'cancelled_at']),
+    ('charge', 'charge_id', 'true',
+        ['patient_id', 'encounter_id', 'claim_id', 'service_unit_id', 'provider_id', 'payer_id', 'procedure_code',
+         'modifiers', 'status', 'units', 'billed_amount', 'service_date']),
+    ('patient', 'patient_id', 'true', ['birth_year', 'sex', 'zip3', 'language']),
+    ('provider', 'provider_id', 'true', ['npi', 'specialty', 'is_active']),
+    ('payer', 'payer_id', 'entity.effective_to is null', ['payer_class', 'electronic_payer_id']),
+] -%}
+{%- for entity, key, rows, columns in entities %}
+select * from (
+    {{ source_conflicts(ref('stg_' ~ entity ~ 's'), entity, key, columns, rows) | indent(4) }}
+) as {{ entity }}_conflicts
+{{ 'union all' if not loop.last }}
+{%- endfor %}
