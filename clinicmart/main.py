@@ -12,6 +12,7 @@ from foundation.errors import ClinicmartError
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("clinicmart.commands.demo", "demo"),
     "run": ("clinicmart.commands.run", "run"),
+    "listen": ("clinicmart.commands.listen", "listen"),
     "sources": ("clinicmart.commands.sources", "sources"),
     "status": ("clinicmart.commands.status", "status"),
     "quarantine": ("clinicmart.commands.quarantine", "quarantine"),

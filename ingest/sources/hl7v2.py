@@ -6,14 +6,17 @@ messages), `hl7v2_visits`, `hl7v2_appointments`, `hl7v2_charges` (messages to ro
 """
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from foundation.config import Feed
 from ingest.inbox import Inbox
+from ingest.receive import mllp_journal
 from ingest.sources import hl7v2_appointments, hl7v2_charges, hl7v2_visits
-from ingest.sources.base import Chunk, Refusal, Unit
-from ingest.sources.files import find_files
+from ingest.sources.base import Chunk, Notice, Refusal, Unit, UnreadableUnit
+from ingest.sources.files import find_files, read_blocks
 from ingest.sources.hl7v2_messages import Framing, Message, parse, raw_messages, refuse
 from ingest.sources.hl7v2_rows import Rows
 from ingest.sources.hl7v2_shared import Known
@@ -37,18 +40,61 @@ class HL7v2Source:
     kind = "hl7v2"
 
     def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:
-        """The files of the feed, by name."""
+        """The files of the feed, by name; of a feed with `listen` the journal of its listener, once there is one."""
+        if feed.listen is not None:
+            has_journal = inbox is not None and (inbox.folder / mllp_journal.FILE).exists()
+            return [Unit(feed=feed, name=mllp_journal.UNIT, inbox=inbox)] if has_journal else []
         return find_files(feed, SUFFIXES, inbox)
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """One chunk for every MESSAGES_A_CHUNK messages. Raises UnreadableUnit."""
+        if unit.feed.listen is not None:
+            yield from _read_journal(unit)
+            return
         reading = _Reading(ZoneInfo(unit.feed.time_zone))
         framing = Framing()
-        for ordinal, raw in enumerate(raw_messages(unit, framing), start=1):
+        for ordinal, raw in enumerate(raw_messages(read_blocks(unit), framing), start=1):
             reading.take(parse(raw, ordinal, reading.rows.notices))
             if reading.chunk.records_read >= MESSAGES_A_CHUNK:
                 yield reading.finish(framing)
         yield reading.finish(framing)
+
+
+def _read_journal(unit: Unit) -> Iterator[Chunk]:
+    """What a listener took since the last read; the cursor is the number of the last message."""
+    assert unit.inbox is not None
+    reading, framing, last = _Reading(ZoneInfo(unit.feed.time_zone)), Framing(), unit.cursor
+    try:
+        for entry in mllp_journal.read_journal(unit.inbox, int(unit.cursor or 0)):
+            for found in _received(entry, framing, reading.rows.notices):
+                reading.take(found)
+            last = str(entry.sequence)
+            if reading.chunk.records_read >= MESSAGES_A_CHUNK:
+                yield reading.finish(framing, last)
+    except sqlite3.Error as error:
+        raise UnreadableUnit(
+            position=f"message {last or 0}",
+            problem=f"the journal of received messages cannot be read: {error}",
+            remedy="Check the disk; restore the home's inbox from a backup where it is damaged",
+        ) from None
+    yield reading.finish(framing, last)
+
+
+def _received(entry: mllp_journal.Entry, framing: Framing, notices: list[Notice]) -> Iterator[Message | Refusal]:
+    """The message of an entry, numbered by its place in the journal; received is sent where it does not say when."""
+    position = f"message {entry.sequence}"
+    if entry.content is None:
+        yield Refusal(position=position, reason="seal_broken", detail="was altered in the inbox")
+        return
+    framing.segments = 0
+    try:
+        for raw in raw_messages((entry.content,), framing):
+            found = parse(raw, entry.sequence, notices)
+            if isinstance(found, Message) and found.sent is None:
+                found.sent = datetime.fromtimestamp(entry.received_at, UTC).strftime("%Y%m%d%H%M%S+0000")
+            yield found
+    except UnreadableUnit as error:
+        yield Refusal(position=position, reason="no_msh", detail=error.problem, payload=entry.content)
 
 
 class _Reading:
@@ -69,9 +115,10 @@ class _Reading:
         else:
             self.chunk.refusals.append(refusal)
 
-    def finish(self, framing: Framing) -> Chunk:
+    def finish(self, framing: Framing, cursor: str | None = None) -> Chunk:
         """The chunk so far; begins the next."""
         chunk = self.chunk
+        chunk.cursor = cursor
         chunk.rows = self.rows.frames(self.zone)
         chunk.notices = self.rows.notices + framing.notices
         chunk.dropped_fields = self.rows.unused

@@ -5,11 +5,10 @@ byte-order mark. What is broken around the messages is a notice; what makes a me
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ingest.sources.base import Notice, Refusal, Unit, UnreadableUnit
-from ingest.sources.files import read_blocks
+from ingest.sources.base import Notice, Refusal, UnreadableUnit
 
 _HEADERS = (b"FHS", b"BHS")
 _TRAILERS = (b"BTS", b"FTS")
@@ -69,11 +68,11 @@ class Framing:
         self.notices.append(Notice(position=f"segment {self.segments}", reason=reason, detail=detail))
 
 
-def raw_messages(unit: Unit, framing: Framing) -> Iterator[Raw]:
-    """Runs of segments, one a message. Raises UnreadableUnit where the file is empty or no HL7 v2."""
+def raw_messages(blocks: Iterable[bytes], framing: Framing) -> Iterator[Raw]:
+    """Runs of segments, one a message, of a file's bytes. Raises UnreadableUnit where the file is empty or no HL7 v2."""
     current: Raw | None = None
     after_header = False
-    for line in _lines(unit):
+    for line in _lines(blocks):
         framing.segments += 1
         tag = line[:3]
         if tag == b"MSH":
@@ -103,10 +102,10 @@ def raw_messages(unit: Unit, framing: Framing) -> Iterator[Raw]:
         framing.note("file_not_closed", "an FHS has no FTS")
 
 
-def _lines(unit: Unit) -> Iterator[bytes]:
+def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Segments without their line ends and frame bytes. A segment is never cut at the end of a block."""
     rest, started = b"", False
-    for block in read_blocks(unit):
+    for block in blocks:
         data = rest + block
         if not started:
             data = data.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x0b\x00")

@@ -1,0 +1,46 @@
+"""`clinicmart listen`: takes HL7 v2 messages over MLLP into the inbox."""
+
+from pathlib import Path
+
+import click
+
+from clinicmart.options import home_option
+
+
+@click.command()
+@click.option("--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
+@home_option
+@click.option("--tenant", help="Only this tenant.")
+@click.option("--feed", "feed_name", help="Only this feed.")
+def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None) -> int:
+    """Take HL7 v2 messages over MLLP on the ports of all feeds with `listen`, until SIGTERM or Ctrl+C.
+
+    A message is acknowledged (AA or CA) once it is on disk, encrypted; `clinicmart run` reads it from there, also while this
+    runs. Exits with 2 when the configuration is wrong, a port is taken or a feed has a listener already.
+    """
+    import asyncio
+    import logging
+
+    from data_contracts import load_contracts
+    from foundation.config import Feed, load_config
+    from foundation.errors import ConfigurationError
+    from foundation.home import Home
+    from foundation.keys import Keys
+    from ingest.inbox import Inbox
+    from ingest.ledger import Ledger
+    from ingest.receive import mllp
+    from ingest.receive.mllp_journal import UNIT
+
+    config = load_config(file, entities=frozenset(load_contracts())).only(tenant)
+    chosen = [feed for item in config.tenants for feed in item.feeds if feed.listen and feed_name in (None, feed.name)]
+    if not chosen:
+        raise ConfigurationError(f"{file}: no feed to listen for: give an hl7v2 feed `listen` with a port")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    opened = Home.at(home)
+    keys, ledger = Keys.of(opened), Ledger(opened)
+
+    def landed_up_to(feed: Feed) -> int:
+        return int(ledger.position_of_table(feed.tenant_id, feed.name, UNIT)[0] or 0)
+
+    asyncio.run(mllp.listen([(feed, Inbox.of(opened, keys, feed)) for feed in chosen], landed_up_to))
+    return 0
