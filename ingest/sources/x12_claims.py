@@ -11,22 +11,24 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from ingest.sources.base import Chunk, Notice
+from ingest.sources.x12_claim_lines import claim_lines, line_rows, periods
 from ingest.sources.x12_elements import (
+    Told,
     bad_dates,
     code,
     component,
     count_unused,
     elements,
+    first_of,
     is_tag,
-    modifiers,
+    notices_of,
     payer_key,
     payers,
     per_transaction,
     position,
-    to_date,
+    to_money,
 )
-from ingest.sources.x12_transactions import Transaction
+from ingest.sources.x12_segments import Found, Placed
 
 USED: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -51,37 +53,51 @@ _NPI = r"^\d{10}$"
 
 def read_claims(
     segments: pl.DataFrame,
-    transactions: Sequence[Transaction],
+    placed: Sequence[Placed],
     separator: str,
     component_separator: str,
     zone: ZoneInfo,
-) -> Chunk:
+) -> Found:
     """Rows, notices and counts of 837 transactions that share their separators."""
-    chunk = Chunk()
-    shared = per_transaction(transactions, zone).with_columns(claim_type=_claim_types(transactions, segments))
-    shared = shared.join(_submitted(segments, transactions, separator, zone), on="txn", maintain_order="left")
+    shared = per_transaction(placed, zone).with_columns(
+        *_control_numbers(placed), claim_type=_claim_types(placed, segments)
+    )
+    shared = shared.join(_submitted(segments, placed, separator, zone), on="txn", maintain_order="left")
     segments = _levels(segments, separator).join(shared, on="txn", maintain_order="left")
     names = elements(segments.filter(is_tag("NM1")), separator, 1, 2, 3, 4, 8, 9)
     # A payer that is a person (NM102 = 1) is a patient or guarantor: neither name nor number leaves this reader.
     person = (pl.col("e1") == "PR") & (pl.col("e2") == "1")
     names = names.filter(~person.fill_null(False))
     sbr = elements(segments.filter(is_tag("SBR")), separator, 1, 9)
-    lines = _lines(segments, separator, component_separator, chunk.notices)
-    claims = _claims(segments, names, sbr, lines, separator, component_separator, chunk.notices)
+    notices: Told = []
+    lines = claim_lines(segments, separator, component_separator, notices)
+    claims = _claims(segments, names, sbr, lines, separator, component_separator, notices)
+    notices += _line_sums(claims)
     lines = lines.join(
         claims.select("claim", "claim_submission_id", claim_id="e1"), on="claim", how="left", maintain_order="left"
     )
-    chunk.rows = {
+    rows = {
         "payer": payers(_payers(names, sbr)),
         "provider": _providers(names),
         "claim": _claim_rows(claims, component_separator),
-        "claim_line": _line_rows(lines, component_separator),
+        "claim_line": line_rows(lines, component_separator),
     }
-    chunk.dropped_fields = count_unused(segments, separator, USED)
-    return chunk
+    return Found(rows=rows, notices=notices, dropped_fields=count_unused(segments, separator, USED))
 
 
-def _claim_types(transactions: Sequence[Transaction], segments: pl.DataFrame) -> pl.Series:
+def _control_numbers(placed: Sequence[Placed]) -> list[pl.Series]:
+    """How acknowledgements name the transaction: ISA13, GS06, ST02, and GS02 who sent it."""
+    items = [item.transaction for item in placed]
+    columns = {
+        "interchange_control_number": [item.interchange.control or None for item in items],
+        "group_control_number": [item.group.control or None if item.group else None for item in items],
+        "transaction_control_number": [item.control or None for item in items],
+        "sender_code": [item.group.sender or None if item.group else None for item in items],
+    }
+    return [pl.Series(name, values, dtype=pl.String) for name, values in columns.items()]
+
+
+def _claim_types(placed: Sequence[Placed], segments: pl.DataFrame) -> pl.Series:
     """By the implementation guide; by the lines themselves where the guide is not named."""
     by_line = {"SV1": "professional", "SV2": "institutional", "SV3": "dental"}
     seen = (
@@ -90,16 +106,14 @@ def _claim_types(transactions: Sequence[Transaction], segments: pl.DataFrame) ->
     by_transaction = {txn: by_line[tag] for txn, tag in seen}
     return pl.Series(
         [
-            _CLAIM_TYPES.get(item.version[6:10]) or by_transaction.get(index, "unknown")
-            for index, item in enumerate(transactions)
+            _CLAIM_TYPES.get(item.transaction.guide) or by_transaction.get(index, "unknown")
+            for index, item in enumerate(placed)
         ],
         dtype=pl.String,
     )
 
 
-def _submitted(
-    segments: pl.DataFrame, transactions: Sequence[Transaction], separator: str, zone: ZoneInfo
-) -> pl.DataFrame:
+def _submitted(segments: pl.DataFrame, placed: Sequence[Placed], separator: str, zone: ZoneInfo) -> pl.DataFrame:
     """When each transaction was made: BHT04 and BHT05, else the group's date and time."""
     bht = (
         elements(segments.filter(is_tag("BHT")), separator, 4, 5).unique("txn", keep="first").select("txn", "e4", "e5")
@@ -107,9 +121,9 @@ def _submitted(
     given = {txn: (date, time) for txn, date, time in bht.rows()}
     return pl.DataFrame(
         {
-            "txn": range(len(transactions)),
+            "txn": range(len(placed)),
             "submitted_at": [
-                item.sent_at(zone, *given.get(index, (None, None))) for index, item in enumerate(transactions)
+                item.transaction.sent_at(zone, *given.get(index, (None, None))) for index, item in enumerate(placed)
             ],
         },
         schema={"txn": pl.Int32, "submitted_at": pl.Datetime("us", "UTC")},
@@ -123,8 +137,7 @@ def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
     lines; claim_ordinal: of the CLM in its transaction; loop: "" before a claim, else claim, other_payer or line.
     """
     level = pl.when(is_tag("HL")).then(pl.col("segment").str.split(separator).list.get(3, null_on_oob=True))
-    row = pl.int_range(pl.len())
-    found = segments.with_columns(level=level, row=row).with_columns(
+    found = segments.with_columns(level=level).with_columns(
         billing=(is_tag("ST") | (pl.col("level") == "20").fill_null(False)).cum_sum(),
         subscriber=(is_tag("ST") | pl.col("level").is_in(["20", "22"]).fill_null(False)).cum_sum(),
         claim=is_tag("CLM").cum_sum(),
@@ -148,72 +161,12 @@ def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
     )
     base = pl.when(is_tag("ST")).then("claim").forward_fill()
     kept = found.with_columns(loop=loop, claim_ordinal=pl.col("claim") - base)
-    return kept.drop("level", "row", "last_claim", "last_level", "last_other", "last_line")
-
-
-def _first(segments: pl.DataFrame, key: str, value: str, name: str) -> pl.DataFrame:
-    """The first non-null `value` for each `key`, as column `name`."""
-    found = segments.filter(pl.col(value).is_not_null()).unique(key, keep="first", maintain_order=True)
-    return found.select(key, pl.col(value).alias(name))
+    return kept.drop("level", "last_claim", "last_level", "last_other", "last_line")
 
 
 def _npi() -> pl.Expr:
     """NM109 where NM108 says it is an NPI: other qualifiers hold tax and social security numbers."""
     return pl.when(pl.col("e8") == "XX").then(pl.col("e9"))
-
-
-def _period(column: str) -> tuple[pl.Expr, pl.Expr]:
-    """First and last day of D8, DT ("20260102...") or RD8 ("20260102-20260105")."""
-    last = pl.when(pl.col(column).str.contains("-", literal=True)).then(pl.col(column).str.split("-").list.get(1))
-    return to_date(column), pl.coalesce(last, column).str.slice(0, 8).str.to_date("%Y%m%d", strict=False)
-
-
-def _periods(dtp: pl.DataFrame, key: str, qualifier: str, prefix: str) -> pl.DataFrame:
-    """One row a key: `<prefix>_text`, `<prefix>_from`, `<prefix>_to` of its first DTP with this qualifier."""
-    found = _first(dtp.filter(pl.col("e1") == qualifier), key, "e3", f"{prefix}_text")
-    start, end = _period(f"{prefix}_text")
-    return found.with_columns(start.alias(f"{prefix}_from"), end.alias(f"{prefix}_to"))
-
-
-def _lines(segments: pl.DataFrame, separator: str, composite: str, notices: list[Notice]) -> pl.DataFrame:
-    """Service lines with their own columns; `code` is the procedure composite."""
-    in_claim = segments.filter(pl.col("loop") == "line")
-    professional = elements(in_claim.filter(is_tag("SV1")), separator, 1, 2, 4, 5)
-    institutional = elements(in_claim.filter(is_tag("SV2")), separator, 1, 2, 3, 5)
-    dental = elements(in_claim.filter(is_tag("SV3")), separator, 1, 2, 3, 6)
-    rest = pl.exclude("^e\\d+$")
-    none = pl.lit(None, dtype=pl.String)
-    kinds = (
-        (professional, "e1", "e2", "e4", pl.col("e5"), none),
-        (institutional, "e2", "e3", "e5", none, code(pl.col("e1"))),
-        (dental, "e1", "e2", "e6", component("e3", composite, 0), none),
-    )
-    parts = [
-        frame.select(
-            rest, code=composites, billed_amount=billed, units=units, place_of_service=place, revenue_code=revenue
-        )
-        for frame, composites, billed, units, place, revenue in kinds
-    ]
-    sv = pl.concat(parts)
-    lx = elements(in_claim.filter(is_tag("LX")), separator, 1)
-    dtp = elements(in_claim.filter(is_tag("DTP")), separator, 1, 2, 3)
-    ref = elements(in_claim.filter(is_tag("REF")), separator, 1, 2).filter(pl.col("e1") == "6R")
-    for frame, key in (
-        (_first(lx, "opened", "e1", "lx"), "opened"),
-        (_periods(dtp, "line", "472", "line"), "line"),
-        (_first(ref, "line", "e2", "line_control_number"), "line"),
-    ):
-        sv = sv.join(frame, on=key, how="left", maintain_order="left")
-    sv = sv.sort("number").with_columns(line_number=_line_number())
-    notices += bad_dates(sv, [("line_text", "line_from"), ("line_text", "line_to")], "service date of a line")
-    return sv
-
-
-def _line_number() -> pl.Expr:
-    """LX01 where it numbers the lines of a claim, each once; else their order: the number is part of the line's key."""
-    number = pl.col("lx").cast(pl.Int64, strict=False)
-    numbered = (number.n_unique() == pl.len()) & number.is_not_null().all()
-    return pl.when(numbered.over("claim")).then(number).otherwise(pl.int_range(1, pl.len() + 1).over("claim"))
 
 
 def _claims(
@@ -223,7 +176,7 @@ def _claims(
     lines: pl.DataFrame,
     separator: str,
     composite: str,
-    notices: list[Notice],
+    notices: Told,
 ) -> pl.DataFrame:
     """One row a CLM with what its loops, and the loops above it, say of it."""
     clm = elements(segments.filter(is_tag("CLM")), separator, 1, 2, 5)
@@ -235,17 +188,20 @@ def _claims(
     payer = above.filter(pl.col("e1") == "PR").with_columns(payer_id=payer_key("e9", "e3"))
     rendering = people.filter(pl.col("e1") == "82")
     of_lines = lines.group_by("claim").agg(
-        line_from=pl.col("line_from").min(), line_to=pl.coalesce("line_to", "line_from").max()
+        line_from=pl.col("line_from").min(),
+        line_to=pl.coalesce("line_to", "line_from").max(),
+        line_sum=to_money("billed_amount").sum(),
+        lines=pl.len(),
     )
     for frame, key in (
-        (_first(above.filter(pl.col("e1") == "85"), "billing", "npi", "billing_provider_npi"), "billing"),
-        (_first(payer, "subscriber", "payer_id", "payer_id"), "subscriber"),
-        (_first(sbr.filter(pl.col("loop") == ""), "subscriber", "e1", "sequence"), "subscriber"),
-        (_first(rendering.filter(pl.col("loop") == "claim"), "claim", "npi", "claim_rendering"), "claim"),
-        (_first(rendering.filter(pl.col("loop") == "line"), "claim", "npi", "line_rendering"), "claim"),
-        (_periods(dtp, "claim", "434", "statement"), "claim"),
-        (_periods(dtp, "claim", "472", "service"), "claim"),
-        (_first(ref, "claim", "e2", "original"), "claim"),
+        (first_of(above.filter(pl.col("e1") == "85"), "billing", "npi", "billing_provider_npi"), "billing"),
+        (first_of(payer, "subscriber", "payer_id", "payer_id"), "subscriber"),
+        (first_of(sbr.filter(pl.col("loop") == ""), "subscriber", "e1", "sequence"), "subscriber"),
+        (first_of(rendering.filter(pl.col("loop") == "claim"), "claim", "npi", "claim_rendering"), "claim"),
+        (first_of(rendering.filter(pl.col("loop") == "line"), "claim", "npi", "line_rendering"), "claim"),
+        (periods(dtp, "claim", "434", "statement"), "claim"),
+        (periods(dtp, "claim", "472", "service"), "claim"),
+        (first_of(ref, "claim", "e2", "original"), "claim"),
         (of_lines, "claim"),
     ):
         clm = clm.join(frame, on=key, how="left", maintain_order="left")
@@ -262,11 +218,11 @@ def _claims(
 
 def _payers(names: pl.DataFrame, sbr: pl.DataFrame) -> pl.DataFrame:
     """Every payer named, the destination and the others, with the filing indicator of the SBR it belongs to."""
-    indicator = sbr.select("number", "txn", sbr_loop="loop", filing_indicator="e9")
+    indicator = sbr.select("row", "txn", sbr_loop="loop", filing_indicator="e9")
     found = names.filter((pl.col("e1") == "PR") & (pl.col("loop") != "line"))
     # The SBR before a payer is its own: of the subscriber in loop 2000B, of the other subscriber in loop 2320.
-    found = found.select("number", "txn", "loop", "place", "e3", "e9", sent_at="submitted_at").join_asof(
-        indicator, on="number", by="txn", strategy="backward", check_sortedness=False
+    found = found.select("row", "number", "txn", "part", "loop", "place", "e3", "e9", sent_at="submitted_at").join_asof(
+        indicator, on="row", by="txn", strategy="backward", check_sortedness=False
     )
     same_loop = (pl.col("loop") == "") == (pl.col("sbr_loop") == "")
     return found.with_columns(
@@ -285,8 +241,9 @@ def _providers(names: pl.DataFrame) -> pl.DataFrame:
         names.filter(pl.col("e1").is_in(["85", "82"]) & (pl.col("loop") != "other_payer"))
         .with_columns(npi=_npi())
         .filter(pl.col("npi").str.contains(_NPI))
-        .unique("npi", keep="last", maintain_order=True)
+        .unique(["part", "npi"], keep="last", maintain_order=True)
         .select(
+            "part",
             "npi",
             position(""),
             provider_id="npi",
@@ -299,6 +256,7 @@ def _providers(names: pl.DataFrame) -> pl.DataFrame:
 
 def _claim_rows(claims: pl.DataFrame, composite: str) -> pl.DataFrame:
     return claims.select(
+        "part",
         "claim_submission_id",
         "payer_id",
         "provider_id",
@@ -307,6 +265,10 @@ def _claim_rows(claims: pl.DataFrame, composite: str) -> pl.DataFrame:
         "frequency_code",
         "payer_sequence",
         "submitted_at",
+        "interchange_control_number",
+        "group_control_number",
+        "transaction_control_number",
+        "sender_code",
         position(" CLM {}", "claim_ordinal"),
         claim_id="e1",
         original_payer_claim_control_number="original",
@@ -319,21 +281,8 @@ def _claim_rows(claims: pl.DataFrame, composite: str) -> pl.DataFrame:
     )
 
 
-def _line_rows(lines: pl.DataFrame, composite: str) -> pl.DataFrame:
-    return lines.select(
-        "claim_submission_id",
-        "line_number",
-        "claim_id",
-        "line_control_number",
-        "revenue_code",
-        "place_of_service",
-        "units",
-        "billed_amount",
-        position(" CLM {} line {}", "claim_ordinal", "line_number"),
-        procedure_code=code(component("code", composite, 1)),
-        modifiers=modifiers("code", composite),
-        service_date="line_from",
-        service_to_date=pl.coalesce("line_to", "line_from"),
-        source_record_id=pl.concat_str("claim_submission_id", "line_number", separator="-"),
-        source_updated_at="submitted_at",
-    )
+def _line_sums(claims: pl.DataFrame) -> Told:
+    """Claims whose lines do not add up to CLM02: they are billed by CLM02, and the gap is shown."""
+    wrong = claims.filter((pl.col("lines") > 0) & (to_money("e2") - pl.col("line_sum")).ne(0).fill_null(True))
+    said = "the lines of the claim do not add up to its total (CLM02); the total counts"
+    return notices_of(wrong, "claim_lines_out_of_balance", said, " CLM {claim_ordinal}")

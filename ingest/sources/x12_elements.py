@@ -1,6 +1,5 @@
 """Elements of X12 segments as columns: the small vocabulary the claim and remittance readers are written in."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
@@ -8,7 +7,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from ingest.sources.base import Notice
-from ingest.sources.x12_transactions import Transaction
+from ingest.sources.x12_segments import Placed
 
 MONEY = pl.Decimal(18, 4)
 # Payer class by claim filing indicator (SBR09, CLP06). What is not listed says too little about expected payment
@@ -88,18 +87,21 @@ def to_date(column: str) -> pl.Expr:
     return pl.col(column).str.slice(0, 8).str.to_date("%Y%m%d", strict=False)
 
 
-def per_transaction(transactions: Sequence[Transaction], zone: ZoneInfo) -> pl.DataFrame:
-    """What rows of one transaction share: txn, place ("ISA 1 GS 1 ST 0001"), sent_at (UTC), key."""
+def per_transaction(placed: Sequence[Placed], zone: ZoneInfo) -> pl.DataFrame:
+    """What rows of one transaction share: txn, part, place ("ISA 1 GS 1 ST 0001"), sent_at (UTC), key, digest."""
+    items = [item.transaction for item in placed]
     return pl.DataFrame(
         {
-            "txn": range(len(transactions)),
-            "place": [item.position for item in transactions],
-            "sent_at": [item.sent_at(zone) for item in transactions],
-            "key": [item.submission_key for item in transactions],
-            "digest": [item.digest for item in transactions],
+            "txn": range(len(placed)),
+            "part": [item.part for item in placed],
+            "place": [item.position for item in items],
+            "sent_at": [item.sent_at(zone) for item in items],
+            "key": [item.submission_key for item in items],
+            "digest": [item.digest for item in items],
         },
         schema={
             "txn": pl.Int32,
+            "part": pl.Int32,
             "place": pl.String,
             "sent_at": pl.Datetime("us", "UTC"),
             "key": pl.String,
@@ -113,20 +115,36 @@ def position(*parts: str) -> pl.Expr:
     return pl.format("{}" + parts[0] + " (segment {})", "place", *parts[1:], "number").alias("source_position")
 
 
-def bad_dates(frame: pl.DataFrame, pairs: Sequence[tuple[str, str]], what: str) -> list[Notice]:
+Told = list[tuple[int, Notice]]
+
+
+def notices_of(frame: pl.DataFrame, reason: str, detail: pl.Expr | str, at: str = "") -> Told:
+    """One notice a part for the rows of `frame`, with their number; the first one is described.
+
+    `at` is a format with column names that stands behind the place ("CLP {claim_ordinal}").
+    """
+    if frame.is_empty():
+        return []
+    said = detail if isinstance(detail, pl.Expr) else pl.lit(detail)
+    grouped = frame.with_columns(said=said).group_by("part", maintain_order=True).agg(pl.all().first(), count=pl.len())
+    return [
+        (
+            row["part"],
+            Notice(
+                position=f"{row['place']}{at.format(**row)} (segment {row['number']})",
+                reason=reason,
+                detail=row["said"],
+                records=row["count"],
+            ),
+        )
+        for row in grouped.iter_rows(named=True)
+    ]
+
+
+def bad_dates(frame: pl.DataFrame, pairs: Sequence[tuple[str, str]], what: str) -> Told:
     """Notices of dates that are none: the row stays, the date is left empty. `pairs` are text and date columns."""
     bad = frame.filter(pl.any_horizontal(pl.col(text).is_not_null() & pl.col(date).is_null() for text, date in pairs))
-    if bad.is_empty():
-        return []
-    first = bad.row(0, named=True)
-    return [
-        Notice(
-            position=f"{first['place']} (segment {first['number']})",
-            reason="date_not_valid",
-            detail=f"{what} is no date; it is left empty",
-            records=bad.height,
-        )
-    ]
+    return notices_of(bad, "date_not_valid", f"{what} is no date; it is left empty")
 
 
 def payer_key(identifier: str, name: str) -> pl.Expr:
@@ -136,7 +154,7 @@ def payer_key(identifier: str, name: str) -> pl.Expr:
 
 
 def payers(found: pl.DataFrame) -> pl.DataFrame:
-    """Payer rows, one per id, from rows of payer_id, electronic_payer_id, name, filing_indicator, sent_at, source_position.
+    """Payer rows, one per part and id, from rows of part, payer_id, electronic_payer_id, name, filing_indicator, sent_at, source_position.
 
     The class is that of the filing indicators where they agree, else unmapped: one payer id may stand for a commercial
     and a Medicare Advantage plan at once.
@@ -145,7 +163,7 @@ def payers(found: pl.DataFrame) -> pl.DataFrame:
     return (
         found.filter(pl.col("payer_id").is_not_null())
         .with_columns(payer_class=classes)
-        .group_by("payer_id", maintain_order=True)
+        .group_by("part", "payer_id", maintain_order=True)
         .agg(
             pl.col("electronic_payer_id").drop_nulls().first(),
             pl.col("name").drop_nulls().last(),
@@ -164,8 +182,16 @@ def payers(found: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def count_unused(segments: pl.DataFrame, separator: str, used: Mapping[str, frozenset[str]]) -> Counter[str]:
-    """Segments nothing is taken from, by identifier, and by first element where only some are used ("REF*EI").
+def first_of(segments: pl.DataFrame, key: str, value: str, name: str) -> pl.DataFrame:
+    """The first non-null `value` for each `key`, as column `name`."""
+    found = segments.filter(pl.col(value).is_not_null()).unique(key, keep="first", maintain_order=True)
+    return found.select(key, pl.col(value).alias(name))
+
+
+def count_unused(
+    segments: pl.DataFrame, separator: str, used: Mapping[str, frozenset[str]]
+) -> list[tuple[int, str, int]]:
+    """Segments nothing is taken from: part, identifier (with the first element where only some are used: "REF*EI"), number.
 
     `used` maps an identifier to the first elements that are used; an empty set uses all of them.
     """
@@ -174,10 +200,11 @@ def count_unused(segments: pl.DataFrame, separator: str, used: Mapping[str, froz
     taken = pl.any_horizontal(is_tag(*wholly), *(pl.col("segment").str.starts_with(prefix) for prefix in prefixes))
     qualifier = pl.col("segment").str.split(separator).list.get(1, null_on_oob=True).str.extract(r"^([A-Z0-9]{1,3})$")
     rest = segments.filter(~taken).select(
+        "part",
         tag=pl.when(pl.col("tag").str.contains(r"^[A-Z][A-Z0-9]{1,2}$")).then("tag").otherwise(pl.lit("unknown")),
         qualifier=pl.when(pl.col("tag").is_in([tag for tag in used if tag not in wholly])).then(qualifier),
     )
-    counted: Counter[str] = Counter()
-    for tag, found, count in rest.group_by("tag", "qualifier").len().iter_rows():
-        counted[tag if found is None else f"{tag}*{found}"] += count
-    return counted
+    counted = rest.group_by("part", "tag", "qualifier").len()
+    return [
+        (part, tag if found is None else f"{tag}*{found}", count) for part, tag, found, count in counted.iter_rows()
+    ]

@@ -8,17 +8,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import polars as pl
-
 from ingest.sources.base import Notice, Unit, UnreadableUnit
-from ingest.sources.files import read_blocks
+from ingest.sources.files import READ_BYTES, read_blocks
 
 # Work is done on pieces of about this size: large enough for column operations to pay, small beside the memory budget.
 PIECE_BYTES = 8 << 20
+# A transaction is needed whole, so one that does not end within this is refused: guides ask for a few megabytes at most.
+LARGEST_TRANSACTION_BYTES = 128 << 20
 ISA_LENGTH = 106
 _ISA_ELEMENTS = 16
 # Bytes that may stand before an ISA: byte-order mark, blanks, line ends, and the padding of mainframe files.
 _PADDING = b"\xef\xbb\xbf \t\r\n\x00\x1a"
+_PADDED = re.compile(b"[" + _PADDING + b"]*")
 # The fixed widths of ISA01 to ISA07: wherever this occurs an interchange begins, even inside a segment cut short.
 _STRICT_ISA = re.compile(rb"ISA([^\w\s]).{2}\1.{10}\1.{2}\1.{10}\1.{2}\1.{15}\1.{2}\1", re.DOTALL)
 
@@ -36,13 +37,18 @@ class Separators:
 
 @dataclass(kw_only=True)
 class Interchange:
-    """One ISA of the unit of that name, and how far it has been read. `groups` counts the GS segments met so far."""
+    """One ISA of the unit of that name, and how far it has been read. `groups` counts the GS segments met so far.
+
+    `date` and `time` are those of ISA09 and ISA10.
+    """
 
     ordinal: int
     unit: str
     separators: Separators
     sender: str
     control: str
+    date: str = ""
+    time: str = ""
     groups: int = 0
     closed: bool = False
     group: "Group | None" = None
@@ -50,9 +56,14 @@ class Interchange:
 
 @dataclass(kw_only=True)
 class Group:
-    """One GS: control number GS06, date GS04, time GS05, version GS08; `transactions` counts its ST segments."""
+    """One GS: sender GS02, receiver GS03, control number GS06, date GS04, time GS05, version GS08.
+
+    `transactions` counts its ST segments.
+    """
 
     ordinal: int
+    sender: str
+    receiver: str
     control: str
     date: str
     time: str
@@ -65,39 +76,64 @@ class Group:
 class Piece:
     """Segments of one interchange, as text without terminators; `first` is the number in the file of the first one.
 
-    `last` is set on the piece that ends the interchange.
+    `last` is set on the piece that ends the interchange. `size` is its bytes.
     """
 
     interchange: Interchange
-    segments: pl.Series
+    segments: list[str]
     first: int
     last: bool
+    size: int = 0
     notices: list[Notice] = field(default_factory=list)
 
 
 class _Buffer:
-    """Bytes of the unit not yet used."""
+    """Bytes of the unit from `at` on are not yet used; `used` counts those that are."""
 
     def __init__(self, unit: Unit) -> None:
         self._blocks = read_blocks(unit)
         self.data = b""
+        self.at = 0
         self.ended = False
         self.used = 0
 
+    @property
+    def held(self) -> int:
+        return len(self.data) - self.at
+
     def fill(self, size: int) -> None:
-        blocks = [self.data]
-        held = len(self.data)
+        """Reads on until `size` bytes are there, or the unit ends."""
+        if self.held >= size or self.ended:
+            return
+        # Used bytes go only when new ones come: a file of many small interchanges would copy the rest for each of them.
+        blocks = [self.data[self.at :]]
+        held = len(blocks[0])
         while held < size and not self.ended:
             block = next(self._blocks, b"")
             self.ended = not block
             blocks.append(block)
             held += len(block)
-        self.data = b"".join(blocks)
+        self.data, self.at = b"".join(blocks), 0
+
+    def peek(self, size: int) -> bytes:
+        """The next bytes, left where they are."""
+        return self.data[self.at : self.at + size]
 
     def take(self, size: int) -> bytes:
-        taken, self.data = self.data[:size], self.data[size:]
-        self.used += size
+        """The next bytes, used."""
+        taken = self.peek(size)
+        self.at += len(taken)
+        self.used += len(taken)
         return taken
+
+    def skip_padding(self) -> None:
+        """Uses what may stand between interchanges."""
+        while True:
+            self.fill(READ_BYTES)
+            match = _PADDED.match(self.data, self.at)
+            self.take(match.end() - self.at if match else 0)
+            if self.held or self.ended:
+                return
 
 
 def read_separators(head: bytes, *, at: int) -> tuple[Separators, list[str], Notice | None]:
@@ -143,11 +179,11 @@ def read_separators(head: bytes, *, at: int) -> tuple[Separators, list[str], Not
     return separators, elements, notice
 
 
-def _next_isa(data: bytes, terminator: bytes) -> int:
-    """Where the next interchange begins in `data`, whose first byte belongs to the present one; -1 for nowhere."""
-    at = data.find(b"ISA", 3)
+def _next_isa(data: bytes, start: int, terminator: bytes) -> int:
+    """Where the interchange after the one at `start` begins; -1 for nowhere."""
+    at = data.find(b"ISA", start + 3)
     while at >= 0:
-        before = data[max(0, at - 80) : at].rstrip(_PADDING + b"\r\n")
+        before = data[max(start, at - 80) : at].rstrip(_PADDING)
         after = data[at + 3 : at + 4]
         if _STRICT_ISA.match(data, at) or (before.endswith(terminator) and after and not after.isalnum()):
             return at
@@ -155,19 +191,20 @@ def _next_isa(data: bytes, terminator: bytes) -> int:
     return -1
 
 
-def _last_transaction(data: bytes, separators: Separators, before: int) -> int:
-    """Where the last ST segment within the first `before` bytes begins; 0 where there is none to cut at."""
-    start = b"ST" + separators.element.encode()
+def _last_transaction(data: bytes, start: int, separators: Separators, before: int) -> int:
+    """Where the last ST segment between `start` and `before` begins; `start` where there is none to cut at."""
+    opening = b"ST" + separators.element.encode()
     terminator = separators.terminator.encode()
-    best = 0
+    best = start
     for between in (b"", b"\n", b"\r\n", b"\r"):
-        found = data.rfind(terminator + between + start, 0, before)
+        found = data.rfind(terminator + between + opening, start, before)
         if found >= 0:
             best = max(best, found + len(terminator + between))
     return best
 
 
-def _split(data: bytes, interchange: Interchange, notices: list[Notice], first: int) -> pl.Series:
+def _split(data: bytes, interchange: Interchange, notices: list[Notice], first: int) -> list[str]:
+    """Segments without terminators, line ends and blanks around them; empty ones are left out."""
     flat = data.translate(None, b"\r\n\x00\x1a" if interchange.separators.terminator not in "\r\n" else b"\x00\x1a")
     try:
         text = flat.decode("utf-8")
@@ -177,8 +214,7 @@ def _split(data: bytes, interchange: Interchange, notices: list[Notice], first: 
         notices.append(
             Notice(position=f"segment {first}", reason="not_utf8", detail="is not UTF-8; read as ISO 8859-1")
         )
-    segments = pl.Series("segment", [text]).str.split(interchange.separators.terminator).explode().str.strip_chars()
-    return segments.filter(segments != "")
+    return list(filter(None, map(str.strip, text.split(interchange.separators.terminator))))
 
 
 def pieces(unit: Unit) -> Iterator[Piece]:
@@ -189,15 +225,10 @@ def pieces(unit: Unit) -> Iterator[Piece]:
     buffer = _Buffer(unit)
     number, ordinal = 1, 0
     while True:
-        buffer.fill(8 * ISA_LENGTH)
-        padding = len(buffer.data) - len(buffer.data.lstrip(_PADDING))
-        if padding == len(buffer.data) and not buffer.ended:
-            buffer.take(padding)
-            continue
-        buffer.take(padding)
-        if not buffer.data:
+        buffer.skip_padding()
+        if not buffer.held:
             break
-        if not buffer.data.startswith(b"ISA"):
+        if buffer.peek(3) != b"ISA":
             raise UnreadableUnit(
                 position=f"byte {buffer.used}",
                 problem="does not begin with an ISA segment, so its separators and sender are not known",
@@ -205,14 +236,22 @@ def pieces(unit: Unit) -> Iterator[Piece]:
             )
         ordinal += 1
         buffer.fill(8 * ISA_LENGTH)
-        separators, elements, notice = read_separators(buffer.data, at=buffer.used)
+        separators, elements, notice = read_separators(buffer.peek(8 * ISA_LENGTH), at=buffer.used)
         interchange = Interchange(
-            ordinal=ordinal, unit=unit.name, separators=separators, sender=elements[6], control=elements[13]
+            ordinal=ordinal,
+            unit=unit.name,
+            separators=separators,
+            sender=elements[6],
+            control=elements[13],
+            date=elements[9],
+            time=elements[10],
         )
         notices = [notice] if notice else []
         for data, last in _interchange_bytes(buffer, separators):
             segments = _split(data, interchange, notices, number)
-            yield Piece(interchange=interchange, segments=segments, first=number, last=last, notices=notices)
+            yield Piece(
+                interchange=interchange, segments=segments, first=number, last=last, size=len(data), notices=notices
+            )
             number += len(segments)
             notices = []
     if ordinal == 0:
@@ -224,16 +263,21 @@ def _interchange_bytes(buffer: _Buffer, separators: Separators) -> Iterator[tupl
     wanted = PIECE_BYTES
     while True:
         buffer.fill(wanted)
-        end = _next_isa(buffer.data, separators.terminator.encode())
-        if end < 0 and buffer.ended:
-            end = len(buffer.data)
+        found = _next_isa(buffer.data, buffer.at, separators.terminator.encode())
+        end = buffer.held if found < 0 and buffer.ended else found - buffer.at
         if 0 <= end <= wanted:
             yield buffer.take(end), True
             return
-        cut = _last_transaction(buffer.data, separators, wanted)
+        cut = _last_transaction(buffer.data, buffer.at, separators, buffer.at + wanted) - buffer.at
         if cut > 0:
             yield buffer.take(cut), False
             wanted = PIECE_BYTES
+        elif wanted >= LARGEST_TRANSACTION_BYTES:
+            raise UnreadableUnit(
+                position=f"byte {buffer.used}",
+                problem=f"holds a transaction that does not end within {LARGEST_TRANSACTION_BYTES >> 20} megabytes",
+                remedy="Have it sent again in transactions of a few thousand claims",
+            )
         else:
             # One transaction is larger than a piece: it is needed whole, because its SE decides whether it counts.
             wanted *= 2

@@ -14,9 +14,18 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from ingest.sources.base import Chunk, Notice
-from ingest.sources.x12_elements import component, count_unused, elements, is_tag, per_transaction, position
-from ingest.sources.x12_transactions import CLAIM_LEVELS, Transaction, hierarchy_level, local_time
+from ingest.sources.x12_elements import (
+    Told,
+    component,
+    count_unused,
+    elements,
+    is_tag,
+    notices_of,
+    per_transaction,
+    position,
+)
+from ingest.sources.x12_segments import Found, Placed
+from ingest.sources.x12_transactions import CLAIM_LEVELS, local_time
 
 USED: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -35,19 +44,19 @@ _COMPOSITES = (1, 10, 11)
 
 def read_statuses(
     segments: pl.DataFrame,
-    transactions: Sequence[Transaction],
+    placed: Sequence[Placed],
     separator: str,
     component_separator: str,
     zone: ZoneInfo,
-) -> Chunk:
+) -> Found:
     """Rows, notices and counts of 277 transactions that share their separators.
 
     A claim that a status response names by no patient control number is left to the gate, which holds it back.
     """
-    chunk = Chunk()
-    shared = per_transaction(transactions, zone).with_columns(
-        _reported(segments, transactions, separator, zone),
-        is_response=pl.Series([item.guide == "X212" for item in transactions], dtype=pl.Boolean),
+    found = Found()
+    shared = per_transaction(placed, zone).with_columns(
+        _reported(segments, placed, separator, zone),
+        is_response=pl.Series([item.transaction.guide == "X212" for item in placed], dtype=pl.Boolean),
     )
     segments = _levels(segments, separator).join(shared, on="txn", maintain_order="left")
     claims = _claims(segments, separator)
@@ -56,40 +65,44 @@ def read_statuses(
         claims.select("claim", "claim_id"), on="claim", how="left", maintain_order="left"
     )
     told = _meanings(of_claims)
-    chunk.rows = {"claim_status": _rows(told.filter("is_status"), zone, chunk.notices)}
-    chunk.notices += _told_notices(told) + _without_status(claims, of_claims)
+    found.rows = {"claim_status": _rows(told.filter("is_status"), zone, found.notices)}
+    found.notices += _told_notices(told) + _without_status(claims, of_claims)
     above = statuses.filter(pl.col("loop") == "above")
-    chunk.notices += _above_notices(above, set(claims["txn"].to_list()))
-    chunk.notices += _without_anything(segments, claims, statuses)
-    chunk.dropped_fields = count_unused(segments, separator, USED)
-    on_lines = statuses.filter(pl.col("loop") == "line")["number"].n_unique()
-    if on_lines:
-        # The status of a line explains that of its claim, and the model keeps statuses of claims.
-        chunk.dropped_fields["STC*line"] += on_lines
-    return chunk
+    found.notices += _above_notices(above, set(claims["txn"].to_list()))
+    found.notices += _without_anything(segments, claims, statuses)
+    found.dropped_fields = count_unused(segments, separator, USED)
+    # The status of a line explains that of its claim, and the model keeps statuses of claims.
+    on_lines = statuses.filter(pl.col("loop") == "line").group_by("part").agg(pl.col("row").n_unique())
+    found.dropped_fields += [(part, "STC*line", count) for part, count in on_lines.iter_rows()]
+    return found
 
 
-def _reported(
-    segments: pl.DataFrame, transactions: Sequence[Transaction], separator: str, zone: ZoneInfo
-) -> list[pl.Series]:
+def _reported(segments: pl.DataFrame, placed: Sequence[Placed], separator: str, zone: ZoneInfo) -> list[pl.Series]:
     """When each transaction was made (BHT04 and BHT05, else the group's), in UTC; and the day BHT04 names."""
     bht = elements(segments.filter(is_tag("BHT")), separator, 4, 5).unique("txn", keep="first", maintain_order=True)
     given = {txn: (date, time) for txn, date, time in bht.select("txn", "e4", "e5").rows()}
-    made = [item.sent_at(zone, *given.get(index, (None, None))) for index, item in enumerate(transactions)]
-    days = [given.get(index, (None, None))[0] for index in range(len(transactions))]
+    made = [item.transaction.sent_at(zone, *given.get(index, (None, None))) for index, item in enumerate(placed)]
+    days = [given.get(index, (None, None))[0] for index in range(len(placed))]
     return [
         pl.Series("made_at", made, dtype=pl.Datetime("us", "UTC")),
         pl.Series("made_day", days, dtype=pl.String),
     ]
 
 
+def _hierarchy_level(element: str) -> pl.Expr:
+    """HL03 of the level each segment lies in; null before the first of a transaction."""
+    own = pl.col("segment").str.split(element).list.get(3, null_on_oob=True).str.strip_chars().fill_null("")
+    opened = pl.when(pl.col("tag") == "HL").then(own).when(pl.col("tag") == "ST").then(pl.lit(""))
+    level = opened.forward_fill()
+    return pl.when(level != "").then(level)
+
+
 def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
     """Adds claim (running number of the TRN at a patient's level), claim_ordinal (within its transaction), source
     (running number of HL 20) and loop: above, claim or line."""
-    level = hierarchy_level(separator)
-    row = pl.int_range(pl.len())
+    level = _hierarchy_level(separator)
     begins = is_tag("TRN") & pl.col("level").is_in(CLAIM_LEVELS).fill_null(False)
-    found = segments.with_columns(level=level, row=row).with_columns(
+    found = segments.with_columns(level=level).with_columns(
         claim=begins.cum_sum(),
         source=(is_tag("ST") | (is_tag("HL") & (pl.col("level") == "20")).fill_null(False)).cum_sum(),
         last_claim=pl.when(begins).then("row").forward_fill().fill_null(-1),
@@ -105,7 +118,7 @@ def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
     )
     base = pl.when(is_tag("ST")).then("claim").forward_fill()
     kept = found.with_columns(loop=loop, claim_ordinal=pl.col("claim") - base)
-    return kept.drop("row", "last_claim", "last_level", "last_line")
+    return kept.drop("last_claim", "last_level", "last_line")
 
 
 def _claims(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
@@ -144,7 +157,7 @@ def _statuses(segments: pl.DataFrame, separator: str, composite: str) -> pl.Data
                 status=component(name, composite, 1),
             )
         )
-    return pl.concat(parts).sort("number", "place_in_segment")
+    return pl.concat(parts).sort("row", "place_in_segment")
 
 
 def _category() -> pl.Expr:
@@ -175,7 +188,7 @@ def _meanings(statuses: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: list[Notice]) -> pl.DataFrame:
+def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: Told) -> pl.DataFrame:
     """claim_status: reported on the day of STC02; at the time of the transaction where that is the same day."""
     days = statuses["day"].drop_nulls().unique().to_list()
     midnight = pl.DataFrame(
@@ -186,13 +199,11 @@ def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: list[Notice]) -> pl.D
         ordinal=pl.int_range(1, pl.len() + 1).over("txn", "claim")
     )
     bad = dated.filter(pl.col("day").is_not_null() & pl.col("midnight").is_null())
-    notices += _grouped(
-        bad.with_columns(
-            reason=pl.lit("date_not_valid"), said=pl.lit("the date of a status is no date; the transaction's is taken")
-        )
-    )
+    said = "the date of a status is no date; the transaction's is taken"
+    notices += notices_of(bad, "date_not_valid", said)
     same_day = (pl.col("day") == pl.col("made_day")).fill_null(False)
     return dated.select(
+        "part",
         claim_status_id=pl.concat_str("digest", "claim_ordinal", "ordinal", separator="-"),
         claim_id="claim_id",
         category_code="category",
@@ -206,23 +217,7 @@ def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: list[Notice]) -> pl.D
     )
 
 
-def _grouped(frame: pl.DataFrame) -> list[Notice]:
-    """One notice for each transaction, `reason` and `said`; the first stands for all."""
-    found = frame.group_by("txn", "reason", "said", maintain_order=True).agg(
-        pl.col("place").first(), pl.col("number").first(), count=pl.len()
-    )
-    return [
-        Notice(
-            position=f"{row['place']} (segment {row['number']})",
-            reason=row["reason"],
-            detail=row["said"],
-            records=row["count"],
-        )
-        for row in found.iter_rows(named=True)
-    ]
-
-
-def _told_notices(told: pl.DataFrame) -> list[Notice]:
+def _told_notices(told: pl.DataFrame) -> Told:
     """Statuses that give no row, or a row of which it is not known what it means."""
     said = {
         "claim_already_adjudicated": "category {} is of a claim that is decided: the remittance tells it; no row",
@@ -232,27 +227,33 @@ def _told_notices(told: pl.DataFrame) -> list[Notice]:
     return [
         notice
         for reason, text in said.items()
-        for notice in _grouped(told.filter(pl.col("reason") == reason).with_columns(said=pl.format(text, _category())))
+        for notice in _by_category(told.filter(pl.col("reason") == reason), reason, pl.format(text, _category()))
     ]
 
 
-def _without_status(claims: pl.DataFrame, statuses: pl.DataFrame) -> list[Notice]:
+def _by_category(frame: pl.DataFrame, reason: str, said: pl.Expr) -> Told:
+    """One notice a part and text."""
+    texts = frame.with_columns(text=said)
+    return [
+        notice
+        for text in texts["text"].unique(maintain_order=True)
+        for notice in notices_of(texts.filter(pl.col("text") == text), reason, pl.col("text"))
+    ]
+
+
+def _without_status(claims: pl.DataFrame, statuses: pl.DataFrame) -> Told:
     silent = claims.join(statuses.select("claim").unique(), on="claim", how="anti", maintain_order="left")
-    return _grouped(
-        silent.with_columns(reason=pl.lit("claim_without_status"), said=pl.lit("a claim is named without any status"))
-    )
+    return notices_of(silent, "claim_without_status", "a claim is named without any status")
 
 
-def _without_anything(segments: pl.DataFrame, claims: pl.DataFrame, statuses: pl.DataFrame) -> list[Notice]:
+def _without_anything(segments: pl.DataFrame, claims: pl.DataFrame, statuses: pl.DataFrame) -> Told:
     """Transactions that name neither a claim nor a status."""
     saying = pl.concat([claims.select("txn"), statuses.select("txn")])
     silent = segments.filter(is_tag("ST")).join(saying, on="txn", how="anti", maintain_order="left")
-    return _grouped(
-        silent.with_columns(reason=pl.lit("submission_status_unclear"), said=pl.lit("holds neither claim nor status"))
-    )
+    return notices_of(silent, "submission_status_unclear", "holds neither claim nor status")
 
 
-def _above_notices(above: pl.DataFrame, with_claims: set[int]) -> list[Notice]:
+def _above_notices(above: pl.DataFrame, with_claims: set[int]) -> Told:
     """Statuses of a whole transmission or provider. Acceptance is shown only where no claim follows to say so itself."""
     category = pl.col("category")
     letter = category.str.slice(0, 1)
@@ -274,10 +275,16 @@ def _above_notices(above: pl.DataFrame, with_claims: set[int]) -> list[Notice]:
         )
         .fill_null("transaction")
     )
-    shown = above.with_columns(reason=reason, said=pl.format("category {} for the {} as a whole", _category(), level))
+    shown = above.with_columns(reason=reason)
+    said = pl.format("category {} for the {} as a whole", _category(), level)
     spoken_for = (
         (pl.col("reason") == "submission_accepted")
         & pl.col("txn").is_in(list(with_claims))
         & pl.col("level").is_in(["20", "21", "19"]).fill_null(False)
     )
-    return _grouped(shown.filter(~spoken_for))
+    told = shown.filter(~spoken_for)
+    return [
+        notice
+        for name in told["reason"].unique(maintain_order=True)
+        for notice in _by_category(told.filter(pl.col("reason") == name), name, said)
+    ]

@@ -38,7 +38,7 @@ CLAIM_BODY = [
     "DTP*472*RD8*20260101-20260103",
     "REF*6R*LINE1",
     "LX*2",
-    "SV1*HC:B1234*30*UN*1***1",
+    "SV1*HC:B1234*39.50*UN*1***1",
     "DTP*472*D8*20260104",
 ]
 REMITTANCE_BODY = [
@@ -119,8 +119,7 @@ def reasons(chunk: Chunk) -> list[str]:
 def test_claim_takes_each_value_from_its_own_loop(tmp_path: Path) -> None:
     rows = read(tmp_path, interchange(transaction("837", CLAIM_BODY))).rows
     claim = rows["claim"].row(0, named=True)
-    assert claim["claim_id"] == "ACCT1"
-    assert claim["billed_amount"] == "100", "CLM02, though the lines add up to 90.50"
+    assert (claim["claim_id"], claim["billed_amount"]) == ("ACCT1", "100")
     assert (claim["payer_id"], claim["payer_sequence"]) == ("87726", "primary")
     assert (claim["provider_id"], claim["billing_provider_npi"]) == ("1999999984", "1234567893")
     assert claim["original_payer_claim_control_number"] == "ICN9"
@@ -133,6 +132,30 @@ def test_claim_takes_each_value_from_its_own_loop(tmp_path: Path) -> None:
     assert (first["line_control_number"], first["place_of_service"]) == ("LINE1", "12")
     assert (second["line_number"], second["modifiers"], str(second["service_date"])) == (2, None, "2026-01-04")
     assert set(rows["claim_line"]["claim_submission_id"]) == {claim["claim_submission_id"]}
+
+
+def test_a_claim_counts_by_its_total_where_its_lines_do_not_add_up_to_it_and_the_gap_is_shown(tmp_path: Path) -> None:
+    text = transaction("837", CLAIM_BODY).replace("39.50", "39.49")
+    chunk = read(tmp_path, interchange(text, text.replace("0001", "0002")))
+    assert chunk.rows["claim"]["billed_amount"].to_list() == ["100", "100"]
+    assert [(item.reason, item.records) for item in chunk.notices] == [("claim_lines_out_of_balance", 2)]
+    assert chunk.notices[0].position == "ISA 1 GS 1 ST 0001 CLM 1 (segment 12)"
+
+
+def test_what_another_payer_paid_is_not_taken_for_the_claims_own(tmp_path: Path) -> None:
+    other = ["CAS*CO*45*20", "AMT*D*70", "AMT*EAF*10", "OI***Y***Y"]
+    line = ["SVD*SECOND*70*HC:A1234**2", "CAS*PR*2*10", "DTP*573*D8*20260109", "REF*6R*OTHERLINE"]
+    plain = read(tmp_path, interchange(transaction("837", CLAIM_BODY)))
+    # 2320 and 2330 between the other payer's SBR and the first LX, 2430 at the end of the first line.
+    body = [*CLAIM_BODY[:12], *other, *CLAIM_BODY[12:19], *line, *CLAIM_BODY[19:]]
+    found = read(tmp_path, interchange(transaction("837", body)))
+    assert found.notices == []
+    for entity, frame in plain.rows.items():
+        changes = [name for name in frame.columns if name.endswith("_id") and name not in ("payer_id", "claim_id")]
+        changes.append("source_position")
+        assert frame.drop(changes).equals(found.rows[entity].drop(changes)), entity
+    assert found.dropped_fields["CAS"] == 2
+    assert found.dropped_fields["AMT"] == 2
 
 
 def test_payers_get_their_class_from_the_filing_indicator_of_their_own_loop(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ select
     patient_id,
     payer_id,
     payer_claim_control_number,
+    original_payer_claim_control_number,
     claim_status_code,
     filing_indicator,
     billed_amount,
