@@ -16,10 +16,12 @@ from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.accounts import file_mark
+from ingest.deliveries import SERVER, remove_landed, take_delivery
 from ingest.inbox import Inbox
 from ingest.landing import Landing, Unfinished
 from ingest.ledger import Ledger, now
-from ingest.sources import Source, Unit, UnreadableUnit, source_for
+from ingest.sources import Unit, UnreadableUnit, source_for
+from ingest.sources.base import Read, reading
 
 progress = logging.getLogger("clinicmart.progress")
 
@@ -50,11 +52,23 @@ class FeedReport:
         return not self.problems
 
 
-def land_feed(home: Home, keys: Keys, ledger: Ledger, feed: Feed, run_id: str) -> FeedReport:
-    """Reads what is new in a feed into landing. Never raises for bad input; see FeedReport.problems."""
+def land_feed(
+    home: Home, keys: Keys, ledger: Ledger, feed: Feed, run_id: str, *, full_refresh: bool = False
+) -> FeedReport:
+    """Reads what is new in a feed into landing. Never raises for bad input; see FeedReport.problems.
+
+    A server is asked first; what it gave before is read even where it gives nothing now. `full_refresh` asks it for everything.
+    """
     report = FeedReport(feed=feed)
     source = source_for(feed.kind)
     inbox = Inbox.of(home, keys, feed) if feed.server or feed.listen else None
+    received = None
+    if feed.server is not None and inbox is not None:
+        received = take_delivery(ledger, feed, inbox, run_id, full_refresh=full_refresh)
+        for problem in received.problems:
+            unreadable = UnreadableUnit(position="", problem=problem.problem, remedy=problem.remedy)
+            report.problems.append(_message(feed, SERVER, unreadable))
+            report.units_refused += 1
     try:
         units = source.discover(feed, inbox)
     except UnreadableUnit as error:
@@ -63,14 +77,16 @@ def land_feed(home: Home, keys: Keys, ledger: Ledger, feed: Feed, run_id: str) -
         _record_feed(ledger, report, run_id)
         return report
     landing = Landing(home, keys, ledger, feed, run_id)
-    for number, unit in enumerate(units, start=1):
-        if unit.fingerprint and ledger.has_landed(feed.tenant_id, feed.name, unit.name, unit.fingerprint):
-            report.units_unchanged += 1
-            continue
-        _land_unit(landing, ledger, source, unit, run_id, report)
-        if number % 25 == 0 or number == len(units):
-            progress.info("%s/%s: %d of %d files or tables", feed.tenant_id, feed.name, number, len(units))
+    fresh = [unit for unit in units if not _has_landed(ledger, unit)]
+    report.units_unchanged = len(units) - len(fresh)
+    read = reading(source, fresh)
+    for number, unit in enumerate(fresh, start=1):
+        _land_unit(landing, ledger, read, unit, run_id, report)
+        if number % 25 == 0 or number == len(fresh):
+            progress.info("%s/%s: %d of %d files or tables", feed.tenant_id, feed.name, number, len(fresh))
     landing.flush()
+    if received is not None and inbox is not None:
+        remove_landed(ledger, feed, inbox, received.whole_folder)
     _total(ledger, report, run_id)
     if report.units_refused:
         report.outcome = PARTLY if report.units_landed or report.units_unchanged else UNREADABLE
@@ -80,7 +96,12 @@ def land_feed(home: Home, keys: Keys, ledger: Ledger, feed: Feed, run_id: str) -
     return report
 
 
-def _land_unit(landing: Landing, ledger: Ledger, source: Source, unit: Unit, run_id: str, report: FeedReport) -> None:
+def _has_landed(ledger: Ledger, unit: Unit) -> bool:
+    feed = unit.feed
+    return bool(unit.fingerprint) and ledger.has_landed(feed.tenant_id, feed.name, unit.name, unit.fingerprint or "")
+
+
+def _land_unit(landing: Landing, ledger: Ledger, read: Read, unit: Unit, run_id: str, report: FeedReport) -> None:
     """Reads one unit and accounts for it."""
     feed = unit.feed
     known: frozenset[int] = frozenset()
@@ -102,7 +123,7 @@ def _land_unit(landing: Landing, ledger: Ledger, source: Source, unit: Unit, run
         )
     reading = Unfinished(unit_id=unit_id, modified_at=unit.modified_at or datetime.now(UTC))
     try:
-        for chunk in source.read(unit):
+        for chunk in read(unit):
             landing.add(reading, chunk, known)
     except UnreadableUnit as error:
         landing.abandon(reading)

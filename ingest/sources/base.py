@@ -14,7 +14,7 @@ A reader knows a protocol and, through its profile, a vendor. It emits rows of t
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,12 +27,26 @@ from ingest.inbox import Inbox
 
 
 @dataclass(frozen=True, kw_only=True)
+class TableRules:
+    """How a table is followed: how far before its cursor it is read again, after how many days it is read whole and compared
+    (0: only when asked), and which share of its records may be gone without somebody confirming it. `definition` changes with
+    what is asked of the table: it is then read whole too."""
+
+    definition: str
+
+    overlap_minutes: int
+    reconcile_days: int
+    maximum_deleted_percent: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Unit:
     """What is read whole or refused whole: one file, or one table of a PM database.
 
     `name` is stable between runs (the file's path below the feed's folder, or the entity). `fingerprint` is the
     SHA-256 of a file's bytes; None for a table, whose changes the cursor finds. `modified_at` (UTC) stands in for a
-    missing `source_updated_at`. `cursor` is where the last read of a table ended. `inbox` is where the unit lies sealed, for
+    missing `source_updated_at`. `cursor` is where the last read of a table ended; without one it is
+    read whole. `table` is set for a table. `inbox` is where the unit lies sealed, for
     feeds that come over a network.
     """
 
@@ -43,6 +57,7 @@ class Unit:
     fingerprint: str | None = None
     modified_at: datetime | None = None
     cursor: str | None = None
+    table: TableRules | None = None
     inbox: Inbox | None = None
 
 
@@ -120,3 +135,15 @@ class Source(Protocol):
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """Reads one unit in bounded chunks. Raises UnreadableUnit; chunks given before that are thrown away."""
         ...
+
+
+Read = Callable[[Unit], Iterator[Chunk]]
+
+
+def reading(source: Source, units: Sequence[Unit]) -> Read:
+    """`source.read` for units that will be read one after the other in this order.
+
+    A source may offer `together(units)`, which gives the same chunks for each of them and lets small units share work.
+    """
+    together: Callable[[Sequence[Unit]], Read] | None = getattr(source, "together", None)
+    return source.read if together is None else together(units)
