@@ -17,11 +17,18 @@ says what a payment came to. Every resource counts as a record and is used or re
     no_resource_type             a JSON value that names no resource type
     not_json                     a line that is no JSON, or is cut off
     no_id, malformed_resource    a resource without an id, or not of the shape R4 gives it
-    not_a_claim, not_submitted, not_us_dollars, entered_in_error
-    deleted, no_resource         entries of a bundle that delete something, or hold nothing
+    not_a_claim, not_submitted, not_us_dollars
+    no_resource                  an entry of a bundle that holds nothing
+    deleted_by_search            an entry that deletes whatever a search finds: which records those are is not said
 
-NDJSON is read in chunks; a .json document is read whole, up to MAXIMUM_DOCUMENT_BYTES. Fields that are read over are
-counted by "Type.field".
+An entry of a bundle that deletes a resource (request.method DELETE: history bundles, the `deleted` files of a bulk export) gives
+`record_deletion` rows for every entity that its type feeds, at the entry's time, else the bundle's, else the file's. So do
+resources entered in error whose entity has no status for it (Coverage, Slot). Versions of one resource are ordered by
+meta.lastUpdated, and by meta.versionId within a moment (in NDJSON: within a chunk).
+
+References that cannot resolve are told as notices, `reference_unresolved`, one a kind and file, `records` being the resources
+that hold one. NDJSON is read in chunks; a .json document is read whole, up to MAXIMUM_DOCUMENT_BYTES. Fields that are read over
+are counted by "Type.field".
 """
 
 import re
@@ -38,17 +45,15 @@ from foundation.config import Feed
 from ingest.inbox import Inbox
 from ingest.profiles import load_profile
 from ingest.sources import fhir_money, fhir_people, fhir_visits
-from ingest.sources.base import Chunk, Refusal, Unit, UnreadableUnit
+from ingest.sources.base import Chunk, Notice, Refusal, Unit
+from ingest.sources.fhir_files import SUFFIXES, is_document, read_document, read_lines
 from ingest.sources.fhir_index import Index
-from ingest.sources.fhir_rows import Context, Refused
-from ingest.sources.fhir_values import MALFORMED, Json, record_id
-from ingest.sources.files import find_files, read_blocks
+from ingest.sources.fhir_rows import Context, Refused, version_of
+from ingest.sources.fhir_tables import ENTITIES_OF
+from ingest.sources.fhir_values import MALFORMED, Json, parse_reference, record_id
+from ingest.sources.files import find_files
 
-SUFFIXES = (".ndjson", ".json")
 CHUNK_RESOURCES = 20_000
-MAXIMUM_LINE_BYTES = 64 << 20
-MAXIMUM_DOCUMENT_BYTES = 512 << 20
-_BOM = b"\xef\xbb\xbf"
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,60}")
 Mapping = Callable[[Context, Json, str], None]
 
@@ -68,7 +73,7 @@ MAPPINGS: dict[str, tuple[Mapping, str]] = {
         fhir_people.location,
         "identifier name alias description managingOrganization partOf physicalType status",
     ),
-    "Coverage": (fhir_people.coverage, "identifier beneficiary payor type subscriberId class order period"),
+    "Coverage": (fhir_people.coverage, "identifier status beneficiary payor type subscriberId class order period"),
     "Encounter": (
         fhir_visits.encounter,
         "identifier status statusHistory class type subject participant appointment period hospitalization location "
@@ -79,7 +84,7 @@ MAPPINGS: dict[str, tuple[Mapping, str]] = {
         "identifier status serviceType appointmentType cancelationReason cancellationReason cancellationDate replaces "
         "start end created participant requestedPeriod",
     ),
-    "Slot": (fhir_visits.slot, "status schedule serviceType appointmentType start end"),
+    "Slot": (fhir_visits.slot, "status schedule serviceType appointmentType start end extension"),
     "Schedule": (fhir_visits.schedule, "actor"),
     "Claim": (
         fhir_money.claim,
@@ -97,7 +102,7 @@ MAPPINGS: dict[str, tuple[Mapping, str]] = {
     ),
 }
 _COMMON = frozenset({"resourceType", "id", "meta", "contained", "text"})
-_USED = {kind: _COMMON.union(names.split()) for kind, (_, names) in MAPPINGS.items()}
+_KNOWN = {kind: (mapping, _COMMON.union(names.split())) for kind, (mapping, names) in MAPPINGS.items()}
 
 
 class FhirSource:
@@ -112,8 +117,7 @@ class FhirSource:
     def read(self, unit: Unit) -> Iterator[Chunk]:
         """Reads one file. Raises UnreadableUnit for a document that does not parse, and for broken compression."""
         reading = _Reading(_context(unit))
-        is_document = unit.name.lower().removesuffix(".gz").endswith(".json")
-        records = _document(unit, reading) if is_document else _lines(unit, reading)
+        records = _document(unit, reading) if is_document(unit.name) else _lines(unit, reading)
         for _ in records:
             if reading.records >= CHUNK_RESOURCES:
                 yield reading.chunk()
@@ -129,7 +133,12 @@ def _context(unit: Unit) -> Context:
     return Context(
         feed=unit.feed,
         profile=profile,
-        index=Index(profile, unit.path.parent if unit.path else None, unit.inbox),
+        index=Index(
+            profile=profile,
+            folder=unit.path.parent if unit.path else None,
+            inbox=unit.inbox,
+            base=unit.feed.server.url if unit.feed.server else None,
+        ),
         file_date=moment.astimezone(ZoneInfo(unit.feed.time_zone)).date().isoformat(),
         file_time=moment.isoformat(),
     )
@@ -137,7 +146,8 @@ def _context(unit: Unit) -> Context:
 
 @dataclass
 class _Reading:
-    """One file being read: rows in the context, refusals, and the types that the model has no place for."""
+    """One file being read: rows in the context, refusals, the types that the model has no place for, and the references that do
+    not resolve."""
 
     context: Context
     records: int = 0
@@ -145,26 +155,58 @@ class _Reading:
     outside: Counter[str] = field(default_factory=Counter)
     first_outside: dict[str, str] = field(default_factory=dict)
     fields: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: {kind: Counter() for kind in MAPPINGS})
+    unresolved: Counter[str] = field(default_factory=Counter)
+    first_unresolved: dict[str, str] = field(default_factory=dict)
 
     def take(self, resource: Any, position: str, raw: bytes | None, full_url: str | None = None) -> None:
         """One record: mapped, counted as outside the model, or refused."""
-        kind: Any = resource.get("resourceType") if type(resource) is dict else None
-        known = MAPPINGS.get(kind) if type(kind) is str else None
-        if known is None:
-            self._without_mapping(resource, kind, position, raw)
+        try:
+            kind = resource["resourceType"]
+            mapping, used = _KNOWN[kind]
+        except (TypeError, KeyError, IndexError):
+            self._without_mapping(resource, position, raw)
             return
         self.records += 1
         context = self.context
+        context.position = position
         try:
-            known[0](context, resource, context.begin(resource, position, full_url))
-            self.fields[kind][tuple(resource)] += 1
-            return
+            found = record_id(resource, full_url)
+            context.begin(kind, found, resource.get("meta"))
+            mapping(context, resource, found)
         except Refused as refused:
             reason, detail = refused.reason, refused.detail
         except MALFORMED:
             reason, detail = _why(resource, kind, full_url)
+        else:
+            if not used.issuperset(resource):
+                self.fields[kind][tuple(resource)] += 1
+            if context.index.missing:
+                self._note_missing(position)
+            return
         context.take_back()
         self._refuse(position, reason, detail, raw if raw is not None else orjson.dumps(resource))
+
+    def delete(self, entry: Json, bundle: Json, position: str) -> None:
+        """One record: an entry of a bundle that deletes a resource."""
+        try:
+            kind, found, system, _ = parse_reference(entry["request"].get("url") or entry["fullUrl"])
+            response, meta = entry.get("response") or {}, bundle.get("meta") or {}
+            at = response.get("lastModified") or meta.get("lastUpdated") or bundle.get("timestamp")
+            version = response.get("etag")
+        except MALFORMED:
+            kind, found, system, at, version = "", "", None, None, None
+        if kind not in ENTITIES_OF and _TYPE.fullmatch(kind):
+            self._count_outside(kind, position)
+        elif kind not in ENTITIES_OF or (system is None and not found):
+            self.refuse(position, "malformed_resource", "the entry deletes nothing that it names", orjson.dumps(entry))
+        elif system is not None:
+            detail = "the entry deletes what a search finds, and does not say what that is"
+            self.refuse(position, "deleted_by_search", detail, orjson.dumps(entry))
+        else:
+            self.records += 1
+            self.context.position = position
+            self.context.begin(kind, found, {"lastUpdated": at, "versionId": version})
+            self.context.delete(kind, found)
 
     def refuse(self, position: str, reason: str, detail: str, raw: bytes | None) -> None:
         """A record that is no resource."""
@@ -174,13 +216,27 @@ class _Reading:
     def _refuse(self, position: str, reason: str, detail: str, raw: bytes | None) -> None:
         self.refusals.append(Refusal(position=position, reason=reason, detail=detail, payload=raw))
 
-    def _without_mapping(self, resource: Any, kind: Any, position: str, raw: bytes | None) -> None:
-        if type(kind) is str and _TYPE.fullmatch(kind):
-            self.outside[kind] += 1
-            self.first_outside.setdefault(kind, position)
-            return
-        raw = raw if raw is not None else orjson.dumps(resource)
-        self.refuse(position, "no_resource_type", "the JSON names no FHIR resource type", raw)
+    def _without_mapping(self, resource: Any, position: str, raw: bytes | None) -> None:
+        kind = resource.get("resourceType") if type(resource) is dict else None
+        if kind == "Bundle" and raw is not None:
+            for _ in _entries(resource, self, f"{position} "):
+                pass
+        elif type(kind) is str and _TYPE.fullmatch(kind):
+            self._count_outside(kind, position)
+        else:
+            raw = raw if raw is not None else orjson.dumps(resource)
+            self.refuse(position, "no_resource_type", "the JSON names no FHIR resource type", raw)
+
+    def _count_outside(self, kind: str, position: str) -> None:
+        self.outside[kind] += 1
+        self.first_outside.setdefault(kind, position)
+
+    def _note_missing(self, position: str) -> None:
+        missing = self.context.index.missing
+        for kind in set(missing):
+            self.unresolved[kind] += 1
+            self.first_unresolved.setdefault(kind, position)
+        missing.clear()
 
     def chunk(self) -> Chunk:
         """What was read since the last chunk. Types outside the model are told in the last."""
@@ -191,16 +247,18 @@ class _Reading:
             refusals=self.refusals,
         )
         for kind, shapes in self.fields.items():
+            used = _KNOWN[kind][1]
             for names, number in shapes.items():
                 for name in names:
-                    if name not in _USED[kind]:
+                    if name not in used:
                         given.dropped_fields[f"{kind}.{name}"] += number
             shapes.clear()
         self.records, self.refusals = 0, []
         return given
 
     def last_chunk(self) -> Chunk:
-        """The last chunk, with one refusal for each type outside the model."""
+        """The last chunk, with one refusal for each type outside the model and a notice for each kind of reference that does not
+        resolve."""
         given = self.chunk()
         for kind, number in sorted(self.outside.items()):
             given.records_read += number
@@ -212,10 +270,13 @@ class _Reading:
                     records=number,
                 )
             )
+        for kind, number in sorted(self.unresolved.items()):
+            position = self.first_unresolved[kind]
+            given.notices.append(Notice(position=position, reason="reference_unresolved", detail=kind, records=number))
         return given
 
 
-def _why(resource: Json, kind: str | None, full_url: str | None) -> tuple[str, str]:
+def _why(resource: Json, kind: str, full_url: str | None) -> tuple[str, str]:
     try:
         record_id(resource, full_url)
     except MALFORMED:
@@ -225,62 +286,26 @@ def _why(resource: Json, kind: str | None, full_url: str | None) -> tuple[str, s
 
 def _lines(unit: Unit, reading: _Reading) -> Iterator[None]:
     """Reads NDJSON; yields after each block of lines."""
-    rest, number = b"", 0
+    assert unit.path is not None
     loads, take = orjson.loads, reading.take
-    for block in read_blocks(unit):
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
-        if len(rest) > MAXIMUM_LINE_BYTES:
-            raise UnreadableUnit(
-                position=f"line {number + len(lines) + 1}",
-                problem=f"a line is longer than {MAXIMUM_LINE_BYTES >> 20} MiB",
-                remedy="Send one resource a line",
-            )
-        for line in lines:
-            number += 1
-            _line(line, number, reading, loads, take)
+    before = 0
+    for lines in read_lines(unit.path, unit.size_bytes, unit.inbox):
+        for number, line in enumerate(lines, start=before + 1):
+            try:
+                resource = loads(line)
+            except orjson.JSONDecodeError:
+                if line.strip():
+                    reading.refuse(f"line {number}", "not_json", "the line is not JSON, or is cut off", line)
+            else:
+                take(resource, f"line {number}", line)
+        before += len(lines)
         yield
-    if rest:
-        _line(rest, number + 1, reading, loads, take)
-        yield
-
-
-def _line(line: bytes, number: int, reading: _Reading, loads: Any, take: Any) -> None:
-    if number == 1:
-        line = line.removeprefix(_BOM)
-    try:
-        resource = loads(line)
-    except orjson.JSONDecodeError:
-        if line.strip():
-            reading.refuse(f"line {number}", "not_json", "the line is not JSON, or is cut off", line)
-        return
-    if type(resource) is dict and resource.get("resourceType") == "Bundle":
-        _bundle(resource, reading, f"line {number} ")
-    else:
-        take(resource, f"line {number}", line)
 
 
 def _document(unit: Unit, reading: _Reading) -> Iterator[None]:
     """Reads a .json document; yields after each entry of a bundle."""
-    blocks, size = [], 0
-    for block in read_blocks(unit):
-        size += len(block)
-        if size > MAXIMUM_DOCUMENT_BYTES:
-            raise UnreadableUnit(
-                position=f"byte {size}",
-                problem=f"is larger than {MAXIMUM_DOCUMENT_BYTES >> 20} MiB, which is read whole",
-                remedy="Send it as NDJSON",
-            )
-        blocks.append(block)
-    try:
-        document = orjson.loads(b"".join(blocks).removeprefix(_BOM))
-    except orjson.JSONDecodeError as error:
-        raise UnreadableUnit(
-            position=f"line {error.lineno} column {error.colno}",
-            problem="is not JSON, or is cut off",
-            remedy="Have it sent again",
-        ) from None
-    del blocks
+    assert unit.path is not None
+    document = read_document(unit.path, unit.size_bytes, unit.inbox)
     if type(document) is dict and document.get("resourceType") == "Bundle":
         yield from _entries(document, reading, "")
     else:
@@ -288,31 +313,34 @@ def _document(unit: Unit, reading: _Reading) -> Iterator[None]:
         yield
 
 
-def _bundle(bundle: Json, reading: _Reading, place: str) -> None:
-    for _ in _entries(bundle, reading, place):
-        pass
-
-
 def _entries(bundle: Json, reading: _Reading, place: str) -> Iterator[None]:
     """Reads the entries of a bundle, which is indexed first so that they find each other."""
     entries = bundle.get("entry") or []
     if type(entries) is not list:
-        reading.refuse(
-            f"{place}entry", "malformed_resource", "the bundle's entries are not a list", orjson.dumps(bundle)
-        )
+        problem = "the bundle's entries are not a list"
+        reading.refuse(f"{place}entry", "malformed_resource", problem, orjson.dumps(bundle))
         yield
         return
-    reading.context.index.local.clear()
-    reading.context.index.add_bundle(entries)
-    for number, entry in enumerate(entries, start=1):
+    reading.context.begin_bundle(entries)
+    numbered = list(enumerate(entries, start=1))
+    if bundle.get("type") == "history":
+        # The newest comes first.
+        numbered.sort(key=lambda item: (_version(item[1]), -item[0]))
+    for number, entry in numbered:
         position = f"{place}entry {number}"
-        resource = entry.get("resource") if type(entry) is dict else None
-        if resource is None:
-            request = entry.get("request") if type(entry) is dict else None
-            deletes = type(request) is dict and request.get("method") == "DELETE"
-            reason = "deleted" if deletes else "no_resource"
-            detail = "the entry deletes a resource" if deletes else "the entry holds no resource"
-            reading.refuse(position, reason, detail, orjson.dumps(entry))
+        request = entry.get("request") if type(entry) is dict else None
+        if type(request) is dict and request.get("method") == "DELETE":
+            reading.delete(entry, bundle, position)
+        elif type(entry) is not dict or (resource := entry.get("resource")) is None:
+            reading.refuse(position, "no_resource", "the entry holds no resource", orjson.dumps(entry))
         else:
             reading.take(resource, position, None, entry.get("fullUrl"))
         yield
+
+
+def _version(entry: Any) -> int:
+    try:
+        resource = entry.get("resource")
+        return version_of(resource["meta"]["versionId"] if resource else entry["response"]["etag"])
+    except MALFORMED:
+        return 0

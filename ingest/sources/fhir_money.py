@@ -19,6 +19,7 @@ from ingest.sources.fhir_values import (
     date_part,
     first,
     is_npi,
+    mapped,
     number_of,
     total_of,
 )
@@ -58,8 +59,8 @@ def claim(context: Context, resource: Json, record: str) -> None:
     items = resource.get("item") or ()
     _check_currency([resource.get("total"), *(item.get("net") for item in items)])
     insurance = _insurance(resource)
-    payer = context.payer_of_coverage(insurance.get("coverage"), resource)
-    payer = payer or context.payer(resource.get("insurer"), resource)
+    payer = context.payer_of_coverage(insurance.get("coverage"), resource, "insurance.coverage")
+    payer = payer or context.payer(resource.get("insurer"), resource, "insurer")
     relations = {code_of(item.get("relationship")) for item in resource.get("related") or ()}
     billed = amount_of(resource.get("total"))
     nets = [_net(item) for item in items]
@@ -71,12 +72,12 @@ def claim(context: Context, resource: Json, record: str) -> None:
         record,
         claim_id,
         encounter,
-        context.patient(resource.get("patient"), resource),
+        context.patient(resource.get("patient"), resource, "patient"),
         payer,
-        context.unit(resource.get("facility"), resource) or context.unit(biller, resource),
+        context.unit(resource.get("facility"), resource, "facility") or context.unit(biller, resource, "provider"),
         _provider(context, resource),
         _billing_npi(context, biller, resource),
-        profile.claim_types.get(code_of(resource.get("type")) or "", "unknown"),
+        mapped(resource.get("type"), profile.claim_types) or "unknown",
         "8" if withdrawn else "7" if "prior" in relations or "replaces" in relations else "1",
         _SEQUENCES.get(insurance.get("sequence", 0), "unknown"),
         _place(first(items)),
@@ -87,18 +88,18 @@ def claim(context: Context, resource: Json, record: str) -> None:
     )
     for item, net in zip(items, nets, strict=True):
         if net is not None:
-            _line(context, resource, claim_id, item, net)
+            _line(context, resource, record, claim_id, item, net)
 
 
-def _line(context: Context, resource: Json, claim_id: str, item: Json, net: Decimal) -> None:
+def _line(context: Context, resource: Json, record: str, claim_id: str, item: Json, net: Decimal) -> None:
     start, end = _item_dates(item)
     visits = item.get("encounter")
     context.add(
         "claim_line",
-        context.record,
+        record,
         item["sequence"],
         claim_id,
-        context.id_of(first(visits), resource, "Encounter") if visits else None,
+        context.id_of(first(visits), resource, "Encounter", "item.encounter") if visits else None,
         code_of(item.get("productOrService")),
         ":".join(codes_of(item.get("modifier"))) or None,
         code_of(item.get("revenue")),
@@ -145,7 +146,7 @@ def _service_dates(resource: Json, items: Iterable[Json]) -> tuple[str | None, s
 def _item_encounter(context: Context, resource: Json, items: Iterable[Json]) -> str | None:
     for item in items:
         if visits := item.get("encounter"):
-            return context.id_of(first(visits), resource, "Encounter")
+            return context.id_of(first(visits), resource, "Encounter", "item.encounter")
     return None
 
 
@@ -153,37 +154,35 @@ def _provider(context: Context, resource: Json) -> str | None:
     """Who rendered: the responsible or first member of the care team, else the provider where it is a person."""
     team = resource.get("careTeam") or ()
     member = next((item for item in team if item.get("responsible")), first(team))
-    found = context.provider(member.get("provider"), resource) if member else None
-    return found or context.provider(resource.get("provider"), resource)
+    found = context.provider(member.get("provider"), resource, "careTeam.provider") if member else None
+    return found or context.provider(resource.get("provider"), resource, "provider")
 
 
 def _billing_npi(context: Context, biller: Json | None, resource: Json) -> str | None:
-    known = context.index.find(biller, resource, "Organization")
+    known = context.index.find(biller, resource, "Organization", "provider")
     return known.id if known is not None and is_npi(known.id) else None
 
 
 def explanation_of_benefit(context: Context, resource: Json, record: str) -> None:
     """remittance_claim, remittance_line, remittance_adjustment, payer; claim_status where it was not processed."""
     response = resource.get("claimResponse")
-    shared = context.id_of(response, resource, "ClaimResponse") if response else None
+    shared = context.id_of(response, resource, "ClaimResponse", "claimResponse") if response else None
     key = f"ClaimResponse/{shared}" if shared else record
-    payer = context.payer(resource.get("insurer"), resource)
-    payer = payer or context.payer_of_coverage(_insurance(resource).get("coverage"), resource)
-    _adjudicated(context, resource, key, resource.get("claim"), payer, "sequence")
+    payer = context.payer(resource.get("insurer"), resource, "insurer")
+    payer = payer or context.payer_of_coverage(_insurance(resource).get("coverage"), resource, "insurance.coverage")
+    _adjudicated(context, resource, key, "claim", payer, "sequence")
 
 
 def claim_response(context: Context, resource: Json, record: str) -> None:
     """As explanation_of_benefit."""
-    payer = context.payer(resource.get("insurer"), resource)
-    _adjudicated(context, resource, f"ClaimResponse/{record}", resource.get("request"), payer, "itemSequence")
+    payer = context.payer(resource.get("insurer"), resource, "insurer")
+    _adjudicated(context, resource, f"ClaimResponse/{record}", "request", payer, "itemSequence")
 
 
-def _adjudicated(
-    context: Context, resource: Json, key: str, claim_reference: Json | None, payer: str | None, sequence: str
-) -> None:
+def _adjudicated(context: Context, resource: Json, key: str, claim_path: str, payer: str | None, sequence: str) -> None:
     withdrawn = _check(resource)
     number = (first(resource.get("identifier")) or {}).get("value")
-    claim_id = context.id_of(claim_reference, resource, "Claim") or number or key
+    claim_id = context.id_of(resource.get(claim_path), resource, "Claim", claim_path) or number or key
     outcome, created = resource.get("outcome"), resource.get("created")
     if outcome in ("error", "queued"):
         context.add("claim_status", key, claim_id, outcome, outcome == "queued", "payer", created)
@@ -198,7 +197,7 @@ def _adjudicated(
         "remittance_claim",
         key,
         claim_id,
-        context.patient(resource.get("patient"), resource),
+        context.patient(resource.get("patient"), resource, "patient"),
         payer,
         number,
         "22" if withdrawn else _status(resource, money, paid),
@@ -255,7 +254,7 @@ def _by_word(adjudications: Iterable[Json], words: Any) -> dict[str, Decimal]:
     """Amounts by what the profile says their category comes to; a denial counts without an amount too."""
     found: dict[str, Decimal] = {}
     for item in adjudications:
-        word = words.get(code_of(item.get("category")))
+        word = mapped(item.get("category"), words)
         amount = amount_of(item.get("amount"))
         if word == "denial":
             found[word] = amount or _ZERO
@@ -301,7 +300,7 @@ def _adjustments(
 ) -> None:
     """Amounts whose category is an adjustment, by the profile."""
     for number, item in enumerate(adjudications, start=1):
-        meaning = context.profile.adjudication_adjustments.get(code_of(item.get("category")) or "")
+        meaning = mapped(item.get("category"), context.profile.adjudication_adjustments)
         amount = amount_of(item.get("amount"))
         if meaning and amount:
             group, _, reason = meaning.partition("-")

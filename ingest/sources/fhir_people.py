@@ -13,6 +13,7 @@ from ingest.sources.fhir_values import (
     first,
     identifier_of,
     is_npi,
+    mapped,
 )
 
 _UNITED_STATES = frozenset({"US", "USA", "UNITED STATES", "UNITED STATES OF AMERICA"})
@@ -22,7 +23,6 @@ def patient(context: Context, resource: Json, record: str) -> None:
     """patient, patient_identity; patient_merge: an alias to the medical record number, a merge for each link."""
     raw = f"{context.feed.name}/{record}"
     number = context.medical_record_number(resource)
-    context.record = raw
     address = _preferred(resource.get("address"))
     birth_date = resource.get("birthDate")
     context.add(
@@ -57,7 +57,7 @@ def patient(context: Context, resource: Json, record: str) -> None:
 
 def _link(context: Context, resource: Json, raw: str, link: Json) -> None:
     """A merged record names the one that replaces it, and the other way round; both say the same merge."""
-    other = context.patient(link.get("other"), resource)
+    other = context.patient(link.get("other"), resource, "link.other")
     if other is None or link.get("type") not in ("replaced-by", "replaces"):
         return
     old, new = (raw, other) if link["type"] == "replaced-by" else (other, raw)
@@ -115,7 +115,7 @@ def practitioner(context: Context, resource: Json, record: str) -> None:
 def practitioner_role(context: Context, resource: Json, record: str) -> None:
     """provider (with the specialty, where the role names the practitioner); provider_service_unit for each place."""
     reference = resource.get("practitioner")
-    provider_id = context.provider(reference, resource)
+    provider_id = context.provider(reference, resource, "practitioner")
     if provider_id is None:
         # A role that nobody fills is a provider of its own: appointments may be booked with it.
         provider_id = record
@@ -126,9 +126,9 @@ def practitioner_role(context: Context, resource: Json, record: str) -> None:
         npi = provider_id if is_npi(provider_id) else None
         context.add("provider", provider_id, npi, display or kind, specialty, kind, resource.get("active"))
     period = resource.get("period") or {}
-    units = [context.unit(place, resource) for place in resource.get("location") or ()]
+    units = [context.unit(place, resource, "location") for place in resource.get("location") or ()]
     if not any(units):
-        units = [context.id_of(resource.get("organization"), resource, "Organization")]
+        units = [context.id_of(resource.get("organization"), resource, "Organization", "organization")]
     for unit in dict.fromkeys(unit for unit in units if unit):
         start = date_part(period.get("start")) or SINCE_EVER
         context.add("provider_service_unit", provider_id, unit, start, date_part(period.get("end")))
@@ -141,9 +141,9 @@ def organization(context: Context, resource: Json, record: str) -> None:
     name = resource.get("name") or first(resource.get("alias")) or identifier
     kinds = list(codes_of(resource.get("type")))
     if any(kind in profile.payer_organization_types for kind in kinds):
-        context.add_payer(identifier, name)
+        context.add("payer", identifier, SINCE_EVER, name, context.payer_class(identifier, name))
         return
-    parent = context.id_of(resource.get("partOf"), resource, "Organization")
+    parent = context.id_of(resource.get("partOf"), resource, "Organization", "partOf")
     npi = identifier_of(resource, profile.identifiers.get("npi"))
     context.add("organization", identifier, parent, name, npi if is_npi(npi) else None)
     unit_type = next(
@@ -162,9 +162,8 @@ def location(context: Context, resource: Json, record: str) -> None:
     """service_unit."""
     profile = context.profile
     identifier = entity_id(resource, profile, record)
-    runs = context.id_of(resource.get("managingOrganization"), resource, "Organization")
-    parent = context.id_of(resource.get("partOf"), resource, "Location") or runs
-    kind = code_of(resource.get("physicalType"))
+    runs = context.id_of(resource.get("managingOrganization"), resource, "Organization", "managingOrganization")
+    parent = context.id_of(resource.get("partOf"), resource, "Location", "partOf") or runs
     status = resource.get("status")
     context.add(
         "service_unit",
@@ -172,26 +171,29 @@ def location(context: Context, resource: Json, record: str) -> None:
         parent,
         runs,
         resource.get("name") or first(resource.get("alias")) or resource.get("description") or identifier,
-        profile.location_unit_types.get(kind or "", "clinic"),
+        mapped(resource.get("physicalType"), profile.location_unit_types) or "clinic",
         None,
         None if status is None else status == "active",
     )
 
 
 def coverage(context: Context, resource: Json, record: str) -> None:
-    """coverage."""
+    """coverage; one that was entered in error is deleted."""
+    if resource.get("status") == "entered-in-error":
+        context.delete("Coverage", record)
+        return
     payer = first(resource.get("payor"))
-    payer_id = context.payer(payer, resource)
+    payer_id = context.payer(payer, resource, "payor")
     kind = resource.get("type") or {}
     if payer_id is None and kind.get("text"):
-        payer_id = context.payer({"display": kind["text"]}, resource)
+        payer_id = context.payer({"display": kind["text"]}, resource, "type")
     identifier = first(resource.get("identifier")) or {}
     plan: Json = next((item for item in resource.get("class") or () if code_of(item.get("type")) == "plan"), {})
     period = resource.get("period") or {}
     context.add(
         "coverage",
         record,
-        context.patient(resource.get("beneficiary"), resource),
+        context.patient(resource.get("beneficiary"), resource, "beneficiary"),
         payer_id,
         resource.get("subscriberId") or identifier.get("value"),
         plan.get("name") or plan.get("value") or display_of(kind),

@@ -1,6 +1,13 @@
-"""Collects the rows that resources give, one table an entity, and makes frames of them."""
+"""Collects the rows that resources give, one table an entity, and makes frames of them.
+
+`source_record_id` is the resource as FHIR names it, "Encounter/e1": rows of one resource bear the same, and no other resource's
+rows of that entity do. Patients are named by feed and id, as their identifiers are. Rows that many resources repeat (visit
+types, payers) are named by their own id. A slot is named with the day of its snapshot: what is said on one day about a slot is
+not what was said the day before.
+"""
 
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -9,13 +16,27 @@ from data_contracts import LINEAGE, contract
 from foundation.config import Feed
 from ingest.profiles import FhirProfile
 from ingest.sources.columns import to_series
-from ingest.sources.fhir_index import Index, Known, payer_text
-from ingest.sources.fhir_tables import COLUMNS
-from ingest.sources.fhir_values import Json, identifier_of, normal_text, parse_reference, record_id
+from ingest.sources.fhir_index import Index, Known, outside, payer_text
+from ingest.sources.fhir_tables import COLUMNS, ENTITIES_OF
+from ingest.sources.fhir_values import (
+    Json,
+    date_part,
+    identifier_of,
+    identifier_of_type,
+    is_system,
+    is_type,
+    normal_text,
+    parse_reference,
+)
 
 # Days on which things hold whose start no resource states (the key of the contract needs one).
 SINCE_EVER = "1900-01-01"
 SELF_PAY = ("self_pay", "Self pay")
+MAXIMUM_REMEMBERED = 1 << 18
+# What references that an index kept stand in.
+_ROLE, _COVERAGE = {"resourceType": "PractitionerRole"}, {"resourceType": "Coverage"}
+# Record, time of change, version, position: what a row says of where it came from.
+Lineage = tuple[str, str | None, int, str]
 
 
 class Refused(Exception):
@@ -24,6 +45,14 @@ class Refused(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason, self.detail = reason, detail
+
+
+@dataclass
+class Table:
+    """Rows of one entity, their values and their lineage apart: a resource's lineage is made once."""
+
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    lineage: list[Lineage] = field(default_factory=list)
 
 
 @dataclass
@@ -38,36 +67,75 @@ class Context:
     position: str = ""
     record: str = ""
     updated_at: str | None = None
-    tables: dict[str, list[tuple[Any, ...]]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
+    lineage: Lineage = ("", None, 0, "")
+    tables: dict[str, Table] = field(default_factory=lambda: {name: Table() for name in COLUMNS})
     seen: set[tuple[str, str]] = field(default_factory=set)
+    provider_ranks: dict[str, int] = field(default_factory=dict)
+    is_encounter_named: bool = False
+    _patients: dict[str | None, str | None] = field(default_factory=dict)
 
-    def begin(self, resource: Json, position: str, full_url: str | None) -> str:
-        """Starts a resource; returns its id. Raises ValueError where it has none."""
-        self.position = position
-        self.record = found = record_id(resource, full_url)
-        meta = resource.get("meta")
-        self.updated_at = meta.get("lastUpdated") if meta else None
-        return found
+    def __post_init__(self) -> None:
+        self.provider_ranks = {code: rank for rank, code in enumerate(self.profile.provider_participant_types)}
+        self.is_encounter_named = not {"encounter", "encounter_type"}.isdisjoint(self.profile.identifiers)
+
+    def begin(self, kind: str, found: str, meta: Json | None) -> None:
+        """Starts a resource of a type and id, at `position`."""
+        self.record = record = f"{self.feed.name}/{found}" if kind == "Patient" else f"{kind}/{found}"
+        version = 0
+        if meta:
+            self.updated_at = meta.get("lastUpdated")
+            if "versionId" in meta:
+                version = version_of(meta["versionId"])
+        else:
+            self.updated_at = None
+        self.lineage = (record, self.updated_at, version, self.position)
+
+    def begin_bundle(self, entries: list[Any]) -> None:
+        """Starts a bundle, in which references lead to its own entries first."""
+        self.index.begin_bundle(entries)
+        self._patients.clear()
 
     def add(self, entity: str, *values: Any) -> None:
         """One row: the values of COLUMNS[entity], in that order."""
-        self.tables[entity].append((*values, self.record, self.updated_at, self.position))
+        table = self.tables[entity]
+        table.rows.append(values)
+        table.lineage.append(self.lineage)
+
+    def delete(self, kind: str, found: str) -> None:
+        """Rows that say that a resource is deleted: one for each entity its type feeds."""
+        record = f"{self.feed.name}/{found}" if kind == "Patient" else f"{kind}/{found}"
+        if kind == "Slot":
+            record = f"{record}/{self.snapshot_date()}"
+        _, updated_at, version, position = self.lineage
+        table = self.tables["record_deletion"]
+        for entity in ENTITIES_OF[kind]:
+            table.rows.append((entity, record, "reported"))
+            table.lineage.append((record, updated_at, version, position))
+
+    def snapshot_date(self) -> str:
+        """The day for which a slot is told."""
+        return date_part(self.updated_at) or self.file_date
 
     def take_back(self) -> None:
         """Removes what the resource begun last has given: it was refused half way."""
-        for rows in self.tables.values():
-            while rows and rows[-1][-1] == self.position:
-                rows.pop()
+        for table in self.tables.values():
+            while table.lineage and table.lineage[-1][-1] == self.position:
+                table.lineage.pop()
+                table.rows.pop()
+        self.index.missing.clear()
         self.seen.clear()
 
     def frames(self) -> dict[str, pl.DataFrame]:
-        """The collected rows as frames with the contract's types, or text; the tables are empty afterwards."""
+        """The collected rows as frames with the contract's types, or text; the tables are empty afterwards. Of two versions
+        of a record the newer comes last."""
         found = {}
-        for entity, rows in self.tables.items():
-            if not rows:
+        for entity, table in self.tables.items():
+            if not table.rows:
                 continue
+            rows, lineage = _in_order(table)
+            records, times, _, positions = zip(*lineage, strict=True)
+            columns = (*zip(*rows, strict=True), records, times, positions)
             of = contract(entity)
-            columns = zip(*rows, strict=True)
             names = (*COLUMNS[entity], *LINEAGE)
             found[entity] = pl.DataFrame(
                 [
@@ -75,85 +143,104 @@ class Context:
                     for name, values in zip(names, columns, strict=True)
                 ]
             )
-            self.tables[entity] = []
+            self.tables[entity] = Table()
         self.seen.clear()
         return found
 
     # References
 
-    def id_of(self, reference: Json | None, holder: Json, expected: str) -> str | None:
-        """The id of the row a reference leads to, whatever its type."""
-        known = self.index.find(reference, holder, expected)
+    def id_of(self, reference: Json | None, holder: Json, expected: str, path: str) -> str | None:
+        """The id of the row a reference leads to, whatever its type. `path` is the element it stands in."""
+        if reference is None:
+            return None
+        known = self.index.find(reference, holder, expected, path)
         return (known.id or None) if known else None
 
-    def patient(self, reference: Json | None, holder: Json) -> str | None:
+    def patient(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The raw identifier of a patient: bare for a medical record number, else with the feed's name."""
         if not reference:
             return None
         text = reference.get("reference")
-        if isinstance(text, str) and text and text[0] != "#" and "?" not in text:
-            known = self.index.local.get(text) if self.index.local else None
-            kind, found = (known.type, known.id) if known else parse_reference(text)[:2]
-            # A Group may be the subject of an encounter: no patient.
-            return f"{self.feed.name}/{found}" if found and kind in ("Patient", "") else None
-        return self._patient_by_identifier(reference, holder, text)
+        try:
+            return self._patients[text]
+        except KeyError:
+            pass
+        found, is_lasting = self._patient(reference, holder, path, text)
+        if is_lasting:
+            if len(self._patients) >= MAXIMUM_REMEMBERED:
+                self._patients.clear()
+            self._patients[text] = found
+        return found
 
-    def _patient_by_identifier(self, reference: Json, holder: Json, text: str | None) -> str | None:
-        if text and text[0] == "#":
-            for resource in holder.get("contained") or ():
-                if resource.get("id") == text[1:]:
-                    number = self.medical_record_number(resource)
-                    return number or f"{self.feed.name}/{holder.get('resourceType')}/{self.record}{text}"
-            return None
-        if text:
-            _, value, system = parse_reference(text)
-            return self._identified(system, value, None)
-        identifier = reference.get("identifier")
-        if not identifier or not identifier.get("value"):
-            return None
-        kinds = {coding.get("code") for coding in (identifier.get("type") or {}).get("coding") or ()}
-        return self._identified(identifier.get("system"), identifier["value"], kinds)
+    def _patient(self, reference: Json, holder: Json, path: str, text: str | None) -> tuple[str | None, bool]:
+        """A patient's identifier, and whether the same reference always means the same one."""
+        if not text:
+            identifier = reference.get("identifier")
+            return (self._by_number(identifier) if identifier and identifier.get("value") else None), False
+        if text[0] == "#":
+            return self._contained_patient(holder, path, text), False
+        kind, found, system, base = parse_reference(text)
+        if system is not None:
+            return self._searched_patient(reference, holder, path, system, found), False
+        known = self.index.local.get(text)
+        if known is not None:
+            kind, found = known.type, known.id
+        elif text.startswith("urn:") or (base and self.index.bases and base not in self.index.bases):
+            # Nobody knows this patient here, yet what is told of it is told of one person.
+            self.index.find(reference, holder, "Patient", path)
+            return f"{self.feed.name}/{text}", False
+        # A Group may be the subject of an encounter: no patient.
+        return (f"{self.feed.name}/{found}" if found and kind in ("Patient", "") else None), True
 
-    def _identified(self, system: str | None, value: str, kinds: set[Any] | None) -> str | None:
+    def _contained_patient(self, holder: Json, path: str, text: str) -> str | None:
+        for resource in holder.get("contained") or ():
+            if resource.get("id") == text[1:]:
+                number = self.medical_record_number(resource)
+                return number or f"{self.feed.name}/{holder.get('resourceType')}/{self.record.rpartition('/')[2]}{text}"
+        self.index.find({"reference": text}, holder, "Patient", path)
+        return None
+
+    def _searched_patient(self, reference: Json, holder: Json, path: str, system: str, value: str) -> str | None:
         if not value:
             return None
-        known = self.profile.identifiers
-        is_number = system is not None and system == known.get("patient_system")
-        if is_number or (kinds and known.get("patient_type") in kinds):
+        if is_system(system, self.profile.identifiers.get("patient_system")):
             return value
+        known = self.index.find(reference, holder, "Patient", path)
+        return f"{self.feed.name}/{known.id}" if known else f"{self.feed.name}/{system}|{value}"
+
+    def _by_number(self, identifier: Json) -> str:
+        names, value = self.profile.identifiers, identifier["value"]
+        wanted = names.get("patient_type")
+        if is_system(identifier.get("system"), names.get("patient_system")) or (wanted and is_type(identifier, wanted)):
+            return str(value)
         # Another kind of number: the same digits may be another person's medical record number.
-        return f"{self.feed.name}/{system or ''}|{value}"
+        return f"{self.feed.name}/{identifier.get('system') or ''}|{value}"
 
     def medical_record_number(self, resource: Json) -> str | None:
         """The medical record number of a Patient: by the profile's system, else by its type of identifier."""
-        number = identifier_of(resource, self.profile.identifiers.get("patient_system"))
-        wanted = self.profile.identifiers.get("patient_type")
-        if number or not wanted:
-            return number
-        for item in resource.get("identifier") or ():
-            if item.get("value") and item.get("use") != "old":
-                for coding in (item.get("type") or {}).get("coding") or ():
-                    if coding.get("code") == wanted:
-                        return str(item["value"])
-        return None
+        names = self.profile.identifiers
+        number = identifier_of(resource, names.get("patient_system"))
+        return number or identifier_of_type(resource, names.get("patient_type"))
 
-    def provider(self, reference: Json | None, holder: Json) -> str | None:
+    def provider(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The provider a reference leads to, through a PractitionerRole too; None for organizations."""
-        known = self.index.find(reference, holder, "Practitioner")
-        return self.provider_of(known, holder)
+        known = self.index.find(reference, holder, "Practitioner", path)
+        if known is not None and known.type == "Practitioner":
+            return known.id or None
+        return self.provider_of(known)
 
-    def provider_of(self, known: Known | None, holder: Json) -> str | None:
+    def provider_of(self, known: Known | None) -> str | None:
         """The provider behind what a reference leads to."""
         if known is not None and known.type == "PractitionerRole" and known.links:
-            known = self.index.find(known.links[0], holder, "Practitioner") or known
+            known = self.index.find(known.links[0], _ROLE, "Practitioner", "practitioner") or known
         if known is None or known.type not in ("Practitioner", "PractitionerRole"):
             return None
         return known.id or None
 
-    def unit(self, reference: Json | None, holder: Json) -> str | None:
+    def unit(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The service unit a reference leads to: a Location or an Organization."""
-        known = self.index.find(reference, holder, "Location")
-        return (known.id or None) if known and known.type in ("Location", "Organization") else None
+        known = self.index.find(reference, holder, "Location", path)
+        return (known.id or None) if known is not None and known.type in ("Location", "Organization") else None
 
     # Rows that many resources repeat: one a chunk is enough.
 
@@ -161,28 +248,28 @@ class Context:
         """The id of a visit type, whose row is added where it has a name and not only a code."""
         if identifier and name and name != identifier and ("visit_type", identifier) not in self.seen:
             self.seen.add(("visit_type", identifier))
-            self.tables["visit_type"].append((identifier, name, identifier, None, self.position))
+            self._add_shared("visit_type", identifier, (identifier, name))
         return identifier
 
-    def payer(self, reference: Json | None, holder: Json) -> str | None:
+    def payer(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The id of a payer, whose row is added where its name is known. A patient who pays is self-pay."""
         if not reference:
             return None
-        known = self.index.find(reference, holder, "Organization")
-        text = payer_text(reference)
+        known = self.index.find(reference, holder, "Organization", path)
+        text = payer_text(outside(reference, holder))
         if known is not None and known.type in ("Patient", "RelatedPerson"):
             return self.add_payer(*SELF_PAY)
         if known is not None and known.id:
             return self.add_payer(known.id, text[1]) if text else known.id
         return self.add_payer(*text) if text else None
 
-    def payer_of_coverage(self, reference: Json | None, holder: Json) -> str | None:
+    def payer_of_coverage(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The payer of the coverage a reference leads to; else the payer its text names."""
         if not reference:
             return None
         if reference.get("reference"):
-            known = self.index.find(reference, holder, "Coverage")
-            if known is not None and known.links and (found := self.payer(known.links[0], holder)):
+            known = self.index.find(reference, holder, "Coverage", path)
+            if known is not None and known.links and (found := self.payer(known.links[0], _COVERAGE, "payor")):
                 return found
         text = payer_text(reference)
         return self.add_payer(*text) if text else None
@@ -191,7 +278,31 @@ class Context:
         """Adds a payer's row, its class from the profile by id or name; returns the id."""
         if ("payer", payer_id) not in self.seen:
             self.seen.add(("payer", payer_id))
-            classes = self.profile.payer_classes
-            payer_class = classes.get(payer_id.lower()) or classes.get(normal_text(name)) or "unmapped"
-            self.tables["payer"].append((payer_id, SINCE_EVER, name, payer_class, payer_id, None, self.position))
+            self._add_shared("payer", payer_id, (payer_id, SINCE_EVER, name, self.payer_class(payer_id, name)))
         return payer_id
+
+    def payer_class(self, payer_id: str, name: str) -> str:
+        """A payer's class from the profile."""
+        classes = self.profile.payer_classes
+        return classes.get(payer_id.lower()) or classes.get(normal_text(name)) or "unmapped"
+
+    def _add_shared(self, entity: str, identifier: str, values: tuple[Any, ...]) -> None:
+        table = self.tables[entity]
+        table.rows.append(values)
+        table.lineage.append((identifier, None, 0, self.position))
+
+
+def version_of(version: Any) -> int:
+    """A version as a number that grows: versionId "3", an ETag `W/"3"`; 0 for versions that do not count."""
+    digits = version.removeprefix("W/").strip('"') if type(version) is str else ""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
+
+
+def _in_order(table: Table) -> tuple[list[tuple[Any, ...]], list[Lineage]]:
+    """Rows and lineage, by version where there are several of one record; the warehouse takes the last of one moment."""
+    versions = {(record, version) for record, _, version, _ in table.lineage if version}
+    if len(versions) == len({record for record, _ in versions}):
+        return table.rows, table.lineage
+    order = sorted(range(len(table.rows)), key=[version for _, _, version, _ in table.lineage].__getitem__)
+    pick = itemgetter(*order)
+    return list(pick(table.rows)), list(pick(table.lineage))

@@ -1,4 +1,4 @@
-"""Which columns of each entity FHIR resources fill, in the order in which the mappings give them."""
+"""Which columns of each entity FHIR resources fill, in the order in which the mappings give them; which types feed which."""
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "organization": ("organization_id", "parent_organization_id", "name", "npi"),
@@ -162,4 +162,24 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "reason_code",
         "adjustment_amount",
     ),
+    "record_deletion": ("entity", "deleted_record_id", "found_by"),
+}
+
+# Entities whose rows bear a resource's own record id, by its type: what a deletion takes away. (Who a patient is stays in the
+# vault; a visit type or payer that a resource named is named by others too.)
+_REMITTANCE = ("claim_status", "remittance_claim", "remittance_line", "remittance_adjustment")
+ENTITIES_OF: dict[str, tuple[str, ...]] = {
+    "Patient": ("patient", "patient_merge"),
+    "Practitioner": ("provider",),
+    "PractitionerRole": ("provider", "provider_service_unit"),
+    "Organization": ("organization", "service_unit", "payer"),
+    "Location": ("service_unit",),
+    "Coverage": ("coverage",),
+    "Encounter": ("encounter", "encounter_event", "bed_movement"),
+    "Appointment": ("appointment",),
+    "Slot": ("slot",),
+    "Schedule": (),
+    "Claim": ("claim", "claim_line"),
+    "ClaimResponse": _REMITTANCE,
+    "ExplanationOfBenefit": _REMITTANCE,
 }

@@ -1,46 +1,49 @@
 """Small pieces of FHIR R4: references, codes, amounts, identifiers. Nothing here knows a table or a file.
 
-Functions expect the shapes of R4 and raise TypeError, ValueError, AttributeError or KeyError on others; the reader
-turns those into a refusal of the resource.
+Functions expect the shapes of R4 and raise one of MALFORMED on others; the reader turns those into a refusal of the resource.
 """
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 Json = Mapping[str, Any]
-MALFORMED = (TypeError, ValueError, AttributeError, KeyError, IndexError, ArithmeticError)
+# RecursionError: items within items, deeper than any claim goes.
+MALFORMED = (TypeError, ValueError, AttributeError, KeyError, IndexError, ArithmeticError, RecursionError)
 
 
 class Reference(NamedTuple):
-    """A reference taken apart. `type` is "" where it is not written (urn:uuid); `system` only in a conditional one."""
+    """A reference taken apart. `type` is "" where it is not written (urn:uuid), "#" for a contained resource; `system` is None
+    except in a conditional one ("" where it names no system); `base` is the address before Type/id of an absolute one."""
 
     type: str
     id: str
-    system: str | None
+    system: str | None = None
+    base: str = ""
 
 
-@lru_cache(maxsize=1 << 16)
 def parse_reference(text: str) -> Reference:
-    """`Type/id`, an absolute URL, `urn:uuid:id`, `#id` (type "#"), or `Type?identifier=system|value`."""
+    """`Type/id`, an absolute URL, either with `/_history/n`, `urn:uuid:id`, `#id`, or `Type?identifier=system|value`."""
     if text.startswith("#"):
-        return Reference("#", text[1:], None)
+        return Reference("#", text[1:])
     if text.startswith("urn:"):
-        return Reference("", text.rsplit(":", 1)[1], None)
+        return Reference("", text.rsplit(":", 1)[1])
     if "?" in text:
         path, _, query = text.partition("?")
         for pair in query.split("&"):
             name, _, value = pair.partition("=")
-            if name in ("identifier", "_id"):
-                system, bar, code = unquote(value).rpartition("|")
-                return Reference(path.rsplit("/", 1)[-1], code, system if bar else "")
-        return Reference("", "", None)
+            if name == "identifier":
+                system, _, code = unquote(value).rpartition("|")
+                return Reference(path.rsplit("/", 1)[-1], code, system)
+            if name == "_id":
+                return Reference(path.rsplit("/", 1)[-1], unquote(value))
+        return Reference("", "")
     parts = text.split("/")
     if len(parts) >= 4 and parts[-2] == "_history":
         parts = parts[:-2]
-    return Reference(parts[-2] if len(parts) > 1 else "", parts[-1], None)
+    base = "/".join(parts[:-2]) if "://" in text else ""
+    return Reference(parts[-2] if len(parts) > 1 else "", parts[-1], None, base)
 
 
 def record_id(resource: Json, full_url: str | None = None) -> str:
@@ -90,6 +93,17 @@ def first(items: Any) -> Any:
     return items[0]
 
 
+def mapped(concept: Json | None, meanings: Mapping[str, str]) -> str | None:
+    """What the first code of a concept that has a meaning means; else what its text means. Vendors give their own code first and
+    the standard one beside it."""
+    if concept is None:
+        return None
+    for item in concept.get("coding") or ():
+        if (meaning := meanings.get(item.get("code"))) is not None:
+            return meaning
+    return meanings.get(concept.get("code") or concept.get("text") or "")
+
+
 def codes_of(concepts: Iterable[Json] | None) -> Iterable[str]:
     """Every code of a list of CodeableConcepts."""
     for concept in concepts or ():
@@ -125,9 +139,35 @@ def identifier_of(resource: Json, system: str | None) -> str | None:
     if system is None:
         return None
     for item in resource.get("identifier") or ():
-        if item.get("system") == system and item.get("value"):
+        if item.get("value") and is_system(item.get("system"), system):
             return _text(item["value"])
     return None
+
+
+def identifier_of_type(resource: Json, wanted: str | None) -> str | None:
+    """The value of the identifier of a type, one that still holds before one that has ended; None as `identifier_of`."""
+    ended = None
+    for item in (resource.get("identifier") or ()) if wanted is not None else ():
+        if item.get("value") and item.get("use") != "old" and is_type(item, wanted):
+            if "end" not in (item.get("period") or ()):
+                return str(item["value"])
+            ended = ended or str(item["value"])
+    return ended
+
+
+def is_system(system: str | None, wanted: str | None) -> bool:
+    """True for the system that is wanted, in which one `*` stands for anything."""
+    if system is None or wanted is None or "*" not in wanted:
+        return system is not None and system == wanted
+    head, _, tail = wanted.partition("*")
+    return len(system) >= len(head) + len(tail) and system.startswith(head) and system.endswith(tail)
+
+
+def is_type(identifier: Json, wanted: str | None) -> bool:
+    """True for an identifier whose type has the wanted code, or that text and no codes."""
+    kind = identifier.get("type") or {}
+    codings = kind.get("coding")
+    return any(coding.get("code") == wanted for coding in codings) if codings else kind.get("text") == wanted
 
 
 def date_part(text: str | None) -> str | None:

@@ -5,35 +5,42 @@ R4 keeps no history of an appointment's status, so that no appointment_event com
 
 from typing import Any
 
+from data_contracts import contract
 from ingest.sources.fhir_index import entity_id
-from ingest.sources.fhir_rows import Context, Refused
-from ingest.sources.fhir_values import Json, code_of, date_part, display_of, first
+from ingest.sources.fhir_rows import Context
+from ingest.sources.fhir_values import Json, code_of, codes_of, date_part, display_of, first, mapped
+
+_NOTHING: Json = {}
+# What references that an index kept stand in.
+_SCHEDULE: Json = {"resourceType": "Schedule"}
+_CLASSES = frozenset(contract("encounter").by_name["encounter_class"].valid_values)
 
 
 def encounter(context: Context, resource: Json, record: str) -> None:
     """encounter, visit_type; encounter_event from statusHistory; bed_movement of a stay from location."""
+    get = resource.get
     profile = context.profile
-    identifier = entity_id(resource, profile, record) if "encounter" in profile.identifiers else record
-    period = resource.get("period") or {}
-    places = resource.get("location") or ()
-    unit = context.unit(places[0]["location"], resource) if places else None
+    identifier = entity_id(resource, profile, record) if context.is_encounter_named else record
+    period = get("period") or _NOTHING
+    places = get("location")
+    unit = context.unit(places[0]["location"], resource, "location.location") if places else None
     if unit is None:
-        unit = context.id_of(resource.get("serviceProvider"), resource, "Organization")
-    patient = context.patient(resource.get("subject"), resource)
-    given_class = _class(resource.get("class"))
-    encounter_class = profile.encounter_classes.get(given_class, given_class)
+        unit = context.id_of(get("serviceProvider"), resource, "Organization", "serviceProvider")
+    patient = context.patient(get("subject"), resource, "subject")
+    encounter_class = _class(get("class"), profile.encounter_classes)
     status = resource["status"]
-    stay = resource.get("hospitalization")
-    visit = first(resource.get("type"))
-    booked = resource.get("appointment")
+    stay = get("hospitalization")
+    visit = first(get("type"))
+    booked = get("appointment")
+    team = get("participant")
     context.add(
         "encounter",
         identifier,
         patient,
         unit,
-        _encounter_provider(context, resource),
+        _encounter_provider(context, resource, team) if team else None,
         context.visit_type(code_of(visit), display_of(visit)) if visit else None,
-        context.id_of(first(booked), resource, "Appointment") if booked else None,
+        context.id_of(first(booked), resource, "Appointment", "appointment") if booked else None,
         encounter_class,
         profile.encounter_statuses.get(status, status),
         code_of(stay.get("admitSource")) if stay else None,
@@ -51,29 +58,35 @@ def encounter(context: Context, resource: Json, record: str) -> None:
         _movements(context, resource, identifier, patient)
 
 
-def _class(given: Any) -> str:
-    """The code of the class: a Coding in R4, a list of concepts in R5, a bare code in the drafts before."""
-    if type(given) is dict and type(code := given.get("code")) is str:
-        return code
+def _class(given: Any, words: Any) -> str:
+    """The class by its code, else by what its display says: a Coding in R4, a list of concepts in R5, a bare code in the drafts
+    before."""
     if isinstance(given, list):
         given = first(given)
-    found = given if isinstance(given, str) else code_of(given)
-    return found or "UNK"
+    if given is None or isinstance(given, str):
+        code = given or "UNK"
+        return words.get(code, code)
+    code = given.get("code")
+    if code is None:
+        return mapped(given, words) or code_of(given) or "UNK"
+    if (word := words.get(code)) is None and code not in _CLASSES and (display := given.get("display")):
+        word = words.get(display.lower())
+    return word or code
 
 
-def _encounter_provider(context: Context, resource: Json) -> str | None:
+def _encounter_provider(context: Context, resource: Json, team: Any) -> str | None:
     """The participant whose kind comes first in the profile, else the first provider."""
-    wanted = context.profile.provider_participant_types
-    best, rank = None, len(wanted) + 1
-    for participant in resource.get("participant") or ():
-        here = len(wanted)
+    ranks = context.provider_ranks
+    best, rank = None, len(ranks) + 1
+    for participant in team:
+        here = len(ranks)
         for kind in participant.get("type") or ():
             for coding in kind.get("coding") or ():
-                if (code := coding.get("code")) in wanted:
-                    here = min(here, wanted.index(code))
+                here = min(here, ranks.get(coding.get("code"), here))
         if here < rank:
             # `individual` in R4, `actor` in R5.
-            found = context.provider(participant.get("individual") or participant.get("actor"), resource)
+            actor = participant.get("individual") or participant.get("actor")
+            found = context.provider(actor, resource, "participant.individual")
             if found:
                 best, rank = found, here
     return best
@@ -97,9 +110,9 @@ def _movements(context: Context, resource: Json, identifier: str, patient: str |
     stays = []
     for number, item in enumerate(resource["location"]):
         start = (item.get("period") or {}).get("start") or (period.get("start") if number == 0 else None)
-        unit = context.unit(item["location"], resource)
+        unit = context.unit(item["location"], resource, "location.location")
         if start and unit and item.get("status") not in ("planned", "reserved"):
-            is_bed = code_of(item.get("physicalType")) == "bd"
+            is_bed = "bd" in codes_of([item.get("physicalType") or {}])
             stays.append((start, unit, item["location"].get("display") if is_bed else None))
     stays.sort(key=lambda stay: stay[0])
     before = None
@@ -121,20 +134,19 @@ def appointment(context: Context, resource: Json, record: str) -> None:
         actor = participant.get("actor")
         if not actor or participant.get("status") == "declined":
             continue
-        known = context.index.find(actor, resource, "")
+        known = context.index.find(actor, resource, "", "participant.actor")
         if known is None:
             continue
         if known.type == "Patient":
-            patient = patient or context.patient(actor, resource)
+            patient = patient or context.patient(actor, resource, "participant.actor")
         elif known.type == "Location":
             unit = unit or known.id
         else:
-            provider = provider or context.provider_of(known, resource)
+            provider = provider or context.provider_of(known)
     status = resource["status"]
     kind, service = resource.get("appointmentType"), first(resource.get("serviceType"))
     visit = service or kind
-    reason = code_of(resource.get("cancelationReason") or resource.get("cancellationReason"))
-    initiators = profile.cancel_initiators
+    why = resource.get("cancelationReason") or resource.get("cancellationReason")
     requested = first(resource.get("requestedPeriod")) or {}
     context.add(
         "appointment",
@@ -143,11 +155,11 @@ def appointment(context: Context, resource: Json, record: str) -> None:
         unit,
         provider,
         context.visit_type(code_of(visit), display_of(visit)) if visit else None,
-        context.id_of(first(resource.get("replaces")), resource, "Appointment"),
+        context.id_of(first(resource.get("replaces")), resource, "Appointment", "replaces"),
         profile.appointment_statuses.get(status, status),
-        next((word for start, word in initiators.items() if reason.startswith(start)), "unknown") if reason else None,
-        reason,
-        code_of(kind) in profile.walk_in_types if kind else None,
+        _initiator(context, why) if why else None,
+        code_of(why),
+        not set(profile.walk_in_types).isdisjoint(codes_of([kind])) if kind else None,
         resource.get("created"),
         date_part(requested.get("start")),
         resource.get("start"),
@@ -156,24 +168,36 @@ def appointment(context: Context, resource: Json, record: str) -> None:
     )
 
 
+def _initiator(context: Context, why: Json) -> str:
+    """Who cancelled, by the first letters of any of the reason's codes."""
+    initiators = context.profile.cancel_initiators.items()
+    return next((word for code in codes_of([why]) for start, word in initiators if code.startswith(start)), "unknown")
+
+
 def slot(context: Context, resource: Json, record: str) -> None:
-    """slot: the snapshot day is that of meta.lastUpdated, else the file's."""
+    """slot: the snapshot day is that of meta.lastUpdated, else the file's. One that was entered in error is deleted."""
     status = resource["status"]
     if status == "entered-in-error":
-        raise Refused("entered_in_error", "the slot was withdrawn as an error")
+        context.delete("Slot", record)
+        return
     unit = provider = None
-    schedule = context.index.find(resource.get("schedule"), resource, "Schedule")
+    for extension in resource.get("extension") or ():
+        if extension.get("url") == context.profile.slot_location_extension:
+            unit = context.unit(extension.get("valueReference"), resource, "extension")
+    schedule = context.index.find(resource.get("schedule"), resource, "Schedule", "schedule")
     for actor in schedule.links if schedule else ():
-        known = context.index.find(actor, resource, "")
+        known = context.index.find(actor, _SCHEDULE, "", "actor")
         if known is not None and known.type == "Location":
             unit = unit or known.id
         else:
-            provider = provider or context.provider_of(known, resource)
+            provider = provider or context.provider_of(known)
     visit = first(resource.get("serviceType")) or resource.get("appointmentType")
+    day = context.snapshot_date()
+    context.lineage = (f"{context.record}/{day}", *context.lineage[1:])
     context.add(
         "slot",
         record,
-        date_part(context.updated_at) or context.file_date,
+        day,
         unit,
         provider,
         context.visit_type(code_of(visit), display_of(visit)) if visit else None,

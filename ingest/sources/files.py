@@ -94,25 +94,30 @@ def state_of_files(feed: Feed) -> str:
     return digest.hexdigest()[:16]
 
 
-def open_unit(unit: Unit) -> IO[bytes]:
-    """A unit's bytes, decompressed where the name ends in .gz."""
-    assert unit.path is not None
-    if unit.path.name.lower().endswith(".gz"):
-        return gzip.open(unit.path, "rb")  # type: ignore[return-value]
-    return unit.path.open("rb")
+def _open(path: Path) -> IO[bytes]:
+    """A file's bytes, decompressed where the name ends in .gz."""
+    if path.name.lower().endswith(".gz"):
+        return gzip.open(path, "rb")  # type: ignore[return-value]
+    return path.open("rb")
 
 
 def read_blocks(unit: Unit) -> Iterator[bytes]:
-    """A unit's bytes in blocks. Raises UnreadableUnit for a broken or swelling gzip file, a broken seal and a disk error."""
+    """A unit's bytes in blocks. Raises UnreadableUnit as `read_path`."""
+    assert unit.path is not None
+    return read_path(unit.path, unit.size_bytes, unit.inbox)
+
+
+def read_path(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[bytes]:
+    """A file's bytes in blocks. Raises UnreadableUnit for a broken or swelling gzip file, a broken seal and a disk error."""
     given = 0
     try:
-        if unit.inbox is not None and unit.path is not None:
-            yield from unit.inbox.read(unit.path)
+        if inbox is not None:
+            yield from inbox.read(path)
             return
-        with open_unit(unit) as handle:
+        with _open(path) as handle:
             while block := handle.read(READ_BYTES):
                 given += len(block)
-                if handle.__class__ is gzip.GzipFile and given > MAXIMUM_GZIP_RATIO * max(unit.size_bytes, READ_BYTES):
+                if handle.__class__ is gzip.GzipFile and given > MAXIMUM_GZIP_RATIO * max(size_bytes, READ_BYTES):
                     raise UnreadableUnit(
                         position=f"byte {given}",
                         problem=f"unpacks to more than {MAXIMUM_GZIP_RATIO} times its size",

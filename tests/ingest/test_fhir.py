@@ -20,7 +20,7 @@ from foundation.config import Feed
 from foundation.errors import ConfigurationError
 from ingest.gate import check
 from ingest.profiles import load_profile, shipped_profiles
-from ingest.sources import fhir, source_for
+from ingest.sources import fhir, fhir_files, source_for
 from ingest.sources.base import Chunk, Refusal, UnreadableUnit
 from ingest.sources.fhir_tables import COLUMNS
 from ingest.sources.fhir_values import parse_reference
@@ -427,7 +427,10 @@ def test_slots_take_unit_and_provider_from_their_schedule_in_the_file_beside(tmp
     result = read(tmp_path)
     row = result.row("slot")
     assert (row["service_unit_id"], row["provider_id"], row["snapshot_date"]) == ("u1", "1234567893", date(2026, 3, 1))
-    assert result.reasons() == {"entered_in_error": 1}
+    # A slot that was an error is gone from that day's snapshot.
+    deleted = result.good["record_deletion"].select("entity", "deleted_record_id", "found_by").rows()
+    assert deleted == [("slot", "Slot/o2/2026-03-01", "reported")]
+    assert row["source_record_id"] == "Slot/o1/2026-03-01"
 
 
 def test_organizations_are_units_and_insurers_are_payers(tmp_path: Path) -> None:
@@ -483,14 +486,17 @@ def test_a_bundle_entry_without_an_id_is_named_by_its_full_url(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Patient/1", ("Patient", "1", None)),
-        ("http://h/fhir/Patient/1", ("Patient", "1", None)),
-        ("http://h/fhir/Patient/1/_history/3", ("Patient", "1", None)),
-        ("urn:uuid:0a-1", ("", "0a-1", None)),
-        ("#p", ("#", "p", None)),
-        ("Location?identifier=https://s|0a", ("Location", "0a", "https://s")),
-        ("Location?identifier=0a", ("Location", "0a", "")),
-        ("Location?name=x", ("", "", None)),
+        ("Patient/1", ("Patient", "1", None, "")),
+        ("Patient/1/_history/3", ("Patient", "1", None, "")),
+        ("http://h/fhir/Patient/1", ("Patient", "1", None, "http://h/fhir")),
+        ("http://h/fhir/Patient/1/_history/3", ("Patient", "1", None, "http://h/fhir")),
+        ("urn:uuid:0a-1", ("", "0a-1", None, "")),
+        ("#p", ("#", "p", None, "")),
+        ("Location?identifier=https://s|0a", ("Location", "0a", "https://s", "")),
+        ("Location?identifier=https%3A%2F%2Fs%7C0a", ("Location", "0a", "https://s", "")),
+        ("Location?identifier=0a", ("Location", "0a", "", "")),
+        ("Location?_id=0a", ("Location", "0a", None, "")),
+        ("Location?name=x", ("", "", None, "")),
     ],
 )
 def test_references_of_every_kind_are_taken_apart(text: str, expected: tuple[str, str, str | None]) -> None:
@@ -775,14 +781,14 @@ def test_a_document_that_does_not_parse_is_refused_whole_with_its_place(
 
 
 def test_a_document_larger_than_the_bound_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(fhir, "MAXIMUM_DOCUMENT_BYTES", 10)
+    monkeypatch.setattr(fhir_files, "MAXIMUM_DOCUMENT_BYTES", 10)
     (unit,) = SOURCE.discover(feed(bundle(tmp_path)))
     with pytest.raises(UnreadableUnit, match="read whole"):
         list(SOURCE.read(unit))
 
 
 def test_a_line_longer_than_the_bound_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(fhir, "MAXIMUM_LINE_BYTES", 1 << 20)
+    monkeypatch.setattr(fhir_files, "MAXIMUM_LINE_BYTES", 1 << 20)
     path = tmp_path / "one.ndjson"
     path.write_bytes(b"{}\n" + b"x" * (3 << 20))
     (unit,) = SOURCE.discover(feed(path))
@@ -801,7 +807,7 @@ def test_a_cut_gzip_file_is_refused_whole(tmp_path: Path) -> None:
 
 def test_entries_of_a_bundle_without_a_resource_are_refused(tmp_path: Path) -> None:
     entries: list[Any] = [
-        {"request": {"method": "DELETE", "url": "Patient/1"}},
+        {"request": {"method": "PUT", "url": "Patient/1"}},
         {"fullUrl": "urn:uuid:1"},
         5,
         {"resource": ENCOUNTER},
@@ -810,8 +816,7 @@ def test_entries_of_a_bundle_without_a_resource_are_refused(tmp_path: Path) -> N
     ]
     result = read(bundle(tmp_path, *entries))
     assert result.reasons() == {
-        "deleted": 1,
-        "no_resource": 2,
+        "no_resource": 3,
         "no_resource_type": 1,
         "resource_type_not_in_model": 1,
     }
@@ -989,9 +994,8 @@ def test_a_wrong_profile_names_file_line_and_key(tmp_path: Path, text: str, prob
 
 def test_every_shipped_profile_loads() -> None:
     assert shipped_profiles("fhir") == ("athenahealth", "epic", "oracle_health", "r4", "synthea")
-    for kind in ("fhir", "pm_database"):
-        for name in shipped_profiles(kind):
-            assert load_profile(name, kind).name == name
+    for name in shipped_profiles("fhir"):
+        assert load_profile(name, "fhir").name == name
 
 
 def test_a_profile_extends_another_and_says_only_what_differs() -> None:
