@@ -8,6 +8,7 @@ from data_contracts import contract
 from foundation.config import Feed
 from ingest.gate import COLUMN, REASON, check
 from ingest.identity import tokenise_rows
+from ingest.inbox import Inbox
 from ingest.landing import with_unit_time
 from ingest.sources import UnreadableUnit, source_for
 
@@ -16,7 +17,8 @@ UNITS = 25
 
 @dataclass(kw_only=True)
 class Preview:
-    """What a look at a feed gave. `problems` stop a run's feed or file; `reasons` count rows a run would hold back."""
+    """What a look at a feed gave. `problems` stop a run's feed or file; `reasons` count rows a run would hold back,
+    and say what a server does not offer."""
 
     feed: Feed
     units: int = 0
@@ -28,14 +30,30 @@ class Preview:
 
 
 def preview(feed: Feed) -> Preview:
-    """Looks at the first chunk of up to 25 files or tables of a feed. Raises nothing for bad input; see Preview."""
+    """Looks at the first chunk of up to 25 files or tables of a feed. Raises nothing for bad input; see Preview.
+
+    A server is signed in to, asked what it can, and for one page of resources.
+    """
     found = Preview(feed=feed)
-    source = source_for(feed.kind)
+    if feed.server is None:
+        _look(found, None)
+        return found
+    from ingest.receive.fhir_server import look
+
+    with look(feed) as seen:
+        found.problems += seen.problems
+        _look(found, seen.inbox)
+        found.reasons += seen.missing
+    return found
+
+
+def _look(found: Preview, inbox: Inbox | None) -> None:
+    feed, source = found.feed, source_for(found.feed.kind)
     try:
-        units = source.discover(feed)
+        units = source.discover(feed, inbox)
     except UnreadableUnit as error:
         found.problems.append(str(error))
-        return found
+        return
     found.units = len(units)
     held: Counter[str] = Counter()
     for unit in units[:UNITS]:
@@ -60,4 +78,3 @@ def preview(feed: Feed) -> Preview:
             for row in gated.bad.group_by(REASON, COLUMN).len().iter_rows():
                 held[f"{entity}.{row[1]}: {row[0]}"] += row[2]
     found.reasons = [f"{text}: {number:,} rows" for text, number in sorted(held.items())]
-    return found

@@ -1,4 +1,4 @@
-"""`clinicmart sources check`: connects, reads a little, checks contracts, loads nothing."""
+"""`clinicmart sources check`: connects, reads a little, checks contracts, loads nothing. `sources jwks`: public keys to register."""
 
 from pathlib import Path
 
@@ -40,3 +40,23 @@ def check(file: Path, tenant: str | None) -> int:
         for line in (*report.reasons, *report.problems):
             click.echo(f"{report.feed.tenant_id}/{report.feed.name}: {line}", err=True)
     return 1 if any(report.problems for report in reports) else 0
+
+
+@sources.command()
+@click.option("--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
+@click.option("--tenant", required=True, help="Id of the tenant.")
+@click.option("--feed", "name", required=True, help="Name of a FHIR feed that has a server.")
+def jwks(file: Path, tenant: str, name: str) -> int:
+    """Print the public key of a FHIR feed as a JSON Web Key Set, for the server's owner to register."""
+    from clinicmart.options import print_json
+    from dagster_project.workspace import load_checked_config
+    from ingest.receive.sign_in import SigningKey
+
+    feeds = load_checked_config(file).tenant(tenant).feeds
+    servers = {feed.name: feed.server for feed in feeds if feed.server is not None and feed.server.key is not None}
+    server = servers.get(name)
+    if server is None:
+        known = ", ".join(servers) or "none"
+        raise click.UsageError(f"feed {name!r} of {tenant} has no server with a key; those that have: {known}")
+    print_json(SigningKey.of(server).jwks())
+    return 0

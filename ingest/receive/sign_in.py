@@ -60,7 +60,7 @@ class SigningKey:
     def jwks(self) -> dict[str, Any]:
         """The public half as a JSON Web Key Set, as the server's owner registers it."""
         public = dict(self.key.as_dict(private=False))
-        return {"keys": [public | {"kid": self.key_id, "alg": self.algorithm, "use": "sig", "key_ops": ["verify"]}]}
+        return {"keys": [public | {"kid": self.key_id, "alg": self.algorithm, "key_ops": ["verify"]}]}
 
     def assertion(self, client_id: str, audience: str) -> str:
         """A signed statement, good once and for a few minutes, that we are this client."""
