@@ -47,7 +47,8 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
     def landed(context: AssetExecutionContext) -> MaterializeResult:
         with workspace.step() as ledger:
             ledger.ensure_run(context.run.run_id, str(workspace.config.file))
-            report = land_feed(workspace.home, workspace.keys, ledger, feed, context.run.run_id)
+            run_id, full_refresh = context.run.run_id, workspace.full_refresh
+            report = land_feed(workspace.home, workspace.keys, ledger, feed, run_id, full_refresh=full_refresh)
         return _result(report)
 
     return landed
