@@ -69,8 +69,9 @@ def run_dbt(folder: Path, command: str, *select: str) -> Path:
 
 def compiled(folder: Path, *names: str) -> dict[str, str]:
     """The SQL of intermediate models as dbt compiles it for DuckDB, by name."""
-    with duckdb.connect(str(folder / "warehouse.duckdb")):
-        pass
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+        create_raw(connection)
+        fill(connection, "t", {}, feeds=(), as_of="2026-01-01")
     target = run_dbt(folder, "compile", *names)
     found = {}
     for name in names:
