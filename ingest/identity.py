@@ -79,6 +79,21 @@ def write_to_vault(home: Home, keys: Keys, tenant_id: str, rows: pl.DataFrame) -
         _upsert(connection, "vault.main.patient_identity", rows, identity)
 
 
+def remove_from_vault(home: Home, keys: Keys, tenant_id: str, deletions: pl.DataFrame) -> None:
+    """Takes identity rows out of the tenant's vault whose records are deleted (rows of the `record_deletion` contract)."""
+    if not deletions.height or not home.vault(tenant_id).exists():
+        return
+    with duck.session(home) as connection:
+        duck.attach(connection, home.vault(tenant_id), alias="vault", key=keys.derive_hex("vault", tenant_id))
+        connection.register("deletions", deletions.with_columns(pl.col("source_updated_at").dt.replace_time_zone(None)))
+        connection.execute(
+            "delete from vault.main.patient_identity held using deletions d where d.tenant_id = held.tenant_id "
+            "and d.source_system = held.source_system and d.deleted_record_id = held.source_record_id "
+            "and (d.found_by = 'absent' or d.source_updated_at >= held.source_updated_at)"
+        )
+        connection.unregister("deletions")
+
+
 def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, of: Contract) -> None:
     """Puts rows into a table of the contract's columns, one row per primary key; a newer `source_updated_at` wins, on a tie the new row."""
     names = ", ".join(of.column_names)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 import sqlalchemy as sa
 
-from data_contracts import Contract, contract
+from data_contracts import Contract
 from data_contracts.expectations import ExpectationResult
 from foundation import duck
 from foundation.config import Feed
@@ -23,9 +23,12 @@ from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.gate import COLUMN, PAYLOAD, REASON, Gated, check, cross_check
-from ingest.identity import tokenise_rows, write_to_vault
+from ingest.identity import remove_from_vault, tokenise, tokenise_rows, write_to_vault
 from ingest.ledger import Ledger, now
-from ingest.sources import Chunk, Refusal
+from ingest.partial_rows import landing_contract
+from ingest.removals import DELETION
+from ingest.row_index import RowIndex, TableState, index_session
+from ingest.sources import Chunk, Refusal, TableRules, UnreadableUnit
 
 ROWS_A_BATCH = 500_000
 RECORD = "record"  # what quarantine calls a source record that gave no row
@@ -63,12 +66,12 @@ class Staged:
         self.refused += other.refused
         self.rows += other.rows
 
-    def gated(self, entity: str) -> Gated:
+    def gated(self, entity: str, of: Contract) -> Gated:
         """The rows of one entity through the gate: once for all frames of one shape, since small files come by the hundred."""
         shapes: dict[tuple[tuple[str, pl.DataType], ...], list[pl.DataFrame]] = {}
         for frame in self.frames[entity]:
             shapes.setdefault(tuple(frame.schema.items()), []).append(frame)
-        parts = [check(contract(entity), pl.concat(frames)) for frames in shapes.values()]
+        parts = [check(of, pl.concat(frames)) for frames in shapes.values()]
         counts: dict[tuple[str, str], int] = {}
         for part in parts:
             for rule, number in part.counts.items():
@@ -94,8 +97,9 @@ class Unfinished:
     dropped: dict[str, int] = field(default_factory=dict)
     notices: list[Any] = field(default_factory=list)
     cursor: str | None = None
-    newest: str = ""
-    boundary: list[int] = field(default_factory=list)
+    index: RowIndex | None = None
+    is_whole: bool | None = None
+    definition: str | None = None
 
 
 class Landing:
@@ -109,10 +113,26 @@ class Landing:
         self._finished: list[Unfinished] = []
         self._pending: list[dict[str, list[dict[str, Any]]]] = []
         self._vault: list[pl.DataFrame] = []
+        self._forgotten: list[pl.DataFrame] = []
         self._batches = 0
+        self._index_session: Any = None
 
-    def add(self, unit: Unfinished, chunk: Chunk, known: frozenset[int]) -> None:
-        """Takes one chunk of a unit. `known` are hashes of rows that an earlier read of the same table landed."""
+    def close(self) -> None:
+        """Ends what comparing tables needed."""
+        if self._index_session is not None:
+            self._index_session.close()
+            self._index_session = None
+
+    def follow(self, unit: Unfinished, table: str, state: TableState, rules: TableRules, *, whole: bool) -> None:
+        """Lets a unit that is a table know the rows that earlier reads met; `whole` where this read will meet all there are."""
+        if self._index_session is None:
+            self._index_session = index_session(self.home, self.keys, self.feed.tenant_id)
+        unit.index = RowIndex(self._index_session, self.home, self.feed, table, state)
+        unit.index.recall(rules, whole=whole)
+        unit.is_whole, unit.definition = whole, rules.definition
+
+    def add(self, unit: Unfinished, chunk: Chunk) -> None:
+        """Takes one chunk of a unit."""
         refused = sum(refusal.records for refusal in chunk.refusals)
         if chunk.records_read != chunk.records_used + refused:
             raise RuntimeError(
@@ -126,7 +146,7 @@ class Landing:
         for name, number in chunk.dropped_fields.items():
             unit.dropped[name] = unit.dropped.get(name, 0) + number
         for entity, frame in chunk.rows.items():
-            self._add_rows(unit, contract(entity), frame, known)
+            self._add_rows(unit, landing_contract(self.feed.kind, entity), frame)
         if chunk.refusals:
             unit.staged.refusals.append(_refusals(unit.unit_id, chunk.refusals))
             unit.staged.refused += refused
@@ -135,7 +155,7 @@ class Landing:
             self._pending.append(self._write(unit.staged))
             unit.staged = Staged()
 
-    def _add_rows(self, unit: Unfinished, of: Contract, frame: pl.DataFrame, known: frozenset[int]) -> None:
+    def _add_rows(self, unit: Unfinished, of: Contract, frame: pl.DataFrame) -> None:
         unnamed = [
             name
             for name in frame.columns
@@ -145,8 +165,8 @@ class Landing:
             key = f"{of.name}.{name}"
             unit.dropped[key] = unit.dropped.get(key, 0) + frame.height - frame[name].null_count()
         frame = frame.drop(unnamed)
-        if self.feed.kind == "pm_database":
-            frame = self._without_known(unit, frame, known)
+        if unit.index is not None:
+            frame = self._without_known(unit, unit.index, of, frame)
         if frame.height == 0:
             return
         frame = tokenise_rows(of, frame, self._token_key).with_columns(
@@ -155,26 +175,43 @@ class Landing:
         frame = with_unit_time(frame, self.feed, unit.modified_at)
         unit.staged.add(of.name, frame)
 
-    def _without_known(self, unit: Unfinished, frame: pl.DataFrame, known: frozenset[int]) -> pl.DataFrame:
-        """Drops rows that an earlier read landed, and remembers the hashes of those with the newest `source_updated_at`:
-        the next read starts at that moment and meets them again."""
-        content = [name for name in frame.columns if name != "source_position"]
-        hashes = frame.select(pl.struct(content).hash(seed=20261031).alias("hash")).to_series()
-        updated_at = frame["source_updated_at"].cast(pl.String)
-        newest = updated_at.max()
-        if isinstance(newest, str):
-            if newest > unit.newest:
-                unit.newest, unit.boundary = newest, []
-            unit.boundary += hashes.filter((updated_at == unit.newest).fill_null(False)).to_list()
-        if not known:
-            return frame
-        is_known = hashes.is_in(list(known))
-        unit.records_read -= int(is_known.sum())
-        unit.records_used -= int(is_known.sum())
-        return frame.filter(~is_known)
+    def _without_known(self, unit: Unfinished, index: RowIndex, of: Contract, frame: pl.DataFrame) -> pl.DataFrame:
+        """Drops rows that an earlier read met."""
+        records = frame.select("source_record_id")
+        domain = of.token_columns.get("source_record_id")
+        if domain is not None:
+            records = tokenise(records, {"source_record_id": domain}, self._token_key)
+        is_known = index.meet(frame, records.to_series())
+        number = int(is_known.sum())
+        unit.records_read -= number
+        unit.records_used -= number
+        return frame.filter(~is_known) if number else frame
+
+    def reconcile(self, unit: Unfinished, entity: str, rules: TableRules, *, accept: bool) -> int:
+        """Deletes what a whole read of a table no longer met; returns how many records. Raises UnreadableUnit where they are too
+        many to be believed: the rows that came are good all the same, and count as those of a read from the cursor on."""
+        if unit.index is None or not unit.is_whole:
+            return 0
+        try:
+            gone = unit.index.absent(rules, accept=accept)
+        except UnreadableUnit:
+            unit.is_whole = False
+            raise
+        if len(gone):
+            frame = pl.DataFrame({"deleted_record_id": gone, "source_record_id": gone}).with_columns(
+                pl.lit(entity).alias("entity"),
+                pl.lit("absent").alias("found_by"),
+                pl.lit(datetime.now(UTC), dtype=pl.Datetime("us", "UTC")).alias("source_updated_at"),
+                pl.lit(f"unit {unit.unit_id}: absent").alias("source_position"),
+            )
+            unit.staged.add(DELETION, frame)
+        return len(gone)
 
     def finish(self, unit: Unfinished) -> None:
         """The unit was read to its end: its rows count from the next flush on."""
+        if unit.index is not None:
+            unit.index.keep(unit.unit_id, whole=bool(unit.is_whole))
+            unit.index = None
         self._finished.append(unit)
         self._done.merge(unit.staged)
         unit.staged = Staged()
@@ -187,7 +224,7 @@ class Landing:
             for row in ledger_rows["batch"]:
                 if row["file"]:
                     (self.home.path / row["file"]).unlink(missing_ok=True)
-        self._pending, self._vault = [], []
+        self._pending, self._vault, self._forgotten = [], [], []
         unit.staged = Staged()
 
     def flush(self) -> None:
@@ -198,6 +235,8 @@ class Landing:
             return
         if self._vault:
             write_to_vault(self.home, self.keys, self.feed.tenant_id, pl.concat(self._vault))
+        if self._forgotten:
+            remove_from_vault(self.home, self.keys, self.feed.tenant_id, pl.concat(self._forgotten))
         with self.ledger.write() as connection:
             for ledger_rows in self._pending:
                 for name, rows in ledger_rows.items():
@@ -213,7 +252,8 @@ class Landing:
                     "records_refused": unit.records_refused,
                     "dropped_fields": unit.dropped,
                     "cursor": unit.cursor,
-                    "boundary": unit.boundary,
+                    "is_whole": unit.is_whole,
+                    "definition": unit.definition,
                 }
                 connection.execute(sa.update(tables.unit).where(tables.unit.c.unit_id == unit.unit_id).values(values))
                 if unit.notices:
@@ -228,7 +268,7 @@ class Landing:
                         for n in unit.notices
                     ]
                     connection.execute(sa.insert(tables.notice), rows)
-        self._done, self._finished, self._pending, self._vault = Staged(), [], [], []
+        self._done, self._finished, self._pending, self._vault, self._forgotten = Staged(), [], [], [], []
 
     def _write(self, staged: Staged) -> dict[str, list[dict[str, Any]]]:
         """Writes one batch's files; returns the ledger rows that will name them."""
@@ -241,8 +281,8 @@ class Landing:
             duck.add_parquet_key(connection, self._parquet_key)
             quarantined = list(staged.refusals)
             for entity in staged.frames:
-                of = contract(entity)
-                gated = staged.gated(entity)
+                of = landing_contract(self.feed.kind, entity)
+                gated = staged.gated(entity, of)
                 rows = gated.good.with_columns(
                     pl.lit(self.feed.tenant_id).alias("tenant_id"),
                     pl.lit(self.feed.name).alias("source_system"),
@@ -256,6 +296,8 @@ class Landing:
                     path = self.home.landing(self.feed.tenant_id, entity) / f"{batch_id}.parquet"
                     _copy(connection, rows, str(path))
                     file = str(path.relative_to(self.home.path))
+                if entity == DELETION:
+                    self._forgotten.append(rows.filter(pl.col("entity") == "patient_identity"))
                 newest = rows["source_updated_at"].max()
                 read = gated.good.height + gated.bad.height
                 ledger_rows["batch"].append(

@@ -3,7 +3,9 @@ files and positions, never the content of a record.
 
     run        one row per pipeline run
     feed_run   one row per run and feed: outcome and totals
-    unit       one row per file or table read: outcome landed, unchanged or refused; records read = used + refused
+    unit       one row per file or table read: outcome landed, unchanged or refused; records read = used + refused;
+               `is_whole` where a table was read from its beginning to its end, and later reads are compared with that;
+               `definition` is of the SELECT that gave it
     batch      one row per batch and entity: rows read = landed + quarantined; `batch_sequence` orders all batches
     result     one row per batch, entity and expectation
     held       rows in quarantine by batch, entity, reason and column
@@ -20,6 +22,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from foundation.home import Home
+from ingest.row_index import TableState
 
 metadata = sa.MetaData()
 
@@ -67,7 +70,8 @@ unit = sa.Table(
     sa.Column("records_refused", sa.Integer, nullable=False, default=0),
     sa.Column("dropped_fields", sa.JSON),
     sa.Column("cursor", sa.String),
-    sa.Column("boundary", sa.JSON),
+    sa.Column("is_whole", sa.Boolean),
+    sa.Column("definition", sa.String),
     sa.Column("read_at", sa.DateTime, nullable=False),
     sa.Index("unit_by_feed", "tenant_id", "feed", "fingerprint"),
     sa.Index("unit_by_name", "tenant_id", "feed", "name"),
@@ -235,19 +239,20 @@ class Ledger:
         )
         return bool(self.rows(query.limit(1)))
 
-    def position_of_table(self, tenant_id: str, feed: str, name: str) -> tuple[str | None, frozenset[int]]:
-        """Cursor of a table's last landed read and the hashes of the rows that stood exactly on it."""
-        query = (
-            sa.select(unit.c.cursor, unit.c.boundary)
-            .where(
-                unit.c.tenant_id == tenant_id,
-                unit.c.feed == feed,
-                unit.c.name == name,
-                unit.c.outcome == "landed",
-                unit.c.cursor.is_not(None),
-            )
-            .order_by(unit.c.unit_id.desc())
-            .limit(1)
+    def table_state(self, tenant_id: str, feed: str, name: str) -> TableState:
+        """Where the reads of a table stand."""
+        landed = sa.and_(
+            unit.c.tenant_id == tenant_id, unit.c.feed == feed, unit.c.name == name, unit.c.outcome == "landed"
         )
-        found = self.rows(query)
-        return (found[0]["cursor"], frozenset(found[0]["boundary"] or ())) if found else (None, frozenset())
+        latest = sa.select(unit).where(landed).order_by(unit.c.unit_id.desc()).limit(1)
+        cursors = self.rows(latest.where(unit.c.cursor.is_not(None)))
+        wholes = self.rows(latest.where(unit.c.is_whole.is_(True)))
+        if not wholes:
+            return TableState(cursor=cursors[0]["cursor"] if cursors else None)
+        since = self.rows(sa.select(unit.c.unit_id).where(landed, unit.c.unit_id >= wholes[0]["unit_id"]))
+        return TableState(
+            cursor=cursors[0]["cursor"] if cursors else None,
+            whole_at=wholes[0]["read_at"],
+            definition=wholes[0]["definition"],
+            units=tuple(row["unit_id"] for row in since),
+        )

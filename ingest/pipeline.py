@@ -53,11 +53,19 @@ class FeedReport:
 
 
 def land_feed(
-    home: Home, keys: Keys, ledger: Ledger, feed: Feed, run_id: str, *, full_refresh: bool = False
+    home: Home,
+    keys: Keys,
+    ledger: Ledger,
+    feed: Feed,
+    run_id: str,
+    *,
+    full_refresh: bool = False,
+    accept_deletions: bool = False,
 ) -> FeedReport:
     """Reads what is new in a feed into landing. Never raises for bad input; see FeedReport.problems.
 
-    A server is asked first; what it gave before is read even where it gives nothing now. `full_refresh` asks it for everything.
+    A server is asked first; what it gave before is read even where it gives nothing now. `full_refresh` asks it for everything,
+    and reads tables whole. `accept_deletions` believes a whole read however many records it lacks.
     """
     report = FeedReport(feed=feed)
     source = source_for(feed.kind)
@@ -81,10 +89,14 @@ def land_feed(
     report.units_unchanged = len(units) - len(fresh)
     read = reading(source, fresh)
     for number, unit in enumerate(fresh, start=1):
-        _land_unit(landing, ledger, read, unit, run_id, report)
+        if unit.table is None:
+            _land_unit(landing, ledger, read, unit, run_id, report)
+        else:
+            _land_table(landing, ledger, read, unit, run_id, report, full_refresh, accept_deletions)
         if number % 25 == 0 or number == len(fresh):
             progress.info("%s/%s: %d of %d files or tables", feed.tenant_id, feed.name, number, len(fresh))
     landing.flush()
+    landing.close()
     if received is not None and inbox is not None:
         remove_landed(ledger, feed, inbox, received.whole_folder)
     _total(ledger, report, run_id)
@@ -102,44 +114,96 @@ def _has_landed(ledger: Ledger, unit: Unit) -> bool:
 
 
 def _land_unit(landing: Landing, ledger: Ledger, read: Read, unit: Unit, run_id: str, report: FeedReport) -> None:
-    """Reads one unit and accounts for it."""
-    feed = unit.feed
-    known: frozenset[int] = frozenset()
+    """Reads one unit, a journal from its cursor on, and accounts for it."""
     if unit.fingerprint is None:
-        cursor, known = ledger.position_of_table(feed.tenant_id, feed.name, unit.name)
-        unit = replace(unit, cursor=cursor)
+        unit = replace(unit, cursor=ledger.table_state(unit.feed.tenant_id, unit.feed.name, unit.name).cursor)
+    reading = Unfinished(
+        unit_id=_begin(ledger, unit, run_id, unit.name), modified_at=unit.modified_at or datetime.now(UTC)
+    )
+    if _read_whole(landing, ledger, read, unit, reading, report):
+        landing.finish(reading)
+        report.units_landed += 1
+
+
+def _land_table(
+    landing: Landing,
+    ledger: Ledger,
+    read: Read,
+    unit: Unit,
+    run_id: str,
+    report: FeedReport,
+    full_refresh: bool,
+    accept_deletions: bool,
+) -> None:
+    """Reads a table from its cursor on, or whole where that is due, and accounts for it.
+
+    Deletions that a whole read finds but that are not believed are a refused unit of their own; its rows land all the same.
+    """
+    rules, feed = unit.table, unit.feed
+    assert rules is not None
+    state = ledger.table_state(feed.tenant_id, feed.name, unit.name)
+    whole = full_refresh or state.is_due(rules, now())
+    unit = replace(unit, cursor=None if whole else state.cursor)
+    # Without a cursor, every row comes: nothing in the table had a time.
+    whole = whole or unit.cursor is None
+    reading = Unfinished(
+        unit_id=_begin(ledger, unit, run_id, unit.name), modified_at=unit.modified_at or datetime.now(UTC)
+    )
+    landing.follow(reading, unit.name, state, rules, whole=whole)
+    if not _read_whole(landing, ledger, read, unit, reading, report):
+        return
+    try:
+        gone = landing.reconcile(reading, unit.name, rules, accept=accept_deletions)
+        if gone:
+            progress.info("%s/%s: %s records of %s are gone", feed.tenant_id, feed.name, f"{gone:,}", unit.name)
+    except UnreadableUnit as error:
+        name = f"{unit.name} (deletions)"
+        _refuse(landing, ledger, unit, _begin(ledger, unit, run_id, name), name, report, error)
+    landing.finish(reading)
+    report.units_landed += 1
+
+
+def _begin(ledger: Ledger, unit: Unit, run_id: str, name: str) -> int:
+    """Opens a unit in the ledger."""
     with ledger.write() as connection:
         values = {
             "run_id": run_id,
-            "tenant_id": feed.tenant_id,
-            "feed": feed.name,
-            "name": unit.name,
+            "tenant_id": unit.feed.tenant_id,
+            "feed": unit.feed.name,
+            "name": name,
             "fingerprint": unit.fingerprint,
             "outcome": "reading",
             "read_at": now(),
         }
-        unit_id = int(
-            connection.execute(sa.insert(tables.unit).values(values).returning(tables.unit.c.unit_id)).scalar_one()
-        )
-    reading = Unfinished(unit_id=unit_id, modified_at=unit.modified_at or datetime.now(UTC))
+        insert = sa.insert(tables.unit).values(values).returning(tables.unit.c.unit_id)
+        return int(connection.execute(insert).scalar_one())
+
+
+def _read_whole(
+    landing: Landing, ledger: Ledger, read: Read, unit: Unit, reading: Unfinished, report: FeedReport
+) -> bool:
+    """Reads a unit to its end; where it breaks off, refuses it and returns False."""
     try:
         for chunk in read(unit):
-            landing.add(reading, chunk, known)
+            landing.add(reading, chunk)
     except UnreadableUnit as error:
         landing.abandon(reading)
-        report.units_refused += 1
-        shown = file_mark(landing.keys, feed.tenant_id, unit.name) if unit.fingerprint else unit.name
-        report.problems.append(_message(feed, shown, error))
-        refused = {"outcome": "refused", "position": error.position, "problem": error.problem, "remedy": error.remedy}
-        with ledger.write() as connection:
-            connection.execute(sa.update(tables.unit).where(tables.unit.c.unit_id == unit_id).values(refused))
-        return
+        _refuse(landing, ledger, unit, reading.unit_id, unit.name, report, error)
+        return False
     if reading.cursor is None:
         reading.cursor = unit.cursor
-    if not reading.boundary:
-        reading.boundary = sorted(known)
-    landing.finish(reading)
-    report.units_landed += 1
+    return True
+
+
+def _refuse(
+    landing: Landing, ledger: Ledger, unit: Unit, unit_id: int, name: str, report: FeedReport, error: UnreadableUnit
+) -> None:
+    report.units_refused += 1
+    shown = file_mark(landing.keys, unit.feed.tenant_id, name) if unit.fingerprint else name
+    report.problems.append(_message(unit.feed, shown, error))
+    refused = {"outcome": "refused", "position": error.position, "problem": error.problem, "remedy": error.remedy}
+    with ledger.write() as connection:
+        connection.execute(sa.update(tables.unit).where(tables.unit.c.unit_id == unit_id).values(refused))
 
 
 def _message(feed: Feed, unit: str, error: UnreadableUnit) -> str:

@@ -40,7 +40,7 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None) ->
     keys, ledger = Keys.of(opened), Ledger(opened)
 
     def landed_up_to(feed: Feed) -> int:
-        return int(ledger.position_of_table(feed.tenant_id, feed.name, UNIT)[0] or 0)
+        return int(ledger.table_state(feed.tenant_id, feed.name, UNIT).cursor or 0)
 
     asyncio.run(mllp.listen([(feed, Inbox.of(opened, keys, feed)) for feed in chosen], landed_up_to))
     return 0

@@ -2,13 +2,22 @@
 
     kind: pm_database
     time_zone: tenant            # of times without an offset: `tenant`, or an IANA name
+    timeout_seconds: 600         # how long the database may take for an answer
+    overlap_minutes: 60          # of all entities; each may have its own
+    reconcile_days: 7
+    maximum_deleted_percent: 20
     entities:
       appointment:
+        reconcile_days: 1
         sql: |
           select a.id as appointment_id, a.id as source_record_id, a.changed as source_updated_at, ... from appts a
 
 Every SELECT gives the entity's key columns, `source_record_id` and `source_updated_at`. It has no ORDER BY: the reader
 wraps it.
+
+The numbers may be left out (DEFAULTS). `overlap_minutes`: rows dated so long before the newest seen are read again, because
+what a slow transaction commits appears late. `reconcile_days`: after so many days the entity is read whole and compared;
+0 does so only when asked. `maximum_deleted_percent`: a whole read that lacks more of the known records is not believed.
 """
 
 import re
@@ -22,6 +31,16 @@ import yaml
 from data_contracts import Contract, load_contracts
 from foundation.yaml_nodes import NodeReader
 
+# Name -> (default, lowest, highest).
+DEFAULTS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
+    {
+        "timeout_seconds": (600, 1, 86_400),
+        "overlap_minutes": (60, 0, 525_600),
+        "reconcile_days": (7, 0, 3_650),
+        "maximum_deleted_percent": (20, 0, 100),
+    }
+)
+_OF_ENTITIES = ("overlap_minutes", "reconcile_days", "maximum_deleted_percent")
 LINEAGE = ("source_record_id", "source_updated_at")
 TENANT_ZONE = "tenant"
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -31,11 +50,14 @@ _READS = re.compile(r"^\s*(select|with|values)\b", re.IGNORECASE)
 
 @dataclass(frozen=True, kw_only=True)
 class EntityQuery:
-    """The SELECT of one entity and where the profile has it ("file:line")."""
+    """The SELECT of one entity, where the profile has it ("file:line"), and how its table is followed."""
 
     entity: str
     sql: str
     place: str
+    overlap_minutes: int
+    reconcile_days: int
+    maximum_deleted_percent: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +66,7 @@ class PmDatabaseProfile:
 
     name: str
     time_zone: str
+    timeout_seconds: int
     entities: Mapping[str, EntityQuery]
 
     def zone(self, tenant_zone: str) -> str:
@@ -53,7 +76,7 @@ class PmDatabaseProfile:
 
 def parse_pm_database(reader: NodeReader, root: yaml.Node, name: str) -> PmDatabaseProfile:
     """Checks the nodes of one file. Raises ConfigurationError naming file, line and key."""
-    found = reader.mapping(root, "", ("kind", "time_zone", "entities"))
+    found = reader.mapping(root, "", ("kind", "time_zone", *DEFAULTS, "entities"))
     zone_node = reader.needed(found, root, "", "time_zone")
     zone = reader.text(zone_node, "time_zone")
     if zone != TENANT_ZONE:
@@ -61,21 +84,41 @@ def parse_pm_database(reader: NodeReader, root: yaml.Node, name: str) -> PmDatab
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
             raise reader.fail(zone_node, "time_zone", f"{zone!r} is neither `tenant` nor an IANA time zone") from None
+    numbers = _numbers(reader, found, "", {name: default for name, (default, _, _) in DEFAULTS.items()})
     entities_node = reader.needed(found, root, "", "entities")
     entities = {}
     contracts = load_contracts()
     for entity, node in reader.mapping(entities_node, "entities").items():
         if entity not in contracts:
             raise reader.fail(node, f"entities.{entity}", "no entity has this name")
-        entities[entity] = _query(reader, node, contracts[entity])
+        entities[entity] = _query(reader, node, contracts[entity], numbers)
     if not entities:
         raise reader.fail(entities_node, "entities", "has no entity")
-    return PmDatabaseProfile(name=name, time_zone=zone, entities=MappingProxyType(entities))
+    return PmDatabaseProfile(
+        name=name, time_zone=zone, timeout_seconds=numbers["timeout_seconds"], entities=MappingProxyType(entities)
+    )
 
 
-def _query(reader: NodeReader, node: yaml.Node, contract: Contract) -> EntityQuery:
+def _numbers(
+    reader: NodeReader, found: Mapping[str, yaml.Node], key: str, defaults: Mapping[str, int]
+) -> dict[str, int]:
+    """The numbers among some keys, those that are not there by default."""
+    numbers = dict(defaults)
+    for name, (_, lowest, highest) in DEFAULTS.items():
+        if name not in found:
+            continue
+        place = f"{key}.{name}" if key else name
+        text = reader.text(found[name], place)
+        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
+            raise reader.fail(found[name], place, f"{text!r} is no whole number from {lowest} to {highest}")
+        numbers[name] = int(text)
+    return numbers
+
+
+def _query(reader: NodeReader, node: yaml.Node, contract: Contract, defaults: Mapping[str, int]) -> EntityQuery:
     key = f"entities.{contract.name}"
-    found = reader.mapping(node, key, ("sql",))
+    found = reader.mapping(node, key, ("sql", *_OF_ENTITIES))
+    numbers = _numbers(reader, found, key, {name: defaults[name] for name in _OF_ENTITIES})
     sql_node = reader.needed(found, node, key, "sql")
     sql = _END.sub("", reader.text(sql_node, f"{key}.sql").strip()).rstrip()
     bare = _COMMENT.sub(" ", sql)
@@ -90,4 +133,4 @@ def _query(reader: NodeReader, node: yaml.Node, contract: Contract) -> EntityQue
         ]
         if missing:
             raise reader.fail(sql_node, f"{key}.sql", f"gives no {', '.join(missing)}")
-    return EntityQuery(entity=contract.name, sql=sql, place=f"{reader.file}:{sql_node.start_mark.line + 1}")
+    return EntityQuery(entity=contract.name, sql=sql, place=f"{reader.file}:{sql_node.start_mark.line + 1}", **numbers)

@@ -2,9 +2,9 @@
 
 from importlib import import_module
 
-from ingest.sources.base import Chunk, Notice, Refusal, Source, Unit, UnreadableUnit
+from ingest.sources.base import Chunk, Notice, Refusal, Source, TableRules, Unit, UnreadableUnit
 
-__all__ = ["Chunk", "Notice", "Refusal", "Source", "Unit", "UnreadableUnit", "source_for"]
+__all__ = ["Chunk", "Notice", "Refusal", "Source", "TableRules", "Unit", "UnreadableUnit", "source_for"]
 
 _MODULES = {
     "pm_database": "ingest.sources.pm_database",

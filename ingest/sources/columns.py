@@ -7,6 +7,7 @@ then rounded half to even at four places.
 """
 
 import datetime as dt
+import json
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -22,7 +23,8 @@ _TIMESTAMP = pl.Datetime("us", "UTC")
 
 
 def text_of(value: Any) -> str | None:
-    """The canonical text of one source value: decimal digits, ISO 8601, true/false; bytes as UTF-8, else hexadecimal."""
+    """The canonical text of one source value: decimal digits, ISO 8601, true/false; arrays as JSON; bytes as UTF-8,
+    else hexadecimal."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -31,6 +33,8 @@ def text_of(value: Any) -> str | None:
         return format(value, "f")
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=text_of)
     if isinstance(value, bytes | bytearray | memoryview):
         raw = bytes(value)
         try:
@@ -40,7 +44,7 @@ def text_of(value: Any) -> str | None:
     return str(value)
 
 
-def text_series(name: str, values: Sequence[Any]) -> pl.Series:
+def text_series(name: str, values: Sequence[Any] | pl.Series) -> pl.Series:
     """A String column of any values."""
     try:
         return pl.Series(name, values, dtype=pl.String, strict=True)
@@ -48,7 +52,9 @@ def text_series(name: str, values: Sequence[Any]) -> pl.Series:
         return pl.Series(name, [text_of(value) for value in values], dtype=pl.String)
 
 
-def to_series(column: Column, values: Sequence[Any], *, zone: str | None = None, name: str | None = None) -> pl.Series:
+def to_series(
+    column: Column, values: Sequence[Any] | pl.Series, *, zone: str | None = None, name: str | None = None
+) -> pl.Series:
     """One column: typed as the contract says where every value converts, else text.
 
     `zone` (IANA) is the time zone of timestamps without an offset; None leaves them as text, for the gate to quarantine.
@@ -76,7 +82,7 @@ def to_series(column: Column, values: Sequence[Any], *, zone: str | None = None,
     return found if found.null_count() == text.null_count() else text
 
 
-def _as_given(name: str, values: Sequence[Any], kind: str, dtype: pl.DataType) -> pl.Series | None:
+def _as_given(name: str, values: Sequence[Any] | pl.Series, kind: str, dtype: pl.DataType) -> pl.Series | None:
     """The column where the source's own types are the contract's already; None where they are not."""
     first = next((value for value in values if value is not None), None)
     try:

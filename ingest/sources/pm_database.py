@@ -1,48 +1,67 @@
 """PM databases: any SQLAlchemy URL and a profile with one SELECT an entity.
 
-What is read: every unit is one entity of the profile, read in one read-only transaction through a server-side cursor, in
-chunks of CHUNK_ROWS rows. Two reads of the same data give the same rows in the same order: by the entity's key, and on
-SQLite, which reads a file the same way each time, in the order of the SELECT (sorting would cost more than reading).
+What is read: every unit is one entity of the profile, read on one read-only connection from one snapshot, in bounded
+chunks. A read without a cursor gives the whole table; PostgreSQL gives it through ADBC, other databases and what ADBC does
+not know row by row (`ingest.sources.pm_links`): the same rows either way.
 
-What an incremental read gives: `Unit.cursor` is the highest `source_updated_at` of the read before, as the database
-itself writes it; rows with `source_updated_at >= cursor` come, and those where it is null, which no cursor can pass by.
-Rows at exactly the cursor come again each time (the landing step knows them by their content). The last chunk of a unit
-carries the new cursor; a read that meets nothing newer carries the one it was given. A row that the system commits with
-an older `source_updated_at` than one already read is not met again: only a read without a cursor gives it.
+What an incremental read gives: `Unit.cursor` is the highest `source_updated_at` of the reads before, as the database
+itself writes it. Rows with `source_updated_at` from `overlap_minutes` before it on come, because a transaction that took
+long brings rows in with a time already read; and those where it is null, which no cursor can pass by. The landing step
+knows the rows it has met. The last chunk of a unit carries the new cursor; a read that meets nothing newer carries the one
+it was given. A time more than a day ahead makes no cursor.
+
+What happens when the connection breaks, or the database does not answer for `timeout_seconds`: another is made after a
+pause, and the read goes on at the row after the last one given (`ingest.sources.pm_query`). TRIES in a row without a single
+row refuse the unit.
 
 Typing: see `ingest.sources.columns`. Times without an offset are in the profile's time zone. Column names are taken
 without regard to case. Errors of the database are told by what they say of tables and columns, never with a value or
 the URL.
 """
 
-import re
-import sqlite3
+import hashlib
+import logging
+import random
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.pool import NullPool
 
 from data_contracts import Contract, contract
-from data_contracts.model import ADDED_AT_LANDING
 from foundation.config import Feed
 from ingest.inbox import Inbox
-from ingest.profiles import EntityQuery, load_profile
-from ingest.sources.base import Chunk, Unit, UnreadableUnit
-from ingest.sources.columns import text_of, to_series
+from ingest.profiles import EntityQuery, PmDatabaseProfile, load_profile
+from ingest.sources.base import Chunk, TableRules, Unit, UnreadableUnit
+from ingest.sources.pm_blocks import Block
+from ingest.sources.pm_connection import Broken, Watch, connect, engine_of, probe, url_of
+from ingest.sources.pm_links import BulkLink, Link, NoBulk, RowLink
+from ingest.sources.pm_query import (
+    UPDATED,
+    Shape,
+    columns_of,
+    cursor_of,
+    earlier,
+    is_position,
+    newest_of,
+    shape_of,
+    statement_of,
+)
+
+progress = logging.getLogger("clinicmart.progress")
 
 CHUNK_ROWS = 50_000
-# What SQLite says about tables, columns and syntax; its other messages may hold values.
-_SQLITE_SCHEMA = re.compile(
-    r"^(no such (table|column|function)|near \"|ambiguous column|incomplete input|SELECTs to the)"
-)
+# Tries in a row that bring no row; the pause before each is twice the one before, and by chance up to half of it shorter.
+TRIES = 5
+TRIES_TO_DISCOVER = 3
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+AHEAD = timedelta(days=1)
 
 
 class PmDatabaseSource:
@@ -56,200 +75,173 @@ class PmDatabaseSource:
         Raises UnreadableUnit where the database cannot be reached or is none, ConfigurationError for a wrong profile.
         """
         profile = load_profile(feed.profile or "", "pm_database")
-        engine = _engine(feed)
-        try:
-            with _connect(engine) as connection:
-                _probe(connection)
-        finally:
-            engine.dispose()
+        for failed in range(1, TRIES_TO_DISCOVER + 1):
+            try:
+                _look(feed, profile.timeout_seconds)
+                break
+            except Broken as error:
+                if failed == TRIES_TO_DISCOVER:
+                    raise _given_up(error, "", failed) from None
+                _pause(failed)
         now = datetime.now(UTC)
-        return [Unit(feed=feed, name=entity, modified_at=now) for entity in profile.entities]
+        return [
+            Unit(feed=feed, name=entity, modified_at=now, table=_rules(query, profile.zone(feed.time_zone)))
+            for entity, query in profile.entities.items()
+        ]
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
-        """Reads one entity. Raises UnreadableUnit where its SELECT fails, lacks a key column, or breaks off."""
+        """Reads one entity. Raises UnreadableUnit where its SELECT fails, lacks a key column, or breaks off for good."""
         profile = load_profile(unit.feed.profile or "", "pm_database")
-        query = profile.entities[unit.name]
-        engine = _engine(unit.feed)
-        try:
-            with _connect(engine) as connection:
-                yield from _read(connection, query, unit, profile.zone(unit.feed.time_zone))
-        finally:
-            engine.dispose()
+        return _Reading(unit, profile).chunks()
 
 
 SOURCE = PmDatabaseSource()
 
 
-def _engine(feed: Feed) -> Engine:
-    """An engine without a pool; a SQLite file is opened read-only and never made."""
-    remedy = "Check the feed's url"
-    try:
-        url = make_url((feed.url or "").replace("postgres://", "postgresql://", 1))
-        if url.get_backend_name() == "sqlite":
-            return _sqlite_engine(url)
-        return sa.create_engine(url, poolclass=NullPool)
-    except sa.exc.NoSuchModuleError:
-        raise UnreadableUnit(position="", problem="the url names an unknown kind of database", remedy=remedy) from None
-    except ModuleNotFoundError as error:
-        remedy = f"Install the driver {error.name}"
-        raise UnreadableUnit(position="", problem="the database driver is not installed", remedy=remedy) from None
-    except (sa.exc.ArgumentError, ValueError):
-        raise UnreadableUnit(position="", problem="the url is not a SQLAlchemy URL", remedy=remedy) from None
-
-
-def _sqlite_engine(url: URL) -> Engine:
-    path = Path(url.database or "").expanduser()
-    if not url.database or url.database == ":memory:" or not path.is_file():
-        raise UnreadableUnit(position="", problem=f"no such file: {path}", remedy="Check the feed's url and its rights")
-    place = f"file:{quote(str(path.resolve()))}?mode=ro"
-    return sa.create_engine(
-        "sqlite://", creator=lambda: sqlite3.connect(place, uri=True, check_same_thread=False), poolclass=NullPool
+def _rules(query: EntityQuery, zone: str) -> TableRules:
+    return TableRules(
+        definition=hashlib.sha256(f"{query.sql}\0{zone}".encode()).hexdigest()[:32],
+        overlap_minutes=query.overlap_minutes,
+        reconcile_days=query.reconcile_days,
+        maximum_deleted_percent=query.maximum_deleted_percent,
     )
 
 
-def _connect(engine: Engine) -> Connection:
+def _look(feed: Feed, timeout_seconds: int) -> None:
+    """A connection and a first read of the database."""
+    engine = engine_of(feed, timeout_seconds)
+
+    def look() -> None:
+        with connect(engine) as connection:
+            probe(connection)
+
     try:
-        connection = engine.connect()
-        if engine.dialect.name == "postgresql":
-            connection = connection.execution_options(postgresql_readonly=True)
-        return connection
-    except sa.exc.SQLAlchemyError as error:
-        raise UnreadableUnit(
-            position="", problem=f"the database cannot be reached ({_explain(error)})", remedy="Check the feed's url"
-        ) from None
+        if engine.dialect.name == "sqlite":
+            look()
+        else:
+            watch = Watch(timeout_seconds)
+            watch.call(look)
+            watch.end(engine.dispose)
+    finally:
+        engine.dispose()
 
 
-def _probe(connection: Connection) -> None:
-    """A first read, which only a real database answers."""
-    try:
-        connection.exec_driver_sql(
-            "select count(*) from sqlite_master" if connection.dialect.name == "sqlite" else "select 1"
-        ).fetchall()
-    except sa.exc.SQLAlchemyError as error:
-        raise UnreadableUnit(
-            position="", problem=f"it is not a readable database ({_explain(error)})", remedy="Check the feed's url"
-        ) from None
+def _pause(failed: int) -> None:
+    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (failed - 1))
+    time.sleep(longest * random.SystemRandom().uniform(0.5, 1.0))
 
 
-def _explain(error: BaseException) -> str:
-    """What went wrong, without any value: the database's words where they are about its schema, else the kind of error."""
-    cause: BaseException = getattr(error, "orig", None) or error
-    state = getattr(cause, "sqlstate", None)
-    if isinstance(state, str):
-        message = getattr(getattr(cause, "diag", None), "message_primary", None)
-        # Class 42 is about names and syntax, 28 and 3D about the sign-in and the database; others may quote values.
-        return f"{message}, SQLSTATE {state}" if message and state[:2] in ("42", "28", "3D") else f"SQLSTATE {state}"
-    text = str(cause)
-    if isinstance(cause, sqlite3.Error) and _SQLITE_SCHEMA.match(text):
-        return text
-    if isinstance(cause, sqlite3.DatabaseError) and text in ("file is not a database", "unable to open database file"):
-        return text
-    return type(cause).__name__
+def _given_up(error: Broken, position: str, tries: int) -> UnreadableUnit:
+    return UnreadableUnit(
+        position=position,
+        problem=f"{error.reason}, and {tries} tries did not help",
+        remedy="Check that the database runs and the network to it; the next run reads it again",
+    )
 
 
-@dataclass(frozen=True)
-class _Shape:
-    """Which column of the result is which of the contract. `dropped` are names that no contract names."""
+@dataclass
+class _Reading:
+    """One read of one entity: where it stands, so that it can go on with another connection."""
 
-    names: tuple[str, ...]
-    indexes: tuple[int, ...]
-    dropped: tuple[tuple[int, str], ...]
+    unit: Unit
+    profile: PmDatabaseProfile
 
+    def __post_init__(self) -> None:
+        self.query: EntityQuery = self.profile.entities[self.unit.name]
+        self.of: Contract = contract(self.query.entity)
+        self.zone = self.profile.zone(self.unit.feed.time_zone)
+        self.remedy = f"Correct the SELECT at {self.query.place}, or the database"
+        self.limit = datetime.now(UTC) + AHEAD
+        self.since = None if self.unit.cursor is None else earlier(self.unit.cursor, self.query.overlap_minutes)
+        self.is_bulk = self.since is None and url_of(self.unit.feed).get_backend_name() == "postgresql"
+        self.shape: Shape | None = None
+        self.rows_given = 0
+        self.newest: Any = None
+        self.last_block: Block | None = None
 
-def _shape(of: Contract, query: EntityQuery, given: Sequence[str]) -> _Shape:
-    lower = [name.lower() for name in given]
-    remedy = f"Correct the SELECT at {query.place}"
-    twice = sorted(name for name, count in Counter(lower).items() if count > 1)
-    if twice:
-        raise UnreadableUnit(position="", problem=f"the SELECT gives {', '.join(twice)} twice", remedy=remedy)
-    missing = [name for name in (*of.entity_key, "source_record_id", "source_updated_at") if name not in lower]
-    if missing:
-        raise UnreadableUnit(position="", problem=f"the SELECT gives no {', '.join(missing)}", remedy=remedy)
-    settable = {column.name for column in of.reader_columns} - {"source_position", *ADDED_AT_LANDING}
-    known = [(index, name) for index, name in enumerate(lower) if name in settable]
-    dropped = tuple((index, given[index]) for index, name in enumerate(lower) if name not in settable)
-    return _Shape(tuple(name for _, name in known), tuple(index for index, _ in known), dropped)
-
-
-def _escaped(query: EntityQuery) -> str:
-    """The profile's SELECT as a subquery; a colon in it is no parameter of ours."""
-    inner = re.sub(r"(?<!\\):", r"\\:", query.sql)
-    return f"select * from (\n{inner}\n) profile_rows"
-
-
-def _statement(query: EntityQuery, of: Contract, cursor: str | None, dialect: str) -> sa.TextClause:
-    """The profile's SELECT, wrapped: rows from the cursor on, in a fixed order."""
-    since = "" if cursor is None else "\nwhere source_updated_at >= :cursor_value or source_updated_at is null"
-    order = ", ".join(dict.fromkeys((*of.entity_key, "source_record_id")))
-    text = sa.text(f"{_escaped(query)}{since}" + ("" if dialect == "sqlite" else f"\norder by {order}"))
-    # Without a type the driver lets the database compare the text as a time where the column is one.
-    return text if cursor is None else text.bindparams(sa.bindparam("cursor_value", cursor, type_=sa.types.NullType()))
-
-
-def _read(connection: Connection, query: EntityQuery, unit: Unit, zone: str) -> Iterator[Chunk]:
-    of = contract(query.entity)
-    remedy = f"Correct the SELECT at {query.place}, or the database"
-    rows_read = 0
-    try:
-        # First without rows: a column that is not there is then named, before it is ordered by.
-        names = list(connection.execute(sa.text(f"{_escaped(query)} where 1 = 0")).keys())
-        shape = _shape(of, query, names)
-        is_sqlite = connection.dialect.name == "sqlite"
-        result = connection.execution_options(yield_per=CHUNK_ROWS).execute(
-            _statement(query, of, unit.cursor, connection.dialect.name)
-        )
-        # SQLite's own cursor gives plain tuples in two thirds of the time of SQLAlchemy's rows.
-        fetch = result.cursor.fetchmany if is_sqlite and result.cursor is not None else result.fetchmany
-        newest = None
+    def chunks(self) -> Iterator[Chunk]:
+        """The rows from here to the end, over as many connections as it takes; the last chunk has the cursor."""
+        failed = 0
+        held: Chunk | None = None
         while True:
-            rows = fetch(CHUNK_ROWS)
-            chunk, newest = _chunk(of, shape, rows, rows_read, newest, zone)
-            rows_read += len(rows)
-            if len(rows) < CHUNK_ROWS:
-                chunk.cursor = unit.cursor if newest is None else _cursor_of(newest)
-                yield chunk
+            before = self.rows_given
+            try:
+                for chunk in self._on_one_connection():
+                    if held is not None:
+                        yield held
+                    held = chunk
+                held = held or Chunk()
+                held.cursor = self.unit.cursor if self.newest is None else cursor_of(self.newest)
+                yield held
                 return
+            except NoBulk as error:
+                self.is_bulk = False
+                feed = self.unit.feed
+                progress.info("%s/%s: %s read row by row: %s", feed.tenant_id, feed.name, self.unit.name, error.reason)
+            except Broken as error:
+                failed = 1 if self.rows_given > before else failed + 1
+                position = f"row {self.rows_given + 1}" if self.rows_given else ""
+                if failed >= TRIES or not is_position(self._position() or ()):
+                    raise _given_up(error, position, failed) from None
+                _pause(failed)
+            except UnreadableUnit as error:
+                if self.rows_given and not error.position:
+                    error.position = f"row {self.rows_given + 1}"
+                raise
+
+    def _position(self) -> tuple[Any, ...] | None:
+        if self.last_block is None or self.shape is None:
+            return None
+        return self.last_block.last([index for index, _ in self.shape.order])
+
+    def _on_one_connection(self) -> Iterator[Chunk]:
+        engine: sa.Engine | None = None
+        link: Link | None = None
+        try:
+            if self.is_bulk:
+                link = BulkLink(url_of(self.unit.feed), self.profile.timeout_seconds)
+            else:
+                engine = engine_of(self.unit.feed, self.profile.timeout_seconds)
+                link = RowLink(engine, self.profile.timeout_seconds, self.remedy)
+            if self.shape is None:
+                self.shape = shape_of(self.of, self.query, link.names(columns_of(self.query)))
+            yield from self._blocks(link, self.shape)
+        finally:
+            if link is not None:
+                link.close()
+            if engine is not None:
+                engine.dispose()
+
+    def _blocks(self, link: Link, shape: Shape) -> Iterator[Chunk]:
+        position = self._position()
+        given: Counter[str] = Counter()
+        given_at = position[0] if position else None
+        if position is not None and self.last_block is not None:
+            # Rows with the last one's own time and key come again: those given already are left out.
+            given = self.last_block.counted(shape.index_of(UPDATED), position[0])
+        for block in link.blocks(statement_of(self.query, shape, link.dialect, self.since, position), CHUNK_ROWS):
+            fresh = block.without(given) if given.total() else block
+            if given and block.last([shape.index_of(UPDATED)])[0] != given_at:
+                given = Counter()
+            if not fresh.height:
+                continue
+            chunk = self._chunk(fresh, shape)
+            self.rows_given += fresh.height
+            self.last_block = fresh
             yield chunk
-    except _errors(connection) as error:
-        position = f"row {rows_read + 1}" if rows_read else ""
-        raise UnreadableUnit(position=position, problem=f"cannot be read ({_explain(error)})", remedy=remedy) from None
 
-
-def _errors(connection: Connection) -> tuple[type[Exception], ...]:
-    return (sa.exc.SQLAlchemyError, connection.dialect.loaded_dbapi.Error)
-
-
-def _chunk(
-    of: Contract, shape: _Shape, rows: Sequence[Sequence[Any]], before: int, newest: Any, zone: str
-) -> tuple[Chunk, Any]:
-    """One chunk of rows, and the highest `source_updated_at` so far in the database's own type."""
-    chunk = Chunk(records_read=len(rows), records_used=len(rows))
-    if not rows:
-        return chunk, newest
-    columns = list(zip(*rows, strict=True))
-    series = [
-        to_series(of.by_name[name], columns[index], zone=zone)
-        for name, index in zip(shape.names, shape.indexes, strict=True)
-    ]
-    numbers = pl.Series("number", range(before + 1, before + len(rows) + 1))
-    frame = pl.DataFrame(series)
-    chunk.rows[of.name] = frame.with_columns(pl.format("row {}", numbers).alias("source_position"))
-    for index, name in shape.dropped:
-        chunk.dropped_fields[f"{of.name}.{name}"] += len(rows) - columns[index].count(None)
-    return chunk, _newest(columns[shape.indexes[shape.names.index("source_updated_at")]], newest)
-
-
-def _newest(times: Sequence[Any], newest: Any) -> Any:
-    """The highest time, as the database orders it. Values that are neither text nor a time give no cursor."""
-    for kind in (str, datetime):
-        known = [value for value in (*times, newest) if isinstance(value, kind)]
-        if known:
-            return max(known)
-    return newest
-
-
-def _cursor_of(value: Any) -> str:
-    """A time as the database compares it: text as it stands, a time with an offset in UTC."""
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        value = value.astimezone(UTC)
-    return text_of(value) or ""
+    def _chunk(self, block: Block, shape: Shape) -> Chunk:
+        """One chunk of rows."""
+        chunk = Chunk(records_read=block.height, records_used=block.height)
+        series = [
+            block.series(index, self.of.by_name[name], self.zone)
+            for name, index in zip(shape.names, shape.indexes, strict=True)
+        ]
+        numbers = pl.Series("number", range(self.rows_given + 1, self.rows_given + block.height + 1))
+        frame = pl.DataFrame(series)
+        chunk.rows[self.of.name] = frame.with_columns(pl.format("row {}", numbers).alias("source_position"))
+        for index, name in shape.dropped:
+            chunk.dropped_fields[f"{self.of.name}.{name}"] += block.height - block.nulls(index)
+        times = block.newest(shape.index_of(UPDATED))
+        self.newest = newest_of(times, self.newest, self.limit, ZoneInfo(self.zone))
+        return chunk

@@ -48,7 +48,7 @@ class Site:
         unit = Unfinished(unit_id=unit_id, modified_at=datetime.now(UTC))
         frames = {entity: pl.DataFrame([_complete(row) for row in given]) for entity, given in rows.items()}
         read = sum(frame.height for frame in frames.values())
-        landing.add(unit, Chunk(rows=frames, records_read=read, records_used=read), frozenset())
+        landing.add(unit, Chunk(rows=frames, records_read=read, records_used=read))
         landing.finish(unit)
         landing.flush()
         found = self.ledger.rows(sa.select(tables.held).where(tables.held.c.run_id == run_id))

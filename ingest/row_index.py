@@ -1,0 +1,168 @@
+"""Which rows of a table were met: a mark of every row's content and the record it is of, so that rows which a read meets
+again are not landed again, and records that a whole read no longer meets are found.
+
+One encrypted file a read, `index/<tenant>/<feed>/<table>/<unit>.parquet`, of `record_id` (as the landed row has it: a token
+where that is one), `mark` (64 bits of a hash over the row as it was read) and `updated_at`. A whole read writes all of its
+rows, the reads after it those that were new. A file counts when the ledger says that its unit landed; older ones are
+removed. What is lost with a file is only knowledge: rows are then landed once more, as the versions they are.
+
+Rows are compared in DuckDB, so that a table may be larger than memory. Marks of another version of Polars may differ: then,
+too, rows are landed once more.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from foundation import duck
+from foundation.config import Feed
+from foundation.home import Home
+from foundation.keys import Keys
+from ingest.sources import TableRules, UnreadableUnit
+
+_SEED = 20261031
+# Cursors are in the database's zone and words, marks of time here in UTC: the overlap is widened by what may lie between.
+_SLACK = timedelta(days=2)
+# So few records gone are believed, whatever share they are, unless the table is empty.
+BELIEVED = 5
+_MET = "(record_id varchar, mark ubigint, updated_at timestamptz, is_known boolean)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableState:
+    """What the ledger knows of a table: the cursor of its last read, when it was last read whole (UTC, without a zone) and by
+    which definition, and the units of that read and those after it."""
+
+    cursor: str | None = None
+    whole_at: datetime | None = None
+    definition: str | None = None
+    units: tuple[int, ...] = ()
+
+    def is_due(self, rules: TableRules, at: datetime) -> bool:
+        """Whether the table is to be read whole."""
+        if self.whole_at is None or self.definition != rules.definition:
+            return True
+        return rules.reconcile_days > 0 and at - self.whole_at >= timedelta(days=rules.reconcile_days)
+
+
+class RowIndex:
+    """The rows of one table of one feed during one read."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, home: Home, feed: Feed, table: str, state: TableState
+    ) -> None:
+        self._connection = connection
+        self._folder = home.folder("index", feed.tenant_id, feed.name, table)
+        self._files = self._counted(state.units)
+        self.has_baseline = state.whole_at is not None
+        connection.execute(f"create or replace temp table met {_MET}")
+        connection.execute("create or replace temp table known (mark ubigint)")
+        self._knows = False
+
+    def _counted(self, units: Sequence[int]) -> list[Path]:
+        """The files of some units; others are of reads that a newer whole one replaced, or that never landed."""
+        counted = []
+        for path in sorted(self._folder.glob("*.parquet")):
+            if int(path.stem) in units:
+                counted.append(path)
+            else:
+                path.unlink()
+        return counted
+
+    def _rows(self) -> str:
+        files = ", ".join(duck.quoted(str(path)) for path in self._files)
+        return f"read_parquet([{files}], encryption_config = {{footer_key: '{duck.PARQUET_KEY}'}})"
+
+    def recall(self, rules: TableRules, *, whole: bool) -> None:
+        """Recalls the rows met before: all, or those that a read from the cursor on meets again."""
+        if not self._files:
+            return
+        condition = ""
+        if not whole:
+            # As the reader's cursor is: times more than a day ahead are left out of what is newest.
+            ahead = duck.quoted((datetime.now(UTC) + timedelta(days=1)).isoformat())
+            span = timedelta(minutes=rules.overlap_minutes) + _SLACK
+            condition = (
+                f" where updated_at is null or updated_at >= (select coalesce(max(updated_at), '-infinity') from "
+                f"{self._rows()} where updated_at <= {ahead}::timestamptz) - interval {int(span.total_seconds())} seconds"
+            )
+        self._connection.execute(f"insert into known select distinct mark from {self._rows()}{condition}")
+        self._knows = self._connection.execute("select 1 from known limit 1").fetchone() is not None
+
+    def meet(self, frame: pl.DataFrame, records: pl.Series) -> pl.Series:
+        """Takes down the rows of a frame as they were read; `records` are their record ids as landed. Returns which were met
+        before."""
+        content = sorted(name for name in frame.columns if name != "source_position")
+        moments = frame["source_updated_at"]
+        if moments.dtype == pl.String():
+            moments = moments.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+        rows = pl.DataFrame(
+            {
+                "place": pl.Series(range(frame.height), dtype=pl.Int64),
+                "record_id": records.cast(pl.String),
+                "mark": frame.select(pl.struct(content).hash(seed=_SEED)).to_series(),
+                "updated_at": moments.cast(pl.Datetime("us", "UTC")),
+            }
+        )
+        connection = self._connection
+        connection.register("rows_read", rows)
+        is_known = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
+        if self._knows:
+            places = connection.execute("select place from rows_read semi join known using (mark)").pl()["place"]
+            is_known = rows["place"].is_in(places.to_list())
+        connection.register("rows_known", pl.DataFrame({"place": rows["place"], "is_known": is_known}))
+        connection.execute(
+            "insert into met select record_id, mark, updated_at, is_known from rows_read join rows_known using (place)"
+        )
+        connection.unregister("rows_read")
+        connection.unregister("rows_known")
+        return is_known
+
+    def absent(self, rules: TableRules, *, accept: bool) -> pl.Series:
+        """Record ids that were met before and not in this read, which was a whole one.
+
+        Raises UnreadableUnit where so many are gone that the source is at fault more likely than its users, unless accepted.
+        """
+        if not self._files or not self.has_baseline:
+            return pl.Series(dtype=pl.String)
+        self._connection.execute(
+            f"create or replace temp table gone as select distinct record_id from {self._rows()} "
+            "where record_id is not null and record_id not in (select record_id from met where record_id is not null)"
+        )
+        gone = self._count("select count(*) from gone")
+        before = self._count(f"select count(distinct record_id) from {self._rows()}")
+        is_empty = gone == before > 0
+        if not accept and (is_empty or (gone > BELIEVED and gone * 100 > before * rules.maximum_deleted_percent)):
+            share = "all" if is_empty else f"{100 * gone // before} %"
+            raise UnreadableUnit(
+                position="",
+                problem=f"a whole read finds {gone:,} of {before:,} known records gone ({share}); none is taken as deleted",
+                remedy="Check that the feed's database is whole; if they were deleted, run with --accept-deletions",
+            )
+        return self._connection.execute("select record_id from gone order by record_id").pl()["record_id"]
+
+    def _count(self, query: str) -> int:
+        found = self._connection.execute(query).fetchone()
+        return int(found[0]) if found else 0
+
+    def keep(self, unit_id: int, *, whole: bool) -> None:
+        """Writes what was met, all of it or what was new, for the reads to come."""
+        which = "" if whole else " where not is_known"
+        if whole or self._count(f"select count(*) from met{which}"):
+            self._connection.execute(
+                f"copy (select record_id, mark, updated_at from met{which} order by updated_at) "
+                f"to {duck.quoted(str(self._folder / f'{unit_id}.parquet'))} (format parquet, compression zstd, "
+                f"use_tmp_file true, encryption_config {{footer_key: '{duck.PARQUET_KEY}'}})"
+            )
+
+
+def index_session(home: Home, keys: Keys, tenant_id: str) -> Any:
+    """A DuckDB connection for the indexes of one tenant's tables; the caller closes it."""
+    connection = duck.connect(home)
+    duck.add_parquet_key(connection, keys.derive("landing", tenant_id))
+    return connection
