@@ -4,12 +4,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from data_contracts import contract
 from foundation.config import Feed
 from ingest.gate import COLUMN, REASON, check
 from ingest.identity import tokenise_rows
 from ingest.inbox import Inbox
 from ingest.landing import with_unit_time
+from ingest.partial_rows import landing_contract
 from ingest.sources import UnreadableUnit, source_for
 
 UNITS = 25
@@ -68,7 +68,7 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
         for refusal in chunk.refusals:
             held[f"records refused: {refusal.reason}"] += refusal.records
         for entity, frame in chunk.rows.items():
-            of = contract(entity)
+            of = landing_contract(feed.kind, entity)
             frame = frame.drop([name for name in frame.columns if name not in of.by_name])
             frame = with_unit_time(frame, feed, unit.modified_at or datetime.now(UTC))
             # A key of its own: these tokens are thrown away.

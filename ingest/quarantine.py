@@ -20,6 +20,7 @@ from ingest import ledger as tables
 from ingest.gate import check
 from ingest.landing import RECORD, Landing, Unfinished
 from ingest.ledger import Ledger, now
+from ingest.partial_rows import landing_contract
 
 
 def held_rows(ledger: Ledger, tenant_id: str | None = None) -> list[dict[str, Any]]:
@@ -46,6 +47,16 @@ def _read(home: Home, keys: Keys, entry: dict[str, Any]) -> pl.DataFrame:
             f"encryption_config = {{footer_key: '{duck.PARQUET_KEY}'}}) where entity = ? and reason = ? and column_name = ?",
             [entry["entity"], entry["reason"], entry["column_name"]],
         ).pl()
+
+
+def _kind(ledger: Ledger, entry: dict[str, Any]) -> str:
+    """The kind of the feed that an entry came from."""
+    feed_run = tables.feed_run.c
+    query = sa.select(feed_run.kind).where(
+        feed_run.tenant_id == entry["tenant_id"], feed_run.feed == entry["feed"], feed_run.run_id == entry["run_id"]
+    )
+    found = ledger.rows(query)
+    return str(found[0]["kind"]) if found else "release"
 
 
 def held_details(home: Home, keys: Keys, ledger: Ledger, held_id: int, limit: int = 50) -> dict[str, Any]:
@@ -78,13 +89,14 @@ def release(home: Home, keys: Keys, ledger: Ledger, held_id: int, run_id: str) -
         raise ClinicmartError(
             f"entry {held_id} holds no rows that could land: mend the source and let it be read again"
         )
-    of = contract(entry["entity"])
+    kind = _kind(ledger, entry)
+    of = landing_contract(kind, entry["entity"])
     rows = _read(home, keys, entry)
     names = [column.name for column in of.reader_columns]
     shape = pl.Struct(dict.fromkeys(names, pl.String))
     frame = rows.select(pl.col("payload").str.json_decode(shape)).unnest("payload")
     passing = check(of, frame)
-    feed = Feed(tenant_id=entry["tenant_id"], name=entry["feed"], kind="release")
+    feed = Feed(tenant_id=entry["tenant_id"], name=entry["feed"], kind=kind)
     landing = Landing(home, keys, ledger, feed, run_id)
     with ledger.write() as connection:
         values = {"tenant_id": feed.tenant_id, "feed": feed.name, "name": f"release of {held_id}", "outcome": "reading"}

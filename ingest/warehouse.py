@@ -1,8 +1,8 @@
 """Landed batches into the raw tables that dbt reads, and the operational tables beside them.
 
 Only batches that this warehouse has not taken are opened. A raw table holds one row per tenant, feed and entity key: the latest by
-`source_updated_at`, then by batch, of records that their source has not deleted since (`ingest.removals`). Raw tables lie in
-tenant order.
+`source_updated_at`, then by batch, of records that their source has not deleted since (`ingest.removals`); what HL7 v2 feeds say
+in parts is put together column by column (`ingest.partial_rows`). Raw tables lie in tenant order.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from foundation.config import Config
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
+from ingest import partial_rows
 from ingest.accounts import ledger_accounts
 from ingest.ledger import Ledger
 from ingest.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
@@ -52,8 +53,14 @@ def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> Lo
                 connection.execute(_create(of))
         pending = _pending(ledger)
         # Deletions first: rows that come with them, or after them, may be of deleted records.
+        in_parts = partial_rows.partial_feeds(ledger)
+        partial_rows.prepare(connection, in_parts)
         for entity in sorted(pending, key=lambda name: name != DELETION):
-            taken += _take(connection, home, keys, contract(entity), pending[entity])
+            of, batches = contract(entity), pending[entity]
+            parts = [b for b in batches if entity in partial_rows.ENTITIES and (b["tenant_id"], b["feed"]) in in_parts]
+            taken += _take_parts(connection, home, keys, of, parts) if parts else 0
+            whole = [b for b in batches if b not in parts] if parts else batches
+            taken += _take(connection, home, keys, of, whole) if whole else 0
         if DELETION in pending:
             remove_deleted(connection)
         arrived = {(item["tenant_id"], item["feed"]) for batches in pending.values() for item in batches}
@@ -67,6 +74,8 @@ def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> Lo
             if rows:
                 write.execute(sa.insert(tables.loaded).prefix_with("or ignore"), rows)
         accounts = ledger_accounts(ledger, keys)
+        waiting = partial_rows.waiting_notices(connection)
+        accounts["notice_reason"] = pl.concat([accounts["notice_reason"], waiting], how="vertical_relaxed")
         _operational(connection, config, accounts)
     return Loaded(rows=taken, state=_state(ledger, accounts))
 
@@ -105,36 +114,65 @@ def _pending(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _take(
+def _arrived(
     connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
-) -> int:
-    """Upserts the rows of some batches of one entity into its raw table; returns how many rows it now newly holds."""
+) -> str:
+    """SQL: the landed rows of some batches of one entity, with `batch_sequence` and `file_row_number`, but those of records
+    that their source has deleted since. Holds while `batch_sequences` is registered. `of` may have columns that older files lack."""
     tenants = sorted({item["tenant_id"] for item in batches})
-    reads = []
+    full = contract(of.name)
+    own = [column for column in of.columns if column.name not in full.by_name]
+    absent = ", ".join(f"null::{c.duckdb_type} as {c.name}" for c in own)
+    reads = [f"select {absent} where false"] if own else []
     for number, tenant_id in enumerate(tenants):
         name = f"landing_{number}"
         duck.add_parquet_key(connection, keys.derive("landing", tenant_id), name=name)
-        files = ", ".join(duck.quoted(str(home.path / b["file"])) for b in batches if b["tenant_id"] == tenant_id)
-        reads.append(
-            f"select * from read_parquet([{files}], encryption_config = {{footer_key: '{name}'}}, file_row_number = true)"
-        )
+        files = [duck.quoted(str(home.path / b["file"])) for b in batches if b["tenant_id"] == tenant_id]
+        # Files of one read must be alike; DuckDB's own union by name fails on encrypted files.
+        for group in files if own else [", ".join(files)]:
+            reads.append(
+                f"select * from read_parquet([{group}], encryption_config = {{footer_key: '{name}'}}, file_row_number = true)"
+            )
     sequences = pl.DataFrame(
         {"batch_id": [b["batch_id"] for b in batches], "batch_sequence": [b["batch_sequence"] for b in batches]},
         schema={"batch_id": pl.String, "batch_sequence": pl.Int64},
     )
     connection.register("batch_sequences", sequences)
-    table, key = f"warehouse.raw.{of.name}", ", ".join(of.primary_key)
     columns = ", ".join(
         f"landed.{c.name}::timestamp as {c.name}" if c.logical_type == "timestamp" else f"landed.{c.name}"
         for c in of.columns
     )
+    # What was deleted goes before the newest is chosen: a version that came after the deletion may be dated before it.
+    return (
+        f"(select * from (select {columns}, s.batch_sequence, file_row_number "
+        f"from ({' union all by name '.join(reads)}) landed join batch_sequences s using (batch_id)) arrived "
+        f"where {_stands(of)})"
+    )
+
+
+def _take_parts(
+    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+) -> int:
+    """Takes batches of feeds that say things in parts (`ingest.partial_rows`); returns how many raw rows were written."""
+    landed = partial_rows.landing_contract(partial_rows.KIND, of.name)
+    rows = _arrived(connection, home, keys, landed, batches)
+    connection.execute(f"create or replace temp table arrived_parts as from {rows}")
+    connection.unregister("batch_sequences")
+    taken = partial_rows.take_parts(connection, of, "arrived_parts")
+    connection.execute("drop table arrived_parts")
+    return taken
+
+
+def _take(
+    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+) -> int:
+    """Upserts the rows of some batches of one entity into its raw table; returns how many rows it now newly holds."""
+    rows = _arrived(connection, home, keys, of, batches)
+    table, key = f"warehouse.raw.{of.name}", ", ".join(of.primary_key)
     # A batch has one file an entity, its rows in the order of arrival: of two changes at one moment the later one stands.
     newest_first = "source_updated_at desc, batch_sequence desc, file_row_number desc"
-    # What was deleted goes before the newest is chosen: a version that came after the deletion may be dated before it.
     connection.execute(
-        f"create or replace temp table incoming as select * exclude (file_row_number) from (select {columns}, "
-        f"s.batch_sequence, file_row_number from ({' union all '.join(reads)}) landed "
-        f"join batch_sequences s using (batch_id)) arrived where {_stands(of)} "
+        f"create or replace temp table incoming as select * exclude (file_row_number) from {rows} "
         f"qualify row_number() over (partition by {key} order by {newest_first}) = 1"
     )
     connection.unregister("batch_sequences")
