@@ -44,6 +44,8 @@ def connect(home: Home, *, threads: int | None = None, memory_limit: str | None 
     """An in-memory connection in UTC that can read and write encrypted files. The caller closes it."""
     connection = duckdb.connect(config={"extension_directory": str(install_extension(home))})
     connection.execute("load httpfs")
+    # A slow statement would draw a bar into whatever the command prints.
+    connection.execute("set enable_progress_bar = false")
     connection.execute("set global TimeZone = 'UTC'")  # for its cursors too
     # What does not fit into memory is written beside the home's files, and is no less confidential than they are.
     connection.execute("set temp_file_encryption = true")
