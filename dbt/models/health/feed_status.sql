@@ -4,6 +4,7 @@ select
     kind,
     profile,
     last_read_at,
+    judged_at,
     outcome,
     units_read,
     units_refused,
