@@ -57,7 +57,9 @@ STATUS: Mapping[str, str | None] = MappingProxyType(
 PERSON_EVENTS = frozenset({"A28", "A31"})
 # MRG-1 ends and PID-3 survives. A46 and A47 change an identifier, which for us is the same.
 MERGE_EVENTS = frozenset({"A18", "A34", "A36", "A39", "A40", "A46", "A47"})
-EVENTS = frozenset(STATUS) | PERSON_EVENTS | MERGE_EVENTS
+# Takes a merge back: the records of both PID are apart again. Some systems send a PID and an MRG instead.
+UNMERGE_EVENTS = frozenset({"A37"})
+EVENTS = frozenset(STATUS) | PERSON_EVENTS | MERGE_EVENTS | UNMERGE_EVENTS
 _MOVEMENT: Mapping[str, str] = MappingProxyType(
     {
         "A01": "admit",
@@ -81,6 +83,8 @@ def read_adt(message: Message, rows: Rows, known: Known) -> str | None:
     found = split(message, "EVN", "PID", "MRG", "PV1", "PV2", "IN1")
     if message.trigger in MERGE_EVENTS:
         return _merge(message, rows)
+    if message.trigger in UNMERGE_EVENTS:
+        return _unmerge(message, found, rows)
     pid = _one(found, "PID")
     patient = patient_of(message, pid)
     if pid is not None and patient is not None:
@@ -231,3 +235,25 @@ def _merge(message: Message, rows: Rows) -> str | None:
             identifier = f"{message.sender}/{message.control}-{at}-{count}"
             rows.add("patient_merge", message, identifier, ended, survivor, "merge", at)
     return None if merged else "does not name the two identifiers it merges"
+
+
+def _unmerge(message: Message, found: dict[str, list[Segment]], rows: Rows) -> str | None:
+    """Parts what further PID and the MRG name from the first PID."""
+    known = [patient_of(message, pid) for pid in found.get("PID", [])]
+    for pid, patient in zip(found.get("PID", []), known, strict=True):
+        if patient is not None:
+            add_patient(message, pid, patient, rows, always=True)
+    known += [patient_of(message, ["", "", "", value(mrg, 1) or value(mrg, 4) or ""]) for mrg in found.get("MRG", [])]
+    named = list(dict.fromkeys(patient for patient in known if patient is not None))
+    at = occurred(message, _one(found, "EVN"))
+    for count, parted in enumerate(named[1:], start=1):
+        rows.add(
+            "patient_merge",
+            message,
+            f"{message.sender}/{message.control}-{at}-{count}",
+            parted,
+            named[0],
+            "unmerge",
+            at,
+        )
+    return None if len(named) > 1 else "does not name the two identifiers it parts"

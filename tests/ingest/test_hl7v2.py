@@ -212,6 +212,21 @@ def test_merges_pair_each_old_number_with_its_survivor(tmp_path: Path) -> None:
     assert merges["patient_merge_id"].n_unique() == 3
 
 
+@pytest.mark.parametrize("second", ["PID|2||OLD1^^^H^MR", "MRG|OLD1^^^H^MR"])
+def test_an_unlink_takes_a_merge_back(tmp_path: Path, second: str) -> None:
+    found = read(tmp_path, message("ADT^A37", "EVN|A37|20260310120000", "PID|1||NEW1^^^H^MR", second)).rows
+    columns = ("from_patient_id", "to_patient_id", "merge_type", "merged_at")
+    (row,) = found["patient_merge"].select(columns).rows()
+    assert row[:3] == ("OLD1", "NEW1", "unmerge")
+    assert str(row[3]).startswith("2026-03-10 ")
+
+
+def test_an_unlink_of_one_identifier_is_refused(tmp_path: Path) -> None:
+    result = read(tmp_path, message("ADT^A37", "EVN|A37|20260310120000", "PID|1||NEW1^^^H^MR"))
+    assert "patient_merge" not in result.rows
+    assert sum(refusal.records for refusal in result.refusals) == 1
+
+
 def test_insurance_gives_payer_coverage_and_the_payer_of_the_visit(tmp_path: Path) -> None:
     secondary = segment("IN1", {1: "1", 2: "P2^Plan B", 3: "SEC^^^X", 4: "Second Payer", 12: "20250101", 22: "2"})
     second = {1: "2", 2: "P1^Plan A", 3: "ACME", 4: "Acme", 12: "20250101", 13: "20261231", 22: "1", 36: "MEMBER7"}
