@@ -24,6 +24,7 @@ from ingest.receive.problems import Forgotten, NotYet, Refused, ServerProblem, i
 progress = logging.getLogger("clinicmart.progress")
 
 KICK_OFFS = 3
+GIB = 1 << 30
 MAXIMUM_JOB_AGE = timedelta(days=14)
 # Servers may refuse to export the same group again within a day.
 SAME_DAY = timedelta(hours=26)
@@ -220,7 +221,7 @@ class BulkExport:
             what=what,
             token=job.requires_token,
             content_at=moment,
-            limit_bytes=self.http.server.maximum_file_gib << 30,
+            limit_bytes=self.http.server.maximum_file_gib * GIB,
         )
         if file.count is not None and fetched.records != file.count:
             detail = f"the manifest says {file.count:,} resources, {fetched.records:,} came"
