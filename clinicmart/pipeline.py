@@ -6,14 +6,14 @@ from foundation.config import Config
 from foundation.home import Home
 
 
-def run_and_report(home: Home, config: Config, *, full_refresh: bool = False) -> int:
+def run_and_report(home: Home, config: Config, *, full_refresh: bool = False, accept_deletions: bool = False) -> int:
     """Runs the pipeline, prints what came of it and the one-time passwords of new tenants; returns the exit code."""
     from clinicmart.progress import shown
 
     with shown("Reading feeds"):
         from dagster_project.run import run_pipeline
 
-        outcome = run_pipeline(home, config, full_refresh=full_refresh)
+        outcome = run_pipeline(home, config, full_refresh=full_refresh, accept_deletions=accept_deletions)
     for problem in outcome.problems:
         click.echo(f"clinicmart: {problem}", err=True)
     made = new_administrators(home, config)

@@ -47,8 +47,15 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
     def landed(context: AssetExecutionContext) -> MaterializeResult:
         with workspace.step() as ledger:
             ledger.ensure_run(context.run.run_id, str(workspace.config.file))
-            run_id, full_refresh = context.run.run_id, workspace.full_refresh
-            report = land_feed(workspace.home, workspace.keys, ledger, feed, run_id, full_refresh=full_refresh)
+            report = land_feed(
+                workspace.home,
+                workspace.keys,
+                ledger,
+                feed,
+                context.run.run_id,
+                full_refresh=workspace.full_refresh,
+                accept_deletions=workspace.accept_deletions,
+            )
         return _result(report)
 
     return landed

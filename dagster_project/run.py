@@ -44,14 +44,16 @@ def _alone(home: Home) -> Iterator[None]:
         yield
 
 
-def run_pipeline(home: Home, config: Config, *, full_refresh: bool = False) -> RunOutcome:
+def run_pipeline(
+    home: Home, config: Config, *, full_refresh: bool = False, accept_deletions: bool = False
+) -> RunOutcome:
     """Runs every feed of the configuration to every published page.
 
     Raises ClinicmartError where another run holds the home or the dbt project does not parse.
     """
     from dagster import DagsterInstance
 
-    workspace = Workspace(home, config, full_refresh=full_refresh)
+    workspace = Workspace(home, config, full_refresh=full_refresh, accept_deletions=accept_deletions)
     with _alone(home):
         workspace.remember()
         _configure(home)

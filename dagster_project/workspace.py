@@ -41,6 +41,7 @@ class Workspace:
     home: Home
     config: Config
     full_refresh: bool = False
+    accept_deletions: bool = False
 
     @classmethod
     def of_home(cls, home: Home) -> "Workspace":

@@ -11,8 +11,17 @@ from clinicmart.options import home_option
 @click.option("--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
 @home_option
 @click.option("--tenant", help="Only this tenant.")
-@click.option("--full-refresh", is_flag=True, help="Build every mart anew.")
-def run(file: Path, home: Path, tenant: str | None, full_refresh: bool) -> int:
+@click.option(
+    "--full-refresh",
+    is_flag=True,
+    help="Ask servers for everything, read tables whole and find what was deleted, build every mart anew.",
+)
+@click.option(
+    "--accept-deletions",
+    is_flag=True,
+    help="Take records as deleted that a whole read of a table lacks, however many they are.",
+)
+def run(file: Path, home: Path, tenant: str | None, full_refresh: bool, accept_deletions: bool) -> int:
     """Read every feed, build and test the marts, publish.
 
     Exits with 0 when published, 1 when a feed or a gate stopped something (it says which and why), 2 when the
@@ -23,4 +32,4 @@ def run(file: Path, home: Path, tenant: str | None, full_refresh: bool) -> int:
     from foundation.home import Home
 
     config = load_checked_config(file).only(tenant)
-    return run_and_report(Home.at(home), config, full_refresh=full_refresh)
+    return run_and_report(Home.at(home), config, full_refresh=full_refresh, accept_deletions=accept_deletions)
