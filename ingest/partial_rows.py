@@ -23,6 +23,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from data_contracts import LINEAGE, Column, Contract, contract
+from foundation.config import Config
 from ingest import ledger as tables
 from ingest.ledger import Ledger
 
@@ -72,11 +73,12 @@ def landing_contract(kind: str, entity: str) -> Contract:
     return replace(full, columns=columns + (_OWN if entity == "appointment" else _OWN[:1]))
 
 
-def partial_feeds(ledger: Ledger) -> set[tuple[str, str]]:
-    """(tenant, feed) of every feed that was ever read as HL7 v2."""
+def partial_feeds(ledger: Ledger, config: Config) -> set[tuple[str, str]]:
+    """(tenant, feed) of every feed that is HL7 v2 or was ever read as such."""
     feed_run = tables.feed_run.c
     query = sa.select(feed_run.tenant_id, feed_run.feed).where(feed_run.kind == KIND).distinct()
-    return {(row["tenant_id"], row["feed"]) for row in ledger.rows(query)}
+    now = {(t.tenant_id, feed.name) for t in config.tenants for feed in t.feeds if feed.kind == KIND}
+    return now | {(row["tenant_id"], row["feed"]) for row in ledger.rows(query)}
 
 
 @dataclass(frozen=True)

@@ -53,13 +53,14 @@ def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> Lo
                 connection.execute(_create(of))
         pending = _pending(ledger)
         # Deletions first: rows that come with them, or after them, may be of deleted records.
-        in_parts = partial_rows.partial_feeds(ledger)
+        in_parts = partial_rows.partial_feeds(ledger, config)
         partial_rows.prepare(connection, in_parts)
         for entity in sorted(pending, key=lambda name: name != DELETION):
             of, batches = contract(entity), pending[entity]
-            parts = [b for b in batches if entity in partial_rows.ENTITIES and (b["tenant_id"], b["feed"]) in in_parts]
+            feeds = in_parts if entity in partial_rows.ENTITIES else set()
+            parts = [b for b in batches if (b["tenant_id"], b["feed"]) in feeds]
+            whole = [b for b in batches if (b["tenant_id"], b["feed"]) not in feeds]
             taken += _take_parts(connection, home, keys, of, parts) if parts else 0
-            whole = [b for b in batches if b not in parts] if parts else batches
             taken += _take(connection, home, keys, of, whole) if whole else 0
         if DELETION in pending:
             remove_deleted(connection)

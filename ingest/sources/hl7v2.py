@@ -19,14 +19,13 @@ from ingest.sources.base import Chunk, Notice, Refusal, Unit, UnreadableUnit
 from ingest.sources.files import find_files, read_blocks
 from ingest.sources.hl7v2_messages import Framing, Message, parse, raw_messages, refuse
 from ingest.sources.hl7v2_rows import Rows
-from ingest.sources.hl7v2_shared import Known
 
 SUFFIXES = (".hl7", ".hl7v2", ".adt", ".siu", ".dft", ".txt", ".dat", ".msg")
 MESSAGES_A_CHUNK = 20_000
 # Messages among which a repetition is looked for. One that comes later gives the same rows again, which changes nothing.
 REMEMBERED = 200_000
 
-_Reader = Callable[[Message, Rows, Known], str | None]
+_Reader = Callable[[Message, Rows], str | None]
 _READERS: dict[str, tuple[frozenset[str], tuple[str, ...], _Reader]] = {
     "ADT": (hl7v2_visits.EVENTS, hl7v2_visits.USED, hl7v2_visits.read_adt),
     "SIU": (hl7v2_appointments.EVENTS, hl7v2_appointments.USED, hl7v2_appointments.read_siu),
@@ -92,6 +91,7 @@ def _received(entry: mllp_journal.Entry, framing: Framing, notices: list[Notice]
             found = parse(raw, entry.sequence, notices)
             if isinstance(found, Message) and found.sent is None:
                 found.sent = datetime.fromtimestamp(entry.received_at, UTC).strftime("%Y%m%d%H%M%S+0000")
+                found.changed = found.changed or found.sent
             yield found
     except UnreadableUnit as error:
         yield Refusal(position=position, reason="no_msh", detail=error.problem, payload=entry.content)
@@ -102,7 +102,6 @@ class _Reading:
 
     def __init__(self, zone: ZoneInfo) -> None:
         self.zone = zone
-        self.known = Known()
         self.seen: dict[int, bytes] = {}
         self.chunk, self.rows = Chunk(), Rows()
 
@@ -135,7 +134,7 @@ class _Reading:
             return refuse(message, "duplicate_message", "the same message comes before in this file")
         _, used, reader = _READERS[message.kind]
         before = self.rows.count()
-        problem = reader(message, self.rows, self.known)
+        problem = reader(message, self.rows)
         if problem is not None and self.rows.count() == before:
             return refuse(message, "nothing_to_read", problem)
         if problem is not None:

@@ -1,7 +1,8 @@
 """SIU: appointments and their changes.
 
 The start is TQ1-7 where a TQ1 is sent (2.5 and later), else SCH-11, else that of the first resource. The status is
-the event's; where the event only says that something changed, SCH-25's.
+the event's; where the event only says that something changed, SCH-25's. A row says what its message says and no more:
+messages of one appointment are put together when they are loaded (`ingest.partial_rows`).
 """
 
 from collections.abc import Mapping
@@ -11,11 +12,11 @@ from ingest.sources.hl7v2_map import APPOINTMENT_STATUS, CANCEL_INITIATOR, part,
 from ingest.sources.hl7v2_messages import Message
 from ingest.sources.hl7v2_rows import Rows
 from ingest.sources.hl7v2_shared import (
-    Known,
     Segment,
     add_coverage,
     add_patient,
-    carry,
+    cleared,
+    named,
     patient_of,
     provider_of,
     split,
@@ -24,20 +25,24 @@ from ingest.sources.hl7v2_shared import (
 )
 
 USED = ("MSH", "SCH", "TQ1", "PID", "PV1", "IN1", "RGS", "AIS", "AIL", "AIP", "AIG")
-# Status of the appointment after the event, and whether SCH-25 may say otherwise.
-_EVENTS: Mapping[str, tuple[str, bool]] = MappingProxyType(
+# Status of the appointment after the event, None where the event says nothing of it, and whether SCH-25 may say otherwise.
+# S18 to S22 add, change and take away a service or a resource.
+_EVENTS: Mapping[str, tuple[str | None, bool]] = MappingProxyType(
     {
         "S12": ("scheduled", True),
         "S13": ("scheduled", True),
-        "S14": ("scheduled", True),
+        "S14": (None, True),
         "S15": ("cancelled", False),
         "S16": ("cancelled", False),
         "S17": ("entered_in_error", False),
-        **{f"S{number}": ("scheduled", True) for number in range(18, 23)},
+        **{f"S{number}": (None, True) for number in range(18, 23)},
         "S26": ("no_show", False),
     }
 )
 EVENTS = frozenset(_EVENTS)
+_OF_AN_END = ["cancel_initiator", "cancel_reason_code", "cancelled_at"]
+_SCH_COLUMNS = MappingProxyType({6: "cancel_reason_code", 9: "minutes"})
+_RESOURCES = MappingProxyType({"AIL": "service_unit_id", "AIP": "provider_id"})
 _ENDED = frozenset({"cancelled", "no_show", "entered_in_error"})
 # Table 0277 says nothing of the kind of visit.
 _NO_VISIT_TYPES = frozenset({"NORMAL", "TENTATIVE", "COMPLETE"})
@@ -54,7 +59,7 @@ _MINUTES = {
 }
 
 
-def read_siu(message: Message, rows: Rows, known: Known) -> str | None:
+def read_siu(message: Message, rows: Rows) -> str | None:
     """Adds the rows of one SIU message; gives why it has none, or None."""
     found = split(message, *USED)
     sch = _one(found, "SCH")
@@ -67,53 +72,52 @@ def read_siu(message: Message, rows: Rows, known: Known) -> str | None:
         add_patient(message, pid, patient, rows, always=False)
     visit = part(message, value(pv1, 19), 1) if pv1 is not None else None
     add_coverage(message, found.get("IN1", []), patient, visit_of(message, pv1, pid), rows)
+    emptied = cleared(message, sch, _SCH_COLUMNS)
+    for tag, name in _RESOURCES.items():
+        emptied += _without_removed(found, tag, name)
     start, end, minutes = _times(message, found, sch)
     default, open_to_sender = _EVENTS[message.trigger]
     stated = (part(message, value(sch, 25), 1) or "").lower()
     status = APPOINTMENT_STATUS.get(stated, default) if open_to_sender else default
     reason = part(message, value(sch, 6), 1)
     ended = status in _ENDED
-    initiator = CANCEL_INITIATOR.get((reason or "").lower(), "unknown") if ended else None
-    now = carry(
-        known.appointments,
-        identifier,
-        {
-            "patient": patient,
-            "unit": _unit(message, found),
-            "provider": _provider(message, found, rows),
-            "visit_type": _visit_type(message, found, sch),
-            "visit": visit,
-            "booked": message.sent if message.trigger == "S12" else None,
-            "start": start,
-            "end": end,
-            "minutes": minutes,
-        },
-    )
-    if start is not None and end is None:
-        # A moved appointment keeps its length, not its old end.
-        now["end"] = None
+    initiator = CANCEL_INITIATOR.get((reason or "").lower()) if ended else None
+    if status is not None and not ended:
+        emptied += _OF_AN_END
     rows.add(
         "appointment",
         message,
         identifier,
-        now["patient"],
-        now["unit"],
-        now["provider"],
-        now["visit_type"],
-        now["visit"],
+        patient,
+        _unit(message, found),
+        _provider(message, found, rows),
+        _visit_type(message, found, sch),
+        visit,
         status,
         initiator,
         reason if ended else None,
-        now["booked"],
-        now["start"],
-        now["end"],
+        message.sent if message.trigger == "S12" else None,
+        start,
+        end,
         message.sent if ended else None,
-        now["minutes"],
+        minutes,
+        named(emptied),
     )
-    changed = "rescheduled" if message.trigger == "S13" else status
+    changed = "rescheduled" if message.trigger == "S13" else status or "scheduled"
     event = f"{identifier}-{message.trigger}-{message.sent}"
-    rows.add("appointment_event", message, event, identifier, changed, initiator, reason, now["start"], message.sent)
+    by = initiator or ("unknown" if ended else None)
+    rows.add("appointment_event", message, event, identifier, changed, by, reason, start, message.sent)
     return None
+
+
+def _without_removed(found: dict[str, list[Segment]], tag: str, column: str) -> list[str]:
+    """Takes out of `found` the resources that the message removes (action code D); gives their column where none is left."""
+    resources = found.get(tag, [])
+    kept = [resource for resource in resources if (value(resource, 2) or "").upper() != "D"]
+    if len(kept) == len(resources):
+        return []
+    found[tag] = kept
+    return [] if kept else [column]
 
 
 def _one(found: dict[str, list[Segment]], tag: str) -> Segment | None:

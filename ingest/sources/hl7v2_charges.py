@@ -11,7 +11,6 @@ from ingest.sources.hl7v2_map import part, value
 from ingest.sources.hl7v2_messages import Message
 from ingest.sources.hl7v2_rows import Rows
 from ingest.sources.hl7v2_shared import (
-    Known,
     Segment,
     add_coverage,
     add_patient,
@@ -30,9 +29,8 @@ _CREDITS = frozenset({"CR", "CD"})
 _PAYMENTS = frozenset({"PY", "CO"})
 
 
-def read_dft(message: Message, rows: Rows, known: Known) -> str | None:
+def read_dft(message: Message, rows: Rows) -> str | None:
     """Adds the rows of one DFT message; gives why it has none, or None."""
-    del known
     found = split(message, *USED)
     pid = found["PID"][0] if "PID" in found else None
     pv1 = found["PV1"][0] if "PV1" in found else None

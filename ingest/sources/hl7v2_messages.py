@@ -22,7 +22,9 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 class Message:
     """One message: its segments as text, delimiters, and what its MSH says.
 
-    `first` is the number in the file of its MSH segment, `ordinal` that of the message.
+    `first` is the number in the file of its MSH segment, `ordinal` that of the message. `changed` is when the source recorded
+    the event, by which messages are put in order: EVN-2, else MSH-7 (an interface engine that sends a day's messages again
+    may set MSH-7 anew). `has_nulls` where the message says of some field that it is empty ("").
     """
 
     ordinal: int
@@ -38,6 +40,8 @@ class Message:
     sender: str
     control: str
     sent: str | None
+    changed: str | None
+    has_nulls: bool
 
     @property
     def position(self) -> str:
@@ -192,6 +196,7 @@ def parse(raw: Raw, ordinal: int, notices: list[Notice]) -> Message | Refusal:
     parts += [""] * (12 - len(parts))
     component, repetition, escape, subcomponent = (chr(mark) for mark in marks)
     named = [*parts[8].split(component), ""]
+    sent = parts[6].split(component)[0] or None
     return Message(
         ordinal=ordinal,
         first=raw.first,
@@ -205,8 +210,24 @@ def parse(raw: Raw, ordinal: int, notices: list[Notice]) -> Message | Refusal:
         trigger=named[1].strip(),
         sender="/".join(part.split(component)[0] for part in parts[2:4]),
         control=parts[9].strip(),
-        sent=parts[6].split(component)[0] or None,
+        sent=sent,
+        changed=_recorded(segments, separator.decode(), component, sent),
+        has_nulls=any('""' in segment for segment in segments),
     )
+
+
+def _recorded(segments: list[str], separator: str, component: str, sent: str | None) -> str | None:
+    """EVN-2 where it says more than the day and is not merely MSH-7 without its seconds, else MSH-7."""
+    for segment in segments[1:4]:
+        if segment[:3] != "EVN" or segment[3:4] != separator:
+            continue
+        parts = segment.split(separator, 3)
+        recorded = parts[2].split(component)[0].strip() if len(parts) > 2 else ""
+        if not recorded[:12].isdigit() or len(recorded) < 12:
+            return sent
+        is_rounded = sent is not None and sent.startswith(recorded[:12]) and not recorded[12:14].isdigit()
+        return sent if is_rounded else recorded
+    return sent
 
 
 def _decode(raw: Raw, separator: bytes, ordinal: int, notices: list[Notice]) -> list[str]:

@@ -15,7 +15,7 @@ from ingest.sources.hl7v2_messages import Message
 # Columns of each entity in the order the readers give them; the three of lineage follow.
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "patient": ("patient_id", "birth_year", "sex", "zip3", "language"),
+        "patient": ("patient_id", "birth_year", "sex", "zip3", "language", "cleared_columns"),
         "patient_identity": (
             "patient_id",
             "medical_record_number",
@@ -42,6 +42,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "discharge_disposition",
             "started_at",
             "ended_at",
+            "cleared_columns",
         ),
         "bed_movement": (
             "bed_movement_id",
@@ -62,6 +63,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "priority",
             "effective_from",
             "effective_to",
+            "cleared_columns",
         ),
         "payer": ("payer_id", "name", "payer_class", "effective_from"),
         "provider": ("provider_id", "npi", "display_name"),
@@ -80,6 +82,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "scheduled_end_at",
             "cancelled_at",
             "minutes",
+            "cleared_columns",
         ),
         "appointment_event": (
             "appointment_event_id",
@@ -127,8 +130,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
     }
 )
-# Entities of which one row an identifier is enough in a chunk: every message repeats its payer and its providers.
-_ONCE = {"payer": "payer_id", "provider": "provider_id"}
+# Entities of which every message says the same again: of rows that say the same the newest is enough in a chunk.
+_ONCE = frozenset({"payer", "provider", "patient", "patient_identity"})
 _PAD = "00000101000000"
 _SLOT_MINUTES_LIMIT = 7 * 24 * 60
 
@@ -146,7 +149,7 @@ class Rows:
         found = self._rows.get(entity)
         if found is None:
             found = self._rows[entity] = []
-        found.append((*values, record, message.sent, message.position))
+        found.append((*values, record, message.changed, message.position))
 
     def count(self) -> int:
         """Rows collected so far."""
@@ -165,18 +168,20 @@ class Rows:
         frame = pl.DataFrame(
             [pl.Series(name, found, dtype=pl.String) for name, found in zip(names, columns, strict=True)]
         )
-        if entity in _ONCE:
-            frame = frame.unique(_ONCE[entity], keep="last", maintain_order=True)
         by_name = contract(entity).by_name
         typed = []
         for name in names:
-            kind = by_name[name].logical_type if name in by_name else "minutes"
+            kind = by_name[name].logical_type if name in by_name else "text"
             if kind in ("timestamp", "date"):
                 converted = timestamps(frame[name], zone) if kind == "timestamp" else dates(frame[name])
                 self._note_bad(frame, name, converted)
                 typed.append(converted)
         frame = frame.with_columns(typed)
-        return _with_end(frame) if entity == "appointment" else frame
+        if entity in _ONCE:
+            # A missing time is the file's, which is later than any in it.
+            newest_last = frame.sort("source_updated_at", nulls_last=True, maintain_order=True)
+            frame = newest_last.unique(COLUMNS[entity], keep="last", maintain_order=True)
+        return _with_length(frame) if entity == "appointment" else frame
 
     def _note_bad(self, frame: pl.DataFrame, name: str, converted: pl.Series) -> None:
         bad = frame[name].is_not_null() & converted.is_null()
@@ -192,16 +197,27 @@ class Rows:
             )
 
 
-def _with_end(frame: pl.DataFrame) -> pl.DataFrame:
-    """The end of an appointment from its length in minutes, where no end is given."""
+def _with_length(frame: pl.DataFrame) -> pl.DataFrame:
+    """Start, end and length of an appointment made to agree where a message says two of them.
+
+    Where it says the start or the length alone, the end said before does not hold any longer: it follows from what is known
+    (`ingest.partial_rows`).
+    """
+    start, end, cleared = pl.col("scheduled_start_at"), pl.col("scheduled_end_at"), pl.col("cleared_columns")
     minutes = pl.col("minutes").cast(pl.Float64, strict=False)
-    sane = pl.when(minutes.is_between(0, _SLOT_MINUTES_LIMIT)).then(minutes * 60)
-    end = pl.col("scheduled_start_at") + pl.duration(seconds=sane.cast(pl.Int64))
-    return frame.with_columns(scheduled_end_at=pl.coalesce("scheduled_end_at", end)).drop("minutes")
+    minutes = pl.when(minutes.is_between(0, _SLOT_MINUTES_LIMIT)).then(minutes)
+    between = (end - start).dt.total_seconds() / 60
+    length = pl.when(between.is_between(0, _SLOT_MINUTES_LIMIT)).then(between).otherwise(minutes)
+    frame = frame.with_columns(
+        minutes=length, scheduled_end_at=pl.coalesce(end, start + pl.duration(seconds=minutes * 60))
+    )
+    is_open = end.is_null() & (start.is_not_null() | pl.col("minutes").is_not_null())
+    both = pl.concat_str([cleared, pl.lit("scheduled_end_at")], separator=",", ignore_nulls=True)
+    return frame.with_columns(cleared_columns=pl.when(is_open).then(both).otherwise(cleared))
 
 
 def timestamps(text: pl.Series, zone: ZoneInfo) -> pl.Series:
-    """YYYY[MM[DD[HH[MM[SS[.S...]]]]]][+/-ZZZZ] to UTC, to the second; local in `zone` without an offset; null where invalid."""
+    """YYYY[MM[DD[HH[MM[SS[.S...]]]]]][+/-ZZZZ] to UTC; local in `zone` without an offset; null where invalid."""
     if text.null_count() == len(text):
         return text.cast(pl.Datetime("us", "UTC"))
     value = pl.lit(text)
@@ -210,6 +226,10 @@ def timestamps(text: pl.Series, zone: ZoneInfo) -> pl.Series:
     hours, minutes = (value.str.extract(pattern).cast(pl.Int32) for pattern in (r"[+-](\d\d)\d\d$", r"[+-]\d\d(\d\d)$"))
     padded = digits + pl.lit(_PAD).str.slice(digits.str.len_bytes())
     naive = padded.str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us")
+    if text.str.contains(".", literal=True).any():
+        # Parts of a second order messages that follow each other closely.
+        part = value.str.extract(r"\.(\d{1,6})").str.pad_end(6, "0").cast(pl.Int64)
+        naive += pl.duration(microseconds=part.fill_null(0))
     found = pl.select(naive=naive, minutes=(hours * 60 + minutes) * pl.when(sign == "-").then(-1).otherwise(1))
     offset = pl.col("minutes")
     zoned = found.select(pl.when(offset.is_not_null()).then(pl.col("naive") - pl.duration(minutes=offset)))

@@ -1,6 +1,7 @@
 """What every HL7 v2 message type says the same way: the patient (PID), the visit (PV1), the insurance (IN1)."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from ingest.sources.hl7v2_map import language_of, location, part, person, record_number, sex_of, value, zip3_of
 from ingest.sources.hl7v2_messages import Message
@@ -8,35 +9,20 @@ from ingest.sources.hl7v2_rows import Rows
 
 Segment = list[str]
 BEGINNING = "19000101"
-# Visits and appointments remembered while a file is read: messages of one visit lie near each other, and memory must
-# not grow with the file.
-REMEMBERED = 50_000
+_PID_COLUMNS = MappingProxyType({7: "birth_year", 8: "sex", 11: "zip3", 15: "language"})
+_IN1_COLUMNS = MappingProxyType({2: "plan_name", 12: "effective_from", 13: "effective_to", 36: "member_token"})
 
 
-@dataclass(slots=True)
-class Known:
-    """What messages of one file have said so far of a visit or an appointment, by its id.
-
-    A later message often repeats only what changed; what it leaves out is carried on, so that the last row of an
-    entity is a whole one. Across files the raw tables keep the row that came last.
-    """
-
-    encounters: dict[str, dict[str, str | None]] = field(default_factory=dict)
-    appointments: dict[str, dict[str, str | None]] = field(default_factory=dict)
+def cleared(message: Message, segment: Segment | None, columns: Mapping[int, str]) -> list[str]:
+    """Of `columns`, by field of the segment, those of which the message says that they are empty: the HL7 null ("")."""
+    if not message.has_nulls or segment is None:
+        return []
+    return [name for index, name in columns.items() if index < len(segment) and segment[index] == '""']
 
 
-def carry(store: dict[str, dict[str, str | None]], key: str, now: dict[str, str | None]) -> dict[str, str | None]:
-    """`now` completed with what is known of `key`, which then knows the result."""
-    before = store.get(key)
-    if before is not None:
-        for name, found in before.items():
-            if now.get(name) is None:
-                now[name] = found
-        del store[key]
-    elif len(store) >= REMEMBERED:
-        del store[next(iter(store))]
-    store[key] = now
-    return now
+def named(columns: list[str]) -> str | None:
+    """Columns as `cleared_columns` holds them."""
+    return ",".join(columns) or None
 
 
 def split(message: Message, *tags: str) -> dict[str, list[Segment]]:
@@ -59,13 +45,14 @@ def add_patient(message: Message, pid: Segment, patient: str, rows: Rows, *, alw
     birth = value(pid, 7)
     sex = part(message, value(pid, 8), 1)
     name = value(pid, 5)
-    if not (always or birth or sex):
+    empty = cleared(message, pid, _PID_COLUMNS)
+    if not (always or birth or sex or empty):
         return
     address, phones = value(pid, 11), value(pid, 13)
     postal = part(message, address, 5)
     language = language_of(part(message, value(pid, 15), 1))
     zip3 = zip3_of(postal, part(message, address, 6))
-    rows.add("patient", message, patient, birth[:4] if birth else None, sex_of(sex), zip3, language)
+    rows.add("patient", message, patient, birth[:4] if birth else None, sex_of(sex), zip3, language, named(empty))
     street = address.replace(message.subcomponent, " ") if address else None
     rows.add(
         "patient_identity",
@@ -136,7 +123,7 @@ def add_coverage(
         payer = part(message, value(in1, 3), 1) or (" ".join(name.lower().split()) if name else None)
         if payer is None:
             continue
-        rows.add("payer", message, payer, name or payer, "unmapped", BEGINNING)
+        rows.add("payer", message, payer, name, None, BEGINNING)
         stated = value(in1, 22) or value(in1, 1) or ""
         priority = int(stated) if stated.isdigit() and 1 <= int(stated) <= 9 else min(index, 9)
         if primary is None or priority < primary[0]:
@@ -154,5 +141,6 @@ def add_coverage(
             str(priority),
             value(in1, 12),
             value(in1, 13),
+            named(cleared(message, in1, _IN1_COLUMNS)),
         )
     return primary[1] if primary else None

@@ -1,5 +1,8 @@
 """ADT: patients, merges, encounters, bed movements and coverages.
 
+A row says what its message says and no more: messages of one visit are put together when they are loaded
+(`ingest.partial_rows`), in the order of their events. So a cancellation undoes what it cancels also when it comes first.
+
 The event is MSH-9's; EVN-1 repeats it and is sometimes wrong. It happened at EVN-6 (event occurred), else EVN-2
 (recorded), else MSH-7.
 """
@@ -11,11 +14,11 @@ from ingest.sources.hl7v2_map import ENCOUNTER_CLASS, WITHOUT_BED, part, value
 from ingest.sources.hl7v2_messages import Message
 from ingest.sources.hl7v2_rows import Rows
 from ingest.sources.hl7v2_shared import (
-    Known,
     Segment,
     add_coverage,
     add_patient,
-    carry,
+    cleared,
+    named,
     patient_of,
     provider_of,
     split,
@@ -57,9 +60,11 @@ STATUS: Mapping[str, str | None] = MappingProxyType(
 PERSON_EVENTS = frozenset({"A28", "A31"})
 # MRG-1 ends and PID-3 survives. A46 and A47 change an identifier, which for us is the same.
 MERGE_EVENTS = frozenset({"A18", "A34", "A36", "A39", "A40", "A46", "A47"})
-# Takes a merge back: the records of both PID are apart again. Some systems send a PID and an MRG instead.
-UNMERGE_EVENTS = frozenset({"A37"})
-EVENTS = frozenset(STATUS) | PERSON_EVENTS | MERGE_EVENTS | UNMERGE_EVENTS
+# The records of both PID are one patient's; they are apart again, which takes merges back too. Some systems send a PID and an MRG.
+LINK_EVENTS: Mapping[str, str] = MappingProxyType({"A24": "merge", "A37": "unmerge"})
+# Accounts or visits of one patient become one. Encounters keep their numbers: the person is read, the rest is shown.
+ACCOUNT_EVENTS = frozenset({"A35", "A41", "A42", "A49", "A50"})
+EVENTS = frozenset(STATUS) | PERSON_EVENTS | MERGE_EVENTS | frozenset(LINK_EVENTS) | ACCOUNT_EVENTS
 _MOVEMENT: Mapping[str, str] = MappingProxyType(
     {
         "A01": "admit",
@@ -74,17 +79,22 @@ _MOVEMENT: Mapping[str, str] = MappingProxyType(
 )
 # Events that begin a visit, so that they say when it began even without PV1-44.
 _BEGINS = frozenset({"A01", "A04", "A05", "A14"})
-# After these the visit goes on, whatever end was sent before.
-_REOPENS = frozenset({"A13", "A22"})
+# After these the visit goes on: what was said of its end holds no longer.
+_REOPENS: Mapping[str, list[str]] = MappingProxyType(
+    {"A13": ["ended_at", "discharge_disposition"], "A22": ["ended_at"]}
+)
+_PV1_COLUMNS = MappingProxyType(
+    {3: "service_unit_id", 7: "provider_id", 14: "admission_source", 36: "discharge_disposition", 45: "ended_at"}
+)
 
 
-def read_adt(message: Message, rows: Rows, known: Known) -> str | None:
+def read_adt(message: Message, rows: Rows) -> str | None:
     """Adds the rows of one ADT message; gives why it has none, or None."""
-    found = split(message, "EVN", "PID", "MRG", "PV1", "PV2", "IN1")
     if message.trigger in MERGE_EVENTS:
         return _merge(message, rows)
-    if message.trigger in UNMERGE_EVENTS:
-        return _unmerge(message, found, rows)
+    found = split(message, "EVN", "PID", "MRG", "PV1", "PV2", "IN1")
+    if message.trigger in LINK_EVENTS:
+        return _link(message, found, rows)
     pid = _one(found, "PID")
     patient = patient_of(message, pid)
     if pid is not None and patient is not None:
@@ -94,12 +104,14 @@ def read_adt(message: Message, rows: Rows, known: Known) -> str | None:
     if patient is None and visit is None:
         return "names neither a patient nor a visit"
     payer = add_coverage(message, found.get("IN1", []), patient, visit, rows)
+    if message.trigger in ACCOUNT_EVENTS:
+        return "merges accounts or visits, which keep their numbers here"
     if message.trigger in PERSON_EVENTS or pv1 is None:
         return None
     if visit is None:
         rows.note(message, "visit_number_missing", "PV1-19, PV1-50 and PID-18 are empty: no encounter is read")
         return None
-    _visit(message, found, pv1, visit, patient, payer, rows, known)
+    _visit(message, found, pv1, visit, patient, payer, rows)
     return None
 
 
@@ -123,50 +135,39 @@ def _visit(
     patient: str | None,
     payer: str | None,
     rows: Rows,
-    known: Known,
 ) -> None:
     event = occurred(message, _one(found, "EVN"))
     trigger = message.trigger
     given = part(message, value(pv1, 2), 1)
     encounter_class = ENCOUNTER_CLASS.get(given.upper(), "UNK") if given else None
-    now = carry(
-        known.encounters,
+    started = part(message, value(pv1, 44), 1) or _begin(message, found, event)
+    ended = part(message, value(pv1, 45), 1) or (event if trigger == "A03" else None)
+    disposition = part(message, value(pv1, 36), 1)
+    emptied = cleared(message, pv1, _PV1_COLUMNS)
+    if trigger in _REOPENS:
+        emptied = [*emptied, *_REOPENS[trigger]]
+        ended = None
+        disposition = None if trigger == "A13" else disposition
+    rows.add(
+        "encounter",
+        message,
         visit,
-        {
-            "patient": patient,
-            "unit": unit_of(message, pv1, 3),
-            "provider": provider_of(message, value(pv1, 7), rows),
-            "payer": payer,
-            "class": encounter_class,
-            "source": part(message, value(pv1, 14), 1),
-            "disposition": part(message, value(pv1, 36), 1),
-            "started": part(message, value(pv1, 44), 1) or _begin(message, found, event),
-            "ended": part(message, value(pv1, 45), 1),
-            "status": STATUS[trigger],
-        },
+        patient,
+        unit_of(message, pv1, 3),
+        provider_of(message, value(pv1, 7), rows),
+        payer,
+        encounter_class,
+        STATUS[trigger],
+        part(message, value(pv1, 14), 1),
+        disposition,
+        started,
+        ended,
+        named(emptied),
     )
-    _settle(now, trigger, event)
-    if now["started"] is None:
-        rows.note(message, "encounter_start_unknown", "PV1-44 is empty and no message of the file began the visit")
-    else:
-        rows.add(
-            "encounter",
-            message,
-            visit,
-            now["patient"],
-            now["unit"],
-            now["provider"],
-            now["payer"],
-            now["class"] or "UNK",
-            now["status"],
-            now["source"],
-            now["disposition"],
-            now["started"],
-            now["ended"],
-        )
     movement = _MOVEMENT.get(trigger)
-    if movement and (now["class"] not in WITHOUT_BED or trigger == "A07"):
-        _move(message, pv1, visit, movement, event, now, rows)
+    if movement and (encounter_class not in WITHOUT_BED or trigger == "A07"):
+        at = started if trigger == "A01" else ended if trigger == "A03" else event
+        _move(message, pv1, visit, movement, at, patient, rows)
 
 
 def _begin(message: Message, found: dict[str, list[Segment]], event: str | None) -> str | None:
@@ -177,38 +178,15 @@ def _begin(message: Message, found: dict[str, list[Segment]], event: str | None)
     return expected or event
 
 
-def _settle(now: dict[str, str | None], trigger: str, event: str | None) -> None:
-    """Makes status and end agree."""
-    if trigger in _REOPENS:
-        now["ended"] = None
-    if now["status"] is None:
-        # An update says nothing of the status itself: read it off the visit.
-        if now["ended"]:
-            now["status"] = "finished"
-        elif now["class"] == "PRENC":
-            now["status"] = "planned"
-        else:
-            now["status"] = "unknown" if now["class"] is None or now["class"] in WITHOUT_BED else "in_progress"
-    elif now["ended"] and now["status"] in ("in_progress", "arrived", "on_leave") and trigger not in _REOPENS:
-        now["status"] = "finished"
-    elif now["status"] == "finished":
-        now["ended"] = now["ended"] or event
-
-
 def _move(
-    message: Message, pv1: Segment, visit: str, movement: str, event: str | None, now: dict[str, str | None], rows: Rows
+    message: Message, pv1: Segment, visit: str, movement: str, at: str | None, patient: str | None, rows: Rows
 ) -> None:
-    at = event
-    if message.trigger == "A01":
-        at = now["started"]
-    elif message.trigger == "A03":
-        at = now["ended"]
     unit = unit_of(message, pv1, 3)
     before = unit_of(message, pv1, 6) if movement in ("transfer", "cancel_transfer") else None
     bed = part(message, value(pv1, 3), 3)
     # Named by what happened, not by the message: the same movement sent again is the same row.
     identifier = f"{visit}-{movement}-{at}-{unit or ''}"
-    rows.add("bed_movement", message, identifier, visit, now["patient"], movement, unit, before, bed, at)
+    rows.add("bed_movement", message, identifier, visit, patient, movement, unit, before, bed, at)
 
 
 def _merge(message: Message, rows: Rows) -> str | None:
@@ -237,23 +215,19 @@ def _merge(message: Message, rows: Rows) -> str | None:
     return None if merged else "does not name the two identifiers it merges"
 
 
-def _unmerge(message: Message, found: dict[str, list[Segment]], rows: Rows) -> str | None:
-    """Parts what further PID and the MRG name from the first PID."""
-    known = [patient_of(message, pid) for pid in found.get("PID", [])]
-    for pid, patient in zip(found.get("PID", []), known, strict=True):
+def _link(message: Message, found: dict[str, list[Segment]], rows: Rows) -> str | None:
+    """Links to the first PID what further PID and the MRG name, or parts it from there."""
+    pids = [(pid, patient_of(message, pid)) for pid in found.get("PID", [])]
+    known = [patient for _, patient in pids]
+    known += [patient_of(message, ["", "", "", value(mrg, 1) or value(mrg, 4) or ""]) for mrg in found.get("MRG", [])]
+    patients = list(dict.fromkeys(patient for patient in known if patient is not None))
+    if len(patients) < 2:
+        return "does not name the two identifiers it links or parts"
+    for pid, patient in pids:
         if patient is not None:
             add_patient(message, pid, patient, rows, always=True)
-    known += [patient_of(message, ["", "", "", value(mrg, 1) or value(mrg, 4) or ""]) for mrg in found.get("MRG", [])]
-    named = list(dict.fromkeys(patient for patient in known if patient is not None))
     at = occurred(message, _one(found, "EVN"))
-    for count, parted in enumerate(named[1:], start=1):
-        rows.add(
-            "patient_merge",
-            message,
-            f"{message.sender}/{message.control}-{at}-{count}",
-            parted,
-            named[0],
-            "unmerge",
-            at,
-        )
-    return None if len(named) > 1 else "does not name the two identifiers it parts"
+    for count, other in enumerate(patients[1:], start=1):
+        identifier = f"{message.sender}/{message.control}-{at}-{count}"
+        rows.add("patient_merge", message, identifier, other, patients[0], LINK_EVENTS[message.trigger], at)
+    return None
