@@ -168,6 +168,12 @@ class Source:
     def health(self) -> Health:
         return self._cached({"ask": "health"}, self.reader.health)
 
+    @cached_property
+    def alerts(self) -> pl.DataFrame:
+        """Feeds that stopped, bring too little or could not be read, with the entities they brought so far."""
+        frame: pl.DataFrame = self._cached({"ask": "alerts"}, self.reader.alerts)
+        return frame
+
     @property
     def last_run(self) -> LastRun | None:
         """Never cached: a run that published nothing leaves the version, and so the key, as it was."""

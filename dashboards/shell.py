@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, failures, host, markup, theme, widgets
+from dashboards import bar, failures, host, incomplete, markup, theme, widgets
 from dashboards import format as fmt
 from dashboards.data import Source
 from dashboards.state import View
@@ -16,6 +16,8 @@ from serving.access import Principal
 from serving.versions import outcome
 
 log = logging.getLogger(__name__)
+
+HEALTH_PAGE = "data_health"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
             if asked and asked != view.place:
                 note = "That place is not among those you may see, or it is no longer there. This is everything you may see."
                 widgets.html(f'<p class="cm-note">{markup.esc(note)}</p>', key="cm_place_note")
+            if not page.of_feeds:
+                incomplete_notice(context, page.key)
             page.draw(context)
         except AccessError as error:
             widgets.html(markup.state("Not available to you", fmt.sentence(str(error))), key="cm_refused")
@@ -95,6 +99,14 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
 
     run.__name__ = page.key
     return run
+
+
+def incomplete_notice(context: PageContext, page: str) -> None:
+    """One line above the page for feeds that stopped and on which it rests, leading to Data health where the person has it."""
+    sentences = incomplete.lines(page, context.source.alerts.iter_rows(named=True))
+    if sentences:
+        action = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
+        context.html(incomplete.banner(sentences, action), key="cm_incomplete")
 
 
 def head(context: PageContext, finding: str) -> None:

@@ -176,14 +176,25 @@ class Drill:
 class Health:
     """The state of a tenant's data.
 
-    `feeds`: feed_status (feed, kind, profile, last_read_at, outcome, units_read, ... problem); `batches`: batch;
-    `refused_units`: refused_unit; `quarantine`: quarantine_reason. Counts and reasons, never a record.
+    `feeds`: feed_status (feed, kind, profile, last_read_at, judged_at, outcome, units_read, ... problem); `batches`: batch;
+    `refused_units`: refused_unit; `quarantine`: quarantine_reason; `coverage`: feed_coverage (rows expected and received by
+    day); `alerts`: feed_alert; `rhythms`: feed_rhythm; `notices`: notice_reason; `unmatched_references`: unmatched_reference;
+    `remittance_matches`: remittance_match; `conflicts`: source_conflict; `deleted`: deleted_record. The columns are those of
+    the dbt models in schema `health`. Counts and reasons, never a record.
     """
 
     feeds: pl.DataFrame
     batches: pl.DataFrame
     refused_units: pl.DataFrame
     quarantine: pl.DataFrame
+    coverage: pl.DataFrame
+    alerts: pl.DataFrame
+    rhythms: pl.DataFrame
+    notices: pl.DataFrame
+    unmatched_references: pl.DataFrame
+    remittance_matches: pl.DataFrame
+    conflicts: pl.DataFrame
+    deleted: pl.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True)

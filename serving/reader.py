@@ -19,15 +19,14 @@ from pathlib import Path
 
 import polars as pl
 
-from foundation import duck
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
-from foundation.keys import Keys
 from serving import drill as drilling
 from serving.access import AccessStore, Principal
 from serving.compiler import compiler_of
 from serving.derive import scope_file
 from serving.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Member
+from serving.health import published_alerts, published_health
 from serving.metrics import Metrics, values_of
 from serving.model import (
     Drill,
@@ -270,23 +269,14 @@ class Reader:
         """What the feeds delivered. Raises AccessError for roles that do not see it."""
         if not self.scope.sees_health:
             raise AccessError("your role does not see the state of the feeds")
-        path = files_of(self._home, self.tenant.tenant_id, self.version.version).health
-        key = Keys.of(self._home).derive_hex("published", self.tenant.tenant_id)
-        with duck.session(self._home) as connection:
-            duck.attach(connection, path, alias="warehouse", key=key, read_only=True)
+        return published_health(self._home, self.version)
 
-            def table(name: str) -> pl.DataFrame:
-                return connection.execute(
-                    f"select * exclude (tenant_id) from warehouse.health.{name} where tenant_id = $tenant order by all",
-                    {"tenant": self.tenant.tenant_id},
-                ).pl()
+    def alerts(self) -> pl.DataFrame:
+        """Feeds that stopped, bring too little or could not be read: feed, kind, since, newest_day, message, entities.
 
-            return Health(
-                feeds=table("feed_status"),
-                batches=table("batch"),
-                refused_units=table("refused_unit"),
-                quarantine=table("quarantine_reason"),
-            )
+        Everybody who sees figures must know when they lack a feed, so this is for every role.
+        """
+        return published_alerts(self._home, self.version)
 
     def _note(self, action: str, detail: Mapping[str, object], result: str) -> None:
         self._access.audit(

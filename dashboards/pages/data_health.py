@@ -1,12 +1,13 @@
-"""Data health: can the figures be trusted? How fresh each feed is, what was kept back and why, what is published."""
+"""Data health: can the figures be trusted? Which feeds stopped, what came day by day, what was kept back and why."""
 
 from typing import Any
 
 import polars as pl
 
-from dashboards import blocks, markup
+from dashboards import blocks, feed_coverage, health_tables, markup
 from dashboards import format as fmt
 from dashboards.shell import PageContext
+from serving.model import Health, LastRun
 
 OUTCOMES = {
     "published": "Published",
@@ -14,45 +15,14 @@ OUTCOMES = {
     "stopped": "Stopped by a check",
     "failed": "Failed",
 }
-FEED_OUTCOMES = {
-    "landed": "Read whole",
-    "unchanged": "Nothing new",
-    "partly": "Read in part",
-    "unreadable": "Not read",
-}
-PROTOCOL_REASONS = {
-    "no_msh": "The message has no MSH segment",
-    "transaction_not_closed": "The transaction has no end",
-    "group_not_closed": "The group has no end",
-    "interchange_not_closed": "The interchange has no end",
-    "not_json": "The line is not JSON",
-    "no_resource_type": "The line names no resource type",
-    "resource_type_not_in_model": "A resource that the model does not take",
-    "transaction_not_in_model": "A transaction that the model does not take",
-}
-KINDS = {"pm_database": "PM database", "fhir": "FHIR", "hl7v2": "HL7 v2", "x12": "X12"}
-# The gate's rules, as a sentence about the column; what a protocol found has words of its own.
-RULES = {
-    "required": "is missing",
-    "valid_values": "is not one of the allowed values",
-    "pattern": "does not have the agreed form",
-    "range": "is out of range",
-    "order": "is before what must come first",
-    "type": "cannot be read as what it should be",
-    "reference": "names nothing that is known",
-    "unique": "is there twice",
-}
 
 
 def draw(context: PageContext) -> None:
-    health = context.source.health
-    last = context.source.last_run
-    read, landed, quarantined = (_total(health.batches, f"rows_{name}") for name in ("read", "landed", "quarantined"))
-    refused = health.refused_units.height
-    bad_feeds = [row for row in health.feeds.iter_rows(named=True) if _is_bad(row)]
+    health, last = context.source.health, context.source.last_run
+    alerts = context.source.alerts.to_dicts()
     context.html(
         markup.heading(
-            _finding(len(bad_feeds), quarantined, refused),
+            feed_coverage.finding(alerts) or _finding(health),
             [
                 f"data to {fmt.day(context.source.as_of)}",
                 f"published {fmt.moment(context.source.reader.published_at)}",
@@ -67,21 +37,60 @@ def draw(context: PageContext) -> None:
         context.html(
             markup.state(f"The last run on {fmt.moment(last.at)} published nothing", text), key="cm_unpublished"
         )
-    facts = [
-        ("Rows read", fmt.grouped(read), f"from {fmt.plural(_total(health.feeds, 'records_read'), 'record')}"),
-        ("Landed", fmt.grouped(landed), _balance(read, landed, quarantined)),
+    if alerts:
+        context.html(feed_coverage.alert_list(alerts), key="cm_alerts")
+    context.html(_facts(_figures(health, alerts, last)), key="cm_tiles")
+    blocks.section(
+        "What came, day by day",
+        "Rows by the day of their record; shaded: what each feed's own history leads to expect; in colour: missing, short or above",
+    )
+    context.html(feed_coverage.strips(health.coverage, health.rhythms, alerts), key="cm_coverage")
+    health_tables.feeds(context, health.feeds)
+    blocks.columns(
+        [
+            lambda: health_tables.quarantine(context, health.quarantine),
+            lambda: health_tables.refused(context, health.refused_units),
+            lambda: health_tables.unmatched_references(context, health.unmatched_references),
+            lambda: health_tables.remittances(context, health.remittance_matches),
+        ]
+    )
+    health_tables.notices(context, health.notices)
+    health_tables.conflicts(context, health.conflicts)
+    health_tables.deleted(context, health.deleted)
+    health_tables.batches(context, health.batches)
+
+
+def _figures(health: Health, alerts: list[dict[str, Any]], last: LastRun | None) -> list[tuple[str, str, str]]:
+    """The tiles: name, value and note."""
+    read, landed, quarantined = (_total(health.batches, f"rows_{name}") for name in ("read", "landed", "quarantined"))
+    refused, feeds = health.refused_units.height, health.feeds.height
+    matches = health.remittance_matches
+    lost = matches.filter((pl.col("level") == "claim") & ~pl.col("is_matched"))
+    paid = fmt.short(sum(lost["payer_paid_amount"].drop_nulls().to_list(), fmt.decimal(0)), "usd")
+    return [
+        ("Feeds in order", f"{feeds - len(alerts)} of {feeds}", _alerts_note(alerts)),
+        ("Rows read", fmt.grouped(read), _balance(read, landed, quarantined)),
         ("Quarantined", fmt.grouped(quarantined), _share(quarantined, read)),
         ("Files refused", fmt.grouped(refused), "not what their feed says they are" if refused else "none"),
+        (
+            "Payments without a claim",
+            fmt.grouped(_total(lost, "records")) if matches.height else fmt.DASH,
+            f"{paid} paid" if matches.height else "no remittance yet",
+        ),
         (
             "Last run",
             OUTCOMES.get(last.outcome, last.outcome) if last else fmt.DASH,
             fmt.moment(last.at) if last else "",
         ),
     ]
-    context.html(_facts(facts), key="cm_tiles")
-    _feeds(context, health.feeds)
-    blocks.columns([lambda: _quarantine(context, health.quarantine), lambda: _refused(context, health.refused_units)])
-    _batches(context, health.batches)
+
+
+def _alerts_note(alerts: list[dict[str, Any]]) -> str:
+    if not alerts:
+        return "none stopped"
+    words = {"stopped": "stopped", "short": "too little", "unreadable": "not read"}
+    kinds = [words.get(alert["kind"], alert["kind"]) for alert in alerts]
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
 
 
 def _is_bad(row: dict[str, Any]) -> bool:
@@ -89,7 +98,9 @@ def _is_bad(row: dict[str, Any]) -> bool:
     return str(row.get("outcome") or "") not in ("landed", "unchanged")
 
 
-def _finding(bad_feeds: int, quarantined: int, refused: int) -> str:
+def _finding(health: Health) -> str:
+    bad_feeds = len([row for row in health.feeds.iter_rows(named=True) if _is_bad(row)])
+    quarantined, refused = _total(health.batches, "rows_quarantined"), health.refused_units.height
     if bad_feeds:
         return f"{fmt.plural(bad_feeds, 'feed')} could not be read whole; the figures rest on the others"
     kept = []
@@ -121,123 +132,3 @@ def _facts(facts: list[tuple[str, str, str]]) -> str:
         for name, value, note in facts
     )
     return f'<section class="cm-tiles" style="--cm-count:{len(facts)}">{inner}</section>'
-
-
-def _feeds(context: PageContext, feeds: pl.DataFrame) -> None:
-    blocks.section(
-        "Feeds", "What each feed brought and when; records as the source counts them, read = landed + quarantined"
-    )
-    columns = [
-        markup.Column("Feed"),
-        markup.Column("Kind"),
-        markup.Column("State"),
-        markup.Column("Last read"),
-        markup.Column("Newest record"),
-        markup.Column("Records read", "count"),
-        markup.Column("Landed", "count"),
-        markup.Column("Quarantined", "count"),
-        markup.Column("Rows landed", "count"),
-        markup.Column("Rows quarantined", "count"),
-        markup.Column("Files refused", "count"),
-    ]
-    rows = [
-        markup.Row(
-            (
-                row["feed"],
-                KINDS.get(row["kind"], row["kind"]),
-                FEED_OUTCOMES.get(row["outcome"], row["outcome"]),
-                fmt.moment(row["last_read_at"]),
-                fmt.moment(row["newest_record_at"]),
-                row["records_read"],
-                row["records_landed"],
-                row["records_quarantined"],
-                row["rows_landed"],
-                row["rows_quarantined"],
-                row["units_refused"],
-            )
-        )
-        for row in feeds.sort("feed").iter_rows(named=True)
-    ]
-    empty = "No feed has been read yet. The first pipeline run fills this table."
-    context.html(markup.table(columns, rows, caption="Feeds", empty=empty), key="cm_feeds")
-
-
-def _quarantine(context: PageContext, frame: pl.DataFrame) -> None:
-    blocks.section("In quarantine, by reason", "Kept out of every figure until its reason is mended and it is released")
-    columns = [markup.Column("Feed"), markup.Column("Entity"), markup.Column("Reason"), markup.Column("Rows", "count")]
-    rows = [
-        markup.Row((row["feed"], _words(row["entity"]), _reason(row), row["rows"]))
-        for row in frame.sort("rows", descending=True).head(blocks.MOST_ROWS).iter_rows(named=True)
-    ]
-    context.html(
-        markup.table(columns, rows, caption="Quarantine", empty="Every row met its contract."), key="cm_quarantine"
-    )
-
-
-def _reason(row: dict[str, Any]) -> str:
-    """`Service date is missing`; a protocol's own reason as it stands."""
-    reason, column = str(row["reason"]), row.get("column_name")
-    if column:
-        return f"{_words(column)} {RULES.get(reason, reason.replace('_', ' '))}"
-    return PROTOCOL_REASONS.get(reason, _words(reason))
-
-
-def _words(name: str) -> str:
-    text = name.replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
-
-
-def _refused(context: PageContext, frame: pl.DataFrame) -> None:
-    blocks.section("Refused files", "Not read at all; the rest of the run went on")
-    columns = [markup.Column("Feed"), markup.Column("File"), markup.Column("Why, and what to do")]
-    rows = [
-        markup.Row((row["feed"], _place(row), _sentences(row["problem"], row["remedy"])))
-        for row in frame.head(blocks.MOST_ROWS).iter_rows(named=True)
-    ]
-    context.html(
-        markup.table(columns, rows, caption="Refused files", empty="No file was refused."), key="cm_refused_files"
-    )
-
-
-def _sentences(*texts: str | None) -> str:
-    """Texts of the ledger as sentences, each with its full stop."""
-    return " ".join(fmt.sentence(text) for text in texts if text)
-
-
-def _place(row: dict[str, Any]) -> str:
-    unit, position = str(row["unit"]).rsplit("/", 1)[-1], row.get("position")
-    return f"{unit} ({position})" if position else unit
-
-
-def _batches(context: PageContext, frame: pl.DataFrame) -> None:
-    """The last run's rows by feed and entity."""
-    blocks.section("What the last run brought", "Rows by feed and entity; read = landed + quarantined in each")
-    columns = [
-        markup.Column("Feed"),
-        markup.Column("Entity"),
-        markup.Column("Landed at"),
-        markup.Column("Rows read", "count"),
-        markup.Column("Landed", "count"),
-        markup.Column("Quarantined", "count"),
-    ]
-    latest = frame.filter(pl.col("run_id") == frame.sort("landed_at")["run_id"][-1]) if frame.height else frame
-    summed = (
-        latest.group_by("feed", "entity")
-        .agg(pl.col("landed_at").max(), pl.col("rows_read", "rows_landed", "rows_quarantined").sum())
-        .sort("feed", "entity")
-    )
-    rows = [
-        markup.Row(
-            (
-                row["feed"],
-                _words(row["entity"]),
-                fmt.moment(row["landed_at"]),
-                row["rows_read"],
-                row["rows_landed"],
-                row["rows_quarantined"],
-            )
-        )
-        for row in summed.iter_rows(named=True)
-    ]
-    table = markup.table(columns, rows, caption="The last run", empty="No batch yet.")
-    context.html(markup.folded(f"Show {fmt.plural(len(rows), 'line')}", table), key="cm_batches")

@@ -309,6 +309,7 @@ class FakeReader:
     published_at: datetime = datetime(2026, 11, 15, 6, 5, tzinfo=UTC)
     last_run: LastRun | None = PUBLISHED
     asked: int = 0
+    stopped: bool = False
 
     @property
     def tenant(self) -> Tenant:
@@ -501,7 +502,7 @@ class FakeReader:
                 [
                     {
                         "feed": "remits",
-                        "unit": "era-2026-11-03.835",
+                        "unit": "file 51571bd6c9.835",
                         "position": "segment 412",
                         "problem": "The interchange ends in the middle of a claim.",
                         "remedy": "Ask the clearinghouse to send the file again.",
@@ -534,4 +535,112 @@ class FakeReader:
                     },
                 ]
             ),
+            coverage=_coverage(self.stopped),
+            alerts=self.alerts().drop("entities"),
+            rhythms=pl.DataFrame(
+                [
+                    ("pm", "daily", None, 900, AS_OF),
+                    ("ehr", "daily", None, 500, AS_OF),
+                    ("remits", "daily", None, 160, date(2026, 11, 5) if self.stopped else AS_OF),
+                    ("adt", "unknown", None, None, AS_OF),
+                ],
+                schema={"feed": str, "rhythm": str, "period_days": int, "usual_rows": int, "newest_day": date},
+                orient="row",
+            ),
+            notices=pl.DataFrame(
+                [
+                    (
+                        "remits",
+                        "balance_does_not_hold",
+                        "paid and adjusted do not make the charge",
+                        14,
+                        "unit 3: CLP 2",
+                    ),
+                    ("ehr", "reference_unresolved", "Encounter.subject names no Patient", 6, "unit 1: line 40"),
+                    ("adt", "something_new", "a word nobody explained", 1, "unit 2: segment 9"),
+                ],
+                schema=["feed", "reason", "detail", "rows", "first_position"],
+                orient="row",
+            ),
+            unmatched_references=pl.DataFrame(
+                [("ehr", "appointment", "provider_id", "provider", 18000, 240, 3)],
+                schema=[
+                    "feed",
+                    "entity",
+                    "column_name",
+                    "referenced_entity",
+                    "rows_with_reference",
+                    "unmatched_rows",
+                    "unmatched_ids",
+                ],
+                orient="row",
+            ),
+            remittance_matches=pl.DataFrame(
+                [
+                    ("remits", "claim", "claim_id", True, 5000, Decimal("900000.00"), Decimal("500000.00")),
+                    ("remits", "claim", "none", False, 12, Decimal("4100.00"), Decimal("2210.50")),
+                    ("remits", "line", "line_control_number", True, 9000, Decimal("890000.00"), Decimal("495000.00")),
+                    ("remits", "line", "claim", False, 31, Decimal("7000.00"), Decimal("3000.00")),
+                ],
+                schema=[
+                    "feed",
+                    "level",
+                    "match_method",
+                    "is_matched",
+                    "records",
+                    "billed_amount",
+                    "payer_paid_amount",
+                ],
+                orient="row",
+            ),
+            conflicts=pl.DataFrame(
+                [("encounter", "status", "pm", "ehr", 7)],
+                schema=["entity", "column_name", "record_feed", "other_feed", "keys_in_conflict"],
+                orient="row",
+            ),
+            deleted=pl.DataFrame(
+                [("pm", "appointment", "reported", 3)], schema=["feed", "entity", "found_by", "records"], orient="row"
+            ),
         )
+
+    def alerts(self) -> pl.DataFrame:
+        rows = [
+            {
+                "feed": "remits",
+                "kind": "stopped",
+                "since": date(2026, 11, 6),
+                "newest_day": date(2026, 11, 5),
+                "message": "Feed remits stopped: nothing has come for 6 Nov 2026 or any day since; about 160 rows a day are usual.",
+                "entities": ["remittance", "remittance_claim", "remittance_line"],
+            }
+        ]
+        schema = {"feed": pl.String, "kind": pl.String, "since": pl.Date, "newest_day": pl.Date, "message": pl.String}
+        return pl.DataFrame(rows if self.stopped else [], schema=schema | {"entities": pl.List(pl.String)})
+
+
+def _coverage(stopped: bool) -> pl.DataFrame:
+    """Eight weeks of four feeds; remits stops on 6 November, adt is not known yet."""
+    rng = random.Random(3)
+    rows = []
+    for feed, usual in (("pm", 900), ("ehr", 500), ("remits", 160), ("adt", 40)):
+        for ago in range(55, -1, -1):
+            day = AS_OF - timedelta(days=ago)
+            is_open = day.isoweekday() <= 5
+            received = int(rng.gauss(usual, usual * 0.06)) if is_open else 0
+            status = "as_expected" if is_open else "closed_day"
+            expected = usual if is_open else 0
+            if feed == "remits" and stopped and day >= date(2026, 11, 6):
+                received, status = 0, "missing" if is_open else "closed_day"
+            known = feed != "adt"
+            rows.append(
+                {
+                    "feed": feed,
+                    "day": day,
+                    "expected": expected if known else None,
+                    "low": int(expected * 0.75) if known else None,
+                    "high": int(expected * 1.25) + 4 if known else None,
+                    "received": received,
+                    "status": status if known else "not_yet_known",
+                }
+            )
+    return pl.DataFrame(rows)

@@ -125,9 +125,56 @@ def test_a_place_that_one_may_not_see_is_not_confirmed(page, markup_of):
 def test_data_health_balances_and_names_what_was_refused(page, markup_of):
     html = markup_of(page("data_health"))
     assert "read = landed + quarantined" in html
-    assert "era-2026-11-03.835" in html
+    assert "file 51571bd6c9.835" in html
     assert "the claim does not balance" in html
     assert "1 feed could not be read whole" in html
+
+
+def test_data_health_shows_what_matches_nothing_what_was_odd_and_where_feeds_disagree(page, markup_of):
+    html = markup_of(page("data_health"))
+    assert "Provider (provider id)" in html
+    assert "240" in html
+    assert "1.3\u00a0%" in html
+    assert "The claim is not known" in html
+    assert "$2,210.50" in html
+    assert "Names a record that has not come" in html
+    assert "Something new" in html
+    assert "Encounter: status" in html
+
+
+def test_a_stopped_feed_is_the_first_thing_on_data_health(page, markup_of, reader):
+    reader.stopped = True
+    html = markup_of(page("data_health"))
+    assert re.search(r"<h1>(.+?)</h1>", html)[1] == "Feed remits stopped on 6 Nov 2026; payments since then are missing"
+    assert html.index("cm-alerts") < html.index("cm-tiles")
+    assert "nothing has come for 6 Nov 2026 or any day since" in html
+    assert "3 of 4" in html
+    assert html.index("<b>remits</b>") < html.index("<b>adt</b>")
+    assert html.count('class="missing"') == 6
+    assert "Fri 6 Nov 2026: 0 of about 160 rows, missing" in html
+
+
+def test_pages_that_rest_on_a_stopped_feed_say_so_and_the_others_do_not(page, markup_of, reader):
+    line = "Feed remits stopped: payments from 6 Nov 2026 on are missing from these figures."
+    reader.stopped = True
+    for key in KEYS:
+        html = markup_of(page(key))
+        assert (line in html) == (key in ("", "revenue_cycle", "payer_mix")), key
+    assert 'data-do="page:data_health?"' in markup_of(page("revenue_cycle"))
+
+
+def test_without_an_alert_no_page_speaks_of_feeds(page, markup_of):
+    for key in KEYS:
+        html = markup_of(page(key))
+        assert "cm-incomplete" not in html, key
+        assert "cm-alerts" not in html, key
+
+
+def test_who_may_not_see_data_health_learns_of_a_stopped_feed_without_a_link(page, markup_of, reader):
+    reader.stopped, reader.sees_health = True, False
+    html = markup_of(page("revenue_cycle"))
+    assert "Feed remits stopped" in html
+    assert "page:data_health" not in html
 
 
 def test_a_run_that_published_nothing_says_why(page, markup_of, reader):

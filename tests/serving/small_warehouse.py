@@ -15,6 +15,8 @@ from foundation.keys import Keys
 TENANTS = ("harbor", "mesa")
 _UNITS = "('group', null, 1), ('east', 'group', 2), ('west', 'group', 2), ('imaging', 'east', 3), ('lab', 'east', 3)"
 
+HEALTH = ("feed_status", "batch", "refused_unit", "quarantine_reason", "feed_alert")
+
 TABLES = f"""
 create schema warehouse.marts;
 create schema warehouse.health;
@@ -82,7 +84,11 @@ create table warehouse.marts.fct_balances as
 create table warehouse.health.feed_status as
   select tenant_id, 'pm' as feed, 'pm_database' as kind, timestamp '2026-04-01 05:00:00' as last_read_at
   from warehouse.marts.dim_tenants;
-create table warehouse.health.batch as select tenant_id, 'pm' as feed, tenant_id || '-1' as batch_id from warehouse.marts.dim_tenants;
+create table warehouse.health.batch as select tenant_id, 'pm' as feed, tenant_id || '-1' as batch_id, entity,
+  case entity when 'claim' then 0 else 7 end as rows_landed
+  from warehouse.marts.dim_tenants, (values ('encounter'), ('appointment'), ('claim')) as e (entity);
+create table warehouse.health.feed_alert as select tenant_id, 'pm' as feed, 'stopped' as kind, date '2026-03-28' as since,
+  date '2026-03-27' as newest_day, 'Feed pm stopped.' as message from warehouse.marts.dim_tenants where tenant_id = 'mesa';
 create table warehouse.health.refused_unit as select tenant_id, 'pm' as feed, 'x' as unit from warehouse.marts.dim_tenants where false;
 create table warehouse.health.quarantine_reason as select tenant_id, 'pm' as feed, 2 as rows from warehouse.marts.dim_tenants;
 """
@@ -347,7 +353,7 @@ def write_manifests(target: Path) -> Path:
     dims = ("dim_tenants", "dim_dates", "dim_service_units", "dim_providers", "dim_payers", "dim_patients")
     nodes = [_node("marts", table, "core") for table in dims]
     nodes += [_node("marts", table, module) for table, module in _MODULES.items()]
-    nodes += [_node("health", name, "health") for name in ("feed_status", "batch", "refused_unit", "quarantine_reason")]
+    nodes += [_node("health", name, "health") for name in HEALTH]
     manifest = {"nodes": {f"model.clinicmart.{node['name']}": node for node in nodes}}
     configuration = {
         "time_spine_table_configurations": [],

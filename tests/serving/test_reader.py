@@ -234,7 +234,23 @@ def test_a_reader_knows_what_it_is_about(reader):
     assert harbor.data_as_of == date(2026, 3, 31)
     assert harbor.last_run.outcome == "published"
     assert harbor.health().feeds["feed"].to_list() == ["pm"]
-    assert harbor.health().batches["batch_id"].to_list() == ["harbor-1"]
+    assert set(harbor.health().batches["batch_id"]) == {"harbor-1"}
+
+
+def test_everybody_learns_which_feeds_stopped_and_what_they_brought_of_the_own_tenant_alone(reader):
+    assert reader("admin@harbor").alerts().height == 0
+    for user in ("admin@mesa", "doctor@mesa"):
+        (alert,) = reader(user).alerts().to_dicts()
+        assert (alert["feed"], alert["kind"], alert["since"]) == ("pm", "stopped", date(2026, 3, 28))
+        assert alert["entities"] == ["appointment", "encounter"]
+    with pytest.raises(AccessError):
+        reader("doctor@mesa").health()
+
+
+def test_a_version_from_before_a_table_of_health_existed_has_it_empty(reader):
+    health = reader("admin@harbor").health()
+    assert health.coverage.height == health.conflicts.height == health.remittance_matches.height == 0
+    assert {"day", "expected", "received", "status"} <= set(health.coverage.columns)
 
 
 def test_nothing_published_is_said_so(place, person):

@@ -1,0 +1,89 @@
+"""What a page must say of feeds that stopped: which of its figures lack something since when. Pure.
+
+A page rests on entities, a feed brings entities: where a feed of an alert brings one that the page rests on, the page says so
+in a line at its top. That a page *rests* on an entity is stated here and not read from dbt's lineage: there every mart hangs on
+every feed, since any of them may name a provider.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dashboards import format as fmt
+from dashboards import markup
+
+# Entity to what people call its rows, in the order in which a line names them.
+NOUNS: Mapping[str, str] = {
+    "remittance": "payments",
+    "remittance_claim": "payments",
+    "remittance_line": "payments",
+    "remittance_adjustment": "denials",
+    "provider_adjustment": "provider adjustments",
+    "patient_payment": "patient payments",
+    "claim": "claims",
+    "claim_line": "claims",
+    "claim_status": "claim statuses",
+    "charge": "charges",
+    "adjustment": "adjustments",
+    "appointment": "appointments",
+    "appointment_event": "appointments",
+    "slot": "open slots",
+    "encounter": "visits",
+    "encounter_event": "visit times",
+    "bed_movement": "stays",
+    "staff_shift": "staff hours",
+    "coverage": "coverage",
+}
+_MONEY = (
+    "remittance",
+    "remittance_claim",
+    "remittance_line",
+    "remittance_adjustment",
+    "provider_adjustment",
+    "patient_payment",
+    "claim",
+    "claim_line",
+    "claim_status",
+    "charge",
+    "adjustment",
+)
+RESTS_ON: Mapping[str, tuple[str, ...]] = {
+    "revenue_cycle": _MONEY,
+    "throughput": ("encounter", "encounter_event", "bed_movement", "staff_shift"),
+    "no_show": ("appointment", "appointment_event", "slot"),
+    "payer_mix": ("remittance_claim", "claim", "charge", "encounter", "coverage"),
+    "overview": (*_MONEY, "appointment", "appointment_event", "slot", "encounter", "encounter_event", "bed_movement"),
+}
+MOST_NAMED = 3
+
+
+def lines(page: str, alerts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each feed of an alert on which the page rests; empty where all is well."""
+    found = []
+    for alert in alerts:
+        brought = set(alert["entities"] or ())
+        nouns = dict.fromkeys(NOUNS[entity] for entity in RESTS_ON.get(page, ()) if entity in brought)
+        if nouns:
+            found.append(_sentence(alert, list(nouns)))
+    return found
+
+
+def _sentence(alert: Mapping[str, Any], nouns: list[str]) -> str:
+    named = nouns if len(nouns) <= MOST_NAMED else [*nouns[: MOST_NAMED - 1], "more"]
+    what = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
+    feed, since = alert["feed"], fmt.day(alert["since"])
+    if alert["kind"] == "stopped":
+        return f"Feed {feed} stopped: {what} from {since} on are missing from these figures."
+    if alert["kind"] == "short":
+        return f"Feed {feed} brings much less than it should: {what} from {since} on are too low in these figures."
+    return f"Feed {feed} could not be read: {what} stand as they were when it last could."
+
+
+def banner(sentences: list[str], action: str) -> str:
+    """The lines as one notice; with an action it leads to Data health."""
+    if not sentences:
+        return ""
+    text = "".join(f"<span>{markup.esc(sentence)}</span>" for sentence in sentences)
+    link = (
+        f'<button type="button" data-do="{markup.esc(action)}">Data health{markup.CHEVRON}</button>' if action else ""
+    )
+    return f'<div class="cm-incomplete" role="status">{markup.MARKS["bad"]}<p>{text}</p>{link}</div>'

@@ -1,0 +1,93 @@
+"""What pages say of feeds that stopped, and the strips of Data health."""
+
+import re
+from datetime import date, timedelta
+
+import polars as pl
+import pytest
+
+from dashboards import feed_coverage, incomplete
+from dashboards.pages import ALL
+from data_contracts import load_contracts
+
+STOPPED = {
+    "feed": "adt",
+    "kind": "stopped",
+    "since": date(2026, 11, 6),
+    "newest_day": date(2026, 11, 5),
+    "message": "Feed adt stopped.",
+    "entities": ["encounter", "bed_movement"],
+}
+RHYTHM = {"feed": "adt", "rhythm": "daily", "period_days": None, "usual_rows": 40, "newest_day": date(2026, 11, 5)}
+
+
+def test_every_page_of_figures_says_on_what_it_rests_in_words_for_entities_that_exist():
+    pages = {page.key for page in ALL if not page.of_feeds}
+    assert set(incomplete.RESTS_ON) == pages
+    named = {entity for entities in incomplete.RESTS_ON.values() for entity in entities}
+    assert named <= set(load_contracts())
+    assert named <= set(incomplete.NOUNS)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, "Feed adt stopped: visits and stays from 6 Nov 2026 on are missing from these figures."),
+        ({"kind": "short"}, "Feed adt brings much less than it should: visits and stays from 6 Nov 2026 on are too low in these figures."),
+        ({"kind": "unreadable", "since": None}, "Feed adt could not be read: visits and stays stand as they were when it last could."),
+    ],
+)  # fmt: skip
+def test_each_kind_of_alert_has_its_sentence(change, said):
+    assert incomplete.lines("throughput", [STOPPED | change]) == [said]
+    assert incomplete.lines("revenue_cycle", [STOPPED | change]) == []
+
+
+def test_a_feed_that_never_brought_anything_takes_nothing_from_a_page():
+    assert incomplete.lines("overview", [STOPPED | {"entities": None}]) == []
+
+
+def test_more_than_three_kinds_of_rows_are_not_listed_one_by_one():
+    entities = ["claim", "charge", "remittance", "patient_payment", "encounter"]
+    (line,) = incomplete.lines("overview", [STOPPED | {"entities": entities}])
+    assert line.startswith("Feed adt stopped: payments, patient payments and more from")
+
+
+def test_text_of_a_feed_is_escaped():
+    html = incomplete.banner(incomplete.lines("throughput", [STOPPED | {"feed": "<b>"}]), "page:x?")
+    assert "<b>" not in html
+    assert "<b>" not in feed_coverage.strip([], [date(2026, 11, 1)], '"><b>')
+
+
+def test_headlines_name_one_feed_or_count_several():
+    assert feed_coverage.finding([]) == ""
+    assert feed_coverage.finding([STOPPED]) == "Feed adt stopped on 6 Nov 2026; visits since then are missing"
+    two = feed_coverage.finding([STOPPED, STOPPED | {"since": date(2026, 11, 2)}])
+    assert two == "2 feeds need attention; figures from 2 Nov 2026 on are incomplete"
+
+
+def day(number, received, status="as_expected", expected=40):
+    return {"feed": "adt", "day": date(2026, 11, 1) + timedelta(days=number), "expected": expected, "low": 30, "high": 50,
+            "received": received, "status": status}  # fmt: skip
+
+
+def test_bars_stand_over_the_band_and_a_backfill_does_not_flatten_them():
+    frame = pl.DataFrame([day(0, 40), day(1, 9000, "above"), day(2, 0, "missing")])
+    html = feed_coverage.strips(frame, pl.DataFrame([RHYTHM]), [STOPPED])
+    heights = {kind: float(height) for kind, height in re.findall(r'class="(\w+)"[^/]*height="([\d.]+)"', html)}
+    assert heights["above"] == feed_coverage.HEIGHT - 2
+    assert heights["as_expected"] == pytest.approx(40 / 50 * (feed_coverage.HEIGHT - 2), abs=0.1)
+    assert heights["missing"] == feed_coverage.HEIGHT
+    assert html.count('class="band"') == 2
+    assert "Tue 3 Nov 2026: 0 of about 40 rows, missing" in html
+    assert "Stopped on 6 Nov 2026" in html
+    assert "about 40 rows a day" in html
+
+
+def test_what_has_no_rhythm_is_told_so():
+    unknown = RHYTHM | {"rhythm": "unknown", "usual_rows": None}
+    frame = pl.DataFrame([day(0, 40, "not_yet_known") | {"expected": None, "low": None, "high": None}])
+    html = feed_coverage.strips(frame, pl.DataFrame([unknown]), [])
+    assert "Not judged: too few days to learn from" in html
+    assert "no rhythm known yet" in html
+    assert 'class="band"' not in html
+    assert "Nothing to show yet" in feed_coverage.strips(frame.clear(), pl.DataFrame([unknown]), [])
