@@ -15,11 +15,13 @@ from typing import Any
 import polars as pl
 
 from data_contracts import Column, Contract
+from ingest.sources.instants import parse_instants
 
 _ZONED = "%+"
 _NAIVE = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 _ISO_UTC = "%Y-%m-%dT%H:%M:%S%.6fZ"
 _TIMESTAMP = pl.Datetime("us", "UTC")
+_TEXT_OR_NULL = frozenset((str, type(None)))
 
 
 def text_of(value: Any) -> str | None:
@@ -46,10 +48,12 @@ def text_of(value: Any) -> str | None:
 
 def text_series(name: str, values: Sequence[Any] | pl.Series) -> pl.Series:
     """A String column of any values."""
-    try:
+    if isinstance(values, pl.Series):
+        return values.cast(pl.String).alias(name)
+    # Asked first: Polars does not refuse every value that is no text with an error one can catch.
+    if set(map(type, values)) <= _TEXT_OR_NULL:
         return pl.Series(name, values, dtype=pl.String, strict=True)
-    except (TypeError, pl.exceptions.PolarsError):
-        return pl.Series(name, [text_of(value) for value in values], dtype=pl.String)
+    return pl.Series(name, [text_of(value) for value in values], dtype=pl.String)
 
 
 def to_series(
@@ -110,6 +114,8 @@ def timestamps(text: pl.Series, zone: str | None) -> pl.Series:
     A local time that occurs twice (clocks going back) is taken as the first; one that does not occur (clocks going
     forward) is read with the offset before the change.
     """
+    if (instants := parse_instants(text)) is not None:
+        return instants
     found = text.str.to_datetime(_ZONED, time_unit="us", time_zone="UTC", strict=False)
     if zone is not None and found.null_count() > text.null_count():
         naive = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us"))

@@ -170,7 +170,9 @@ class _Reading:
         context = self.context
         context.position = position
         try:
-            found = record_id(resource, full_url)
+            found = resource.get("id")
+            if type(found) is not str or not found.strip():
+                found = record_id(resource, full_url)
             context.begin(kind, found, resource.get("meta"))
             mapping(context, resource, found)
         except Refused as refused:
@@ -299,6 +301,7 @@ def _lines(unit: Unit, reading: _Reading) -> Iterator[None]:
             else:
                 take(resource, f"line {number}", line)
         before += len(lines)
+        reading.context.settle()
         yield
 
 

@@ -55,8 +55,6 @@ from ingest.sources.fhir_values import (
 
 # Above this a file beside is not searched: Coverage files of a large group lie well below it.
 MAXIMUM_BYTES = 1 << 30
-# References remembered: as many as there are providers, places and visits of a busy day.
-MAXIMUM_REMEMBERED = 1 << 18
 _KEPT_TYPES = ("Practitioner", "PractitionerRole", "Schedule", "Coverage")
 # Types whose resources are also found by an identifier: there are thousands of them, not millions.
 _FOUND_BY_IDENTIFIER = ("Practitioner", "PractitionerRole", "Organization", "Location")
@@ -146,7 +144,6 @@ class Index:
     bases: set[str] = field(default_factory=set)
     missing: list[str] = field(default_factory=list)
     _by_identifier: dict[tuple[str, str, str], Known] = field(default_factory=dict)
-    _remembered: dict[str, Known] = field(default_factory=dict)
     _beside: dict[str, Beside] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -158,7 +155,6 @@ class Index:
         to refuse."""
         self.local.clear()
         self._by_identifier.clear()
-        self._remembered.clear()
         self.bases = {self.base} if self.base else set()
         for entry in entries:
             try:
@@ -182,16 +178,10 @@ class Index:
         text = reference.get("reference")
         if not text:
             return self._of_identifier(reference, expected)
-        if "identifier" not in reference and (known := self._remembered.get(text)) is not None:
-            return known
         known, problem = self._resolve(text, reference, holder, expected)
         if problem:
             target = parse_reference(text).type.strip("#") or expected or "a resource"
             self.missing.append(f"{holder.get('resourceType')}.{path} -> {target} ({problem})")
-        elif known is not None and text[0] != "#" and "identifier" not in reference and "/" in text:
-            if len(self._remembered) >= MAXIMUM_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[text] = known
         return known
 
     def _resolve(self, text: str, reference: Json, holder: Json, expected: str) -> tuple[Known | None, str | None]:
@@ -208,7 +198,7 @@ class Index:
             return None, "not in the bundle"
         if not found:
             return None, "a search that names no identifier" if "?" in text else None
-        if base and self.bases and base not in self.bases:
+        if self.is_elsewhere(base):
             return None, "on another server"
         if self.local and (known := self.local.get(f"{kind}/{found}")) is not None:
             return known, None
@@ -219,6 +209,10 @@ class Index:
         if self._is_kept(kind) and (known := self.beside(kind).by_id.get(found)) is not None:
             return known, None
         return Known(kind, found), None
+
+    def is_elsewhere(self, base: str) -> bool:
+        """True for the address of a server that is not the one this came from, where that one is known."""
+        return base != "" and bool(self.bases) and base not in self.bases
 
     def _of_identifier(self, reference: Json, expected: str) -> Known | None:
         identifier = reference.get("identifier")

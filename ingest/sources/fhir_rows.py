@@ -7,7 +7,6 @@ not what was said the day before.
 """
 
 from dataclasses import dataclass, field
-from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -15,16 +14,18 @@ import polars as pl
 from data_contracts import LINEAGE, contract
 from foundation.config import Feed
 from ingest.profiles import FhirProfile
-from ingest.sources.columns import to_series
+from ingest.sources.columns import frame_of
 from ingest.sources.fhir_index import Index, Known, outside, payer_text
 from ingest.sources.fhir_tables import COLUMNS, ENTITIES_OF
 from ingest.sources.fhir_values import (
     Json,
+    code_of,
     date_part,
     identifier_of,
     identifier_of_type,
     is_system,
     is_type,
+    name_of,
     normal_text,
     parse_reference,
 )
@@ -32,11 +33,11 @@ from ingest.sources.fhir_values import (
 # Days on which things hold whose start no resource states (the key of the contract needs one).
 SINCE_EVER = "1900-01-01"
 SELF_PAY = ("self_pay", "Self pay")
-MAXIMUM_REMEMBERED = 1 << 18
 # What references that an index kept stand in.
 _ROLE, _COVERAGE = {"resourceType": "PractitionerRole"}, {"resourceType": "Coverage"}
 # Record, time of change, version, position: what a row says of where it came from.
 Lineage = tuple[str, str | None, int, str]
+_LINEAGE_WIDTH = 4
 
 
 class Refused(Exception):
@@ -47,12 +48,36 @@ class Refused(Exception):
         self.reason, self.detail = reason, detail
 
 
-@dataclass
 class Table:
-    """Rows of one entity, their values and their lineage apart: a resource's lineage is made once."""
+    """Rows of one entity. Rows come as their values and their lineage, which a resource has once; `settle` turns them by ninety
+    degrees now and then, so that millions of small tuples do not wait for the frame (the collector of garbage would count
+    them)."""
 
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    lineage: list[Lineage] = field(default_factory=list)
+    def __init__(self, width: int) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self.lineage: list[Lineage] = []
+        self._columns: list[list[Any]] = [[] for _ in range(width + _LINEAGE_WIDTH)]
+
+    def settle(self) -> None:
+        """Moves the rows into columns; they can no longer be taken back."""
+        if self.rows:
+            turned = (*zip(*self.rows, strict=True), *zip(*self.lineage, strict=True))
+            for column, values in zip(self._columns, turned, strict=True):
+                column += values
+            self.rows.clear()
+            self.lineage.clear()
+
+    def columns(self) -> list[list[Any]]:
+        """The columns with record, time and position last. Of two versions of a record the newer comes last: the warehouse takes
+        the last of one moment."""
+        self.settle()
+        *values, records, times, versions, positions = self._columns
+        found = [*values, records, times, positions]
+        known = {pair for pair in zip(records, versions, strict=True) if pair[1]}
+        if len(known) == len({record for record, _ in known}):
+            return found
+        order = sorted(range(len(records)), key=versions.__getitem__)
+        return [[column[row] for row in order] for column in found]
 
 
 @dataclass
@@ -68,14 +93,22 @@ class Context:
     record: str = ""
     updated_at: str | None = None
     lineage: Lineage = ("", None, 0, "")
-    tables: dict[str, Table] = field(default_factory=lambda: {name: Table() for name in COLUMNS})
-    seen: set[tuple[str, str]] = field(default_factory=set)
+    tables: dict[str, Table] = field(default_factory=lambda: {name: Table(len(COLUMNS[name])) for name in COLUMNS})
     provider_ranks: dict[str, int] = field(default_factory=dict)
+    encounter_classes: dict[str, str] = field(default_factory=dict)
     is_encounter_named: bool = False
-    _patients: dict[str | None, str | None] = field(default_factory=dict)
+    # Visit types and payers whose row this chunk has.
+    _visit_types: set[str] = field(default_factory=set)
+    _payers: set[str] = field(default_factory=set)
+    # What references lead to: the same few places and people are referred to all day.
+    _providers: dict[str | None, str] = field(default_factory=dict)
+    _units: dict[str | None, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.provider_ranks = {code: rank for rank, code in enumerate(self.profile.provider_participant_types)}
+        # A class of the standard is its own word.
+        standard = contract("encounter").by_name["encounter_class"].valid_values
+        self.encounter_classes = {word: word for word in standard} | dict(self.profile.encounter_classes)
         self.is_encounter_named = not {"encounter", "encounter_type"}.isdisjoint(self.profile.identifiers)
 
     def begin(self, kind: str, found: str, meta: Json | None) -> None:
@@ -93,7 +126,8 @@ class Context:
     def begin_bundle(self, entries: list[Any]) -> None:
         """Starts a bundle, in which references lead to its own entries first."""
         self.index.begin_bundle(entries)
-        self._patients.clear()
+        self._providers.clear()
+        self._units.clear()
 
     def add(self, entity: str, *values: Any) -> None:
         """One row: the values of COLUMNS[entity], in that order."""
@@ -123,28 +157,25 @@ class Context:
                 table.lineage.pop()
                 table.rows.pop()
         self.index.missing.clear()
-        self.seen.clear()
+        self._visit_types.clear()
+        self._payers.clear()
+
+    def settle(self) -> None:
+        """What was given so far stays: nothing of it will be taken back."""
+        for table in self.tables.values():
+            table.settle()
 
     def frames(self) -> dict[str, pl.DataFrame]:
-        """The collected rows as frames with the contract's types, or text; the tables are empty afterwards. Of two versions
-        of a record the newer comes last."""
+        """The collected rows as frames with the contract's types, or text; the tables are empty afterwards."""
         found = {}
         for entity, table in self.tables.items():
-            if not table.rows:
-                continue
-            rows, lineage = _in_order(table)
-            records, times, _, positions = zip(*lineage, strict=True)
-            columns = (*zip(*rows, strict=True), records, times, positions)
-            of = contract(entity)
-            names = (*COLUMNS[entity], *LINEAGE)
-            found[entity] = pl.DataFrame(
-                [
-                    to_series(of.by_name[name], values, zone=self.feed.time_zone)
-                    for name, values in zip(names, columns, strict=True)
-                ]
-            )
-            self.tables[entity] = Table()
-        self.seen.clear()
+            columns = table.columns()
+            if columns[0]:
+                names = (*COLUMNS[entity], *LINEAGE)
+                found[entity] = frame_of(contract(entity), names, columns, zone=self.feed.time_zone)
+                self.tables[entity] = Table(len(COLUMNS[entity]))
+        self._visit_types.clear()
+        self._payers.clear()
         return found
 
     # References
@@ -161,36 +192,24 @@ class Context:
         if not reference:
             return None
         text = reference.get("reference")
-        try:
-            return self._patients[text]
-        except KeyError:
-            pass
-        found, is_lasting = self._patient(reference, holder, path, text)
-        if is_lasting:
-            if len(self._patients) >= MAXIMUM_REMEMBERED:
-                self._patients.clear()
-            self._patients[text] = found
-        return found
-
-    def _patient(self, reference: Json, holder: Json, path: str, text: str | None) -> tuple[str | None, bool]:
-        """A patient's identifier, and whether the same reference always means the same one."""
         if not text:
             identifier = reference.get("identifier")
-            return (self._by_number(identifier) if identifier and identifier.get("value") else None), False
+            return self._by_number(identifier) if identifier and identifier.get("value") else None
         if text[0] == "#":
-            return self._contained_patient(holder, path, text), False
-        kind, found, system, base = parse_reference(text)
-        if system is not None:
-            return self._searched_patient(reference, holder, path, system, found), False
-        known = self.index.local.get(text)
+            return self._contained_patient(holder, path, text)
+        known = self.index.local.get(text) if self.index.local else None
         if known is not None:
             kind, found = known.type, known.id
-        elif text.startswith("urn:") or (base and self.index.bases and base not in self.index.bases):
-            # Nobody knows this patient here, yet what is told of it is told of one person.
-            self.index.find(reference, holder, "Patient", path)
-            return f"{self.feed.name}/{text}", False
+        else:
+            kind, found, system, base = parse_reference(text)
+            if system is not None:
+                return self._searched_patient(reference, holder, path, system, found)
+            if text.startswith("urn:") or self.index.is_elsewhere(base):
+                # Nobody knows this patient here, yet what is told of it is told of one person.
+                self.index.find(reference, holder, "Patient", path)
+                return f"{self.feed.name}/{text}"
         # A Group may be the subject of an encounter: no patient.
-        return (f"{self.feed.name}/{found}" if found and kind in ("Patient", "") else None), True
+        return f"{self.feed.name}/{found}" if found and kind in ("Patient", "") else None
 
     def _contained_patient(self, holder: Json, path: str, text: str) -> str | None:
         for resource in holder.get("contained") or ():
@@ -224,10 +243,15 @@ class Context:
 
     def provider(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The provider a reference leads to, through a PractitionerRole too; None for organizations."""
-        known = self.index.find(reference, holder, "Practitioner", path)
-        if known is not None and known.type == "Practitioner":
-            return known.id or None
-        return self.provider_of(known)
+        if not reference:
+            return None
+        text = reference.get("reference")
+        if text in self._providers and "identifier" not in reference:
+            return self._providers[text]
+        found = self.provider_of(self.index.find(reference, holder, "Practitioner", path))
+        if found and _is_lasting(reference, text):
+            self._providers[text] = found
+        return found
 
     def provider_of(self, known: Known | None) -> str | None:
         """The provider behind what a reference leads to."""
@@ -239,16 +263,29 @@ class Context:
 
     def unit(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The service unit a reference leads to: a Location or an Organization."""
+        if not reference:
+            return None
+        text = reference.get("reference")
+        if text in self._units and "identifier" not in reference:
+            return self._units[text]
         known = self.index.find(reference, holder, "Location", path)
-        return (known.id or None) if known is not None and known.type in ("Location", "Organization") else None
+        found = (known.id or None) if known is not None and known.type in ("Location", "Organization") else None
+        if found and _is_lasting(reference, text):
+            self._units[text] = found
+        return found
 
     # Rows that many resources repeat: one a chunk is enough.
 
-    def visit_type(self, identifier: str | None, name: str | None) -> str | None:
+    def visit_type(self, concept: Json | None) -> str | None:
         """The id of a visit type, whose row is added where it has a name and not only a code."""
-        if identifier and name and name != identifier and ("visit_type", identifier) not in self.seen:
-            self.seen.add(("visit_type", identifier))
-            self._add_shared("visit_type", identifier, (identifier, name))
+        if not concept:
+            return None
+        identifier = code_of(concept)
+        if identifier is not None and identifier not in self._visit_types:
+            name = name_of(concept)
+            if name and name != identifier:
+                self._visit_types.add(identifier)
+                self._add_shared("visit_type", identifier, (identifier, name))
         return identifier
 
     def payer(self, reference: Json | None, holder: Json, path: str) -> str | None:
@@ -276,8 +313,8 @@ class Context:
 
     def add_payer(self, payer_id: str, name: str) -> str:
         """Adds a payer's row, its class from the profile by id or name; returns the id."""
-        if ("payer", payer_id) not in self.seen:
-            self.seen.add(("payer", payer_id))
+        if payer_id not in self._payers:
+            self._payers.add(payer_id)
             self._add_shared("payer", payer_id, (payer_id, SINCE_EVER, name, self.payer_class(payer_id, name)))
         return payer_id
 
@@ -292,17 +329,12 @@ class Context:
         table.lineage.append((identifier, None, 0, self.position))
 
 
+def _is_lasting(reference: Json, text: Any) -> bool:
+    """True for a reference that leads to the same row wherever in a file it stands: one that names a resource and its type."""
+    return bool(text) and "/" in text and text[0] != "#" and "identifier" not in reference
+
+
 def version_of(version: Any) -> int:
     """A version as a number that grows: versionId "3", an ETag `W/"3"`; 0 for versions that do not count."""
     digits = version.removeprefix("W/").strip('"') if type(version) is str else ""
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
-
-
-def _in_order(table: Table) -> tuple[list[tuple[Any, ...]], list[Lineage]]:
-    """Rows and lineage, by version where there are several of one record; the warehouse takes the last of one moment."""
-    versions = {(record, version) for record, _, version, _ in table.lineage if version}
-    if len(versions) == len({record for record, _ in versions}):
-        return table.rows, table.lineage
-    order = sorted(range(len(table.rows)), key=[version for _, _, version, _ in table.lineage].__getitem__)
-    pick = itemgetter(*order)
-    return list(pick(table.rows)), list(pick(table.lineage))

@@ -25,6 +25,9 @@ class Reference(NamedTuple):
 
 def parse_reference(text: str) -> Reference:
     """`Type/id`, an absolute URL, either with `/_history/n`, `urn:uuid:id`, `#id`, or `Type?identifier=system|value`."""
+    kind, _, found = text.partition("/")
+    if kind.isalpha() and found and "/" not in found and "?" not in found:
+        return Reference(kind, found)
     if text.startswith("#"):
         return Reference("#", text[1:])
     if text.startswith("urn:"):
@@ -62,20 +65,23 @@ def code_of(concept: Json | None) -> str | None:
         return None
     for item in concept.get("coding") or ():
         if (code := item.get("code")) is not None:
-            return _text(code)
+            return code if type(code) is str else _text(code)
     return _text(concept.get("code") or concept.get("text"))
 
 
-def display_of(concept: Json | None) -> str | None:
-    """What a person reads: the text, else the first display, else the code."""
-    if concept is None:
-        return None
+def name_of(concept: Json) -> str | None:
+    """What a person reads: the text, else the first display."""
     if text := concept.get("text"):
         return _text(text)
     for item in concept.get("coding") or ():
         if display := item.get("display"):
             return _text(display)
-    return code_of(concept)
+    return None
+
+
+def display_of(concept: Json | None) -> str | None:
+    """What a person reads: the text, else the first display, else the code."""
+    return None if concept is None else name_of(concept) or code_of(concept)
 
 
 def _text(value: Any) -> str | None:

@@ -3,17 +3,16 @@
 R4 keeps no history of an appointment's status, so that no appointment_event comes from here.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from data_contracts import contract
 from ingest.sources.fhir_index import entity_id
 from ingest.sources.fhir_rows import Context
-from ingest.sources.fhir_values import Json, code_of, codes_of, date_part, display_of, first, mapped
+from ingest.sources.fhir_values import Json, code_of, codes_of, date_part, first, mapped
 
 _NOTHING: Json = {}
 # What references that an index kept stand in.
 _SCHEDULE: Json = {"resourceType": "Schedule"}
-_CLASSES = frozenset(contract("encounter").by_name["encounter_class"].valid_values)
 
 
 def encounter(context: Context, resource: Json, record: str) -> None:
@@ -27,10 +26,12 @@ def encounter(context: Context, resource: Json, record: str) -> None:
     if unit is None:
         unit = context.id_of(get("serviceProvider"), resource, "Organization", "serviceProvider")
     patient = context.patient(get("subject"), resource, "subject")
-    encounter_class = _class(get("class"), profile.encounter_classes)
+    given_class, classes = get("class"), context.encounter_classes
+    encounter_class = classes.get(given_class.get("code", "")) if type(given_class) is dict else None
+    encounter_class = encounter_class or _class(given_class, classes)
     status = resource["status"]
     stay = get("hospitalization")
-    visit = first(get("type"))
+    kinds = get("type")
     booked = get("appointment")
     team = get("participant")
     context.add(
@@ -39,7 +40,7 @@ def encounter(context: Context, resource: Json, record: str) -> None:
         patient,
         unit,
         _encounter_provider(context, resource, team) if team else None,
-        context.visit_type(code_of(visit), display_of(visit)) if visit else None,
+        context.visit_type(first(kinds)) if kinds else None,
         context.id_of(first(booked), resource, "Appointment", "appointment") if booked else None,
         encounter_class,
         profile.encounter_statuses.get(status, status),
@@ -58,25 +59,23 @@ def encounter(context: Context, resource: Json, record: str) -> None:
         _movements(context, resource, identifier, patient)
 
 
-def _class(given: Any, words: Any) -> str:
+def _class(given: Any, words: Mapping[str, str]) -> str:
     """The class by its code, else by what its display says: a Coding in R4, a list of concepts in R5, a bare code in the drafts
     before."""
     if isinstance(given, list):
         given = first(given)
     if given is None or isinstance(given, str):
-        code = given or "UNK"
-        return words.get(code, code)
-    code = given.get("code")
-    if code is None:
+        return words.get(given or "UNK", given or "UNK")
+    if (code := given.get("code")) is None:
         return mapped(given, words) or code_of(given) or "UNK"
-    if (word := words.get(code)) is None and code not in _CLASSES and (display := given.get("display")):
-        word = words.get(display.lower())
-    return word or code
+    return words.get(code) or words.get((given.get("display") or "").lower(), code)
 
 
 def _encounter_provider(context: Context, resource: Json, team: Any) -> str | None:
     """The participant whose kind comes first in the profile, else the first provider."""
     ranks = context.provider_ranks
+    if len(team) == 1:
+        return context.provider(_person(team[0]), resource, "participant.individual")
     best, rank = None, len(ranks) + 1
     for participant in team:
         here = len(ranks)
@@ -84,12 +83,15 @@ def _encounter_provider(context: Context, resource: Json, team: Any) -> str | No
             for coding in kind.get("coding") or ():
                 here = min(here, ranks.get(coding.get("code"), here))
         if here < rank:
-            # `individual` in R4, `actor` in R5.
-            actor = participant.get("individual") or participant.get("actor")
-            found = context.provider(actor, resource, "participant.individual")
+            found = context.provider(_person(participant), resource, "participant.individual")
             if found:
                 best, rank = found, here
     return best
+
+
+def _person(participant: Json) -> Json | None:
+    """Who takes part: `individual` in R4, `actor` in R5."""
+    return participant.get("individual") or participant.get("actor")
 
 
 def _events(context: Context, resource: Json, identifier: str) -> None:
@@ -154,7 +156,7 @@ def appointment(context: Context, resource: Json, record: str) -> None:
         patient,
         unit,
         provider,
-        context.visit_type(code_of(visit), display_of(visit)) if visit else None,
+        context.visit_type(visit),
         context.id_of(first(resource.get("replaces")), resource, "Appointment", "replaces"),
         profile.appointment_statuses.get(status, status),
         _initiator(context, why) if why else None,
@@ -200,7 +202,7 @@ def slot(context: Context, resource: Json, record: str) -> None:
         day,
         unit,
         provider,
-        context.visit_type(code_of(visit), display_of(visit)) if visit else None,
+        context.visit_type(visit),
         context.profile.slot_statuses.get(status, status),
         resource.get("start"),
         resource.get("end"),
