@@ -7,12 +7,16 @@ import csv
 import io
 import json
 import sqlite3
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from foundation import duck
 from foundation.home import Home
+from foundation.keys import Keys
 from serving.access import AccessStore
 from serving.model import MetricQuery
 from serving.reader import Reader, open_reader
@@ -116,6 +120,69 @@ def test_every_breakdown_comes_back_exactly(tenant: str, group: str, truths: dic
             wrong[name, "not planted"] = unexpected
     assert wrong == {}
     assert compared >= 4
+
+
+@pytest.fixture(scope="module")
+def warehouse(demo_home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    home = Home.at(demo_home)
+    with duck.session(home) as connection:
+        key = Keys.of(home).derive_hex("warehouse")
+        duck.attach(connection, home.warehouse, alias="warehouse", key=key, read_only=True)
+        yield connection
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_contradictions_between_feeds_are_those_that_were_planted(
+    tenant: str, truths: dict, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    rows = warehouse.execute(
+        "select entity, column_name, record_feed, other_feed, keys_in_conflict from warehouse.health.source_conflict "
+        "where tenant_id = ? order by all",
+        [tenant],
+    ).fetchall()
+    planted = truths[tenant]["planted"]["contradictions"]
+    assert rows == [(i["entity"], i["column"], i["record"], i["other"], int(i["keys"])) for i in planted]
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_visits_under_identifiers_of_other_systems_are_found_again(
+    tenant: str, truths: dict, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    rows = warehouse.execute(
+        "select encounter_id, current_encounter_id, match_rule from warehouse.intermediate.int_encounter_crosswalk "
+        "where tenant_id = ?",
+        [tenant],
+    ).fetchall()
+    own = truths[tenant]["planted"]["own_encounter_ids"]
+    assert sum(name[0] == "E" for name, _, _ in rows) == int(own["ehr"])
+    assert sum(name[0] in "NR" for name, _, _ in rows) == int(own["adt"])
+    # The sample gives them the number of the visit or stay that they are, under another letter.
+    assert all(name[1:] == current[1:] for name, current, _ in rows)
+    assert {(name[0], rule) for name, _, rule in rows} == {("E", "time"), ("N", "time"), ("R", "appointment")}
+    outcomes = warehouse.execute(
+        "select distinct outcome from warehouse.health.encounter_match where tenant_id = ?", [tenant]
+    ).fetchall()
+    assert outcomes == [("matched",)]
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_merges_taken_back_are_told_as_they_were(
+    tenant: str, truths: dict, warehouse: duckdb.DuckDBPyConnection
+) -> None:
+    spans = warehouse.execute(
+        "select patient_id, count(*), count(distinct current_patient_id), "
+        "first(current_patient_id order by valid_to desc) = patient_id "
+        "from warehouse.intermediate.int_patient_crosswalk_history history where tenant_id = ? and patient_id not in "
+        "(select patient_id from warehouse.intermediate.int_patient_aliases where tenant_id = history.tenant_id) "
+        "group by patient_id",
+        [tenant],
+    ).fetchall()
+    planted = truths[tenant]["planted"]
+    ended = int(planted["merges"]) - int(planted["unmerges"])
+    assert sum(not stands for _, _, _, stands in spans) == ended
+    # Two that were joined by mistake stand for themselves, as before; one was parted and joined anew.
+    assert [count for _, count, _, stands in spans if stands] == [3, 3]
+    assert sum(count > 3 for _, count, _, _ in spans) == 1
 
 
 def test_the_command_line_tells_the_same_as_the_library(demo_home: Path, truths: dict) -> None:

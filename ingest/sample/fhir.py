@@ -2,7 +2,8 @@
 
 Patient, Practitioner, Organization, Location and Coverage are whole; Encounter holds every visit and stay up to
 200,000 appointments, and those of the last three months beyond that. Encounters, locations and payers have the ids of the PM database;
-a patient's id is the EHR's own, the medical record number is an identifier of type MR.
+a patient's id is the EHR's own, the medical record number is an identifier of type MR. Some visits bear an identifier of
+the EHR's own instead, and say that they began two minutes later; some years of birth are wrong (see views.py).
 """
 
 import json
@@ -20,9 +21,8 @@ from ingest.sample.pm_tables import VISIT_TYPE_IDS
 from ingest.sample.story import Story
 from ingest.sample.structure import GROUP_ID
 from ingest.sample.text import numbers, pick, timestamps
+from ingest.sample.views import LATER_SECONDS, Views, draw_views, fhir_visit_ids, in_fhir
 
-WHOLE_UP_TO = 200_000
-RECENT_DAYS = 92
 NPI_SYSTEM = "http://hl7.org/fhir/sid/us-npi"
 ACT_CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 PAYER_TYPE = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/organization-type", "code": "pay"}]}
@@ -33,9 +33,10 @@ def files(story: Story) -> Iterator[tuple[str, str]]:
     yield "Organization.ndjson", _lines(story, _organizations(story))
     yield "Location.ndjson", _lines(story, _locations(story))
     yield "Practitioner.ndjson", _lines(story, _practitioners(story))
-    yield "Patient.ndjson", _patients(story)
+    views = draw_views(story)
+    yield "Patient.ndjson", _patients(story, views)
     yield "Coverage.ndjson", _coverages(story)
-    yield "Encounter.ndjson", _encounters(story)
+    yield "Encounter.ndjson", _encounters(story, views)
 
 
 def _updated(story: Story) -> str:
@@ -110,9 +111,12 @@ def _practitioners(story: Story) -> list[dict[str, object]]:
     return found
 
 
-def _patients(story: Story) -> str:
+def _patients(story: Story, views: Views) -> str:
     people, tenant = story.people, story.group.tenant
     total = np.arange(len(people.family))
+    # A leap year later: in another year in any case.
+    birth_day = people.birth_day.copy()
+    birth_day[views.other_birth_year] += 366
     frame = pl.DataFrame(
         {
             "id": numbers(total + 1),
@@ -121,7 +125,7 @@ def _patients(story: Story) -> str:
             "family": pick(names.FAMILY_NAMES, people.family),
             "given": pick(names.GIVEN_NAMES, people.given),
             "sex": pick(("male", "female"), people.is_female),
-            "birth": birth_dates(people),
+            "birth": birth_dates(birth_day),
             "street": numbers(people.street) + " " + pick(names.STREETS, people.street % len(names.STREETS)),
             "city": pick(names.PLACES, people.postal % len(names.PLACES)),
             "postal": tenant.zip3 + numbers(people.postal, 2),
@@ -163,24 +167,24 @@ def _coverages(story: Story) -> str:
     return _joined(frame, text)
 
 
-def _encounters(story: Story) -> str:
+def _encounters(story: Story, views: Views) -> str:
     """Visits with their place, and the stays: where those lay is told by ADT."""
     booked, visits, stays, group = story.appointments, story.encounters, story.stays, story.group
-    shown = np.arange(len(visits))
-    if len(booked) > WHOLE_UP_TO:
-        shown = shown[visits.started_day > story.calendar.as_of - RECENT_DAYS]
+    shown = np.flatnonzero(in_fhir(story))
+    later = np.zeros(len(visits), np.int64)
+    later[views.fhir_visits] = LATER_SECONDS
     of = visits.appointment[shown]
     place = '"location":[<<"location":<<"reference":"Location/'.replace("<<", "{")
     where = place + pick(group.clinic_ids, booked.clinic[of]) + '"}}],'
     no_place = pick([""], np.zeros(len(stays)))
     kinds = [item.encounter_class for item in VISIT_TYPES]
-    start = np.concatenate([visits.started[shown], stays.admitted])
+    start = np.concatenate([visits.started[shown] + later[shown], stays.admitted])
     end = np.concatenate([visits.ended[shown], stays.discharged])
     ended = timestamps(end, "%Y-%m-%dT", "%H:%M:%SZ")
     kind_text = [f'"type":[{{"coding":[{{"code":"{code}"}}]}}],' for code in VISIT_TYPE_IDS]
     patient = np.concatenate([booked.patient[of], stays.patient])
     provider = pick(group.provider_ids, np.concatenate([booked.provider[of], stays.provider])).str.to_lowercase()
-    ids = pl.concat([story.encounter_ids.gather(shown), story.stay_ids])
+    ids = pl.concat([fhir_visit_ids(story, views).gather(shown), story.stay_ids])
     frame = pl.DataFrame(
         {
             "id": ids,

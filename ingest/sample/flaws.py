@@ -6,6 +6,7 @@ None of it counts in any other truth.
 import polars as pl
 
 from ingest.sample.story import Story
+from ingest.sample.views import contradictions, draw_views, merge_history
 
 ENDS_BEFORE_START, UNKNOWN_STATUS, NO_SERVICE_DATE = 5, 3, 2
 CORRUPT_835, TRUNCATED_835 = "corrupt.835", "truncated.835"
@@ -51,8 +52,10 @@ def broken_remittances(story: Story) -> dict[str, bytes]:
     return {CORRUPT_835: b"\x89\x00\x17corrupt\xff\xfe transfer \x00" * 40, TRUNCATED_835: truncated.encode()}
 
 
-def planted(merges: int, with_feeds: bool) -> dict[str, object]:
+def planted(story: Story, with_feeds: bool) -> dict[str, object]:
     """The counts, as truths.json holds them. A broken file may be refused whole or as one record: both are right."""
+    history, views = merge_history(story), draw_views(story)
+    merges = sum(change.is_merge for change in history)
     return {
         "quarantined_rows": {
             "appointment": str(ENDS_BEFORE_START),
@@ -62,6 +65,12 @@ def planted(merges: int, with_feeds: bool) -> dict[str, object]:
         "charges_with_unknown_status": str(UNKNOWN_STATUS),
         "charges_without_service_date": str(NO_SERVICE_DATE),
         "merges": str(merges),
+        "unmerges": str(len(history) - merges),
+        "own_encounter_ids": {
+            "ehr": str(len(views.fhir_visits)),
+            "adt": str(len(views.registered) + len(views.adt_stays)),
+        },
+        "contradictions": contradictions(views),
         "duplicate_files": "1",
         "repeated_messages": "1" if with_feeds else "0",
         "refused_files": {"remits": [CORRUPT_835]},

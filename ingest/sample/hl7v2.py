@@ -1,6 +1,8 @@
 """HL7 v2.5.1 messages: ADT of the ward's stays and of merges (all of them), SIU of the recent and coming appointments.
 
-ADT by month: A01 admit, A08 update of every third stay, A02 to another bed, A03 discharge; A40 in a file of its own.
+ADT by month: A01 admit, A08 update of every third stay, A02 to another bed, A03 discharge; A04 and A03 of the visits that
+ADT registers. A40 in a file of its own; A37, which takes a merge back, in one that is read before it. Stays and visits
+that ADT names itself: see views.py.
 SIU by month of the message: S12 booked, S13 moved, S15 cancelled, S26 missed, of every second appointment that starts in the
 last three months or later. Times carry their offset (+0000). MSH-10 counts over all files of the tenant.
 """
@@ -13,20 +15,20 @@ import polars as pl
 from ingest.sample import flaws, names
 from ingest.sample.catalogue import VISIT_TYPES
 from ingest.sample.clock import DAY, as_date
-from ingest.sample.people import DUPLICATES, birth_dates
-from ingest.sample.pm_tables import VISIT_TYPE_IDS
+from ingest.sample.people import birth_dates
+from ingest.sample.pm_tables import VISIT_TYPE_IDS, some
 from ingest.sample.story import Story
 from ingest.sample.structure import WARD_ID
 from ingest.sample.text import numbers, pick, timestamps
+from ingest.sample.views import Views, adt_stay_ids, adt_visit_ids, draw_views, merge_history, scheduled
 from ingest.sample.visits import CANCELLED, NO_SHOW, PATIENT, RESCHEDULED
 
-RECENT_DAYS = 92
-MERGE_GAP_DAYS = 9
 ADMIT, UPDATE, TRANSFER, DISCHARGE = range(4)
 STAY_EVENTS = ("A01", "A08", "A02", "A03")
 BOOK, MOVE, CANCEL, MISS = range(4)
 SCHEDULE_EVENTS = ("S12", "S13", "S15", "S26")
 END = "\r"
+MERGES, UNMERGES = "adt-merges.hl7", "adt-apart.hl7"
 
 
 def moments(seconds: np.ndarray) -> pl.Series:
@@ -37,16 +39,18 @@ def moments(seconds: np.ndarray) -> pl.Series:
 def files(story: Story) -> Iterator[tuple[str, str]]:
     """File name and text: ADT, merges, SIU, and what is planted wrong."""
     control = 1
-    when, texts = _stays(story)
+    views = draw_views(story)
+    when, texts = _in_order(_stays(story, views), _registrations(story, views))
     first = ""
     for month, part in _months(when):
         text = _numbered(texts.slice(part.start, part.stop - part.start), control)
         control += part.stop - part.start
         first = first or text.split(END + "MSH")[0].removesuffix(END) + END
         yield f"adt-{month}.hl7", text
-    yield "adt-merges.hl7", _numbered(_merges(story), control)
-    control += DUPLICATES
-    when, texts = _schedule(story)
+    for name, texts in ((MERGES, _merges(story, is_merge=True)), (UNMERGES, _merges(story, is_merge=False))):
+        yield name, _numbered(texts, control)
+        control += len(texts)
+    when, texts = _schedule(story, views)
     for month, part in _months(when):
         yield f"siu-{month}.hl7", _numbered(texts.slice(part.start, part.stop - part.start), control)
         control += part.stop - part.start
@@ -82,7 +86,7 @@ def _head(story: Story, event: pl.Series, structure: str, when: np.ndarray, send
     kind, _, _ = structure.partition("_")
     at = moments(when)
     start = f"MSH|^~\\&|{sender}|{name}|CLINICMART|{name}|"
-    ends = event.replace_strict({"A01": "A01", "A08": "A01", "A02": "A02", "A03": "A03"}, default="S12")
+    ends = event.replace_strict({"A01": "A01", "A04": "A01", "A08": "A01", "A02": "A02", "A03": "A03"}, default="S12")
     return start + at + f"||{kind}^" + event + f"^{kind}_" + ends + f"|#CONTROL#|P|2.5.1{END}"
 
 
@@ -94,7 +98,7 @@ def _person(story: Story, patient: np.ndarray) -> pl.Series:
             "record": people.record_numbers.gather(patient),
             "family": pick(names.FAMILY_NAMES, people.family[patient]),
             "given": pick(names.GIVEN_NAMES, people.given[patient]),
-            "birth": birth_dates(people, "%Y%m%d").gather(patient),
+            "birth": birth_dates(people.birth_day, "%Y%m%d").gather(patient),
             "sex": pick(["M", "F"], people.is_female[patient]),
             "street": numbers(people.street[patient]) + " " + pick(names.STREETS, people.street[patient] % 10),
             "city": pick(names.PLACES, people.postal[patient] % len(names.PLACES)),
@@ -117,9 +121,43 @@ def _doctor(story: Story, provider: np.ndarray) -> pl.Series:
     return pick(texts, provider)
 
 
-def _stays(story: Story) -> tuple[np.ndarray, pl.Series]:
+def _in_order(*parts: tuple[np.ndarray, pl.Series]) -> tuple[np.ndarray, pl.Series]:
+    """Several series of messages as one, in order of time."""
+    when = np.concatenate([part[0] for part in parts])
+    order = np.argsort(when, kind="stable")
+    return when[order], pl.concat([part[1] for part in parts]).gather(order)
+
+
+def _registrations(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:
+    """Time and text of A04 and A03 of the visits that ADT registers."""
+    visits, booked, group = story.encounters, story.appointments, story.group
+    index = np.concatenate([views.registered, views.registered])
+    over = np.repeat([False, True], len(views.registered))
+    of = visits.appointment[index]
+    when = np.where(over, visits.ended[index], visits.started[index])
+    event = pick(["A04", "A03"], over)
+    frame = pl.DataFrame(
+        {
+            "head": _head(story, event, "ADT_A01", when, "EHR"),
+            "event": event,
+            "at": moments(when),
+            "person": _person(story, booked.patient[of]),
+            "clinic": pick(group.clinic_ids, booked.clinic[of]),
+            "doctor": _doctor(story, booked.provider[of]),
+            "visit": adt_visit_ids(story, views).gather(index),
+            "started": moments(visits.started[index]),
+            "ended": moments(np.where(over, visits.ended[index], -1)).fill_null(""),
+        }
+    )
+    text = f"{{}}EVN|{{}}|{{}}{END}{{}}PV1|1|O|{{}}||||{{}}{'|' * 12}{{}}{'|' * 25}{{}}|{{}}{END}"
+    return when, frame.select(pl.format(text, *frame.columns)).to_series()
+
+
+def _stays(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:
     """Time and text of the messages of all stays, in order of time."""
     stays = story.stays
+    is_own = np.zeros(len(stays), np.int64)
+    is_own[views.adt_stays] = 1
     here = np.arange(len(stays))
     updated = here[(here % 3 == 0) & ((stays.discharged < 0) | (stays.discharged > stays.admitted + 7200))]
     moved, gone = here[stays.moved >= 0], here[stays.discharged >= 0]
@@ -142,8 +180,8 @@ def _stays(story: Story) -> tuple[np.ndarray, pl.Series]:
             "before": pick([f"{WARD_ID}^^"], np.where(kind == TRANSFER, 0, -1)).fill_null(""),
             "before_bed": numbers(np.where(kind == TRANSFER, stays.bed[index], 0)).str.replace("^0$", ""),
             "doctor": _doctor(story, stays.provider[index]),
-            "source": pick(["1", "7"], index % 2),
-            "visit": story.stay_ids.gather(index),
+            "source": pick(["1", "7"], (index + is_own[index]) % 2),
+            "visit": adt_stay_ids(story, views).gather(index),
             "disposition": pick(["01", "06"], np.where(over, index % 10 // 8, -1)).fill_null(""),
             "admitted": moments(stays.admitted[index]),
             "discharged": moments(np.where(over, stays.discharged[index], -1)).fill_null(""),
@@ -156,26 +194,30 @@ def _stays(story: Story) -> tuple[np.ndarray, pl.Series]:
     return when, frame.select(pl.format(text, *frame.columns)).to_series()
 
 
-def _merges(story: Story) -> pl.Series:
-    """A40: the last duplicate first, so that one chain of merges arises."""
-    people, tenant = story.people, story.group.tenant
-    name = tenant.tenant_id.upper()
+def _merges(story: Story, *, is_merge: bool) -> pl.Series:
+    """A40 of every merge, or A37 of every one that is taken back, in order of time."""
+    people, name = story.people, story.group.tenant.tenant_id.upper()
+    event, structure = ("A40", "A39") if is_merge else ("A37", "A37")
     texts = []
-    for step, number in enumerate(reversed(range(DUPLICATES))):
-        ended = people.record_numbers[people.count + number]
-        kept = np.array([people.survivor[number]])
-        noon = (story.calendar.as_of - MERGE_GAP_DAYS * (DUPLICATES - step)) * DAY + 18 * 3600
-        at = moments(np.array([noon]))[0]
-        head = f"MSH|^~\\&|EHR|{name}|CLINICMART|{name}|{at}||ADT^A40^ADT_A39|#CONTROL#|P|2.5.1{END}EVN|A40|{at}{END}"
-        texts.append(f"{head}{_person(story, kept)[0]}MRG|{ended}^^^{name}^MR{END}")
+    for change in merge_history(story):
+        if change.is_merge != is_merge:
+            continue
+        at = moments(np.array([change.at]))[0]
+        head = f"MSH|^~\\&|EHR|{name}|CLINICMART|{name}|{at}||ADT^{event}^ADT_{structure}|#CONTROL#|P|2.5.1{END}"
+        pids = _person(story, np.array([change.kept, change.ended]))
+        other = f"MRG|{people.record_numbers[change.ended]}^^^{name}^MR{END}" if is_merge else pids[1]
+        texts.append(f"{head}EVN|{event}|{at}{END}{pids[0]}{other}")
     return pl.Series(texts, dtype=pl.String)
 
 
-def _schedule(story: Story) -> tuple[np.ndarray, pl.Series]:
-    """Time and text of the scheduling messages, in order of time."""
+def _schedule(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:
+    """Time and text of the scheduling messages, in order of time. Those of registered visits name the visit."""
     booked, group = story.appointments, story.group
-    recent = booked.start_local // DAY > story.calendar.as_of - RECENT_DAYS
-    chosen = np.flatnonzero(recent & ~booked.walk_in & (np.arange(len(booked)) % 2 == 0))
+    chosen = np.flatnonzero(scheduled(story))
+    visit = np.full(len(booked), -1)
+    visit[story.encounters.appointment[views.registered]] = views.registered
+    named = pl.format(f"PV1|1|O{'|' * 17}{{}}{END}", pl.col("visit"))
+    visits = pl.DataFrame({"visit": some(adt_visit_ids(story, views), visit)}).select(named).to_series().fill_null("")
     after = {RESCHEDULED: MOVE, CANCELLED: CANCEL, NO_SHOW: MISS}
     ends = [chosen[booked.status[chosen] == status] for status in after]
     index = np.concatenate([chosen, *ends])
@@ -198,12 +240,13 @@ def _schedule(story: Story) -> tuple[np.ndarray, pl.Series]:
             "end": moments(booked.start[index] + booked.minutes[index] * 60),
             "status": pick(["Booked", "Booked", "Cancelled", "Noshow"], kind),
             "person": _person(story, booked.patient[index]),
+            "visit": visits.gather(index),
             "clinic": pick(group.clinic_ids, booked.clinic[index]),
             "provider": _doctor(story, booked.provider[index]),
         }
     )
     text = (
-        f"{{}}SCH|{{}}|{{}}||||{{}}||{{}}^{{}}|{{}}|MIN|^^^{{}}^{{}}||||||||||||||{{}}{END}{{}}"
+        f"{{}}SCH|{{}}|{{}}||||{{}}||{{}}^{{}}|{{}}|MIN|^^^{{}}^{{}}||||||||||||||{{}}{END}{{}}{{}}"
         f"RGS|1|A{END}AIL|1|A|{{}}{END}AIP|1|A|{{}}{END}"
     )
     return when, frame.select(pl.format(text, *frame.columns)).to_series()

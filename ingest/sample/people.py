@@ -100,7 +100,7 @@ def patients_table(people: People, group: Group, changed: np.ndarray) -> pl.Data
             "medical_record_number": people.record_numbers,
             "family_name": pick(names.FAMILY_NAMES, people.family),
             "given_name": pick(names.GIVEN_NAMES, people.given),
-            "birth_date": birth_dates(people),
+            "birth_date": birth_dates(people.birth_day),
             "sex": pick(("male", "female"), people.is_female),
             "address_line": numbers(people.street) + " " + pick(names.STREETS, people.street % len(names.STREETS)),
             "city": pick(names.PLACES, people.postal % len(names.PLACES)),
@@ -114,9 +114,9 @@ def patients_table(people: People, group: Group, changed: np.ndarray) -> pl.Data
     )
 
 
-def birth_dates(people: People, pattern: str = "%Y-%m-%d") -> pl.Series:
+def birth_dates(birth_day: np.ndarray, pattern: str = "%Y-%m-%d") -> pl.Series:
     """Dates of birth as text."""
-    return pl.Series(people.birth_day).cast(pl.Int32).cast(pl.Date).dt.strftime(pattern)
+    return pl.Series(birth_day).cast(pl.Int32).cast(pl.Date).dt.strftime(pattern)
 
 
 def member_ids(people: People, patient: np.ndarray, payer: np.ndarray) -> pl.Series:

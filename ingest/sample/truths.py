@@ -11,7 +11,6 @@ from ingest.sample.catalogue import PAYERS, VISIT_TYPES
 from ingest.sample.charges import REVERSAL as REVERSED_ENTRY
 from ingest.sample.charges import VOID
 from ingest.sample.clock import DAY, as_date
-from ingest.sample.people import DUPLICATES
 from ingest.sample.story import Story
 from ingest.sample.structure import WARD_ID
 from ingest.sample.tally import Dimension, Tally, money, quotient
@@ -68,7 +67,7 @@ class Truths:
         self.payments()
         self.underpayments()
         by = {f"by_{name}": figures for name, figures in sorted(self.tally.by.items())}
-        return {"totals": self.tally.totals, **by, "planted": flaws.planted(DUPLICATES, with_feeds=True)}
+        return {"totals": self.tally.totals, **by, "planted": flaws.planted(self.story, with_feeds=True)}
 
     def access(self) -> None:
         """Appointments, no-shows, cancellations, lead times; by month of the local start."""

@@ -106,7 +106,7 @@ def _heads(story: Story, order: np.ndarray) -> pl.Series:
             "street": numbers(people.street[patient]) + " " + pick(names.STREETS, people.street[patient] % 10),
             "city": pick(names.PLACES, people.postal[patient] % len(names.PLACES)),
             "zip": group.tenant.zip3 + numbers(people.postal[patient], 2),
-            "birth": birth_dates(people, "%Y%m%d").gather(patient),
+            "birth": birth_dates(people.birth_day, "%Y%m%d").gather(patient),
             "sex": pick(["M", "F"], people.is_female[patient]),
             "payer": pick(group.payer_names, payer),
             "payer_id": pick(group.electronic_ids, payer),

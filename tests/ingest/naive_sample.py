@@ -1,5 +1,6 @@
 """The sample read back with sqlite3, str.split and Decimal, and no code of the product: what the truths are held against."""
 
+import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
@@ -204,15 +205,30 @@ class Naive:
         self.by_month["appointments"] = {month: str(count) for month, count in months.items()}
 
     def merges(self) -> dict[str, str]:
-        """Record number ended to record number kept, from the A40 messages."""
-        found, kept = {}, ""
-        for segment in (self.folder / "hl7" / "adt-merges.hl7").read_text().splitlines():
-            parts = segment.split("|")
-            if parts[0] == "PID":
-                kept = parts[3].split("^")[0]
-            elif parts[0] == "MRG":
-                found[parts[1].split("^")[0]] = kept
-        return found
+        """Record number ended to record number kept: the pairs whose last message by time is an A40 and no A37."""
+        words: dict[frozenset[str], tuple[str, str, str, str]] = {}
+        messages = []
+        for name in ("adt-merges.hl7", "adt-apart.hl7"):
+            for text in (self.folder / "hl7" / name).read_text().split("MSH|")[1:]:
+                segments = [segment.split("|") for segment in text.splitlines()]
+                _, event, at = next(parts for parts in segments if parts[0] == "EVN")
+                people = [parts[3 if parts[0] == "PID" else 1] for parts in segments if parts[0] in ("PID", "MRG")]
+                messages.append((at, event, *(person.split("^")[0] for person in people)))
+        for at, event, kept, ended in sorted(messages):
+            words[frozenset((kept, ended))] = (at, event, kept, ended)
+        return {ended: kept for _, event, kept, ended in words.values() if event == "A40"}
+
+    def own_encounter_ids(self) -> dict[str, set[str]]:
+        """Identifiers of visits and stays that the FHIR files and the ADT messages have and the PM database has not."""
+        known = {row["encounter_id"] for row in self.table("encounters")}
+        lines = (self.folder / "fhir" / "Encounter.ndjson").read_text().splitlines()
+        found = {"ehr": {json.loads(line)["id"] for line in lines}, "adt": set[str]()}
+        for file in (self.folder / "hl7").glob("adt-*.hl7"):
+            for segment in file.read_text().splitlines():
+                parts = segment.split("|")
+                if parts[0] == "PV1" and len(parts) > 19:
+                    found["adt"].add(parts[19])
+        return {feed: ids - known for feed, ids in found.items()}
 
     def care(self) -> None:
         rows, merges = self.table("encounters"), self.merges()

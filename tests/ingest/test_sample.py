@@ -5,7 +5,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -309,6 +309,39 @@ def test_flaws_are_where_the_truths_say(report: SampleReport, truths: dict[str, 
     assert sorted(controls.values())[-2:] == [1, 2]
     merges = (folder / "hl7" / "adt-merges.hl7").read_text()
     assert str(merges.count("ADT^A40")) == planted["merges"]
+    apart = (folder / "hl7" / "adt-apart.hl7").read_text()
+    assert str(apart.count("ADT^A37")) == planted["unmerges"]
+
+
+def test_other_systems_have_as_many_identifiers_of_their_own_as_the_truths_say(
+    truths: dict[str, dict], naive: dict[str, Naive]
+) -> None:
+    for tenant in TENANTS:
+        found = naive[tenant].own_encounter_ids()
+        assert {feed: str(len(ids)) for feed, ids in found.items()} == truths[tenant]["planted"]["own_encounter_ids"]
+        assert len(found["ehr"]) > 5
+        assert {identifier[0] for identifier in found["adt"]} == {"N", "R"}
+
+
+def test_merges_that_were_taken_back_do_not_stand_and_the_one_made_anew_does(naive: dict[str, Naive]) -> None:
+    for tenant in naive.values():
+        standing = tenant.merges()
+        records = sorted(row["medical_record_number"] for row in tenant.table("patients"))
+        assert sorted(standing) == records[-6:]
+
+
+def test_the_birth_years_that_the_ehr_has_wrong_are_as_many_as_planted(
+    report: SampleReport, naive: dict[str, Naive], truths: dict[str, dict]
+) -> None:
+    for tenant in TENANTS:
+        years = {row["medical_record_number"]: row["birth_date"][:4] for row in naive[tenant].table("patients")}
+        lines = (report.folder / tenant / "fhir" / "Patient.ndjson").read_text().splitlines()
+        told = {item["identifier"][0]["value"]: item["birthDate"][:4] for item in map(json.loads, lines)}
+        wrong = sum(years[record] != year for record, year in told.items())
+        (planted,) = [
+            item["keys"] for item in truths[tenant]["planted"]["contradictions"] if item["entity"] == "patient"
+        ]
+        assert str(wrong) == planted
 
 
 def test_messages_and_resources_agree_with_the_pm_database(report: SampleReport, naive: dict[str, Naive]) -> None:
@@ -321,15 +354,20 @@ def test_messages_and_resources_agree_with_the_pm_database(report: SampleReport,
         for line in (report.folder / tenant / "fhir" / "Encounter.ndjson").read_text().splitlines():
             resource = json.loads(line)
             encounters[resource["identifier"][0]["value"]] = resource
-        assert encounters.keys() == rows.keys()
+        own = {identifier: resource for identifier, resource in encounters.items() if identifier.startswith("E")}
+        assert encounters.keys() - own.keys() < rows.keys()
+        assert len(encounters) == len(rows)
+        alike = {("V" + identifier[1:] if identifier in own else identifier): r for identifier, r in encounters.items()}
         for identifier, row in rows.items():
-            resource = encounters[identifier]
+            resource = alike[identifier]
+            later = timedelta(minutes=2 if resource["id"] in own else 0)
+            start = datetime.fromisoformat(row["started_at"]) + later
             assert resource["class"]["code"] == row["encounter_class"]
             assert patients[resource["subject"]["reference"]] == row["medical_record_number"]
-            assert resource["period"]["start"] == row["started_at"].replace(" ", "T") + "Z"
+            assert resource["period"]["start"] == start.isoformat() + "Z"
         text = "".join(file.read_text() for file in (report.folder / tenant / "hl7").glob("adt-2*.hl7"))
-        admitted = re.findall(r"EVN\|A01\|.*?\|(S\d{7})\|", text.replace("\n", "|"))
-        assert sorted(admitted) == sorted(key for key in rows if key.startswith("S"))
+        admitted = re.findall(r"EVN\|A01\|.*?\|([SN]\d{7})\|", text.replace("\n", "|"))
+        assert sorted("S" + visit[1:] for visit in admitted) == sorted(key for key in rows if key.startswith("S"))
 
 
 def test_provider_identifiers_pass_the_check_digit() -> None:
