@@ -1,5 +1,5 @@
 {#
-    The same visit under different identifiers, by two rules, in this order (docs: dbt/README.md, "One visit"):
+    The same visit under different identifiers, by two rules, in this order (README.md, "One visit"):
     1. appointment: both name the same appointment, or it names them, and they do not name two patients;
     2. time: the same patient, the same unit or one that contains the other, the same group of classes, overlapping or
        on the same local day. Cancelled visits are left out, and so is a class that is not known or a pre-admission.
