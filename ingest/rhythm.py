@@ -1,7 +1,7 @@
 """How much a feed brings, learned from what it brought. Pure: one series of rows by day in, expectations out.
 
-Two rhythms are known. A *daily* feed brings rows on most days or on fixed weekdays: each weekday has a level (median of the last
-13 weeks, carried along a robust trend) and a band (median absolute deviation, never tighter than chance in counting). A
+Two rhythms are known. A *daily* feed brings rows on most days or on fixed weekdays: each weekday has a level (median of its last
+six days, carried along a robust trend of 13 weeks) and a band (median absolute deviation, never tighter than chance in counting). A
 *periodic* feed brings a drop every so many days (weekly, twice a month, monthly): the gaps between drops say when the next is
 due, their sizes how large it is. A series with neither rhythm, or with less than four weeks of it, is not judged: what
 is expected of it is unknown, which is null and never 0.
@@ -30,6 +30,7 @@ from ingest.day_series import (
 
 DAILY, PERIODIC, UNKNOWN = "daily", "periodic", "unknown"
 WINDOW_DAYS = 91
+LEVEL_WEEKS = 6
 FEWEST_DAYS = 28
 OFTEN, ALWAYS = 0.7, 0.9  # shares of a weekday's days with rows
 SPREAD = 4.0
@@ -58,7 +59,9 @@ class Daily:
         often = (rows > 0) & (median[weekday] > 0)
         self.slope = _trend(window[often], np.log(rows[often] / median[weekday[often]])) if often.sum() > 2 else 0.0
         flat = rows * np.exp(-self.slope * (window - series.newest))
-        self.level = np.array([np.median(flat[weekday == day]) if (weekday == day).any() else 0.0 for day in range(7)])
+        # The latest weeks say where a feed stands: what it brings may have changed for good within the window.
+        latest = [flat[weekday == day][-LEVEL_WEEKS:] for day in range(7)]
+        self.level = np.array([np.median(rows) if rows.size else 0.0 for rows in latest])
         judged = self.level[weekday] > 0
         self.noise = _spread(flat[judged] / self.level[weekday[judged]])
         self.most = np.array([_second_largest(rows[weekday == day]) for day in range(7)])
@@ -190,6 +193,9 @@ class Periodic:
         starts = np.array([first for first, _, _ in drops])
         gaps = np.diff(starts)[-DROPS_KEPT:]
         sizes = np.array([rows for _, _, rows in drops])[-DROPS_KEPT:]
+        lengths = [last - first + 1 for first, last, _ in drops[-DROPS_KEPT:]]
+        # Where drops spread over several days, no single day of one is expected to hold all of it.
+        self.is_one_day = float(np.median(lengths)) == 1
         self.period_days = round(float(np.median(gaps)))
         self.tolerance = max(3, math.ceil(3 * _spread(gaps)), math.ceil(0.15 * self.period_days))
         self.regular = _spread(gaps) <= 0.2 * self.period_days
@@ -218,7 +224,7 @@ class Periodic:
         drop = next((item for item in self.drops if item[0] <= index <= item[1]), None)
         if drop is not None:
             verdict = ABOVE if drop[2] > self.high else SHORT if drop[2] < self.low else AS_EXPECTED
-            return self._day(index, received, verdict, is_due=index == drop[0])
+            return self._day(index, received, verdict, is_due=index == drop[0] and self.is_one_day)
         before = [item for item in self.drops if item[1] < index]
         after = next((item[0] for item in self.drops if item[0] > index), len(self.series.rows))
         if not before or index != before[-1][0] + self.period_days:

@@ -30,7 +30,7 @@ def status(ledger: Ledger, keys: Keys) -> dict[str, Any]:
     return {
         "last_run": ledger.last_run(),
         "alerts": found.alerts.sort("tenant_id", "feed").to_dicts(),
-        "feeds": feeds.with_columns(behind.clip(0).round(1).alias("hours_behind")).to_dicts(),
+        "feeds": feeds.with_columns(behind.clip(0).round().cast(pl.Int64).alias("hours_behind")).to_dicts(),
         "coverage": found.days.group_by("tenant_id", "feed", maintain_order=True).tail(DAYS_TOLD).to_dicts(),
         "notices": notice_reasons(ledger).to_dicts(),
         "refused_files": _refused_files(ledger, keys),

@@ -1,9 +1,16 @@
-"""`clinicmart status`: the last run, what is published, every feed and the ledger."""
+"""`clinicmart status`: what needs attention, the last run, what is published, every feed and the ledger."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
 
 import click
 
 from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
 from foundation.home import Home
+
+MARKS = {"missing": " !", "short": " <", "above": " >"}
+LEGEND = "Rows received / expected by day; ! missing, < short, > above, ? not known yet, . closed day"
 
 
 @click.command()
@@ -11,17 +18,49 @@ from foundation.home import Home
 @json_option
 @existing_home
 def status(home: Home, as_json: bool) -> None:
-    """Show the last run, published versions, feeds and the ledger: read, landed, quarantined."""
+    """Show what needs attention, the last run, published versions, feeds day by day, and what was read, landed and held.
+
+    Names of refused files are shown here, on the server, and nowhere else: they may name patients.
+    """
     from foundation.keys import Keys
     from ingest.ledger import Ledger
     from ingest.status import status as ledger_status
-    from serving.publish import current_version, outcome
 
     ledger = Ledger(home)
     found = ledger_status(ledger, Keys.of(home))
     ledger.close()
     tenants = sorted({feed["tenant_id"] for feed in found["feeds"]})
-    published = {}
+    found["published"], health = _published(home, tenants)
+    found |= health
+    if as_json:
+        print_json(found)
+        return
+    if found["last_run"] is None:
+        click.echo("Nothing has run in this home.")
+        return
+    _alerts(found["alerts"])
+    _last_run(found)
+    _feeds(found["feeds"])
+    _coverage(found["coverage"])
+    _unmatched(found)
+    _notices(found)
+    rows, records = found["rows"], found["records"]
+    sign = "=" if found["is_conserved"] else "DOES NOT EQUAL"
+    click.echo(f"Rows: {rows['read']:,} read {sign} {rows['landed']:,} landed + {rows['quarantined']:,} quarantined")
+    click.echo(f"Records: {records['read']:,} read {sign} {records['used']:,} used + {records['refused']:,} refused")
+
+
+def _published(home: Home, tenants: Sequence[str]) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """Per tenant its version and last outcome; and what the published versions say of matches and conflicts."""
+    from serving.health import published_health
+    from serving.publish import current_version, outcome
+
+    published: dict[str, Any] = {}
+    health: dict[str, list[dict[str, Any]]] = {
+        "unmatched_references": [],
+        "unmatched_remittances": [],
+        "conflicts": [],
+    }
     for tenant_id in tenants:
         version, last = current_version(home, tenant_id), outcome(home, tenant_id)
         published[tenant_id] = {
@@ -30,13 +69,24 @@ def status(home: Home, as_json: bool) -> None:
             "last_outcome": last.outcome if last else None,
             "reason": last.reason if last else None,
         }
-    if as_json:
-        print_json(found | {"published": published})
-        return
+        if version is not None:
+            said = published_health(home, version)
+            matches = [row for row in said.remittance_matches.to_dicts() if not row["is_matched"]]
+            tables = (said.unmatched_references.to_dicts(), matches, said.conflicts.to_dicts())
+            for rows, table in zip(health.values(), tables, strict=True):
+                rows += [{"tenant_id": tenant_id, **row} for row in table]
+    return published, health
+
+
+def _alerts(alerts: Sequence[Mapping[str, Any]]) -> None:
+    for alert in alerts:
+        click.echo(f"ALERT {alert['tenant_id']}: {alert['message']}")
+    if not alerts:
+        click.echo("No feed has stopped.")
+
+
+def _last_run(found: Mapping[str, Any]) -> None:
     last_run = found["last_run"]
-    if last_run is None:
-        click.echo("Nothing has run in this home.")
-        return
     click.echo(f"Last run {last_run['started_at']:%d %b %Y %H:%M} UTC: {last_run['outcome'] or 'under way'}")
     for line in (last_run["problem"] or "").splitlines():
         click.echo(f"  {line}")
@@ -44,34 +94,82 @@ def status(home: Home, as_json: bool) -> None:
         ["Tenant", "Published version", "Published at (UTC)", "Last outcome", "Reason"],
         [
             [tenant, item["version"], item["published_at"], item["last_outcome"], item["reason"]]
-            for tenant, item in published.items()
+            for tenant, item in found["published"].items()
         ],
     )
-    columns = ("records_read", "records_quarantined", "rows_landed", "rows_quarantined", "units_refused")
+    if found["refused_files"]:
+        click.echo("Files that the last read refused; their names may name patients and stay on this server:")
+        names = ("tenant_id", "feed", "mark", "name", "position", "problem")
+        _table(["Tenant", "Feed", "Shown elsewhere as", "Name", "Position", "Problem"], found["refused_files"], names)
+
+
+def _table(headers: Sequence[str], rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    print_table(headers, [[row[name] for name in names] for row in rows])
+
+
+def _feeds(feeds: Sequence[Mapping[str, Any]]) -> None:
+    headers = {
+        "tenant_id": "Tenant",
+        "feed": "Feed",
+        "outcome": "Outcome",
+        "newest_record_at": "Newest record (UTC)",
+        "hours_behind": "Its age at the read (h)",
+        "records_read": "Records read",
+        "records_quarantined": "Records held",
+        "rows_landed": "Rows landed",
+        "rows_quarantined": "Rows held",
+        "units_refused": "Files refused",
+    }
+    _table(list(headers.values()), feeds, list(headers))
+
+
+def _coverage(days: Sequence[Mapping[str, Any]]) -> None:
+    """The last two weeks, a line a feed."""
+    if not days:
+        return
+    columns = sorted({day["day"] for day in days})
+    feeds: dict[tuple[str, str], dict[date, str]] = {}
+    for day in days:
+        feeds.setdefault((day["tenant_id"], day["feed"]), {})[day["day"]] = _cell(day)
+    click.echo(LEGEND)
     print_table(
-        [
-            "Tenant",
-            "Feed",
-            "Outcome",
-            "Newest record (UTC)",
-            "Records read",
-            "Records held",
-            "Rows landed",
-            "Rows held",
-            "Files refused",
-        ],
-        [
-            [
-                feed["tenant_id"],
-                feed["feed"],
-                feed["outcome"],
-                feed["newest_record_at"],
-                *(feed[name] for name in columns),
-            ]
-            for feed in found["feeds"]
-        ],
+        ["Tenant", "Feed", *(f"{day:%a %d}" for day in columns)],
+        [[*feed, *(cells.get(day, "") for day in columns)] for feed, cells in sorted(feeds.items())],
     )
-    rows, records = found["rows"], found["records"]
-    sign = "=" if found["is_conserved"] else "DOES NOT EQUAL"
-    click.echo(f"Rows: {rows['read']:,} read {sign} {rows['landed']:,} landed + {rows['quarantined']:,} quarantined")
-    click.echo(f"Records: {records['read']:,} read {sign} {records['used']:,} used + {records['refused']:,} refused")
+
+
+def _cell(day: Mapping[str, Any]) -> str:
+    if day["status"] == "closed_day" and not day["received"]:
+        return "."
+    expected = "?" if day["expected"] is None else day["expected"]
+    return f"{day['received']}/{expected}{MARKS.get(day['status'], '')}"
+
+
+def _unmatched(found: Mapping[str, Any]) -> None:
+    if found["unmatched_references"]:
+        click.echo("References to what no feed has brought:")
+        names = ("tenant_id", "feed", "entity", "column_name", "unmatched_rows", "rows_with_reference", "unmatched_ids")
+        _table(
+            ["Tenant", "Feed", "Entity", "Column", "Unmatched rows", "Of rows", "Different ones"],
+            found["unmatched_references"],
+            names,
+        )
+    if found["unmatched_remittances"]:
+        click.echo("Remittances that found no claim or no charge:")
+        names = ("tenant_id", "feed", "level", "match_method", "records", "billed_amount", "payer_paid_amount")
+        _table(
+            ["Tenant", "Feed", "Level", "Matched to", "Answers", "Billed", "Paid"],
+            found["unmatched_remittances"],
+            names,
+        )
+
+
+def _notices(found: Mapping[str, Any]) -> None:
+    if found["notices"]:
+        click.echo("Odd, but read:")
+        names = ("tenant_id", "feed", "reason", "detail", "rows", "first_position")
+        _table(["Tenant", "Feed", "Reason", "Detail", "Records", "First position"], found["notices"], names)
+    if found["conflicts"]:
+        click.echo("Where feeds disagree; figures hold what the record says:")
+        names = ("tenant_id", "entity", "column_name", "record_feed", "other_feed", "keys_in_conflict")
+        _table(["Tenant", "Entity", "Column", "Record", "Other feed", "Disagreements"], found["conflicts"], names)
