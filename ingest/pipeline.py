@@ -20,6 +20,7 @@ from ingest.deliveries import SERVER, remove_landed, take_delivery
 from ingest.inbox import Inbox
 from ingest.landing import Landing, Unfinished
 from ingest.ledger import Ledger, now
+from ingest.seen_messages import SeenMessages
 from ingest.sources import Unit, UnreadableUnit, source_for
 from ingest.sources.base import Read, reading
 
@@ -85,7 +86,8 @@ def land_feed(
         _record_feed(ledger, report, run_id)
         return report
     landing = Landing(home, keys, ledger, feed, run_id)
-    fresh = [unit for unit in units if not _has_landed(ledger, unit)]
+    seen = SeenMessages.of(home, keys, ledger, feed.tenant_id) if feed.kind == "hl7v2" else None
+    fresh = [replace(unit, seen=seen) for unit in units if not _has_landed(ledger, unit)]
     report.units_unchanged = len(units) - len(fresh)
     read = reading(source, fresh)
     for number, unit in enumerate(fresh, start=1):
@@ -97,6 +99,8 @@ def land_feed(
             progress.info("%s/%s: %d of %d files or tables", feed.tenant_id, feed.name, number, len(fresh))
     landing.flush()
     landing.close()
+    if seen is not None:
+        seen.close()
     if received is not None and inbox is not None:
         remove_landed(ledger, feed, inbox, received.whole_folder)
     _total(ledger, report, run_id)
@@ -120,9 +124,13 @@ def _land_unit(landing: Landing, ledger: Ledger, read: Read, unit: Unit, run_id:
     reading = Unfinished(
         unit_id=_begin(ledger, unit, run_id, unit.name), modified_at=unit.modified_at or datetime.now(UTC)
     )
+    if unit.seen is not None:
+        unit.seen.begin(reading.unit_id)
     if _read_whole(landing, ledger, read, unit, reading, report):
         landing.finish(reading)
         report.units_landed += 1
+    elif unit.seen is not None:
+        unit.seen.forget(reading.unit_id)
 
 
 def _land_table(

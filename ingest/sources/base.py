@@ -30,13 +30,21 @@ from ingest.inbox import Inbox
 class TableRules:
     """How a table is followed: how far before its cursor it is read again, after how many days it is read whole and compared
     (0: only when asked), and which share of its records may be gone without somebody confirming it. `definition` changes with
-    what is asked of the table: it is then read whole too."""
+    what is asked of the table: it is then read whole too. So is, each time, a table that does not tell of its changes."""
 
     definition: str
-
     overlap_minutes: int
     reconcile_days: int
     maximum_deleted_percent: int
+    tells_changes: bool = True
+
+
+class MessageMemory(Protocol):
+    """Which messages were landed before, see `ingest.seen_messages`."""
+
+    def begin(self, unit_id: int) -> None: ...
+    def forget(self, unit_id: int) -> None: ...
+    def meet(self, messages: Sequence[tuple[bytes, bytes]]) -> list[str]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +55,7 @@ class Unit:
     SHA-256 of a file's bytes; None for a table, whose changes the cursor finds. `modified_at` (UTC) stands in for a
     missing `source_updated_at`. `cursor` is where the last read of a table ended; without one it is
     read whole. `table` is set for a table. `inbox` is where the unit lies sealed, for
-    feeds that come over a network.
+    feeds that come over a network. `seen` knows the messages that the tenant has landed before.
     """
 
     feed: Feed
@@ -59,6 +67,7 @@ class Unit:
     cursor: str | None = None
     table: TableRules | None = None
     inbox: Inbox | None = None
+    seen: MessageMemory | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

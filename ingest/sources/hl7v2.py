@@ -1,11 +1,10 @@
 """HL7 v2: ADT (patients, visits), SIU (appointments) and DFT (charges), versions 2.1 to 2.9, pipe-delimited.
 
-A record is a message, or a run of segments without an MSH. Messages of other types, those that cannot be taken apart
-and those sent twice in one file are refused one by one. See the modules beside this one: `hl7v2_messages` (bytes to
-messages), `hl7v2_visits`, `hl7v2_appointments`, `hl7v2_charges` (messages to rows), `hl7v2_rows` (rows to frames).
+A record is a message, or a run of segments without an MSH. Messages of other types and those that cannot be taken apart are
+refused one by one, those that came before (`ingest.seen_messages`) together. See the modules beside this one: `hl7v2_messages`
+(bytes to messages), `hl7v2_visits`, `hl7v2_appointments`, `hl7v2_charges` (messages to rows), `hl7v2_rows` (rows to frames).
 """
 
-import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from zoneinfo import ZoneInfo
 from foundation.config import Feed
 from ingest.inbox import Inbox
 from ingest.receive import mllp_journal
+from ingest.seen_messages import NEW, REPEATED, REUSED, SeenMessages
 from ingest.sources import hl7v2_appointments, hl7v2_charges, hl7v2_visits
 from ingest.sources.base import Chunk, Notice, Refusal, Unit, UnreadableUnit
 from ingest.sources.files import find_files, read_blocks
@@ -22,8 +22,8 @@ from ingest.sources.hl7v2_rows import Rows
 
 SUFFIXES = (".hl7", ".hl7v2", ".adt", ".siu", ".dft", ".txt", ".dat", ".msg")
 MESSAGES_A_CHUNK = 20_000
-# Messages among which a repetition is looked for. One that comes later gives the same rows again, which changes nothing.
-REMEMBERED = 200_000
+# Messages that are asked for together whether they came before.
+MESSAGES_ASKED_FOR = 2_000
 
 _Reader = Callable[[Message, Rows], str | None]
 _READERS: dict[str, tuple[frozenset[str], tuple[str, ...], _Reader]] = {
@@ -50,7 +50,7 @@ class HL7v2Source:
         if unit.feed.listen is not None:
             yield from _read_journal(unit)
             return
-        reading = _Reading(ZoneInfo(unit.feed.time_zone))
+        reading = _Reading(unit)
         framing = Framing()
         for ordinal, raw in enumerate(raw_messages(read_blocks(unit), framing), start=1):
             reading.take(parse(raw, ordinal, reading.rows.notices))
@@ -62,7 +62,7 @@ class HL7v2Source:
 def _read_journal(unit: Unit) -> Iterator[Chunk]:
     """What a listener took since the last read; the cursor is the number of the last message."""
     assert unit.inbox is not None
-    reading, framing, last = _Reading(ZoneInfo(unit.feed.time_zone)), Framing(), unit.cursor
+    reading, framing, last = _Reading(unit), Framing(), unit.cursor
     try:
         for entry in mllp_journal.read_journal(unit.inbox, int(unit.cursor or 0)):
             for found in _received(entry, framing, reading.rows.notices):
@@ -98,40 +98,76 @@ def _received(entry: mllp_journal.Entry, framing: Framing, notices: list[Notice]
 
 
 class _Reading:
-    """What is kept from message to message of one file."""
+    """What is kept from message to message of one unit."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
-        self.zone = zone
-        self.seen: dict[int, bytes] = {}
+    def __init__(self, unit: Unit) -> None:
+        self.zone = ZoneInfo(unit.feed.time_zone)
+        self.seen = unit.seen or SeenMessages()
+        self.waiting: list[Message] = []
+        self.repeated: list[str] = []
+        self.reused: list[str] = []
         self.chunk, self.rows = Chunk(), Rows()
 
     def take(self, found: Message | Refusal) -> None:
-        """One message into rows or a refusal."""
+        """One message, to be read with those that follow it, or a refusal."""
         self.chunk.records_read += 1
-        refusal = found if isinstance(found, Refusal) else self._read(found)
-        if refusal is None:
-            self.chunk.records_used += 1
-        else:
-            self.chunk.refusals.append(refusal)
+        if isinstance(found, Message):
+            found = _unread(found) or found
+        if isinstance(found, Refusal):
+            self.chunk.refusals.append(found)
+            return
+        self.waiting.append(found)
+        if len(self.waiting) >= MESSAGES_ASKED_FOR:
+            self._read_waiting()
 
     def finish(self, framing: Framing, cursor: str | None = None) -> Chunk:
         """The chunk so far; begins the next."""
+        self._read_waiting()
         chunk = self.chunk
         chunk.cursor = cursor
+        if self.repeated:
+            # The message itself is kept where it came first.
+            detail = "the same message of the same sender came before"
+            first, number = self.repeated[0], len(self.repeated)
+            chunk.refusals.append(Refusal(position=first, reason="duplicate_message", detail=detail, records=number))
+        if self.reused:
+            detail = "a control id belongs to an earlier, different message of its sender"
+            first, number = self.reused[0], len(self.reused)
+            framing.notices.append(
+                Notice(position=first, reason="control_id_used_again", detail=detail, records=number)
+            )
         chunk.rows = self.rows.frames(self.zone)
         chunk.notices = self.rows.notices + framing.notices
         chunk.dropped_fields = self.rows.unused
-        framing.notices = []
+        framing.notices, self.repeated, self.reused = [], [], []
         self.chunk, self.rows = Chunk(), Rows()
         return chunk
 
+    def _read_waiting(self) -> None:
+        """Messages that wait into rows or refusals, but for those that came before.
+
+        The same message is the same content under the same control id of the same sender. Other content under a control id
+        that was used before is a fault of the sender, not a repetition: it is read. A message without a control id and a time
+        is never taken for a repetition.
+        """
+        known = [message for message in self.waiting if message.control or message.sent]
+        contents = [(f"{m.sender}\0{m.control}".encode(), "\r".join(m.segments).encode()) for m in known]
+        outcomes = dict(zip(map(id, known), self.seen.meet(contents), strict=True))
+        for message in self.waiting:
+            outcome = outcomes.get(id(message), NEW)
+            if outcome == REPEATED:
+                self.repeated.append(message.position)
+                continue
+            if outcome == REUSED and message.control:
+                self.reused.append(message.position)
+            refusal = self._read(message)
+            if refusal is None:
+                self.chunk.records_used += 1
+            else:
+                self.chunk.refusals.append(refusal)
+        self.waiting = []
+
     def _read(self, message: Message) -> Refusal | None:
-        if message.kind not in _READERS or message.trigger not in _READERS[message.kind][0]:
-            named = f"{message.kind}^{message.trigger}"
-            kind = named if len(named) == 7 and named.replace("^", "").isalnum() else "of an unknown type"
-            return refuse(message, "message_type_not_in_model", f"a message {kind} is not read")
-        if self._is_repeated(message):
-            return refuse(message, "duplicate_message", "the same message comes before in this file")
         _, used, reader = _READERS[message.kind]
         before = self.rows.count()
         problem = reader(message, self.rows)
@@ -142,29 +178,20 @@ class _Reading:
         self._count_unused(message, used)
         return None
 
-    def _is_repeated(self, message: Message) -> bool:
-        """Whether sender, control id and content were there before. A control id used again for other content is a
-        fault of the sender, not a repetition: the message is read."""
-        if not message.control:
-            return False
-        key = hash((message.sender, message.control))
-        digest = hashlib.blake2b("\r".join(message.segments).encode(), digest_size=16).digest()
-        before = self.seen.get(key)
-        if before is None:
-            if len(self.seen) >= REMEMBERED:
-                del self.seen[next(iter(self.seen))]
-            self.seen[key] = digest
-            return False
-        if before != digest:
-            self.rows.note(message, "control_id_used_again", "its control id belongs to an earlier, different message")
-            return False
-        return True
-
     def _count_unused(self, message: Message, used: tuple[str, ...]) -> None:
         for segment in message.segments:
             tag = segment[:3]
             if tag not in used:
                 self.rows.unused[tag if tag.isalnum() and tag.isupper() and len(tag) == 3 else "unknown segment"] += 1
+
+
+def _unread(message: Message) -> Refusal | None:
+    """The refusal of a message that this reader does not know."""
+    if message.kind in _READERS and message.trigger in _READERS[message.kind][0]:
+        return None
+    named = f"{message.kind}^{message.trigger}"
+    kind = named if len(named) == 7 and named.replace("^", "").isalnum() else "of an unknown type"
+    return refuse(message, "message_type_not_in_model", f"a message {kind} is not read")
 
 
 SOURCE = HL7v2Source()

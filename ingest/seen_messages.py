@@ -1,0 +1,118 @@
+"""Which HL7 v2 messages a tenant has landed: a message that comes again, in another file, through the listener or through another
+feed, gives nothing new.
+
+    home/messages/<tenant>.sqlite
+        message   key      keyed hash of sender (MSH-3, MSH-4) and control id (MSH-10)
+                  digest   keyed hash of the content
+                  unit_id  the unit that brought it
+
+A message counts as seen when its unit is landed, or is being landed by the same run: what a killed run noted counts for nothing.
+Messages are remembered for KEPT_DAYS; one that comes after that gives the same rows again, which replace themselves.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from foundation.home import Home
+from foundation.keys import Keys
+from ingest import ledger as tables
+from ingest.ledger import Ledger, now
+
+NEW, REPEATED, REUSED = "new", "repeated", "reused"
+KEPT_DAYS = 400
+_SCHEMA = """
+create table if not exists message (
+    key integer not null, digest integer not null, unit_id integer not null, primary key (key, digest)
+) without rowid;
+create index if not exists message_by_unit on message (unit_id);
+"""
+
+
+class SeenMessages:
+    """The messages of one tenant; in memory, and of one reading alone, without a home."""
+
+    def __init__(self, path: Path | None = None, key: bytes = b"", ledger: Ledger | None = None) -> None:
+        self._key, self._ledger = key, ledger
+        self._unit_id = 0
+        self._counting = {0}
+        self._landed: dict[int, bool] = {}
+        self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=60)
+        if path is not None:
+            path.chmod(0o600)
+            self._connection.execute("pragma journal_mode = wal")
+            self._connection.execute("pragma synchronous = normal")
+        self._connection.executescript(_SCHEMA)
+
+    @classmethod
+    def of(cls, home: Home, keys: Keys, ledger: Ledger, tenant_id: str) -> "SeenMessages":
+        """Those of a tenant, without what is too old."""
+        path = home.folder("messages") / f"{tenant_id}.sqlite"
+        found = cls(path, keys.derive("messages", tenant_id), ledger)
+        unit = tables.unit.c
+        query = sa.select(sa.func.max(unit.unit_id).label("last")).where(
+            unit.read_at < now() - timedelta(days=KEPT_DAYS)
+        )
+        last = ledger.rows(query)[0]["last"]
+        if last is not None:
+            found._connection.execute("delete from message where unit_id <= ?", (last,))
+        return found
+
+    def begin(self, unit_id: int) -> None:
+        """What is met from now on is of this unit."""
+        self._unit_id = unit_id
+        self._counting.add(unit_id)
+
+    def forget(self, unit_id: int) -> None:
+        """The unit was refused: nothing of it counts."""
+        self._counting.discard(unit_id)
+        self._connection.execute("delete from message where unit_id = ?", (unit_id,))
+
+    def close(self) -> None:
+        """Gives the file back."""
+        self._connection.close()
+
+    def meet(self, messages: Sequence[tuple[bytes, bytes]]) -> list[str]:
+        """For each message, as (who sent it under which control id, content): NEW, REPEATED or REUSED (the control id was there
+        with other content). All are remembered."""
+        pairs = [(self._hash(identity), self._hash(content)) for identity, content in messages]
+        known: dict[int, set[int]] = {}
+        query = "select key, digest, unit_id from message where key in (select value from json_each(?))"
+        rows = self._connection.execute(query, (json.dumps([key for key, _ in pairs]),)).fetchall()
+        self._ask({unit_id for _, _, unit_id in rows})
+        for key, digest, unit_id in rows:
+            if unit_id in self._counting or self._landed[unit_id]:
+                known.setdefault(key, set()).add(digest)
+        outcomes, fresh = [], []
+        for key, digest in pairs:
+            digests = known.setdefault(key, set())
+            outcomes.append(REPEATED if digest in digests else REUSED if digests else NEW)
+            if digest not in digests:
+                digests.add(digest)
+                fresh.append((key, digest, self._unit_id))
+        self._connection.execute("begin immediate")
+        self._connection.executemany("insert or replace into message values (?, ?, ?)", fresh)
+        self._connection.execute("commit")
+        return outcomes
+
+    def _ask(self, unit_ids: set[int]) -> None:
+        """Learns of units whether they are landed."""
+        unknown = [unit_id for unit_id in unit_ids - self._counting if not self._landed.get(unit_id)]
+        for unit_id in unknown:
+            self._landed[unit_id] = False
+        for start in range(0, len(unknown) if self._ledger else 0, 500):
+            unit = tables.unit.c
+            query = sa.select(unit.unit_id).where(
+                unit.unit_id.in_(unknown[start : start + 500]), unit.outcome == "landed"
+            )
+            assert self._ledger is not None
+            self._landed |= {int(row["unit_id"]): True for row in self._ledger.rows(query)}
+
+    def _hash(self, content: bytes) -> int:
+        digest = hashlib.blake2b(content, key=self._key, digest_size=8).digest()
+        return int.from_bytes(digest, "big", signed=True)
