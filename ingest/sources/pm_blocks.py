@@ -27,7 +27,7 @@ _SCALARS: tuple[str, ...] = (
     "date",
     "timestamp",
 )
-_SCALARS += ("timestamptz", "uuid", "json", "jsonb", "bytea", "time", "char", "float4")
+_SCALARS += ("timestamptz", "uuid", "json", "jsonb", "bytea", "time", "char")
 _ARRAYS = ("_bool", "_int2", "_int4", "_int8", "_text", "_varchar", "_bpchar", "_date", "_timestamp", "_uuid")
 _KNOWN = frozenset((*_SCALARS, *_ARRAYS))
 _NUMERIC_WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
@@ -174,6 +174,9 @@ def _range(array: pa.Array) -> tuple[int, int] | None:
 
 
 _EPOCH = dt.date(1970, 1, 1)
+# The driver adds thirty years to the highest number, which is what PostgreSQL means by infinity, and so comes round.
+_THIRTY_YEARS = (dt.date(2000, 1, 1) - _EPOCH).days
+_ENDLESS = (_THIRTY_YEARS - 1 - (1 << 31), _THIRTY_YEARS * 86_400_000_000 - 1 - (1 << 63))
 _DAYS = ((dt.date.min - _EPOCH).days, (dt.date.max - _EPOCH).days)
 _MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
 
@@ -197,7 +200,11 @@ def _python(array: pa.Array) -> list[Any]:
         inside = pa.array([None if tick is None or not low <= tick <= high else tick for tick in ticks], pa.int64())
         known = inside.cast(pa.int32()).cast(array.type) if pa.types.is_date32(array.type) else inside.cast(array.type)
         return [
-            value if value is not None or tick is None else "infinity" if tick > high else "-infinity"
+            value
+            if value is not None or tick is None
+            else "infinity"
+            if tick > high or tick in _ENDLESS
+            else "-infinity"
             for value, tick in zip(known.to_pylist(), ticks, strict=True)
         ]
     values = array.to_pylist()

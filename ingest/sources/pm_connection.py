@@ -12,9 +12,11 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
@@ -55,8 +57,11 @@ def url_of(feed: Feed) -> URL:
         ) from None
 
 
-def engine_of(feed: Feed, timeout_seconds: int) -> Engine:
-    """An engine without a pool whose sessions are read-only; a SQLite file is opened read-only and never made."""
+def engine_of(feed: Feed, timeout_seconds: int, zone: str = "UTC") -> Engine:
+    """An engine without a pool whose sessions are read-only; a SQLite file is opened read-only and never made.
+
+    `zone` (IANA) is the one in which MySQL and MariaDB give their TIMESTAMP columns and the present day.
+    """
     url = url_of(feed)
     try:
         if url.get_backend_name() == "sqlite":
@@ -76,7 +81,7 @@ def engine_of(feed: Feed, timeout_seconds: int) -> Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: Any) -> None:
-        _prepare(connection, engine.dialect.name, timeout_seconds)
+        _prepare(connection, engine.dialect.name, timeout_seconds, zone)
 
     return engine
 
@@ -128,14 +133,25 @@ def session_settings(dialect: str, timeout_seconds: int) -> tuple[str, ...]:
             return ()
 
 
-def _prepare(connection: Any, dialect: str, timeout_seconds: int) -> None:
+def _prepare(connection: Any, dialect: str, timeout_seconds: int, zone: str) -> None:
     cursor = connection.cursor()
     for statement in session_settings(dialect, timeout_seconds):
         cursor.execute(statement)
+    if dialect in ("mysql", "mariadb"):
+        _set_zone(connection, cursor, zone)
     cursor.close()
     connection.commit()
     if hasattr(connection, "adapters"):
         _read_as_text(connection)
+
+
+def _set_zone(connection: Any, cursor: Any, zone: str) -> None:
+    """The session's zone by name; by its offset of today where the server's tables of zones are empty, as they come."""
+    try:
+        cursor.execute(f"set session time_zone = '{zone}'")
+    except connection.Error:
+        offset = datetime.now(ZoneInfo(zone)).isoformat()[-6:]
+        cursor.execute(f"set session time_zone = '{offset}'")
 
 
 def _read_as_text(connection: Any) -> None:

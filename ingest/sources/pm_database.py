@@ -7,8 +7,8 @@ not know row by row (`ingest.sources.pm_links`): the same rows either way.
 What an incremental read gives: `Unit.cursor` is the highest `source_updated_at` of the reads before, as the database
 itself writes it. Rows with `source_updated_at` from `overlap_minutes` before it on come, because a transaction that took
 long brings rows in with a time already read; and those where it is null, which no cursor can pass by. The landing step
-knows the rows it has met. The last chunk of a unit carries the new cursor; a read that meets nothing newer carries the one
-it was given. A time more than a day ahead makes no cursor.
+knows the rows it has met. The last chunk of a unit carries the new cursor, the highest time met; a read that meets none carries the
+one it was given. A time more than a day ahead makes no cursor.
 
 What happens when the connection breaks, or the database does not answer for `timeout_seconds`: another is made after a
 pause, and the read goes on at the row after the last one given (`ingest.sources.pm_query`). TRIES in a row without a single
@@ -104,6 +104,7 @@ def _rules(query: EntityQuery, zone: str) -> TableRules:
         overlap_minutes=query.overlap_minutes,
         reconcile_days=query.reconcile_days,
         maximum_deleted_percent=query.maximum_deleted_percent,
+        tells_changes=query.tells_changes,
     )
 
 
@@ -201,7 +202,7 @@ class _Reading:
             if self.is_bulk:
                 link = BulkLink(url_of(self.unit.feed), self.profile.timeout_seconds)
             else:
-                engine = engine_of(self.unit.feed, self.profile.timeout_seconds)
+                engine = engine_of(self.unit.feed, self.profile.timeout_seconds, self.zone)
                 link = RowLink(engine, self.profile.timeout_seconds, self.remedy)
             if self.shape is None:
                 self.shape = shape_of(self.of, self.query, link.names(columns_of(self.query)))
