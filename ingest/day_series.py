@@ -62,11 +62,15 @@ class Series:
         start = max(low, 0)
         return start + np.flatnonzero(self.is_plain[start : high + 1])
 
+    def near(self, index: int) -> np.ndarray:
+        """Rows of the same weekday in the five weeks before and after a day, days with a name aside."""
+        days = [at for at in range(index - 35, index + 36, 7) if at != index and 0 <= at < len(self.rows)]
+        return np.array([self.rows[at] for at in days if self.is_plain[at]])
+
     def usual_near(self, index: int) -> float:
-        """The usual rows of a day's weekday in the five weeks around it."""
-        near = [at for at in range(index - 35, index + 36, 7) if at != index and 0 <= at < len(self.rows)]
-        values = [self.rows[at] for at in near if self.is_plain[at]]
-        return float(np.median(values)) if values else 0.0
+        """The usual rows of a day's weekday around it."""
+        near = self.near(index)
+        return float(np.median(near)) if near.size else 0.0
 
     def silences(self, within: int) -> list[int]:
         """Lengths of the silences between days with rows among the latest ones, the longest first."""

@@ -127,11 +127,13 @@ class Daily:
         return min(found) if found and all(length <= 3 for length in lengths) else None
 
     def _part(self, at: int) -> float | None:
-        usual = self.series.usual_near(at)
-        weekday = int(self.series.weekdays(np.array([at]))[0])
-        if usual <= 0 or self.share[weekday] < ALWAYS or self.series.names[at] is not None:
+        """What part of a usual day a day was, None where its weekday was no full day at that time."""
+        near = self.series.near(at)
+        if near.size < 4 or self.series.names[at] is not None:
             return None
-        return float(self.series.rows[at] / usual)
+        usual = float(np.median(near))
+        is_steady = usual > 0 and near.min() >= 0.5 * usual
+        return float(self.series.rows[at] / usual) if is_steady else None
 
     def _dip_length(self, at: int) -> int:
         """How many days that should be full in a row were not, around one of them."""

@@ -161,6 +161,16 @@ def test_a_clinics_own_closed_day_is_learned_from_the_year_before():
     assert statuses(judged(once))[own[1]] == "missing"
 
 
+def test_days_of_a_year_ago_when_a_feed_brought_little_and_seldom_are_no_dips():
+    rng = random.Random(5)
+    counts = working(26)
+    for day in days(date(2025, 9, 1), date(2026, 5, 1)):
+        if rng.random() < 0.4:
+            counts[day] = rng.randint(1, 6)
+    found = judged(counts)
+    assert all(day.expected > 60 for day in found.days if day.day.weekday() < 5 and not special_day(day.day))
+
+
 def test_a_weekly_feed_is_due_weekly_and_late_after_three_days():
     fridays = {day: 500 for day in days(date(2026, 5, 1), TODAY) if day.weekday() == 4}
     found = judged(fridays)
