@@ -45,7 +45,7 @@ class TableState:
 
     def is_due(self, rules: TableRules, at: datetime) -> bool:
         """Whether the table is to be read whole."""
-        if self.whole_at is None or self.definition != rules.definition:
+        if self.whole_at is None or self.definition != rules.definition or not rules.tells_changes:
             return True
         return rules.reconcile_days > 0 and at - self.whole_at >= timedelta(days=rules.reconcile_days)
 

@@ -9,6 +9,7 @@
     entities:
       appointment:
         reconcile_days: 1
+        changes: none            # or source_updated_at, which is what holds where nothing is said
         sql: |
           select a.id as appointment_id, a.id as source_record_id, a.changed as source_updated_at, ... from appts a
 
@@ -18,6 +19,7 @@ wraps it.
 The numbers may be left out (DEFAULTS). `overlap_minutes`: rows dated so long before the newest seen are read again, because
 what a slow transaction commits appears late. `reconcile_days`: after so many days the entity is read whole and compared;
 0 does so only when asked. `maximum_deleted_percent`: a whole read that lacks more of the known records is not believed.
+`changes: none`: `source_updated_at` does not tell of every change, so that the entity is read whole and compared each time.
 """
 
 import re
@@ -41,6 +43,7 @@ DEFAULTS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     }
 )
 _OF_ENTITIES = ("overlap_minutes", "reconcile_days", "maximum_deleted_percent")
+_CHANGES = ("source_updated_at", "none")
 LINEAGE = ("source_record_id", "source_updated_at")
 TENANT_ZONE = "tenant"
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -58,6 +61,7 @@ class EntityQuery:
     overlap_minutes: int
     reconcile_days: int
     maximum_deleted_percent: int
+    tells_changes: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,8 +121,11 @@ def _numbers(
 
 def _query(reader: NodeReader, node: yaml.Node, contract: Contract, defaults: Mapping[str, int]) -> EntityQuery:
     key = f"entities.{contract.name}"
-    found = reader.mapping(node, key, ("sql", *_OF_ENTITIES))
+    found = reader.mapping(node, key, ("sql", "changes", *_OF_ENTITIES))
     numbers = _numbers(reader, found, key, {name: defaults[name] for name in _OF_ENTITIES})
+    changes = reader.text(found["changes"], f"{key}.changes") if "changes" in found else _CHANGES[0]
+    if changes not in _CHANGES:
+        raise reader.fail(found["changes"], f"{key}.changes", f"{changes!r} is not one of {', '.join(_CHANGES)}")
     sql_node = reader.needed(found, node, key, "sql")
     sql = _END.sub("", reader.text(sql_node, f"{key}.sql").strip()).rstrip()
     bare = _COMMENT.sub(" ", sql)
@@ -133,4 +140,5 @@ def _query(reader: NodeReader, node: yaml.Node, contract: Contract, defaults: Ma
         ]
         if missing:
             raise reader.fail(sql_node, f"{key}.sql", f"gives no {', '.join(missing)}")
-    return EntityQuery(entity=contract.name, sql=sql, place=f"{reader.file}:{sql_node.start_mark.line + 1}", **numbers)
+    place = f"{reader.file}:{sql_node.start_mark.line + 1}"
+    return EntityQuery(entity=contract.name, sql=sql, place=place, tells_changes=changes == _CHANGES[0], **numbers)

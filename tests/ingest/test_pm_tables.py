@@ -220,6 +220,18 @@ def test_an_empty_table_is_never_believed_by_itself(site: Site) -> None:
     assert site.run(full_refresh=True).problems == []
 
 
+def test_a_table_that_does_not_tell_of_its_changes_is_read_whole_each_time(site: Site) -> None:
+    site.profile.write_text(PROFILE.replace("  reminder:\n", "  reminder:\n    changes: none\n"))
+    site.add(("R1", "2026-03-01 08:00:00"), ("R2", "2026-03-02 08:00:00"), ("R3", "2026-03-02 08:00:00"))
+    site.run()
+    site.run()
+    assert site.landed() == 3, "what was met does not land again"
+    site.change("update reminders set outcome = 'failed' where id = 'R1'; delete from reminders where id = 'R2'")
+    site.run()
+    found = site.query("select reminder_id, outcome from warehouse.raw.reminder order by all")
+    assert found == [("R1", "failed"), ("R3", "delivered")]
+
+
 def test_a_deleted_patient_leaves_tables_and_vault_by_token(site: Site) -> None:
     site.change(
         "insert into patients values ('MRN-1', '2026-03-01 08:00:00', 'Zebrowski', 'female'), "
@@ -324,6 +336,7 @@ def test_the_newest_time_is_the_databases_own_value_and_none_that_lies_ahead() -
         (("reconcile_days: 3", "reconcile_days: -1"), 4, "reconcile_days"),
         (("    reconcile_days: 0", "    timeout_seconds: 5"), 15, "unknown key"),
         (("reconcile_days: 3", "maximum_deleted_percent: 101"), 4, "from 0 to 100"),
+        (("    reconcile_days: 0", "    changes: seldom"), 15, "'seldom' is not one of source_updated_at, none"),
     ],
 )
 def test_a_wrong_number_in_a_profile_names_file_line_and_key(
