@@ -223,7 +223,7 @@ class BulkServer:
         job = Job(client_id, query, request.url.path, self.clock, self.polls)
         client, since = self.clients[client_id], query.get("_since", "")
         for kind in query["_type"].split(","):
-            chosen = [r for r in client.resources if r["resourceType"] == kind and r["meta"]["lastUpdated"] > since]
+            chosen = [r for r in client.resources if r["resourceType"] == kind and _updated(r) > since]
             for number, start in enumerate(range(0, len(chosen), self.per_file)):
                 job.files["output", kind, number] = chosen[start : start + self.per_file]
         if client.errors:
@@ -280,7 +280,7 @@ class BulkServer:
         found = [
             r
             for r in self.clients[client_id].resources
-            if r["resourceType"] == kind and r["meta"]["lastUpdated"] >= since and _is_of(r, query.get("patient"))
+            if r["resourceType"] == kind and _updated(r) >= since and _is_of(r, query.get("patient"))
         ]
         entries = [
             {"fullUrl": f"{self.url}/{kind}/{r['id']}", "resource": r, "search": {"mode": "match"}}
@@ -291,6 +291,10 @@ class BulkServer:
             further = str(request.url.include_query_params(_page=start + self.per_search_page))
             links.append({"relation": "next", "url": further})
         return JSONResponse({"resourceType": "Bundle", "type": "searchset", "link": links, "entry": entries})
+
+
+def _updated(resource: Resource) -> str:
+    return str(resource.get("meta", {}).get("lastUpdated", "2026-01-01T00:00:00Z"))
 
 
 def _is_of(resource: Resource, patient: str | None) -> bool:

@@ -107,7 +107,7 @@ def make_site(bulk_server: BulkServer, key_files: dict[str, Path], tmp_path: Pat
     return make
 
 
-def resource(kind: str, name: str, updated: str = "2026-11-01T08:00:00Z", **more: Any) -> Resource:
+def resource(kind: str, name: str, updated: str = "2026-11-01T08:00:00Z", /, **more: Any) -> Resource:
     """A resource that was last changed at a time."""
     return {"resourceType": kind, "id": name, "meta": {"lastUpdated": updated}} | more
 
