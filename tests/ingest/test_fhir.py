@@ -1,9 +1,7 @@
 """FHIR files: the real feeds figure for figure, every resource to its rows, references, money, and bad input."""
 
-import dataclasses
 import gzip
 import json
-from collections import Counter
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,80 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_contracts import LINEAGE, contract
-from foundation.config import Feed
 from foundation.errors import ConfigurationError
-from ingest.gate import check
 from ingest.profiles import load_profile, shipped_profiles
-from ingest.sources import fhir, fhir_files, source_for
-from ingest.sources.base import Chunk, Refusal, UnreadableUnit
+from ingest.sources import fhir, fhir_files
+from ingest.sources.base import UnreadableUnit
 from ingest.sources.fhir_tables import COLUMNS
 from ingest.sources.fhir_values import parse_reference
+from tests.ingest.fhir_reading import NPI, SOURCE, bundle, feed, gather, lines, read
 
 REAL = Path(__file__).parents[2] / "../shared/data/fhir"
-SOURCE = source_for("fhir")
-NPI = "http://hl7.org/fhir/sid/us-npi"
-
-
-def feed(path: Path, profile: str | None = "r4", zone: str = "America/New_York") -> Feed:
-    return Feed(tenant_id="harbor", name="ehr", kind="fhir", profile=profile, path=str(path), time_zone=zone)
-
-
-@dataclasses.dataclass
-class Result:
-    """Everything a feed gave: rows that pass the gate, rows that do not, refusals, counted fields."""
-
-    good: dict[str, pl.DataFrame]
-    bad: Counter[tuple[str, str, str]]
-    refusals: list[Refusal]
-    read: int
-    used: int
-    dropped: Counter[str]
-
-    def row(self, entity: str, index: int = 0) -> dict[str, Any]:
-        return self.good[entity].row(index, named=True)
-
-    def reasons(self) -> Counter[str]:
-        found: Counter[str] = Counter()
-        for refusal in self.refusals:
-            found[refusal.reason] += refusal.records
-        return found
-
-
-def gather(chunks: list[Chunk]) -> Result:
-    frames: dict[str, list[pl.DataFrame]] = {}
-    result = Result({}, Counter(), [], 0, 0, Counter())
-    for chunk in chunks:
-        assert chunk.records_read == chunk.records_used + sum(refusal.records for refusal in chunk.refusals)
-        result.read += chunk.records_read
-        result.used += chunk.records_used
-        result.refusals += chunk.refusals
-        result.dropped += chunk.dropped_fields
-        for entity, frame in chunk.rows.items():
-            # What the landing step fills in for files.
-            filled = frame.with_columns(pl.col("source_updated_at").cast(pl.String).fill_null("2026-01-01T00:00:00Z"))
-            gated = check(contract(entity), filled)
-            assert gated.good.height + gated.bad.height == frame.height
-            frames.setdefault(entity, []).append(gated.good)
-            for reason, column in gated.bad.select("_reason", "_column").iter_rows():
-                result.bad[entity, reason, column] += 1
-    result.good = {entity: pl.concat(parts) for entity, parts in frames.items()}
-    return result
-
-
-def read(path: Path, profile: str | None = "r4", zone: str = "America/New_York") -> Result:
-    return gather([chunk for unit in SOURCE.discover(feed(path, profile, zone)) for chunk in SOURCE.read(unit)])
-
-
-def lines(tmp_path: Path, *resources: Any, name: str = "all.ndjson") -> Path:
-    path = tmp_path / name
-    path.write_bytes(b"\n".join(item if isinstance(item, bytes) else orjson.dumps(item) for item in resources) + b"\n")
-    return path
-
-
-def bundle(tmp_path: Path, *entries: dict[str, Any], name: str = "bundle.json", kind: str = "transaction") -> Path:
-    path = tmp_path / name
-    path.write_text(json.dumps({"resourceType": "Bundle", "type": kind, "entry": list(entries)}))
-    return path
 
 
 def real(name: str) -> Path:
