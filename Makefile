@@ -1,10 +1,10 @@
-# One command per intent. Needs Python 3.11 and, for `make test`, root to install Chromium where it is absent.
+# One command per intent. Needs Python 3.11 and, for `make test`, root to install Chromium and MariaDB where they are absent.
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check generate browser clean
+.PHONY: help setup demo test check generate browser database clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -23,7 +23,10 @@ demo: setup ## a sample group of three tenants, from feeds to dashboards
 browser: ## Chromium for the page tests, through apt where it is absent
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core)
 
-test: setup browser check ## everything, ending in pytest's summary line
+database: ## MariaDB for the tests of OpenEMR, through apt where it is absent; they start a server of their own
+	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mariadb-server)
+
+test: setup browser database check ## everything, ending in pytest's summary line
 	$(BIN)/python -m pytest
 
 check: setup ## seconds: style, types, import rules, generated files
