@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("clinicmart.commands.quarantine", "quarantine"),
     "metrics": ("clinicmart.commands.metrics", "metrics"),
     "drill": ("clinicmart.commands.metrics", "drill"),
+    "lineage": ("clinicmart.commands.lineage", "lineage"),
     "extract": ("clinicmart.commands.extract", "extract"),
     "serve": ("clinicmart.commands.serve", "serve"),
     "dagster": ("clinicmart.commands.serve", "dagster"),

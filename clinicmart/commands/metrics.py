@@ -40,11 +40,23 @@ def _conditions(where: Sequence[str]) -> dict[str, str | list[str]]:
     return found
 
 
-def _reader(home: Home, tenant: str, user: str) -> Any:
+def open_for(home: Home, tenant: str, user: str) -> Any:
+    """A reader on what a person of a tenant may see."""
     from serving.access import AccessStore
     from serving.reader import open_reader
 
     return open_reader(home, AccessStore.open(home).principal(tenant, user))
+
+
+def definition_of(reader: Any, name: str) -> Any:
+    """The definition of a metric that the reader may ask for. Raises ConfigurationError naming close ones."""
+    import difflib
+
+    found = {item.name: item for item in reader.metrics()}
+    if name not in found:
+        close = difflib.get_close_matches(name, found, n=3)
+        raise ConfigurationError(f"no metric is named {name!r}" + (f"; close are {', '.join(close)}" if close else ""))
+    return found[name]
 
 
 def _day(moment: datetime | None) -> Any:
@@ -64,7 +76,7 @@ def metrics() -> None:
 @existing_home
 def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
     """List the metrics a person may ask for."""
-    found = _reader(home, tenant, user).metrics()
+    found = open_for(home, tenant, user).metrics()
     if as_json:
         print_json([vars(item) if hasattr(item, "__dict__") else str(item) for item in found])
         return
@@ -84,13 +96,9 @@ def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
 def show(home: Home, name: str, tenant: str, user: str, as_json: bool) -> None:
     """Show what one metric means: numerator, denominator, exclusions, dates, source, variants."""
     import dataclasses
-    import difflib
 
-    found = {item.name: item for item in _reader(home, tenant, user).metrics()}
-    if name not in found:
-        close = difflib.get_close_matches(name, found, n=3)
-        raise ConfigurationError(f"no metric is named {name!r}" + (f"; close are {', '.join(close)}" if close else ""))
-    values = dataclasses.asdict(found[name])
+    found = definition_of(open_for(home, tenant, user), name)
+    values = dataclasses.asdict(found)
     if as_json:
         print_json(values)
         return
@@ -130,7 +138,7 @@ def query(
     from serving.model import MetricQuery
 
     asked = [name for name in names.split(",") if name]
-    reader = _reader(home, tenant, user)
+    reader = open_for(home, tenant, user)
     if variant is not None:
         known = {item.name: item.variants for item in reader.metrics()}
         if len(asked) != 1 or variant not in known.get(asked[0], ()):
@@ -175,7 +183,7 @@ def drill(
     output: str,
 ) -> None:
     """Show the rows behind the figure of metric NAME; their count or sum is the figure."""
-    found = _reader(home, tenant, user).drill(
+    found = open_for(home, tenant, user).drill(
         name, _conditions(where), _day(date_from), _day(date_to), limit=limit, offset=offset
     )
     print_frame(found.frame, output)

@@ -1,0 +1,233 @@
+"""Lineage: from a metric to the columns of marts it adds up, and from those to the fields of the raw tables they come from.
+
+Read off the SQL that dbt compiled: every model is parsed once, each of its columns traced to the columns it is made of (values,
+cases and the conditions inside them; not joins and filters of rows), and models are chained down to the raw tables. What rows
+there are at all rests on every raw table below the model: `Lineage.entities`.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from foundation.errors import ConfigurationError
+from foundation.home import write_atomically
+
+RAW = "raw"
+ROWS = "*"  # the column of a field that stands for rows being there at all
+_DIALECT = "duckdb"
+_DIMENSION = re.compile(r"Dimension\(\s*'(?:\w+__)?(\w+)'\s*\)")
+# Written by the load beside the columns of a contract.
+_LOAD_COLUMNS = ("batch_sequence",)
+
+
+class Field(NamedTuple):
+    """A column of a relation: `raw.charge` and `billed_amount`, or a model's name and its column."""
+
+    relation: str
+    column: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lineage:
+    """`columns`: model to column to the fields it is directly made of. `inputs`: model to the relations it reads."""
+
+    columns: Mapping[str, Mapping[str, tuple[Field, ...]]]
+    inputs: Mapping[str, tuple[str, ...]]
+
+    def sources(self, model: str, column: str) -> tuple[Field, ...]:
+        """The raw fields behind one column of a model, sorted; none for a count of rows and for constants."""
+        found: set[Field] = set()
+        self._walk(Field(model, column), found, set())
+        return tuple(sorted(found))
+
+    def _walk(self, at: Field, found: set[Field], seen: set[Field]) -> None:
+        for below in self.columns.get(at.relation, {}).get(at.column, ()):
+            if below in seen:
+                continue
+            seen.add(below)
+            if below.relation.startswith(f"{RAW}."):
+                found.add(below)
+            else:
+                self._walk(below, found, seen)
+
+    def entities(self, model: str) -> tuple[str, ...]:
+        """The raw tables that a model's rows rest on, sorted, without the schema."""
+        found: set[str] = set()
+        waiting, seen = [model], {model}
+        while waiting:
+            for below in self.inputs.get(waiting.pop(), ()):
+                if below.startswith(f"{RAW}."):
+                    found.add(below.removeprefix(f"{RAW}."))
+                elif below not in seen:
+                    seen.add(below)
+                    waiting.append(below)
+        return tuple(sorted(found))
+
+    def to_json(self) -> bytes:
+        """As a file, for `from_json`."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> "Lineage":
+        """Reads what `to_json` wrote."""
+        raw = json.loads(content)
+        return cls(
+            columns={
+                model: {name: tuple(Field(*item) for item in fields) for name, fields in columns.items()}
+                for model, columns in raw["columns"].items()
+            },
+            inputs={model: tuple(names) for model, names in raw["inputs"].items()},
+        )
+
+
+def read_lineage(dbt_target: Path, project: str) -> Lineage:
+    """The lineage of the project that dbt built into a target folder; worked out once for each state of the project (some
+    seconds) and kept beside the manifest. `project` is that state's fingerprint.
+
+    Raises ConfigurationError where dbt has not compiled the models.
+    """
+    kept = dbt_target / "lineage.json"
+    try:
+        noted = json.loads(kept.read_text("utf-8"))
+        if noted["project"] == project:
+            return Lineage.from_json(noted["lineage"].encode())
+    except (OSError, ValueError, KeyError):
+        pass
+    path = dbt_target / "manifest.json"
+    try:
+        manifest = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        raise ConfigurationError(f"{path}: is missing or no JSON; run clinicmart run first") from None
+    found = lineage_of(manifest)
+    write_atomically(kept, json.dumps({"project": project, "lineage": found.to_json().decode()}).encode())
+    return found
+
+
+def lineage_of(manifest: Mapping[str, Any]) -> Lineage:
+    """The lineage of a manifest whose models are compiled. Raises ConfigurationError naming a model that is not."""
+    nodes = {
+        **{key: node for key, node in manifest["nodes"].items() if node["resource_type"] in ("model", "seed")},
+        **manifest["sources"],
+    }
+    needs = {
+        key: [n for n in (node.get("depends_on") or {}).get("nodes", ()) if n in nodes] for key, node in nodes.items()
+    }
+    schema: dict[str, dict[str, dict[str, dict[str, str]]]] = {}
+    columns: dict[str, dict[str, tuple[Field, ...]]] = {}
+    inputs: dict[str, tuple[str, ...]] = {}
+    for key in TopologicalSorter(needs).static_order():
+        node = nodes[key]
+        if node["resource_type"] == "model":
+            if not node.get("compiled_code"):
+                raise ConfigurationError(f"model {node['name']} is not compiled; run clinicmart run first")
+            traced = _trace(node["compiled_code"], schema)
+            columns[_name(node)] = traced
+            inputs[_name(node)] = tuple(sorted(_name(nodes[need]) for need in needs[key]))
+            names: Iterable[str] = traced
+        else:
+            names = _columns_of_table(node)
+        if names:
+            tables = schema.setdefault(node["database"], {}).setdefault(node["schema"], {})
+            tables[node.get("identifier") or node.get("alias") or node["name"]] = dict.fromkeys(names, "text")
+    return Lineage(columns=columns, inputs=inputs)
+
+
+def _columns_of_table(node: Mapping[str, Any]) -> tuple[str, ...]:
+    """Columns of a raw table or a seed; none for an operational table, which has no contract: those who read it tell them."""
+    if node["resource_type"] == "seed":
+        with (Path(node["root_path"]) / node["original_file_path"]).open(newline="", encoding="utf-8") as handle:
+            return tuple(next(csv.reader(handle)))
+    return (*node["columns"], *_LOAD_COLUMNS) if node["columns"] else ()
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    if node["resource_type"] == "source":
+        return f"{node['schema']}.{node['identifier']}"
+    return str(node.get("alias") or node["name"])
+
+
+def _trace(sql: str, schema: Mapping[str, Any]) -> dict[str, tuple[Field, ...]]:
+    """Column of one compiled model to the fields of the relations it names."""
+    # Imported late: only a run that changed the project, and the commands that ask, need a parser.
+    from sqlglot import exp, parse_one
+    from sqlglot.lineage import lineage
+    from sqlglot.optimizer import build_scope
+    from sqlglot.optimizer.qualify import qualify
+
+    query = qualify(
+        parse_one(sql, dialect=_DIALECT),
+        dialect=_DIALECT,
+        schema=dict(schema),
+        quote_identifiers=False,
+        identify=False,
+        validate_qualify_columns=False,
+    )
+    assert isinstance(query, exp.Query)
+    scope = build_scope(query)
+    found = {}
+    for column in query.named_selects:
+        leaves = set()
+        for node in lineage(column, query, schema=dict(schema), dialect=_DIALECT, scope=scope, copy=False).walk():
+            table = node.expression
+            if isinstance(table, exp.Table):
+                relation = f"{RAW}.{table.name}" if table.db == RAW else table.name
+                leaves.add(Field(relation, node.name.rsplit(".", 1)[-1].strip('"')))
+        found[column] = tuple(sorted(leaves))
+    return found
+
+
+@lru_cache(maxsize=512)
+def _columns_of(expression: str) -> tuple[str, ...]:
+    from sqlglot import exp, parse_one
+
+    return tuple(sorted({column.name for column in parse_one(expression, dialect=_DIALECT).find_all(exp.Column)}))
+
+
+def metric_fields(semantic: Mapping[str, Any], name: str) -> tuple[Field, ...]:
+    """The columns of marts that a metric adds up, divides or filters by, sorted; of all metrics it is made of. What is
+    counted row by row has the column `*`.
+
+    Raises ConfigurationError for a metric that the semantic manifest does not have.
+    """
+    metrics = {metric["name"]: metric for metric in semantic["metrics"]}
+    measures = {
+        measure["name"]: (model, measure)
+        for model in semantic["semantic_models"]
+        for measure in model.get("measures") or ()
+    }
+    if name not in metrics:
+        raise ConfigurationError(f"no metric {name!r}")
+    found: set[Field] = set()
+    waiting, seen = [name], {name}
+    while waiting:
+        metric = metrics[waiting.pop()]
+        params = metric["type_params"]
+        parts = [params.get("numerator"), params.get("denominator"), *(params.get("metrics") or ())]
+        for part in parts:
+            if part and part["name"] not in seen:
+                seen.add(part["name"])
+                waiting.append(part["name"])
+        if not params.get("measure"):
+            continue
+        model, measure = measures[params["measure"]["name"]]
+        table = model["node_relation"]["alias"]
+        columns = _columns_of(str(measure.get("expr") or measure["name"]))
+        found |= {Field(table, column) for column in columns or (ROWS,)}
+        found |= {Field(table, column) for column in _filtered(model, metric, params["measure"])}
+    return tuple(sorted(found))
+
+
+def _filtered(model: Mapping[str, Any], *filtered: Mapping[str, Any]) -> set[str]:
+    """Columns behind the dimensions that the filters of a metric and its measure name."""
+    expressions = {item["name"]: str(item.get("expr") or item["name"]) for item in model["dimensions"]}
+    texts = [
+        part["where_sql_template"] for item in filtered for part in (item.get("filter") or {}).get("where_filters", ())
+    ]
+    named = {match for text in texts for match in _DIMENSION.findall(text)}
+    return {column for name in named for column in _columns_of(expressions.get(name, name))}

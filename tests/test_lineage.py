@@ -1,0 +1,56 @@
+"""`clinicmart lineage` on the demo: every metric rests on fields of contracts, and on feeds that landed them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from data_contracts import load_contracts
+from serving.lineage import ROWS, metric_fields, read_lineage
+from serving.registry import read_manifests
+from tests.support import clinicmart
+
+pytestmark = pytest.mark.slow
+
+
+def asked(home: Path, metric: str, user: str = "admin@harbor") -> dict:
+    ran = clinicmart("lineage", metric, "--home", home, "--tenant", "harbor", "--as", user, "--json")
+    assert ran.code == 0, ran.err
+    return json.loads(ran.out)
+
+
+def test_a_figure_of_money_names_its_fields_and_their_feeds(demo_home: Path) -> None:
+    columns = {
+        f"{item['mart']}.{item['column']}": item["fields"]
+        for item in asked(demo_home, "net_collection_rate")["columns"]
+    }
+    paid = {
+        (source["entity"], source["field"]): source["feeds"] for source in columns["fct_charge_lines.payer_paid_amount"]
+    }
+    assert ("remittance_line", "payer_paid_amount") in paid
+    assert [feed["feed"] for feed in paid["remittance_line", "payer_paid_amount"]] == ["remits"]
+    assert all(feed["rows_landed"] > 0 for feed in paid["remittance_line", "payer_paid_amount"])
+    assert ("patient_payment", "payment_amount") not in paid
+
+
+def test_every_metric_rests_on_raw_tables_that_have_a_contract(demo_home: Path) -> None:
+    target = demo_home / "dbt" / "target"
+    _, semantic, _ = read_manifests(target)
+    project = json.loads((target / "parsed.json").read_text("utf-8"))["project"]
+    lineage, contracts = read_lineage(target, project), load_contracts()
+    for metric in semantic["metrics"]:
+        fields = metric_fields(semantic, metric["name"])
+        assert fields, metric["name"]
+        for field in fields:
+            assert field.column in (*lineage.columns[field.relation], ROWS), (metric["name"], field)
+            assert lineage.entities(field.relation), field
+            for relation, column in lineage.sources(*field):
+                entity = relation.removeprefix("raw.")
+                if entity in contracts and column not in ("batch_sequence", "*"):
+                    assert column in contracts[entity].by_name, (metric["name"], relation, column)
+
+
+def test_a_metric_that_is_not_there_names_close_ones(demo_home: Path) -> None:
+    ran = clinicmart("lineage", "no_show_rat", "--home", demo_home, "--tenant", "harbor", "--as", "admin@harbor")
+    assert ran.code == 2
+    assert "close are no_show_rate" in ran.err
