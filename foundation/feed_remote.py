@@ -31,6 +31,7 @@
 What they bring lies in the home's inbox until it is read, see `ingest.inbox`.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,6 +42,7 @@ from foundation.yaml_nodes import NodeReader
 
 EXPORTS = ("system", "patient", "group", "none")
 _TEXTS = ("url", "client_id", "key", "key_id", "token_url", "export", "group", "authorities")
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 # Least and most of each number.
 _NUMBERS = {
     "wait_minutes": (1, 7 * 24 * 60),
@@ -108,7 +110,7 @@ def parse_server(reader: NodeReader, node: yaml.Node, key: str) -> FhirServer:
         export=export,
         group=given.get("group"),
         authorities=_file(reader, given.get("authorities")),
-        hosts=reader.texts(found["hosts"], f"{key}.hosts") if "hosts" in found else (),
+        hosts=_hosts(reader, found["hosts"], f"{key}.hosts") if "hosts" in found else (),
         **{name: _number(reader, found[name], f"{key}.{name}", *_NUMBERS[name]) for name in _NUMBERS if name in found},
     )
 
@@ -136,6 +138,12 @@ def parse_listener(reader: NodeReader, node: yaml.Node, key: str) -> Listener:
 
 def _file(reader: NodeReader, text: str | None) -> Path | None:
     return None if text is None else reader.file.parent / Path(text).expanduser()
+
+
+def _hosts(reader: NodeReader, node: yaml.Node, key: str) -> tuple[str, ...]:
+    return tuple(
+        reader.matching(item, key, _HOST, "a host such as files.example.org") for item in reader.items(node, key)
+    )
 
 
 def _number(reader: NodeReader, node: yaml.Node, key: str, least: int, most: int) -> int:
