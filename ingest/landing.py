@@ -2,7 +2,7 @@
 
 A batch holds the rows of one or more whole units (files, tables). Nothing of a unit counts before the ledger transaction that
 names its batch; files without a ledger row are leftovers of a killed run and are never read.
-Memory is bounded by ROWS_A_BATCH: a unit that holds more is written in parts, which the ledger takes together at its end.
+Memory is bounded by ROWS_A_BATCH and BYTES_A_BATCH: a unit that holds more is written in parts, which the ledger takes together at its end.
 """
 
 import base64
@@ -31,6 +31,8 @@ from ingest.row_index import RowIndex, TableState, index_session
 from ingest.sources import Chunk, Refusal, TableRules, UnreadableUnit
 
 ROWS_A_BATCH = 500_000
+# Gating holds some copies of a batch at once: about six times this is what landing takes at most.
+BYTES_A_BATCH = 128 << 20
 RECORD = "record"  # what quarantine calls a source record that gave no row
 _QUARANTINE = {
     "entity": pl.String,
@@ -52,11 +54,18 @@ class Staged:
     refusals: list[pl.DataFrame] = field(default_factory=list)
     refused: int = 0
     rows: int = 0
+    size_bytes: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a batch is to be written before more is read."""
+        return self.rows >= ROWS_A_BATCH or self.size_bytes >= BYTES_A_BATCH
 
     def add(self, entity: str, frame: pl.DataFrame) -> None:
         """Takes the rows of one frame."""
         self.frames.setdefault(entity, []).append(frame)
         self.rows += frame.height
+        self.size_bytes += int(frame.estimated_size())
 
     def merge(self, other: "Staged") -> None:
         """Takes over everything another holds."""
@@ -65,6 +74,7 @@ class Staged:
         self.refusals += other.refusals
         self.refused += other.refused
         self.rows += other.rows
+        self.size_bytes += other.size_bytes
 
     def gated(self, entity: str, of: Contract) -> Gated:
         """The rows of one entity through the gate: once for all frames of one shape, since small files come by the hundred."""
@@ -150,7 +160,7 @@ class Landing:
         if chunk.refusals:
             unit.staged.refusals.append(_refusals(unit.unit_id, chunk.refusals))
             unit.staged.refused += refused
-        if unit.staged.rows >= ROWS_A_BATCH:
+        if unit.staged.is_full:
             self.flush()
             self._pending.append(self._write(unit.staged))
             unit.staged = Staged()
@@ -215,7 +225,7 @@ class Landing:
         self._finished.append(unit)
         self._done.merge(unit.staged)
         unit.staged = Staged()
-        if self._pending or self._done.rows >= ROWS_A_BATCH:
+        if self._pending or self._done.is_full:
             self.flush()
 
     def abandon(self, unit: Unfinished) -> None:
