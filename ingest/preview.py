@@ -67,6 +67,8 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
         found.records += chunk.records_read
         for refusal in chunk.refusals:
             held[f"records refused: {refusal.reason}"] += refusal.records
+        for notice in chunk.notices:
+            held[f"noticed: {notice.reason}: {notice.detail}"] += notice.records
         for entity, frame in chunk.rows.items():
             of = landing_contract(feed.kind, entity)
             frame = frame.drop([name for name in frame.columns if name not in of.by_name])
