@@ -21,6 +21,8 @@ _ZONED = "%+"
 _NAIVE = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 _ISO_UTC = "%Y-%m-%dT%H:%M:%S%.6fZ"
 _TIMESTAMP = pl.Datetime("us", "UTC")
+# From here on it pays to look at the shape of a column first.
+MANY_ROWS = 2_000
 _TEXT_OR_NULL = frozenset((str, type(None)))
 
 
@@ -114,7 +116,7 @@ def timestamps(text: pl.Series, zone: str | None) -> pl.Series:
     A local time that occurs twice (clocks going back) is taken as the first; one that does not occur (clocks going
     forward) is read with the offset before the change.
     """
-    if (instants := parse_instants(text)) is not None:
+    if len(text) >= MANY_ROWS and (instants := parse_instants(text)) is not None:
         return instants
     found = text.str.to_datetime(_ZONED, time_unit="us", time_zone="UTC", strict=False)
     if zone is not None and found.null_count() > text.null_count():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.sources.columns import MANY_ROWS, timestamps
 from ingest.sources.instants import parse_instants
 
 SHAPES = (
@@ -62,3 +63,11 @@ def test_a_time_is_in_utc() -> None:
     found = parse_instants(pl.Series(["2026-03-01T22:00:00-05:00"]))
     assert found is not None
     assert found[0] == datetime(2026, 3, 2, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("rows", [3, MANY_ROWS])
+@pytest.mark.parametrize("text", [*SHAPES, "2026-03-01 22:00", "2026-03-01", "2026-03-01T22:00:00.1Z"])
+def test_a_column_reads_the_same_however_long_it_is(text: str, rows: int) -> None:
+    short = timestamps(pl.Series([text]), "America/New_York")
+    given = timestamps(pl.Series([text] * rows), "America/New_York")
+    assert (given.dtype, given.to_list()) == (short.dtype, short.to_list() * rows)
