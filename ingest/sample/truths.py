@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from ingest.sample import access, flaws
+from ingest.sample import access, flaws, x12_acknowledgements
 from ingest.sample.adjudication import CORRECTION, FIRST, RESUBMITTED, REVERSAL, SECONDARY, total_by
 from ingest.sample.catalogue import PAYERS, VISIT_TYPES
 from ingest.sample.charges import REVERSAL as REVERSED_ENTRY
@@ -63,6 +63,7 @@ class Truths:
         self.sessions()
         self.lines()
         self.claims()
+        self.answers()
         self.decisions()
         self.payments()
         self.underpayments()
@@ -208,6 +209,14 @@ class Truths:
         tally.totals["replacement_submissions"] = str(int((sent.frequency == 7).sum()))
         tally.totals["secondary_submissions"] = str(int(sent.is_secondary.sum()))
 
+    def answers(self) -> None:
+        """Claims acknowledged and turned back before any payer decided; by month of service."""
+        answers = x12_acknowledgements.draw_answers(self.story)
+        by = self.claim_dimensions(np.arange(len(self.story.claims)))
+        self.tally.total("acknowledged_claims", answers.is_acknowledged, by)
+        self.tally.total("rejected_claims", answers.is_rejected, by)
+        self.tally.ratio("rejection_rate", answers.is_rejected, answers.is_acknowledged, by)
+
     def claim_dimensions(self, claim: np.ndarray) -> list[Dimension]:
         """Month of service, unit and primary payer of claims."""
         story = self.story
@@ -238,6 +247,9 @@ class Truths:
         tally.ratio("payer_lag_days", lag, ones, by)
         tally.median("median_payer_lag_days", lag)
         tally.totals["remittance_claims"] = str(len(remits))
+        tally.totals["remittance_lines"] = str(len(remits.charge))
+        # Every line bears a number of ours, every reversal follows its decision.
+        tally.totals["unmatched_remittance_lines"] = tally.totals["unmatched_reversals"] = "0"
         tally.totals["secondary_remittance_claims"] = str(int((remits.stage == SECONDARY).sum()))
         tally.totals["reversed_claims"] = str(int((remits.stage == REVERSAL).sum()))
         tally.totals["remitted_billed_amount"] = money(int(remits.claim_sum("billed").sum()))

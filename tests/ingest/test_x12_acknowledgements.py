@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from data_contracts import contract
 from ingest import gate
 from ingest.sources import Chunk, UnreadableUnit, source_for, x12_envelope
-from tests.ingest.test_x12 import CLAIM_BODY, folder, interchange, merged, read, reasons, transaction, unit_of
+from tests.ingest.test_x12 import CLAIM_BODY, ISA, folder, interchange, merged, read, reasons, transaction, unit_of
 
 HEAD = ["BHT*0085*08*77*20260105*093015*TH", "HL*1**20*1", "NM1*AY*2*HARBOR EXCHANGE*****46*X1", "TRN*1*IN1"]
 RECEIVER = ["HL*2*1*21*1", "NM1*41*2*HARBOR*****46*H1", "TRN*2*BATCH1", "STC*A1:20*20260105*WQ*300"]
@@ -255,6 +255,61 @@ def test_a_997_is_read_like_a_999(tmp_path: Path) -> None:
     chunk = read(tmp_path, of_guide("997", "004010", body))
     assert reasons(chunk) == ["transaction_rejected"]
     assert "segment 9 of it (CLM)" in chunk.notices[0].detail
+
+
+def test_each_acknowledgement_is_a_row_under_the_numbers_of_what_it_answers(tmp_path: Path) -> None:
+    chunk = read(tmp_path, of_guide("999", "005010X231A1", REPLY))
+    rows = chunk.rows["acknowledgement"]
+    assert gate.check(contract("acknowledgement"), rows).bad.is_empty()
+    columns = ("level", "transaction_kind", "group_control_number", "transaction_control_number", "is_accepted")
+    assert rows.select(*columns, "outcome_code", "error_codes").rows() == [
+        ("group", None, "28", None, None, "P", None),
+        ("transaction", "837", "28", "0001", True, "A", None),
+        ("transaction", "837", "28", "0002", False, "R", "5:I6"),
+        ("transaction", "837", "28", "0003", True, "E", "5"),
+        ("transaction", "837", "28", None, None, None, None),
+    ]
+    assert set(rows["receiver_code"]) == {"R"}
+    assert rows["acknowledgement_id"].n_unique() == 5
+    again = read(tmp_path, of_guide("999", "005010X231A1", REPLY), "other.x12").rows["acknowledgement"]
+    assert again["acknowledgement_id"].to_list() == rows["acknowledgement_id"].to_list()
+    next_one = of_guide("999", "005010X231A1", REPLY).replace("000000001", "000000002")
+    assert not set(read(tmp_path, next_one).rows["acknowledgement"]["acknowledgement_id"]) & set(
+        rows["acknowledgement_id"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "is_accepted"),
+    [("A", "accepted", True), ("E", "accepted", True), ("R", "rejected", False), ("", "outcome_not_given", None)],
+)
+def test_an_acknowledged_interchange_is_a_row_and_a_notice(
+    tmp_path: Path, code: str, reason: str, is_accepted: bool | None
+) -> None:
+    ta1 = f"TA1*000000077*260105*0930*{code}*006~"
+    alone = f"{ISA}\n{ta1}\nIEA*0*000000001~"
+    chunk = read(tmp_path, alone)
+    assert reasons(chunk) == [f"interchange_{reason}"]
+    assert "interchange with control number 000000077" in chunk.notices[0].detail
+    assert chunk.notices[0].position == "ISA 1 TA1 (segment 2)"
+    row = chunk.rows["acknowledgement"].row(0, named=True)
+    assert (row["level"], row["interchange_control_number"], row["is_accepted"]) == (
+        "interchange",
+        "000000077",
+        is_accepted,
+    )
+    assert row["reported_at"] == datetime(2026, 1, 2, 15, tzinfo=UTC)
+    assert (chunk.records_read, chunk.records_used) == (0, 0), "it stands outside any transaction"
+    assert gate.check(contract("acknowledgement"), chunk.rows["acknowledgement"]).bad.is_empty()
+    beside = read(tmp_path, interchange(transaction("837", CLAIM_BODY)).replace("GS*", f"{ta1}GS*", 1))
+    assert beside.rows["claim"].height == beside.rows["acknowledgement"].height == 1
+
+
+def test_what_an_acknowledgement_holds_in_place_of_a_number_is_not_taken(tmp_path: Path) -> None:
+    text = f"{ISA}TA1*JANE DOE*X*X*DOE JANE*JANE~IEA*0*000000001~"
+    chunk = read(tmp_path, text)
+    assert "JANE" not in everything(chunk)
+    assert reasons(chunk) == ["interchange_outcome_not_given"]
 
 
 def test_claims_and_acknowledgements_in_one_interchange(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ select
     patient_id,
     payer_id,
     payer_claim_control_number,
+    original_payer_claim_control_number,
     claim_status_code,
     is_reversal,
     payer_sequence,

@@ -1,17 +1,27 @@
--- The latest word counts: what was allowed once and denied later is not allowed.
-with ranked as (
+-- The latest word counts: what was allowed once and denied, or taken back, later is not allowed.
+with taken_back as (
+    select tenant_id, reversed_remittance_claim_id
+    from {{ ref('int_remittance_reversals') }}
+    where is_whole
+),
+
+ranked as (
     select
-        tenant_id,
-        charge_line_id,
-        allowed_amount,
+        lines.tenant_id,
+        lines.charge_line_id,
+        lines.allowed_amount,
         row_number() over (
-            partition by tenant_id, charge_line_id
-            order by adjudicated_date desc, remittance_line_id desc
+            partition by lines.tenant_id, lines.charge_line_id
+            order by lines.adjudicated_date desc, lines.remittance_line_id desc
         ) as recency
-    from {{ ref('int_remittance_lines') }}
-    where charge_line_id is not null
-        and payer_sequence = 1
-        and not is_reversal
+    from {{ ref('int_remittance_lines') }} as lines
+    left join taken_back
+        on lines.tenant_id = taken_back.tenant_id
+        and lines.remittance_claim_id = taken_back.reversed_remittance_claim_id
+    where lines.charge_line_id is not null
+        and lines.payer_sequence = 1
+        and not lines.is_reversal
+        and taken_back.reversed_remittance_claim_id is null
 )
 
 select tenant_id, charge_line_id, allowed_amount

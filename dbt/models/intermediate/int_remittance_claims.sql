@@ -1,8 +1,8 @@
 {%- set statuses = {'1': 1, '19': 1, '2': 2, '20': 2, '3': 3, '21': 3} -%}
 with collapsed as (
     {{ collapse(ref('stg_remittance_claims'), 'remittance_claim', 'remittance_claim_id',
-        ['remittance_id', 'claim_id', 'patient_id', 'payer_id', 'payer_claim_control_number', 'claim_status_code',
-         'filing_indicator', 'billed_amount', 'payer_paid_amount', 'patient_responsibility_amount', 'allowed_amount',
+        ['remittance_id', 'claim_id', 'patient_id', 'payer_id', 'payer_claim_control_number',
+         'original_payer_claim_control_number', 'claim_status_code', 'filing_indicator', 'billed_amount', 'payer_paid_amount', 'patient_responsibility_amount', 'allowed_amount',
          'service_from_date', 'service_to_date', 'adjudicated_date']) }}
 ),
 
@@ -16,7 +16,10 @@ resolved as (
         context.claim_id is not null as is_matched,
         case
             when context.claim_id is not null then collapsed.claim_id
-            else collapsed.claim_id || '/' || coalesce(collapsed.payer_claim_control_number, '')
+            -- What reverses or corrects a decision stands with it.
+            else collapsed.claim_id || '/' || coalesce(
+                collapsed.original_payer_claim_control_number, collapsed.payer_claim_control_number, ''
+            )
         end as claim_key,
         coalesce(crosswalk.current_payer_id, collapsed.payer_id, payments.payer_id, 'unknown') as paying_payer_id,
         coalesce(payments.payment_date, collapsed.adjudicated_date, cast(collapsed.source_updated_at as date))
@@ -75,6 +78,7 @@ select
     resolved.patient_id,
     resolved.paying_payer_id as payer_id,
     resolved.payer_claim_control_number,
+    resolved.original_payer_claim_control_number,
     resolved.claim_status_code,
     resolved.claim_status_code = '22' as is_reversal,
     coalesce(resolved.stated_sequence, by_payer.payer_sequence, by_submission.payer_sequence, 1) as payer_sequence,

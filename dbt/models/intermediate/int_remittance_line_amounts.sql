@@ -1,7 +1,7 @@
 with collapsed as (
     {{ collapse(ref('stg_remittance_lines'), 'remittance_line', 'remittance_line_id',
         ['remittance_claim_id', 'line_number', 'line_control_number', 'procedure_code', 'submitted_procedure_code',
-         'revenue_code', 'billed_amount', 'payer_paid_amount', 'allowed_amount', 'service_date']) }}
+         'modifiers', 'revenue_code', 'billed_amount', 'payer_paid_amount', 'allowed_amount', 'service_date']) }}
 ),
 
 adjusted as (
@@ -30,6 +30,7 @@ select
     collapsed.line_number,
     collapsed.line_control_number,
     coalesce(collapsed.submitted_procedure_code, collapsed.procedure_code, collapsed.revenue_code) as billed_code,
+    collapsed.modifiers,
     abs(collapsed.billed_amount) as billed_size,
     coalesce(collapsed.service_date, claims.service_from_date) as service_date,
     collapsed.billed_amount,
@@ -37,7 +38,10 @@ select
     coalesce(adjusted.contractual_amount, 0) as contractual_amount,
     coalesce(adjusted.patient_share_amount, 0) as patient_share_amount,
     coalesce(collapsed.allowed_amount, collapsed.payer_paid_amount + coalesce(adjusted.cost_share_amount, 0))
-        as allowed_amount
+        as allowed_amount,
+    collapsed.source_system,
+    collapsed.source_record_id,
+    collapsed.source_position
 from collapsed
 inner join {{ ref('int_remittance_claims') }} as claims
     on collapsed.tenant_id = claims.tenant_id

@@ -12,10 +12,12 @@ with moved as (
         max(case
             when payer_sequence is null then '0 no_decision'
             when match_method = 'line_control_number' then '1 line_control_number'
-            when match_method = 'code_amount_date' then '2 code_amount_date'
-            when match_method = 'code_amount' then '3 code_amount'
-            when match_method = 'claim' then '4 claim'
-            else '5 none'
+            when match_method = 'code_modifiers_amount_date' then '2 code_modifiers_amount_date'
+            when match_method = 'code_amount_date' then '3 code_amount_date'
+            when match_method = 'code_amount' then '4 code_amount'
+            when match_method = 'code_date' then '5 code_date'
+            when match_method = 'claim' then '6 claim'
+            else '7 none'
         end) as match_rank
     from {{ ref('int_line_events') }}
     group by tenant_id, charge_line_id

@@ -20,6 +20,9 @@ with joined as (
         coalesce(claims.submissions, 0) as submissions,
         coalesce(claims.has_replacement, false) as has_replacement,
         coalesce(claims.is_void, false) as is_void,
+        answers.claim_id is not null as is_acknowledged,
+        coalesce(answers.is_rejected, false) as is_rejected,
+        answers.rejected_by,
         coalesce(claims.billed_amount, 0) as billed_amount,
         decided.first_decision_date,
         coalesce(decided.remittance_claims, 0) as remittance_claims,
@@ -42,6 +45,9 @@ with joined as (
     left join {{ ref('int_claims') }} as claims
         on context.tenant_id = claims.tenant_id
         and context.claim_id = claims.claim_id
+    left join {{ ref('int_claim_acknowledgements') }} as answers
+        on context.tenant_id = answers.tenant_id
+        and context.claim_id = answers.claim_id
 )
 
 select
@@ -75,6 +81,9 @@ select
     joined.has_replacement,
     joined.is_void,
     joined.has_reversal,
+    joined.is_acknowledged,
+    joined.is_rejected,
+    coalesce(joined.rejected_by, 'not_rejected') as rejected_by,
     case when joined.is_denied then coalesce(joined.denial_category, 'unspecified') else 'not_denied' end
         as denial_category,
     case when joined.is_denied then coalesce(joined.denial_carc, 'unspecified')

@@ -17,9 +17,15 @@ select
     claims.visit_type_key,
     claims.encounter_class,
     decisions.payer_claim_control_number,
+    decisions.original_payer_claim_control_number,
     decisions.claim_status_code,
     case decisions.payer_sequence when 1 then 'primary' when 2 then 'secondary' else 'tertiary' end as payer_sequence,
     decisions.is_reversal,
+    case when decisions.is_reversal then coalesce(reversals.match_method, 'none') else 'not_reversal' end
+        as reversal_match_method,
+    reversals.reversed_remittance_claim_id,
+    taken_back.remittance_claim_id is not null as is_reversed,
+    not decisions.is_reversal and corrections.remittance_claim_id is not null as is_correction,
     decisions.is_denied,
     decisions.is_primary_decision,
     cast(case when decisions.is_primary_decision then decisions.decision_number end as integer) as decision_number,
@@ -40,6 +46,15 @@ from {{ ref('int_adjudications') }} as decisions
 inner join {{ ref('fct_claims') }} as claims
     on decisions.tenant_id = claims.tenant_id
     and decisions.claim_key = claims.claim_id
+left join {{ ref('int_remittance_reversals') }} as reversals
+    on decisions.tenant_id = reversals.tenant_id
+    and decisions.remittance_claim_id = reversals.remittance_claim_id
+left join (select * from {{ ref('int_remittance_reversals') }} where is_whole) as taken_back
+    on decisions.tenant_id = taken_back.tenant_id
+    and decisions.remittance_claim_id = taken_back.reversed_remittance_claim_id
+left join {{ ref('int_remittance_corrections') }} as corrections
+    on decisions.tenant_id = corrections.tenant_id
+    and decisions.remittance_claim_id = corrections.remittance_claim_id
 left join {{ ref('int_payer_classes') }} as classes
     on decisions.tenant_id = classes.tenant_id
     and decisions.payer_id = classes.payer_id
