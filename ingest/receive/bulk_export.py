@@ -10,13 +10,13 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from ingest.inbox import Inbox
 from ingest.receive.download import fetch
 from ingest.receive.export_status import EXPIRED, ExportFailed, poll, whole_manifest
 from ingest.receive.fhir_state import ExportedFile, Job, State, instant
-from ingest.receive.http import Answer, Http, refused
+from ingest.receive.http import Answer, Http, absolute, refused
 from ingest.receive.known_ids import learn, resources
 from ingest.receive.manifest import Manifest
 from ingest.receive.problems import Forgotten, NotYet, Refused, ServerProblem, issues_of
@@ -110,7 +110,7 @@ class BulkExport:
         location = answer.headers.get("content-location", "")
         if answer.status != 202 or not location:
             return self._not_begun(answer)
-        status_url = urljoin(url, location)
+        status_url = absolute(url, location)
         self.http.check_address(status_url, "the export's status")
         self.state.job = Job(status_url=status_url, asked_at=asked_at.isoformat(), types=list(self.types), since=since)
         self.state.save(self.inbox)

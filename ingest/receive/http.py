@@ -66,9 +66,20 @@ class Answer:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of an address."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80}.get(parts.scheme, 443)
+    """Scheme, host and port of an address; empty where it is none."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port or {"http": 80}.get(parts.scheme, 443)
+    except ValueError:
+        return "", "", 0
+
+
+def absolute(base: str, url: str) -> str:
+    """An address that an answer from `base` gives, which may be relative; empty where it is none."""
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return ""
 
 
 class Http:
@@ -196,7 +207,12 @@ class Http:
             sent = {**headers, "Accept-Encoding": "gzip"}
             if token and self.sign_in is not None and self.may_have_token(url):
                 sent["Authorization"] = self.sign_in()
-            request = self._client.build_request(method, url, headers=sent, data=form() if form else None)
+            try:
+                request = self._client.build_request(method, url, headers=sent, data=form() if form else None)
+            except (httpx.InvalidURL, ValueError):
+                raise ServerProblem(
+                    f"the server gives for {what} what is no address", "Ask the server's owner"
+                ) from None
             response = self._client.send(request, stream=True)
             if method != "GET" or response.status_code not in _REDIRECTED:
                 return response
@@ -205,7 +221,7 @@ class Http:
         raise ServerProblem(f"{what} is redirected in circles", "Check the server's url")
 
     def _next_address(self, url: str, location: str, what: str, *, anywhere: bool) -> str:
-        target = urljoin(url, location)
+        target = absolute(url, location)
         self.check_address(target, what)
         if not anywhere and origin(target) != origin(url):
             raise ServerProblem(

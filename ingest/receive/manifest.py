@@ -8,9 +8,9 @@
 import re
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin
 
 from ingest.receive.fhir_state import instant
+from ingest.receive.http import absolute
 from ingest.receive.problems import ServerProblem
 
 MAXIMUM_FILES = 200_000
@@ -61,7 +61,7 @@ def parse_manifest(document: dict[str, Any], url: str) -> Manifest:
     links = document.get("link")
     for link in links if isinstance(links, list) else ():
         if isinstance(link, dict) and link.get("relation") == "next" and isinstance(link.get("url"), str):
-            page.next_url = urljoin(url, link["url"])
+            page.next_url = absolute(url, link["url"])
     return page
 
 
@@ -75,4 +75,4 @@ def _listed(item: Any, key: str, kind: str, url: str) -> Listed:
         name = "Resource"
     count = item.get("count")
     is_count = isinstance(count, int) and not isinstance(count, bool) and count >= 0
-    return Listed(kind=kind, type=name, url=urljoin(url, item["url"]), count=count if is_count else None)
+    return Listed(kind=kind, type=name, url=absolute(url, item["url"]), count=count if is_count else None)

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -21,7 +21,7 @@ from foundation.config import Feed
 from ingest.inbox import UNFINISHED, Inbox, SealedWriter
 from ingest.profiles import FhirProfile
 from ingest.receive.fhir_state import State, instant
-from ingest.receive.http import Answer, Http, origin, refused
+from ingest.receive.http import Answer, Http, absolute, origin, refused
 from ingest.receive.known_ids import known_ids, learn, wanted_types
 from ingest.receive.manifest import TYPE
 from ingest.receive.pace import http_date
@@ -225,7 +225,7 @@ def _next(bundle: dict[str, object], url: str) -> str | None:
     links = bundle.get("link")
     for link in links if isinstance(links, list) else ():
         if isinstance(link, dict) and link.get("relation") == "next" and isinstance(link.get("url"), str):
-            return urljoin(url, link["url"])
+            return absolute(url, link["url"])
     return None
 
 

@@ -329,12 +329,13 @@ def test_a_file_larger_than_allowed_is_refused_by_name(make_site: Maker, monkeyp
     assert not list(site.inbox.folder.rglob("*Patient*"))
 
 
-def test_a_gzip_bomb_is_refused(make_site: Maker) -> None:
+def test_a_gzip_bomb_is_refused(make_site: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.receive.bodies.MAXIMUM_GZIP_RATIO", 20)
     site = make_site(people(2))
-    bomb = gzip.compress(b"{}\n" * (100 << 20))
+    bomb = gzip.compress(b"{}\n" * (8 << 20))
     site.server.fail("/files/.*/Patient", times=9, headers={"Content-Encoding": "gzip"}, body=bomb)
     (problem,) = site.run().problems
-    assert "unpacks to more than 200 times its size" in str(problem)
+    assert "unpacks to more than 20 times its size" in str(problem)
     assert len(site.server.asked("/files/.*/Patient")) == 1, "a bomb is not fetched again"
 
 
@@ -357,6 +358,15 @@ def test_what_is_no_manifest_is_refused(make_site: Maker, manifest: Any) -> None
     site.server.fail("/jobs/", 200, body=manifest)
     (problem,) = site.run().problems
     assert "manifest" in str(problem)
+
+
+@pytest.mark.parametrize("url", ["https://[::1", "https://x:99999999/", "//[", "ftp://x/y", "https://\0/", "https://"])
+def test_what_is_no_address_is_refused(make_site: Maker, url: str) -> None:
+    site = make_site(people(1))
+    site.server.change_manifest = lambda manifest: manifest | {"output": [{"type": "Patient", "url": url}]}
+    assert len(site.run().problems) == 1
+    site.server.change_manifest = lambda manifest: manifest | {"link": [{"relation": "next", "url": url}]}
+    assert len(site.run(full_refresh=True).problems) == 1
 
 
 def test_a_manifest_without_a_time_takes_that_of_the_kick_off(make_site: Maker) -> None:
