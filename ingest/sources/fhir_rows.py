@@ -6,6 +6,7 @@ types, payers) are named by their own id. A slot is named with the day of its sn
 not what was said the day before.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,8 @@ _ROLE, _COVERAGE = {"resourceType": "PractitionerRole"}, {"resourceType": "Cover
 # Record, time of change, version, position: what a row says of where it came from.
 Lineage = tuple[str, str | None, int, str]
 _LINEAGE_WIDTH = 4
+# As nearly every reference to a patient is written.
+_PLAIN_PATIENT = re.compile(r"Patient/([^/?]+)").fullmatch
 
 
 class Refused(Exception):
@@ -73,6 +76,8 @@ class Table:
         self.settle()
         *values, records, times, versions, positions = self._columns
         found = [*values, records, times, positions]
+        if not any(versions):
+            return found
         known = {pair for pair in zip(records, versions, strict=True) if pair[1]}
         if len(known) == len({record for record, _ in known}):
             return found
@@ -97,6 +102,7 @@ class Context:
     provider_ranks: dict[str, int] = field(default_factory=dict)
     encounter_classes: dict[str, str] = field(default_factory=dict)
     is_encounter_named: bool = False
+    _patient_prefix: str = ""
     # Visit types and payers whose row this chunk has.
     _visit_types: set[str] = field(default_factory=set)
     _payers: set[str] = field(default_factory=set)
@@ -109,6 +115,7 @@ class Context:
         # A class of the standard is its own word.
         standard = contract("encounter").by_name["encounter_class"].valid_values
         self.encounter_classes = {word: word for word in standard} | dict(self.profile.encounter_classes)
+        self._patient_prefix = f"{self.feed.name}/"
         self.is_encounter_named = not {"encounter", "encounter_type"}.isdisjoint(self.profile.identifiers)
 
     def begin(self, kind: str, found: str, meta: Json | None) -> None:
@@ -192,6 +199,8 @@ class Context:
         if not reference:
             return None
         text = reference.get("reference")
+        if text and (plain := _PLAIN_PATIENT(text)) and not self.index.local:
+            return self._patient_prefix + plain[1]
         if not text:
             identifier = reference.get("identifier")
             return self._by_number(identifier) if identifier and identifier.get("value") else None
@@ -246,8 +255,9 @@ class Context:
         if not reference:
             return None
         text = reference.get("reference")
-        if text in self._providers and "identifier" not in reference:
-            return self._providers[text]
+        found = self._providers.get(text)
+        if found is not None and "identifier" not in reference:
+            return found
         found = self.provider_of(self.index.find(reference, holder, "Practitioner", path))
         if found and _is_lasting(reference, text):
             self._providers[text] = found
@@ -266,8 +276,9 @@ class Context:
         if not reference:
             return None
         text = reference.get("reference")
-        if text in self._units and "identifier" not in reference:
-            return self._units[text]
+        found = self._units.get(text)
+        if found is not None and "identifier" not in reference:
+            return found
         known = self.index.find(reference, holder, "Location", path)
         found = (known.id or None) if known is not None and known.type in ("Location", "Organization") else None
         if found and _is_lasting(reference, text):
@@ -280,7 +291,12 @@ class Context:
         """The id of a visit type, whose row is added where it has a name and not only a code."""
         if not concept:
             return None
-        identifier = code_of(concept)
+        try:
+            identifier = concept["coding"][0]["code"]
+        except (KeyError, IndexError):
+            identifier = None
+        if type(identifier) is not str:
+            identifier = code_of(concept)
         if identifier is not None and identifier not in self._visit_types:
             name = name_of(concept)
             if name and name != identifier:
