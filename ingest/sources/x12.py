@@ -4,7 +4,7 @@ acknowledgements of interchanges (TA1).
 
 A record is one CLM, CLP, claim of a 277 or AK2, or the transaction where it holds none. Transactions of another kind,
 and those that do not hold together, are refused one by one; a file without an ISA is refused whole. See the modules
-beside this one: `x12_envelope` (bytes to interchanges), `x12_transactions` (which transactions may be read),
+beside this one: `x12_envelope` (bytes to interchanges), `x12_walk` (which transactions may be read),
 `x12_segments` (segments of many transactions as one frame), `x12_claims`, `x12_remittances`, `x12_statuses` and
 `x12_acknowledgements` (segments to rows).
 """
@@ -25,7 +25,8 @@ from ingest.sources.x12_claims import read_claims
 from ingest.sources.x12_remittances import read_remittances
 from ingest.sources.x12_segments import Found, Placed, place, segments_of, split_by_part
 from ingest.sources.x12_statuses import read_statuses
-from ingest.sources.x12_transactions import Transactions, read_transactions
+from ingest.sources.x12_transactions import Transactions
+from ingest.sources.x12_walk import read_transactions
 
 SUFFIXES = (
     ".x12",

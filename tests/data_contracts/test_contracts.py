@@ -49,6 +49,7 @@ ENTITIES = [
     "staff_shift",
     "inventory_usage",
     "record_deletion",
+    "acknowledgement",
 ]
 
 
