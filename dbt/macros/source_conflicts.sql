@@ -40,23 +40,8 @@
         {%- do expressions.update({column: 'entity.' ~ column}) -%}
     {%- endif -%}
 {%- endfor %}
-with fed as (
-    select tenant_id, source_system from {{ relation }} group by tenant_id, source_system
-),
-
-numbered as (
-    select
-        fed.tenant_id,
-        fed.source_system,
-        row_number() over (
-            partition by fed.tenant_id order by coalesce(ranking.precedence, 999), fed.source_system
-        ) as feed_number,
-        count(*) over (partition by fed.tenant_id) as feeds
-    from fed
-    left join {{ ref('stg_system_of_record') }} as ranking
-        on fed.tenant_id = ranking.tenant_id
-        and fed.source_system = ranking.source_system
-        and ranking.entity = '{{ entity }}'
+with numbered as (
+    {{ ranked_feeds(relation, entity) | indent(4) }}
 ),
 
 told as materialized (
