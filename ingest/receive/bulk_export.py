@@ -35,13 +35,15 @@ _PATHS = {"system": "$export", "patient": "Patient/$export"}
 
 @dataclass
 class BulkExport:
-    """One feed's exports. `types` are asked for; without `knows_since` each export is whole."""
+    """One feed's exports. `types` are asked for, `offered` are those that the server lists; without `knows_since` each export
+    is whole. `wanted_ids` are types whose ids searches name."""
 
     http: Http
     inbox: Inbox
     state: State
     feed: str
     types: tuple[str, ...]
+    offered: frozenset[str]
     knows_since: bool
     wanted_ids: frozenset[str]
 
@@ -91,31 +93,44 @@ class BulkExport:
         self.state.to_delete = None
         self.state.save(self.inbox)
 
-    def _since(self, full_refresh: bool) -> str | None:
+    def _since(self, types: tuple[str, ...], full_refresh: bool) -> str | None:
         """From when on changes are asked for; None asks for everything: on request, and where a type was not exported before."""
-        if full_refresh or not self.knows_since or not set(self.types) <= set(self.state.types):
+        if full_refresh or not self.knows_since or not set(types) <= set(self.state.types):
             return None
         return self.state.since
 
     def _kick_off(self, full_refresh: bool) -> bool:
-        """Asks for an export; False where the server refuses since it gave one within the day."""
-        server, since = self.http.server, self._since(full_refresh)
+        """Asks for an export; False where the server refuses since it gave one within the day.
+
+        A server that takes no type it does not know is asked once more, for those that it lists.
+        """
+        listed = tuple(name for name in self.types if name in self.offered)
+        answer = self._ask(self.types, full_refresh)
+        if answer.status in (400, 422) and listed not in ((), self.types):
+            left_out = [f"the server exports no {name}" for name in self.types if name not in listed]
+            answer = self._ask(listed, full_refresh)
+            if answer.status == 202:
+                self.state.note_once("export_types_left_out", left_out)
+        return self.state.job is not None or self._not_begun(answer)
+
+    def _ask(self, types: tuple[str, ...], full_refresh: bool) -> Answer:
+        """One kick-off; where the server takes it on, the export is on disk when this returns."""
+        server, since = self.http.server, self._since(types, full_refresh)
         path = _PATHS.get(server.export) or f"Group/{quote(server.group or '', safe='')}/$export"
-        query = {"_outputFormat": "application/fhir+ndjson", "_type": ",".join(self.types)} | (
+        query = {"_outputFormat": "application/fhir+ndjson", "_type": ",".join(types)} | (
             {"_since": since} if since else {}
         )
         url = f"{server.url}/{path}?" + "&".join(f"{name}={quote(value, safe=',')}" for name, value in query.items())
         asked_at = datetime.now(UTC)
         answer = self.http.ask("GET", url, "the export", headers={"Prefer": "respond-async"})
         location = answer.headers.get("content-location", "")
-        if answer.status != 202 or not location:
-            return self._not_begun(answer)
-        status_url = absolute(url, location)
-        self.http.check_address(status_url, "the export's status")
-        self.state.job = Job(status_url=status_url, asked_at=asked_at.isoformat(), types=list(self.types), since=since)
-        self.state.save(self.inbox)
-        progress.info("%s: export asked for%s", self.feed, f", changes since {since}" if since else ", everything")
-        return True
+        if answer.status == 202 and location:
+            status_url = absolute(url, location)
+            self.http.check_address(status_url, "the export's status")
+            self.state.job = Job(status_url=status_url, asked_at=asked_at.isoformat(), types=list(types), since=since)
+            self.state.save(self.inbox)
+            progress.info("%s: export asked for%s", self.feed, f", changes since {since}" if since else ", everything")
+        return answer
 
     def _not_begun(self, answer: Answer) -> bool:
         last = instant(self.state.completed_at)

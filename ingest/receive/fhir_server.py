@@ -55,11 +55,11 @@ def receive(feed: Feed, inbox: Inbox, *, full_refresh: bool = False, pace: Pace 
             return received
         try:
             sign_in = SignIn(http, _types(server, profile)) if server.key is not None else None
-            _check(http, state, profile)
+            capability = _check(http, state, profile)
             if sign_in is not None:
                 sign_in.header()
-                _note_once(state, "scope_not_granted", [f"the token does not cover {t}" for t in sign_in.not_granted()])
-            received.problems += _bring(http, inbox, state, feed, profile, full_refresh)
+                state.note_once("scope_not_granted", [f"the token does not cover {t}" for t in sign_in.not_granted()])
+            received.problems += _bring(http, inbox, state, feed, profile, capability, full_refresh)
         except ServerProblem as error:
             received.problems.append(error)
         except BrokenSeal as broken:
@@ -79,10 +79,17 @@ def confirm(feed: Feed, inbox: Inbox) -> None:
 
 
 def _bring(
-    http: Http, inbox: Inbox, state: State, feed: Feed, profile: FhirProfile, full_refresh: bool
+    http: Http,
+    inbox: Inbox,
+    state: State,
+    feed: Feed,
+    profile: FhirProfile,
+    capability: Capability | None,
+    full_refresh: bool,
 ) -> list[ServerProblem]:
     """The export, then the searches, which may ask for what the export brought."""
     problems: list[ServerProblem] = []
+    offered = frozenset(capability.types if capability is not None else ())
     if http.server.export != "none":
         export = BulkExport(
             http=http,
@@ -90,6 +97,7 @@ def _bring(
             state=state,
             feed=f"{feed.tenant_id}/{feed.name}",
             types=profile.export_types,
+            offered=offered,
             knows_since=profile.export_since,
             wanted_ids=wanted_types(profile.search.values()),
         )
@@ -97,18 +105,22 @@ def _bring(
             export.run(full_refresh=full_refresh)
         except ServerProblem as error:
             problems.append(error)
-    return problems + PagedSearch(http, inbox, state, feed, profile).run(full_refresh=full_refresh)
+    return problems + PagedSearch(http, inbox, state, feed, profile, offered).run(full_refresh=full_refresh)
 
 
-def _check(http: Http, state: State, profile: FhirProfile) -> None:
-    """Compares what the server says it can with what the profile needs. Raises ServerProblem for another version of FHIR."""
+def _check(http: Http, state: State, profile: FhirProfile) -> Capability | None:
+    """Compares what the server says it can with what the profile needs; None where it does not say.
+
+    Raises ServerProblem for another version of FHIR.
+    """
     try:
         capability = read_capability(http)
     except (NotYet, Refused) as error:
-        _note_once(state, "capability_unknown", [error.problem])
-        return
+        state.note_once("capability_unknown", [error.problem])
+        return None
     _check_version(capability)
-    _note_once(state, "capability_missing", missing(capability, http.server, profile))
+    state.note_once("capability_missing", missing(capability, http.server, profile))
+    return capability
 
 
 def _check_version(capability: Capability) -> None:
@@ -117,15 +129,6 @@ def _check_version(capability: Capability) -> None:
             f"the server speaks FHIR {capability.version or 'of an unknown version'}, and this feed reads R4 (4.0)",
             "Ask the server's owner for the address of its R4 endpoint",
         )
-
-
-def _note_once(state: State, reason: str, lines: list[str]) -> None:
-    """Notes lines that the last run did not note already."""
-    before = state.said.get(reason, [])
-    for line in lines:
-        if line not in before:
-            state.note("server", reason, line)
-    state.said[reason] = lines
 
 
 @dataclass(kw_only=True)

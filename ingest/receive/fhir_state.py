@@ -108,6 +108,14 @@ class State:
         """Adds a notice."""
         self.notices.append({"position": position, "reason": reason, "detail": detail, "records": records})
 
+    def note_once(self, reason: str, lines: list[str]) -> None:
+        """Adds notices for lines that the last run did not note already."""
+        before = self.said.get(reason, [])
+        for line in lines:
+            if line not in before:
+                self.note("server", reason, line)
+        self.said[reason] = lines
+
     def take_notices(self) -> list[Notice]:
         """The notices that wait to be recorded."""
         return [Notice(**item) for item in self.notices]

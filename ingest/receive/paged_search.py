@@ -89,18 +89,24 @@ def write_page(inbox: Inbox, folder: str, bundle: dict[str, object], what: str, 
 
 @dataclass
 class PagedSearch:
-    """One feed's searches."""
+    """One feed's searches. Types that the server does not list are left out; none are where `offered` is empty, that is
+    unknown."""
 
     http: Http
     inbox: Inbox
     state: State
     feed: Feed
     profile: FhirProfile
+    offered: frozenset[str]
 
     def run(self, *, full_refresh: bool) -> list[ServerProblem]:
         """Asks every search of the profile; the problems of those that failed. Never raises them."""
         self._discard_unfinished()
-        wanted = {kind: queries for kind, queries in self.profile.search.items() if queries}
+        wanted = {
+            kind: queries
+            for kind, queries in self.profile.search.items()
+            if queries and (kind in self.offered or not self.offered)
+        }
         if not wanted:
             return []
         started_at = self._server_time()

@@ -12,6 +12,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ingest.receive.fhir_server import confirm
 from ingest.sources.fhir import SOURCE
 from tests.receive.bulk_server import capability_statement, cut_off, outcome
 from tests.receive.conftest import Maker, Site, people, resource
@@ -436,6 +437,25 @@ def test_a_new_type_in_the_profile_leads_to_a_whole_export(make_site: Maker, tmp
     assert ["_since" in item[2] for item in site.server.asked(r"\$export$")] == [False, False, True]
 
 
+def test_a_server_that_refuses_types_it_does_not_know_is_asked_for_those_it_lists(make_site: Maker) -> None:
+    site = make_site(people(2))
+    site.server.capability = capability_statement(types=["Patient", "Encounter"])
+
+    def strict(request: Request, response: Response) -> Response:
+        types = set(request.query_params["_type"].split(","))
+        return response if types <= {"Patient", "Encounter"} else Response(json.dumps(outcome("invalid")), 400)
+
+    site.server.fail(r"\$export$", times=99, answer=strict)
+    received = site.run()
+    assert received.problems == []
+    assert "the server exports no Claim" in [n.detail for n in received.notices]
+    assert_whole(site, 2)
+    confirm(site.feed, site.inbox)
+    again = site.run()
+    assert (again.problems, again.notices) == ([], []), "what was said once is not said again"
+    assert "_since" in site.server.asked(r"\$export$")[-1][2]
+
+
 def test_two_tenants_on_one_server_with_the_same_ids_stay_apart(make_site: Maker) -> None:
     ours = make_site([resource("Patient", "p0", gender="male")], tenant="harbor")
     theirs = make_site([resource("Patient", "p0", gender="female")], tenant="ridge", algorithm="RS384")
@@ -460,6 +480,7 @@ def test_what_the_server_does_not_list_is_shown_once_and_ends_nothing(make_site:
     lines = [n.detail for n in received.notices if n.reason == "capability_missing"]
     assert any("Encounter" in line for line in lines)
     assert any("Slot" in line for line in lines)
+    assert (len(site.server.asked("/Slot$")), len(site.server.asked("/Appointment$"))) == (0, 1)
 
 
 def test_an_empty_export_moves_on(make_site: Maker) -> None:
