@@ -12,7 +12,7 @@ from ingest.inbox import SUFFIX, Inbox
 from ingest.ledger import Ledger, now
 from ingest.profiles import load_profile
 from ingest.receive.fhir_server import Received, confirm, receive
-from ingest.sources.fhir_index import kept_types
+from ingest.sources.fhir_beside import kept_types
 
 SERVER = "server"
 

@@ -33,7 +33,7 @@ are counted by "Type.field".
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -44,10 +44,10 @@ import orjson
 from foundation.config import Feed
 from ingest.inbox import Inbox
 from ingest.profiles import load_profile
-from ingest.sources import fhir_money, fhir_people, fhir_visits
 from ingest.sources.base import Chunk, Notice, Refusal, Unit
 from ingest.sources.fhir_files import SUFFIXES, is_document, read_document, read_lines
 from ingest.sources.fhir_index import Index
+from ingest.sources.fhir_mappings import KNOWN, MAPPINGS
 from ingest.sources.fhir_rows import Context, Refused, version_of
 from ingest.sources.fhir_tables import ENTITIES_OF
 from ingest.sources.fhir_values import MALFORMED, Json, parse_reference, record_id
@@ -55,54 +55,6 @@ from ingest.sources.files import find_files
 
 CHUNK_RESOURCES = 20_000
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,60}")
-Mapping = Callable[[Context, Json, str], None]
-
-# What is read of each type, and its mapping. Fields common to all resources are in _COMMON.
-MAPPINGS: dict[str, tuple[Mapping, str]] = {
-    "Patient": (
-        fhir_people.patient,
-        "identifier name gender birthDate address telecom communication link",
-    ),
-    "Practitioner": (fhir_people.practitioner, "identifier name active qualification"),
-    "PractitionerRole": (
-        fhir_people.practitioner_role,
-        "practitioner organization location specialty code active period",
-    ),
-    "Organization": (fhir_people.organization, "identifier name alias type partOf active extension"),
-    "Location": (
-        fhir_people.location,
-        "identifier name alias description managingOrganization partOf physicalType status",
-    ),
-    "Coverage": (fhir_people.coverage, "identifier status beneficiary payor type subscriberId class order period"),
-    "Encounter": (
-        fhir_visits.encounter,
-        "identifier status statusHistory class type subject participant appointment period hospitalization location "
-        "serviceProvider",
-    ),
-    "Appointment": (
-        fhir_visits.appointment,
-        "identifier status serviceType appointmentType cancelationReason cancellationReason cancellationDate replaces "
-        "start end created participant requestedPeriod",
-    ),
-    "Slot": (fhir_visits.slot, "status schedule serviceType appointmentType start end extension"),
-    "Schedule": (fhir_visits.schedule, "actor"),
-    "Claim": (
-        fhir_money.claim,
-        "identifier status use type patient billablePeriod created insurer provider facility careTeam related "
-        "insurance item total",
-    ),
-    "ClaimResponse": (
-        fhir_money.claim_response,
-        "identifier status use patient created insurer request outcome item adjudication total payment",
-    ),
-    "ExplanationOfBenefit": (
-        fhir_money.explanation_of_benefit,
-        "identifier status use patient billablePeriod created insurer claim claimResponse outcome precedence insurance "
-        "item adjudication total payment totalCost",
-    ),
-}
-_COMMON = frozenset({"resourceType", "id", "meta", "contained", "text"})
-_KNOWN = {kind: (mapping, _COMMON.union(names.split())) for kind, (mapping, names) in MAPPINGS.items()}
 
 
 class FhirSource:
@@ -162,7 +114,7 @@ class _Reading:
         """One record: mapped, counted as outside the model, or refused."""
         try:
             kind = resource["resourceType"]
-            mapping, used = _KNOWN[kind]
+            mapping, used = KNOWN[kind]
         except (TypeError, KeyError, IndexError):
             self._without_mapping(resource, position, raw)
             return
@@ -249,7 +201,7 @@ class _Reading:
             refusals=self.refusals,
         )
         for kind, shapes in self.fields.items():
-            used = _KNOWN[kind][1]
+            used = KNOWN[kind][1]
             for names, number in shapes.items():
                 for name in names:
                     if name not in used:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from ingest.sources.fhir_index import entity_id
+from ingest.sources.fhir_beside import entity_id
 from ingest.sources.fhir_rows import Context, Refused
 from ingest.sources.fhir_values import (
     Json,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ingest.sources.fhir_index import entity_id
+from ingest.sources.fhir_beside import entity_id
 from ingest.sources.fhir_rows import SINCE_EVER, Context
 from ingest.sources.fhir_values import (
     Json,

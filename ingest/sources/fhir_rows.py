@@ -16,8 +16,9 @@ from data_contracts import LINEAGE, contract
 from foundation.config import Feed
 from ingest.profiles import FhirProfile
 from ingest.sources.columns import frame_of
-from ingest.sources.fhir_index import Index, Known, outside, payer_text
-from ingest.sources.fhir_tables import COLUMNS, ENTITIES_OF
+from ingest.sources.fhir_beside import Known, outside
+from ingest.sources.fhir_index import Index, payer_text
+from ingest.sources.fhir_tables import COLUMNS, ENTITIES_OF, Lineage, Table
 from ingest.sources.fhir_values import (
     Json,
     code_of,
@@ -36,9 +37,6 @@ SINCE_EVER = "1900-01-01"
 SELF_PAY = ("self_pay", "Self pay")
 # What references that an index kept stand in.
 _ROLE, _COVERAGE = {"resourceType": "PractitionerRole"}, {"resourceType": "Coverage"}
-# Record, time of change, version, position: what a row says of where it came from.
-Lineage = tuple[str, str | None, int, str]
-_LINEAGE_WIDTH = 4
 # As nearly every reference to a patient is written.
 _PLAIN_PATIENT = re.compile(r"Patient/([^/?]+)").fullmatch
 
@@ -49,40 +47,6 @@ class Refused(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason, self.detail = reason, detail
-
-
-class Table:
-    """Rows of one entity. Rows come as their values and their lineage, which a resource has once; `settle` turns them by ninety
-    degrees now and then, so that millions of small tuples do not wait for the frame (the collector of garbage would count
-    them)."""
-
-    def __init__(self, width: int) -> None:
-        self.rows: list[tuple[Any, ...]] = []
-        self.lineage: list[Lineage] = []
-        self._columns: list[list[Any]] = [[] for _ in range(width + _LINEAGE_WIDTH)]
-
-    def settle(self) -> None:
-        """Moves the rows into columns; they can no longer be taken back."""
-        if self.rows:
-            turned = (*zip(*self.rows, strict=True), *zip(*self.lineage, strict=True))
-            for column, values in zip(self._columns, turned, strict=True):
-                column += values
-            self.rows.clear()
-            self.lineage.clear()
-
-    def columns(self) -> list[list[Any]]:
-        """The columns with record, time and position last. Of two versions of a record the newer comes last: the warehouse takes
-        the last of one moment."""
-        self.settle()
-        *values, records, times, versions, positions = self._columns
-        found = [*values, records, times, positions]
-        if not any(versions):
-            return found
-        known = {pair for pair in zip(records, versions, strict=True) if pair[1]}
-        if len(known) == len({record for record, _ in known}):
-            return found
-        order = sorted(range(len(records)), key=versions.__getitem__)
-        return [[column[row] for row in order] for column in found]
 
 
 @dataclass

@@ -1,5 +1,7 @@
 """Which columns of each entity FHIR resources fill, in the order in which the mappings give them; which types feed which."""
 
+from typing import Any
+
 COLUMNS: dict[str, tuple[str, ...]] = {
     "organization": ("organization_id", "parent_organization_id", "name", "npi"),
     "service_unit": (
@@ -183,3 +185,41 @@ ENTITIES_OF: dict[str, tuple[str, ...]] = {
     "ClaimResponse": _REMITTANCE,
     "ExplanationOfBenefit": _REMITTANCE,
 }
+
+# Record, time of change, version, position: what a row says of where it came from.
+Lineage = tuple[str, str | None, int, str]
+_LINEAGE_WIDTH = 4
+
+
+class Table:
+    """Rows of one entity. Rows come as their values and their lineage, which a resource has once; `settle` turns them by ninety
+    degrees now and then, so that millions of small tuples do not wait for the frame (the collector of garbage would count
+    them)."""
+
+    def __init__(self, width: int) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+        self.lineage: list[Lineage] = []
+        self._columns: list[list[Any]] = [[] for _ in range(width + _LINEAGE_WIDTH)]
+
+    def settle(self) -> None:
+        """Moves the rows into columns; they can no longer be taken back."""
+        if self.rows:
+            turned = (*zip(*self.rows, strict=True), *zip(*self.lineage, strict=True))
+            for column, values in zip(self._columns, turned, strict=True):
+                column += values
+            self.rows.clear()
+            self.lineage.clear()
+
+    def columns(self) -> list[list[Any]]:
+        """The columns with record, time and position last. Of two versions of a record the newer comes last: the warehouse takes
+        the last of one moment."""
+        self.settle()
+        *values, records, times, versions, positions = self._columns
+        found = [*values, records, times, positions]
+        if not any(versions):
+            return found
+        known = {pair for pair in zip(records, versions, strict=True) if pair[1]}
+        if len(known) == len({record for record, _ in known}):
+            return found
+        order = sorted(range(len(records)), key=versions.__getitem__)
+        return [[column[row] for row in order] for column in found]

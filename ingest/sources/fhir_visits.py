@@ -6,7 +6,7 @@ R4 keeps no history of an appointment's status, so that no appointment_event com
 from collections.abc import Mapping
 from typing import Any
 
-from ingest.sources.fhir_index import entity_id
+from ingest.sources.fhir_beside import entity_id
 from ingest.sources.fhir_rows import Context
 from ingest.sources.fhir_values import Json, code_of, codes_of, date_part, first, mapped
 
