@@ -3,7 +3,8 @@
     python benchmarks/readers.py [--appointments N]
 
 FHIR NDJSON to frames against `orjson.loads` on each line; HL7 v2 to frames against the `hl7` package parsing the same
-messages (pip install -r benchmarks/requirements.txt); X12 to frames against splitting the same bytes into elements.
+messages; X12 to frames, as many small files and as one large file, against splitting the same bytes into elements and against
+the segments that `pyx12` gives (its reader checks the envelope and makes no rows). pip install -r benchmarks/requirements.txt
 Each side runs three times in turn; the median counts. CPU seconds of this process, so that a busy machine disturbs less.
 """
 
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import orjson
@@ -20,6 +22,7 @@ import orjson
 from foundation.config import Feed
 from ingest.sample import write_sample
 from ingest.sources import source_for
+from ingest.sources.base import reading
 
 ROUNDS = 3
 
@@ -30,7 +33,9 @@ def read(kind: str, profile: str | None, path: Path) -> int:
         tenant_id="harbor", name="bench", kind=kind, profile=profile, path=str(path), time_zone="America/New_York"
     )
     source = source_for(kind)
-    return sum(chunk.records_read for unit in source.discover(feed) for chunk in source.read(unit))
+    units = source.discover(feed)
+    chunks = reading(source, units)
+    return sum(chunk.records_read for unit in units for chunk in chunks(unit))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -40,12 +45,71 @@ def seconds(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def compare(title: str, ours: Callable[[], object], peer: Callable[[], object], amount: float, unit: str) -> None:
-    """Prints both medians as amounts per second, and their ratio."""
+def compare(
+    title: str,
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    amount: float,
+    unit: str,
+    peer_amount: float | None = None,
+) -> None:
+    """Prints both medians as amounts per second, and their ratio. A slow peer may be given less to do."""
     pairs = [(seconds(ours), seconds(peer)) for _ in range(ROUNDS)]
     mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(
-        f"{title}: {amount / mine:,.0f} {unit}/s, peer {amount / theirs:,.0f} {unit}/s, ours / peer = {theirs / mine:.2f}"
+    fast, slow = amount / mine, (peer_amount or amount) / theirs
+    print(f"{title}: {fast:,.1f} {unit}/s, peer {slow:,.1f} {unit}/s, ours / peer = {fast / slow:.2f}")
+
+
+def compare_fhir(folder: Path) -> None:
+    """Small resources as the sample has them, and visits with the narrative that servers give, three times as large."""
+    narrated = folder / "narrated.ndjson"
+    text = {"status": "generated", "div": f"<div>{'<p><b>Visit</b>: seen, treated and sent home.</p>' * 24}</div>"}
+    visits = map(orjson.loads, (folder / "Encounter.ndjson").read_bytes().splitlines())
+    narrated.write_bytes(b"\n".join(orjson.dumps(visit | {"text": text}) for visit in visits))
+    for path in (folder / "Encounter.ndjson", folder / "Patient.ndjson", narrated):
+        lines = path.read_bytes().splitlines()
+        compare(
+            f"FHIR {path.stem}, {path.stat().st_size / len(lines):,.0f} bytes a resource",
+            lambda path=path: read("fhir", "r4", path),
+            lambda lines=lines: deque(map(orjson.loads, lines), maxlen=0),
+            path.stat().st_size / 1e6,
+            "MB",
+        )
+    narrated.unlink()
+
+
+def compare_x12(tenant: Path, name: str) -> None:
+    """The files of one kind as they are, and all their transactions in one interchange of one file."""
+    for flawed in ("corrupt", "truncated"):
+        (tenant / name / f"{flawed}.{name}").unlink(missing_ok=True)
+    files = sorted((tenant / name).glob(f"*.{name}"))
+    contents = [path.read_bytes() for path in files]
+    megabytes = sum(map(len, contents)) / 1e6
+    head = contents[0][: contents[0].index(b"ST*")]
+    sets = [text[text.index(b"ST*") : text.index(b"GE*")] for text in contents]
+    whole = tenant / f"whole.{name}"
+    whole.write_bytes(head + b"".join(sets) + b"GE*0*1~IEA*1*1~")
+    for title, path in ((f"{len(files)} files", tenant / name / f"*.{name}"), ("one file", whole)):
+        compare(
+            f"X12 {name}, {title} (peer: splitting alone)",
+            lambda path=path: read("x12", None, path),
+            lambda: [[s.split(b"*") for s in text.split(b"~")] for text in contents],
+            megabytes,
+            "MB",
+        )
+    try:
+        from pyx12.x12file import X12Reader
+    except ImportError:
+        print("X12: the peer is not installed; pip install -r benchmarks/requirements.txt")
+        return
+    some = [text.decode() for text in contents[: max(1, len(contents) // 5)]]
+    compare(
+        f"X12 {name}, {len(files)} files (peer: pyx12)",
+        lambda: read("x12", None, tenant / name / f"*.{name}"),
+        lambda: [deque(X12Reader(StringIO(text)), maxlen=0) for text in some],
+        megabytes,
+        "MB",
+        sum(map(len, some)) / 1e6,
     )
 
 
@@ -58,29 +122,9 @@ def main() -> None:
         write_sample(Path(folder), tenants=1, appointments=appointments)
         tenant = Path(folder) / "harbor"
 
-        encounters = tenant / "fhir" / "Encounter.ndjson"
-        lines = encounters.read_bytes().splitlines()
-        megabytes = encounters.stat().st_size / 1e6
-        compare(
-            "FHIR Encounter NDJSON",
-            lambda: read("fhir", "r4", encounters),
-            lambda: deque(map(orjson.loads, lines), maxlen=0),
-            megabytes,
-            "MB",
-        )
-
+        compare_fhir(tenant / "fhir")
         for name in ("837", "835"):
-            for flawed in ("corrupt", "truncated"):
-                (tenant / name / f"{flawed}.{name}").unlink(missing_ok=True)
-            files = sorted((tenant / name).glob(f"*.{name}"))
-            contents = [path.read_bytes() for path in files]
-            compare(
-                f"X12 {name} (peer: splitting alone)",
-                lambda name=name: read("x12", None, tenant / name / f"*.{name}"),
-                lambda contents=contents: [[s.split(b"*") for s in text.split(b"~")] for text in contents],
-                sum(map(len, contents)) / 1e6,
-                "MB",
-            )
+            compare_x12(tenant, name)
 
         try:
             import hl7
