@@ -5,10 +5,12 @@ import json
 from dagster import (
     AssetKey,
     AssetSelection,
+    DagsterRunStatus,
     DefaultScheduleStatus,
     DefaultSensorStatus,
     Definitions,
     RunRequest,
+    RunsFilter,
     ScheduleDefinition,
     SensorDefinition,
     SensorEvaluationContext,
@@ -24,9 +26,12 @@ from dagster_project.landing_assets import landing_asset
 from dagster_project.publish_assets import mart_keys, published_asset
 from dagster_project.warehouse_assets import dbt_models, raw_tables
 from dagster_project.workspace import Workspace
+from ingest.inbox import Inbox
+from ingest.receive.fhir_server import is_under_way
 from ingest.sources.files import state_of_files
 
 JOB = "run_everything"
+_UNENDED = [DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
 def build_definitions(workspace: Workspace) -> Definitions:
@@ -47,7 +52,7 @@ def build_definitions(workspace: Workspace) -> Definitions:
         assets=[*landed, raw_tables(workspace), models, *published],
         jobs=[job],
         schedules=[schedule],
-        sensors=[_new_files(workspace)],
+        sensors=[_new_files(workspace), exports_sensor(workspace)],
         # One process: feeds of one tenant share its vault, and a DuckDB file has one writer.
         executor=in_process_executor,
     )
@@ -76,6 +81,28 @@ def _new_files(workspace: Workspace) -> SensorDefinition:
         return SensorResult(run_requests=[RunRequest()], cursor=state)
 
     return new_files
+
+
+def exports_sensor(workspace: Workspace) -> SensorDefinition:
+    """Starts a run for exports that take servers longer than the last run waited: else they would be a day late every day."""
+
+    @sensor(
+        name="exports_under_way",
+        job_name=JOB,
+        minimum_interval_seconds=1800,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Looks every half hour for exports that a server had not finished when the last run ended.",
+    )
+    def exports_under_way(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+        if context.instance.get_runs_count(RunsFilter(statuses=_UNENDED)):
+            return SkipReason("a run is under way")
+        for tenant in workspace.config.tenants:
+            for feed in tenant.feeds:
+                if feed.server is not None and is_under_way(feed, Inbox.of(workspace.home, workspace.keys, feed)):
+                    return RunRequest()
+        return SkipReason("no server is at work on an export")
+
+    return exports_under_way
 
 
 @definitions

@@ -78,6 +78,14 @@ def confirm(feed: Feed, inbox: Inbox) -> None:
     state.save(inbox)
 
 
+def is_under_way(feed: Feed, inbox: Inbox) -> bool:
+    """Whether the server is at work on an export that the feed's last run left to the next."""
+    try:
+        return State.of(inbox, _address(_server(feed))).job is not None
+    except ServerProblem:
+        return False
+
+
 def _bring(
     http: Http,
     inbox: Inbox,

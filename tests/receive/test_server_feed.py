@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from dagster import DagsterInstance, DagsterRunStatus, RunRequest, build_sensor_context, job
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from dagster_project.definitions import exports_sensor
+from dagster_project.workspace import Workspace
 from foundation import duck
 from foundation.config import Config, load_config
 from foundation.home import Home
@@ -238,6 +241,34 @@ def test_sources_check_names_a_server_that_lets_nobody_in(make_site: Maker, hous
     ran = clinicmart("sources", "check", "--config", home.config.file)
     assert ran.code == 1
     assert "harbor/ehr: signing in at 127.0.0.1: status 400: invalid_client" in ran.err
+
+
+def test_an_export_under_way_starts_a_run_until_it_is_fetched(make_site: Maker, house: Build) -> None:
+    site = make_site(_visits(2))
+    home = house(site, wait_minutes=1)
+    workspace = Workspace(home.home, home.config)
+    sensor = exports_sensor(workspace)
+    with DagsterInstance.ephemeral() as instance:
+
+        def starts() -> bool:
+            return isinstance(sensor(build_sensor_context(instance=instance)), RunRequest)
+
+        assert not starts()
+        site.server.fail("/jobs/", 202, headers={"Retry-After": "3600"})
+        (problem,) = home.land().problems
+        assert "is under way" in problem
+        assert starts()
+        instance.create_run_for_job(_job, status=DagsterRunStatus.STARTED)
+        assert not starts(), "the run that is under way may fetch it"
+    with DagsterInstance.ephemeral() as instance:
+        assert starts()
+        assert home.land().problems == []
+        assert not starts()
+
+
+@job
+def _job() -> None:
+    """Any job."""
 
 
 # Killed
