@@ -16,6 +16,8 @@ def run_and_report(home: Home, config: Config, *, full_refresh: bool = False, ac
         outcome = run_pipeline(home, config, full_refresh=full_refresh, accept_deletions=accept_deletions)
     for problem in outcome.problems:
         click.echo(f"clinicmart: {problem}", err=True)
+    for alert in outcome.alerts:
+        click.echo(f"clinicmart: ALERT {alert}", err=True)
     made = new_administrators(home, config)
     for tenant_id, password in made.items():
         click.echo(f"{tenant_id}: sign in as admin@{tenant_id} with the one-time password {password}")

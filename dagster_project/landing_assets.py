@@ -1,6 +1,7 @@
-"""One asset per tenant and feed: what is new in the feed, landed. Its checks say whether the feed could be read whole and
-whether contracts held; neither stops the other feeds."""
+"""One asset per tenant and feed: what is new in the feed, landed. Its checks say whether the feed could be read whole, whether
+contracts held and whether it still brings what it should; none stops the other feeds."""
 
+import polars as pl
 from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
@@ -14,10 +15,12 @@ from dagster import (
 
 from dagster_project.workspace import Workspace
 from foundation.config import Feed
+from ingest.coverage import UNREADABLE, Coverage, coverage
 from ingest.pipeline import FeedReport, land_feed
 
 READABLE = "feed_is_readable"
 CONTRACTS = "rows_keep_their_contracts"
+COVERAGE = "feed_brings_what_it_should"
 
 
 def landing_key(feed: Feed) -> AssetKey:
@@ -42,6 +45,11 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
         check_specs=[
             AssetCheckSpec(READABLE, asset=key, description="Every file or table of the feed could be read."),
             AssetCheckSpec(CONTRACTS, asset=key, description="Every row read in this run keeps its contract."),
+            AssetCheckSpec(
+                COVERAGE,
+                asset=key,
+                description="By its own history the feed has not stopped and brings no less than usual.",
+            ),
         ],
     )
     def landed(context: AssetExecutionContext) -> MaterializeResult:
@@ -56,12 +64,31 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
                 full_refresh=workspace.full_refresh,
                 accept_deletions=workspace.accept_deletions,
             )
-        return _result(report)
+            covered = coverage(ledger, tenant_id=feed.tenant_id, feed=feed.name)
+        return _result(report, covered)
 
     return landed
 
 
-def _result(report: FeedReport) -> MaterializeResult:
+def _coverage_check(covered: Coverage) -> AssetCheckResult:
+    """Passes unless the feed stopped or brings much too little; that it could not be read has a check of its own."""
+    alerts = covered.alerts.filter(pl.col("kind") != UNREADABLE)
+    latest = covered.days.tail(1).to_dicts()
+    day = {name: latest[0][name] for name in ("received", "expected")} if latest else {}
+    return AssetCheckResult(
+        check_name=COVERAGE,
+        passed=alerts.is_empty(),
+        severity=AssetCheckSeverity.WARN,
+        metadata={
+            "rhythm": covered.rhythms["rhythm"].to_list()[0] if covered.rhythms.height else "unknown",
+            "alert": "\n".join(alerts["message"]),
+            "last_judged_day": str(latest[0]["day"]) if latest else "",
+            **{f"{name}_on_it": value for name, value in day.items() if value is not None},
+        },
+    )
+
+
+def _result(report: FeedReport, covered: Coverage) -> MaterializeResult:
     numbers = {
         name: getattr(report, name)
         for name in (
@@ -90,5 +117,6 @@ def _result(report: FeedReport) -> MaterializeResult:
                 severity=AssetCheckSeverity.WARN,
                 metadata={"rows_quarantined": report.rows_quarantined},
             ),
+            _coverage_check(covered),
         ],
     )

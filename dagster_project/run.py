@@ -3,7 +3,7 @@
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -13,6 +13,7 @@ from dagster_project.workspace import Workspace
 from foundation.config import Config
 from foundation.errors import ClinicmartError
 from foundation.home import Home
+from ingest.coverage import coverage
 from ingest.ledger import Ledger
 
 # What happens is told by the progress lines and kept in the orchestrator's event log; its console log would bury both.
@@ -21,11 +22,13 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True, kw_only=True)
 class RunOutcome:
-    """What a run came to. outcome: published, unchanged or stopped; `problems` name feeds, files and failed gates."""
+    """What a run came to. outcome: published, unchanged or stopped; `problems` name feeds, files and failed gates; `alerts` say
+    which feeds stopped bringing what they should, which is no fault of the run and leaves its exit code alone."""
 
     run_id: str
     outcome: str
     problems: tuple[str, ...] = field(default=())
+    alerts: tuple[str, ...] = field(default=())
 
     @property
     def exit_code(self) -> int:
@@ -73,9 +76,17 @@ def run_pipeline(
                     )
                 outcome = _outcome(ledger, run_id, result.success, _failure(result))
                 ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
+                outcome = replace(outcome, alerts=_alerts(ledger, config))
             finally:
                 ledger.close()
     return outcome
+
+
+def _alerts(ledger: Ledger, config: Config) -> tuple[str, ...]:
+    """Alerts of the configuration's feeds, each a sentence with its tenant."""
+    feeds = {(tenant.tenant_id, feed.name) for tenant in config.tenants for feed in tenant.feeds}
+    rows = coverage(ledger).alerts.sort("tenant_id", "feed").to_dicts()
+    return tuple(f"{row['tenant_id']}: {row['message']}" for row in rows if (row["tenant_id"], row["feed"]) in feeds)
 
 
 def _log(home: Home, run_id: str) -> Path:

@@ -112,9 +112,7 @@ def age(row: dict[str, Any]) -> str:
 
 def unmatched_references(context: PageContext, frame: pl.DataFrame) -> None:
     """What rows name and no feed has brought."""
-    blocks.section(
-        "References to nothing", "Rows that name something which no feed has brought; counted as not recorded"
-    )
+    blocks.section("References that match nothing", "Rows that name something which no feed has brought")
     columns = [
         markup.Column("Feed"),
         markup.Column("Rows of"),
@@ -137,7 +135,7 @@ def unmatched_references(context: PageContext, frame: pl.DataFrame) -> None:
         for row in frame.sort("unmatched_rows", descending=True).head(blocks.MOST_ROWS).iter_rows(named=True)
     ]
     empty = "Everything that rows name has come."
-    context.html(markup.table(columns, rows, caption="References to nothing", empty=empty), key="cm_references")
+    context.html(markup.table(columns, rows, caption="References that match nothing", empty=empty), key="cm_references")
 
 
 def remittances(context: PageContext, frame: pl.DataFrame) -> None:

@@ -6,6 +6,7 @@ every feed, since any of them may name a provider.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 
 from dashboards import format as fmt
@@ -56,25 +57,30 @@ RESTS_ON: Mapping[str, tuple[str, ...]] = {
 MOST_NAMED = 3
 
 
-def lines(page: str, alerts: Iterable[Mapping[str, Any]]) -> list[str]:
-    """A sentence for each feed of an alert on which the page rests; empty where all is well."""
+def lines(page: str, alerts: Iterable[Mapping[str, Any]], until: date) -> list[str]:
+    """A sentence for each feed of an alert on which the page rests; empty where all is well.
+
+    `until` is the last day that the page shows: figures of a period that ended before a feed stopped lack nothing.
+    """
     found = []
     for alert in alerts:
         brought = set(alert["entities"] or ())
         nouns = dict.fromkeys(NOUNS[entity] for entity in RESTS_ON.get(page, ()) if entity in brought)
         if nouns:
-            found.append(_sentence(alert, list(nouns)))
+            found.append(_sentence(alert, list(nouns), until))
     return found
 
 
-def _sentence(alert: Mapping[str, Any], nouns: list[str]) -> str:
+def _sentence(alert: Mapping[str, Any], nouns: list[str], until: date) -> str:
     named = nouns if len(nouns) <= MOST_NAMED else [*nouns[: MOST_NAMED - 1], "more"]
     what = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
     feed, since = alert["feed"], fmt.day(alert["since"])
+    is_touched = alert["since"] is None or until >= alert["since"]
+    where = "in these figures" if is_touched else "in later figures; this period ends before that"
     if alert["kind"] == "stopped":
-        return f"Feed {feed} stopped: {what} from {since} on are missing from these figures."
+        return f"Feed {feed} stopped: {what} from {since} on are missing {where}."
     if alert["kind"] == "short":
-        return f"Feed {feed} brings much less than it should: {what} from {since} on are too low in these figures."
+        return f"Feed {feed} brings much less than it should: {what} from {since} on are too few {where}."
     return f"Feed {feed} could not be read: {what} stand as they were when it last could."
 
 

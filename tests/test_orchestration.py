@@ -2,17 +2,29 @@
 
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, SkipReason, build_sensor_context
+import sqlalchemy as sa
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckSeverity,
+    DagsterEventType,
+    DagsterInstance,
+    SkipReason,
+    build_sensor_context,
+)
 
 import dagster_project.workspace as workspace_module
 from dagster_project.definitions import JOB, build_definitions
-from dagster_project.run import run_pipeline
+from dagster_project.landing_assets import COVERAGE
+from dagster_project.run import RunOutcome, run_pipeline
 from dagster_project.workspace import DBT_PROJECT, Workspace, load_checked_config
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
+from ingest.ledger import Ledger, received
+from serving.health import published_alerts
 from serving.publish import current_version, outcome
 from tests.ingest.test_landing import remittance
 
@@ -47,10 +59,43 @@ def test_every_feed_model_and_tenant_is_an_asset(workspace: Workspace) -> None:
     assert all(key.startswith("warehouse/") for key in above)
 
 
-def test_a_feed_has_a_check_for_reading_and_one_for_contracts(workspace: Workspace) -> None:
+def test_a_feed_has_checks_for_reading_for_contracts_and_for_coverage(workspace: Workspace) -> None:
     checks = build_definitions(workspace).resolve_asset_graph().asset_check_keys
     names = {key.name for key in checks if key.asset_key.to_user_string() == "harbor/landing/remits"}
-    assert names == {"feed_is_readable", "rows_keep_their_contracts"}
+    assert names == {"feed_is_readable", "rows_keep_their_contracts", "feed_brings_what_it_should"}
+
+
+def test_a_feed_that_stopped_warns_in_the_orchestrator_is_told_by_the_run_and_reaches_the_published_version(
+    workspace: Workspace,
+) -> None:
+    def feed_run(alert: bool) -> tuple[RunOutcome, AssetCheckEvaluation]:
+        found = run_pipeline(workspace.home, workspace.config)
+        with DagsterInstance.from_config(str(workspace.home.dagster)) as instance:
+            entries = instance.all_logs(found.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
+        checks = [entry.dagster_event.asset_check_evaluation_data for entry in entries if entry.dagster_event]
+        (check,) = [item for item in checks if item.check_name == COVERAGE and item.asset_key.path[0] == "harbor"]
+        assert check.passed == (not alert)
+        return found, check
+
+    fine, _ = feed_run(alert=False)
+    assert (fine.outcome, fine.alerts) == ("published", ())
+    # A feed that brought rows on every working day for half a year, as the ledger counts them, up to four weeks ago.
+    today = datetime.now(UTC).date()
+    days = [today - timedelta(days=ago) for ago in range(28, 200) if (today - timedelta(days=ago)).weekday() < 5]
+    common = {"batch_id": "b", "entity": "claim", "tenant_id": "harbor", "feed": "remits", "rows": 120}
+    ledger = Ledger(workspace.home)
+    with ledger.write() as connection:
+        connection.execute(sa.insert(received), [common | {"day": day, "arrived_on": day} for day in days])
+    ledger.close()
+    found, check = feed_run(alert=True)
+    assert check.severity == AssetCheckSeverity.WARN
+    (told,) = found.alerts
+    assert told.startswith("harbor: Feed remits stopped: nothing has come for ")
+    assert found.exit_code == 0
+    assert found.outcome == "published"
+    version = current_version(workspace.home, "harbor")
+    assert published_alerts(workspace.home, version)["kind"].to_list() == ["stopped"]
+    assert run_pipeline(workspace.home, workspace.config).outcome == "unchanged"
 
 
 def test_a_new_file_starts_a_run_and_nothing_new_does_not(workspace: Workspace, tmp_path: Path) -> None:

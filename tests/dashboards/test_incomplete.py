@@ -10,6 +10,7 @@ from dashboards import feed_coverage, incomplete
 from dashboards.pages import ALL
 from data_contracts import load_contracts
 
+TODAY = date(2026, 11, 18)
 STOPPED = {
     "feed": "adt",
     "kind": "stopped",
@@ -32,28 +33,37 @@ def test_every_page_of_figures_says_on_what_it_rests_in_words_for_entities_that_
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({}, "Feed adt stopped: visits and stays from 6 Nov 2026 on are missing from these figures."),
-        ({"kind": "short"}, "Feed adt brings much less than it should: visits and stays from 6 Nov 2026 on are too low in these figures."),
+        ({}, "Feed adt stopped: visits and stays from 6 Nov 2026 on are missing in these figures."),
+        ({"kind": "short"}, "Feed adt brings much less than it should: visits and stays from 6 Nov 2026 on are too few in these figures."),
         ({"kind": "unreadable", "since": None}, "Feed adt could not be read: visits and stays stand as they were when it last could."),
     ],
 )  # fmt: skip
 def test_each_kind_of_alert_has_its_sentence(change, said):
-    assert incomplete.lines("throughput", [STOPPED | change]) == [said]
-    assert incomplete.lines("revenue_cycle", [STOPPED | change]) == []
+    assert incomplete.lines("throughput", [STOPPED | change], TODAY) == [said]
+    assert incomplete.lines("revenue_cycle", [STOPPED | change], TODAY) == []
+
+
+def test_a_period_that_ended_before_the_feed_stopped_is_not_called_incomplete():
+    (line,) = incomplete.lines("throughput", [STOPPED], date(2026, 9, 30))
+    assert line == (
+        "Feed adt stopped: visits and stays from 6 Nov 2026 on are missing in later figures; this period ends before that."
+    )
+    (line,) = incomplete.lines("throughput", [STOPPED], date(2026, 11, 6))
+    assert line.endswith("missing in these figures.")
 
 
 def test_a_feed_that_never_brought_anything_takes_nothing_from_a_page():
-    assert incomplete.lines("overview", [STOPPED | {"entities": None}]) == []
+    assert incomplete.lines("overview", [STOPPED | {"entities": None}], TODAY) == []
 
 
 def test_more_than_three_kinds_of_rows_are_not_listed_one_by_one():
     entities = ["claim", "charge", "remittance", "patient_payment", "encounter"]
-    (line,) = incomplete.lines("overview", [STOPPED | {"entities": entities}])
+    (line,) = incomplete.lines("overview", [STOPPED | {"entities": entities}], TODAY)
     assert line.startswith("Feed adt stopped: payments, patient payments and more from")
 
 
 def test_text_of_a_feed_is_escaped():
-    html = incomplete.banner(incomplete.lines("throughput", [STOPPED | {"feed": "<b>"}]), "page:x?")
+    html = incomplete.banner(incomplete.lines("throughput", [STOPPED | {"feed": "<b>"}], TODAY), "page:x?")
     assert "<b>" not in html
     assert "<b>" not in feed_coverage.strip([], [date(2026, 11, 1)], '"><b>')
 

@@ -155,10 +155,10 @@ def test_a_stopped_feed_is_the_first_thing_on_data_health(page, markup_of, reade
 
 
 def test_pages_that_rest_on_a_stopped_feed_say_so_and_the_others_do_not(page, markup_of, reader):
-    line = "Feed remits stopped: payments from 6 Nov 2026 on are missing from these figures."
+    line = "Feed remits stopped: payments from 6 Nov 2026 on are missing in these figures."
     reader.stopped = True
     for key in KEYS:
-        html = markup_of(page(key))
+        html = markup_of(page(key, period="2026-10-01_2026-11-14"))
         assert (line in html) == (key in ("", "revenue_cycle", "payer_mix")), key
     assert 'data-do="page:data_health?"' in markup_of(page("revenue_cycle"))
 
