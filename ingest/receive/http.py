@@ -83,12 +83,13 @@ def absolute(base: str, url: str) -> str:
 
 
 class Http:
-    """Requests to one server. `sign_in` gives the token's header, `renew` forgets a token; without them none is sent."""
+    """Requests to one server, from any thread. `sign_in` gives the token's header, `renew` forgets one that was refused; without
+    them none is sent."""
 
     def __init__(self, server: FhirServer, pace: Pace) -> None:
         self.server, self.pace = server, pace
         self.sign_in: Callable[[], str] | None = None
-        self.renew: Callable[[], None] = lambda: None
+        self.renew: Callable[[str], None] = lambda _header: None
         self._trusted = {origin(server.url), *(origin(f"https://{host}") for host in server.hosts)}
         self._client = httpx.Client(timeout=_TIMEOUT, verify=_trust(server), follow_redirects=False)
 
@@ -182,7 +183,7 @@ class Http:
                 status, asked = response.status_code, retry_after(response)
                 if status == 401 and token and self.sign_in and not renewed:
                     renewed = True
-                    self.renew()
+                    self.renew(response.request.headers.get("authorization", ""))
                     continue
                 # A server that says how long to wait is waited for as long as the run may; one that does not, a few times.
                 waits = status in passing and (failures < ATTEMPTS or (status in (429, 503) and asked is not None))

@@ -1,9 +1,10 @@
 """How long to wait, and how often to try: back-off with jitter, what the server asks for, and an end to patience."""
 
 import random
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -17,20 +18,22 @@ LONGEST_SECONDS = 60.0
 
 @dataclass
 class Pace:
-    """Waits, up to `limit_seconds` in all. `sleep` is replaced in tests."""
+    """Waits, up to `limit_seconds` in all; waits of threads count each. `sleep` is replaced in tests."""
 
     limit_seconds: float
     sleep: Callable[[float], None] = time.sleep
     waited_seconds: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def wait(self, seconds: float, what: str) -> None:
         """Waits. Raises NotYet, at once, where that would take more time than is left."""
-        if self.waited_seconds + seconds > self.limit_seconds:
-            raise NotYet(
-                f"{what}; the server asks to wait {seconds:,.0f} seconds more",
-                "The next run goes on from here; raise wait_minutes if a run should wait longer",
-            )
-        self.waited_seconds += seconds
+        with self._lock:
+            if self.waited_seconds + seconds > self.limit_seconds:
+                raise NotYet(
+                    f"{what}; the server asks to wait {seconds:,.0f} seconds more",
+                    "The next run goes on from here; raise wait_minutes if a run should wait longer",
+                )
+            self.waited_seconds += seconds
         self.sleep(seconds)
 
 

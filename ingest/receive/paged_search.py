@@ -6,8 +6,10 @@ type's failure does not touch them.
 """
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,6 +39,9 @@ PAST_DAYS = 35
 LONG_AGO = "1990-01-01T00:00:00Z"
 # Pages without anything new, one after the other: an honest server needs none of them.
 MAXIMUM_BARREN_PAGES = 50
+# A search for each patient of a group is tens of thousands of requests, which wait for the server and not for us.
+SEARCHES_AT_ONCE = 4
+TOLD_EVERY = 500
 
 
 @dataclass
@@ -51,26 +56,30 @@ class _Found:
     writers: dict[str, SealedWriter] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, bundle: dict[str, object], what: str) -> int:
         """Writes the resources of a page that no page before had; how many those are."""
         if bundle.get("resourceType") != "Bundle":
             raise ServerProblem(f"{what} is no Bundle", "Check the server's url")
-        entries, new = bundle.get("entry") or [], 0
-        for entry in entries if isinstance(entries, list) else ():
-            resource = entry.get("resource") if isinstance(entry, dict) else None
-            kind = resource.get("resourceType") if isinstance(resource, dict) else None
-            if kind == "OperationOutcome":
-                severity, code, _ = next(issues_of(resource), ("other", "other", ""))
-                self.outcomes[severity, code] += 1
-            elif isinstance(kind, str) and TYPE.fullmatch(kind):
-                line = orjson.dumps(resource)
-                known = hash(line)
-                if known not in self.seen:
-                    self.seen.add(known)
-                    self._writer(kind).write(line + b"\n")
-                    new += 1
-        return new
+        entries = bundle.get("entry") or []
+        with self.lock:
+            return sum(self._take_entry(entry) for entry in (entries if isinstance(entries, list) else ()))
+
+    def _take_entry(self, entry: object) -> bool:
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        kind = resource.get("resourceType") if isinstance(resource, dict) else None
+        if kind == "OperationOutcome":
+            severity, code, _ = next(issues_of(resource), ("other", "other", ""))
+            self.outcomes[severity, code] += 1
+        elif isinstance(kind, str) and TYPE.fullmatch(kind):
+            line = orjson.dumps(resource)
+            known = hash(line)
+            if known not in self.seen:
+                self.seen.add(known)
+                self._writer(kind).write(line + b"\n")
+                return True
+        return False
 
     def _writer(self, kind: str) -> SealedWriter:
         if kind not in self.writers:
@@ -154,11 +163,7 @@ class PagedSearch:
         with ExitStack() as stack:
             found = _Found(self.inbox, folder, kind, started_at, stack)
             self.inbox.begin(folder)
-            unanswered = 0
-            for number, url in enumerate(addresses, start=1):
-                unanswered += not self._pages(url, kind, found, is_one_of_many=len(addresses) > 1)
-                if number % 500 == 0:
-                    progress.info("%s: %s: %d of %d searches", self._name, kind, number, len(addresses))
+            unanswered = self._ask_all(list(addresses), kind, found)
         if unanswered:
             self.state.note(
                 kind, "search_unanswered", "records named in searches that the server does not know", unanswered
@@ -167,6 +172,24 @@ class PagedSearch:
             self.state.note(kind, "search_outcome", f"the server reports: {severity} {code}", number)
         progress.info("%s: %s: %s found", self._name, kind, f"{len(found.seen):,}")
         return bool(found.writers)
+
+    def _ask_all(self, addresses: list[str], kind: str, found: _Found) -> int:
+        """Asks every address, several at once; how many name what the server does not know. The first that fails ends it."""
+        if len(addresses) == 1:
+            self._pages(addresses[0], kind, found, is_one_of_many=False)
+            return 0
+        unanswered = 0
+        with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
+            for start in range(0, len(addresses), TOLD_EVERY):
+                part = addresses[start : start + TOLD_EVERY]
+                asked = [pool.submit(self._pages, url, kind, found, is_one_of_many=True) for url in part]
+                try:
+                    unanswered += sum(not answer.result() for answer in asked)
+                except BaseException:
+                    pool.shutdown(cancel_futures=True)
+                    raise
+                progress.info("%s: %s: %d of %d searches", self._name, kind, start + len(part), len(addresses))
+        return unanswered
 
     @property
     def _name(self) -> str:

@@ -5,6 +5,7 @@ in memory until shortly before it expires, or until the server refuses it.
 """
 
 import secrets
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -86,17 +87,21 @@ class SignIn:
         self.granted: frozenset[str] | None = None
         self._configuration: dict[str, Any] | None = None
         self._token, self._expires = "", 0.0
+        self._lock = threading.Lock()
         http.sign_in, http.renew = self.header, self.forget
 
     def header(self) -> str:
         """The value of `Authorization`. Raises ServerProblem where the server lets us in no more."""
-        if not self._token or time.monotonic() >= self._expires:
-            self._sign_in()
-        return f"Bearer {self._token}"
+        with self._lock:
+            if not self._token or time.monotonic() >= self._expires:
+                self._sign_in()
+            return f"Bearer {self._token}"
 
-    def forget(self) -> None:
-        """The server refused the token: the next request gets another."""
-        self._token = ""
+    def forget(self, header: str) -> None:
+        """The server refused the token of this header: the next request gets another, unless one was got meanwhile."""
+        with self._lock:
+            if header == f"Bearer {self._token}":
+                self._token = ""
 
     def not_granted(self) -> tuple[str, ...]:
         """Types that were asked for and that the token does not cover; empty where the server does not say."""

@@ -85,6 +85,34 @@ def test_a_search_by_patient_is_asked_for_each_that_the_export_brought(searching
     assert asked == ["later", "p0", "p2"], "also those that an earlier export brought, and none that is gone"
 
 
+def test_many_searches_run_at_once_and_none_is_lost_when_the_token_goes(searching: Any) -> None:
+    site = searching(people(150), {"Appointment": ["patient={Patient}"]})
+    site.client.resources += [
+        resource("Appointment", f"a{n}", participant=[{"actor": {"reference": f"Patient/p{n % 150}"}}])
+        for n in range(600)
+    ]
+    forget = iter(range(10_000))
+
+    def lose_token(_request: Request, response: Response) -> Response:
+        if next(forget) in (40, 90):
+            site.server.forget_tokens()
+        return response
+
+    site.server.fail("/Appointment$", times=10_000, answer=lose_token)
+    assert site.run().problems == []
+    assert site.ids("Appointment") == sorted(f"a{n}" for n in range(600))
+    assert len(site.server.asked("/auth/token", "POST")) == 3
+
+
+def test_one_of_many_searches_that_fails_ends_them(searching: Any) -> None:
+    site = searching(people(300) + _appointments(9), {"Appointment": ["patient={Patient}"]})
+    site.server.fail("/Appointment$", 400, body=outcome("invalid"))
+    (problem,) = site.run().problems
+    assert "search of Appointment: status 400" in str(problem)
+    assert site.ids("Appointment") == []
+    assert len(site.server.asked("/Appointment$")) < 100
+
+
 def test_a_search_may_name_what_a_search_before_it_brought(searching: Any) -> None:
     slots = [resource("Slot", f"s{index}", schedule={"reference": "Schedule/h1"}) for index in range(2)]
     search = {"Schedule": ["_count=10"], "Slot": ["schedule={Schedule}"]}
