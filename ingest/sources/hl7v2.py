@@ -151,7 +151,7 @@ class _Reading:
         is never taken for a repetition.
         """
         known = [message for message in self.waiting if message.control or message.sent]
-        contents = [(f"{m.sender}\0{m.control}".encode(), "\r".join(m.segments).encode()) for m in known]
+        contents = [(f"{m.sender}\0{m.control}".encode(), m.content) for m in known]
         outcomes = dict(zip(map(id, known), self.seen.meet(contents), strict=True))
         for message in self.waiting:
             outcome = outcomes.get(id(message), NEW)

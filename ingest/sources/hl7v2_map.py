@@ -112,6 +112,9 @@ def part(message: Message, text: str | None, index: int) -> str | None:
     """Component `index` (from 1) of the first repetition, its first subcomponent, unescaped; None where empty."""
     if text is None:
         return None
+    if text.isalnum():
+        # No delimiter is a letter or a digit.
+        return text if index == 1 else None
     if message.repetition in text:
         text = text.split(message.repetition, 1)[0]
     if message.component in text:

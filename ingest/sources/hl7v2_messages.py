@@ -22,13 +22,15 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 class Message:
     """One message: its segments as text, delimiters, and what its MSH says.
 
-    `first` is the number in the file of its MSH segment, `ordinal` that of the message. `changed` is when the source recorded
-    the event, by which messages are put in order: EVN-2, else MSH-7 (an interface engine that sends a day's messages again
-    may set MSH-7 anew). `has_nulls` where the message says of some field that it is empty ("").
+    `position` names the number of the message and the number in the file of its MSH segment, `record` sender and control id.
+    `changed` is when the source recorded the event, by which messages are put in order: EVN-2, else MSH-7 (an interface engine
+    that sends a day's messages again may set MSH-7 anew). `has_nulls` where the message says of some field that it is empty
+    (""). `content` is the message as received.
     """
 
-    ordinal: int
-    first: int
+    position: str
+    record: str
+    content: bytes
     segments: list[str]
     field_separator: str
     component: str
@@ -42,10 +44,6 @@ class Message:
     sent: str | None
     changed: str | None
     has_nulls: bool
-
-    @property
-    def position(self) -> str:
-        return f"message {self.ordinal} (segment {self.first})"
 
 
 @dataclass(slots=True)
@@ -189,30 +187,36 @@ def parse(raw: Raw, ordinal: int, notices: list[Notice]) -> Message | Refusal:
         # Fewer than four encoding characters: what is not declared is as the standard recommends.
         declared = marks.split(separator)[0]
         marks = declared + b"^~\\&"[len(declared) :]
-    if any(byte > 127 for byte in marks) or marks.isalnum():
+    if not marks.isascii() or any(map(bytes.isalnum, (marks[:1], marks[1:2], marks[2:3], marks[3:]))):
         return _refused(raw, ordinal, "msh_unreadable", "the MSH does not say its delimiters")
-    segments = _decode(raw, separator, ordinal, notices)
-    parts = segments[0].split(separator.decode())
+    content = b"\r".join(raw.lines)
+    text = _decode(raw, content, separator, ordinal, notices)
+    segments = text.split("\r")
+    mark = separator.decode()
+    parts = segments[0].split(mark)
     parts += [""] * (12 - len(parts))
-    component, repetition, escape, subcomponent = (chr(mark) for mark in marks)
+    component, repetition, escape, subcomponent = (chr(byte) for byte in marks)
     named = [*parts[8].split(component), ""]
     sent = parts[6].split(component)[0] or None
+    sender, control = "/".join(part.split(component)[0] for part in parts[2:4]), parts[9].strip()
+    position = f"message {ordinal} (segment {raw.first})"
     return Message(
-        ordinal=ordinal,
-        first=raw.first,
+        position=position,
+        record=f"{sender}/{control or position}",
+        content=content,
         segments=segments,
-        field_separator=separator.decode(),
+        field_separator=mark,
         component=component,
         repetition=repetition,
         escape=escape,
         subcomponent=subcomponent,
         kind=named[0].strip(),
         trigger=named[1].strip(),
-        sender="/".join(part.split(component)[0] for part in parts[2:4]),
-        control=parts[9].strip(),
+        sender=sender,
+        control=control,
         sent=sent,
-        changed=_recorded(segments, separator.decode(), component, sent),
-        has_nulls=any('""' in segment for segment in segments),
+        changed=_recorded(segments, mark, component, sent),
+        has_nulls='""' in text,
     )
 
 
@@ -230,11 +234,10 @@ def _recorded(segments: list[str], separator: str, component: str, sent: str | N
     return sent
 
 
-def _decode(raw: Raw, separator: bytes, ordinal: int, notices: list[Notice]) -> list[str]:
+def _decode(raw: Raw, data: bytes, separator: bytes, ordinal: int, notices: list[Notice]) -> str:
     """Text by the character set of MSH-18; ISO 8859-1, with a notice, where the bytes are not that."""
-    data = b"\r".join(raw.lines)
     if data.isascii():
-        return data.decode("ascii").split("\r")
+        return data.decode("ascii")
     head = raw.lines[0].split(separator)
     named = head[17].split(b"~")[0].decode("ascii", "replace").strip().upper() if len(head) > 17 else ""
     codec = _CHARACTER_SETS.get(named)
@@ -242,11 +245,11 @@ def _decode(raw: Raw, separator: bytes, ordinal: int, notices: list[Notice]) -> 
         part = named.removeprefix("8859/")
         codec = f"iso8859-{part}" if part.isdigit() and 1 <= int(part) <= 16 and int(part) != 12 else "utf-8"
     try:
-        return data.decode(codec).split("\r")
+        return data.decode(codec)
     except UnicodeDecodeError:
         position = f"message {ordinal} (segment {raw.first})"
         notices.append(Notice(position=position, reason="encoding_differs", detail="read as ISO 8859-1"))
-        return data.decode("latin-1").split("\r")
+        return data.decode("latin-1")
 
 
 def _refused(raw: Raw, ordinal: int, reason: str, detail: str) -> Refusal:
@@ -260,5 +263,4 @@ def _refused(raw: Raw, ordinal: int, reason: str, detail: str) -> Refusal:
 
 def refuse(message: Message, reason: str, detail: str) -> Refusal:
     """The refusal of a message that could be taken apart."""
-    payload = "\r".join(message.segments).encode()
-    return Refusal(position=message.position, reason=reason, detail=detail, payload=payload)
+    return Refusal(position=message.position, reason=reason, detail=detail, payload=message.content)

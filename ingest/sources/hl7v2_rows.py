@@ -136,20 +136,28 @@ _PAD = "00000101000000"
 _SLOT_MINUTES_LIMIT = 7 * 24 * 60
 
 
+# What a PID says of patient and identity, and whether it says more than an identifier.
+PersonSaid = tuple[tuple[str | None, ...], tuple[str | None, ...], bool]
+
+
 class Rows:
-    """Collects rows; `add` takes values in the order of COLUMNS, all text or None."""
+    """Collects rows; `add` takes values in the order of COLUMNS, all text or None.
+
+    `people` and `persons` hold what PID segments and XCN fields of the chunk say, by their delimiters and text.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[str, list[tuple[str | None, ...]]] = {}
         self.notices: list[Notice] = []
         self.unused: Counter[str] = Counter()
+        self.people: dict[tuple[str, str], PersonSaid] = {}
+        self.persons: dict[tuple[str, str], tuple[str, str | None, str | None] | None] = {}
 
     def add(self, entity: str, message: Message, *values: str | None) -> None:
-        record = f"{message.sender}/{message.control}" if message.control else message.sender + "/" + message.position
         found = self._rows.get(entity)
         if found is None:
             found = self._rows[entity] = []
-        found.append((*values, record, message.changed, message.position))
+        found.append((*values, message.record, message.changed, message.position))
 
     def count(self) -> int:
         """Rows collected so far."""

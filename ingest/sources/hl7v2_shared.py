@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from ingest.sources.hl7v2_map import language_of, location, part, person, record_number, sex_of, value, zip3_of
 from ingest.sources.hl7v2_messages import Message
-from ingest.sources.hl7v2_rows import Rows
+from ingest.sources.hl7v2_rows import PersonSaid, Rows
 
 Segment = list[str]
 BEGINNING = "19000101"
@@ -42,23 +42,29 @@ def patient_of(message: Message, pid: Segment | None) -> str | None:
 
 def add_patient(message: Message, pid: Segment, patient: str, rows: Rows, *, always: bool) -> None:
     """The patient and, for the vault, the identity. Without `always` only where the PID says more than the identifier."""
+    # Messages about one patient repeat the PID: what it says is worked out once a chunk.
+    key = (message.segments[0][3:8], message.field_separator.join(pid[2:]))
+    said = rows.people.get(key)
+    if said is None:
+        said = rows.people[key] = _said_of(message, pid)
+    of_patient, of_identity, says_more = said
+    if always or says_more:
+        rows.add("patient", message, patient, *of_patient)
+        rows.add("patient_identity", message, patient, patient, *of_identity)
+
+
+def _said_of(message: Message, pid: Segment) -> PersonSaid:
+    """What a PID says, in the order of the columns of patient and of patient_identity, and whether it says more than who it is."""
     birth = value(pid, 7)
     sex = part(message, value(pid, 8), 1)
     name = value(pid, 5)
     empty = cleared(message, pid, _PID_COLUMNS)
-    if not (always or birth or sex or empty):
-        return
     address, phones = value(pid, 11), value(pid, 13)
     postal = part(message, address, 5)
     language = language_of(part(message, value(pid, 15), 1))
     zip3 = zip3_of(postal, part(message, address, 6))
-    rows.add("patient", message, patient, birth[:4] if birth else None, sex_of(sex), zip3, language, named(empty))
     street = address.replace(message.subcomponent, " ") if address else None
-    rows.add(
-        "patient_identity",
-        message,
-        patient,
-        patient,
+    of_identity = (
         part(message, name, 1),
         _joined(part(message, name, 2), part(message, name, 3)),
         birth,
@@ -69,6 +75,8 @@ def add_patient(message: Message, pid: Segment, patient: str, rows: Rows, *, alw
         _phone(message, phones),
         _email(message, phones),
     )
+    of_patient = (birth[:4] if birth else None, sex_of(sex), zip3, language, named(empty))
+    return of_patient, of_identity, bool(birth or sex or empty)
 
 
 def _joined(*parts: str | None) -> str | None:
@@ -97,7 +105,12 @@ def visit_of(message: Message, pv1: Segment | None, pid: Segment | None) -> str 
 
 def provider_of(message: Message, text: str | None, rows: Rows) -> str | None:
     """The id of an XCN field; adds the provider with what the field says of it."""
-    found = person(message, text)
+    if text is None:
+        return None
+    key = (message.segments[0][3:8], text)
+    if key not in rows.persons:
+        rows.persons[key] = person(message, text)
+    found = rows.persons[key]
     if found is None:
         return None
     identifier, npi, name = found
