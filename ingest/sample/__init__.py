@@ -2,7 +2,7 @@
 
 `write_sample` is the whole interface. The way through the package: catalogue and clock (what there is) -> structure, people,
 visits, inpatient, charges, adjudication, transactions, balances (what happens, as arrays) -> story (one tenant) ->
-pm_tables, access, x12_*, hl7v2, fhir (what is written) and truths (what must come back).
+views (what other systems call it) -> pm_tables, access, x12_*, hl7v2, fhir (what is written) and truths (what must come back).
 """
 
 from ingest.sample.writer import SampleReport, write_sample

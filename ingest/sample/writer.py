@@ -46,7 +46,8 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
     `<tenant>/277/*` (277CA and 999), `config.yaml` (absolute paths) and `truths.json`. Files of an earlier sample are replaced.
     History is 19 months up to `as_of`, bookings reach six weeks beyond. The 837s and 835s, and the answers to the 837s, always hold
     the whole history; FHIR encounters all of it up to 200,000 appointments a tenant and the last three months beyond that; HL7 all
-    stays and merges, and every second appointment of the last three months and of those to come.
+    stays and merges, and every second appointment of the last three months and of those to come. Some visits and stays bear
+    another identifier in FHIR and HL7 than in the PM database, and some fields another value (views.py).
 
     Raises ConfigurationError for fewer than one tenant or fewer than 200 appointments a tenant, OSError where the disk refuses.
     """
