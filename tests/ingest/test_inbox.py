@@ -1,5 +1,6 @@
 """The inbox: what is written comes back, is unreadable on disk, and is refused when it was touched."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,40 @@ def test_tenants_do_not_open_each_others_files(tmp_path: Path) -> None:
     moved.write_bytes(path.read_bytes())
     with pytest.raises(BrokenSeal):
         list(other.read(moved))
+
+
+def test_a_delivery_is_seen_once_it_is_finished(inbox: Inbox) -> None:
+    inbox.begin("20261121-export")
+    write(inbox, "20261121-export/Patient.ndjson", b"{}\n")
+    write(inbox, "20261121-export/deleted/Bundle.ndjson", b"{}\n")
+    write(inbox, "20261120-export/Patient.ndjson", b"{}\n")
+    assert [unit.name for unit in find_files(FEED, (".ndjson",), inbox)] == ["20261120-export/Patient.ndjson"]
+    inbox.finish("20261121-export")
+    names = [unit.name for unit in find_files(FEED, (".ndjson",), inbox)]
+    assert names[1:] == ["20261121-export/Patient.ndjson", "20261121-export/deleted/Bundle.ndjson"]
+
+
+def test_what_another_process_left_half_written_goes_when_its_delivery_is_opened_again(inbox: Inbox) -> None:
+    inbox.begin("d")
+    whole = write(inbox, "d/Patient.ndjson", b"{}\n")
+    left = whole.with_name(".Encounter.ndjson.sealed.4711")
+    left.write_bytes(b"half")
+    inbox.begin("d")
+    assert whole.exists()
+    assert not left.exists()
+
+
+def test_a_discarded_delivery_leaves_nothing(inbox: Inbox) -> None:
+    inbox.begin("d")
+    write(inbox, "d/deleted/Bundle.ndjson", b"{}\n")
+    inbox.discard("d")
+    inbox.discard("d")
+    assert list(inbox.folder.rglob("*")) == []
+
+
+def test_a_file_bears_the_time_of_its_content(inbox: Inbox) -> None:
+    moment = datetime(2026, 11, 20, 10, 0, 0, 250_000, tzinfo=UTC)
+    with inbox.write("Patient.ndjson", modified_at=moment) as writer:
+        writer.write(b"{}\n")
+    (unit,) = find_files(FEED, (".ndjson",), inbox)
+    assert unit.modified_at == moment
