@@ -38,9 +38,14 @@ class NodeReader:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self._lines_of_keys: dict[int, int] = {}
 
     def fail(self, node: yaml.Node, key: str, problem: str) -> ConfigurationError:
-        return ConfigurationError(f"{self.file}:{node.start_mark.line + 1}: {key}: {problem}")
+        """The complaint about a node; about a mapping or list that begins below its key, at the line of the key."""
+        line = node.start_mark.line
+        if isinstance(node, yaml.CollectionNode):
+            line = self._lines_of_keys.get(id(node), line)
+        return ConfigurationError(f"{self.file}:{line + 1}: {key}: {problem}")
 
     def mapping(self, node: yaml.Node, key: str, known: tuple[str, ...] | None = None) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
@@ -55,6 +60,7 @@ class NodeReader:
             if name in found:
                 raise self.fail(name_node, f"{key}.{name}" if key else name, "given twice")
             found[name] = value
+            self._lines_of_keys[id(value)] = name_node.start_mark.line
         return found
 
     def text(self, node: yaml.Node, key: str) -> str:

@@ -10,6 +10,7 @@ from ingest.identity import tokenise_rows
 from ingest.inbox import Inbox
 from ingest.landing import with_unit_time
 from ingest.partial_rows import landing_contract
+from ingest.profiles import place_in_profile
 from ingest.sources import UnreadableUnit, source_for
 
 UNITS = 25
@@ -78,5 +79,17 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
             found.rows_good += gated.good.height
             found.rows_bad += gated.bad.height
             for row in gated.bad.group_by(REASON, COLUMN).len().iter_rows():
-                held[f"{entity}.{row[1]}: {row[0]}"] += row[2]
+                held[f"{entity}.{row[1]}: {row[0]}{_place(feed, entity, row[1])}"] += row[2]
+        if feed.kind == "pm_database":
+            for name, number in chunk.dropped_fields.items():
+                entity, _, column = name.partition(".")
+                held[f"{name}: no contract names it, dropped{_place(feed, entity, column)}"] += number
     found.reasons = [f"{text}: {number:,} rows" for text, number in sorted(held.items())]
+
+
+def _place(feed: Feed, entity: str, column: str) -> str:
+    """Where the feed's profile gives a column, as the end of a message; empty where no profile says it."""
+    if feed.kind not in ("pm_database", "fhir"):
+        return ""
+    place = place_in_profile(feed.profile or "r4", feed.kind, entity, column)
+    return f" (see {place})" if place else ""

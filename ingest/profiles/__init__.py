@@ -17,7 +17,15 @@ from foundation.yaml_nodes import NodeReader, compose_file
 from ingest.profiles.fhir import FhirProfile, parse_fhir
 from ingest.profiles.pm_database import EntityQuery, PmDatabaseProfile, parse_pm_database
 
-__all__ = ["EntityQuery", "FhirProfile", "PmDatabaseProfile", "Profile", "load_profile", "shipped_profiles"]
+__all__ = [
+    "EntityQuery",
+    "FhirProfile",
+    "PmDatabaseProfile",
+    "Profile",
+    "load_profile",
+    "place_in_profile",
+    "shipped_profiles",
+]
 
 FOLDER = Path(__file__).parent
 Profile = FhirProfile | PmDatabaseProfile
@@ -45,14 +53,24 @@ def load_profile(name: str, kind: str) -> Profile:
     Raises ConfigurationError for a name that is not there, a profile of another kind, unknown keys and entities, and
     SELECTs that cannot give an entity's key; names file, line and key.
     """
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name).expanduser().resolve()
-    else:
-        path = FOLDER / f"{Path(name).name}.yaml"
-        if Path(name).name != name or not path.is_file():
-            known = ", ".join(shipped_profiles(kind))
-            raise ConfigurationError(f"no profile {name!r} for {kind}; shipped are {known}; else give a .yaml file")
+    path = _path(name, kind)
     return _load(path, kind, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+def _path(name: str, kind: str) -> Path:
+    """The file of a profile."""
+    if name.endswith((".yaml", ".yml")):
+        return Path(name).expanduser().resolve()
+    path = FOLDER / f"{Path(name).name}.yaml"
+    if Path(name).name != name or not path.is_file():
+        known = ", ".join(shipped_profiles(kind))
+        raise ConfigurationError(f"no profile {name!r} for {kind}; shipped are {known}; else give a .yaml file")
+    return path
+
+
+def _base(path: Path, other: str) -> Path:
+    """The file that a profile extends."""
+    return path.parent / other if other.endswith((".yaml", ".yml")) else FOLDER / f"{Path(other).name}.yaml"
 
 
 @lru_cache(maxsize=32)
@@ -75,10 +93,41 @@ def _parse(path: Path, kind: str, below: tuple[Path, ...]) -> Profile:
     base = None
     if "extends" in found:
         other = reader.text(found["extends"], "extends")
-        other_path = path.parent / other if other.endswith((".yaml", ".yml")) else FOLDER / f"{Path(other).name}.yaml"
+        other_path = _base(path, other)
         if other_path in (*below, path) or not other_path.is_file():
             raise reader.fail(found["extends"], "extends", f"{other!r} is no other profile")
         parsed = _parse(other_path, kind, (*below, path))
         assert isinstance(parsed, FhirProfile)
         base = parsed
     return parse_fhir(reader, root, path.stem, base)
+
+
+# What of a FHIR profile gives the values of a column: where a row breaks its contract there, that is what to look at.
+_FHIR_KEYS = {
+    ("appointment", "status"): "appointment_statuses",
+    ("appointment", "cancel_initiator"): "cancel_initiators",
+    ("encounter", "status"): "encounter_statuses",
+    ("encounter", "encounter_class"): "encounter_classes",
+    ("encounter_event", "event_type"): "encounter_events",
+    ("slot", "status"): "slot_statuses",
+    ("claim", "claim_type"): "claim_types",
+    ("payer", "payer_class"): "payer_classes",
+}
+
+
+def place_in_profile(name: str, kind: str, entity: str, column: str) -> str | None:
+    """Where a profile says what a column of an entity is given ("file:line"), None where it does not.
+
+    Raises ConfigurationError as `load_profile` does.
+    """
+    if kind == "pm_database":
+        query = load_profile(name, "pm_database").entities.get(entity)
+        return None if query is None else query.place_of(column)
+    key = _FHIR_KEYS.get((entity, column))
+    path: Path | None = _path(name, kind)
+    while key is not None and path is not None:
+        found = NodeReader(path).mapping(compose_file(path), "")
+        if key in found:
+            return f"{path}:{found[key].start_mark.line + 1}"
+        path = _base(path, str(found["extends"].value)) if "extends" in found else None
+    return None

@@ -62,6 +62,16 @@ class EntityQuery:
     reconcile_days: int
     maximum_deleted_percent: int
     tells_changes: bool
+    first_line: int
+
+    def place_of(self, column: str) -> str:
+        """Where the profile gives a column ("file:line"): the last line that names it so; the SELECT where none does."""
+        file, lines = self.place.rpartition(":")[0], self.sql.splitlines()
+        for pattern in (rf"\bas\s+[\"`]?{column}\b", rf"\b{column}\b"):
+            found = [number for number, line in enumerate(lines) if re.search(pattern, line, re.IGNORECASE)]
+            if found and self.first_line:
+                return f"{file}:{self.first_line + found[-1]}"
+        return self.place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,4 +151,19 @@ def _query(reader: NodeReader, node: yaml.Node, contract: Contract, defaults: Ma
         if missing:
             raise reader.fail(sql_node, f"{key}.sql", f"gives no {', '.join(missing)}")
     place = f"{reader.file}:{sql_node.start_mark.line + 1}"
-    return EntityQuery(entity=contract.name, sql=sql, place=place, tells_changes=changes == _CHANGES[0], **numbers)
+    return EntityQuery(
+        entity=contract.name,
+        sql=sql,
+        place=place,
+        tells_changes=changes == _CHANGES[0],
+        first_line=_first_line(sql_node),
+        **numbers,
+    )
+
+
+def _first_line(node: yaml.Node) -> int:
+    """The line on which the SELECT begins; 0 where YAML folds lines, so that none can be told."""
+    if not isinstance(node, yaml.ScalarNode) or node.style == ">":
+        return 0
+    blank = len(node.value) - len(node.value.lstrip())
+    return int(node.start_mark.line) + 1 + (node.style == "|") + str(node.value)[:blank].count("\n")

@@ -68,8 +68,8 @@ def test_a_secret_never_shows_in_the_representation(written) -> None:
         (("${PM_URL}", "${NOT_SET_ANYWHERE}"), 6, "tenants.harbor.feeds[0].url"),
         (("encounter: [ehr]", "visit: [ehr]"), 9, "tenants.harbor.system_of_record.visit"),
         (("encounter: [ehr]", "encounter: [billing]"), 9, "tenants.harbor.system_of_record.encounter"),
-        (("  harbor:", "  Harbor_1:"), 3, "tenants.Harbor_1"),
-        (("    time_zone: America/New_York\n", ""), 3, "tenants.harbor.time_zone"),
+        (("  harbor:", "  Harbor_1:"), 2, "tenants.Harbor_1"),
+        (("    time_zone: America/New_York\n", ""), 2, "tenants.harbor.time_zone"),
     ],
 )
 def test_a_mistake_names_file_line_and_key(written, change: tuple[str, str], line: int, key: str) -> None:
