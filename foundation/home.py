@@ -3,6 +3,7 @@
 keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment)
 inbox/<tenant>/<feed>/...                        encrypted: what came over a network, as received
 landing/<tenant>/<entity>/<batch>.parquet        encrypted, immutable
+index/<tenant>/<feed>/<table>/<unit>.parquet     encrypted: hashes of the rows of tables
 quarantine/<tenant>/<batch>.parquet              encrypted
 vault/<tenant>.duckdb                            encrypted: patient identifiers
 ledger.sqlite                                    what was read, landed, quarantined and refused; no PHI

@@ -122,7 +122,9 @@ class Batch:
 
     def newest(self, index: int) -> Sequence[Any]:
         array = self.batch.column(index)
-        # Distinct times, highest last: one of a future day must not hide the others.
+        if _is_time(array.type) and _is_past(array):
+            return _python(pc.array_take(array, pc.array_sort_indices(array, order="descending")[:1]))
+        # All that differ: one of a future day must not hide the others.
         return _python(pc.unique(array.storage if isinstance(array, pa.ExtensionArray) else array))
 
     def last(self, indexes: Sequence[int]) -> tuple[Any, ...]:
@@ -188,6 +190,14 @@ def _is_in_range(array: pa.Array) -> bool:
     return found is None or (low <= found[0] and found[1] <= high)
 
 
+def _is_past(array: pa.Array) -> bool:
+    """Whether no time of a column lies ahead, in whatever zone it is meant."""
+    found = _range(array)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(hours=10)
+    limit = soon.timestamp() * (1 / 86_400 if pa.types.is_date32(array.type) else 1_000_000)
+    return found is not None and found[0] > -(1 << 62) and found[1] <= limit
+
+
 def _is_time(kind: pa.DataType) -> bool:
     return bool(pa.types.is_date32(kind) or pa.types.is_timestamp(kind))
 
@@ -215,12 +225,20 @@ def _python(array: pa.Array) -> list[Any]:
     return list(values)
 
 
+def _uuids(name: str, array: pa.ExtensionArray) -> pl.Series:
+    digits = pl.Series(name, array.storage.cast(pa.binary())).bin.encode("hex")
+    parts = (digits.str.slice(start, length) for start, length in ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12)))
+    return pl.select(pl.concat_str(*parts, separator="-")).to_series().alias(name)
+
+
 def _series(array: pa.Array, column: Column, zone: str) -> pl.Series | None:
     """The contract's column without Python values, where that gives the same as with them; else None."""
     kind, wanted = array.type, column.logical_type
     if array.null_count == len(array):
         return None
     if isinstance(array, pa.ExtensionArray):
+        if isinstance(kind, pa.UuidType) and wanted == "string":
+            return _uuids(column.name, array)
         if not pa.types.is_string(kind.storage_type):
             return None
         array, kind = array.storage, pa.string()

@@ -121,8 +121,10 @@ def _look(feed: Feed, timeout_seconds: int) -> None:
             look()
         else:
             watch = Watch(timeout_seconds)
-            watch.call(look)
-            watch.end(engine.dispose)
+            try:
+                watch.call(look)
+            finally:
+                watch.end(engine.dispose)
     finally:
         engine.dispose()
 
@@ -158,7 +160,9 @@ class _Reading:
         self.shape: Shape | None = None
         self.rows_given = 0
         self.newest: Any = None
-        self.last_block: Block | None = None
+        # Time and key of the last row given, and the blocks in which rows with both may have come.
+        self.position: tuple[Any, ...] | None = None
+        self.tied: list[Block] = []
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows from here to the end, over as many connections as it takes; the last chunk has the cursor."""
@@ -182,18 +186,13 @@ class _Reading:
             except Broken as error:
                 failed = 1 if self.rows_given > before else failed + 1
                 position = f"row {self.rows_given + 1}" if self.rows_given else ""
-                if failed >= TRIES or not is_position(self._position() or ()):
+                if failed >= TRIES or not is_position(self.position or ()):
                     raise _given_up(error, position, failed) from None
                 _pause(failed)
             except UnreadableUnit as error:
                 if self.rows_given and not error.position:
                     error.position = f"row {self.rows_given + 1}"
                 raise
-
-    def _position(self) -> tuple[Any, ...] | None:
-        if self.last_block is None or self.shape is None:
-            return None
-        return self.last_block.last([index for index, _ in self.shape.order])
 
     def _on_one_connection(self) -> Iterator[Chunk]:
         engine: sa.Engine | None = None
@@ -214,21 +213,24 @@ class _Reading:
                 engine.dispose()
 
     def _blocks(self, link: Link, shape: Shape) -> Iterator[Chunk]:
-        position = self._position()
+        order = [index for index, _ in shape.order]
         given: Counter[str] = Counter()
-        given_at = position[0] if position else None
-        if position is not None and self.last_block is not None:
+        if self.position is not None:
             # Rows with the last one's own time and key come again: those given already are left out.
-            given = self.last_block.counted(shape.index_of(UPDATED), position[0])
-        for block in link.blocks(statement_of(self.query, shape, link.dialect, self.since, position), CHUNK_ROWS):
+            for block in self.tied:
+                given += block.counted(shape.index_of(UPDATED), self.position[0])
+        given_at = self.position[0] if self.position is not None else None
+        for block in link.blocks(statement_of(self.query, shape, link.dialect, self.since, self.position), CHUNK_ROWS):
             fresh = block.without(given) if given.total() else block
-            if given and block.last([shape.index_of(UPDATED)])[0] != given_at:
+            if given and block.last(order)[0] != given_at:
                 given = Counter()
             if not fresh.height:
                 continue
             chunk = self._chunk(fresh, shape)
             self.rows_given += fresh.height
-            self.last_block = fresh
+            last = fresh.last(order)
+            self.tied = [*self.tied, fresh] if last == self.position else [fresh]
+            self.position = last
             yield chunk
 
     def _chunk(self, block: Block, shape: Shape) -> Chunk:

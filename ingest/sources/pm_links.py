@@ -69,7 +69,12 @@ class RowLink:
         self._engine = engine
         # A file answers or fails by itself; a thread to wait in would only cost time.
         self._watch = None if self.dialect == "sqlite" else Watch(CONNECT_SECONDS * 2)
-        self._connection = self._call(lambda: connect(engine))
+        try:
+            self._connection = self._call(lambda: connect(engine))
+        except (Broken, UnreadableUnit):
+            if self._watch is not None:
+                self._watch.end(engine.dispose)
+            raise
         if self._watch is not None:
             self._watch.seconds = timeout_seconds
             self._watch.leave = lambda: hang_up(self._connection)

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import socket
+import sqlite3
 import tempfile
 import threading
 from collections import Counter
@@ -14,11 +15,16 @@ from typing import Any
 import polars as pl
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from foundation.config import Feed
 from ingest.sources import Chunk, Unit, UnreadableUnit, pm_connection, pm_database, pm_links, source_for
+from ingest.sources.pm_blocks import Block
+from ingest.sources.pm_connection import Broken
 from ingest.sources.pm_links import NoBulk
+from ingest.sources.pm_query import Statement
 
 SOURCE = source_for("pm_database")
 pytestmark = pytest.mark.filterwarnings("ignore:.*XDG_RUNTIME_DIR")
@@ -328,6 +334,54 @@ def test_a_network_that_drops_or_swallows_answers_loses_and_doubles_nothing(
     chunks = list(SOURCE.read(unit_of(feed)))
     assert between.connections >= 5
     assert found_in(chunks) == shifts
+
+
+values = st.sampled_from([None, "2026-01-01", "2026-01-02"])
+keys = st.sampled_from([None, "a", "b", "it's"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(keys, values, keys, st.sampled_from("xy")), max_size=25),
+    breaks=st.lists(st.integers(0, 6), max_size=12),
+    size=st.integers(1, 4),
+)
+def test_whatever_the_rows_and_wherever_it_breaks_every_row_comes_once(
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[tuple],
+    breaks: list[int],
+    size: int,
+) -> None:
+    """SQLite works out the statements that a server would be asked; each link breaks after so many rows."""
+    folder = tmp_path_factory.mktemp("breaks")
+    with sqlite3.connect(folder / "pm.db") as connection:
+        connection.execute("create table shifts (id, changed, number, note)")
+        connection.executemany("insert into shifts values (?, ?, ?, ?)", rows)
+    connection.close()
+    plan = list(breaks)
+
+    class Breaking(pm_links.RowLink):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.dialect = "postgresql"
+
+        def blocks(self, statement: Statement, size: int) -> Iterator[Block]:
+            left = plan.pop(0) if plan else 10**9
+            for block in super().blocks(statement, size):
+                if left < block.height:
+                    raise Broken("as planned")
+                left -= block.height
+                yield block
+
+    with monkeypatch.context() as context:
+        context.setattr(pm_database, "RowLink", Breaking)
+        context.setattr(pm_database, "CHUNK_ROWS", size)
+        context.setattr(pm_database, "TRIES", 100)
+        context.setattr(pm_database, "FIRST_PAUSE_SECONDS", 0)
+        chunks = list(SOURCE.read(unit_of(feed_of(f"sqlite:///{folder / 'pm.db'}", folder, "staff_shift", SHIFT_SQL))))
+    expected = Counter(f"{row[0]}|{row[2]}|{row[3]}" for row in rows)
+    assert (found_in(chunks) if any(chunk.rows for chunk in chunks) else Counter()) == expected
 
 
 def test_a_server_that_never_answers_is_given_up_by_name(
