@@ -27,7 +27,7 @@ resources entered in error whose entity has no status for it (Coverage, Slot). V
 meta.lastUpdated, and by meta.versionId within a moment (in NDJSON: within a chunk).
 
 References that cannot resolve are told as notices, `reference_unresolved`, one a kind and file, `records` being the resources
-that hold one. NDJSON is read in chunks; a .json document is read whole, up to MAXIMUM_DOCUMENT_BYTES. Fields that are read over
+that hold one; so are bundles without entries, `empty_bundle`. NDJSON is read in chunks; a .json document is read whole, up to MAXIMUM_DOCUMENT_BYTES. Fields that are read over
 are counted by "Type.field".
 """
 
@@ -98,8 +98,7 @@ def _context(unit: Unit) -> Context:
 
 @dataclass
 class _Reading:
-    """One file being read: rows in the context, refusals, the types that the model has no place for, and the references that do
-    not resolve."""
+    """One file being read: rows in the context, refusals, the types that the model has no place for, and what is noticed."""
 
     context: Context
     records: int = 0
@@ -107,8 +106,8 @@ class _Reading:
     outside: Counter[str] = field(default_factory=Counter)
     first_outside: dict[str, str] = field(default_factory=dict)
     fields: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: {kind: Counter() for kind in MAPPINGS})
-    unresolved: Counter[str] = field(default_factory=Counter)
-    first_unresolved: dict[str, str] = field(default_factory=dict)
+    noticed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    first_noticed: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def take(self, resource: Any, position: str, raw: bytes | None, full_url: str | None = None) -> None:
         """One record: mapped, counted as outside the model, or refused."""
@@ -188,9 +187,13 @@ class _Reading:
     def _note_missing(self, position: str) -> None:
         missing = self.context.index.missing
         for kind in set(missing):
-            self.unresolved[kind] += 1
-            self.first_unresolved.setdefault(kind, position)
+            self.notice("reference_unresolved", kind, position)
         missing.clear()
+
+    def notice(self, reason: str, detail: str, position: str) -> None:
+        """Something that is told once a file, with its number."""
+        self.noticed[reason, detail] += 1
+        self.first_noticed.setdefault((reason, detail), position)
 
     def chunk(self) -> Chunk:
         """What was read since the last chunk. Types outside the model are told in the last."""
@@ -224,9 +227,9 @@ class _Reading:
                     records=number,
                 )
             )
-        for kind, number in sorted(self.unresolved.items()):
-            position = self.first_unresolved[kind]
-            given.notices.append(Notice(position=position, reason="reference_unresolved", detail=kind, records=number))
+        for (reason, detail), number in sorted(self.noticed.items()):
+            position = self.first_noticed[reason, detail]
+            given.notices.append(Notice(position=position, reason=reason, detail=detail, records=number))
         return given
 
 
@@ -276,6 +279,8 @@ def _entries(bundle: Json, reading: _Reading, place: str) -> Iterator[None]:
         reading.refuse(f"{place}entry", "malformed_resource", problem, orjson.dumps(bundle))
         yield
         return
+    if not entries:
+        reading.notice("empty_bundle", "the bundle holds no entries", f"{place}entry")
     reading.context.begin_bundle(entries)
     numbered = list(enumerate(entries, start=1))
     if bundle.get("type") == "history":

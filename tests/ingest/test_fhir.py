@@ -763,6 +763,12 @@ def test_a_bundle_on_a_line_of_ndjson_is_read_entry_by_entry(tmp_path: Path) -> 
     assert result.read == result.used == 3
 
 
+def test_a_bundle_without_entries_is_told(tmp_path: Path) -> None:
+    empty = {"resourceType": "Bundle", "type": "searchset"}
+    result = read(lines(tmp_path, empty, empty | {"entry": []}))
+    assert (result.read, result.notices) == (0, {("empty_bundle", "the bundle holds no entries"): 2})
+
+
 def test_an_empty_file_gives_one_empty_chunk(tmp_path: Path) -> None:
     path = tmp_path / "one.ndjson"
     path.write_bytes(b"")
