@@ -27,8 +27,8 @@ resources entered in error whose entity has no status for it (Coverage, Slot). V
 meta.lastUpdated, and by meta.versionId within a moment (in NDJSON: within a chunk).
 
 References that cannot resolve are told as notices, `reference_unresolved`, one a kind and file, `records` being the resources
-that hold one; so are bundles without entries, `empty_bundle`. NDJSON is read in chunks; a .json document is read whole, up to MAXIMUM_DOCUMENT_BYTES. Fields that are read over
-are counted by "Type.field".
+that hold one; so are bundles without entries, `empty_bundle`. NDJSON is read in chunks; a .json document is read whole, up to
+MAXIMUM_DOCUMENT_BYTES. Fields that are read over are counted by "Type.field".
 """
 
 import re
