@@ -433,7 +433,7 @@ def test_a_database_error_that_quotes_a_value_is_told_without_it(postgres: sa.En
         (("kind: pm_database", "kind: csv"), 1, "'csv' is not one of"),
         (("time_zone: UTC", "time_zone: Mars/Olympus"), 2, "Mars/Olympus"),
         (("time_zone: UTC", "timezone: UTC"), 2, "unknown key"),
-        (("staff_shift:", "staff_shifts:"), 5, "no entity has this name"),
+        (("staff_shift:", "staff_shifts:"), 4, "no entity has this name"),
         (("sql: |\n      select id", "query: |\n      select id"), 5, "unknown key"),
         (("id as staff_shift_id, ", ""), 5, "gives no staff_shift_id"),
         (("id as SOURCE_RECORD_ID, ", ""), 5, "gives no source_record_id"),
