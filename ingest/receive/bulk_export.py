@@ -30,6 +30,7 @@ MAXIMUM_JOB_AGE = timedelta(days=14)
 SAME_DAY = timedelta(hours=26)
 # Where a manifest gives no transaction time: how far before the kick-off the next export begins.
 MARGIN = timedelta(hours=1)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _PATHS = {"system": "$export", "patient": "Patient/$export"}
 
 
@@ -153,15 +154,14 @@ class BulkExport:
     def _take_manifest(self, job: Job, manifest: Manifest) -> None:
         """Puts the list of files on disk, and opens the delivery they go into."""
         moment = instant(manifest.transaction_time)
-        if moment is None:
-            self.state.note(
-                "manifest",
-                "export_without_time",
-                "the manifest names no transactionTime; that of the kick-off is taken",
-            )
+        if moment is not None and EARLIEST < moment < datetime.now(UTC) + timedelta(days=1):
+            job.transaction_time = manifest.transaction_time
+        else:
+            detail = "the manifest names no transactionTime that can be; that of the kick-off is taken"
+            self.state.note("manifest", "export_without_time", detail)
             moment = datetime.fromisoformat(job.asked_at) - MARGIN
+            job.transaction_time = moment.isoformat()
         folder = self.state.next_folder(moment.astimezone(UTC), "export")
-        job.transaction_time = manifest.transaction_time or moment.isoformat()
         job.requires_token, job.files = manifest.requires_token, _files(manifest, folder)
         if job.files:
             self.inbox.begin(folder)

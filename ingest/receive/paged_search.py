@@ -175,14 +175,12 @@ class PagedSearch:
 
     def _ask_all(self, addresses: list[str], kind: str, found: _Found) -> int:
         """Asks every address, several at once; how many name what the server does not know. The first that fails ends it."""
-        if len(addresses) == 1:
-            self._pages(addresses[0], kind, found, is_one_of_many=False)
-            return 0
         unanswered = 0
+        names_records = bool(wanted_types([self.profile.search[kind]]))
         with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
             for start in range(0, len(addresses), TOLD_EVERY):
                 part = addresses[start : start + TOLD_EVERY]
-                asked = [pool.submit(self._pages, url, kind, found, is_one_of_many=True) for url in part]
+                asked = [pool.submit(self._pages, url, kind, found, names_records=names_records) for url in part]
                 try:
                     unanswered += sum(not answer.result() for answer in asked)
                 except BaseException:
@@ -213,7 +211,7 @@ class PagedSearch:
             for ids in product(*(known_ids(self.inbox, name) for name in kinds)):
                 yield f"{server.url}/{kind}?{_filled(query, values | dict(zip(kinds, ids, strict=True)))}"
 
-    def _pages(self, url: str, kind: str, found: _Found, *, is_one_of_many: bool) -> bool:
+    def _pages(self, url: str, kind: str, found: _Found, *, names_records: bool) -> bool:
         """Follows one search to its last page; False where the server does not know what it names."""
         what, seen, barren = f"search of {kind}", set(), 0
         next_url: str | None = url
@@ -222,7 +220,7 @@ class PagedSearch:
                 raise ServerProblem(f"{what}: its pages go in circles", "Ask the server's owner")
             seen.add(next_url)
             answer = self.http.ask("GET", next_url, what)
-            if answer.status in (404, 410) and is_one_of_many:
+            if answer.status in (404, 410) and names_records:
                 return False
             if answer.status != 200:
                 raise _not_found(answer, what, self.profile)

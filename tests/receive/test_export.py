@@ -370,9 +370,12 @@ def test_what_is_no_address_is_refused(make_site: Maker, url: str) -> None:
     assert len(site.run(full_refresh=True).problems) == 1
 
 
-def test_a_manifest_without_a_time_takes_that_of_the_kick_off(make_site: Maker) -> None:
+@pytest.mark.parametrize(
+    "time", ["yesterday", None, 7, "2026-11-20T10:00:00", "9999-01-01T00:00:00Z", "0001-01-01T00:00:00Z"]
+)
+def test_a_manifest_without_a_time_takes_that_of_the_kick_off(make_site: Maker, time: Any) -> None:
     site = make_site(people(2))
-    site.server.change_manifest = lambda manifest: manifest | {"transactionTime": "yesterday"}
+    site.server.change_manifest = lambda manifest: manifest | {"transactionTime": time}
     received = site.run()
     assert [n.reason for n in received.notices] == ["export_without_time"]
     assert_whole(site, 2)
