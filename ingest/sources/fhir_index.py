@@ -82,8 +82,11 @@ class Index:
                 continue
 
     def find(self, reference: Json | None, holder: Json, expected: str, path: str) -> Known | None:
-        """The row a reference leads to, or None. `holder` is the resource it stands in, for contained resources, `path` the
-        element; `expected` is the type of a reference that does not say it."""
+        """The row a reference leads to, without an id where only its type is known, or None.
+
+        `holder` is the resource it stands in, for contained resources, `path` the element; `expected` is the type of a reference
+        that does not say it.
+        """
         if not reference:
             return None
         text = reference.get("reference")
@@ -91,8 +94,12 @@ class Index:
             return self._of_identifier(reference, expected)
         known, problem = self._resolve(text, reference, holder, expected)
         if problem:
-            target = parse_reference(text).type.strip("#") or expected or "a resource"
-            self.missing.append(f"{holder.get('resourceType')}.{path} -> {target} ({problem})")
+            kind = parse_reference(text).type.strip("#")
+            self.missing.append(
+                f"{holder.get('resourceType')}.{path} -> {kind or expected or 'a resource'} ({problem})"
+            )
+            # What it is may matter where which it is is not known.
+            return Known(kind, "") if kind else None
         return known
 
     def _resolve(self, text: str, reference: Json, holder: Json, expected: str) -> tuple[Known | None, str | None]:
@@ -153,7 +160,7 @@ class Index:
             return True
         key = kind.lower()
         if kind == "Patient":
-            return False
+            return is_system(system, names.get("patient_system"))
         if wanted := names.get(key):
             return is_system(system, wanted)
         wanted_type = names.get(f"{key}_type")

@@ -198,7 +198,7 @@ class Context:
         if is_system(system, self.profile.identifiers.get("patient_system")):
             return value
         known = self.index.find(reference, holder, "Patient", path)
-        return f"{self.feed.name}/{known.id}" if known else f"{self.feed.name}/{system}|{value}"
+        return f"{self.feed.name}/{known.id}" if known and known.id else f"{self.feed.name}/{system}|{value}"
 
     def _by_number(self, identifier: Json) -> str:
         names, value = self.profile.identifiers, identifier["value"]

@@ -142,7 +142,7 @@ def appointment(context: Context, resource: Json, record: str) -> None:
         if known.type == "Patient":
             patient = patient or context.patient(actor, resource, "participant.actor")
         elif known.type == "Location":
-            unit = unit or known.id
+            unit = unit or known.id or None
         else:
             provider = provider or context.provider_of(known)
     status = resource["status"]
@@ -190,7 +190,7 @@ def slot(context: Context, resource: Json, record: str) -> None:
     for actor in schedule.links if schedule else ():
         known = context.index.find(actor, _SCHEDULE, "", "actor")
         if known is not None and known.type == "Location":
-            unit = unit or known.id
+            unit = unit or known.id or None
         else:
             provider = provider or context.provider_of(known)
     visit = first(resource.get("serviceType")) or resource.get("appointmentType")

@@ -184,3 +184,37 @@ def test_references_to_made_up_types_search_no_files(tmp_path: Path) -> None:
     result = read(lines(tmp_path, *made_up))
     assert result.good["encounter"]["service_unit_id"].null_count() == 51
     assert sum(unresolved(result).values()) == 51
+
+
+def test_an_appointment_has_the_patient_that_a_search_or_another_server_names(tmp_path: Path) -> None:
+    def booked(patient: str) -> dict[str, Any]:
+        people = [{"actor": {"reference": patient}, "status": "accepted"}, {"actor": {"reference": "Location/l1"}}]
+        return {
+            "resourceType": "Appointment",
+            "id": "a",
+            "status": "booked",
+            "start": "2026-03-01T09:00:00Z",
+            "participant": people,
+        }
+
+    profile = tmp_path / "numbers.yaml"
+    profile.write_text("kind: fhir\nextends: r4\nidentifiers: {patient_system: 'urn:mrn'}\n")
+    folder = tmp_path / "feed"
+    folder.mkdir()
+    references = ["Patient?identifier=urn:mrn|M1", "Patient?identifier=urn:ssn|7", "urn:uuid:5", "#gone"]
+    result = read(lines(folder, *map(booked, references)), str(profile))
+    rows = result.good["appointment"].select("patient_id", "service_unit_id").rows()
+    # Nothing says that the last two are patients.
+    assert rows == [("M1", "l1"), ("ehr/urn:ssn|7", "l1"), (None, "l1"), (None, "l1")]
+    assert unresolved(result) == {
+        "Appointment.participant.actor -> Patient (nothing matches)": 1,
+        "Appointment.participant.actor -> a resource (not in the bundle)": 1,
+        "Appointment.participant.actor -> a resource (not contained)": 1,
+    }
+
+
+def test_a_place_that_a_search_does_not_find_is_none(tmp_path: Path) -> None:
+    people = [{"actor": {"reference": "Location?identifier=urn:places|gone"}}, {"actor": {"reference": "Location/l1"}}]
+    visit = {"resourceType": "Appointment", "id": "a", "status": "booked", "start": "2026-03-01T09:00:00Z"}
+    result = read(lines(tmp_path, visit | {"participant": people[:1]}, visit | {"participant": people}))
+    assert result.good["appointment"]["service_unit_id"].to_list() == [None, "l1"]
