@@ -39,8 +39,8 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None) ->
     opened = Home.at(home)
     keys, ledger = Keys.of(opened), Ledger(opened)
 
-    def landed_up_to(feed: Feed) -> int:
-        return int(ledger.table_state(feed.tenant_id, feed.name, UNIT).cursor or 0)
+    def landed_up_to(feed: Feed) -> str | None:
+        return ledger.table_state(feed.tenant_id, feed.name, UNIT).cursor
 
     asyncio.run(mllp.listen([(feed, Inbox.of(opened, keys, feed)) for feed in chosen], landed_up_to))
     return 0

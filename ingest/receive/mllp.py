@@ -214,7 +214,7 @@ class _Connection:
             await self.writer.drain()
 
 
-LandedUpTo = Callable[[Feed], int]
+LandedUpTo = Callable[[Feed], str | None]
 
 
 @contextlib.asynccontextmanager
@@ -262,7 +262,7 @@ async def _open(port: Port, listener: Listener, context: ssl.SSLContext | None) 
 
 
 async def listen(feeds: Sequence[tuple[Feed, Inbox]], landed_up_to: LandedUpTo, limits: Limits | None = None) -> None:
-    """Serves until SIGTERM or SIGINT. `landed_up_to` gives the sequence up to which a feed's messages are landed: those are
+    """Serves until SIGTERM or SIGINT. `landed_up_to` gives the cursor up to which a feed's messages are landed: those are
     removed from the journal KEPT_SECONDS after they came. Raises ConfigurationError."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

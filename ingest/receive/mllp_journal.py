@@ -53,10 +53,11 @@ STORED, REPEATED, CHANGED = "stored", "repeated", "changed"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One message as the journal holds it. `content` is None where its seal is broken."""
+    """One message as the journal holds it. `cursor` is where the next read begins; `content` is None where its seal is broken."""
 
     sequence: int
     received_at: int
+    cursor: str
     content: bytes | None = field(repr=False)
 
 
@@ -64,6 +65,7 @@ class Entry:
 class _Seals:
     """Keys of one journal, derived from the inbox's and the journal's salt."""
 
+    journal: str
     hashing: bytes = field(repr=False)
     sealing: AESGCM = field(repr=False)
 
@@ -72,7 +74,12 @@ class _Seals:
         hashing, sealing = (
             hashlib.blake2b(salt, key=key, person=p, digest_size=32).digest() for p in (b"hash", b"seal")
         )
-        return cls(hashing, AESGCM(sealing))
+        return cls(hashlib.blake2b(salt, digest_size=4).hexdigest(), hashing, AESGCM(sealing))
+
+    def sequence_of(self, cursor: str | None) -> int:
+        """The sequence that a cursor names; 0 where it is of another journal."""
+        journal, _, sequence = (cursor or "").partition(":")
+        return int(sequence) if journal == self.journal else 0
 
     def hash(self, *parts: bytes) -> bytes:
         return hashlib.blake2b(b"\0".join(parts), key=self.hashing, digest_size=16).digest()
@@ -132,9 +139,10 @@ class Journal:
         """A control id as the log may show it."""
         return self._seals.hash(sender, control).hex()[:12]
 
-    def remove_landed(self, up_to: int, kept_seconds: int) -> "Future[int]":
-        """Removes messages landed (sequence not above `up_to`) that were received longer ago; gives how many."""
+    def remove_landed(self, cursor: str | None, kept_seconds: int) -> "Future[int]":
+        """Removes messages landed (not after the cursor of the last landed read) that were received longer ago; gives how many."""
         done: Future[int] = Future()
+        up_to = self._seals.sequence_of(cursor)
         before = int(time.time()) - kept_seconds
 
         def remove() -> None:
@@ -208,10 +216,11 @@ class Journal:
         return CHANGED if known and item.control else STORED
 
 
-def read_journal(inbox: Inbox, after: int) -> Iterator[Entry]:
-    """Messages that came after a sequence, in order of arrival, as they stand now; safe while the listener writes.
+def read_journal(inbox: Inbox, cursor: str | None) -> Iterator[Entry]:
+    """Messages that came after a cursor, in order of arrival, as they stand now; safe while the listener writes.
 
-    Raises sqlite3.Error where the file is damaged.
+    A journal that is not the cursor's, or that is older (restored from a backup), is read from its beginning: messages that were
+    landed before are known again. Raises sqlite3.Error where the file is damaged.
     """
     path = inbox.folder / FILE
     if not path.exists():
@@ -223,14 +232,17 @@ def read_journal(inbox: Inbox, after: int) -> Iterator[Entry]:
         if found is None:
             return
         seals = _Seals.of(inbox.key, found[0])
-        (last,) = connection.execute("select coalesce(max(sequence), 0) from message").fetchone()
+        (last,) = connection.execute("select coalesce(max(seq), 0) from sqlite_sequence").fetchone()
+        after = seals.sequence_of(cursor)
+        after = 0 if after > last else after
         query = (
             "select sequence, received_at, digest, payload from message "
             "where sequence > ? and sequence <= ? order by sequence limit 500"
         )
         while rows := connection.execute(query, (after, last)).fetchall():
             for sequence, received_at, digest, payload in rows:
-                yield Entry(sequence, received_at, seals.open(sequence, digest, payload))
+                content = seals.open(sequence, digest, payload)
+                yield Entry(sequence, received_at, f"{seals.journal}:{sequence}", content)
             after = rows[-1][0]
 
 

@@ -64,15 +64,15 @@ def _read_journal(unit: Unit) -> Iterator[Chunk]:
     assert unit.inbox is not None
     reading, framing, last = _Reading(unit), Framing(), unit.cursor
     try:
-        for entry in mllp_journal.read_journal(unit.inbox, int(unit.cursor or 0)):
+        for entry in mllp_journal.read_journal(unit.inbox, unit.cursor):
             for found in _received(entry, framing, reading.rows.notices):
                 reading.take(found)
-            last = str(entry.sequence)
+            last = entry.cursor
             if reading.chunk.records_read >= MESSAGES_A_CHUNK:
                 yield reading.finish(framing, last)
     except sqlite3.Error as error:
         raise UnreadableUnit(
-            position=f"message {last or 0}",
+            position=f"after {last}" if last else "",
             problem=f"the journal of received messages cannot be read: {error}",
             remedy="Check the disk; restore the home's inbox from a backup where it is damaged",
         ) from None

@@ -30,7 +30,7 @@ SENDERS = 24
 def run_listener(home: str, feed: Feed) -> None:
     """A listener as its command runs it, in a process of its own."""
     opened = Home.at(home)
-    asyncio.run(listen([(feed, Inbox.of(opened, Keys.of(opened), feed))], lambda _: 0))
+    asyncio.run(listen([(feed, Inbox.of(opened, Keys.of(opened), feed))], lambda _: None))
 
 
 async def send_all(feed: Feed, name: int, until: asyncio.Event, accepted: Counter[str]) -> int:
