@@ -52,7 +52,13 @@ NOTICES = {
 MATCH_METHODS = {
     "claim_id": "By claim number",
     "line_control_number": "By line control number",
+    "code_modifiers_amount_date": "By code, modifiers, amount and day",
     "code_amount_date": "By code, amount and day",
+    "code_date": "By code, modifiers and day; the amount differs",
+    "control_number_amount": "By the payer's number and the amounts",
+    "claim_amount": "By claim, day and the amounts",
+    "control_number_part": "By the payer's number, in part",
+    "claim_part": "By claim and day, in part",
     "code_amount": "By code and amount",
     "claim": "The claim is known, none of its charges fits",
     "none": "The claim is not known",
@@ -141,11 +147,12 @@ def unmatched_references(context: PageContext, frame: pl.DataFrame) -> None:
 def remittances(context: PageContext, frame: pl.DataFrame) -> None:
     """How the claim or charge behind each payer's answer was found."""
     blocks.section(
-        "Remittances and what they answer", "Payers' answers by how the claim or the charge behind them was found"
+        "Remittances and what they answer",
+        "Payers' answers by how the claim, the charge or the earlier answer behind them was found",
     )
     columns = [
         markup.Column("Feed"),
-        markup.Column("Answer to a"),
+        markup.Column("About a"),
         markup.Column("Found"),
         markup.Column("Answers", "count"),
         markup.Column("Billed", "usd"),
@@ -156,7 +163,7 @@ def remittances(context: PageContext, frame: pl.DataFrame) -> None:
             (
                 row["feed"],
                 row["level"],
-                MATCH_METHODS.get(row["match_method"], words(row["match_method"])),
+                _found(row),
                 row["records"],
                 row["billed_amount"],
                 row["payer_paid_amount"],
@@ -167,6 +174,12 @@ def remittances(context: PageContext, frame: pl.DataFrame) -> None:
     context.html(
         markup.table(columns, rows, caption="Remittances", empty="No remittance has come yet."), key="cm_remittances"
     )
+
+
+def _found(row: dict[str, Any]) -> str:
+    if row["level"] == "reversal" and not row["is_matched"]:
+        return "No answer that it takes back"
+    return MATCH_METHODS.get(row["match_method"], words(row["match_method"]))
 
 
 def notices(context: PageContext, frame: pl.DataFrame) -> None:

@@ -1,10 +1,10 @@
 """How much a feed brings, learned from what it brought. Pure: one series of rows by day in, expectations out.
 
-Two rhythms are known. A *daily* feed brings rows on most days or on fixed weekdays: each weekday has a level (median of its last
-six days, carried along a robust trend of 13 weeks) and a band (median absolute deviation, never tighter than chance in counting). A
-*periodic* feed brings a drop every so many days (weekly, twice a month, monthly): the gaps between drops say when the next is
-due, their sizes how large it is. A series with neither rhythm, or with less than four weeks of it, is not judged: what
-is expected of it is unknown, which is null and never 0.
+Two rhythms are known. A *daily* feed brings rows on most days or on fixed weekdays: each weekday has a level (the median of
+its six days before the one that is judged) and a band (median absolute deviation, never tighter than chance in counting). A
+feed that changes for good is short or above for some weeks, and then as expected. A *periodic* feed brings a drop every so many
+days (weekly, twice a month, monthly): the gaps between drops say when the next is due, their sizes how large it is. A series with
+neither rhythm, or with less than four weeks of it, is not judged: what is expected of it is unknown, which is null and never 0.
 
 Days with a name (`ingest.special_days`) are left out of the levels and expected to be what the same name was before; a name met
 for the first time may bring anything from nothing to a usual day. So may a day that was a short dip a year ago.
@@ -33,6 +33,7 @@ WINDOW_DAYS = 91
 LEVEL_WEEKS = 6
 FEWEST_DAYS = 28
 OFTEN, ALWAYS = 0.7, 0.9  # shares of a weekday's days with rows
+AS_EVER = 0.85  # the part of a usual day from which on a special day is none
 SPREAD = 4.0
 RARE = 1 / 500
 FEWEST_DROPS, DROPS_KEPT, SHORTEST_GAP = 4, 12, 5
@@ -55,17 +56,19 @@ class Daily:
         self.number = np.bincount(weekday, minlength=7)
         self.full = np.bincount(weekday[rows > 0], minlength=7)
         self.share = self.full / np.maximum(self.number, 1)
-        median = np.array([np.median(rows[weekday == day]) if (weekday == day).any() else 0.0 for day in range(7)])
-        often = (rows > 0) & (median[weekday] > 0)
-        self.slope = _trend(window[often], np.log(rows[often] / median[weekday[often]])) if often.sum() > 2 else 0.0
-        flat = rows * np.exp(-self.slope * (window - series.newest))
-        # The latest weeks say where a feed stands: what it brings may have changed for good within the window.
-        latest = [flat[weekday == day][-LEVEL_WEEKS:] for day in range(7)]
-        self.level = np.array([np.median(rows) if rows.size else 0.0 for rows in latest])
-        judged = self.level[weekday] > 0
-        self.noise = _spread(flat[judged] / self.level[weekday[judged]])
-        self.most = np.array([_second_largest(rows[weekday == day]) for day in range(7)])
+        known = series.plain(series.newest - 2 * WINDOW_DAYS, series.newest)
+        self.at = [known[series.weekdays(known) == day] for day in range(7)]
+        usual = np.array([float(np.median(self._before(index))) for index in known])
+        # Half a year, so that the weeks in which a lasting change is being learned do not widen the band over it.
+        self.noise = _spread(series.rows[known[usual > 0]] / usual[usual > 0])
         self.silences = series.silences(2 * WINDOW_DAYS)
+
+    def _before(self, index: int, days: int = LEVEL_WEEKS) -> np.ndarray:
+        """Rows of the last days of a day's weekday before it; for the first days, of the first six."""
+        at = self.at[int(self.series.weekdays(np.array([index]))[0])]
+        before = int(np.searchsorted(at, index))
+        chosen = at[max(0, before - days) : before] if before >= 3 else at[:LEVEL_WEEKS]
+        return self.series.rows[chosen] if chosen.size else np.zeros(1)
 
     @classmethod
     def fit(cls, series: Series) -> "Daily | None":
@@ -78,14 +81,18 @@ class Daily:
 
     @property
     def usual_rows(self) -> int:
-        return round(float(np.median(self.level[self.share >= OFTEN]))) if (self.share >= OFTEN).any() else 0
+        week = range(self.series.newest + 1, self.series.newest + 8)
+        often = [
+            np.median(self._before(at)) for at in week if self.share[(at + self.series.first.weekday()) % 7] >= OFTEN
+        ]
+        return round(float(np.median(often))) if often else 0
 
     def day(self, index: int) -> Day:
         """One day's expectation and verdict."""
         series, weekday = self.series, int(self.series.weekdays(np.array([index]))[0])
-        usual = self.level[weekday] * math.exp(self.slope * (min(index, series.newest) - series.newest))
+        usual = float(np.median(self._before(index)))
         deviation = max(self.noise * usual, math.sqrt(usual), 0.05 * usual)
-        high = max(usual + SPREAD * deviation, 1.2 * self.most[weekday], SPREAD)
+        high = max(usual + SPREAD * deviation, 1.2 * _second_largest(self._before(index, WINDOW_DAYS // 7)), SPREAD)
         low = max(0.0, usual - SPREAD * deviation) if self.share[weekday] >= OFTEN else 0.0
         expected: float | None = usual
         is_sure = self.share[weekday] >= ALWAYS
@@ -106,14 +113,16 @@ class Daily:
         )
 
     def _factor(self, index: int) -> float | None:
-        """What part of a usual day a special one brings: None for a plain day, not a number for one without a past."""
+        """What part of a usual day a special one brings: None for a plain day and one that was as any other before, not a
+        number for one without a past."""
         name = self.series.names[index]
         if name is None:
             return self._dip_a_year_ago(index)
         past = [at for at in range(min(index, self.series.newest + 1)) if self.series.names[at] == name]
         parts = [(self.series.rows[at], self.series.usual_near(at)) for at in past]
         known = [min(rows / usual, 1.0) for rows, usual in parts if usual > 0]
-        return float(np.median(known)) if known else math.nan
+        factor = float(np.median(known)) if known else math.nan
+        return None if factor >= AS_EVER else factor
 
     def _dip_a_year_ago(self, index: int) -> float | None:
         """The part of a usual day that came on the same weekday or date a year ago, where that was a dip of three days at most."""
@@ -175,14 +184,6 @@ def _verdict(received: int, expected: float | None, low: int, high: int, is_sure
 def _second_largest(values: np.ndarray) -> float:
     """Twice the same weekday is no accident; once may be a backfill."""
     return float(np.sort(values)[-2]) if values.size > 1 else 0.0
-
-
-def _trend(at: np.ndarray, logarithm: np.ndarray) -> float:
-    """Growth a day: the median of the slopes between all days a week or more apart (Theil and Sen), at most 1 % a day."""
-    left, right = np.triu_indices(at.size, 1)
-    apart = at[right] - at[left]
-    slopes = (logarithm[right] - logarithm[left])[apart >= 7] / apart[apart >= 7]
-    return float(np.clip(np.median(slopes), -0.01, 0.01)) if slopes.size else 0.0
 
 
 class Periodic:

@@ -1,8 +1,8 @@
 """Days on which clinics work differently: what a feed brings on them is learned by name, not by weekday.
 
 US federal holidays with the days on which they are observed (package `holidays`), Good Friday, and the days around
-them on which many clinics close or work half: those before and after Independence Day, before and after Thanksgiving, Christmas
-Eve, the days between the years, New Year's Eve. A name says nothing about a feed: `ingest.rhythm` asks what it brought on the
+them on which many clinics close or work half: those before Independence Day and Thanksgiving, Christmas Eve, the days between
+the years, New Year's Eve, and the day after any of them. A name says nothing about a feed: `ingest.rhythm` asks what it brought on the
 same name before.
 """
 
@@ -12,7 +12,8 @@ from functools import lru_cache
 import holidays
 from dateutil.easter import easter  # type: ignore[import-untyped]
 
-_AROUND = {"Thanksgiving Day": (-1, 1), "Independence Day": (-1, 1), "Christmas Day": (-1,), "New Year's Day": (-1,)}
+# What answers the work of the day before (acknowledgements, remittances) is quiet the day after.
+_BEFORE = ("Thanksgiving Day", "Independence Day", "Christmas Day", "New Year's Day")
 _BETWEEN = "between Christmas and New Year"
 
 
@@ -25,7 +26,7 @@ def _of_year(year: int) -> dict[date, str]:
     named = dict(holidays.country_holidays("US", years=[year - 1, year, year + 1]))
     for day, text in named.items():
         name = text.removesuffix(" (observed)")
-        for offset in _AROUND.get(name, ()):
+        for offset in (-1, 1) if name in _BEFORE else (1,):
             near = day + timedelta(days=offset)
             if near not in named:
                 found[near] = f"{'day before' if offset < 0 else 'day after'} {name}"

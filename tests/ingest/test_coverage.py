@@ -153,6 +153,14 @@ def test_a_feed_that_works_on_a_holiday_as_ever_is_known_to_and_its_silence_ther
     assert statuses(judged(without(counts, veterans_day, veterans_day), on=on))[veterans_day] == "missing"
 
 
+def test_answers_to_a_holidays_work_are_not_missed_the_day_after_it():
+    on = date(2026, 9, 20)
+    counts = working(30, until=on - timedelta(days=1))
+    answers = {day + timedelta(days=3 if day.weekday() == 4 else 1): rows for day, rows in counts.items()}
+    assert date(2026, 9, 8) not in answers
+    assert statuses(judged(answers, on=on))[date(2026, 9, 8)] == "closed_day"
+
+
 def test_a_clinics_own_closed_day_is_learned_from_the_year_before():
     own = (date(2025, 11, 12), date(2026, 11, 12))
     counts = working(80, of=lambda day: 0.0 if day in own else 1.0)
@@ -192,6 +200,17 @@ def test_a_monthly_drop_is_due_monthly_whatever_the_month_is_long():
     late = judged(drops, on=date(2026, 12, 15))
     assert late.stopped_since == date(2026, 12, 4)
     assert statuses(late)[date(2026, 12, 4)] == "missing"
+
+
+def test_a_change_for_good_is_told_once_and_does_not_make_the_past_wrong():
+    more = judged(working(60, of=lambda day: 20.0 if day >= date(2026, 10, 5) else 1.0))
+    seen = {day: status for day, status in statuses(more).items() if not special_day(day) and day.weekday() < 5}
+    assert {status for day, status in seen.items() if day < date(2026, 10, 5)} == {"as_expected"}
+    assert {seen[date(2026, 10, 5)], seen[date(2026, 11, 16)]} == {"above", "as_expected"}
+    less = judged(working(60, of=lambda day: 0.3 if day >= date(2026, 10, 5) else 1.0))
+    assert statuses(less)[date(2026, 10, 6)] == "short"
+    assert less.short_since is None
+    assert less.usual_rows < 50
 
 
 def test_a_one_off_backfill_is_above_and_leaves_the_level_alone():

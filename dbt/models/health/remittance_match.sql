@@ -22,6 +22,19 @@ with matched as (
     inner join {{ ref('int_remittance_claims') }} as claims
         on lines.tenant_id = claims.tenant_id
         and lines.remittance_claim_id = claims.remittance_claim_id
+    union all
+    select
+        reversals.tenant_id,
+        claims.source_system as feed,
+        'reversal' as level,
+        reversals.match_method,
+        reversals.reversed_remittance_claim_id is not null as is_matched,
+        claims.billed_amount,
+        claims.payer_paid_amount
+    from {{ ref('int_remittance_reversals') }} as reversals
+    inner join {{ ref('int_remittance_claims') }} as claims
+        on reversals.tenant_id = claims.tenant_id
+        and reversals.remittance_claim_id = claims.remittance_claim_id
 )
 
 select
