@@ -15,7 +15,7 @@ from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.ledger import Ledger, now
 from ingest.pipeline import FeedReport, land_feed
-from ingest.quarantine import held_rows
+from ingest.quarantine import held_rows, release
 from ingest.seen_messages import KEPT_DAYS, NEW, REPEATED, REUSED, SeenMessages
 from ingest.warehouse import load_warehouse
 from tests.ingest.test_landing import Site
@@ -128,6 +128,20 @@ def test_what_a_killed_or_refused_read_met_does_not_count(site: Site) -> None:
     after.begin(902)
     assert after.meet([(b"S/C9", b"one")]) == [NEW]
     after.close()
+
+
+def test_a_part_that_was_held_back_is_checked_again_as_a_part(site: Site) -> None:
+    times = b"|" * 25 + b"20260309120000|20260308120000"
+    update = admission(1).replace(b"A04", b"A08").split(b"PV1|")[0] + b"PV1|1|O|||||||||||||||||V1" + times + b"\r"
+    (site.remits / "a.hl7").write_bytes(update)
+    assert site.land("adt").rows_quarantined == 1
+    (entry,) = held_rows(site.ledger)
+    assert (entry["entity"], entry["reason"], entry["column_name"]) == ("encounter", "order", "ended_at")
+    assert release(site.home, site.keys, site.ledger, entry["held_id"], "r") == (0, 1)
+    (again,) = held_rows(site.ledger)
+    assert (again["reason"], again["rows"]) == ("order", 1), (
+        "it says nothing of its status, which is no fault of a part"
+    )
 
 
 def test_messages_are_forgotten_after_their_time(site: Site) -> None:
