@@ -132,8 +132,9 @@ class Daily:
             (day.replace(year=day.year - 1, day=min(day.day, 28 if day.month == 2 else 31)) - self.series.first).days,
         ]
         found = [part for at in ago if at >= 0 and (part := self._part(at)) is not None and part < 0.5]
-        lengths = [self._dip_length(at) for at in ago if at >= 0]
-        return min(found) if found and all(length <= 3 for length in lengths) else None
+        if not found or any(self._dip_length(at) > 3 for at in ago if at >= 0):
+            return None
+        return min(found)
 
     def _part(self, at: int) -> float | None:
         """What part of a usual day a day was, None where its weekday was no full day at that time."""
