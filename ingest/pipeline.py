@@ -166,6 +166,8 @@ def _land_table(
             progress.info("%s/%s: %s records of %s are gone", feed.tenant_id, feed.name, f"{gone:,}", unit.name)
     except UnreadableUnit as error:
         name = f"{unit.name} (deletions)"
+        # What is left may be older than what was met: the next read goes on from there all the same.
+        reading.cursor = state.cursor or reading.cursor
         _refuse(landing, ledger, unit, _begin(ledger, unit, run_id, name), name, report, error)
     landing.finish(reading)
     report.units_landed += 1

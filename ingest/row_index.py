@@ -142,7 +142,7 @@ class RowIndex:
             raise UnreadableUnit(
                 position="",
                 problem=f"a whole read finds {gone:,} of {before:,} known records gone ({share}); none is taken as deleted",
-                remedy="Check that the feed's database is whole; if they were deleted, run with --accept-deletions",
+                remedy="Check that the feed's database is whole; if they were deleted, run with --full-refresh --accept-deletions",
             )
         return self._connection.execute("select record_id from gone order by record_id").pl()["record_id"]
 
