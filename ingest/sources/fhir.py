@@ -31,6 +31,7 @@ that hold one; so are bundles without entries, `empty_bundle`. NDJSON is read in
 MAXIMUM_DOCUMENT_BYTES. Fields that are read over are counted by "Type.field".
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -137,7 +138,7 @@ class _Reading:
                 self._note_missing(position)
             return
         context.take_back()
-        self._refuse(position, reason, detail, raw if raw is not None else orjson.dumps(resource))
+        self._refuse(position, reason, detail, raw if raw is not None else _payload(resource))
 
     def delete(self, entry: Json, bundle: Json, position: str) -> None:
         """One record: an entry of a bundle that deletes a resource."""
@@ -151,10 +152,10 @@ class _Reading:
         if kind not in ENTITIES_OF and _TYPE.fullmatch(kind):
             self._count_outside(kind, position)
         elif kind not in ENTITIES_OF or (system is None and not found):
-            self.refuse(position, "malformed_resource", "the entry deletes nothing that it names", orjson.dumps(entry))
+            self.refuse(position, "malformed_resource", "the entry deletes nothing that it names", _payload(entry))
         elif system is not None:
             detail = "the entry deletes what a search finds, and does not say what that is"
-            self.refuse(position, "deleted_by_search", detail, orjson.dumps(entry))
+            self.refuse(position, "deleted_by_search", detail, _payload(entry))
         else:
             self.records += 1
             self.context.position = position
@@ -177,7 +178,7 @@ class _Reading:
         elif type(kind) is str and _TYPE.fullmatch(kind):
             self._count_outside(kind, position)
         else:
-            raw = raw if raw is not None else orjson.dumps(resource)
+            raw = raw if raw is not None else _payload(resource)
             self.refuse(position, "no_resource_type", "the JSON names no FHIR resource type", raw)
 
     def _count_outside(self, kind: str, position: str) -> None:
@@ -233,6 +234,19 @@ class _Reading:
         return given
 
 
+def _payload(value: Any) -> bytes | None:
+    """A refused part of a document as it is kept; None for what is nested deeper than can be written again (254 levels by
+    orjson, some 900 by the standard library): the document itself has it, at the position told."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        pass
+    try:
+        return json.dumps(value).encode()
+    except RecursionError:
+        return None
+
+
 def _why(resource: Json, kind: str, full_url: str | None) -> tuple[str, str]:
     try:
         record_id(resource, full_url)
@@ -276,7 +290,7 @@ def _entries(bundle: Json, reading: _Reading, place: str) -> Iterator[None]:
     entries = bundle.get("entry") or []
     if type(entries) is not list:
         problem = "the bundle's entries are not a list"
-        reading.refuse(f"{place}entry", "malformed_resource", problem, orjson.dumps(bundle))
+        reading.refuse(f"{place}entry", "malformed_resource", problem, _payload(bundle))
         yield
         return
     if not entries:
@@ -292,7 +306,7 @@ def _entries(bundle: Json, reading: _Reading, place: str) -> Iterator[None]:
         if type(request) is dict and request.get("method") == "DELETE":
             reading.delete(entry, bundle, position)
         elif type(entry) is not dict or (resource := entry.get("resource")) is None:
-            reading.refuse(position, "no_resource", "the entry holds no resource", orjson.dumps(entry))
+            reading.refuse(position, "no_resource", "the entry holds no resource", _payload(entry))
         else:
             reading.take(resource, position, None, entry.get("fullUrl"))
         yield
