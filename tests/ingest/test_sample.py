@@ -77,7 +77,14 @@ def test_too_small_a_sample_is_refused(tmp_path: Path, tenants: int, appointment
 def test_configuration_is_valid_and_names_the_pm_database_first(report: SampleReport) -> None:
     config = load_config(report.config)
     assert tuple(tenant.tenant_id for tenant in config.tenants) == TENANTS
-    assert [feed.name for feed in config.tenants[0].feeds] == ["pm", "ehr", "adt", "claims", "remits", "acknowledgements"]
+    assert [feed.name for feed in config.tenants[0].feeds] == [
+        "pm",
+        "ehr",
+        "adt",
+        "claims",
+        "remits",
+        "acknowledgements",
+    ]
     assert all(Path(feed.path).is_dir() for tenant in config.tenants for feed in tenant.feeds if feed.path)
 
 
