@@ -26,6 +26,7 @@ from data_contracts import LINEAGE, Column, Contract, contract
 from foundation.config import Config
 from ingest import ledger as tables
 from ingest.ledger import Ledger
+from ingest.table_columns import add_columns
 
 KIND = "hl7v2"
 CLEARED = "cleared_columns"
@@ -122,6 +123,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[str, str]]) 
         layout = _Layout(contract(entity))
         query = "select 1 from duckdb_tables() where database_name = 'warehouse' and schema_name = 'parts' and table_name = ?"
         if connection.execute(query, [entity]).fetchone():
+            add_columns(connection, "parts", landing_contract(KIND, entity))
             continue
         own = ", ".join(f"null::{column.duckdb_type} as {column.name}" for column in layout.own)
         connection.execute(
@@ -199,7 +201,7 @@ def _write(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> int:
         f"delete from warehouse.raw.{of.name} held using touched where {_same(layout, 'held', 'touched')}"
     )
     connection.execute(
-        f"insert into warehouse.raw.{of.name} select * exclude (missing) from finished where missing is null "
+        f"insert into warehouse.raw.{of.name} by name select * exclude (missing) from finished where missing is null "
         f"order by {layout.key}"
     )
     name = " || '/' || ".join(f"{column}::varchar" for column in of.entity_key)

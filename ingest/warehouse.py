@@ -25,6 +25,7 @@ from ingest import partial_rows
 from ingest.accounts import ledger_accounts
 from ingest.ledger import Ledger
 from ingest.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
+from ingest.table_columns import add_columns
 
 DUCKDB = "duckdb"
 
@@ -50,7 +51,7 @@ def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> Lo
         connection.execute("create schema if not exists warehouse.raw")
         for of in load_contracts().values():
             if of.store == "landing":
-                connection.execute(_create(of))
+                _make(connection, of)
         pending = _pending(ledger)
         # Deletions first: rows that come with them, or after them, may be of deleted records.
         in_parts = partial_rows.partial_feeds(ledger, config)
@@ -92,9 +93,11 @@ def _state(ledger: Ledger, accounts: Mapping[str, pl.DataFrame]) -> str:
     return hashlib.sha256(repr((newest, released, problems, alerts)).encode()).hexdigest()
 
 
-def _create(of: Contract) -> str:
+def _make(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:
+    """Makes a raw table where absent, and gives one of an earlier version the columns that its contract has gained."""
     columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in of.columns)
-    return f"create table if not exists warehouse.raw.{of.name} ({columns}, batch_sequence bigint)"
+    connection.execute(f"create table if not exists warehouse.raw.{of.name} ({columns}, batch_sequence bigint)")
+    add_columns(connection, "raw", of)
 
 
 def _pending(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
@@ -115,22 +118,49 @@ def _pending(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def _arrive(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    keys: Keys,
+    of: Contract,
+    batches: list[dict[str, Any]],
+    table: str,
+    chosen: str,
+) -> None:
+    """Makes a temporary table of the landed rows of some batches of one entity, with `batch_sequence` and `file_row_number`, but
+    those of records that their source has deleted since. `chosen` is the query, with `{}` for those rows.
+
+    Batches landed before a contract gained a column lack it: then files are read one by one, and what they lack is null.
+    """
+    try:
+        rows = _arrived(connection, home, keys, of, batches, alike=True)
+        connection.execute(f"create or replace temp table {table} as {chosen.format(rows)}")
+    except (duckdb.BinderException, duckdb.InvalidInputException, duckdb.IOException):
+        rows = _arrived(connection, home, keys, of, batches, alike=False)
+        connection.execute(f"create or replace temp table {table} as {chosen.format(rows)}")
+    finally:
+        connection.unregister("batch_sequences")
+
+
 def _arrived(
-    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    keys: Keys,
+    of: Contract,
+    batches: list[dict[str, Any]],
+    *,
+    alike: bool,
 ) -> str:
-    """SQL: the landed rows of some batches of one entity, with `batch_sequence` and `file_row_number`, but those of records
-    that their source has deleted since. Holds while `batch_sequences` is registered. `of` may have columns that older files lack."""
+    """SQL for `_arrive`; holds while `batch_sequences` is registered. `alike`: every file has every column of `of`."""
     tenants = sorted({item["tenant_id"] for item in batches})
-    full = contract(of.name)
-    own = [column for column in of.columns if column.name not in full.by_name]
-    absent = ", ".join(f"null::{c.duckdb_type} as {c.name}" for c in own)
-    reads = [f"select {absent} where false"] if own else []
+    absent = ", ".join(f"null::{c.duckdb_type} as {c.name}" for c in of.columns)
+    reads = [] if alike else [f"select {absent} where false"]
     for number, tenant_id in enumerate(tenants):
         name = f"landing_{number}"
         duck.add_parquet_key(connection, keys.derive("landing", tenant_id), name=name)
         files = [duck.quoted(str(home.path / b["file"])) for b in batches if b["tenant_id"] == tenant_id]
         # Files of one read must be alike; DuckDB's own union by name fails on encrypted files.
-        for group in files if own else [", ".join(files)]:
+        for group in [", ".join(files)] if alike else files:
             reads.append(
                 f"select * from read_parquet([{group}], encryption_config = {{footer_key: '{name}'}}, file_row_number = true)"
             )
@@ -156,9 +186,7 @@ def _take_parts(
 ) -> int:
     """Takes batches of feeds that say things in parts (`ingest.partial_rows`); returns how many raw rows were written."""
     landed = partial_rows.landing_contract(partial_rows.KIND, of.name)
-    rows = _arrived(connection, home, keys, landed, batches)
-    connection.execute(f"create or replace temp table arrived_parts as from {rows}")
-    connection.unregister("batch_sequences")
+    _arrive(connection, home, keys, landed, batches, "arrived_parts", "from {}")
     taken = partial_rows.take_parts(connection, of, "arrived_parts")
     connection.execute("drop table arrived_parts")
     return taken
@@ -168,15 +196,13 @@ def _take(
     connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
 ) -> int:
     """Upserts the rows of some batches of one entity into its raw table; returns how many rows it now newly holds."""
-    rows = _arrived(connection, home, keys, of, batches)
     table, key = f"warehouse.raw.{of.name}", ", ".join(of.primary_key)
     # A batch has one file an entity, its rows in the order of arrival: of two changes at one moment the later one stands.
     newest_first = "source_updated_at desc, batch_sequence desc, file_row_number desc"
-    connection.execute(
-        f"create or replace temp table incoming as select * exclude (file_row_number) from {rows} "
-        f"qualify row_number() over (partition by {key} order by {newest_first}) = 1"
+    one_a_key = f"qualify row_number() over (partition by {key} order by {newest_first}) = 1"
+    _arrive(
+        connection, home, keys, of, batches, "incoming", f"select * exclude (file_row_number) from {{}} {one_a_key}"
     )
-    connection.unregister("batch_sequences")
     same = " and ".join(f"held.{name} = incoming.{name}" for name in of.primary_key)
     connection.execute("begin")
     if connection.execute(f"select 1 from {table} limit 1").fetchone():
@@ -185,7 +211,7 @@ def _take(
             "(held.source_updated_at, held.batch_sequence) > (incoming.source_updated_at, incoming.batch_sequence)"
         )
         connection.execute(f"delete from {table} held using incoming where {same}")
-    connection.execute(f"insert into {table} select * from incoming order by {key}")
+    connection.execute(f"insert into {table} by name select * from incoming order by {key}")
     taken = connection.execute("select count(*) from incoming").fetchone()
     connection.execute("commit")
     connection.execute("drop table incoming")
