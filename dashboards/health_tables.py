@@ -218,6 +218,37 @@ def conflicts(context: PageContext, frame: pl.DataFrame) -> None:
     context.html(markup.table(columns, rows, caption="Conflicts"), key="cm_conflicts")
 
 
+MATCH_RULES = {
+    "appointment": "Both name the same appointment",
+    "time": "Same patient, unit, kind of visit and time",
+}
+MATCH_OUTCOMES = {
+    "matched": "Counted once",
+    "ambiguous": "Counted each: more than one visit fits",
+}
+
+
+def visits(context: PageContext, frame: pl.DataFrame) -> None:
+    """Visits that feeds know under different numbers, and what became of them."""
+    if frame.is_empty():
+        return
+    blocks.section(
+        "One visit under several numbers", "Visits that two feeds number differently, by how they were found to be one"
+    )
+    columns = [markup.Column("Found by"), markup.Column("Outcome"), markup.Column("Visit numbers", "count")]
+    rows = [
+        markup.Row(
+            (
+                MATCH_RULES.get(row["match_rule"], words(row["match_rule"])),
+                MATCH_OUTCOMES.get(row["outcome"], words(row["outcome"])),
+                row["encounters"],
+            )
+        )
+        for row in frame.sort("match_rule", "outcome").iter_rows(named=True)
+    ]
+    context.html(markup.table(columns, rows, caption="One visit"), key="cm_visits")
+
+
 def deleted(context: PageContext, frame: pl.DataFrame) -> None:
     """Records that their source has deleted."""
     if frame.is_empty():

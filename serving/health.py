@@ -57,6 +57,7 @@ _LATER: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "other_feed": _TEXT,
         "keys_in_conflict": _COUNT,
     },
+    "encounter_match": {"match_rule": _TEXT, "outcome": _TEXT, "encounters": _COUNT},
     "deleted_record": {"feed": _TEXT, "entity": _TEXT, "found_by": _TEXT, "records": _COUNT},
 }
 
@@ -100,6 +101,7 @@ def published_health(home: Home, version: Version) -> Health:
             remittance_matches=table("remittance_match"),
             conflicts=table("source_conflict").select(*_LATER["source_conflict"]),
             deleted=table("deleted_record"),
+            visits=table("encounter_match").select(*_LATER["encounter_match"]),
         )
 
 

@@ -179,8 +179,8 @@ class Health:
     `feeds`: feed_status (feed, kind, profile, last_read_at, judged_at, outcome, units_read, ... problem); `batches`: batch;
     `refused_units`: refused_unit; `quarantine`: quarantine_reason; `coverage`: feed_coverage (rows expected and received by
     day); `alerts`: feed_alert; `rhythms`: feed_rhythm; `notices`: notice_reason; `unmatched_references`: unmatched_reference;
-    `remittance_matches`: remittance_match; `conflicts`: source_conflict; `deleted`: deleted_record. The columns are those of
-    the dbt models in schema `health`. Counts and reasons, never a record.
+    `remittance_matches`: remittance_match; `conflicts`: source_conflict; `deleted`: deleted_record; `visits`:
+    encounter_match. The columns are those of the dbt models in schema `health`. Counts and reasons, never a record.
     """
 
     feeds: pl.DataFrame
@@ -195,6 +195,7 @@ class Health:
     remittance_matches: pl.DataFrame
     conflicts: pl.DataFrame
     deleted: pl.DataFrame
+    visits: pl.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,6 +60,8 @@ def _published(home: Home, tenants: Sequence[str]) -> tuple[dict[str, Any], dict
         "unmatched_references": [],
         "unmatched_remittances": [],
         "conflicts": [],
+        "visits": [],
+        "incomplete": [],
     }
     for tenant_id in tenants:
         version, last = current_version(home, tenant_id), outcome(home, tenant_id)
@@ -72,7 +74,15 @@ def _published(home: Home, tenants: Sequence[str]) -> tuple[dict[str, Any], dict
         if version is not None:
             said = published_health(home, version)
             matches = [row for row in said.remittance_matches.to_dicts() if not row["is_matched"]]
-            tables = (said.unmatched_references.to_dicts(), matches, said.conflicts.to_dicts())
+            # Rows that wait for another message: known to the warehouse alone, not to the ledger.
+            incomplete = [row for row in said.notices.to_dicts() if row["reason"].endswith("_incomplete")]
+            tables = (
+                said.unmatched_references.to_dicts(),
+                matches,
+                said.conflicts.to_dicts(),
+                said.visits.to_dicts(),
+                incomplete,
+            )
             for rows, table in zip(health.values(), tables, strict=True):
                 rows += [{"tenant_id": tenant_id, **row} for row in table]
     return published, health
@@ -165,10 +175,15 @@ def _unmatched(found: Mapping[str, Any]) -> None:
 
 
 def _notices(found: Mapping[str, Any]) -> None:
-    if found["notices"]:
+    notices = [*found["notices"], *found["incomplete"]]
+    if notices:
         click.echo("Odd, but read:")
         names = ("tenant_id", "feed", "reason", "detail", "rows", "first_position")
-        _table(["Tenant", "Feed", "Reason", "Detail", "Records", "First position"], found["notices"], names)
+        _table(["Tenant", "Feed", "Reason", "Detail", "Records", "First position"], notices, names)
+    if found["visits"]:
+        click.echo("Visits that feeds number differently: matched are counted once, ambiguous each:")
+        headers = ["Tenant", "Found by", "Outcome", "Visit numbers"]
+        _table(headers, found["visits"], ("tenant_id", "match_rule", "outcome", "encounters"))
     if found["conflicts"]:
         click.echo("Where feeds disagree; figures hold what the record says:")
         names = ("tenant_id", "entity", "column_name", "record_feed", "other_feed", "keys_in_conflict")

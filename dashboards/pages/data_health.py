@@ -56,6 +56,7 @@ def draw(context: PageContext) -> None:
     )
     health_tables.notices(context, health.notices)
     health_tables.conflicts(context, health.conflicts)
+    health_tables.visits(context, health.visits)
     health_tables.deleted(context, health.deleted)
     health_tables.batches(context, health.batches)
 

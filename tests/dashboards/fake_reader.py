@@ -598,6 +598,9 @@ class FakeReader:
                 schema=["entity", "column_name", "record_feed", "other_feed", "keys_in_conflict"],
                 orient="row",
             ),
+            visits=pl.DataFrame(
+                {"match_rule": ["appointment", "time"], "outcome": ["matched", "ambiguous"], "encounters": [312, 4]}
+            ),
             deleted=pl.DataFrame(
                 [("pm", "appointment", "reported", 3)], schema=["feed", "entity", "found_by", "records"], orient="row"
             ),
