@@ -53,9 +53,12 @@ class Site:
         return f"http://{tenant}.localhost:{self.port}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """The browser. Skips where playwright or Chromium is not installed."""
+    """The browser. Skips where playwright or Chromium is not installed.
+
+    Gone with its module: while it is there its driver keeps an event loop on this thread, and no other test can run one.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = os.environ.get("CLINICMART_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
@@ -85,7 +88,7 @@ def _wait(site: Site, seconds: float = 60) -> None:
     pytest.fail("the server did not answer in a minute")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(demo_home: Path) -> Iterator[Site]:
     """`clinicmart serve` on the demo's home; told to stop at the end, and it has to stop cleanly."""
     port = _free_port()
@@ -101,7 +104,7 @@ def site(demo_home: Path) -> Iterator[Site]:
         running.process.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reader(demo_home: Path) -> Reader:
     """The same person's reader, for what the pages must say."""
     home = Home.at(demo_home)
@@ -110,7 +113,7 @@ def reader(demo_home: Path) -> Reader:
     return open_reader(home, store.principal("harbor", USER))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in(chromium: Any, site: Site, reader: Reader) -> dict[str, Any]:
     """The state of a browser that signed in with a one-time password and chose its own."""
     context = chromium.new_context()
