@@ -14,7 +14,7 @@ from clinicmart.options import home_option
 @click.option(
     "--full-refresh",
     is_flag=True,
-    help="Ask servers for everything, read tables whole and find what was deleted, build every mart anew.",
+    help="Ask servers for everything, read tables whole and find what was deleted in them, build every mart anew.",
 )
 @click.option(
     "--accept-deletions",
