@@ -1,9 +1,14 @@
 """A pipeline run as the command line shows it: first accounts, progress, outcome."""
 
+import re
+
 import click
 
 from foundation.config import Config
 from foundation.home import Home
+
+# A refused file is told by a mark, since its name may name a patient (`ingest.accounts.file_mark`).
+MARKED = re.compile(r": file [0-9a-f]{10}")
 
 
 def run_and_report(home: Home, config: Config, *, full_refresh: bool = False, accept_deletions: bool = False) -> int:
@@ -16,6 +21,8 @@ def run_and_report(home: Home, config: Config, *, full_refresh: bool = False, ac
         outcome = run_pipeline(home, config, full_refresh=full_refresh, accept_deletions=accept_deletions)
     for problem in outcome.problems:
         click.echo(f"clinicmart: {problem}", err=True)
+    if any(MARKED.search(problem) for problem in outcome.problems):
+        click.echo("clinicmart: clinicmart status says which files these are.", err=True)
     for alert in outcome.alerts:
         click.echo(f"clinicmart: ALERT {alert}", err=True)
     made = new_administrators(home, config)
