@@ -1,18 +1,30 @@
 """Fixtures that several suites share: the demo's home, made once, and the real feeds."""
 
+import fcntl
+import json
+import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from tests.support import REAL_DATA, Demo, clinicmart
+from tests.support import REAL_DATA, Demo, Ran, clinicmart
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """Three tenants, from feeds to published pages; made once a session."""
-    home = tmp_path_factory.mktemp("demo") / "home"
-    ran = clinicmart("demo", "--home", home, "--no-serve")
+    """Three tenants, from feeds to published pages; made once, whichever of the test processes comes first."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo"
+    folder.mkdir(exist_ok=True)
+    home, said = folder / "home", folder / "said.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            ran = clinicmart("demo", "--home", home, "--no-serve")
+            said.write_text(json.dumps(asdict(ran)), encoding="utf-8")
+    ran = Ran(**json.loads(said.read_text("utf-8")))
     assert ran.code == 0, ran.out + ran.err
     passwords = dict(re.findall(r"sign in as admin@(\S+) with the one-time password (\S+)", ran.out))
     return Demo(home, passwords, ran)

@@ -6,7 +6,7 @@ import click
 
 from clinicmart.options import home_option
 
-APPOINTMENTS = 18_000
+APPOINTMENTS = 15_000
 
 
 @click.command()

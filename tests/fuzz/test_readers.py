@@ -21,7 +21,7 @@ SEED_BYTES = 6_000
 READERS = [
     ("fhir", ".ndjson", "fhir", 1_500),
     ("fhir", ".json", "fhir", 1_500),
-    ("fhir", ".ndjson.gz", "fhir", 500),
+    ("fhir", ".ndjson.gz", "fhir", 150),
     ("hl7v2", ".hl7", "hl7", 2_000),
     ("x12", ".835", "835", 400),
     ("x12", ".837", "837", 400),
