@@ -7,21 +7,23 @@ Memory is bounded by ROWS_A_BATCH and BYTES_A_BATCH: a unit that holds more is w
 
 import base64
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
 import sqlalchemy as sa
 
-from data_contracts import Contract
+from data_contracts import Contract, contract
 from data_contracts.expectations import ExpectationResult
 from foundation import duck
 from foundation.config import Feed
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
+from ingest.control_totals import ROWS, Stated, conserved, payload_totals, totals
 from ingest.gate import COLUMN, PAYLOAD, REASON, Gated, check, cross_check
 from ingest.identity import remove_from_vault, tokenise, tokenise_rows, write_to_vault
 from ingest.ledger import Ledger, now
@@ -110,6 +112,19 @@ class Unfinished:
     index: RowIndex | None = None
     is_whole: bool | None = None
     definition: str | None = None
+    # What the source says of its rows, and what its reader gave of them, by entity and measure.
+    stated: dict[tuple[str, str], Stated] = field(default_factory=dict)
+    given: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+
+    def count(self, chunk: Chunk) -> None:
+        """Takes down the control totals of a chunk."""
+        for item in chunk.stated:
+            key = (item.entity, item.measure)
+            before = self.stated[key].total if key in self.stated else Decimal(0)
+            self.stated[key] = replace(item, total=before + item.total)
+        for entity, frame in chunk.rows.items():
+            for measure, number in {ROWS: Decimal(frame.height), **totals(contract(entity), [frame])}.items():
+                self.given[entity, measure] = self.given.get((entity, measure), Decimal(0)) + number
 
 
 class Landing:
@@ -153,6 +168,7 @@ class Landing:
         unit.records_refused += refused
         unit.notices += chunk.notices
         unit.cursor = chunk.cursor or unit.cursor
+        unit.count(chunk)
         for name, number in chunk.dropped_fields.items():
             unit.dropped[name] = unit.dropped.get(name, 0) + number
         for entity, frame in chunk.rows.items():
@@ -278,6 +294,8 @@ class Landing:
                         for n in unit.notices
                     ]
                     connection.execute(sa.insert(tables.notice), rows)
+                if unit.stated:
+                    connection.execute(sa.insert(tables.stated), _stated(unit, self.feed))
         self._done, self._finished, self._pending, self._vault, self._forgotten = Staged(), [], [], [], []
 
     def _write(self, staged: Staged) -> dict[str, list[dict[str, Any]]]:
@@ -285,7 +303,13 @@ class Landing:
         self._batches += 1
         moment = datetime.now(UTC)
         batch_id = f"{self.feed.name}-{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}-{self._batches:03d}"
-        ledger_rows: dict[str, list[dict[str, Any]]] = {"batch": [], "result": [], "held": [], "received": []}
+        ledger_rows: dict[str, list[dict[str, Any]]] = {
+            "batch": [],
+            "result": [],
+            "held": [],
+            "received": [],
+            "amount": [],
+        }
         common = {"run_id": self.run_id, "tenant_id": self.feed.tenant_id, "feed": self.feed.name, "batch_id": batch_id}
         with duck.session(self.home) as connection:
             duck.add_parquet_key(connection, self._parquet_key)
@@ -321,6 +345,10 @@ class Landing:
                     quarantined.append(_held_back(of, gated.bad))
                 if read != sum(frame.height for frame in staged.frames[entity]):
                     raise RuntimeError(f"{entity}: rows are not conserved")
+                money = conserved(
+                    of, totals(of, staged.frames[entity]), totals(of, [rows]), payload_totals(of, gated.bad)
+                )
+                ledger_rows["amount"] += [_of_batch(common) | row for row in money]
             if staged.refused:
                 ledger_rows["batch"].append(
                     common | _batch(RECORD, None, staged.refused, 0) | {"newest_record_at": None}
@@ -344,6 +372,27 @@ def with_unit_time(frame: pl.DataFrame, feed: Feed, modified_at: datetime) -> pl
     if frame.schema["source_updated_at"] == pl.String():
         stand_in = pl.lit(modified_at.isoformat())
     return frame.with_columns(pl.coalesce("source_updated_at", stand_in).alias("source_updated_at"))
+
+
+def _stated(unit: Unfinished, feed: Feed) -> list[dict[str, Any]]:
+    """A unit's control totals as rows of the ledger."""
+    return [
+        {
+            "unit_id": unit.unit_id,
+            "entity": entity,
+            "measure": measure,
+            "tenant_id": feed.tenant_id,
+            "feed": feed.name,
+            "told_by": item.told_by,
+            "stated_total": str(item.total),
+            "given_total": str(unit.given.get((entity, measure), Decimal(0))),
+        }
+        for (entity, measure), item in unit.stated.items()
+    ]
+
+
+def _of_batch(common: dict[str, Any]) -> dict[str, Any]:
+    return {name: common[name] for name in ("batch_id", "tenant_id", "feed")}
 
 
 def _copy(connection: Any, rows: pl.DataFrame, path: str) -> None:

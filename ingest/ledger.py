@@ -8,6 +8,8 @@ files and positions, never the content of a record.
                `definition` is of the SELECT that gave it
     batch      one row per batch and entity: rows read = landed + quarantined; `batch_sequence` orders all batches
     result     one row per batch, entity and expectation
+    amount     sums of money per batch, entity and amount column: read = landed + quarantined, as decimal text
+    stated     what a unit's source itself says of its rows and their money, and what the reader gave of both
     held       rows in quarantine by batch, entity, reason and column
     received   rows landed by batch, entity and day of the record in the tenant's zone: what `ingest.coverage` learns from
     notice     what a reader found odd but could read (balances, counts of envelopes, references to nothing)
@@ -103,6 +105,33 @@ result = sa.Table(
     sa.Column("column_name", sa.String, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("unexpected", sa.Integer, nullable=False),
+)
+amount = sa.Table(
+    "amount",
+    metadata,
+    sa.Column("batch_id", sa.String, primary_key=True),
+    sa.Column("entity", sa.String, primary_key=True),
+    sa.Column("measure", sa.String, primary_key=True),
+    sa.Column("tenant_id", sa.String, nullable=False),
+    sa.Column("feed", sa.String, nullable=False),
+    # Decimal text: SQLite knows no decimal that holds every sum. `ingest.control_totals.conserved` has checked them.
+    sa.Column("read_amount", sa.String, nullable=False),
+    sa.Column("landed_amount", sa.String, nullable=False),
+    sa.Column("quarantined_amount", sa.String, nullable=False),
+    sa.Index("amount_by_feed", "tenant_id", "feed"),
+)
+stated = sa.Table(
+    "stated",
+    metadata,
+    sa.Column("unit_id", sa.Integer, primary_key=True),
+    sa.Column("entity", sa.String, primary_key=True),
+    sa.Column("measure", sa.String, primary_key=True),
+    sa.Column("tenant_id", sa.String, nullable=False),
+    sa.Column("feed", sa.String, nullable=False),
+    sa.Column("told_by", sa.String, nullable=False),
+    sa.Column("stated_total", sa.String, nullable=False),
+    sa.Column("given_total", sa.String, nullable=False),
+    sa.Index("stated_by_feed", "tenant_id", "feed"),
 )
 held = sa.Table(
     "held",

@@ -23,6 +23,7 @@ from typing import Protocol
 import polars as pl
 
 from foundation.config import Feed
+from ingest.control_totals import Stated
 from ingest.inbox import Inbox
 
 
@@ -106,7 +107,8 @@ class Chunk:
     records_read = records_used + sum of `records` over refusals; a record is a FHIR resource, an HL7 message,
     a CLM, CLP, 277 claim or AK2 loop (or the transaction where it holds none), a database row.
     `rows` maps entity to frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last
-    chunk of a table.
+    chunk of a table. `stated` is what the source itself says of the rows of this chunk or of the unit: those of all chunks of a
+    unit add up, by entity and measure, and must be what all its chunks gave.
     """
 
     rows: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -116,6 +118,7 @@ class Chunk:
     notices: list[Notice] = field(default_factory=list)
     dropped_fields: Counter[str] = field(default_factory=Counter)
     cursor: str | None = None
+    stated: list[Stated] = field(default_factory=list)
 
 
 class UnreadableUnit(Exception):

@@ -24,6 +24,7 @@ from ingest.sources.x12_acknowledgements import read_acknowledgements, read_inte
 from ingest.sources.x12_claims import read_claims
 from ingest.sources.x12_remittances import read_remittances
 from ingest.sources.x12_segments import Found, Placed, place, segments_of, split_by_part
+from ingest.sources.x12_stated import stated
 from ingest.sources.x12_statuses import read_statuses
 from ingest.sources.x12_transactions import Transactions
 from ingest.sources.x12_walk import read_transactions
@@ -166,6 +167,7 @@ def _account(chunk: Chunk, piece: Transactions) -> None:
     chunk.records_used += used
     chunk.refusals += piece.refusals
     chunk.notices += piece.notices
+    chunk.stated += stated(piece)
 
 
 SOURCE = X12Source()
