@@ -14,7 +14,13 @@ FEED_OUTCOMES = {
     "partly": "Read in part",
     "unreadable": "Not read",
 }
-KINDS = {"pm_database": "PM database", "fhir": "FHIR", "hl7v2": "HL7 v2", "x12": "X12"}
+KINDS = {
+    "pm_database": "PM database",
+    "fhir": "FHIR",
+    "hl7v2": "HL7 v2",
+    "x12": "X12",
+    "reference_file": "Reference file",
+}
 PROTOCOL_REASONS = {
     "no_msh": "The message has no MSH segment",
     "transaction_not_closed": "The transaction has no end",

@@ -27,7 +27,9 @@ from foundation.errors import ConfigurationError
 from foundation.feed_remote import FhirServer, Listener, parse_listener, parse_server
 from foundation.yaml_nodes import NodeReader, compose_file
 
-KINDS = ("pm_database", "fhir", "hl7v2", "x12")
+KINDS = ("pm_database", "fhir", "hl7v2", "x12", "reference_file")
+# Kinds that say nothing without a profile: what each calls its feed.
+_NEEDS_PROFILE = {"pm_database": "a PM database", "reference_file": "a reference file"}
 TENANT_ID = re.compile(r"[a-z][a-z0-9-]{0,30}")
 FEED_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
@@ -100,7 +102,13 @@ class Config:
 
 
 # Where a feed of each kind may lie: exactly one of these keys.
-_PLACES = {"pm_database": ("url",), "fhir": ("path", "server"), "hl7v2": ("path", "listen"), "x12": ("path",)}
+_PLACES = {
+    "pm_database": ("url",),
+    "fhir": ("path", "server"),
+    "hl7v2": ("path", "listen"),
+    "x12": ("path",),
+    "reference_file": ("path",),
+}
 _ALL_PLACES = ("path", "url", "server", "listen")
 
 
@@ -116,8 +124,8 @@ def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zo
     profile = reader.text(found["profile"], f"{key}.profile") if "profile" in found else None
     if profile is not None and profile.endswith((".yaml", ".yml")):
         profile = str(reader.file.parent / Path(profile).expanduser())
-    if kind == "pm_database" and profile is None:
-        raise reader.fail(node, f"{key}.profile", "is missing: a PM database needs one")
+    if kind in _NEEDS_PROFILE and profile is None:
+        raise reader.fail(node, f"{key}.profile", f"is missing: {_NEEDS_PROFILE[kind]} needs one")
     place = _place(reader, node, key, kind, found)
     node_of_place, key_of_place = found[place], f"{key}.{place}"
     return Feed(

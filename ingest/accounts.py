@@ -23,7 +23,7 @@ from ingest.coverage import coverage
 from ingest.ledger import Ledger
 
 # The endings that readers know. Any other part of a file's name may say whose file it is.
-_ENDINGS = (".json", ".ndjson", ".hl7", ".txt", ".837", ".835", ".277", ".999", ".edi", ".x12", ".gz")
+_ENDINGS = (".json", ".ndjson", ".hl7", ".txt", ".837", ".835", ".277", ".999", ".edi", ".x12", ".csv", ".tsv", ".gz")
 DETAILS_KEPT = 20
 
 

@@ -89,7 +89,7 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
 
 def _place(feed: Feed, entity: str, column: str) -> str:
     """Where the feed's profile gives a column, as the end of a message; empty where no profile says it."""
-    if feed.kind not in ("pm_database", "fhir"):
+    if feed.kind not in ("pm_database", "fhir", "reference_file"):
         return ""
     place = place_in_profile(feed.profile or "r4", feed.kind, entity, column)
     return f" (see {place})" if place else ""

@@ -16,20 +16,22 @@ from foundation.errors import ConfigurationError
 from foundation.yaml_nodes import NodeReader, compose_file
 from ingest.profiles.fhir import FhirProfile, parse_fhir
 from ingest.profiles.pm_database import EntityQuery, PmDatabaseProfile, parse_pm_database
+from ingest.profiles.reference_file import ReferenceFileProfile, parse_reference_file
 
 __all__ = [
     "EntityQuery",
     "FhirProfile",
     "PmDatabaseProfile",
     "Profile",
+    "ReferenceFileProfile",
     "load_profile",
     "place_in_profile",
     "shipped_profiles",
 ]
 
 FOLDER = Path(__file__).parent
-Profile = FhirProfile | PmDatabaseProfile
-_KINDS = ("pm_database", "fhir")
+Profile = FhirProfile | PmDatabaseProfile | ReferenceFileProfile
+_KINDS = ("pm_database", "fhir", "reference_file")
 
 
 def shipped_profiles(kind: str) -> tuple[str, ...]:
@@ -47,6 +49,8 @@ def shipped_profiles(kind: str) -> tuple[str, ...]:
 def load_profile(name: str, kind: Literal["pm_database"]) -> PmDatabaseProfile: ...
 @overload
 def load_profile(name: str, kind: Literal["fhir"]) -> FhirProfile: ...
+@overload
+def load_profile(name: str, kind: Literal["reference_file"]) -> ReferenceFileProfile: ...
 def load_profile(name: str, kind: str) -> Profile:
     """One checked profile: a shipped one by name, or a file by its path (ending in .yaml or .yml).
 
@@ -90,6 +94,8 @@ def _parse(path: Path, kind: str, below: tuple[Path, ...]) -> Profile:
         raise reader.fail(kind_node, "kind", f"is {given}, the feed is of kind {kind}")
     if kind == "pm_database":
         return parse_pm_database(reader, root, path.stem)
+    if kind == "reference_file":
+        return parse_reference_file(reader, root, path.stem)
     base = None
     if "extends" in found:
         other = reader.text(found["extends"], "extends")
@@ -123,6 +129,8 @@ def place_in_profile(name: str, kind: str, entity: str, column: str) -> str | No
     if kind == "pm_database":
         query = load_profile(name, "pm_database").entities.get(entity)
         return None if query is None else query.place_of(column)
+    if kind == "reference_file":
+        return load_profile(name, "reference_file").places.get(column)
     key = _FHIR_KEYS.get((entity, column))
     path: Path | None = _path(name, kind)
     while key is not None and path is not None:

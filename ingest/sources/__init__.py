@@ -11,6 +11,7 @@ _MODULES = {
     "fhir": "ingest.sources.fhir",
     "hl7v2": "ingest.sources.hl7v2",
     "x12": "ingest.sources.x12",
+    "reference_file": "ingest.sources.reference_file",
 }
 
 

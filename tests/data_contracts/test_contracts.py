@@ -51,6 +51,7 @@ ENTITIES = [
     "record_deletion",
     "acknowledgement",
 ]
+    "work_rvu_rate",
 
 
 def test_every_entity_of_the_model_has_a_contract() -> None:
