@@ -42,9 +42,11 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
     @multi_asset(name="raw_tables", specs=specs)
     def raw(context: AssetExecutionContext) -> Iterator[MaterializeResult]:
         with workspace.step() as ledger:
-            loaded = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config)
-            workspace.note_loaded(loaded.state)
-        context.log.info(f"took {loaded.rows} rows into the raw tables")
+            loaded = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config, workspace.built_tenants())
+            workspace.note_loaded(loaded.state, loaded.tenants)
+        context.log.info(
+            f"took {loaded.rows} rows into the raw tables; touched: {', '.join(loaded.touched) or 'nobody'}"
+        )
         progress.info("warehouse: %s rows taken into the raw tables", f"{loaded.rows:,}")
         for spec in specs:
             yield MaterializeResult(asset_key=spec.key)
@@ -74,7 +76,7 @@ def _record(workspace: Workspace, run_id: str, outcome: str, reason: str) -> Non
 
 
 def dbt_models(workspace: Workspace) -> AssetsDefinition:
-    """The dbt project as assets; one dbt process builds and tests all models.
+    """The dbt project as assets; one dbt process builds and tests all models, for the tenants that the load found touched.
 
     Where the marts stand built from the same batches, dbt project and configuration, nothing runs and nothing below is published anew.
     """
@@ -90,8 +92,10 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
                 _record(workspace, context.run.run_id, "unchanged", "")
                 progress.info("dbt: nothing new to build")
                 return
-            workspace.forget()
-            arguments = ["build", "--full-refresh"] if workspace.full_refresh else ["build"]
+            # Without a tenant whose marts stand there is nothing to keep: tables are made anew.
+            full = workspace.full_refresh or not workspace.built_tenants()
+            workspace.forget(everybody=full)
+            arguments = ["build", "--full-refresh"] if full else ["build"]
             progress.info("dbt: building and testing the marts")
             with workspace.dbt_environment():
                 invocation = workspace.dbt().cli(

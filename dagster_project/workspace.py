@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ HOME_VARIABLE = "CLINICMART_HOME"
 TARGET = "duckdb"
 LOADED = "_loaded"
 BUILT = "_built"
+BUILT_TENANTS = "_built_tenants"
+_BUILT_WITH = ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
 
 
 def load_checked_config(file: str | Path) -> Config:
@@ -107,8 +110,8 @@ class Workspace:
 
     @cached_property
     def project_fingerprint(self) -> str:
-        """Changes whenever a file of the dbt project does."""
-        digest = hashlib.sha256()
+        """Changes whenever a file of the dbt project does, or a version of what builds it."""
+        digest = hashlib.sha256("".join(f"{name} {version(name)}\n" for name in _BUILT_WITH).encode())
         for path in sorted(DBT_PROJECT.rglob("*")):
             parts = path.relative_to(DBT_PROJECT).parts
             if path.is_file() and parts[0] not in ("target", "logs", "dbt_packages") and not path.name.startswith("."):
@@ -148,16 +151,32 @@ class Workspace:
         """Whether the marts were built and passed from this dbt project, this configuration and what the raw tables hold now."""
         return _read(self._stamp(BUILT)) == self._build_state()
 
-    def note_loaded(self, state: str) -> None:
-        """Notes what the raw tables hold (`ingest.warehouse.Loaded.state`)."""
-        write_atomically(self._stamp(LOADED), json.dumps({"state": state}).encode())
+    def note_loaded(self, state: str, tenants: Mapping[str, str] | None = None) -> None:
+        """Notes what the raw tables hold, in all and of each tenant (`ingest.warehouse.Loaded`)."""
+        write_atomically(self._stamp(LOADED), json.dumps({"state": state, "tenants": dict(tenants or {})}).encode())
+
+    def built_tenants(self) -> dict[str, str]:
+        """Tenant to the state of its raw rows from which this dbt project built its marts, which passed; without those whose
+        build was begun and did not pass since. Empty where everybody is to be built."""
+        noted = _read(self._stamp(BUILT_TENANTS))
+        return dict(noted["tenants"]) if noted.get("project") == self.project_fingerprint else {}
+
+    def _note_built_tenants(self, tenants: Mapping[str, str]) -> None:
+        noted = {"project": self.project_fingerprint, "tenants": dict(tenants)}
+        write_atomically(self._stamp(BUILT_TENANTS), json.dumps(noted).encode())
 
     def note(self, stage: str) -> None:
         """Notes that a stage (BUILT, or a tenant's id once it is published) was reached from what the raw tables hold now."""
+        if stage == BUILT:
+            self._note_built_tenants(_read(self._stamp(LOADED)).get("tenants", {}))
         write_atomically(self._stamp(stage), json.dumps(self._build_state()).encode())
 
-    def forget(self) -> None:
-        """The marts are about to change: until noted again nothing counts as built or published from them."""
+    def forget(self, *, everybody: bool) -> None:
+        """The marts are about to change, for `everybody` or for tenants whose raw rows are not those they were built from: until
+        noted again nothing counts as built or published from them, however the build ends."""
+        loaded = _read(self._stamp(LOADED)).get("tenants", {})
+        kept = {} if everybody else {t: s for t, s in self.built_tenants().items() if loaded.get(t) == s}
+        self._note_built_tenants(kept)
         for stage in (BUILT, *(tenant.tenant_id for tenant in self.config.tenants)):
             self._stamp(stage).unlink(missing_ok=True)
 

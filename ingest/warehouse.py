@@ -2,7 +2,8 @@
 
 Only batches that this warehouse has not taken are opened. A raw table holds one row per tenant, feed and entity key: the latest by
 `source_updated_at`, then by batch, of records that their source has not deleted since (`ingest.removals`); what HL7 v2 feeds say
-in parts is put together column by column (`ingest.partial_rows`). Raw tables lie in tenant order.
+in parts is put together column by column (`ingest.partial_rows`). Raw tables lie in tenant order. Which tenants' rows are other
+ones than those their marts were built from is in `raw.touched_tenant` (`ingest.touched`).
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from ingest.accounts import ledger_accounts
 from ingest.ledger import Ledger
 from ingest.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
 from ingest.table_columns import add_columns
+from ingest.touched import tenant_states, write_touched
 
 DUCKDB = "duckdb"
 
@@ -33,14 +35,22 @@ DUCKDB = "duckdb"
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
     """What a load gave: rows newly taken, and a text that is the same as after another load exactly where both left the same
-    rows, accounts and problems in the raw tables."""
+    rows, accounts and problems in the raw tables; each tenant's own state, and the tenants whose marts are not built from it
+    (`ingest.touched`)."""
 
     rows: int
     state: str
+    tenants: Mapping[str, str]
+    touched: tuple[str, ...]
 
 
-def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> Loaded:
+def load_warehouse(
+    home: Home, keys: Keys, ledger: Ledger, config: Config, built: Mapping[str, str] | None = None
+) -> Loaded:
     """Takes every landed batch that the warehouse lacks into schema `raw`.
+
+    `built` holds the state of each tenant from which its marts were last built and passed their tests; tenants that are in
+    another state now, all of them for None, are named in `raw.touched_tenant`.
 
     Makes the warehouse file and its raw tables where absent. One transaction an entity; the ledger notes batches as loaded after
     their rows are in and what they remove is out. Taking a batch twice changes nothing, so a killed load is simply repeated.
@@ -78,19 +88,24 @@ def load_warehouse(home: Home, keys: Keys, ledger: Ledger, config: Config) -> Lo
         accounts = ledger_accounts(ledger, keys)
         waiting = partial_rows.waiting_notices(connection)
         accounts["notice_reason"] = pl.concat([accounts["notice_reason"], waiting], how="vertical_relaxed")
+        # At once: were a load killed in between, a build would find tenants without their row.
+        connection.execute("begin")
         _operational(connection, config, accounts)
-    return Loaded(rows=taken, state=_state(ledger, accounts))
+        tenants = tenant_states(connection, ledger)
+        touched = write_touched(connection, tenants, built or {})
+        connection.execute("commit")
+    return Loaded(rows=taken, state=_state(ledger, accounts, tenants), tenants=tenants, touched=touched)
 
 
-def _state(ledger: Ledger, accounts: Mapping[str, pl.DataFrame]) -> str:
-    """Newest batch and what stands against each feed, as a digest."""
+def _state(ledger: Ledger, accounts: Mapping[str, pl.DataFrame], tenants: Mapping[str, str]) -> str:
+    """Newest batch, the tenants' states and what stands against each feed, as a digest."""
     newest = ledger.rows(sa.select(sa.func.max(tables.batch.c.batch_sequence).label("newest")))
     released = ledger.rows(sa.select(sa.func.count(tables.held.c.released_at).label("released")))
     problems = sorted(
         (row["tenant_id"], row["feed"], row["problem"] or "") for row in accounts["feed_status"].to_dicts()
     )
     alerts = accounts["feed_alert"].select("tenant_id", "feed", "kind", "since").sort("tenant_id", "feed").rows()
-    return hashlib.sha256(repr((newest, released, problems, alerts)).encode()).hexdigest()
+    return hashlib.sha256(repr((newest, released, problems, alerts, sorted(tenants.items()))).encode()).hexdigest()
 
 
 def _make(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:
@@ -228,11 +243,7 @@ def _operational(connection: duckdb.DuckDBPyConnection, config: Config, accounts
 
     Tenants of an earlier run with another configuration stay as they are.
     """
-    frames = {
-        "system_of_record": _system_of_record(config),
-        **accounts,
-    }
-    for name, frame in frames.items():
+    for name, frame in accounts.items():
         connection.register("operational_rows", frame)
         connection.execute(
             f"create or replace table warehouse.raw.{name} as select * from operational_rows order by tenant_id"
@@ -249,6 +260,13 @@ def _operational(connection: duckdb.DuckDBPyConnection, config: Config, accounts
     )
     connection.execute("delete from warehouse.raw.tenant where tenant_id in (select tenant_id from tenant_rows)")
     connection.execute(f"insert into warehouse.raw.tenant {_TENANTS}")
+    connection.register("precedence_rows", _system_of_record(config))
+    connection.execute("create table if not exists warehouse.raw.system_of_record as from precedence_rows limit 0")
+    connection.execute(
+        "delete from warehouse.raw.system_of_record where tenant_id in (select tenant_id from tenant_rows)"
+    )
+    connection.execute("insert into warehouse.raw.system_of_record by name from precedence_rows")
+    connection.unregister("precedence_rows")
     connection.unregister("tenant_rows")
 
 

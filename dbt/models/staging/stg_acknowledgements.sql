@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'acknowledgement') }}
+    select * from {{ source('raw', 'acknowledgement') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'adjustment') }}
+    select * from {{ source('raw', 'adjustment') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'appointment_event') }}
+    select * from {{ source('raw', 'appointment_event') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'appointment') }}
+    select * from {{ source('raw', 'appointment') }}{{ where_touched() }}
 )
 
 select

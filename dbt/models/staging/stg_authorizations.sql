@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'authorization') }}
+    select * from {{ source('raw', 'authorization') }}{{ where_touched() }}
 )
 
 select

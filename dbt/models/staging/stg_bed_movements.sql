@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'bed_movement') }}
+    select * from {{ source('raw', 'bed_movement') }}{{ where_touched() }}
 )
 
 select

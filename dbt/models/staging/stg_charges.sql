@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'charge') }}
+    select * from {{ source('raw', 'charge') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'claim_line') }}
+    select * from {{ source('raw', 'claim_line') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'claim_status') }}
+    select * from {{ source('raw', 'claim_status') }}{{ where_touched() }}
 )
 
 select

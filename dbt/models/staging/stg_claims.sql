@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'claim') }}
+    select * from {{ source('raw', 'claim') }}{{ where_touched() }}
 )
 
 select

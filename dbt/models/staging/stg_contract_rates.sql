@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'contract_rate') }}
+    select * from {{ source('raw', 'contract_rate') }}{{ where_touched() }}
 )
 
 select

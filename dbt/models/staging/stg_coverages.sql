@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'coverage') }}
+    select * from {{ source('raw', 'coverage') }}{{ where_touched() }}
 )
 
 select

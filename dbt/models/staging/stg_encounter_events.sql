@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'encounter_event') }}
+    select * from {{ source('raw', 'encounter_event') }}{{ where_touched() }}
 )
 
 select

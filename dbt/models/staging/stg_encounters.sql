@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'encounter') }}
+    select * from {{ source('raw', 'encounter') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'inventory_usage') }}
+    select * from {{ source('raw', 'inventory_usage') }}{{ where_touched() }}
 )
 
 select

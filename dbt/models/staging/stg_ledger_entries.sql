@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'ledger_entry') }}
+    select * from {{ source('raw', 'ledger_entry') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'organization') }}
+    select * from {{ source('raw', 'organization') }}{{ where_touched() }}
 )
 
 select

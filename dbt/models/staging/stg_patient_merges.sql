@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'patient_merge') }}
+    select * from {{ source('raw', 'patient_merge') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'patient_payment') }}
+    select * from {{ source('raw', 'patient_payment') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'patient') }}
+    select * from {{ source('raw', 'patient') }}{{ where_touched() }}
 )
 
 select

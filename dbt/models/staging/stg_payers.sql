@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'payer') }}
+    select * from {{ source('raw', 'payer') }}{{ where_touched() }}
 )
 
 select

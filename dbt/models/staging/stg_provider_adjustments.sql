@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'provider_adjustment') }}
+    select * from {{ source('raw', 'provider_adjustment') }}{{ where_touched() }}
 )
 
 select

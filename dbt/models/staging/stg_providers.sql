@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'provider') }}
+    select * from {{ source('raw', 'provider') }}{{ where_touched() }}
 )
 
 select

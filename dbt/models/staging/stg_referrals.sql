@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'referral') }}
+    select * from {{ source('raw', 'referral') }}{{ where_touched() }}
 )
 
 select

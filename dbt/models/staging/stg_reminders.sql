@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'reminder') }}
+    select * from {{ source('raw', 'reminder') }}{{ where_touched() }}
 )
 
 select

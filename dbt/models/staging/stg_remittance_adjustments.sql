@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'remittance_adjustment') }}
+    select * from {{ source('raw', 'remittance_adjustment') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'remittance_claim') }}
+    select * from {{ source('raw', 'remittance_claim') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'remittance_line') }}
+    select * from {{ source('raw', 'remittance_line') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'remittance') }}
+    select * from {{ source('raw', 'remittance') }}{{ where_touched() }}
 )
 
 select

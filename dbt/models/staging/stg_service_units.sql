@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'service_unit') }}
+    select * from {{ source('raw', 'service_unit') }}{{ where_touched() }}
 )
 
 select

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'slot') }}
+    select * from {{ source('raw', 'slot') }}{{ where_touched() }}
 )
 
 select

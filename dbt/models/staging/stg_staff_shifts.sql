@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'staff_shift') }}
+    select * from {{ source('raw', 'staff_shift') }}{{ where_touched() }}
 )
 
 select

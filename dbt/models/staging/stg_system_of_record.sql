@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'system_of_record') }}
+    select * from {{ source('raw', 'system_of_record') }}{{ where_touched() }}
 )
 
 select

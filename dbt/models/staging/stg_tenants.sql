@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'tenant') }}
+    select * from {{ source('raw', 'tenant') }}{{ where_touched() }}
 )
 
 select

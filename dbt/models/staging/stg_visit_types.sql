@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('raw', 'visit_type') }}
+    select * from {{ source('raw', 'visit_type') }}{{ where_touched() }}
 )
 
 select

@@ -1,0 +1,50 @@
+"""Which tenants' marts do not stand on what the raw tables hold now: `raw.touched_tenant`, the tenants that dbt builds anew.
+
+A tenant's state is a text that differs wherever anything differs that its marts are made of: the batches that were taken (rows
+come, and are taken out by deletions and newer versions, with a batch only), its row of `raw.tenant` (name, time zone, the day its
+data reach to) and its precedence of feeds. The other operational tables are copied to Data health whole and touch nobody.
+What code made of it is not in it: whoever keeps the states forgets them where the dbt project changes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import duckdb
+import sqlalchemy as sa
+
+from ingest import ledger as tables
+from ingest.ledger import Ledger
+
+TABLE = "touched_tenant"
+
+
+def tenant_states(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> dict[str, str]:
+    """Tenant to its state, of every tenant that the warehouse knows, configured or not. Every landed batch has been taken."""
+    batch = tables.batch.c
+    parts: dict[str, list[object]] = {}
+    taken = (
+        sa.select(batch.tenant_id, sa.func.count().label("batches"), sa.func.max(batch.batch_sequence).label("newest"))
+        .where(batch.file.is_not(None))
+        .group_by(batch.tenant_id)
+    )
+    for row in ledger.rows(taken):
+        parts.setdefault(row["tenant_id"], []).append((row["batches"], row["newest"]))
+    for table in ("tenant", "system_of_record"):
+        for tenant_id, *values in connection.execute(f"select * from warehouse.raw.{table} order by all").fetchall():
+            parts.setdefault(str(tenant_id), []).append((table, *values))
+    return {tenant: hashlib.sha256(repr(found).encode()).hexdigest() for tenant, found in sorted(parts.items())}
+
+
+def write_touched(
+    connection: duckdb.DuckDBPyConnection, states: Mapping[str, str], built: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Replaces `raw.touched_tenant`, and returns what it holds: tenants whose state is not that which their marts were built
+    from and passed with (`built`); every tenant where the warehouse has no marts."""
+    marts = connection.execute(
+        "select 1 from duckdb_tables() where database_name = 'warehouse' and schema_name = 'marts' limit 1"
+    ).fetchone()
+    known = built if marts else {}
+    touched = tuple(sorted(t for t in {*states, *known} if known.get(t) != states.get(t)))
+    connection.execute(f"create or replace table warehouse.raw.{TABLE} (tenant_id varchar)")
+    connection.execute(f"insert into warehouse.raw.{TABLE} select unnest(?::varchar[])", [list(touched)])
+    return touched
