@@ -26,6 +26,7 @@ from serving.versions import files_of
 _CORE = "core"
 # Dimensions that list people: cut down to those the remaining facts name.
 _PEOPLE = {"dim_patients": "patient_id", "dim_providers": "provider_id"}
+_UNITS = ("dim_service_units", "dim_service_unit_versions")
 UNKNOWN = "unknown"
 
 
@@ -92,7 +93,7 @@ class _Cut:
         if table.shared:
             return []
         found = ["tenant_id = $tenant"]
-        if table.name == "dim_service_units" or (not table.is_dimension and self.scope.unit_ids):
+        if table.name in _UNITS or (not table.is_dimension and self.scope.unit_ids):
             found += self._unit(table)
         if not table.is_dimension and self.scope.provider_id is not None:
             found.append(self._provider(table))

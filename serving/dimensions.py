@@ -4,11 +4,14 @@
 `service_unit__business_unit_id` and `slot__hour_of_day` is what the semantic manifest calls them, and it differs from fact
 to fact. A name fits a metric where every measure of the metric has it. In this order: a name as the manifest writes it, a
 dimension of the fact itself, an entity with a dimension table, a dimension of a table that is one join away.
+
+What changes with time is told as it was on the day of each row: the class of a payer, the place of a service unit in the
+tree. Its present value is a dimension `current_<name>`; in the `restated` index that one stands for `<name>`.
 """
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -18,7 +21,10 @@ SERVICE_UNIT = "service_unit"
 CHILDREN = "service_unit_children"
 # An identifier of a person, an account or a record is nothing to group by: it would turn figures into rows.
 _NO_DIMENSION = ("_name", "_key")
-_INTERNAL = frozenset({"path"})
+PATH, CURRENT = "path", "current_"
+_INTERNAL = frozenset({PATH, CURRENT + PATH})
+# A table of these has several rows for one identifier: grouping goes by the identifier, not by the key of the join.
+_VERSIONS = "_versions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +33,8 @@ class Member:
 
     `dunder` is MetricFlow's name; `is_entity` tells how it is written there. `table` and `column` are where its values
     are: the fact itself, or the table one join away; then `fact_key` and `table_key` are the columns of the join.
-    `id_column` and `name_column` are the identifier and the name that people see, where the table has them.
+    `id_column` and `name_column` are the identifier and the name that people see, where the table has them. `path_column`
+    holds the ancestors of a member of a tree: whoever asks for one asks for all below it.
     """
 
     name: str
@@ -39,6 +46,7 @@ class Member:
     table_key: str = ""
     id_column: str = ""
     name_column: str = ""
+    path_column: str = ""
 
     @property
     def is_joined(self) -> bool:
@@ -54,12 +62,17 @@ class Fact:
     date_column: str
     date_columns: Mapping[str, str]
     members: tuple[Member, ...]
+    is_restated: bool = False
 
     def find(self, name: str) -> Member | None:
         """The member a name means here; None where the fact has none."""
         exact = [member for member in self.members if member.dunder == name]
         named = [member for member in self.members if member.name == name]
-        return next(iter((*exact, *named)), None)
+        if not self.is_restated:
+            return next(iter((*exact, *named)), None)
+        present = [replace(member, name=name) for member in self.members if member.name == CURRENT + name]
+        found = next(iter((*exact, *present, *named)), None)
+        return replace(found, path_column=CURRENT + PATH) if found is not None and found.path_column else found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +101,16 @@ def _expression(item: Mapping[str, Any]) -> str:
 class DimensionIndex:
     """All facts of a semantic manifest and what each can be grouped by."""
 
-    def __init__(self, semantic: Mapping[str, Any], private: Mapping[str, Sequence[str]] | None = None) -> None:
-        """`private` maps a table to columns that are no dimension: identifiers of people, accounts and records."""
+    def __init__(
+        self,
+        semantic: Mapping[str, Any],
+        private: Mapping[str, Sequence[str]] | None = None,
+        *,
+        restated: bool = False,
+    ) -> None:
+        """`private` maps a table to columns that are no dimension: identifiers of people, accounts and records. `restated`
+        tells what changed with time as it is now; the attribute of that name is the index that does."""
+        self._is_restated = restated
         self._models: dict[str, Mapping[str, Any]] = {model["name"]: model for model in semantic["semantic_models"]}
         self._private = {table: frozenset(columns) for table, columns in (private or {}).items()}
         self._owners: dict[str, Mapping[str, Any]] = {}
@@ -108,6 +129,7 @@ class DimensionIndex:
             if measure.get("non_additive_dimension")
         }
         self.facts = {name: self._fact(model) for name, model in self._models.items()}
+        self.restated = self if restated else DimensionIndex(semantic, private, restated=True)
         self._resolve = lru_cache(maxsize=4096)(self._resolve_once)
 
     @staticmethod
@@ -128,6 +150,7 @@ class DimensionIndex:
             date_column=times.get(default, ""),
             date_columns=times,
             members=(*self._local(model), *self._entities(model), *self._joined(model)),
+            is_restated=self._is_restated,
         )
 
     def _categories(self, model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -154,7 +177,10 @@ class DimensionIndex:
             name, column, owner = entity["name"], _expression(entity), self._owners.get(entity["name"])
             if entity["type"] != "foreign" or column in private:
                 continue
-            if owner is not None:
+            if owner is not None and self._table(owner).endswith(_VERSIONS):
+                dunder = f"{name}__{name}_id"
+                yield self._member_of(owner, name, f"{name}_id", dunder=dunder, is_entity=False, fact_key=column)
+            elif owner is not None:
                 yield self._member_of(owner, name, f"{name}_id", dunder=name, is_entity=True, fact_key=column)
             elif all(self._primary(other) != name for other in self._models.values()):
                 yield Member(name=name, dunder=name, is_entity=True, table=self._table(model), column=column)
@@ -188,6 +214,7 @@ class DimensionIndex:
             table_key=key,
             id_column=found,
             name_column=columns.get(f"{friendly(element)}_name", "") if element.endswith("_id") else "",
+            path_column=columns.get(PATH, "") if element == f"{primary}_id" else "",
         )
 
     # Metrics

@@ -130,7 +130,9 @@ class MetricQuery:
     `by` are dimension names; `grain` (day, week, month, quarter, year) adds the column `metric_time`, a period's first
     day; `where` maps a dimension to a value or several (any of them); `date_from` and `date_to` are inclusive.
     `order_by` names columns of the answer, a leading `-` for descending; without it rows are ordered by `metric_time`,
-    then by the dimensions as asked. Raises ConfigurationError for an unknown grain or a date range turned round.
+    then by the dimensions as asked. `restated` tells the past with the tree of service units and the payer classes of
+    today; else each row counts where it stood on its day. Raises ConfigurationError for an unknown grain or a date range
+    turned round.
     """
 
     metrics: Sequence[str]
@@ -141,6 +143,7 @@ class MetricQuery:
     date_to: date | None = None
     order_by: Sequence[str] = ()
     limit: int | None = None
+    restated: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.metrics, str) or isinstance(self.by, str) or isinstance(self.order_by, str):

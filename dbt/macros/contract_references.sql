@@ -7,6 +7,8 @@
         {'entity': 'provider_service_unit', 'column': 'service_unit_id', 'target': 'service_unit', 'target_column': 'service_unit_id'},
         {'entity': 'service_unit', 'column': 'parent_service_unit_id', 'target': 'service_unit', 'target_column': 'service_unit_id'},
         {'entity': 'service_unit', 'column': 'organization_id', 'target': 'organization', 'target_column': 'organization_id'},
+        {'entity': 'service_unit_placement', 'column': 'service_unit_id', 'target': 'service_unit', 'target_column': 'service_unit_id'},
+        {'entity': 'service_unit_placement', 'column': 'parent_service_unit_id', 'target': 'service_unit', 'target_column': 'service_unit_id'},
         {'entity': 'coverage', 'column': 'patient_id', 'target': 'patient', 'target_column': 'patient_id'},
         {'entity': 'coverage', 'column': 'payer_id', 'target': 'payer', 'target_column': 'payer_id'},
         {'entity': 'appointment', 'column': 'patient_id', 'target': 'patient', 'target_column': 'patient_id'},

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ingest.sample import access, flaws, pm_tables
+from ingest.sample import access, flaws, moves, pm_tables
 from ingest.sample.clock import DAY
 from ingest.sample.people import coverages_table, patients_table
 from ingest.sample.story import Story
@@ -19,6 +19,7 @@ CHUNK_ROWS = 50_000
 def tables(story: Story) -> Iterator[tuple[str, pl.DataFrame]]:
     """Name and rows of each table, bad rows included."""
     yield from story.group.frames.items()
+    yield "service_unit_placements", moves.placements(story)
     visited = np.full(len(story.people.payer), (story.calendar.first - 30) * DAY + 16 * 3600)
     np.maximum.at(visited, story.appointments.patient, np.maximum(story.appointments.booked, 0))
     yield "patients", patients_table(story.people, story.group, visited)

@@ -26,6 +26,17 @@ CREATE TABLE service_units (
   updated_at             TEXT NOT NULL
 );
 
+-- Where a unit stood before it was moved in the tree; units that never moved have no row.
+CREATE TABLE service_unit_placements (
+  service_unit_id        TEXT NOT NULL REFERENCES service_units (service_unit_id),
+  effective_from         TEXT NOT NULL,
+  effective_to           TEXT,
+  parent_service_unit_id TEXT REFERENCES service_units (service_unit_id),
+  billing_profile        TEXT,
+  updated_at             TEXT NOT NULL,
+  PRIMARY KEY (service_unit_id, effective_from)
+);
+
 CREATE TABLE providers (
   provider_id   TEXT NOT NULL PRIMARY KEY,
   npi           TEXT,

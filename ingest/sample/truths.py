@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from ingest.sample import access, flaws, x12_acknowledgements
+from ingest.sample import access, flaws, moves, x12_acknowledgements
 from ingest.sample.adjudication import CORRECTION, FIRST, RESUBMITTED, REVERSAL, SECONDARY, total_by
 from ingest.sample.catalogue import PAYERS, VISIT_TYPES
 from ingest.sample.charges import REVERSAL as REVERSED_ENTRY
@@ -46,6 +46,15 @@ class Truths:
     def unit(self, clinic: np.ndarray) -> Dimension:
         return Dimension(name="service_unit", codes=clinic, labels=self.units)
 
+    def programs(self, clinic: np.ndarray, day: np.ndarray) -> list[Dimension]:
+        """By the program that a clinic belonged to on a day, and by the one it belongs to now."""
+        then, labels = moves.programs(self.story, clinic, day)
+        now, _ = moves.programs(self.story, clinic, None)
+        return [
+            Dimension(name="program", codes=then, labels=labels),
+            Dimension(name="current_program", codes=now, labels=labels),
+        ]
+
     def payers(self, payer: np.ndarray) -> list[Dimension]:
         """By payer and by payer class."""
         ids = [str(item) for item in self.story.group.payer_ids]
@@ -77,6 +86,7 @@ class Truths:
         visit_types = [item.visit_type_id for item in VISIT_TYPES]
         by = [self.month(day), self.unit(booked.clinic), *self.payers(booked.payer)]
         by.append(Dimension(name="visit_type", codes=booked.visit_type, labels=visit_types))
+        by += self.programs(booked.clinic, day)
         status, planned = booked.status, ~booked.walk_in
         missed = status == NO_SHOW
         expected = planned & (missed | (status == COMPLETED) | (status == ARRIVED))
@@ -112,6 +122,7 @@ class Truths:
         kind = np.concatenate([kinds[booked.visit_type[of]], np.full(len(stays), 3)])
         by = [self.month(day), self.unit(clinic), *self.payers(payer)]
         by.append(Dimension(name="encounter_class", codes=kind, labels=ENCOUNTER_CLASSES))
+        by += self.programs(clinic, day)
         tally.total("encounters", np.ones(len(day), np.int64), by)
         visit_by = [self.month(visits.started_day), self.unit(booked.clinic[of])]
         ready = np.maximum(visits.checked_in, booked.start[of])
@@ -175,6 +186,7 @@ class Truths:
         of = story.encounters.appointment[lines.encounter[live]]
         booked = story.appointments
         by = [self.month(lines.service_day[live]), self.unit(booked.clinic[of]), *self.payers(booked.payer[of])]
+        by += self.programs(booked.clinic[of], lines.service_day[live])
         billed, paid = lines.billed[live], balances.payer_paid[live]
         patient, adjusted = balances.patient_paid[live], balances.adjusted[live]
         left = billed - paid - patient - adjusted

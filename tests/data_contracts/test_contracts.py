@@ -16,6 +16,7 @@ from data_contracts.model import ADDED_AT_LANDING, FOLDER, LINEAGE, parse_contra
 ENTITIES = [
     "organization",
     "service_unit",
+    "service_unit_placement",
     "provider",
     "provider_service_unit",
     "payer",
@@ -50,8 +51,8 @@ ENTITIES = [
     "inventory_usage",
     "record_deletion",
     "acknowledgement",
-]
     "work_rvu_rate",
+]
 
 
 def test_every_entity_of_the_model_has_a_contract() -> None:

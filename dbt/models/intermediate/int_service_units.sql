@@ -4,68 +4,7 @@ with recursive units as (
     select * from {{ ref('int_service_units_listed') }}
 ),
 
--- From the top down; each unit brings its ancestors along, itself included. No level is ever null: below its own
--- depth a unit stands for itself, so that grouping by any level sums to the total and joins of two metrics meet.
-tree as (
-    select
-        units.tenant_id,
-        units.service_unit_id,
-        1 as depth,
-        '/' || units.service_unit_id || '/' as path,
-        units.time_zone as own_time_zone,
-        {%- for kind in kinds %}
-        case when units.unit_type = '{{ kind }}' then units.service_unit_id end as {{ kind }}_id,
-        {%- endfor %}
-        units.service_unit_id as level_1_id
-        {%- for level in levels if level > 1 %},
-        units.service_unit_id as level_{{ level }}_id
-        {%- endfor %}
-    from units
-    where units.parent_service_unit_id is null
-    union all
-    select
-        units.tenant_id,
-        units.service_unit_id,
-        tree.depth + 1,
-        tree.path || units.service_unit_id || '/',
-        coalesce(units.time_zone, tree.own_time_zone),
-        {%- for kind in kinds %}
-        case when units.unit_type = '{{ kind }}' then units.service_unit_id else tree.{{ kind }}_id end,
-        {%- endfor %}
-        tree.level_1_id
-        {%- for level in levels if level > 1 %},
-        case when tree.depth < {{ level }} then units.service_unit_id else tree.level_{{ level }}_id end
-        {%- endfor %}
-    from tree
-    inner join units
-        on tree.tenant_id = units.tenant_id
-        and tree.service_unit_id = units.parent_service_unit_id
-    where tree.depth < 32
-),
-
--- Units whose parents form a circle hang from no top: each stands at the top itself rather than vanish.
-placed as (
-    select * from tree
-    union all
-    select
-        units.tenant_id,
-        units.service_unit_id,
-        1,
-        '/' || units.service_unit_id || '/',
-        units.time_zone,
-        {%- for kind in kinds %}
-        case when units.unit_type = '{{ kind }}' then units.service_unit_id end,
-        {%- endfor %}
-        units.service_unit_id
-        {%- for level in levels if level > 1 %},
-        units.service_unit_id
-        {%- endfor %}
-    from units
-    left join tree
-        on units.tenant_id = tree.tenant_id
-        and units.service_unit_id = tree.service_unit_id
-    where tree.service_unit_id is null
-)
+{{ unit_tree('units') }}
 
 select
     placed.tenant_id,

@@ -51,7 +51,8 @@ select
     tenant_id,
     mix_date,
     service_unit_id,
-    {{ entity_key('service_unit_id') }} as service_unit_key,
+    {{ service_unit_key('together.service_unit_id', 'together.tenant_id', 'together.mix_date') }}
+        as service_unit_key,
     provider_id,
     {{ entity_key('provider_id') }} as provider_key,
     payer_id,

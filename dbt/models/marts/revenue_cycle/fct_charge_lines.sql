@@ -64,7 +64,7 @@ select
     lines.encounter_id,
     lines.patient_id,
     lines.service_unit_id,
-    {{ entity_key('lines.service_unit_id', 'lines.tenant_id') }} as service_unit_key,
+    {{ service_unit_key('lines.service_unit_id', 'lines.tenant_id', 'lines.service_date') }} as service_unit_key,
     lines.provider_id,
     {{ entity_key('lines.provider_id', 'lines.tenant_id') }} as provider_key,
     lines.payer_id,

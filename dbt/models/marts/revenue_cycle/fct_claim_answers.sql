@@ -26,7 +26,10 @@ select
     placed.claim_id,
     placed.is_matched,
     placed.patient_id,
-    {%- for name in ['service_unit', 'provider', 'payer'] %}
+    placed.service_unit_id,
+    {{ service_unit_key('placed.service_unit_id', 'placed.tenant_id', 'coalesce(placed.claim_date, placed.answered_date)') }}
+        as service_unit_key,
+    {%- for name in ['provider', 'payer'] %}
     placed.{{ name }}_id,
     {{ entity_key('placed.' ~ name ~ '_id', 'placed.tenant_id') }} as {{ name }}_key,
     {%- endfor %}

@@ -26,7 +26,8 @@ select
     submissions.frequency_code,
     submissions.payer_sequence,
     submissions.claim_unit_id as service_unit_id,
-    {{ entity_key('submissions.claim_unit_id', 'submissions.tenant_id') }} as service_unit_key,
+    {{ service_unit_key('submissions.claim_unit_id', 'submissions.tenant_id', 'submissions.claim_date') }}
+        as service_unit_key,
     submissions.claim_provider_id as provider_id,
     {{ entity_key('submissions.claim_provider_id', 'submissions.tenant_id') }} as provider_key,
     submissions.claim_payer_id as payer_id,

@@ -59,7 +59,7 @@ select
     joined.encounter_id,
     joined.patient_id,
     joined.service_unit_id,
-    {{ entity_key('joined.service_unit_id', 'joined.tenant_id') }} as service_unit_key,
+    {{ service_unit_key('joined.service_unit_id', 'joined.tenant_id', 'joined.service_date') }} as service_unit_key,
     joined.provider_id,
     {{ entity_key('joined.provider_id', 'joined.tenant_id') }} as provider_key,
     joined.payer_id,

@@ -109,7 +109,8 @@ select
     payer_class,
     responsibility,
     ageing_bucket,
-    {%- for name in ['service_unit', 'provider', 'payer'] %}
+    {{ service_unit_key('joined.service_unit_id', 'joined.tenant_id', 'joined.snapshot_date') }} as service_unit_key,
+    {%- for name in ['provider', 'payer'] %}
     {{ entity_key(name ~ '_id') }} as {{ name }}_key,
     {%- endfor %}
     {{ money('open_balance') }} as open_balance,

@@ -22,7 +22,7 @@ days as (
 select
     tenant_id,
     service_unit_id || '|' || cast(bed_date as varchar) as bed_capacity_key,
-    {{ entity_key('service_unit_id') }} as service_unit_key,
+    {{ service_unit_key('days.service_unit_id', 'days.tenant_id', 'days.bed_date') }} as service_unit_key,
     service_unit_id,
     staffed_beds as staffed_bed_days,
     bed_date

@@ -46,7 +46,7 @@ select
     cut.encounter_id || '|' || cast(cut.ward_number as varchar) || '|' || cast(cut.bed_date as varchar) as bed_day_key,
     cut.encounter_id,
     encounter.patient_id,
-    {{ entity_key('cut.service_unit_id', 'cut.tenant_id') }} as service_unit_key,
+    {{ service_unit_key('cut.service_unit_id', 'cut.tenant_id', 'cut.bed_date') }} as service_unit_key,
     cut.service_unit_id,
     encounter.provider_key,
     encounter.provider_id,
