@@ -21,6 +21,7 @@ from dagster_project.workspace import BUILT, Workspace
 from data_contracts import load_contracts
 from data_contracts.generate import OPERATIONAL
 from ingest.pipeline import progress
+from ingest.reconciliation import reconcile_landed
 from ingest.warehouse import load_warehouse
 from serving.publish import record_outcome
 
@@ -43,6 +44,8 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
     def raw(context: AssetExecutionContext) -> Iterator[MaterializeResult]:
         with workspace.step() as ledger:
             loaded = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config, workspace.built_tenants())
+            checked = None if workspace.full_refresh else loaded.touched
+            reconcile_landed(workspace.home, workspace.keys, ledger, checked)
             workspace.note_loaded(loaded.state, loaded.tenants)
         context.log.info(
             f"took {loaded.rows} rows into the raw tables; touched: {', '.join(loaded.touched) or 'nobody'}"

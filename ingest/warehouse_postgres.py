@@ -30,7 +30,14 @@ PARAMETERS = ("host", "port", "user", "password", "dbname", "sslmode")
 MARK = "Made by clinicmart compare-engines, which drops and makes it anew."
 CHUNK = 50_000
 # Types of the operational tables, which no contract describes.
-_TYPES = {"VARCHAR": "text", "BIGINT": "bigint", "INTEGER": "integer", "DATE": "date", "TIMESTAMP": "timestamp"}
+_TYPES = {
+    "VARCHAR": "text",
+    "BIGINT": "bigint",
+    "INTEGER": "integer",
+    "DATE": "date",
+    "TIMESTAMP": "timestamp",
+    "DECIMAL(38,4)": "numeric(38,4)",
+}
 
 
 def server_of(url: str) -> dict[str, str]:
