@@ -9,15 +9,13 @@ since its served version is passed over. A tenant with an audit failure keeps th
 Reads the warehouse read-only, and dbt's `manifest.json` (models with `meta: {publish: true}`) and `semantic_manifest.json`.
 """
 
-import contextlib
 import hashlib
-import itertools
 import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -37,6 +35,7 @@ from serving.registry import (
     read_manifests,
     registry_metrics,
 )
+from serving.retention import KEEP_DAYS, remove_old
 from serving.versions import (
     BUILDING,
     VersionFiles,
@@ -46,7 +45,6 @@ from serving.versions import (
     record_outcome,
     switch,
     tenant_folder,
-    version_of_json,
     version_to_json,
 )
 
@@ -54,9 +52,6 @@ __all__ = ["current_version", "outcome", "publish", "record_outcome"]
 
 # Raise when what this module writes changes, so that unchanged data is written again.
 LAYOUT = 1
-VERSIONS_KEPT = 3
-# A version that was replaced this long ago is no longer open on any page; Streamlit sessions reopen on every run.
-GRACE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +65,7 @@ class _Source:
     registry_json: bytes
     semantic_json: bytes
     run_id: str
+    keep_days: int
 
     def tables(self, *, health: bool) -> list[PublishedTable]:
         return [table for table in self.registry.tables if (table.schema == HEALTH) == health]
@@ -82,10 +78,12 @@ def publish(
     run_id: str,
     tenants: Sequence[str] | None = None,
     audit_failures: Mapping[str, Sequence[str]] | None = None,
+    keep_days: int = KEEP_DAYS,
 ) -> PublishReport:
     """Publishes the tenants named (all of the warehouse for None) whose data changed.
 
-    `audit_failures` maps a tenant to the reasons why it must not be published. Raises ConfigurationError where dbt's
+    `audit_failures` maps a tenant to the reasons why it must not be published; versions that were replaced stay for
+    `keep_days` (`serving.retention`). Raises ConfigurationError where dbt's
     manifests are missing, PublishError where a published model is not in the warehouse or a tenant is unknown to it.
     """
     failures = dict(audit_failures or {})
@@ -103,6 +101,7 @@ def publish(
             registry_json=registry.to_json(),
             semantic_json=semantic_json,
             run_id=run_id,
+            keep_days=keep_days,
         )
         known = _tenants(connection)
         wanted = list(known) if tenants is None else list(tenants)
@@ -195,7 +194,7 @@ def _one(
             switch(source.home, version)
             ended, reasons = "published", ()
         record_outcome(source.home, tenant, run_id=source.run_id, outcome=ended, reason="; ".join(reasons))
-        _remove_old(source.home, tenant)
+        remove_old(source.home, tenant, keep_days=source.keep_days)
     return TenantOutcome(
         tenant_id=tenant,
         outcome=ended,
@@ -291,26 +290,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _remove_old(home: Home, tenant: str) -> None:
-    """Removes what killed runs left, and versions beyond those kept that were replaced long enough ago.
-
-    The caller holds the tenant's lock. Versions newer than the served one were never served (the run was killed between
-    the rename and the switch) and go as well.
-    """
-    folder, served = tenant_folder(home, tenant), current_version(home, tenant)
-    for left in folder.glob(f"{BUILDING}*"):
-        shutil.rmtree(left)
-    if served is None:
-        return
-    versions = sorted(path for path in folder.iterdir() if path.is_dir() and (path / "version.json").exists())
-    for path in versions:
-        if path.name > served.version:
-            shutil.rmtree(path)
-    kept = [path for path in versions if path.name <= served.version]
-    for path, successor in list(itertools.pairwise(kept))[: -VERSIONS_KEPT + 1]:
-        with contextlib.suppress(FileNotFoundError):
-            replaced_at = version_of_json((successor / "version.json").read_bytes()).published_at
-            if datetime.now(UTC) - replaced_at > GRACE:
-                shutil.rmtree(path)

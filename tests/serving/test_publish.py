@@ -11,6 +11,7 @@ import pytest
 
 from foundation.errors import AccessError, ConfigurationError, PublishError
 from serving import publish as publishing
+from serving import retention
 from serving.model import MetricQuery
 from serving.publish import current_version, outcome, record_outcome
 from serving.versions import files_of, tenant_folder
@@ -101,6 +102,7 @@ import os, sys
 from pathlib import Path
 from foundation.home import Home
 from serving import publish as publishing
+from serving import retention
 step, home, target = sys.argv[1:]
 
 def killed(*_, **__):
@@ -150,13 +152,15 @@ def test_an_error_while_publishing_is_noted_and_raised(place, monkeypatch, reade
     assert visits(reader) == 270
 
 
-def test_old_versions_go_when_they_are_neither_among_the_last_three_nor_recently_replaced(place, monkeypatch):
+def test_old_versions_go_when_they_are_neither_among_the_last_three_nor_to_be_kept(place, monkeypatch):
     for number in range(4):
         change(place.home, ADD_VISIT.replace("'new'", f"'new{number}'"))
         place.publish()
     assert len(folders(place)) == 5
-    monkeypatch.setattr(publishing, "GRACE", timedelta(0))
+    monkeypatch.setattr(retention, "GRACE", timedelta(0))
     place.publish()
+    assert len(folders(place)) == 5
+    place.publish(keep_days=0)
     kept = folders(place)
     assert len(kept) == 3
     assert kept[-1] == current_version(place.home, "harbor").version

@@ -1,0 +1,178 @@
+"""Which months of a tenant were closed, by whom, from which version, and which closes were reopened.
+
+closes/<tenant>/closes.json                   every close that there ever was: replaced atomically, nothing is taken out of it
+closes/<tenant>/2026-09.1.duckdb              encrypted: the figures of close 1 of September 2026; never written again
+closes/<tenant>/2026-09.1.restated.duckdb     encrypted: what changed of them since; replaced as a whole after a publish
+closes/compiled/<digest>.json                 compiled questions, so that they are not compiled again for every publish
+
+No run and no rebuild touches this folder. A month that was reopened is closed again as close 2; close 1 stays as it was.
+A file counts when `closes.json` names it: a close that was killed leaves at most a file that the next close writes over.
+"""
+
+import calendar
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from foundation.config import TENANT_ID
+from foundation.errors import AccessError, ConfigurationError
+from foundation.home import Home, write_atomically
+from foundation.keys import Keys
+
+CLOSES = "closes.json"
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Close:
+    """One close of one month.
+
+    `month` is its first day; `number` counts the closes of the month from 1; `version` is the published version whose figures
+    are frozen, and `run_id` the run that published it; `figures` counts them. `missing` says what the data lacked and
+    `accepted_because` why the month was closed all the same; both are empty for a month whose data were complete.
+    `reopened_at` is None while the close stands. Times are UTC.
+    """
+
+    tenant_id: str
+    month: date
+    number: int
+    version: str
+    run_id: str
+    closed_at: datetime
+    closed_by: str
+    figures: int
+    missing: tuple[str, ...] = ()
+    accepted_because: str = ""
+    reopened_at: datetime | None = None
+    reopened_by: str = ""
+    reopened_because: str = ""
+
+    @property
+    def name(self) -> str:
+        """`2026-09`."""
+        return f"{self.month:%Y-%m}"
+
+    @property
+    def last_day(self) -> date:
+        return last_day(self.month)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was not reopened."""
+        return self.reopened_at is None
+
+
+def month_of(text: str) -> date:
+    """The first day of a month given as `2026-09`. Raises ConfigurationError for anything else."""
+    found = _MONTH.fullmatch(text)
+    if found is None or found[1] == "0000":
+        raise ConfigurationError(f"{text!r} is not a month, such as 2026-09")
+    return date(int(found[1]), int(found[2]), 1)
+
+
+def last_day(month: date) -> date:
+    """The last day of the month that begins on a day."""
+    return month.replace(day=calendar.monthrange(month.year, month.month)[1])
+
+
+def folder(home: Home, tenant_id: str) -> Path:
+    """The tenant's folder below `closes`. Raises AccessError for what is not a tenant id, before it is a path."""
+    if not TENANT_ID.fullmatch(tenant_id):
+        raise AccessError("there is no such tenant")
+    return home.folder("closes", tenant_id)
+
+
+def figures_file(home: Home, close: Close) -> Path:
+    """Where the frozen figures of a close are."""
+    return folder(home, close.tenant_id) / f"{close.name}.{close.number}.duckdb"
+
+
+def restated_file(home: Home, close: Close) -> Path:
+    """Where the restatements of a close are; absent until the first publish after it."""
+    return folder(home, close.tenant_id) / f"{close.name}.{close.number}.restated.duckdb"
+
+
+def key_of(home: Home, tenant_id: str) -> str:
+    """The key of a tenant's closes, hexadecimal."""
+    return Keys.of(home).derive_hex("closes", tenant_id)
+
+
+@contextmanager
+def locked(home: Home, tenant_id: str) -> Iterator[None]:
+    """One at a time closes, reopens or restates a tenant's months."""
+    with FileLock(folder(home, tenant_id) / ".lock"):
+        yield
+
+
+def closes(home: Home, tenant_id: str) -> tuple[Close, ...]:
+    """Every close of a tenant, reopened or not, by month and number."""
+    if not TENANT_ID.fullmatch(tenant_id):
+        raise AccessError("there is no such tenant")
+    try:
+        raw = json.loads((home.path / "closes" / tenant_id / CLOSES).read_bytes())
+    except FileNotFoundError:
+        return ()
+    return tuple(sorted((_close(tenant_id, item) for item in raw["closes"]), key=lambda c: (c.month, c.number)))
+
+
+def standing(home: Home, tenant_id: str) -> tuple[Close, ...]:
+    """The closes that were not reopened: at most one a month."""
+    return tuple(close for close in closes(home, tenant_id) if close.stands)
+
+
+def close_of(home: Home, tenant_id: str, month: date, number: int | None = None) -> Close:
+    """A close by month and number, the last one for None. Raises ConfigurationError naming those there are."""
+    all_of = closes(home, tenant_id)
+    found = [close for close in all_of if close.month == month and number in (None, close.number)]
+    if not found:
+        asked = f"{month:%Y-%m}" + (f" (close {number})" if number is not None else "")
+        known = ", ".join(f"{close.name} (close {close.number})" for close in all_of) or "none"
+        raise ConfigurationError(f"the month {asked} was not closed; closed months are: {known}")
+    return found[-1]
+
+
+def pinned_versions(home: Home, tenant_id: str) -> frozenset[str]:
+    """Published versions that a close names, reopened or not: they are kept for ever."""
+    return frozenset(close.version for close in closes(home, tenant_id))
+
+
+def record(home: Home, close: Close) -> None:
+    """Notes a new close. The caller holds `locked`."""
+    _write(home, close.tenant_id, (*closes(home, close.tenant_id), close))
+
+
+def record_reopened(home: Home, close: Close, *, at: datetime, by: str, because: str) -> Close:
+    """Notes that a close was reopened; everything it froze stays. The caller holds `locked`."""
+    changed = replace(close, reopened_at=at, reopened_by=by, reopened_because=because)
+    others = [
+        item for item in closes(home, close.tenant_id) if (item.month, item.number) != (close.month, close.number)
+    ]
+    _write(home, close.tenant_id, (*others, changed))
+    return changed
+
+
+def _write(home: Home, tenant_id: str, all_of: tuple[Close, ...]) -> None:
+    items = [{**asdict(item), "month": item.name} for item in sorted(all_of, key=lambda c: (c.month, c.number))]
+    content = json.dumps({"closes": items}, indent=1, default=lambda value: value.isoformat()).encode()
+    write_atomically(folder(home, tenant_id) / CLOSES, content)
+
+
+def _close(tenant_id: str, raw: Mapping[str, Any]) -> Close:
+    reopened = raw["reopened_at"]
+    return Close(
+        **{
+            **raw,
+            "tenant_id": tenant_id,
+            "month": month_of(raw["month"]),
+            "closed_at": datetime.fromisoformat(raw["closed_at"]),
+            "missing": tuple(raw["missing"]),
+            "reopened_at": None if reopened is None else datetime.fromisoformat(reopened),
+        }
+    )
