@@ -17,6 +17,7 @@ from dashboards.state import View
 
 CUSTOM = "custom"
 EVERYWHERE = ""
+TOLD = {False: "As they were then", True: "As they are today"}
 
 
 def navigation(source: Source, view: View, pages: Mapping[str, Any], current: str, sign_out_token: str) -> None:
@@ -57,13 +58,15 @@ def _set(name: str, value: object) -> None:
 
 
 def pickers(source: Source, view: View) -> None:
-    """The second line: period, comparison, place, payer class."""
+    """The second line: period, comparison, place, payer class; how to tell the past where it was organised otherwise."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="cm_bar", gap="small"):
         _period(source.as_of, view)
         _comparison(source.as_of, view)
         _place(source, view)
         if "payer_class" in {name for metric in source.metrics.values() for name in metric.dimensions}:
             _payer(source.as_of, view)
+        if source.was_reorganised:
+            _told(source.as_of, view)
 
 
 def _period(as_of: date, view: View) -> None:
@@ -150,4 +153,21 @@ def _payer(as_of: date, view: View) -> None:
         format_func=lambda name: theme.payer_label(name) if name else "All payers",
         on_change=changed,
         width=192,
+    )
+
+
+def _told(as_of: date, view: View) -> None:
+    _set("cm_told", view.restated)
+
+    def changed() -> None:
+        widgets.go(widgets.current_view(as_of).moved(restated=st.session_state["cm_told"]))
+
+    st.selectbox(
+        "Units and payer classes",
+        list(TOLD),
+        key="cm_told",
+        format_func=TOLD.__getitem__,
+        on_change=changed,
+        width=192,
+        help="Units were moved or payers classed anew. The past can be told as it was, or as if today's order had always held.",
     )

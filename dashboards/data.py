@@ -49,14 +49,24 @@ class Place:
 class Source:
     """A reader and the key of its scope."""
 
-    def __init__(self, reader: Reader, principal: Principal) -> None:
+    def __init__(self, reader: Reader, principal: Principal, *, restated: bool = False) -> None:
         self.reader = reader
         self.principal = principal
+        self.restated = restated
         self.tenant_id = reader.tenant.tenant_id
         self._key = (self.tenant_id, reader.scope.hash, reader.version.version)
 
     def _cached(self, question: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
         return _answer(*self._key, json.dumps(question, sort_keys=True, default=str), ask)
+
+    def telling(self, restated: bool) -> "Source":
+        """The same data with the past told as it was, or (restated) with the tree and the payer classes of today."""
+        return self if restated == self.restated else Source(self.reader, self.principal, restated=restated)
+
+    @cached_property
+    def was_reorganised(self) -> bool:
+        """Whether a unit was moved or a payer classed anew, so that the past can be told in two ways."""
+        return bool(self._cached({"ask": "reorganised"}, self.reader.was_reorganised))
 
     @property
     def tenant_name(self) -> str:
@@ -156,13 +166,16 @@ class Source:
             date_to=end,
             order_by=list(order_by),
             limit=limit,
+            restated=self.restated,
         )
         return self._cached({"ask": "query", **vars(asked)}, lambda: self.reader.query(asked))
 
     def drill(self, metric: str, where: Mapping[str, Any], start: date, end: date, page: int) -> Drill:
         """One page of the rows behind a figure. Never cached: every look at rows is an audit row."""
         offset = (page - 1) * ROWS_A_PAGE
-        return self.reader.drill(metric, dict(where), start, end, limit=ROWS_A_PAGE, offset=offset)
+        return self.reader.drill(
+            metric, dict(where), start, end, limit=ROWS_A_PAGE, offset=offset, restated=self.restated
+        )
 
     @cached_property
     def health(self) -> Health:

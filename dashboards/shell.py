@@ -77,7 +77,7 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
     def run() -> None:
         asked = widgets.current_view(source.as_of).place
         view = view_of(source)
-        context = PageContext(source, view, widgets.look(), pages)
+        context = PageContext(source.telling(view.restated and source.was_reorganised), view, widgets.look(), pages)
         try:
             if not page.of_feeds:
                 bar.pickers(source, view)
@@ -124,6 +124,7 @@ def head(context: PageContext, finding: str) -> None:
         f"{view.period.name} ({view.period.dates})" if view.period.name != view.period.dates else view.period.name,
         f"compared with {view.compared.name}",
         theme.payer_label(view.payer) if view.payer else "",
+        "told with today's units and payer classes" if view.restated and source.was_reorganised else "",
         f"data to {fmt.day(source.as_of)}",
         f"published {fmt.moment(source.reader.published_at)}",
     ]

@@ -15,12 +15,14 @@ from dashboards.period import Period
 
 _IDENTIFIER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
+TODAY = "today"
 
 
 @dataclass(frozen=True)
 class View:
     """One view. `place` and `provider` are ids, None for the whole organization; `payer` a payer class, None for all.
 
+    `restated` tells the past with the tree of units and the payer classes of today.
     `basis` is the payer-mix basis, `rows` the metric whose rows are open, `page` the page of those rows from 1.
     """
 
@@ -29,6 +31,7 @@ class View:
     place: str | None = None
     provider: str | None = None
     payer: str | None = None
+    restated: bool = False
     basis: str | None = None
     rows: str | None = None
     page: int = 1
@@ -47,6 +50,8 @@ class View:
         for name in ("place", "provider", "payer"):
             if getattr(self, name):
                 found[name] = getattr(self, name)
+        if self.restated:
+            found["told"] = TODAY
         if not shared_only:
             for name in ("basis", "rows"):
                 if getattr(self, name):
@@ -75,6 +80,7 @@ def parse(params: Mapping[str, str], as_of: date) -> View:
         place=_matching(_IDENTIFIER, params.get("place")),
         provider=_matching(_IDENTIFIER, params.get("provider")),
         payer=_matching(_NAME, params.get("payer")),
+        restated=params.get("told") == TODAY,
         basis=_matching(_NAME, params.get("basis")),
         rows=_matching(_NAME, params.get("rows")),
         page=int(page) if page.isascii() and page.isdigit() and 0 < int(page) < 100_000 else 1,

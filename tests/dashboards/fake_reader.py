@@ -310,6 +310,11 @@ class FakeReader:
     last_run: LastRun | None = PUBLISHED
     asked: int = 0
     stopped: bool = False
+    reorganised: bool = False
+    told: list[bool] = field(default_factory=list)
+
+    def was_reorganised(self) -> bool:
+        return self.reorganised
 
     @property
     def tenant(self) -> Tenant:
@@ -378,6 +383,7 @@ class FakeReader:
         return frame
 
     def query(self, query: MetricQuery) -> pl.DataFrame:
+        self.told.append(query.restated)
         self.asked += 1
         known = {metric.name for metric in self.metrics()}
         if not set(query.metrics) <= known:
@@ -432,8 +438,16 @@ class FakeReader:
         return joined.with_columns(divided.alias(name)).drop(column)
 
     def drill(
-        self, metric: str, where: Mapping[str, Any], date_from: date, date_to: date, limit: int = 100, offset: int = 0
+        self,
+        metric: str,
+        where: Mapping[str, Any],
+        date_from: date,
+        date_to: date,
+        limit: int = 100,
+        offset: int = 0,
+        restated: bool = False,
     ) -> Drill:
+        self.told.append(restated)
         if not self.can_see_rows:
             raise AccessError("Your role shows figures, not the rows behind them.")
         column = {"no_shows": "no_show", "no_show_rate": "no_show", "billed_amount": "billed"}.get(metric)

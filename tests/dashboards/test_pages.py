@@ -64,6 +64,21 @@ def test_children_add_up_to_their_place_on_every_level(source):
     assert level.dimension == "provider"
 
 
+def test_the_past_is_told_in_two_ways_only_where_it_was_organised_otherwise(page, markup_of, reader):
+    assert "cm_told" not in {box.key for box in page("no_show", told="today").selectbox}
+    reader.reorganised = True
+    reader.scope_hash = "1" * 64
+    as_it_was = page("no_show", rows="no_shows")
+    assert as_it_was.selectbox(key="cm_told").value is False
+    assert "told with today" not in markup_of(as_it_was)
+    assert set(reader.told) == {False}
+    reader.told.clear()
+    today = page("no_show", rows="no_shows", told="today")
+    assert today.selectbox(key="cm_told").value is True
+    assert "told with today&#x27;s units and payer classes" in markup_of(today)
+    assert set(reader.told) == {True}
+
+
 def test_the_path_of_the_place_leads_back_up(page, markup_of):
     html = markup_of(page("no_show", place="bayview", provider="bayview-1"))
     crumbs = re.search(r'<nav class="cm-crumbs".*?</nav>', html, re.S)[0]

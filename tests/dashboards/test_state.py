@@ -16,6 +16,7 @@ def test_a_view_goes_to_the_url_and_back():
         "place": "behavioral",
         "provider": "bayview-1",
         "payer": "medicaid",
+        "told": "today",
         "basis": "paid",
         "rows": "no_shows",
         "page": "3",
