@@ -2,7 +2,8 @@
 
 A version is built in a folder of its own, renamed when it is whole, and only then named by `current.json`: whoever reads
 meets the old version or the new one, also when this process is killed at any point. A tenant whose data did not change
-since its served version is passed over. A tenant with an audit failure keeps the version it has.
+since its served version is passed over. A tenant with an audit failure, or whose rows and money do not agree from source to
+the written file (`serving.reconciliation`), keeps the version it has.
 
     publish(home, dbt_target=..., run_id=..., audit_failures={"harbor": ["charges do not balance"]}) -> PublishReport
 
@@ -26,6 +27,7 @@ from foundation.errors import PublishError
 from foundation.home import Home
 from foundation.keys import Keys
 from serving.model import PublishReport, TenantOutcome, Version
+from serving.reconciliation import Unreconciled, check_published, open_differences
 from serving.registry import (
     HEALTH,
     PublishedTable,
@@ -108,6 +110,8 @@ def publish(
         unknown = sorted(set(wanted) - set(known))
         if unknown:
             raise PublishError(f"the warehouse has no tenant {', '.join(unknown)}")
+        for tenant, sentences in open_differences(connection).items():
+            failures[tenant] = [*failures.get(tenant, ()), *sentences]
         prints = _fingerprints(source, [tenant for tenant in wanted if not failures.get(tenant)])
         lines = [_one(source, tenant, known[tenant], prints.get(tenant, {}), failures.get(tenant)) for tenant in wanted]
     return PublishReport(run_id=run_id, tenants=tuple(lines))
@@ -186,13 +190,15 @@ def _one(
         else:
             try:
                 version = _build(source, tenant, as_of, prints, served)
+                switch(source.home, version)
+                ended, reasons = "published", ()
+            except Unreconciled as error:
+                ended, version, reasons = "stopped", served, error.reasons
             except Exception as error:
                 record_outcome(
                     source.home, tenant, run_id=source.run_id, outcome="failed", reason=f"publishing: {error}"
                 )
                 raise
-            switch(source.home, version)
-            ended, reasons = "published", ()
         record_outcome(source.home, tenant, run_id=source.run_id, outcome=ended, reason="; ".join(reasons))
         remove_old(source.home, tenant, keep_days=source.keep_days)
     return TenantOutcome(
@@ -230,6 +236,10 @@ def _build(source: _Source, tenant: str, as_of: date | None, prints: dict[str, s
     else:
         rows = _copy(source, tenant, building.base, source.tables(health=False))
     _copy(source, tenant, building.health, source.tables(health=True))
+    data = source.tables(health=False)
+    check_published(
+        source.home, source.keys, source.connection, tenant, base=building.base, health=building.health, tables=data
+    )
     building.semantic_manifest.write_bytes(source.semantic_json)
     building.registry.write_bytes(source.registry_json)
     version = Version(
