@@ -1,9 +1,10 @@
-"""The same dbt project on a second engine, and whether both give the same marts."""
+"""The same dbt project on a second engine, and whether both give the same marts and the same figures."""
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
@@ -14,6 +15,7 @@ from foundation.errors import ClinicmartError
 from ingest.pipeline import progress
 from ingest.warehouse_postgres import RAW, copy_raw, create_database, prepare_database, server_of
 from serving.compare import MartComparison, compare_marts
+from serving.compare_metrics import MetricsComparison, compare_metrics
 from serving.registry import read_manifests
 
 POSTGRES = "postgres"
@@ -45,20 +47,38 @@ def embedded_server() -> Iterator[dict[str, str]]:
                 server.cleanup()
 
 
-def compare_engines(workspace: Workspace, url: str | None = None) -> tuple[MartComparison, ...]:
-    """Builds the marts on PostgreSQL from the raw tables of the home, and compares them with the home's.
+@dataclass(frozen=True, kw_only=True)
+class EngineComparison:
+    """Every mart row by row, and every metric as it is asked."""
+
+    marts: tuple[MartComparison, ...]
+    metrics: MetricsComparison
+
+    @property
+    def equal(self) -> bool:
+        """Whether both engines hold the same marts and answer alike."""
+        return self.metrics.equal and all(mart.equal for mart in self.marts)
+
+
+def compare_engines(
+    workspace: Workspace, url: str | None = None, *, metrics: Sequence[str] | None = None
+) -> EngineComparison:
+    """Builds the marts on PostgreSQL from the raw tables of the home, and compares them and the metrics with the home's.
 
     `url` names a database of a running server; its schemas stay for inspection. Without it a server of our own comes and goes.
-    No other step works in the home meanwhile, else the two would be built from different rows. Raises ClinicmartError where
-    the home's marts are not of today's raw tables and dbt project, or where the build on PostgreSQL fails.
+    `metrics` are the names of those to ask: all for None, none for an empty sequence. No other step works in the home meanwhile,
+    else the two would be built from different rows. Raises ClinicmartError where the home's marts are not of today's raw tables
+    and dbt project, or where the build on PostgreSQL fails.
     """
     if url is None:
         with embedded_server() as server:
-            return _compare(workspace, server)
-    return _compare(workspace, server_of(url))
+            return _build_and_compare(workspace, server, metrics)
+    return _build_and_compare(workspace, server_of(url), metrics)
 
 
-def _compare(workspace: Workspace, server: Mapping[str, str]) -> tuple[MartComparison, ...]:
+def _build_and_compare(
+    workspace: Workspace, server: Mapping[str, str], metrics: Sequence[str] | None
+) -> EngineComparison:
     with workspace.step():
         if not workspace.marts_are_current():
             raise ClinicmartError(
@@ -66,8 +86,23 @@ def _compare(workspace: Workspace, server: Mapping[str, str]) -> tuple[MartCompa
                 "project are now; start with clinicmart run"
             )
         build_on_postgres(workspace, server)
-        progress.info("comparing: every published mart, row by row")
-        return compare_marts(workspace.home, workspace.keys, workspace.dbt_target, make_conninfo(**server))
+        return compare_built(workspace, server, metrics=metrics)
+
+
+def compare_built(
+    workspace: Workspace, server: Mapping[str, str], *, metrics: Sequence[str] | None = None
+) -> EngineComparison:
+    """Compares the home's marts with those that stand in a PostgreSQL database; `metrics` as in compare_engines.
+
+    The caller holds the home's step, and answers for both being built from the same rows.
+    """
+    home, keys, target, conninfo = workspace.home, workspace.keys, workspace.dbt_target, make_conninfo(**server)
+    progress.info("comparing: every published mart, row by row")
+    marts = compare_marts(home, keys, target, conninfo)
+    if metrics is not None and not metrics:
+        return EngineComparison(marts=marts, metrics=MetricsComparison())
+    progress.info("comparing: %s, by every dimension", "the metrics named" if metrics else "every metric")
+    return EngineComparison(marts=marts, metrics=compare_metrics(home, keys, target, conninfo, metrics or ()))
 
 
 def build_on_postgres(workspace: Workspace, server: Mapping[str, str]) -> None:

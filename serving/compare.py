@@ -297,15 +297,22 @@ def _differences(ours: pl.DataFrame, theirs: pl.DataFrame, columns: list[_Column
 
 
 def _digits(name: str) -> pl.Expr:
+    return digits(pl.col(name)).alias(name)
+
+
+def digits(value: pl.Expr) -> pl.Expr:
     """A number as text without zeros that say nothing: 12.5000 and 12.50 are one value."""
-    value = pl.col(name)
     plain = value.str.strip_chars_end("0").str.strip_chars_end(".")
-    return pl.when(value.str.contains(".", literal=True)).then(plain).otherwise(value).alias(name)
+    return pl.when(value.str.contains(".", literal=True)).then(plain).otherwise(value)
 
 
 def _same(column: _Column) -> pl.Expr:
-    ours, theirs = pl.col(column.name), pl.col(f"{column.name}{_OTHER}")
-    if column.kind != "float":
+    return same(pl.col(column.name), pl.col(f"{column.name}{_OTHER}"), is_float=column.kind == "float")
+
+
+def same(ours: pl.Expr, theirs: pl.Expr, *, is_float: bool) -> pl.Expr:
+    """Whether two values are one, no value being equal to no value; binary fractions within 1e-9, or 1e-12 of large ones."""
+    if not is_float:
         return ours.eq_missing(theirs)
     near = (ours - theirs).abs() <= pl.max_horizontal(pl.lit(_ABSOLUTE), ours.abs() * _RELATIVE)
     # Beside what is no finite number every distance would be small.

@@ -1,4 +1,4 @@
-"""Turns names of metrics and dimensions into SQL: MetricFlow in process, never let near a database.
+"""Turns names of metrics and dimensions into SQL of an engine: MetricFlow in process, never let near a database.
 
 Values never reach MetricFlow. A filter is written with a named parameter, the SQL is kept under the shape of the question,
 and DuckDB binds the values when the SQL runs: another unit or period costs no new compilation, and no value is ever part of
@@ -8,16 +8,18 @@ an SQL text. MetricFlow numbers its aliases in process-wide state, so one lock s
 import hashlib
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from foundation.errors import ClinicmartError
 
 if TYPE_CHECKING:
     from metricflow.engine.metricflow_engine import MetricFlowEngine
+    from metricflow.sql.render.sql_plan_renderer import SqlPlanRenderResult
+    from metricflow.sql.sql_plan import SqlPlan
 
+DUCKDB, POSTGRES = "duckdb", "postgres"
 _LOCK = threading.RLock()
 _DAY = re.compile(r"DATE_TRUNC\('day', ((?:\w+\.)?(\w+))\)")
 COMPILED_KEPT = 4096
@@ -37,14 +39,26 @@ class Shape:
 
 
 class _Renderer:
-    """The part of MetricFlow's SqlClient that compiling needs. Running SQL through it is an error by construction."""
+    """The parts of MetricFlow's SqlClient and SqlPlanRenderer that compiling needs. Running SQL through it is an error by
+    construction. Whatever is planned is rendered for every engine: `rendered` maps it to the SQL of the last plan."""
 
-    def __init__(self) -> None:
+    def __init__(self, engines: Iterable[str]) -> None:
         from metricflow.protocols.sql_client import SqlEngine
         from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
+        from metricflow.sql.render.postgres import PostgresSQLSqlPlanRenderer
 
+        known = {DUCKDB: DuckDbSqlPlanRenderer, POSTGRES: PostgresSQLSqlPlanRenderer}
+        self._renderers = {engine: known[engine]() for engine in engines}
+        self.rendered: dict[str, str] = {}
+        # Plans are the same for both engines: MetricFlow makes them otherwise for BigQuery alone.
         self.sql_engine_type = SqlEngine.DUCKDB
-        self.sql_plan_renderer = DuckDbSqlPlanRenderer()
+        self.sql_plan_renderer = self
+
+    def render_sql_plan(self, plan: "SqlPlan") -> "SqlPlanRenderResult":
+        """Renders a plan for every engine; returns the first's."""
+        results = {engine: renderer.render_sql_plan(plan) for engine, renderer in self._renderers.items()}
+        self.rendered = {engine: result.sql for engine, result in results.items()}
+        return next(iter(results.values()))
 
     def render_bind_parameter_key(self, bind_parameter_key: str) -> str:
         return f"${bind_parameter_key}"
@@ -53,65 +67,86 @@ class _Renderer:
         """Nothing is open."""
 
 
-def _engine(semantic_manifest: bytes) -> "MetricFlowEngine":
+def _engine(semantic_manifest: bytes, renderer: _Renderer) -> "MetricFlowEngine":
     # Three seconds of imports: only who asks for a figure pays them.
     from metricflow.engine.metricflow_engine import MetricFlowEngine
     from metricflow_semantics.model.dbt_manifest_parser import parse_manifest_from_dbt_generated_manifest
     from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
 
     manifest = parse_manifest_from_dbt_generated_manifest(semantic_manifest.decode())
-    client: Any = _Renderer()
+    client: Any = renderer
     return MetricFlowEngine(semantic_manifest_lookup=SemanticManifestLookup(manifest), sql_client=client)
 
 
 class Compiler:
-    """Compiles questions to one semantic manifest; thread-safe."""
+    """Compiles questions to one semantic manifest for one engine or several; thread-safe."""
 
-    def __init__(self, semantic_manifest: bytes, date_columns: frozenset[str]) -> None:
+    def __init__(
+        self, semantic_manifest: bytes, date_columns: frozenset[str], engines: Sequence[str] = (DUCKDB,)
+    ) -> None:
         self._manifest = semantic_manifest
         self._date_columns = date_columns
-        self._held: MetricFlowEngine | None = None
-        self.sql = lru_cache(maxsize=COMPILED_KEPT)(self._compile)
+        self._engines = tuple(engines)
+        self._held: tuple[MetricFlowEngine, _Renderer] | None = None
+        self._kept: dict[Shape, dict[str, str]] = {}
 
-    def _compile(self, shape: Shape) -> str:
+    def sql(self, shape: Shape, engine: str = DUCKDB) -> str:
         """The SQL of a question; kept by the question's shape. Raises MetricError with MetricFlow's reason."""
+        # What is known waits for nobody; threads that ask the same new thing at once wait for one compilation of it.
+        kept = self._kept.get(shape)
+        if kept is None:
+            with _LOCK:
+                kept = self._kept.get(shape)
+                if kept is None:
+                    kept = self._compile(shape)
+                    if len(self._kept) >= COMPILED_KEPT:
+                        self._kept.pop(next(iter(self._kept)))
+                    self._kept[shape] = kept
+        return kept[engine]
+
+    def _compile(self, shape: Shape) -> dict[str, str]:
         from metricflow.engine.metricflow_engine import MetricFlowQueryRequest
         from metricflow_semantics.errors.error_classes import InvalidQueryException
 
-        with _LOCK:
-            if self._held is None:
-                self._held = _engine(self._manifest)
-            request = MetricFlowQueryRequest.create(
-                metric_names=list(shape.metrics),
-                group_by_names=list(shape.group_by),
-                where_constraints=list(shape.where) or None,
-            )
-            try:
-                return self._plain_days(self._held.explain(request).sql_statement.sql)
-            except InvalidQueryException as error:
-                reason = " ".join(str(error).split())[:400]
-                raise MetricError(f"cannot work out {', '.join(shape.metrics)}: {reason}") from None
+        if self._held is None:
+            renderer = _Renderer(self._engines)
+            self._held = (_engine(self._manifest, renderer), renderer)
+        engine, renderer = self._held
+        request = MetricFlowQueryRequest.create(
+            metric_names=list(shape.metrics),
+            group_by_names=list(shape.group_by),
+            where_constraints=list(shape.where) or None,
+        )
+        try:
+            engine.explain(request)
+        except InvalidQueryException as error:
+            reason = " ".join(str(error).split())[:400]
+            raise MetricError(f"cannot work out {', '.join(shape.metrics)}: {reason}") from None
+        return {name: self._plain_days(sql) for name, sql in renderer.rendered.items()}
 
     def _plain_days(self, sql: str) -> str:
         """Leaves a day as it is instead of truncating it to the day: a condition on a plain column skips row groups."""
         return _DAY.sub(lambda found: found[1] if found[2] in self._date_columns else found[0], sql)
 
 
-_COMPILERS: dict[tuple[str, frozenset[str]], Compiler] = {}
+_COMPILERS: dict[tuple[str, frozenset[str], tuple[str, ...]], Compiler] = {}
 _COMPILERS_KEPT = 8
 
 
-def compiler_of(semantic_manifest: bytes, date_columns: frozenset[str] = frozenset()) -> Compiler:
+def compiler_of(
+    semantic_manifest: bytes, date_columns: frozenset[str] = frozenset(), engines: tuple[str, ...] = (DUCKDB,)
+) -> Compiler:
     """The compiler of a manifest; one for equal manifests, whichever tenant or version they come from.
 
-    `date_columns` are the columns that hold days (type DATE) in every published table that has them.
+    `date_columns` are the columns that hold days (type DATE) in every published table that has them; `engines` those that its
+    SQL is for.
     """
-    key = (hashlib.sha256(semantic_manifest).hexdigest(), date_columns)
+    key = (hashlib.sha256(semantic_manifest).hexdigest(), date_columns, engines)
     with _LOCK:
         if key not in _COMPILERS:
             if len(_COMPILERS) >= _COMPILERS_KEPT:
                 _COMPILERS.pop(next(iter(_COMPILERS)))
-            _COMPILERS[key] = Compiler(semantic_manifest, date_columns)
+            _COMPILERS[key] = Compiler(semantic_manifest, date_columns, engines)
         return _COMPILERS[key]
 
 

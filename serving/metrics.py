@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -21,7 +22,7 @@ from serving.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Member
 from serving.model import Filter, MetricQuery
 from serving.registry import Registry, RegistryMetric
 from serving.scope import Scope
-from serving.scope_connection import ScopeConnection
+from serving.scope_connection import MartData
 
 TIME = "metric_time"
 LEVELS = 6
@@ -57,10 +58,17 @@ class Metrics:
     """The registry at work for one scope."""
 
     def __init__(
-        self, *, registry: Registry, index: DimensionIndex, compiler: Compiler, data: ScopeConnection, scope: Scope
+        self, *, registry: Registry, index: DimensionIndex, compiler: Compiler, data: MartData, scope: Scope
     ) -> None:
         self.registry, self.index, self.data, self.scope = registry, index, data, scope
         self._compiler = compiler
+
+    @cached_property
+    def restated(self) -> "Metrics":
+        """The same, telling the past with the tree of service units and the payer classes of today."""
+        return Metrics(
+            registry=self.registry, index=self.index.restated, compiler=self._compiler, data=self.data, scope=self.scope
+        )
 
     # What may be asked
 
@@ -88,6 +96,8 @@ class Metrics:
 
     def query(self, query: MetricQuery) -> pl.DataFrame:
         """The answer: `metric_time` for a grain, the dimensions as asked (with `<dimension>_name`), then the metrics."""
+        if query.restated and self.index.restated is not self.index:
+            return self.restated.query(query)
         metrics = [self.metric(name) for name in dict.fromkeys(query.metrics)]
         if CHILDREN in query.by:
             return self._finish(query, metrics, self._children(query, metrics))
@@ -233,7 +243,7 @@ class Metrics:
         conditions += [f"{column} >= $date_from"] if date_from else []
         conditions += [f"{column} <= $date_to"] if date_to else []
         found = self.data.frame(
-            f'select max({column}) as day from warehouse.marts."{table}" where {" and ".join(conditions)} {period}',
+            f"select max({column}) as day from {self.data.table(table)} where {' and '.join(conditions)} {period}",
             {"date_from": date_from, "date_to": date_to},
         )
         return found["day"].to_list()
@@ -242,7 +252,7 @@ class Metrics:
         self, shape: Shape, parts: Sequence[_Part], parameters: Mapping[str, Any], grain: str | None
     ) -> pl.DataFrame:
         names = tuple(dict.fromkeys(part.metric for part in parts))
-        sql = self._compiler.sql(replace(shape, metrics=names))
+        sql = self._compiler.sql(replace(shape, metrics=names), self.data.engine)
         frame = self.data.frame(sql, parameters)
         first = parts[0]
         columns = [pl.col(self.member(first.metric, name).dunder).alias(name) for name in first.by]

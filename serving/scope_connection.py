@@ -1,14 +1,16 @@
-"""An open scope file: one DuckDB instance, read-only, cut off from the file system and locked, with what it is about.
+"""What questions are asked of: marts of one tenant on some engine, and the scope file that people's questions go to.
 
-The file is attached as `warehouse` with the schemas of the warehouse, so that MetricFlow's SQL runs unchanged. Every question
-runs on a cursor of its own, so that threads never share one.
+A scope file is one DuckDB instance, read-only, cut off from the file system and locked. It is attached as `warehouse` with the
+schemas of the warehouse, so that MetricFlow's SQL runs unchanged. Every question runs on a cursor of its own, so that threads
+never share one.
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import polars as pl
@@ -16,46 +18,35 @@ import polars as pl
 from foundation import duck
 from foundation.errors import AccessError
 from foundation.home import Home
-from serving.dimensions import SERVICE_UNIT, Member
+from serving.compiler import DUCKDB
+from serving.dimensions import Member
 
 TREE_COLUMNS = ("service_unit_id", "parent_service_unit_id", "name", "unit_type", "depth")
 
 
-class ScopeConnection:
-    """Runs SQL on one scope file. Close it, or leave that to the garbage collector."""
+class MartData(ABC):
+    """The marts of one tenant, whichever engine holds them: runs SQL on them, and knows the members of dimensions."""
 
-    def __init__(self, home: Home, path: Path, key: str) -> None:
-        self._connection = duck.connect(home)
-        self._lock = threading.Lock()
+    engine: ClassVar[str] = DUCKDB
+
+    def __init__(self) -> None:
         self._members: dict[Member, pl.DataFrame] = {}
-        try:
-            duck.attach(self._connection, path, alias="warehouse", key=key, read_only=True)
-            self._connection.execute("set enable_external_access = false")
-            self._connection.execute("set lock_configuration = true")
-        except duckdb.Error:
-            self._connection.close()
-            raise
+        self._trees: dict[Member, list[tuple[str, str]]] = {}
 
-    def close(self) -> None:
-        """Closes the file; cursors that still run finish first."""
-        self._connection.close()
+    @abstractmethod
+    def table(self, name: str) -> str:
+        """A published table, as SQL names it here."""
 
+    @abstractmethod
     def frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """Runs a SELECT. Values are bound by name; those that the SQL does not use are left out."""
-        used = {name: value for name, value in (parameters or {}).items() if f"${name}" in sql}
-        with self._lock:
-            cursor = self._connection.cursor()
-        try:
-            return cursor.execute(sql, used or None).pl()
-        finally:
-            cursor.close()
+        """Runs a SELECT. Values are bound by name (`$name`); those that the SQL does not use are left out."""
 
     # The tree of service units
 
     @cached_property
     def units(self) -> pl.DataFrame:
         """dim_service_units of the scope, in the order of the tree."""
-        return self.frame("select * from warehouse.marts.dim_service_units order by sort_order, service_unit_id")
+        return self.frame(f"select * from {self.table('dim_service_units')} order by sort_order, service_unit_id")
 
     @cached_property
     def _paths(self) -> dict[str, str]:
@@ -78,11 +69,6 @@ class ScopeConnection:
         parents = zip(self.units["service_unit_id"], self.units["parent_service_unit_id"], strict=True)
         return tuple(unit for unit, parent in parents if parent is None or parent not in self._paths)
 
-    def below(self, units: Sequence[str]) -> list[str]:
-        """The units and all below them."""
-        tops = tuple(self.path_of(unit) for unit in units)
-        return [unit for unit, path in self._paths.items() if path.startswith(tops)]
-
     # Members of dimensions
 
     def members(self, member: Member) -> pl.DataFrame:
@@ -91,12 +77,56 @@ class ScopeConnection:
             name = member.name_column or member.id_column
             self._members[member] = self.frame(
                 f"select distinct {member.table_key} as key, {member.id_column} as id, {name} as name "
-                f'from warehouse.marts."{member.table}"'
+                f"from {self.table(member.table)}"
             )
         return self._members[member]
 
+    def _places(self, member: Member) -> list[tuple[str, str]]:
+        """(join key, path) of the members of a tree."""
+        if member not in self._trees:
+            self._trees[member] = self.frame(
+                f"select {member.table_key} as key, {member.path_column} as path from {self.table(member.table)}"
+            ).rows()
+        return self._trees[member]
+
     def keys(self, member: Member, values: Sequence[str]) -> list[str]:
         """Join keys of the members that have one of some identifiers; a service unit stands for all below it too."""
-        wanted = self.below(values) if member.name == SERVICE_UNIT else list(values)
+        if member.path_column:
+            steps = [f"/{unit}/" for unit in values if self.path_of(unit)]
+            return [key for key, path in self._places(member) if any(step in path for step in steps)]
         found = self.members(member)
-        return found.filter(pl.col("id").cast(pl.String).is_in(wanted))["key"].to_list()
+        return found.filter(pl.col("id").cast(pl.String).is_in(list(values)))["key"].to_list()
+
+
+class ScopeConnection(MartData):
+    """Runs SQL on one scope file. Close it, or leave that to the garbage collector."""
+
+    def __init__(self, home: Home, path: Path, key: str) -> None:
+        super().__init__()
+        self._connection = duck.connect(home)
+        self._lock = threading.Lock()
+        try:
+            duck.attach(self._connection, path, alias="warehouse", key=key, read_only=True)
+            self._connection.execute("set enable_external_access = false")
+            self._connection.execute("set lock_configuration = true")
+        except duckdb.Error:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file; cursors that still run finish first."""
+        self._connection.close()
+
+    def table(self, name: str) -> str:
+        """A published table, as SQL on the scope file names it."""
+        return f'warehouse.marts."{name}"'
+
+    def frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """As in MartData, on a cursor of its own."""
+        used = {name: value for name, value in (parameters or {}).items() if f"${name}" in sql}
+        with self._lock:
+            cursor = self._connection.cursor()
+        try:
+            return cursor.execute(sql, used or None).pl()
+        finally:
+            cursor.close()

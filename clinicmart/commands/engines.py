@@ -1,11 +1,16 @@
-"""`clinicmart compare-engines`: the same marts on DuckDB and PostgreSQL."""
+"""`clinicmart compare-engines`: the same marts and the same figures on DuckDB and PostgreSQL."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
 from foundation.home import Home
+
+if TYPE_CHECKING:
+    from dagster_project.engines import EngineComparison
 
 
 @click.command("compare-engines")
@@ -17,37 +22,79 @@ from foundation.home import Home
     help="An empty PostgreSQL database to build in, such as postgresql://user:password@host/database; "
     "its schemas stay. Default: a server of our own in a temporary folder.",
 )
+@click.option(
+    "--metrics", metavar="NAME[,NAME...]", help="Ask these metrics only. Default: every metric of the registry."
+)
+@click.option("--marts-only", is_flag=True, help="Compare the marts and ask no metric.")
 @json_option
 @existing_home
-def compare_engines(home: Home, url: str | None, as_json: bool) -> int:
-    """Build the marts on PostgreSQL too and compare every published mart with DuckDB's, to the cent and the row.
+def compare_engines(home: Home, url: str | None, metrics: str | None, marts_only: bool, as_json: bool) -> int:
+    """Build the marts on PostgreSQL too and compare both engines: every published mart to the cent and the row, and every metric
+    in total, by month, week and day, and by each of its dimensions.
 
-    Exits with 0 where all are equal, 1 where one differs: rows are named by key, columns by name, values are not shown.
-    Nothing in the home changes, and no run's step works in it meanwhile.
+    Exits with 0 where all is equal, 1 where anything differs: rows are named by key, columns, metrics and dimensions by name,
+    values are not shown. Nothing in the home changes, and no run's step works in it meanwhile.
     """
     from clinicmart.progress import shown
 
+    if marts_only and metrics:
+        raise click.UsageError("--marts-only and --metrics exclude each other")
+    names = [] if marts_only else [name.strip() for name in metrics.split(",") if name.strip()] if metrics else None
     with shown("Comparing engines"):
         from dagster_project import engines
         from dagster_project.workspace import Workspace
 
-        marts = engines.compare_engines(Workspace.of_home(home), url)
-    different = [mart for mart in marts if not mart.equal]
+        found = engines.compare_engines(Workspace.of_home(home), url, metrics=names)
     if as_json:
-        print_json({"equal": not different, "marts": [asdict(mart) | {"equal": mart.equal} for mart in marts]})
-        return 1 if different else 0
+        print_json(_as_data(found))
+    else:
+        _print_marts(found)
+        if not marts_only:
+            _print_metrics(found)
+    return 0 if found.equal else 1
+
+
+def _as_data(found: "EngineComparison") -> dict[str, object]:
+    metrics = found.metrics
+    return {
+        "equal": found.equal,
+        "marts": [asdict(mart) | {"equal": mart.equal} for mart in found.marts],
+        "metrics": asdict(metrics) | {"equal": metrics.equal},
+    }
+
+
+def _print_keys(keys: Iterable[Mapping[str, str | None]]) -> None:
+    for key in keys:
+        click.echo("  " + ", ".join(f"{name}={value}" for name, value in key.items()))
+
+
+def _print_marts(found: "EngineComparison") -> None:
+    marts = found.marts
     print_table(
         ["Mart", "Rows in DuckDB", "Rows in PostgreSQL", "Rows that differ"],
         [[mart.mart, mart.rows_duckdb, mart.rows_postgres, mart.rows_differing] for mart in marts],
     )
+    different = [mart for mart in marts if not mart.equal]
     for mart in different:
         named = [f"differs in {', '.join(mart.columns)}"] if mart.columns else []
         named += [f"one engine lacks {', '.join(mart.one_sided)}"] if mart.one_sided else []
         click.echo(f"{mart.mart}: {'; '.join(named) or 'rows stand on one engine only'}")
-        for key in mart.keys:
-            click.echo("  " + ", ".join(f"{name}={value}" for name, value in key.items()))
+        _print_keys(mart.keys)
     rows = sum(mart.rows_duckdb for mart in marts)
     click.echo(
         f"{len(different)} of {len(marts)} marts differ." if different else f"{len(marts)} marts, {rows:,} rows: equal."
     )
-    return 1 if different else 0
+
+
+def _print_metrics(found: "EngineComparison") -> None:
+    metrics = found.metrics
+    for item in metrics.differences:
+        asked = f"{item.metric}{f' by {item.dimension}' if item.dimension else ''}{f', each {item.grain}' if item.grain else ''}"
+        click.echo(f"{asked} ({item.tenant_id}): {item.reason or f'{item.rows_differing:,} answers differ'}")
+        _print_keys(key for key in item.keys if key)
+    different = {item.metric for item in metrics.differences}
+    click.echo(
+        f"{len(different)} of {len(metrics.metrics)} metrics differ."
+        if different
+        else f"{len(metrics.metrics)} metrics, {metrics.questions:,} questions, {metrics.figures:,} figures: equal."
+    )
