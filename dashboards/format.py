@@ -15,7 +15,16 @@ STEADY_RELATIVE = Decimal("0.02")
 
 Number = Decimal | float | int
 
-UNIT_WORDS = {"days": "days", "minutes": "min", "hours": "hours", "count": "", "ratio": "", "usd": "", "percent": "%"}
+UNIT_WORDS = {
+    "days": "days",
+    "minutes": "min",
+    "hours": "hours",
+    "count": "",
+    "ratio": "",
+    "usd": "",
+    "percent": "%",
+    "work_rvus": "wRVU",
+}
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ clocks as (
         appointment.scheduled_start_at,
         coalesce(appointment.is_walk_in, false) as is_walk_in,
         greatest(event.checked_in_at, appointment.scheduled_start_at) as clock_started_at,
-        event.room_out_at
+        event.room_out_at,
+        event.admit_decided_at
         {%- for name in expected %},
         event.{{ name }}
         {%- endfor %}
@@ -55,6 +56,8 @@ select
     {{ name }},
     {%- endfor %}
     room_out_at,
+    admit_decided_at,
+    is_timed,
     case when is_timed then {{ expected | length }} else 0 end as expected_timestamps,
     case
         when is_timed
@@ -76,6 +79,9 @@ select
             then {{ minutes_between('clock_started_at', 'checked_out_at') }}
     end as cycle_time_minutes,
     case
+        when checked_out_at >= checked_in_at then {{ minutes_between('checked_in_at', 'checked_out_at') }}
+    end as presence_minutes,
+    case
         when roomed_at >= checked_in_at
             then greatest(0, {{ minutes_between('clock_started_at', 'roomed_at') }})
     end as wait_time_minutes,
@@ -85,6 +91,9 @@ select
     case
         when provider_out_at >= provider_in_at then {{ minutes_between('provider_in_at', 'provider_out_at') }}
     end as provider_minutes,
+    case
+        when room_out_at >= roomed_at then {{ minutes_between('roomed_at', 'room_out_at') }}
+    end as room_minutes,
     case
         when not is_walk_in then {{ minutes_between('scheduled_start_at', 'provider_in_at') }}
     end as start_delay_minutes

@@ -7,16 +7,54 @@ with appointments as (
     from {{ ref('int_appointments') }}
 ),
 
+-- The last one sent before the start that is not known to have failed is the one that could remind.
 reminders as (
     select
-        tenant_id,
-        appointment_id,
+        reminder.tenant_id,
+        reminder.appointment_id,
         count(*) as reminders,
-        max(case when outcome = 'confirmed' then 1 else 0 end) as confirmations
+        max(case when reminder.outcome = 'confirmed' then 1 else 0 end) as confirmations,
+        max(
+            case when coalesce(reminder.outcome, 'unknown') <> 'failed' then reminder.sent_at end
+        ) as last_reminded_at,
+        {{ first_known(
+            "case when coalesce(reminder.outcome, 'unknown') <> 'failed' then reminder.channel end",
+            'reminder.latest_first'
+        ) }} as channel
     from (
-        {{ collapse(ref('stg_reminders'), 'reminder', 'reminder_id', ['appointment_id', 'outcome']) | indent(8) }}
+        select
+            reminder.*,
+            row_number() over (
+                partition by reminder.tenant_id, reminder.appointment_id
+                order by reminder.sent_at desc, reminder.reminder_id
+            ) as latest_first
+        from (
+            {{ collapse(ref('stg_reminders'), 'reminder', 'reminder_id',
+                ['appointment_id', 'channel', 'outcome', 'sent_at']) | indent(12) }}
+        ) as reminder
+        inner join {{ ref('int_appointments') }} as reminded
+            on reminder.tenant_id = reminded.tenant_id
+            and reminder.appointment_id = reminded.appointment_id
+            and reminder.sent_at < reminded.scheduled_start_at
     ) as reminder
-    group by tenant_id, appointment_id
+    group by reminder.tenant_id, reminder.appointment_id
+),
+
+-- What the patient had missed before, in order of the appointments.
+histories as (
+    select
+        appointment.tenant_id,
+        appointment.appointment_id,
+        sum(case when outcome.outcome = 'no_show' then 1 else 0 end) over (
+            partition by appointment.tenant_id, appointment.patient_id
+            order by appointment.scheduled_start_at, appointment.appointment_id
+            rows between unbounded preceding and 1 preceding
+        ) as prior_no_shows
+    from appointments as appointment
+    inner join {{ ref('int_appointment_outcomes') }} as outcome
+        on appointment.tenant_id = outcome.tenant_id
+        and appointment.appointment_id = outcome.appointment_id
+    where appointment.patient_id is not null
 )
 
 select
@@ -26,7 +64,8 @@ select
     appointment.encounter_id,
     appointment.referral_id,
     appointment.rescheduled_from_appointment_id,
-    {{ entity_key('appointment.service_unit_id', 'appointment.tenant_id') }} as service_unit_key,
+    {{ service_unit_key('appointment.service_unit_id', 'appointment.tenant_id', 'appointment.appointment_date') }}
+        as service_unit_key,
     appointment.service_unit_id,
     {{ entity_key('appointment.provider_id', 'appointment.tenant_id') }} as provider_key,
     appointment.provider_id,
@@ -53,6 +92,30 @@ select
     outcome.lead_time_days,
     outcome.cancel_notice_hours,
     cast(coalesce(reminder.reminders, 0) as integer) as reminders,
+    reminder.last_reminded_at is not null as is_reminded,
+    coalesce(reminder.channel, 'none') as reminder_channel,
+    case
+        when reminder.last_reminded_at is null then 'none'
+        when appointment.scheduled_start_at - reminder.last_reminded_at < interval '24 hours' then '0 within 24 hours'
+        when appointment.scheduled_start_at - reminder.last_reminded_at < interval '72 hours' then '1 to 3 days'
+        else '3 days and more'
+    end as reminder_notice_band,
+    case
+        when appointment.patient_id is null then 'unknown'
+        when coalesce(history.prior_no_shows, 0) = 0 then '0 none'
+        when history.prior_no_shows = 1 then '1'
+        else '2 and more'
+    end as prior_no_show_band,
+    case
+        when not outcome.is_walk_in
+            then {{ date_diff_days('appointment.requested_date', 'appointment.appointment_date') }}
+    end as requested_lead_time_days,
+    case
+        when appointment.status = 'waitlisted'
+            then {{ date_diff_days(
+                'coalesce(outcome.booked_date, appointment.requested_date)', 'tenant.data_as_of_date'
+            ) }}
+    end as waitlist_days,
     {{ minutes_between('appointment.scheduled_start_at', 'appointment.scheduled_end_at') }} as scheduled_minutes,
     visit_type.is_new_patient,
     visit_type.is_procedure,
@@ -63,6 +126,16 @@ select
     outcome.is_expected,
     outcome.is_scheduled,
     outcome.outcome = 'completed' as is_completed,
+    -- Time that was booked ahead and kept, or given up too late to be given to somebody else.
+    outcome.is_expected
+    or (
+        outcome.is_scheduled
+        and outcome.outcome = 'cancelled'
+        and outcome.cancel_initiator = 'patient'
+        and coalesce(outcome.cancel_notice_hours < 24, false)
+    ) as is_booked_time,
+    outcome.outcome = 'upcoming'
+    and coalesce(appointment.requested_date < appointment.appointment_date, false) as is_deferred,
     outcome.outcome = 'no_show' and not outcome.is_walk_in as is_no_show,
     outcome.is_scheduled and outcome.outcome = 'cancelled' as is_cancelled,
     outcome.is_scheduled
@@ -86,9 +159,13 @@ inner join {{ ref('int_appointment_outcomes') }} as outcome
 inner join {{ ref('int_visit_types') }} as visit_type
     on appointment.tenant_id = visit_type.tenant_id
     and appointment.visit_type_id = visit_type.visit_type_id
+inner join {{ ref('stg_tenants') }} as tenant on appointment.tenant_id = tenant.tenant_id
 left join reminders as reminder
     on appointment.tenant_id = reminder.tenant_id
     and appointment.appointment_id = reminder.appointment_id
+left join histories as history
+    on appointment.tenant_id = history.tenant_id
+    and appointment.appointment_id = history.appointment_id
 left join {{ ref('int_payer_classes') }} as payer
     on appointment.tenant_id = payer.tenant_id
     and appointment.payer_id = payer.payer_id

@@ -9,7 +9,7 @@ with snapshots as (
 select
     slot.tenant_id,
     slot.slot_id,
-    {{ entity_key('slot.service_unit_id', 'slot.tenant_id') }} as service_unit_key,
+    {{ service_unit_key('slot.service_unit_id', 'slot.tenant_id', 'slot.slot_date') }} as service_unit_key,
     slot.service_unit_id,
     {{ entity_key('slot.provider_id', 'slot.tenant_id') }} as provider_key,
     slot.provider_id,
@@ -20,6 +20,7 @@ select
     {{ hour_of_day('slot.local_start_at') }} as hour_of_day,
     slot.slot_minutes,
     slot.status in ('free', 'booked') as is_template_slot,
+    slot.status in ('free', 'booked', 'held') as is_template_or_held_slot,
     slot.status = 'booked' as is_booked_slot,
     coalesce(slot.slot_date <= tenant.data_as_of_date, false) as has_come,
     slot.snapshot_date,

@@ -1,3 +1,7 @@
+{#- Discharge dispositions (UB-04 form locator 17) of stays that no readmission can follow, or that were not the hospital's to
+    end: acute and psychiatric hospitals (02, 05, 43, 65, 66 and their kinds with a planned return), against advice, died. -#}
+{%- set no_index = "('02', '05', '07', '20', '40', '41', '42', '43', '65', '66', '82', '85', '88', '93', '94')" -%}
+{%- set readmission_days = 30 -%}
 with stays as (
     select
         tenant_id,
@@ -24,6 +28,46 @@ encounters as (
     left join stays as stay
         on encounter.tenant_id = stay.tenant_id
         and encounter.encounter_id = stay.encounter_id
+),
+
+-- The next stay of the same person, in whatever unit, that began after this one had ended.
+returned as (
+    select
+        stay.tenant_id,
+        stay.encounter_id,
+        min({{ date_diff_days('stay.local_discharged_at', 'later.local_started_at') }}) as days_to_readmission
+    from encounters as stay
+    inner join encounters as later
+        on stay.tenant_id = later.tenant_id
+        and stay.patient_id = later.patient_id
+        and later.started_at > stay.discharged_at
+    where stay.is_inpatient and later.is_inpatient and later.is_encounter
+    group by stay.tenant_id, stay.encounter_id
+),
+
+-- Who boards leaves the emergency department with the first move to a bed after the decision, else with the end of
+-- the emergency visit, else with the start of the stay.
+boarded as (
+    select
+        encounter.tenant_id,
+        encounter.encounter_id,
+        min(visit.admit_decided_at) as admit_decided_at,
+        coalesce(
+            min(movement.occurred_at),
+            min(case when encounter.encounter_class = 'EMER' then encounter.ended_at else encounter.started_at end)
+        ) as left_emergency_at
+    from encounters as encounter
+    inner join {{ ref('int_visit_times') }} as visit
+        on encounter.tenant_id = visit.tenant_id
+        and encounter.encounter_id = visit.encounter_id
+    left join {{ ref('int_bed_movements') }} as movement
+        on encounter.tenant_id = movement.tenant_id
+        and encounter.encounter_id = movement.encounter_id
+        and movement.is_standing
+        and movement.movement_type in ('admit', 'transfer')
+        and movement.occurred_at >= visit.admit_decided_at
+    where visit.admit_decided_at is not null and encounter.is_encounter
+    group by encounter.tenant_id, encounter.encounter_id
 )
 
 select
@@ -31,7 +75,8 @@ select
     encounter.encounter_id,
     encounter.patient_id,
     visit.appointment_id,
-    {{ entity_key('encounter.service_unit_id', 'encounter.tenant_id') }} as service_unit_key,
+    {{ service_unit_key('encounter.service_unit_id', 'encounter.tenant_id', 'encounter.encounter_date') }}
+        as service_unit_key,
     encounter.service_unit_id,
     {{ entity_key('encounter.provider_id', 'encounter.tenant_id') }} as provider_key,
     encounter.provider_id,
@@ -51,18 +96,44 @@ select
     visit.expected_timestamps,
     visit.recorded_timestamps,
     visit.order_violations,
+    visit.is_timed,
     visit.cycle_time_minutes,
+    visit.presence_minutes,
     visit.wait_time_minutes,
     visit.room_to_provider_minutes,
     visit.provider_minutes,
+    visit.room_minutes,
     visit.start_delay_minutes,
+    case
+        when boarded.left_emergency_at >= boarded.admit_decided_at
+            then {{ minutes_between('boarded.admit_decided_at', 'boarded.left_emergency_at') }}
+    end as boarding_minutes,
+    case
+        when encounter.encounter_class = 'EMER' and encounter.is_encounter and encounter.ended_at >= encounter.started_at
+            then {{ minutes_between('encounter.started_at', 'encounter.ended_at') }}
+    end as emergency_minutes,
     {{ days_between('encounter.started_at', 'encounter.discharged_at') }} as length_of_stay_days,
+    case
+        when encounter.discharged_at is not null
+            then {{ date_diff_days('encounter.local_started_at', 'encounter.local_discharged_at') }}
+    end as length_of_stay_midnights,
+    case
+        when returned.days_to_readmission <= {{ readmission_days }} then returned.days_to_readmission
+    end as days_to_readmission,
     visit_type.is_new_patient,
     encounter.is_encounter,
     encounter.is_inpatient,
     encounter.status = 'finished' and not encounter.is_inpatient as is_completed_visit,
     encounter.discharged_at is not null as is_discharge,
     encounter.is_open_stay,
+    boarded.encounter_id is not null as is_admit_decided,
+    -- Who left less than thirty days before the data end could still come back.
+    encounter.discharged_at is not null
+    and encounter.patient_id is not null
+    and coalesce(encounter.discharge_disposition, '') not in {{ no_index }}
+    and coalesce(
+        {{ date_diff_days('encounter.local_discharged_at', 'tenant.data_as_of_date') }} >= {{ readmission_days }}, false
+    ) as is_readmission_index,
     encounter.encounter_date,
     cast(encounter.local_discharged_at as date) as discharge_date,
     encounter.local_started_at,
@@ -71,6 +142,8 @@ select
     coalesce(encounter.discharged_at, encounter.ended_at) as ended_at,
     encounter.signed_at,
     visit.scheduled_start_at,
+    visit.admit_decided_at,
+    boarded.left_emergency_at,
     visit.checked_in_at,
     visit.roomed_at,
     visit.provider_in_at,
@@ -84,6 +157,13 @@ inner join {{ ref('int_visit_times') }} as visit
 inner join {{ ref('int_visit_types') }} as visit_type
     on encounter.tenant_id = visit_type.tenant_id
     and encounter.visit_type_id = visit_type.visit_type_id
+inner join {{ ref('stg_tenants') }} as tenant on encounter.tenant_id = tenant.tenant_id
+left join returned
+    on encounter.tenant_id = returned.tenant_id
+    and encounter.encounter_id = returned.encounter_id
+left join boarded
+    on encounter.tenant_id = boarded.tenant_id
+    and encounter.encounter_id = boarded.encounter_id
 left join {{ ref('int_payer_classes') }} as payer
     on encounter.tenant_id = payer.tenant_id
     and encounter.payer_id = payer.payer_id
