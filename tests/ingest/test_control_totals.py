@@ -1,0 +1,104 @@
+"""Control totals: money that is read lands or is held, and a source's own count is what its reader gave."""
+
+from decimal import Decimal
+
+import polars as pl
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_contracts import contract
+from ingest import ledger as tables
+from ingest.control_totals import MoneyMismatch, amount_columns, conserved, payload_totals, totals
+from ingest.gate import check
+from ingest.sources.x12_segments import Found
+from tests.ingest import test_landing
+from tests.ingest.test_landing import Site, remittance
+
+site = test_landing.site
+
+CHARGE = contract("charge")
+AMOUNTS = st.one_of(
+    st.decimals(min_value=-(10**9), max_value=10**9, places=2).map(str),
+    st.sampled_from(["", " 12.50 ", "abc", "1,000.00", "9" * 30, "1e3"]),
+    st.none(),
+)
+
+
+@given(st.lists(st.tuples(AMOUNTS, st.sampled_from(["posted", "void", "elsewhere", None])), min_size=1, max_size=30))
+@settings(max_examples=40, deadline=None)
+def test_whatever_amounts_come_what_was_read_landed_or_is_held(rows: list[tuple[str | None, str | None]]) -> None:
+    frame = pl.DataFrame(
+        [
+            {
+                "charge_id": str(number),
+                "billed_amount": amount,
+                "status": status,
+                "source_record_id": str(number),
+                "source_position": f"row {number}",
+                "source_updated_at": "2026-01-01T00:00:00Z",
+                "patient_id": "p",
+            }
+            for number, (amount, status) in enumerate(rows)
+        ],
+        schema_overrides={"billed_amount": pl.String, "status": pl.String},
+    )
+    gated = check(CHARGE, frame)
+    (row,) = conserved(CHARGE, totals(CHARGE, [frame]), totals(CHARGE, [gated.good]), payload_totals(CHARGE, gated.bad))
+    assert Decimal(row["read_amount"]) == Decimal(row["landed_amount"]) + Decimal(row["quarantined_amount"])
+    good = sum((Decimal(str(value)) for value in gated.good["billed_amount"]), Decimal(0))
+    assert Decimal(row["landed_amount"]) == good
+
+
+def test_money_that_went_missing_between_reader_and_landing_is_named_with_its_column() -> None:
+    read, landed = {"billed_amount": Decimal("10.0000")}, {"billed_amount": Decimal("9.9900")}
+    with pytest.raises(MoneyMismatch, match=r"charge\.billed_amount: 10\.0000 were read, 9\.9900 landed"):
+        conserved(CHARGE, read, landed, {"billed_amount": Decimal(0)})
+
+
+def test_every_contract_with_money_is_summed() -> None:
+    assert amount_columns(contract("remittance_claim")) == (
+        "billed_amount",
+        "payer_paid_amount",
+        "patient_responsibility_amount",
+        "allowed_amount",
+    )
+    assert amount_columns(contract("encounter")) == ()
+
+
+def stated(site: Site) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
+    """Entity and measure to what the source said and what its reader gave."""
+    return {
+        (row["entity"], row["measure"]): (Decimal(row["stated_total"]), Decimal(row["given_total"]))
+        for row in site.ledger.rows(sa.select(tables.stated))
+    }
+
+
+def test_a_remittance_says_how_many_claims_it_holds_and_what_they_paid(site: Site) -> None:
+    (site.remits / "a.835").write_text(remittance(1, [("C1", "100.00", "80.00"), ("C2", "50.25", "0.00")]))
+    site.land("remits")
+    found = stated(site)
+    assert found["remittance_claim", "rows"] == (2, 2)
+    assert found["remittance_claim", "billed_amount"] == (Decimal("150.25"), Decimal("150.25"))
+    assert found["remittance_claim", "payer_paid_amount"] == (Decimal("80"), Decimal("80"))
+    assert found["remittance", "rows"] == (1, 1)
+
+
+def test_a_reader_that_loses_a_claim_is_found_out_by_what_the_file_says(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ingest.sources import x12
+
+    real = x12._READERS["835"]
+
+    def loses_one(*arguments: object) -> Found:
+        found = real(*arguments)  # type: ignore[arg-type]
+        found.rows["remittance_claim"] = found.rows["remittance_claim"].head(1)
+        return found
+
+    monkeypatch.setitem(x12._READERS, "835", loses_one)
+    (site.remits / "a.835").write_text(remittance(1, [("C1", "100.00", "80.00"), ("C2", "50.25", "7.00")]))
+    site.land("remits")
+    assert stated(site)["remittance_claim", "rows"] == (2, 1)
+    assert stated(site)["remittance_claim", "payer_paid_amount"] == (Decimal("87"), Decimal("80"))
