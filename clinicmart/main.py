@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "metrics": ("clinicmart.commands.metrics", "metrics"),
     "drill": ("clinicmart.commands.metrics", "drill"),
     "lineage": ("clinicmart.commands.lineage", "lineage"),
+    "source": ("clinicmart.commands.source", "source"),
     "extract": ("clinicmart.commands.extract", "extract"),
     "serve": ("clinicmart.commands.serve", "serve"),
     "dagster": ("clinicmart.commands.serve", "dagster"),

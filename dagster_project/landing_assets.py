@@ -13,6 +13,7 @@ from dagster import (
     asset,
 )
 
+from dagster_project.lineage_datasets import tell_landing
 from dagster_project.workspace import Workspace
 from foundation.config import Feed
 from ingest.coverage import UNREADABLE, Coverage, coverage
@@ -53,7 +54,9 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
         ],
     )
     def landed(context: AssetExecutionContext) -> MaterializeResult:
-        with workspace.step() as ledger:
+        about = f"Reads feed {feed.name} of {feed.tenant_id} and lands what is new in it"
+        told_of = workspace.lineage.job(context.run.run_id, f"{feed.tenant_id}/land/{feed.name}", about=about)
+        with workspace.step() as ledger, told_of as told:
             ledger.ensure_run(context.run.run_id, str(workspace.config.file))
             report = land_feed(
                 workspace.home,
@@ -64,6 +67,7 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
                 full_refresh=workspace.full_refresh,
                 accept_deletions=workspace.accept_deletions,
             )
+            tell_landing(workspace.lineage, told, workspace.home, ledger, context.run.run_id, report)
             covered = coverage(ledger, tenant_id=feed.tenant_id, feed=feed.name)
         return _result(report, covered)
 

@@ -2,6 +2,7 @@
 
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, asset
 
+from dagster_project.lineage_datasets import tell_publish
 from dagster_project.warehouse_assets import Translator
 from dagster_project.workspace import Workspace
 from foundation.config import Tenant
@@ -20,7 +21,8 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
         kinds={"duckdb"},
     )
     def published(context: AssetExecutionContext) -> MaterializeResult:
-        with workspace.step() as ledger:
+        name, about = f"{tenant.tenant_id}/publish", f"Publishes what the people of {tenant.tenant_id} may read"
+        with workspace.step() as ledger, workspace.lineage.job(context.run.run_id, name, about=about) as told:
             report = publish(
                 workspace.home,
                 dbt_target=workspace.dbt_target,
@@ -28,6 +30,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
                 tenants=[tenant.tenant_id],
                 audit_failures={},
             )
+            tell_publish(workspace.lineage, told, report.tenants[0], [".".join(key.path[1:]) for key in marts])
             ledger.end_run(context.run.run_id, "published")
             workspace.note(tenant.tenant_id)
         progress.info("%s: published", tenant.tenant_id)

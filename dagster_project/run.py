@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from dagster_project.definitions import JOB, build_definitions
+from dagster_project.lineage_events import RUN
 from dagster_project.workspace import Workspace
 from foundation.config import Config
 from foundation.errors import ClinicmartError
@@ -70,11 +71,14 @@ def run_pipeline(
             try:
                 job = definitions.resolve_job_def(JOB)
                 # dbt's own lines go to a file: the progress lines say what a person needs.
-                with _log(home, run_id).open("w", encoding="utf-8") as log, redirect_stdout(log):
+                told_of = workspace.lineage.job(run_id, RUN, about="Every feed to every published page", parent=None)
+                with told_of as told, _log(home, run_id).open("w", encoding="utf-8") as log, redirect_stdout(log):
                     result = job.execute_in_process(
                         instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
                     )
-                outcome = _outcome(ledger, run_id, result.success, _failure(result))
+                    outcome = _outcome(ledger, run_id, result.success, _failure(result))
+                    if outcome.outcome == "stopped":
+                        told.problem = "the run stopped; clinicmart status and its log say why"
                 ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
                 outcome = replace(outcome, alerts=_alerts(ledger, config))
             finally:

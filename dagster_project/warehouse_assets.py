@@ -17,6 +17,7 @@ from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
 from dagster_project.audit import read_audit
 from dagster_project.landing_assets import landing_key
+from dagster_project.lineage_datasets import DBT, tell_dbt, tell_load
 from dagster_project.workspace import BUILT, Workspace
 from data_contracts import load_contracts
 from data_contracts.generate import OPERATIONAL
@@ -42,7 +43,9 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
 
     @multi_asset(name="raw_tables", specs=specs)
     def raw(context: AssetExecutionContext) -> Iterator[MaterializeResult]:
-        with workspace.step() as ledger:
+        told_of = workspace.lineage.job(context.run.run_id, "load", about="Takes landed batches into the raw tables")
+        with workspace.step() as ledger, told_of as told:
+            tell_load(workspace.lineage, told, ledger, context.run.run_id)
             loaded = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config, workspace.built_tenants())
             checked = None if workspace.full_refresh else loaded.touched
             reconcile_landed(workspace.home, workspace.keys, ledger, checked)
@@ -100,11 +103,14 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
             workspace.forget(everybody=full)
             arguments = ["build", "--full-refresh"] if full else ["build"]
             progress.info("dbt: building and testing the marts")
-            with workspace.dbt_environment():
+            about = "Builds the marts and tests them"
+            told_of = workspace.lineage.job(context.run.run_id, DBT, about=about, kind="COMMAND")
+            with workspace.dbt_environment(), told_of as told:
                 invocation = workspace.dbt().cli(
                     arguments, context=context, target_path=workspace.dbt_target, raise_on_error=False
                 )
                 yield from invocation.stream()
+                tell_dbt(workspace.lineage, told, context.run.run_id, workspace.dbt_target)
             audit = read_audit(workspace.dbt_target)
             progress.info("dbt: %d models built, %d tests passed", audit.models_built, audit.tests_passed)
             if audit.passed and invocation.is_successful():

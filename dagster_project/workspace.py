@@ -15,6 +15,7 @@ from typing import Any
 
 from dagster_dbt import DbtCliResource
 
+from dagster_project.lineage_events import Emitter
 from data_contracts import load_contracts
 from foundation import duck
 from foundation.config import Config, load_config
@@ -67,6 +68,11 @@ class Workspace:
     @cached_property
     def keys(self) -> Keys:
         return Keys.of(self.home)
+
+    @cached_property
+    def lineage(self) -> Emitter:
+        """Where OpenLineage events of this workspace's runs go; does nothing where the configuration wants none."""
+        return Emitter(self.config.lineage)
 
     @property
     def dbt_target(self) -> Path:

@@ -12,11 +12,12 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
           - {name: ehr,    kind: fhir,        profile: synthea, path: feeds/harbor/fhir}
         system_of_record:          # optional; else the feed that is listed first wins
           encounter: [pm, ehr]
+    lineage: {file: lineage.ndjson}   # optional: OpenLineage events of every run, see `foundation.lineage_target`
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,6 +26,7 @@ import yaml
 
 from foundation.errors import ConfigurationError
 from foundation.feed_remote import FhirServer, Listener, parse_listener, parse_server
+from foundation.lineage_target import LineageTarget, parse_lineage
 from foundation.yaml_nodes import NodeReader, compose_file
 
 KINDS = ("pm_database", "fhir", "hl7v2", "x12", "reference_file")
@@ -87,6 +89,7 @@ class Config:
 
     file: Path
     tenants: tuple[Tenant, ...]
+    lineage: LineageTarget | None = None
 
     def tenant(self, tenant_id: str) -> Tenant:
         """One tenant. Raises ConfigurationError naming those that exist."""
@@ -98,7 +101,7 @@ class Config:
 
     def only(self, tenant_id: str | None) -> "Config":
         """The same file reduced to one tenant; all of it for None."""
-        return self if tenant_id is None else Config(file=self.file, tenants=(self.tenant(tenant_id),))
+        return self if tenant_id is None else replace(self, tenants=(self.tenant(tenant_id),))
 
 
 # Where a feed of each kind may lie: exactly one of these keys.
@@ -211,7 +214,7 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
     path = Path(file).expanduser().resolve()
     root = compose_file(path)
     reader = NodeReader(path)
-    found = reader.mapping(root, "", ("tenants",))
+    found = reader.mapping(root, "", ("tenants", "lineage"))
     tenants_node = reader.needed(found, root, "", "tenants")
     tenants = []
     for tenant_id, node in reader.mapping(tenants_node, "tenants").items():
@@ -222,4 +225,5 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
         tenants.append(_tenant(reader, tenant_id, node, entities))
     if not tenants:
         raise reader.fail(tenants_node, "tenants", "has no tenant")
-    return Config(file=path, tenants=tuple(tenants))
+    target = parse_lineage(reader, found["lineage"], "lineage") if "lineage" in found else None
+    return Config(file=path, tenants=tuple(tenants), lineage=target)

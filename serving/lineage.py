@@ -6,6 +6,7 @@ there are at all rests on every raw table below the model: `Lineage.entities`.
 """
 
 import csv
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -86,27 +87,35 @@ class Lineage:
         )
 
 
-def read_lineage(dbt_target: Path, project: str) -> Lineage:
-    """The lineage of the project that dbt built into a target folder; worked out once for each state of the project (some
-    seconds) and kept beside the manifest. `project` is that state's fingerprint.
+def read_lineage(dbt_target: Path, manifest: Mapping[str, Any]) -> Lineage:
+    """The lineage of a project that dbt built: worked out once (some seconds) for each state of the manifest's models, and kept
+    in the target folder.
 
     Raises ConfigurationError where dbt has not compiled the models.
     """
-    kept = dbt_target / "lineage.json"
+    kept, state = dbt_target / "lineage.json", _state(manifest)
     try:
         noted = json.loads(kept.read_text("utf-8"))
-        if noted["project"] == project:
+        if noted["state"] == state:
             return Lineage.from_json(noted["lineage"].encode())
     except (OSError, ValueError, KeyError):
         pass
-    path = dbt_target / "manifest.json"
-    try:
-        manifest = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        raise ConfigurationError(f"{path}: is missing or no JSON; run clinicmart run first") from None
     found = lineage_of(manifest)
-    write_atomically(kept, json.dumps({"project": project, "lineage": found.to_json().decode()}).encode())
+    write_atomically(kept, json.dumps({"state": state, "lineage": found.to_json().decode()}).encode())
     return found
+
+
+def _state(manifest: Mapping[str, Any]) -> str:
+    """A fingerprint of what lineage is read from: compiled models, and the columns of what they read."""
+    models = {
+        key: [node["resource_type"], node.get("compiled_code"), node.get("original_file_path"), *node["columns"]]
+        for key, node in {**manifest["nodes"], **manifest["sources"]}.items()
+        if node["resource_type"] in ("model", "seed", "source")
+    }
+    seeds = {
+        key: (node.get("checksum") or {}).get("checksum") for key, node in manifest["nodes"].items() if key in models
+    }
+    return hashlib.sha256(json.dumps([models, seeds], sort_keys=True).encode()).hexdigest()
 
 
 def lineage_of(manifest: Mapping[str, Any]) -> Lineage:
@@ -118,7 +127,7 @@ def lineage_of(manifest: Mapping[str, Any]) -> Lineage:
     needs = {
         key: [n for n in (node.get("depends_on") or {}).get("nodes", ()) if n in nodes] for key, node in nodes.items()
     }
-    schema: dict[str, dict[str, dict[str, dict[str, str]]]] = {}
+    known: dict[str, tuple[str, ...]] = {}
     columns: dict[str, dict[str, tuple[Field, ...]]] = {}
     inputs: dict[str, tuple[str, ...]] = {}
     for key in TopologicalSorter(needs).static_order():
@@ -126,16 +135,28 @@ def lineage_of(manifest: Mapping[str, Any]) -> Lineage:
         if node["resource_type"] == "model":
             if not node.get("compiled_code"):
                 raise ConfigurationError(f"model {node['name']} is not compiled; run clinicmart run first")
-            traced = _trace(node["compiled_code"], schema)
+            traced = _trace(node["compiled_code"], _schema_of([nodes[need] for need in needs[key]], known))
             columns[_name(node)] = traced
             inputs[_name(node)] = tuple(sorted(_name(nodes[need]) for need in needs[key]))
             names: Iterable[str] = traced
         else:
             names = _columns_of_table(node)
-        if names:
-            tables = schema.setdefault(node["database"], {}).setdefault(node["schema"], {})
-            tables[node.get("identifier") or node.get("alias") or node["name"]] = dict.fromkeys(names, "text")
+        known[_relation(node)] = tuple(names)
     return Lineage(columns=columns, inputs=inputs)
+
+
+def _relation(node: Mapping[str, Any]) -> str:
+    return f"{node['database']}.{node['schema']}.{node.get('identifier') or node.get('alias') or node['name']}"
+
+
+def _schema_of(read: Iterable[Mapping[str, Any]], known: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Columns of the relations that a model reads, as the parser wants them; of no others, since it copies what it is given."""
+    schema: dict[str, Any] = {}
+    for node in read:
+        if names := known[_relation(node)]:
+            tables = schema.setdefault(node["database"], {}).setdefault(node["schema"], {})
+            tables[_relation(node).rpartition(".")[2]] = dict.fromkeys(names, "text")
+    return schema
 
 
 def _columns_of_table(node: Mapping[str, Any]) -> tuple[str, ...]:
@@ -173,7 +194,11 @@ def _trace(sql: str, schema: Mapping[str, Any]) -> dict[str, tuple[Field, ...]]:
     found = {}
     for column in query.named_selects:
         leaves = set()
-        for node in lineage(column, query, schema=dict(schema), dialect=_DIALECT, scope=scope, copy=False).walk():
+        # Trimming would copy the whole query once a column.
+        found_at = lineage(
+            column, query, schema=dict(schema), dialect=_DIALECT, scope=scope, copy=False, trim_selects=False
+        )
+        for node in found_at.walk():
             table = node.expression
             if isinstance(table, exp.Table):
                 relation = f"{RAW}.{table.name}" if table.db == RAW else table.name

@@ -42,6 +42,7 @@ from serving.model import (
 from serving.registry import Registry, private_columns
 from serving.scope import Scope
 from serving.scope_connection import TREE_COLUMNS, ScopeConnection
+from serving.sources import RowSources, row_sources
 from serving.versions import VersionFiles, current_version, files_of, outcome
 
 OPEN_KEPT = 32
@@ -205,6 +206,18 @@ class Reader:
             raise
         self._note("drill", asked | {"rows": found.frame.height, "of": found.total_rows}, "done")
         return found
+
+    def sources(self, table: str, key: str) -> RowSources:
+        """Which source records a row was made of: `key` is the row's id as a drill shows it. Every refusal is audited; who opens a
+        message writes an audit row of its own.
+
+        Raises AccessError for a scope without rows and a row that is not in it, ConfigurationError for a table without source records.
+        """
+        try:
+            return row_sources(self._home, self.version, self._metrics, table, key)
+        except (AccessError, ConfigurationError):
+            self._note("source", {"table": table}, "refused")
+            raise
 
     def dimension_values(self, name: str, where: Mapping[str, Filter] | None = None) -> pl.DataFrame:
         """(id, name) of a dimension's members, `parent_id` too for service units, by name.

@@ -25,6 +25,7 @@ ONLY_IN = {
     "dagster_dbt": {"dagster_project"},
     "metricflow": {"serving"},
     "great_expectations": {"data_contracts"},
+    "openlineage": {"dagster_project"},
 }
 
 

@@ -35,9 +35,8 @@ def test_a_figure_of_money_names_its_fields_and_their_feeds(demo_home: Path) -> 
 
 def test_every_metric_rests_on_raw_tables_that_have_a_contract(demo_home: Path) -> None:
     target = demo_home / "dbt" / "target"
-    _, semantic, _ = read_manifests(target)
-    project = json.loads((target / "parsed.json").read_text("utf-8"))["project"]
-    lineage, contracts = read_lineage(target, project), load_contracts()
+    manifest, semantic, _ = read_manifests(target)
+    lineage, contracts = read_lineage(target, manifest), load_contracts()
     for metric in semantic["metrics"]:
         fields = metric_fields(semantic, metric["name"])
         assert fields, metric["name"]

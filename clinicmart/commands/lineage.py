@@ -40,8 +40,8 @@ def lineage(home: Home, metric: str, tenant: str, user: str, as_json: bool) -> N
         definition_of(reader, metric)
         batches = reader.health().batches
     workspace = Workspace.of_home(home)
-    found = read_lineage(workspace.dbt_target, workspace.project_fingerprint)
-    _, semantic, _ = read_manifests(workspace.dbt_target)
+    manifest, semantic, _ = read_manifests(workspace.dbt_target)
+    found = read_lineage(workspace.dbt_target, manifest)
     feeds = _feeds(batches.iter_rows(named=True))
     columns: list[dict[str, Any]] = [
         {

@@ -246,6 +246,18 @@ def read_journal(inbox: Inbox, cursor: str | None) -> Iterator[Entry]:
             after = rows[-1][0]
 
 
+def read_message(inbox: Inbox, sequence: int) -> bytes | None:
+    """One message by its number; None where the journal does not hold it, or its seal is broken."""
+    path = inbox.folder / FILE
+    if not path.exists():
+        return None
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+        connection.execute("pragma query_only = 1")
+        journal = connection.execute("select salt from journal").fetchone()
+        found = connection.execute("select digest, payload from message where sequence = ?", (sequence,)).fetchone()
+        return None if journal is None or found is None else _Seals.of(inbox.key, journal[0]).open(sequence, *found)
+
+
 def _lock(path: Path) -> IO[bytes]:
     """An open file that this process alone has locked; a killed process gives it back."""
     handle = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")

@@ -46,6 +46,14 @@ def find_files(feed: Feed, suffixes: tuple[str, ...], inbox: Inbox | None = None
     return [_unit(feed, base, path) for path in paths]
 
 
+def base_of(feed: Feed) -> Path:
+    """The folder that the names of a feed's files are relative to, for a feed with a path."""
+    location = Path(feed.path or "")
+    if location.is_dir():
+        return location
+    return _fixed_part(location) if glob.has_magic(str(location)) else location.parent
+
+
 def _sealed_files(feed: Feed, suffixes: tuple[str, ...], inbox: Inbox | None) -> list[Unit]:
     """Sealed files of an inbox in name order; none is no fault: nothing may have come yet."""
     if inbox is None:
