@@ -26,6 +26,7 @@ from foundation import duck
 from foundation.errors import PublishError
 from foundation.home import Home
 from foundation.keys import Keys
+from serving.definitions import definitions_json
 from serving.model import PublishReport, TenantOutcome, Version
 from serving.reconciliation import Unreconciled, check_published, open_differences
 from serving.registry import (
@@ -66,6 +67,7 @@ class _Source:
     registry: Registry
     registry_json: bytes
     semantic_json: bytes
+    definitions_json: bytes
     run_id: str
     keep_days: int
 
@@ -102,6 +104,7 @@ def publish(
             registry=registry,
             registry_json=registry.to_json(),
             semantic_json=semantic_json,
+            definitions_json=definitions_json(manifest),
             run_id=run_id,
             keep_days=keep_days,
         )
@@ -242,6 +245,7 @@ def _build(source: _Source, tenant: str, as_of: date | None, prints: dict[str, s
     )
     building.semantic_manifest.write_bytes(source.semantic_json)
     building.registry.write_bytes(source.registry_json)
+    building.definitions.write_bytes(source.definitions_json)
     version = Version(
         tenant_id=tenant,
         version=name,

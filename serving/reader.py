@@ -40,6 +40,7 @@ from serving.model import (
     Version,
 )
 from serving.registry import Registry, private_columns
+from serving.retention import version_as_of
 from serving.scope import Scope
 from serving.scope_connection import TREE_COLUMNS, ScopeConnection
 from serving.sources import RowSources, row_sources
@@ -62,7 +63,7 @@ _LOCK = threading.Lock()
 _OPENING: dict[tuple[Path, str, str, str], threading.Lock] = {}
 
 
-def _date_columns(registry: Registry) -> frozenset[str]:
+def date_columns(registry: Registry) -> frozenset[str]:
     """Columns that are of type DATE wherever they occur."""
     kinds: dict[str, set[str]] = {}
     for table in registry.tables:
@@ -81,7 +82,7 @@ def _open(home: Home, scope: Scope, version: Version, files: VersionFiles) -> _O
         data.close()
         raise AccessError("the published file is not this tenant's; publish again")
     index = DimensionIndex(json.loads(semantic), private_columns(registry.tables))
-    compiler = compiler_of(semantic, _date_columns(registry))
+    compiler = compiler_of(semantic, date_columns(registry))
     return _Opened(
         tenant=Tenant(tenant_id=row[0][0], name=row[0][1], time_zone=row[0][2]),
         metrics=Metrics(registry=registry, index=index, compiler=compiler, data=data, scope=scope),
@@ -196,11 +197,16 @@ class Reader:
         date_to: date | None = None,
         limit: int = 100,
         offset: int = 0,
+        restated: bool = False,
     ) -> Drill:
-        """One page of the rows behind a figure, and the figure worked out from all of them. Every call is audited."""
+        """One page of the rows behind a figure, and the figure worked out from all of them. Every call is audited.
+
+        `restated` as in MetricQuery.
+        """
         asked = {"metric": metric, "where": dict(where or {}), "from": date_from, "to": date_to, "offset": offset}
+        metrics = self._metrics.restated if restated else self._metrics
         try:
-            found = drilling.drill(self._metrics, metric, where or {}, date_from, date_to, limit=limit, offset=offset)
+            found = drilling.drill(metrics, metric, where or {}, date_from, date_to, limit=limit, offset=offset)
         except (AccessError, ConfigurationError):
             self._note("drill", asked, "refused")
             raise
@@ -278,6 +284,19 @@ class Reader:
         """The service units in scope: service_unit_id, parent_service_unit_id, name, unit_type, depth; tree order."""
         return self._metrics.data.units.select(*TREE_COLUMNS)
 
+    def was_reorganised(self) -> bool:
+        """Whether a service unit in scope stood elsewhere once, or rows hold a payer class that is not the payer's today."""
+        moved = "select 1 from warehouse.marts.dim_service_unit_versions where not is_current"
+        classed = (
+            "select 1 from warehouse.marts.fct_payer_mix mix join warehouse.marts.dim_payers payer using (payer_key) "
+            "where mix.payer_class <> payer.current_payer_class"
+        )
+        # A version that was published before there was such a table cannot say.
+        held = {table for item in self._metrics.visible() for table in item.tables}
+        questions = [moved] if self.registry.table("dim_service_unit_versions") else []
+        questions += [classed] if "fct_payer_mix" in held else []
+        return any(self._metrics.data.frame(f"{question} limit 1").height for question in questions)
+
     def health(self) -> Health:
         """What the feeds delivered. Raises AccessError for roles that do not see it."""
         if not self.scope.sees_health:
@@ -297,10 +316,13 @@ class Reader:
         )
 
 
-def open_reader(home: Home, principal: Principal) -> Reader:
+def open_reader(home: Home, principal: Principal, *, as_of: str | None = None) -> Reader:
     """Opens what a person may see of the served version; writes the scope's file on first use.
 
-    Raises AccessError where the role sees nothing (the refusal is audited), NothingPublished before the first version.
+    `as_of` opens another one instead: `2026-10-05` what was served at the end of that day, a version's name, or
+    `close:2026-09`. It answers with the definitions it was published with; rights are those of this moment all the same.
+    Raises AccessError where the role sees nothing (the refusal is audited), NothingPublished before the first version,
+    ConfigurationError for an `as_of` that is not kept.
     """
     access = AccessStore.open(home)
     try:
@@ -311,6 +333,9 @@ def open_reader(home: Home, principal: Principal) -> Reader:
     version = current_version(home, principal.tenant_id)
     if version is None:
         raise NothingPublished("nothing is published yet; run the pipeline first")
+    if as_of is not None:
+        zone = _shared(home, scope, version).tenant.time_zone
+        version = version_as_of(home, principal.tenant_id, as_of, time_zone=zone)
     return Reader(
         home=home,
         access=access,

@@ -2,7 +2,7 @@
 
 published/<tenant>/current.json          names the served version: replaced atomically, so it is old or new, never half
 published/<tenant>/last_run.json         how the last run ended for the tenant
-published/<tenant>/<version>/base.duckdb, health.duckdb, semantic_manifest.json, registry.json, version.json
+published/<tenant>/<version>/base.duckdb, health.duckdb, semantic_manifest.json, registry.json, definitions.json, version.json
 published/<tenant>/<version>/scopes/<hash>.duckdb        made on first use
 published/<tenant>/.building-<version>   being built; left behind only by a run that was killed
 """
@@ -45,6 +45,11 @@ class VersionFiles:
     @property
     def registry(self) -> Path:
         return self.folder / "registry.json"
+
+    @property
+    def definitions(self) -> Path:
+        """Model to what its SQL was (`serving.definitions`); versions published before there was such a file lack it."""
+        return self.folder / "definitions.json"
 
     @property
     def version(self) -> Path:
