@@ -30,6 +30,7 @@ OPERATIONAL = {
     "feed_coverage": "One row per tenant, feed and day of the last eight weeks: rows expected and received.",
     "feed_alert": "One row per tenant and feed that stopped, brings much too little or could not be read.",
     "reconciliation_step": "One row per tenant, feed, entity, measure, step and reason: the bridge from source to raw table.",
+    "structure_observation": "One row per state that a service unit or payer was seen in by a source without history.",
     "feed_rhythm": "One row per tenant and feed: how often it brings rows and how many are usual.",
 }
 

@@ -22,7 +22,7 @@ from foundation.config import Config
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest import partial_rows
+from ingest import partial_rows, structure_history
 from ingest.accounts import ledger_accounts
 from ingest.ledger import Ledger
 from ingest.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
@@ -62,6 +62,7 @@ def load_warehouse(
         for of in load_contracts().values():
             if of.store == "landing":
                 _make(connection, of)
+        structure_history.prepare(connection)
         pending = _pending(ledger)
         # Deletions first: rows that come with them, or after them, may be of deleted records.
         in_parts = partial_rows.partial_feeds(ledger, config)
@@ -73,6 +74,10 @@ def load_warehouse(
             whole = [b for b in batches if (b["tenant_id"], b["feed"]) not in feeds]
             taken += _take_parts(connection, home, keys, of, parts) if parts else 0
             taken += _take(connection, home, keys, of, whole) if whole else 0
+            if whole and entity in structure_history.STATES:
+                _arrive(connection, home, keys, of, whole, "arrived_states", "from {}")
+                structure_history.observe(connection, entity, "arrived_states")
+                connection.execute("drop table arrived_states")
         if DELETION in pending:
             remove_deleted(connection)
         arrived = {(item["tenant_id"], item["feed"]) for batches in pending.values() for item in batches}

@@ -17,6 +17,8 @@ PROJECT = Path(__file__).parents[2] / "dbt"
 OPERATIONAL = {
     "tenant": "tenant_id varchar, name varchar, time_zone varchar, data_as_of_date date",
     "system_of_record": "tenant_id varchar, entity varchar, source_system varchar, precedence int",
+    "structure_observation": "tenant_id varchar, source_system varchar, entity varchar, identifier varchar, "
+    "parent_service_unit_id varchar, billing_profile varchar, payer_class varchar, observed_at timestamp",
 }
 Row = Mapping[str, Any]
 # (entity, feed) -> rows

@@ -1,8 +1,31 @@
--- Of a unit's places the one in service_unit is the present one: it takes the last span, whatever a history says of it.
--- The first place a history knows also holds before it.
-with history as (
+-- What a source dates itself tells a unit's past; without that, the places it was seen in. The one in service_unit is the
+-- present one: it takes the last span, whatever a history says of it. The first place known also holds before it.
+with stated as (
     {{ collapse(ref('stg_service_unit_placements'), 'service_unit_placement', ['service_unit_id', 'effective_from'],
         ['parent_service_unit_id', 'billing_profile'], winner_only=['parent_service_unit_id']) }}
+),
+
+history as (
+    select
+        stated.tenant_id,
+        stated.service_unit_id,
+        stated.effective_from,
+        stated.parent_service_unit_id,
+        stated.billing_profile
+    from stated
+    inner join {{ ref('stg_tenants') }} as tenants
+        on stated.tenant_id = tenants.tenant_id
+        -- A move that is planned has not happened.
+        and (tenants.data_as_of_date is null or stated.effective_from <= tenants.data_as_of_date)
+    union all
+    select seen.tenant_id, seen.identifier, seen.effective_from, seen.parent_service_unit_id, seen.billing_profile
+    from {{ ref('int_structure_changes') }} as seen
+    left join (select distinct tenant_id, service_unit_id from stated) as dated
+        on seen.tenant_id = dated.tenant_id
+        and seen.identifier = dated.service_unit_id
+    where seen.entity = 'service_unit'
+        and seen.feed_rank = 1
+        and dated.service_unit_id is null
 ),
 
 known as (
@@ -19,10 +42,6 @@ known as (
             partition by history.tenant_id, history.service_unit_id order by history.effective_from desc
         ) as number_from_last
     from history
-    inner join {{ ref('stg_tenants') }} as tenants
-        on history.tenant_id = tenants.tenant_id
-        -- A move that is planned has not happened.
-        and (tenants.data_as_of_date is null or history.effective_from <= tenants.data_as_of_date)
 )
 
 select
