@@ -35,7 +35,10 @@ def run_and_report(home: Home, config: Config, *, full_refresh: bool = False, ac
         "unchanged": "Nothing new; the published version stays.",
         "stopped": "Stopped; the version published before stays.",
     }
-    click.echo(words[outcome.outcome])
+    if outcome.stopped and outcome.outcome == "published":
+        click.echo(f"Published, but for {', '.join(outcome.stopped)}: the version published before stays.")
+    else:
+        click.echo(words[outcome.outcome])
     return outcome.exit_code
 
 

@@ -1,15 +1,30 @@
-"""What dbt said of its own run: the audit that decides whether marts may be published."""
+"""What dbt said of its own run: the audit that decides whose marts may be published.
+
+A model that does not build, a unit test that fails, and a data test that cannot say whose rows it found stop everybody. Any other
+data test stops the tenants whose rows it found, and the others publish. For that dbt builds on where a data test fails
+(severity `warn`, which `dagster_project.workspace` asks for): here a warning is a failure.
+"""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+
+from foundation.home import Home
+from foundation.keys import Keys
+from serving.failed_tests import failing_tenants
+
+_FAILED = ("error", "fail", "runtime error", "warn")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Outcome of a dbt build. `failures` names each model or test that failed, with dbt's message."""
+    """Outcome of a dbt build. `failures` names each model or test that failed, with dbt's message; `found` are those of them that
+    are data tests which found rows, with the SQL that finds them."""
 
     failures: tuple[str, ...] = ()
+    found: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     models_built: int = 0
     tests_passed: int = 0
 
@@ -26,14 +41,32 @@ def read_audit(dbt_target: Path) -> Audit:
     except (OSError, ValueError, KeyError):
         return Audit(failures=("dbt left no results: see the log of the run",))
     failures = []
+    found = {}
     models = tests = 0
     for result in results:
         kind, name = result["unique_id"].split(".")[0], result["unique_id"].split(".")[2]
-        if result["status"] in ("error", "fail", "runtime error"):
-            message = " ".join((result.get("message") or "").split())
+        if result["status"] in _FAILED:
+            rows = result.get("failures")
+            message = (
+                f"{rows:,} rows break it"
+                if kind == "test" and rows
+                else " ".join((result.get("message") or "").split())
+            )
             failures.append(f"{kind} {name}: {message[:300]}")
+            if kind == "test" and rows and result.get("compiled_code"):
+                found[failures[-1]] = result["compiled_code"]
         elif kind in ("test", "unit_test"):
             tests += 1
         elif result["status"] == "success":
             models += 1
-    return Audit(failures=tuple(failures), models_built=models, tests_passed=tests)
+    return Audit(failures=tuple(failures), found=found, models_built=models, tests_passed=tests)
+
+
+def failures_by_tenant(home: Home, keys: Keys, audit: Audit, tenants: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Tenant to the failures that keep it from being published; of `tenants`, all where a failure concerns everybody."""
+    whose = failing_tenants(home, keys, audit.found) if audit.found else {}
+    reasons: dict[str, list[str]] = {}
+    for failure in audit.failures:
+        for tenant in sorted(whose.get(failure) or tenants):
+            reasons.setdefault(tenant, []).append(failure)
+    return {tenant: tuple(failures) for tenant, failures in reasons.items()}
