@@ -58,6 +58,8 @@ GROUPS = {
     "by_payer_class": ("payer_class", None),
     "by_visit_type": ("visit_type", None),
     "by_encounter_class": ("encounter_class", None),
+    "by_program": ("program", None),
+    "by_current_program": ("current_program", None),
 }
 
 
