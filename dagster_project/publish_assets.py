@@ -1,6 +1,6 @@
 """One asset per tenant: the published version that its people read."""
 
-from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, asset
+from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Failure, MaterializeResult, asset
 
 from dagster_project.lineage_datasets import tell_publish
 from dagster_project.warehouse_assets import Translator
@@ -28,11 +28,18 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
                 dbt_target=workspace.dbt_target,
                 run_id=context.run.run_id,
                 tenants=[tenant.tenant_id],
-                audit_failures={},
+                audit_failures={tenant.tenant_id: workspace.audit_failures(tenant.tenant_id)},
             )
             tell_publish(workspace.lineage, told, report.tenants[0], [".".join(key.path[1:]) for key in marts])
-            ledger.end_run(context.run.run_id, "published")
-            workspace.note(tenant.tenant_id)
+            (line,) = report.tenants
+            if line.outcome == "stopped":
+                workspace.unbuild(tenant.tenant_id)
+            else:
+                ledger.end_run(context.run.run_id, "published")
+                workspace.note(tenant.tenant_id)
+        if line.outcome == "stopped":
+            # A step that fails stops no other tenant's.
+            raise Failure(f"{tenant.tenant_id} is not published: {'; '.join(line.reasons)}")
         progress.info("%s: published", tenant.tenant_id)
         return MaterializeResult(metadata={"report": str(report)})
 

@@ -1,7 +1,7 @@
 """One pipeline run in this process, over the same definitions that the orchestrator's UI shows."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from foundation.errors import ClinicmartError
 from foundation.home import Home
 from ingest.coverage import coverage
 from ingest.ledger import Ledger
+from serving.publish import outcome
 
 # What happens is told by the progress lines and kept in the orchestrator's event log; its console log would bury both.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -24,10 +25,12 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 @dataclass(frozen=True, kw_only=True)
 class RunOutcome:
     """What a run came to. outcome: published, unchanged or stopped; `problems` name feeds, files and failed gates; `alerts` say
-    which feeds stopped bringing what they should, which is no fault of the run and leaves its exit code alone."""
+    which feeds stopped bringing what they should, which is no fault of the run and leaves its exit code alone. `stopped` are tenants
+    that are not published though others are."""
 
     run_id: str
     outcome: str
+    stopped: tuple[str, ...] = field(default=())
     problems: tuple[str, ...] = field(default=())
     alerts: tuple[str, ...] = field(default=())
 
@@ -76,7 +79,7 @@ def run_pipeline(
                     result = job.execute_in_process(
                         instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
                     )
-                    outcome = _outcome(ledger, run_id, result.success, _failure(result))
+                    outcome = _outcome(ledger, run_id, result.success, _failure(result), _stopped(home, config, run_id))
                     if outcome.outcome == "stopped":
                         told.problem = "the run stopped; clinicmart status and its log say why"
                 ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
@@ -117,17 +120,34 @@ def _failure(result: object) -> str | None:
     return None
 
 
-def _outcome(ledger: Ledger, run_id: str, succeeded: bool, failure: str | None) -> RunOutcome:
+def _stopped(home: Home, config: Config, run_id: str) -> dict[str, str]:
+    """Tenants that this run did not publish, with the reason."""
+    found = {tenant.tenant_id: outcome(home, tenant.tenant_id) for tenant in config.tenants}
+    return {
+        tenant: last.reason
+        for tenant, last in found.items()
+        if last is not None and last.run_id == run_id and last.outcome in ("stopped", "failed")
+    }
+
+
+def _outcome(
+    ledger: Ledger, run_id: str, succeeded: bool, failure: str | None, stopped: Mapping[str, str]
+) -> RunOutcome:
     import sqlalchemy as sa
 
     from ingest.ledger import feed_run, run
 
     feeds = ledger.rows(sa.select(feed_run).where(feed_run.c.run_id == run_id))
     problems = [line for feed in feeds if feed["problem"] for line in feed["problem"].splitlines()]
+    # The steps said how the run ended: published, or unchanged where the marts were current.
+    (said,) = ledger.rows(sa.select(run.c.outcome).where(run.c.run_id == run_id))
+    if not succeeded and stopped and said["outcome"] == "published":
+        reasons = [f"{tenant} is not published: {reason}" for tenant, reason in stopped.items()]
+        return RunOutcome(
+            run_id=run_id, outcome="published", stopped=tuple(stopped), problems=(*problems, *reasons)
+        )
     if not succeeded:
         return RunOutcome(
             run_id=run_id, outcome="stopped", problems=(*problems, failure or "the run failed; see its log")
         )
-    # The steps said how the run ended: published, or unchanged where the marts were current.
-    (said,) = ledger.rows(sa.select(run.c.outcome).where(run.c.run_id == run_id))
     return RunOutcome(run_id=run_id, outcome=said["outcome"] or "unchanged", problems=tuple(problems))

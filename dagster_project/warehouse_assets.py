@@ -15,10 +15,10 @@ from dagster import (
 )
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
-from dagster_project.audit import read_audit
+from dagster_project.audit import Audit, failures_by_tenant, read_audit
 from dagster_project.landing_assets import landing_key
 from dagster_project.lineage_datasets import DBT, tell_dbt, tell_load
-from dagster_project.workspace import BUILT, Workspace
+from dagster_project.workspace import Workspace
 from data_contracts import load_contracts
 from data_contracts.generate import OPERATIONAL
 from ingest.pipeline import progress
@@ -75,9 +75,10 @@ class Translator(DagsterDbtTranslator):
         return folders[-1] if folders else None
 
 
-def _record(workspace: Workspace, run_id: str, outcome: str, reason: str) -> None:
+def _record(workspace: Workspace, run_id: str, outcome: str, reasons: Mapping[str, str]) -> None:
     """Tells every tenant's people, on Data health, how the run ended for them."""
     for tenant in workspace.config.tenants:
+        reason = reasons.get(tenant.tenant_id, "")
         record_outcome(workspace.home, tenant.tenant_id, run_id=run_id, outcome=outcome, reason=reason)
 
 
@@ -95,7 +96,7 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
         with workspace.step() as ledger:
             if workspace.is_current() and not workspace.full_refresh:
                 ledger.end_run(context.run.run_id, "unchanged")
-                _record(workspace, context.run.run_id, "unchanged", "")
+                _record(workspace, context.run.run_id, "unchanged", {})
                 progress.info("dbt: nothing new to build")
                 return
             # Without a tenant whose marts stand there is nothing to keep: tables are made anew.
@@ -113,13 +114,18 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
                 tell_dbt(workspace.lineage, told, context.run.run_id, workspace.dbt_target)
             audit = read_audit(workspace.dbt_target)
             progress.info("dbt: %d models built, %d tests passed", audit.models_built, audit.tests_passed)
-            if audit.passed and invocation.is_successful():
-                workspace.note(BUILT)
+            if not invocation.is_successful() and audit.passed:
+                audit = Audit(failures=("dbt stopped before its end: see the log of the run",))
+            tenants = [tenant.tenant_id for tenant in workspace.config.tenants]
+            failures = failures_by_tenant(workspace.home, workspace.keys, audit, tenants)
+            if not failures.keys() >= set(tenants):
+                workspace.note_built(failures)
+                for tenant_id in failures:
+                    progress.info("dbt: the audit of the marts failed for %s; the others go on", tenant_id)
                 return
-            reasons = "; ".join(audit.failures or ("dbt stopped before its end: see the log of the run",))
-            problem = f"the audit of the marts failed, nothing is published: {reasons}"
+            problem = f"the audit of the marts failed, nothing is published: {'; '.join(audit.failures)}"
             ledger.end_run(context.run.run_id, "stopped", problem)
-        _record(workspace, context.run.run_id, "stopped", reasons)
+        _record(workspace, context.run.run_id, "stopped", {t: "; ".join(told) for t, told in failures.items()})
         raise Failure(problem)
 
     return models

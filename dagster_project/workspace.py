@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +30,7 @@ TARGET = "duckdb"
 LOADED = "_loaded"
 BUILT = "_built"
 BUILT_TENANTS = "_built_tenants"
+AUDITED = "_audited"
 _BUILT_WITH = ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
 
 
@@ -91,6 +92,7 @@ class Workspace:
             "DBT_ENV_SECRET_WAREHOUSE_KEY": self.keys.derive_hex("warehouse"),
             "DBT_LOG_PATH": str(self.home.folder("logs", "dbt")),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+            "CLINICMART_TEST_SEVERITY": "warn",
             "DO_NOT_TRACK": "1",
             **(more or {}),
         }
@@ -177,13 +179,32 @@ class Workspace:
             self._note_built_tenants(_read(self._stamp(LOADED)).get("tenants", {}))
         write_atomically(self._stamp(stage), json.dumps(self._build_state()).encode())
 
+    def note_built(self, failures: Mapping[str, Sequence[str]]) -> None:
+        """Notes that the marts were built from what the raw tables hold now, and why those of some tenants did not pass: these are
+        built anew next time."""
+        write_atomically(self._stamp(AUDITED), json.dumps({"failures": {t: list(f) for t, f in failures.items()}}).encode())
+        self.note(BUILT)
+        for tenant_id in failures:
+            self.unbuild(tenant_id)
+
+    def audit_failures(self, tenant_id: str) -> tuple[str, ...]:
+        """Why the marts of a tenant, as they were built last, may not be published."""
+        return tuple(_read(self._stamp(AUDITED)).get("failures", {}).get(tenant_id, ()))
+
+    def unbuild(self, tenant_id: str) -> None:
+        """What was built for a tenant must not be published: it is checked and built anew next time, and till then not everything
+        is current."""
+        self._note_built_tenants({t: state for t, state in self.built_tenants().items() if t != tenant_id})
+        for stage in (BUILT, tenant_id):
+            self._stamp(stage).unlink(missing_ok=True)
+
     def forget(self, *, everybody: bool) -> None:
         """The marts are about to change, for `everybody` or for tenants whose raw rows are not those they were built from: until
         noted again nothing counts as built or published from them, however the build ends."""
         loaded = _read(self._stamp(LOADED)).get("tenants", {})
         kept = {} if everybody else {t: s for t, s in self.built_tenants().items() if loaded.get(t) == s}
         self._note_built_tenants(kept)
-        for stage in (BUILT, *(tenant.tenant_id for tenant in self.config.tenants)):
+        for stage in (BUILT, AUDITED, *(tenant.tenant_id for tenant in self.config.tenants)):
             self._stamp(stage).unlink(missing_ok=True)
 
     def _stamp(self, stage: str) -> Path:
