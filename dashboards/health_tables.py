@@ -1,4 +1,4 @@
-"""The tables of Data health: what each feed brought, what was kept back, what matches nothing, where feeds disagree."""
+"""Tables of Data health: what each feed brought, what its source deleted, what was kept back and what was refused."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import polars as pl
 
 from dashboards import blocks, markup
 from dashboards import format as fmt
+from dashboards.health_matches import words
 from dashboards.shell import PageContext
 
 FEED_OUTCOMES = {
@@ -41,33 +42,6 @@ RULES = {
     "type": "cannot be read as what it should be",
     "reference": "names nothing that is known",
     "unique": "is there twice",
-}
-
-
-# What readers noticed and read over, as people say it.
-NOTICES = {
-    "reference_unresolved": "Names a record that has not come",
-    "group_not_closed": "The group has no end",
-    "interchange_not_closed": "The interchange has no end",
-    "transaction_not_closed": "The transaction has no end",
-    "not_utf8": "The text is not in the agreed encoding",
-    "encoding_differs": "The text is not in the encoding it names",
-    "batch_count_wrong": "The batch holds another number of messages than it says",
-    "claim_lines_out_of_balance": "The lines of a claim do not add up to its total",
-}
-MATCH_METHODS = {
-    "claim_id": "By claim number",
-    "line_control_number": "By line control number",
-    "code_modifiers_amount_date": "By code, modifiers, amount and day",
-    "code_amount_date": "By code, amount and day",
-    "code_date": "By code, modifiers and day; the amount differs",
-    "control_number_amount": "By the payer's number and the amounts",
-    "claim_amount": "By claim, day and the amounts",
-    "control_number_part": "By the payer's number, in part",
-    "claim_part": "By claim and day, in part",
-    "code_amount": "By code and amount",
-    "claim": "The claim is known, none of its charges fits",
-    "none": "The claim is not known",
 }
 
 
@@ -122,139 +96,6 @@ def age(row: dict[str, Any]) -> str:
     return fmt.plural(hours, "hour") if hours <= 48 else fmt.plural(round(hours / 24), "day")
 
 
-def unmatched_references(context: PageContext, frame: pl.DataFrame) -> None:
-    """What rows name and no feed has brought."""
-    blocks.section("References that match nothing", "Rows that name something which no feed has brought")
-    columns = [
-        markup.Column("Feed"),
-        markup.Column("Rows of"),
-        markup.Column("That name"),
-        markup.Column("Unmatched", "count"),
-        markup.Column("Share", "percent"),
-        markup.Column("Different ones", "count"),
-    ]
-    rows = [
-        markup.Row(
-            (
-                row["feed"],
-                words(row["entity"]),
-                f"{words(row['referenced_entity'])} ({row['column_name'].replace('_', ' ')})",
-                row["unmatched_rows"],
-                fmt.decimal(row["unmatched_rows"]) / row["rows_with_reference"],
-                row["unmatched_ids"],
-            )
-        )
-        for row in frame.sort("unmatched_rows", descending=True).head(blocks.MOST_ROWS).iter_rows(named=True)
-    ]
-    empty = "Everything that rows name has come."
-    context.html(markup.table(columns, rows, caption="References that match nothing", empty=empty), key="cm_references")
-
-
-def remittances(context: PageContext, frame: pl.DataFrame) -> None:
-    """How the claim or charge behind each payer's answer was found."""
-    blocks.section(
-        "Remittances and what they answer",
-        "Payers' answers by how the claim, the charge or the earlier answer behind them was found",
-    )
-    columns = [
-        markup.Column("Feed"),
-        markup.Column("About a"),
-        markup.Column("Found"),
-        markup.Column("Answers", "count"),
-        markup.Column("Billed", "usd"),
-        markup.Column("Paid", "usd"),
-    ]
-    rows = [
-        markup.Row(
-            (
-                row["feed"],
-                row["level"],
-                _found(row),
-                row["records"],
-                row["billed_amount"],
-                row["payer_paid_amount"],
-            )
-        )
-        for row in frame.sort("level", "is_matched", "records", descending=[False, False, True]).iter_rows(named=True)
-    ]
-    context.html(
-        markup.table(columns, rows, caption="Remittances", empty="No remittance has come yet."), key="cm_remittances"
-    )
-
-
-def _found(row: dict[str, Any]) -> str:
-    if row["level"] == "reversal" and not row["is_matched"]:
-        return "No answer that it takes back"
-    return MATCH_METHODS.get(row["match_method"], words(row["match_method"]))
-
-
-def notices(context: PageContext, frame: pl.DataFrame) -> None:
-    """What was odd and read all the same."""
-    blocks.section("Odd, but read", "What readers noticed and read over; nothing was kept back for it")
-    columns = [markup.Column("Feed"), markup.Column("What"), markup.Column("Detail"), markup.Column("Records", "count")]
-    rows = [
-        markup.Row((row["feed"], NOTICES.get(row["reason"], words(row["reason"])), row["detail"], row["rows"]))
-        for row in frame.sort("rows", descending=True).head(blocks.MOST_ROWS).iter_rows(named=True)
-    ]
-    context.html(markup.table(columns, rows, caption="Notices", empty="Nothing was odd."), key="cm_notices")
-
-
-def conflicts(context: PageContext, frame: pl.DataFrame) -> None:
-    """Where two feeds contradict each other."""
-    if frame.is_empty():
-        return
-    blocks.section("Where feeds disagree", "The first feed of each pair is the record: figures hold what it says")
-    columns = [
-        markup.Column("What"),
-        markup.Column("Record"),
-        markup.Column("Other feed"),
-        markup.Column("Disagreements", "count"),
-    ]
-    rows = [
-        markup.Row(
-            (
-                f"{words(row['entity'])}: {row['column_name'].replace('_', ' ')}",
-                row["record_feed"],
-                row["other_feed"],
-                row["keys_in_conflict"],
-            )
-        )
-        for row in frame.sort("keys_in_conflict", descending=True).head(blocks.MOST_ROWS).iter_rows(named=True)
-    ]
-    context.html(markup.table(columns, rows, caption="Conflicts"), key="cm_conflicts")
-
-
-MATCH_RULES = {
-    "appointment": "Both name the same appointment",
-    "time": "Same patient, unit, kind of visit and time",
-}
-MATCH_OUTCOMES = {
-    "matched": "Counted once",
-    "ambiguous": "Counted each: more than one visit fits",
-}
-
-
-def visits(context: PageContext, frame: pl.DataFrame) -> None:
-    """Visits that feeds know under different numbers, and what became of them."""
-    if frame.is_empty():
-        return
-    blocks.section(
-        "One visit under several numbers", "Visits that two feeds number differently, by how they were found to be one"
-    )
-    columns = [markup.Column("Found by"), markup.Column("Outcome"), markup.Column("Visit numbers", "count")]
-    rows = [
-        markup.Row(
-            (
-                MATCH_RULES.get(row["match_rule"], words(row["match_rule"])),
-                MATCH_OUTCOMES.get(row["outcome"], words(row["outcome"])),
-                row["encounters"],
-            )
-        )
-        for row in frame.sort("match_rule", "outcome").iter_rows(named=True)
-    ]
-    context.html(markup.table(columns, rows, caption="One visit"), key="cm_visits")
-
-
 def deleted(context: PageContext, frame: pl.DataFrame) -> None:
     """Records that their source has deleted."""
     if frame.is_empty():
@@ -292,11 +133,6 @@ def _reason(row: dict[str, Any]) -> str:
     if column:
         return f"{words(column)} {RULES.get(reason, reason.replace('_', ' '))}"
     return PROTOCOL_REASONS.get(reason, words(reason))
-
-
-def words(name: str) -> str:
-    text = name.replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
 
 
 def refused(context: PageContext, frame: pl.DataFrame) -> None:

@@ -14,7 +14,7 @@ import polars as pl
 from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.model import Health, Version
+from serving.model import RECONCILIATION, RECONCILIATION_CHECK, Health, Version
 from serving.versions import files_of
 
 _TEXT, _COUNT, _DAY, _MONEY = pl.String, pl.Int64, pl.Date, pl.Decimal(18, 4)
@@ -58,6 +58,8 @@ _LATER: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "keys_in_conflict": _COUNT,
     },
     "encounter_match": {"match_rule": _TEXT, "outcome": _TEXT, "encounters": _COUNT},
+    "reconciliation": dict(RECONCILIATION),
+    "reconciliation_check": dict(RECONCILIATION_CHECK),
     "deleted_record": {"feed": _TEXT, "entity": _TEXT, "found_by": _TEXT, "records": _COUNT},
 }
 
@@ -102,6 +104,8 @@ def published_health(home: Home, version: Version) -> Health:
             conflicts=table("source_conflict").select(*_LATER["source_conflict"]),
             deleted=table("deleted_record"),
             visits=table("encounter_match").select(*_LATER["encounter_match"]),
+            reconciliation=table("reconciliation"),
+            reconciliation_checks=table("reconciliation_check"),
         )
 
 

@@ -11,6 +11,16 @@ import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError
 
+_TOTAL = pl.Decimal(38, 4)
+RECONCILIATION = {
+    **dict.fromkeys(("feed", "entity", "measure", "step", "reason"), pl.String()),
+    "total": _TOTAL,
+    "counted_as": pl.String(),
+}
+RECONCILIATION_CHECK = {
+    **dict.fromkeys(("entity", "measure", "check_name", "feed"), pl.String()),
+    **dict.fromkeys(("expected", "found", "difference"), _TOTAL),
+}
 GRAINS = ("day", "week", "month", "quarter", "year")
 
 
@@ -183,7 +193,8 @@ class Health:
     `refused_units`: refused_unit; `quarantine`: quarantine_reason; `coverage`: feed_coverage (rows expected and received by
     day); `alerts`: feed_alert; `rhythms`: feed_rhythm; `notices`: notice_reason; `unmatched_references`: unmatched_reference;
     `remittance_matches`: remittance_match; `conflicts`: source_conflict; `deleted`: deleted_record; `visits`:
-    encounter_match. The columns are those of the dbt models in schema `health`. Counts and reasons, never a record.
+    encounter_match; `reconciliation`, `reconciliation_checks`: the bridge from source to published file and what was compared
+    (`serving.reconciliation`). The columns are those of the dbt models in schema `health`. Counts and reasons, never a record.
     """
 
     feeds: pl.DataFrame
@@ -199,6 +210,8 @@ class Health:
     conflicts: pl.DataFrame
     deleted: pl.DataFrame
     visits: pl.DataFrame
+    reconciliation: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECONCILIATION))
+    reconciliation_checks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECONCILIATION_CHECK))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
     open_differences(connection)            tenant to sentences, of the warehouse's checks that do not hold
     check_published(source, files, ...)     counts what a published file holds, asks it the questions that the marts answered,
                                             and adds the answers to the file of health tables
-    bridge(health)                          the steps of a published version in the order in which rows pass them
+    bridge(steps, checks)                   a published version's bridge, a line for each measure that reaches the marts
+    summary(checks)                         how many measures were compared, and how many do not agree
 
 The steps and checks are those of the dbt models `health.reconciliation` and `health.reconciliation_check`; `published` comes from
 here. Counts and sums of money are no PHI: they may be told to whoever reads Data health.
@@ -15,10 +16,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
+from serving.model import LastRun
 from serving.registry import HEALTH, PublishedTable
 
 STEPS, CHECKS = "reconciliation", "reconciliation_check"
@@ -34,6 +37,8 @@ STATIONS: Mapping[str, tuple[str, str]] = {
     "published": ("the marts", "the published file"),
 }
 SENTENCES_TOLD = 5
+RECONCILE = "do not reconcile"
+_LINE = ("read", "quarantined", "left", "merged", "left_out", "marts", "published")
 
 
 class Unreconciled(Exception):
@@ -63,7 +68,7 @@ class Difference:
         feed = f" in feed {self.feed}" if self.feed else ""
         what = self.measure.replace("_", " ")
         return (
-            f"{self.tenant_id}: {what} of {self.entity}{feed} do not reconcile: {self._told(self.expected)} in {before}, "
+            f"{self.tenant_id}: {what} of {self.entity}{feed} {RECONCILE}: {self._told(self.expected)} in {before}, "
             f"{self._told(self.found)} in {after}, {self._told(abs(by))} {'short' if by < 0 else 'too many'}"
         )
 
@@ -97,7 +102,7 @@ def told(differences: Sequence[Difference]) -> list[str]:
     """The first sentences, and how many there are beside them."""
     sentences = [item.sentence() for item in differences[:SENTENCES_TOLD]]
     more = len(differences) - len(sentences)
-    return [*sentences, f"and {more:,} more that do not reconcile"] if more else sentences
+    return [*sentences, f"and {more:,} more that {RECONCILE}"] if more else sentences
 
 
 def check_published(
@@ -183,3 +188,34 @@ def _number(connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[s
 def _has(connection: duckdb.DuckDBPyConnection, database: str, table: str) -> bool:
     query = "select 1 from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?"
     return connection.execute(query, [database, HEALTH, table]).fetchone() is not None
+
+
+def open_of(last: LastRun | None) -> list[str]:
+    """The sentences that kept the last run from publishing the tenant, as its outcome keeps them."""
+    if last is None or last.outcome != "stopped":
+        return []
+    return [text for text in last.reason.split("; ") if RECONCILE in text]
+
+
+def bridge(steps: pl.DataFrame, checks: pl.DataFrame) -> pl.DataFrame:
+    """A line for each entity and measure that reaches the marts, over all feeds.
+
+    `read` - `quarantined` - `left` (replaced, deleted, parts of one row) - `merged` (told by several feeds) - `left_out` (not in
+    the mart, for a reason) = `marts` = `published`; `difference` is what does not agree, over all checks. Null is not known: sums
+    of what an earlier version landed.
+    """
+    keys = ["entity", "measure"]
+    chain = steps.filter(pl.col("step") == "marts").select(keys)
+    line = chain.unique(keys, maintain_order=True)
+    for step in _LINE:
+        summed = steps.filter(pl.col("step") == step).group_by(keys).agg(pl.col("total").sum().alias(step))
+        line = line.join(summed, on=keys, how="left", maintain_order="left")
+    off = checks.group_by(keys).agg(pl.col("difference").abs().sum())
+    known = pl.col("quarantined", "left", "merged", "left_out", "difference").fill_null(0)
+    return line.join(off, on=keys, how="left", maintain_order="left").with_columns(known).sort(keys)
+
+
+def summary(checks: pl.DataFrame) -> tuple[int, int]:
+    """Measures (entity and rows or amount) that were compared, and those of them with a difference."""
+    measures = checks.group_by("entity", "measure").agg((pl.col("difference") != 0).any().alias("is_open"))
+    return measures.height, int(measures["is_open"].sum())

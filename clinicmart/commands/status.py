@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -15,9 +16,10 @@ LEGEND = "Rows received / expected by day; ! missing, < short, > above, ? not kn
 
 @click.command()
 @home_option
+@click.option("--reconciliation", is_flag=True, help="Show the bridge of every measure from source to published file.")
 @json_option
 @existing_home
-def status(home: Home, as_json: bool) -> None:
+def status(home: Home, reconciliation: bool, as_json: bool) -> None:
     """Show what needs attention, the last run, published versions, feeds day by day, and what was read, landed and held.
 
     Names of refused files are shown here, on the server, and nowhere else: they may name patients.
@@ -30,7 +32,7 @@ def status(home: Home, as_json: bool) -> None:
     found = ledger_status(ledger, Keys.of(home))
     ledger.close()
     tenants = sorted({feed["tenant_id"] for feed in found["feeds"]})
-    found["published"], health = _published(home, tenants)
+    found["published"], health, found["reconciliation"] = _published(home, tenants)
     found |= health
     if as_json:
         print_json(found)
@@ -38,8 +40,12 @@ def status(home: Home, as_json: bool) -> None:
     if found["last_run"] is None:
         click.echo("Nothing has run in this home.")
         return
+    if reconciliation:
+        _bridges(found["reconciliation"])
+        return
     _alerts(found["alerts"])
     _last_run(found)
+    _reconciled(found["reconciliation"])
     _feeds(found["feeds"])
     _coverage(found["coverage"])
     _unmatched(found)
@@ -50,12 +56,16 @@ def status(home: Home, as_json: bool) -> None:
     click.echo(f"Records: {records['read']:,} read {sign} {records['used']:,} used + {records['refused']:,} refused")
 
 
-def _published(home: Home, tenants: Sequence[str]) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
-    """Per tenant its version and last outcome; and what the published versions say of matches and conflicts."""
+def _published(
+    home: Home, tenants: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]]]:
+    """Per tenant its version and last outcome; what the published versions say of matches and conflicts; and the bridge of each."""
     from serving.health import published_health
     from serving.publish import current_version, outcome
+    from serving.reconciliation import bridge, open_of, summary
 
     published: dict[str, Any] = {}
+    reconciled: dict[str, dict[str, Any]] = {}
     health: dict[str, list[dict[str, Any]]] = {
         "unmatched_references": [],
         "unmatched_remittances": [],
@@ -71,8 +81,12 @@ def _published(home: Home, tenants: Sequence[str]) -> tuple[dict[str, Any], dict
             "last_outcome": last.outcome if last else None,
             "reason": last.reason if last else None,
         }
+        reconciled[tenant_id] = {"measures": 0, "open": open_of(last), "bridge": []}
         if version is not None:
             said = published_health(home, version)
+            measures, _ = summary(said.reconciliation_checks)
+            lines = bridge(said.reconciliation, said.reconciliation_checks).to_dicts()
+            reconciled[tenant_id] |= {"measures": measures, "bridge": lines}
             matches = [row for row in said.remittance_matches.to_dicts() if not row["is_matched"]]
             # Rows that wait for another message: known to the warehouse alone, not to the ledger.
             incomplete = [row for row in said.notices.to_dicts() if row["reason"].endswith("_incomplete")]
@@ -85,7 +99,39 @@ def _published(home: Home, tenants: Sequence[str]) -> tuple[dict[str, Any], dict
             )
             for rows, table in zip(health.values(), tables, strict=True):
                 rows += [{"tenant_id": tenant_id, **row} for row in table]
-    return published, health
+    return published, health, reconciled
+
+
+def _reconciled(tenants: Mapping[str, Mapping[str, Any]]) -> None:
+    """A line a tenant: what agrees from source to published file, and what kept the last run from publishing."""
+    for tenant, item in tenants.items():
+        if item["measures"]:
+            click.echo(f"Reconciled: {tenant}, {item['measures']} measures from source to published file, 0 open")
+        if item["open"]:
+            click.echo(f"Not reconciled, open for {tenant} since the last run; the version published before stays:")
+            for sentence in item["open"]:
+                click.echo(f"  {sentence}")
+
+
+def _bridges(tenants: Mapping[str, Mapping[str, Any]]) -> None:
+    names = ("entity", "measure", "read", "quarantined", "left", "merged", "left_out", "marts", "published")
+    headers = ["Entity", "Measure", "Read", "- held", "- replaced", "- same", "- not counted", "= marts", "= published"]
+    _reconciled(tenants)
+    rows = [{"tenant_id": tenant, **line} for tenant, item in tenants.items() for line in item["bridge"]]
+    shown = [
+        {
+            name: _number(row[name], row["measure"]) if name not in ("tenant_id", "entity", "measure") else row[name]
+            for name in ("tenant_id", *names)
+        }
+        for row in rows
+    ]
+    _table(["Tenant", *headers], shown, ("tenant_id", *names))
+
+
+def _number(value: Decimal | None, measure: str) -> str:
+    if value is None:
+        return "?"
+    return f"{value:,.0f}" if measure == "rows" else f"{value:,.2f}"
 
 
 def _alerts(alerts: Sequence[Mapping[str, Any]]) -> None:

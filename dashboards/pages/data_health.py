@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from dashboards import blocks, feed_coverage, health_tables, markup
+from dashboards import blocks, feed_coverage, health_matches, health_tables, markup, reconciliation
 from dashboards import format as fmt
 from dashboards.shell import PageContext
 from serving.model import Health, LastRun
@@ -45,18 +45,19 @@ def draw(context: PageContext) -> None:
         "Rows by the day of their record; shaded: what each feed's own history leads to expect; in colour: missing, short or above",
     )
     context.html(feed_coverage.strips(health.coverage, health.rhythms, alerts), key="cm_coverage")
+    reconciliation.section(context, health, alerts)
     health_tables.feeds(context, health.feeds)
     blocks.columns(
         [
             lambda: health_tables.quarantine(context, health.quarantine),
             lambda: health_tables.refused(context, health.refused_units),
-            lambda: health_tables.unmatched_references(context, health.unmatched_references),
-            lambda: health_tables.remittances(context, health.remittance_matches),
+            lambda: health_matches.unmatched_references(context, health.unmatched_references),
+            lambda: health_matches.remittances(context, health.remittance_matches),
         ]
     )
-    health_tables.notices(context, health.notices)
-    health_tables.conflicts(context, health.conflicts)
-    health_tables.visits(context, health.visits)
+    health_matches.notices(context, health.notices)
+    health_matches.conflicts(context, health.conflicts)
+    health_matches.visits(context, health.visits)
     health_tables.deleted(context, health.deleted)
     health_tables.batches(context, health.batches)
 
@@ -71,8 +72,8 @@ def _figures(health: Health, alerts: list[dict[str, Any]], last: LastRun | None)
     return [
         ("Feeds in order", f"{feeds - len(alerts)} of {feeds}", _alerts_note(alerts)),
         ("Rows read", fmt.grouped(read), _balance(read, landed, quarantined)),
-        ("Quarantined", fmt.grouped(quarantined), _share(quarantined, read)),
-        ("Files refused", fmt.grouped(refused), "not what their feed says they are" if refused else "none"),
+        ("Quarantined", fmt.grouped(quarantined), _kept_back(quarantined, read, refused)),
+        reconciliation.tile(health),
         (
             "Payments without a claim",
             fmt.grouped(_total(lost, "records")) if matches.height else fmt.DASH,
@@ -122,8 +123,9 @@ def _balance(read: int, landed: int, quarantined: int) -> str:
     return f"{fmt.grouped(read - landed - quarantined)} neither landed nor quarantined"
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{fmt.exact(fmt.decimal(part) / whole, 'percent')} of what was read" if whole else ""
+def _kept_back(part: int, whole: int, refused: int) -> str:
+    files = fmt.plural(refused, "file") + " refused"
+    return f"{fmt.exact(fmt.decimal(part) / whole, 'percent')} of what was read; {files}" if whole else files
 
 
 def _facts(facts: list[tuple[str, str, str]]) -> str:
