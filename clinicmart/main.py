@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("clinicmart.commands.quarantine", "quarantine"),
     "metrics": ("clinicmart.commands.metrics", "metrics"),
     "drill": ("clinicmart.commands.metrics", "drill"),
+    "close": ("clinicmart.commands.close", "close"),
     "lineage": ("clinicmart.commands.lineage", "lineage"),
     "source": ("clinicmart.commands.source", "source"),
     "extract": ("clinicmart.commands.extract", "extract"),

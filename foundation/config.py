@@ -10,6 +10,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
         feeds:
           - {name: pm,     kind: pm_database, profile: clinicmart, url: "${HARBOR_PM_URL}"}
           - {name: ehr,    kind: fhir,        profile: synthea, path: feeds/harbor/fhir}
+        keep_versions_days: 31     # optional: how long a published version can be asked after another one replaced it
         system_of_record:          # optional; else the feed that is listed first wins
           encounter: [pm, ehr]
     lineage: {file: lineage.ndjson}   # optional: OpenLineage events of every run, see `foundation.lineage_target`
@@ -67,7 +68,8 @@ class Feed:
 @dataclass(frozen=True, kw_only=True)
 class Tenant:
     """One tenant and its feeds. `system_of_record` maps an entity to feed names, the record first. `as_of` is set for a copy of
-    an earlier state (a sample, a trial with last year's files): what came is judged as of the end of that day, not as of now."""
+    an earlier state (a sample, a trial with last year's files): what came is judged as of the end of that day, not as of now.
+    A published version stays for `keep_versions_days` after another one replaced it; one that a close names stays for ever."""
 
     tenant_id: str
     name: str
@@ -75,6 +77,7 @@ class Tenant:
     feeds: tuple[Feed, ...]
     system_of_record: Mapping[str, tuple[str, ...]]
     as_of: date | None = None
+    keep_versions_days: int = 31
 
     def precedence(self, entity: str) -> dict[str, int]:
         """Feed name to rank for one entity, 1 the system of record; feeds not named follow in listed order."""
@@ -161,9 +164,13 @@ def _place(reader: NodeReader, node: yaml.Node, key: str, kind: str, found: dict
     return given[0]
 
 
+_LISTS = ("feeds", "system_of_record")
+_KEPT_AT_MOST_DAYS = 3660
+
+
 def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: frozenset[str]) -> Tenant:
     key = f"tenants.{tenant_id}"
-    found = reader.mapping(node, key, ("name", "time_zone", "as_of", "feeds", "system_of_record"))
+    found = reader.mapping(node, key, ("name", "time_zone", "as_of", "keep_versions_days", *_LISTS))
     name = reader.text(reader.needed(found, node, key, "name"), f"{key}.name")
     zone_node = reader.needed(found, node, key, "time_zone")
     zone = reader.text(zone_node, f"{key}.time_zone")
@@ -172,6 +179,8 @@ def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: froze
     except (ZoneInfoNotFoundError, ValueError):
         raise reader.fail(zone_node, f"{key}.time_zone", f"{zone!r} is not an IANA time zone") from None
     as_of = _day(reader, found["as_of"], f"{key}.as_of") if "as_of" in found else None
+    kept = found.get("keep_versions_days")
+    days = 31 if kept is None else reader.number(kept, f"{key}.keep_versions_days", 0, _KEPT_AT_MOST_DAYS)
     feeds: list[Feed] = []
     feeds_node = reader.needed(found, node, key, "feeds")
     for index, item in enumerate(reader.items(feeds_node, f"{key}.feeds")):
@@ -193,7 +202,13 @@ def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: froze
                     raise reader.fail(value, f"{place}.{entity}", f"the tenant has no feed {feed_name!r}")
             record[entity] = names
     return Tenant(
-        tenant_id=tenant_id, name=name, time_zone=zone, feeds=tuple(feeds), system_of_record=record, as_of=as_of
+        tenant_id=tenant_id,
+        name=name,
+        time_zone=zone,
+        feeds=tuple(feeds),
+        system_of_record=record,
+        as_of=as_of,
+        keep_versions_days=days,
     )
 
 

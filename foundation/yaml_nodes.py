@@ -93,3 +93,9 @@ class NodeReader:
         if not pattern.fullmatch(value):
             raise self.fail(node, key, f"{value!r} is not {what}")
         return value
+
+    def number(self, node: yaml.Node, key: str, least: int, most: int) -> int:
+        text = self.text(node, key)
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise self.fail(node, key, f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)

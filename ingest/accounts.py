@@ -11,6 +11,7 @@ feed_coverage      rows expected and received by feed and day; feed_alert what s
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -36,6 +37,18 @@ def file_mark(keys: Keys, tenant_id: str, name: str) -> str:
     digest = hmac.new(keys.derive("token", tenant_id), f"file {name}".encode(), hashlib.sha256).hexdigest()[:10]
     endings = [suffix.lower() for suffix in PurePath(name).suffixes[-2:] if suffix.lower() in _ENDINGS]
     return f"file {digest}{''.join(endings)}"
+
+
+def marks_of_units(ledger: Ledger, keys: Keys, tenant_id: str, unit_ids: Sequence[int]) -> dict[int, str]:
+    """Unit of a tenant to what stands for it: the mark of a file, the name of a table."""
+    unit = tables.unit.c
+    query = sa.select(unit.unit_id, unit.name, unit.fingerprint).where(
+        unit.tenant_id == tenant_id, unit.unit_id.in_(list(unit_ids))
+    )
+    return {
+        row["unit_id"]: file_mark(keys, tenant_id, row["name"]) if row["fingerprint"] else row["name"]
+        for row in ledger.rows(query)
+    }
 
 
 def ledger_accounts(ledger: Ledger, keys: Keys) -> dict[str, pl.DataFrame]:

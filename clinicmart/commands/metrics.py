@@ -26,6 +26,15 @@ where_option = click.option(
 )
 from_option = click.option("--from", "date_from", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
 to_option = click.option("--to", "date_to", type=click.DateTime(["%Y-%m-%d"]), help="Last day.")
+restated_option = click.option(
+    "--restated", is_flag=True, help="Tell the past with the tree of units and the payer classes of today."
+)
+
+as_of_option = click.option(
+    "--as-of",
+    metavar="WHEN",
+    help="Ask an earlier version: 2026-10-05 (what was served at the end of that day), a version's name, close:2026-09.",
+)
 
 
 def _conditions(where: Sequence[str]) -> dict[str, str | list[str]]:
@@ -40,12 +49,12 @@ def _conditions(where: Sequence[str]) -> dict[str, str | list[str]]:
     return found
 
 
-def open_for(home: Home, tenant: str, user: str) -> Any:
-    """A reader on what a person of a tenant may see."""
+def open_for(home: Home, tenant: str, user: str, as_of: str | None = None) -> Any:
+    """A reader on what a person of a tenant may see, of the served version or of the one that `as_of` means."""
     from serving.access import AccessStore
     from serving.reader import open_reader
 
-    return open_reader(home, AccessStore.open(home).principal(tenant, user))
+    return open_reader(home, AccessStore.open(home).principal(tenant, user), as_of=as_of)
 
 
 def definition_of(reader: Any, name: str) -> Any:
@@ -91,13 +100,14 @@ def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
 @home_option
 @tenant_option
 @user_option
+@as_of_option
 @json_option
 @existing_home
-def show(home: Home, name: str, tenant: str, user: str, as_json: bool) -> None:
+def show(home: Home, name: str, tenant: str, user: str, as_of: str | None, as_json: bool) -> None:
     """Show what one metric means: numerator, denominator, exclusions, dates, source, variants."""
     import dataclasses
 
-    found = definition_of(open_for(home, tenant, user), name)
+    found = definition_of(open_for(home, tenant, user, as_of), name)
     values = dataclasses.asdict(found)
     if as_json:
         print_json(values)
@@ -118,6 +128,8 @@ def show(home: Home, name: str, tenant: str, user: str, as_json: bool) -> None:
 @where_option
 @from_option
 @to_option
+@restated_option
+@as_of_option
 @click.option("--variant", help="Another reading of the metric: the name of one of its variants.")
 @format_option
 @existing_home
@@ -131,6 +143,8 @@ def query(
     where: Sequence[str],
     date_from: datetime | None,
     date_to: datetime | None,
+    restated: bool,
+    as_of: str | None,
     variant: str | None,
     output: str,
 ) -> None:
@@ -138,7 +152,7 @@ def query(
     from serving.model import MetricQuery
 
     asked = [name for name in names.split(",") if name]
-    reader = open_for(home, tenant, user)
+    reader = open_for(home, tenant, user, as_of)
     if variant is not None:
         known = {item.name: item.variants for item in reader.metrics()}
         if len(asked) != 1 or variant not in known.get(asked[0], ()):
@@ -153,6 +167,7 @@ def query(
             where=_conditions(where),
             date_from=_day(date_from),
             date_to=_day(date_to),
+            restated=restated,
         )
     )
     print_frame(frame, output)
@@ -166,6 +181,8 @@ def query(
 @where_option
 @from_option
 @to_option
+@restated_option
+@as_of_option
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Rows to print.")
 @click.option("--offset", type=click.IntRange(0), default=0, help="Rows to pass over.")
 @format_option
@@ -178,13 +195,21 @@ def drill(
     where: Sequence[str],
     date_from: datetime | None,
     date_to: datetime | None,
+    restated: bool,
+    as_of: str | None,
     limit: int,
     offset: int,
     output: str,
 ) -> None:
     """Show the rows behind the figure of metric NAME; their count or sum is the figure."""
-    found = open_for(home, tenant, user).drill(
-        name, _conditions(where), _day(date_from), _day(date_to), limit=limit, offset=offset
+    found = open_for(home, tenant, user, as_of).drill(
+        name,
+        _conditions(where),
+        _day(date_from),
+        _day(date_to),
+        limit=limit,
+        offset=offset,
+        restated=restated,
     )
     print_frame(found.frame, output)
     if output == "table":

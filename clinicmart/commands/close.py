@@ -1,0 +1,229 @@
+"""`clinicmart close`: freeze a month's figures, see what became of them, reopen a month."""
+
+import re
+from typing import Any
+
+import click
+
+from clinicmart.options import (
+    existing_home,
+    format_option,
+    home_option,
+    json_option,
+    print_frame,
+    print_json,
+    print_table,
+    tenant_option,
+    user_option,
+)
+from foundation.home import Home
+
+_MONTH = re.compile(r"\d{4}-\d{2}")
+number_option = click.option(
+    "--number", type=click.IntRange(1), help="Which close of the month; the last one without it."
+)
+
+
+class MonthGroup(click.Group):
+    """A group whose first word may be a month: `close 2026-09` is `close month 2026-09`."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and _MONTH.fullmatch(args[0]):
+            return "month", self.commands["month"], args
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=MonthGroup)
+def close() -> None:
+    """Close months: `clinicmart close 2026-09 --tenant T --as USER` freezes every figure of a month.
+
+    What later changes of it becomes a restatement with its cause.
+    """
+
+
+def _opened(home: Home, tenant: str, user: str) -> Any:
+    from clinicmart.commands.metrics import open_for
+    from serving.close_view import ClosedMonths
+
+    return ClosedMonths(home, open_for(home, tenant, user))
+
+
+def _chosen(home: Home, tenant: str, month: str, number: int | None) -> Any:
+    from serving.close_record import close_of, month_of
+
+    return close_of(home, tenant, month_of(month), number)
+
+
+@close.command()
+@click.argument("month")
+@home_option
+@tenant_option
+@user_option
+@click.option(
+    "--accept-incomplete", metavar="REASON", help="Close although data of the month are missing; the reason is kept."
+)
+@existing_home
+def month(home: Home, month: str, tenant: str, user: str, accept_incomplete: str | None) -> None:
+    """Close MONTH (2026-09); the word `month` may be left out. Administrators of the organization only."""
+    from serving.access import AccessStore
+    from serving.close import close_month
+    from serving.close_record import month_of
+
+    person = AccessStore.open(home).principal(tenant, user)
+    done = close_month(home, person, month_of(month), accept_incomplete=accept_incomplete)
+    click.echo(
+        f"{tenant}: {done.name} is closed (close {done.number}): {done.figures:,} figures of version {done.version}."
+    )
+    for lack in done.missing:
+        click.echo(f"Closed although {lack}.")
+
+
+@close.command("list")
+@home_option
+@tenant_option
+@user_option
+@json_option
+@existing_home
+def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
+    """List the months that were closed: when, by whom, from which version, reopened or not, and how many figures changed."""
+    months = _opened(home, tenant, user)
+    rows = [
+        {
+            "month": item.name,
+            "close": item.number,
+            "closed_at": item.closed_at,
+            "closed_by": item.closed_by,
+            "version": item.version,
+            "restatements": months.restatements(item).height,
+            "accepted_because": item.accepted_because,
+            "missing": list(item.missing),
+            "reopened_at": item.reopened_at,
+            "reopened_by": item.reopened_by,
+            "reopened_because": item.reopened_because,
+        }
+        for item in months.closes
+    ]
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        click.echo("No month is closed.")
+    else:
+        names = (
+            "month",
+            "close",
+            "closed_at",
+            "closed_by",
+            "version",
+            "restatements",
+            "reopened_at",
+            "reopened_because",
+        )
+        print_table(
+            [name.replace("_", " ").capitalize() for name in names], [[row[name] for name in names] for row in rows]
+        )
+
+
+@close.command()
+@click.argument("month")
+@home_option
+@tenant_option
+@user_option
+@number_option
+@click.option("--metric", help="Only this metric.")
+@click.option("--by", "dimension", default="", metavar="DIM", help="Figures by this dimension; the total without it.")
+@click.option("--grain", type=click.Choice(["day", "week", "month"]), default="month", show_default=True)
+@format_option
+@existing_home
+def show(
+    home: Home,
+    month: str,
+    tenant: str,
+    user: str,
+    number: int | None,
+    metric: str | None,
+    dimension: str,
+    grain: str,
+    output: str,
+) -> None:
+    """Show the figures that the close of MONTH froze."""
+    import polars as pl
+
+    frame = _opened(home, tenant, user).figures(_chosen(home, tenant, month, number))
+    frame = frame.filter(pl.col("grain") == grain, pl.col("dimension") == dimension)
+    frame = frame if metric is None else frame.filter(pl.col("metric") == metric)
+    shown = ["metric", "period", *(["member", "member_name"] if dimension else []), "exact", "real", "unit"]
+    print_frame(frame.select(shown), output)
+
+
+@close.command()
+@click.argument("month")
+@home_option
+@tenant_option
+@user_option
+@number_option
+@click.option("--metric", help="Only this metric.")
+@click.option(
+    "--by", "dimension", default="", metavar="DIM", help="Changes by this dimension; of the total without it."
+)
+@click.option("--grain", type=click.Choice(["day", "week", "month"]), default="month", show_default=True)
+@format_option
+@existing_home
+def restatements(
+    home: Home,
+    month: str,
+    tenant: str,
+    user: str,
+    number: int | None,
+    metric: str | None,
+    dimension: str,
+    grain: str,
+    output: str,
+) -> None:
+    """Show what changed of MONTH since it was closed, and why."""
+    import polars as pl
+
+    from serving.close_view import cause_text
+
+    months, chosen = _opened(home, tenant, user), _chosen(home, tenant, month, number)
+    frame = months.restatements(chosen).filter(pl.col("grain") == grain, pl.col("dimension") == dimension)
+    frame = frame if metric is None else frame.filter(pl.col("metric") == metric)
+    texts: dict[str, list[str]] = {}
+    for cause in months.causes(chosen).iter_rows(named=True):
+        texts.setdefault(cause["cause_set"], []).append(cause_text(cause))
+    causes = pl.DataFrame(
+        [(name, "; ".join(found)) for name, found in texts.items()],
+        schema={"cause_set": pl.String, "cause": pl.String},
+        orient="row",
+    )
+    values = [
+        pl.coalesce(pl.col(f"{which}_exact").cast(pl.Float64), f"{which}_real").alias(which)
+        if output == "table"
+        else pl.coalesce(pl.col(f"{which}_exact").cast(pl.String), pl.col(f"{which}_real").cast(pl.String)).alias(which)
+        for which in ("closed", "old", "new", "amount")
+    ]
+    places = ["dimension", "member", "member_name"] if dimension else []
+    frame = frame.join(causes, on="cause_set", how="left").sort("restatement")
+    shown = frame.select("metric", "grain", "period", *places, *values, "first_seen_at", "run_id", "version", "cause")
+    print_frame(shown.drop("run_id", "version") if output == "table" else shown, output)
+
+
+@close.command()
+@click.argument("month")
+@home_option
+@tenant_option
+@user_option
+@click.option("--reason", required=True, help="Why the month is opened again; kept and audited.")
+@existing_home
+def reopen(home: Home, month: str, tenant: str, user: str, reason: str) -> None:
+    """Reopen MONTH: its close stays to be asked, a later close is close number 2. Administrators only."""
+    from serving.access import AccessStore
+    from serving.close import reopen_month
+    from serving.close_record import month_of
+
+    person = AccessStore.open(home).principal(tenant, user)
+    done = reopen_month(home, person, month_of(month), because=reason)
+    click.echo(
+        f"{tenant}: {done.name} is open again; close {done.number} can still be asked (close:{done.name}/{done.number})."
+    )
