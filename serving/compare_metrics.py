@@ -24,7 +24,7 @@ from serving.access import Role
 from serving.compare import KEYS_SHOWN, SCHEMA, digits, same
 from serving.compiler import DUCKDB, POSTGRES, Compiler, compiler_of
 from serving.dimensions import DimensionIndex
-from serving.engine_marts import DuckdbMarts, PostgresMarts
+from serving.engine_marts import COPIES, DuckdbMarts, PostgresMarts
 from serving.metrics import Metrics
 from serving.model import MetricQuery
 from serving.registry import HEALTH, Registry, private_columns, published_tables, read_manifests
@@ -70,7 +70,7 @@ class MetricsComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class _Project:
-    """What the dbt project says, with its tables under bare names."""
+    """What the dbt project says; its SQL names the copies of a tenant's marts."""
 
     registry: Registry
     index: DimensionIndex
@@ -119,21 +119,21 @@ def _project(dbt_target: Path, date_columns: frozenset[str]) -> _Project:
     tables = tuple(table for table in published_tables(manifest, semantic) if table.schema != HEALTH)
     registry = Registry(tables=tables, metrics=metrics_of(semantic, tables))
     index = DimensionIndex(semantic, private_columns(tables))
-    _name_barely(semantic)
+    _name_copies(semantic)
     compiler = compiler_of(json.dumps(semantic).encode(), date_columns, (DUCKDB, POSTGRES))
     return _Project(registry=registry, index=index, compiler=compiler)
 
 
-def _name_barely(part: Any) -> None:
-    """Takes database and schema out of every relation of a semantic manifest."""
+def _name_copies(part: Any) -> None:
+    """Names every relation of a semantic manifest as `serving/engine_marts` copies it."""
     if isinstance(part, list):
         for item in part:
-            _name_barely(item)
+            _name_copies(item)
     elif isinstance(part, dict):
         if "relation_name" in part:
-            part["relation_name"] = f'"{part["alias"]}"'
+            part["relation_name"] = f"{COPIES}.{part['alias']}"
         for item in part.values():
-            _name_barely(item)
+            _name_copies(item)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from foundation.errors import ClinicmartError
 
 if TYPE_CHECKING:
     from metricflow.engine.metricflow_engine import MetricFlowEngine
-    from metricflow.sql.render.sql_plan_renderer import SqlPlanRenderResult
+    from metricflow.sql.render.sql_plan_renderer import SqlPlanRenderer, SqlPlanRenderResult
     from metricflow.sql.sql_plan import SqlPlan
 
 DUCKDB, POSTGRES = "duckdb", "postgres"
@@ -44,10 +44,9 @@ class _Renderer:
 
     def __init__(self, engines: Iterable[str]) -> None:
         from metricflow.protocols.sql_client import SqlEngine
-        from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
         from metricflow.sql.render.postgres import PostgresSQLSqlPlanRenderer
 
-        known = {DUCKDB: DuckDbSqlPlanRenderer, POSTGRES: PostgresSQLSqlPlanRenderer}
+        known = {DUCKDB: _duckdb_renderer, POSTGRES: PostgresSQLSqlPlanRenderer}
         self._renderers = {engine: known[engine]() for engine in engines}
         self.rendered: dict[str, str] = {}
         # Plans are the same for both engines: MetricFlow makes them otherwise for BigQuery alone.
@@ -65,6 +64,30 @@ class _Renderer:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def _duckdb_renderer() -> "SqlPlanRenderer":
+    """MetricFlow's, with percentiles of binary fractions: of decimals DuckDB would round what lies between two of them to their
+    digits, PostgreSQL does not."""
+    from metricflow.sql.render.duckdb_renderer import DuckDbSqlExpressionRenderer, DuckDbSqlPlanRenderer
+    from metricflow.sql.render.expr_renderer import SqlExpressionRenderResult
+    from metricflow_semantics.sql.sql_exprs import SqlPercentileExpression, SqlPercentileFunctionType
+
+    class Expressions(DuckDbSqlExpressionRenderer):
+        def visit_percentile_expr(self, node: SqlPercentileExpression) -> SqlExpressionRenderResult:
+            if node.percentile_args.function_type is not SqlPercentileFunctionType.CONTINUOUS:
+                return super().visit_percentile_expr(node)
+            value = self.render_sql_expr(node.order_by_arg)
+            ordered = f"ORDER BY CAST(({value.sql}) AS DOUBLE)"
+            return SqlExpressionRenderResult(
+                sql=f"PERCENTILE_CONT({node.percentile_args.percentile}) WITHIN GROUP ({ordered})",
+                bind_parameter_set=value.bind_parameter_set,
+            )
+
+    class Plans(DuckDbSqlPlanRenderer):
+        EXPR_RENDERER = Expressions()
+
+    return Plans()
 
 
 def _engine(semantic_manifest: bytes, renderer: _Renderer) -> "MetricFlowEngine":

@@ -20,8 +20,9 @@ _FIGURES = {
     "distinct": "count(distinct {value})",
     "sum": "sum({value})",
     "average": "avg({value})",
-    "median": "median({value})",
-    "percentile_90": "quantile_cont({value}, 0.9)",
+    # Of decimals they would be rounded to the digits of those.
+    "median": "median(cast({value} as double))",
+    "percentile_90": "quantile_cont(cast({value} as double), 0.9)",
 }
 # Join keys repeat the identifiers beside them, and a reader sees one tenant only.
 _TECHNICAL = ("_key",)

@@ -1,7 +1,7 @@
 """One tenant's marts on either engine, for asking both the same: what a scope file is to people's questions.
 
-Both hold copies of the tenant's rows under bare names, in memory and in temporary tables that end with the connection, so that
-one SQL text names them on both. Messages tell SQLSTATEs and names, never a value.
+Both hold copies of the tenant's rows in the schema that PostgreSQL keeps temporary tables in, and DuckDB one in memory of the same
+name: one SQL text names them on both, and they end with the connection. Messages tell SQLSTATEs and names, never a value.
 """
 
 import re
@@ -24,7 +24,7 @@ from serving.compiler import DUCKDB, POSTGRES
 from serving.registry import PublishedTable
 from serving.scope_connection import MartData
 
-SCHEMA = "marts"
+SCHEMA, COPIES = "marts", "pg_temp"
 _PARAMETER = re.compile(r"\$([a-z]\w*)")
 # PostgreSQL's words for faults of a statement (class 42) name columns and functions; those for faults of data quote the data.
 _FAULT_OF_STATEMENT = "42"
@@ -56,10 +56,11 @@ class DuckdbMarts(MartData):
             duck.attach(
                 self._connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"), read_only=True
             )
+            self._connection.execute(f"create schema {COPIES}")
             for table in tables:
                 mine = "" if table.shared else f"where tenant_id = {duck.quoted(tenant_id)}"
                 self._connection.execute(
-                    f'create table "{table.name}" as select * from warehouse.{SCHEMA}."{table.name}" {mine}'
+                    f'create table {COPIES}."{table.name}" as select * from warehouse.{SCHEMA}."{table.name}" {mine}'
                 )
             self._connection.execute("detach warehouse")
         except duckdb.Error as error:
@@ -74,7 +75,7 @@ class DuckdbMarts(MartData):
 
     def table(self, name: str) -> str:
         """A mart, as SQL names it."""
-        return f'"{name}"'
+        return f'{COPIES}."{name}"'
 
     def frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """As in MartData. Raises ClinicmartError where DuckDB refuses."""
@@ -122,7 +123,7 @@ class PostgresMarts(MartData):
 
     def table(self, name: str) -> str:
         """A mart, as SQL names it."""
-        return f'"{name}"'
+        return f'{COPIES}."{name}"'
 
     def frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """As in MartData; numbers of any precision come as Decimal. Raises ClinicmartError where PostgreSQL refuses."""
