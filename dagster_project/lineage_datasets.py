@@ -33,8 +33,8 @@ from serving.model import TenantOutcome
 WAREHOUSE = "warehouse"
 DBT = "dbt"
 P = ParamSpec("P")
-_FAILED = ("error", "fail", "runtime error")
-_BAD = (*_FAILED, "warn")
+# A test that warns has found rows: the audit (`dagster_project.audit`) takes it as failed.
+_FAILED = ("error", "fail", "runtime error", "warn")
 
 
 def _never_fails(tell: Callable[Concatenate[Emitter, P], None]) -> Callable[Concatenate[Emitter, P], None]:
@@ -304,7 +304,7 @@ def _tell_tests(
         assertions.append(
             data_quality_assertions_dataset.Assertion(
                 assertion=str(of.get("name") or "custom_sql"),
-                success=result["status"] not in _BAD,
+                success=result["status"] not in _FAILED,
                 column=test.get("column_name") or None,
                 name=test["name"],
                 severity=str((test.get("config") or {}).get("severity") or "error").lower(),

@@ -109,7 +109,7 @@ def _state(manifest: Mapping[str, Any]) -> str:
     """A fingerprint of what lineage is read from: compiled models, and the columns of what they read."""
     models = {
         key: [node["resource_type"], node.get("compiled_code"), node.get("original_file_path"), *node["columns"]]
-        for key, node in {**manifest["nodes"], **manifest["sources"]}.items()
+        for key, node in {**manifest["nodes"], **(manifest.get("sources") or {})}.items()
         if node["resource_type"] in ("model", "seed", "source")
     }
     seeds = {
@@ -122,7 +122,7 @@ def lineage_of(manifest: Mapping[str, Any]) -> Lineage:
     """The lineage of a manifest whose models are compiled. Raises ConfigurationError naming a model that is not."""
     nodes = {
         **{key: node for key, node in manifest["nodes"].items() if node["resource_type"] in ("model", "seed")},
-        **manifest["sources"],
+        **(manifest.get("sources") or {}),
     }
     needs = {
         key: [n for n in (node.get("depends_on") or {}).get("nodes", ()) if n in nodes] for key, node in nodes.items()

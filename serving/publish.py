@@ -18,15 +18,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 from filelock import FileLock
 
 from foundation import duck
-from foundation.errors import PublishError
+from foundation.errors import ConfigurationError, PublishError
 from foundation.home import Home
 from foundation.keys import Keys
 from serving.definitions import definitions_json
+from serving.lineage import read_lineage
 from serving.model import PublishReport, TenantOutcome, Version
 from serving.reconciliation import Unreconciled, check_published, open_differences
 from serving.registry import (
@@ -67,6 +69,8 @@ class _Source:
     registry: Registry
     registry_json: bytes
     semantic_json: bytes
+    # None where the models of the manifest are not compiled: nothing that dbt built.
+    lineage_json: bytes | None
     definitions_json: bytes
     run_id: str
     keep_days: int
@@ -104,6 +108,7 @@ def publish(
             registry=registry,
             registry_json=registry.to_json(),
             semantic_json=semantic_json,
+            lineage_json=_lineage(dbt_target, manifest),
             definitions_json=definitions_json(manifest),
             run_id=run_id,
             keep_days=keep_days,
@@ -118,6 +123,13 @@ def publish(
         prints = _fingerprints(source, [tenant for tenant in wanted if not failures.get(tenant)])
         lines = [_one(source, tenant, known[tenant], prints.get(tenant, {}), failures.get(tenant)) for tenant in wanted]
     return PublishReport(run_id=run_id, tenants=tuple(lines))
+
+
+def _lineage(dbt_target: Path, manifest: Mapping[str, Any]) -> bytes | None:
+    try:
+        return read_lineage(dbt_target, manifest).to_json()
+    except ConfigurationError:
+        return None
 
 
 def _typed(connection: duckdb.DuckDBPyConnection, tables: Sequence[PublishedTable]) -> tuple[PublishedTable, ...]:
@@ -159,7 +171,8 @@ def _fingerprints(source: _Source, tenants: Sequence[str]) -> dict[str, dict[str
     A table's part is its row count, the exclusive or and the sum of its rows' hashes: one scan of the warehouse for all
     tenants together. The definitions, the layout and DuckDB's version (whose hash it is) are in the data's fingerprint.
     """
-    definitions = [str(LAYOUT), duckdb.__version__, source.registry_json.hex(), source.semantic_json.hex()]
+    said = (source.registry_json, source.semantic_json, source.lineage_json or b"")
+    definitions = [str(LAYOUT), duckdb.__version__, *(content.hex() for content in said)]
     parts: dict[str, dict[str, list[str]]] = {tenant: {"data": list(definitions), HEALTH: []} for tenant in tenants}
     for table in source.registry.tables if tenants else ():
         kind = HEALTH if table.schema == HEALTH else "data"
@@ -245,6 +258,8 @@ def _build(source: _Source, tenant: str, as_of: date | None, prints: dict[str, s
     )
     building.semantic_manifest.write_bytes(source.semantic_json)
     building.registry.write_bytes(source.registry_json)
+    if source.lineage_json is not None:
+        building.lineage.write_bytes(source.lineage_json)
     building.definitions.write_bytes(source.definitions_json)
     version = Version(
         tenant_id=tenant,

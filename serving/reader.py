@@ -27,6 +27,7 @@ from serving.compiler import compiler_of
 from serving.derive import scope_file
 from serving.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Member
 from serving.health import published_alerts, published_health
+from serving.metric_lineage import MetricLineage, metric_lineage
 from serving.metrics import Metrics, values_of
 from serving.model import (
     Drill,
@@ -296,6 +297,13 @@ class Reader:
         questions = [moved] if self.registry.table("dim_service_unit_versions") else []
         questions += [classed] if "fct_payer_mix" in held else []
         return any(self._metrics.data.frame(f"{question} limit 1").height for question in questions)
+
+    def lineage(self, metric: str) -> MetricLineage | None:
+        """What a metric's figure rests on; None where the version was published without its lineage. Like the alerts for everybody
+        who sees the figure. Raises ConfigurationError for a metric that the person may not ask for."""
+        if all(item.name != metric for item in self.metrics()):
+            raise ConfigurationError(f"no metric is named {metric!r}")
+        return metric_lineage(self._home, self.version, metric)
 
     def health(self) -> Health:
         """What the feeds delivered. Raises AccessError for roles that do not see it."""

@@ -52,6 +52,11 @@ class VersionFiles:
         return self.folder / "definitions.json"
 
     @property
+    def lineage(self) -> Path:
+        """Where the columns of marts come from (`serving.lineage`); absent in versions that an earlier release published."""
+        return self.folder / "lineage.json"
+
+    @property
     def version(self) -> Path:
         return self.folder / "version.json"
 

@@ -20,17 +20,17 @@ def asked(home: Path, metric: str, user: str = "admin@harbor") -> dict:
 
 
 def test_a_figure_of_money_names_its_fields_and_their_feeds(demo_home: Path) -> None:
-    columns = {
-        f"{item['mart']}.{item['column']}": item["fields"]
-        for item in asked(demo_home, "net_collection_rate")["columns"]
-    }
+    found = asked(demo_home, "net_collection_rate")
+    columns = {f"{item['mart']}.{item['column']}": item["fields"] for item in found["columns"]}
     paid = {
         (source["entity"], source["field"]): source["feeds"] for source in columns["fct_charge_lines.payer_paid_amount"]
     }
-    assert ("remittance_line", "payer_paid_amount") in paid
-    assert [feed["feed"] for feed in paid["remittance_line", "payer_paid_amount"]] == ["remits"]
-    assert all(feed["rows_landed"] > 0 for feed in paid["remittance_line", "payer_paid_amount"])
+    assert paid["remittance_line", "payer_paid_amount"] == ["remits"]
     assert ("patient_payment", "payment_amount") not in paid
+    feeds = {feed["feed"]: feed for feed in found["feeds"]}
+    assert "remittance_line" in feeds["remits"]["entities"]
+    assert feeds["remits"]["rows_landed"] > 0
+    assert feeds["remits"]["last_read_at"]
 
 
 def test_every_metric_rests_on_raw_tables_that_have_a_contract(demo_home: Path) -> None:
