@@ -9,7 +9,7 @@ with lines as (
 snapshots as (
     select receivables.tenant_id, receivables.service_unit_id, receivables.payer_id, receivables.payer_class,
         sum(receivables.open_balance) as open_balance
-    from {{ ref('fct_receivables_monthly') }} as receivables
+    from {{ ref('fct_receivables') }} as receivables
     inner join (
         select tenant_id, max(snapshot_date) as snapshot_date
         from {{ ref('int_receivable_snapshots') }}

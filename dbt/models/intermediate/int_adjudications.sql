@@ -4,11 +4,13 @@ with adjusted as (
         tenant_id,
         remittance_claim_id,
         sum(case when leaves_balance then adjustment_amount else 0 end) as contractual_amount,
-        sum(case when is_cost_share and remittance_line_id is null then adjustment_amount else 0 end)
+        -- Sequestration is taken off what was allowed.
+        sum(case when (is_cost_share or is_sequestration) and remittance_line_id is null then adjustment_amount else 0 end)
             as unlined_cost_share_amount,
         sum(case when group_code = 'PR' then adjustment_amount else 0 end) as patient_share_amount,
         sum(case when counts_as_denial then adjustment_amount else 0 end) as denial_amount,
-        max(case when counts_as_denial then 1 else 0 end) = 1 as has_denial_reason
+        max(case when counts_as_denial then 1 else 0 end) = 1 as has_denial_reason,
+        max(case when denial_category = 'duplicate' then 1 else 0 end) = 1 as has_duplicate_reason
     from {{ ref('int_remittance_adjustments') }}
     group by tenant_id, remittance_claim_id
 ),
@@ -43,6 +45,7 @@ whole as (
         ) as total_allowed_amount,
         coalesce(adjusted.denial_amount, 0) as denial_amount,
         coalesce(adjusted.has_denial_reason, false) as has_denial_reason,
+        coalesce(adjusted.has_duplicate_reason, false) as has_duplicate_reason,
         coalesce(lines.payer_paid_amount, 0) as line_paid_amount,
         coalesce(lines.contractual_amount, 0) as line_contractual_amount,
         coalesce(lines.patient_share_amount, 0) as line_patient_share_amount,
@@ -90,6 +93,7 @@ select
     denial_amount,
     not is_reversal
     and (claim_status_code = '4' or (total_allowed_amount = 0 and has_denial_reason)) as is_denied,
+    has_duplicate_reason and payer_paid_amount = 0 as is_duplicate,
     payer_paid_amount - line_paid_amount as unlined_paid_amount,
     contractual_amount - line_contractual_amount as unlined_contractual_amount,
     patient_share_amount - line_patient_share_amount as unlined_patient_share_amount,

@@ -103,6 +103,7 @@ select
     coalesce(placed.posted_date, {{ local_date('placed.entered_at', 'units.time_zone') }}, placed.first_submitted_date,
         placed.line_date) as posted_date,
     {{ local_date('placed.entered_at', 'units.time_zone') }} as entered_date,
+    placed.first_submitted_date,
     placed.source_system,
     placed.source_record_id,
     placed.source_position

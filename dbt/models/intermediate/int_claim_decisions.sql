@@ -16,6 +16,9 @@ with decided as (
             as first_remittance_claim_id,
         max(case when is_primary_decision and decision_number > 1 and allowed_amount > 0 then 1 else 0 end)
             as is_allowed_later,
+        sum(case when is_primary_decision and decision_number = 1 then billed_amount else 0 end) as first_billed_amount,
+        min(case when is_primary_decision and decision_number > 1 and allowed_amount > 0 then adjudicated_date end)
+            as first_allowed_later_date,
         max(case when is_reversal then 1 else 0 end) as has_reversal,
         min(source_system) as source_system,
         min(source_record_id) as source_record_id,
@@ -55,6 +58,8 @@ select
     decided.is_denied,
     decided.is_paid_first,
     decided.is_allowed_later,
+    decided.first_billed_amount,
+    decided.first_allowed_later_date,
     decided.has_reversal,
     reasons.denial_category,
     reasons.group_code || '-' || reasons.reason_code as denial_carc,

@@ -52,7 +52,10 @@ select
     contractual_amount,
     0 as written_off_amount,
     patient_share_amount,
-    allowed_amount
+    allowed_amount,
+    cast(null as date) as paid_date,
+    false as is_point_of_service,
+    case when contractual_amount <> 0 then 'contractual' end as adjustment_type
 from payer_lines
 union all
 select
@@ -68,7 +71,10 @@ select
     contractual_amount,
     0,
     patient_share_amount,
-    allowed_amount
+    allowed_amount,
+    cast(null as date),
+    false,
+    case when contractual_amount <> 0 then 'contractual' end
 from payer_claims
 union all
 select
@@ -84,6 +90,9 @@ select
     contractual_amount,
     written_off_amount,
     0,
-    0
+    0,
+    paid_date,
+    is_point_of_service,
+    adjustment_type
 from {{ ref('int_practice_events') }}
 order by 1, 3

@@ -1,7 +1,7 @@
 -- What the practice posts itself: patients' payments and its own adjustments.
 with patient_payments as (
     {{ collapse(ref('stg_patient_payments'), 'patient_payment', 'patient_payment_id',
-        ['charge_id', 'claim_id', 'encounter_id', 'payment_amount', 'paid_date', 'posted_date']) }}
+        ['charge_id', 'claim_id', 'encounter_id', 'is_point_of_service', 'payment_amount', 'paid_date', 'posted_date']) }}
 ),
 
 adjustments as (
@@ -16,6 +16,9 @@ practice as (
         charge_id,
         claim_id,
         coalesce(posted_date, paid_date) as event_date,
+        paid_date,
+        coalesce(is_point_of_service, false) as is_point_of_service,
+        cast(null as varchar) as adjustment_type,
         payment_amount as patient_paid_amount,
         0 as written_off_amount,
         0 as contractual_amount
@@ -27,6 +30,9 @@ practice as (
         charge_id,
         claim_id,
         coalesce(posted_date, adjusted_date),
+        cast(null as date),
+        false,
+        adjustment_type,
         0,
         case when adjustment_type = 'contractual' then 0 else adjustment_amount end,
         case when adjustment_type = 'contractual' then adjustment_amount else 0 end
@@ -48,6 +54,9 @@ select
         when context.claim_id is not null then 'claim'
         else 'none'
     end as match_method,
+    practice.paid_date,
+    practice.is_point_of_service,
+    practice.adjustment_type,
     practice.patient_paid_amount,
     practice.contractual_amount,
     practice.written_off_amount

@@ -1,50 +1,53 @@
--- A line's balance changes only in months with a movement: each state holds until the month before the next one. What
--- is dated after the last snapshot is known already and counts in it, so that the last snapshot is the balance of the
+-- A line's balance changes only on days with a movement: each state holds until the day before the next one. What is
+-- dated after the last snapshot is known already and counts in it, so that the last snapshot is the balance of the
 -- lines.
 with movements as (
     select
         tenant_id,
         charge_line_id,
-        {{ month_number('posted_date') }} as month_number,
+        posted_date as movement_date,
         billed_amount as balance_change,
         0 as patient_paid_amount,
         0 as primary_share_amount,
         0 as later_share_amount,
-        0 as later_events
+        0 as later_events,
+        0 as share_events
     from {{ ref('int_charge_lines') }}
     where billed_amount <> 0
     union all
     select
         tenant_id,
         charge_line_id,
-        {{ month_number('event_date') }},
+        event_date,
         - payer_paid_amount - patient_paid_amount - contractual_amount - written_off_amount,
         patient_paid_amount,
         case when payer_sequence = 1 then patient_share_amount else 0 end,
         case when payer_sequence > 1 then patient_share_amount else 0 end,
-        case when payer_sequence > 1 then 1 else 0 end
+        case when payer_sequence > 1 then 1 else 0 end,
+        case when patient_share_amount <> 0 then 1 else 0 end
     from {{ ref('int_line_events') }}
 ),
 
-last_months as (
-    select tenant_id, max(month_number) as last_month
+last_days as (
+    select tenant_id, max(snapshot_date) as last_day
     from {{ ref('int_receivable_snapshots') }}
     group by tenant_id
 ),
 
-monthly as (
+daily as (
     select
         movements.tenant_id,
         movements.charge_line_id,
-        least(movements.month_number, last_months.last_month) as month_number,
+        least(movements.movement_date, last_days.last_day) as movement_date,
         sum(balance_change) as balance_change,
         sum(patient_paid_amount) as patient_paid_amount,
         sum(primary_share_amount) as primary_share_amount,
         sum(later_share_amount) as later_share_amount,
-        sum(later_events) as later_events
+        sum(later_events) as later_events,
+        sum(share_events) as share_events
     from movements
-    inner join last_months
-        on movements.tenant_id = last_months.tenant_id
+    inner join last_days
+        on movements.tenant_id = last_days.tenant_id
     group by 1, 2, 3
 ),
 
@@ -52,24 +55,26 @@ running as (
     select
         tenant_id,
         charge_line_id,
-        month_number,
-        lead(month_number) over line as next_month_number,
+        movement_date,
+        lead(movement_date) over line as next_movement_date,
         sum(balance_change) over line as open_balance,
         sum(patient_paid_amount) over line as patient_paid_amount,
         -- What a later payer leaves to the patient replaces what the first one left.
         case
             when sum(later_events) over line > 0 then sum(later_share_amount) over line
             else sum(primary_share_amount) over line
-        end as patient_share_amount
-    from monthly
-    window line as (partition by tenant_id, charge_line_id order by month_number)
+        end as patient_share_amount,
+        min(case when share_events > 0 then movement_date end) over line as transferred_date
+    from daily
+    window line as (partition by tenant_id, charge_line_id order by movement_date)
 )
 
 select
     tenant_id,
     charge_line_id,
-    month_number,
-    next_month_number - 1 as until_month_number,
+    movement_date as valid_from,
+    next_movement_date as valid_before,
+    transferred_date,
     open_balance,
     greatest(patient_share_amount - patient_paid_amount, 0) as patient_due_amount
 from running

@@ -4,6 +4,20 @@ with collapsed as (
          'quantity'], winner_only=['remittance_line_id']) }}
 ),
 
+-- A version of the ruleset is what it says itself over what earlier versions said.
+ranked_rules as (
+    select
+        *,
+        row_number() over (partition by group_code, reason_code order by ruleset_version desc) as recency
+    from {{ ref('denial_ruleset') }}
+    where ruleset_version <= {{ var('denial_ruleset_version') }}
+),
+
+rules as (
+    select * from ranked_rules
+    where recency = 1
+),
+
 -- The most particular rule wins: group and reason, any group with the reason, the group with any reason, the rest.
 ruled as (
     select
@@ -28,16 +42,16 @@ ruled as (
         coalesce(exact.is_preventable, reason.is_preventable, grouped.is_preventable, rest.is_preventable)
             as is_preventable
     from collapsed
-    left join {{ ref('denial_ruleset') }} as exact
+    left join rules as exact
         on collapsed.group_code = exact.group_code
         and collapsed.reason_code = exact.reason_code
-    left join {{ ref('denial_ruleset') }} as reason
+    left join rules as reason
         on reason.group_code = '*'
         and collapsed.reason_code = reason.reason_code
-    left join {{ ref('denial_ruleset') }} as grouped
+    left join rules as grouped
         on collapsed.group_code = grouped.group_code
         and grouped.reason_code = '*'
-    inner join {{ ref('denial_ruleset') }} as rest
+    inner join rules as rest
         on rest.group_code = '*'
         and rest.reason_code = '*'
 ),
@@ -68,6 +82,8 @@ select
     ruled.is_cost_share,
     ruled.counts_as_denial,
     ruled.is_preventable,
+    ruled.denial_category = 'sequestration' as is_sequestration,
+    {{ var('denial_ruleset_version') }} as ruleset_version,
     ruled.source_system,
     ruled.source_record_id,
     ruled.source_position

@@ -9,7 +9,8 @@ adjusted as (
         tenant_id,
         remittance_line_id,
         sum(case when leaves_balance then adjustment_amount else 0 end) as contractual_amount,
-        sum(case when is_cost_share then adjustment_amount else 0 end) as cost_share_amount,
+        -- Sequestration is taken off what was allowed.
+        sum(case when is_cost_share or is_sequestration then adjustment_amount else 0 end) as cost_share_amount,
         sum(case when group_code = 'PR' then adjustment_amount else 0 end) as patient_share_amount
     from {{ ref('int_remittance_adjustments') }}
     where remittance_line_id is not null

@@ -13,6 +13,7 @@ with money as (
         sum(allowed_amount) as allowed_amount,
         sum(payer_paid_amount) as payer_paid_amount,
         sum(patient_paid_amount) as patient_paid_amount,
+        sum(contractual_amount) as contractual_amount,
         sum(adjusted_amount) as adjusted_amount,
         sum(open_balance) as open_balance
     from {{ ref('fct_charge_lines') }}
@@ -36,12 +37,13 @@ visits as (
 
 together as (
     select tenant_id, mix_date, service_unit_id, provider_id, payer_id, payer_class, encounter_class, encounters,
-        0 as billed_amount, 0 as allowed_amount, 0 as payer_paid_amount, 0 as patient_paid_amount, 0 as adjusted_amount,
-        0 as open_balance
+        0 as billed_amount, 0 as allowed_amount, 0 as payer_paid_amount, 0 as patient_paid_amount,
+        0 as contractual_amount, 0 as adjusted_amount, 0 as open_balance
     from visits
     union all
     select tenant_id, mix_date, service_unit_id, provider_id, payer_id, payer_class, encounter_class, 0,
-        billed_amount, allowed_amount, payer_paid_amount, patient_paid_amount, adjusted_amount, open_balance
+        billed_amount, allowed_amount, payer_paid_amount, patient_paid_amount, contractual_amount, adjusted_amount,
+        open_balance
     from money
 )
 
@@ -64,6 +66,7 @@ select
     {{ money('sum(allowed_amount)') }} as allowed_amount,
     {{ money('sum(payer_paid_amount)') }} as payer_paid_amount,
     {{ money('sum(patient_paid_amount)') }} as patient_paid_amount,
+    {{ money('sum(contractual_amount)') }} as contractual_amount,
     {{ money('sum(adjusted_amount)') }} as adjusted_amount,
     {{ money('sum(open_balance)') }} as open_balance
 from together

@@ -6,6 +6,12 @@ with moved as (
         sum(patient_paid_amount) as patient_paid_amount,
         sum(contractual_amount) as contractual_amount,
         sum(written_off_amount) as written_off_amount,
+        sum(case when adjustment_type in ('timely_filing', 'no_authorization', 'denial', 'small_balance',
+            'administrative') then written_off_amount else 0 end) as controllable_written_off_amount,
+        sum(case when adjustment_type in ('timely_filing', 'no_authorization', 'denial') then written_off_amount
+            else 0 end) as denial_written_off_amount,
+        sum(case when adjustment_type = 'bad_debt' then written_off_amount else 0 end) as bad_debt_amount,
+        sum(case when adjustment_type = 'charity' then written_off_amount else 0 end) as charity_amount,
         sum(allowed_amount) as allowed_amount,
         min(case when payer_paid_amount > 0 then event_date end) as first_payer_paid_date,
         -- The poorest match among those that brought a payer's decision to the line.
@@ -82,12 +88,14 @@ select
     lines.service_date,
     lines.posted_date,
     lines.entered_date,
+    lines.first_submitted_date,
     moved.first_payer_paid_date,
     coalesce(substring(moved.match_rank, 3), 'no_decision') as match_method,
     case when not lines.is_reversal then {{ date_diff_days('lines.service_date', 'lines.entered_date') }} end
         as charge_lag_days,
     {{ money('lines.billed_amount') }} as billed_amount,
-    {%- for name in ['payer_paid', 'patient_paid', 'contractual', 'written_off'] %}
+    {%- for name in ['payer_paid', 'patient_paid', 'contractual', 'written_off', 'controllable_written_off',
+        'denial_written_off', 'bad_debt', 'charity'] %}
     {{ money('coalesce(moved.' ~ name ~ '_amount, 0)') }} as {{ name }}_amount,
     {%- endfor %}
     {{ money('coalesce(moved.contractual_amount + moved.written_off_amount, 0)') }} as adjusted_amount,

@@ -1,4 +1,31 @@
-with joined as (
+with entered as (
+    select tenant_id, claim_id, min(entered_date) as first_entered_date
+    from {{ ref('int_charge_lines') }}
+    where not is_reversal and claim_id is not null
+    group by tenant_id, claim_id
+),
+
+-- The first time a claim was sent to the primary payer again once that had decided.
+sent_again as (
+    select
+        submissions.tenant_id,
+        submissions.claim_id,
+        min({{ local_date('submissions.submitted_at', 'context.time_zone') }}) as first_resubmitted_date
+    from {{ ref('int_claim_submissions') }} as submissions
+    inner join {{ ref('int_claim_context') }} as context
+        on submissions.tenant_id = context.tenant_id
+        and submissions.claim_id = context.claim_id
+    inner join {{ ref('int_claim_decisions') }} as decided
+        on submissions.tenant_id = decided.tenant_id
+        and submissions.claim_id = decided.claim_key
+        and {{ local_date('submissions.submitted_at', 'context.time_zone') }} >= decided.first_decision_date
+    where submissions.is_counted
+        and submissions.submission_number > 1
+        and submissions.payer_sequence not in ('secondary', 'tertiary')
+    group by submissions.tenant_id, submissions.claim_id
+),
+
+joined as (
     select
         coalesce(context.tenant_id, decided.tenant_id) as tenant_id,
         coalesce(context.claim_id, decided.claim_key) as claim_number,
@@ -27,6 +54,10 @@ with joined as (
         decided.first_decision_date,
         coalesce(decided.remittance_claims, 0) as remittance_claims,
         coalesce(decided.remitted_billed_amount, 0) as remitted_billed_amount,
+        coalesce(decided.first_billed_amount, 0) as first_billed_amount,
+        decided.first_allowed_later_date,
+        entered.first_entered_date,
+        sent_again.first_resubmitted_date,
         coalesce(decided.payer_paid_amount, 0) as payer_paid_amount,
         coalesce(decided.is_denied, 0) = 1 as is_denied,
         coalesce(decided.is_denied, 0) = 1 and decided.is_allowed_later = 1 as is_overturned,
@@ -48,6 +79,31 @@ with joined as (
     left join {{ ref('int_claim_acknowledgements') }} as answers
         on context.tenant_id = answers.tenant_id
         and context.claim_id = answers.claim_id
+    left join entered
+        on context.tenant_id = entered.tenant_id
+        and context.claim_id = entered.claim_id
+    left join sent_again
+        on context.tenant_id = sent_again.tenant_id
+        and context.claim_id = sent_again.claim_id
+),
+
+-- The rate of initial denials as HFMA has it divides by what was submitted in the three months before. A claim counts in
+-- each of the three months after its own, for a third, or for more where the tenant's data begin later than that: in
+-- sixths, so that sums are exact.
+counted as (
+    select
+        tenant_id,
+        claim_number,
+        {%- for months in [1, 2, 3] %}
+        {{ add_days(month_number_end('(submitted_month + ' ~ (months - 1) ~ ')'), 1) }} as counted_in_month_{{ months }},
+        6 / least(submitted_month + {{ months }} - min(submitted_month) over (partition by tenant_id), 3)
+            as counted_sixths_{{ months }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from (
+        select tenant_id, claim_number, {{ month_number('first_submitted_date') }} as submitted_month
+        from joined
+        where claim_origin = 'submitted' and first_submitted_date is not null
+    ) as submitted
 )
 
 select
@@ -83,6 +139,9 @@ select
     joined.has_reversal,
     joined.is_acknowledged,
     joined.is_rejected,
+    joined.is_acknowledged and not joined.is_rejected as is_accepted_first_time,
+    joined.is_denied and joined.first_resubmitted_date is not null as is_resubmitted,
+    joined.is_overturned and joined.first_resubmitted_date is not null as is_overturned_after_resubmission,
     coalesce(joined.rejected_by, 'not_rejected') as rejected_by,
     case when joined.is_denied then coalesce(joined.denial_category, 'unspecified') else 'not_denied' end
         as denial_category,
@@ -92,15 +151,29 @@ select
         then coalesce(joined.denied_amount, joined.remitted_billed_amount) else 0 end') }} as denied_amount,
     case when joined.first_submitted_date is not null then
         {{ date_diff_days('joined.first_submitted_date', 'joined.first_decision_date') }} end as payer_lag_days,
+    {{ date_diff_days('joined.first_entered_date', 'joined.first_submitted_date') }} as claim_lag_days,
+    case when joined.is_denied then
+        {{ date_diff_days('joined.first_decision_date', 'joined.first_resubmitted_date') }} end
+        as denial_resubmission_days,
+    case when joined.is_overturned then
+        {{ date_diff_days('joined.first_decision_date', 'joined.first_allowed_later_date') }} end
+        as denial_resolution_days,
+    {%- for months in [1, 2, 3] %}
+    coalesce(counted.counted_in_month_{{ months }}, joined.service_date) as counted_in_month_{{ months }},
+    cast(coalesce(counted.counted_sixths_{{ months }}, 0) as integer) as counted_sixths_{{ months }},
+    {%- endfor %}
     cast(joined.submissions as integer) as submissions,
     cast(joined.remittance_claims as integer) as remittance_claims,
-    {%- for name in ['billed', 'remitted_billed', 'payer_paid'] %}
+    {%- for name in ['billed', 'remitted_billed', 'first_billed', 'payer_paid'] %}
     {{ money('joined.' ~ name ~ '_amount') }} as {{ name }}_amount,
     {%- endfor %}
     joined.source_system,
     joined.source_record_id,
     joined.source_position
 from joined
+left join counted
+    on joined.tenant_id = counted.tenant_id
+    and joined.claim_number = counted.claim_number
 left join {{ ref('int_payer_classes') }} as classes
     on joined.tenant_id = classes.tenant_id
     and joined.payer_id = classes.payer_id

@@ -6,6 +6,12 @@ select
     lines.charge_line_id,
     events.event_date as payment_date,
     case when events.payer_sequence is null then 'patient' else 'payer' end as paid_by,
+    events.is_point_of_service,
+    case when events.payer_sequence is null
+        then {{ date_diff_days('lines.service_date', 'coalesce(events.paid_date, events.event_date)') }} end
+        as days_after_service,
+    case when events.payer_sequence is null
+        then {{ date_diff_days('events.paid_date', 'events.event_date') }} end as posting_lag_days,
     events.match_method,
     lines.claim_id,
     lines.patient_id,

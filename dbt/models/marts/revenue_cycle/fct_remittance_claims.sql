@@ -28,6 +28,8 @@ select
     not decisions.is_reversal and corrections.remittance_claim_id is not null as is_correction,
     decisions.is_denied,
     decisions.is_primary_decision,
+    decisions.is_duplicate,
+    decisions.is_primary_decision and not decisions.is_duplicate and decisions.payer_paid_amount = 0 as is_zero_paid,
     cast(case when decisions.is_primary_decision then decisions.decision_number end as integer) as decision_number,
     coalesce(decisions.filing_indicator, 'unknown') as filing_indicator,
     claims.service_date,
