@@ -81,7 +81,7 @@ def section(context: PageContext, health: Health, alerts: Sequence[dict[str, Any
     if lines.is_empty():
         return
     measures, is_open = summary(health.reconciliation_checks)
-    blocks.section(_title(measures, is_open), _note(health.reconciliation_checks, alerts))
+    blocks.section(_title(measures, is_open), _note(measures, lines.height, alerts))
     for unit, title in (("count", "Rows"), ("usd", "Money")):
         chosen = lines.filter((pl.col("measure") == ROWS) == (unit == "count"))
         context.html(_bridge(chosen, unit, title), key=f"cm_bridge_{unit}")
@@ -94,19 +94,22 @@ def tile(health: Health) -> tuple[str, str, str]:
     measures, is_open = summary(health.reconciliation_checks)
     if not measures:
         return ("Reconciled", fmt.DASH, "not compared in this version")
-    note = f"{fmt.plural(is_open, 'measure')} open" if is_open else "source to page, rows and money"
+    note = f"{fmt.plural(is_open, 'measure')} open" if is_open else "measures of rows and money agree"
     return ("Reconciled", f"{measures - is_open} of {measures}", note)
 
 
 def _title(measures: int, is_open: int) -> str:
     if is_open:
         return f"Reconciliation: {is_open} of {fmt.plural(measures, 'measure')} do not agree"
-    return f"Reconciliation: all {fmt.plural(measures, 'measure')} agree from source to page"
+    return f"Reconciliation: all {fmt.plural(measures, 'measure')} of rows and money agree"
 
 
-def _note(checks: pl.DataFrame, alerts: Sequence[dict[str, Any]]) -> str:
-    stations = fmt.plural(checks["check_name"].n_unique(), "station")
-    note = f"Rows and money counted again at {stations}; what leaves the bridge on the way has a reason"
+def _note(measures: int, shown: int, alerts: Sequence[dict[str, Any]]) -> str:
+    note = "Counted anew at every station from source to published file; what leaves on the way has a reason"
+    if measures > shown:
+        note += (
+            f". {shown} measures reach the pages and are shown; {measures - shown} more agree up to the current rows"
+        )
     silent = sorted({alert["feed"] for alert in alerts})
     if silent:
         # What never came is missing on both sides: agreement says nothing of it.

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 import click
@@ -106,7 +105,8 @@ def _reconciled(tenants: Mapping[str, Mapping[str, Any]]) -> None:
     """A line a tenant: what agrees from source to published file, and what kept the last run from publishing."""
     for tenant, item in tenants.items():
         if item["measures"]:
-            click.echo(f"Reconciled: {tenant}, {item['measures']} measures from source to published file, 0 open")
+            reach = len(item["bridge"])
+            click.echo(f"Reconciled: {tenant}, {item['measures']} measures, {reach} up to the published file, 0 open")
         if item["open"]:
             click.echo(f"Not reconciled, open for {tenant} since the last run; the version published before stays:")
             for sentence in item["open"]:
@@ -118,20 +118,10 @@ def _bridges(tenants: Mapping[str, Mapping[str, Any]]) -> None:
     headers = ["Entity", "Measure", "Read", "- held", "- replaced", "- same", "- not counted", "= marts", "= published"]
     _reconciled(tenants)
     rows = [{"tenant_id": tenant, **line} for tenant, item in tenants.items() for line in item["bridge"]]
-    shown = [
-        {
-            name: _number(row[name], row["measure"]) if name not in ("tenant_id", "entity", "measure") else row[name]
-            for name in ("tenant_id", *names)
-        }
-        for row in rows
-    ]
-    _table(["Tenant", *headers], shown, ("tenant_id", *names))
-
-
-def _number(value: Decimal | None, measure: str) -> str:
-    if value is None:
-        return "?"
-    return f"{value:,.0f}" if measure == "rows" else f"{value:,.2f}"
+    for row in rows:
+        if row["measure"] == "rows":
+            row |= {name: None if row[name] is None else int(row[name]) for name in names[2:]}
+    _table(["Tenant", *headers], rows, ("tenant_id", *names))
 
 
 def _alerts(alerts: Sequence[Mapping[str, Any]]) -> None:
