@@ -18,6 +18,7 @@ import streamlit as st
 
 from dashboards import host
 from serving.access import Principal
+from serving.metric_lineage import MetricLineage
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
 from serving.reader import Reader, open_reader
 
@@ -180,6 +181,10 @@ class Source:
     @cached_property
     def health(self) -> Health:
         return self._cached({"ask": "health"}, self.reader.health)
+
+    def lineage(self, metric: str) -> MetricLineage | None:
+        """What a figure rests on, None where the version does not say."""
+        return self._cached({"ask": "lineage", "metric": metric}, lambda: self.reader.lineage(metric))  # type: ignore[no-any-return]
 
     @cached_property
     def alerts(self) -> pl.DataFrame:

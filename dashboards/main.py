@@ -51,7 +51,9 @@ def main() -> None:
     chosen = st.navigation(list(streamlit_pages.values()), position="hidden")
     current = next((key for key, page in streamlit_pages.items() if page.url_path == chosen.url_path), "")
     st.set_page_config(page_title=f"{chosen.title} · {source.tenant_name}")
-    bar.navigation(source, shell.view_of(source), streamlit_pages, current, sign_out)
+    beside = {page.key for page in ALL if page.of_figure}
+    listed = {key: page for key, page in streamlit_pages.items() if key not in beside}
+    bar.navigation(source, shell.view_of(source), listed, current, sign_out)
     chosen.run()
 
 

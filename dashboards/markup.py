@@ -76,7 +76,9 @@ def definition(metric: MetricDefinition) -> str:
     return (
         f'<details class="cm-definition" name="definition"><summary aria-label="What {esc(metric.label)} means" '
         f'title="What this means">{INFO}</summary><div><strong>{esc(metric.label)}</strong>'
-        f"<p>{esc(metric.description)}</p><dl>{lines}</dl></div></details>"
+        f"<p>{esc(metric.description)}</p><dl>{lines}</dl>"
+        f'<button type="button" class="cm-rows" data-do="page:lineage?metric={esc(metric.name)}">Where it comes from'
+        "</button></div></details>"
     )
 
 

@@ -40,7 +40,9 @@ class PageContext:
         key, _, changes = action.removeprefix(widgets.PAGE).partition("?")
         if key in self.pages:
             view = widgets.moved_by(self.view, changes)
-            st.switch_page(self.pages[key], query_params=view.params(shared_only=True))
+            params = view.params(shared_only=True)
+            figure = {"metric": view.metric} if view.metric and changes else {}
+            st.switch_page(self.pages[key], query_params=params | figure)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class PageSpec:
     """A page: its key in the URL, its name, which module it needs (None: any), and what draws it.
 
     A page `of_feeds` is about the data as they came: it has no pickers, and only those see it whom `serving` lets.
+    A page `of_figure` is opened from a figure's definition: it does not stand in the bar, and has no pickers either.
     """
 
     key: str
@@ -55,6 +58,7 @@ class PageSpec:
     module: str | None
     draw: Callable[[PageContext], None]
     of_feeds: bool = False
+    of_figure: bool = False
 
     def is_for(self, source: Source) -> bool:
         """Whether this person has the page at all; what is not granted is absent."""
@@ -79,12 +83,12 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
         view = view_of(source)
         context = PageContext(source.telling(view.restated and source.was_reorganised), view, widgets.look(), pages)
         try:
-            if not page.of_feeds:
+            if not page.of_feeds and not page.of_figure:
                 bar.pickers(source, view)
             if asked and asked != view.place:
                 note = "That place is not among those you may see, or it is no longer there. This is everything you may see."
                 widgets.html(f'<p class="cm-note">{markup.esc(note)}</p>', key="cm_place_note")
-            if not page.of_feeds:
+            if not page.of_feeds and not page.of_figure:
                 incomplete_notice(context, page.key)
             page.draw(context)
         except AccessError as error:

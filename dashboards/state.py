@@ -23,7 +23,8 @@ class View:
     """One view. `place` and `provider` are ids, None for the whole organization; `payer` a payer class, None for all.
 
     `restated` tells the past with the tree of units and the payer classes of today.
-    `basis` is the payer-mix basis, `rows` the metric whose rows are open, `page` the page of those rows from 1.
+    `basis` is the payer-mix basis, `rows` the metric whose rows are open, `page` the page of those rows from 1, `metric`
+    the figure that the lineage page is about.
     """
 
     period: Period
@@ -35,6 +36,7 @@ class View:
     basis: str | None = None
     rows: str | None = None
     page: int = 1
+    metric: str | None = None
 
     @property
     def compared(self) -> Period:
@@ -53,7 +55,7 @@ class View:
         if self.restated:
             found["told"] = TODAY
         if not shared_only:
-            for name in ("basis", "rows"):
+            for name in ("basis", "rows", "metric"):
                 if getattr(self, name):
                     found[name] = getattr(self, name)
             if self.page > 1:
@@ -83,6 +85,7 @@ def parse(params: Mapping[str, str], as_of: date) -> View:
         restated=params.get("told") == TODAY,
         basis=_matching(_NAME, params.get("basis")),
         rows=_matching(_NAME, params.get("rows")),
+        metric=_matching(_NAME, params.get("metric")),
         page=int(page) if page.isascii() and page.isdigit() and 0 < int(page) < 100_000 else 1,
     )
 
@@ -99,7 +102,7 @@ def moved_by(view: View, query: str) -> View:
     for name in ("place", "provider"):
         if name in changes:
             wanted[name] = _matching(_IDENTIFIER, changes[name])
-    for name in ("payer", "basis", "rows"):
+    for name in ("payer", "basis", "rows", "metric"):
         if name in changes:
             wanted[name] = _matching(_NAME, changes[name])
     if (

@@ -1,0 +1,176 @@
+"""Where a figure comes from: which feeds it rests on and how they stand, then the columns and fields behind it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from dashboards import blocks, feed_coverage, markup
+from dashboards import format as fmt
+from dashboards.incomplete import NOUNS
+from dashboards.shell import PageContext
+from serving.metric_lineage import FeedState, MetricLineage
+from serving.model import MetricDefinition
+
+KINDS: Mapping[str, str] = {
+    "pm_database": "PM database",
+    "fhir": "FHIR",
+    "hl7v2": "HL7 v2",
+    "x12": "X12",
+    "reference_file": "reference file",
+}
+# What entities that are no events bring, in the words of a clinic.
+REFERENCE: Mapping[str, str] = {
+    "contract_rate": "contract rates",
+    "patient": "patients",
+    "patient_merge": "patients",
+    "payer": "payers",
+    "provider": "providers",
+    "provider_service_unit": "providers",
+    "service_unit": "units",
+    "visit_type": "visit types",
+    "organization": "units",
+    "authorization": "authorizations",
+    "referral": "referrals",
+    "reminder": "reminders",
+    "remittance_line": "remittances",
+    "remittance_claim": "remittances",
+    "remittance": "remittances",
+    "remittance_adjustment": "remittances",
+    "acknowledgement": "acknowledgements",
+    "claim_status": "acknowledgements",
+    "inventory_usage": "supplies",
+    "ledger_entry": "ledger entries",
+}
+MOST_NAMED = 3
+UNKNOWN = "This version was published before lineage was kept beside it. The next run that publishes brings it."
+
+
+def draw(context: PageContext) -> None:
+    source = context.source
+    metric = source.metrics.get(context.view.metric or "")
+    if metric is None:
+        text = "Open it from a figure: its mark shows what the figure means, and leads on to where it comes from."
+        context.html(markup.state("No figure is chosen", text), key="cm_state")
+        return
+    found = source.lineage(metric.name)
+    line = [
+        f"data to {fmt.day(source.as_of)}",
+        f"published {fmt.moment(source.reader.published_at)}",
+        f"version {source.reader.version.version}",
+    ]
+    crumbs = markup.breadcrumb([(source.tenant_name, "page:overview?"), (f"Where {_low(metric.label)} comes from", "")])
+    if found is None:
+        context.html(markup.heading(metric.label, line, crumbs), key="cm_head")
+        context.html(markup.state("Not known for this version", UNKNOWN), key="cm_state")
+        return
+    now = datetime.now(UTC).replace(tzinfo=None)
+    context.html(markup.heading(finding(metric, found, now), line, crumbs), key="cm_head")
+    alerts = [{"kind": feed.alert, "message": feed.message} for feed in found.feeds if feed.message]
+    if alerts:
+        context.html(feed_coverage.alert_list(alerts), key="cm_alerts")
+    context.html(_meaning(metric), key="cm_meaning")
+    blocks.section(
+        "Feeds it rests on", "What enters the figure from each, and how the feed stood when this was published"
+    )
+    context.html(feeds_table(found, counts=source.sees_health), key="cm_lineage_feeds")
+    blocks.section(
+        "Columns and fields",
+        "Columns of marts that it adds up, divides or filters by, and the source fields they are made of",
+    )
+    context.html(fields_table(found), key="cm_lineage_fields")
+
+
+def _low(label: str) -> str:
+    """A label inside a sentence; one of capitals (A/R days, LOS) stays as it is."""
+    return label if label[:2].isupper() or label[1:2] == "/" else label[:1].lower() + label[1:]
+
+
+def finding(metric: MetricDefinition, found: MetricLineage, now: datetime) -> str:
+    """`Net collection rate rests on charges from pm, remittances from remits (last read today)`."""
+    parts = [f"{_named(nouns(feed))} from {feed.feed}" for feed in found.feeds]
+    if not parts:
+        return f"{metric.label} rests on feeds that have brought nothing yet"
+    shown = (
+        parts
+        if len(parts) <= MOST_NAMED
+        else [*parts[:MOST_NAMED], f"{fmt.plural(len(parts) - MOST_NAMED, 'more feed')}"]
+    )
+    read = {when(feed.last_read_at, now) for feed in found.feeds}
+    oldest = min((feed.last_read_at for feed in found.feeds if feed.last_read_at is not None), default=None)
+    said = f"last read {read.pop()}" if len(read) == 1 else f"the oldest last read {when(oldest, now)}"
+    return f"{metric.label} rests on {', '.join(shown)} ({said})"
+
+
+def nouns(feed: FeedState) -> list[str]:
+    """What a feed brings for the figure, in people's words; events first, since they are what is counted."""
+    words = {entity: REFERENCE.get(entity) or NOUNS.get(entity) or entity.replace("_", " ") for entity in feed.entities}
+    events = [words[entity] for entity in feed.entities if entity in NOUNS]
+    found = list(dict.fromkeys([*events, *words.values()]))
+    return found if len(found) <= MOST_NAMED else [*found[: MOST_NAMED - 1], "more"]
+
+
+def _named(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
+
+
+def when(moment: datetime | None, now: datetime) -> str:
+    """A day as people say it: today, yesterday, on 12 Mar 2026."""
+    if moment is None:
+        return "never"
+    days = (now.date() - moment.date()).days
+    return {0: "today", 1: "yesterday"}.get(days, f"on {fmt.day(moment)}")
+
+
+def feeds_table(found: MetricLineage, *, counts: bool) -> str:
+    """A row a feed. Counts of rows are for those who see the state of the feeds."""
+    columns = [
+        markup.Column("Feed"),
+        markup.Column("Kind"),
+        markup.Column("Brings"),
+        *([markup.Column("Rows landed", "count")] if counts else []),
+        markup.Column("Newest day"),
+        markup.Column("Last landed"),
+        markup.Column("Last read"),
+        markup.Column("State"),
+    ]
+    rows = [
+        markup.Row(
+            (
+                feed.feed,
+                KINDS.get(feed.kind, feed.kind),
+                ", ".join(name.replace("_", " ") for name in feed.entities),
+                *([feed.rows_landed] if counts else []),
+                fmt.day(feed.newest_day),
+                fmt.moment(feed.last_landed_at),
+                fmt.moment(feed.last_read_at),
+                {"": "in order", "stopped": "stopped", "short": "brings too little", "unreadable": "not read"}.get(
+                    feed.alert, feed.alert
+                ),
+            )
+        )
+        for feed in found.feeds
+    ]
+    table = markup.table(
+        columns, rows, caption="Feeds", empty="No feed of this group has brought what it rests on yet."
+    )
+    if not found.without_feed:
+        return table
+    names = _named([name.replace("_", " ") for name in found.without_feed])
+    return f'{table}<p class="cm-note">{markup.esc(f"No feed of this group brings {names}.")}</p>'
+
+
+def fields_table(found: MetricLineage) -> str:
+    """A row a source field of each column; a count of rows has a row of its own."""
+    rows = []
+    for item in found.columns:
+        name = item.mart if item.column == "*" else f"{item.mart}.{item.column}"
+        rows += [
+            markup.Row((name, f"{field.entity}.{field.field}", ", ".join(field.feeds))) for field in item.fields
+        ] or [markup.Row((name, "a count of rows", ""))]
+    columns = [markup.Column("Column of a mart"), markup.Column("Field of a contract"), markup.Column("Feeds")]
+    return markup.table(columns, rows, caption="Columns and fields", empty="This figure reads no column.")
+
+
+def _meaning(metric: MetricDefinition) -> str:
+    rows = (("Counts", metric.numerator), ("Out of", metric.denominator), ("Comes from", metric.source))
+    lines = "".join(f"<dt>{name}</dt><dd>{markup.esc(text)}</dd>" for name, text in rows if text)
+    return f'<div class="cm-meaning"><p>{markup.esc(metric.description)}</p><dl>{lines}</dl></div>'
