@@ -9,9 +9,11 @@ import pytest
 
 from foundation.home import Home
 from serving.access import AccessStore, Principal, Role
+from serving.close import close_month
 from serving.publish import publish
 from serving.reader import Reader, close_all, open_reader
-from tests.serving.small_warehouse import TENANTS, build_warehouse, write_manifests
+from tests.serving.closing import FEBRUARY, RAW
+from tests.serving.small_warehouse import TENANTS, build_warehouse, change, write_manifests
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,47 @@ def _published_once(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
+def _copied(one: Place, folder: Path) -> Place:
+    """A home of one's own: a copy of another one."""
+    shutil.copytree(one.home.path, folder / "home", ignore=shutil.ignore_patterns("extensions"))
+    (folder / "home" / "extensions").symlink_to(one.home.extensions)
+    close_all()
+    return Place(Home.at(folder / "home"), write_manifests(folder / "target"))
+
+
 @pytest.fixture
 def place(_published_once: Place, tmp_path: Path) -> Place:
     """A home of one's own: a copy of the published one."""
-    shutil.copytree(_published_once.home.path, tmp_path / "home", ignore=shutil.ignore_patterns("extensions"))
-    (tmp_path / "home" / "extensions").symlink_to(_published_once.home.extensions)
-    close_all()
-    return Place(Home.at(tmp_path / "home"), write_manifests(tmp_path / "target"))
+    return _copied(_published_once, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _ready_once(_published_once: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = _copied(_published_once, tmp_path_factory.mktemp("ready"))
+    change(place.home, RAW)
+    place.publish("run-1")
+    return place
+
+
+@pytest.fixture
+def ready(place: Place, _ready_once: Place, tmp_path: Path) -> Place:
+    """As `place`, with raw rows beside the marts; no month is closed."""
+    shutil.rmtree(place.home.path)
+    return _copied(_ready_once, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _closed_once(_ready_once: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = _copied(_ready_once, tmp_path_factory.mktemp("closed"))
+    close_month(place.home, place.access.principal("harbor", "admin@harbor"), FEBRUARY)
+    return place
+
+
+@pytest.fixture
+def closed(place: Place, _closed_once: Place, tmp_path: Path) -> Place:
+    """As `ready`, with February of harbor closed."""
+    shutil.rmtree(place.home.path)
+    return _copied(_closed_once, tmp_path)
 
 
 @pytest.fixture

@@ -11,48 +11,9 @@ from foundation.errors import AccessError, ConfigurationError
 from serving.close import IncompleteMonth, close_month, read_figures, reopen_month
 from serving.close_record import closes, figures_file, folder
 from serving.close_restate import read_restated, restate
+from tests.serving.closing import FEBRUARY, late
 from tests.serving.conftest import Place
 from tests.serving.small_warehouse import change
-
-FEBRUARY = date(2026, 2, 1)
-RAW = """
-create schema warehouse.raw;
-create table warehouse.raw.batch as
-  select tenant_id, 1 as batch_sequence, 'first' as batch_id, 'pm' as feed, timestamp '2026-04-01 05:00:00' as landed_at
-  from warehouse.marts.dim_tenants;
-create table warehouse.raw.charge as
-  select tenant_id, 'pm' as source_system, charge_id, 'unit 1: row ' || charge_id as source_position, 'first' as batch_id,
-    1 as batch_sequence from warehouse.marts.fct_charges;
-alter table warehouse.health.batch add column batch_sequence integer;
-update warehouse.health.batch set batch_sequence = 1;
-"""
-
-
-def late(charge: str, amount: str, sequence: int, tenant: str = "harbor") -> str:
-    """What a late file does to one charge: its amount changes, and its raw row is of a later batch."""
-    mine = f"tenant_id = '{tenant}' and charge_id = '{charge}'"
-    return f"""
-    update warehouse.marts.fct_charges set billed_amount = {amount} where {mine};
-    update warehouse.raw.charge set source_system = 'remits', batch_id = 'b{sequence}', batch_sequence = {sequence},
-      source_position = 'unit {sequence}: row 3' where {mine};
-    insert into warehouse.raw.batch values
-      ('{tenant}', {sequence}, 'b{sequence}', 'remits', timestamp '2026-04-03 05:00:00');
-    insert into warehouse.health.batch (tenant_id, feed, batch_id, entity, rows_landed, batch_sequence)
-      values ('{tenant}', 'remits', 'b{sequence}', 'charge', 1, {sequence});
-    """
-
-
-@pytest.fixture
-def ready(place: Place) -> Place:
-    change(place.home, RAW)
-    place.publish("run-1")
-    return place
-
-
-@pytest.fixture
-def closed(ready: Place, person) -> Place:
-    close_month(ready.home, person("admin@harbor"), FEBRUARY)
-    return ready
 
 
 def the_close(place: Place, tenant: str = "harbor"):
