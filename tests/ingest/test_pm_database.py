@@ -113,7 +113,8 @@ def test_the_reference_profile_reads_every_table_of_the_reference_schema(databas
 
 def test_the_reference_profile_names_every_column_of_the_contract(database: Path) -> None:
     never = {"patient_merge", "bed_movement", "claim_status", "remittance", "remittance_claim", "remittance_line"}
-    never |= {"remittance_adjustment", "provider_adjustment", "record_deletion", "acknowledgement"}
+    # Work RVUs are a table that a tenant licenses: a reference file.
+    never |= {"remittance_adjustment", "provider_adjustment", "record_deletion", "acknowledgement", "work_rvu_rate"}
     # What only the envelope of an X12 transaction says.
     of_envelopes = {"sender_code", "interchange_control_number", "group_control_number", "transaction_control_number"}
     profile = load_profile("clinicmart", "pm_database")
