@@ -14,6 +14,8 @@ What happens when the connection breaks, or the database does not answer for `ti
 pause, and the read goes on at the row after the last one given (`ingest.sources.pm_query`). TRIES in a row without a single
 row refuse the unit.
 
+A whole read on one connection is counted by the database too, where both see the same rows (`Chunk.stated`).
+
 Typing: see `ingest.sources.columns`. Times without an offset are in the profile's time zone. Column names are taken
 without regard to case. Errors of the database are told by what they say of tables and columns, never with a value or
 the URL.
@@ -27,6 +29,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -35,6 +38,7 @@ import sqlalchemy as sa
 
 from data_contracts import Contract, contract
 from foundation.config import Feed
+from ingest.control_totals import ROWS, Stated
 from ingest.inbox import Inbox
 from ingest.profiles import EntityQuery, PmDatabaseProfile, load_profile
 from ingest.sources.base import Chunk, TableRules, Unit, UnreadableUnit
@@ -45,6 +49,7 @@ from ingest.sources.pm_query import (
     UPDATED,
     Shape,
     columns_of,
+    count_of,
     cursor_of,
     earlier,
     is_position,
@@ -159,6 +164,8 @@ class _Reading:
         self.is_bulk = self.since is None and url_of(self.unit.feed).get_backend_name() == "postgresql"
         self.shape: Shape | None = None
         self.rows_given = 0
+        # How many rows the database itself counts, where it counted what was read.
+        self.counted: int | None = None
         self.newest: Any = None
         # Time and key of the last row given, and the blocks in which rows with both may have come.
         self.position: tuple[Any, ...] | None = None
@@ -177,6 +184,9 @@ class _Reading:
                     held = chunk
                 held = held or Chunk()
                 held.cursor = self.unit.cursor if self.newest is None else cursor_of(self.newest)
+                if self.counted is not None:
+                    counted = Decimal(self.counted)
+                    held.stated = [Stated(entity=self.of.name, measure=ROWS, total=counted, told_by="COUNT(*)")]
                 yield held
                 return
             except NoBulk as error:
@@ -205,7 +215,11 @@ class _Reading:
                 link = RowLink(engine, self.profile.timeout_seconds, self.remedy)
             if self.shape is None:
                 self.shape = shape_of(self.of, self.query, link.names(columns_of(self.query)))
+            # A read that goes on after a break is not of one snapshot.
+            version = link.version() if self.since is None and self.position is None else None
+            counted = link.count(count_of(self.query)) if version is not None else None
             yield from self._blocks(link, self.shape)
+            self.counted = counted if version is not None and link.version() == version else None
         finally:
             if link is not None:
                 link.close()

@@ -49,6 +49,14 @@ class Link(Protocol):
         """The rows of a statement, at most `size` a block."""
         ...
 
+    def count(self, statement: Statement) -> int:
+        """The number that a statement gives."""
+        ...
+
+    def version(self) -> object:
+        """What stays the same as long as every statement of this connection sees the same rows; None where that is not known."""
+        ...
+
     def close(self) -> None:
         """Ends the connection, without waiting for a server that does not answer."""
         ...
@@ -96,6 +104,15 @@ class RowLink:
             yield Rows(rows)
             if len(rows) < size:
                 return
+
+    def count(self, statement: Statement) -> int:
+        return int(self._call(lambda: self._connection.execute(statement.bound()).scalar_one()))
+
+    def version(self) -> object:
+        if self.dialect == "sqlite":
+            # Each statement sees what is there; the file tells whether anybody else wrote.
+            return self._call(lambda: self._connection.exec_driver_sql("pragma data_version").scalar_one())
+        return "one snapshot" if self.dialect in ("postgresql", "mysql", "mariadb") else None
 
     def close(self) -> None:
         if self._watch is None:
@@ -157,6 +174,13 @@ class BulkLink:
 
     def names(self, statement: Statement) -> list[str]:
         return [field.name for field in self._reader(statement).schema]
+
+    def count(self, statement: Statement) -> int:
+        return int(next(iter(self.blocks(statement, 1))).values(0)[0])
+
+    def version(self) -> object:
+        # Its statements commit one by one: what is counted now may not be what is read next.
+        return None
 
     def _reader(self, statement: Statement) -> Any:
         def begin() -> Any:

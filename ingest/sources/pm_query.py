@@ -98,6 +98,11 @@ def columns_of(query: EntityQuery) -> Statement:
     return Statement(f"select * from (\n{query.sql}\n) profile_rows where 1 = 0")
 
 
+def count_of(query: EntityQuery) -> Statement:
+    """How many rows the profile's SELECT has."""
+    return Statement(f"select count(*) from (\n{query.sql}\n) profile_rows")
+
+
 def statement_of(
     query: EntityQuery, shape: Shape, dialect: str, since: str | None, after: Sequence[Any] | None
 ) -> Statement:

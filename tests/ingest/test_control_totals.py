@@ -1,6 +1,7 @@
 """Control totals: money that is read lands or is held, and a source's own count is what its reader gave."""
 
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from data_contracts import contract
 from ingest import ledger as tables
 from ingest.control_totals import MoneyMismatch, amount_columns, conserved, payload_totals, totals
 from ingest.gate import check
+from ingest.sources import pm_links
 from ingest.sources.x12_segments import Found
 from tests.ingest import test_landing
 from tests.ingest.test_landing import Site, remittance
@@ -102,3 +104,29 @@ def test_a_reader_that_loses_a_claim_is_found_out_by_what_the_file_says(
     site.land("remits")
     assert stated(site)["remittance_claim", "rows"] == (2, 1)
     assert stated(site)["remittance_claim", "payer_paid_amount"] == (Decimal("87"), Decimal("80"))
+
+
+def test_a_pm_database_counts_what_is_read_whole(site: Site) -> None:
+    site.land("pm")
+    assert stated(site)["payer", "rows"] == (3, 3)
+    # From the cursor on is not the whole: nothing is stated of it.
+    site.change("update payers set name = 'Other', updated_at = '2026-03-09 08:00:00' where payer_id = 'P1'")
+    site.land("pm")
+    assert len(site.ledger.rows(sa.select(tables.stated).where(tables.stated.c.entity == "payer"))) == 1
+
+
+def test_a_database_that_somebody_writes_to_during_the_read_states_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pm_links.RowLink.blocks
+
+    def with_a_new_row(self: pm_links.RowLink, *arguments: Any) -> Any:
+        site.change(
+            "insert into payers (payer_id, effective_from, name, payer_class, updated_at) "
+            "select 'N' || (select count(*) from payers), '1900-01-01', 'New', 'commercial', '2026-03-10 08:00:00'"
+        )
+        yield from real(self, *arguments)
+
+    monkeypatch.setattr(pm_links.RowLink, "blocks", with_a_new_row)
+    site.land("pm")
+    assert stated(site) == {}
