@@ -46,7 +46,8 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
         told_of = workspace.lineage.job(context.run.run_id, "load", about="Takes landed batches into the raw tables")
         with workspace.step() as ledger, told_of as told:
             tell_load(workspace.lineage, told, ledger, context.run.run_id)
-            loaded = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config, workspace.built_tenants())
+            built = {} if workspace.full_refresh else workspace.built_tenants()
+            loaded = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config, built)
             checked = None if workspace.full_refresh else loaded.touched
             reconcile_landed(workspace.home, workspace.keys, ledger, checked)
             workspace.note_loaded(loaded.state, loaded.tenants)

@@ -175,17 +175,16 @@ class Workspace:
 
     def note(self, stage: str) -> None:
         """Notes that a stage (BUILT, or a tenant's id once it is published) was reached from what the raw tables hold now."""
-        if stage == BUILT:
-            self._note_built_tenants(_read(self._stamp(LOADED)).get("tenants", {}))
         write_atomically(self._stamp(stage), json.dumps(self._build_state()).encode())
 
     def note_built(self, failures: Mapping[str, Sequence[str]]) -> None:
         """Notes that the marts were built from what the raw tables hold now, and why those of some tenants did not pass: these are
         built anew next time."""
         write_atomically(self._stamp(AUDITED), json.dumps({"failures": {t: list(f) for t, f in failures.items()}}).encode())
-        self.note(BUILT)
-        for tenant_id in failures:
-            self.unbuild(tenant_id)
+        loaded = _read(self._stamp(LOADED)).get("tenants", {})
+        self._note_built_tenants({tenant: state for tenant, state in loaded.items() if tenant not in failures})
+        if not failures:
+            self.note(BUILT)
 
     def audit_failures(self, tenant_id: str) -> tuple[str, ...]:
         """Why the marts of a tenant, as they were built last, may not be published."""

@@ -29,10 +29,18 @@
 
 {#
     What a singular test finds has a column tenant_id; of untouched tenants it is no finding: intermediates hold no rows of
-    them, marts do. A finding without tenant counts.
+    them, marts do. A finding without tenant counts, and so does every one of a test that reads a table of Data health that is
+    made whole every time: that can change for tenants that are not touched.
 #}
 {% macro default__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) -%}
-    {%- set is_touched = 'true' if model.test_metadata else clinicmart.is_touched() -%}
+    {%- set whole = [] -%}
+    {%- for unique_id in model.depends_on.nodes if unique_id in graph.nodes -%}
+        {%- set node = graph.nodes[unique_id] -%}
+        {%- if node.schema == 'health' and node.config.materialized == 'table' -%}
+            {%- do whole.append(unique_id) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {%- set is_touched = 'true' if model.test_metadata or whole else clinicmart.is_touched() -%}
     select
         {{ fail_calc }} as failures,
         {{ fail_calc }} {{ warn_if }} as should_warn,
