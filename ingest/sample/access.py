@@ -89,7 +89,21 @@ def slots(story: Story, found: Slots) -> pl.DataFrame:
     )
 
 
-def reminders(story: Story) -> pl.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Reminders:
+    """One element per reminder: index of the appointment, of REMINDER_CHANNELS and REMINDER_OUTCOMES, when it was sent."""
+
+    appointment: np.ndarray
+    channel: np.ndarray
+    outcome: np.ndarray
+    sent: np.ndarray
+
+
+REMINDER_CHANNELS = ("text", "text", "text", "email", "phone")
+REMINDER_OUTCOMES = ("confirmed", "delivered", "failed", "declined")
+
+
+def draw_reminders(story: Story) -> Reminders:
     """A reminder two days ahead for most booked visits."""
     booked, rng = story.appointments, story.rng("reminders")
     sent = story.zones.to_utc((booked.start_local // DAY - 2) * DAY + 15 * 3600, booked.zone)
@@ -97,23 +111,60 @@ def reminders(story: Story) -> pl.DataFrame:
     alive = (booked.cancelled < 0) | (booked.cancelled > sent)
     chosen = np.flatnonzero((sent > booked.booked) & alive & (sent <= cut_off) & (rng.random(len(booked)) < 0.8))
     channel, outcome = rng.integers(0, 5, len(chosen)), rng.random(len(chosen))
-    when = timestamps(sent[chosen])
+    return Reminders(
+        appointment=chosen,
+        channel=channel,
+        outcome=np.searchsorted([0.55, 0.93, 0.98], outcome),
+        sent=sent[chosen],
+    )
+
+
+def reminders(story: Story) -> pl.DataFrame:
+    """One row per reminder."""
+    found = draw_reminders(story)
+    when = timestamps(found.sent)
     return pl.DataFrame(
         {
-            "reminder_id": "R" + numbers(np.arange(1, len(chosen) + 1), 7),
-            "appointment_id": story.appointment_ids.gather(chosen),
-            "channel": pick(["text", "text", "text", "email", "phone"], channel),
-            "outcome": pick(
-                ["confirmed", "delivered", "failed", "declined"], np.searchsorted([0.55, 0.93, 0.98], outcome)
-            ),
+            "reminder_id": "R" + numbers(np.arange(1, len(found.sent) + 1), 7),
+            "appointment_id": story.appointment_ids.gather(found.appointment),
+            "channel": pick(REMINDER_CHANNELS, found.channel),
+            "outcome": pick(REMINDER_OUTCOMES, found.outcome),
             "sent_at": when,
             "updated_at": when,
         }
     )
 
 
-def referrals(story: Story) -> tuple[pl.DataFrame, pl.Series]:
-    """Referrals, a third of the new patients' visits fulfilling one; and the referral id of each appointment."""
+REFERRAL_STATES = (
+    "ordered",
+    "authorized",
+    "scheduled",
+    "attended",
+    "reported",
+    "expired",
+    "cancelled",
+    "out_of_network",
+)
+REFERRAL_DAYS = 90
+
+
+@dataclass(frozen=True, kw_only=True)
+class Referrals:
+    """One element per referral; the first `kept` were fulfilled by their appointment `source`, of the others it only lends
+    patient and place. `state` is an index of REFERRAL_STATES, `ordered_day` the local day, times are UTC seconds (-1: never)."""
+
+    kept: int
+    source: np.ndarray
+    state: np.ndarray
+    ordered_day: np.ndarray
+    ordered: np.ndarray
+    authorized: np.ndarray
+    partner: np.ndarray
+    provider: np.ndarray
+
+
+def draw_referrals(story: Story) -> Referrals:
+    """Referrals, a third of the new patients' visits fulfilling one."""
     booked, rng, group = story.appointments, story.rng("referrals"), story.group
     new = np.array([item.is_new for item in VISIT_TYPES])[booked.visit_type]
     kept = np.flatnonzero(new & (booked.parent < 0) & (rng.random(len(booked)) < 0.35))
@@ -127,22 +178,37 @@ def referrals(story: Story) -> tuple[pl.DataFrame, pl.Series]:
     ordered = story.zones.to_utc(local * DAY + rng.integers(9 * 3600, 16 * 3600, size), booked.zone[source])
     authorized = np.where((fate >= 1) & (fate <= 4), ordered + 20 * 3600, -1)
     authorized = np.where(authorized > booked.booked[source], ordered + 600, authorized)
-    ids = "F" + numbers(np.arange(1, size + 1), 7)
+    return Referrals(
+        kept=len(kept),
+        source=source,
+        state=fate,
+        ordered_day=local,
+        ordered=ordered,
+        authorized=authorized,
+        partner=rng.integers(-3, 6, size),
+        provider=rng.integers(0, len(group.provider_ids), size),
+    )
+
+
+def referrals(story: Story) -> tuple[pl.DataFrame, pl.Series]:
+    """One row per referral; and the referral id of each appointment."""
+    booked, group, found = story.appointments, story.group, draw_referrals(story)
+    source, ordered, authorized = found.source, found.ordered, found.authorized
+    ids = "F" + numbers(np.arange(1, len(source) + 1), 7)
     of_appointment = np.full(len(booked), -1)
-    of_appointment[kept] = np.arange(len(kept))
-    states = ("ordered", "authorized", "scheduled", "attended", "reported", "expired", "cancelled", "out_of_network")
+    of_appointment[source[: found.kept]] = np.arange(found.kept)
     frame = pl.DataFrame(
         {
             "referral_id": ids,
             "medical_record_number": story.people.record_numbers.gather(booked.patient[source]),
-            "referral_partner_id": pick(codes.REFERRAL_PARTNERS, rng.integers(-3, 6, size)),
-            "referring_provider_id": pick(group.provider_ids, rng.integers(0, len(group.provider_ids), size)),
+            "referral_partner_id": pick(codes.REFERRAL_PARTNERS, found.partner),
+            "referring_provider_id": pick(group.provider_ids, found.provider),
             "service_unit_id": pick(group.clinic_ids, booked.clinic[source]),
             "visit_type_id": pick(VISIT_TYPE_IDS, booked.visit_type[source]),
-            "status": pick(states, fate),
+            "status": pick(REFERRAL_STATES, found.state),
             "ordered_at": timestamps(ordered),
             "authorized_at": timestamps(authorized),
-            "expires_at": timestamps(ordered + 90 * DAY),
+            "expires_at": timestamps(ordered + REFERRAL_DAYS * DAY),
             "updated_at": timestamps(np.maximum(ordered, authorized)),
         }
     )
@@ -180,9 +246,19 @@ def authorizations(story: Story) -> pl.DataFrame:
     )
 
 
-def staff_shifts(story: Story) -> pl.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Sessions:
+    """One element per half-day of a provider in a clinic; `afternoon` is 0 or 1, the day is local."""
+
+    provider: np.ndarray
+    clinic: np.ndarray
+    day: np.ndarray
+    afternoon: np.ndarray
+
+
+def draw_sessions(story: Story) -> Sessions:
     """Half-day sessions that were held: four hours of a provider in a clinic, where at least one visit took place."""
-    booked, visits, group = story.appointments, story.encounters, story.group
+    booked, visits = story.appointments, story.encounters
     of = visits.appointment
     afternoon = (booked.start_local[of] % DAY >= 12 * 3600 + 1800).astype(np.int64)
     keys = np.unique(
@@ -190,16 +266,22 @@ def staff_shifts(story: Story) -> pl.DataFrame:
     )
     afternoon, rest = keys % 2, keys // 2
     clinic, rest = rest % 100, rest // 100
-    provider, day = rest % 1000, rest // 1000
+    return Sessions(provider=rest % 1000, clinic=clinic, day=rest // 1000, afternoon=afternoon)
+
+
+def staff_shifts(story: Story) -> pl.DataFrame:
+    """One row per session."""
+    group, found = story.group, draw_sessions(story)
+    provider, clinic, day, afternoon = found.provider, found.clinic, found.day, found.afternoon
     start = story.zones.to_utc(day * DAY + np.where(afternoon == 1, 13, 8) * 3600, group.clinic_zone[clinic])
     end = timestamps(start + 4 * 3600)
     return pl.DataFrame(
         {
-            "staff_shift_id": "H" + numbers(np.arange(1, len(keys) + 1), 7),
+            "staff_shift_id": "H" + numbers(np.arange(1, len(day) + 1), 7),
             "service_unit_id": pick(group.clinic_ids, clinic),
             "provider_id": pick(group.provider_ids, provider),
-            "staff_role": pick(["provider"], np.zeros(len(keys))),
-            "is_clinical": np.ones(len(keys), np.int64),
+            "staff_role": pick(["provider"], np.zeros(len(day))),
+            "is_clinical": np.ones(len(day), np.int64),
             "started_at": timestamps(start),
             "ended_at": end,
             "updated_at": end,
@@ -207,14 +289,31 @@ def staff_shifts(story: Story) -> pl.DataFrame:
     )
 
 
-def inventory_usage(story: Story) -> pl.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Supplies:
+    """One element per usage: index of the visit and of SUPPLIES, the quantity, its cost in cents."""
+
+    visit: np.ndarray
+    item: np.ndarray
+    quantity: np.ndarray
+    cost: np.ndarray
+
+
+def draw_supplies(story: Story) -> Supplies:
     """Supplies used in a tenth of the visits."""
-    visits, rng, booked = story.encounters, story.rng("supplies"), story.appointments
+    visits, rng = story.encounters, story.rng("supplies")
     source = np.flatnonzero(rng.random(len(visits)) < 0.1)
     item = rng.integers(0, len(codes.SUPPLIES), len(source))
     quantity = rng.integers(1, 4, len(source))
-    used = timestamps(visits.started[source] + 1200)
     cost = np.array([supply[2] for supply in codes.SUPPLIES])[item] * quantity
+    return Supplies(visit=source, item=item, quantity=quantity, cost=cost)
+
+
+def inventory_usage(story: Story) -> pl.DataFrame:
+    """One row per usage."""
+    visits, booked, found = story.encounters, story.appointments, draw_supplies(story)
+    source, item = found.visit, found.item
+    used = timestamps(visits.started[source] + 1200)
     return pl.DataFrame(
         {
             "inventory_usage_id": "I" + numbers(np.arange(1, len(source) + 1), 7),
@@ -222,8 +321,8 @@ def inventory_usage(story: Story) -> pl.DataFrame:
             "encounter_id": story.encounter_ids.gather(source),
             "item_code": pick([supply[0] for supply in codes.SUPPLIES], item),
             "item_name": pick([supply[1] for supply in codes.SUPPLIES], item),
-            "quantity": numbers(quantity),
-            "cost_amount": money(cost),
+            "quantity": numbers(found.quantity),
+            "cost_amount": money(found.cost),
             "used_at": used,
             "updated_at": used,
         }

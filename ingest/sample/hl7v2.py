@@ -15,6 +15,7 @@ import polars as pl
 from ingest.sample import flaws, names
 from ingest.sample.catalogue import VISIT_TYPES
 from ingest.sample.clock import DAY, as_date
+from ingest.sample.inpatient import DISPOSITIONS, dispositions
 from ingest.sample.people import birth_dates
 from ingest.sample.pm_tables import VISIT_TYPE_IDS, some
 from ingest.sample.story import Story
@@ -182,7 +183,7 @@ def _stays(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:
             "doctor": _doctor(story, stays.provider[index]),
             "source": pick(["1", "7"], (index + is_own[index]) % 2),
             "visit": adt_stay_ids(story, views).gather(index),
-            "disposition": pick(["01", "06"], np.where(over, index % 10 // 8, -1)).fill_null(""),
+            "disposition": pick(DISPOSITIONS, np.where(over, dispositions(index), -1)).fill_null(""),
             "admitted": moments(stays.admitted[index]),
             "discharged": moments(np.where(over, stays.discharged[index], -1)).fill_null(""),
         }

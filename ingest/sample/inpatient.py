@@ -10,6 +10,9 @@ from ingest.sample.people import People
 from ingest.sample.structure import Group
 
 MEAN_DAYS = 4.4
+# Discharge dispositions (UB-04): home, home care, another hospital, against advice, died.
+DISPOSITIONS = ("01", "06", "02", "07", "20")
+BOARDED_MEDIAN_MINUTES = 150
 
 
 @dataclass(kw_only=True)
@@ -58,6 +61,29 @@ def draw_stays(rng: np.random.Generator, group: Group, people: People, calendar:
         bed=bed[kept],
         later_bed=(bed + 100)[kept],
     )
+
+
+def dispositions(index: np.ndarray) -> np.ndarray:
+    """Index of DISPOSITIONS of the stays with these numbers."""
+    found = index % 10 // 8
+    for place, remainder in ((2, 24), (3, 12), (4, 6)):
+        found = np.where(index % 25 == remainder, place, found)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdmitDecisions:
+    """Decisions to admit, one element each: index of the stay, and when it was made (UTC seconds), before the admission."""
+
+    stay: np.ndarray
+    decided: np.ndarray
+
+
+def draw_admit_decisions(rng: np.random.Generator, stays: Stays) -> AdmitDecisions:
+    """For most of the stays that came through the emergency department: every second one."""
+    stay = np.flatnonzero((np.arange(len(stays)) % 2 == 1) & (rng.random(len(stays)) < 0.85))
+    minutes = np.clip(BOARDED_MEDIAN_MINUTES * np.exp(rng.normal(0, 0.6, len(stay))), 10, 1200)
+    return AdmitDecisions(stay=stay, decided=stays.admitted[stay] - (minutes * 60).astype(np.int64))
 
 
 def _beds(

@@ -34,6 +34,7 @@ def tables(story: Story) -> Iterator[tuple[str, pl.DataFrame]]:
     yield "authorizations", access.authorizations(story)
     yield "encounters", pm_tables.encounters(story)
     yield "encounter_timestamps", pm_tables.encounter_timestamps(story)
+    yield "admit_decisions", pm_tables.admit_decisions(story)
     charges = pm_tables.charges(story)
     yield "charges", pl.concat([charges, flaws.bad_charges(charges)])
     yield "claims", pm_tables.claims(story)

@@ -232,6 +232,13 @@ CREATE TABLE encounter_timestamps (
   updated_at      TEXT NOT NULL
 );
 
+-- When it was decided to admit a patient of the emergency department; the stay begins when there is a bed.
+CREATE TABLE admit_decisions (
+  encounter_id    TEXT NOT NULL PRIMARY KEY REFERENCES encounters (encounter_id),
+  decided_at      TEXT NOT NULL,
+  updated_at      TEXT NOT NULL
+);
+
 CREATE TABLE charges (
   charge_id             TEXT NOT NULL PRIMARY KEY,
   encounter_id          TEXT REFERENCES encounters (encounter_id),

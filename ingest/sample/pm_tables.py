@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from ingest.sample import balances
+from ingest.sample import balances, inpatient
 from ingest.sample.catalogue import VISIT_TYPES
 from ingest.sample.charges import VOID
 from ingest.sample.clock import DAY
@@ -107,7 +107,7 @@ def encounters(story: Story) -> pl.DataFrame:
     classes = [item.encounter_class for item in VISIT_TYPES]
     gone = stays.discharged >= 0
     none = np.full(len(stays), -1)
-    dispositions = np.where(gone, np.arange(len(stays)) % 10 // 8, -1)
+    ended_by = np.where(gone, inpatient.dispositions(np.arange(len(stays))), -1)
     return pl.DataFrame(
         {
             "encounter_id": pl.concat([story.encounter_ids, story.stay_ids]),
@@ -124,7 +124,9 @@ def encounters(story: Story) -> pl.DataFrame:
             "admission_source": pl.concat(
                 [pick([], np.full(len(of), -1)), pick(["1", "7"], np.arange(len(stays)) % 2)]
             ),
-            "discharge_disposition": pl.concat([pick([], np.full(len(of), -1)), pick(["01", "06"], dispositions)]),
+            "discharge_disposition": pl.concat(
+                [pick([], np.full(len(of), -1)), pick(inpatient.DISPOSITIONS, ended_by)]
+            ),
             "started_at": timestamps(np.concatenate([visits.started, stays.admitted])),
             "ended_at": timestamps(np.concatenate([visits.ended, stays.discharged])),
             "signed_at": timestamps(np.concatenate([signed(story), none])),
@@ -155,6 +157,15 @@ def encounter_timestamps(story: Story) -> pl.DataFrame:
             "checked_out_at": timestamps(visits.checked_out),
             "updated_at": timestamps(np.maximum(visits.started, visits.ended)),
         }
+    )
+
+
+def admit_decisions(story: Story) -> pl.DataFrame:
+    """When it was decided to admit those who came through the emergency department."""
+    found = inpatient.draw_admit_decisions(story.rng("boarding"), story.stays)
+    decided = timestamps(found.decided)
+    return pl.DataFrame(
+        {"encounter_id": story.stay_ids.gather(found.stay), "decided_at": decided, "updated_at": decided}
     )
 
 

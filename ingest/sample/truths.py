@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from ingest.sample import access, flaws, moves, x12_acknowledgements
+from ingest.sample import access, flaws, moves, truths_operations, x12_acknowledgements
 from ingest.sample.adjudication import CORRECTION, FIRST, RESUBMITTED, REVERSAL, SECONDARY, total_by
 from ingest.sample.catalogue import PAYERS, VISIT_TYPES
 from ingest.sample.charges import REVERSAL as REVERSED_ENTRY
@@ -76,6 +76,7 @@ class Truths:
         self.decisions()
         self.payments()
         self.underpayments()
+        truths_operations.add(self)
         by = {f"by_{name}": figures for name, figures in sorted(self.tally.by.items())}
         return {"totals": self.tally.totals, **by, "planted": flaws.planted(self.story, with_feeds=True)}
 

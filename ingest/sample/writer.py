@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from foundation.errors import ConfigurationError
-from ingest.sample import catalogue, fhir, flaws, hl7v2, x12_acknowledgements, x12_claims, x12_remits
+from ingest.sample import catalogue, fhir, flaws, hl7v2, work_rvus, x12_acknowledgements, x12_claims, x12_remits
 from ingest.sample.catalogue import TENANTS, TenantSpec
 from ingest.sample.clock import Calendar
 from ingest.sample.definitions import DEFINITIONS, POPULATIONS
@@ -43,7 +43,8 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
     """Writes a synthetic group of `tenants` with `appointments` in all, the same bytes for the same arguments.
 
     Under `out`: `<tenant>/pm.sqlite`, `<tenant>/fhir/*.ndjson`, `<tenant>/hl7/*.hl7`, `<tenant>/837/*.837`, `<tenant>/835/*.835`,
-    `<tenant>/277/*` (277CA and 999), `config.yaml` (absolute paths) and `truths.json`. Files of an earlier sample are replaced.
+    `<tenant>/277/*` (277CA and 999), `<tenant>/rvu/*.csv` (work RVUs), `config.yaml`
+    (absolute paths) and `truths.json`. Files of an earlier sample are replaced.
     History is 19 months up to `as_of`, bookings reach six weeks beyond. The 837s and 835s, and the answers to the 837s, always hold
     the whole history; FHIR encounters all of it up to 200,000 appointments a tenant and the last three months beyond that; HL7 all
     stays and merges, and every second appointment of the last three months and of those to come. Some visits and stays bear
@@ -158,8 +159,13 @@ def _write_feeds(job: _Job) -> Feeds:
         "837": _write(folder / "837", "837", x12_claims.files(story)),
         "835": _write(folder / "835", "835", x12_remits.files(story)),
         "277": _write(folder / "277", "*", x12_acknowledgements.files(story)),
+        "rvu": _write(folder / "rvu", "csv", work_rvus.files(story)),
     }
     written["835"] += _plant_remittances(story, folder / "835")
+    # The time of a reference file is that of its rows: the sample's are not of today.
+    published = datetime.combine(job.as_of, time(), UTC).timestamp()
+    for file in (folder / "rvu").glob("*.csv"):
+        os.utime(file, (published, published))
     return written, Truths(story).result()
 
 
@@ -186,7 +192,7 @@ def _plant_remittances(story: Story, folder: Path) -> int:
 
 
 def configuration(out: Path, specs: list[TenantSpec], as_of: date) -> str:
-    """config.yaml: six feeds a tenant, the PM database first and so the record; judged as of the day that the sample ends."""
+    """config.yaml: seven feeds a tenant, the PM database first and so the record; judged as of the day that the sample ends."""
     tenants = {}
     for spec in specs:
         folder = out / spec.tenant_id
@@ -206,6 +212,7 @@ def configuration(out: Path, specs: list[TenantSpec], as_of: date) -> str:
                 {"name": "claims", "kind": "x12", "path": str(folder / "837")},
                 {"name": "remits", "kind": "x12", "path": str(folder / "835")},
                 {"name": "acknowledgements", "kind": "x12", "path": str(folder / "277")},
+                {"name": "rvu", "kind": "reference_file", "profile": "work_rvu_rates", "path": str(folder / "rvu")},
             ],
         }
     return yaml.safe_dump({"tenants": tenants}, sort_keys=False, width=1000)
