@@ -10,7 +10,9 @@ import json
 import re
 import sqlite3
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +68,12 @@ class Site:
         )
         assert asked.code == 0, asked.err
         return list(csv.DictReader(io.StringIO(asked.out)))
+
+    @cached_property
+    def reconciled(self) -> dict[str, dict[str, Any]]:
+        """Per tenant what `clinicmart status` says of the reconciliation."""
+        found: dict[str, dict[str, Any]] = json.loads(clinicmart("status", "--home", self.home, "--json").out)
+        return found["reconciliation"]
 
     def figure(self, tenant: str, name: str) -> Decimal:
         """One figure; all of a tenant are asked for at once, since a command takes its time to start."""
@@ -210,3 +218,33 @@ def test_status_shows_a_ledger_that_balances(site: Site) -> None:
     assert {feed["outcome"] for feed in found["feeds"] if feed["tenant_id"] == "bluecross"} == {"unreadable"}
     held = json.loads(clinicmart("quarantine", "list", "--home", site.home, "--json").out)
     assert all(row["reason"] and row["first_position"] for row in held)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "entity", "amounts"),
+    [
+        ("guide835", "remittance_claim", {"rows": "8", "billed_amount": "241749.61", "payer_paid_amount": "152387.23"}),
+        ("guide835", "provider_adjustment", {"adjustment_amount": "-1.27"}),
+        ("guide835", "remittance", {"payment_amount": "152388.50"}),
+        ("guide837p4", "claim", {"rows": "6", "billed_amount": "1114.04"}),
+        ("guide837p5", "claim", {"rows": "18", "billed_amount": "8072.55"}),
+        ("guide837i4", "claim", {"rows": "5", "billed_amount": "4028.62"}),
+        ("emedny", "remittance_claim", {"rows": "3", "billed_amount": "102.50", "payer_paid_amount": "45.75"}),
+        ("united", "remittance_claim", {"rows": "2", "billed_amount": "1157.52", "payer_paid_amount": "349.99"}),
+    ],
+)
+def test_rows_and_money_agree_from_the_feed_to_the_published_file(
+    site: Site, tenant: str, entity: str, amounts: dict[str, str]
+) -> None:
+    bridge = {(line["entity"], line["measure"]): line for line in site.reconciled[tenant]["bridge"]}
+    for measure, total in amounts.items():
+        line = bridge[entity, measure]
+        assert {Decimal(line[step]) for step in ("read", "marts", "published")} == {Decimal(total)}, measure
+
+
+def test_everything_reconciles_for_every_tenant(site: Site) -> None:
+    assert set(site.reconciled) == set(SETS)
+    for tenant, found in site.reconciled.items():
+        assert found["open"] == [], tenant
+        assert found["measures"] > 0 or tenant == "bluecross", tenant
+        assert {Decimal(line["difference"]) for line in found["bridge"]} <= {Decimal(0)}, tenant
