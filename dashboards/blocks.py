@@ -1,7 +1,7 @@
 """Blocks that pages share: tiles, the table one level down, rankings, a heat map by weekday and hour, open rows."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from typing import Any
@@ -69,7 +69,10 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
     hollow = _moving_months(context, metric, first, last)
     shown = [month for month, value in now if value is not None]
     moving = "; hollow: still settling" if hollow.intersection(shown) else ""
-    section(title, note or f"By month; shaded: {view.period.name}; dashed: the same month a year before{moving}")
+    closed, marked = context.source.closed_months, closed_note(context, shown)
+    section(
+        title, (note or f"By month; shaded: {view.period.name}; dashed: the same month a year before{moving}") + marked
+    )
     if not any(value is not None for _, value in now):
         empty(
             context, "No data for these months", "Choose a later period or another place.", f"cm_trend_{metric}_empty"
@@ -84,8 +87,14 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
         earlier=[value for _, value in earlier],
         earlier_name="A year before",
         hollow=hollow,
+        closed=closed,
     )
     widgets.chart(option, key=f"cm_trend_{metric}", height=320, alt=f"{found.label} by month")
+
+
+def closed_note(context: PageContext, months: Iterable[date]) -> str:
+    """What the mark on the axis means, where a month shown is closed; begins with a semicolon."""
+    return f"; {charts.CLOSED_NOTE}" if context.source.closed_months.intersection(months) else ""
 
 
 def _moving_months(context: PageContext, metric: str, first: date, last: date) -> frozenset[date]:

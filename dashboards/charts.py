@@ -14,6 +14,8 @@ from dashboards.theme import FONT, Tokens
 
 # Two ends of lines closer than this part of the axis have names that would overlap.
 CLOSE = 0.07
+# Stands behind the name of a closed month.
+CLOSED_MARK, CLOSED_NOTE = " ■", "■ month is closed"
 
 Option = dict[str, Any]
 Point = tuple[date, Any]
@@ -92,10 +94,11 @@ def _value_axis(look: Tokens, scale: Scale, **more: Any) -> Option:
     }
 
 
-def month_names(months: Sequence[date]) -> list[str]:
-    """Mar for each month, with the year at the first and at each January."""
+def month_names(months: Sequence[date], closed: frozenset[date] = frozenset()) -> list[str]:
+    """Mar for each month, with the year at the first and at each January; closed months are marked."""
     return [
-        f"{month:%b}\n{month.year}" if not index or month.month == 1 else f"{month:%b}"
+        f"{month:%b}{CLOSED_MARK if month in closed else ''}"
+        + (f"\n{month.year}" if not index or month.month == 1 else "")
         for index, month in enumerate(months)
     ]
 
@@ -129,15 +132,17 @@ def line_over_time(
     earlier: Sequence[Any] | None = None,
     earlier_name: str = "",
     hollow: frozenset[date] = frozenset(),
+    closed: frozenset[date] = frozenset(),
 ) -> Option:
-    """A line by month; the comparison dashed, the chosen period shaded, months that will still move drawn hollow.
+    """A line by month; the comparison dashed, the chosen period shaded, months that will still move drawn hollow, closed ones
+    marked.
 
     `earlier` is the comparison's value for each month of `trend`.
     """
     months = [month for month, _ in trend]
     every = [value for _, value in trend] + list(earlier or [])
     scale = scale_for(unit, every)
-    names = month_names(months)
+    names = month_names(months, closed)
 
     def point(month: date, value: Any) -> Any:
         scaled = scale.of(value)

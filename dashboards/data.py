@@ -18,6 +18,8 @@ import streamlit as st
 
 from dashboards import host
 from serving.access import Principal
+from serving.close_record import Close
+from serving.close_view import Change, ClosedMonths
 from serving.metric_lineage import MetricLineage
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
 from serving.reader import Reader, open_reader
@@ -191,6 +193,32 @@ class Source:
         """Feeds that stopped, bring too little or could not be read, with the entities they brought so far."""
         frame: pl.DataFrame = self._cached({"ask": "alerts"}, self.reader.alerts)
         return frame
+
+    @cached_property
+    def closed(self) -> ClosedMonths:
+        """The tenant's closed months as this person may see them."""
+        return ClosedMonths(host.home(), self.reader)
+
+    @cached_property
+    def closed_months(self) -> frozenset[date]:
+        """First days of the months that are closed."""
+        return frozenset(close.month for close in self.closed.standing)
+
+    def closed_changes(self, close: Close, place_id: str | None) -> list[Change]:
+        """What became of a closed month's figures at a place; for None in all, or at the top of what the person sees."""
+        if place_id is None and self.reader.scope.unit_ids:
+            place_id = self.root.id if self.root else None
+            if place_id is None:
+                return []
+        question = {
+            "ask": "closed",
+            "month": close.name,
+            "number": close.number,
+            "place": place_id,
+            "at": self.closed.stamp,
+        }
+        found: list[Change] = self._cached(question, lambda: self.closed.changes(close, unit=place_id))
+        return found
 
     @property
     def last_run(self) -> LastRun | None:

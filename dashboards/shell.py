@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, failures, host, incomplete, markup, theme, widgets
+from dashboards import bar, closed, failures, host, incomplete, markup, theme, widgets
 from dashboards import format as fmt
 from dashboards.data import Source
 from dashboards.state import View
@@ -18,6 +18,7 @@ from serving.versions import outcome
 log = logging.getLogger(__name__)
 
 HEALTH_PAGE = "data_health"
+CLOSED_PAGE = "closed_months"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class PageSpec:
 
     A page `of_feeds` is about the data as they came: it has no pickers, and only those see it whom `serving` lets.
     A page `of_figure` is opened from a figure's definition: it does not stand in the bar, and has no pickers either.
+    A page `of_closes` is about closed months: it has no pickers, and is there once a month was closed.
     """
 
     key: str
@@ -59,11 +61,19 @@ class PageSpec:
     draw: Callable[[PageContext], None]
     of_feeds: bool = False
     of_figure: bool = False
+    of_closes: bool = False
+
+    @property
+    def has_pickers(self) -> bool:
+        """Whether the page shows figures of a period and a place that are chosen above it."""
+        return not (self.of_feeds or self.of_figure or self.of_closes)
 
     def is_for(self, source: Source) -> bool:
         """Whether this person has the page at all; what is not granted is absent."""
         if self.of_feeds:
             return source.sees_health
+        if self.of_closes:
+            return bool(source.modules and source.closed.closes)
         return self.module is None or self.module in source.modules
 
 
@@ -83,13 +93,14 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
         view = view_of(source)
         context = PageContext(source.telling(view.restated and source.was_reorganised), view, widgets.look(), pages)
         try:
-            if not page.of_feeds and not page.of_figure:
+            if page.has_pickers:
                 bar.pickers(source, view)
             if asked and asked != view.place:
                 note = "That place is not among those you may see, or it is no longer there. This is everything you may see."
                 widgets.html(f'<p class="cm-note">{markup.esc(note)}</p>', key="cm_place_note")
-            if not page.of_feeds and not page.of_figure:
+            if page.has_pickers:
                 incomplete_notice(context, page.key)
+                closed_notice(context, page.key)
             page.draw(context)
         except AccessError as error:
             widgets.html(markup.state("Not available to you", fmt.sentence(str(error))), key="cm_refused")
@@ -111,6 +122,18 @@ def incomplete_notice(context: PageContext, page: str) -> None:
     if sentences:
         action = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
         context.html(incomplete.banner(sentences, action), key="cm_incomplete")
+
+
+def closed_notice(context: PageContext, page: str) -> None:
+    """One line for each closed month of the period whose figures are others now, with what they were and why."""
+    source, view = context.source, context.view
+    inside = [close for close in source.closed.standing if view.period.start <= close.month <= view.period.end]
+    changes = [change for close in inside for change in source.closed_changes(close, view.place)]
+    is_filtered = bool(view.payer or view.provider or view.restated)
+    sentences = closed.lines(page, changes, source.reader.tenant.time_zone, in_part=is_filtered)
+    if sentences:
+        action = f"{widgets.PAGE}{CLOSED_PAGE}?" if CLOSED_PAGE in context.pages else ""
+        context.html(closed.banner(sentences, action), key="cm_closed")
 
 
 def head(context: PageContext, finding: str) -> None:

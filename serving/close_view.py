@@ -22,8 +22,8 @@ from foundation.home import Home
 from foundation.keys import Keys
 from serving.close import read_figures, read_labels
 from serving.close_figures import MONTH, TOTAL
-from serving.close_record import Close, closes
-from serving.close_restate import Restated, read_restated
+from serving.close_record import CLOSES, Close, closes
+from serving.close_restate import CHECKED, Restated, read_restated
 from serving.derive import sees_module
 from serving.dimensions import SERVICE_UNIT
 from serving.model import Tenant, Version
@@ -93,10 +93,23 @@ class ClosedMonths:
             return found
         return found.with_columns(record_id=pl.lit(None, dtype=pl.String))
 
+    @property
+    def stamp(self) -> str:
+        """Changes whenever a month is closed, reopened or compared with a version."""
+        place = self._home.path / "closes" / self._reader.tenant.tenant_id
+        files = [place / name for name in (CLOSES, CHECKED)]
+        return " ".join(str(path.stat().st_mtime_ns) if path.exists() else "-" for path in files)
+
     def changes(self, close: Close, *, unit: str | None = None) -> list[Change]:
-        """What the month's figures have become in total, or for a service unit and all below it; those that differ."""
+        """What the month's figures have become in total, or for a service unit and all below it; those that differ.
+
+        The total of a person who is a provider is that provider's.
+        """
         rows = self.restatements(close).filter(pl.col("grain") == MONTH)
-        if unit is None:
+        own_provider = self._reader.scope.provider_id
+        if unit is None and own_provider is not None:
+            rows = rows.filter((pl.col("dimension") == PROVIDER) & (pl.col("member") == own_provider))
+        elif unit is None:
             rows = rows.filter(pl.col("dimension") == TOTAL)
         else:
             level = self._level_of(unit)

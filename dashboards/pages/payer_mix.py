@@ -146,13 +146,16 @@ def _over_time(context: PageContext, basis: Basis) -> None:
     by_class = _monthly(context, basis, first, last)
     months = periods.months_of(first, last)
     blocks.section(
-        f"{basis.label} by payer class over time", "Share of each month; a payer class has one colour on every page"
+        f"{basis.label} by payer class over time",
+        "Share of each month; a payer class has one colour on every page" + blocks.closed_note(context, months),
     )
     parts = []
     for key in sorted(by_class, key=_order):
         values = dict(figures.series(by_class[key], first, last))
         parts.append(_part(context, key, tuple(values.get(month) for month in months)))
-    option = charts.stacked_bars(context.look, charts.month_names(months), parts, unit="percent")
+    option = charts.stacked_bars(
+        context.look, charts.month_names(months, context.source.closed_months), parts, unit="percent"
+    )
     widgets.chart(option, key="cm_mix", height=360, alt=f"{basis.label} by payer class and month")
 
 

@@ -69,7 +69,8 @@ def _money(context: PageContext) -> None:
     found = figures.monthly(context.source, context.view, list(PARTS), first, last)
     blocks.section(
         "What became of what was billed",
-        "By month of service; the parts of a bar add up to the charges billed for that month",
+        "By month of service; the parts of a bar add up to the charges billed for that month"
+        + blocks.closed_note(context, periods.months_of(first, last)),
     )
     months = [month for month, _ in next(iter(found.values()), ())]
     if not months or all(value is None for values in found.values() for _, value in values):
@@ -83,7 +84,9 @@ def _money(context: PageContext) -> None:
         for name, label in PARTS.items()
         if name in found
     ]
-    option = charts.stacked_bars(context.look, charts.month_names(months), parts, unit="usd")
+    option = charts.stacked_bars(
+        context.look, charts.month_names(months, context.source.closed_months), parts, unit="usd"
+    )
     widgets.chart(option, key="cm_money", height=344, alt="Billed charges by month of service and what became of them")
 
 
@@ -128,14 +131,15 @@ def _ageing(context: PageContext) -> None:
     )
     if metric is None:
         return
-    blocks.section("How old the open balance is", "Balance at month end by days since service")
+    first, last = periods.trend_window(view.period, view.compared)
+    marked = blocks.closed_note(context, periods.months_of(first, last))
+    blocks.section("How old the open balance is", f"Balance at month end by days since service{marked}")
     where = figures.filters(view, source.metrics[metric])
     if where is None:
         blocks.empty(
             context, "Not available for this choice", "Choose all payers or all providers.", "cm_ageing_filter"
         )
         return
-    first, last = periods.trend_window(view.period, view.compared)
     frame = source.query(
         [metric], by=["ageing_bucket"], grain="month", where=where, start=first, end=periods.month_end(last)
     )
@@ -151,7 +155,9 @@ def _ageing(context: PageContext) -> None:
         values = dict(figures.series(dict(zip(rows["metric_time"], rows[metric], strict=True)), first, last))
         colour = steps[min(round(index * (len(steps) - 1) / max(len(buckets) - 1, 1)), len(steps) - 1)]
         parts.append(charts.Part(_bucket_name(bucket), colour, tuple(values.get(month) for month in months)))
-    option = charts.stacked_bars(context.look, charts.month_names(months), parts, unit="usd")
+    option = charts.stacked_bars(
+        context.look, charts.month_names(months, context.source.closed_months), parts, unit="usd"
+    )
     widgets.chart(option, key="cm_ageing", height=300, alt="Open balance at month end by age")
 
 

@@ -322,7 +322,9 @@ class FakeReader:
 
     @property
     def scope(self) -> SimpleNamespace:
-        return SimpleNamespace(hash=self.scope_hash, tenant_id=self.tenant_id, sees_health=self.sees_health)
+        return SimpleNamespace(
+            hash=self.scope_hash, tenant_id=self.tenant_id, sees_health=self.sees_health, unit_ids=(), provider_id=None
+        )
 
     @property
     def version(self) -> Version:
