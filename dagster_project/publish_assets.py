@@ -1,12 +1,16 @@
 """One asset per tenant: the published version that its people read."""
 
+from functools import partial
+
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Failure, MaterializeResult, asset
 
 from dagster_project.lineage_datasets import tell_publish
 from dagster_project.warehouse_assets import Translator
 from dagster_project.workspace import Workspace
 from foundation.config import Tenant
+from ingest.accounts import marks_of_units
 from ingest.pipeline import progress
+from serving.close_restate import restate
 from serving.publish import publish
 
 
@@ -29,9 +33,12 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
                 run_id=context.run.run_id,
                 tenants=[tenant.tenant_id],
                 audit_failures={tenant.tenant_id: workspace.audit_failures(tenant.tenant_id)},
+                keep_days=tenant.keep_versions_days,
             )
             tell_publish(workspace.lineage, told, report.tenants[0], [".".join(key.path[1:]) for key in marts])
             (line,) = report.tenants
+            marks = partial(marks_of_units, ledger, workspace.keys, tenant.tenant_id)
+            restated = restate(workspace.home, tenant.tenant_id, context.run.run_id, file_marks=marks)
             if line.outcome == "stopped":
                 workspace.unbuild(tenant.tenant_id)
             else:
@@ -41,6 +48,8 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
             # A step that fails stops no other tenant's.
             raise Failure(f"{tenant.tenant_id} is not published: {'; '.join(line.reasons)}")
         progress.info("%s: published", tenant.tenant_id)
+        if restated:
+            progress.info("%s: %d figures of closed months changed", tenant.tenant_id, restated)
         return MaterializeResult(metadata={"report": str(report)})
 
     return published
