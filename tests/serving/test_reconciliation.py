@@ -95,7 +95,7 @@ def test_the_published_file_is_counted_again_when_it_is_shared_with_the_version_
     (line,) = place.publish(tenants=["mesa"]).tenants
     assert line.outcome == "stopped"
     assert line.reasons == (
-        "mesa: rows of visit do not reconcile: 89 in the marts, 90 in the published file, 1 too many",
+        "mesa: rows of visit do not reconcile: 99 in the marts, 100 in the published file, 1 too many",
     )
 
 
