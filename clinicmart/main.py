@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "users": ("clinicmart.commands.people", "users"),
     "modules": ("clinicmart.commands.people", "modules"),
     "audit": ("clinicmart.commands.people", "audit"),
+    "bi-login": ("clinicmart.commands.bi", "bi_login"),
     "compare-engines": ("clinicmart.commands.engines", "compare_engines"),
     "sample": ("clinicmart.commands.sample", "sample"),
 }

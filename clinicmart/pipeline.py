@@ -11,14 +11,18 @@ from foundation.home import Home
 MARKED = re.compile(r": file [0-9a-f]{10}")
 
 
-def run_and_report(home: Home, config: Config, *, full_refresh: bool = False, accept_deletions: bool = False) -> int:
+def run_and_report(
+    home: Home, config: Config, *, target: str = "duckdb", full_refresh: bool = False, accept_deletions: bool = False
+) -> int:
     """Runs the pipeline, prints what came of it and the one-time passwords of new tenants; returns the exit code."""
     from clinicmart.progress import shown
 
     with shown("Reading feeds"):
         from dagster_project.run import run_pipeline
 
-        outcome = run_pipeline(home, config, full_refresh=full_refresh, accept_deletions=accept_deletions)
+        outcome = run_pipeline(
+            home, config, target=target, full_refresh=full_refresh, accept_deletions=accept_deletions
+        )
     for problem in outcome.problems:
         click.echo(f"clinicmart: {problem}", err=True)
     if any(MARKED.search(problem) for problem in outcome.problems):

@@ -10,7 +10,7 @@ import yaml
 
 from dagster_project.definitions import JOB, build_definitions
 from dagster_project.lineage_events import RUN
-from dagster_project.workspace import Workspace
+from dagster_project.workspace import TARGET, Workspace
 from foundation.config import Config
 from foundation.errors import ClinicmartError
 from foundation.home import Home
@@ -52,15 +52,20 @@ def _alone(home: Home) -> Iterator[None]:
 
 
 def run_pipeline(
-    home: Home, config: Config, *, full_refresh: bool = False, accept_deletions: bool = False
+    home: Home,
+    config: Config,
+    *,
+    target: str = TARGET,
+    full_refresh: bool = False,
+    accept_deletions: bool = False,
 ) -> RunOutcome:
-    """Runs every feed of the configuration to every published page.
+    """Runs every feed of the configuration to every published page; marts are built on `target` (duckdb or postgres).
 
     Raises ClinicmartError where another run holds the home or the dbt project does not parse.
     """
     from dagster import DagsterInstance
 
-    workspace = Workspace(home, config, full_refresh=full_refresh, accept_deletions=accept_deletions)
+    workspace = Workspace(home, config, target=target, full_refresh=full_refresh, accept_deletions=accept_deletions)
     with _alone(home):
         workspace.remember()
         _configure(home)

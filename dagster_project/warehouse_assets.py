@@ -18,6 +18,7 @@ from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_project.audit import Audit, failures_by_tenant, read_audit
 from dagster_project.landing_assets import landing_key
 from dagster_project.lineage_datasets import DBT, tell_dbt, tell_load
+from dagster_project.postgres_target import target_of
 from dagster_project.workspace import Workspace
 from data_contracts import load_contracts
 from data_contracts.generate import OPERATIONAL
@@ -107,13 +108,16 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
             progress.info("dbt: building and testing the marts")
             about = "Builds the marts and tests them"
             told_of = workspace.lineage.job(context.run.run_id, DBT, about=about, kind="COMMAND")
-            with workspace.dbt_environment(), told_of as told:
-                invocation = workspace.dbt().cli(
-                    arguments, context=context, target_path=workspace.dbt_target, raise_on_error=False
+            with target_of(workspace) as target, workspace.dbt_environment(target.variables), told_of as told:
+                invocation = workspace.dbt(target.name).cli(
+                    [*arguments, *target.arguments],
+                    context=context,
+                    target_path=target.dbt_target,
+                    raise_on_error=False,
                 )
                 yield from invocation.stream()
+                audit = target.finish(workspace, read_audit(target.dbt_target), succeeded=invocation.is_successful())
                 tell_dbt(workspace.lineage, told, context.run.run_id, workspace.dbt_target)
-            audit = read_audit(workspace.dbt_target)
             progress.info("dbt: %d models built, %d tests passed", audit.models_built, audit.tests_passed)
             if not invocation.is_successful() and audit.passed:
                 audit = Audit(failures=("dbt stopped before its end: see the log of the run",))

@@ -45,6 +45,7 @@ class Workspace:
 
     home: Home
     config: Config
+    target: str = TARGET
     full_refresh: bool = False
     accept_deletions: bool = False
 
@@ -54,7 +55,8 @@ class Workspace:
         note = home.path / "config.json"
         if not note.exists():
             raise ConfigurationError(f"{home.path}: nothing has run in this home; start with clinicmart run --config F")
-        return cls(home, load_checked_config(json.loads(note.read_text("utf-8"))["file"]))
+        noted = json.loads(note.read_text("utf-8"))
+        return cls(home, load_checked_config(noted["file"]), target=noted.get("target", TARGET))
 
     @classmethod
     def of_environment(cls) -> "Workspace":
@@ -62,8 +64,8 @@ class Workspace:
         return cls.of_home(Home.at(os.environ.get(HOME_VARIABLE)))
 
     def remember(self) -> None:
-        """Notes the configuration's path in the home, for `of_home`."""
-        note = json.dumps({"file": str(self.config.file)})
+        """Notes the configuration's path and the target in the home, for `of_home`."""
+        note = json.dumps({"file": str(self.config.file), "target": self.target})
         write_atomically(self.home.path / "config.json", note.encode())
 
     @cached_property
@@ -164,13 +166,14 @@ class Workspace:
         write_atomically(self._stamp(LOADED), json.dumps({"state": state, "tenants": dict(tenants or {})}).encode())
 
     def built_tenants(self) -> dict[str, str]:
-        """Tenant to the state of its raw rows from which this dbt project built its marts, which passed; without those whose
+        """Tenant to the state of its raw rows from which this dbt project built its marts on this target, which passed; without those whose
         build was begun and did not pass since. Empty where everybody is to be built."""
         noted = _read(self._stamp(BUILT_TENANTS))
-        return dict(noted["tenants"]) if noted.get("project") == self.project_fingerprint else {}
+        same = noted.get("project") == self.project_fingerprint and noted.get("target", TARGET) == self.target
+        return dict(noted["tenants"]) if same else {}
 
     def _note_built_tenants(self, tenants: Mapping[str, str]) -> None:
-        noted = {"project": self.project_fingerprint, "tenants": dict(tenants)}
+        noted = {"project": self.project_fingerprint, "target": self.target, "tenants": dict(tenants)}
         write_atomically(self._stamp(BUILT_TENANTS), json.dumps(noted).encode())
 
     def note(self, stage: str) -> None:
@@ -212,7 +215,8 @@ class Workspace:
     def _build_state(self) -> dict[str, Any]:
         configuration = hashlib.sha256(self.config.file.read_bytes()).hexdigest()
         loaded = _read(self._stamp(LOADED)).get("state")
-        return {"project": self.project_fingerprint, "loaded": loaded, "configuration": configuration}
+        state = {"project": self.project_fingerprint, "loaded": loaded, "configuration": configuration}
+        return state if self.target == TARGET else {**state, "target": self.target}
 
 
 def _read(path: Path) -> dict[str, Any]:

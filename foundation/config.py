@@ -13,6 +13,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
         keep_versions_days: 31     # optional: how long a published version can be asked after another one replaced it
         system_of_record:          # optional; else the feed that is listed first wins
           encounter: [pm, ehr]
+    warehouse: {postgres: "${CLINICMART_POSTGRES_URL}"}   # optional: for --target postgres, see `foundation.warehouse_server`
     lineage: {file: lineage.ndjson}   # optional: OpenLineage events of every run, see `foundation.lineage_target`
 """
 
@@ -28,6 +29,7 @@ import yaml
 from foundation.errors import ConfigurationError
 from foundation.feed_remote import FhirServer, Listener, parse_listener, parse_server
 from foundation.lineage_target import LineageTarget, parse_lineage
+from foundation.warehouse_server import WarehouseServer, parse_warehouse
 from foundation.yaml_nodes import NodeReader, compose_file
 
 KINDS = ("pm_database", "fhir", "hl7v2", "x12", "reference_file")
@@ -93,6 +95,7 @@ class Config:
     file: Path
     tenants: tuple[Tenant, ...]
     lineage: LineageTarget | None = None
+    warehouse: WarehouseServer = field(default_factory=WarehouseServer)
 
     def tenant(self, tenant_id: str) -> Tenant:
         """One tenant. Raises ConfigurationError naming those that exist."""
@@ -229,7 +232,7 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
     path = Path(file).expanduser().resolve()
     root = compose_file(path)
     reader = NodeReader(path)
-    found = reader.mapping(root, "", ("tenants", "lineage"))
+    found = reader.mapping(root, "", ("tenants", "lineage", "warehouse"))
     tenants_node = reader.needed(found, root, "", "tenants")
     tenants = []
     for tenant_id, node in reader.mapping(tenants_node, "tenants").items():
@@ -241,4 +244,5 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
     if not tenants:
         raise reader.fail(tenants_node, "tenants", "has no tenant")
     target = parse_lineage(reader, found["lineage"], "lineage") if "lineage" in found else None
-    return Config(file=path, tenants=tuple(tenants), lineage=target)
+    server = parse_warehouse(reader, found["warehouse"], "warehouse") if "warehouse" in found else WarehouseServer()
+    return Config(file=path, tenants=tuple(tenants), lineage=target, warehouse=server)

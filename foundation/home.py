@@ -9,6 +9,7 @@ vault/<tenant>.duckdb                            encrypted: patient identifiers
 ledger.sqlite                                    what was read, landed, quarantined and refused; no PHI
 warehouse/warehouse.duckdb                       encrypted: raw, staging, intermediate, marts
 published/<tenant>/<version>/...                 encrypted scope files, `current.json` names the version
+postgres/                                        the server of --target postgres where no other is named; not encrypted
 access.sqlite                                    tenants, users, roles, sessions, audit
 dagster/  dbt/  extensions/  logs/
 """

@@ -1,14 +1,23 @@
-"""Raw tables in PostgreSQL: a copy of those in the home's warehouse, for dbt's target `postgres`.
+"""What goes to PostgreSQL for dbt's target `postgres`, and what comes back: raw tables there, marts into the home's warehouse.
 
     server = server_of(url)                         # dict of libpq parameters
     prepare_database(server, schemas)               # empty schemas of ours; refuses those that others made
     copy_raw(home, keys, server)                    # rows copied
 
+A run on the target builds beside what is served, in schemas whose names end in BUILDING, and keeps raw tables that did not change:
+
+    prepare_building(server, schemas)
+    copy_raw(home, keys, server, keep_unchanged=True)
+    fetch_marts(home, keys, server, tables)         # rows that came back into the home's warehouse
+
 Messages name tables and SQLSTATEs, never what PostgreSQL says of a value: it would quote the row.
 """
 
+import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import adbc_driver_manager
 import duckdb
@@ -28,6 +37,8 @@ RAW = "raw"
 # What dbt's profile can be told. Anything else libpq takes from its own environment variables (PGSSLROOTCERT and so on).
 PARAMETERS = ("host", "port", "user", "password", "dbname", "sslmode")
 MARK = "Made by clinicmart compare-engines, which drops and makes it anew."
+TARGET_MARK = "Made by clinicmart run --target postgres."
+BUILDING = "_building"
 CHUNK = 50_000
 # Types of the operational tables, which no contract describes.
 _TYPES = {
@@ -87,59 +98,219 @@ def prepare_database(server: Mapping[str, str], schemas: Iterable[str]) -> None:
     than DuckDB: the first or last of several names would be another one.
     """
     with _told("prepare its schemas"), psycopg.connect(make_conninfo(**server)) as connection:
-        row = connection.execute("select 'a' > 'B' and lower('É') = 'é' and getdatabaseencoding() = 'UTF8'").fetchone()
-        if row is None or not row[0]:
-            raise ConfigurationError(
-                "--postgres: the database must sort text by code point in UTF-8; make one with create database ... "
-                "template template0 encoding 'UTF8' locale 'C.UTF-8'"
-            )
+        _refuse_unfit(connection)
         names = [RAW, *schemas]
-        there = connection.execute(
-            "select nspname, obj_description(oid, 'pg_namespace') from pg_namespace where nspname = any(%s)", [names]
-        ).fetchall()
-        foreign = sorted(name for name, comment in there if comment != MARK)
-        if foreign:
-            raise ConfigurationError(
-                f"--postgres: the database holds schemas this command did not make: {', '.join(foreign)}; name an empty one"
-            )
+        _refuse_foreign(connection, names, MARK)
         for name in names:
-            schema = sql.Identifier(name)
-            connection.execute(sql.SQL("drop schema if exists {} cascade").format(schema))
-            connection.execute(sql.SQL("create schema {}").format(schema))
-            connection.execute(sql.SQL("comment on schema {} is {}").format(schema, sql.Literal(MARK)))
+            _make_anew(connection, name, MARK)
 
 
-def copy_raw(home: Home, keys: Keys, server: Mapping[str, str]) -> int:
+def prepare_building(server: Mapping[str, str], schemas: Iterable[str]) -> None:
+    """Makes an empty schema `<name>_building` for each name, and `raw` where absent. Those of an earlier run that ended half way go.
+
+    Raises ConfigurationError as `prepare_database` does; schemas that compare-engines made are another's too.
+    """
+    with _told("prepare its schemas"), psycopg.connect(make_conninfo(**server)) as connection:
+        _refuse_unfit(connection)
+        served = sorted(schemas)
+        building = [name + BUILDING for name in served]
+        _refuse_foreign(connection, [RAW, *served, *building], TARGET_MARK)
+        for name in building:
+            _make_anew(connection, name, TARGET_MARK)
+        if connection.execute("select to_regnamespace(%s)", [RAW]).fetchone() == (None,):
+            _make_anew(connection, RAW, TARGET_MARK)
+
+
+def _refuse_unfit(connection: psycopg.Connection[Any]) -> None:
+    row = connection.execute("select 'a' > 'B' and lower('É') = 'é' and getdatabaseencoding() = 'UTF8'").fetchone()
+    if row is None or not row[0]:
+        raise ConfigurationError(
+            "--postgres: the database must sort text by code point in UTF-8; make one with create database ... "
+            "template template0 encoding 'UTF8' locale 'C.UTF-8'"
+        )
+
+
+def _refuse_foreign(connection: psycopg.Connection[Any], names: Iterable[str], mark: str) -> None:
+    there = connection.execute(
+        "select nspname, obj_description(oid, 'pg_namespace') from pg_namespace where nspname = any(%s)", [list(names)]
+    ).fetchall()
+    foreign = sorted(name for name, comment in there if comment != mark)
+    if foreign:
+        raise ConfigurationError(
+            f"--postgres: the database holds schemas this command did not make: {', '.join(foreign)}; name an empty one"
+        )
+
+
+def _make_anew(connection: psycopg.Connection[Any], name: str, mark: str) -> None:
+    schema = sql.Identifier(name)
+    connection.execute(sql.SQL("drop schema if exists {} cascade").format(schema))
+    connection.execute(sql.SQL("create schema {}").format(schema))
+    connection.execute(sql.SQL("comment on schema {} is {}").format(schema, sql.Literal(mark)))
+
+
+def copy_raw(home: Home, keys: Keys, server: Mapping[str, str], *, keep_unchanged: bool = False) -> int:
     """Copies every raw table of the home's warehouse into schema `raw`; returns the number of rows.
 
     Entities get the types of their contracts, operational tables those they have. Times stay `timestamp` in UTC. Rows go over
-    as Arrow in chunks of CHUNK. Raises ClinicmartError naming the table that PostgreSQL refused or took only in part.
+    as Arrow in chunks of CHUNK, a table in one transaction. `keep_unchanged` passes over tables that an earlier copy left with
+    the same rows: a digest of them is the table's comment. Raises ClinicmartError naming the table that PostgreSQL refused or
+    took only in part.
     """
     copied = 0
     conninfo = make_conninfo(**server)
-    with duck.session(home) as warehouse:
+    with duck.session(home) as warehouse, _told("be reached"), dbapi.connect(conninfo) as postgres:
         duck.attach(warehouse, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"), read_only=True)
         for table in _tables():
             columns = _columns(warehouse, table)
-            listed = ", ".join(f'"{name}"' for name in columns)
-            made = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-            with (
-                _told(f"take the table {RAW}.{table}"),
-                dbapi.connect(conninfo, autocommit=True) as connection,
-                connection.cursor() as cursor,
-            ):
-                cursor.execute(f'create table {RAW}."{table}" ({made})')
-                rows = warehouse.execute(f'select {listed} from warehouse.{RAW}."{table}"').to_arrow_reader(CHUNK)
-                cursor.adbc_ingest(table, rows, mode="append", db_schema_name=RAW)
-                cursor.execute(f'select count(*) from {RAW}."{table}"')
-                taken = _count(cursor.fetchone())
-            held = _count(warehouse.execute(f'select count(*) from warehouse.{RAW}."{table}"').fetchone())
-            if taken != held:
-                raise ClinicmartError(f"{RAW}.{table}: {taken} rows are in PostgreSQL, {held} in the warehouse")
-            copied += taken
-    with _told("gather statistics"), psycopg.connect(conninfo, autocommit=True) as statistics:
-        statistics.execute("analyze")
+            digest = _digest(warehouse, table, columns) if keep_unchanged else ""
+            with _told(f"take the table {RAW}.{table}"):
+                if digest and _held_digest(postgres, table) == digest:
+                    continue
+                copied += _copy_table(warehouse, postgres, table, columns, digest)
+    analyze(server, [RAW])
     return copied
+
+
+def _copy_table(
+    warehouse: duckdb.DuckDBPyConnection,
+    postgres: dbapi.Connection,
+    table: str,
+    columns: Mapping[str, str],
+    digest: str,
+) -> int:
+    """Makes one raw table anew and fills it, in one transaction; returns its rows."""
+    listed = ", ".join(f'"{name}"' for name in columns)
+    made = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+    with postgres.cursor() as cursor:
+        cursor.execute(f'drop table if exists {RAW}."{table}"')
+        cursor.execute(f'create table {RAW}."{table}" ({made})')
+        rows = warehouse.execute(f'select {listed} from warehouse.{RAW}."{table}"').to_arrow_reader(CHUNK)
+        cursor.adbc_ingest(table, rows, mode="append", db_schema_name=RAW)
+        cursor.execute(f'select count(*) from {RAW}."{table}"')
+        taken = _count(cursor.fetchone())
+        held = _count(warehouse.execute(f'select count(*) from warehouse.{RAW}."{table}"').fetchone())
+        if taken != held:
+            raise ClinicmartError(f"{RAW}.{table}: {taken} rows are in PostgreSQL, {held} in the warehouse")
+        if digest:
+            cursor.execute(f"""comment on table {RAW}."{table}" is '{digest}'""")
+    postgres.commit()
+    return taken
+
+
+def _digest(warehouse: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> str:
+    """The same for the same rows and columns, in whatever order the rows lie."""
+    rows = warehouse.execute(
+        f'select count(*), bit_xor(hash(t)), sum(hash(t)) from warehouse.{RAW}."{table}" as t'
+    ).fetchone()
+    return hashlib.sha256(repr((duckdb.__version__, dict(columns), rows)).encode()).hexdigest()
+
+
+def _held_digest(postgres: dbapi.Connection, table: str) -> str | None:
+    with postgres.cursor() as cursor:
+        cursor.execute(f"""select obj_description(to_regclass('{RAW}."{table}"'), 'pg_class')""")
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def fetch_marts(
+    home: Home, keys: Keys, server: Mapping[str, str], tables: Iterable[tuple[str, str]], *, suffix: str = BUILDING
+) -> int:
+    """Replaces marts in the home's warehouse by those that were built on PostgreSQL; returns the number of rows.
+
+    `tables` are (schema, name) as the home has them; on the server the schema ends in `suffix`. Decimals come as text, digit by
+    digit. All in one transaction: a fetch that is killed leaves the home as it was. Raises ClinicmartError for a column whose type
+    has no counterpart, and where fewer rows arrive than the server has.
+    """
+    fetched = 0
+    with (
+        duck.session(home) as warehouse,
+        _told("give the marts back"),
+        dbapi.connect(make_conninfo(**server), autocommit=True) as postgres,
+        postgres.cursor() as cursor,
+    ):
+        duck.attach(warehouse, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"))
+        warehouse.execute("begin")
+        for schema, name in tables:
+            warehouse.execute(f'create schema if not exists warehouse."{schema}"')
+            there, here = f'"{schema}{suffix}"."{name}"', f'warehouse."{schema}"."{name}"'
+            kinds = _kinds(cursor, schema + suffix, name)
+            asked = ", ".join(
+                f'"{n}"::text as "{n}"' if k.startswith("decimal") else f'"{n}"' for n, k in kinds.items()
+            )
+            taken = ", ".join(f'cast("{column}" as {kind}) as "{column}"' for column, kind in kinds.items())
+            cursor.execute(f"select {asked} from {there}")
+            warehouse.register("incoming", cursor.fetch_record_batch())
+            warehouse.execute(f"drop table if exists {here}")
+            warehouse.execute(f"create table {here} as select {taken} from incoming")
+            warehouse.unregister("incoming")
+            cursor.execute(f"select count(*) from {there}")
+            held, came = _count(cursor.fetchone()), _count(warehouse.execute(f"select count(*) from {here}").fetchone())
+            if held != came:
+                raise ClinicmartError(f"{schema}.{name}: {held} rows are in PostgreSQL, {came} came back")
+            fetched += came
+        warehouse.execute("commit")
+    return fetched
+
+
+# What PostgreSQL calls a type, and DuckDB; numeric keeps its precision.
+_BACK = {
+    "text": "varchar",
+    "character varying": "varchar",
+    "boolean": "boolean",
+    "smallint": "smallint",
+    "integer": "integer",
+    "bigint": "bigint",
+    "double precision": "double",
+    "date": "date",
+    "timestamp without time zone": "timestamp",
+    "timestamp with time zone": "timestamptz",
+    "interval": "interval",
+    # Minutes and the like, which come of a division: DuckDB holds them as binary fractions.
+    "numeric": "double",
+}
+_NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
+
+
+def _kinds(cursor: dbapi.Cursor, schema: str, name: str) -> dict[str, str]:
+    """Column name to DuckDB type of a table on PostgreSQL."""
+    cursor.execute(
+        "select attname::text, format_type(atttypid, atttypmod) from pg_attribute "
+        f"""where attrelid = to_regclass('"{schema}"."{name}"') and attnum > 0 and not attisdropped order by attnum"""
+    )
+    rows = cursor.fetchall()
+    if not rows:
+        raise ClinicmartError(f"{schema}.{name} was not built on PostgreSQL")
+    kinds = {}
+    for column, kind in rows:
+        number = _NUMERIC.fullmatch(kind)
+        known = f"decimal({number[1]}, {number[2]})" if number else _BACK.get(kind)
+        if known is None:
+            raise ClinicmartError(
+                f"{schema}.{name}: the column {column} is {kind}, which has no counterpart in the home"
+            )
+        kinds[column] = known
+    return kinds
+
+
+def analyze(server: Mapping[str, str], schemas: Iterable[str]) -> None:
+    """Gathers the planner's statistics of every table of some schemas."""
+    with _told("gather statistics"), psycopg.connect(make_conninfo(**server), autocommit=True) as connection:
+        rows = connection.execute(
+            "select schemaname, tablename from pg_tables where schemaname = any(%s) order by 1, 2", [list(schemas)]
+        ).fetchall()
+        for schema, name in rows:
+            connection.execute(sql.SQL("analyze {}").format(sql.Identifier(schema, name)))
+
+
+def drop_building(server: Mapping[str, str]) -> None:
+    """Drops what a build left that is not served: schemas of ours whose names end in BUILDING."""
+    with _told("drop what a build left"), psycopg.connect(make_conninfo(**server)) as connection:
+        rows = connection.execute(
+            "select nspname from pg_namespace where right(nspname, %s) = %s and obj_description(oid, 'pg_namespace') = %s",
+            [len(BUILDING), BUILDING, TARGET_MARK],
+        ).fetchall()
+        for (name,) in rows:
+            connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
 
 
 def _count(row: object) -> int:

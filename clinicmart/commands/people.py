@@ -98,7 +98,7 @@ def add(
         display_name=name or email.partition("@")[0],
         unit_ids=units,
         provider_id=provider,
-        actor=_operator(),
+        actor=operator(),
     )
     click.echo(f"{email}: one-time password {password}")
 
@@ -131,7 +131,7 @@ def change(
         unit_ids=units or None,
         provider_id=provider,
         is_active=None if lock is None else not lock,
-        actor=_operator(),
+        actor=operator(),
     )
     click.echo(f"{email}: changed")
 
@@ -148,7 +148,7 @@ def reset(home: Home, email: str, tenant: str) -> None:
     from serving.access import AccessStore
 
     password = secrets.token_urlsafe(12)
-    AccessStore.open(home).set_password(tenant, email, password, actor=_operator(), must_change=True)
+    AccessStore.open(home).set_password(tenant, email, password, actor=operator(), must_change=True)
     click.echo(f"{email}: one-time password {password}")
 
 
@@ -190,11 +190,11 @@ def set_module(home: Home, module: str, tenant: str, granted: bool | None, enabl
 
     if granted is None and enabled is None:
         raise ConfigurationError("say --grant or --revoke, --on or --off")
-    AccessStore.open(home).set_module(tenant, module, granted=granted, enabled=enabled, actor=_operator())
+    AccessStore.open(home).set_module(tenant, module, granted=granted, enabled=enabled, actor=operator())
     click.echo(f"{module}: changed")
 
 
-def _operator() -> str:
+def operator() -> str:
     import getpass
 
     return f"{OPERATOR}: {getpass.getuser() if 'USER' in os.environ or os.getuid() else 'root'}"

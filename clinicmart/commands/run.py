@@ -12,6 +12,14 @@ from clinicmart.options import home_option
 @home_option
 @click.option("--tenant", help="Only this tenant.")
 @click.option(
+    "--target",
+    type=click.Choice(["duckdb", "postgres"]),
+    default="duckdb",
+    show_default=True,
+    help="Where marts are built: in the home, or on the PostgreSQL server that the configuration names (warehouse.postgres; "
+    "without it one in the home).",
+)
+@click.option(
     "--full-refresh",
     is_flag=True,
     help="Ask servers for everything, read tables whole and find what was deleted in them, build every mart anew.",
@@ -21,7 +29,7 @@ from clinicmart.options import home_option
     is_flag=True,
     help="Take records as deleted that a whole read of a table lacks, however many they are.",
 )
-def run(file: Path, home: Path, tenant: str | None, full_refresh: bool, accept_deletions: bool) -> int:
+def run(file: Path, home: Path, tenant: str | None, target: str, full_refresh: bool, accept_deletions: bool) -> int:
     """Read every feed, build and test the marts, publish.
 
     Exits with 0 when published, 1 when a feed or a gate stopped something (it says which and why), 2 when the
@@ -32,4 +40,6 @@ def run(file: Path, home: Path, tenant: str | None, full_refresh: bool, accept_d
     from foundation.home import Home
 
     config = load_checked_config(file).only(tenant)
-    return run_and_report(Home.at(home), config, full_refresh=full_refresh, accept_deletions=accept_deletions)
+    return run_and_report(
+        Home.at(home), config, target=target, full_refresh=full_refresh, accept_deletions=accept_deletions
+    )

@@ -1,5 +1,6 @@
 """The configuration file as the person who writes it meets it."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -154,3 +155,27 @@ def test_what_is_wrong_with_a_remote_feed_is_named_by_line(written, change, line
     assert f":{line}:" in str(raised.value)
     assert key in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_the_warehouse_section_names_a_server_and_hides_its_password(written, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_config(written(GOOD)).warehouse.postgres is None
+    monkeypatch.setenv("WAREHOUSE_URL", "postgresql://clinicmart:hunter2@db/warehouse")
+    config = load_config(written(GOOD + 'warehouse: {postgres: "${WAREHOUSE_URL}", citus: true}\n'))
+    assert config.warehouse.postgres == "postgresql://clinicmart:hunter2@db/warehouse"
+    assert config.warehouse.citus
+    assert config.only("harbor").warehouse == config.warehouse
+    assert "hunter2" not in repr(config)
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("{url: x}", "warehouse.url: unknown key; known are postgres, citus"),
+        ("{citus: true}", "warehouse.citus: needs warehouse.postgres"),
+        ("{postgres: x, citus: perhaps}", "warehouse.citus: is true or false"),
+        ('{postgres: "${NOT_SET_ANYWHERE}"}', "warehouse.postgres: environment variable NOT_SET_ANYWHERE is not set"),
+    ],
+)
+def test_a_wrong_warehouse_section_is_refused_by_key(written, section: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        load_config(written(GOOD + f"warehouse: {section}\n"))

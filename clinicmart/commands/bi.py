@@ -1,0 +1,99 @@
+"""`clinicmart bi-login`: logins for BI tools on the PostgreSQL server that `clinicmart run --target postgres` builds on."""
+
+from dataclasses import asdict
+
+import click
+
+from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
+from foundation.home import Home
+
+
+@click.group("bi-login")
+def bi_login() -> None:
+    """Make, list and revoke logins for BI tools (Power BI, Metabase, psql) on the PostgreSQL server."""
+
+
+@bi_login.command()
+@home_option
+@click.option("--tenant", "tenants", multiple=True, required=True, help="The tenant it stands for.")
+@click.option(
+    "--units", "units", multiple=True, help="A service unit it sees with all below it; may be repeated. Default: all."
+)
+@click.option(
+    "--chooses-tenant",
+    "chooses",
+    is_flag=True,
+    help="For a service: it sets the tenant of each transaction, one of those given with --tenant.",
+)
+@click.option("--label", default="", help="What it is for; shown by list alone.")
+@existing_home
+def create(home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses: bool, label: str) -> None:
+    """Make a login that reads the views of schema bi; prints its password, this once."""
+    from clinicmart.commands.people import operator
+    from dagster_project.postgres_target import warehouse_server
+    from dagster_project.workspace import Workspace
+    from serving import bi_logins
+    from serving.access import AccessStore
+
+    workspace = Workspace.of_home(home)
+    with warehouse_server(workspace) as server:
+        login, password = bi_logins.create(
+            server,
+            AccessStore.open(home),
+            tenants=tenants,
+            unit_ids=units,
+            chooses=chooses,
+            label=label,
+            actor=operator(),
+            citus=workspace.config.warehouse.citus,
+        )
+        click.echo(f"{login}: password {password}, database {server['dbname']}, views in schema bi")
+
+
+@bi_login.command("list")
+@home_option
+@click.option("--tenant", help="Only those of this tenant.")
+@json_option
+@existing_home
+def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
+    """List the logins with their tenant and service units."""
+    from dagster_project.postgres_target import warehouse_server
+    from dagster_project.workspace import Workspace
+    from serving import bi_logins
+
+    with warehouse_server(Workspace.of_home(home)) as server:
+        found = bi_logins.logins(server, tenant=tenant)
+    if as_json:
+        print_json([asdict(item) for item in found])
+        return
+    print_table(
+        ["Login", "Tenant", "Service units", "For", "Made (UTC)"],
+        [
+            [
+                item.login,
+                f"one of {', '.join(item.tenants)}, as it sets" if item.chooses else item.tenants[0],
+                ", ".join(item.unit_ids) or "all",
+                item.label or None,
+                item.created_at,
+            ]
+            for item in found
+        ],
+    )
+
+
+@bi_login.command()
+@click.argument("login")
+@home_option
+@click.option("--tenant", required=True, help="A tenant it stands for.")
+@existing_home
+def revoke(home: Home, login: str, tenant: str) -> None:
+    """Take a login away; its sessions end."""
+    from clinicmart.commands.people import operator
+    from dagster_project.postgres_target import warehouse_server
+    from dagster_project.workspace import Workspace
+    from serving import bi_logins
+    from serving.access import AccessStore
+
+    with warehouse_server(Workspace.of_home(home)) as server:
+        bi_logins.revoke(server, AccessStore.open(home), login, tenant=tenant, actor=operator())
+    click.echo(f"{login}: revoked")

@@ -1,0 +1,84 @@
+{#
+Post-hook of every published model, in the transaction that builds it. On DuckDB it is nothing: there a scope is a file.
+
+On PostgreSQL, where CLINICMART_PG_READERS names the group of roles that read: forced row-level security, a policy that lets the
+owner alone pass whole, one that lets a reader see the rows of the tenant and the service units that the login stands for
+(functions in schema `access`), and indexes that lead with the tenant. It may run again on the same table: models that are
+rebuilt and models that are added to both end protected. Columns are granted elsewhere, when the tables are shown to readers.
+
+With CLINICMART_PG_CITUS the table is distributed first: Citus gives the shards what is done to the table afterwards, and takes
+no subquery in a policy of a distributed table. Elsewhere the functions stand in subqueries, so that they are asked once a query.
+#}
+{% macro protect_rows() -%}
+    {{ adapter.dispatch('protect_rows', 'clinicmart')() }}
+{%- endmacro %}
+
+{% macro default__protect_rows() -%}
+{%- endmacro %}
+
+{% macro postgres__protect_rows() -%}
+    {%- set readers = env_var('CLINICMART_PG_READERS', '') -%}
+    {%- if execute and readers -%}
+        {%- set columns = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
+        {%- set citus = env_var('CLINICMART_PG_CITUS', '') == 'true' -%}
+        {%- if citus -%}{{ clinicmart.distribute(this, columns) }}{%- endif -%}
+        {{ clinicmart.tenant_indexes(this, columns, model.config.meta or {}) }}
+        {{ clinicmart.row_policies(this, clinicmart.row_rule(model.name, columns, model.config.meta or {}, citus), readers) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# Citus: by tenant, beside each other; what belongs to no tenant is on every node. #}
+{% macro distribute(relation, columns) %}
+    {%- set place = relation.include(database=False) -%}
+    {%- set known = run_query("select 1 from pg_dist_partition where logicalrelid = '" ~ place ~ "'::regclass") -%}
+    {%- if known | length == 0 -%}
+        {%- if 'tenant_id' in columns %}
+    select create_distributed_table('{{ place }}', 'tenant_id', colocate_with => 'access.tenant_place');
+        {%- else %}
+    select create_reference_table('{{ place }}');
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
+
+{# Made where the table has none yet: a table that is added to keeps its own. #}
+{% macro tenant_indexes(relation, columns, meta) %}
+    {%- set indexed = run_query("select 1 from pg_catalog.pg_index where indrelid = '" ~ relation.include(database=False) ~ "'::regclass") -%}
+    {%- if 'tenant_id' in columns and indexed | length == 0 -%}
+        {%- set seconds = [meta.get('unit_column', 'service_unit_id')] + (meta.get('order_by') or [])[:1] -%}
+        {%- set seconds = seconds | select('in', columns) | list -%}
+        {%- for second in seconds or [none] %}
+    create index on {{ relation }} (tenant_id{{ ', "' ~ second ~ '"' if second }});
+        {%- endfor -%}
+    {%- endif -%}
+{% endmacro %}
+
+{#
+The condition a row must meet for a reader. As in the scope files: facts that do not say whose unit they are of are not for a
+login that is bound to units, nor are the dimensions that list people.
+#}
+{% macro row_rule(name, columns, meta, citus) -%}
+    {%- set open, shut = ('', '') if citus else ('(select ', ')') -%}
+    {%- set build = env_var('CLINICMART_PG_BUILD') -%}
+    {%- set asked = open ~ "access.tenant_id('" ~ build ~ "')" ~ shut -%}
+    {%- if 'tenant_id' not in columns and not meta.get('shared') -%}
+        {{ exceptions.raise_compiler_error(name ~ ' has no tenant_id and is not marked as shared') }}
+    {%- endif -%}
+    {{ asked }} is not null
+    {%- if 'tenant_id' in columns %} and tenant_id = {{ asked }}
+        {%- set unit = meta.get('unit_column', 'service_unit_id') -%}
+        {%- set people = name in ('dim_patients', 'dim_providers') -%}
+        {%- set units = open ~ 'access.unit_ids()' ~ shut -%}
+        {%- if people or not name.startswith('dim_') or name in ('dim_service_units', 'dim_service_unit_versions') %} and ({{ units }} is null
+            {%- if unit in columns and not people %} or "{{ unit }}" = any ({{ units }}::text[]){% endif %})
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro row_policies(relation, rule, readers) %}
+    alter table {{ relation }} enable row level security;
+    alter table {{ relation }} force row level security;
+    drop policy if exists owner_all on {{ relation }};
+    create policy owner_all on {{ relation }} as permissive for all to current_user using (true) with check (true);
+    drop policy if exists reader_rows on {{ relation }};
+    create policy reader_rows on {{ relation }} as permissive for select to "{{ readers }}" using ({{ rule }});
+{% endmacro %}

@@ -1,0 +1,384 @@
+"""Who may read what on the PostgreSQL server: roles, the functions that row policies ask, and the views that readers see.
+
+    with connect(server) as connection:
+        make_access(connection)                    # schema access, the group of readers; refuses a server that is not safe
+        ... dbt builds schemas marts_building and health_building, whose post-hook puts policies on every table ...
+        serve_built(connection, tables)            # checks every table, makes the views, switches all names in one transaction
+
+What a login sees is bound to the login: `access.login_scope`, which the owner alone writes, looked up by `session_user`, which no
+SET ROLE, SET or function changes. A login without a row there gets an error, not an empty answer. Readers hold privileges on the
+columns that a de-identified scope shows unchanged (`serving.identity`) and on no other, and see them as views in schema `bi`
+with the rights, and the row policies, of who asks.
+
+Row policies are barriers for everything but statistics: see docs/postgres.md.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from foundation.errors import ClinicmartError, ConfigurationError
+from serving.identity import treatment
+from serving.registry import PublishedTable, TableColumn
+
+OLDEST_SERVER = 150000
+ACCESS, VIEWS = "access", "bi"
+TABLES = ("marts", "health")
+# Schemas whose names are switched; what is built stands beside them under this ending.
+SERVED = (*TABLES, VIEWS)
+BUILDING, REPLACED = "_building", "_replaced_"
+MARK = "Made by clinicmart run --target postgres."
+SETTING = "clinicmart.tenant_id"
+# How long a run waits for those who read what was replaced, before it leaves that to the next run.
+LOCK_TIMEOUT = "5s"
+BUILDS_KNOWN = 100
+_LONGEST_DATABASE = 50
+
+_TABLES_OF_ACCESS = """
+create table if not exists access.login_scope (
+    login text primary key,
+    tenant_id text,
+    chooses_from text[],
+    unit_ids text[],
+    label text not null default '',
+    created_at timestamptz not null default now(),
+    check ((tenant_id is null) <> (chooses_from is null)),
+    check (unit_ids is null or (tenant_id is not null and cardinality(unit_ids) > 0))
+);
+create table if not exists access.build (
+    build text primary key, served_at timestamptz not null default now()
+);
+create table if not exists access.service_unit (
+    tenant_id text not null, service_unit_id text not null, path text not null,
+    primary key (tenant_id, service_unit_id, path)
+);
+"""
+# Asked once a query. session_user is who signed in; a definer's function and SET ROLE leave it as it is. Policies name the build
+# their table is of: a transaction whose snapshot is older than the switch to it would find the table, and in it no rows.
+_FUNCTIONS = f"""
+create or replace function access.tenant_id(build text) returns text
+language plpgsql stable security definer parallel restricted set search_path = pg_catalog, pg_temp as $$
+declare
+    bound text;
+    choices text[];
+    chosen text;
+begin
+    if not exists (select from access.build as b where b.build = $1) then
+        raise exception 'what is served was replaced after this transaction began' using errcode = 'serialization_failure',
+            hint = 'Begin the transaction anew.';
+    end if;
+    select s.tenant_id, s.chooses_from into bound, choices from access.login_scope as s where s.login = session_user;
+    if not found then
+        raise exception 'this login may see no tenant' using errcode = 'insufficient_privilege',
+            hint = 'clinicmart bi-login create makes logins that may.';
+    end if;
+    if bound is not null then
+        return bound;
+    end if;
+    chosen := current_setting('{SETTING}', true);
+    if chosen is null or chosen = '' then
+        raise exception 'no tenant is set' using errcode = 'insufficient_privilege',
+            hint = 'select set_config(''{SETTING}'', ..., true) in each transaction.';
+    end if;
+    if not chosen = any (choices) then
+        raise exception 'this login may not see that tenant' using errcode = 'insufficient_privilege';
+    end if;
+    return chosen;
+end
+$$;
+create or replace function access.unit_ids() returns text[]
+language plpgsql stable security definer parallel restricted set search_path = pg_catalog, pg_temp as $$
+declare
+    bound text;
+    tops text[];
+begin
+    select s.tenant_id, s.unit_ids into bound, tops from access.login_scope as s where s.login = session_user;
+    if not found then
+        raise exception 'this login may see no tenant' using errcode = 'insufficient_privilege';
+    end if;
+    if tops is null then
+        return null;
+    end if;
+    return (
+        select coalesce(array_agg(distinct below.service_unit_id), '{{}}')
+        from access.service_unit as below
+        join access.service_unit as top on top.tenant_id = below.tenant_id and starts_with(below.path, top.path)
+        where below.tenant_id = bound and top.service_unit_id = any (tops)
+    );
+end
+$$;
+revoke all on function access.tenant_id(text), access.unit_ids() from public;
+"""
+# Citus: what functions read in the policies of shards must be on every node, and other tables lie beside this one.
+_ON_CITUS = """
+create table if not exists access.tenant_place (tenant_id text primary key);
+select create_distributed_table('access.tenant_place', 'tenant_id')
+where not exists (select from pg_dist_partition where logicalrelid = 'access.tenant_place'::regclass);
+select create_reference_table(place.name::regclass)
+from (values ('access.login_scope'), ('access.service_unit'), ('access.build')) as place (name)
+where not exists (select from pg_dist_partition where logicalrelid = place.name::regclass);
+"""
+
+
+class _StillRead(Exception):
+    """A lock that did not come in time."""
+
+
+@contextmanager
+def connect(server: Mapping[str, str], *, doing: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection in one transaction. An error becomes one that says what was tried and the SQLSTATE, never what PostgreSQL
+    says: it may quote a row."""
+    try:
+        with psycopg.connect(make_conninfo(**server)) as connection:
+            yield connection
+    except psycopg.errors.LockNotAvailable:
+        raise _StillRead from None
+    except psycopg.Error as error:
+        state = error.sqlstate or "no connection"
+        raise ClinicmartError(f"PostgreSQL could not {doing} ({state}); its log says more") from None
+
+
+def readers_of(database: str) -> str:
+    """The group of roles that read in a database: roles are the server's, and it may hold several of our databases."""
+    if len(database.encode()) > _LONGEST_DATABASE:
+        raise ConfigurationError(
+            f"the name of the database has more than {_LONGEST_DATABASE} bytes; choose a shorter one"
+        )
+    return f"{database}_readers"
+
+
+def make_access(server: Mapping[str, str], *, citus: bool = False) -> None:
+    """Makes the group of readers, the tables and functions that policies ask, and takes from everybody what nobody needs.
+
+    Raises ConfigurationError, with what to do, for a server older than 15, for an owner or a reader that row policies would not
+    bind, and for a database in which anybody may make things.
+    """
+    readers = readers_of(server["dbname"])
+    with connect(server, doing="prepare who may read") as connection:
+        _refuse_owner(connection)
+        there = connection.execute(
+            "select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = %s", [ACCESS]
+        ).fetchone()
+        if there is None:
+            connection.execute(f"create schema {ACCESS}")
+            connection.execute(sql.SQL(f"comment on schema {ACCESS} is {{}}").format(sql.Literal(MARK)))
+        elif there != (MARK,):
+            raise ConfigurationError(f"the database holds a schema {ACCESS} that clinicmart did not make; name another")
+        if connection.execute("select 1 from pg_roles where rolname = %s", [readers]).fetchone() is None:
+            connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(readers)))
+        connection.execute(_TABLES_OF_ACCESS)
+        connection.execute(_FUNCTIONS)
+        if citus:
+            connection.execute(_ON_CITUS)
+        group, database = sql.Identifier(readers), sql.Identifier(server["dbname"])
+        for statement in (
+            "grant execute on function access.tenant_id(text), access.unit_ids() to {group}",
+            "revoke all on database {database} from public",
+            "grant connect on database {database} to {group}",
+            "revoke create on schema public from public",
+        ):
+            connection.execute(sql.SQL(statement).format(group=group, database=database))
+        refuse_unsafe(connection, readers)
+
+
+def _refuse_owner(connection: psycopg.Connection[Any]) -> None:
+    """Raises ConfigurationError where the server is too old or the role that builds is not fit to own what readers see."""
+    row = connection.execute(
+        "select current_setting('server_version_num')::int, r.rolsuper, r.rolbypassrls, r.rolcreaterole, "
+        "pg_has_role(d.datdba, 'usage') from pg_roles r, pg_database d "
+        "where r.rolname = current_user and d.datname = current_database()"
+    ).fetchone()
+    assert row is not None
+    version, is_super, bypasses, creates_roles, owns = row
+    if version < OLDEST_SERVER:
+        raise ConfigurationError(
+            f"the server is PostgreSQL {version // 10000}: views with the rights of who asks need 15 or later"
+        )
+    if is_super or bypasses:
+        raise ConfigurationError(
+            "the role that builds is a superuser or passes row-level security: give the URL of one that does not "
+            "(create role clinicmart login createrole password '...'; alter database ... owner to clinicmart)"
+        )
+    if not creates_roles or not owns:
+        raise ConfigurationError(
+            "the role that builds must own the database and may make logins: alter role ... createrole; "
+            "alter database ... owner to ..."
+        )
+
+
+def refuse_unsafe(connection: psycopg.Connection[Any], readers: str) -> None:
+    """Raises ConfigurationError naming each role that reads here and that row policies do not bind, and what to do.
+
+    Such are superusers, roles with BYPASSRLS, CREATEROLE, CREATEDB or REPLICATION, and members of anything but the group of
+    readers: of the owner, or of a role that reads all data or files of the server.
+    """
+    found = connection.execute(
+        "select r.rolname, concat_ws(', ', case when r.rolsuper then 'superuser' end, "
+        "case when r.rolbypassrls then 'bypassrls' end, case when r.rolcreaterole then 'createrole' end, "
+        "case when r.rolcreatedb then 'createdb' end, case when r.rolreplication then 'replication' end, "
+        "(select 'member of ' || string_agg(distinct g.rolname::text, ', ') from pg_auth_members m "
+        "join pg_roles g on g.oid = m.roleid where m.member = r.oid and g.rolname <> %(readers)s)) as wrong "
+        "from pg_roles r where r.rolname = %(readers)s or r.rolname in (select login from access.login_scope) "
+        "or exists (select from pg_auth_members m join pg_roles g on g.oid = m.roleid "
+        "where m.member = r.oid and g.rolname = %(readers)s and r.rolname <> current_user)",
+        {"readers": readers},
+    ).fetchall()
+    wrong = [f"{name} ({why})" for name, why in found if why]
+    if wrong:
+        raise ConfigurationError(
+            f"row-level security would not bind who reads here: {'; '.join(sorted(wrong))}. "
+            "Take these attributes and memberships away (alter role ... nosuperuser nobypassrls; revoke ... from ...)"
+        )
+    row = connection.execute(
+        "select has_database_privilege('public', current_database(), 'temp') or "
+        "has_database_privilege('public', current_database(), 'create') or "
+        "coalesce(has_schema_privilege('public', to_regnamespace('public')::oid, 'create'), false)"
+    ).fetchone()
+    if row is None or row[0]:
+        raise ConfigurationError(
+            "anybody may make objects in this database: revoke create on schema public from public; "
+            "revoke temporary, create on database ... from public"
+        )
+
+
+def serve_built(server: Mapping[str, str], tables: Sequence[PublishedTable], build: str) -> None:
+    """Shows readers what was built: checks that every table is protected, makes the views, and switches the names of schemas.
+
+    One transaction: a query meets all tables of the last build or all of this one. Schemas are renamed, tables are not locked; what
+    was replaced is dropped afterwards, when nobody reads it any longer. `build` is the name that the policies of the tables give
+    their build. Raises ClinicmartError naming tables without protection.
+    """
+    readers = readers_of(server["dbname"])
+    with connect(server, doing="switch to what was built") as connection:
+        refuse_unsafe(connection, readers)
+        bare = unprotected(connection, [name + BUILDING for name in TABLES])
+        if bare:
+            raise ClinicmartError(f"nothing is shown to readers: without row-level security are {', '.join(bare)}")
+        _make_schema(connection, VIEWS + BUILDING)
+        for table in tables:
+            _show(connection, table, readers, build)
+        connection.execute(
+            sql.SQL("grant usage on schema {} to {}").format(sql.Identifier(VIEWS + BUILDING), sql.Identifier(readers))
+        )
+        connection.execute("delete from access.service_unit")
+        connection.execute(
+            "insert into access.service_unit select distinct tenant_id, service_unit_id, path "
+            f"from marts{BUILDING}.dim_service_units where path is not null"
+        )
+        connection.execute("insert into access.build (build) values (%s) on conflict do nothing", [build])
+        connection.execute(
+            "delete from access.build where build not in (select build from access.build order by served_at desc limit %s)",
+            [BUILDS_KNOWN],
+        )
+        for name in SERVED:
+            there = connection.execute("select to_regnamespace(%s) is not null", [name]).fetchone()
+            if there == (True,):
+                _rename(connection, name, name + REPLACED + build[:8])
+            _rename(connection, name + BUILDING, name)
+    drop_replaced(server)
+
+
+def drop_replaced(server: Mapping[str, str]) -> bool:
+    """Drops what a switch replaced. Waits a little for those who still read it; False where they did not end, and the next run
+    drops it. Nobody waits for this: new queries go to the new tables."""
+    try:
+        with connect(server, doing="drop what was replaced") as connection:
+            connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
+            names = connection.execute(
+                "select nspname from pg_namespace where strpos(nspname, %s) > 0 order by nspname", [REPLACED]
+            ).fetchall()
+            for (name,) in names:
+                _drop(connection, name)
+    except _StillRead:
+        return False
+    return True
+
+
+def unprotected(connection: psycopg.Connection[Any], schemas: Iterable[str]) -> list[str]:
+    """Tables of some schemas, from the catalogue, that lack forced row-level security, a policy for readers, or the policy that
+    lets their owner pass; sorted."""
+    rows = connection.execute(
+        "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'm', 'f') and not (c.relrowsecurity and c.relforcerowsecurity "
+        "and (select count(*) from pg_policy p where p.polrelid = c.oid and p.polname in ('owner_all', 'reader_rows')) = 2) "
+        "order by 1",
+        [list(schemas)],
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def readable_columns(table: PublishedTable) -> tuple[str, ...]:
+    """The columns of a table, with their types, that readers are shown: those that a scope without identity leaves as they are."""
+    return tuple(
+        column.name
+        for column in table.columns
+        if column.identity not in ("patient", "account", "quasi") and treatment(column) == "keep"
+    )
+
+
+def _show(connection: psycopg.Connection[Any], table: PublishedTable, readers: str, build: str) -> None:
+    """A view of one table, and the privileges on its columns that the view's readers need.
+
+    The condition of the view is of no column, so that it is asked before any row is read: row policies are not asked of a table
+    that has no rows, and one that is younger than the reader's snapshot seems to have none."""
+    columns = readable_columns(_typed(connection, table))
+    if not columns:
+        return
+    parts = {
+        "base": sql.Identifier(table.schema + BUILDING, table.name),
+        "view": sql.Identifier(VIEWS + BUILDING, table.name),
+        "columns": sql.SQL(", ").join(sql.Identifier(name) for name in columns),
+        "readers": sql.Identifier(readers),
+        "build": sql.Literal(build),
+    }
+    for statement in (
+        "create view {view} with (security_invoker = true) as select {columns} from {base} "
+        "where access.tenant_id({build}) is not null",
+        "grant select ({columns}) on {base} to {readers}",
+        "grant select on {view} to {readers}",
+    ):
+        connection.execute(sql.SQL(statement).format(**parts))
+    if table.description:
+        connection.execute(
+            sql.SQL("comment on view {view} is {text}").format(view=parts["view"], text=sql.Literal(table.description))
+        )
+
+
+def _typed(connection: psycopg.Connection[Any], table: PublishedTable) -> PublishedTable:
+    """The table with all its columns as they were built; text is called VARCHAR, as the rules of identity know it."""
+    rows = connection.execute(
+        "select a.attname, a.atttypid::regtype::text from pg_attribute a "
+        "where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped order by a.attnum",
+        [f'"{table.schema}{BUILDING}"."{table.name}"'],
+    ).fetchall()
+    if not rows:
+        raise ClinicmartError(f"{table.schema}.{table.name} is to be shown and was not built; run clinicmart again")
+    described = {column.name: column for column in table.columns}
+    columns = []
+    for name, kind in rows:
+        data_type = "VARCHAR" if kind in ("text", "character varying", "character", "name", "json", "jsonb") else kind
+        known = described.get(name)
+        columns.append(replace(known or TableColumn(name=name, data_type=""), data_type=data_type))
+    return replace(table, columns=tuple(columns))
+
+
+def _make_schema(connection: psycopg.Connection[Any], name: str) -> None:
+    _drop(connection, name)
+    connection.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
+    connection.execute(sql.SQL("comment on schema {} is {}").format(sql.Identifier(name), sql.Literal(MARK)))
+
+
+def _drop(connection: psycopg.Connection[Any], name: str) -> None:
+    """Drops a schema of ours; one of that name that somebody else made stays."""
+    mark = "select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = %s"
+    if connection.execute(mark, [name]).fetchone() == (MARK,):
+        connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
+
+
+def _rename(connection: psycopg.Connection[Any], name: str, new: str) -> None:
+    connection.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(name), sql.Identifier(new)))
