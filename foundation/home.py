@@ -10,6 +10,7 @@ ledger.sqlite                                    what was read, landed, quaranti
 warehouse/warehouse.duckdb                       encrypted: raw, staging, intermediate, marts
 published/<tenant>/<version>/...                 encrypted scope files, `current.json` names the version
 postgres/                                        the server of --target postgres where no other is named; not encrypted
+closes/<tenant>/...                              encrypted: figures of closed months and their restatements
 access.sqlite                                    tenants, users, roles, sessions, audit
 dagster/  dbt/  extensions/  logs/
 """

@@ -59,7 +59,7 @@ class Keys:
         return cls(path.read_bytes())
 
     def derive(self, purpose: str, tenant_id: str = "") -> bytes:
-        """32 bytes for one purpose (`token`, `inbox`, `landing`, `vault`, `warehouse`, `published`, `session`) and tenant."""
+        """32 bytes for one purpose (`token`, `inbox`, `landing`, `vault`, `warehouse`, `published`, `closes`, `session`) and tenant."""
         info = f"clinicmart/{purpose}/{tenant_id}".encode()
         return HKDF(algorithm=hashes.SHA256(), length=LENGTH, salt=None, info=info).derive(self.master)
 
