@@ -1,6 +1,7 @@
 """Closed months: what was frozen stays, what changed is told and explained to the record, and only to those who may see it."""
 
 import json
+import random
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -9,8 +10,10 @@ import pytest
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.close import IncompleteMonth, close_month, read_figures, reopen_month
+from serving.close_figures import KEY, figures, open_whole
 from serving.close_record import closes, figures_file, folder
 from serving.close_restate import read_restated, restate
+from serving.versions import current_version
 from tests.serving.closing import FEBRUARY, late
 from tests.serving.conftest import Place
 from tests.serving.small_warehouse import change
@@ -188,3 +191,61 @@ def test_a_month_closed_again_keeps_both_closes(closed, person, reader):
         ("ceo@harbor", "refused"),
         ("admin@harbor", "refused"),
     ]
+
+
+CHANGES = (
+    "update warehouse.marts.fct_charges set billed_amount = billed_amount + {n} where charge_id = 'c{n}'",
+    "update warehouse.marts.fct_charges set is_denied = not is_denied where charge_id in ('c{n}', 'c{m}')",
+    "update warehouse.marts.fct_charges set service_date = service_date + {n} % 9 where charge_id = 'c{m}'",
+    "update warehouse.marts.fct_charges set payer_class = 'medicaid' where charge_id = 'c{m}'",
+    "delete from warehouse.marts.fct_charges where charge_id = 'c{n}'",
+    "insert into warehouse.marts.fct_charges select * replace (charge_id || '-again' as charge_id) "
+    "from warehouse.marts.fct_charges where charge_id = 'c{m}'",
+    "update warehouse.marts.fct_visits set is_visit = not is_visit, cycle_minutes = {n} where visit_id = 'v{n}'",
+    "delete from warehouse.marts.fct_visits where visit_id = 'v{m}'",
+    "update warehouse.marts.fct_visits set service_unit_key = tenant_id || '|west', service_unit_id = 'west' "
+    "where visit_id = 'v{n}'",
+    "update warehouse.marts.fct_balances set open_amount = open_amount - {n} where snapshot_date = date '2026-02-28'",
+    "delete from warehouse.marts.fct_balances where payer_id = 'aetna'",
+    "update warehouse.marts.dim_service_units set level_2_id = 'west' where service_unit_id = 'lab'",
+)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_changes_later_the_closed_figure_and_its_changes_add_up_to_the_figure_of_now(closed, reader, seed):
+    chance = random.Random(seed)
+    close = the_close(closed)
+    frozen, asked = read_figures(closed.home, close)
+    for number in range(3):
+        for sql in chance.sample(CHANGES, 3):
+            change(closed.home, sql.format(n=chance.randrange(30, 58), m=chance.randrange(30, 58)))
+        closed.publish(f"run-{number}")
+        restate(closed.home, "harbor", f"run-{number}")
+    assert read_figures(closed.home, close)[0].equals(frozen)
+    rows = read_restated(closed.home, close).rows
+    assert rows.height > 0
+    now = open_whole(closed.home, current_version(closed.home, "harbor"))
+    present = figures(now.metrics, asked, [FEBRUARY])
+    now.close()
+    key = list(KEY)
+    last = rows.sort("restatement").unique(subset=key, keep="last")
+    joined = (
+        frozen.join(last, on=key, how="full", coalesce=True)
+        .join(
+            present.drop("member_name").rename({"exact": "now_exact", "real": "now_real"}),
+            on=key,
+            how="full",
+            coalesce=True,
+        )
+        .with_columns(is_changed=pl.col("restatement").is_not_null())
+    )
+    for row in joined.iter_rows(named=True):
+        is_sum = row["metric"] in ("visits", "people", "billed_amount", "denied_charges")
+        expected = row["new_exact"] if row["is_changed"] else row["exact"]
+        assert (expected or 0) == (row["now_exact"] or 0), row
+        real = row["new_real"] if row["is_changed"] else row["real"]
+        assert (real is None) == (row["now_real"] is None), row
+        assert real is None or real == pytest.approx(row["now_real"], rel=1e-9), row
+        if is_sum and row["is_changed"]:
+            amounts = rows.filter(pl.all_horizontal(pl.col(name).eq_missing(row[name]) for name in key))["amount_exact"]
+            assert row["closed_exact"] + sum(amounts) == row["new_exact"], row
