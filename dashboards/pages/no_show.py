@@ -40,11 +40,25 @@ def draw(context: PageContext) -> None:
             reference=overall,
         )
 
+    def reminders() -> None:
+        members = breakdowns.by_dimension(source, view, [LEAD], "reminder_channel")
+        blocks.ranking(
+            context,
+            members,
+            LEAD,
+            title="By the last reminder",
+            key="cm_reminders",
+            note="No-shows by how the last reminder went out: who is reminded differs from who is not, so this shows no effect",
+            reference=overall,
+        )
+
     found = [units]
     if figures.knows(source.metrics.get(LEAD), "visit_type"):
         found.append(visit_types)
     if figures.knows(source.metrics.get(LEAD), "lead_time_band"):
         found.append(lead_times)
+    if figures.knows(source.metrics.get(LEAD), "reminder_channel"):
+        found.append(reminders)
     found.append(
         lambda: blocks.hours(context, LEAD, volume="expected_appointments", title="When appointments are missed")
     )

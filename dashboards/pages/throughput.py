@@ -44,6 +44,15 @@ def draw(context: PageContext) -> None:
     ]
     if inpatient:
         found.append(lambda: blocks.trend(context, "bed_occupancy_rate", title="Bed occupancy over time"))
+        found.append(
+            lambda: blocks.hours(
+                context,
+                "bed_occupancy_rate_hourly",
+                volume="staffed_bed_hours",
+                title="When beds are taken",
+                note=f"Share of staffed beds taken, by weekday and hour of the day, {view.period.name}",
+            )
+        )
     if level.dimension == "service_unit":
         found.append(lambda: _providers(context))
     blocks.columns(found)
