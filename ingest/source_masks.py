@@ -8,6 +8,7 @@ that are listed and their repetitions. Names of clinicians and payers are masked
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +17,7 @@ from ingest.source_text import SourceText
 
 MASK = "[masked]"
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+&-]{0,39}|[<>=]?-?[0-9]+(?:\.[0-9]+)?")
-_KEY = re.compile(r"[A-Za-z]{1,40}")
+_ADDRESS = re.compile(r"(?:https?://|urn:)[A-Za-z0-9./:_-]{1,160}")  # a code system
 _TAG = re.compile(r"[A-Z][A-Z0-9]{1,2}")
 
 Allowed = Mapping[
@@ -157,8 +158,6 @@ FHIR: Mapping[str, frozenset[str]] = MappingProxyType(
 
 def masked(text: SourceText) -> SourceText:
     """A message with everything masked that is not known to identify nobody."""
-    from dataclasses import replace
-
     if text.kind == "hl7v2":
         return replace(text, segments=tuple(_hl7v2(segment, text.separators) for segment in text.segments))
     if text.kind == "x12":
@@ -223,12 +222,16 @@ def _x12(segment: str, separators: tuple[str, ...]) -> str:
 
 
 def _fhir(value: Any, allowed: frozenset[str], path: str) -> Any:
+    """A JSON value with what is not allowed masked, keys included: a name may stand there too. What is masked of one object is one
+    entry, so that not even its number or order tells anything."""
     if isinstance(value, dict):
         found: dict[str, Any] = {}
         for key, item in value.items():
-            name = str(key) if _KEY.fullmatch(str(key)) else MASK
-            below = f"{path}.{name}" if path else name
-            found[name] = _fhir(item, allowed, below)
+            below = f"{path}.{key}" if path else str(key)
+            if below in allowed or any(known.startswith(f"{below}.") for known in allowed):
+                found[str(key)] = _fhir(item, allowed, below)
+            else:
+                found[MASK] = MASK
         return found
     if isinstance(value, list):
         return [_fhir(item, allowed, path) for item in value]
@@ -236,11 +239,11 @@ def _fhir(value: Any, allowed: frozenset[str], path: str) -> Any:
         return None if value is None else MASK
     if isinstance(value, bool | int | float):
         return value
-    # Code systems are addresses; a date has colons and signs.
-    return _shown(value) if not path.endswith(".system") else value if _ADDRESS.fullmatch(value) else MASK
+    if path.endswith(".system"):
+        return value if _ADDRESS.fullmatch(str(value)) else MASK
+    return _shown(str(value))
 
 
-_ADDRESS = re.compile(r"(?:https?://|urn:)[A-Za-z0-9./:_-]{1,160}")
 # Ids of the organisation; any other id or number may lead to a person.
 _ORGANISATION_IDS = frozenset(
     {

@@ -70,7 +70,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             "encounter", "encounter_id", _same("encounter_event", "encounter_id"), _same("bed_movement", "encounter_id")
         ),
         "fct_bed_days": Rule(
-            key="bed_day_key", parts=(_same("bed_movement", "encounter_id"), _same("encounter", "encounter_id"))
+            key="encounter_id", parts=(_same("bed_movement", "encounter_id"), _same("encounter", "encounter_id"))
         ),
         "fct_slots": _by_key("slot", "slot_id"),
         "fct_staff_sessions": _by_key("staff_shift", "staff_shift_id"),
