@@ -44,7 +44,7 @@ SENTENCES = 3
 def lines(page: str, changes: Iterable[Change], time_zone: str, *, in_part: bool = False) -> list[str]:
     """A sentence for each closed month of which a figure of the page is another one now; the latest months first.
 
-    `in_part`: the page shows a payer class or a provider alone, so that its figures are not those of the sentence.
+    `in_part`: the page shows a payer class or the like alone, so that its figures are not those of the sentence.
     """
     by_month: dict[date, list[Change]] = {}
     for change in changes:
@@ -61,7 +61,7 @@ def _sentence(page: str, changes: Sequence[Change], time_zone: str, *, in_part: 
     lead, *others = sorted(changes, key=lambda change: order.index(change.metric))
     on = fmt.day(local_day(lead.close.closed_at, time_zone))
     closed, now = values(lead)
-    of_all = ", of all payers and providers" if in_part else ""
+    of_all = ", not only of what is chosen here" if in_part else ""
     label = lead.label[:1].lower() + lead.label[1:]
     more = f" {fmt.plural(len(others), 'other figure')} of this page changed too." if others else ""
     return (

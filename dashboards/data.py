@@ -8,7 +8,7 @@ scope's hash and the published version: two people share an answer only where th
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import Any
@@ -205,20 +205,17 @@ class Source:
         return frozenset(close.month for close in self.closed.standing)
 
     def closed_changes(self, close: Close, place_id: str | None) -> list[Change]:
-        """What became of a closed month's figures at a place; for None in all, or at the top of what the person sees."""
+        """What became of a closed month's figures at a place; for None in all, or at the tops of what the person sees."""
         if place_id is None and self.reader.scope.unit_ids:
-            place_id = self.root.id if self.root else None
-            if place_id is None:
-                return []
-        question = {
-            "ask": "closed",
-            "month": close.name,
-            "number": close.number,
-            "place": place_id,
-            "at": self.closed.stamp,
-        }
-        found: list[Change] = self._cached(question, lambda: self.closed.changes(close, unit=place_id))
-        return found
+            tops = self.tops
+            found = [(top, change) for top in tops for change in self.closed_changes(close, top.id)]
+            is_one = len(tops) == 1
+            return [change if is_one else replace(change, label=f"{change.label}, {top.name}") for top, change in found]
+        # A provider sees figures of their own, which are not split by place.
+        unit = None if self.reader.scope.provider_id else place_id
+        question = {"ask": "closed", "month": close.name, "number": close.number, "unit": unit, "at": self.closed.stamp}
+        changes: list[Change] = self._cached(question, lambda: self.closed.changes(close, unit=unit))
+        return changes
 
     @property
     def last_run(self) -> LastRun | None:

@@ -129,7 +129,7 @@ def closed_notice(context: PageContext, page: str) -> None:
     source, view = context.source, context.view
     inside = [close for close in source.closed.standing if view.period.start <= close.month <= view.period.end]
     changes = [change for close in inside for change in source.closed_changes(close, view.place)]
-    is_filtered = bool(view.payer or view.provider or view.restated)
+    is_filtered = bool(view.payer or view.provider or view.restated or (view.place and source.reader.scope.provider_id))
     sentences = closed.lines(page, changes, source.reader.tenant.time_zone, in_part=is_filtered)
     if sentences:
         action = f"{widgets.PAGE}{CLOSED_PAGE}?" if CLOSED_PAGE in context.pages else ""

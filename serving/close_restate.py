@@ -21,6 +21,7 @@ from typing import Any
 import polars as pl
 
 from foundation import duck
+from foundation.errors import PublishError
 from foundation.home import Home, write_atomically
 from serving.close import read_figures
 from serving.close_causes import CAUSES, Evidence, FileMarks
@@ -89,6 +90,11 @@ def restate(home: Home, tenant_id: str, run_id: str, *, file_marks: FileMarks | 
                 by_baseline.setdefault(last if last in kept else close.version, []).append(close)
         written = 0
         for baseline, of_baseline in by_baseline.items():
+            if baseline not in kept:
+                raise PublishError(
+                    f"{tenant_id}: the version {baseline}, from which {of_baseline[0].name} was closed, is not there; restore "
+                    f"{files_of(home, tenant_id, baseline).folder} from your backup"
+                )
             if _is_same(kept[baseline], served):
                 continue
             with _Comparison(home, kept[baseline], served) as comparison:

@@ -54,7 +54,7 @@ def test_a_page_says_when_a_month_was_closed_with_what_what_it_is_now_and_why():
     )
     assert closed.lines("no_show", [PAID, BILLED], "America/New_York") == []
     (part,) = closed.lines("revenue_cycle", [PAID], "America/New_York", in_part=True)
-    assert "of all payers and providers" in part
+    assert "not only of what is chosen here" in part
 
 
 def test_a_change_too_small_for_short_figures_is_told_with_all_digits():
@@ -113,6 +113,19 @@ def test_a_page_whose_period_holds_a_restated_month_leads_to_the_closed_months(p
     assert "page:closed_months?" in html
     assert "was closed on" not in markup_of(page("revenue_cycle", period="2025-10-01_2025-11-30"))
     assert "was closed on" not in markup_of(page("revenue_cycle", period="2025-10-01_2025-12-31", place="bayview"))
+
+
+def test_who_sees_several_parts_of_the_tree_is_told_of_each(reader, source, monkeypatch):
+    monkeypatch.setattr(
+        type(source), "tops", property(lambda self: tuple(self.places[name] for name in ("bayview", "behavioral")))
+    )
+    monkeypatch.setattr(FakeClosed, "changes", lambda self, close, *, unit=None: [BILLED] if unit == "bayview" else [])
+    monkeypatch.setattr(data, "ClosedMonths", FakeClosed)
+    scope = reader.scope
+    scope.unit_ids = ("bayview", "behavioral")
+    monkeypatch.setattr(type(reader), "scope", property(lambda self: scope))
+    (found,) = source.closed_changes(CLOSE, None)
+    assert found.label == f"Billed charges, {source.places['bayview'].name}"
 
 
 def test_the_page_of_closed_months_shows_both_figures_and_what_arrived(page, markup_of, with_closes):
