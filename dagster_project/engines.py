@@ -1,6 +1,5 @@
 """The same dbt project on a second engine, and whether both give the same marts and the same figures."""
 
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ from dagster_project.audit import read_audit
 from dagster_project.workspace import Workspace
 from foundation.errors import ClinicmartError
 from ingest.pipeline import progress
-from ingest.warehouse_postgres import RAW, copy_raw, create_database, prepare_database, server_of
+from ingest.warehouse_postgres import RAW, copy_raw, create_database, planner_options, prepare_database, server_of
 from serving.compare import MartComparison, compare_marts
 from serving.compare_metrics import MetricsComparison, compare_metrics
 from serving.registry import read_manifests
@@ -29,9 +28,6 @@ _VARIABLES = {
     "dbname": "CLINICMART_PG_DATABASE",
     "sslmode": "CLINICMART_PG_SSLMODE",
 }
-# PostgreSQL takes what a model works out on its way for a row or two, and would walk through thousands of them for each of
-# thousands of others; by hash or in order it reads both once.
-PLANS = "-c enable_nestloop=off"
 _DEFAULTS = {"port": "5432", "password": "", "sslmode": "prefer"}
 
 
@@ -120,7 +116,7 @@ def build_on_postgres(workspace: Workspace, server: Mapping[str, str]) -> None:
     copied = copy_raw(workspace.home, workspace.keys, server)
     progress.info("postgres: %s rows of the raw tables copied", f"{copied:,}")
     variables = {_VARIABLES[name]: value for name, value in {**_DEFAULTS, **server}.items()}
-    variables["PGOPTIONS"] = f"{os.environ.get('PGOPTIONS', '')} {PLANS}".strip()
+    variables |= {"PGOPTIONS": planner_options(), "CLINICMART_TEST_SEVERITY": "error"}
     # What dbt says and leaves goes to a folder of its own: the home keeps the manifest of its own engine.
     with tempfile.TemporaryDirectory(prefix="clinicmart-dbt-") as folder:
         target = Path(folder) / "target"
@@ -129,7 +125,11 @@ def build_on_postgres(workspace: Workspace, server: Mapping[str, str]) -> None:
             (Path(folder) / "printed.log").open("w", encoding="utf-8") as log,
             redirect_stdout(log),
         ):
-            built = workspace.dbt(POSTGRES).cli(["--quiet", "build"], target_path=target, raise_on_error=False).wait()
+            built = (
+                workspace.dbt(POSTGRES)
+                .cli(["--quiet", "build", "--full-refresh"], target_path=target, raise_on_error=False)
+                .wait()
+            )
         audit = read_audit(target)
     if audit.failures or not built.is_successful():
         reasons = "; ".join(audit.failures or ("dbt stopped before its end",))

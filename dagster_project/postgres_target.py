@@ -33,6 +33,7 @@ from ingest.warehouse_postgres import (
     create_database,
     drop_building,
     fetch_marts,
+    planner_options,
     prepare_building,
     server_of,
 )
@@ -150,6 +151,7 @@ def _begin(workspace: Workspace, server: Mapping[str, str]) -> Target:
         dbt_target=workspace.home.folder("dbt", POSTGRES),
         variables={
             **variables,
+            "PGOPTIONS": planner_options(),
             "CLINICMART_PG_SUFFIX": BUILDING,
             "CLINICMART_PG_READERS": readers_of(server["dbname"]),
             BUILD: str(uuid4()),

@@ -14,6 +14,7 @@ Messages name tables and SQLSTATEs, never what PostgreSQL says of a value: it wo
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,9 @@ MARK = "Made by clinicmart compare-engines, which drops and makes it anew."
 TARGET_MARK = "Made by clinicmart run --target postgres."
 BUILDING = "_building"
 CHUNK = 50_000
+# PostgreSQL takes what a model works out on its way for a row or two, and would walk through thousands of them for each of
+# thousands of others; by hash or in order it reads both once.
+_PLANS = "-c enable_nestloop=off"
 # Types of the operational tables, which no contract describes.
 _TYPES = {
     "VARCHAR": "text",
@@ -68,6 +72,11 @@ def server_of(url: str) -> dict[str, str]:
     if lacking:
         raise ConfigurationError(f"--postgres: the URL names no {', '.join(lacking)}")
     return {name: str(value) for name, value in given.items() if value}
+
+
+def planner_options() -> str:
+    """What libpq's variable PGOPTIONS must hold while dbt builds, beside what it holds already."""
+    return f"{os.environ.get('PGOPTIONS', '')} {_PLANS}".strip()
 
 
 @contextmanager
