@@ -13,20 +13,19 @@ killed in between repeats the comparison and finds nothing new.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
 import polars as pl
 
-from foundation import duck
 from foundation.errors import PublishError
 from foundation.home import Home, write_atomically
 from serving.close import read_figures
-from serving.close_causes import CAUSES, Evidence, FileMarks
+from serving.close_causes import Evidence, FileMarks
 from serving.close_figures import EXACT, KEY, MONTH, TOTAL, Asked, Whole, can_ask, figures, open_whole
-from serving.close_record import Close, folder, key_of, last_day, locked, restated_file, standing
+from serving.close_record import Close, folder, last_day, locked, standing
+from serving.close_restatements import RESTATEMENTS, Restated, read_restated, write_restated
 from serving.definitions import metric_digests, read_definitions
 from serving.model import Version
 from serving.retention import kept_versions
@@ -34,41 +33,6 @@ from serving.versions import current_version, files_of
 
 CHECKED = "checked.json"
 RELATIVE = 1e-9
-# One row for each figure and change. `definition_changed`: the metric or a model behind it is another one than before.
-# `cause_set` leads to the rows of `cause`; figures that changed for the same reasons share them.
-RESTATEMENTS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "restatement": pl.Int64,
-    **dict.fromkeys(("metric", "grain", "dimension", "member", "member_name"), pl.String),
-    "period": pl.Date,
-    **{f"{which}_exact": EXACT for which in ("closed", "old", "new", "amount")},
-    **{f"{which}_real": pl.Float64 for which in ("closed", "old", "new", "amount")},
-    "definition_changed": pl.Boolean,
-    "cause_set": pl.String,
-    "version": pl.String,
-    "run_id": pl.String,
-    "first_seen_at": pl.Datetime("us"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Restated:
-    """The restatements of one close (RESTATEMENTS), and their causes (CAUSES)."""
-
-    rows: pl.DataFrame
-    causes: pl.DataFrame
-
-
-def read_restated(home: Home, close: Close) -> Restated:
-    """What is known of a close so far; empty before the first change."""
-    path = restated_file(home, close)
-    if not path.exists():
-        return Restated(rows=pl.DataFrame(schema=RESTATEMENTS), causes=pl.DataFrame(schema=CAUSES))
-    with duck.session(home) as connection:
-        duck.attach(connection, path, alias="close", key=key_of(home, close.tenant_id), read_only=True)
-        return Restated(
-            rows=connection.execute("from close.restatement order by restatement").pl().cast(RESTATEMENTS),  # type: ignore[arg-type]
-            causes=connection.execute("from close.cause order by cause_set, ordinal").pl().cast(CAUSES),  # type: ignore[arg-type]
-        )
 
 
 def restate(home: Home, tenant_id: str, run_id: str, *, file_marks: FileMarks | None = None) -> int:
@@ -150,7 +114,7 @@ class _Comparison:
                 changed = self._changed(close, questions[close], answers, known)
                 if changed.height:
                     rows, causes = self._explained(close, changed, known, evidence, run_id)
-                    _write(self._home, close, Restated(rows=rows, causes=causes))
+                    write_restated(self._home, close, Restated(rows=rows, causes=causes))
                     written += changed.height
         finally:
             evidence.close()
@@ -336,21 +300,3 @@ def _amounts(frame: pl.DataFrame) -> pl.DataFrame:
         amount_real=pl.col("new_real") - pl.col("old_real"),
         member_name=pl.coalesce("member_name", "closed_name"),
     )
-
-
-def _write(home: Home, close: Close, restated: Restated) -> None:
-    """Replaces the file of a close's restatements as a whole."""
-    path = restated_file(home, close)
-    temporary = path.with_name(f".{path.name}.part")
-    for left in (temporary, temporary.with_name(f"{temporary.name}.wal")):
-        left.unlink(missing_ok=True)
-    with duck.session(home) as connection:
-        duck.attach(connection, temporary, alias="close", key=key_of(home, close.tenant_id))
-        for name, frame in {"restatement": restated.rows, "cause": restated.causes}.items():
-            connection.register("rows_of_close", frame.to_arrow())
-            connection.execute(f"create table close.{name} as from rows_of_close")
-            connection.unregister("rows_of_close")
-        connection.execute("checkpoint close")
-        connection.execute("detach close")
-    temporary.chmod(0o600)
-    temporary.replace(path)

@@ -23,7 +23,8 @@ from foundation.keys import Keys
 from serving.close import read_figures, read_labels
 from serving.close_figures import MONTH, TOTAL
 from serving.close_record import CLOSES, Close, closes
-from serving.close_restate import CHECKED, Restated, read_restated
+from serving.close_restate import CHECKED
+from serving.close_restatements import Restated, read_restated
 from serving.derive import sees_module
 from serving.dimensions import SERVICE_UNIT
 from serving.model import Tenant, Version

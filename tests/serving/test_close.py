@@ -12,7 +12,8 @@ from foundation.errors import AccessError, ConfigurationError
 from serving.close import IncompleteMonth, close_month, read_figures, reopen_month
 from serving.close_figures import KEY, figures, open_whole
 from serving.close_record import closes, figures_file, folder
-from serving.close_restate import read_restated, restate
+from serving.close_restate import restate
+from serving.close_restatements import read_restated
 from serving.versions import current_version
 from tests.serving.closing import FEBRUARY, late
 from tests.serving.conftest import Place
