@@ -82,7 +82,7 @@ def _zeros(batches: Sequence[Mapping[str, Any]], rows: Sequence[_Row]) -> list[_
     """What landed and is nowhere is 0 there, and not unknown."""
     there = {row[:5] for row in rows}
     contracts = load_contracts()
-    fed = {(item["tenant_id"], item["feed"], item["entity"]) for item in batches}
+    fed = {(item["tenant_id"], item["feed"], item["entity"]) for item in batches if item["entity"] in contracts}
     return [
         (*key, measure, step, "", Decimal(0))
         for key in sorted(fed)
@@ -259,20 +259,23 @@ def _classified(of: Contract) -> str:
     key = ", ".join(of.primary_key)
     same = " and ".join(f"held.{name} = r.{name}" for name in of.primary_key)
     order = "source_updated_at desc, batch_sequence desc, place desc"
+    is_gone = deleted(of.name, "f") if of.name != DELETION else "false"
+    # The load takes deleted rows out before it chooses the newest of a batch.
     ranked = (
         f"select *, row_number() over (partition by {key} order by {order}) as recency, "
-        f"row_number() over (partition by {key}, batch_sequence order by {order}) as recency_in_batch, "
-        f"max(source_updated_at) over (partition by {key}) as newest_at from filed"
+        f"row_number() over (partition by {key}, batch_sequence, is_deleted order by {order}) as recency_in_batch, "
+        f"max(source_updated_at) over (partition by {key}) as newest_at from (select *, {is_gone} as is_deleted from filed f)"
     )
     is_raw = (
         f"exists (from warehouse.raw.{of.name} held where {same} and held.batch_sequence = r.batch_sequence "
-        "and held.source_updated_at = r.source_updated_at) and recency_in_batch = 1"
+        "and held.source_updated_at = r.source_updated_at) and not is_deleted and recency_in_batch = 1"
     )
-    is_deleted = deleted(of.name, "r") if of.name != DELETION else "false"
     replaced = (
         "when recency > 1 then case when source_updated_at = newest_at then 'came_again' else 'newer_version' end"
     )
-    whole = f"case when {is_raw} then '' when {is_deleted} then 'deleted_at_source' {replaced} {_superseded(of)} else '' end"
+    whole = (
+        f"case when {is_raw} then '' when is_deleted then 'deleted_at_source' {replaced} {_superseded(of)} else '' end"
+    )
     if of.name not in partial_rows.ENTITIES:
         return f"select *, {whole} as reason from ({ranked}) r"
     name = " || '/' || ".join(f"r.{column}::varchar" for column in of.entity_key)
@@ -283,7 +286,7 @@ def _classified(of: Contract) -> str:
     parts = (
         f"case when {waits} then 'waits_for_another_part' when recency > 1 then 'part_of_a_row' "
         f"when exists (from warehouse.raw.{of.name} held where {same}) then '' "
-        f"when {is_deleted} then 'deleted_at_source' else '' end"
+        "when is_deleted then 'deleted_at_source' else '' end"
     )
     said_in_parts = (
         "exists (from feeds_in_parts f where f.tenant_id = r.tenant_id and f.source_system = r.source_system)"

@@ -26,6 +26,10 @@ from ingest.sources.pm_connection import (
 from ingest.sources.pm_query import Statement
 
 BATCH_BYTES = 8 << 20
+_WITHOUT_SNAPSHOT = (
+    "select count(*) from information_schema.tables where table_type = 'BASE TABLE' and engine <> 'InnoDB' "
+    "and table_schema not in ('mysql', 'information_schema', 'performance_schema', 'sys')"
+)
 
 
 class NoBulk(Exception):
@@ -112,7 +116,11 @@ class RowLink:
         if self.dialect == "sqlite":
             # Each statement sees what is there; the file tells whether anybody else wrote.
             return self._call(lambda: self._connection.exec_driver_sql("pragma data_version").scalar_one())
-        return "one snapshot" if self.dialect in ("postgresql", "mysql", "mariadb") else None
+        if self.dialect in ("mysql", "mariadb"):
+            # Only InnoDB gives a transaction one snapshot.
+            others = self._call(lambda: self._connection.exec_driver_sql(_WITHOUT_SNAPSHOT).scalar_one())
+            return None if others else "one snapshot"
+        return "one snapshot" if self.dialect == "postgresql" else None
 
     def close(self) -> None:
         if self._watch is None:

@@ -3,7 +3,8 @@
 Nothing of the columns and joins that make rows is used here: a segment is split at its separator and one element is taken. What
 the rows then hold must be the same (`ingest.control_totals`).
 
-    835   CLP: remittance_claim, CLP03 billed, CLP04 paid; SVC: remittance_line, SVC02 billed, SVC03 paid;
+    835   CLP: remittance_claim, CLP03 billed, CLP04 paid; SVC after a CLP: remittance_line (the reader puts amounts of lines
+          right that were written one element too far: their sums are not the segments');
           the transactions: remittance, the first BPR02 of each before its first CLP
     837   CLM: claim, CLM02 billed
 """
@@ -23,7 +24,7 @@ _TOLD: Mapping[str, Mapping[str, tuple[str, Mapping[str, int]]]] = MappingProxyT
     {
         "835": {
             "CLP": ("remittance_claim", {"billed_amount": 3, "payer_paid_amount": 4}),
-            "SVC": ("remittance_line", {"billed_amount": 2, "payer_paid_amount": 3}),
+            "SVC": ("remittance_line", {}),
         },
         "837": {"CLM": ("claim", {"billed_amount": 2})},
     }
@@ -47,6 +48,8 @@ def stated(piece: Transactions) -> list[Stated]:
                 payment = _element(segment.split(separator), 2)
                 continue
             if tag not in told or (segment[3:4] != separator and len(segment) > 3):
+                continue
+            if tag == "SVC" and not has_claim:
                 continue
             entity, amounts = told[tag]
             has_claim = True
