@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from ingest.sample import access, flaws, moves, truths_operations, x12_acknowledgements
+from ingest.sample import access, flaws, moves, truths_money, truths_operations, x12_acknowledgements
 from ingest.sample.adjudication import CORRECTION, FIRST, RESUBMITTED, REVERSAL, SECONDARY, total_by
 from ingest.sample.catalogue import PAYERS, VISIT_TYPES
 from ingest.sample.charges import REVERSAL as REVERSED_ENTRY
@@ -77,6 +77,7 @@ class Truths:
         self.payments()
         self.underpayments()
         truths_operations.add(self)
+        truths_money.add(self)
         by = {f"by_{name}": figures for name, figures in sorted(self.tally.by.items())}
         return {"totals": self.tally.totals, **by, "planted": flaws.planted(self.story, with_feeds=True)}
 
@@ -206,8 +207,9 @@ class Truths:
         tally.median("median_charge_lag_days", lag[entered])
         old = np.where(story.calendar.as_of - lines.service_day[live] > AGED_DAYS, left, 0)
         tally.total("open_balance_over_90", old, by, in_cents=True)
-        # The rate is of a day's receivables, so it has no month of service.
-        tally.ratio("ar_over_90_rate", old, left, by[1:])
+        # The rate is of a day's receivables, so it has no month of service, and units stand where they stand on that day.
+        today = self.programs(booked.clinic[of], np.full(len(live), story.calendar.as_of))
+        tally.ratio("ar_over_90_rate", old, left, [*by[1:4], *today])
 
     def claims(self) -> None:
         """Claims and their submissions; by month of service, submissions also by month of submission."""

@@ -19,7 +19,25 @@ groups as (
     group by 1, 2, 3, 4, 5
 ),
 
--- A snapshot stands on the day after it, so that months counted back from there are whole ones.
+{%- set windows = {'90_days': '90 days', '365_days': '365 days', '3_months': '3 months', '6_months': '6 months',
+    '12_months': '12 months'} %}
+
+-- What was billed in a window is what was billed before the day after the snapshot less what was billed before the
+-- window's first day. Months are counted back from the day after the snapshot, so that they are whole ones.
+edges as (
+    select tenant_id, snapshot_date, 'end' as edge, {{ add_days('snapshot_date', 1) }} as edge_date
+    from {{ ref('int_receivable_snapshots') }}
+    {%- for name, length in windows.items() %}
+    union all
+    select
+        tenant_id,
+        snapshot_date,
+        '{{ name }}',
+        cast(cast({{ add_days('snapshot_date', 1) }} as timestamp) - interval '{{ length }}' as date)
+    from {{ ref('int_receivable_snapshots') }}
+    {%- endfor %}
+),
+
 marked as (
     select
         tenant_id,
@@ -28,7 +46,9 @@ marked as (
         payer_id,
         payer_class,
         cast(null as date) as snapshot_date,
-        cast(posted_date as timestamp) as marked_at,
+        'charge' as edge,
+        posted_date as marked_date,
+        1 as place_in_day,
         billed_amount
     from daily
     union all
@@ -38,29 +58,47 @@ marked as (
         groups.provider_id,
         groups.payer_id,
         groups.payer_class,
-        snapshots.snapshot_date,
-        cast({{ add_days('snapshots.snapshot_date', 1) }} as timestamp),
+        edges.snapshot_date,
+        edges.edge,
+        edges.edge_date,
+        0,
         0
     from groups
-    inner join {{ ref('int_receivable_snapshots') }} as snapshots
-        on groups.tenant_id = snapshots.tenant_id
-        and groups.first_posted_date <= snapshots.snapshot_date
+    inner join edges
+        on groups.tenant_id = edges.tenant_id
+        and groups.first_posted_date <= edges.snapshot_date
 ),
 
-{%- set windows = {'90_days': '90 days', '365_days': '365 days', '3_months': '3 months', '6_months': '6 months',
-    '12_months': '12 months'} %}
+running as (
+    select
+        *,
+        sum(billed_amount) over (
+            partition by tenant_id, service_unit_id, provider_id, payer_id, payer_class
+            order by marked_date, place_in_day
+        ) as billed_before
+    from marked
+),
 
 summed as (
     select
-        *,
-        {%- for name, length in windows.items() %}
-        coalesce(sum(billed_amount) over (
-            partition by tenant_id, service_unit_id, provider_id, payer_id, payer_class
-            order by marked_at
-            range between interval '{{ length }}' preceding and interval '1 day' preceding
-        ), 0) as billed_{{ name }}_amount{{ ',' if not loop.last }}
+        tenant_id,
+        snapshot_date,
+        service_unit_id,
+        provider_id,
+        payer_id,
+        payer_class,
+        {%- for name in windows %}
+        max(case when edge = 'end' then billed_before end) - max(case when edge = '{{ name }}' then billed_before end)
+            as billed_{{ name }}_amount,
         {%- endfor %}
-    from marked
+        {%- for months in [3, 6, 12] %}
+        {{ date_diff_days("max(case when edge = '" ~ months ~ "_months' then marked_date end)",
+            "max(case when edge = 'end' then marked_date end)") }} as days_of_{{ months }}_months
+            {{- ',' if not loop.last }}
+        {%- endfor %}
+    from running
+    where snapshot_date is not null
+    group by 1, 2, 3, 4, 5, 6
 )
 
 select
@@ -74,9 +112,7 @@ select
     billed_{{ name }}_amount,
     {%- endfor %}
     {%- for months in [3, 6, 12] %}
-    {{ date_diff_days("marked_at - interval '" ~ months ~ " months'", 'marked_at') }} as days_of_{{ months }}_months
-        {{- ',' if not loop.last }}
+    days_of_{{ months }}_months{{ ',' if not loop.last }}
     {%- endfor %}
 from summed
-where snapshot_date is not null
 order by 1, 2

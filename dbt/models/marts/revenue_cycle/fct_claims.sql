@@ -89,20 +89,28 @@ joined as (
 
 -- The rate of initial denials as HFMA has it divides by what was submitted in the three months before. A claim counts in
 -- each of the three months after its own, for a third, or for more where the tenant's data begin later than that: in
--- sixths, so that sums are exact.
+-- sixths, so that sums are exact. Months after the one the data reach to are not counted: they have no decisions yet.
 counted as (
     select
         tenant_id,
         claim_number,
         {%- for months in [1, 2, 3] %}
         {{ add_days(month_number_end('(submitted_month + ' ~ (months - 1) ~ ')'), 1) }} as counted_in_month_{{ months }},
-        6 / least(submitted_month + {{ months }} - min(submitted_month) over (partition by tenant_id), 3)
-            as counted_sixths_{{ months }}{{ ',' if not loop.last }}
+        case
+            when submitted_month + {{ months }} <= last_month
+                then 6 / least(submitted_month + {{ months }} - min(submitted_month) over (partition by tenant_id), 3)
+        end as counted_sixths_{{ months }}{{ ',' if not loop.last }}
         {%- endfor %}
     from (
-        select tenant_id, claim_number, {{ month_number('first_submitted_date') }} as submitted_month
+        select
+            joined.tenant_id,
+            joined.claim_number,
+            {{ month_number('joined.first_submitted_date') }} as submitted_month,
+            {{ month_number('tenants.data_as_of_date') }} as last_month
         from joined
-        where claim_origin = 'submitted' and first_submitted_date is not null
+        inner join {{ ref('stg_tenants') }} as tenants
+            on joined.tenant_id = tenants.tenant_id
+        where joined.claim_origin = 'submitted' and joined.first_submitted_date is not null
     ) as submitted
 )
 
@@ -159,7 +167,8 @@ select
         {{ date_diff_days('joined.first_decision_date', 'joined.first_allowed_later_date') }} end
         as denial_resolution_days,
     {%- for months in [1, 2, 3] %}
-    coalesce(counted.counted_in_month_{{ months }}, joined.service_date) as counted_in_month_{{ months }},
+    case when counted.counted_sixths_{{ months }} > 0 then counted.counted_in_month_{{ months }} else joined.service_date
+        end as counted_in_month_{{ months }},
     cast(coalesce(counted.counted_sixths_{{ months }}, 0) as integer) as counted_sixths_{{ months }},
     {%- endfor %}
     cast(joined.submissions as integer) as submissions,

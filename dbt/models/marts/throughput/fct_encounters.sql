@@ -45,6 +45,20 @@ returned as (
     group by stay.tenant_id, stay.encounter_id
 ),
 
+-- Whether a visit was charged is a question only where anything is billed at all.
+billing as (
+    select tenants.tenant_id, {{ add_days('tenants.data_as_of_date', -5) }} as charged_before
+    from {{ ref('stg_tenants') }} as tenants
+    where tenants.tenant_id in (select tenant_id from {{ ref('int_billed_lines') }})
+),
+
+charged as (
+    select tenant_id, encounter_id
+    from {{ ref('int_charge_lines') }}
+    where line_kind <> 'unapplied' and encounter_id is not null
+    group by tenant_id, encounter_id
+),
+
 -- Who boards leaves the emergency department with the first move to a bed after the decision, else with the end of
 -- the emergency visit, else with the start of the stay.
 boarded as (
@@ -90,6 +104,7 @@ select
     encounter.admission_source,
     encounter.discharge_disposition,
     encounter.source_system,
+    encounter.source_position,
     cast(encounter.feeds as integer) as feeds,
     {{ weekday('encounter.local_started_at') }} as weekday,
     {{ hour_of_day('encounter.local_started_at') }} as hour_of_day,
@@ -124,6 +139,17 @@ select
     encounter.is_encounter,
     encounter.is_inpatient,
     encounter.status = 'finished' and not encounter.is_inpatient as is_completed_visit,
+    case when billing.tenant_id is not null then
+        encounter.status = 'finished' and not encounter.is_inpatient
+        and encounter.encounter_date < billing.charged_before
+    end as is_chargeable_visit,
+    case when billing.tenant_id is not null then
+        encounter.status = 'finished' and not encounter.is_inpatient
+        and encounter.encounter_date < billing.charged_before
+        and charged.encounter_id is null
+    end as is_unbilled_visit,
+    {{ date_diff_days('encounter.encounter_date', local_date('encounter.signed_at', 'encounter.time_zone')) }}
+        as note_close_lag_days,
     encounter.discharged_at is not null as is_discharge,
     encounter.is_open_stay,
     boarded.encounter_id is not null as is_admit_decided,
@@ -164,6 +190,11 @@ left join returned
 left join boarded
     on encounter.tenant_id = boarded.tenant_id
     and encounter.encounter_id = boarded.encounter_id
+left join billing
+    on encounter.tenant_id = billing.tenant_id
+left join charged
+    on encounter.tenant_id = charged.tenant_id
+    and encounter.encounter_id = charged.encounter_id
 left join {{ ref('int_payer_classes') }} as payer
     on encounter.tenant_id = payer.tenant_id
     and encounter.payer_id = payer.payer_id
