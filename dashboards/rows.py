@@ -16,6 +16,8 @@ from foundation.errors import AccessError, ClinicmartError
 from serving.model import Drill, MetricDefinition
 
 MOST_COLUMNS = 11
+# Where a row was read from stands last: the feed and the place in what it brought, which `clinicmart source` opens.
+ORIGIN = {"source_system": "Feed", "source_position": "Read from"}
 TOKEN_SHOWN = 10
 LEFT_OUT = re.compile(r"tenant_id|batch_id|source_.*|is_.*|.*_key|.*_position|local_.*|updated_at|time_zone")
 # What a reader of rows looks for, in this order; the row's own number stands before all of it.
@@ -103,10 +105,13 @@ def _chosen(frame: pl.DataFrame) -> list[str]:
         for name in frame.columns
         if not LEFT_OUT.fullmatch(name) and (frame.height == 0 or frame[name].null_count() < frame.height)
     ]
-    return sorted(wanted, key=rank)[:MOST_COLUMNS]
+    origin = [name for name in ORIGIN if name in frame.columns and frame[name].null_count() < frame.height]
+    return [*sorted(wanted, key=rank)[:MOST_COLUMNS], *(origin if len(origin) == len(ORIGIN) else [])]
 
 
 def _title(name: str) -> str:
+    if name in ORIGIN:
+        return ORIGIN[name]
     text = name.removesuffix("_id") if name in DIMENSIONS or name == "patient_id" else name
     return text.replace("_", " ").capitalize().replace(" id", " number")
 

@@ -13,6 +13,7 @@ from serving.dimensions import CHILDREN, SERVICE_UNIT, Fact, Member
 from serving.metrics import Metrics, values_of
 from serving.model import Drill, Filter
 from serving.registry import DrillRule, PublishedTable
+from serving.sources import RULES
 
 LIMIT = 10_000
 _FIGURES = {
@@ -84,6 +85,8 @@ def drill(
         total_value=value,
         value_column=value_column,
         figure_of=rule.figure_of,
+        table=rule.model,
+        source_key=RULES[rule.model].key if rule.model in RULES else "",
     )
 
 

@@ -175,6 +175,7 @@ class Drill:
     `frame` is one page of rows; `total_rows` counts all of them; `total_value` is the figure itself, worked out from
     these rows alone; `value_column` names the column that adds up to it, None where rows are counted. Rows cannot add up
     to a ratio or a share: `figure_of` names the metric whose figure `total_value` is, its numerator then.
+    `table` holds the rows; `source_key` is the column whose value `Reader.sources` takes, empty where rows add up others.
     """
 
     metric: str
@@ -183,6 +184,8 @@ class Drill:
     total_value: object
     value_column: str | None = None
     figure_of: str = ""
+    table: str = ""
+    source_key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

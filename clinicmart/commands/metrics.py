@@ -214,3 +214,5 @@ def drill(
     print_frame(found.frame, output)
     if output == "table":
         click.echo(f"{found.frame.height:,} of {found.total_rows:,} rows; {name} = {found.total_value}")
+        if found.source_key:
+            click.echo(f"clinicmart source {found.table} ID opens where a row came from; ID is its {found.source_key}")

@@ -79,6 +79,7 @@ select
     outcome.cancel_initiator,
     outcome.cancel_reason_code,
     appointment.source_system,
+    appointment.source_position,
     case
         when outcome.lead_time_days is null then 'unknown'
         {%- for limit, name in bands %}
