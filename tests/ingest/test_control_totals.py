@@ -1,6 +1,9 @@
 """Control totals: money that is read lands or is held, and a source's own count is what its reader gave."""
 
+import tempfile
+from collections import defaultdict
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -10,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_contracts import contract
+from foundation.config import Feed
 from ingest import ledger as tables
 from ingest.control_totals import MoneyMismatch, amount_columns, conserved, payload_totals, totals
 from ingest.gate import check
 from ingest.sources import pm_links
+from ingest.sources.x12 import SOURCE
 from ingest.sources.x12_segments import Found
 from tests.ingest import test_landing
 from tests.ingest.test_landing import Site, remittance
@@ -130,3 +135,44 @@ def test_a_database_that_somebody_writes_to_during_the_read_states_nothing(
     monkeypatch.setattr(pm_links.RowLink, "blocks", with_a_new_row)
     site.land("pm")
     assert stated(site) == {}
+
+
+SEGMENTS = (
+    remittance(1, [("C1", "100.00", "80.00"), ("C2", "50.25", "7.00")]).split("GS*HP")[1].split("GE*1")[0].split("~")
+)
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_sent_twice_left_out_or_moved_what_the_file_says_is_what_the_reader_gives(
+    data: st.DataObject,
+) -> None:
+    body = list(SEGMENTS[1:-2])
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(1, len(body) - 1))
+        match data.draw(st.sampled_from(["again", "gone", "moved", "broken"])):
+            case "again":
+                body.insert(place, data.draw(st.sampled_from(body)))
+            case "gone":
+                del body[place]
+            case "moved":
+                body.insert(data.draw(st.integers(1, len(body) - 1)), body.pop(place))
+            case _:
+                body[place] = body[place].replace("*", data.draw(st.sampled_from(["**", "*.5*", "*-1.999999*", ""])), 1)
+    body = [segment for segment in body if segment and not segment.startswith("SE*")]
+    head = remittance(1, [("C1", "100.00", "80.00")]).split("ST*835")[0]
+    text = head + "~".join([*body, f"SE*{len(body) + 1}*0001", "GE*1*1", "IEA*1*000000001"]) + "~"
+    said: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    gave: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "a.835").write_text(text)
+        feed = Feed(tenant_id="t", name="f", kind="x12", path=folder, time_zone="America/New_York")
+        for unit in SOURCE.discover(feed):
+            for chunk in SOURCE.read(unit):
+                for item in chunk.stated:
+                    said[item.entity, item.measure] += item.total
+                for entity, frame in chunk.rows.items():
+                    gave[entity, "rows"] += frame.height
+                    for measure, amount in totals(contract(entity), [frame]).items():
+                        gave[entity, measure] += amount
+    assert {key: gave[key] for key in said} == dict(said)
