@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 HOLD_DAYS = 5
 AT_VISIT_DAYS = 7
+COST_PERCENT = 4
 FOR_DENIALS = (TIMELY_FILING, NO_AUTHORIZATION, DENIAL)
 CONTROLLABLE = (*FOR_DENIALS, SMALL_BALANCE, ADMINISTRATIVE)
 
@@ -48,6 +49,7 @@ def add(truths: "Truths") -> None:
     _months_before(truths)
     _contracts(truths)
     _visits(truths)
+    _ledger(truths)
     truths_receivables.add(truths)
 
 
@@ -311,3 +313,25 @@ def _visits(truths: "Truths") -> None:
     tally.ratio("note_close_lag_days", days, np.ones(len(days), np.int64), [one.of(signed) for one in by])
     tally.median("note_close_lag_days_median", days)
     _percentile_90(truths, "note_close_lag_days_p90", days)
+
+
+def _ledger(truths: "Truths") -> None:
+    """Net revenue and the cost of the billing office of the months that are over, against what came in."""
+    story, tally = truths.story, truths.tally
+    lines, remits, payments = story.charges, story.remits, story.balances.payments
+    first, as_of = story.calendar.first, story.calendar.as_of
+    months = int(truths.month_of_day[as_of - first]) + 1
+    is_over = int(truths.month_of_day[as_of + 1 - first]) == months
+    net = np.where(lines.kind == VOID, 0, lines.billed) - story.balances.contractual
+    revenue = total_by(truths.month_of_day[lines.service_day - first], net, months)
+    paid_month = truths.month_of_day[remits.pay_day[remits.owner] - first]
+    received = total_by(paid_month, remits.amounts["paid"], months)
+    received += total_by(truths.month_of_day[payments.day - first], payments.amount, months)
+    booked = np.arange(months) < (months if is_over else months - 1)
+    revenue = np.where(booked, revenue, 0)
+    cost = revenue * COST_PERCENT // 100
+    by = [Dimension(name="month", codes=np.arange(months), labels=truths.months)]
+    tally.total("net_patient_service_revenue", revenue, by, in_cents=True)
+    tally.total("billing_cost_amount", cost, by, in_cents=True)
+    tally.ratio("cash_collection_rate", received, revenue, by)
+    tally.ratio("cost_to_collect", cost, received, by)
