@@ -24,6 +24,21 @@ TENANTS = ("amber", "birch", "cedar")
 RENDERED = "birch"
 POOL_TENANT = "harbor"
 ENTITIES = tuple(of.name for of in load_contracts().values() if of.store == "landing")
+PATIENTS = 12
+# entity, column, entity: rows of the first are kept where the column names a row of the second.
+PARTS = (
+    ("appointment_event", "appointment_id", "appointment"),
+    ("reminder", "appointment_id", "appointment"),
+    ("encounter_event", "encounter_id", "encounter"),
+    ("bed_movement", "encounter_id", "encounter"),
+    ("inventory_usage", "encounter_id", "encounter"),
+    ("adjustment", "claim_id", "claim"),
+    ("claim_line", "claim_id", "claim"),
+    ("claim_status", "claim_id", "claim"),
+    ("remittance_claim", "claim_id", "claim"),
+    ("remittance_line", "remittance_claim_id", "remittance_claim"),
+    ("remittance_adjustment", "remittance_claim_id", "remittance_claim"),
+)
 # name -> what happens to a tenant's raw rows; {chosen} picks rows by a seed, {seed} is a number.
 CHANGES: Mapping[str, Sequence[str]] = {
     "corrected": (
@@ -88,7 +103,8 @@ class Run:
 
 
 def fill_pool(home: Path, connection: duckdb.DuckDBPyConnection) -> None:
-    """Makes schema `pool`: the raw rows of one tenant of a home, by entity, and its operational rows."""
+    """Makes schema `pool`: raw rows of one tenant of a home, by entity, and its operational rows. Of what hangs on patients, that
+    of one in PATIENTS, and a little that hangs on nothing."""
     connection.execute("create schema pool")
     with duck.session(Home.at(home)) as source:
         key = Keys.of(Home.at(home)).derive_hex("warehouse")
@@ -100,6 +116,14 @@ def fill_pool(home: Path, connection: duckdb.DuckDBPyConnection) -> None:
             connection.register("rows", rows)
             connection.execute(f"create table pool.{table} as from rows")
             connection.unregister("rows")
+    for table in ("patient", "coverage", "appointment", "encounter", "charge", "claim", "patient_payment", "referral"):
+        connection.execute(f"delete from pool.{table} where hash(patient_id) % {PATIENTS} <> 0")
+    connection.execute(f"delete from pool.slot where hash(slot_id) % {PATIENTS} <> 0")
+    for table, column, whole in PARTS:
+        connection.execute(
+            f"delete from pool.{table} where {column} not in (select {column} from pool.{whole} where {column} is not null) "
+            f"and hash(source_record_id) % {10 * PATIENTS} <> 0"
+        )
 
 
 def introduce(connection: duckdb.DuckDBPyConnection) -> None:
@@ -114,7 +138,7 @@ def introduce(connection: duckdb.DuckDBPyConnection) -> None:
 def change(connection: duckdb.DuckDBPyConnection, what: Change) -> None:
     """Changes raw tables as a load would have. Rows are chosen by a hash of their record and the seed."""
     mine = f"tenant_id = '{what.tenant_id}'"
-    share = 30 if what.kind == "arrive" else 5
+    share = 60 if what.kind == "arrive" else 5
     chosen = f"{mine} and hash(source_system, source_record_id, {what.seed}) % 100 < {share}"
     if what.kind == "arrive":
         for entity in ENTITIES:
