@@ -48,7 +48,7 @@ def read_audit(dbt_target: Path) -> Audit:
         if result["status"] in _FAILED:
             rows = result.get("failures")
             message = (
-                f"{rows:,} rows break it"
+                f"{rows:,} {'row breaks' if rows == 1 else 'rows break'} it"
                 if kind == "test" and rows
                 else " ".join((result.get("message") or "").split())
             )

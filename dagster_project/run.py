@@ -147,10 +147,9 @@ def _outcome(
     # The steps said how the run ended: published, or unchanged where the marts were current.
     (said,) = ledger.rows(sa.select(run.c.outcome).where(run.c.run_id == run_id))
     if not succeeded and stopped and said["outcome"] == "published":
-        reasons = [f"{tenant} is not published: {reason}" for tenant, reason in stopped.items()]
-        return RunOutcome(
-            run_id=run_id, outcome="published", stopped=tuple(stopped), problems=(*problems, *reasons)
-        )
+        told = {tenant: reason.replace(f"{tenant}: ", "") for tenant, reason in stopped.items()}
+        reasons = [f"{tenant} is not published: {reason}" for tenant, reason in told.items()]
+        return RunOutcome(run_id=run_id, outcome="published", stopped=tuple(stopped), problems=(*problems, *reasons))
     if not succeeded:
         return RunOutcome(
             run_id=run_id, outcome="stopped", problems=(*problems, failure or "the run failed; see its log")

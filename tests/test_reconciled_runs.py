@@ -190,10 +190,12 @@ def test_a_run_publishes_those_that_pass_and_says_of_the_others_why_not_until_th
     assert (
         "rows of remittance_claim in feed remits do not reconcile: 3 in the landed files, 2 in the raw tables" in harbor
     )
-    assert f"test {WRONG}: 1 rows break it" in iris
+    assert f"test {WRONG}: 1 row breaks it" in iris
     after = {tenant: current_version(home, tenant).version for tenant in TENANTS}
     assert {tenant for tenant in TENANTS if after[tenant] != before[tenant]} == {"mesa"}
-    status = json.loads(clinicmart("status", "--home", home, "--json").out)
+    asked = clinicmart("status", "--home", home, "--json")
+    assert asked.code == 0, asked.err
+    status = json.loads(asked.out)
     assert status["reconciliation"]["mesa"]["open"] == []
     assert any("remittance_claim" in reason for reason in status["reconciliation"]["harbor"]["open"])
     assert status["published"]["iris"]["last_outcome"] == "stopped"

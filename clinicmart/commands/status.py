@@ -104,7 +104,7 @@ def _published(
 def _reconciled(tenants: Mapping[str, Mapping[str, Any]]) -> None:
     """A line a tenant: what agrees from source to published file, and what kept the last run from publishing."""
     for tenant, item in tenants.items():
-        if item["measures"]:
+        if item["measures"] and not item["open"]:
             reach = len(item["bridge"])
             click.echo(f"Reconciled: {tenant}, {item['measures']} measures, {reach} up to the published file, 0 open")
         if item["open"]:
