@@ -124,6 +124,17 @@ def test_every_breakdown_comes_back_exactly(tenant: str, group: str, truths: dic
     assert compared >= 4
 
 
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_the_receivables_of_every_day_of_two_months_come_back_exactly(
+    tenant: str, truths: dict, readers: dict[str, Reader]
+) -> None:
+    expected = truths[tenant]["by_day"]["receivables"]
+    frame = readers[tenant].query(MetricQuery(metrics=["receivables"], grain="day"))
+    found = dict(zip(map(str, frame["metric_time"]), frame["receivables"], strict=True))
+    assert len(expected) > 31
+    assert {day: truth for day, truth in expected.items() if differs(found[day], truth)} == {}
+
+
 @pytest.fixture(scope="module")
 def warehouse(demo_home: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     home = Home.at(demo_home)

@@ -14,6 +14,7 @@ DEFINITIONS = {
     "bad_debt_rate_of_net": "bad_debt_amount / (billed - CO-45 - CO-253).",
     "charity_rate": "charity_amount / billed.",
     "adjustment_rate_gross": "adjusted_amount / billed_amount.",
+    "payment_per_work_rvu": "payer_paid + patient_paid, by month of service / work RVUs.",
     "payer_mix_net_billed": "The payer's share of billed - CO-45 - CO-253.",
     "billed_amount_by_posting": "Posted charges, reversals negative, by month of local entry.",
     "contractual_amount_by_posting": "CO-45 and CO-253 of remittance lines by payment month, the visit's payer.",

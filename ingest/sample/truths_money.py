@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.sample import truths_receivables, x12_acknowledgements
+from ingest.sample import truths_receivables, work_rvus, x12_acknowledgements
 from ingest.sample.adjudication import CORRECTION, FIRST, RESUBMITTED, REVERSAL, SECONDARY, total_by
 from ingest.sample.balances import (
     ADMINISTRATIVE,
@@ -99,6 +99,11 @@ def _write_offs(truths: "Truths") -> None:
     tally.ratio("bad_debt_rate_of_net", given_up["bad_debt_amount"], net, by)
     tally.ratio("charity_rate", given_up["charity_amount"], billed, by)
     tally.ratio("adjustment_rate_gross", story.balances.adjusted[live], billed, by)
+    value = work_rvus.of_lines(story, live)
+    sign = np.where(lines.kind[live] == REVERSED_ENTRY, -1, 1)
+    # Cents over hundredths of a unit.
+    work = np.where(value < 0, 0, value * lines.units[live] * sign)
+    tally.ratio("payment_per_work_rvu", (story.balances.payer_paid + story.balances.patient_paid)[live], work, by)
     for dimension in by[2:]:
         sums = np.bincount(dimension.codes, weights=net, minlength=len(dimension.labels))
         present = np.bincount(dimension.codes, minlength=len(dimension.labels)) > 0

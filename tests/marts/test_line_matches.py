@@ -19,7 +19,7 @@ TABLES = {
     "intermediate.int_remittance_line_amounts": (
         "tenant_id varchar, remittance_line_id varchar, remittance_claim_id varchar, claim_key varchar, claim_id varchar, "
         "is_matched boolean, is_reversal boolean, payer_sequence integer, payment_date date, adjudicated_date date, "
-        "line_number bigint, line_control_number varchar, billed_code varchar, modifiers varchar, "
+        "line_number bigint, line_control_number varchar, billed_code varchar, modifiers varchar, remark_codes varchar, "
         "billed_size decimal(18,4), service_date date, billed_amount decimal(18,4), payer_paid_amount decimal(18,4), "
         "contractual_amount decimal(18,4), patient_share_amount decimal(18,4), allowed_amount decimal(18,4), "
         "source_system varchar, source_record_id varchar, source_position varchar"

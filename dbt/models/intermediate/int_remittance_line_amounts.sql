@@ -1,7 +1,7 @@
 with collapsed as (
     {{ collapse(ref('stg_remittance_lines'), 'remittance_line', 'remittance_line_id',
         ['remittance_claim_id', 'line_number', 'line_control_number', 'procedure_code', 'submitted_procedure_code',
-         'modifiers', 'revenue_code', 'billed_amount', 'payer_paid_amount', 'allowed_amount', 'service_date']) }}
+         'modifiers', 'revenue_code', 'remark_codes', 'billed_amount', 'payer_paid_amount', 'allowed_amount', 'service_date']) }}
 ),
 
 adjusted as (
@@ -32,6 +32,7 @@ select
     collapsed.line_control_number,
     coalesce(collapsed.submitted_procedure_code, collapsed.procedure_code, collapsed.revenue_code) as billed_code,
     collapsed.modifiers,
+    collapsed.remark_codes,
     abs(collapsed.billed_amount) as billed_size,
     coalesce(collapsed.service_date, claims.service_from_date) as service_date,
     collapsed.billed_amount,

@@ -13,6 +13,7 @@ select
     lines.line_number,
     lines.billed_code,
     lines.modifiers,
+    lines.remark_codes,
     lines.service_date,
     lines.billed_amount,
     lines.payer_paid_amount,

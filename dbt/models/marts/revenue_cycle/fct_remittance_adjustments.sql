@@ -19,6 +19,7 @@ select
     adjustments.group_code,
     adjustments.reason_code,
     adjustments.group_code || '-' || adjustments.reason_code as carc,
+    coalesce(lines.remark_codes, 'none') as remark_codes,
     adjustments.denial_category,
     adjustments.is_contractual,
     adjustments.leaves_balance,
