@@ -109,9 +109,9 @@ def _brought(batches: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, dict[s
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in batches:
         if row["rows_landed"]:
-            one = found.setdefault(row["feed"], {}).setdefault(row["entity"], {"rows": 0, "at": row["landed_at"]})
+            one = found.setdefault(row["feed"], {}).setdefault(row["entity"], {"rows": 0, "at": None})
             one["rows"] += row["rows_landed"]
-            one["at"] = max(one["at"], row["landed_at"])
+            one["at"] = max(filter(None, (one["at"], row.get("landed_at"))), default=None)
     return found
 
 
@@ -149,7 +149,7 @@ def _state(
         kind=str(state.get("kind") or ""),
         entities=tuple(sorted(entities)),
         last_read_at=state.get("last_read_at"),
-        last_landed_at=max((one["at"] for one in entities.values()), default=None),
+        last_landed_at=max(filter(None, (one["at"] for one in entities.values())), default=None),
         newest_day=newest.get(feed),
         rows_landed=sum(one["rows"] for one in entities.values()),
         alert=str(alert.get("kind") or ""),
