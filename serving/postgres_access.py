@@ -1,21 +1,16 @@
-"""Who may read what on the PostgreSQL server: roles, the functions that row policies ask, and the views that readers see.
+"""Who may read what on the PostgreSQL server: roles, and the functions that row policies ask.
 
-    with connect(server) as connection:
-        make_access(connection)                    # schema access, the group of readers; refuses a server that is not safe
-        ... dbt builds schemas marts_building and health_building, whose post-hook puts policies on every table ...
-        serve_built(connection, tables)            # checks every table, makes the views, switches all names in one transaction
+    make_access(server)                 # schema access, the group of readers; refuses a server that is not safe
 
 What a login sees is bound to the login: `access.login_scope`, which the owner alone writes, looked up by `session_user`, which no
-SET ROLE, SET or function changes. A login without a row there gets an error, not an empty answer. Readers hold privileges on the
-columns that a de-identified scope shows unchanged (`serving.identity`) and on no other, and see them as views in schema `bi`
-with the rights, and the row policies, of who asks.
+SET ROLE, SET or function changes. A login without a row there gets an error, not an empty answer. The views that readers see are
+made in `serving.postgres_served`.
 
 Row policies are barriers for everything but statistics: see docs/postgres.md.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -23,21 +18,14 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from foundation.errors import ClinicmartError, ConfigurationError
-from serving.identity import treatment
-from serving.registry import PublishedTable, TableColumn
 
 OLDEST_SERVER = 150000
-ACCESS, VIEWS = "access", "bi"
-TABLES = ("marts", "health")
-# Schemas whose names are switched; what is built stands beside them under this ending.
-SERVED = (*TABLES, VIEWS)
-BUILDING, REPLACED = "_building", "_replaced_"
+ACCESS = "access"
 MARK = "Made by clinicmart run --target postgres."
 SETTING = "clinicmart.tenant_id"
-# How long a run waits for those who read what was replaced, before it leaves that to the next run.
-LOCK_TIMEOUT = "5s"
-BUILDS_KNOWN = 100
 _LONGEST_DATABASE = 50
+# Citus: roles, functions and schemas cannot be changed in a transaction that used several connections to a node.
+SEQUENTIAL = "set local citus.multi_shard_modify_mode = 'sequential'"
 
 _TABLES_OF_ACCESS = """
 create table if not exists access.login_scope (
@@ -125,7 +113,7 @@ where not exists (select from pg_dist_partition where logicalrelid = place.name:
 """
 
 
-class _StillRead(Exception):
+class StillRead(Exception):
     """A lock that did not come in time."""
 
 
@@ -137,7 +125,7 @@ def connect(server: Mapping[str, str], *, doing: str) -> Iterator[psycopg.Connec
         with psycopg.connect(make_conninfo(**server)) as connection:
             yield connection
     except psycopg.errors.LockNotAvailable:
-        raise _StillRead from None
+        raise StillRead from None
     except psycopg.Error as error:
         state = error.sqlstate or "no connection"
         raise ClinicmartError(f"PostgreSQL could not {doing} ({state}); its log says more") from None
@@ -160,6 +148,8 @@ def make_access(server: Mapping[str, str], *, citus: bool = False) -> None:
     """
     readers = readers_of(server["dbname"])
     with connect(server, doing="prepare who may read") as connection:
+        if citus:
+            connection.execute(SEQUENTIAL)
         _refuse_owner(connection)
         there = connection.execute(
             "select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = %s", [ACCESS]
@@ -244,141 +234,3 @@ def refuse_unsafe(connection: psycopg.Connection[Any], readers: str) -> None:
             "anybody may make objects in this database: revoke create on schema public from public; "
             "revoke temporary, create on database ... from public"
         )
-
-
-def serve_built(server: Mapping[str, str], tables: Sequence[PublishedTable], build: str) -> None:
-    """Shows readers what was built: checks that every table is protected, makes the views, and switches the names of schemas.
-
-    One transaction: a query meets all tables of the last build or all of this one. Schemas are renamed, tables are not locked; what
-    was replaced is dropped afterwards, when nobody reads it any longer. `build` is the name that the policies of the tables give
-    their build. Raises ClinicmartError naming tables without protection.
-    """
-    readers = readers_of(server["dbname"])
-    with connect(server, doing="switch to what was built") as connection:
-        refuse_unsafe(connection, readers)
-        bare = unprotected(connection, [name + BUILDING for name in TABLES])
-        if bare:
-            raise ClinicmartError(f"nothing is shown to readers: without row-level security are {', '.join(bare)}")
-        _make_schema(connection, VIEWS + BUILDING)
-        for table in tables:
-            _show(connection, table, readers, build)
-        connection.execute(
-            sql.SQL("grant usage on schema {} to {}").format(sql.Identifier(VIEWS + BUILDING), sql.Identifier(readers))
-        )
-        connection.execute("delete from access.service_unit")
-        connection.execute(
-            "insert into access.service_unit select distinct tenant_id, service_unit_id, path "
-            f"from marts{BUILDING}.dim_service_units where path is not null"
-        )
-        connection.execute("insert into access.build (build) values (%s) on conflict do nothing", [build])
-        connection.execute(
-            "delete from access.build where build not in (select build from access.build order by served_at desc limit %s)",
-            [BUILDS_KNOWN],
-        )
-        for name in SERVED:
-            there = connection.execute("select to_regnamespace(%s) is not null", [name]).fetchone()
-            if there == (True,):
-                _rename(connection, name, name + REPLACED + build[:8])
-            _rename(connection, name + BUILDING, name)
-    drop_replaced(server)
-
-
-def drop_replaced(server: Mapping[str, str]) -> bool:
-    """Drops what a switch replaced. Waits a little for those who still read it; False where they did not end, and the next run
-    drops it. Nobody waits for this: new queries go to the new tables."""
-    try:
-        with connect(server, doing="drop what was replaced") as connection:
-            connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")
-            names = connection.execute(
-                "select nspname from pg_namespace where strpos(nspname, %s) > 0 order by nspname", [REPLACED]
-            ).fetchall()
-            for (name,) in names:
-                _drop(connection, name)
-    except _StillRead:
-        return False
-    return True
-
-
-def unprotected(connection: psycopg.Connection[Any], schemas: Iterable[str]) -> list[str]:
-    """Tables of some schemas, from the catalogue, that lack forced row-level security, a policy for readers, or the policy that
-    lets their owner pass; sorted."""
-    rows = connection.execute(
-        "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-        "where n.nspname = any(%s) and c.relkind in ('r', 'p', 'm', 'f') and not (c.relrowsecurity and c.relforcerowsecurity "
-        "and (select count(*) from pg_policy p where p.polrelid = c.oid and p.polname in ('owner_all', 'reader_rows')) = 2) "
-        "order by 1",
-        [list(schemas)],
-    ).fetchall()
-    return [str(row[0]) for row in rows]
-
-
-def readable_columns(table: PublishedTable) -> tuple[str, ...]:
-    """The columns of a table, with their types, that readers are shown: those that a scope without identity leaves as they are."""
-    return tuple(
-        column.name
-        for column in table.columns
-        if column.identity not in ("patient", "account", "quasi") and treatment(column) == "keep"
-    )
-
-
-def _show(connection: psycopg.Connection[Any], table: PublishedTable, readers: str, build: str) -> None:
-    """A view of one table, and the privileges on its columns that the view's readers need.
-
-    The condition of the view is of no column, so that it is asked before any row is read: row policies are not asked of a table
-    that has no rows, and one that is younger than the reader's snapshot seems to have none."""
-    columns = readable_columns(_typed(connection, table))
-    if not columns:
-        return
-    parts = {
-        "base": sql.Identifier(table.schema + BUILDING, table.name),
-        "view": sql.Identifier(VIEWS + BUILDING, table.name),
-        "columns": sql.SQL(", ").join(sql.Identifier(name) for name in columns),
-        "readers": sql.Identifier(readers),
-        "build": sql.Literal(build),
-    }
-    for statement in (
-        "create view {view} with (security_invoker = true) as select {columns} from {base} "
-        "where access.tenant_id({build}) is not null",
-        "grant select ({columns}) on {base} to {readers}",
-        "grant select on {view} to {readers}",
-    ):
-        connection.execute(sql.SQL(statement).format(**parts))
-    if table.description:
-        connection.execute(
-            sql.SQL("comment on view {view} is {text}").format(view=parts["view"], text=sql.Literal(table.description))
-        )
-
-
-def _typed(connection: psycopg.Connection[Any], table: PublishedTable) -> PublishedTable:
-    """The table with all its columns as they were built; text is called VARCHAR, as the rules of identity know it."""
-    rows = connection.execute(
-        "select a.attname, a.atttypid::regtype::text from pg_attribute a "
-        "where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped order by a.attnum",
-        [f'"{table.schema}{BUILDING}"."{table.name}"'],
-    ).fetchall()
-    if not rows:
-        raise ClinicmartError(f"{table.schema}.{table.name} is to be shown and was not built; run clinicmart again")
-    described = {column.name: column for column in table.columns}
-    columns = []
-    for name, kind in rows:
-        data_type = "VARCHAR" if kind in ("text", "character varying", "character", "name", "json", "jsonb") else kind
-        known = described.get(name)
-        columns.append(replace(known or TableColumn(name=name, data_type=""), data_type=data_type))
-    return replace(table, columns=tuple(columns))
-
-
-def _make_schema(connection: psycopg.Connection[Any], name: str) -> None:
-    _drop(connection, name)
-    connection.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
-    connection.execute(sql.SQL("comment on schema {} is {}").format(sql.Identifier(name), sql.Literal(MARK)))
-
-
-def _drop(connection: psycopg.Connection[Any], name: str) -> None:
-    """Drops a schema of ours; one of that name that somebody else made stays."""
-    mark = "select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = %s"
-    if connection.execute(mark, [name]).fetchone() == (MARK,):
-        connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
-
-
-def _rename(connection: psycopg.Connection[Any], name: str, new: str) -> None:
-    connection.execute(sql.SQL("alter schema {} rename to {}").format(sql.Identifier(name), sql.Identifier(new)))

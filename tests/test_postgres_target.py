@@ -59,6 +59,13 @@ def test_pages_read_what_postgres_built_to_the_cent(built: tuple[Home, Path]) ->
     assert Decimal(served[0][0]) > 0
 
 
+def test_lineage_is_read_as_where_the_home_builds(built: tuple[Home, Path]) -> None:
+    home, _ = built
+    ran = clinicmart("lineage", "billed_amount", "--home", home.path, "--tenant", "harbor", "--as", "admin@harbor")
+    assert ran.code == 0, ran.err
+    assert "charge" in ran.out
+
+
 def test_every_table_that_is_served_is_protected_and_shown_as_a_view(built: tuple[Home, Path]) -> None:
     home, _ = built
     bare = query(
@@ -134,9 +141,9 @@ def test_a_run_without_news_builds_nothing_and_one_that_fails_shows_nothing(
     served = query(home, "select oid, relname from pg_class where relnamespace = 'marts'::regnamespace order by 1")
     version = current_version(home, "harbor")
     project = Path(shutil.copytree(workspaces.DBT_PROJECT, tmp_path / "dbt"))
-    (project / "models" / "staging" / "stg_tenants.sql").write_text(
-        "select tenant_id, 1 / 0 as broken from {{ source('raw', 'tenant') }}", encoding="utf-8"
-    )
+    # dbt stops at its very first statement: nobody waits for a build here.
+    settings = project / "dbt_project.yml"
+    settings.write_text(settings.read_text("utf-8") + '\non-run-start: ["select 1 / 0"]\n', encoding="utf-8")
     monkeypatch.setattr(workspaces, "DBT_PROJECT", project)
     outcome = run_pipeline(home, load_checked_config(file), target="postgres")
     assert outcome.outcome == "stopped"
