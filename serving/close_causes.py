@@ -7,8 +7,8 @@ after the earlier version: their feed, the file (the unit of the ledger, told by
     late         raw rows of the record arrived later: the claim first, then appointment, encounter, other identifiers
     deleted      the source deleted the record
     merged       the patient was merged with another, or un-merged
-    reference    the payer, provider, service unit or visit type that the row names was changed
     related      a fact without records of its own (balances, mixes): rows of the same place and payer that have such causes
+    reference    the payer, provider, service unit or visit type that the row names was changed
     definition   the metric, or the SQL of a model behind it, is another one than before
     unexplained  rows differ and nothing that arrived since explains it: a setting, or time itself
 
@@ -40,7 +40,7 @@ CAUSES: dict[str, pl.DataType | type[pl.DataType]] = {
     "rows": pl.Int64,
 }
 SHOWN = 10
-KINDS = ("definition", "late", "deleted", "merged", "reference", "related", "unexplained", "more")
+KINDS = ("definition", "late", "deleted", "merged", "related", "reference", "unexplained", "more")
 # What people call a thing comes first; of other identifiers the first by name.
 _RECORDS = ("claim_id", "appointment_id", "encounter_id", "charge_id", "remittance_claim_id", "remittance_id")
 _REFERENCES = {
@@ -57,6 +57,8 @@ _NO_VALUE = frozenset({"source_position", "source_record_id", "source_system", "
 _MONEY = frozenset({"revenue_cycle", "payer_mix"})
 _FOUND = ("fact", "row_key", "kind", "feed", "unit", "entity", "record_kind", "record_id", "landed_at")
 _SIDES = ("before", "now")
+# Differs between any two sides: the row differs, whatever it gives to the figure.
+_ANY = "side"
 
 
 class Evidence:
@@ -78,6 +80,7 @@ class Evidence:
         self._connection.execute(
             f"create temp table found ({', '.join(f'{name} varchar' for name in _FOUND[:-1])}, landed_at timestamp)"
         )
+        self._connection.execute("create temp table fresh as from found limit 0")
         self._late = dict(self._arrived())
         self._columns: dict[str, list[str]] = {}
 
@@ -135,14 +138,16 @@ class Evidence:
         self._columns[table] = common
         if not common:
             return common
-        valued = ", ".join(f'"{name}"' for name in common if name not in _NO_VALUE)
+        grouped = {member.column for member in fact.members}
+        values = [name for name in common if name not in _NO_VALUE or name in grouped]
+        valued = ", ".join(f'"{name}"' for name in values)
         key = self._key(fact, common)
         parts = [
             f"select '{side}' as side, {key} as row_key, * from (select {valued} from {side}.marts.\"{table}\" "
             f'except all select {valued} from {other}.marts."{table}")'
             for side, other in zip(_SIDES, reversed(_SIDES), strict=True)
         ]
-        self._columns[table] = [name for name in common if name not in _NO_VALUE]
+        self._columns[table] = values
         self._connection.execute(f'create temp table "differing_{table}" as {" union all ".join(parts)}')
         self._find(fact)
         return self._columns[table]
@@ -165,8 +170,9 @@ class Evidence:
             self._settle()
         if "record_deletion" in self._late:
             for column in records:
-                on = f"late.deleted_record_id = row.\"{column}\" and late.entity || '_id' = '{column}'"
-                self._match(fact, "deleted", "record_deletion", column, on, entity="late.entity")
+                self._match(
+                    fact, "deleted", "record_deletion", column, self._deletes(fact, column), entity="late.entity"
+                )
             self._settle()
         if "patient_id" in columns and "patient_merge" in self._late:
             tokens = [name for name in self._late["patient_merge"] if name.endswith("patient_id")]
@@ -174,19 +180,31 @@ class Evidence:
             if on:
                 self._match(fact, "merged", "patient_merge", "", f"({on})")
                 self._settle()
+        if not records:
+            self._relate(fact)
         for column, tables in _REFERENCES.items():
             for table in tables:
                 if column in columns and column in self._late.get(table, ()):
                     self._match(fact, "reference", table, column, f'late."{column}" = row."{column}"')
         self._settle()
-        if not records:
-            self._relate(fact)
+
+    def _deletes(self, fact: Fact, column: str) -> str:
+        """SQL: whether a late deletion is of the record whose identifier a row holds in a column."""
+        key = self._key(fact, self._columns[fact.table])
+        entity = f"late.entity || '_id' = '{column}'"
+        registered = self._before.metrics.registry.table(fact.table)
+        own = f'late.deleted_record_id = row."{column}"'
+        if registered is not None and {"source_system", "source_record_id"} <= set(registered.column_names):
+            own += (
+                f' or exists (select 1 from before.marts."{fact.table}" as was where {key} = row.row_key '
+                "and was.source_record_id = late.deleted_record_id and was.source_system = late.source_system)"
+            )
+        return f"{entity} and ({own})"
 
     def _match(self, fact: Fact, kind: str, table: str, column: str, on: str, *, entity: str | None = None) -> None:
         """Notes late rows of a raw table for differing rows that nothing has explained so far."""
         record = f'row."{column}"' if column else "null"
         self._connection.execute(
-            "create temp table if not exists fresh as from found limit 0; "
             f"insert into fresh select distinct $fact, row.row_key, $kind, late.source_system, late.unit_, "
             f"{entity or '$table'}, $column, cast({record} as varchar), late.landed_at_ "
             f'from "differing_{fact.table}" as row join "late_{table}" as late on {on} '
@@ -197,7 +215,6 @@ class Evidence:
 
     def _settle(self) -> None:
         """What was matched counts from here on."""
-        self._connection.execute("create temp table if not exists fresh as from found limit 0")
         self._connection.execute("insert into found select distinct * from fresh")
         self._connection.execute("delete from fresh")
 
@@ -220,7 +237,8 @@ class Evidence:
                 "insert into found select distinct $fact, row.row_key, 'related', found.feed, found.unit, found.entity, "
                 f'found.record_kind, found.record_id, found.landed_at from "differing_{fact.table}" as row '
                 f'join "differing_{other.table}" as near on {on} '
-                "join found on found.fact = $other and found.row_key = near.row_key",
+                "join found on found.fact = $other and found.row_key = near.row_key "
+                "where found.kind in ('late', 'deleted', 'merged')",
                 {"fact": fact.table, "other": other.table},
             )
 
@@ -236,7 +254,8 @@ class Evidence:
             rows = self._rows(str(metric), str(grain), str(dimension), month)
             by_figure = rows.partition_by("member", "period", as_dict=True)
             for row in wanted.iter_rows(named=True):
-                own = by_figure.get((row["member"], row["period"]), rows.clear())
+                member = TOTAL if self._is_shared(str(metric), str(dimension)) else row["member"]
+                own = by_figure.get((member, row["period"]), rows.clear())
                 found = self._causes(own, is_redefined=metric in redefined)
                 name = hashlib.sha256(repr(found).encode()).hexdigest()[:20]
                 causes.setdefault(name, found)
@@ -248,27 +267,35 @@ class Evidence:
             pl.DataFrame(lines, schema=CAUSES, orient="row"),
         )
 
+    def _is_shared(self, metric: str, dimension: str) -> bool:
+        """Whether members of a dimension share a whole: it is the denominator of each, so that any row matters to all."""
+        return dimension in self._item(metric).share_over
+
+    def _item(self, metric: str) -> RegistryMetric:
+        found = self._now.metrics.registry.metrics.get(metric)
+        return found if found is not None else self._before.metrics.registry.metrics[metric]
+
     def _rows(self, metric: str, grain: str, dimension: str, month: date) -> pl.DataFrame:
         """Differing rows of a metric's facts in a month with member, period and what explains them."""
         whole = self._now if metric in self._now.metrics.registry.metrics else self._before
-        item = whole.metrics.registry.metrics[metric]
+        item = self._item(metric)
         frames = [pl.DataFrame(schema={"member": pl.String, "period": pl.Date, **_found_schema()})]
         for fact in whole.metrics.index.facts_of(metric):
             if not self._differing(fact):
                 continue
-            for row_filter in _filters(item, fact):
-                found = self._rows_of(fact, item, row_filter, grain, dimension, month)
+            for row_filter, value in _readings(item, fact):
+                found = self._rows_of(fact, item, (row_filter, value), grain, dimension, month)
                 if found.height:
                     frames.append(found.cast(frames[0].schema))  # type: ignore[arg-type]
                     break
         return pl.concat(frames)
 
     def _rows_of(
-        self, fact: Fact, item: RegistryMetric, row_filter: str, grain: str, dimension: str, month: date
+        self, fact: Fact, item: RegistryMetric, reading: tuple[str, str], grain: str, dimension: str, month: date
     ) -> pl.DataFrame:
+        row_filter, value = reading
         day = item.drill.date_column if item.drill and item.drill.model == fact.table else fact.date_column
-        # The whole of a share is every member's denominator: any row of it matters to each.
-        of_all = dimension in item.share_over
+        of_all = self._is_shared(item.definition.name, dimension)
         member = fact.find(dimension) if dimension and not of_all else None
         if dimension and not of_all and member is None:
             return pl.DataFrame()
@@ -286,16 +313,18 @@ class Evidence:
                 name = f"cast({member.column} as varchar)"
             parts.append(
                 f"select row_key, coalesce({name}, '{NONE}') as member, "
-                f"cast(date_trunc('{grain}', {day}) as date) as period from {source} "
+                f"cast(date_trunc('{grain}', {day}) as date) as period, {value} as value_ from {source} "
                 f"where {day} between $first and $last and ({row_filter})"
             )
-        found = self._connection.execute(
-            f"with mine as ({' union '.join(parts)}) select mine.member, mine.period, $fact as fact, mine.row_key, "
-            "found.* exclude (fact, row_key) from mine left join found on found.fact = $fact "
-            "and found.row_key = mine.row_key",
+        # A row that gives the same to the figure on both sides differs in something else.
+        before, now = parts
+        other = f"(({before}) except all ({now})) union all (({now}) except all ({before}))"
+        return self._connection.execute(
+            f"with mine as (select distinct row_key, member, period from ({other})) "
+            "select mine.member, mine.period, $fact as fact, mine.row_key, found.* exclude (fact, row_key) "
+            "from mine left join found on found.fact = $fact and found.row_key = mine.row_key",
             {"first": month, "last": last_day(month), "fact": fact.table},
         ).pl()
-        return found
 
     def _causes(self, rows: pl.DataFrame, *, is_redefined: bool) -> list[tuple[object, ...]]:
         """(kind, feed, file, entity, record_kind, record_id, landed_at, rows), at most SHOWN and one that counts the rest."""
@@ -342,7 +371,12 @@ def _found_schema() -> dict[str, pl.DataType | type[pl.DataType]]:
     return {**dict.fromkeys(_FOUND[:-1], pl.String), "landed_at": pl.Datetime("us")}
 
 
-def _filters(item: RegistryMetric, fact: Fact) -> list[str]:
-    """The condition of the metric's own rows where the drill says it, then none: a row may have left the condition."""
-    own = item.drill.row_filter if item.drill and item.drill.model == fact.table else ""
-    return [own, "true"] if own else ["true"]
+def _readings(item: RegistryMetric, fact: Fact) -> list[tuple[str, str]]:
+    """(condition, value) of what a row gives to a figure: the drill's where it says so, then any difference of a row.
+
+    The drill of a ratio tells its numerator alone, so that any row of its facts may matter.
+    """
+    drill = item.drill
+    if drill is None or drill.model != fact.table or drill.figure_of != item.definition.name:
+        return [("true", _ANY)]
+    return [(drill.row_filter or "true", f"({drill.value})" if drill.value else "1"), ("true", _ANY)]

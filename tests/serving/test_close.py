@@ -194,6 +194,57 @@ def test_a_month_closed_again_keeps_both_closes(closed, person, reader):
     ]
 
 
+MORE_RAW = """
+create table warehouse.raw.record_deletion as select tenant_id, 'pm' as source_system, 'charge' as entity, 'c36' as deleted_record_id,
+  'unit 8: row 1' as source_position, 'b8' as batch_id, 8 as batch_sequence from warehouse.marts.dim_tenants;
+create table warehouse.raw.payer as select tenant_id, 'pm' as source_system, 'medicare' as payer_id,
+  'unit 9: row 1' as source_position, 'b9' as batch_id, 9 as batch_sequence from warehouse.marts.dim_tenants;
+"""
+# c36 lies in imaging, c37 (medicare) and the balance of medicare in the lab, c40 (aetna) too; c41 lies in the west.
+MANY = (
+    MORE_RAW
+    + late("c41", "120.25", 7)
+    + """
+delete from warehouse.marts.fct_charges where tenant_id = 'harbor' and charge_id = 'c36';
+update warehouse.marts.fct_charges set billed_amount = 99 where tenant_id = 'harbor' and charge_id = 'c37';
+update warehouse.marts.fct_charges set billed_amount = 98 where tenant_id = 'harbor' and charge_id = 'c40';
+update warehouse.marts.fct_charges set place = 'else' where tenant_id = 'harbor' and charge_id = 'c50';
+update warehouse.marts.fct_balances set open_amount = 1
+  where tenant_id = 'harbor' and snapshot_date = date '2026-02-28' and service_unit_id in ('lab', 'west');
+"""
+)
+
+
+def test_each_kind_of_cause_is_told(closed):
+    change(closed.home, "alter table warehouse.marts.fct_charges add column place varchar default 'here'")
+    closed.publish("run-2")
+    restate(closed.home, "harbor", "run-2")
+    change(closed.home, MANY)
+    closed.publish("run-3")
+    restate(closed.home, "harbor", "run-3")
+    known = read_restated(closed.home, the_close(closed))
+
+    def told(metric: str, dimension: str, member: str) -> set[tuple[str, str | None]]:
+        (row,) = known.rows.filter(metric=metric, grain="month", dimension=dimension, member=member).to_dicts()
+        causes = known.causes.filter(cause_set=row["cause_set"])
+        return set(causes.select("kind", "record_id").rows())
+
+    assert told("billed_amount", "service_unit", "west") == {("late", "c41")}
+    assert told("billed_amount", "service_unit", "imaging") == {("deleted", "c36")}
+    # Of the lab's two charges one is of a payer that was changed; nothing explains the other.
+    assert told("billed_amount", "service_unit", "lab") == {("reference", "medicare"), ("unexplained", None)}
+    assert told("billed_amount", "", "") == {
+        ("late", "c41"),
+        ("deleted", "c36"),
+        ("reference", "medicare"),
+        ("unexplained", None),
+    }
+    assert told("open_balance", "service_unit", "lab") == {("reference", "medicare")}
+    assert told("open_balance", "service_unit", "west") == {("related", "c41")}
+    # A share changes with every row of its whole.
+    assert ("late", "c41") in told("payer_mix_billed", "payer", "aetna")
+
+
 CHANGES = (
     "update warehouse.marts.fct_charges set billed_amount = billed_amount + {n} where charge_id = 'c{n}'",
     "update warehouse.marts.fct_charges set is_denied = not is_denied where charge_id in ('c{n}', 'c{m}')",
