@@ -183,7 +183,9 @@ class Workspace:
     def note_built(self, failures: Mapping[str, Sequence[str]]) -> None:
         """Notes that the marts were built from what the raw tables hold now, and why those of some tenants did not pass: these are
         built anew next time."""
-        write_atomically(self._stamp(AUDITED), json.dumps({"failures": {t: list(f) for t, f in failures.items()}}).encode())
+        write_atomically(
+            self._stamp(AUDITED), json.dumps({"failures": {t: list(f) for t, f in failures.items()}}).encode()
+        )
         loaded = _read(self._stamp(LOADED)).get("tenants", {})
         self._note_built_tenants({tenant: state for tenant, state in loaded.items() if tenant not in failures})
         if not failures:
