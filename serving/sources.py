@@ -81,7 +81,11 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 _same("claim", "claim_id", is_wider=True),
                 _same("claim_line", "claim_id", is_wider=True),
             ),
-            through=(("fct_remittance_lines", "charge_line_id"), ("fct_payments", "charge_line_id")),
+            through=(
+                ("fct_remittance_lines", "charge_line_id"),
+                ("fct_payments", "charge_line_id"),
+                ("fct_postings", "charge_line_id"),
+            ),
         ),
         "fct_claims": _by_key(
             "claim",
@@ -105,6 +109,18 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 Part(entity="patient_payment", column="patient_payment_id", of="payment_id", prefix="payment/"),
             ),
         ),
+        "fct_postings": Rule(
+            key="posting_id",
+            parts=(
+                Part(entity="charge", column="charge_id", of="posting_id", prefix="billed/charge/"),
+                Part(entity="adjustment", column="adjustment_id", of="posting_id", prefix="adjustment/"),
+                Part(entity="remittance_line", column="remittance_line_id", of="posting_id", prefix="line/"),
+                Part(entity="remittance_claim", column="remittance_claim_id", of="posting_id", prefix="claim/"),
+            ),
+        ),
+        "fct_ledger_entries": _by_key("ledger_entry", "ledger_entry_id"),
+        "fct_referrals": _by_key("referral", "referral_id", through=(("fct_appointments", "referral_id"),)),
+        "fct_supply_usage": _by_key("inventory_usage", "inventory_usage_id"),
         "fct_remittances": _by_key("remittance", "remittance_id"),
         "fct_remittance_claims": _by_key("remittance_claim", "remittance_claim_id"),
         "fct_remittance_lines": _by_key("remittance_line", "remittance_line_id"),
