@@ -40,7 +40,8 @@ def workspace(tmp_path: Path) -> Workspace:
     file.write_text(
         "tenants:\n"
         "  harbor: {name: Harbor, time_zone: America/New_York, feeds: [{name: remits, kind: x12, path: 835}]}\n"
-        "  mesa: {name: Mesa, time_zone: America/Denver, feeds: [{name: remits, kind: x12, path: 835}]}\n",
+        "  mesa: {name: Mesa, time_zone: America/Denver, feeds: [{name: remits, kind: x12, path: 835}]}\n"
+        "lineage: {file: lineage.ndjson}\n",
         encoding="utf-8",
     )
     return Workspace(Home.at(tmp_path / "home"), load_checked_config(file))
@@ -79,6 +80,7 @@ def test_a_feed_that_stopped_warns_in_the_orchestrator_is_told_by_the_run_and_re
 
     fine, _ = feed_run(alert=False)
     assert (fine.outcome, fine.alerts) == ("published", ())
+    _told_as_lineage(workspace, fine.run_id)
     # A feed that brought rows on every working day for half a year, as the ledger counts them, up to four weeks ago.
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=ago) for ago in range(28, 200) if (today - timedelta(days=ago)).weekday() < 5]
@@ -96,6 +98,26 @@ def test_a_feed_that_stopped_warns_in_the_orchestrator_is_told_by_the_run_and_re
     version = current_version(workspace.home, "harbor")
     assert published_alerts(workspace.home, version)["kind"].to_list() == ["stopped"]
     assert run_pipeline(workspace.home, workspace.config).outcome == "unchanged"
+
+
+def _told_as_lineage(workspace: Workspace, run_id: str) -> None:
+    """Every job of a run started and completed, and what each wrote the next one read."""
+    assert workspace.config.lineage is not None
+    assert workspace.config.lineage.file is not None
+    lines = workspace.config.lineage.file.read_text("utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    done = {event["job"]["name"]: event for event in events if event["eventType"] == "COMPLETE"}
+    assert {event["job"]["name"] for event in events} == set(done)
+    own = {"run", "load", "dbt", *(f"{t}/{job}" for t in ("harbor", "mesa") for job in ("land/remits", "publish"))}
+    assert own == {name for name in done if not name.startswith("dbt/")}
+    assert done["run"]["run"]["runId"] == run_id
+    root = {event["run"]["facets"]["parent"]["root"]["run"]["runId"] for name, event in done.items() if name != "run"}
+    assert root == {run_id}
+    names = {name: {item["name"] for item in event["outputs"]} for name, event in done.items()}
+    read = {name: {item["name"] for item in event["inputs"]} for name, event in done.items()}
+    assert "harbor/landing/remittance_line" in names["harbor/land/remits"] & read["load"]
+    assert "warehouse.raw.remittance_line" in names["load"] & read["dbt/stg_remittance_lines"]
+    assert "warehouse.marts.fct_remittance_lines" in names["dbt/fct_remittance_lines"] & read["mesa/publish"]
 
 
 def test_a_new_file_starts_a_run_and_nothing_new_does_not(workspace: Workspace, tmp_path: Path) -> None:
