@@ -61,23 +61,23 @@ class EngineComparison:
 
 
 def compare_engines(
-    workspace: Workspace, url: str | None = None, *, metrics: Sequence[str] | None = None
+    workspace: Workspace, url: str | None = None, *, metrics: Sequence[str] | None = None, every: int = 1
 ) -> EngineComparison:
     """Builds the marts on PostgreSQL from the raw tables of the home, and compares them and the metrics with the home's.
 
     `url` names a database of a running server; its schemas stay for inspection. Without it a server of our own comes and goes.
-    `metrics` are the names of those to ask: all for None, none for an empty sequence. No other step works in the home meanwhile,
-    else the two would be built from different rows. Raises ClinicmartError where the home's marts are not of today's raw tables
-    and dbt project, or where the build on PostgreSQL fails.
+    `metrics` are the names of those to ask: all for None, none for an empty sequence; `every` as in compare_metrics. No other step
+    works in the home meanwhile, else the two would be built from different rows. Raises ClinicmartError where the home's marts are
+    not of today's raw tables and dbt project, or where the build on PostgreSQL fails.
     """
     if url is None:
         with embedded_server() as server:
-            return _build_and_compare(workspace, server, metrics)
-    return _build_and_compare(workspace, server_of(url), metrics)
+            return _build_and_compare(workspace, server, metrics, every)
+    return _build_and_compare(workspace, server_of(url), metrics, every)
 
 
 def _build_and_compare(
-    workspace: Workspace, server: Mapping[str, str], metrics: Sequence[str] | None
+    workspace: Workspace, server: Mapping[str, str], metrics: Sequence[str] | None, every: int
 ) -> EngineComparison:
     with workspace.step():
         if not workspace.marts_are_current():
@@ -86,13 +86,13 @@ def _build_and_compare(
                 "project are now; start with clinicmart run"
             )
         build_on_postgres(workspace, server)
-        return compare_built(workspace, server, metrics=metrics)
+        return compare_built(workspace, server, metrics=metrics, every=every)
 
 
 def compare_built(
-    workspace: Workspace, server: Mapping[str, str], *, metrics: Sequence[str] | None = None
+    workspace: Workspace, server: Mapping[str, str], *, metrics: Sequence[str] | None = None, every: int = 1
 ) -> EngineComparison:
-    """Compares the home's marts with those that stand in a PostgreSQL database; `metrics` as in compare_engines.
+    """Compares the home's marts with those that stand in a PostgreSQL database; `metrics`, `every` as in compare_engines.
 
     The caller holds the home's step, and answers for both being built from the same rows.
     """
@@ -101,8 +101,9 @@ def compare_built(
     marts = compare_marts(home, keys, target, conninfo)
     if metrics is not None and not metrics:
         return EngineComparison(marts=marts, metrics=MetricsComparison())
-    progress.info("comparing: %s, by every dimension", "the metrics named" if metrics else "every metric")
-    return EngineComparison(marts=marts, metrics=compare_metrics(home, keys, target, conninfo, metrics or ()))
+    progress.info("comparing: %s", "the metrics named" if metrics else "every metric")
+    found = compare_metrics(home, keys, target, conninfo, metrics or (), every=every)
+    return EngineComparison(marts=marts, metrics=found)
 
 
 def build_on_postgres(workspace: Workspace, server: Mapping[str, str]) -> None:

@@ -78,10 +78,11 @@ class _Project:
 
 
 def compare_metrics(
-    home: Home, keys: Keys, dbt_target: Path, conninfo: str, names: Sequence[str] = ()
+    home: Home, keys: Keys, dbt_target: Path, conninfo: str, names: Sequence[str] = (), *, every: int = 1
 ) -> MetricsComparison:
     """Asks every metric of the home's warehouse and of the marts in a PostgreSQL database, tenant by tenant; of `names` only, where
-    any are given.
+    any are given. By every dimension, or, for a quicker look, each metric by one in `every` of its dimensions: of the metrics of a fact
+    by others each, so that the fact is asked by all.
 
     `dbt_target` holds the manifests. Raises ConfigurationError for an unknown name, ClinicmartError where marts cannot be read. The
     warehouse is opened read-only; in the database nothing stays.
@@ -92,8 +93,9 @@ def compare_metrics(
     if unknown:
         raise ConfigurationError(f"no metric is named {unknown[0]!r}; clinicmart metrics list names all")
     wanted = tuple(sorted(set(names) or project.registry.metrics))
+    questions = tuple(questions_of(project.registry, project.index, wanted, every))
     with ThreadPoolExecutor(max_workers=min(len(tenants) or 1, os.cpu_count() or 1)) as pool:
-        found = list(pool.map(lambda tenant: _of_tenant(project, home, keys, conninfo, tenant, wanted), tenants))
+        found = list(pool.map(lambda tenant: _of_tenant(project, home, keys, conninfo, tenant, questions), tenants))
     return MetricsComparison(
         metrics=wanted,
         questions=sum(each.questions for each in found),
@@ -137,7 +139,7 @@ def _name_copies(part: Any) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Question:
+class Question:
     """Metrics asked together, by at most one dimension and at most one grain."""
 
     metrics: tuple[str, ...]
@@ -149,29 +151,33 @@ class _Question:
         by = [self.dimension] if self.dimension else []
         return MetricQuery(metrics=list(self.metrics), by=by, grain=self.grain)
 
-    def alone(self) -> "Iterator[_Question]":
+    def alone(self) -> "Iterator[Question]":
         """The same of each metric by itself."""
         for metric in self.metrics:
-            yield _Question(metrics=(metric,), dimension=self.dimension, grain=self.grain)
+            yield Question(metrics=(metric,), dimension=self.dimension, grain=self.grain)
 
 
-def _questions(project: _Project, names: Iterable[str]) -> Iterator[_Question]:
+def questions_of(registry: Registry, index: DimensionIndex, names: Iterable[str], every: int) -> Iterator[Question]:
     """Every question to be asked; metrics that rest on the same facts go together."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in names:
-        facts = tuple(fact.name for fact in project.index.facts_of(name))
+        facts = tuple(fact.name for fact in index.facts_of(name))
         groups.setdefault(facts, []).append(name)
     for members in groups.values():
         for grain in GRAINS:
-            yield _Question(metrics=tuple(members), grain=grain)
-        dimensions = {name: project.registry.metrics[name].definition.dimensions for name in members}
-        for dimension in dict.fromkeys(item for name in members for item in dimensions[name]):
-            having = tuple(name for name in members if dimension in dimensions[name])
-            yield _Question(metrics=having, dimension=dimension)
+            yield Question(metrics=tuple(members), grain=grain)
+        step = min(every, len(members))
+        asked = {
+            name: [d for at, d in enumerate(registry.metrics[name].definition.dimensions) if (at + place) % step == 0]
+            for place, name in enumerate(members)
+        }
+        for dimension in dict.fromkeys(item for name in members for item in asked[name]):
+            having = tuple(name for name in members if dimension in asked[name])
+            yield Question(metrics=having, dimension=dimension)
 
 
 def _of_tenant(
-    project: _Project, home: Home, keys: Keys, conninfo: str, tenant_id: str, names: Sequence[str]
+    project: _Project, home: Home, keys: Keys, conninfo: str, tenant_id: str, asked: Sequence[Question]
 ) -> MetricsComparison:
     """Asks every question of one tenant."""
     tables = project.registry.tables
@@ -182,7 +188,7 @@ def _of_tenant(
         PostgresMarts(conninfo, tables, tenant_id) as theirs,
     ):
         sides = (_metrics(project, ours, tenant_id), _metrics(project, theirs, tenant_id))
-        for question in _questions(project, names):
+        for question in asked:
             questions += len(question.metrics)
             compared, found = _ask(sides, question, tenant_id)
             figures += compared
@@ -201,7 +207,7 @@ def _metrics(project: _Project, data: MartData, tenant_id: str) -> Metrics:
     return Metrics(registry=project.registry, index=project.index, compiler=project.compiler, data=data, scope=scope)
 
 
-def _ask(sides: tuple[Metrics, Metrics], question: _Question, tenant_id: str) -> tuple[int, list[MetricDifference]]:
+def _ask(sides: tuple[Metrics, Metrics], question: Question, tenant_id: str) -> tuple[int, list[MetricDifference]]:
     """(figures compared, differences) of one question; where it fails, of each of its metrics alone."""
     try:
         ours, theirs = (side.query(question.query) for side in sides)
@@ -217,7 +223,7 @@ def _ask(sides: tuple[Metrics, Metrics], question: _Question, tenant_id: str) ->
     return max(ours.height, theirs.height) * len(question.metrics), found
 
 
-def _difference(question: _Question, tenant_id: str, metric: str, **found: Any) -> MetricDifference:
+def _difference(question: Question, tenant_id: str, metric: str, **found: Any) -> MetricDifference:
     return MetricDifference(
         tenant_id=tenant_id, metric=metric, dimension=question.dimension or "", grain=question.grain or "", **found
     )

@@ -25,10 +25,19 @@ if TYPE_CHECKING:
 @click.option(
     "--metrics", metavar="NAME[,NAME...]", help="Ask these metrics only. Default: every metric of the registry."
 )
+@click.option(
+    "--every",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Ask each metric by one in N of its dimensions only, of metrics side by side another one. Default: by every one.",
+)
 @click.option("--marts-only", is_flag=True, help="Compare the marts and ask no metric.")
 @json_option
 @existing_home
-def compare_engines(home: Home, url: str | None, metrics: str | None, marts_only: bool, as_json: bool) -> int:
+def compare_engines(
+    home: Home, url: str | None, metrics: str | None, every: int, marts_only: bool, as_json: bool
+) -> int:
     """Build the marts on PostgreSQL too and compare both engines: every published mart to the cent and the row, and every metric
     in total, by month, week and day, and by each of its dimensions.
 
@@ -44,7 +53,7 @@ def compare_engines(home: Home, url: str | None, metrics: str | None, marts_only
         from dagster_project import engines
         from dagster_project.workspace import Workspace
 
-        found = engines.compare_engines(Workspace.of_home(home), url, metrics=names)
+        found = engines.compare_engines(Workspace.of_home(home), url, metrics=names, every=every)
     if as_json:
         print_json(_as_data(found))
     else:

@@ -17,12 +17,14 @@ from foundation import duck
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.compare_metrics import GRAINS, MetricsComparison, answers_differ, compare_metrics
+from serving.compare_metrics import GRAINS, MetricsComparison, Question, answers_differ, compare_metrics, questions_of
+from serving.dimensions import DimensionIndex
 from serving.engine_marts import PostgresMarts
 from serving.model import MetricDefinition
 from serving.registry import (
     Registry,
     RegistryMetric,
+    private_columns,
     published_tables,
     read_manifests,
     registry_metrics,
@@ -138,6 +140,22 @@ def test_a_row_under_another_payer_class_is_found_by_payer_class_alone(
     (billed,) = (item for item in found.differences if item.metric == "billed_amount")
     # A class that the other engine has no row of is a difference of what has a value there.
     assert billed.keys == ({"payer_class": "commercial"}, {"payer_class": "tricare"})
+
+
+def test_one_in_several_dimensions_still_asks_every_one_of_a_fact(engines: Engines) -> None:
+    _, semantic, _ = read_manifests(engines.dbt_target)
+    registry = engines.registry()
+    index = DimensionIndex(semantic, private_columns(registry.tables))
+    whole, some = (list(questions_of(registry, index, sorted(registry.metrics), every)) for every in (1, 2))
+
+    def by(questions: list[Question]) -> set[tuple[str, str | None]]:
+        return {(fact.name, q.dimension) for q in questions for name in q.metrics for fact in index.facts_of(name)}
+
+    assert by(some) == by(whole)
+    counts = [sum(len(question.metrics) for question in questions) for questions in (some, whole)]
+    assert counts[0] < counts[1]
+    found = compare_metrics(engines.home, Keys.of(engines.home), engines.dbt_target, engines.conninfo, every=2)
+    assert (found.equal, found.questions) == (True, 2 * counts[0])
 
 
 def test_the_balance_of_the_last_day_counts_on_each_engine(engines: Engines, changed: Callable[..., int]) -> None:
