@@ -193,13 +193,13 @@ def test_a_run_publishes_those_that_pass_and_says_of_the_others_why_not_until_th
     assert f"test {WRONG}: 1 row breaks it" in iris
     after = {tenant: current_version(home, tenant).version for tenant in TENANTS}
     assert {tenant for tenant in TENANTS if after[tenant] != before[tenant]} == {"mesa"}
-    asked = clinicmart("status", "--home", home, "--json")
+    asked = clinicmart("status", "--home", home.path, "--json")
     assert asked.code == 0, asked.err
     status = json.loads(asked.out)
     assert status["reconciliation"]["mesa"]["open"] == []
     assert any("remittance_claim" in reason for reason in status["reconciliation"]["harbor"]["open"])
     assert status["published"]["iris"]["last_outcome"] == "stopped"
-    assert "open for harbor" in clinicmart("status", "--home", home).out
+    assert "open for harbor" in clinicmart("status", "--home", home.path).out
 
     request.getfixturevalue("monkeypatch").setattr(workspace_module, "DBT_PROJECT", DBT_PROJECT)
     with Warehouse(home) as connection:
