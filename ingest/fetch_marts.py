@@ -93,7 +93,9 @@ def _kinds(cursor: dbapi.Cursor, schema: str, name: str) -> dict[str, str]:
         number = _NUMERIC.fullmatch(kind)
         known = f"decimal({number[1]}, {number[2]})" if number else _BACK.get(kind)
         if kind == "numeric" and _MONEY.search(column):
-            raise ClinicmartError(f"{schema}.{name}: {column} is money without a scale: cast it in the model with money()")
+            raise ClinicmartError(
+                f"{schema}.{name}: {column} is money without a scale: cast it in the model with money()"
+            )
         if known is None:
             raise ClinicmartError(
                 f"{schema}.{name}: the column {column} is {kind}, which has no counterpart in the home"
