@@ -185,7 +185,13 @@ MODELS = [
         "service_units",
         "dim_service_units",
         [_entity("service_unit", "primary", "service_unit_key")],
-        [_category("service_unit_id"), _category("service_unit_name", "name"), _category("unit_type"), _category("path"), *_LEVELS],
+        [
+            _category("service_unit_id"),
+            _category("service_unit_name", "name"),
+            _category("unit_type"),
+            _category("path"),
+            *_LEVELS,
+        ],
     ),
     _model(
         "providers",
