@@ -93,6 +93,8 @@ class Workspace:
             "CLINICMART_EXTENSIONS": str(duck.install_extension(self.home)),
             "DBT_ENV_SECRET_WAREHOUSE_KEY": self.keys.derive_hex("warehouse"),
             "DBT_LOG_PATH": str(self.home.folder("logs", "dbt")),
+            # A line for every model, not every step of dbt's own: writing those takes an eighth of a build's time.
+            "DBT_LOG_LEVEL_FILE": "info",
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "CLINICMART_TEST_SEVERITY": "warn",
             "DO_NOT_TRACK": "1",

@@ -53,7 +53,7 @@ def fill(
 
 def run_dbt(folder: Path, command: str, *select: str) -> Path:
     """`dbt build` or `dbt compile` of some models on `warehouse.duckdb` of the folder; gives dbt's target folder."""
-    output = {"type": "duckdb", "path": ":memory:", "database": "warehouse", "schema": "marts", "threads": 2}
+    output = {"type": "duckdb", "path": ":memory:", "database": "warehouse", "schema": "marts", "threads": 1}
     output |= {"settings": {"TimeZone": "UTC"}}
     output |= {"attach": [{"path": str(folder / "warehouse.duckdb"), "alias": "warehouse"}]}
     profile = {"clinicmart": {"target": "small", "outputs": {"small": output}}}
