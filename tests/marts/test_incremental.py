@@ -159,7 +159,7 @@ def test_tests_find_what_is_wrong_with_a_touched_tenant(built: Built, tenant: st
 
 # Enough that a mistake in any of the rules is met, few enough for a test run: each builds a warehouse three to five times.
 @settings(
-    max_examples=5,
+    max_examples=3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
