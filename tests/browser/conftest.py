@@ -35,7 +35,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-USER, ONE_TIME, PASSWORD = "browser@harbor", "one-time-password-1", "a password of my own 7"
+ONE_TIME = "one-time-password-1"
 
 
 @dataclass(frozen=True)
@@ -105,26 +105,38 @@ def site(demo_home: Path) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def reader(demo_home: Path) -> Reader:
-    """The same person's reader, for what the pages must say."""
-    home = Home.at(demo_home)
-    store = AccessStore.open(home)
-    store.add_user("harbor", USER, display_name="Bea Browser", role=Role.ORGANIZATION_ADMIN, password=ONE_TIME)
-    return open_reader(home, store.principal("harbor", USER))
+def user(request: pytest.FixtureRequest) -> str:
+    """Who signs in: a person of the module's own, as all modules share the demo's home."""
+    return f"{Path(request.module.__file__).stem}@harbor"
 
 
 @pytest.fixture(scope="module")
-def signed_in(chromium: Any, site: Site, reader: Reader) -> dict[str, Any]:
+def password() -> str:
+    """The password that the person chooses at the first signing in."""
+    return "a password of my own 7"
+
+
+@pytest.fixture(scope="module")
+def reader(demo_home: Path, user: str) -> Reader:
+    """The same person's reader, for what the pages must say."""
+    home = Home.at(demo_home)
+    store = AccessStore.open(home)
+    store.add_user("harbor", user, display_name="Bea Browser", role=Role.ORGANIZATION_ADMIN, password=ONE_TIME)
+    return open_reader(home, store.principal("harbor", user))
+
+
+@pytest.fixture(scope="module")
+def signed_in(chromium: Any, site: Site, reader: Reader, user: str, password: str) -> dict[str, Any]:
     """The state of a browser that signed in with a one-time password and chose its own."""
     context = chromium.new_context()
     page = context.new_page()
     page.goto(f"{site.of('harbor')}/no_show?place=BU1")
-    page.fill("#email", USER)
+    page.fill("#email", user)
     page.fill("#password", ONE_TIME)
     page.click("button[type=submit]")
     page.wait_for_url("**/password")
-    page.fill("#password", PASSWORD)
-    page.fill("#again", PASSWORD)
+    page.fill("#password", password)
+    page.fill("#again", password)
     page.click("button[type=submit]")
     page.wait_for_selector("h1")
     state = context.storage_state()

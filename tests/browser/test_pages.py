@@ -217,12 +217,12 @@ def test_a_session_does_not_fit_another_tenants_address(chromium, site, signed_i
     context.close()
 
 
-def test_signing_out_closes_the_pages(chromium, site, reader):
+def test_signing_out_closes_the_pages(chromium, site, user, password, signed_in):
     context = chromium.new_context(viewport={"width": 1440, "height": 1000})
     tab = context.new_page()
     tab.goto(f"{site.address}/signin")
-    tab.fill("#email", "browser@harbor")
-    tab.fill("#password", "a password of my own 7")
+    tab.fill("#email", user)
+    tab.fill("#password", password)
     tab.click("button[type=submit]")
     settled(tab)
     tab.click(".st-key-cm_person button")
