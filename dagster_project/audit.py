@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.failed_tests import failing_tenants
+from serving.failed_tests import failing_tenants, told_rows
 
 _FAILED = ("error", "fail", "runtime error", "warn")
 
@@ -47,11 +47,8 @@ def read_audit(dbt_target: Path) -> Audit:
         kind, name = result["unique_id"].split(".")[0], result["unique_id"].split(".")[2]
         if result["status"] in _FAILED:
             rows = result.get("failures")
-            message = (
-                f"{rows:,} {'row breaks' if rows == 1 else 'rows break'} it"
-                if kind == "test" and rows
-                else " ".join((result.get("message") or "").split())
-            )
+            said = " ".join((result.get("message") or "").split())
+            message = told_rows(rows) if kind == "test" and rows else said
             failures.append(f"{kind} {name}: {message[:300]}")
             if kind == "test" and rows and result.get("compiled_code"):
                 found[failures[-1]] = result["compiled_code"]
@@ -63,10 +60,14 @@ def read_audit(dbt_target: Path) -> Audit:
 
 
 def failures_by_tenant(home: Home, keys: Keys, audit: Audit, tenants: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Tenant to the failures that keep it from being published; of `tenants`, all where a failure concerns everybody."""
+    """Tenant to the failures that keep it from being published, with the rules its rows break; of `tenants`, all where a failure concerns
+    everybody."""
     whose = failing_tenants(home, keys, audit.found) if audit.found else {}
     reasons: dict[str, list[str]] = {}
     for failure in audit.failures:
-        for tenant in sorted(whose.get(failure) or tenants):
-            reasons.setdefault(tenant, []).append(failure)
+        found = whose.get(failure)
+        for tenant in sorted(tenants if found is None else found):
+            rules = () if found is None else found[tenant]
+            told = f"{failure.partition(':')[0]}: {'; '.join(rules)}" if rules else failure
+            reasons.setdefault(tenant, []).append(told)
     return {tenant: tuple(failures) for tenant, failures in reasons.items()}

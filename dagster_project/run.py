@@ -9,11 +9,12 @@ from pathlib import Path
 import yaml
 
 from dagster_project.definitions import JOB, build_definitions
+from dagster_project.event_log import EventLog
 from dagster_project.lineage_events import RUN
 from dagster_project.workspace import TARGET, Workspace
 from foundation.config import Config
 from foundation.errors import ClinicmartError
-from foundation.home import Home
+from foundation.home import Home, write_atomically
 from ingest.coverage import coverage
 from ingest.ledger import Ledger
 from serving.publish import outcome
@@ -108,10 +109,16 @@ def _log(home: Home, run_id: str) -> Path:
 
 def _configure(home: Home) -> None:
     """The orchestrator's own settings in the home: no telemetry, runs kept in SQLite beside it."""
-    settings = {"telemetry": {"enabled": False}, "python_logs": {"python_log_level": "ERROR"}}
+    log = {"base_dir": str(home.dagster / "history" / "runs")}
+    settings = {
+        "telemetry": {"enabled": False},
+        "python_logs": {"python_log_level": "ERROR"},
+        "event_log_storage": {"module": EventLog.__module__, "class": EventLog.__name__, "config": log},
+    }
+    text = yaml.safe_dump(settings)
     path = home.dagster / "dagster.yaml"
-    if not path.exists():
-        path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    if not path.exists() or path.read_text("utf-8") != text:
+        write_atomically(path, text.encode())
 
 
 def _failure(result: object) -> str | None:

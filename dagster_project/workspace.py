@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ BUILT = "_built"
 BUILT_TENANTS = "_built_tenants"
 AUDITED = "_audited"
 _BUILT_WITH = ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
+# Folders that dbt itself leaves in its project.
+_NOT_BUILT = ("target", "logs", "dbt_packages")
 
 
 def load_checked_config(file: str | Path) -> Config:
@@ -113,20 +115,15 @@ class Workspace:
 
     def dbt(self, target: str = TARGET) -> DbtCliResource:
         """dbt on our project and a target of `dbt/profiles.yml`, run by this environment's own executable."""
-        return DbtCliResource(
-            project_dir=str(DBT_PROJECT),
-            profiles_dir=str(DBT_PROJECT),
-            target=target,
-            dbt_executable=str(Path(sys.executable).parent / "dbt"),
-        )
+        return _dbt(DBT_PROJECT, target)
 
     @cached_property
     def project_fingerprint(self) -> str:
-        """Changes whenever a file of the dbt project does, or a version of what builds it."""
+        """Changes whenever a file of the dbt project does (text for readers aside), or a version of what builds it."""
         digest = hashlib.sha256("".join(f"{name} {version(name)}\n" for name in _BUILT_WITH).encode())
         for path in sorted(DBT_PROJECT.rglob("*")):
             parts = path.relative_to(DBT_PROJECT).parts
-            if path.is_file() and parts[0] not in ("target", "logs", "dbt_packages") and not path.name.startswith("."):
+            if path.is_file() and parts[0] not in _NOT_BUILT and path.suffix != ".md" and not path.name.startswith("."):
                 digest.update("/".join(parts).encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()
 
@@ -221,6 +218,17 @@ class Workspace:
         loaded = _read(self._stamp(LOADED)).get("state")
         state = {"project": self.project_fingerprint, "loaded": loaded, "configuration": configuration}
         return state if self.target == TARGET else {**state, "target": self.target}
+
+
+@cache
+def _dbt(project: Path, target: str) -> DbtCliResource:
+    # Kept for the life of the process: each new one asks the executable for its version, which takes two seconds.
+    return DbtCliResource(
+        project_dir=str(project),
+        profiles_dir=str(project),
+        target=target,
+        dbt_executable=str(Path(sys.executable).parent / "dbt"),
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

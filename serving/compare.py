@@ -80,14 +80,14 @@ def mart_keys(manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     for node in manifest["nodes"].values():
         test = node.get("test_metadata") or {}
         model = manifest["nodes"].get(node.get("attached_node") or "")
-        if model is None or test.get("name") not in ("unique", "unique_combination"):
+        if model is None or test.get("name") != "rows_hold":
             continue
-        arguments = test["kwargs"]
-        columns = arguments.get("columns") or (arguments.get("arguments") or {}).get("columns") or [node["column_name"]]
-        found.setdefault(model.get("alias") or model["name"], []).append(tuple(columns))
+        keys = test["kwargs"].get("unique") or ()
+        found.setdefault(model.get("alias") or model["name"], []).extend(map(tuple, keys))
     return {
         mart: min(choices, key=lambda names: ("tenant_id" not in names, len(names), names))
         for mart, choices in found.items()
+        if choices
     }
 
 

@@ -1,8 +1,10 @@
-"""Whose rows a failed dbt test found: its compiled SQL is asked again for the tenants.
+"""Whose rows a failed dbt test found, and which of its rules they break: its compiled SQL is asked again.
 
-    failing_tenants(home, keys, {"assert_money_...": "select ..."}) -> {"assert_money_...": frozenset({"harbor"})}
+    failing_tenants(home, keys, {"rows_hold_fct_claims": "select ..."})
+        -> {"rows_hold_fct_claims": {"harbor": ("is_denied where is_overturned: 2 rows break it",)}}
 
-A test that names no tenant, or finds a row without one, concerns everybody: None.
+A test that names no tenant, or finds a row without one, concerns everybody: None. One that has a single rule (no column `rule`) gives
+none.
 """
 
 from collections.abc import Mapping
@@ -13,24 +15,46 @@ from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
 
+# Tenant to the rules that its rows break, each with how many do.
+Found = Mapping[str, tuple[str, ...]]
 
-def failing_tenants(home: Home, keys: Keys, queries: Mapping[str, str]) -> dict[str, frozenset[str] | None]:
-    """Name of each failed test to the tenants whose rows it finds in the home's warehouse, None where it cannot tell.
+
+def failing_tenants(home: Home, keys: Keys, queries: Mapping[str, str]) -> dict[str, Found | None]:
+    """Name of each failed test to the tenants whose rows it finds in the home's warehouse, with the rules they break; None where it
+    cannot tell.
 
     A test that reads intermediate models may find rows of tenants that this build left alone: they are no finding, as dbt's own
     count knows (`raw.touched_tenant`).
     """
     with duck.session(home) as connection:
         duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"), read_only=True)
-        touched = _tenants(connection, "select tenant_id from warehouse.raw.touched_tenant") or frozenset()
-        found = {name: _tenants(connection, query) for name, query in queries.items()}
-    return {name: tenants & touched or tenants if tenants is not None else None for name, tenants in found.items()}
+        touched = _found(connection, "select tenant_id from warehouse.raw.touched_tenant") or {}
+        found = {name: _found(connection, query) for name, query in queries.items()}
+    return {name: _among(tenants, touched) for name, tenants in found.items()}
 
 
-def _tenants(connection: duckdb.DuckDBPyConnection, query: str) -> frozenset[str] | None:
+def _among(tenants: Found | None, touched: Found) -> Found | None:
+    if tenants is None:
+        return None
+    return {tenant: rules for tenant, rules in tenants.items() if tenant in touched} or tenants
+
+
+def _found(connection: duckdb.DuckDBPyConnection, query: str) -> Found | None:
     try:
-        rows = connection.execute(f"select distinct tenant_id from (\n{query}\n) as found").fetchall()
+        relation = connection.sql(query)
+        rule = "rule, sum(row_count)" if "rule" in relation.columns else "null, count(*)"
+        rows = relation.aggregate(f"tenant_id, {rule}").fetchall()
     except duckdb.Error:
         return None
-    tenants = frozenset(row[0] for row in rows)
-    return None if None in tenants or not tenants else tenants
+    if not rows or any(tenant is None for tenant, *_ in rows):
+        return None
+    found: dict[str, list[str]] = {tenant: [] for tenant, *_ in sorted(rows)}
+    for tenant, rule, count in sorted(rows, key=lambda row: -row[2]):
+        if rule is not None:
+            found[tenant].append(f"{rule}: {told_rows(count)}")
+    return {tenant: tuple(rules) for tenant, rules in found.items()}
+
+
+def told_rows(count: int) -> str:
+    """How many rows break a test, in words."""
+    return f"{count:,} {'row breaks' if count == 1 else 'rows break'} it"

@@ -262,7 +262,7 @@ def test_every_model_of_a_run_tells_its_columns_and_tests(demo_home: Path, tmp_p
     (tested,) = done["dbt/test/fct_charge_lines"]["inputs"]
     assertions = tested["inputFacets"]["dataQualityAssertions"]["assertions"]
     assert all(item["success"] for item in assertions)
-    assert "no_nulls" in {item["assertion"] for item in assertions}
+    assert "rows_hold" in {item["assertion"] for item in assertions}
 
 
 @pytest.mark.slow

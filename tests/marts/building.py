@@ -1,6 +1,7 @@
 """Builds dbt models on raw tables that a test fills: made from the contracts, in a DuckDB file that is not encrypted."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,12 @@ def run_dbt(folder: Path, command: str, *select: str) -> Path:
     """`dbt build` or `dbt compile` of some models on `warehouse.duckdb` of the folder; gives dbt's target folder."""
     output = {"type": "duckdb", "path": ":memory:", "database": "warehouse", "schema": "marts", "threads": 1}
     output |= {"settings": {"TimeZone": "UTC"}}
-    output |= {"attach": [{"path": str(folder / "warehouse.duckdb"), "alias": "warehouse"}]}
+    # By a relative path: what dbt parsed for one folder serves all of them, as long as the connection is told in the same words.
+    output |= {"attach": [{"path": "warehouse.duckdb", "alias": "warehouse"}]}
+    parsed, target = folder.parent / "dbt" / "partial_parse.msgpack", folder / "target"
+    if parsed.exists():
+        target.mkdir(exist_ok=True)
+        shutil.copy(parsed, target)
     profile = {"clinicmart": {"target": "small", "outputs": {"small": output}}}
     (folder / "profiles.yml").write_text(yaml.safe_dump(profile), encoding="utf-8")
     arguments = [str(Path(sys.executable).with_name("dbt")), "--quiet", command, "--select", *select]
@@ -63,10 +69,14 @@ def run_dbt(folder: Path, command: str, *select: str) -> Path:
     if command == "build":
         arguments += ["--indirect-selection", "cautious"]
     arguments += ["--project-dir", str(PROJECT), "--profiles-dir", str(folder)]
-    arguments += ["--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    ran = subprocess.run(arguments, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"})
+    arguments += ["--target-path", str(target), "--log-path", str(folder / "logs")]
+    ran = subprocess.run(
+        arguments, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"}
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    return folder / "target"
+    parsed.parent.mkdir(exist_ok=True)
+    shutil.copy(target / parsed.name, parsed)
+    return target
 
 
 def compiled(folder: Path, *names: str) -> dict[str, str]:

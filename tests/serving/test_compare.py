@@ -100,21 +100,15 @@ def test_binary_fractions_are_equal_to_a_billionth(ours: float | None, theirs: f
 
 
 def test_the_key_of_a_mart_is_the_shortest_unique_one_with_the_tenant() -> None:
-    def test(name: str, columns: list[str]) -> dict[str, object]:
-        arguments = {"arguments": {"columns": columns}} if len(columns) > 1 else {"column_name": columns[0]}
-        return {
-            "attached_node": "model.fct",
-            "column_name": columns[0],
-            "test_metadata": {"name": name, "kwargs": arguments},
-        }
+    def test(name: str, **arguments: object) -> dict[str, object]:
+        return {"attached_node": "model.fct", "test_metadata": {"name": name, "kwargs": arguments}}
 
     manifest = {
         "nodes": {
             "model.fct": {"name": "fct"},
-            "a": test("unique", ["fct_key"]),
-            "b": test("unique_combination", ["tenant_id", "day", "unit"]),
-            "c": test("unique_combination", ["tenant_id", "fct_id"]),
-            "d": {"attached_node": "model.fct", "test_metadata": {"name": "not_null", "kwargs": {}}},
+            "a": test("rows_hold", unique=[["fct_key"], ["tenant_id", "day", "unit"], ["tenant_id", "fct_id"]]),
+            "b": test("rows_hold", not_null=["tenant_id"]),
+            "c": test("accepted_values", values=["one"]),
         }
     }
     assert mart_keys(manifest) == {"fct": ("tenant_id", "fct_id")}

@@ -161,11 +161,21 @@ def test_the_bridge_adds_up_feeds_and_reasons_and_leaves_out_what_reaches_no_mar
 )
 def test_a_failed_test_concerns_the_tenants_whose_rows_it_finds_or_else_everybody(place, query, tenants):
     found = failing_tenants(place.home, Keys.of(place.home), {"a_test": query})
-    assert found == {"a_test": None if tenants is None else frozenset(tenants)}
+    assert found == {"a_test": None if tenants is None else dict.fromkeys(tenants, ())}
 
 
 def test_what_a_test_finds_of_tenants_that_were_not_built_is_no_finding(place):
     change(place.home, "create schema if not exists warehouse.raw")
     change(place.home, "create or replace table warehouse.raw.touched_tenant as select 'mesa' as tenant_id")
     query = "select tenant_id from warehouse.marts.fct_visits"
-    assert failing_tenants(place.home, Keys.of(place.home), {"t": query}) == {"t": frozenset({"mesa"})}
+    assert failing_tenants(place.home, Keys.of(place.home), {"t": query}) == {"t": {"mesa": ()}}
+
+
+def test_a_failed_test_says_which_rules_a_tenants_rows_break(place):
+    query = """
+        select 'harbor' as tenant_id, 'a' as rule, 1 as row_count
+        union all select 'mesa', 'a', 2 union all select 'mesa', 'b', 3000
+    """
+    assert failing_tenants(place.home, Keys.of(place.home), {"t": query}) == {
+        "t": {"harbor": ("a: 1 row breaks it",), "mesa": ("b: 3,000 rows break it", "a: 2 rows break it")}
+    }
