@@ -27,7 +27,7 @@ database: ## MariaDB for the tests of OpenEMR, through apt where it is absent; t
 	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mariadb-server)
 
 test: setup browser database check ## everything, ending in pytest's summary line
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## seconds: style, types, import rules, generated files
 	$(BIN)/ruff check .

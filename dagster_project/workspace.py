@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_dbt import DbtCliResource
+from packaging.version import Version
 
 from dagster_project.lineage_events import Emitter
 from data_contracts import load_contracts
@@ -220,10 +221,16 @@ class Workspace:
         return state if self.target == TARGET else {**state, "target": self.target}
 
 
+class _Dbt(DbtCliResource):
+    @cached_property
+    def _cli_version(self) -> Version:
+        # The library would ask the executable, which takes two seconds.
+        return Version(version("dbt-core"))
+
+
 @cache
 def _dbt(project: Path, target: str) -> DbtCliResource:
-    # Kept for the life of the process: each new one asks the executable for its version, which takes two seconds.
-    return DbtCliResource(
+    return _Dbt(
         project_dir=str(project),
         profiles_dir=str(project),
         target=target,

@@ -203,15 +203,25 @@ class Evidence:
 
     def _match(self, fact: Fact, kind: str, table: str, column: str, on: str, *, entity: str | None = None) -> None:
         """Notes late rows of a raw table for differing rows that nothing has explained so far."""
-        record = f'row."{column}"' if column else "null"
+        record_kind, record = self._called(fact, kind, column)
         self._connection.execute(
             f"insert into fresh select distinct $fact, row.row_key, $kind, late.source_system, late.unit_, "
-            f"{entity or '$table'}, $column, cast({record} as varchar), late.landed_at_ "
+            f"{entity or '$table'}, {record_kind}, {record}, late.landed_at_ "
             f'from "differing_{fact.table}" as row join "late_{table}" as late on {on} '
             "where not exists (select 1 from found where found.fact = $fact and found.row_key = row.row_key)",
-            {"fact": fact.table, "kind": kind, "column": column.removesuffix("_id")}
-            | ({} if entity else {"table": table}),
+            {"fact": fact.table, "kind": kind} | ({} if entity else {"table": table}),
         )
+
+    def _called(self, fact: Fact, kind: str, column: str) -> tuple[str, str]:
+        """SQL of the kind and the identifier by which people call what a differing row is of: its claim, appointment or encounter,
+        whichever of its identifiers a late row shares."""
+        first = (
+            [name for name in _RECORDS if name in self._columns[fact.table]][:1] if kind in ("late", "deleted") else []
+        )
+        names = [name for name in (*first, column) if name]
+        kinds = " ".join(f"when row.\"{name}\" is not null then '{name.removesuffix('_id')}'" for name in names)
+        values = ", ".join(f'cast(row."{name}" as varchar)' for name in names)
+        return (f"case {kinds} end", f"coalesce({values})") if names else ("null", "null")
 
     def _settle(self) -> None:
         """What was matched counts from here on."""

@@ -106,16 +106,18 @@ def read_lineage(dbt_target: Path, manifest: Mapping[str, Any]) -> Lineage:
 
 
 def _state(manifest: Mapping[str, Any]) -> str:
-    """A fingerprint of what lineage is read from: compiled models, and the columns of what they read."""
-    models = {
-        key: [node["resource_type"], node.get("compiled_code"), node.get("original_file_path"), *node["columns"]]
-        for key, node in {**manifest["nodes"], **(manifest.get("sources") or {})}.items()
-        if node["resource_type"] in ("model", "seed", "source")
-    }
-    seeds = {
-        key: (node.get("checksum") or {}).get("checksum") for key, node in manifest["nodes"].items() if key in models
-    }
-    return hashlib.sha256(json.dumps([models, seeds], sort_keys=True).encode()).hexdigest()
+    """A fingerprint of what lineage is read from: files of models and seeds, macros, and the columns of sources. Not the compiled
+    SQL: that names the tenants of a run."""
+    own = f"macro.{(manifest.get('metadata') or {}).get('project_name')}."
+    said = [
+        [
+            (key, (node.get("checksum") or {}).get("checksum"), *node["columns"])
+            for key, node in sorted({**manifest["nodes"], **(manifest.get("sources") or {})}.items())
+            if node["resource_type"] in ("model", "seed", "source")
+        ],
+        sorted((key, item["macro_sql"]) for key, item in (manifest.get("macros") or {}).items() if key.startswith(own)),
+    ]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 def lineage_of(manifest: Mapping[str, Any]) -> Lineage:

@@ -49,9 +49,13 @@ def serve_built(
         _make_schema(connection, VIEWS + BUILDING)
         for table in tables:
             _show(connection, table, readers, build)
-        connection.execute(
-            sql.SQL("grant usage on schema {} to {}").format(sql.Identifier(VIEWS + BUILDING), sql.Identifier(readers))
-        )
+        # Nodes of Citus find a shard by its name; elsewhere only views name tables.
+        for name in SERVED if citus else (VIEWS,):
+            connection.execute(
+                sql.SQL("grant usage on schema {} to {}").format(
+                    sql.Identifier(name + BUILDING), sql.Identifier(readers)
+                )
+            )
         connection.execute("delete from access.service_unit")
         connection.execute(
             "insert into access.service_unit select distinct tenant_id, service_unit_id, path "

@@ -12,6 +12,16 @@ import pytest
 from tests.support import REAL_DATA, Demo, Ran, clinicmart
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that hold slow tests come first, so that no process is left with one of them when the others are done: at once one that
+    makes the demo, and last those that would only wait for it."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    waits = {item.path for item in items if "demo" in getattr(item, "fixturenames", ())}
+    maker = min(slow & waits, default=None)
+    items.sort(key=lambda item: (item.path != maker, item.path not in slow, item.path in waits))
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """Three tenants, from feeds to published pages; made once, whichever of the test processes comes first."""

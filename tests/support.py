@@ -1,10 +1,14 @@
 """What several suites use: the command line as a process, and where things lie."""
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+
+from clinicmart.main import main
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
@@ -31,6 +35,20 @@ def clinicmart(*arguments: str | Path, cwd: Path | None = None, env: dict[str, s
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def clinicmart_here(*arguments: str | Path) -> Ran:
+    """The same command line in this process: for questions, of which a test asks many and a process takes seconds to start."""
+    out, err, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["clinicmart", *map(str, arguments)]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main()
+    except SystemExit as ended:
+        return Ran(int(ended.code or 0), out.getvalue(), err.getvalue())
+    finally:
+        sys.argv = before
+    raise AssertionError("the command line did not end")
 
 
 @dataclass(frozen=True)

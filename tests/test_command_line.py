@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clinicmart.main import COMMANDS
-from tests.support import ROOT, clinicmart
+from tests.support import ROOT, clinicmart, clinicmart_here
 
 
 def test_every_command_has_help_and_the_page_shows_it() -> None:
@@ -88,7 +88,7 @@ def asked(demo_home: Path):
     """Asks the demo for a figure as a user; gives the finished command."""
 
     def ask(user: str, *arguments: str, tenant: str = "juniper"):
-        return clinicmart(*arguments, "--home", demo_home, "--tenant", tenant, "--as", user)
+        return clinicmart_here(*arguments, "--home", demo_home, "--tenant", tenant, "--as", user)
 
     return ask
 

@@ -31,8 +31,10 @@ from tests.ingest.test_landing import remittance
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Two tenants with the same feed; tests run in it one after the other, each on what the one before left."""
+    tmp_path = tmp_path_factory.mktemp("orchestrated")
     folder = tmp_path / "835"
     folder.mkdir()
     (folder / "a.835").write_text(remittance(1, [("C1", "100.00", "80.00")]))

@@ -19,7 +19,7 @@ from dagster_project.workspace import Workspace, load_checked_config
 from foundation.home import Home
 from ingest.sample import write_sample
 from serving.publish import current_version
-from tests.support import clinicmart
+from tests.support import clinicmart, clinicmart_here
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def query(home: Home, sql: str, login: str | None = None) -> list[tuple]:
 
 def figures(home: Home, *names: str) -> list[dict]:
     asked = ("metrics", "query", *names, "--home", home.path, "--tenant", "harbor", "--as", "admin@harbor")
-    ran = clinicmart(*asked, "--by", "payer_class", "--format", "json")
+    ran = clinicmart_here(*asked, "--by", "payer_class", "--format", "json")
     assert ran.code == 0, ran.err
     return json.loads(ran.out)
 

@@ -1,6 +1,7 @@
 """`clinicmart close`: freeze a month's figures, see what became of them, reopen a month."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -22,6 +23,27 @@ _MONTH = re.compile(r"\d{4}-\d{2}")
 number_option = click.option(
     "--number", type=click.IntRange(1), help="Which close of the month; the last one without it."
 )
+
+
+def figure_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What a command that shows figures of a closed month is asked with: month, number, metric, dimension, grain and format."""
+    options = (
+        click.argument("month"),
+        home_option,
+        tenant_option,
+        user_option,
+        number_option,
+        click.option("--metric", help="Only this metric."),
+        click.option(
+            "--by", "dimension", default="", metavar="DIM", help="By this dimension; of the total without it."
+        ),
+        click.option("--grain", type=click.Choice(["day", "week", "month"]), default="month", show_default=True),
+        format_option,
+        existing_home,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 class MonthGroup(click.Group):
@@ -54,6 +76,14 @@ def _chosen(home: Home, tenant: str, month: str, number: int | None) -> Any:
     from serving.close_record import close_of, month_of
 
     return close_of(home, tenant, month_of(month), number)
+
+
+def _asked(frame: Any, metric: str | None, dimension: str, grain: str) -> Any:
+    """The rows of a metric, or of all, by a dimension at a grain."""
+    import polars as pl
+
+    frame = frame.filter(pl.col("grain") == grain, pl.col("dimension") == dimension)
+    return frame if metric is None else frame.filter(pl.col("metric") == metric)
 
 
 @close.command()
@@ -126,16 +156,7 @@ def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
 
 
 @close.command()
-@click.argument("month")
-@home_option
-@tenant_option
-@user_option
-@number_option
-@click.option("--metric", help="Only this metric.")
-@click.option("--by", "dimension", default="", metavar="DIM", help="Figures by this dimension; the total without it.")
-@click.option("--grain", type=click.Choice(["day", "week", "month"]), default="month", show_default=True)
-@format_option
-@existing_home
+@figure_options
 def show(
     home: Home,
     month: str,
@@ -148,28 +169,14 @@ def show(
     output: str,
 ) -> None:
     """Show the figures that the close of MONTH froze."""
-    import polars as pl
-
-    frame = _opened(home, tenant, user).figures(_chosen(home, tenant, month, number))
-    frame = frame.filter(pl.col("grain") == grain, pl.col("dimension") == dimension)
-    frame = frame if metric is None else frame.filter(pl.col("metric") == metric)
+    figures = _opened(home, tenant, user).figures(_chosen(home, tenant, month, number))
+    frame = _asked(figures, metric, dimension, grain)
     shown = ["metric", "period", *(["member", "member_name"] if dimension else []), "exact", "real", "unit"]
     print_frame(frame.select(shown), output)
 
 
 @close.command()
-@click.argument("month")
-@home_option
-@tenant_option
-@user_option
-@number_option
-@click.option("--metric", help="Only this metric.")
-@click.option(
-    "--by", "dimension", default="", metavar="DIM", help="Changes by this dimension; of the total without it."
-)
-@click.option("--grain", type=click.Choice(["day", "week", "month"]), default="month", show_default=True)
-@format_option
-@existing_home
+@figure_options
 def restatements(
     home: Home,
     month: str,
@@ -187,8 +194,7 @@ def restatements(
     from serving.close_view import cause_text
 
     months, chosen = _opened(home, tenant, user), _chosen(home, tenant, month, number)
-    frame = months.restatements(chosen).filter(pl.col("grain") == grain, pl.col("dimension") == dimension)
-    frame = frame if metric is None else frame.filter(pl.col("metric") == metric)
+    frame = _asked(months.restatements(chosen), metric, dimension, grain)
     texts: dict[str, list[str]] = {}
     for cause in months.causes(chosen).iter_rows(named=True):
         texts.setdefault(cause["cause_set"], []).append(cause_text(cause))

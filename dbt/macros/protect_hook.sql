@@ -21,36 +21,42 @@ no subquery in a policy of a distributed table. Elsewhere the functions stand in
     {%- if execute and readers -%}
         {%- set columns = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
         {%- set citus = env_var('CLINICMART_PG_CITUS', '') == 'true' -%}
-        {%- if citus -%}{{ clinicmart.distribute(this, columns) }}{%- endif -%}
-        {{ clinicmart.tenant_indexes(this, columns, model.config.meta or {}) }}
-        {{ clinicmart.row_policies(this, clinicmart.row_rule(model.name, columns, model.config.meta or {}, citus), readers) }}
+        {%- set rule = clinicmart.row_rule(model.name, columns, model.config.meta or {}, citus) -%}
+        {#- Without the database's name: Citus passes it on as part of the table's. -#}
+        {%- set place = this.include(database=False) -%}
+        {%- set statements = clinicmart.distribute(place, columns) if citus else [] -%}
+        {%- do statements.extend(clinicmart.tenant_indexes(place, columns, model.config.meta or {})) -%}
+        {%- do statements.extend(clinicmart.row_policies(place, rule, readers)) -%}
+        {#- One by one: nodes of Citus are sent the text of the command, and take one command each. -#}
+        {%- for statement in statements -%}
+            {%- do run_query(statement) -%}
+        {%- endfor -%}
     {%- endif -%}
 {%- endmacro %}
 
 {# Citus: by tenant, beside each other; what belongs to no tenant is on every node. #}
-{% macro distribute(relation, columns) %}
-    {%- set place = relation.include(database=False) -%}
+{% macro distribute(place, columns) -%}
     {%- set known = run_query("select 1 from pg_dist_partition where logicalrelid = '" ~ place ~ "'::regclass") -%}
-    {%- if known | length == 0 -%}
-        {%- if 'tenant_id' in columns %}
-    select create_distributed_table('{{ place }}', 'tenant_id', colocate_with => 'access.tenant_place');
-        {%- else %}
-    select create_reference_table('{{ place }}');
-        {%- endif -%}
+    {%- if known | length -%}
+        {{ return([]) }}
+    {%- elif 'tenant_id' in columns -%}
+        {{ return(["select create_distributed_table('" ~ place ~ "', 'tenant_id', colocate_with => 'access.tenant_place')"]) }}
     {%- endif -%}
-{% endmacro %}
+    {{ return(["select create_reference_table('" ~ place ~ "')"]) }}
+{%- endmacro %}
 
 {# Made where the table has none yet: a table that is added to keeps its own. #}
-{% macro tenant_indexes(relation, columns, meta) %}
-    {%- set indexed = run_query("select 1 from pg_catalog.pg_index where indrelid = '" ~ relation.include(database=False) ~ "'::regclass") -%}
+{% macro tenant_indexes(place, columns, meta) -%}
+    {%- set indexed = run_query("select 1 from pg_catalog.pg_index where indrelid = '" ~ place ~ "'::regclass") -%}
+    {%- set statements = [] -%}
     {%- if 'tenant_id' in columns and indexed | length == 0 -%}
         {%- set seconds = [meta.get('unit_column', 'service_unit_id')] + (meta.get('order_by') or [])[:1] -%}
-        {%- set seconds = seconds | select('in', columns) | list -%}
-        {%- for second in seconds or [none] %}
-    create index on {{ relation }} (tenant_id{{ ', "' ~ second ~ '"' if second }});
+        {%- for second in (seconds | select('in', columns) | list) or [none] -%}
+            {%- do statements.append('create index on ' ~ place ~ ' (tenant_id' ~ (', "' ~ second ~ '"' if second else '') ~ ')') -%}
         {%- endfor -%}
     {%- endif -%}
-{% endmacro %}
+    {{ return(statements) }}
+{%- endmacro %}
 
 {#
 The condition a row must meet for a reader. As in the scope files: facts that do not say whose unit they are of are not for a
@@ -63,22 +69,25 @@ login that is bound to units, nor are the dimensions that list people.
     {%- if 'tenant_id' not in columns and not meta.get('shared') -%}
         {{ exceptions.raise_compiler_error(name ~ ' has no tenant_id and is not marked as shared') }}
     {%- endif -%}
-    {{ asked }} is not null
+    {#- num_nulls and not `is null`: Citus knows no policy that asks that of a function. -#}
+    num_nulls({{ asked }}) = 0
     {%- if 'tenant_id' in columns %} and tenant_id = {{ asked }}
         {%- set unit = meta.get('unit_column', 'service_unit_id') -%}
         {%- set people = name in ('dim_patients', 'dim_providers') -%}
         {%- set units = open ~ 'access.unit_ids()' ~ shut -%}
-        {%- if people or not name.startswith('dim_') or name in ('dim_service_units', 'dim_service_unit_versions') %} and ({{ units }} is null
+        {%- if people or not name.startswith('dim_') or name in ('dim_service_units', 'dim_service_unit_versions') %} and (num_nulls({{ units }}) = 1
             {%- if unit in columns and not people %} or "{{ unit }}" = any ({{ units }}::text[]){% endif %})
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 
-{% macro row_policies(relation, rule, readers) %}
-    alter table {{ relation }} enable row level security;
-    alter table {{ relation }} force row level security;
-    drop policy if exists owner_all on {{ relation }};
-    create policy owner_all on {{ relation }} as permissive for all to current_user using (true) with check (true);
-    drop policy if exists reader_rows on {{ relation }};
-    create policy reader_rows on {{ relation }} as permissive for select to "{{ readers }}" using ({{ rule }});
-{% endmacro %}
+{% macro row_policies(place, rule, readers) -%}
+    {{ return([
+        'alter table ' ~ place ~ ' enable row level security',
+        'alter table ' ~ place ~ ' force row level security',
+        'drop policy if exists owner_all on ' ~ place,
+        'create policy owner_all on ' ~ place ~ ' as permissive for all to current_user using (true) with check (true)',
+        'drop policy if exists reader_rows on ' ~ place,
+        'create policy reader_rows on ' ~ place ~ ' as permissive for select to "' ~ readers ~ '" using (' ~ rule ~ ')',
+    ]) }}
+{%- endmacro %}

@@ -22,7 +22,7 @@ from tests.openemr.database import change, create, fill
 from tests.openemr.month import Month
 from tests.openemr.series import Series
 from tests.openemr.server import Server, mariadb, missing_programs
-from tests.support import Ran, clinicmart
+from tests.support import Ran, clinicmart, clinicmart_here
 
 pytestmark = pytest.mark.slow
 MONTHS = {"harbor": 11, "mesa": 23}
@@ -66,7 +66,7 @@ class Site:
     def rows(self, tenant: str, metrics: str, *options: str) -> list[dict[str, str]]:
         """The answer of `clinicmart metrics query` for October."""
         who = ("--home", self.home, "--tenant", tenant, "--as", f"admin@{tenant}", "--format", "csv")
-        asked = clinicmart("metrics", "query", metrics, *who, *OCTOBER, *options)
+        asked = clinicmart_here("metrics", "query", metrics, *who, *OCTOBER, *options)
         assert asked.code == 0, asked.err
         return list(csv.DictReader(io.StringIO(asked.out)))
 

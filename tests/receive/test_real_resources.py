@@ -14,7 +14,7 @@ from joserfc.jwk import KeySet
 from foundation.feed_remote import FhirServer
 from ingest.receive.sign_in import SigningKey
 from tests.receive.bulk_server import Client, Resource, running
-from tests.support import Ran, clinicmart
+from tests.support import Ran, clinicmart, clinicmart_here
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
@@ -59,7 +59,7 @@ class Run:
 
     def rows(self, tenant: str, names: str, *options: str) -> list[dict[str, str]]:
         who = ("--home", self.home, "--tenant", tenant, "--as", f"admin@{tenant}", "--format", "csv")
-        asked = clinicmart("metrics", "query", names, *who, *options)
+        asked = clinicmart_here("metrics", "query", names, *who, *options)
         assert asked.code == 0, asked.err
         return list(csv.DictReader(io.StringIO(asked.out)))
 
