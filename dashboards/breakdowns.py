@@ -52,6 +52,10 @@ class Level:
         return f"{self.noun}s"
 
 
+# How a reminder went out, where the contract's word alone would not tell.
+REMINDERS = {"none": "No reminder", "text": "Text message", "phone": "Phone call"}
+
+
 def _values(frame: pl.DataFrame, dimension: str, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {
         str(row[dimension] if row[dimension] is not None else ""): {name: row[name] for name in metrics}
@@ -74,6 +78,8 @@ def label_of(dimension: str, value: str, names: Mapping[str, str]) -> str:
         return theme.payer_label(value)
     if value == "0 same day":
         return "Same day"
+    if dimension == "reminder_channel":
+        return REMINDERS.get(value, value.replace("_", " ").capitalize())
     if dimension == "lead_time_band" and value[:1].isdigit():
         return f"{value} days"
     return names.get(value) or value.replace("_", " ")[:1].upper() + value.replace("_", " ")[1:]
