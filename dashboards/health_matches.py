@@ -107,14 +107,25 @@ def _found(row: dict[str, Any]) -> str:
 
 
 def notices(context: PageContext, frame: pl.DataFrame) -> None:
-    """What was odd and read all the same."""
+    """What was odd and read all the same, by feed and kind with the commonest detail of each; what was accepted is not odd."""
     blocks.section("Odd, but read", "What readers noticed and read over; nothing was kept back for it")
     columns = [markup.Column("Feed"), markup.Column("What"), markup.Column("Detail"), markup.Column("Records", "count")]
+    kinds = (
+        frame.filter(~pl.col("reason").str.ends_with("_accepted"))
+        .sort("rows", descending=True)
+        .group_by("feed", "reason", maintain_order=True)
+        .agg(pl.col("detail").first(), pl.col("rows").sum(), more=pl.len() - 1)
+        .sort("rows", descending=True)
+    )
     rows = [
-        markup.Row((row["feed"], NOTICES.get(row["reason"], words(row["reason"])), row["detail"], row["rows"]))
-        for row in frame.sort("rows", descending=True).head(blocks.MOST_ROWS).iter_rows(named=True)
+        markup.Row((row["feed"], NOTICES.get(row["reason"], words(row["reason"])), _commonest(row), row["rows"]))
+        for row in kinds.head(blocks.MOST_ROWS).iter_rows(named=True)
     ]
     context.html(markup.table(columns, rows, caption="Notices", empty="Nothing was odd."), key="cm_notices")
+
+
+def _commonest(row: dict[str, Any]) -> str:
+    return f"{row['detail']}; {row['more']:,} more of this kind" if row["more"] else str(row["detail"])
 
 
 def conflicts(context: PageContext, frame: pl.DataFrame) -> None:

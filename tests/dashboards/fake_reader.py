@@ -573,6 +573,8 @@ class FakeReader:
                         "unit 3: CLP 2",
                     ),
                     ("ehr", "reference_unresolved", "Encounter.subject names no Patient", 6, "unit 1: line 40"),
+                    ("ehr", "reference_unresolved", "Encounter.location names no Location", 2, "unit 1: line 90"),
+                    ("acks", "transaction_accepted", "transaction 837 was accepted", 900, "unit 4: segment 3"),
                     ("adt", "something_new", "a word nobody explained", 1, "unit 2: segment 9"),
                 ],
                 schema=["feed", "reason", "detail", "rows", "first_position"],

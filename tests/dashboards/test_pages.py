@@ -147,6 +147,9 @@ def test_data_health_balances_and_names_what_was_refused(page, markup_of):
 
 def test_data_health_shows_what_matches_nothing_what_was_odd_and_where_feeds_disagree(page, markup_of):
     html = markup_of(page("data_health"))
+    assert "Encounter.subject names no Patient; 1 more of this kind" in html
+    assert "Encounter.location" not in html
+    assert "was accepted" not in html
     assert "Provider (provider id)" in html
     assert "240" in html
     assert "1.3\u00a0%" in html
