@@ -46,6 +46,8 @@ def serve_built(
         bare = unprotected(connection, [name + BUILDING for name in TABLES])
         if bare:
             raise ClinicmartError(f"nothing is shown to readers: without row-level security are {', '.join(bare)}")
+        if citus:
+            distribute(connection, [name + BUILDING for name in TABLES])
         _make_schema(connection, VIEWS + BUILDING)
         for table in tables:
             _show(connection, table, readers, build)
@@ -101,6 +103,27 @@ def unprotected(connection: psycopg.Connection[Any], schemas: Iterable[str]) -> 
         [list(schemas)],
     ).fetchall()
     return [str(row[0]) for row in rows]
+
+
+def distribute(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> None:
+    """Citus: gives the tables of some schemas to its nodes, with their rows, indexes and policies: by tenant, beside each other, or whole
+    to every node where a table has no `tenant_id`. Tables that are distributed already stay."""
+    rows = connection.execute(
+        "select format('%%I.%%I', n.nspname, c.relname), exists (select from pg_attribute a "
+        "where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped) "
+        "from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = any (%s) and c.relkind = 'r' "
+        "and not exists (select from pg_dist_partition p where p.logicalrelid = c.oid) order by 1",
+        [list(schemas)],
+    ).fetchall()
+    for place, is_of_tenants in rows:
+        # Rows go to the nodes by COPY, which no policy may bind meanwhile: nobody sees the table before this transaction ends.
+        connection.execute(f"alter table {place} no force row level security")
+        if is_of_tenants:
+            beside = "select create_distributed_table(%s, 'tenant_id', colocate_with => 'access.tenant_place')"
+            connection.execute(beside, [place])
+        else:
+            connection.execute("select create_reference_table(%s)", [place])
+        connection.execute(f"alter table {place} force row level security")
 
 
 def readable_columns(table: PublishedTable) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ owner alone pass whole, one that lets a reader see the rows of the tenant and th
 (functions in schema `access`), and indexes that lead with the tenant. It may run again on the same table: models that are
 rebuilt and models that are added to both end protected. Columns are granted elsewhere, when the tables are shown to readers.
 
-With CLINICMART_PG_CITUS the table is distributed first: Citus gives the shards what is done to the table afterwards, and takes
-no subquery in a policy of a distributed table. Elsewhere the functions stand in subqueries, so that they are asked once a query.
+Citus takes no subquery in a policy, so with CLINICMART_PG_CITUS there is none. Elsewhere the functions stand in subqueries, so that they are
+asked once a query. Tables are distributed when they are shown (`serving/postgres_served`), with what stands here: a model that reads a
+distributed table beside a local one would find it empty.
 #}
 {% macro protect_rows() -%}
     {{ adapter.dispatch('protect_rows', 'clinicmart')() }}
@@ -19,30 +20,21 @@ no subquery in a policy of a distributed table. Elsewhere the functions stand in
 {% macro postgres__protect_rows() -%}
     {%- set readers = env_var('CLINICMART_PG_READERS', '') -%}
     {%- if execute and readers -%}
-        {%- set columns = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
+        {%- set described = adapter.get_columns_in_relation(this) -%}
+        {%- set columns = described | map(attribute='name') | list -%}
         {%- set citus = env_var('CLINICMART_PG_CITUS', '') == 'true' -%}
         {%- set rule = clinicmart.row_rule(model.name, columns, model.config.meta or {}, citus) -%}
-        {#- Without the database's name: Citus passes it on as part of the table's. -#}
         {%- set place = this.include(database=False) -%}
-        {%- set statements = clinicmart.distribute(place, columns) if citus else [] -%}
-        {%- do statements.extend(clinicmart.tenant_indexes(place, columns, model.config.meta or {})) -%}
+        {%- set statements = clinicmart.tenant_indexes(place, columns, model.config.meta or {}) -%}
+        {%- for column in described if citus and column.name == 'tenant_id' and column.dtype != 'text' -%}
+            {#- Its tables lie beside each other where this column has one type; models under contract call it varchar. -#}
+            {%- do statements.append('alter table ' ~ place ~ ' alter column tenant_id type text') -%}
+        {%- endfor -%}
         {%- do statements.extend(clinicmart.row_policies(place, rule, readers)) -%}
-        {#- One by one: nodes of Citus are sent the text of the command, and take one command each. -#}
         {%- for statement in statements -%}
             {%- do run_query(statement) -%}
         {%- endfor -%}
     {%- endif -%}
-{%- endmacro %}
-
-{# Citus: by tenant, beside each other; what belongs to no tenant is on every node. #}
-{% macro distribute(place, columns) -%}
-    {%- set known = run_query("select 1 from pg_dist_partition where logicalrelid = '" ~ place ~ "'::regclass") -%}
-    {%- if known | length -%}
-        {{ return([]) }}
-    {%- elif 'tenant_id' in columns -%}
-        {{ return(["select create_distributed_table('" ~ place ~ "', 'tenant_id', colocate_with => 'access.tenant_place')"]) }}
-    {%- endif -%}
-    {{ return(["select create_reference_table('" ~ place ~ "')"]) }}
 {%- endmacro %}
 
 {# Made where the table has none yet: a table that is added to keeps its own. #}
