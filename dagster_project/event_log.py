@@ -6,12 +6,18 @@ six seconds of a minute.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 
-BUSY_SECONDS = 60
+
+# A run has a file of its own: the index's and those of the last runs are kept. An engine that is forgotten holds no connection.
+@lru_cache(maxsize=8)
+def _engine(address: str) -> Engine:
+    return create_engine(address, poolclass=NullPool, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
 
 
 class EventLog(SqliteEventLogStorage):
@@ -24,16 +30,9 @@ class EventLog(SqliteEventLogStorage):
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
-            engine = self._engine_of(shard)
+            engine = _engine(self.conn_string_for_shard(shard))
             if shard not in self._initialized_dbs:
                 self._initdb(engine)
                 self._initialized_dbs.add(shard)
             with engine.begin() as connection:
                 yield connection
-
-    def _engine_of(self, shard: str) -> Engine:
-        engines: dict[str, Engine] = self.__dict__.setdefault("_engines", {})
-        if shard not in engines:
-            address = self.conn_string_for_shard(shard)
-            engines[shard] = create_engine(address, poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS})
-        return engines[shard]

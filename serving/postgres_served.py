@@ -43,11 +43,12 @@ def serve_built(
         if citus:
             connection.execute(SEQUENTIAL)
         refuse_unsafe(connection, readers)
-        bare = unprotected(connection, [name + BUILDING for name in TABLES])
+        built = [name + BUILDING for name in TABLES]
+        if citus:
+            distribute(connection, built)
+        bare = unprotected(connection, built)
         if bare:
             raise ClinicmartError(f"nothing is shown to readers: without row-level security are {', '.join(bare)}")
-        if citus:
-            distribute(connection, [name + BUILDING for name in TABLES])
         _make_schema(connection, VIEWS + BUILDING)
         for table in tables:
             _show(connection, table, readers, build)

@@ -646,6 +646,10 @@ def test_on_a_citus_cluster_tenants_are_apart_and_a_query_of_one_touches_one_sha
         )
         for table in ("marts.fct_staff_sessions", "marts.dim_patients", "health.batch"):
             assert cluster.ask("mesa", on_workers.format(table)) in ([("mesamesa",)], [("",)]), table
+        hidden = (
+            "select distinct success from run_command_on_shards('marts.dim_patients', 'select min(patient_id) from %s')"
+        )
+        assert cluster.ask("harbor", hidden) == [(False,)]
         taken = "select distinct success from run_command_on_all_nodes('set role clinicmart')"
         assert cluster.ask("harbor", taken) == [(False,)]
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
