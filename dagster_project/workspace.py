@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,25 +15,21 @@ from typing import Any
 from dagster_dbt import DbtCliResource
 from packaging.version import Version
 
+from dagster_project.dbt_project import DBT_PROJECT, RUN_VARIABLES, TARGET, DbtProject, dbt_executable
 from dagster_project.lineage_events import Emitter
 from data_contracts import load_contracts
 from foundation import duck
 from foundation.config import Config, load_config
-from foundation.errors import ClinicmartError, ConfigurationError
+from foundation.errors import ConfigurationError
 from foundation.home import Home, write_atomically
 from foundation.keys import Keys
 from ingest.ledger import Ledger
 
-DBT_PROJECT = Path(__file__).parent.parent / "dbt"
 HOME_VARIABLE = "CLINICMART_HOME"
-TARGET = "duckdb"
 LOADED = "_loaded"
 BUILT = "_built"
 BUILT_TENANTS = "_built_tenants"
 AUDITED = "_audited"
-_BUILT_WITH = ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
-# Folders that dbt itself leaves in its project.
-_NOT_BUILT = ("target", "logs", "dbt_packages")
 
 
 def load_checked_config(file: str | Path) -> Config:
@@ -88,21 +83,25 @@ class Workspace:
     def manifest(self) -> Path:
         return self.dbt_target / "manifest.json"
 
-    @contextmanager
-    def dbt_environment(self, more: Mapping[str, str] | None = None) -> Iterator[None]:
-        """Environment variables that `dbt/profiles.yml` reads, `more` over them; dbt keeps DBT_ENV_SECRET_* out of its logs."""
-        values = {
+    @property
+    def _variables(self) -> dict[str, str]:
+        """Environment variables that dbt's project and connections read (`dbt/profiles.yml`, `foundation/dbt_warehouse`); dbt keeps
+        DBT_ENV_SECRET_* out of its logs."""
+        return {
+            **RUN_VARIABLES,
             "CLINICMART_WAREHOUSE": str(self.home.warehouse),
             "CLINICMART_EXTENSIONS": str(duck.install_extension(self.home)),
+            "CLINICMART_TMP": str(self.home.folder("tmp")),
             "DBT_ENV_SECRET_WAREHOUSE_KEY": self.keys.derive_hex("warehouse"),
             "DBT_LOG_PATH": str(self.home.folder("logs", "dbt")),
             # A line for every model, not every step of dbt's own: writing those takes an eighth of a build's time.
             "DBT_LOG_LEVEL_FILE": "info",
-            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-            "CLINICMART_TEST_SEVERITY": "warn",
-            "DO_NOT_TRACK": "1",
-            **(more or {}),
         }
+
+    @contextmanager
+    def dbt_environment(self, more: Mapping[str, str] | None = None) -> Iterator[None]:
+        """`_variables` as this process's environment, `more` over them."""
+        values = {**self._variables, **(more or {})}
         before = {name: os.environ.get(name) for name in values}
         os.environ.update(values)
         try:
@@ -120,24 +119,15 @@ class Workspace:
 
     @cached_property
     def project_fingerprint(self) -> str:
-        """Changes whenever a file of the dbt project does (text for readers aside), or a version of what builds it."""
-        digest = hashlib.sha256("".join(f"{name} {version(name)}\n" for name in _BUILT_WITH).encode())
-        for path in sorted(DBT_PROJECT.rglob("*")):
-            parts = path.relative_to(DBT_PROJECT).parts
-            if path.is_file() and parts[0] not in _NOT_BUILT and path.suffix != ".md" and not path.name.startswith("."):
-                digest.update("/".join(parts).encode() + b"\0" + path.read_bytes())
-        return digest.hexdigest()
+        """Changes whenever the dbt project does, or a version of what builds it."""
+        return DbtProject(DBT_PROJECT).fingerprint
 
     def prepare_manifest(self) -> Path:
         """Parses the dbt project where the home's manifest is absent or of other files; returns the manifest's path."""
         stamp = self.dbt_target / "parsed.json"
-        if self.manifest.exists() and _read(stamp).get("project") == self.project_fingerprint:
-            return self.manifest
-        with self.dbt_environment():
-            parsed = self.dbt().cli(["--quiet", "parse"], target_path=self.dbt_target, raise_on_error=False).wait()
-        if not parsed.is_successful():
-            raise ClinicmartError(f"the dbt project does not parse: {parsed.get_error()}")
-        write_atomically(stamp, json.dumps({"project": self.project_fingerprint}).encode())
+        if not self.manifest.exists() or _read(stamp).get("project") != self.project_fingerprint:
+            DbtProject(DBT_PROJECT).parse(self.dbt_target)
+            write_atomically(stamp, json.dumps({"project": self.project_fingerprint}).encode())
         return self.manifest
 
     @contextmanager
@@ -234,7 +224,7 @@ def _dbt(project: Path, target: str) -> DbtCliResource:
         project_dir=str(project),
         profiles_dir=str(project),
         target=target,
-        dbt_executable=str(Path(sys.executable).parent / "dbt"),
+        dbt_executable=dbt_executable(),
     )
 
 

@@ -1,6 +1,8 @@
 """`clinicmart demo`: a sample group of three tenants, from feeds to dashboards."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -16,6 +18,7 @@ APPOINTMENTS = 15_000
 def demo(home: Path, port: int, no_serve: bool) -> int:
     """Write a sample group of three tenants, run the pipeline on it and serve the dashboards; prints sign-ins."""
     from clinicmart.pipeline import run_and_report
+    from dagster_project.dbt_project import DBT_PROJECT, DbtProject
     from dagster_project.workspace import load_checked_config
     from foundation.home import Home
 
@@ -25,7 +28,11 @@ def demo(home: Path, port: int, no_serve: bool) -> int:
         from ingest.sample import write_sample
 
         click.echo("Writing the sample: three tenants, a PM database, FHIR, HL7 v2 and X12 feeds each")
-        write_sample(feeds, tenants=3, appointments=APPOINTMENTS)
+        with ThreadPoolExecutor(1) as beside, TemporaryDirectory() as folder:
+            # The run will want it, and dbt parses in a process of its own.
+            parsed = beside.submit(DbtProject(DBT_PROJECT).parse, Path(folder))
+            write_sample(feeds, tenants=3, appointments=APPOINTMENTS)
+            parsed.result()
     code = run_and_report(place, load_checked_config(feeds / "config.yaml"))
     # The sample has files that are broken on purpose; that they were refused is no reason to show nothing.
     if no_serve:

@@ -1,0 +1,94 @@
+"""The dbt project: what it is made of, and what dbt parsed of it."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+from foundation.errors import ClinicmartError
+
+DBT_PROJECT = Path(__file__).parent.parent / "dbt"
+TARGET = "duckdb"
+# What `dbt_project.yml` reads in a run: what was parsed with other values dbt would parse again.
+RUN_VARIABLES = {"CLINICMART_TEST_SEVERITY": "warn", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
+_BUILT_WITH = ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
+# Folders that dbt itself leaves in its project.
+_NOT_BUILT = ("target", "logs", "dbt_packages")
+_PARSED = ("manifest.json", "semantic_manifest.json", "partial_parse.msgpack")
+
+
+def dbt_executable() -> str:
+    """This environment's own dbt."""
+    return str(Path(sys.executable).parent / "dbt")
+
+
+@dataclass(frozen=True)
+class DbtProject:
+    """A folder with a dbt project."""
+
+    path: Path
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes whenever a file of the project does (text for readers aside), or a version of what builds it."""
+        digest = hashlib.sha256("".join(f"{name} {version(name)}\n" for name in _BUILT_WITH).encode())
+        for path in sorted(self.path.rglob("*")):
+            parts = path.relative_to(self.path).parts
+            if path.is_file() and parts[0] not in _NOT_BUILT and path.suffix != ".md" and not path.name.startswith("."):
+                digest.update("/".join(parts).encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()
+
+    def parse(self, target: Path) -> None:
+        """Leaves in `target` what dbt reads and writes of a parsed project: its manifests, and what it parses on from.
+
+        Parsing takes ten seconds, and gives the same for every home: it is kept with the project, for the next one. Raises
+        ClinicmartError where the project does not parse.
+        """
+        kept = self.path / "target" / "parsed" / self.fingerprint
+        if _copy(kept, target):
+            return
+        arguments = ["--quiet", "parse", "--project-dir", str(self.path), "--profiles-dir", str(self.path)]
+        arguments += ["--target", TARGET, "--target-path", str(target)]
+        ran = subprocess.run(  # noqa: S603 - our own executable and paths
+            [dbt_executable(), *arguments],
+            cwd=self.path,
+            env={**os.environ, **RUN_VARIABLES, "DBT_LOG_PATH": str(target), "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode != 0:
+            raise ClinicmartError(f"the dbt project does not parse: {(ran.stdout + ran.stderr).strip()}")
+        _keep(target, kept)
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """Copies what dbt parsed from one folder into another; whether all of it was there."""
+    if not all((source / name).is_file() for name in _PARSED):
+        return False
+    for name in _PARSED:
+        shutil.copyfile(source / name, target / name)
+    return True
+
+
+def _keep(parsed: Path, kept: Path) -> None:
+    """Keeps what dbt parsed, and nothing of what the project was before."""
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            whole = Path(folder) / kept.name
+            whole.mkdir()
+            if _copy(parsed, whole):
+                earlier = [path for path in kept.parent.iterdir() if len(path.name) == len(kept.name)]
+                whole.rename(kept)
+                for path in earlier:
+                    shutil.rmtree(path, ignore_errors=True)
+    except OSError:
+        # Another process kept the same meanwhile, or nobody may write here: then the next home parses once more.
+        return
