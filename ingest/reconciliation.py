@@ -18,7 +18,7 @@ row: a row that is neither in its raw table nor replaced, deleted, superseded or
 Only the tenants asked for are read again; the steps of others stay from when they were.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -43,6 +43,8 @@ _COLUMNS = dict.fromkeys(("tenant_id", "feed", "entity", "measure", "step", "rea
 _SCHEMA: dict[str, Any] = {**_COLUMNS, "total": pl.Decimal(38, 4)}
 _MADE = "tenant_id varchar, feed varchar, entity varchar, measure varchar, step varchar, reason varchar, total decimal(38,4)"
 _LEDGER_STEPS = ("stated", "given", "read", "quarantined", "landed")
+# Landed rows of one entity that are looked up together.
+_ROWS_AT_ONCE = 2_000_000
 _Row = tuple[str, str, str, str, str, str, Decimal]
 
 
@@ -106,7 +108,9 @@ def _feeds(ledger: Ledger, kind: str) -> set[tuple[str, str]]:
 
 def _batches(ledger: Ledger, tenants: set[str] | None) -> list[dict[str, Any]]:
     batch = tables.batch.c
-    query = sa.select(batch.batch_sequence, batch.batch_id, batch.tenant_id, batch.feed, batch.entity, batch.file)
+    query = sa.select(
+        batch.batch_sequence, batch.batch_id, batch.tenant_id, batch.feed, batch.entity, batch.file, batch.rows_landed
+    )
     rows = ledger.rows(query.where(batch.file.is_not(None)).order_by(batch.batch_sequence))
     return [row for row in rows if tenants is None or row["tenant_id"] in tenants]
 
@@ -192,31 +196,50 @@ def _of_files(
     in_parts: set[tuple[str, str]],
 ) -> list[_Row]:
     """`filed` and `left` of one entity."""
-    if not batches:
-        return []
-    _read_files(connection, home, keys, of, batches)
+    rows: list[_Row] = []
     for name, feeds in (("versioned_feeds", versioned), ("feeds_in_parts", in_parts)):
         frame = pl.DataFrame(sorted(feeds), schema={"tenant_id": pl.String, "source_system": pl.String}, orient="row")
         connection.register(name, frame)
-    filed = connection.execute(
-        f"select tenant_id, source_system, '', {_measures(of)} from filed group by all"
-    ).fetchall()
-    left = connection.execute(
-        f"select tenant_id, source_system, reason, {_measures(of)} from ({_classified(of)}) "
-        "where reason <> '' group by all"
-    ).fetchall()
+    for some in _by_size(batches):
+        _read_files(connection, home, keys, of, some)
+        filed = connection.execute(
+            f"select tenant_id, source_system, '', {_measures(of)} from filed group by all"
+        ).fetchall()
+        rows += _spread(of, "filed", filed)
+        if _doubt(connection, of, {item["tenant_id"] for item in some}):
+            left = connection.execute(
+                f"select tenant_id, source_system, reason, {_measures(of)} from ({_classified(of)}) "
+                "where reason <> '' group by all"
+            ).fetchall()
+            rows += _spread(of, "left", left)
+        connection.execute("drop table filed; drop table if exists doubtful")
     for name in ("versioned_feeds", "feeds_in_parts"):
         connection.unregister(name)
-    connection.execute("drop table filed")
-    return _spread(of, "filed", filed) + _spread(of, "left", left)
+    return rows
+
+
+def _by_size(batches: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Batches of one tenant stay together, and with those of other tenants as long as memory is not at stake."""
+    by_tenant: dict[str, list[dict[str, Any]]] = {}
+    for item in batches:
+        by_tenant.setdefault(item["tenant_id"], []).append(item)
+    some: list[dict[str, Any]] = []
+    landed = 0
+    for _, mine in sorted(by_tenant.items()):
+        rows = sum(item["rows_landed"] for item in mine)
+        if some and landed + rows > _ROWS_AT_ONCE:
+            yield some
+            some, landed = [], 0
+        some, landed = some + mine, landed + rows
+    if some:
+        yield some
 
 
 def _read_files(
     connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
 ) -> None:
     """Temporary table `filed`: keys, lineage and amounts of the landed rows, with their batch's sequence and their place in it."""
-    columns = [*of.primary_key, "source_record_id", *amount_columns(of)]
-    columns = list(dict.fromkeys(columns))
+    columns = list(dict.fromkeys([*of.primary_key, "source_record_id", *amount_columns(of)]))
     types = {column.name: column.duckdb_type for column in of.columns}
     made = ", ".join(f"{name} {types[name]}" for name in columns)
     connection.execute(
@@ -227,35 +250,94 @@ def _read_files(
         schema={"batch_id": pl.String, "batch_sequence": pl.Int64},
     )
     connection.register("sequences", sequences)
-    for tenant_id in sorted({item["tenant_id"] for item in batches}):
-        duck.add_parquet_key(connection, keys.derive("landing", tenant_id), name="reconciled")
-        files = [home.path / item["file"] for item in batches if item["tenant_id"] == tenant_id]
-        _insert(connection, [duck.quoted(str(path)) for path in files if path.exists()], columns)
+    files: dict[str, list[str]] = {}
+    for number, tenant_id in enumerate(sorted({item["tenant_id"] for item in batches})):
+        key = f"reconciled_{number}"
+        duck.add_parquet_key(connection, keys.derive("landing", tenant_id), name=key)
+        paths = [home.path / item["file"] for item in batches if item["tenant_id"] == tenant_id]
+        files[key] = [duck.quoted(str(path)) for path in paths if path.exists()]
+    _insert(connection, {key: named for key, named in files.items() if named}, columns)
     connection.unregister("sequences")
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, files: list[str], columns: Sequence[str]) -> None:
-    """Takes some files at once; one by one where they are not alike, and then all but those that cannot be read."""
+def _insert(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[str]], columns: Sequence[str]) -> None:
+    """Takes files, by the name of their key, at once; where they are not alike tenant by tenant, then one by one, and then all
+    but those that cannot be read."""
     if not files:
         return
-    rows = (
-        f"read_parquet([{', '.join(files)}], encryption_config = {{footer_key: 'reconciled'}}, file_row_number = true)"
-    )
+    reads = [
+        f"read_parquet([{', '.join(named)}], encryption_config = {{footer_key: '{key}'}}, file_row_number = true)"
+        for key, named in files.items()
+    ]
     try:
-        there = {row[0] for row in connection.execute(f"describe select * from {rows}").fetchall()}
-        listed = ", ".join(f"landed.{name}" if name in there else f"null as {name}" for name in columns)
+        parts = []
+        for rows in reads:
+            there = {row[0] for row in connection.execute(f"describe select * from {rows}").fetchall()}
+            listed = ", ".join(name if name in there else f"null as {name}" for name in columns)
+            parts.append(f"select {listed}, source_updated_at, batch_id, file_row_number from {rows}")
+        wanted = ", ".join(f"landed.{name}" for name in columns)
         connection.execute(
-            f"insert into filed select {listed}, landed.source_updated_at::timestamp, s.batch_sequence, "
-            f"landed.file_row_number from {rows} landed join sequences s using (batch_id)"
+            f"insert into filed select {wanted}, landed.source_updated_at::timestamp, s.batch_sequence, "
+            f"landed.file_row_number from ({' union all '.join(parts)}) landed join sequences s using (batch_id)"
         )
     except duckdb.Error:
+        one_by_one = [{key: [file]} for key, named in files.items() for file in named]
         if len(files) > 1:
-            for file in files:
-                _insert(connection, [file], columns)
+            one_by_one = [{key: named} for key, named in files.items()]
+        if len(one_by_one) > 1:
+            for fewer in one_by_one:
+                _insert(connection, fewer, columns)
+
+
+def _doubt(connection: duckdb.DuckDBPyConnection, of: Contract, tenants: set[str]) -> bool:
+    """Makes the temporary table `doubtful`, rows of `filed` that need a reason: those of keys of which not every landed row is one raw
+    row of its own, which nearly all are. False where there are none."""
+    same = " and ".join(f"held.{name} = f.{name}" for name in of.primary_key)
+    connection.execute(
+        f"create or replace temp table standing as select f.rowid as filed_row, held.rowid as raw_row from filed f "
+        f"join warehouse.raw.{of.name} held on {same} and held.batch_sequence = f.batch_sequence "
+        "and held.source_updated_at = f.source_updated_at where held.tenant_id in (select unnest(?::varchar[]))",
+        [sorted(tenants)],
+    )
+    alone = "select filed_row from standing"
+    if _one(
+        connection, "select count(*) > count(distinct filed_row) or count(*) > count(distinct raw_row) from standing"
+    ):
+        alone = (
+            "select filed_row from standing qualify count(*) over (partition by filed_row) = 1 "
+            "and count(*) over (partition by raw_row) = 1"
+        )
+    asks = [f"f.rowid not in ({alone})"]
+    if of.name != DELETION:
+        asks.append(deleted(of.name, "f"))
+    if of.name in partial_rows.ENTITIES:
+        asks.append(_waits(of, "f"))
+    key = ", ".join(of.primary_key)
+    connection.execute(
+        f"create or replace temp table doubtful as with asked as (from filed f where {' or '.join(asks)}) "
+        f"select * from filed where ({key}) in (select ({key}) from asked)"
+    )
+    connection.execute("drop table standing")
+    return bool(_one(connection, "select count(*) from doubtful"))
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
+    """The one value of a query."""
+    row = connection.execute(query).fetchone()
+    return row[0] if row else None
+
+
+def _waits(of: Contract, rows: str) -> str:
+    """SQL: the condition under which a row of the alias `rows` is of a key that is no row of the contract yet."""
+    name = " || '/' || ".join(f"{rows}.{column}::varchar" for column in of.entity_key)
+    return (
+        f"exists (from warehouse.parts.waiting w where w.entity = '{of.name}' and w.tenant_id = {rows}.tenant_id "
+        f"and w.source_system = {rows}.source_system and w.record_key = {name})"
+    )
 
 
 def _classified(of: Contract) -> str:
-    """SQL: `filed` with `reason`, why each row is not in its raw table: empty where it is, or where nothing explains it."""
+    """SQL: `doubtful` with `reason`, why each row is not in its raw table: empty where it is, or where nothing explains it."""
     key = ", ".join(of.primary_key)
     same = " and ".join(f"held.{name} = r.{name}" for name in of.primary_key)
     order = "source_updated_at desc, batch_sequence desc, place desc"
@@ -264,7 +346,8 @@ def _classified(of: Contract) -> str:
     ranked = (
         f"select *, row_number() over (partition by {key} order by {order}) as recency, "
         f"row_number() over (partition by {key}, batch_sequence, is_deleted order by {order}) as recency_in_batch, "
-        f"max(source_updated_at) over (partition by {key}) as newest_at from (select *, {is_gone} as is_deleted from filed f)"
+        f"max(source_updated_at) over (partition by {key}) as newest_at "
+        f"from (select *, {is_gone} as is_deleted from doubtful f)"
     )
     is_raw = (
         f"exists (from warehouse.raw.{of.name} held where {same} and held.batch_sequence = r.batch_sequence "
@@ -278,13 +361,8 @@ def _classified(of: Contract) -> str:
     )
     if of.name not in partial_rows.ENTITIES:
         return f"select *, {whole} as reason from ({ranked}) r"
-    name = " || '/' || ".join(f"r.{column}::varchar" for column in of.entity_key)
-    waits = (
-        f"exists (from warehouse.parts.waiting w where w.entity = '{of.name}' and w.tenant_id = r.tenant_id "
-        f"and w.source_system = r.source_system and w.record_key = {name})"
-    )
     parts = (
-        f"case when {waits} then 'waits_for_another_part' when recency > 1 then 'part_of_a_row' "
+        f"case when {_waits(of, 'r')} then 'waits_for_another_part' when recency > 1 then 'part_of_a_row' "
         f"when exists (from warehouse.raw.{of.name} held where {same}) then '' "
         "when is_deleted then 'deleted_at_source' else '' end"
     )
