@@ -1,6 +1,6 @@
 """Rows as they were landed: every version that any feed told of a record, read from the encrypted batches that the ledger names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +11,27 @@ from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.ledger import Ledger
+
+# Landed rows of one entity that are in memory together, unless one tenant has more.
+ROWS_AT_ONCE = 2_000_000
+
+
+def by_size(batches: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Batches (`tenant_id`, `rows_landed`, ...) of one entity in parts of ROWS_AT_ONCE, in the order of tenants: those of one tenant
+    stay together."""
+    by_tenant: dict[str, list[dict[str, Any]]] = {}
+    for item in batches:
+        by_tenant.setdefault(item["tenant_id"], []).append(item)
+    some: list[dict[str, Any]] = []
+    landed = 0
+    for _, mine in sorted(by_tenant.items()):
+        rows = sum(item["rows_landed"] for item in mine)
+        if some and landed + rows > ROWS_AT_ONCE:
+            yield some
+            some, landed = [], 0
+        some, landed = some + mine, landed + rows
+    if some:
+        yield some
 
 
 def landed_rows(

@@ -18,7 +18,7 @@ row: a row that is neither in its raw table nor replaced, deleted, superseded or
 Only the tenants asked for are read again; the steps of others stay from when they were.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +33,7 @@ from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest import partial_rows
 from ingest.control_totals import ROWS, amount_columns
+from ingest.landed_rows import by_size
 from ingest.ledger import Ledger
 from ingest.removals import DELETION, PARTS, deleted
 
@@ -43,8 +44,6 @@ _COLUMNS = dict.fromkeys(("tenant_id", "feed", "entity", "measure", "step", "rea
 _SCHEMA: dict[str, Any] = {**_COLUMNS, "total": pl.Decimal(38, 4)}
 _MADE = "tenant_id varchar, feed varchar, entity varchar, measure varchar, step varchar, reason varchar, total decimal(38,4)"
 _LEDGER_STEPS = ("stated", "given", "read", "quarantined", "landed")
-# Landed rows of one entity that are looked up together.
-_ROWS_AT_ONCE = 2_000_000
 _Row = tuple[str, str, str, str, str, str, Decimal]
 
 
@@ -200,7 +199,7 @@ def _of_files(
     for name, feeds in (("versioned_feeds", versioned), ("feeds_in_parts", in_parts)):
         frame = pl.DataFrame(sorted(feeds), schema={"tenant_id": pl.String, "source_system": pl.String}, orient="row")
         connection.register(name, frame)
-    for some in _by_size(batches):
+    for some in by_size(batches):
         _read_files(connection, home, keys, of, some)
         filed = connection.execute(
             f"select tenant_id, source_system, '', {_measures(of)} from filed group by all"
@@ -216,23 +215,6 @@ def _of_files(
     for name in ("versioned_feeds", "feeds_in_parts"):
         connection.unregister(name)
     return rows
-
-
-def _by_size(batches: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Batches of one tenant stay together, and with those of other tenants as long as memory is not at stake."""
-    by_tenant: dict[str, list[dict[str, Any]]] = {}
-    for item in batches:
-        by_tenant.setdefault(item["tenant_id"], []).append(item)
-    some: list[dict[str, Any]] = []
-    landed = 0
-    for _, mine in sorted(by_tenant.items()):
-        rows = sum(item["rows_landed"] for item in mine)
-        if some and landed + rows > _ROWS_AT_ONCE:
-            yield some
-            some, landed = [], 0
-        some, landed = some + mine, landed + rows
-    if some:
-        yield some
 
 
 def _read_files(

@@ -24,6 +24,7 @@ from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest import partial_rows, structure_history
 from ingest.accounts import ledger_accounts
+from ingest.landed_rows import by_size
 from ingest.ledger import Ledger
 from ingest.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
 from ingest.table_columns import add_columns
@@ -75,7 +76,7 @@ def load_warehouse(
             taken += _take_parts(connection, home, keys, of, parts) if parts else 0
             taken += _take(connection, home, keys, of, whole) if whole else 0
             if whole and entity in structure_history.STATES:
-                _arrive(connection, home, keys, of, whole, "arrived_states", "from {}")
+                _arrive(connection, home, keys, of, whole, "arrived_states")
                 structure_history.observe(connection, entity, "arrived_states")
                 connection.execute("drop table arrived_states")
         if DELETION in pending:
@@ -123,7 +124,15 @@ def _make(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:
 def _pending(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     batch, loaded = tables.batch.c, tables.loaded.c
     query = (
-        sa.select(batch.batch_sequence, batch.batch_id, batch.tenant_id, batch.feed, batch.entity, batch.file)
+        sa.select(
+            batch.batch_sequence,
+            batch.batch_id,
+            batch.tenant_id,
+            batch.feed,
+            batch.entity,
+            batch.file,
+            batch.rows_landed,
+        )
         .select_from(
             tables.batch.outerjoin(
                 tables.loaded, (loaded.batch_sequence == batch.batch_sequence) & (loaded.warehouse == DUCKDB)
@@ -145,19 +154,18 @@ def _arrive(
     of: Contract,
     batches: list[dict[str, Any]],
     table: str,
-    chosen: str,
 ) -> None:
     """Makes a temporary table of the landed rows of some batches of one entity, with `batch_sequence` and `file_row_number`, but
-    those of records that their source has deleted since. `chosen` is the query, with `{}` for those rows.
+    those of records that their source has deleted since.
 
     Batches landed before a contract gained a column lack it: then files are read one by one, and what they lack is null.
     """
     try:
         rows = _arrived(connection, home, keys, of, batches, alike=True)
-        connection.execute(f"create or replace temp table {table} as {chosen.format(rows)}")
+        connection.execute(f"create or replace temp table {table} as from {rows}")
     except (duckdb.BinderException, duckdb.InvalidInputException, duckdb.IOException):
         rows = _arrived(connection, home, keys, of, batches, alike=False)
-        connection.execute(f"create or replace temp table {table} as {chosen.format(rows)}")
+        connection.execute(f"create or replace temp table {table} as from {rows}")
     finally:
         connection.unregister("batch_sequences")
 
@@ -206,7 +214,7 @@ def _take_parts(
 ) -> int:
     """Takes batches of feeds that say things in parts (`ingest.partial_rows`); returns how many raw rows were written."""
     landed = partial_rows.landing_contract(partial_rows.KIND, of.name)
-    _arrive(connection, home, keys, landed, batches, "arrived_parts", "from {}")
+    _arrive(connection, home, keys, landed, batches, "arrived_parts")
     taken = partial_rows.take_parts(connection, of, "arrived_parts")
     connection.execute("drop table arrived_parts")
     return taken
@@ -216,26 +224,45 @@ def _take(
     connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
 ) -> int:
     """Upserts the rows of some batches of one entity into its raw table; returns how many rows it now newly holds."""
-    table, key = f"warehouse.raw.{of.name}", ", ".join(of.primary_key)
-    # A batch has one file an entity, its rows in the order of arrival: of two changes at one moment the later one stands.
-    newest_first = "source_updated_at desc, batch_sequence desc, file_row_number desc"
-    one_a_key = f"qualify row_number() over (partition by {key} order by {newest_first}) = 1"
-    _arrive(
-        connection, home, keys, of, batches, "incoming", f"select * exclude (file_row_number) from {{}} {one_a_key}"
-    )
+    return sum(_upsert(connection, home, keys, of, some) for some in by_size(batches))
+
+
+def _upsert(
+    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+) -> int:
+    table = f"warehouse.raw.{of.name}"
+    _arrive(connection, home, keys, of, batches, "incoming")
+    _keep_newest(connection, of)
     same = " and ".join(f"held.{name} = incoming.{name}" for name in of.primary_key)
+    # Written out, so that DuckDB passes over the rows of other tenants.
+    mine = f"held.tenant_id in ({', '.join(duck.quoted(name) for name in sorted({b['tenant_id'] for b in batches}))})"
     connection.execute("begin")
-    if connection.execute(f"select 1 from {table} limit 1").fetchone():
+    if connection.execute(f"select 1 from {table} held where {mine} limit 1").fetchone():
         connection.execute(
-            f"delete from incoming using {table} held where {same} and "
+            f"delete from incoming using {table} held where {mine} and {same} and "
             "(held.source_updated_at, held.batch_sequence) > (incoming.source_updated_at, incoming.batch_sequence)"
         )
-        connection.execute(f"delete from {table} held using incoming where {same}")
-    connection.execute(f"insert into {table} by name select * from incoming order by {key}")
+        connection.execute(f"delete from {table} held using incoming where {mine} and {same}")
+    # Tenant by tenant, as the rows arrived.
+    connection.execute(f"insert into {table} by name select * exclude (file_row_number) from incoming")
     taken = connection.execute("select count(*) from incoming").fetchone()
     connection.execute("commit")
     connection.execute("drop table incoming")
     return int(taken[0]) if taken else 0
+
+
+def _keep_newest(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:
+    """Leaves one row a key in `incoming`. Keys are ranked only where two rows share a hash: hardly any do, and ranking all is dear."""
+    key = ", ".join(of.primary_key)
+    hashed = f"hash({key})"
+    shared = f"select {hashed} from incoming group by {hashed} having count(*) > 1"
+    # A batch has one file an entity, its rows in the order of arrival: of two changes at one moment the later one stands.
+    newest_first = "source_updated_at desc, batch_sequence desc, file_row_number desc"
+    connection.execute(
+        "delete from incoming where rowid in (select place from (select rowid as place, "
+        f"row_number() over (partition by {key} order by {newest_first}) as recency "
+        f"from incoming where {hashed} in ({shared})) where recency > 1)"
+    )
 
 
 def _stands(of: Contract) -> str:

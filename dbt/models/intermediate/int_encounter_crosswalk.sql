@@ -8,17 +8,18 @@ ways as (
     select
         matches.tenant_id,
         matches.encounter_id,
-        coalesce(onward.current_encounter_id, matches.current_encounter_id) as current_encounter_id,
+        coalesce(
+            case when matches.match_rule = 'appointment' then onward.current_encounter_id end,
+            matches.current_encounter_id
+        ) as current_encounter_id,
         case
             when onward.current_encounter_id <> matches.current_encounter_id then 'time'
             else matches.match_rule
         end as match_rule
     from matches
-    left join matches as onward
+    left join (select * from matches where match_rule = 'time') as onward
         on matches.tenant_id = onward.tenant_id
         and matches.current_encounter_id = onward.encounter_id
-        and matches.match_rule = 'appointment'
-        and onward.match_rule = 'time'
 )
 
 select tenant_id, encounter_id, min(current_encounter_id) as current_encounter_id, min(match_rule) as match_rule

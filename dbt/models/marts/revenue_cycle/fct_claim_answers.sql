@@ -13,7 +13,6 @@ with placed as (
     left join {{ ref('int_claim_context') }} as context
         on answers.tenant_id = context.tenant_id
         and answers.claim_id = context.claim_id
-        and answers.is_matched
     inner join {{ ref('int_service_units') }} as units
         on answers.tenant_id = units.tenant_id
         and coalesce(context.service_unit_id, 'unknown') = units.service_unit_id
