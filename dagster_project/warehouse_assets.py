@@ -49,13 +49,14 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
             tell_load(workspace.lineage, told, ledger, context.run.run_id)
             built = {} if workspace.full_refresh else workspace.built_tenants()
             loaded = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config, built)
+            progress.info("warehouse: %s rows taken into the raw tables", f"{loaded.rows:,}")
             checked = None if workspace.full_refresh else loaded.touched
             reconcile_landed(workspace.home, workspace.keys, ledger, checked)
+            progress.info("warehouse: compared with what landed")
             workspace.note_loaded(loaded.state, loaded.tenants)
         context.log.info(
             f"took {loaded.rows} rows into the raw tables; touched: {', '.join(loaded.touched) or 'nobody'}"
         )
-        progress.info("warehouse: %s rows taken into the raw tables", f"{loaded.rows:,}")
         for spec in specs:
             yield MaterializeResult(asset_key=spec.key)
 

@@ -27,6 +27,7 @@ class Plugin(BasePlugin):
         config["extension_directory"] = _told("CLINICMART_EXTENSIONS")
         config["temp_directory"] = _told("CLINICMART_TMP")
         config["temp_file_encryption"] = True
+        config["memory_limit"] = duck.memory_limit()
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Attaches the file; dbt's own ATTACH IF NOT EXISTS then finds it there."""

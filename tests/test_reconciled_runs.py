@@ -15,6 +15,7 @@ from dagster_project.workspace import DBT_PROJECT, Workspace, load_checked_confi
 from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
+from ingest import landed_rows
 from serving import publish as publishing
 from serving.health import published_health
 from serving.publish import current_version, outcome, publish
@@ -49,7 +50,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A home that was run once: everything agrees and everybody is published."""
     folder = tmp_path_factory.mktemp("reconciled")
     workspace = Workspace(Home.at(folder / "home"), load_checked_config(written(folder)))
-    found = run_pipeline(workspace.home, workspace.config)
+    with pytest.MonkeyPatch.context() as patched:
+        # As if no two of them fitted into memory.
+        patched.setattr(landed_rows, "ROWS_AT_ONCE", 1)
+        found = run_pipeline(workspace.home, workspace.config)
     assert (found.outcome, found.stopped, found.problems) == ("published", (), ())
     return workspace
 
