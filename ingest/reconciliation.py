@@ -263,12 +263,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[
             f"landed.file_row_number from ({' union all '.join(parts)}) landed join sequences s using (batch_id)"
         )
     except duckdb.Error:
-        one_by_one = [{key: [file]} for key, named in files.items() for file in named]
-        if len(files) > 1:
-            one_by_one = [{key: named} for key, named in files.items()]
-        if len(one_by_one) > 1:
-            for fewer in one_by_one:
-                _insert(connection, fewer, columns)
+        by_tenant = list(files.items())
+        one_by_one = [(key, [file]) for key, named in by_tenant for file in named]
+        fewer = by_tenant if len(by_tenant) > 1 else one_by_one
+        for key, named in fewer if len(fewer) > 1 else ():
+            _insert(connection, {key: named}, columns)
 
 
 def _doubt(connection: duckdb.DuckDBPyConnection, of: Contract, tenants: set[str]) -> bool:
