@@ -33,6 +33,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
                 run_id=context.run.run_id,
                 tenants=[tenant.tenant_id],
                 audit_failures={tenant.tenant_id: workspace.audit_failures(tenant.tenant_id)},
+                built_from=workspace.built_from(tenant.tenant_id),
                 keep_days=tenant.keep_versions_days,
             )
             tell_publish(workspace.lineage, told, report.tenants[0], [".".join(key.path[1:]) for key in marts])

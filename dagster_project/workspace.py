@@ -162,6 +162,11 @@ class Workspace:
         same = noted.get("project") == self.project_fingerprint and noted.get("target", TARGET) == self.target
         return dict(noted["tenants"]) if same else {}
 
+    def built_from(self, tenant_id: str) -> dict[str, str]:
+        """What differs wherever a tenant's marts may, by tenant; nothing with --full-refresh, which trusts no state."""
+        built = {} if self.full_refresh else self.built_tenants()
+        return {t: f"{self.target} {self.project_fingerprint} {state}" for t, state in built.items() if t == tenant_id}
+
     def _note_built_tenants(self, tenants: Mapping[str, str]) -> None:
         noted = {"project": self.project_fingerprint, "target": self.target, "tenants": dict(tenants)}
         write_atomically(self._stamp(BUILT_TENANTS), json.dumps(noted).encode())

@@ -58,6 +58,8 @@ __all__ = ["current_version", "outcome", "publish", "record_outcome"]
 
 # Raise when what this module writes changes, so that unchanged data is written again.
 LAYOUT = 1
+# Kinds of fingerprints, beside HEALTH.
+DATA, BUILT = "data", "built"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +89,13 @@ def publish(
     run_id: str,
     tenants: Sequence[str] | None = None,
     audit_failures: Mapping[str, Sequence[str]] | None = None,
+    built_from: Mapping[str, str] | None = None,
     keep_days: int = KEEP_DAYS,
 ) -> PublishReport:
     """Publishes the tenants named (all of the warehouse for None) whose data changed.
+
+    `built_from` maps a tenant to a text that differs wherever its marts may: where that of the served version is the same, they are
+    not read to find out.
 
     `audit_failures` maps a tenant to the reasons why it must not be published; versions that were replaced stay for
     `keep_days` (`serving.retention`). Raises ConfigurationError where dbt's
@@ -121,7 +127,7 @@ def publish(
             raise PublishError(f"the warehouse has no tenant {', '.join(unknown)}")
         for tenant, sentences in open_differences(connection).items():
             failures[tenant] = [*failures.get(tenant, ()), *sentences]
-        prints = _fingerprints(source, [tenant for tenant in wanted if not failures.get(tenant)])
+        prints = _fingerprints(source, [tenant for tenant in wanted if not failures.get(tenant)], built_from or {})
         lines = [_one(source, tenant, known[tenant], prints.get(tenant, {}), failures.get(tenant)) for tenant in wanted]
     return PublishReport(run_id=run_id, tenants=tuple(lines))
 
@@ -166,31 +172,55 @@ def _tenants(connection: duckdb.DuckDBPyConnection) -> dict[str, date | None]:
     return {str(tenant): as_of for tenant, as_of in rows}
 
 
-def _fingerprints(source: _Source, tenants: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Per tenant a fingerprint of its data and one of its health tables.
+def _fingerprints(source: _Source, tenants: Sequence[str], built_from: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Per tenant a fingerprint of its data, one of its health tables and, where it is told, one of what the data were built from.
 
     A table's part is its row count, the exclusive or and the sum of its rows' hashes: one scan of the warehouse for all
     tenants together. The definitions, the layout and DuckDB's version (whose hash it is) are in the data's fingerprint.
     """
     said = (source.registry_json, source.semantic_json, source.lineage_json or b"")
     definitions = [str(LAYOUT), duckdb.__version__, *(content.hex() for content in said)]
-    parts: dict[str, dict[str, list[str]]] = {tenant: {"data": list(definitions), HEALTH: []} for tenant in tenants}
+    parts: dict[str, dict[str, list[str]]] = {tenant: {DATA: list(definitions), HEALTH: []} for tenant in tenants}
     for table in source.registry.tables if tenants else ():
-        kind = HEALTH if table.schema == HEALTH else "data"
-        where, group = ("", "") if table.shared else ("where tenant_id in (select unnest($tenants))", "group by all")
-        owner = "null" if table.shared else "tenant_id"
-        rows = source.connection.execute(
-            f"select {owner}, count(*), bit_xor(hash(t)), sum(hash(t)) "
-            f'from warehouse."{table.schema}"."{table.name}" as t {where} {group}',
-            None if table.shared else {"tenants": list(tenants)},
-        ).fetchall()
-        for tenant_id, *values in rows:
-            for tenant in tenants if table.shared else [tenant_id]:
-                parts[tenant][kind].append(f"{table.schema}.{table.name}:{values}")
-    return {
-        tenant: {kind: hashlib.sha256("\n".join(lines).encode()).hexdigest() for kind, lines in kinds.items()}
-        for tenant, kinds in parts.items()
-    }
+        if table.shared:
+            ((_, *values),) = _hashes(source, table, ())
+            for tenant in tenants:
+                parts[tenant][_kind(table)].append(f"{table.schema}.{table.name}:{values}")
+    prints: dict[str, dict[str, str]] = {tenant: {} for tenant in tenants}
+    for tenant in tenants:
+        if tenant in built_from:
+            prints[tenant][BUILT] = _digest([*parts[tenant][DATA], built_from[tenant]])
+            served = current_version(source.home, tenant)
+            if served is not None and served.fingerprints.get(BUILT) == prints[tenant][BUILT]:
+                prints[tenant][DATA] = served.fingerprints[DATA]
+    read = [tenant for tenant in tenants if DATA not in prints[tenant]]
+    for table in source.registry.tables:
+        wanted = read if _kind(table) == DATA else tenants
+        if wanted and not table.shared:
+            for tenant, *values in _hashes(source, table, wanted):
+                parts[tenant][_kind(table)].append(f"{table.schema}.{table.name}:{values}")
+    for tenant in tenants:
+        prints[tenant] = {kind: _digest(lines) for kind, lines in parts[tenant].items()} | prints[tenant]
+    return prints
+
+
+def _kind(table: PublishedTable) -> str:
+    return HEALTH if table.schema == HEALTH else DATA
+
+
+def _digest(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _hashes(source: _Source, table: PublishedTable, tenants: Sequence[str]) -> list[tuple[Any, ...]]:
+    """(tenant, rows, exclusive or, sum) of a table for each of some tenants; one row without tenant of a shared table."""
+    where, group = ("", "") if table.shared else ("where tenant_id in (select unnest($tenants))", "group by all")
+    owner = "null" if table.shared else "tenant_id"
+    return source.connection.execute(
+        f"select {owner}, count(*), bit_xor(hash(t)), sum(hash(t)) "
+        f'from warehouse."{table.schema}"."{table.name}" as t {where} {group}',
+        None if table.shared else {"tenants": list(tenants)},
+    ).fetchall()
 
 
 def _one(
@@ -202,7 +232,7 @@ def _one(
         served = current_version(source.home, tenant)
         if failures:
             ended, version, reasons = "stopped", served, tuple(failures)
-        elif served is not None and dict(served.fingerprints) == prints and _is_whole(source.home, served):
+        elif served is not None and _is_same(served, prints) and _is_whole(source.home, served):
             ended, version, reasons = "unchanged", served, ()
         else:
             try:
@@ -228,6 +258,10 @@ def _one(
     )
 
 
+def _is_same(served: Version, prints: Mapping[str, str]) -> bool:
+    return all(served.fingerprints.get(kind) == prints[kind] for kind in (DATA, HEALTH))
+
+
 def _is_whole(home: Home, version: Version) -> bool:
     files = files_of(home, version.tenant_id, version.version)
     return all(path.exists() for path in (files.base, files.health, files.registry, files.semantic_manifest))
@@ -242,12 +276,7 @@ def _build(source: _Source, tenant: str, as_of: date | None, prints: dict[str, s
     building.scopes.mkdir(mode=0o700, parents=True)
     # Read times change with every run. Where nothing else did, the new version shares the data files of the old one.
     old = None if served is None else files_of(source.home, tenant, served.version)
-    if (
-        old is not None
-        and served is not None
-        and served.fingerprints.get("data") == prints["data"]
-        and old.base.exists()
-    ):
+    if old is not None and served is not None and served.fingerprints.get(DATA) == prints[DATA] and old.base.exists():
         rows = served.rows
         _share(old, building)
     else:

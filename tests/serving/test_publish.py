@@ -197,3 +197,24 @@ def test_published_files_are_for_their_owner_alone_and_say_when(place):
         assert path.stat().st_mode & 0o077 == 0
     assert timedelta(0) <= datetime.now(UTC) - version.published_at < timedelta(hours=1)
     assert version.rows > 300
+
+
+def test_marts_that_were_built_from_the_same_are_not_read_to_find_out_and_new_definitions_are_published_all_the_same(
+    place, reader
+):
+    first, then = {"harbor": "state 1", "mesa": "state 1"}, {"harbor": "state 2", "mesa": "state 1"}
+    change(place.home, ADD_VISIT)
+    assert place.publish(built_from=first).published == ("harbor",)
+    change(place.home, ADD_VISIT.replace("'new'", "'newer'"))
+    assert place.publish(built_from=first).published == ()
+    assert visits(reader) == 271
+    assert place.publish(built_from=then).published == ("harbor",)
+    assert visits(reader) == 272
+    assert place.publish(built_from=then).published == ()
+    # Whoever does not say from what looks.
+    change(place.home, ADD_VISIT.replace("'new'", "'newest'"))
+    assert place.publish().published == ("harbor",)
+    semantic = place.dbt_target / "semantic_manifest.json"
+    semantic.write_text(semantic.read_text().replace("What visits means.", "What visits mean now."))
+    assert place.publish(built_from=then).published == ("harbor", "mesa")
+    assert visits(reader) == 273
