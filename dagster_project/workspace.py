@@ -118,15 +118,19 @@ class Workspace:
         return _dbt(DBT_PROJECT, target)
 
     @cached_property
+    def project(self) -> DbtProject:
+        return DbtProject(DBT_PROJECT)
+
+    @property
     def project_fingerprint(self) -> str:
         """Changes whenever the dbt project does, or a version of what builds it."""
-        return DbtProject(DBT_PROJECT).fingerprint
+        return self.project.fingerprint
 
     def prepare_manifest(self) -> Path:
         """Parses the dbt project where the home's manifest is absent or of other files; returns the manifest's path."""
         stamp = self.dbt_target / "parsed.json"
         if not self.manifest.exists() or _read(stamp).get("project") != self.project_fingerprint:
-            DbtProject(DBT_PROJECT).parse(self.dbt_target)
+            self.project.parse(self.dbt_target)
             write_atomically(stamp, json.dumps({"project": self.project_fingerprint}).encode())
         return self.manifest
 

@@ -23,11 +23,8 @@ class Plugin(BasePlugin):
     """Attaches the warehouse as `warehouse`, before dbt-duckdb would attach what the profile names."""
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:  # noqa: ARG002 - the plugin's interface
-        """Where DuckDB finds its extensions, and where it puts what does not fit into memory."""
-        config["extension_directory"] = _told("CLINICMART_EXTENSIONS")
-        config["temp_directory"] = _told("CLINICMART_TMP")
-        config["temp_file_encryption"] = True
-        config["memory_limit"] = duck.memory_limit()
+        """What every DuckDB of ours is told (`foundation.duck.settings`)."""
+        config.update(duck.settings(_told("CLINICMART_EXTENSIONS"), _told("CLINICMART_TMP")))
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         """Attaches the file; dbt's own ATTACH IF NOT EXISTS then finds it there."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -42,26 +43,29 @@ def install_extension(home: Home) -> Path:
     return home.extensions
 
 
-def memory_limit() -> str:
-    """What one DuckDB may use before it writes to the temporary folder: 5 GiB, or 80 % of a smaller machine, as DuckDB would.
+def settings(extensions: str | Path, temporary: str | Path) -> dict[str, Any]:
+    """The configuration of every DuckDB that holds rows, dbt's among them: where it finds its extension, and how much it may use before
+    it writes into the folder `temporary`, encrypted: what lies there is no less confidential than the home's files.
 
-    On a larger one it would take 80 % too, and keep what it read there: from those who ask for figures meanwhile.
+    It may use 5 GiB, or 80 % of a smaller machine, as DuckDB would. On a larger one it would take 80 % too, and keep what it read
+    there: from those who ask for figures meanwhile.
     """
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{min(_MOST_BYTES, there * 8 // 10)} B"
+    return {
+        "extension_directory": str(extensions),
+        "temp_directory": str(temporary),
+        "temp_file_encryption": True,
+        "memory_limit": f"{min(_MOST_BYTES, there * 8 // 10)} B",
+    }
 
 
 def connect(home: Home, *, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """An in-memory connection in UTC that can read and write encrypted files. The caller closes it."""
-    connection = duckdb.connect(config={"extension_directory": str(install_extension(home))})
+    connection = duckdb.connect(config=settings(install_extension(home), home.folder("tmp")))
     connection.execute("load httpfs")
-    connection.execute(f"set memory_limit = {quoted(memory_limit())}")
     # A slow statement would draw a bar into whatever the command prints.
     connection.execute("set enable_progress_bar = false")
     connection.execute("set global TimeZone = 'UTC'")  # for its cursors too
-    # What does not fit into memory is written beside the home's files, and is no less confidential than they are.
-    connection.execute("set temp_file_encryption = true")
-    connection.execute(f"set temp_directory = {quoted(str(home.folder('tmp')))}")
     if threads is not None:
         connection.execute(f"set threads = {int(threads)}")
     return connection

@@ -1,8 +1,10 @@
 """Rows as they were landed: every version that any feed told of a record, read from the encrypted batches that the ledger names."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import duckdb
+import polars as pl
 import sqlalchemy as sa
 
 from data_contracts import contract
@@ -32,6 +34,32 @@ def by_size(batches: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
         some, landed = some + mine, landed + rows
     if some:
         yield some
+
+
+def open_files(
+    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, batches: Sequence[Mapping[str, Any]]
+) -> dict[str, list[str]]:
+    """Gives the connection what batches (`tenant_id`, `batch_id`, `batch_sequence`, `file`) are read with: the keys of their tenants, and
+    a view `batch_sequences` (batch_id, batch_sequence), which the caller unregisters.
+
+    Returns the files as SQL literals by the name of their key, in the order of tenants.
+    """
+    sequences = pl.DataFrame(
+        {"batch_id": [b["batch_id"] for b in batches], "batch_sequence": [b["batch_sequence"] for b in batches]},
+        schema={"batch_id": pl.String, "batch_sequence": pl.Int64},
+    )
+    connection.register("batch_sequences", sequences)
+    files = {}
+    for number, tenant_id in enumerate(sorted({item["tenant_id"] for item in batches})):
+        name = f"landing_{number}"
+        duck.add_parquet_key(connection, keys.derive("landing", tenant_id), name=name)
+        files[name] = [duck.quoted(str(home.path / b["file"])) for b in batches if b["tenant_id"] == tenant_id]
+    return files
+
+
+def read_files(key: str, files: Sequence[str]) -> str:
+    """SQL: the rows of landed files that are alike and of one key, with `file_row_number`."""
+    return f"read_parquet([{', '.join(files)}], encryption_config = {{footer_key: '{key}'}}, file_row_number = true)"
 
 
 def landed_rows(

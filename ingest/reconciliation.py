@@ -33,7 +33,7 @@ from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest import partial_rows
 from ingest.control_totals import ROWS, amount_columns
-from ingest.landed_rows import by_size
+from ingest.landed_rows import by_size, open_files, read_files
 from ingest.ledger import Ledger
 from ingest.removals import DELETION, PARTS, deleted
 
@@ -59,11 +59,13 @@ def reconcile_landed(home: Home, keys: Keys, ledger: Ledger, tenants: Iterable[s
         batches = _batches(ledger, None if tenants is None else set(tenants))
         named = set(tenants) if tenants is not None else _tenants(connection) | {b["tenant_id"] for b in batches}
         rows = _of_ledger(ledger)
-        versioned, in_parts = _feeds(ledger, "fhir"), _feeds(ledger, partial_rows.KIND)
+        for name, kind in (("versioned_feeds", "fhir"), ("feeds_in_parts", partial_rows.KIND)):
+            columns = {"tenant_id": pl.String, "source_system": pl.String}
+            connection.register(name, pl.DataFrame(sorted(_feeds(ledger, kind)), schema=columns, orient="row"))
         for entity in load_contracts().values():
             if entity.store == "landing":
                 mine = [item for item in batches if item["entity"] == entity.name]
-                rows += _of_files(connection, home, keys, entity, mine, versioned, in_parts)
+                rows += _of_files(connection, home, keys, entity, mine)
                 rows += _of_raw(connection, entity, named)
         rows += _zeros(batches, rows)
         frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
@@ -191,14 +193,9 @@ def _of_files(
     keys: Keys,
     of: Contract,
     batches: list[dict[str, Any]],
-    versioned: set[tuple[str, str]],
-    in_parts: set[tuple[str, str]],
 ) -> list[_Row]:
     """`filed` and `left` of one entity."""
     rows: list[_Row] = []
-    for name, feeds in (("versioned_feeds", versioned), ("feeds_in_parts", in_parts)):
-        frame = pl.DataFrame(sorted(feeds), schema={"tenant_id": pl.String, "source_system": pl.String}, orient="row")
-        connection.register(name, frame)
     for some in by_size(batches):
         _read_files(connection, home, keys, of, some)
         filed = connection.execute(
@@ -211,9 +208,7 @@ def _of_files(
                 "where reason <> '' group by all"
             ).fetchall()
             rows += _spread(of, "left", left)
-        connection.execute("drop table filed; drop table if exists doubtful")
-    for name in ("versioned_feeds", "feeds_in_parts"):
-        connection.unregister(name)
+        connection.execute("drop table filed; drop table doubtful")
     return rows
 
 
@@ -227,19 +222,9 @@ def _read_files(
     connection.execute(
         f"create or replace temp table filed ({made}, source_updated_at timestamp, batch_sequence bigint, place bigint)"
     )
-    sequences = pl.DataFrame(
-        {"batch_id": [b["batch_id"] for b in batches], "batch_sequence": [b["batch_sequence"] for b in batches]},
-        schema={"batch_id": pl.String, "batch_sequence": pl.Int64},
-    )
-    connection.register("sequences", sequences)
-    files: dict[str, list[str]] = {}
-    for number, tenant_id in enumerate(sorted({item["tenant_id"] for item in batches})):
-        key = f"reconciled_{number}"
-        duck.add_parquet_key(connection, keys.derive("landing", tenant_id), name=key)
-        paths = [home.path / item["file"] for item in batches if item["tenant_id"] == tenant_id]
-        files[key] = [duck.quoted(str(path)) for path in paths if path.exists()]
-    _insert(connection, {key: named for key, named in files.items() if named}, columns)
-    connection.unregister("sequences")
+    there = [item for item in batches if (home.path / item["file"]).exists()]
+    _insert(connection, open_files(connection, home, keys, there), columns)
+    connection.unregister("batch_sequences")
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[str]], columns: Sequence[str]) -> None:
@@ -247,20 +232,16 @@ def _insert(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[
     but those that cannot be read."""
     if not files:
         return
-    reads = [
-        f"read_parquet([{', '.join(named)}], encryption_config = {{footer_key: '{key}'}}, file_row_number = true)"
-        for key, named in files.items()
-    ]
     try:
         parts = []
-        for rows in reads:
+        for rows in (read_files(key, named) for key, named in files.items()):
             there = {row[0] for row in connection.execute(f"describe select * from {rows}").fetchall()}
             listed = ", ".join(name if name in there else f"null as {name}" for name in columns)
             parts.append(f"select {listed}, source_updated_at, batch_id, file_row_number from {rows}")
         wanted = ", ".join(f"landed.{name}" for name in columns)
         connection.execute(
             f"insert into filed select {wanted}, landed.source_updated_at::timestamp, s.batch_sequence, "
-            f"landed.file_row_number from ({' union all '.join(parts)}) landed join sequences s using (batch_id)"
+            f"landed.file_row_number from ({' union all '.join(parts)}) landed join batch_sequences s using (batch_id)"
         )
     except duckdb.Error:
         by_tenant = list(files.items())

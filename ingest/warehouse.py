@@ -24,7 +24,7 @@ from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest import partial_rows, structure_history
 from ingest.accounts import ledger_accounts
-from ingest.landed_rows import by_size
+from ingest.landed_rows import by_size, open_files, read_files
 from ingest.ledger import Ledger
 from ingest.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
 from ingest.table_columns import add_columns
@@ -180,23 +180,12 @@ def _arrived(
     alike: bool,
 ) -> str:
     """SQL for `_arrive`; holds while `batch_sequences` is registered. `alike`: every file has every column of `of`."""
-    tenants = sorted({item["tenant_id"] for item in batches})
     absent = ", ".join(f"null::{c.duckdb_type} as {c.name}" for c in of.columns)
     reads = [] if alike else [f"select {absent} where false"]
-    for number, tenant_id in enumerate(tenants):
-        name = f"landing_{number}"
-        duck.add_parquet_key(connection, keys.derive("landing", tenant_id), name=name)
-        files = [duck.quoted(str(home.path / b["file"])) for b in batches if b["tenant_id"] == tenant_id]
+    for key, files in open_files(connection, home, keys, batches).items():
         # Files of one read must be alike; DuckDB's own union by name fails on encrypted files.
-        for group in [", ".join(files)] if alike else files:
-            reads.append(
-                f"select * from read_parquet([{group}], encryption_config = {{footer_key: '{name}'}}, file_row_number = true)"
-            )
-    sequences = pl.DataFrame(
-        {"batch_id": [b["batch_id"] for b in batches], "batch_sequence": [b["batch_sequence"] for b in batches]},
-        schema={"batch_id": pl.String, "batch_sequence": pl.Int64},
-    )
-    connection.register("batch_sequences", sequences)
+        for group in [files] if alike else [[file] for file in files]:
+            reads.append(f"select * from {read_files(key, group)}")
     columns = ", ".join(
         f"landed.{c.name}::timestamp as {c.name}" if c.logical_type == "timestamp" else f"landed.{c.name}"
         for c in of.columns
