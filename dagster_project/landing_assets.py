@@ -26,10 +26,11 @@ COVERAGE = "feed_brings_what_it_should"
 
 def landing_key(feed: Feed) -> AssetKey:
     """Asset key of a feed: tenant, `landing`, feed."""
-    return AssetKey([_part(feed.tenant_id), "landing", feed.name])
+    return AssetKey([part_of_key(feed.tenant_id), "landing", feed.name])
 
 
-def _part(tenant_id: str) -> str:
+def part_of_key(tenant_id: str) -> str:
+    """A tenant in the keys of assets and the names of steps."""
     # Asset keys know no hyphen; tenant ids know no underscore, so nothing collides.
     return tenant_id.replace("-", "_")
 
@@ -40,7 +41,7 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
 
     @asset(
         key=key,
-        group_name=_part(feed.tenant_id),
+        group_name=part_of_key(feed.tenant_id),
         description=f"What is new in feed {feed.name} of {feed.tenant_id}, checked against its contracts and landed.",
         kinds={feed.kind.replace("_", ""), "polars"},
         check_specs=[
@@ -56,9 +57,11 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
     def landed(context: AssetExecutionContext) -> MaterializeResult:
         about = f"Reads feed {feed.name} of {feed.tenant_id} and lands what is new in it"
         told_of = workspace.lineage.job(context.run.run_id, f"{feed.tenant_id}/land/{feed.name}", about=about)
-        with workspace.step() as ledger, told_of as told:
+        # Before the tenant is held: whoever lands it now has to let go of it first.
+        report = None if workspace.ahead is None else workspace.ahead.report(feed)
+        with workspace.step(feed.tenant_id) as ledger, told_of as told:
             ledger.ensure_run(context.run.run_id, str(workspace.config.file))
-            report = land_feed(
+            report = report or land_feed(
                 workspace.home,
                 workspace.keys,
                 ledger,

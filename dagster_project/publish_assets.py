@@ -4,6 +4,7 @@ from functools import partial
 
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Failure, MaterializeResult, asset
 
+from dagster_project.landing_assets import part_of_key
 from dagster_project.lineage_datasets import tell_publish
 from dagster_project.warehouse_assets import Translator
 from dagster_project.workspace import Workspace
@@ -18,8 +19,8 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
     """The asset that publishes one tenant after the marts passed their tests."""
 
     @asset(
-        key=AssetKey([tenant.tenant_id.replace("-", "_"), "published"]),
-        group_name=tenant.tenant_id.replace("-", "_"),
+        key=AssetKey([part_of_key(tenant.tenant_id), "published"]),
+        group_name=part_of_key(tenant.tenant_id),
         deps=marts,
         description=f"What the people of {tenant.name} read: an encrypted file per scope, switched as a whole.",
         kinds={"duckdb"},

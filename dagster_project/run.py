@@ -1,8 +1,7 @@
 """One pipeline run in this process, over the same definitions that the orchestrator's UI shows."""
 
-import fcntl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,13 +9,16 @@ import yaml
 
 from dagster_project.definitions import JOB, build_definitions
 from dagster_project.event_log import EventLog
+from dagster_project.landing_assets import part_of_key
 from dagster_project.lineage_events import RUN
 from dagster_project.workspace import TARGET, Workspace
+from foundation import duck
 from foundation.config import Config
-from foundation.errors import ClinicmartError
 from foundation.home import Home, write_atomically
+from foundation.run_lock import alone
 from ingest.coverage import coverage
 from ingest.ledger import Ledger
+from ingest.side_by_side import SideBySide, helpers_for
 from serving.publish import outcome
 
 # What happens is told by the progress lines and kept in the orchestrator's event log; its console log would bury both.
@@ -41,17 +43,6 @@ class RunOutcome:
         return 1 if self.problems or self.outcome == "stopped" else 0
 
 
-@contextmanager
-def _alone(home: Home) -> Iterator[None]:
-    """One run at a time in a home: the warehouse has one writer."""
-    with (home.path / "run.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ClinicmartError(f"{home.path}: another run is under way in this home; wait for it to end") from None
-        yield
-
-
 def run_pipeline(
     home: Home,
     config: Config,
@@ -66,8 +57,10 @@ def run_pipeline(
     """
     from dagster import DagsterInstance
 
-    workspace = Workspace(home, config, target=target, full_refresh=full_refresh, accept_deletions=accept_deletions)
-    with _alone(home):
+    with alone(home), closing(SideBySide(helpers_for(config.tenants))) as ahead:
+        how = {"full_refresh": full_refresh, "accept_deletions": accept_deletions}
+        workspace = Workspace(home, config, target=target, ahead=ahead, **how)
+        duck.remove_left_over(home)
         workspace.remember()
         _configure(home)
         definitions = build_definitions(workspace)
@@ -77,6 +70,9 @@ def run_pipeline(
             run_id = str(uuid4())
             ledger = Ledger(home)
             ledger.start_run(run_id, str(config.file))
+            # As the orchestrator goes through them: by the names of its steps.
+            in_order = sorted(config.tenants, key=lambda tenant: f"{part_of_key(tenant.tenant_id)}__")
+            ahead.begin(home, in_order, run_id, **how)
             try:
                 job = definitions.resolve_job_def(JOB)
                 # dbt's own lines go to a file: the progress lines say what a person needs.

@@ -44,6 +44,8 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
 
     @multi_asset(name="raw_tables", specs=specs)
     def raw(context: AssetExecutionContext) -> Iterator[MaterializeResult]:
+        if workspace.ahead is not None:
+            workspace.ahead.close()
         told_of = workspace.lineage.job(context.run.run_id, "load", about="Takes landed batches into the raw tables")
         with workspace.step() as ledger, told_of as told:
             tell_load(workspace.lineage, told, ledger, context.run.run_id)

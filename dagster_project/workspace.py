@@ -1,6 +1,5 @@
 """What a run works on: a home, a configuration, and the dbt project with its state in the home."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -23,7 +22,9 @@ from foundation.config import Config, load_config
 from foundation.errors import ConfigurationError
 from foundation.home import Home, write_atomically
 from foundation.keys import Keys
+from foundation.run_lock import step
 from ingest.ledger import Ledger
+from ingest.side_by_side import SideBySide
 
 HOME_VARIABLE = "CLINICMART_HOME"
 LOADED = "_loaded"
@@ -46,6 +47,8 @@ class Workspace:
     target: str = TARGET
     full_refresh: bool = False
     accept_deletions: bool = False
+    # Lands some feeds ahead of the steps that ask for them, in a run by hand.
+    ahead: SideBySide | None = None
 
     @classmethod
     def of_home(cls, home: Home) -> "Workspace":
@@ -135,10 +138,10 @@ class Workspace:
         return self.manifest
 
     @contextmanager
-    def step(self) -> Iterator[Ledger]:
-        """The ledger, while no other step of any run works in this home: a run by hand and one by the schedule may meet."""
-        with (self.home.path / "step.lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    def step(self, tenant_id: str | None = None) -> Iterator[Ledger]:
+        """The ledger, while no other step of any run works in this home, or none that is not the landing of another tenant: a run by
+        hand and one by the schedule may meet."""
+        with step(self.home, tenant_id):
             ledger = Ledger(self.home)
             try:
                 yield ledger

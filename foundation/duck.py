@@ -7,6 +7,7 @@ A DuckDB file has one writer or many readers, never both: readers open published
 
 import base64
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,8 +45,10 @@ def install_extension(home: Home) -> Path:
 
 
 def settings(extensions: str | Path, temporary: str | Path) -> dict[str, Any]:
-    """The configuration of every DuckDB that holds rows, dbt's among them: where it finds its extension, and how much it may use before
-    it writes into the folder `temporary`, encrypted: what lies there is no less confidential than the home's files.
+    """The configuration of one DuckDB that holds rows, dbt's among them: where it finds its extension, and how much it may use before
+    it writes into a folder of its own below `temporary`, encrypted: what lies there is no less confidential than the home's files.
+    Two of them in one folder would give their files the same names, and read what the other wrote. DuckDB makes the folder when it
+    needs it and removes it at its end; `remove_left_over` removes those of killed processes.
 
     It may use 5 GiB, or 80 % of a smaller machine, as DuckDB would. On a larger one it would take 80 % too, and keep what it read
     there: from those who ask for figures meanwhile.
@@ -53,10 +56,27 @@ def settings(extensions: str | Path, temporary: str | Path) -> dict[str, Any]:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "extension_directory": str(extensions),
-        "temp_directory": str(temporary),
+        "temp_directory": str(Path(temporary) / f"{os.getpid()}-{secrets.token_hex(4)}"),
         "temp_file_encryption": True,
         "memory_limit": f"{min(_MOST_BYTES, there * 8 // 10)} B",
     }
+
+
+def remove_left_over(home: Home) -> None:
+    """Removes what killed processes had written because their memory was full."""
+    for folder in home.folder("tmp").iterdir():
+        if not _is_alive(folder.name.split("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True) if folder.is_dir() else folder.unlink(missing_ok=True)
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def connect(home: Home, *, threads: int | None = None) -> duckdb.DuckDBPyConnection:

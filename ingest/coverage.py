@@ -12,6 +12,7 @@ Days that arrive late heal: a day's status is worked out anew from all that came
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -184,13 +185,23 @@ def judge_feeds(received: pl.DataFrame, reads: pl.DataFrame) -> dict[tuple[str, 
         if rows is None:
             judged[tenant_id, feed] = Judgement()
             continue
-        judged[tenant_id, feed] = judge(
-            dict(zip(rows["day"], rows["rows"], strict=True)),
-            judged_on=max(read_on),
-            first_read=min(read_on),
-            lateness_days=lateness(dict(zip(rows["day"], rows["first_arrived_on"], strict=True)), read_on),
-        )
+        columns = (tuple(rows[name]) for name in ("day", "rows", "first_arrived_on"))
+        judged[tenant_id, feed] = _judge_feed(*columns, tuple(sorted(read_on)))
     return judged
+
+
+# A run asks for the same feeds when it lands them, when it tells the warehouse of them, and at its end.
+@lru_cache(maxsize=1024)
+def _judge_feed(
+    days: tuple[date, ...], rows: tuple[int, ...], arrived_on: tuple[date, ...], read_on: tuple[date, ...]
+) -> Judgement:
+    """The judgement of one feed by its days, the rows and first arrivals of each, and the days on which it was read."""
+    return judge(
+        dict(zip(days, rows, strict=True)),
+        judged_on=read_on[-1],
+        first_read=read_on[0],
+        lateness_days=lateness(dict(zip(days, arrived_on, strict=True)), read_on),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,12 +274,7 @@ def _arrivals(ledger: Ledger, chosen: Mapping[str, str | None]) -> pl.DataFrame:
     table = tables.received
     key = (table.c.tenant_id, table.c.feed, table.c.entity, table.c.day, table.c.arrived_on)
     query = sa.select(*key, sa.func.sum(table.c.rows).label("rows")).where(table.c.entity != "record_deletion")
-    schema = dict.fromkeys(("tenant_id", "feed", "entity"), pl.String) | {
-        "day": pl.Date,
-        "arrived_on": pl.Date,
-        "rows": pl.Int64,
-    }
-    return pl.DataFrame(ledger.rows(_only(query, table, chosen).group_by(*key)), schema=schema, orient="row")
+    return ledger.frame(_only(query, table, chosen).group_by(*key))
 
 
 def _reads(ledger: Ledger, chosen: Mapping[str, str | None]) -> pl.DataFrame:

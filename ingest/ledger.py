@@ -20,7 +20,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from zlib import crc32
 
+import polars as pl
 import sqlalchemy as sa
 
 from foundation.home import Home
@@ -178,6 +180,9 @@ loaded = sa.Table(
     sa.Column("batch_sequence", sa.Integer, primary_key=True),
 )
 
+# Tells a ledger that has all of these from one that an earlier version wrote.
+_VERSION = crc32(repr([(t.name, [c.name for c in t.columns]) for t in metadata.sorted_tables]).encode()) >> 1
+
 
 def now() -> datetime:
     """This moment in UTC, without a zone, as the ledger stores it."""
@@ -195,8 +200,13 @@ class Ledger:
             for setting in ("journal_mode = wal", "synchronous = normal", "busy_timeout = 30000"):
                 connection.execute(f"pragma {setting}")
 
-        metadata.create_all(self._engine)
-        self._add_missing_columns()
+        with self._engine.connect() as connection:
+            is_of_this_version: bool = connection.execute(sa.text("pragma user_version")).scalar_one() == _VERSION
+        if not is_of_this_version:
+            metadata.create_all(self._engine)
+            self._add_missing_columns()
+            with self._engine.begin() as connection:
+                connection.execute(sa.text(f"pragma user_version = {_VERSION}"))
 
     def _add_missing_columns(self) -> None:
         """Brings a ledger that an earlier version wrote up to this one: columns were only ever added, with a default or null."""
@@ -227,7 +237,26 @@ class Ledger:
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows of a query as mappings."""
         with self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            found = connection.execute(query)
+            names = tuple(found.keys())
+            return [dict(zip(names, row, strict=True)) for row in found.tuples()]
+
+    def frame(self, query: sa.Select[Any]) -> pl.DataFrame:
+        """The rows of a query that may have very many, as a frame of the selected columns: texts, whole numbers and dates."""
+        types: dict[str, Any] = {}
+        for column in query.selected_columns:
+            kind = column.type
+            types[column.name] = (
+                pl.Date if isinstance(kind, sa.Date) else pl.Int64 if isinstance(kind, sa.Integer) else pl.String
+            )
+        sql = query.compile(self._engine)
+        with self._engine.connect() as connection:
+            # As SQLite gives them: SQLAlchemy would make a date of each of half a million texts.
+            found = connection.exec_driver_sql(str(sql), tuple(sql.params[name] for name in sql.positiontup or ()))
+            rows = found.fetchall()
+        dates = [name for name, kind in types.items() if kind == pl.Date]
+        raw = {name: pl.String if name in dates else kind for name, kind in types.items()}
+        return pl.DataFrame(rows, schema=raw, orient="row").with_columns(pl.col(dates).str.to_date())
 
     def close(self) -> None:
         """Gives the database's connections back."""
@@ -257,16 +286,15 @@ class Ledger:
         found = self.rows(sa.select(run).order_by(run.c.started_at.desc()).limit(1))
         return found[0] if found else None
 
-    def has_landed(self, tenant_id: str, feed: str, name: str, fingerprint: str) -> bool:
-        """Whether a file of this name with these bytes was landed for this feed."""
-        query = sa.select(unit.c.unit_id).where(
+    def landed_files(self, tenant_id: str, feed: str) -> set[tuple[str, str]]:
+        """Name and fingerprint of every file that was landed for a feed."""
+        query = sa.select(unit.c.name, unit.c.fingerprint).where(
             unit.c.tenant_id == tenant_id,
             unit.c.feed == feed,
-            unit.c.name == name,
-            unit.c.fingerprint == fingerprint,
+            unit.c.fingerprint.is_not(None),
             unit.c.outcome == "landed",
         )
-        return bool(self.rows(query.limit(1)))
+        return {(row["name"], row["fingerprint"]) for row in self.rows(query)}
 
     def table_state(self, tenant_id: str, feed: str, name: str) -> TableState:
         """Where the reads of a table stand."""

@@ -87,7 +87,8 @@ def land_feed(
         return report
     landing = Landing(home, keys, ledger, feed, run_id)
     seen = SeenMessages.of(home, keys, ledger, feed.tenant_id) if feed.kind == "hl7v2" else None
-    fresh = [replace(unit, seen=seen) for unit in units if not _has_landed(ledger, unit)]
+    landed = ledger.landed_files(feed.tenant_id, feed.name)
+    fresh = [replace(unit, seen=seen) for unit in units if (unit.name, unit.fingerprint) not in landed]
     report.units_unchanged = len(units) - len(fresh)
     read = reading(source, fresh)
     for number, unit in enumerate(fresh, start=1):
@@ -110,11 +111,6 @@ def land_feed(
         report.outcome = LANDED
     _record_feed(ledger, report, run_id)
     return report
-
-
-def _has_landed(ledger: Ledger, unit: Unit) -> bool:
-    feed = unit.feed
-    return bool(unit.fingerprint) and ledger.has_landed(feed.tenant_id, feed.name, unit.name, unit.fingerprint or "")
 
 
 def _land_unit(landing: Landing, ledger: Ledger, read: Read, unit: Unit, run_id: str, report: FeedReport) -> None:

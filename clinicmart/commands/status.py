@@ -10,6 +10,7 @@ from clinicmart.options import existing_home, home_option, json_option, print_js
 from foundation.home import Home
 
 MARKS = {"missing": " !", "short": " <", "above": " >"}
+UNENDED = "did not end, and nothing is at work: what was published before stands; run again"
 LEGEND = "Rows received / expected by day; ! missing, < short, > above, ? not known yet, . closed day"
 
 
@@ -24,12 +25,18 @@ def status(home: Home, reconciliation: bool, as_json: bool) -> None:
     Names of refused files are shown here, on the server, and nowhere else: they may name patients.
     """
     from foundation.keys import Keys
+    from foundation.run_lock import is_held
     from ingest.ledger import Ledger
     from ingest.status import status as ledger_status
+
+    # Asked before the ledger is: a run that ends between the two has noted how.
+    at_work = is_held(home)
 
     ledger = Ledger(home)
     found = ledger_status(ledger, Keys.of(home))
     ledger.close()
+    if found["last_run"] is not None:
+        found["last_run"]["is_under_way"] = found["last_run"]["outcome"] is None and at_work
     tenants = sorted({feed["tenant_id"] for feed in found["feeds"]})
     found["published"], health, found["reconciliation"] = _published(home, tenants)
     found |= health
@@ -133,7 +140,8 @@ def _alerts(alerts: Sequence[Mapping[str, Any]]) -> None:
 
 def _last_run(found: Mapping[str, Any]) -> None:
     last_run = found["last_run"]
-    click.echo(f"Last run {last_run['started_at']:%d %b %Y %H:%M} UTC: {last_run['outcome'] or 'under way'}")
+    ended = last_run["outcome"] or ("under way" if last_run["is_under_way"] else UNENDED)
+    click.echo(f"Last run {last_run['started_at']:%d %b %Y %H:%M} UTC: {ended}")
     for line in (last_run["problem"] or "").splitlines():
         click.echo(f"  {line}")
     print_table(

@@ -1,5 +1,8 @@
 """dbt's connection: the encrypted warehouse, and nothing confidential beside it."""
 
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,34 @@ def test_what_does_not_fit_into_memory_is_written_encrypted_in_the_home(home: Ho
         spilt = [path for path in home.folder("tmp").rglob("*") if path.is_file()]
         assert spilt
         assert all(b"Lindqvist" not in path.read_bytes() for path in spilt)
+
+
+def spilling(connection: duckdb.DuckDBPyConnection) -> str:
+    """Has a DuckDB with little memory sort more than fits; returns a digest of what it read back."""
+    connection.execute("set memory_limit = '100MB'; set threads = 1")
+    query = (
+        "select md5(string_agg(a, '' order by place)) from (select a, row_number() over (order by a desc) as place "
+        "from (select ((i * 7) % 999983)::varchar || repeat('x', 90) as a from range(1000000) t(i))) where place % 1000 = 0"
+    )
+    row = connection.execute(query).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def test_two_that_write_what_does_not_fit_at_once_read_their_own(home: Home) -> None:
+    with ThreadPoolExecutor(2) as side_by_side, opened(home) as one, duck.session(home) as other:
+        found = list(side_by_side.map(spilling, [one, other]))
+    assert found[0] == found[1]
+    assert list(home.folder("tmp").iterdir()) == []
+
+
+def test_what_killed_processes_wrote_is_removed_and_what_is_in_use_is_not(home: Home) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for name in (f"{ended.pid}-0a", f"{os.getpid()}-0b"):
+        home.folder("tmp", name).joinpath("duckdb_temp_storage_DEFAULT-0.tmp").write_bytes(b"\0")
+    duck.remove_left_over(home)
+    assert [folder.name for folder in home.folder("tmp").iterdir()] == [f"{os.getpid()}-0b"]
 
 
 def test_a_dbt_of_ones_own_is_told_what_it_lacks(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
