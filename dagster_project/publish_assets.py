@@ -12,11 +12,21 @@ from foundation.config import Tenant
 from ingest.accounts import marks_of_units
 from ingest.pipeline import progress
 from serving.close_restate import restate
-from serving.publish import publish
+from serving.publish import leave, publish
 
 
 def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey]) -> AssetsDefinition:
     """The asset that publishes one tenant after the marts passed their tests."""
+
+    def _stays(run_id: str) -> bool:
+        """Whether what is served is current, which is noted."""
+        with workspace.step() as ledger:
+            if not workspace.is_published(tenant.tenant_id):
+                return False
+            if not leave(workspace.home, tenant.tenant_id, run_id=run_id, keep_days=tenant.keep_versions_days):
+                return False
+            ledger.end_run(run_id, "unchanged")
+        return True
 
     @asset(
         key=AssetKey([part_of_key(tenant.tenant_id), "published"]),
@@ -26,6 +36,9 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
         kinds={"duckdb"},
     )
     def published(context: AssetExecutionContext) -> MaterializeResult:
+        if not workspace.full_refresh and _stays(context.run.run_id):
+            progress.info("%s: nothing new", tenant.tenant_id)
+            return MaterializeResult(metadata={"report": "unchanged"})
         name, about = f"{tenant.tenant_id}/publish", f"Publishes what the people of {tenant.tenant_id} may read"
         with workspace.step() as ledger, workspace.lineage.job(context.run.run_id, name, about=about) as told:
             report = publish(

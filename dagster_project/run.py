@@ -149,10 +149,12 @@ def _outcome(
     problems = [line for feed in feeds if feed["problem"] for line in feed["problem"].splitlines()]
     # The steps said how the run ended: published, or unchanged where the marts were current.
     (said,) = ledger.rows(sa.select(run.c.outcome).where(run.c.run_id == run_id))
-    if not succeeded and stopped and said["outcome"] == "published":
+    if not succeeded and stopped and said["outcome"] in ("published", "unchanged"):
         told = {tenant: reason.replace(f"{tenant}: ", "") for tenant, reason in stopped.items()}
         reasons = [f"{tenant} is not published: {reason}" for tenant, reason in told.items()]
-        return RunOutcome(run_id=run_id, outcome="published", stopped=tuple(stopped), problems=(*problems, *reasons))
+        return RunOutcome(
+            run_id=run_id, outcome=said["outcome"], stopped=tuple(stopped), problems=(*problems, *reasons)
+        )
     if not succeeded:
         return RunOutcome(
             run_id=run_id, outcome="stopped", problems=(*problems, failure or "the run failed; see its log")

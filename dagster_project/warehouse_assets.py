@@ -55,7 +55,7 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
             checked = None if workspace.full_refresh else loaded.touched
             reconcile_landed(workspace.home, workspace.keys, ledger, checked)
             progress.info("warehouse: compared with what landed")
-            workspace.note_loaded(loaded.state, loaded.tenants)
+            workspace.note_loaded(loaded.state, loaded.tenants, loaded.standings)
         context.log.info(
             f"took {loaded.rows} rows into the raw tables; touched: {', '.join(loaded.touched) or 'nobody'}"
         )

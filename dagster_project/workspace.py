@@ -151,16 +151,23 @@ class Workspace:
     def is_current(self) -> bool:
         """Whether marts were built, passed, and were published for every tenant, from this dbt project, this configuration and
         what the raw tables hold now."""
-        stages = (BUILT, *(tenant.tenant_id for tenant in self.config.tenants))
-        return all(_read(self._stamp(stage)) == self._build_state() for stage in stages)
+        return self.marts_are_current() and all(self.is_published(tenant.tenant_id) for tenant in self.config.tenants)
+
+    def is_published(self, tenant_id: str) -> bool:
+        """Whether a tenant's served version was published from this dbt project, this configuration and what the raw tables and the
+        ledger hold of it now."""
+        return _read(self._stamp(tenant_id)) == self._build_state(tenant_id)
 
     def marts_are_current(self) -> bool:
         """Whether the marts were built and passed from this dbt project, this configuration and what the raw tables hold now."""
         return _read(self._stamp(BUILT)) == self._build_state()
 
-    def note_loaded(self, state: str, tenants: Mapping[str, str] | None = None) -> None:
+    def note_loaded(
+        self, state: str, tenants: Mapping[str, str] | None = None, standings: Mapping[str, str] | None = None
+    ) -> None:
         """Notes what the raw tables hold, in all and of each tenant (`ingest.warehouse.Loaded`)."""
-        write_atomically(self._stamp(LOADED), json.dumps({"state": state, "tenants": dict(tenants or {})}).encode())
+        noted = {"state": state, "tenants": dict(tenants or {}), "standings": dict(standings or {})}
+        write_atomically(self._stamp(LOADED), json.dumps(noted).encode())
 
     def built_tenants(self) -> dict[str, str]:
         """Tenant to the state of its raw rows from which this dbt project built its marts on this target, which passed; without those whose
@@ -180,7 +187,8 @@ class Workspace:
 
     def note(self, stage: str) -> None:
         """Notes that a stage (BUILT, or a tenant's id once it is published) was reached from what the raw tables hold now."""
-        write_atomically(self._stamp(stage), json.dumps(self._build_state()).encode())
+        state = self._build_state(None if stage == BUILT else stage)
+        write_atomically(self._stamp(stage), json.dumps(state).encode())
 
     def note_built(self, failures: Mapping[str, Sequence[str]]) -> None:
         """Notes that the marts were built from what the raw tables hold now, and why those of some tenants did not pass: these are
@@ -190,6 +198,8 @@ class Workspace:
         )
         loaded = _read(self._stamp(LOADED)).get("tenants", {})
         self._note_built_tenants({tenant: state for tenant, state in loaded.items() if tenant not in failures})
+        for tenant in failures:
+            self._stamp(tenant).unlink(missing_ok=True)
         if not failures:
             self.note(BUILT)
 
@@ -206,19 +216,21 @@ class Workspace:
 
     def forget(self, *, everybody: bool) -> None:
         """The marts are about to change, for `everybody` or for tenants whose raw rows are not those they were built from: until
-        noted again nothing counts as built or published from them, however the build ends."""
+        noted again nothing of theirs counts as built or published from them, however the build ends."""
         loaded = _read(self._stamp(LOADED)).get("tenants", {})
         kept = {} if everybody else {t: s for t, s in self.built_tenants().items() if loaded.get(t) == s}
         self._note_built_tenants(kept)
-        for stage in (BUILT, AUDITED, *(tenant.tenant_id for tenant in self.config.tenants)):
+        changing = [tenant.tenant_id for tenant in self.config.tenants if tenant.tenant_id not in kept]
+        for stage in (BUILT, AUDITED, *changing):
             self._stamp(stage).unlink(missing_ok=True)
 
     def _stamp(self, stage: str) -> Path:
         return self.home.folder("dbt", "stamps") / f"{stage}.json"
 
-    def _build_state(self) -> dict[str, Any]:
+    def _build_state(self, tenant_id: str | None = None) -> dict[str, Any]:
         configuration = hashlib.sha256(self.config.file.read_bytes()).hexdigest()
-        loaded = _read(self._stamp(LOADED)).get("state")
+        noted = _read(self._stamp(LOADED))
+        loaded = noted.get("state") if tenant_id is None else noted.get("standings", {}).get(tenant_id)
         state = {"project": self.project_fingerprint, "loaded": loaded, "configuration": configuration}
         return state if self.target == TARGET else {**state, "target": self.target}
 

@@ -239,7 +239,7 @@ class Ledger:
         with self._engine.connect() as connection:
             found = connection.execute(query)
             names = tuple(found.keys())
-            return [dict(zip(names, row, strict=True)) for row in found.tuples()]
+            return [dict(zip(names, row, strict=True)) for row in found.all()]
 
     def frame(self, query: sa.Select[Any]) -> pl.DataFrame:
         """The rows of a query that may have very many, as a frame of the selected columns: texts, whole numbers and dates."""
@@ -276,9 +276,12 @@ class Ledger:
             connection.execute(sa.insert(run).prefix_with("or ignore").values(values))
 
     def end_run(self, run_id: str, outcome: str, problem: str | None = None) -> None:
-        """Closes a run: outcome is published, unchanged or stopped."""
+        """Closes a run: outcome is published, unchanged or stopped. That one tenant's version stays does not undo that another's was
+        published."""
         with self.write() as connection:
             ended = sa.update(run).where(run.c.run_id == run_id)
+            if outcome == "unchanged":
+                ended = ended.where(sa.or_(run.c.outcome.is_(None), run.c.outcome == "unchanged"))
             connection.execute(ended.values(ended_at=now(), outcome=outcome, problem=problem))
 
     def last_run(self) -> dict[str, Any] | None:

@@ -37,11 +37,12 @@ DUCKDB = "duckdb"
 class Loaded:
     """What a load gave: rows newly taken, and a text that is the same as after another load exactly where both left the same
     rows, accounts and problems in the raw tables; each tenant's own state, and the tenants whose marts are not built from it
-    (`ingest.touched`)."""
+    (`ingest.touched`). A tenant's `standing` differs wherever its state does, or what its people are told of its feeds."""
 
     rows: int
     state: str
     tenants: Mapping[str, str]
+    standings: Mapping[str, str]
     touched: tuple[str, ...]
 
 
@@ -100,18 +101,24 @@ def load_warehouse(
         tenants = tenant_states(connection, ledger)
         touched = write_touched(connection, tenants, built or {})
         connection.execute("commit")
-    return Loaded(rows=taken, state=_state(ledger, accounts, tenants), tenants=tenants, touched=touched)
+    standings = _standings(ledger, accounts, tenants)
+    state = hashlib.sha256(repr(sorted(standings.items())).encode()).hexdigest()
+    return Loaded(rows=taken, state=state, tenants=tenants, standings=standings, touched=touched)
 
 
-def _state(ledger: Ledger, accounts: Mapping[str, pl.DataFrame], tenants: Mapping[str, str]) -> str:
-    """Newest batch, the tenants' states and what stands against each feed, as a digest."""
-    newest = ledger.rows(sa.select(sa.func.max(tables.batch.c.batch_sequence).label("newest")))
-    released = ledger.rows(sa.select(sa.func.count(tables.held.c.released_at).label("released")))
-    problems = sorted(
-        (row["tenant_id"], row["feed"], row["problem"] or "") for row in accounts["feed_status"].to_dicts()
-    )
-    alerts = accounts["feed_alert"].select("tenant_id", "feed", "kind", "since").sort("tenant_id", "feed").rows()
-    return hashlib.sha256(repr((newest, released, problems, alerts, sorted(tenants.items()))).encode()).hexdigest()
+def _standings(ledger: Ledger, accounts: Mapping[str, pl.DataFrame], tenants: Mapping[str, str]) -> dict[str, str]:
+    """Of every tenant its state, its newest batch, what was released from quarantine, and what stands against its feeds, as a digest."""
+    parts: dict[str, list[object]] = {tenant: [state] for tenant, state in tenants.items()}
+    batch, held = tables.batch.c, tables.held.c
+    newest = sa.select(batch.tenant_id, sa.func.max(batch.batch_sequence).label("value")).group_by(batch.tenant_id)
+    released = sa.select(held.tenant_id, sa.func.count(held.released_at).label("value")).group_by(held.tenant_id)
+    for name, query in (("newest", newest), ("released", released)):
+        for row in ledger.rows(query.order_by("tenant_id")):
+            parts.setdefault(row["tenant_id"], []).append((name, row["value"]))
+    for name, columns in (("feed_status", ("feed", "problem")), ("feed_alert", ("feed", "kind", "since"))):
+        for tenant_id, *values in accounts[name].select("tenant_id", *columns).sort("tenant_id", *columns).rows():
+            parts.setdefault(tenant_id, []).append((name, *values))
+    return {tenant: hashlib.sha256(repr(found).encode()).hexdigest() for tenant, found in sorted(parts.items())}
 
 
 def _make(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:

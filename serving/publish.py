@@ -258,6 +258,17 @@ def _one(
     )
 
 
+def leave(home: Home, tenant_id: str, *, run_id: str, keep_days: int = KEEP_DAYS) -> bool:
+    """Notes that what is served to a tenant is current, and removes versions that are too old; False where nothing whole is served."""
+    with FileLock(tenant_folder(home, tenant_id) / ".publish.lock"):
+        served = current_version(home, tenant_id)
+        if served is None or not _is_whole(home, served):
+            return False
+        record_outcome(home, tenant_id, run_id=run_id, outcome="unchanged")
+        remove_old(home, tenant_id, keep_days=keep_days)
+    return True
+
+
 def _is_same(served: Version, prints: Mapping[str, str]) -> bool:
     return all(served.fingerprints.get(kind) == prints[kind] for kind in (DATA, HEALTH))
 

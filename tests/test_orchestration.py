@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from dagster import (
     AssetCheckEvaluation,
     AssetCheckSeverity,
@@ -17,12 +20,14 @@ from dagster import (
 )
 
 import dagster_project.workspace as workspace_module
+from clinicmart.main import cli
 from dagster_project.definitions import JOB, build_definitions
 from dagster_project.landing_assets import COVERAGE
 from dagster_project.run import RunOutcome, run_pipeline
 from dagster_project.workspace import DBT_PROJECT, Workspace, load_checked_config
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
+from foundation.run_lock import alone, is_held
 from ingest.ledger import Ledger, received
 from serving.health import published_alerts
 from serving.publish import current_version, outcome
@@ -35,14 +40,14 @@ pytestmark = pytest.mark.slow
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Two tenants with the same feed; tests run in it one after the other, each on what the one before left."""
     tmp_path = tmp_path_factory.mktemp("orchestrated")
-    folder = tmp_path / "835"
-    folder.mkdir()
-    (folder / "a.835").write_text(remittance(1, [("C1", "100.00", "80.00")]))
+    for folder in (tmp_path / "835", tmp_path / "mesa_835"):
+        folder.mkdir()
+        (folder / "a.835").write_text(remittance(1, [("C1", "100.00", "80.00")]))
     file = tmp_path / "clinicmart.yaml"
     file.write_text(
         "tenants:\n"
         "  harbor: {name: Harbor, time_zone: America/New_York, feeds: [{name: remits, kind: x12, path: 835}]}\n"
-        "  mesa: {name: Mesa, time_zone: America/Denver, feeds: [{name: remits, kind: x12, path: 835}]}\n"
+        "  mesa: {name: Mesa, time_zone: America/Denver, feeds: [{name: remits, kind: x12, path: mesa_835}]}\n"
         "lineage: {file: lineage.ndjson}\n",
         encoding="utf-8",
     )
@@ -171,13 +176,81 @@ def test_a_failed_audit_leaves_the_last_published_version_and_says_why(
         assert [run.status.value for run in instance.get_runs(limit=3)] == ["SUCCESS", "FAILURE", "SUCCESS"]
 
 
+def test_what_a_tenant_is_served_stays_until_there_is_news_of_it(workspace: Workspace) -> None:
+    def versions() -> dict[str, str]:
+        found = {t: current_version(workspace.home, t) for t in ("harbor", "mesa")}
+        return {tenant: version.version for tenant, version in found.items() if version is not None}
+
+    def ended() -> dict[str, str]:
+        found = {t: outcome(workspace.home, t) for t in ("harbor", "mesa")}
+        return {tenant: last.outcome for tenant, last in found.items() if last is not None}
+
+    before = versions()
+    folder = workspace.config.file.parent
+    (folder / "835" / "d.835").write_text(remittance(4, [("C4", "10.00", "10.00")]))
+    assert run_pipeline(workspace.home, workspace.config).outcome == "published"
+    assert ended() == {"harbor": "published", "mesa": "unchanged"}
+    assert versions()["mesa"] == before["mesa"]
+    assert versions()["harbor"] != before["harbor"]
+
+    # No row of it is another one, but its people are to be told that a file could not be read.
+    # And what is served has to be there: a version that somebody removed is published again.
+    (folder / "mesa_835" / "bad.835").write_text("not an 835")
+    shutil.rmtree(workspace.home.published("harbor") / versions()["harbor"])
+    assert run_pipeline(workspace.home, workspace.config).outcome == "published"
+    assert ended() == {"harbor": "published", "mesa": "published"}
+    assert run_pipeline(workspace.home, workspace.config).outcome == "unchanged"
+    assert ended() == {"harbor": "unchanged", "mesa": "unchanged"}
+
+
 def test_two_runs_in_one_home_do_not_meet(workspace: Workspace) -> None:
     import fcntl
 
     with (workspace.home.path / "run.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        assert is_held(workspace.home)
         with pytest.raises(ClinicmartError, match="another run is under way"):
             run_pipeline(workspace.home, workspace.config)
+    assert not is_held(workspace.home)
+
+
+def test_steps_of_two_runs_take_turns_and_tenants_are_landed_side_by_side(workspace: Workspace) -> None:
+    moments: list[str] = []
+
+    def at_work(name: str, tenant: str | None) -> None:
+        with workspace.step(tenant):
+            moments.append(f"{name} begins")
+            time.sleep(0.3)
+            moments.append(f"{name} ends")
+
+    def both(one: str | None, other: str | None) -> list[str]:
+        moments.clear()
+        with ThreadPoolExecutor(2) as threads:
+            first = threads.submit(at_work, "first", one)
+            time.sleep(0.1)
+            assert is_held(workspace.home)
+            second = threads.submit(at_work, "second", other)
+        first.result(), second.result()
+        return [moment.split()[1] for moment in moments]
+
+    assert both("harbor", "mesa") == ["begins", "begins", "ends", "ends"]
+    for one, other in (("harbor", "harbor"), (None, "harbor"), ("harbor", None), (None, None)):
+        assert both(one, other) == ["begins", "ends"] * 2
+    assert not is_held(workspace.home)
+
+
+def test_status_says_of_a_run_that_was_killed_that_it_did_not_end(workspace: Workspace) -> None:
+    ledger = Ledger(workspace.home)
+    ledger.start_run("killed", str(workspace.config.file))
+    asked = ["status", "--home", str(workspace.home.path)]
+    (line,) = [line for line in CliRunner().invoke(cli, asked).output.splitlines() if line.startswith("Last run")]
+    assert "did not end" in line
+    assert "run again" in line
+    with alone(workspace.home):
+        (line,) = [line for line in CliRunner().invoke(cli, asked).output.splitlines() if line.startswith("Last run")]
+        assert line.endswith("under way")
+    ledger.end_run("killed", "stopped", "the run was killed")
+    ledger.close()
 
 
 def test_a_home_in_which_nothing_ran_has_no_workspace(tmp_path: Path) -> None:
