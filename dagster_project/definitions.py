@@ -53,7 +53,7 @@ def build_definitions(workspace: Workspace) -> Definitions:
         jobs=[job],
         schedules=[schedule],
         sensors=[_new_files(workspace), exports_sensor(workspace)],
-        # One process: feeds of one tenant share its vault, and a DuckDB file has one writer.
+        # One process: a DuckDB file has one writer, and a process for each step would start a thousand times for nothing.
         executor=in_process_executor,
     )
 
