@@ -158,12 +158,14 @@ class Question:
 
 
 def questions_of(registry: Registry, index: DimensionIndex, names: Iterable[str], every: int) -> Iterator[Question]:
-    """Every question to be asked; metrics that rest on the same facts go together."""
+    """Every question to be asked; metrics that rest on the same facts go together. With `every` over 1, metrics of several facts are
+    not asked by dimensions by which each of these facts is asked alone."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in names:
         facts = tuple(fact.name for fact in index.facts_of(name))
         groups.setdefault(facts, []).append(name)
-    for members in groups.values():
+    by_fact: set[tuple[str, str]] = set()
+    for facts, members in sorted(groups.items(), key=lambda group: len(group[0])):
         for grain in GRAINS:
             yield Question(metrics=tuple(members), grain=grain)
         step = min(every, len(members))
@@ -172,6 +174,10 @@ def questions_of(registry: Registry, index: DimensionIndex, names: Iterable[str]
             for place, name in enumerate(members)
         }
         for dimension in dict.fromkeys(item for name in members for item in asked[name]):
+            pairs = {(fact, dimension) for fact in facts}
+            if every > 1 and pairs <= by_fact:
+                continue
+            by_fact |= pairs
             having = tuple(name for name in members if dimension in asked[name])
             yield Question(metrics=having, dimension=dimension)
 

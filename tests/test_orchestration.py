@@ -96,6 +96,7 @@ def test_a_feed_that_stopped_warns_in_the_orchestrator_is_told_by_the_run_and_re
     with ledger.write() as connection:
         connection.execute(sa.insert(received), [common | {"day": day, "arrived_on": day} for day in days])
     ledger.close()
+    of_mesa = current_version(workspace.home, "mesa")
     found, check = feed_run(alert=True)
     assert check.severity == AssetCheckSeverity.WARN
     (told,) = found.alerts
@@ -104,6 +105,13 @@ def test_a_feed_that_stopped_warns_in_the_orchestrator_is_told_by_the_run_and_re
     assert found.outcome == "published"
     version = current_version(workspace.home, "harbor")
     assert published_alerts(workspace.home, version)["kind"].to_list() == ["stopped"]
+    # Of the other tenant nothing is new: what it is served stays.
+    last = {tenant: outcome(workspace.home, tenant) for tenant in ("harbor", "mesa")}
+    assert {tenant: found.outcome for tenant, found in last.items() if found} == {
+        "harbor": "published",
+        "mesa": "unchanged",
+    }
+    assert current_version(workspace.home, "mesa") == of_mesa
     assert run_pipeline(workspace.home, workspace.config).outcome == "unchanged"
 
 
@@ -174,33 +182,6 @@ def test_a_failed_audit_leaves_the_last_published_version_and_says_why(
 
     with DagsterInstance.from_config(str(workspace.home.dagster)) as instance:
         assert [run.status.value for run in instance.get_runs(limit=3)] == ["SUCCESS", "FAILURE", "SUCCESS"]
-
-
-def test_what_a_tenant_is_served_stays_until_there_is_news_of_it(workspace: Workspace) -> None:
-    def versions() -> dict[str, str]:
-        found = {t: current_version(workspace.home, t) for t in ("harbor", "mesa")}
-        return {tenant: version.version for tenant, version in found.items() if version is not None}
-
-    def ended() -> dict[str, str]:
-        found = {t: outcome(workspace.home, t) for t in ("harbor", "mesa")}
-        return {tenant: last.outcome for tenant, last in found.items() if last is not None}
-
-    before = versions()
-    folder = workspace.config.file.parent
-    (folder / "835" / "d.835").write_text(remittance(4, [("C4", "10.00", "10.00")]))
-    assert run_pipeline(workspace.home, workspace.config).outcome == "published"
-    assert ended() == {"harbor": "published", "mesa": "unchanged"}
-    assert versions()["mesa"] == before["mesa"]
-    assert versions()["harbor"] != before["harbor"]
-
-    # No row of it is another one, but its people are to be told that a file could not be read.
-    # And what is served has to be there: a version that somebody removed is published again.
-    (folder / "mesa_835" / "bad.835").write_text("not an 835")
-    shutil.rmtree(workspace.home.published("harbor") / versions()["harbor"])
-    assert run_pipeline(workspace.home, workspace.config).outcome == "published"
-    assert ended() == {"harbor": "published", "mesa": "published"}
-    assert run_pipeline(workspace.home, workspace.config).outcome == "unchanged"
-    assert ended() == {"harbor": "unchanged", "mesa": "unchanged"}
 
 
 def test_two_runs_in_one_home_do_not_meet(workspace: Workspace) -> None:

@@ -19,13 +19,13 @@ pytestmark = pytest.mark.slow
 SEED_BYTES = 6_000
 # Reader, suffix, the sample's folder with its files, inputs.
 READERS = [
-    ("fhir", ".ndjson", "fhir", 1_500),
-    ("fhir", ".json", "fhir", 1_500),
+    ("fhir", ".ndjson", "fhir", 700),
+    ("fhir", ".json", "fhir", 900),
     ("fhir", ".ndjson.gz", "fhir", 150),
-    ("hl7v2", ".hl7", "hl7", 800),
-    ("x12", ".835", "835", 400),
-    ("x12", ".837", "837", 400),
-    ("x12", ".277", "277", 400),
+    ("hl7v2", ".hl7", "hl7", 450),
+    ("x12", ".835", "835", 250),
+    ("x12", ".837", "837", 250),
+    ("x12", ".277", "277", 250),
 ]
 HOSTILE = {
     "fhir": [

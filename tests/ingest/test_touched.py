@@ -30,6 +30,7 @@ class Group:
     built: Mapping[str, str] = field(default_factory=dict)
     runs: int = 0
     brought: set[tuple[str, str]] = field(default_factory=set)
+    loaded: Loaded = field(init=False)
 
     def bring(self, tenant: str, number: int, feed: str = "remits") -> None:
         self.brought.add((tenant, feed))
@@ -60,7 +61,7 @@ class Group:
                 if (tenant.tenant_id, feed.name) in self.brought:
                     land_feed(self.home, self.keys, self.ledger, feed, f"run-{self.runs}")
         self.brought.clear()
-        loaded: Loaded = load_warehouse(self.home, self.keys, self.ledger, config, self.built)
+        self.loaded = loaded = load_warehouse(self.home, self.keys, self.ledger, config, self.built)
         assert self.query("select tenant_id from warehouse.raw.touched_tenant order by 1") == [
             (tenant,) for tenant in loaded.touched
         ]
@@ -92,6 +93,21 @@ def group(tmp_path: Path) -> Group:
 
 def test_nobody_is_touched_where_nothing_is_new(group: Group) -> None:
     assert group.load("harbor", "mesa") == ()
+
+
+def test_what_a_tenants_people_are_told_changes_its_standing_and_touches_nobody(group: Group) -> None:
+    before = group.loaded.standings
+    assert group.load("harbor", "mesa") == ()
+    assert group.loaded.standings == before
+    state = group.loaded.state
+    (group.folder / "mesa" / "remits" / "bad.835").write_text("not an 835")
+    group.brought.add(("mesa", "remits"))
+    assert group.load("harbor", "mesa") == ()
+    assert {tenant for tenant, standing in group.loaded.standings.items() if before[tenant] != standing} == {"mesa"}
+    assert group.loaded.state != state
+    group.bring("harbor", 2)
+    assert group.load("harbor", "mesa") == ("harbor",)
+    assert {tenant for tenant, standing in group.loaded.standings.items() if before[tenant] != standing} == set(ZONES)
 
 
 def test_rows_touch_their_tenant_until_a_build_passes(group: Group) -> None:

@@ -13,7 +13,7 @@ from foundation.errors import AccessError, ConfigurationError, PublishError
 from serving import publish as publishing
 from serving import retention
 from serving.model import MetricQuery
-from serving.publish import current_version, outcome, record_outcome
+from serving.publish import current_version, leave, outcome, record_outcome
 from serving.versions import files_of, tenant_folder
 from tests.serving.small_warehouse import change
 
@@ -218,3 +218,17 @@ def test_marts_that_were_built_from_the_same_are_not_read_to_find_out_and_new_de
     semantic.write_text(semantic.read_text().replace("What visits means.", "What visits mean now."))
     assert place.publish(built_from=then).published == ("harbor", "mesa")
     assert visits(reader) == 273
+
+
+def test_a_version_is_left_where_it_is_whole_and_old_ones_go(place):
+    change(place.home, ADD_VISIT)
+    assert place.publish().published == ("harbor",)
+    served = current_version(place.home, "harbor")
+    assert leave(place.home, "harbor", run_id="later")
+    assert current_version(place.home, "harbor") == served
+    last = outcome(place.home, "harbor")
+    assert (last.run_id, last.outcome) == ("later", "unchanged")
+    files_of(place.home, "harbor", served.version).health.unlink()
+    assert not leave(place.home, "harbor", run_id="latest")
+    assert outcome(place.home, "harbor") == last
+    assert not leave(place.home, "nobody", run_id="latest")
