@@ -9,6 +9,7 @@ import base64
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -21,6 +22,7 @@ from foundation.home import Home
 
 EXTENSION = "httpfs.duckdb_extension"
 _MOST_BYTES = 5 * 1024**3
+_LEFT_OVER_SECONDS = 24 * 3600
 PARQUET_KEY = "landing"
 
 
@@ -63,9 +65,10 @@ def settings(extensions: str | Path, temporary: str | Path) -> dict[str, Any]:
 
 
 def remove_left_over(home: Home) -> None:
-    """Removes what killed processes had written because their memory was full."""
+    """Removes what killed processes had written because their memory was full: a day later, since a process of another container may
+    use the home too, and is not seen from here."""
     for folder in home.folder("tmp").iterdir():
-        if not _is_alive(folder.name.split("-")[0]):
+        if not _is_alive(folder.name.split("-")[0]) and time.time() - folder.stat().st_mtime > _LEFT_OVER_SECONDS:
             shutil.rmtree(folder, ignore_errors=True) if folder.is_dir() else folder.unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,17 @@ def test_two_that_write_what_does_not_fit_at_once_read_their_own(home: Home) -> 
 def test_what_killed_processes_wrote_is_removed_and_what_is_in_use_is_not(home: Home) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    for name in (f"{ended.pid}-0a", f"{os.getpid()}-0b"):
-        home.folder("tmp", name).joinpath("duckdb_temp_storage_DEFAULT-0.tmp").write_bytes(b"\0")
+    yesterday = time.time() - 25 * 3600
+    for name, moment in (
+        (f"{ended.pid}-0a", yesterday),
+        (f"{ended.pid}-0b", time.time()),
+        (f"{os.getpid()}-0c", yesterday),
+    ):
+        folder = home.folder("tmp", name)
+        folder.joinpath("duckdb_temp_storage_DEFAULT-0.tmp").write_bytes(b"\0")
+        os.utime(folder, (moment, moment))
     duck.remove_left_over(home)
-    assert [folder.name for folder in home.folder("tmp").iterdir()] == [f"{os.getpid()}-0b"]
+    assert {folder.name for folder in home.folder("tmp").iterdir()} == {f"{ended.pid}-0b", f"{os.getpid()}-0c"}
 
 
 def test_a_dbt_of_ones_own_is_told_what_it_lacks(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
