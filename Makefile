@@ -31,9 +31,9 @@ database: ## MariaDB for the tests of OpenEMR, through apt where it is absent; t
 test: setup browser database ## everything, ending in pytest's summary line
 	@$(MAKE) --no-print-directory --jobs=2 check suite
 
-# Three processes for two cores: a fifth of the time a test waits, for a server, a disk or a process that it started.
+# As many processes as cores: more of them only take the cores from each other (measured: a sixth longer).
 suite: setup
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## seconds: style, types, import rules, generated files
 	$(BIN)/ruff check .
