@@ -122,6 +122,8 @@ def _failure(result: object) -> str | None:
     for event in getattr(result, "all_events", ()):
         if event.is_step_failure:
             error = event.step_failure_data.error
+            if getattr(error, "cls_name", None) == "DagsterExecutionInterruptedError":
+                return "the run was interrupted; what it had landed stands, run again for the rest"
             cause = getattr(error, "cause", None) or error
             description = getattr(event.step_failure_data.user_failure_data, "description", None)
             return str(description or cause.message).strip()

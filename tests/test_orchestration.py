@@ -1,7 +1,10 @@
 """The orchestrator's definitions, a run in process, and an audit that fails."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -32,6 +35,7 @@ from ingest.ledger import Ledger, received
 from serving.health import published_alerts
 from serving.publish import current_version, outcome
 from tests.ingest.test_landing import remittance
+from tests.support import CLINICMART
 
 pytestmark = pytest.mark.slow
 
@@ -218,6 +222,33 @@ def test_steps_of_two_runs_take_turns_and_tenants_are_landed_side_by_side(worksp
     for one, other in (("harbor", "harbor"), (None, "harbor"), ("harbor", None), (None, None)):
         assert both(one, other) == ["begins", "ends"] * 2
     assert not is_held(workspace.home)
+
+
+def test_a_run_that_is_interrupted_says_so_and_leaves_what_is_served(workspace: Workspace) -> None:
+    before = current_version(workspace.home, "harbor")
+    (workspace.config.file.parent / "835" / "interrupted.835").write_text(remittance(9, [("C9", "10.00", "10.00")]))
+    run = subprocess.Popen(
+        [str(CLINICMART), "run", "--config", str(workspace.config.file), "--home", str(workspace.home.path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # As in a terminal; whoever starts tests in the background has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert run.stderr is not None
+    for line in run.stderr:
+        if "mesa/remits" in line or "raw tables" in line:
+            break
+    os.killpg(run.pid, signal.SIGINT)
+    said = run.stderr.read()
+    assert run.wait(timeout=120) == 1
+    assert "the run was interrupted" in said
+    assert current_version(workspace.home, "harbor") == before
+    ledger = Ledger(workspace.home)
+    last = ledger.last_run()
+    ledger.close()
+    assert last is not None
+    assert last["outcome"] == "stopped"
 
 
 def test_status_says_of_a_run_that_was_killed_that_it_did_not_end(workspace: Workspace) -> None:
