@@ -13,7 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
-from logging.handlers import QueueHandler, QueueListener
+from logging.handlers import QueueHandler
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -33,6 +33,7 @@ MAXIMUM_HELPERS = 3
 WORTH_BYTES = 64 << 20
 # A database or a server is asked before it is known how much it holds.
 UNKNOWN_BYTES = 16 << 20
+_LAST_LINES_SECONDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +94,13 @@ class SideBySide:
         if helpers:
             # Not forked: a fork of a process with threads (polars, DuckDB) may stand still for ever.
             context = get_context("spawn")
-            told: Queue[logging.LogRecord] = context.Queue()
-            self._listener = QueueListener(told, _Handing())
-            self._pool = ProcessPoolExecutor(helpers, context, initializer=_begin, initargs=(told, progress.level))
-            self._listener.start()
+            self._told: Queue[logging.LogRecord | None] = context.Queue()
+            # Whoever is killed while it writes a line keeps the others from writing: nobody may wait for lines for ever.
+            self._told.cancel_join_thread()
+            self._teller = threading.Thread(target=self._tell, daemon=True)
+            self._teller.start()
+            initargs = (self._told, progress.level)
+            self._pool = ProcessPoolExecutor(helpers, context, initializer=_begin, initargs=initargs)
             # They start while the run makes ready.
             for _ in range(helpers):
                 self._pool.submit(_ready)
@@ -138,7 +142,8 @@ class SideBySide:
             return None
         try:
             return future.result().get(feed.name)
-        except BrokenProcessPool:
+        except Exception:
+            # Whatever ended the helper, the run meets it again, or does not.
             return None
 
     def close(self) -> None:
@@ -147,14 +152,13 @@ class SideBySide:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown()
-            self._listener.stop()
+            self._told.put(None)
+            self._teller.join(_LAST_LINES_SECONDS)
 
-
-class _Handing(logging.Handler):
-    """Hands a helper's progress lines to whoever shows those of the run."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        progress.handle(record)
+    def _tell(self) -> None:
+        """Hands the progress lines of helpers to whoever shows those of the run."""
+        while (line := self._told.get()) is not None:
+            progress.handle(line)
 
 
 def land_tenant(task: Task) -> dict[str, FeedReport]:
