@@ -31,7 +31,7 @@ database: ## MariaDB for the tests of OpenEMR, through apt where it is absent; t
 test: setup browser database ## everything, ending in pytest's summary line
 	@$(MAKE) --no-print-directory --jobs=2 check suite
 
-# As many processes as cores: more of them only take the cores from each other (measured: a sixth longer).
+# As many processes as cores: more of them only take the cores from each other (measured: three do a tenth more work).
 suite: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
