@@ -1,8 +1,8 @@
 """The orchestrator's event log in SQLite, with one connection for each file while it is in use.
 
 Dagster's own makes an engine and a connection for every event, compiles the same few statements anew, asks whether its tables are
-there, and, closing the last connection, has SQLite fold its journal into the file: of a run over the feeds of forty tenants that was
-half, with nothing new in any of them.
+there, and, closing the last connection, has SQLite fold its journal into the file: that was a large part of a run over
+forty tenants' feeds with nothing new.
 """
 
 from collections import OrderedDict

@@ -8,7 +8,7 @@ that an error is met, told and noted in one place. A helper ends when the proces
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -26,6 +26,7 @@ from foundation.keys import Keys
 from foundation.run_lock import step
 from ingest.ledger import Ledger
 from ingest.pipeline import FeedReport, land_feed, progress
+from ingest.sources.files import paths_of
 
 # Each takes what landing takes at most (`ingest.landing.BYTES_A_BATCH`), about a gigabyte.
 MAXIMUM_HELPERS = 3
@@ -57,28 +58,22 @@ def helpers_for(tenants: Sequence[Tenant]) -> int:
     if helpers < 1:
         return 0
     known = 0
-    for tenant in tenants:
-        for feed in tenant.feeds:
-            known += UNKNOWN_BYTES if feed.path is None else _bytes_below(Path(feed.path), WORTH_BYTES - known)
+    for feed in (feed for tenant in tenants for feed in tenant.feeds):
+        for size in _sizes(feed):
+            known += size
             if known >= WORTH_BYTES:
                 return helpers
     return 0
 
 
-def _bytes_below(path: Path, enough: int) -> int:
-    """Bytes of a file or of a folder's files, counted up to `enough`; a pattern counts as the folder it begins in."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    if path.is_file():
-        return path.stat().st_size
-    found = 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            with suppress(OSError):
-                found += os.stat(os.path.join(folder, name)).st_size
-            if found >= enough:
-                return found
-    return found
+def _sizes(feed: Feed) -> Iterator[int]:
+    """Bytes of each of a feed's files."""
+    if feed.path is None:
+        yield UNKNOWN_BYTES
+        return
+    for path in paths_of(feed):
+        with suppress(OSError):
+            yield path.stat().st_size
 
 
 class SideBySide:

@@ -1,7 +1,7 @@
 {#
     On DuckDB a model is made in place: what stood under its name goes within the transaction in which the new comes. dbt's own way,
     which makes it beside and renames it twice, is for engines where readers would wait; nobody reads a warehouse that is written.
-    Of a build of a small group it took a fifth.
+    Of a build of two tiny tenants it took a sixth.
 #}
 {% materialization table, adapter='duckdb' %}
     {{ return(clinicmart.make_in_place('table', create_table_as(False, this.incorporate(type='table'), sql))) }}

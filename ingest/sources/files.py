@@ -90,12 +90,16 @@ def _unit(feed: Feed, base: Path, path: Path, inbox: Inbox | None = None) -> Uni
     )
 
 
+def paths_of(feed: Feed) -> Iterator[Path]:
+    """What lies where a feed's path says, of whatever kind; nothing where nothing does."""
+    location = Path(feed.path or "")
+    return location.rglob("*") if location.is_dir() else map(Path, glob.iglob(str(location), recursive=True))
+
+
 def state_of_files(feed: Feed) -> str:
     """A short text that changes when a file of the feed comes, goes or changes; read from names, sizes and times alone."""
-    location = Path(feed.path or "")
-    found = location.rglob("*") if location.is_dir() else (Path(p) for p in glob.glob(str(location), recursive=True))
     digest = hashlib.sha256()
-    for path in sorted(found):
+    for path in sorted(paths_of(feed)):
         with contextlib.suppress(OSError):
             status = path.stat()
             digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())

@@ -197,6 +197,10 @@ def test_helpers_are_called_where_there_is_more_than_they_cost(group: Group, mon
     assert helpers_for(tenants) == 0
     monkeypatch.setattr(module, "WORTH_BYTES", 2000)
     assert helpers_for(tenants) == 2
+    # A folder that is not there holds nothing, however much lies beside it.
+    (feed,) = tenants[0].feeds
+    absent = replace(tenants[0], feeds=(replace(feed, path=f"{feed.path}-absent"),))
+    assert helpers_for([absent, absent]) == 0
     assert helpers_for(tenants[:1]) == 0
     assert helpers_for([*tenants, *tenants]) == module.MAXIMUM_HELPERS
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
