@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ingest.sample import write_sample
+from clinicmart.sample import write_sample
 
 LAND = """
 import json, resource, sys

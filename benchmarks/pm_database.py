@@ -19,8 +19,9 @@ from pathlib import Path
 import psycopg
 
 from foundation.config import Feed
-from ingest.sources import pm_database, source_for
-from ingest.sources.pm_links import BulkLink, NoBulk
+from ingest.sources import source_for
+from ingest.sources.pm_database import reader as pm_database
+from ingest.sources.pm_database.links import BulkLink, NoBulk
 
 ROUNDS = 3
 TABLE = """

@@ -15,10 +15,10 @@ from pathlib import Path
 import polars as pl
 
 from foundation.home import Home
-from serving.access import AccessStore, Principal, Role
 from serving.model import MetricQuery
+from serving.people.store import AccessStore, Principal, Role
 from serving.reader import Reader, open_reader
-from serving.versions import current_version
+from serving.versions.store import current_version
 
 YEAR = timedelta(days=365)
 

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import orjson
 
+from clinicmart.sample import write_sample
 from foundation.config import Feed
-from ingest.sample import write_sample
+from ingest.interface import reading
 from ingest.sources import source_for
-from ingest.sources.base import reading
 
 ROUNDS = 3
 

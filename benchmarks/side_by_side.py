@@ -12,14 +12,14 @@ from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
+from clinicmart.sample import write_sample
 from foundation.config import Config, load_config
 from foundation.home import Home
 from foundation.keys import Keys
 from foundation.run_lock import step
+from ingest.landing.land_feed import land_feed
+from ingest.landing.side_by_side import SideBySide
 from ingest.ledger import Ledger
-from ingest.pipeline import land_feed
-from ingest.sample import write_sample
-from ingest.side_by_side import SideBySide
 
 
 def land(home: Home, config: Config, helpers: int) -> tuple[float, int]:

@@ -7,7 +7,7 @@ import click
 from foundation.config import Config
 from foundation.home import Home
 
-# A refused file is told by a mark, since its name may name a patient (`ingest.accounts.file_mark`).
+# A refused file is told by a mark, since its name may name a patient (`ingest.accounts.accounts.file_mark`).
 MARKED = re.compile(r": file [0-9a-f]{10}")
 
 
@@ -48,7 +48,7 @@ def run_and_report(
 
 def new_administrators(home: Home, config: Config) -> dict[str, str]:
     """Makes `admin@<tenant>` for tenants that have none; tenant id to one-time password."""
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
 
     made = {}
     store = AccessStore.open(home)

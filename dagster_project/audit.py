@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.failed_tests import failing_tenants, told_rows
+from serving.publish.failed_tests import failing_tenants, told_rows
 
 _FAILED = ("error", "fail", "runtime error", "warn")
 

@@ -26,8 +26,8 @@ from dagster_project.landing_assets import landing_asset
 from dagster_project.publish_assets import mart_keys, published_asset
 from dagster_project.warehouse_assets import dbt_models, raw_tables
 from dagster_project.workspace import Workspace
-from ingest.inbox import Inbox
-from ingest.receive.fhir_server import is_under_way
+from ingest.inbox.inbox import Inbox
+from ingest.receive.fhir.server import is_under_way
 from ingest.sources.files import state_of_files
 
 JOB = "run_everything"

@@ -12,11 +12,11 @@ from dagster_project.audit import read_audit
 from dagster_project.postgres_target import POSTGRES, dbt_variables, quiet_server
 from dagster_project.workspace import Workspace
 from foundation.errors import ClinicmartError
-from ingest.pipeline import progress
-from ingest.warehouse_postgres import RAW, copy_raw, create_database, planner_options, prepare_database, server_of
-from serving.compare import MartComparison, compare_marts
-from serving.compare_metrics import MetricsComparison, compare_metrics
-from serving.registry import read_manifests
+from ingest.landing.land_feed import progress
+from ingest.load.postgres import RAW, copy_raw, create_database, planner_options, prepare_database, server_of
+from serving.engine_check.marts import MartComparison, compare_marts
+from serving.engine_check.metrics import MetricsComparison, compare_metrics
+from serving.metrics.registry import read_manifests
 
 
 @contextmanager

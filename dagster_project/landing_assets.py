@@ -16,8 +16,8 @@ from dagster import (
 from dagster_project.lineage_datasets import tell_landing
 from dagster_project.workspace import Workspace
 from foundation.config import Feed
-from ingest.coverage import UNREADABLE, Coverage, coverage
-from ingest.pipeline import FeedReport, land_feed
+from ingest.accounts.feed_coverage import UNREADABLE, Coverage, coverage
+from ingest.landing.land_feed import FeedReport, land_feed
 
 READABLE = "feed_is_readable"
 CONTRACTS = "rows_keep_their_contracts"

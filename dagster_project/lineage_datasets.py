@@ -25,9 +25,9 @@ from foundation.config import Feed
 from foundation.errors import ClinicmartError
 from foundation.home import Home
 from ingest import ledger as tables
+from ingest.landing.land_feed import UNREADABLE, FeedReport
 from ingest.ledger import Ledger
-from ingest.pipeline import UNREADABLE, FeedReport
-from serving.lineage import RAW, Lineage, read_lineage
+from serving.lineage.columns import RAW, Lineage, read_lineage
 from serving.model import TenantOutcome
 
 WAREHOUSE = "warehouse"
@@ -253,7 +253,7 @@ def _tell_model(
 
 
 def _short(node: Mapping[str, Any]) -> str:
-    """A relation as `serving.lineage` names it."""
+    """A relation as `serving.lineage.columns` names it."""
     table = str(node.get("identifier") or node.get("alias") or node["name"])
     return f"{RAW}.{table}" if node["resource_type"] == "source" else table
 

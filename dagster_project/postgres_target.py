@@ -26,9 +26,9 @@ from dagster_project.audit import Audit
 from dagster_project.workspace import Workspace
 from foundation.errors import ClinicmartError
 from foundation.home import Home
-from ingest.fetch_marts import fetch_marts
-from ingest.pipeline import progress
-from ingest.warehouse_postgres import (
+from ingest.landing.land_feed import progress
+from ingest.load.fetch_marts import fetch_marts
+from ingest.load.postgres import (
     BUILDING,
     RAW,
     analyze,
@@ -39,9 +39,9 @@ from ingest.warehouse_postgres import (
     prepare_building,
     server_of,
 )
-from serving.postgres_access import make_access, readers_of
-from serving.postgres_served import SERVED, TABLES, serve_built
-from serving.registry import published_tables, read_manifests
+from serving.metrics.registry import published_tables, read_manifests
+from serving.postgres.roles import make_access, readers_of
+from serving.postgres.served_views import SERVED, TABLES, serve_built
 
 POSTGRES = "postgres"
 OWNER, DATABASE = "clinicmart", "warehouse"

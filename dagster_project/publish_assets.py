@@ -9,10 +9,10 @@ from dagster_project.lineage_datasets import tell_publish
 from dagster_project.warehouse_assets import Translator
 from dagster_project.workspace import Workspace
 from foundation.config import Tenant
-from ingest.accounts import marks_of_units
-from ingest.pipeline import progress
-from serving.close_restate import restate
-from serving.publish import leave, publish
+from ingest.accounts.accounts import marks_of_units
+from ingest.landing.land_feed import progress
+from serving.closed_months.restate import restate
+from serving.publish.publish import leave, publish
 
 
 def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey]) -> AssetsDefinition:

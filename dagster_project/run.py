@@ -16,10 +16,10 @@ from foundation import duck
 from foundation.config import Config
 from foundation.home import Home, write_atomically
 from foundation.run_lock import alone
-from ingest.coverage import coverage
+from ingest.accounts.feed_coverage import coverage
+from ingest.landing.side_by_side import SideBySide, helpers_for
 from ingest.ledger import Ledger
-from ingest.side_by_side import SideBySide, helpers_for
-from serving.publish import outcome
+from serving.publish.publish import outcome
 
 # What happens is told by the progress lines and kept in the orchestrator's event log; its console log would bury both.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -22,10 +22,10 @@ from dagster_project.postgres_target import target_of
 from dagster_project.workspace import Workspace
 from data_contracts import load_contracts
 from data_contracts.generate import OPERATIONAL
-from ingest.pipeline import progress
-from ingest.reconciliation import reconcile_landed
-from ingest.warehouse import load_warehouse
-from serving.publish import record_outcome
+from ingest.landing.land_feed import progress
+from ingest.load.raw_tables import load_warehouse
+from ingest.load.reconciliation import reconcile_landed
+from serving.publish.publish import record_outcome
 
 
 def raw_key(table: str) -> AssetKey:

@@ -23,8 +23,8 @@ from foundation.errors import ConfigurationError
 from foundation.home import Home, write_atomically
 from foundation.keys import Keys
 from foundation.run_lock import step
+from ingest.landing.side_by_side import SideBySide
 from ingest.ledger import Ledger
-from ingest.side_by_side import SideBySide
 
 HOME_VARIABLE = "CLINICMART_HOME"
 LOADED = "_loaded"
@@ -165,7 +165,7 @@ class Workspace:
     def note_loaded(
         self, state: str, tenants: Mapping[str, str] | None = None, standings: Mapping[str, str] | None = None
     ) -> None:
-        """Notes what the raw tables hold, in all and of each tenant (`ingest.warehouse.Loaded`)."""
+        """Notes what the raw tables hold, in all and of each tenant (`ingest.load.raw_tables.Loaded`)."""
         noted = {"state": state, "tenants": dict(tenants or {}), "standings": dict(standings or {})}
         write_atomically(self._stamp(LOADED), json.dumps(noted).encode())
 

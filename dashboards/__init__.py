@@ -16,6 +16,6 @@ def serve(home: Path, host: str = "127.0.0.1", port: int = 8501) -> None:
     Raises OSError where the port is taken.
     """
     # Streamlit takes a second to import: `import dashboards` must stay cheap for the command line.
-    from dashboards.app import run
+    from dashboards.server.app import run
 
     run(home, host, port)

@@ -13,7 +13,7 @@ from dashboards import period as periods
 from dashboards import theme, widgets
 from dashboards.data import UNKNOWN, Source
 from dashboards.markup import esc
-from dashboards.state import View
+from dashboards.view import View
 
 CUSTOM = "custom"
 EVERYWHERE = ""

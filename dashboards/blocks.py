@@ -12,11 +12,11 @@ import streamlit as st
 from dashboards import charts, figures, markup, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
-from dashboards import state as states
+from dashboards import view as states
 from dashboards.breakdowns import Level, Member
 from dashboards.figures import Figure
 from dashboards.shell import PageContext
-from dashboards.state import View
+from dashboards.view import View
 
 MOST_BARS = 10
 MOST_ROWS = 40

@@ -9,7 +9,7 @@ import polars as pl
 from dashboards import figures, theme
 from dashboards import format as fmt
 from dashboards.data import UNKNOWN, Place, Source
-from dashboards.state import View
+from dashboards.view import View
 
 NOT_RECORDED = "Not recorded"
 OTHERS = "All others"

@@ -16,13 +16,13 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from dashboards import host
-from serving.access import Principal
-from serving.close_record import Close
-from serving.close_view import Change, ClosedMonths
-from serving.metric_lineage import MetricLineage
+from dashboards.server import served_home
+from serving.closed_months.view import Change, ClosedMonths
+from serving.lineage.metric import MetricLineage
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
+from serving.people.store import Principal
 from serving.reader import Reader, open_reader
+from serving.versions.closes import Close
 
 # The cache is made at import, before there is a runtime, which Streamlit warns of; it is in memory either way.
 logging.getLogger("streamlit.runtime.caching.cache_data_api").setLevel(logging.ERROR)
@@ -197,7 +197,7 @@ class Source:
     @cached_property
     def closed(self) -> ClosedMonths:
         """The tenant's closed months as this person may see them."""
-        return ClosedMonths(host.home(), self.reader)
+        return ClosedMonths(served_home.home(), self.reader)
 
     @cached_property
     def closed_months(self) -> frozenset[date]:
@@ -225,4 +225,4 @@ class Source:
 
 def source_of(principal: Principal) -> Source:
     """The data of one person. Raises AccessError, NothingPublished."""
-    return Source(open_reader(host.home(), principal), principal)
+    return Source(open_reader(served_home.home(), principal), principal)

@@ -11,7 +11,7 @@ import polars as pl
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.data import Source
-from dashboards.state import View
+from dashboards.view import View
 from serving.model import MetricDefinition
 
 TREND_MONTHS = 13

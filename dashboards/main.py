@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, data, gate, host, markup, shell, theme, widgets
+from dashboards import bar, data, markup, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards.pages import ALL
+from dashboards.server import auth_gate, served_home
 from foundation.errors import AccessError
 from serving.model import NothingPublished
 
@@ -22,18 +23,22 @@ def main() -> None:
         initial_sidebar_state="collapsed",
     )
     widgets.style(widgets.look())
-    token = st.context.cookies.get(gate.SESSION_COOKIE)
-    principal = gate.signed_in(token)
+    token = st.context.cookies.get(auth_gate.SESSION_COOKIE)
+    principal = auth_gate.signed_in(token)
     if principal is None or token is None:
         widgets.leave(
-            markup.state("You are signed out", "Your session ended. Sign in again.", link=("Sign in", gate.SIGN_IN)),
-            gate.SIGN_IN,
+            markup.state(
+                "You are signed out", "Your session ended. Sign in again.", link=("Sign in", auth_gate.SIGN_IN)
+            ),
+            auth_gate.SIGN_IN,
         )
         return
     if not _host_fits(principal.tenant_id):
-        widgets.html(markup.state("Not available", gate.OTHER_TENANT, link=("Sign in", gate.SIGN_IN)), key="cm_state")
+        widgets.html(
+            markup.state("Not available", auth_gate.OTHER_TENANT, link=("Sign in", auth_gate.SIGN_IN)), key="cm_state"
+        )
         return
-    sign_out = gate.form_token("signout", token)
+    sign_out = auth_gate.form_token("signout", token)
     try:
         source = data.source_of(principal)
     except NothingPublished:
@@ -61,7 +66,7 @@ def _host_fits(tenant_id: str) -> bool:
     """The gate checks this when the WebSocket opens; a script checks it again because a socket outlives a request."""
     named = st.context.headers.get("host", "")
     try:
-        tenant = gate.tenant_of_host(named, host.tenants(), host.served().domain)
-    except gate.UnknownTenant:
+        tenant = auth_gate.tenant_of_host(named, served_home.tenants(), served_home.served().domain)
+    except auth_gate.UnknownTenant:
         return False
     return tenant in (None, tenant_id)

@@ -7,13 +7,16 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, closed, failures, host, incomplete, markup, theme, widgets
+from dashboards import bar, markup, theme, widgets
+from dashboards import closed_notice as closed
 from dashboards import format as fmt
+from dashboards import incomplete_notice as incomplete
 from dashboards.data import Source
-from dashboards.state import View
+from dashboards.server import failures, served_home
+from dashboards.view import View
 from foundation.errors import AccessError, ClinicmartError
-from serving.access import Principal
-from serving.versions import outcome
+from serving.people.store import Principal
+from serving.versions.store import outcome
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +163,7 @@ def head(context: PageContext, finding: str) -> None:
 
 def without_data(principal: Principal, sign_out_token: str) -> None:
     """The state of a tenant of which nothing is published yet, with why."""
-    last = outcome(host.home(), principal.tenant_id)
+    last = outcome(served_home.home(), principal.tenant_id)
     text = "The first pipeline run has not published anything yet. Come back when it has, or ask whoever runs it."
     if last is not None and last.reason:
         text = f"The last run on {fmt.moment(last.at)} published nothing: {last.reason}"

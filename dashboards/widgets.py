@@ -6,9 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import state as states
 from dashboards import theme
-from dashboards.state import View
+from dashboards import view as states
+from dashboards.view import View
 
 # The markup is made by `dashboards.markup`, which escapes every dynamic text.
 _SCRIPT = """

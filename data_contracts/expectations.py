@@ -1,6 +1,6 @@
 """Great Expectations suites compiled from the contracts. Imported late: the library takes seconds to load.
 
-The gate's Polars filter is compiled from the same contracts by other code; `ingest.gate` compares the two counts rule by
+The gate's Polars filter is compiled from the same contracts by other code; `ingest.landing.contract_gate` compares the two counts rule by
 rule, so that a mistake in either stops the batch.
 """
 

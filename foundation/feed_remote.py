@@ -28,7 +28,7 @@
         client_authorities: tls/senders.pem  # optional: senders must show a certificate signed by one of these
         receiving_application: CLINICMART    # optional: messages whose MSH-5 names another are refused
 
-What they bring lies in the home's inbox until it is read, see `ingest.inbox`.
+What they bring lies in the home's inbox until it is read, see `ingest.inbox.inbox`.
 """
 
 import re

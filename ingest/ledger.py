@@ -11,7 +11,7 @@ files and positions, never the content of a record.
     amount     sums of money per batch, entity and amount column: read = landed + quarantined, as decimal text
     stated     what a unit's source itself says of its rows and their money, and what the reader gave of both
     held       rows in quarantine by batch, entity, reason and column
-    received   rows landed by batch, entity and day of the record in the tenant's zone: what `ingest.coverage` learns from
+    received   rows landed by batch, entity and day of the record in the tenant's zone: what `ingest.accounts.feed_coverage` learns from
     notice     what a reader found odd but could read (balances, counts of envelopes, references to nothing)
     loaded     which batches are in which warehouse
 """
@@ -26,7 +26,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from foundation.home import Home
-from ingest.row_index import TableState
+from ingest.landing.row_index import TableState
 
 metadata = sa.MetaData()
 
@@ -116,7 +116,7 @@ amount = sa.Table(
     sa.Column("measure", sa.String, primary_key=True),
     sa.Column("tenant_id", sa.String, nullable=False),
     sa.Column("feed", sa.String, nullable=False),
-    # Decimal text: SQLite knows no decimal that holds every sum. `ingest.control_totals.conserved` has checked them.
+    # Decimal text: SQLite knows no decimal that holds every sum. `ingest.landing.control_totals.conserved` has checked them.
     sa.Column("read_amount", sa.String, nullable=False),
     sa.Column("landed_amount", sa.String, nullable=False),
     sa.Column("quarantined_amount", sa.String, nullable=False),

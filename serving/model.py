@@ -197,7 +197,7 @@ class Health:
     day); `alerts`: feed_alert; `rhythms`: feed_rhythm; `notices`: notice_reason; `unmatched_references`: unmatched_reference;
     `remittance_matches`: remittance_match; `conflicts`: source_conflict; `deleted`: deleted_record; `visits`:
     encounter_match; `reconciliation`, `reconciliation_checks`: the bridge from source to published file and what was compared
-    (`serving.reconciliation`). The columns are those of the dbt models in schema `health`. Counts and reasons, never a record.
+    (`serving.publish.reconciliation`). The columns are those of the dbt models in schema `health`. Counts and reasons, never a record.
     """
 
     feeds: pl.DataFrame

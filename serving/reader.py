@@ -21,14 +21,11 @@ import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
-from serving import drill as drilling
-from serving.access import AccessStore, Principal
-from serving.compiler import compiler_of
-from serving.derive import scope_file
-from serving.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Member
-from serving.health import published_alerts, published_health
-from serving.metric_lineage import MetricLineage, metric_lineage
-from serving.metrics import Metrics, values_of
+from serving.lineage.metric import MetricLineage, metric_lineage
+from serving.metrics.answers import Metrics, values_of
+from serving.metrics.compiler import compiler_of
+from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Member
+from serving.metrics.registry import Registry, private_columns
 from serving.model import (
     Drill,
     Filter,
@@ -40,12 +37,15 @@ from serving.model import (
     Tenant,
     Version,
 )
-from serving.registry import Registry, private_columns
-from serving.retention import version_as_of
-from serving.scope import Scope
-from serving.scope_connection import TREE_COLUMNS, ScopeConnection
-from serving.sources import RowSources, row_sources
-from serving.versions import VersionFiles, current_version, files_of, outcome
+from serving.people.scope import Scope
+from serving.people.store import AccessStore, Principal
+from serving.rows import drill as drilling
+from serving.rows.row_sources import RowSources, row_sources
+from serving.scope_files.connection import TREE_COLUMNS, ScopeConnection
+from serving.scope_files.derive import scope_file
+from serving.versions.health import published_alerts, published_health
+from serving.versions.retention import version_as_of
+from serving.versions.store import VersionFiles, current_version, files_of, outcome
 
 OPEN_KEPT = 32
 

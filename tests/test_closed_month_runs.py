@@ -9,14 +9,14 @@ import pytest
 
 from dagster_project.run import run_pipeline
 from dagster_project.workspace import load_checked_config
-from dashboards import closed
+from dashboards import closed_notice
 from foundation.home import Home
-from serving import close as closing
-from serving.access import AccessStore
-from serving.close import IncompleteMonth, close_month
-from serving.close_figures import everything
-from serving.close_view import ClosedMonths
+from serving.closed_months import close as closing
+from serving.closed_months.close import IncompleteMonth, close_month
+from serving.closed_months.figures import everything
+from serving.closed_months.view import ClosedMonths
 from serving.model import MetricQuery
+from serving.people.store import AccessStore
 from serving.reader import open_reader
 from tests.ingest.test_landing import remittance
 from tests.ingest.test_x12 import interchange, transaction
@@ -105,7 +105,7 @@ def test_a_takeback_that_comes_after_the_close_is_explained_to_the_claim(tmp_pat
     assert causes[0]["file"].startswith("file ")
     assert causes[0]["file"].endswith(".835")
     told = {change.metric: change for change in harbor.changes(harbor.closes[0])}
-    assert closed.why(told[TAKEN].causes) == "feed remits later brought rows of 1 claim"
+    assert closed_notice.why(told[TAKEN].causes) == "feed remits later brought rows of 1 claim"
 
     # What was closed can be asked again, in total and by row, and is what it was.
     asked = MetricQuery(metrics=[PAID, TAKEN], date_from=MARCH, date_to=date(2026, 3, 31))

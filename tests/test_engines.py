@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from psycopg.conninfo import make_conninfo
 
 from clinicmart.commands.engines import compare_engines as command
+from clinicmart.sample import write_sample
 from dagster_project import engines
 from dagster_project.engines import EngineComparison, compare_engines, embedded_server
 from dagster_project.run import run_pipeline
@@ -24,13 +25,12 @@ from foundation import duck
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
-from ingest.sample import write_sample
-from ingest.warehouse_postgres import MARK, prepare_database, server_of
-from serving.compare import MartComparison, compare_marts
-from serving.compare_metrics import MetricDifference, MetricsComparison, Question, compare_metrics, questions_of
-from serving.dimensions import DimensionIndex
-from serving.lineage import Field, metric_fields
-from serving.registry import Registry, private_columns, published_tables, read_manifests, registry_metrics
+from ingest.load.postgres import MARK, prepare_database, server_of
+from serving.engine_check.marts import MartComparison, compare_marts
+from serving.engine_check.metrics import MetricDifference, MetricsComparison, Question, compare_metrics, questions_of
+from serving.lineage.columns import Field, metric_fields
+from serving.metrics.dimensions import DimensionIndex
+from serving.metrics.registry import Registry, private_columns, published_tables, read_manifests, registry_metrics
 from tests.support import REAL_DATA, clinicmart
 
 pytestmark = pytest.mark.slow

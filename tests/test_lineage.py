@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from data_contracts import load_contracts
-from serving.lineage import ROWS, metric_fields, read_lineage
-from serving.registry import read_manifests
+from serving.lineage.columns import ROWS, metric_fields, read_lineage
+from serving.metrics.registry import read_manifests
 from tests.support import clinicmart
 
 pytestmark = pytest.mark.slow

@@ -19,8 +19,8 @@ from foundation.config import Config, Feed, load_config
 from foundation.home import Home
 from foundation.keys import Keys
 from foundation.lineage_target import LineageTarget
+from ingest.landing.land_feed import FeedReport, land_feed
 from ingest.ledger import Ledger, run
-from ingest.pipeline import FeedReport, land_feed
 from serving.model import TenantOutcome
 from tests.ingest.test_landing import remittance
 

@@ -32,8 +32,8 @@ from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.run_lock import alone, is_held
 from ingest.ledger import Ledger, received
-from serving.health import published_alerts
-from serving.publish import current_version, outcome
+from serving.publish.publish import current_version, outcome
+from serving.versions.health import published_alerts
 from tests.ingest.test_landing import remittance
 from tests.support import CLINICMART
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ingest.sample import write_sample
+from clinicmart.sample import write_sample
 from tests.support import Ran, clinicmart, clinicmart_here
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*XDG_RUNTIME_DIR")]

@@ -24,13 +24,14 @@ from foundation import duck
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from foundation.home import Home
 from ingest.ledger import Ledger
-from ingest.reconciliation import reconcile_landed
-from ingest.warehouse import load_warehouse
-from ingest.warehouse_postgres import analyze
-from serving import bi_logins, postgres_access
-from serving.access import AccessStore
-from serving.postgres_served import BUILDING, TABLES, distribute, serve_built, unprotected
-from serving.registry import published_tables, read_manifests
+from ingest.load.postgres import analyze
+from ingest.load.raw_tables import load_warehouse
+from ingest.load.reconciliation import reconcile_landed
+from serving.metrics.registry import published_tables, read_manifests
+from serving.people.store import AccessStore
+from serving.postgres import bi_logins
+from serving.postgres import roles as postgres_access
+from serving.postgres.served_views import BUILDING, TABLES, distribute, serve_built, unprotected
 from tests.marts.building import fill
 
 pytestmark = pytest.mark.slow

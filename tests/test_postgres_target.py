@@ -12,13 +12,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from clinicmart.sample import write_sample
 from dagster_project import workspace as workspaces
 from dagster_project.postgres_target import warehouse_server
 from dagster_project.run import run_pipeline
 from dagster_project.workspace import Workspace, load_checked_config
 from foundation.home import Home
-from ingest.sample import write_sample
-from serving.publish import current_version
+from serving.publish.publish import current_version
 from tests.support import clinicmart, clinicmart_here
 
 pytestmark = pytest.mark.slow

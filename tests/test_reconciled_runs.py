@@ -15,11 +15,11 @@ from dagster_project.workspace import DBT_PROJECT, Workspace, load_checked_confi
 from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
-from ingest import landed_rows
-from serving import publish as publishing
-from serving.health import published_health
-from serving.publish import current_version, outcome, publish
-from serving.reconciliation import bridge, summary
+from ingest.load import landed_rows
+from serving.publish import publish as publishing
+from serving.publish.publish import current_version, outcome, publish
+from serving.publish.reconciliation import bridge, summary
+from serving.versions.health import published_health
 from tests.ingest.test_landing import remittance
 from tests.support import clinicmart
 

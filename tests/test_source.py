@@ -14,11 +14,11 @@ from foundation.config import load_config
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
-from ingest.landed_rows import landed_rows
 from ingest.ledger import Ledger
-from ingest.source_masks import masked
-from ingest.source_text import OPENED, open_position
-from serving.access import AccessStore, Role
+from ingest.load.landed_rows import landed_rows
+from ingest.trace.source_masks import masked
+from ingest.trace.source_text import OPENED, open_position
+from serving.people.store import AccessStore, Role
 from serving.reader import Reader, open_reader
 
 pytestmark = pytest.mark.slow
@@ -222,7 +222,7 @@ def test_a_table_that_adds_up_rows_says_so(home: Home) -> None:
 
 
 def test_every_table_with_source_records_leads_to_some(home: Home) -> None:
-    from serving.sources import RULES
+    from serving.rows.row_sources import RULES
 
     reader = reader_of(home, "admin@harbor")
     for name, rule in RULES.items():

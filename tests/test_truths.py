@@ -17,8 +17,8 @@ import pytest
 from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.access import AccessStore
 from serving.model import MetricQuery
+from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
 from tests.support import clinicmart
 

@@ -32,8 +32,8 @@ def create(home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses
     from clinicmart.commands.people import operator
     from dagster_project.postgres_target import warehouse_server
     from dagster_project.workspace import Workspace
-    from serving import bi_logins
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
+    from serving.postgres import bi_logins
 
     workspace = Workspace.of_home(home)
     with warehouse_server(workspace) as server:
@@ -59,7 +59,7 @@ def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
     """List the logins with their tenant and service units."""
     from dagster_project.postgres_target import warehouse_server
     from dagster_project.workspace import Workspace
-    from serving import bi_logins
+    from serving.postgres import bi_logins
 
     with warehouse_server(Workspace.of_home(home)) as server:
         found = bi_logins.logins(server, tenant=tenant)
@@ -91,8 +91,8 @@ def revoke(home: Home, login: str, tenant: str) -> None:
     from clinicmart.commands.people import operator
     from dagster_project.postgres_target import warehouse_server
     from dagster_project.workspace import Workspace
-    from serving import bi_logins
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
+    from serving.postgres import bi_logins
 
     with warehouse_server(Workspace.of_home(home)) as server:
         bi_logins.revoke(server, AccessStore.open(home), login, tenant=tenant, actor=operator())

@@ -67,13 +67,13 @@ def close() -> None:
 
 def _opened(home: Home, tenant: str, user: str) -> Any:
     from clinicmart.commands.metrics import open_for
-    from serving.close_view import ClosedMonths
+    from serving.closed_months.view import ClosedMonths
 
     return ClosedMonths(home, open_for(home, tenant, user))
 
 
 def _chosen(home: Home, tenant: str, month: str, number: int | None) -> Any:
-    from serving.close_record import close_of, month_of
+    from serving.versions.closes import close_of, month_of
 
     return close_of(home, tenant, month_of(month), number)
 
@@ -97,9 +97,9 @@ def _asked(frame: Any, metric: str | None, dimension: str, grain: str) -> Any:
 @existing_home
 def month(home: Home, month: str, tenant: str, user: str, accept_incomplete: str | None) -> None:
     """Close MONTH (2026-09); the word `month` may be left out. Administrators of the organization only."""
-    from serving.access import AccessStore
-    from serving.close import close_month
-    from serving.close_record import month_of
+    from serving.closed_months.close import close_month
+    from serving.people.store import AccessStore
+    from serving.versions.closes import month_of
 
     person = AccessStore.open(home).principal(tenant, user)
     done = close_month(home, person, month_of(month), accept_incomplete=accept_incomplete)
@@ -191,7 +191,7 @@ def restatements(
     """Show what changed of MONTH since it was closed, and why."""
     import polars as pl
 
-    from serving.close_view import cause_text
+    from serving.closed_months.view import cause_text
 
     months, chosen = _opened(home, tenant, user), _chosen(home, tenant, month, number)
     frame = _asked(months.restatements(chosen), metric, dimension, grain)
@@ -224,9 +224,9 @@ def restatements(
 @existing_home
 def reopen(home: Home, month: str, tenant: str, user: str, reason: str) -> None:
     """Reopen MONTH: its close stays to be asked, a later close is close number 2. Administrators only."""
-    from serving.access import AccessStore
-    from serving.close import reopen_month
-    from serving.close_record import month_of
+    from serving.closed_months.close import reopen_month
+    from serving.people.store import AccessStore
+    from serving.versions.closes import month_of
 
     person = AccessStore.open(home).principal(tenant, user)
     done = reopen_month(home, person, month_of(month), because=reason)

@@ -25,7 +25,7 @@ def demo(home: Path, port: int, no_serve: bool) -> int:
     place = Home.at(home)
     feeds = place.path / "sample"
     if not (feeds / "config.yaml").exists():
-        from ingest.sample import write_sample
+        from clinicmart.sample import write_sample
 
         click.echo("Writing the sample: three tenants, a PM database, FHIR, HL7 v2 and X12 feeds each")
         with ThreadPoolExecutor(1) as beside, TemporaryDirectory() as folder:
@@ -38,7 +38,7 @@ def demo(home: Path, port: int, no_serve: bool) -> int:
     if no_serve:
         return 0
     from dashboards import serve as serve_dashboards
-    from serving.publish import current_version
+    from serving.publish.publish import current_version
 
     if not any(current_version(place, tenant) for tenant in ("harbor", "mesa", "juniper")):
         return code

@@ -26,10 +26,10 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None) ->
     from foundation.errors import ConfigurationError
     from foundation.home import Home
     from foundation.keys import Keys
-    from ingest.inbox import Inbox
+    from ingest.inbox.inbox import Inbox
+    from ingest.inbox.mllp_journal import UNIT
     from ingest.ledger import Ledger
-    from ingest.receive import mllp
-    from ingest.receive.mllp_journal import UNIT
+    from ingest.receive.mllp import listener
 
     config = load_config(file, entities=frozenset(load_contracts())).only(tenant)
     chosen = [feed for item in config.tenants for feed in item.feeds if feed.listen and feed_name in (None, feed.name)]
@@ -42,5 +42,5 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None) ->
     def landed_up_to(feed: Feed) -> str | None:
         return ledger.table_state(feed.tenant_id, feed.name, UNIT).cursor
 
-    asyncio.run(mllp.listen([(feed, Inbox.of(opened, keys, feed)) for feed in chosen], landed_up_to))
+    asyncio.run(listener.listen([(feed, Inbox.of(opened, keys, feed)) for feed in chosen], landed_up_to))
     return 0

@@ -51,7 +51,7 @@ def _conditions(where: Sequence[str]) -> dict[str, str | list[str]]:
 
 def open_for(home: Home, tenant: str, user: str, as_of: str | None = None) -> Any:
     """A reader on what a person of a tenant may see, of the served version or of the one that `as_of` means."""
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
     from serving.reader import open_reader
 
     return open_reader(home, AccessStore.open(home).principal(tenant, user), as_of=as_of)

@@ -22,7 +22,7 @@ def tenants() -> None:
 @existing_home
 def list_tenants(home: Home, as_json: bool) -> None:
     """List the tenants of the home."""
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
 
     found = AccessStore.open(home).tenants()
     if as_json:
@@ -43,7 +43,7 @@ def users() -> None:
 @existing_home
 def list_users(home: Home, tenant: str, as_json: bool) -> None:
     """List the users of a tenant with role, units and provider."""
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
 
     found = [
         {
@@ -85,7 +85,7 @@ def add(
 ) -> None:
     """Add a user; prints the one-time password."""
     from foundation.errors import ConfigurationError
-    from serving.access import AccessStore, Role
+    from serving.people.store import AccessStore, Role
 
     try:
         wanted = Role(role)
@@ -122,7 +122,7 @@ def change(
     lock: bool | None,
 ) -> None:
     """Change what a user may see, or lock them out; takes effect on their next request."""
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
 
     AccessStore.open(home).change_rights(
         tenant,
@@ -145,7 +145,7 @@ def reset(home: Home, email: str, tenant: str) -> None:
     """Give a user a new one-time password; the old one and open sessions end."""
     import secrets
 
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
 
     password = secrets.token_urlsafe(12)
     AccessStore.open(home).set_password(tenant, email, password, actor=operator(), must_change=True)
@@ -164,7 +164,7 @@ def modules() -> None:
 @existing_home
 def list_modules(home: Home, tenant: str, as_json: bool) -> None:
     """List modules: granted by the tenant's plan, and switched on."""
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
 
     found = AccessStore.open(home).modules(tenant)
     if as_json:
@@ -186,7 +186,7 @@ def list_modules(home: Home, tenant: str, as_json: bool) -> None:
 def set_module(home: Home, module: str, tenant: str, granted: bool | None, enabled: bool | None) -> None:
     """Grant or revoke a module, switch it on or off; pages and figures follow on the next request."""
     from foundation.errors import ConfigurationError
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
 
     if granted is None and enabled is None:
         raise ConfigurationError("say --grant or --revoke, --on or --off")
@@ -213,7 +213,7 @@ def audit() -> None:
 @existing_home
 def list_audit(home: Home, tenant: str, limit: int, as_json: bool) -> None:
     """List what was done, newest first: who, when, what, which scope, result."""
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
 
     rows = AccessStore.open(home).audit_rows(tenant, limit=limit)
     fields = ("at", "actor", "action", "scope_hash", "detail", "result")
@@ -231,7 +231,7 @@ def list_audit(home: Home, tenant: str, limit: int, as_json: bool) -> None:
 @existing_home
 def verify(home: Home) -> int:
     """Check that no row of the audit was changed or removed; exits with 1 where one was."""
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
 
     found = AccessStore.open(home).verify_audit()
     click.echo(f"{found.rows:,} rows, intact" if found.is_intact else f"row {found.first_bad}: {found.problem}")

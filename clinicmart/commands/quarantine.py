@@ -20,8 +20,8 @@ def quarantine() -> None:
 @existing_home
 def list_(home: Home, tenant: str | None, as_json: bool) -> None:
     """List what is held: tenant, feed, entity, reason, number of rows, first position."""
+    from ingest.landing.quarantine import held_rows
     from ingest.ledger import Ledger
-    from ingest.quarantine import held_rows
 
     rows = held_rows(Ledger(home), tenant)
     if as_json:
@@ -45,8 +45,8 @@ def list_(home: Home, tenant: str | None, as_json: bool) -> None:
 def show(home: Home, entry: int, as_json: bool) -> None:
     """Show one entry: the files and positions of its rows, without their content."""
     from foundation.keys import Keys
+    from ingest.landing.quarantine import held_details
     from ingest.ledger import Ledger
-    from ingest.quarantine import held_details
 
     details = held_details(home, Keys.of(home), Ledger(home), entry)
     if as_json:
@@ -69,8 +69,8 @@ def show(home: Home, entry: int, as_json: bool) -> None:
 def release(home: Home, entry: int) -> None:
     """Check the rows of one entry against today's contracts and land those that pass; the next run publishes them."""
     from foundation.keys import Keys
+    from ingest.landing.quarantine import release as release_entry
     from ingest.ledger import Ledger
-    from ingest.quarantine import release as release_entry
 
     ledger = Ledger(home)
     landed, held = release_entry(home, Keys.of(home), ledger, entry, run_id=f"release-{uuid.uuid4()}")

@@ -16,7 +16,7 @@ import click
 @click.option("--seed", type=int, default=7, show_default=True, help="The same seed writes the same bytes.")
 def sample(out: Path, tenants: int, appointments: int, seed: int) -> None:
     """Write a sample group: a PM database, FHIR, HL7 v2 and X12 feeds that agree, and the truths planted in them."""
-    from ingest.sample import write_sample
+    from clinicmart.sample import write_sample
 
     report = write_sample(out, tenants=tenants, appointments=appointments, seed=seed)
     click.echo(f"{report.config}: run it with clinicmart run --config {report.config}")

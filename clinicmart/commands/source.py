@@ -21,7 +21,7 @@ from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 
 if TYPE_CHECKING:
-    from ingest.source_text import SourceText
+    from ingest.trace.source_text import SourceText
 
 # What a terminal would obey instead of showing.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -84,7 +84,7 @@ def _sees_identity(reader: Any, reason: str | None) -> bool:
 
 def _records(home: Home, keys: Any, ledger: Any, tenant: str, found: Any) -> list[dict[str, Any]]:
     """Landed rows of every source record, each with its `entity`; the record that the row names first, then the newest."""
-    from ingest.landed_rows import landed_rows
+    from ingest.load.landed_rows import landed_rows
 
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     wanted: dict[tuple[str, str], list[str]] = {}
@@ -109,7 +109,7 @@ def _chosen(records: list[dict[str, Any]], number: int | None) -> dict[str, Any]
 
 def _opened(home: Home, keys: Any, ledger: Any, tenant: str, record: Mapping[str, Any]) -> "SourceText":
     from foundation.config import load_config
-    from ingest.source_text import open_position
+    from ingest.trace.source_text import open_position
 
     try:
         file = json.loads((home.path / "config.json").read_text("utf-8"))["file"]
@@ -119,13 +119,13 @@ def _opened(home: Home, keys: Any, ledger: Any, tenant: str, record: Mapping[str
 
 
 def _note(home: Home, reader: Any, tenant: str, user: str, detail: Mapping[str, object]) -> None:
-    from serving.access import AccessStore
+    from serving.people.store import AccessStore
 
     AccessStore.open(home).audit(tenant, user, "source opened", reader.scope.hash, detail=detail)
 
 
 def _shown_record(keys: Any, ledger: Any, number: int, record: Mapping[str, Any]) -> dict[str, Any]:
-    from ingest.source_text import mark_of
+    from ingest.trace.source_text import mark_of
 
     return {
         "number": number,
@@ -141,8 +141,8 @@ def _shown_record(keys: Any, ledger: Any, number: int, record: Mapping[str, Any]
 def _shown(text: "SourceText", record: Mapping[str, Any], *, identified: bool) -> dict[str, Any]:
     """What is shown of an opened position: the message, or why there is none and the landed row."""
     from data_contracts import contract
-    from ingest.source_masks import masked, masked_row
-    from ingest.source_text import OPENED
+    from ingest.trace.source_masks import masked, masked_row
+    from ingest.trace.source_text import OPENED
 
     of = contract(record["entity"])
     row = {name: record.get(name) for name in of.column_names}

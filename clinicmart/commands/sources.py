@@ -20,7 +20,7 @@ def check(file: Path, tenant: str | None) -> int:
     """
     from clinicmart.options import print_table
     from dagster_project.workspace import load_checked_config
-    from ingest.preview import preview
+    from ingest.landing.preview import preview
 
     config = load_checked_config(file).only(tenant)
     reports = [preview(feed) for item in config.tenants for feed in item.feeds]
@@ -50,7 +50,7 @@ def jwks(file: Path, tenant: str, name: str) -> int:
     """Print the public key of a FHIR feed as a JSON Web Key Set, for the server's owner to register."""
     from clinicmart.options import print_json
     from dagster_project.workspace import load_checked_config
-    from ingest.receive.sign_in import SigningKey
+    from ingest.receive.fhir.sign_in import SigningKey
 
     feeds = load_checked_config(file).tenant(tenant).feeds
     servers = {feed.name: feed.server for feed in feeds if feed.server is not None and feed.server.key is not None}

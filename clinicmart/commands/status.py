@@ -26,8 +26,8 @@ def status(home: Home, reconciliation: bool, as_json: bool) -> None:
     """
     from foundation.keys import Keys
     from foundation.run_lock import is_held
+    from ingest.accounts.status import status as ledger_status
     from ingest.ledger import Ledger
-    from ingest.status import status as ledger_status
 
     # Asked before the ledger is: a run that ends between the two has noted how.
     at_work = is_held(home)
@@ -66,9 +66,9 @@ def _published(
     home: Home, tenants: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]]]:
     """Per tenant its version and last outcome; what the published versions say of matches and conflicts; and the bridge of each."""
-    from serving.health import published_health
-    from serving.publish import current_version, outcome
-    from serving.reconciliation import bridge, open_of, summary
+    from serving.publish.publish import current_version, outcome
+    from serving.publish.reconciliation import bridge, open_of, summary
+    from serving.versions.health import published_health
 
     published: dict[str, Any] = {}
     reconciled: dict[str, dict[str, Any]] = {}

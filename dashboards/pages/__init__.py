@@ -1,15 +1,7 @@
 """The pages, in the order they stand in the bar. A page whose module is not granted is absent."""
 
-from dashboards.pages import (
-    closed_months,
-    data_health,
-    lineage,
-    no_show,
-    overview,
-    payer_mix,
-    revenue_cycle,
-    throughput,
-)
+from dashboards.pages import closed_months, lineage, no_show, overview, payer_mix, revenue_cycle, throughput
+from dashboards.pages.data_health import page as data_health
 from dashboards.shell import PageSpec
 
 ALL = (

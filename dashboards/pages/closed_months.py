@@ -3,11 +3,11 @@
 from datetime import UTC
 from typing import Any
 
-from dashboards import blocks, closed, markup
+from dashboards import blocks, closed_notice, markup
 from dashboards import format as fmt
 from dashboards.shell import PageContext
-from serving.close_record import Close
-from serving.close_view import Change
+from serving.closed_months.view import Change
+from serving.versions.closes import Close
 
 MOST_MONTHS = 12
 MOST_FIGURES = 40
@@ -51,7 +51,7 @@ def _finding(changed: dict[Close, list[Change]]) -> str:
 
 
 def _on(context: PageContext, moment: Any) -> str:
-    return fmt.day(closed.local_day(moment, context.source.reader.tenant.time_zone)) if moment else ""
+    return fmt.day(closed_notice.local_day(moment, context.source.reader.tenant.time_zone)) if moment else ""
 
 
 def _month(context: PageContext, close: Close, changes: list[Change]) -> None:
@@ -73,7 +73,7 @@ def _month(context: PageContext, close: Close, changes: list[Change]) -> None:
                 change.label,
                 fmt.exact(change.closed, change.unit),
                 fmt.exact(change.now, change.unit),
-                closed.why(change.causes),
+                closed_notice.why(change.causes),
             )
         )
         for change in shown

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from dashboards import blocks, feed_coverage, markup
+from dashboards import blocks, markup
 from dashboards import format as fmt
-from dashboards.incomplete import NOUNS
+from dashboards.incomplete_notice import NOUNS
+from dashboards.pages.data_health import coverage
 from dashboards.shell import PageContext
-from serving.metric_lineage import FeedState, MetricLineage
+from serving.lineage.metric import FeedState, MetricLineage
 from serving.model import MetricDefinition
 
 KINDS: Mapping[str, str] = {
@@ -66,7 +67,7 @@ def draw(context: PageContext) -> None:
     context.html(markup.heading(finding(metric, found, now), line, crumbs), key="cm_head")
     alerts = [{"kind": feed.alert, "message": feed.message} for feed in found.feeds if feed.message]
     if alerts:
-        context.html(feed_coverage.alert_list(alerts), key="cm_alerts")
+        context.html(coverage.alert_list(alerts), key="cm_alerts")
     context.html(_meaning(metric), key="cm_meaning")
     blocks.section(
         "Feeds it rests on", "What enters the figure from each, and how the feed stood when this was published"

@@ -7,7 +7,7 @@ owner alone pass whole, one that lets a reader see the rows of the tenant and th
 rebuilt and models that are added to both end protected. Columns are granted elsewhere, when the tables are shown to readers.
 
 Citus takes no subquery in a policy, so with CLINICMART_PG_CITUS there is none. Elsewhere the functions stand in subqueries, so that they are
-asked once a query. Tables are distributed when they are shown (`serving/postgres_served`), with what stands here: a model that reads a
+asked once a query. Tables are distributed when they are shown (`serving/postgres/served_views`), with what stands here: a model that reads a
 distributed table beside a local one would find it empty.
 #}
 {% macro protect_rows() -%}

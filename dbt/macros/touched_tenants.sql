@@ -1,7 +1,7 @@
 {#
     The tenants of which something changed since the marts were last built and passed: a list of identifiers, or none where
     everybody is to be built. Everybody is: with --full-refresh, where the load left no table raw.touched_tenant, and where
-    that names every tenant there is. `ingest.warehouse` writes the table; it does not change while dbt runs.
+    that names every tenant there is. `ingest.load.raw_tables` writes the table; it does not change while dbt runs.
 #}
 {% macro touched_tenants() -%}
     {%- if not execute or flags.FULL_REFRESH -%}

@@ -2,15 +2,15 @@
 
 from importlib import import_module
 
-from ingest.sources.base import Chunk, Notice, Refusal, Source, TableRules, Unit, UnreadableUnit
+from ingest.interface import Chunk, Notice, Refusal, Source, TableRules, Unit, UnreadableUnit
 
 __all__ = ["Chunk", "Notice", "Refusal", "Source", "TableRules", "Unit", "UnreadableUnit", "source_for"]
 
 _MODULES = {
-    "pm_database": "ingest.sources.pm_database",
-    "fhir": "ingest.sources.fhir",
-    "hl7v2": "ingest.sources.hl7v2",
-    "x12": "ingest.sources.x12",
+    "pm_database": "ingest.sources.pm_database.reader",
+    "fhir": "ingest.sources.fhir.reader",
+    "hl7v2": "ingest.sources.hl7v2.reader",
+    "x12": "ingest.sources.x12.reader",
     "reference_file": "ingest.sources.reference_file",
 }
 

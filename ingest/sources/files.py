@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from foundation.config import Feed
-from ingest.inbox import SUFFIX, BrokenSeal, Inbox
-from ingest.sources.base import Unit, UnreadableUnit
+from ingest.inbox.inbox import SUFFIX, BrokenSeal, Inbox
+from ingest.interface import Unit, UnreadableUnit
 
 READ_BYTES = 1 << 20
 # A gzip file may not grow by more than this: clinical text compresses 5 to 20 times, a bomb a thousand.

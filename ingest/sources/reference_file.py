@@ -15,9 +15,9 @@ import polars as pl
 
 from data_contracts import Contract, contract
 from foundation.config import Feed
-from ingest.inbox import Inbox
+from ingest.inbox.inbox import Inbox
+from ingest.interface import Chunk, Refusal, Unit, UnreadableUnit
 from ingest.profiles import ReferenceFileProfile, load_profile
-from ingest.sources.base import Chunk, Refusal, Unit, UnreadableUnit
 from ingest.sources.columns import frame_of
 from ingest.sources.files import find_files, read_blocks
 
@@ -28,7 +28,7 @@ MAXIMUM_FIELD = 1 << 16
 
 
 class ReferenceFileSource:
-    """See `ingest.sources.base.Source`."""
+    """See `ingest.interface.Source`."""
 
     kind = "reference_file"
 

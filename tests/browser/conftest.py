@@ -21,7 +21,7 @@ from urllib.error import URLError
 import pytest
 
 from foundation.home import Home
-from serving.access import AccessStore, Role
+from serving.people.store import AccessStore, Role
 from serving.reader import Reader, open_reader
 
 ROOT = Path(__file__).parents[2]

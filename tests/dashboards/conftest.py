@@ -20,9 +20,10 @@ from starlette.websockets import WebSocket
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from dashboards import app, data, gate, host, signin
+from dashboards import data
+from dashboards.server import app, auth_gate, served_home, signin_routes
 from foundation.home import Home
-from serving.access import AccessStore, Principal, Role
+from serving.people.store import AccessStore, Principal, Role
 
 PASSWORD = "correct horse battery 9"
 
@@ -72,8 +73,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture
-def served(home: Home) -> host.Served:
-    return host.configure(home)
+def served(home: Home) -> served_home.Served:
+    return served_home.configure(home)
 
 
 @pytest.fixture
@@ -99,10 +100,10 @@ async def _socket(socket: WebSocket) -> None:
 
 
 @pytest.fixture
-def site(served: host.Served) -> Starlette:
+def site(served: served_home.Served) -> Starlette:
     """The gate and the sign-in routes in front of one page and one socket, without Streamlit's runtime."""
-    routes = [*signin.ROUTES, Route("/{path:path}", _inside), WebSocketRoute("/_stcore/stream", _socket)]
-    return Starlette(routes=routes, middleware=[Middleware(gate.Gate)])
+    routes = [*signin_routes.ROUTES, Route("/{path:path}", _inside), WebSocketRoute("/_stcore/stream", _socket)]
+    return Starlette(routes=routes, middleware=[Middleware(auth_gate.Gate)])
 
 
 @dataclass
@@ -143,13 +144,13 @@ def browser(site: Starlette) -> Callable[..., Browser]:
 
 
 @pytest.fixture
-def page(served: host.Served, reader: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+def page(served: served_home.Served, reader: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
     """Runs a page signed in: `page("no_show", place="behavioral")`."""
     token = served.access.create_session(served.access.principal("harbor", "admin@harbor"))
     data._answer.clear()
 
     def run(key: str = "", *, cookie: str | None = token, address: str = "localhost:8501", **params: str) -> AppTest:
-        cookies = {gate.SESSION_COOKIE: cookie} if cookie else {}
+        cookies = {auth_gate.SESSION_COOKIE: cookie} if cookie else {}
         monkeypatch.setattr(data, "open_reader", lambda home, principal: reader)
         monkeypatch.setattr(type(st.context), "cookies", property(lambda _: cookies))
         monkeypatch.setattr(type(st.context), "headers", property(lambda _: {"host": address}))

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from dashboards import charts, closed, data
-from serving.close_record import Close
-from serving.close_view import Change
+from dashboards import charts, closed_notice, data
+from serving.closed_months.view import Change
+from serving.versions.closes import Close
 
 CLOSE = Close(
     tenant_id="harbor",
@@ -47,19 +47,19 @@ PAID = change("payer_paid_amount", "Paid by payers", Decimal(5), Decimal(6), cau
 
 
 def test_a_page_says_when_a_month_was_closed_with_what_what_it_is_now_and_why():
-    (line,) = closed.lines("revenue_cycle", [PAID, BILLED], "America/New_York")
+    (line,) = closed_notice.lines("revenue_cycle", [PAID, BILLED], "America/New_York")
     assert line == (
         "December 2025 was closed on 5 Jan 2026 with $1.24\xa0M (billed charges); it is $1.25\xa0M now: "
         "feed remits later brought rows of 3 claims. 1 other figure of this page changed too."
     )
-    assert closed.lines("no_show", [PAID, BILLED], "America/New_York") == []
-    (part,) = closed.lines("revenue_cycle", [PAID], "America/New_York", in_part=True)
+    assert closed_notice.lines("no_show", [PAID, BILLED], "America/New_York") == []
+    (part,) = closed_notice.lines("revenue_cycle", [PAID], "America/New_York", in_part=True)
     assert "not only of what is chosen here" in part
 
 
 def test_a_change_too_small_for_short_figures_is_told_with_all_digits():
     small = change("billed_amount", "Billed charges", Decimal("1240000.10"), Decimal("1240000.20"))
-    assert closed.values(small) == ("$1,240,000.10", "$1,240,000.20")
+    assert closed_notice.values(small) == ("$1,240,000.10", "$1,240,000.20")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_change_too_small_for_short_figures_is_told_with_all_digits():
     ],
 )
 def test_causes_are_told_in_words(causes, words):
-    assert closed.why(causes) == words
+    assert closed_notice.why(causes) == words
 
 
 def test_closed_months_are_marked_on_the_axis():

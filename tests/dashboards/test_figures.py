@@ -7,8 +7,9 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from dashboards import breakdowns, data, figures, rows, warm
-from dashboards import state as states
+from dashboards import breakdowns, data, figures, rows
+from dashboards import view as states
+from dashboards.server import warm
 
 
 def view_of(source, **params):

@@ -6,8 +6,9 @@ from datetime import date, timedelta
 import polars as pl
 import pytest
 
-from dashboards import feed_coverage, incomplete
+from dashboards import incomplete_notice
 from dashboards.pages import ALL
+from dashboards.pages.data_health import coverage
 from data_contracts import load_contracts
 
 TODAY = date(2026, 11, 18)
@@ -24,10 +25,10 @@ RHYTHM = {"feed": "adt", "rhythm": "daily", "period_days": None, "usual_rows": 4
 
 def test_every_page_of_figures_says_on_what_it_rests_in_words_for_entities_that_exist():
     pages = {page.key for page in ALL if not page.of_feeds and not page.of_figure and not page.of_closes}
-    assert set(incomplete.RESTS_ON) == pages
-    named = {entity for entities in incomplete.RESTS_ON.values() for entity in entities}
+    assert set(incomplete_notice.RESTS_ON) == pages
+    named = {entity for entities in incomplete_notice.RESTS_ON.values() for entity in entities}
     assert named <= set(load_contracts())
-    assert named <= set(incomplete.NOUNS)
+    assert named <= set(incomplete_notice.NOUNS)
 
 
 @pytest.mark.parametrize(
@@ -39,39 +40,41 @@ def test_every_page_of_figures_says_on_what_it_rests_in_words_for_entities_that_
     ],
 )  # fmt: skip
 def test_each_kind_of_alert_has_its_sentence(change, said):
-    assert incomplete.lines("throughput", [STOPPED | change], TODAY) == [said]
-    assert incomplete.lines("revenue_cycle", [STOPPED | change], TODAY) == []
+    assert incomplete_notice.lines("throughput", [STOPPED | change], TODAY) == [said]
+    assert incomplete_notice.lines("revenue_cycle", [STOPPED | change], TODAY) == []
 
 
 def test_a_period_that_ended_before_the_feed_stopped_is_not_called_incomplete():
-    (line,) = incomplete.lines("throughput", [STOPPED], date(2026, 9, 30))
+    (line,) = incomplete_notice.lines("throughput", [STOPPED], date(2026, 9, 30))
     assert line == (
         "Feed adt stopped: visits and stays from 6 Nov 2026 on are missing in later figures; this period ends before that."
     )
-    (line,) = incomplete.lines("throughput", [STOPPED], date(2026, 11, 6))
+    (line,) = incomplete_notice.lines("throughput", [STOPPED], date(2026, 11, 6))
     assert line.endswith("missing in these figures.")
 
 
 def test_a_feed_that_never_brought_anything_takes_nothing_from_a_page():
-    assert incomplete.lines("overview", [STOPPED | {"entities": None}], TODAY) == []
+    assert incomplete_notice.lines("overview", [STOPPED | {"entities": None}], TODAY) == []
 
 
 def test_more_than_three_kinds_of_rows_are_not_listed_one_by_one():
     entities = ["claim", "charge", "remittance", "patient_payment", "encounter"]
-    (line,) = incomplete.lines("overview", [STOPPED | {"entities": entities}], TODAY)
+    (line,) = incomplete_notice.lines("overview", [STOPPED | {"entities": entities}], TODAY)
     assert line.startswith("Feed adt stopped: payments, patient payments and more from")
 
 
 def test_text_of_a_feed_is_escaped():
-    html = incomplete.banner(incomplete.lines("throughput", [STOPPED | {"feed": "<b>"}], TODAY), "page:x?")
+    html = incomplete_notice.banner(
+        incomplete_notice.lines("throughput", [STOPPED | {"feed": "<b>"}], TODAY), "page:x?"
+    )
     assert "<b>" not in html
-    assert "<b>" not in feed_coverage.strip([], [date(2026, 11, 1)], '"><b>')
+    assert "<b>" not in coverage.strip([], [date(2026, 11, 1)], '"><b>')
 
 
 def test_headlines_name_one_feed_or_count_several():
-    assert feed_coverage.finding([]) == ""
-    assert feed_coverage.finding([STOPPED]) == "Feed adt stopped on 6 Nov 2026; visits since then are missing"
-    two = feed_coverage.finding([STOPPED, STOPPED | {"since": date(2026, 11, 2)}])
+    assert coverage.finding([]) == ""
+    assert coverage.finding([STOPPED]) == "Feed adt stopped on 6 Nov 2026; visits since then are missing"
+    two = coverage.finding([STOPPED, STOPPED | {"since": date(2026, 11, 2)}])
     assert two == "2 feeds need attention; figures from 2 Nov 2026 on are incomplete"
 
 
@@ -82,11 +85,11 @@ def day(number, received, status="as_expected", expected=40):
 
 def test_bars_stand_over_the_band_and_a_backfill_does_not_flatten_them():
     frame = pl.DataFrame([day(0, 40), day(1, 9000, "above"), day(2, 0, "missing")])
-    html = feed_coverage.strips(frame, pl.DataFrame([RHYTHM]), [STOPPED])
+    html = coverage.strips(frame, pl.DataFrame([RHYTHM]), [STOPPED])
     heights = {kind: float(height) for kind, height in re.findall(r'class="(\w+)"[^/]*height="([\d.]+)"', html)}
-    assert heights["above"] == feed_coverage.HEIGHT - 2
-    assert heights["as_expected"] == pytest.approx(40 / 50 * (feed_coverage.HEIGHT - 2), abs=0.1)
-    assert heights["missing"] == feed_coverage.HEIGHT
+    assert heights["above"] == coverage.HEIGHT - 2
+    assert heights["as_expected"] == pytest.approx(40 / 50 * (coverage.HEIGHT - 2), abs=0.1)
+    assert heights["missing"] == coverage.HEIGHT
     assert html.count('class="band"') == 2
     assert "Tue 3 Nov 2026: 0 of about 40 rows, missing" in html
     assert "Stopped on 6 Nov 2026" in html
@@ -96,8 +99,8 @@ def test_bars_stand_over_the_band_and_a_backfill_does_not_flatten_them():
 def test_what_has_no_rhythm_is_told_so():
     unknown = RHYTHM | {"rhythm": "unknown", "usual_rows": None}
     frame = pl.DataFrame([day(0, 40, "not_yet_known") | {"expected": None, "low": None, "high": None}])
-    html = feed_coverage.strips(frame, pl.DataFrame([unknown]), [])
+    html = coverage.strips(frame, pl.DataFrame([unknown]), [])
     assert "Not judged: too few days to learn from" in html
     assert "no rhythm known yet" in html
     assert 'class="band"' not in html
-    assert "Nothing to show yet" in feed_coverage.strips(frame.clear(), pl.DataFrame([unknown]), [])
+    assert "Nothing to show yet" in coverage.strips(frame.clear(), pl.DataFrame([unknown]), [])

@@ -4,9 +4,10 @@ from datetime import date, datetime
 
 import pytest
 
-from dashboards import markup, state
+from dashboards import markup
+from dashboards import view as state
 from dashboards.pages import lineage
-from serving.metric_lineage import FeedState, MartColumn, MetricLineage, SourceField
+from serving.lineage.metric import FeedState, MartColumn, MetricLineage, SourceField
 from serving.model import MetricDefinition
 
 NOW = datetime(2026, 11, 21, 9, 0)

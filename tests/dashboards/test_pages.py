@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from dashboards import breakdowns, figures
-from dashboards import state as states
+from dashboards import view as states
 from foundation.errors import AccessError
 from serving.model import LastRun, NothingPublished
 

@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import polars as pl
 
-from dashboards import reconciliation
+from dashboards.pages.data_health import reconciliation
 from serving.model import RECONCILIATION, RECONCILIATION_CHECK, Health
-from serving.reconciliation import bridge
+from serving.publish.reconciliation import bridge
 
 EMPTY = dict.fromkeys(
     (
@@ -80,6 +80,6 @@ def test_a_feed_that_stopped_is_said_to_be_in_none_of_the_numbers():
 
 
 def test_every_step_and_reason_of_the_bridge_has_its_words():
-    from ingest.reconciliation import REASONS
+    from ingest.load.reconciliation import REASONS
 
     assert set(REASONS) <= set(reconciliation.REASONS)

@@ -3,8 +3,8 @@
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from dashboards import gate
-from serving.access import Role
+from dashboards.server import auth_gate
+from serving.people.store import Role
 
 HARBOR, MESA = "http://harbor.localhost:8501", "http://mesa.localhost:8501"
 
@@ -33,7 +33,7 @@ def test_sign_in_leads_back_to_where_one_wanted_to_go(browser):
 
 
 def test_the_session_cookie_is_for_the_server_alone(browser):
-    cookie = next(c for c in browser().sign_in().headers.get_list("set-cookie") if gate.SESSION_COOKIE in c)
+    cookie = next(c for c in browser().sign_in().headers.get_list("set-cookie") if auth_gate.SESSION_COOKIE in c)
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
     assert "Secure" not in cookie
@@ -41,7 +41,7 @@ def test_the_session_cookie_is_for_the_server_alone(browser):
 
 def test_the_session_cookie_is_secure_over_tls(browser):
     cookies = browser("https://harbor.localhost").sign_in().headers.get_list("set-cookie")
-    assert all("Secure" in c for c in cookies if c.startswith(gate.SESSION_COOKIE))
+    assert all("Secure" in c for c in cookies if c.startswith(auth_gate.SESSION_COOKIE))
 
 
 @pytest.mark.parametrize("email", ["admin@harbor", "nobody@harbor", "admin@nowhere", ""])
@@ -49,7 +49,7 @@ def test_a_wrong_password_and_an_unknown_user_are_answered_alike(browser, email)
     answer = browser().sign_in(email=email, password="wrong")
     assert answer.status_code == 401
     assert "The user name or the password is wrong." in answer.text
-    assert gate.SESSION_COOKIE not in str(answer.headers.get_list("set-cookie"))
+    assert auth_gate.SESSION_COOKIE not in str(answer.headers.get_list("set-cookie"))
 
 
 def test_sign_in_without_the_forms_token_is_refused(browser):
@@ -93,7 +93,7 @@ def test_a_person_of_another_tenant_cannot_sign_in_at_this_address(browser):
 def test_a_session_of_another_tenant_is_refused_page_data_and_socket(browser, served):
     visitor = browser(HARBOR)
     token = served.access.create_session(served.access.principal("mesa", "admin@mesa"))
-    visitor.client.cookies.set(gate.SESSION_COOKIE, token)
+    visitor.client.cookies.set(auth_gate.SESSION_COOKIE, token)
     page = visitor.get("/")
     assert page.status_code == 403
     assert "another organization" in page.text
@@ -101,7 +101,7 @@ def test_a_session_of_another_tenant_is_refused_page_data_and_socket(browser, se
     with pytest.raises(WebSocketDisconnect), visitor.socket():
         pass
     elsewhere = browser(MESA)
-    elsewhere.client.cookies.set(gate.SESSION_COOKIE, token)
+    elsewhere.client.cookies.set(auth_gate.SESSION_COOKIE, token)
     assert elsewhere.get("/").text == "inside"
 
 
@@ -132,9 +132,9 @@ def test_a_one_time_password_leads_to_an_own_one(browser, served):
     assert visitor.post("/password", {"token": token, "password": "short", "again": "short"}).status_code == 400
     unsigned = {"password": "a new password 12", "again": "a new password 12"}
     assert visitor.post("/password", unsigned).status_code == 403
-    before = visitor.client.cookies[gate.SESSION_COOKIE]
+    before = visitor.client.cookies[auth_gate.SESSION_COOKIE]
     assert visitor.post("/password", {"token": token, **unsigned}).headers["location"] == "/"
-    assert visitor.client.cookies[gate.SESSION_COOKIE] != before
+    assert visitor.client.cookies[auth_gate.SESSION_COOKIE] != before
     assert served.access.session(before) is None
     assert visitor.get("/no_show").text == "inside"
     assert browser().sign_in("new@harbor", "one-time-password-1").status_code == 401
@@ -143,10 +143,10 @@ def test_a_one_time_password_leads_to_an_own_one(browser, served):
 def test_signing_out_ends_the_session_and_needs_its_token(browser, served):
     visitor = browser()
     visitor.sign_in()
-    session = visitor.client.cookies[gate.SESSION_COOKIE]
+    session = visitor.client.cookies[auth_gate.SESSION_COOKIE]
     assert visitor.post("/signout", {}).status_code == 403
     assert served.access.session(session) is not None
-    token = gate.form_token("signout", session)
+    token = auth_gate.form_token("signout", session)
     assert visitor.post("/signout", {"token": token}).headers["location"] == "/signin"
     assert served.access.session(session) is None
     assert visitor.get("/").status_code == 303
@@ -155,10 +155,10 @@ def test_signing_out_ends_the_session_and_needs_its_token(browser, served):
 def test_signing_in_again_ends_the_session_before(browser, served):
     visitor = browser()
     token = visitor.token_on("/signin")
-    nonce = visitor.client.cookies[gate.FORM_COOKIE]
+    nonce = visitor.client.cookies[auth_gate.FORM_COOKIE]
     visitor.sign_in()
-    first = visitor.client.cookies[gate.SESSION_COOKIE]
-    visitor.client.cookies.set(gate.FORM_COOKIE, nonce)
+    first = visitor.client.cookies[auth_gate.SESSION_COOKIE]
+    visitor.client.cookies.set(auth_gate.FORM_COOKIE, nonce)
     fields = {"token": token, "email": "admin@harbor", "password": "correct horse battery 9"}
     assert visitor.post("/signin", fields).status_code == 303
     assert served.access.session(first) is None

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from dashboards import state as states
+from dashboards import view as states
 
 AS_OF = date(2026, 11, 14)
 

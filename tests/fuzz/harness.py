@@ -20,10 +20,10 @@ with atheris.instrument_imports(include=["ingest.sources", "ingest.profiles"]):
 
 
 from foundation.config import Feed
-from ingest.gate import check
-from ingest.identity import tokenise
-from ingest.landing import with_unit_time
-from ingest.partial_rows import landing_contract
+from ingest.landing.batches import with_unit_time
+from ingest.landing.contract_gate import check
+from ingest.landing.tokens import tokenise
+from ingest.load.partial_rows import landing_contract
 
 KIND, SUFFIX = sys.argv[1], sys.argv[2]
 PATH = Path(tempfile.mkdtemp()) / f"input{SUFFIX}"

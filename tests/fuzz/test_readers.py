@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.sample import write_sample
+from clinicmart.sample import write_sample
 from tests.support import ROOT
 
 pytestmark = pytest.mark.slow

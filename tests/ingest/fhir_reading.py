@@ -11,9 +11,9 @@ import polars as pl
 
 from data_contracts import contract
 from foundation.config import Feed
-from ingest.gate import check
+from ingest.interface import Chunk, Refusal
+from ingest.landing.contract_gate import check
 from ingest.sources import source_for
-from ingest.sources.base import Chunk, Refusal
 
 SOURCE = source_for("fhir")
 NPI = "http://hl7.org/fhir/sid/us-npi"

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-import ingest.partial_rows
-import ingest.warehouse
+import ingest.load.partial_rows
+import ingest.load.raw_tables
 from data_contracts import Contract, contract, load_contracts
 from foundation import duck
 from foundation.config import load_config
 from foundation.home import Home
 from foundation.keys import Keys
+from ingest.landing.land_feed import land_feed
 from ingest.ledger import Ledger
-from ingest.pipeline import land_feed
-from ingest.warehouse import load_warehouse
+from ingest.load.raw_tables import load_warehouse
 
 NEW = {"encounter": "signed_at", "patient": "language", "bed_movement": "bed"}
 ADMITTED = "\r".join(
@@ -73,15 +73,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def before() -> None:
         """From here on this is the version before the columns came."""
         contracts = {name: older(name) for name in load_contracts()}
-        for module in (ingest.warehouse, ingest.partial_rows):
+        for module in (ingest.load.raw_tables, ingest.load.partial_rows):
             monkeypatch.setattr(module, "contract", contracts.__getitem__)
-        monkeypatch.setattr(ingest.warehouse, "load_contracts", lambda: contracts)
-        ingest.partial_rows.landing_contract.cache_clear()
+        monkeypatch.setattr(ingest.load.raw_tables, "load_contracts", lambda: contracts)
+        ingest.load.partial_rows.landing_contract.cache_clear()
 
     def after() -> None:
         """From here on this is the version of today."""
         monkeypatch.undo()
-        ingest.partial_rows.landing_contract.cache_clear()
+        ingest.load.partial_rows.landing_contract.cache_clear()
 
     yield send, load, rows, before, after
     ledger.close()

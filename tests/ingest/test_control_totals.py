@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from data_contracts import contract
 from foundation.config import Feed
 from ingest import ledger as tables
-from ingest.control_totals import MoneyMismatch, amount_columns, conserved, payload_totals, totals
-from ingest.gate import check
-from ingest.sources import pm_links
-from ingest.sources.x12 import SOURCE
-from ingest.sources.x12_segments import Found
+from ingest.landing.contract_gate import check
+from ingest.landing.control_totals import MoneyMismatch, amount_columns, conserved, payload_totals, totals
+from ingest.sources.pm_database import links
+from ingest.sources.x12.reader import SOURCE
+from ingest.sources.x12.segments import Found
 from tests.ingest import test_landing
 from tests.ingest.test_landing import Site, remittance
 
@@ -95,7 +95,7 @@ def test_a_remittance_says_how_many_claims_it_holds_and_what_they_paid(site: Sit
 def test_a_reader_that_loses_a_claim_is_found_out_by_what_the_file_says(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ingest.sources import x12
+    from ingest.sources.x12 import reader as x12
 
     real = x12._READERS["835"]
 
@@ -123,16 +123,16 @@ def test_a_pm_database_counts_what_is_read_whole(site: Site) -> None:
 def test_a_database_that_somebody_writes_to_during_the_read_states_nothing(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = pm_links.RowLink.blocks
+    real = links.RowLink.blocks
 
-    def with_a_new_row(self: pm_links.RowLink, *arguments: Any) -> Any:
+    def with_a_new_row(self: links.RowLink, *arguments: Any) -> Any:
         site.change(
             "insert into payers (payer_id, effective_from, name, payer_class, updated_at) "
             "select 'N' || (select count(*) from payers), '1900-01-01', 'New', 'commercial', '2026-03-10 08:00:00'"
         )
         yield from real(self, *arguments)
 
-    monkeypatch.setattr(pm_links.RowLink, "blocks", with_a_new_row)
+    monkeypatch.setattr(links.RowLink, "blocks", with_a_new_row)
     site.land("pm")
     assert stated(site) == {}
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from foundation.home import Home
 from ingest import ledger as tables
-from ingest.coverage import Judgement, coverage, judge, lateness, received_by_day
-from ingest.day_series import STATUSES
+from ingest.accounts.day_series import STATUSES
+from ingest.accounts.feed_coverage import Judgement, coverage, judge, lateness, received_by_day
+from ingest.accounts.special_days import special_day
 from ingest.ledger import Ledger
-from ingest.special_days import special_day
 
 TODAY = date(2026, 11, 18)  # a Wednesday
 WEEK = (100, 110, 105, 100, 80, 0, 0)  # rows by weekday, Monday first

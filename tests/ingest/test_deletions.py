@@ -14,11 +14,11 @@ from foundation.config import Config, Feed, Tenant
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.identity import token
-from ingest.landing import Landing, Unfinished
+from ingest.landing.batches import Landing, Unfinished
+from ingest.landing.tokens import token
 from ingest.ledger import Ledger, now
+from ingest.load.raw_tables import load_warehouse
 from ingest.sources import Chunk
-from ingest.warehouse import load_warehouse
 
 
 @dataclass

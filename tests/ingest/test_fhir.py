@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from data_contracts import LINEAGE, contract
 from foundation.errors import ConfigurationError
+from ingest.interface import UnreadableUnit
 from ingest.profiles import load_profile, shipped_profiles
-from ingest.sources import fhir, fhir_files
-from ingest.sources.base import UnreadableUnit
-from ingest.sources.fhir_tables import COLUMNS
-from ingest.sources.fhir_values import parse_reference
+from ingest.sources.fhir import files as fhir_files
+from ingest.sources.fhir import reader as fhir
+from ingest.sources.fhir.tables import COLUMNS
+from ingest.sources.fhir.values import parse_reference
 from tests.ingest.fhir_reading import NPI, SOURCE, bundle, feed, gather, lines, read
 
 REAL = Path(__file__).parents[2] / "../shared/data/fhir"

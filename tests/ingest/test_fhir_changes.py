@@ -10,11 +10,11 @@ from foundation import duck
 from foundation.config import Config, Feed, Tenant
 from foundation.home import Home
 from foundation.keys import Keys
+from ingest.landing.land_feed import land_feed
 from ingest.ledger import Ledger
-from ingest.pipeline import land_feed
-from ingest.sources import fhir
-from ingest.sources.fhir_tables import COLUMNS, ENTITIES_OF
-from ingest.warehouse import load_warehouse
+from ingest.load.raw_tables import load_warehouse
+from ingest.sources.fhir import reader as fhir
+from ingest.sources.fhir.tables import COLUMNS, ENTITIES_OF
 from tests.ingest.fhir_reading import bundle, lines, read
 
 

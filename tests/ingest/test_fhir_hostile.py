@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ingest.sources import fhir, fhir_files, files
-from ingest.sources.base import UnreadableUnit
+from ingest.interface import UnreadableUnit
+from ingest.sources import files
+from ingest.sources.fhir import files as fhir_files
+from ingest.sources.fhir import reader as fhir
 from tests.ingest.fhir_reading import SOURCE, bundle, feed, gather, lines, read
 from tests.ingest.test_fhir import CLAIM, ENCOUNTER, PATIENT, eob
 

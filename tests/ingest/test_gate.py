@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_contracts import contract, load_contracts
-from ingest.gate import GateMismatch, check, cross_check
-from ingest.identity import token, tokenise
+from ingest.landing.contract_gate import GateMismatch, check, cross_check
+from ingest.landing.tokens import token, tokenise
 
 CHARGE = {
     "charge_id": "C1",

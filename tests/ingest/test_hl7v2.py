@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from data_contracts import contract
 from foundation.config import Feed
-from ingest.partial_rows import landing_contract
-from ingest.sources import Chunk, UnreadableUnit, hl7v2, source_for
-from ingest.sources.base import Unit
+from ingest.interface import Unit
+from ingest.load.partial_rows import landing_contract
+from ingest.sources import Chunk, UnreadableUnit, source_for
+from ingest.sources.hl7v2 import reader as hl7v2
 
 DATA = Path(__file__).parents[2] / "../shared/data/hl7v2"
 PID = "PID|1||MRN1^^^HARBOR^MR~999-99-9999^^^SSA^SS||DOE^JANE^Q||19800215|F|||1 MAIN ST^^TOWN^NY^12345-6789||555-1234"

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foundation.config import Feed
-from ingest.gate import check
-from ingest.partial_rows import landing_contract
+from ingest.interface import Chunk
+from ingest.landing.contract_gate import check
+from ingest.load.partial_rows import landing_contract
 from ingest.sources import UnreadableUnit, source_for
-from ingest.sources.base import Chunk
 
 DATA = Path(__file__).parents[2] / "../shared/data/hl7v2"
 ADMISSION = (

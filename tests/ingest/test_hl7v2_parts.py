@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from data_contracts import contract
 from foundation.config import Feed
-from ingest.gate import check
-from ingest.partial_rows import ENTITIES, landing_contract, prepare, take_parts, waiting_notices
+from ingest.landing.contract_gate import check
+from ingest.load.partial_rows import ENTITIES, landing_contract, prepare, take_parts, waiting_notices
 from ingest.sources import source_for
 
 FEEDS = {("t", "adt")}

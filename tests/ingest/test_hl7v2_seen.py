@@ -13,11 +13,11 @@ from foundation.config import Config, load_config
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
+from ingest.landing.land_feed import FeedReport, land_feed
+from ingest.landing.quarantine import held_rows, release
 from ingest.ledger import Ledger, now
-from ingest.pipeline import FeedReport, land_feed
-from ingest.quarantine import held_rows, release
-from ingest.seen_messages import KEPT_DAYS, NEW, REPEATED, REUSED, SeenMessages
-from ingest.warehouse import load_warehouse
+from ingest.load.raw_tables import load_warehouse
+from ingest.sources.hl7v2.seen_messages import KEPT_DAYS, NEW, REPEATED, REUSED, SeenMessages
 from tests.ingest.test_landing import Site
 from tests.receive.mllp_sender import Sender, admission, free_port, listening
 

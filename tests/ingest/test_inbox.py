@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from foundation.config import Feed
 from foundation.home import Home
 from foundation.keys import Keys
-from ingest.inbox import BLOCK_BYTES, BrokenSeal, Inbox
-from ingest.sources.base import UnreadableUnit
+from ingest.inbox.inbox import BLOCK_BYTES, BrokenSeal, Inbox
+from ingest.interface import UnreadableUnit
 from ingest.sources.files import find_files, read_blocks
 
 FEED = Feed(tenant_id="harbor", name="ehr", kind="fhir")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import landed_rows
+from ingest.load import landed_rows
 
 BATCHES = st.lists(
     st.fixed_dictionaries({"tenant_id": st.sampled_from("abcde"), "rows_landed": st.integers(0, 9)}), max_size=20

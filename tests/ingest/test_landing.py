@@ -20,12 +20,12 @@ from foundation.errors import ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.accounts import file_mark, notice_reasons
+from ingest.accounts.accounts import file_mark, notice_reasons
+from ingest.accounts.status import status
+from ingest.landing.land_feed import FeedReport, land_feed
+from ingest.landing.quarantine import held_details, held_rows, release
 from ingest.ledger import Ledger
-from ingest.pipeline import FeedReport, land_feed
-from ingest.quarantine import held_details, held_rows, release
-from ingest.status import status
-from ingest.warehouse import load_warehouse
+from ingest.load.raw_tables import load_warehouse
 
 ROOT = Path(__file__).parents[2]
 
@@ -380,7 +380,7 @@ def test_a_run_killed_at_any_moment_loses_and_doubles_nothing(site: Site) -> Non
         )
     script = textwrap.dedent(f"""
         import ingest.landing
-        ingest.landing.ROWS_A_BATCH = 300
+        ingest.landing.batches.ROWS_A_BATCH = 300
         from pathlib import Path
         from foundation.config import load_config
         from foundation.home import Home

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from data_contracts import contract, load_contracts
 from foundation.config import Feed
 from foundation.errors import ConfigurationError
+from ingest.interface import Chunk, Unit, UnreadableUnit
 from ingest.profiles import load_profile
-from ingest.sources import pm_database, source_for
-from ingest.sources.base import Chunk, Unit, UnreadableUnit
+from ingest.sources import source_for
+from ingest.sources.pm_database import reader as pm_database
 
 SCHEMA = Path(__file__).parents[2] / "ingest" / "sample" / "pm_schema.sql"
 SOURCE = source_for("pm_database")

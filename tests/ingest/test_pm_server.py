@@ -20,11 +20,14 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from foundation.config import Feed
-from ingest.sources import Chunk, Unit, UnreadableUnit, pm_connection, pm_database, pm_links, source_for
-from ingest.sources.pm_blocks import Block
-from ingest.sources.pm_connection import Broken
-from ingest.sources.pm_links import NoBulk
-from ingest.sources.pm_query import Statement
+from ingest.sources import Chunk, Unit, UnreadableUnit, source_for
+from ingest.sources.pm_database import connection as pm_connection
+from ingest.sources.pm_database import links
+from ingest.sources.pm_database import reader as pm_database
+from ingest.sources.pm_database.blocks import Block
+from ingest.sources.pm_database.connection import Broken
+from ingest.sources.pm_database.links import NoBulk
+from ingest.sources.pm_database.query import Statement
 
 SOURCE = source_for("pm_database")
 pytestmark = pytest.mark.filterwarnings("ignore:.*XDG_RUNTIME_DIR")
@@ -233,7 +236,7 @@ def test_a_backend_that_is_killed_again_and_again_loses_and_doubles_nothing(
     postgres: sa.Engine, shifts: Counter[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setattr(pm_database, "CHUNK_ROWS", 3_000)
-    monkeypatch.setattr(pm_links, "BATCH_BYTES", 1 << 19)
+    monkeypatch.setattr(links, "BATCH_BYTES", 1 << 19)
     if way == "rows":
         by_rows(monkeypatch)
     feed = feed_of(url_of(postgres), tmp_path, "staff_shift", SHIFT_SQL)
@@ -327,7 +330,7 @@ def test_a_network_that_drops_or_swallows_answers_loses_and_doubles_nothing(
     if way == "rows":
         by_rows(monkeypatch)
     monkeypatch.setattr(pm_database, "CHUNK_ROWS", 5_000)
-    monkeypatch.setattr(pm_links, "BATCH_BYTES", 1 << 19)
+    monkeypatch.setattr(links, "BATCH_BYTES", 1 << 19)
     # The first connection is that of `discover`; three reads break at different places, one before its first row.
     between = proxy([None, (deed, 9_000_000), (deed, 40_000), (deed, 3_000_000)])
     feed = feed_of(through(between), tmp_path, "staff_shift", SHIFT_SQL, timeout_seconds=2)
@@ -361,7 +364,7 @@ def test_whatever_the_rows_and_wherever_it_breaks_every_row_comes_once(
     connection.close()
     plan = list(breaks)
 
-    class Breaking(pm_links.RowLink):
+    class Breaking(links.RowLink):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             self.dialect = "postgresql"

@@ -14,12 +14,12 @@ from foundation.errors import ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
+from ingest.accounts.status import status
+from ingest.landing.land_feed import FeedReport, land_feed
 from ingest.ledger import Ledger
-from ingest.pipeline import FeedReport, land_feed
+from ingest.load.raw_tables import load_warehouse
 from ingest.profiles import load_profile
-from ingest.sources.pm_query import earlier, newest_of
-from ingest.status import status
-from ingest.warehouse import load_warehouse
+from ingest.sources.pm_database.query import earlier, newest_of
 
 PROFILE = """kind: pm_database
 time_zone: UTC

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from foundation import duck
-from ingest.reconciliation import reconcile_landed
+from ingest.load.reconciliation import reconcile_landed
 from tests.ingest import test_landing
 from tests.ingest.test_landing import Site, remittance
 

@@ -11,12 +11,12 @@ from foundation.config import load_config
 from foundation.errors import ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
+from ingest.interface import Chunk, Unit, UnreadableUnit
+from ingest.landing.land_feed import FeedReport, land_feed
 from ingest.ledger import Ledger
-from ingest.pipeline import FeedReport, land_feed
+from ingest.load.raw_tables import load_warehouse
 from ingest.profiles import load_profile
 from ingest.sources import source_for
-from ingest.sources.base import Chunk, Unit, UnreadableUnit
-from ingest.warehouse import load_warehouse
 from tests.support import clinicmart
 
 # A publisher's layout: a title, headings that repeat, texts that are licensed, one file a year.

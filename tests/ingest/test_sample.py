@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from clinicmart.sample import SampleReport, write_sample, writer
+from clinicmart.sample.structure import npi
 from foundation.config import load_config
 from foundation.errors import ConfigurationError
-from ingest.sample import SampleReport, write_sample, writer
-from ingest.sample.structure import npi
 from tests.ingest.naive_sample import Naive, claims_837, transactions
 
 TENANTS = ("harbor", "mesa", "juniper", "alder")

@@ -15,17 +15,17 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-import ingest.side_by_side as module
+import ingest.landing.side_by_side as module
 from foundation.config import Config, load_config
 from foundation.home import Home
 from foundation.keys import Keys
 from foundation.run_lock import step
 from ingest import ledger as tables
+from ingest.accounts.status import status
+from ingest.landing.land_feed import FeedReport, land_feed, progress
+from ingest.landing.side_by_side import SideBySide, helpers_for
 from ingest.ledger import Ledger
-from ingest.pipeline import FeedReport, land_feed, progress
-from ingest.side_by_side import SideBySide, helpers_for
-from ingest.status import status
-from ingest.warehouse import load_warehouse
+from ingest.load.raw_tables import load_warehouse
 from tests.ingest.test_landing import remittance
 
 ROOT = Path(__file__).parents[2]

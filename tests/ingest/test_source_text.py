@@ -15,11 +15,11 @@ from foundation.errors import ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.landed_rows import landed_rows
+from ingest.landing.land_feed import land_feed
 from ingest.ledger import Ledger, now
-from ingest.pipeline import land_feed
-from ingest.source_masks import HL7V2, MASK, X12, masked, masked_row
-from ingest.source_text import CHANGED, GONE, OPENED, TABLE, UNKNOWN, SourceText, mark_of, open_position
+from ingest.load.landed_rows import landed_rows
+from ingest.trace.source_masks import HL7V2, MASK, X12, masked, masked_row
+from ingest.trace.source_text import CHANGED, GONE, OPENED, TABLE, UNKNOWN, SourceText, mark_of, open_position
 from tests.ingest.test_landing import remittance
 
 # What no masked text may hold: planted in every feed below.

@@ -11,9 +11,9 @@ from foundation import duck
 from foundation.config import load_config
 from foundation.home import Home
 from foundation.keys import Keys
+from ingest.landing.land_feed import land_feed
 from ingest.ledger import Ledger
-from ingest.pipeline import land_feed
-from ingest.warehouse import Loaded, load_warehouse
+from ingest.load.raw_tables import Loaded, load_warehouse
 from tests.ingest.test_landing import remittance
 
 ZONES = {"harbor": "America/New_York", "mesa": "America/Denver"}
@@ -126,7 +126,7 @@ def test_a_load_that_was_killed_and_repeated_touches_the_tenant(group: Group, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("ingest.warehouse.remove_superseded", killed)
+        patch.setattr("ingest.load.raw_tables.remove_superseded", killed)
         with pytest.raises(KeyboardInterrupt):
             group.load("harbor", "mesa")
     assert group.query("select count(*) from warehouse.raw.remittance_claim where tenant_id = 'mesa'") == [(2,)]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from data_contracts import contract
 from foundation.config import Feed
-from ingest import gate
-from ingest.sources import Chunk, UnreadableUnit, source_for, x12_envelope
-from ingest.sources.base import Unit
+from ingest.interface import Unit
+from ingest.landing import contract_gate
+from ingest.sources import Chunk, UnreadableUnit, source_for
+from ingest.sources.x12 import envelope
 
 DATA = Path(__file__).parents[2] / "../shared/data/x12"
 ISA = "ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *260102*1000*^*00501*000000001*0*P*:~"
@@ -445,7 +446,7 @@ def test_latin_1_text_is_read_and_shown(tmp_path: Path) -> None:
 def test_memory_is_bounded_by_pieces_of_whole_transactions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = interchange(*(transaction("837", CLAIM_BODY, control=f"{n:04d}") for n in range(60)))
     whole = read(tmp_path, text)
-    monkeypatch.setattr(x12_envelope, "PIECE_BYTES", 2000)
+    monkeypatch.setattr(envelope, "PIECE_BYTES", 2000)
     chunks = list(source_for("x12").read(unit_of(tmp_path, text)))
     assert len(chunks) > 10
     pieces = merged(chunks)
@@ -536,7 +537,7 @@ def read_folder(name: str) -> Chunk:
 def test_published_835_figures() -> None:
     rows = read_folder("implementation-guide/835_005010X221A1").rows
     for entity, frame in rows.items():
-        assert gate.check(contract(entity), frame).bad.is_empty(), entity
+        assert contract_gate.check(contract(entity), frame).bad.is_empty(), entity
     claims = rows["remittance_claim"]
     assert claims["claim_status_code"].value_counts().sort("claim_status_code").rows() == [("1", 4), ("2", 3), ("3", 1)]
     assert claims["remittance_claim_id"].n_unique() == 8
@@ -556,7 +557,7 @@ def test_published_837_figures(name: str, claims: int, billed: str) -> None:
     assert chunk.refusals == []
     assert chunk.rows["claim"]["claim_submission_id"].n_unique() == claims
     for entity, frame in chunk.rows.items():
-        assert gate.check(contract(entity), frame).bad.is_empty(), entity
+        assert contract_gate.check(contract(entity), frame).bad.is_empty(), entity
     assert money(chunk.rows["claim"], "billed_amount") == Decimal(billed)
     assert money(chunk.rows["claim_line"], "billed_amount") == Decimal(billed)
     codes = chunk.rows["claim_line"].filter(pl.coalesce("procedure_code", "revenue_code").is_null())

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_contracts import contract
-from ingest import gate
-from ingest.sources import Chunk, UnreadableUnit, source_for, x12_envelope
+from ingest.landing import contract_gate
+from ingest.sources import Chunk, UnreadableUnit, source_for
+from ingest.sources.x12 import envelope
 from tests.ingest.test_x12 import CLAIM_BODY, ISA, folder, interchange, merged, read, reasons, transaction, unit_of
 
 HEAD = ["BHT*0085*08*77*20260105*093015*TH", "HL*1**20*1", "NM1*AY*2*HARBOR EXCHANGE*****46*X1", "TRN*1*IN1"]
@@ -99,7 +100,7 @@ def test_each_status_of_a_claim_is_a_row(tmp_path: Path) -> None:
     assert rows["source_position"][1] == "ISA 1 GS 1 ST 0001 TRN 2 (segment 23)"
     assert (chunk.records_read, chunk.records_used, chunk.notices) == (2, 2, [])
     assert chunk.dropped_fields["STC*line"] == 1
-    assert gate.check(contract("claim_status"), rows).bad.is_empty()
+    assert contract_gate.check(contract("claim_status"), rows).bad.is_empty()
     assert "DOE" not in everything(chunk)
     assert "MEMBER123" not in everything(chunk)
 
@@ -179,7 +180,7 @@ def test_a_status_response_finds_the_claim_by_its_control_number(tmp_path: Path)
     ]
     assert (chunk.records_read, chunk.records_used) == (5, 5)
     assert reasons(chunk) == ["claim_already_adjudicated", "claim_status_not_given", "claim_without_status"]
-    held = gate.check(contract("claim_status"), rows)
+    held = contract_gate.check(contract("claim_status"), rows)
     assert held.bad.height == 1, "a status without the claim it is of is held back"
 
 
@@ -260,7 +261,7 @@ def test_a_997_is_read_like_a_999(tmp_path: Path) -> None:
 def test_each_acknowledgement_is_a_row_under_the_numbers_of_what_it_answers(tmp_path: Path) -> None:
     chunk = read(tmp_path, of_guide("999", "005010X231A1", REPLY))
     rows = chunk.rows["acknowledgement"]
-    assert gate.check(contract("acknowledgement"), rows).bad.is_empty()
+    assert contract_gate.check(contract("acknowledgement"), rows).bad.is_empty()
     columns = ("level", "transaction_kind", "group_control_number", "transaction_control_number", "is_accepted")
     assert rows.select(*columns, "outcome_code", "error_codes").rows() == [
         ("group", None, "28", None, None, "P", None),
@@ -300,7 +301,7 @@ def test_an_acknowledged_interchange_is_a_row_and_a_notice(
     )
     assert row["reported_at"] == datetime(2026, 1, 2, 15, tzinfo=UTC)
     assert (chunk.records_read, chunk.records_used) == (0, 0), "it stands outside any transaction"
-    assert gate.check(contract("acknowledgement"), chunk.rows["acknowledgement"]).bad.is_empty()
+    assert contract_gate.check(contract("acknowledgement"), chunk.rows["acknowledgement"]).bad.is_empty()
     beside = read(tmp_path, interchange(transaction("837", CLAIM_BODY)).replace("GS*", f"{ta1}GS*", 1))
     assert beside.rows["claim"].height == beside.rows["acknowledgement"].height == 1
 
@@ -325,7 +326,7 @@ def test_claims_and_acknowledgements_in_one_interchange(tmp_path: Path) -> None:
 def test_pieces_give_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = acknowledgement(*[[*CA, f"REF*1K*{number}"] for number in range(30)])
     whole = read(tmp_path, text)
-    monkeypatch.setattr(x12_envelope, "PIECE_BYTES", 2000)
+    monkeypatch.setattr(envelope, "PIECE_BYTES", 2000)
     chunks = list(source_for("x12").read(unit_of(tmp_path, text)))
     assert len(chunks) > 5
     assert merged(chunks).rows["claim_status"].equals(whole.rows["claim_status"])
@@ -410,7 +411,7 @@ def test_published_claim_acknowledgements() -> None:
     assert rejected.rows["claim_status"].select(columns).rows() == [("3920394930203", "A7", "562", False, "payer")]
     for chunk in (accepted, rejected):
         assert (chunk.records_read, chunk.records_used) == (1, 1)
-        assert gate.check(contract("claim_status"), chunk.rows["claim_status"]).bad.is_empty()
+        assert contract_gate.check(contract("claim_status"), chunk.rows["claim_status"]).bad.is_empty()
 
 
 @pytest.mark.real_data
@@ -458,4 +459,4 @@ def test_published_acknowledgements_of_transactions() -> None:
     ]
     for chunk in (accepted, rejected):
         assert (chunk.records_read, chunk.records_used) == (1, 1)
-        assert gate.check(contract("acknowledgement"), chunk.rows["acknowledgement"]).bad.is_empty()
+        assert contract_gate.check(contract("acknowledgement"), chunk.rows["acknowledgement"]).bad.is_empty()

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foundation.config import Feed
-from ingest.sources import Chunk, UnreadableUnit, source_for, x12_envelope
-from ingest.sources.base import Unit, reading
+from ingest.interface import Unit, reading
+from ingest.sources import Chunk, UnreadableUnit, source_for
+from ingest.sources.x12 import envelope
 from tests.ingest.test_x12 import CLAIM_BODY, ISA, REMITTANCE_BODY, interchange, merged, transaction
 from tests.ingest.test_x12_acknowledgements import CA, REPLY, of_guide
 
@@ -63,7 +64,7 @@ def test_each_file_gives_what_it_gives_alone(tmp_path: Path, monkeypatch: pytest
     units = units_of(tmp_path, FILES)
     assert len(units) == len(FILES)
     alone = {unit.name: outcome(SOURCE.read, unit) for unit in units}
-    monkeypatch.setattr(x12_envelope, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(envelope, "PIECE_BYTES", piece_bytes)
     read = reading(SOURCE, units)
     for unit in units:
         found = outcome(read, unit)
@@ -87,7 +88,7 @@ def test_a_file_that_is_passed_over_or_asked_for_twice_changes_nothing(tmp_path:
 def test_a_reader_that_stops_in_the_middle_of_a_file_goes_on_with_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(x12_envelope, "PIECE_BYTES", 2_000)
+    monkeypatch.setattr(envelope, "PIECE_BYTES", 2_000)
     units = units_of(tmp_path, {"a.837": FILES["big.837"], "b.837": CLAIMS})
     read = reading(SOURCE, units)
     assert next(read(units[0])).rows["claim"].height
@@ -97,8 +98,8 @@ def test_a_reader_that_stops_in_the_middle_of_a_file_goes_on_with_the_next(
 def test_a_transaction_without_end_is_refused_before_it_fills_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(x12_envelope, "PIECE_BYTES", 4_000)
-    monkeypatch.setattr(x12_envelope, "LARGEST_TRANSACTION_BYTES", 16_000)
+    monkeypatch.setattr(envelope, "PIECE_BYTES", 4_000)
+    monkeypatch.setattr(envelope, "LARGEST_TRANSACTION_BYTES", 16_000)
     endless = CLAIMS[: CLAIMS.index("SE*")] + "NTE*ADD*ABC~" * 5_000
     units = units_of(tmp_path, {"a.837": endless, "b.837": CLAIMS, "c.837.gz": gzip.compress(endless.encode())})
     read = reading(SOURCE, units)

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from serving.compiler import Compiler, Shape
+from serving.metrics.compiler import Compiler, Shape
 from tests.marts.building import Row, Rows, create_raw, fill, run_dbt
 
 pytestmark = pytest.mark.slow

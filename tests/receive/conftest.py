@@ -13,10 +13,10 @@ from joserfc.jwk import KeySet
 
 from foundation.config import Feed
 from foundation.feed_remote import FhirServer
-from ingest.inbox import Inbox
-from ingest.receive.fhir_server import Received, receive
-from ingest.receive.pace import Pace
-from ingest.receive.sign_in import SigningKey
+from ingest.inbox.inbox import Inbox
+from ingest.receive.fhir.pace import Pace
+from ingest.receive.fhir.server import Received, receive
+from ingest.receive.fhir.sign_in import SigningKey
 from tests.receive.bulk_server import BulkServer, Client, Resource, running
 
 

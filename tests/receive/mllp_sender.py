@@ -12,8 +12,8 @@ from foundation.config import Feed
 from foundation.feed_remote import Listener
 from foundation.home import Home
 from foundation.keys import Keys
-from ingest.inbox import Inbox
-from ingest.receive.mllp import Limits, Port, open_ports
+from ingest.inbox.inbox import Inbox
+from ingest.receive.mllp.listener import Limits, Port, open_ports
 
 START, END = b"\x0b", b"\x1c\r"
 

@@ -12,8 +12,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ingest.receive.fhir_server import confirm
-from ingest.sources.fhir import SOURCE
+from ingest.receive.fhir.server import confirm
+from ingest.sources.fhir.reader import SOURCE
 from tests.receive.bulk_server import capability_statement, cut_off, outcome
 from tests.receive.conftest import Maker, Site, people, resource
 
@@ -321,7 +321,7 @@ def test_a_count_that_differs_is_shown(make_site: Maker) -> None:
 
 def test_a_file_larger_than_allowed_is_refused_by_name(make_site: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     site = make_site(people(3))
-    monkeypatch.setattr("ingest.receive.bulk_export.GIB", 1000)
+    monkeypatch.setattr("ingest.receive.fhir.bulk_export.GIB", 1000)
     site.set(maximum_file_gib=1)
     site.client.resources[0]["text"] = {"div": "x" * 5000}
     (problem,) = site.run().problems
@@ -331,7 +331,7 @@ def test_a_file_larger_than_allowed_is_refused_by_name(make_site: Maker, monkeyp
 
 
 def test_a_gzip_bomb_is_refused(make_site: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.receive.bodies.MAXIMUM_GZIP_RATIO", 20)
+    monkeypatch.setattr("ingest.receive.fhir.bodies.MAXIMUM_GZIP_RATIO", 20)
     site = make_site(people(2))
     bomb = gzip.compress(b"{}\n" * (8 << 20))
     site.server.fail("/files/.*/Patient", times=9, headers={"Content-Encoding": "gzip"}, body=bomb)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from foundation.feed_remote import FhirServer
 from ingest.profiles import load_profile
-from ingest.receive.bodies import BLOCK_BYTES, BrokenOff, clear_blocks
-from ingest.receive.capability import missing, parse_capability
-from ingest.receive.http import Http, absolute, origin
-from ingest.receive.manifest import parse_manifest
-from ingest.receive.pace import Pace, retry_after
-from ingest.receive.problems import ServerProblem, explained, issues
+from ingest.receive.fhir.bodies import BLOCK_BYTES, BrokenOff, clear_blocks
+from ingest.receive.fhir.capability import missing, parse_capability
+from ingest.receive.fhir.http import Http, absolute, origin
+from ingest.receive.fhir.manifest import parse_manifest
+from ingest.receive.fhir.pace import Pace, retry_after
+from ingest.receive.fhir.problems import ServerProblem, explained, issues
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from foundation.config import Feed
 from foundation.errors import ConfigurationError
-from ingest.receive.mllp import Limits
-from ingest.receive.mllp_acknowledgement import ACCEPTED, NOT_KEPT, acknowledgement, read_header
-from ingest.receive.mllp_frames import Frames, FrameTooLarge
-from ingest.receive.mllp_journal import Journal, read_journal
+from ingest.inbox.mllp_journal import Journal, read_journal
+from ingest.receive.mllp.acknowledgement import ACCEPTED, NOT_KEPT, acknowledgement, read_header
+from ingest.receive.mllp.frames import Frames, FrameTooLarge
+from ingest.receive.mllp.listener import Limits
 from ingest.sources import source_for
 from tests.receive.mllp_sender import END, START, Sender, admission, feed_of, inbox_of, listening
 

@@ -17,10 +17,10 @@ from foundation.config import Feed, load_config
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.inbox import Inbox
+from ingest.inbox.inbox import Inbox
+from ingest.landing.land_feed import land_feed
 from ingest.ledger import Ledger
-from ingest.pipeline import land_feed
-from ingest.receive.mllp import listen
+from ingest.receive.mllp.listener import listen
 from tests.receive.mllp_sender import Sender, admission, free_port
 
 KILLS = 100

@@ -12,7 +12,7 @@ import pytest
 from joserfc.jwk import KeySet
 
 from foundation.feed_remote import FhirServer
-from ingest.receive.sign_in import SigningKey
+from ingest.receive.fhir.sign_in import SigningKey
 from tests.receive.bulk_server import Client, Resource, running
 from tests.support import Ran, clinicmart, clinicmart_here
 

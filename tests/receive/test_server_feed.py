@@ -26,11 +26,11 @@ from foundation.config import Config, load_config
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.inbox import Inbox
+from ingest.accounts.status import status
+from ingest.inbox.inbox import Inbox
+from ingest.landing.land_feed import FeedReport, land_feed
 from ingest.ledger import Ledger, now
-from ingest.pipeline import FeedReport, land_feed
-from ingest.status import status
-from ingest.warehouse import load_warehouse
+from ingest.load.raw_tables import load_warehouse
 from tests.receive.bulk_server import BulkServer, capability_statement, outcome
 from tests.receive.conftest import Maker, Site, people, resource
 from tests.support import ROOT, clinicmart
@@ -157,8 +157,8 @@ def test_a_server_that_is_down_does_not_keep_earlier_files_from_landing(
     (feed,) = home.config.tenant("harbor").feeds
     before = replace(site, feed=feed, inbox=home.inbox())
     assert before.run().problems == []
-    monkeypatch.setattr("ingest.receive.pace.backoff", lambda _failures: 0.0)
-    monkeypatch.setattr("ingest.receive.http.backoff", lambda _failures: 0.0)
+    monkeypatch.setattr("ingest.receive.fhir.pace.backoff", lambda _failures: 0.0)
+    monkeypatch.setattr("ingest.receive.fhir.http.backoff", lambda _failures: 0.0)
     site.server.fail("", 503, times=999)
     site.server.fail("", 503, times=999, method="POST")
     report = home.land()

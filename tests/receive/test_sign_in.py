@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 
 from foundation.errors import ConfigurationError
 from foundation.feed_remote import FhirServer
-from ingest.receive.sign_in import SigningKey
+from ingest.receive.fhir.sign_in import SigningKey
 from tests.receive.bulk_server import BulkServer, running
 from tests.receive.conftest import Maker, people
 from tests.support import clinicmart
@@ -176,8 +176,8 @@ def test_files_on_another_host_are_fetched_without_the_token(make_site: Maker, s
 
 
 def test_a_host_that_the_configuration_trusts_gets_the_token(make_site: Maker, key_files: dict[str, Path]) -> None:
-    from ingest.receive.http import Http
-    from ingest.receive.pace import Pace
+    from ingest.receive.fhir.http import Http
+    from ingest.receive.fhir.pace import Pace
 
     server = FhirServer(url="https://fhir.example.org/r4", hosts=("files.example.org", "other.example.org:8443"))
     with Http(server, Pace(1)) as http:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from foundation.home import Home
-from serving.access import AccessStore, Principal, Role
-from serving.close import close_month
-from serving.publish import publish
+from serving.closed_months.close import close_month
+from serving.people.store import AccessStore, Principal, Role
+from serving.publish.publish import publish
 from serving.reader import Reader, close_all, open_reader
 from tests.serving.closing import FEBRUARY, RAW
 from tests.serving.small_warehouse import TENANTS, build_warehouse, change, write_manifests

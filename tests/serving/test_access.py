@@ -8,9 +8,9 @@ import pytest
 
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
-from serving import access as accessing
-from serving import credentials
-from serving.access import AccessStore, Role
+from serving.people import passwords
+from serving.people import store as accessing
+from serving.people.store import AccessStore, Role
 
 PASSWORD = "correct horse battery"
 
@@ -39,7 +39,7 @@ def later(monkeypatch, by):
             return datetime.now(tz) + by
 
     monkeypatch.setattr(accessing, "datetime", Clock)
-    monkeypatch.setattr(credentials, "datetime", Clock)
+    monkeypatch.setattr(passwords, "datetime", Clock)
 
 
 # Signing in
@@ -65,7 +65,7 @@ def test_the_same_person_in_two_tenants_has_two_passwords(store):
 
 def test_an_unknown_user_and_a_wrong_password_look_the_same_and_take_as_long(store):
     messages, seconds = set(), []
-    credentials._decoy()
+    passwords._decoy()
     for user in ("ann@x", "nobody@x"):
         started = time.perf_counter()
         with pytest.raises(AccessError) as refused:

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 
 from foundation.errors import AccessError, ConfigurationError
-from serving.close import IncompleteMonth, close_month, read_figures, reopen_month
-from serving.close_figures import KEY, figures, open_whole
-from serving.close_record import closes, figures_file, folder
-from serving.close_restate import restate
-from serving.close_restatements import read_restated
-from serving.versions import current_version
+from serving.closed_months.close import IncompleteMonth, close_month, read_figures, reopen_month
+from serving.closed_months.figures import KEY, figures, open_whole
+from serving.closed_months.restate import restate
+from serving.closed_months.restatements import read_restated
+from serving.versions.closes import closes, figures_file, folder
+from serving.versions.store import current_version
 from tests.serving.closing import FEBRUARY, late
 from tests.serving.conftest import Place
 from tests.serving.small_warehouse import change

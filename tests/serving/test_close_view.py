@@ -12,15 +12,15 @@ import polars as pl
 import pytest
 
 from foundation.errors import ConfigurationError
-from serving import retention
-from serving.close import close_month, read_figures, reopen_month
-from serving.close_record import closes, figures_file, folder
-from serving.close_restate import restate
-from serving.close_view import ClosedMonths, cause_text
+from serving.closed_months.close import close_month, read_figures, reopen_month
+from serving.closed_months.restate import restate
+from serving.closed_months.view import ClosedMonths, cause_text
 from serving.model import MetricQuery
-from serving.publish import current_version
+from serving.publish.publish import current_version
 from serving.reader import close_all, open_reader
-from serving.versions import files_of
+from serving.versions import retention
+from serving.versions.closes import closes, figures_file, folder
+from serving.versions.store import files_of
 from tests.serving.closing import FEBRUARY, late
 from tests.serving.small_warehouse import change
 

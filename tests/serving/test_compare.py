@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.compare import _KEY, MartComparison, _Column, _digits, _merge, _same, _Stream, mart_keys
+from serving.engine_check.marts import _KEY, MartComparison, _Column, _digits, _merge, _same, _Stream, mart_keys
 
 VALUE = _Column(name="value", kind="text", duckdb="", postgres="")
 ID = _Column(name="id", kind="text", duckdb="", postgres="")

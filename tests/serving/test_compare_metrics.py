@@ -17,11 +17,17 @@ from foundation import duck
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.compare_metrics import GRAINS, MetricsComparison, Question, answers_differ, compare_metrics, questions_of
-from serving.dimensions import DimensionIndex
-from serving.engine_marts import PostgresMarts
-from serving.model import MetricDefinition
-from serving.registry import (
+from serving.engine_check.connections import PostgresMarts
+from serving.engine_check.metrics import (
+    GRAINS,
+    MetricsComparison,
+    Question,
+    answers_differ,
+    compare_metrics,
+    questions_of,
+)
+from serving.metrics.dimensions import DimensionIndex
+from serving.metrics.registry import (
     Registry,
     RegistryMetric,
     private_columns,
@@ -29,6 +35,7 @@ from serving.registry import (
     read_manifests,
     registry_metrics,
 )
+from serving.model import MetricDefinition
 from tests.serving.small_warehouse import build_warehouse, write_manifests
 
 ON_CHARGES = {"billed_amount", "billed_per_visit", "payer_mix_billed"}

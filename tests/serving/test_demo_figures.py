@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from foundation.home import Home
-from serving.access import AccessStore
 from serving.model import MetricQuery
+from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
 
 QUESTIONS = (

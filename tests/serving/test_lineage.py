@@ -3,7 +3,7 @@
 import pytest
 
 from foundation.errors import ConfigurationError
-from serving.lineage import ROWS, Field, Lineage, lineage_of, metric_fields
+from serving.lineage.columns import ROWS, Field, Lineage, lineage_of, metric_fields
 
 
 def source(name: str, *columns: str) -> dict:

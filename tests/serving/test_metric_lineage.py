@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from foundation.errors import ConfigurationError
-from serving.lineage import Field, Lineage, metric_fields
+from serving.lineage.columns import Field, Lineage, metric_fields
 from serving.reader import Reader
-from serving.versions import files_of
+from serving.versions.store import files_of
 
 
 def _written(reader: Reader, home: object, metric: str, entity: str) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import AccessError, ConfigurationError, PublishError
-from serving import publish as publishing
-from serving import retention
 from serving.model import MetricQuery
-from serving.publish import current_version, leave, outcome, record_outcome
-from serving.versions import files_of, tenant_folder
+from serving.publish import publish as publishing
+from serving.publish.publish import current_version, leave, outcome, record_outcome
+from serving.versions import retention
+from serving.versions.store import files_of, tenant_folder
 from tests.serving.small_warehouse import change
 
 ADD_VISIT = """

@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 
 from foundation.keys import Keys
-from serving.failed_tests import failing_tenants
-from serving.health import published_health
 from serving.model import RECONCILIATION, RECONCILIATION_CHECK, LastRun
-from serving.publish import current_version, outcome
-from serving.reconciliation import Difference, bridge, open_of, summary, told
-from serving.versions import tenant_folder
+from serving.publish.failed_tests import failing_tenants
+from serving.publish.publish import current_version, outcome
+from serving.publish.reconciliation import Difference, bridge, open_of, summary, told
+from serving.versions.health import published_health
+from serving.versions.store import tenant_folder
 from tests.serving.small_warehouse import change
 
 CHECKS = (

@@ -1,7 +1,7 @@
 """What rows are made of: every rule leads to a column of a contract. How rows are found is tested on the demo."""
 
 from data_contracts import load_contracts
-from serving.sources import RULES
+from serving.rows.row_sources import RULES
 
 
 def test_every_part_names_a_column_of_a_contract() -> None:

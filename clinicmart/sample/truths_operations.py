@@ -1,0 +1,308 @@
+"""Truths of operations: work RVUs, beds by hour, boarding, readmission, referrals, reminders, staffing, supplies, access.
+
+Computed from the generator's arrays like all others (`truths.py`); `definitions.py` states each in words.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from clinicmart.sample import access, inpatient, work_rvus
+from clinicmart.sample.catalogue import VISIT_TYPES
+from clinicmart.sample.charges import REVERSAL as REVERSED_ENTRY
+from clinicmart.sample.charges import VOID
+from clinicmart.sample.clock import DAY
+from clinicmart.sample.tally import Dimension, quotient
+from clinicmart.sample.visits import ARRIVED, CANCELLED, COMPLETED, NO_SHOW, PATIENT, SCHEDULED
+
+if TYPE_CHECKING:
+    from clinicmart.sample.truths import Truths
+
+HOUR = 3600
+READMITTED_DAYS = 30
+NO_INDEX = ("02", "07", "20")
+FAILED = access.REMINDER_OUTCOMES.index("failed")
+CONFIRMED = access.REMINDER_OUTCOMES.index("confirmed")
+CLINICAL_HOURS_A_YEAR = 36 * 52
+LONG_BOARDING = 240 * 60
+REFERRAL = {name: place for place, name in enumerate(access.REFERRAL_STATES)}
+
+
+def add(truths: "Truths") -> None:
+    """Adds all figures of operations to a tenant's tally."""
+    _work_rvus(truths)
+    _beds(truths)
+    _boarding(truths)
+    _readmissions(truths)
+    _referrals(truths)
+    _reminders(truths)
+    _sessions(truths)
+    _supplies(truths)
+    _visit_times(truths)
+    _booking(truths)
+    _slots(truths)
+    _third_next_available(truths)
+
+
+def _work_rvus(truths: "Truths") -> None:
+    story, tally = truths.story, truths.tally
+    lines, booked = story.charges, story.appointments
+    live = np.flatnonzero(lines.kind != VOID)
+    value = work_rvus.of_lines(story, live)
+    sign = np.where(lines.kind[live] == REVERSED_ENTRY, -1, 1)
+    work = np.where(value < 0, 0, value * lines.units[live] * sign)
+    of = story.encounters.appointment[lines.encounter[live]]
+    by = [truths.month(lines.service_day[live]), truths.unit(booked.clinic[of]), *truths.payers(booked.payer[of])]
+    visit_types = [item.visit_type_id for item in VISIT_TYPES]
+    by.append(Dimension(name="visit_type", codes=booked.visit_type[of], labels=visit_types))
+    # Hundredths of a unit, as cents are of a dollar.
+    tally.total("work_rvus", work, by, in_cents=True)
+    tally.total("work_rvus_unadjusted", work, [], in_cents=True)
+    tally.total("work_rvu_lines", np.ones(len(live), np.int64), by)
+    tally.ratio("work_rvu_coverage_rate", value >= 0, np.ones(len(live), np.int64), by)
+    hours = 4 * len(access.draw_sessions(story).day)
+    tally.totals["work_rvus_per_hour"] = quotient(int(work.sum()), 100 * hours)
+    tally.totals["work_rvus_per_clinical_fte"] = quotient(int(work.sum()) * CLINICAL_HOURS_A_YEAR, 100 * hours)
+
+
+def _beds(truths: "Truths") -> None:
+    story, tally = truths.story, truths.tally
+    stays, zones, as_of = story.stays, story.zones, story.calendar.as_of
+    first = int(truths.admission_day().min())
+    # Clocks change after midnight: it lies half a day after the noon before.
+    midnights = zones.to_utc(np.arange(first, as_of + 2) * DAY - DAY // 2, 0) + DAY // 2
+    left = np.where(stays.discharged < 0, midnights[-1], stays.discharged)
+    hours = int(midnights[-1] - midnights[0]) // HOUR * story.group.staffed_beds
+    occupied = int((left - stays.admitted).sum())
+    tally.totals["occupied_bed_hours"] = quotient(occupied, HOUR)
+    tally.totals["staffed_bed_hours"] = str(hours)
+    tally.totals["bed_occupancy_rate_hourly"] = quotient(occupied, HOUR * hours)
+    begins = midnights[:-1, None]
+    census = int(((stays.admitted <= begins) & (left > begins)).sum())
+    tally.totals["midnight_bed_census"] = str(census)
+    bed_days = (as_of - first + 1) * story.group.staffed_beds
+    tally.totals["bed_occupancy_rate_midnight"] = quotient(census, bed_days)
+    gone = np.flatnonzero(stays.discharged >= 0)
+    nights = zones.local_day(stays.discharged[gone], 0) - truths.admission_day()[gone]
+    by = [truths.month(zones.local_day(stays.discharged[gone], 0))]
+    tally.ratio("length_of_stay_days_midnights", nights, np.ones(len(gone), np.int64), by)
+    tally.ratio("length_of_stay_days_midnights_at_least_1", np.maximum(nights, 1), np.ones(len(gone), np.int64), by)
+    tally.totals["length_of_stay_days_census"] = quotient(occupied, DAY * len(gone))
+
+
+def _boarding(truths: "Truths") -> None:
+    story, tally = truths.story, truths.tally
+    found = inpatient.draw_admit_decisions(story.rng("boarding"), story.stays)
+    waited = story.stays.admitted[found.stay] - found.decided
+    ones = np.ones(len(waited), np.int64)
+    by = [truths.month(truths.admission_day()[found.stay]), *truths.payers(story.stays.payer[found.stay])]
+    tally.total("admit_decisions", ones, by)
+    tally.median("boarding_minutes", waited, unit=60)
+    tally.ratio("boarding_minutes_mean", waited, ones, by, unit=60)
+    tally.ratio("boarded_over_240_rate", waited > LONG_BOARDING, ones, by)
+    tally.totals["boarding_completeness_rate"] = quotient(1, 1)
+
+
+def _readmissions(truths: "Truths") -> None:
+    story, tally = truths.story, truths.tally
+    stays, calendar = story.stays, story.calendar
+    person = story.people.final(stays.patient)
+    admitted_day = truths.admission_day()
+    left_day = story.zones.local_day(np.maximum(stays.discharged, stays.admitted), 0)
+    ended_by = np.array(inpatient.DISPOSITIONS)[inpatient.dispositions(np.arange(len(stays)))]
+    index = (stays.discharged >= 0) & ~np.isin(ended_by, NO_INDEX) & (calendar.as_of - left_day >= READMITTED_DAYS)
+    chosen = np.flatnonzero(index)
+    again = np.zeros(len(chosen), bool)
+    for place, stay in enumerate(chosen.tolist()):
+        later = (person == person[stay]) & (stays.admitted > stays.discharged[stay])
+        again[place] = bool((later & (admitted_day - left_day[stay] <= READMITTED_DAYS)).any())
+    by = [truths.month(left_day[chosen]), *truths.payers(stays.payer[chosen])]
+    tally.total("readmission_index_discharges", np.ones(len(chosen), np.int64), by)
+    tally.ratio("readmission_30d_rate", again, np.ones(len(chosen), np.int64), by)
+
+
+def _referrals(truths: "Truths") -> None:
+    story, tally = truths.story, truths.tally
+    booked, found, as_of = story.appointments, access.draw_referrals(story), story.calendar.as_of
+    ones = np.ones(len(found.source), np.int64)
+    kept = np.arange(len(ones)) < found.kept
+    visit_types = [item.visit_type_id for item in VISIT_TYPES]
+    by = [truths.unit(booked.clinic[found.source])]
+    by.append(Dimension(name="visit_type", codes=booked.visit_type[found.source], labels=visit_types))
+    reported = found.state == REFERRAL["reported"]
+    attended = reported | (found.state == REFERRAL["attended"])
+    scheduled = attended | kept
+    elsewhere = found.state == REFERRAL["out_of_network"]
+    cancelled = found.state == REFERRAL["cancelled"]
+    lapsed = (found.state == REFERRAL["expired"]) | (found.ordered_day + access.REFERRAL_DAYS < as_of)
+    lapsed &= ~attended & ~elsewhere & ~cancelled
+    closed = attended | elsewhere | cancelled | lapsed
+    tally.total("referrals", ones, by)
+    tally.total("referrals_authorized", scheduled | (found.authorized >= 0), by)
+    tally.total("referrals_scheduled", scheduled, by)
+    tally.total("referrals_attended", attended, by)
+    tally.total("referrals_reported", reported, by)
+    tally.ratio("referral_completion_rate", attended, ones, by)
+    tally.ratio("referral_completion_rate_of_closed", attended, closed, by)
+    tally.ratio("referral_expired_rate", lapsed, ones, by)
+    tally.ratio("referral_leakage_rate", elsewhere, elsewhere | attended, by)
+    tally.ratio("referral_leakage_rate_with_uncompleted", closed & ~attended, closed, by)
+    tally.ratio("referral_outcome_known_rate", elsewhere | attended, closed, by)
+    waited = np.where(kept, booked.booked_local[found.source] // DAY - found.ordered_day, 0)
+    tally.ratio("referral_to_schedule_days", waited, kept, by)
+    tally.median("referral_to_schedule_days_median", waited[kept])
+    seen = kept & (booked.status[found.source] == COMPLETED)
+    until_visit = np.where(seen, booked.start_local[found.source] // DAY - found.ordered_day, 0)
+    tally.ratio("referral_to_visit_days", until_visit, seen, by)
+
+
+def _reminders(truths: "Truths") -> None:
+    story, tally = truths.story, truths.tally
+    booked, found = story.appointments, access.draw_reminders(story)
+    reminded, confirmed = np.zeros(len(booked), bool), np.zeros(len(booked), bool)
+    reminded[found.appointment[found.outcome != FAILED]] = True
+    confirmed[found.appointment[found.outcome == CONFIRMED]] = True
+    missed = ~booked.walk_in & (booked.status == NO_SHOW)
+    expected = ~booked.walk_in & np.isin(booked.status, (NO_SHOW, COMPLETED, ARRIVED))
+    by = [truths.month(booked.start_local // DAY), truths.unit(booked.clinic), *truths.payers(booked.payer)]
+    tally.ratio("reminded_rate", reminded & expected, expected, by)
+    tally.ratio("reminder_confirmed_rate", confirmed & expected, reminded & expected, by)
+    tally.ratio("no_show_rate_reminded", missed & reminded, expected & reminded, by)
+    tally.ratio("no_show_rate_not_reminded", missed & ~reminded, expected & ~reminded, by)
+    above = int((missed & reminded).sum()) * int((expected & ~reminded).sum())
+    below = int((missed & ~reminded).sum()) * int((expected & reminded).sum())
+    tally.totals["reminder_no_show_ratio"] = quotient(above, below)
+
+
+def _sessions(truths: "Truths") -> None:
+    """Half-days, utilisation, and visits that began while a provider of the clinic was on duty."""
+    story, tally = truths.story, truths.tally
+    booked, visits, sessions = story.appointments, story.encounters, access.draw_sessions(story)
+    held, hours = len(sessions.day), 4 * len(sessions.day)
+    done = np.flatnonzero(visits.ended >= 0)
+    tally.total(
+        "half_day_sessions", np.ones(held, np.int64), [truths.month(sessions.day), truths.unit(sessions.clinic)]
+    )
+    tally.totals["encounters_per_session"] = quotient(len(done), held)
+    days = len(np.unique(sessions.provider * 1_000_000 + sessions.day))
+    tally.totals["provider_days"] = str(days)
+    tally.totals["visits_per_day"] = quotient(len(done), days)
+    tally.totals["provider_hours_by_hour"] = str(hours)
+    begins = np.where(sessions.afternoon == 1, 13, 8)
+    staffed = {
+        (clinic, day, hour + offset)
+        for clinic, day, hour in zip(sessions.clinic.tolist(), sessions.day.tolist(), begins.tolist(), strict=True)
+        for offset in range(4)
+    }
+    of = visits.appointment[done]
+    local = booked.start_local[of] + visits.started[done] - booked.start[of]
+    places = zip(booked.clinic[of].tolist(), (local // DAY).tolist(), (local % DAY // HOUR).tolist(), strict=True)
+    covered = np.array([place in staffed for place in places])
+    by = [truths.unit(booked.clinic[of])]
+    tally.total("covered_visits", covered, by)
+    tally.total("visits_by_hour", np.ones(len(done), np.int64), by)
+    tally.ratio("staffing_coverage_rate", covered, np.ones(len(done), np.int64), by)
+    planned = ~booked.walk_in
+    kept = planned & np.isin(booked.status, (NO_SHOW, COMPLETED, ARRIVED))
+    given_up = planned & (booked.status == CANCELLED) & (booked.initiator == PATIENT)
+    given_up &= booked.start - booked.cancelled < DAY
+    booked_minutes = int(booked.minutes[kept | given_up].sum())
+    completed_minutes = int(booked.minutes[booked.status == COMPLETED].sum())
+    tally.totals["booked_hours"] = quotient(booked_minutes, 60)
+    tally.totals["completed_hours"] = quotient(completed_minutes, 60)
+    tally.totals["schedule_utilization_rate"] = quotient(booked_minutes, 60 * hours)
+    tally.totals["provider_utilization_rate"] = quotient(completed_minutes, 60 * hours)
+
+
+def _supplies(truths: "Truths") -> None:
+    story, tally = truths.story, truths.tally
+    booked, visits, found = story.appointments, story.encounters, access.draw_supplies(story)
+    of = visits.appointment[found.visit]
+    by = [truths.month(visits.started_day[found.visit]), truths.unit(booked.clinic[of])]
+    tally.total("supply_cost_amount", found.cost, by, in_cents=True)
+    tally.total("supply_quantity", found.quantity, by)
+    tally.totals["encounters_with_supplies"] = str(len(np.unique(found.visit)))
+    encounters = len(visits) + len(story.stays)
+    tally.totals["supply_cost_per_encounter"] = quotient(int(found.cost.sum()), 100 * encounters)
+    tally.totals["supply_quantity_per_encounter"] = quotient(int(found.quantity.sum()), encounters)
+
+
+def _visit_times(truths: "Truths") -> None:
+    """Durations between two times of a visit, where both are there and in order, and how often they are."""
+    story, tally = truths.story, truths.tally
+    visits, booked = story.encounters, story.appointments
+    of = visits.appointment
+    by = [truths.month(visits.started_day), truths.unit(booked.clinic[of])]
+    classes = np.array([item.encounter_class for item in VISIT_TYPES])[booked.visit_type[of]]
+    timed = (classes == "AMB") & (visits.ended >= 0)
+    steps = {
+        "room_to_provider": ("room_to_provider_minutes", visits.roomed, visits.provider_in),
+        "provider_time": ("provider_minutes", visits.provider_in, visits.provider_out),
+        "room_time": ("room_minutes", visits.roomed, visits.room_out),
+        "cycle_time": ("cycle_time_minutes_from_check_in", visits.checked_in, visits.checked_out),
+    }
+    for name, (metric, begin, end) in steps.items():
+        known = (begin >= 0) & (end >= begin)
+        spent = np.where(known, end - begin, 0)
+        tally.ratio(metric, spent, known, by, unit=60)
+        if name != "cycle_time":
+            tally.median(f"{metric}_median", spent[known], unit=60)
+        tally.ratio(f"{name}_completeness_rate", known & timed, timed, by)
+
+
+def _booking(truths: "Truths") -> None:
+    """Lead times from other starts, chains of moved appointments, and what is still to come."""
+    story, tally = truths.story, truths.tally
+    booked = story.appointments
+    day, booked_day = booked.start_local // DAY, booked.booked_local // DAY
+    wish = np.maximum(day - np.arange(len(booked)) % 4, booked_day)
+    planned = ~booked.walk_in
+    by = [truths.month(day), truths.unit(booked.clinic), *truths.payers(booked.payer)]
+    tally.ratio("lead_time_days_from_requested", np.where(planned, day - wish, 0), planned, by)
+    done = planned & (booked.status == COMPLETED)
+    tally.ratio("lead_time_days_completed", np.where(done, day - booked_day, 0), done, by)
+    tally.total("booking_chains", booked.parent < 0, by)
+    to_come = booked.status == SCHEDULED
+    tally.total("backlog_appointments", to_come, by)
+    tally.total("backlog_deferred_appointments", to_come & planned & (wish < day), by)
+
+
+def _slots(truths: "Truths") -> None:
+    """How full the slots were at every look, and at the last one with those held back in the base."""
+    tally, slots = truths.tally, access.draw_slots(truths.story)
+    taken, free = slots.status == access.BOOKED, slots.status == access.FREE
+    tally.totals["booked_slot_looks"] = str(int(taken.sum()))
+    tally.totals["slot_looks"] = str(int((taken | free).sum()))
+    tally.totals["fill_curve_rate"] = quotient(int(taken.sum()), int((taken | free).sum()))
+    key = (slots.provider * 100_000 + slots.day) * 10 + slots.place
+    last = len(key) - 1 - np.unique(key[::-1], return_index=True)[1]
+    status = slots.status[last]
+    tally.totals["fill_rate_with_held"] = quotient(
+        int((status == access.BOOKED).sum()), int((status != access.BLOCKED).sum())
+    )
+    tally.totals["booked_slot_hours"] = quotient(int((status == access.BOOKED).sum()), 2)
+    offered = int(np.isin(status, (access.BOOKED, access.FREE)).sum())
+    tally.totals["fill_rate_hours"] = quotient(int((status == access.BOOKED).sum()), offered)
+
+
+def _third_next_available(truths: "Truths") -> None:
+    """The third open slot of each schedule (provider, and slots kept for new patients or not) at each look."""
+    tally, slots = truths.tally, access.draw_slots(truths.story)
+    kept_for_new = (slots.place == 0).astype(np.int64)
+    schedule = (slots.snapshot * 1_000 + slots.provider) * 2 + kept_for_new
+    for name, open_statuses in (
+        ("third_next_available_days", (access.FREE,)),
+        ("third_next_available_days_with_held", (access.FREE, access.HELD)),
+    ):
+        chosen = np.flatnonzero(np.isin(slots.status, open_statuses))
+        chosen = chosen[np.lexsort((slots.place[chosen], slots.day[chosen], schedule[chosen]))]
+        begins = np.flatnonzero(np.diff(schedule[chosen], prepend=-1))
+        enough = np.diff(np.append(begins, len(chosen))) >= 3
+        third = chosen[begins[enough] + 2]
+        waited = slots.day[third] - slots.snapshot[third]
+        tally.totals[name] = quotient(int(waited.sum()), len(third))
+        if name == "third_next_available_days":
+            tally.median("third_next_available_days_median", waited)
+            begin = slots.snapshot[third].astype("datetime64[D]") + 1
+            weekdays = np.busday_count(begin, slots.day[third].astype("datetime64[D]") + 1)
+            tally.totals["third_next_available_days_business"] = quotient(int(weekdays.sum()), len(third))

@@ -1,0 +1,136 @@
+"""What a page says of closed months: which figures of its period were closed as something else, and why. Pure.
+
+Both figures are told, as closed and as now, for the most important figure of the page that changed; how many others did follows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dashboards import format as fmt
+from dashboards import markup
+from serving.closed_months.view import Change
+
+# The figures of each page, the most important first: the first that changed is told with both values.
+FIGURES: Mapping[str, tuple[str, ...]] = {
+    "overview": (
+        "net_collection_rate",
+        "days_in_ar",
+        "denial_rate",
+        "no_show_rate",
+        "completed_appointments",
+        "payer_paid_amount",
+        "billed_amount",
+        "encounters",
+    ),
+    "revenue_cycle": (
+        "billed_amount",
+        "payer_paid_amount",
+        "net_collection_rate",
+        "denial_rate",
+        "days_in_ar",
+        "ar_over_90_rate",
+        "underpaid_amount",
+        "open_balance",
+    ),
+    "throughput": ("encounters", "completed_visits", "cycle_time_minutes", "wait_time_minutes", "bed_days"),
+    "no_show": ("no_show_rate", "appointments", "completed_appointments", "third_next_available_days"),
+    "payer_mix": ("payer_mix_billed", "payer_mix_encounters", "billed_amount", "allowed_amount", "payer_paid_amount"),
+}
+SENTENCES = 3
+
+
+def lines(page: str, changes: Iterable[Change], time_zone: str, *, in_part: bool = False) -> list[str]:
+    """A sentence for each closed month of which a figure of the page is another one now; the latest months first.
+
+    `in_part`: the page shows a payer class or the like alone, so that its figures are not those of the sentence.
+    """
+    by_month: dict[date, list[Change]] = {}
+    for change in changes:
+        if change.metric in FIGURES.get(page, ()):
+            by_month.setdefault(change.close.month, []).append(change)
+    return [
+        _sentence(page, by_month[month], time_zone, in_part=in_part)
+        for month in sorted(by_month, reverse=True)[:SENTENCES]
+    ]
+
+
+def _sentence(page: str, changes: Sequence[Change], time_zone: str, *, in_part: bool) -> str:
+    order = FIGURES[page]
+    lead, *others = sorted(changes, key=lambda change: order.index(change.metric))
+    on = fmt.day(local_day(lead.close.closed_at, time_zone))
+    closed, now = values(lead)
+    of_all = ", not only of what is chosen here" if in_part else ""
+    label = lead.label[:1].lower() + lead.label[1:]
+    more = f" {fmt.plural(len(others), 'other figure')} of this page changed too." if others else ""
+    return (
+        f"{lead.close.month:%B %Y} was closed on {on} with {closed} ({label}{of_all}); it is {now} now: "
+        f"{why(lead.causes)}.{more}"
+    )
+
+
+def values(change: Change) -> tuple[str, str]:
+    """(closed, now), short where that tells them apart."""
+    short = fmt.short(change.closed, change.unit), fmt.short(change.now, change.unit)
+    return (
+        short if short[0] != short[1] else (fmt.exact(change.closed, change.unit), fmt.exact(change.now, change.unit))
+    )
+
+
+def local_day(moment: datetime, time_zone: str) -> date:
+    return moment.astimezone(ZoneInfo(time_zone)).date()
+
+
+def why(causes: Iterable[Mapping[str, Any]]) -> str:
+    """The causes of a change in a few words: what came later, from which feed, for how many records."""
+    late: dict[str, dict[str, set[Any]]] = {}
+    texts: list[str] = []
+    more = 0
+    for cause in causes:
+        kind = cause["kind"]
+        if kind in ("late", "related", "deleted"):
+            verb = "deleted" if kind == "deleted" else "brought"
+            record = (cause["record_kind"] or cause["entity"] or "record").replace("_", " ")
+            told = cause["record_id"] or (cause["cause_set"], cause["ordinal"])
+            late.setdefault(f"{cause['feed']}/{verb}", {}).setdefault(record, set()).add(told)
+        elif kind == "more":
+            more += cause["rows"]
+        elif (text := _WORDS.get(kind)) and text not in texts:
+            texts.append(text)
+    found = []
+    for name, records in sorted(late.items()):
+        feed, _, verb = name.partition("/")
+        counted = [fmt.plural(len(told), record) for record, told in sorted(records.items())]
+        found.append(
+            f"feed {feed} deleted {_list(counted)}"
+            if verb == "deleted"
+            else f"feed {feed} later brought rows of {_list(counted)}"
+        )
+    if more:
+        found.append(f"{more} more records changed")
+    told = [*found, *texts]
+    # What nothing explains is worth telling only where nothing else is.
+    told = [text for text in told if text != _WORDS["unexplained"]] or told
+    return "; ".join(told) or _WORDS["unexplained"]
+
+
+_WORDS = {
+    "definition": "its definition changed",
+    "merged": "patients were merged or un-merged",
+    "reference": "a payer, provider or unit was changed",
+    "unexplained": "nothing that arrived since explains it",
+}
+
+
+def _list(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def banner(sentences: Sequence[str], action: str) -> str:
+    """The sentences as one notice that leads to the closed months."""
+    text = "".join(f"<span>{markup.esc(sentence)}</span>" for sentence in sentences)
+    link = (
+        f'<button type="button" data-do="{markup.esc(action)}">Closed months{markup.CHEVRON}</button>' if action else ""
+    )
+    return f'<div class="cm-incomplete" role="status"><p>{text}</p>{link}</div>' if sentences else ""

@@ -1,0 +1,1 @@
+"""The page Data health and its tables."""

@@ -1,0 +1,142 @@
+"""What came, day by day: alerts, and a strip a feed of rows received against the band expected. Pure: frames in, markup out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from dashboards import format as fmt
+from dashboards import incomplete_notice, markup
+
+DAY, HEIGHT = 10, 48
+STATUS_WORDS = {
+    "as_expected": "as expected",
+    "short": "fewer than expected",
+    "above": "more than expected",
+    "missing": "missing",
+    "not_yet_known": "not judged yet",
+    "closed_day": "none expected",
+}
+WHAT_TO_DO = {
+    "stopped": "Ask whoever sends it whether it still does. Days that come later fill in by themselves.",
+    "short": "Ask whoever sends it whether a site or a kind of record fell out.",
+    "unreadable": "See the refused files below, or ask whoever runs the pipeline.",
+}
+Row = Mapping[str, Any]
+
+
+def finding(alerts: Sequence[Row]) -> str:
+    """The alerts as a headline; empty where there is none."""
+    if not alerts:
+        return ""
+    days = [alert["since"] for alert in alerts if alert["since"] is not None]
+    if len(alerts) > 1:
+        since = f"; figures from {fmt.day(min(days))} on are incomplete" if days else ""
+        return f"{len(alerts)} feeds need attention{since}"
+    (alert,) = alerts
+    nouns = list(
+        dict.fromkeys(
+            incomplete_notice.NOUNS[name] for name in incomplete_notice.NOUNS if name in (alert["entities"] or ())
+        )
+    )
+    what = nouns[0] if nouns else "rows"
+    if alert["kind"] == "stopped":
+        return f"Feed {alert['feed']} stopped on {fmt.day(alert['since'])}; {what} since then are missing"
+    if alert["kind"] == "short":
+        return f"Feed {alert['feed']} brings much less than it should since {fmt.day(alert['since'])}"
+    return f"Feed {alert['feed']} could not be read; its {what} stand as they were"
+
+
+def alert_list(alerts: Sequence[Row]) -> str:
+    """Every alert in a sentence, and what to do about it."""
+    items = "".join(
+        f"<li>{markup.MARKS['bad']}<p><b>{markup.esc(alert['message'])}</b> "
+        f"<span>{markup.esc(WHAT_TO_DO.get(alert['kind'], ''))}</span></p></li>"
+        for alert in alerts
+    )
+    return f'<ul class="cm-alerts" role="status">{items}</ul>'
+
+
+def strips(coverage: pl.DataFrame, rhythms: pl.DataFrame, alerts: Sequence[Row]) -> str:
+    """A line a feed: its rhythm, its days, its state. Feeds of an alert stand first."""
+    alarmed = {alert["feed"]: alert for alert in alerts}
+    known = {row["feed"]: row for row in rhythms.iter_rows(named=True)}
+    days = {str(key[0]): frame.sort("day").to_dicts() for key, frame in coverage.group_by("feed")}
+    names = sorted(known, key=lambda name: (name not in alarmed, name))
+    shown = coverage["day"].unique().sort().to_list()
+    if not names or not shown:
+        return markup.state(
+            "Nothing to show yet", "No feed has been read since days are counted. The next run fills this."
+        )
+    lines = "".join(_line(known[name], days.get(name, []), shown, alarmed.get(name)) for name in names)
+    axis = f"<i></i><span>{fmt.day(shown[0])}</span><span>{fmt.day(shown[-1])}</span><i></i>"
+    return f'<div class="cm-coverage"><div class="cm-axis">{axis}</div>{lines}</div>'
+
+
+def _line(rhythm: Row, days: Sequence[Row], shown: Sequence[date], alert: Row | None) -> str:
+    tone = " cm-bad" if alert else ""
+    mark = markup.MARKS["bad"] if alert else ""
+    return (
+        f'<div class="cm-feed{tone}"><p><b>{markup.esc(rhythm["feed"])}</b><small>{markup.esc(usual(rhythm))}</small></p>'
+        f"{strip(days, shown, rhythm['feed'])}<p>{mark}<span>{markup.esc(_state(rhythm, days, alert))}</span></p></div>"
+    )
+
+
+def usual(rhythm: Row) -> str:
+    """What a feed usually brings, in words."""
+    if rhythm["rhythm"] == "daily":
+        return f"about {fmt.grouped(rhythm['usual_rows'])} rows a day" if rhythm["usual_rows"] else "a few rows a day"
+    if rhythm["rhythm"] == "periodic":
+        return f"about {fmt.grouped(rhythm['usual_rows'])} rows every {rhythm['period_days']} days"
+    return "no rhythm known yet"
+
+
+def _state(rhythm: Row, days: Sequence[Row], alert: Row | None) -> str:
+    if alert is not None and alert["kind"] == "stopped":
+        return f"Stopped on {fmt.day(alert['since'])}"
+    if alert is not None:
+        return f"Too little since {fmt.day(alert['since'])}" if alert["kind"] == "short" else "Could not be read"
+    if rhythm["rhythm"] == "unknown":
+        return "Not judged: too few days to learn from"
+    missing = [day["day"] for day in days if day["status"] == "missing"]
+    if missing:
+        return f"{fmt.plural(len(missing), 'day')} missing, the last {fmt.day(missing[-1])}"
+    return "As expected"
+
+
+def strip(days: Sequence[Row], shown: Sequence[date], feed: str) -> str:
+    """The days of one feed as bars over the band expected; a missing day is a filled column, each day says its figures."""
+    by_day = {day["day"]: day for day in days}
+    highs = [day["high"] for day in days if day["high"] is not None]
+    # A backfill must not flatten everything else: bars end at the top of the band, and their colour says so.
+    top = max([*highs] or [day["received"] for day in days] or [1]) or 1
+    parts = "".join(_day(by_day[day], at * DAY, top) for at, day in enumerate(shown) if day in by_day)
+    width = len(shown) * DAY
+    return (
+        f'<svg class="cm-strip" viewBox="0 0 {width} {HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="Rows by day of feed {markup.esc(feed)}">{parts}<path d="M0 {HEIGHT}H{width}" class="base"/></svg>'
+    )
+
+
+def _day(day: Row, left: int, top: int) -> str:
+    def height(value: int) -> float:
+        return min(value / top, 1.0) * (HEIGHT - 2)
+
+    parts = []
+    if day["status"] == "missing":
+        parts.append(_box("missing", left, 0, DAY, HEIGHT))
+    elif day["high"] is not None and (day["expected"] or day["low"]):
+        parts.append(_box("band", left, HEIGHT - height(day["high"]), DAY, height(day["high"]) - height(day["low"])))
+    if day["received"]:
+        parts.append(_box(day["status"], left + 2, HEIGHT - height(day["received"]), DAY - 4, height(day["received"])))
+    return f"<g><title>{markup.esc(_hover(day))}</title>{_box('hit', left, 0, DAY, HEIGHT)}{''.join(parts)}</g>"
+
+
+def _box(kind: str, left: float, above: float, width: float, height: float) -> str:
+    return f'<rect class="{kind}" x="{left:g}" y="{above:.1f}" width="{width:g}" height="{max(height, 1):.1f}"/>'
+
+
+def _hover(day: Row) -> str:
+    usual = f" of about {fmt.grouped(day['expected'])}" if day["expected"] else ""
+    return f"{day['day']:%a} {fmt.day(day['day'])}: {fmt.grouped(day['received'])}{usual} rows, {STATUS_WORDS[day['status']]}"

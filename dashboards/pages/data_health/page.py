@@ -1,0 +1,140 @@
+"""Data health: can the figures be trusted? Which feeds stopped, what came day by day, what was kept back and why."""
+
+from typing import Any
+
+import polars as pl
+
+from dashboards import blocks, markup
+from dashboards import format as fmt
+from dashboards.pages.data_health import coverage, reconciliation
+from dashboards.pages.data_health import matches as health_matches
+from dashboards.pages.data_health import tables as health_tables
+from dashboards.shell import PageContext
+from serving.model import Health, LastRun
+
+OUTCOMES = {
+    "published": "Published",
+    "unchanged": "Nothing new",
+    "stopped": "Stopped by a check",
+    "failed": "Failed",
+}
+
+
+def draw(context: PageContext) -> None:
+    health, last = context.source.health, context.source.last_run
+    alerts = context.source.alerts.to_dicts()
+    context.html(
+        markup.heading(
+            coverage.finding(alerts) or _finding(health),
+            [
+                f"data to {fmt.day(context.source.as_of)}",
+                f"published {fmt.moment(context.source.reader.published_at)}",
+                f"version {context.source.reader.version.version}",
+            ],
+            markup.breadcrumb([(context.source.tenant_name, "")]),
+        ),
+        key="cm_head",
+    )
+    if last is not None and last.outcome in ("stopped", "failed"):
+        text = f"{fmt.sentence(last.reason)} The figures are those of the version published before; nothing of that run is shown."
+        context.html(
+            markup.state(f"The last run on {fmt.moment(last.at)} published nothing", text), key="cm_unpublished"
+        )
+    if alerts:
+        context.html(coverage.alert_list(alerts), key="cm_alerts")
+    context.html(_facts(_figures(health, alerts, last)), key="cm_tiles")
+    blocks.section(
+        "What came, day by day",
+        "Rows by the day of their record; shaded: what each feed's own history leads to expect; in colour: missing, short or above",
+    )
+    context.html(coverage.strips(health.coverage, health.rhythms, alerts), key="cm_coverage")
+    reconciliation.section(context, health, alerts)
+    health_tables.feeds(context, health.feeds)
+    blocks.columns(
+        [
+            lambda: health_tables.quarantine(context, health.quarantine),
+            lambda: health_tables.refused(context, health.refused_units),
+            lambda: health_matches.unmatched_references(context, health.unmatched_references),
+            lambda: health_matches.remittances(context, health.remittance_matches),
+        ]
+    )
+    health_matches.notices(context, health.notices)
+    health_matches.conflicts(context, health.conflicts)
+    health_matches.visits(context, health.visits)
+    health_tables.deleted(context, health.deleted)
+    health_tables.batches(context, health.batches)
+
+
+def _figures(health: Health, alerts: list[dict[str, Any]], last: LastRun | None) -> list[tuple[str, str, str]]:
+    """The tiles: name, value and note."""
+    read, landed, quarantined = (_total(health.batches, f"rows_{name}") for name in ("read", "landed", "quarantined"))
+    refused, feeds = health.refused_units.height, health.feeds.height
+    matches = health.remittance_matches
+    lost = matches.filter((pl.col("level") == "claim") & ~pl.col("is_matched"))
+    paid = fmt.short(sum(lost["payer_paid_amount"].drop_nulls().to_list(), fmt.decimal(0)), "usd")
+    return [
+        ("Feeds in order", f"{feeds - len(alerts)} of {feeds}", _alerts_note(alerts)),
+        ("Rows read", fmt.grouped(read), _balance(read, landed, quarantined)),
+        ("Quarantined", fmt.grouped(quarantined), _kept_back(quarantined, read, refused)),
+        reconciliation.tile(health),
+        (
+            "Payments without a claim",
+            fmt.grouped(_total(lost, "records")) if matches.height else fmt.DASH,
+            f"{paid} paid" if matches.height else "no remittance yet",
+        ),
+        (
+            "Last run",
+            OUTCOMES.get(last.outcome, last.outcome) if last else fmt.DASH,
+            fmt.moment(last.at) if last else "",
+        ),
+    ]
+
+
+def _alerts_note(alerts: list[dict[str, Any]]) -> str:
+    if not alerts:
+        return "none stopped"
+    words = {"stopped": "stopped", "short": "too little", "unreadable": "not read"}
+    kinds = [words.get(alert["kind"], alert["kind"]) for alert in alerts]
+    return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+
+
+def _is_bad(row: dict[str, Any]) -> bool:
+    """Whether a feed brought less than it should: what is not known to be good is not taken for good."""
+    return str(row.get("outcome") or "") not in ("landed", "unchanged")
+
+
+def _finding(health: Health) -> str:
+    bad_feeds = len([row for row in health.feeds.iter_rows(named=True) if _is_bad(row)])
+    quarantined, refused = _total(health.batches, "rows_quarantined"), health.refused_units.height
+    if bad_feeds:
+        return f"{fmt.plural(bad_feeds, 'feed')} could not be read whole; the figures rest on the others"
+    kept = []
+    if quarantined:
+        kept.append(f"{fmt.plural(quarantined, 'row')} in quarantine")
+    if refused:
+        kept.append(f"{fmt.plural(refused, 'file')} refused")
+    return f"All feeds were read; {' and '.join(kept)}" if kept else "All feeds were read and every row was kept"
+
+
+def _total(frame: pl.DataFrame, column: str) -> int:
+    return int(frame[column].sum() or 0) if column in frame.columns and frame.height else 0
+
+
+def _balance(read: int, landed: int, quarantined: int) -> str:
+    if read == landed + quarantined:
+        return "read = landed + quarantined"
+    return f"{fmt.grouped(read - landed - quarantined)} neither landed nor quarantined"
+
+
+def _kept_back(part: int, whole: int, refused: int) -> str:
+    files = fmt.plural(refused, "file") + " refused"
+    return f"{fmt.exact(fmt.decimal(part) / whole, 'percent')} of what was read; {files}" if whole else files
+
+
+def _facts(facts: list[tuple[str, str, str]]) -> str:
+    inner = "".join(
+        f'<article class="cm-tile cm-fact"><header><h3>{markup.esc(name)}</h3></header>'
+        f'<p class="cm-value"><b>{markup.esc(value)}</b></p><p class="cm-change"><span>{markup.esc(note)}</span></p></article>'
+        for name, value, note in facts
+    )
+    return f'<section class="cm-tiles" style="--cm-count:{len(facts)}">{inner}</section>'

@@ -1,0 +1,1 @@
+"""The ASGI application: sign-in, sessions, the served home."""

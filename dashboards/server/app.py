@@ -1,0 +1,76 @@
+"""The ASGI application: Streamlit with our routes and our gate in front, and the server that runs it."""
+
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import streamlit as st
+import uvicorn
+from starlette.middleware import Middleware
+from streamlit import config
+
+from dashboards import theme
+from dashboards.server import failures, served_home, signin_routes, warm
+from dashboards.server.auth_gate import Gate
+from foundation.home import Home
+from serving.reader import close_all
+
+ENTRY = Path(__file__).parent / "entry" / "script.py"
+SHUTDOWN_SECONDS = 5
+log = logging.getLogger(__name__)
+
+
+def configure_streamlit() -> None:
+    """Lays our options over Streamlit's files and environment, so that the look does not hang on where it is installed."""
+    config.get_config_options(force_reparse=True, options_from_flags=dict(theme.streamlit_options()))
+
+
+@asynccontextmanager
+async def _lifespan(_: st.App) -> AsyncIterator[None]:
+    warm.start()
+    yield
+    close_all()
+
+
+def _on_script_error(error: Exception) -> bool:
+    """Last resort for what a page did not catch: logged by type, never shown. Messages may hold what was asked for."""
+    log.error("a page failed: %s", failures.place_of(error))
+    return True
+
+
+def create_app(home: Path) -> st.App:
+    """The application for one home. A process serves one home, as Streamlit's runtime is process-wide.
+
+    Raises ConfigurationError where the home's key cannot be read.
+    """
+    app = st.App(
+        ENTRY,
+        routes=signin_routes.ROUTES,
+        middleware=[Middleware(Gate)],
+        lifespan=_lifespan,
+        on_script_error=_on_script_error,
+    )
+    configure_streamlit()
+    served_home.configure(Home.at(home))
+    return app
+
+
+def run(home: Path, address: str, port: int) -> None:
+    """Runs the application with uvicorn until it is told to stop.
+
+    Raises OSError where the port is taken, before anything is started.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((address, port))
+        settings = uvicorn.Config(
+            create_app(home),
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
+        uvicorn.Server(settings).run(sockets=[bound])

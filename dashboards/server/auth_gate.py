@@ -1,0 +1,177 @@
+"""The gate in front of everything: no session, no page, no data, no WebSocket.
+
+It looks the session up on every request, checks it against the tenant that the host names, and refuses what is not
+plainly allowed. Streamlit's own scripts and fonts are open: they hold no data and the sign-in page needs the font.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from urllib.parse import quote, urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboards.server import served_home, signin_html
+from foundation.errors import AccessError
+from serving.people.store import Principal
+
+SESSION_COOKIE = "clinicmart_session"
+FORM_COOKIE = "clinicmart_form"
+SIGN_IN, SIGN_OUT, PASSWORD, HEALTH = "/signin", "/signout", "/password", "/healthz"
+OPEN_PATHS = frozenset({SIGN_IN, SIGN_OUT, PASSWORD, HEALTH, "/favicon.png", "/favicon.ico"})
+OPEN_PREFIXES = ("/static/",)
+WITHOUT_SESSION = "Sign in first."
+OTHER_TENANT = "You are signed in for another organization."
+UNKNOWN_TENANT = "There is no organization at this address."
+
+
+class UnknownTenant(AccessError):
+    """The host names a tenant that does not exist."""
+
+
+def tenant_of_host(host_header: str, tenants: Mapping[str, str], domain: str) -> str | None:
+    """The tenant that a host names, or None where the host names none.
+
+    Below the served domain every subdomain must be a tenant; elsewhere a first label that is a tenant counts as one.
+    Raises UnknownTenant.
+    """
+    name = (urlsplit(f"//{host_header}").hostname or "").rstrip(".").lower()
+    if name.endswith(f".{domain}"):
+        label = name.removesuffix(f".{domain}")
+        if label not in tenants:
+            raise UnknownTenant(UNKNOWN_TENANT)
+        return label
+    first, _, rest = name.partition(".")
+    return first if rest and first in tenants else None
+
+
+def signed_in(token: str | None) -> Principal | None:
+    """The person of a session token, looked up now; None for no, an ended or an outdated session."""
+    return served_home.access().session(token) if token else None
+
+
+def _sign(text: str) -> str:
+    return hmac.new(served_home.served().form_key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def new_nonce() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def form_token(purpose: str, bound_to: str) -> str:
+    """The hidden field of a form: it fits one purpose and one browser (its session token, or a cookie before that)."""
+    return _sign(f"form/{purpose}/{bound_to}")
+
+
+def form_is_ours(purpose: str, bound_to: str | None, given: str | None) -> bool:
+    return bool(bound_to and given) and hmac.compare_digest(form_token(purpose, str(bound_to)), str(given))
+
+
+def same_origin(connection: HTTPConnection) -> bool:
+    """Whether a form came from our own pages, as far as the browser says. Browsers send Origin with every POST."""
+    origin = connection.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == connection.headers.get("host")
+
+
+def own_path(value: str | None) -> str:
+    """A path of ours to go on to; anything that could lead elsewhere becomes the first page."""
+    if not value or not value.startswith("/") or value.startswith(("//", "/\\")) or "\\" in value or "\n" in value:
+        return "/"
+    return value if urlsplit(value).netloc == "" and not value.startswith((SIGN_IN, SIGN_OUT)) else "/"
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
+
+
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "content-security-policy": "frame-ancestors 'none'; form-action 'self'; base-uri 'self'",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class Gate:
+    """ASGI middleware: lets a request through, sends a browser to the sign-in page, or refuses with 403."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+
+        async def guarded_send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                if not path.startswith(OPEN_PREFIXES):
+                    headers["cache-control"] = "no-store"
+            await send(message)
+
+        if scope["type"] == "http" and _is_open(path):
+            await self.app(scope, receive, guarded_send)
+            return
+        refusal = await run_in_threadpool(self._refusal, HTTPConnection(scope))
+        if refusal is None:
+            await self.app(scope, receive, guarded_send)
+        elif scope["type"] == "websocket":
+            # Closed before it is accepted: the server answers 403 and no frame is ever read.
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await refusal(scope, receive, guarded_send)
+
+    def _refusal(self, connection: HTTPConnection) -> Response | None:
+        """The answer to a request that may not pass; None for one that may."""
+        store = served_home.access()
+        token = connection.cookies.get(SESSION_COOKIE)
+        principal = signed_in(token)
+        try:
+            tenant = tenant_of_host(
+                connection.headers.get("host", ""), served_home.tenants(), served_home.served().domain
+            )
+        except UnknownTenant as error:
+            return _refuse(connection, str(error), 404)
+        if principal is None:
+            if _wants_page(connection):
+                target = connection.url.path + (f"?{connection.url.query}" if connection.url.query else "")
+                return RedirectResponse(f"{SIGN_IN}?next={quote(own_path(target))}", status_code=303)
+            return _refuse(connection, WITHOUT_SESSION, 403)
+        if tenant is not None and tenant != principal.tenant_id:
+            return _refuse(connection, OTHER_TENANT, 403)
+        if store.must_change_password(principal):
+            if _wants_page(connection):
+                return RedirectResponse(PASSWORD, status_code=303)
+            return _refuse(connection, "Choose a password first.", 403)
+        return None
+
+
+def _wants_page(connection: HTTPConnection) -> bool:
+    """Whether a browser navigates, rather than a script asking for data."""
+    return (
+        connection.scope["type"] == "http"
+        and connection.scope["method"] in ("GET", "HEAD")
+        and "text/html" in connection.headers.get("accept", "")
+    )
+
+
+def _refuse(connection: HTTPConnection, text: str, status: int) -> Response:
+    if _wants_page(connection):
+        return signin_html.refused(text, status)
+    return PlainTextResponse(text, status_code=status)
+
+
+def is_https(scheme: str) -> bool:
+    """Whether the browser speaks TLS with us or with the proxy that uvicorn trusts (it sets the scheme)."""
+    return scheme in ("https", "wss")

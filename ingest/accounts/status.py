@@ -1,0 +1,74 @@
+"""What the ledger knows of a home's feeds, for `clinicmart status`."""
+
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from foundation.keys import Keys
+from ingest import ledger as tables
+from ingest.accounts.accounts import feed_status, file_mark, notice_reasons, refused_units
+from ingest.accounts.feed_coverage import coverage
+from ingest.ledger import Ledger
+
+DAYS_TOLD = 14
+
+
+def status(ledger: Ledger, keys: Keys) -> dict[str, Any]:
+    """Last run, feeds, coverage, notices and the balance of the ledger.
+
+    `alerts`: feeds that stopped, bring much too little or could not be read, each with a sentence; `feeds`: per tenant and feed
+    the outcome, totals and problem of its last read, its rhythm, and `hours_behind`, the age of its newest record at that read;
+    `coverage`: the last two weeks of every feed with a rhythm, day by day; `notices`: what readers found odd, by reason;
+    `refused_files`: files the last read refused, by mark and by name: it may hold a patient's name, so operators alone are told;
+    `is_conserved`: whether rows read = landed + quarantined and records read = used + refused, recomputed from the ledger.
+    """
+    found = coverage(ledger)
+    feeds = feed_status(ledger).join(found.rhythms, on=["tenant_id", "feed"], how="left").sort("tenant_id", "feed")
+    behind = (pl.col("judged_at") - pl.col("newest_record_at")).dt.total_minutes() / 60
+    rows, records = _balance(ledger)
+    return {
+        "last_run": ledger.last_run(),
+        "alerts": found.alerts.sort("tenant_id", "feed").to_dicts(),
+        "feeds": feeds.with_columns(behind.clip(0).round().cast(pl.Int64).alias("hours_behind")).to_dicts(),
+        "coverage": found.days.group_by("tenant_id", "feed", maintain_order=True).tail(DAYS_TOLD).to_dicts(),
+        "notices": notice_reasons(ledger).to_dicts(),
+        "refused_files": _refused_files(ledger, keys),
+        "rows": rows,
+        "records": records,
+        "is_conserved": rows["read"] == rows["landed"] + rows["quarantined"]
+        and records["read"] == records["used"] + records["refused"],
+    }
+
+
+def _balance(ledger: Ledger) -> tuple[dict[str, int], dict[str, int]]:
+    """Rows read, landed and quarantined; records read, used and refused."""
+    batch, unit = tables.batch.c, tables.unit.c
+
+    def total(column: sa.Column[Any], name: str) -> sa.Label[Any]:
+        return sa.func.coalesce(sa.func.sum(column), 0).label(name)
+
+    rows = sa.select(
+        total(batch.rows_read, "read"),
+        total(batch.rows_landed, "landed"),
+        total(batch.rows_quarantined, "quarantined"),
+    )
+    records = sa.select(
+        total(unit.records_read, "read"), total(unit.records_used, "used"), total(unit.records_refused, "refused")
+    )
+    return ledger.rows(rows)[0], ledger.rows(records)[0]
+
+
+def _refused_files(ledger: Ledger, keys: Keys) -> list[dict[str, Any]]:
+    return [
+        {
+            "tenant_id": row["tenant_id"],
+            "feed": row["feed"],
+            "mark": file_mark(keys, row["tenant_id"], row["unit"]) if row["is_file"] else row["unit"],
+            "name": row["unit"],
+            "position": row["position"],
+            "problem": row["problem"],
+            "remedy": row["remedy"],
+        }
+        for row in refused_units(ledger).iter_rows(named=True)
+    ]

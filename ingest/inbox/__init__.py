@@ -1,0 +1,1 @@
+"""What network feeds delivered, encrypted, until the readers take it."""

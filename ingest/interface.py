@@ -1,0 +1,161 @@
+"""What a reader gives: units of a feed, chunks of rows, refusals. One interface for every protocol.
+
+A reader knows a protocol and, through its profile, a vendor. It emits rows of the unified model and nothing else:
+
+* frames hold columns of the entity's contract that `Contract.reader_columns` lists; a missing column is null;
+* `source_record_id` and `source_position` are set on every row; where `source_updated_at` is null the unit's time is
+  taken;
+* columns with a token domain hold the raw identifier (a medical record number, a FHIR id): `identity` replaces it
+  before anything is written. Identifiers of a feed that another feed may share are bare ("MRN123"); identifiers that
+  only this feed knows carry its name ("ehr/5f2c...") and, where both are known, a `patient_merge` row of type `alias`;
+* values are typed as the contract says, or text: decimal digits for numbers, ISO 8601 for dates and times (with an
+  offset or Z), true/false for booleans. The gate casts, and quarantines what does not cast;
+* nothing is dropped: a record that cannot be read is a `Refusal`, a field no contract names is counted.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import polars as pl
+
+from foundation.config import Feed
+from ingest.inbox.inbox import Inbox
+from ingest.landing.control_totals import Stated
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRules:
+    """How a table is followed: how far before its cursor it is read again, after how many days it is read whole and compared
+    (0: only when asked), and which share of its records may be gone without somebody confirming it. `definition` changes with
+    what is asked of the table: it is then read whole too. So is, each time, a table that does not tell of its changes."""
+
+    definition: str
+    overlap_minutes: int
+    reconcile_days: int
+    maximum_deleted_percent: int
+    tells_changes: bool = True
+
+
+class MessageMemory(Protocol):
+    """Which messages were landed before, see `ingest.sources.hl7v2.seen_messages`."""
+
+    def begin(self, unit_id: int) -> None: ...
+    def forget(self, unit_id: int) -> None: ...
+    def meet(self, messages: Sequence[tuple[bytes, bytes]]) -> list[str]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What is read whole or refused whole: one file, or one table of a PM database.
+
+    `name` is stable between runs (the file's path below the feed's folder, or the entity). `fingerprint` is the
+    SHA-256 of a file's bytes; None for a table, whose changes the cursor finds. `modified_at` (UTC) stands in for a
+    missing `source_updated_at`. `cursor` is where the last read of a table ended; without one it is
+    read whole. `table` is set for a table. `inbox` is where the unit lies sealed, for
+    feeds that come over a network. `seen` knows the messages that the tenant has landed before.
+    """
+
+    feed: Feed
+    name: str
+    path: Path | None = None
+    size_bytes: int = 0
+    fingerprint: str | None = None
+    modified_at: datetime | None = None
+    cursor: str | None = None
+    table: TableRules | None = None
+    inbox: Inbox | None = None
+    seen: MessageMemory | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Source records that give no row. `reason` is a stable word, `detail` explains it without content of the record.
+
+    `records` > 1 stands for a run of records refused for one reason, `position` being the first.
+    `payload` is the record as received; it is kept encrypted in quarantine and printed nowhere.
+    """
+
+    position: str
+    reason: str
+    detail: str
+    records: int = 1
+    payload: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something a reader saw and read over: a balance that does not hold, an envelope left open, a date that is none.
+
+    Nothing is withheld because of it; it is kept and shown. `reason` is a stable word, `detail` explains it without
+    any content that identifies a person. `records` > 1 stands for several of one kind, `position` being the first.
+    """
+
+    position: str
+    reason: str
+    detail: str
+    records: int = 1
+
+
+@dataclass(kw_only=True)
+class Chunk:
+    """A bounded part of a unit.
+
+    records_read = records_used + sum of `records` over refusals; a record is a FHIR resource, an HL7 message,
+    a CLM, CLP, 277 claim or AK2 loop (or the transaction where it holds none), a database row.
+    `rows` maps entity to frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last
+    chunk of a table. `stated` is what the source itself says of the rows of this chunk or of the unit: those of all chunks of a
+    unit add up, by entity and measure, and must be what all its chunks gave.
+    """
+
+    rows: dict[str, pl.DataFrame] = field(default_factory=dict)
+    records_read: int = 0
+    records_used: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    dropped_fields: Counter[str] = field(default_factory=Counter)
+    cursor: str | None = None
+    stated: list[Stated] = field(default_factory=list)
+
+
+class UnreadableUnit(Exception):
+    """The unit is not what its kind says, or breaks off: it is refused whole, by name.
+
+    `position` is line, byte, segment or row; `problem` and `remedy` are for the person who must act, without PHI.
+    """
+
+    def __init__(self, *, position: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{position}: {problem}. {remedy}" if position else f"{problem}. {remedy}")
+        self.position, self.problem, self.remedy = position, problem, remedy
+
+
+class Source(Protocol):
+    """One protocol. Stateless: all it needs is in the feed and the unit."""
+
+    kind: str
+
+    def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:
+        """Units there are now, in the order they are to be read; those of a feed with `server` or `listen` lie in the inbox.
+
+        Raises UnreadableUnit where the feed is missing or unreadable.
+        """
+        ...
+
+    def read(self, unit: Unit) -> Iterator[Chunk]:
+        """Reads one unit in bounded chunks. Raises UnreadableUnit; chunks given before that are thrown away."""
+        ...
+
+
+Read = Callable[[Unit], Iterator[Chunk]]
+
+
+def reading(source: Source, units: Sequence[Unit]) -> Read:
+    """`source.read` for units that will be read one after the other in this order.
+
+    A source may offer `together(units)`, which gives the same chunks for each of them and lets small units share work.
+    """
+    together: Callable[[Sequence[Unit]], Read] | None = getattr(source, "together", None)
+    return source.read if together is None else together(units)

@@ -1,0 +1,1 @@
+"""Rows of a reader into immutable encrypted batches: tokens, contract gate, ledger rows."""

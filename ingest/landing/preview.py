@@ -1,0 +1,95 @@
+"""Reads the beginning of a feed and checks it, landing nothing: for `clinicmart sources check`."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from foundation.config import Feed
+from ingest.inbox.inbox import Inbox
+from ingest.landing.batches import with_unit_time
+from ingest.landing.contract_gate import COLUMN, REASON, check
+from ingest.landing.tokens import tokenise_rows
+from ingest.load.partial_rows import landing_contract
+from ingest.profiles import place_in_profile
+from ingest.sources import UnreadableUnit, source_for
+
+UNITS = 25
+
+
+@dataclass(kw_only=True)
+class Preview:
+    """What a look at a feed gave. `problems` stop a run's feed or file; `reasons` count rows a run would hold back,
+    and say what a server does not offer."""
+
+    feed: Feed
+    units: int = 0
+    records: int = 0
+    rows_good: int = 0
+    rows_bad: int = 0
+    reasons: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def preview(feed: Feed) -> Preview:
+    """Looks at the first chunk of up to 25 files or tables of a feed. Raises nothing for bad input; see Preview.
+
+    A server is signed in to, asked what it can, and for one page of resources.
+    """
+    found = Preview(feed=feed)
+    if feed.server is None:
+        _look(found, None)
+        return found
+    from ingest.receive.fhir.server import look
+
+    with look(feed) as seen:
+        found.problems += seen.problems
+        _look(found, seen.inbox)
+        found.reasons += seen.missing
+    return found
+
+
+def _look(found: Preview, inbox: Inbox | None) -> None:
+    feed, source = found.feed, source_for(found.feed.kind)
+    try:
+        units = source.discover(feed, inbox)
+    except UnreadableUnit as error:
+        found.problems.append(str(error))
+        return
+    found.units = len(units)
+    held: Counter[str] = Counter()
+    for unit in units[:UNITS]:
+        try:
+            chunk = next(iter(source.read(unit)), None)
+        except UnreadableUnit as error:
+            found.problems.append(f"{unit.name}: {error}")
+            continue
+        if chunk is None:
+            continue
+        found.records += chunk.records_read
+        for refusal in chunk.refusals:
+            held[f"records refused: {refusal.reason}"] += refusal.records
+        for notice in chunk.notices:
+            held[f"noticed: {notice.reason}: {notice.detail}"] += notice.records
+        for entity, frame in chunk.rows.items():
+            of = landing_contract(feed.kind, entity)
+            frame = frame.drop([name for name in frame.columns if name not in of.by_name])
+            frame = with_unit_time(frame, feed, unit.modified_at or datetime.now(UTC))
+            # A key of its own: these tokens are thrown away.
+            gated = check(of, tokenise_rows(of, frame, b"preview"))
+            found.rows_good += gated.good.height
+            found.rows_bad += gated.bad.height
+            for row in gated.bad.group_by(REASON, COLUMN).len().iter_rows():
+                held[f"{entity}.{row[1]}: {row[0]}{_place(feed, entity, row[1])}"] += row[2]
+        if feed.kind == "pm_database":
+            for name, number in chunk.dropped_fields.items():
+                entity, _, column = name.partition(".")
+                held[f"{name}: no contract names it, dropped{_place(feed, entity, column)}"] += number
+    found.reasons = [f"{text}: {number:,} rows" for text, number in sorted(held.items())]
+
+
+def _place(feed: Feed, entity: str, column: str) -> str:
+    """Where the feed's profile gives a column, as the end of a message; empty where no profile says it."""
+    if feed.kind not in ("pm_database", "fhir", "reference_file"):
+        return ""
+    place = place_in_profile(feed.profile or "r4", feed.kind, entity, column)
+    return f" (see {place})" if place else ""

@@ -1,0 +1,112 @@
+"""What is held back, why, and letting it through once the cause is mended.
+
+`held_rows` counts; `held_details` names single rows by source record and position, never their content; `release` checks held
+rows against today's contracts and lands those that now pass. Rows of the vault, and records that gave no row, cannot be released: they
+come in again with their source.
+"""
+
+from typing import Any
+
+import polars as pl
+import sqlalchemy as sa
+
+from data_contracts import contract
+from foundation import duck
+from foundation.config import Feed
+from foundation.errors import ClinicmartError
+from foundation.home import Home
+from foundation.keys import Keys
+from ingest import ledger as tables
+from ingest.landing.batches import RECORD, Landing, Unfinished
+from ingest.landing.contract_gate import check
+from ingest.ledger import Ledger, now
+from ingest.load.partial_rows import landing_contract
+
+
+def held_rows(ledger: Ledger, tenant_id: str | None = None) -> list[dict[str, Any]]:
+    """Rows held and not released, by tenant, feed, entity, reason, column and batch, oldest first."""
+    held = tables.held
+    query = sa.select(held).where(held.c.released_at.is_(None)).order_by(held.c.held_id)
+    return ledger.rows(query if tenant_id is None else query.where(held.c.tenant_id == tenant_id))
+
+
+def _held(ledger: Ledger, held_id: int) -> dict[str, Any]:
+    found = ledger.rows(sa.select(tables.held).where(tables.held.c.held_id == held_id))
+    if not found:
+        raise ClinicmartError(f"quarantine has no entry {held_id}; clinicmart quarantine list shows what there is")
+    return found[0]
+
+
+def _read(home: Home, keys: Keys, entry: dict[str, Any]) -> pl.DataFrame:
+    """The quarantined rows of one entry."""
+    path = home.quarantine(entry["tenant_id"]) / f"{entry['batch_id']}.parquet"
+    with duck.session(home) as connection:
+        duck.add_parquet_key(connection, keys.derive("landing", entry["tenant_id"]))
+        return connection.execute(
+            f"select * from read_parquet({duck.quoted(str(path))}, "
+            f"encryption_config = {{footer_key: '{duck.PARQUET_KEY}'}}) where entity = ? and reason = ? and column_name = ?",
+            [entry["entity"], entry["reason"], entry["column_name"]],
+        ).pl()
+
+
+def _kind(ledger: Ledger, entry: dict[str, Any]) -> str:
+    """The kind of the feed that an entry came from."""
+    feed_run = tables.feed_run.c
+    query = sa.select(feed_run.kind).where(
+        feed_run.tenant_id == entry["tenant_id"], feed_run.feed == entry["feed"], feed_run.run_id == entry["run_id"]
+    )
+    found = ledger.rows(query)
+    return str(found[0]["kind"]) if found else "release"
+
+
+def held_details(home: Home, keys: Keys, ledger: Ledger, held_id: int, limit: int = 50) -> dict[str, Any]:
+    """One entry with the file or table it came from and up to `limit` rows: source_record_id, source_position, detail."""
+    entry = _held(ledger, held_id)
+    rows = _read(home, keys, entry).head(limit)
+    units = {
+        int(text.removeprefix("unit ").split(":")[0])
+        for text in rows["source_position"].drop_nulls()
+        if text[:5] == "unit "
+    }
+    names = ledger.rows(sa.select(tables.unit.c.unit_id, tables.unit.c.name).where(tables.unit.c.unit_id.in_(units)))
+    columns = ["source_position", "detail"] if entry["entity"] == RECORD else ["source_record_id", "source_position"]
+    return entry | {
+        "units": {row["unit_id"]: row["name"] for row in names},
+        "examples": rows.select(columns).to_dicts(),
+    }
+
+
+def release(home: Home, keys: Keys, ledger: Ledger, held_id: int, run_id: str) -> tuple[int, int]:
+    """Checks the rows of one entry again and lands those that pass; returns (landed, still held).
+
+    The entry is closed; rows that still fail form a new one. Raises ClinicmartError where the entry is unknown, closed already,
+    or cannot be released.
+    """
+    entry = _held(ledger, held_id)
+    if entry["released_at"] is not None:
+        raise ClinicmartError(f"entry {held_id} was released already")
+    if entry["entity"] == RECORD or contract(entry["entity"]).store == "vault":
+        raise ClinicmartError(
+            f"entry {held_id} holds no rows that could land: mend the source and let it be read again"
+        )
+    kind = _kind(ledger, entry)
+    of = landing_contract(kind, entry["entity"])
+    rows = _read(home, keys, entry)
+    names = [column.name for column in of.reader_columns]
+    shape = pl.Struct(dict.fromkeys(names, pl.String))
+    frame = rows.select(pl.col("payload").str.json_decode(shape)).unnest("payload")
+    passing = check(of, frame)
+    feed = Feed(tenant_id=entry["tenant_id"], name=entry["feed"], kind=kind)
+    landing = Landing(home, keys, ledger, feed, run_id)
+    with ledger.write() as connection:
+        values = {"tenant_id": feed.tenant_id, "feed": feed.name, "name": f"release of {held_id}", "outcome": "reading"}
+        insert = sa.insert(tables.unit).values(**values, run_id=run_id, read_at=now()).returning(tables.unit.c.unit_id)
+        unit_id = int(connection.execute(insert).scalar_one())
+    unit = Unfinished(unit_id=unit_id, modified_at=entry["held_at"])
+    unit.records_read = unit.records_used = frame.height
+    unit.staged.add(of.name, frame)
+    landing.finish(unit)
+    landing.flush()
+    with ledger.write() as connection:
+        connection.execute(sa.update(tables.held).where(tables.held.c.held_id == held_id).values(released_at=now()))
+    return passing.good.height, passing.bad.height

@@ -1,0 +1,1 @@
+"""Landed batches into the raw tables that dbt reads."""

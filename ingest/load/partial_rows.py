@@ -1,0 +1,229 @@
+"""Rows that say only part of what is known: HL7 v2 messages repeat of a visit, an appointment or a patient what they like.
+
+A row of such an entity (`ENTITIES`) from an HL7 v2 feed may leave everything empty but its key. It is landed as it is, with two
+columns beside those of its contract: `cleared_columns`, names of columns that the message says are empty (the HL7 null `""`, a
+cancelled discharge), and for appointments `minutes`. The raw tables hold, column by column, what the newest row has to say that
+says anything of it (newest by source_updated_at, then by arrival): as if everything had come in order, whatever the order, the
+files and the runs in which it came.
+
+    parts.<entity>   of every key the rows that are the newest to say something; what a row was outdone in it never wins again,
+                     so that these are all that is needed, and never more than one a column
+    parts.waiting    keys whose rows do not make a valid row of the contract yet: a visit whose start nobody told
+
+Both lie in the warehouse file beside `raw`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
+
+import duckdb
+import polars as pl
+import sqlalchemy as sa
+
+from data_contracts import LINEAGE, Column, Contract, contract
+from foundation.config import Config
+from ingest import ledger as tables
+from ingest.ledger import Ledger
+from ingest.load.added_columns import add_columns
+
+KIND = "hl7v2"
+CLEARED = "cleared_columns"
+_OWN = (
+    Column(name=CLEARED, logical_type="string", description="Columns that the message says are empty, by comma."),
+    Column(name="minutes", logical_type="number", description="Length of the appointment."),
+)
+_WITHOUT_BED = "('AMB', 'HH', 'VR', 'FLD')"
+_ENDED = "('cancelled', 'no_show', 'entered_in_error')"
+# Entity to what follows from the columns once they are put together: SQL by column, over the columns as they were said.
+ENTITIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "patient": {},
+        "coverage": {},
+        "provider": {},
+        "payer": {"name": "coalesce(name, payer_id)", "payer_class": "coalesce(payer_class, 'unmapped')"},
+        "encounter": {
+            "encounter_class": "coalesce(encounter_class, 'UNK')",
+            # An update says nothing of the status: it is read off the visit. A visit that has ended is not under way.
+            "status": "case when status is null then case when ended_at is not null then 'finished' "
+            "when encounter_class = 'PRENC' then 'planned' "
+            f"when encounter_class is null or encounter_class in {_WITHOUT_BED} then 'unknown' else 'in_progress' end "
+            "when ended_at is not null and status in ('in_progress', 'arrived', 'on_leave') then 'finished' "
+            "else status end",
+        },
+        "appointment": {
+            "status": "coalesce(status, 'scheduled')",
+            # A moved appointment keeps its length.
+            "scheduled_end_at": "coalesce(scheduled_end_at, scheduled_start_at + to_seconds((minutes * 60)::bigint))",
+            "cancel_initiator": f"case when status in {_ENDED} then coalesce(cancel_initiator, 'unknown') end",
+        },
+    }
+)
+
+
+@lru_cache(maxsize=64)
+def landing_contract(kind: str, entity: str) -> Contract:
+    """The contract that rows of an entity keep on landing: for what HL7 v2 feeds say in parts, everything but the key may be
+    empty, and the columns of this module stand beside the contract's."""
+    full = contract(entity)
+    if kind != KIND or entity not in ENTITIES:
+        return full
+    kept = (*full.primary_key, *LINEAGE, "batch_id")
+    columns = tuple(column if column.name in kept else replace(column, required=False) for column in full.columns)
+    return replace(full, columns=columns + (_OWN if entity == "appointment" else _OWN[:1]))
+
+
+def partial_feeds(ledger: Ledger, config: Config) -> set[tuple[str, str]]:
+    """(tenant, feed) of every feed that is HL7 v2 or was ever read as such."""
+    feed_run = tables.feed_run.c
+    query = sa.select(feed_run.tenant_id, feed_run.feed).where(feed_run.kind == KIND).distinct()
+    now = {(t.tenant_id, feed.name) for t in config.tenants for feed in t.feeds if feed.kind == KIND}
+    return now | {(row["tenant_id"], row["feed"]) for row in ledger.rows(query)}
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Names of one entity's tables and columns, as SQL."""
+
+    of: Contract
+
+    @property
+    def table(self) -> str:
+        return f"warehouse.parts.{self.of.name}"
+
+    @property
+    def key(self) -> str:
+        return ", ".join(self.of.primary_key)
+
+    @property
+    def own(self) -> tuple[Column, ...]:
+        return tuple(column for column in landing_contract(KIND, self.of.name).columns if column in _OWN)
+
+    @property
+    def said(self) -> list[str]:
+        """Columns that a row may leave out."""
+        fixed = (*self.of.primary_key, *LINEAGE, "batch_id")
+        return [
+            c.name for c in landing_contract(KIND, self.of.name).columns if c.name not in fixed and c.name != CLEARED
+        ]
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[str, str]]) -> None:
+    """Makes the tables of this module where absent. Rows of HL7 v2 feeds that the raw tables hold already become their first
+    parts. `feeds` as `partial_feeds` gives them."""
+    connection.execute("create schema if not exists warehouse.parts")
+    connection.execute(
+        "create table if not exists warehouse.parts.waiting (entity varchar, tenant_id varchar, source_system varchar, "
+        "record_key varchar, column_name varchar, source_position varchar, source_updated_at timestamp)"
+    )
+    names = pl.DataFrame(sorted(feeds), schema={"tenant_id": pl.String, "source_system": pl.String}, orient="row")
+    connection.register("partial_feeds", names)
+    for entity in ENTITIES:
+        layout = _Layout(contract(entity))
+        query = "select 1 from duckdb_tables() where database_name = 'warehouse' and schema_name = 'parts' and table_name = ?"
+        if connection.execute(query, [entity]).fetchone():
+            add_columns(connection, "parts", landing_contract(KIND, entity))
+            continue
+        own = ", ".join(f"null::{column.duckdb_type} as {column.name}" for column in layout.own)
+        connection.execute(
+            f"create table {layout.table} as select raw.*, {own}, 0::bigint as file_row_number "
+            f"from warehouse.raw.{entity} raw semi join partial_feeds using (tenant_id, source_system)"
+        )
+    connection.unregister("partial_feeds")
+
+
+def take_parts(connection: duckdb.DuckDBPyConnection, of: Contract, arrived: str) -> int:
+    """Takes rows of HL7 v2 feeds into the parts and puts the raw rows of their keys together anew, in one transaction.
+
+    `arrived` is the name of a table with the columns of `landing_contract`, `batch_sequence` and `file_row_number`; columns of
+    this module may be absent. Returns how many raw rows were written. Taking the same rows twice changes nothing.
+    """
+    layout = _Layout(of)
+    connection.execute("begin")
+    connection.execute(f"create or replace temp table touched as select distinct {layout.key} from {arrived}")
+    connection.execute(
+        "create or replace temp table candidates as select *, row_number() over "
+        "(order by source_updated_at, batch_sequence, file_row_number) as place from ("
+        f"select held.* from {layout.table} held semi join touched using ({layout.key}) "
+        f"union all by name select * from {arrived})"
+    )
+    _keep_winners(connection, layout)
+    connection.execute(f"create or replace temp table merged as {_merged(layout)}")
+    taken = _write(connection, layout)
+    connection.execute("commit")
+    for name in ("touched", "candidates", "merged"):
+        connection.execute(f"drop table {name}")
+    return taken
+
+
+def _says(column: str) -> str:
+    """SQL: whether a row says something of a column, be it that it is empty."""
+    return f"({column} is not null or list_contains(string_split({CLEARED}, ','), '{column}'))"
+
+
+def _keep_winners(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> None:
+    newest = ", ".join(f"max(place) filter (where {_says(name)})" for name in layout.said)
+    connection.execute(f"delete from {layout.table} held using touched where {_same(layout, 'held', 'touched')}")
+    connection.execute(
+        f"insert into {layout.table} by name select * exclude (place) from candidates where place in "
+        f"(select unnest([max(place), {newest}]) from candidates group by {layout.key})"
+    )
+
+
+def _merged(layout: _Layout) -> str:
+    """SQL: one row a key, each column as the newest row says it that says anything of it; lineage of the newest row."""
+    said = ", ".join(
+        f"(arg_max(struct_pack(value := {name}), place) filter (where {_says(name)})).value as {name}"
+        for name in layout.said
+    )
+    lineage = ", ".join(f"arg_max({name}, place) as {name}" for name in (*LINEAGE, "batch_id", "batch_sequence"))
+    return f"select {layout.key}, {said}, {lineage} from candidates group by {layout.key}"
+
+
+def _same(layout: _Layout, one: str, other: str) -> str:
+    return " and ".join(f"{one}.{name} = {other}.{name}" for name in layout.of.primary_key)
+
+
+def _write(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> int:
+    """Replaces the raw rows of the keys touched by those that keep the contract; the others wait."""
+    of, derived = layout.of, ENTITIES[layout.of.name]
+    columns = ", ".join(f"{derived.get(name, name)} as {name}" for name in of.column_names)
+    empty = [(f"{c.name} is null", c.name) for c in of.columns if c.required and c.name not in of.primary_key]
+    wrong = [(f"{rule.later} < {rule.earlier}", rule.later) for rule in of.order_rules]
+    first = " ".join(f"when {condition} then '{name}'" for condition, name in empty + wrong)
+    missing = f"case {first} end"
+    connection.execute(
+        f"create or replace temp table finished as select *, {missing} as missing "
+        f"from (select {columns}, batch_sequence from merged)"
+    )
+    connection.execute(
+        f"delete from warehouse.raw.{of.name} held using touched where {_same(layout, 'held', 'touched')}"
+    )
+    connection.execute(
+        f"insert into warehouse.raw.{of.name} by name select * exclude (missing) from finished where missing is null "
+        f"order by {layout.key}"
+    )
+    name = " || '/' || ".join(f"{column}::varchar" for column in of.entity_key)
+    connection.execute(
+        f"delete from warehouse.parts.waiting w using (select tenant_id, source_system, {name} as record_key from touched) t "
+        f"where w.entity = '{of.name}' and w.tenant_id = t.tenant_id and w.source_system = t.source_system "
+        "and w.record_key = t.record_key"
+    )
+    connection.execute(
+        f"insert into warehouse.parts.waiting select '{of.name}', tenant_id, source_system, {name}, missing, "
+        "source_position, source_updated_at from finished where missing is not null"
+    )
+    taken = connection.execute("select count(*) from finished where missing is null").fetchone()
+    connection.execute("drop table finished")
+    return int(taken[0]) if taken else 0
+
+
+def waiting_notices(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """What waits, in the columns of `raw.notice_reason`: one row for every tenant, feed, entity and column."""
+    return connection.execute(
+        "select tenant_id, source_system as feed, entity || '_incomplete' as reason, "
+        "column_name || ' is not told yet, or contradicts what is: the ' || entity || ' waits for another message' as detail, "
+        'count(*)::bigint as "rows", min(source_position) as first_position, max(source_updated_at) as last_seen_at '
+        "from warehouse.parts.waiting group by all order by all"
+    ).pl()

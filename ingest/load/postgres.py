@@ -1,0 +1,264 @@
+"""What goes to PostgreSQL for dbt's target `postgres`: raw tables, and the schemas it builds in.
+
+    server = server_of(url)                         # dict of libpq parameters
+    prepare_database(server, schemas)               # empty schemas of ours; refuses those that others made
+    copy_raw(home, keys, server)                    # rows copied
+
+A run on the target builds beside what is served, in schemas whose names end in BUILDING, and keeps raw tables that did not change:
+
+    prepare_building(server, schemas)
+    copy_raw(home, keys, server, keep_unchanged=True)
+    ... dbt build, ingest.load.fetch_marts ...
+    drop_building(server)
+
+Messages name tables and SQLSTATEs, never what PostgreSQL says of a value: it would quote the row.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import adbc_driver_manager
+import duckdb
+import psycopg
+from adbc_driver_postgresql import dbapi
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from data_contracts import load_contracts
+from data_contracts.generate import OPERATIONAL
+from foundation import duck
+from foundation.errors import ClinicmartError, ConfigurationError
+from foundation.home import Home
+from foundation.keys import Keys
+
+RAW = "raw"
+# What dbt's profile can be told. Anything else libpq takes from its own environment variables (PGSSLROOTCERT and so on).
+PARAMETERS = ("host", "port", "user", "password", "dbname", "sslmode")
+MARK = "Made by clinicmart compare-engines, which drops and makes it anew."
+TARGET_MARK = "Made by clinicmart run --target postgres."
+BUILDING = "_building"
+CHUNK = 50_000
+# PostgreSQL takes what a model works out on its way for a row or two, and would walk through thousands of them for each of
+# thousands of others; by hash or in order it reads both once.
+_PLANS = "-c enable_nestloop=off"
+# Types of the operational tables, which no contract describes.
+_TYPES = {
+    "VARCHAR": "text",
+    "BIGINT": "bigint",
+    "INTEGER": "integer",
+    "DATE": "date",
+    "TIMESTAMP": "timestamp",
+    "DECIMAL(38,4)": "numeric(38,4)",
+}
+
+
+def server_of(url: str) -> dict[str, str]:
+    """The libpq parameters in a PostgreSQL URL. Raises ConfigurationError, which never repeats the URL: it holds a password."""
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise ConfigurationError(
+            "--postgres is no PostgreSQL URL: postgresql://user:password@host:port/database"
+        ) from None
+    unknown = sorted(set(given) - set(PARAMETERS))
+    if unknown:
+        raise ConfigurationError(
+            f"--postgres: {', '.join(unknown)} cannot be given in the URL; set libpq's environment variables instead"
+        )
+    lacking = [name for name in ("host", "user", "dbname") if not given.get(name)]
+    if lacking:
+        raise ConfigurationError(f"--postgres: the URL names no {', '.join(lacking)}")
+    return {name: str(value) for name, value in given.items() if value}
+
+
+def planner_options() -> str:
+    """What libpq's variable PGOPTIONS must hold while dbt builds, beside what it holds already."""
+    return f"{os.environ.get('PGOPTIONS', '')} {_PLANS}".strip()
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turns an error of either driver into one that says what was tried and the SQLSTATE."""
+    try:
+        yield
+    except (psycopg.Error, adbc_driver_manager.Error) as error:
+        state = error.sqlstate or "no connection"
+        raise ClinicmartError(f"PostgreSQL could not {what} ({state}); its log says more") from None
+
+
+def create_database(server: Mapping[str, str], name: str) -> dict[str, str]:
+    """Makes a database that sorts text by code point and folds the case of every letter, as DuckDB does; returns its parameters."""
+    with told(f"make the database {name}"), psycopg.connect(make_conninfo(**server), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL(
+                "create database {} template template0 encoding 'UTF8' locale_provider builtin builtin_locale 'C.UTF-8'"
+            ).format(sql.Identifier(name))
+        )
+    return {**server, "dbname": name}
+
+
+def prepare_database(server: Mapping[str, str], schemas: Iterable[str]) -> None:
+    """Makes each schema empty. One that is there already is dropped only where an earlier call made it.
+
+    Raises ConfigurationError where a schema of that name belongs to somebody else, or where the database sorts text otherwise
+    than DuckDB: the first or last of several names would be another one.
+    """
+    with told("prepare its schemas"), psycopg.connect(make_conninfo(**server)) as connection:
+        _refuse_unfit(connection)
+        names = [RAW, *schemas]
+        _refuse_foreign(connection, names, MARK)
+        for name in names:
+            _make_anew(connection, name, MARK)
+
+
+def prepare_building(server: Mapping[str, str], schemas: Iterable[str]) -> None:
+    """Makes an empty schema `<name>_building` for each name, and `raw` where absent. Those of an earlier run that ended half way go.
+
+    Raises ConfigurationError as `prepare_database` does; schemas that compare-engines made are another's too.
+    """
+    with told("prepare its schemas"), psycopg.connect(make_conninfo(**server)) as connection:
+        _refuse_unfit(connection)
+        served = sorted(schemas)
+        building = [name + BUILDING for name in served]
+        _refuse_foreign(connection, [RAW, *served, *building], TARGET_MARK)
+        for name in building:
+            _make_anew(connection, name, TARGET_MARK)
+        if connection.execute("select to_regnamespace(%s)", [RAW]).fetchone() == (None,):
+            _make_anew(connection, RAW, TARGET_MARK)
+
+
+def _refuse_unfit(connection: psycopg.Connection[Any]) -> None:
+    row = connection.execute("select 'a' > 'B' and lower('É') = 'é' and getdatabaseencoding() = 'UTF8'").fetchone()
+    if row is None or not row[0]:
+        raise ConfigurationError(
+            "--postgres: the database must sort text by code point in UTF-8; make one with create database ... "
+            "template template0 encoding 'UTF8' locale 'C.UTF-8'"
+        )
+
+
+def _refuse_foreign(connection: psycopg.Connection[Any], names: Iterable[str], mark: str) -> None:
+    there = connection.execute(
+        "select nspname, obj_description(oid, 'pg_namespace') from pg_namespace where nspname = any(%s)", [list(names)]
+    ).fetchall()
+    foreign = sorted(name for name, comment in there if comment != mark)
+    if foreign:
+        raise ConfigurationError(
+            f"--postgres: the database holds schemas this command did not make: {', '.join(foreign)}; name an empty one"
+        )
+
+
+def _make_anew(connection: psycopg.Connection[Any], name: str, mark: str) -> None:
+    schema = sql.Identifier(name)
+    connection.execute(sql.SQL("drop schema if exists {} cascade").format(schema))
+    connection.execute(sql.SQL("create schema {}").format(schema))
+    connection.execute(sql.SQL("comment on schema {} is {}").format(schema, sql.Literal(mark)))
+
+
+def copy_raw(home: Home, keys: Keys, server: Mapping[str, str], *, keep_unchanged: bool = False) -> int:
+    """Copies every raw table of the home's warehouse into schema `raw`; returns the number of rows.
+
+    Entities get the types of their contracts, operational tables those they have. Times stay `timestamp` in UTC. Rows go over
+    as Arrow in chunks of CHUNK, a table in one transaction. `keep_unchanged` passes over tables that an earlier copy left with
+    the same rows: a digest of them is the table's comment. Raises ClinicmartError naming the table that PostgreSQL refused or
+    took only in part.
+    """
+    copied = 0
+    conninfo = make_conninfo(**server)
+    with duck.session(home) as warehouse, told("be reached"), dbapi.connect(conninfo) as postgres:
+        duck.attach(warehouse, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"), read_only=True)
+        for table in _tables():
+            columns = _columns(warehouse, table)
+            digest = _digest(warehouse, table, columns) if keep_unchanged else ""
+            with told(f"take the table {RAW}.{table}"):
+                if digest and _held_digest(postgres, table) == digest:
+                    continue
+                copied += _copy_table(warehouse, postgres, table, columns, digest)
+    analyze(server, [RAW])
+    return copied
+
+
+def _copy_table(
+    warehouse: duckdb.DuckDBPyConnection,
+    postgres: dbapi.Connection,
+    table: str,
+    columns: Mapping[str, str],
+    digest: str,
+) -> int:
+    """Makes one raw table anew and fills it, in one transaction; returns its rows."""
+    listed = ", ".join(f'"{name}"' for name in columns)
+    made = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+    with postgres.cursor() as cursor:
+        cursor.execute(f'drop table if exists {RAW}."{table}"')
+        cursor.execute(f'create table {RAW}."{table}" ({made})')
+        rows = warehouse.execute(f'select {listed} from warehouse.{RAW}."{table}"').to_arrow_reader(CHUNK)
+        cursor.adbc_ingest(table, rows, mode="append", db_schema_name=RAW)
+        cursor.execute(f'select count(*) from {RAW}."{table}"')
+        taken = count_in(cursor.fetchone())
+        held = count_in(warehouse.execute(f'select count(*) from warehouse.{RAW}."{table}"').fetchone())
+        if taken != held:
+            raise ClinicmartError(f"{RAW}.{table}: {taken} rows are in PostgreSQL, {held} in the warehouse")
+        if digest:
+            cursor.execute(f"""comment on table {RAW}."{table}" is '{digest}'""")
+    postgres.commit()
+    return taken
+
+
+def _digest(warehouse: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> str:
+    """The same for the same rows and columns, in whatever order the rows lie."""
+    rows = warehouse.execute(
+        f'select count(*), bit_xor(hash(t)), sum(hash(t)) from warehouse.{RAW}."{table}" as t'
+    ).fetchone()
+    return hashlib.sha256(repr((duckdb.__version__, dict(columns), rows)).encode()).hexdigest()
+
+
+def _held_digest(postgres: dbapi.Connection, table: str) -> str | None:
+    with postgres.cursor() as cursor:
+        cursor.execute(f"""select obj_description(to_regclass('{RAW}."{table}"'), 'pg_class')""")
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def analyze(server: Mapping[str, str], schemas: Iterable[str]) -> None:
+    """Gathers the planner's statistics of every table of some schemas."""
+    with told("gather statistics"), psycopg.connect(make_conninfo(**server), autocommit=True) as connection:
+        rows = connection.execute(
+            "select schemaname, tablename from pg_tables where schemaname = any(%s) order by 1, 2", [list(schemas)]
+        ).fetchall()
+        for schema, name in rows:
+            connection.execute(sql.SQL("analyze {}").format(sql.Identifier(schema, name)))
+
+
+def drop_building(server: Mapping[str, str]) -> None:
+    """Drops what a build left that is not served: schemas of ours whose names end in BUILDING."""
+    with told("drop what a build left"), psycopg.connect(make_conninfo(**server)) as connection:
+        rows = connection.execute(
+            "select nspname from pg_namespace where right(nspname, %s) = %s and obj_description(oid, 'pg_namespace') = %s",
+            [len(BUILDING), BUILDING, TARGET_MARK],
+        ).fetchall()
+        for (name,) in rows:
+            connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
+
+
+def count_in(row: object) -> int:
+    return int(row[0]) if isinstance(row, tuple) else 0
+
+
+def _tables() -> list[str]:
+    return [*(item.name for item in load_contracts().values() if item.store == "landing"), *OPERATIONAL]
+
+
+def _columns(warehouse: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """Column name to PostgreSQL type."""
+    types = warehouse.execute(
+        "select column_name, data_type from information_schema.columns "
+        "where table_catalog = 'warehouse' and table_schema = ? and table_name = ? order by ordinal_position",
+        [RAW, table],
+    ).fetchall()
+    if not types:
+        raise ClinicmartError(f"the warehouse has no table {RAW}.{table}: run clinicmart run first")
+    contract = load_contracts().get(table) if table not in OPERATIONAL else None
+    known = {column.name: column.postgres_type for column in contract.columns} if contract else {}
+    return {name: known.get(name) or _TYPES[kind] for name, kind in types}

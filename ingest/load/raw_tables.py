@@ -1,0 +1,331 @@
+"""Landed batches into the raw tables that dbt reads, and the operational tables beside them.
+
+Only batches that this warehouse has not taken are opened. A raw table holds one row per tenant, feed and entity key: the latest by
+`source_updated_at`, then by batch, of records that their source has not deleted since (`ingest.load.removals`); what HL7 v2 feeds say
+in parts is put together column by column (`ingest.load.partial_rows`). Raw tables lie in tenant order. Which tenants' rows are other
+ones than those their marts were built from is in `raw.touched_tenant` (`ingest.load.touched_tenants`).
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import polars as pl
+import sqlalchemy as sa
+
+from data_contracts import Contract, contract, load_contracts
+from foundation import duck
+from foundation.config import Config
+from foundation.home import Home
+from foundation.keys import Keys
+from ingest import ledger as tables
+from ingest.accounts.accounts import ledger_accounts
+from ingest.ledger import Ledger
+from ingest.load import partial_rows, structure_history
+from ingest.load.added_columns import add_columns
+from ingest.load.landed_rows import by_size, open_files, read_files
+from ingest.load.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
+from ingest.load.touched_tenants import tenant_states, write_touched
+
+DUCKDB = "duckdb"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What a load gave: rows newly taken, and a text that is the same as after another load exactly where both left the same
+    rows, accounts and problems in the raw tables; each tenant's own state, and the tenants whose marts are not built from it
+    (`ingest.load.touched_tenants`). A tenant's `standing` differs wherever its state does, or what its people are told of its feeds."""
+
+    rows: int
+    state: str
+    tenants: Mapping[str, str]
+    standings: Mapping[str, str]
+    touched: tuple[str, ...]
+
+
+def load_warehouse(
+    home: Home, keys: Keys, ledger: Ledger, config: Config, built: Mapping[str, str] | None = None
+) -> Loaded:
+    """Takes every landed batch that the warehouse lacks into schema `raw`.
+
+    `built` holds the state of each tenant from which its marts were last built and passed their tests; tenants that are in
+    another state now, all of them for None, are named in `raw.touched_tenant`.
+
+    Makes the warehouse file and its raw tables where absent. One transaction an entity; the ledger notes batches as loaded after
+    their rows are in and what they remove is out. Taking a batch twice changes nothing, so a killed load is simply repeated.
+    """
+    taken = 0
+    with duck.session(home) as connection:
+        duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"))
+        connection.execute("create schema if not exists warehouse.raw")
+        for of in load_contracts().values():
+            if of.store == "landing":
+                _make(connection, of)
+        structure_history.prepare(connection)
+        pending = _pending(ledger)
+        # Deletions first: rows that come with them, or after them, may be of deleted records.
+        in_parts = partial_rows.partial_feeds(ledger, config)
+        partial_rows.prepare(connection, in_parts)
+        for entity in sorted(pending, key=lambda name: name != DELETION):
+            of, batches = contract(entity), pending[entity]
+            feeds = in_parts if entity in partial_rows.ENTITIES else set()
+            parts = [b for b in batches if (b["tenant_id"], b["feed"]) in feeds]
+            whole = [b for b in batches if (b["tenant_id"], b["feed"]) not in feeds]
+            taken += _take_parts(connection, home, keys, of, parts) if parts else 0
+            taken += _take(connection, home, keys, of, whole) if whole else 0
+            if whole and entity in structure_history.STATES:
+                _arrive(connection, home, keys, of, whole, "arrived_states")
+                structure_history.observe(connection, entity, "arrived_states")
+                connection.execute("drop table arrived_states")
+        if DELETION in pending:
+            remove_deleted(connection)
+        arrived = {(item["tenant_id"], item["feed"]) for batches in pending.values() for item in batches}
+        remove_superseded(connection, fhir_feeds(ledger) & arrived, set(pending))
+        with ledger.write() as write:
+            rows = [
+                {"warehouse": DUCKDB, "batch_sequence": item["batch_sequence"]}
+                for batches in pending.values()
+                for item in batches
+            ]
+            if rows:
+                write.execute(sa.insert(tables.loaded).prefix_with("or ignore"), rows)
+        accounts = ledger_accounts(ledger, keys)
+        waiting = partial_rows.waiting_notices(connection)
+        accounts["notice_reason"] = pl.concat([accounts["notice_reason"], waiting], how="vertical_relaxed")
+        # At once: were a load killed in between, a build would find tenants without their row.
+        connection.execute("begin")
+        _operational(connection, config, accounts)
+        tenants = tenant_states(connection, ledger)
+        touched = write_touched(connection, tenants, built or {})
+        connection.execute("commit")
+    standings = _standings(ledger, accounts, tenants)
+    state = hashlib.sha256(repr(sorted(standings.items())).encode()).hexdigest()
+    return Loaded(rows=taken, state=state, tenants=tenants, standings=standings, touched=touched)
+
+
+def _standings(ledger: Ledger, accounts: Mapping[str, pl.DataFrame], tenants: Mapping[str, str]) -> dict[str, str]:
+    """Of every tenant its state, its newest batch, what was released from quarantine, and what stands against its feeds, as a digest."""
+    parts: dict[str, list[object]] = {tenant: [state] for tenant, state in tenants.items()}
+    batch, held = tables.batch.c, tables.held.c
+    newest = sa.select(batch.tenant_id, sa.func.max(batch.batch_sequence).label("value")).group_by(batch.tenant_id)
+    released = sa.select(held.tenant_id, sa.func.count(held.released_at).label("value")).group_by(held.tenant_id)
+    for name, query in (("newest", newest), ("released", released)):
+        for row in ledger.rows(query.order_by("tenant_id")):
+            parts.setdefault(row["tenant_id"], []).append((name, row["value"]))
+    for name, columns in (("feed_status", ("feed", "problem")), ("feed_alert", ("feed", "kind", "since"))):
+        for tenant_id, *values in accounts[name].select("tenant_id", *columns).sort("tenant_id", *columns).rows():
+            parts.setdefault(tenant_id, []).append((name, *values))
+    return {tenant: hashlib.sha256(repr(found).encode()).hexdigest() for tenant, found in sorted(parts.items())}
+
+
+def _make(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:
+    """Makes a raw table where absent, and gives one of an earlier version the columns that its contract has gained."""
+    columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in of.columns)
+    connection.execute(f"create table if not exists warehouse.raw.{of.name} ({columns}, batch_sequence bigint)")
+    add_columns(connection, "raw", of)
+
+
+def _pending(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
+    batch, loaded = tables.batch.c, tables.loaded.c
+    query = (
+        sa.select(
+            batch.batch_sequence,
+            batch.batch_id,
+            batch.tenant_id,
+            batch.feed,
+            batch.entity,
+            batch.file,
+            batch.rows_landed,
+        )
+        .select_from(
+            tables.batch.outerjoin(
+                tables.loaded, (loaded.batch_sequence == batch.batch_sequence) & (loaded.warehouse == DUCKDB)
+            )
+        )
+        .where(batch.file.is_not(None), loaded.batch_sequence.is_(None))
+        .order_by(batch.batch_sequence)
+    )
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in ledger.rows(query):
+        found[row["entity"]].append(row)
+    return found
+
+
+def _arrive(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    keys: Keys,
+    of: Contract,
+    batches: list[dict[str, Any]],
+    table: str,
+) -> None:
+    """Makes a temporary table of the landed rows of some batches of one entity, with `batch_sequence` and `file_row_number`, but
+    those of records that their source has deleted since.
+
+    Batches landed before a contract gained a column lack it: then files are read one by one, and what they lack is null.
+    """
+    try:
+        rows = _arrived(connection, home, keys, of, batches, alike=True)
+        connection.execute(f"create or replace temp table {table} as from {rows}")
+    except (duckdb.BinderException, duckdb.InvalidInputException, duckdb.IOException):
+        rows = _arrived(connection, home, keys, of, batches, alike=False)
+        connection.execute(f"create or replace temp table {table} as from {rows}")
+    finally:
+        connection.unregister("batch_sequences")
+
+
+def _arrived(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    keys: Keys,
+    of: Contract,
+    batches: list[dict[str, Any]],
+    *,
+    alike: bool,
+) -> str:
+    """SQL for `_arrive`; holds while `batch_sequences` is registered. `alike`: every file has every column of `of`."""
+    absent = ", ".join(f"null::{c.duckdb_type} as {c.name}" for c in of.columns)
+    reads = [] if alike else [f"select {absent} where false"]
+    for key, files in open_files(connection, home, keys, batches).items():
+        # Files of one read must be alike; DuckDB's own union by name fails on encrypted files.
+        for group in [files] if alike else [[file] for file in files]:
+            reads.append(f"select * from {read_files(key, group)}")
+    columns = ", ".join(
+        f"landed.{c.name}::timestamp as {c.name}" if c.logical_type == "timestamp" else f"landed.{c.name}"
+        for c in of.columns
+    )
+    # What was deleted goes before the newest is chosen: a version that came after the deletion may be dated before it.
+    return (
+        f"(select * from (select {columns}, s.batch_sequence, file_row_number "
+        f"from ({' union all by name '.join(reads)}) landed join batch_sequences s using (batch_id)) arrived "
+        f"where {_stands(of)})"
+    )
+
+
+def _take_parts(
+    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+) -> int:
+    """Takes batches of feeds that say things in parts (`ingest.load.partial_rows`); returns how many raw rows were written."""
+    landed = partial_rows.landing_contract(partial_rows.KIND, of.name)
+    _arrive(connection, home, keys, landed, batches, "arrived_parts")
+    taken = partial_rows.take_parts(connection, of, "arrived_parts")
+    connection.execute("drop table arrived_parts")
+    return taken
+
+
+def _take(
+    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+) -> int:
+    """Upserts the rows of some batches of one entity into its raw table; returns how many rows it now newly holds."""
+    return sum(_upsert(connection, home, keys, of, some) for some in by_size(batches))
+
+
+def _upsert(
+    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+) -> int:
+    table = f"warehouse.raw.{of.name}"
+    _arrive(connection, home, keys, of, batches, "incoming")
+    _keep_newest(connection, of)
+    same = " and ".join(f"held.{name} = incoming.{name}" for name in of.primary_key)
+    # Written out, so that DuckDB passes over the rows of other tenants.
+    mine = f"held.tenant_id in ({', '.join(duck.quoted(name) for name in sorted({b['tenant_id'] for b in batches}))})"
+    connection.execute("begin")
+    if connection.execute(f"select 1 from {table} held where {mine} limit 1").fetchone():
+        connection.execute(
+            f"delete from incoming using {table} held where {mine} and {same} and "
+            "(held.source_updated_at, held.batch_sequence) > (incoming.source_updated_at, incoming.batch_sequence)"
+        )
+        connection.execute(f"delete from {table} held using incoming where {mine} and {same}")
+    # Tenant by tenant, as the rows arrived.
+    connection.execute(f"insert into {table} by name select * exclude (file_row_number) from incoming")
+    taken = connection.execute("select count(*) from incoming").fetchone()
+    connection.execute("commit")
+    connection.execute("drop table incoming")
+    return int(taken[0]) if taken else 0
+
+
+def _keep_newest(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:
+    """Leaves one row a key in `incoming`. Keys are ranked only where two rows share a hash: hardly any do, and ranking all is dear."""
+    key = ", ".join(of.primary_key)
+    hashed = f"hash({key})"
+    shared = f"select {hashed} from incoming group by {hashed} having count(*) > 1"
+    # A batch has one file an entity, its rows in the order of arrival: of two changes at one moment the later one stands.
+    newest_first = "source_updated_at desc, batch_sequence desc, file_row_number desc"
+    connection.execute(
+        "delete from incoming where rowid in (select place from (select rowid as place, "
+        f"row_number() over (partition by {key} order by {newest_first}) as recency "
+        f"from incoming where {hashed} in ({shared})) where recency > 1)"
+    )
+
+
+def _stands(of: Contract) -> str:
+    """SQL: the condition under which an arrived row is not of a record that its source has deleted since."""
+    return "true" if of.name == DELETION else f"not {deleted(of.name, 'arrived')}"
+
+
+def _operational(connection: duckdb.DuckDBPyConnection, config: Config, accounts: Mapping[str, pl.DataFrame]) -> None:
+    """Replaces the operational tables: tenants, precedence of feeds and the ledger's accounts.
+
+    Tenants of an earlier run with another configuration stay as they are.
+    """
+    for name, frame in accounts.items():
+        connection.register("operational_rows", frame)
+        connection.execute(
+            f"create or replace table warehouse.raw.{name} as select * from operational_rows order by tenant_id"
+        )
+        connection.unregister("operational_rows")
+    tenants = pl.DataFrame(
+        [{"tenant_id": t.tenant_id, "name": t.name, "time_zone": t.time_zone} for t in config.tenants],
+        schema={"tenant_id": pl.String, "name": pl.String, "time_zone": pl.String},
+    )
+    connection.register("tenant_rows", tenants)
+    connection.execute(
+        "create table if not exists warehouse.raw.tenant "
+        "(tenant_id varchar, name varchar, time_zone varchar, data_as_of_date date)"
+    )
+    connection.execute("delete from warehouse.raw.tenant where tenant_id in (select tenant_id from tenant_rows)")
+    connection.execute(f"insert into warehouse.raw.tenant {_TENANTS}")
+    connection.register("precedence_rows", _system_of_record(config))
+    connection.execute("create table if not exists warehouse.raw.system_of_record as from precedence_rows limit 0")
+    connection.execute(
+        "delete from warehouse.raw.system_of_record where tenant_id in (select tenant_id from tenant_rows)"
+    )
+    connection.execute("insert into warehouse.raw.system_of_record by name from precedence_rows")
+    connection.unregister("precedence_rows")
+    connection.unregister("tenant_rows")
+
+
+# Data reach to the last day on which something happened that is not in the future: changes to records do not count,
+# a file's time would date old data by the day they were copied.
+_HAPPENED = (
+    ("encounter", "coalesce(ended_at, started_at)"),
+    ("appointment_event", "occurred_at"),
+    ("charge", "coalesce(entered_at, service_date::timestamp)"),
+    ("claim", "coalesce(submitted_at, service_to_date::timestamp, service_from_date::timestamp)"),
+    ("remittance_claim", "coalesce(adjudicated_date, service_to_date, service_from_date)::timestamp"),
+    ("patient_payment", "paid_date::timestamp"),
+)
+_TENANTS = (
+    "select t.tenant_id, t.name, t.time_zone, max(timezone(t.time_zone, h.happened_at::timestamptz)::date) "
+    "from tenant_rows t left join ("
+    + " union all ".join(
+        f"select tenant_id, max({moment}) as happened_at from warehouse.raw.{entity} "
+        f"where {moment} <= now()::timestamp group by tenant_id"
+        for entity, moment in _HAPPENED
+    )
+    + ") h using (tenant_id) group by all"
+)
+
+
+def _system_of_record(config: Config) -> pl.DataFrame:
+    rows = [
+        {"tenant_id": tenant.tenant_id, "entity": entity, "source_system": feed, "precedence": rank}
+        for tenant in config.tenants
+        for entity in load_contracts()
+        for feed, rank in tenant.precedence(entity).items()
+    ]
+    schema = {"tenant_id": pl.String, "entity": pl.String, "source_system": pl.String, "precedence": pl.Int64}
+    return pl.DataFrame(rows, schema=schema)

@@ -1,0 +1,1 @@
+"""Listener for HL7 v2 senders over MLLP: messages into the inbox, then the acknowledgement."""

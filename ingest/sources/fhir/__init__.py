@@ -1,0 +1,1 @@
+"""FHIR R4 resources into rows. `reader` is the entry."""

@@ -1,0 +1,316 @@
+"""Claim, ClaimResponse, ExplanationOfBenefit to rows.
+
+A claim response and the explanation of benefit that refers to it speak of one adjudication: both have the same
+`remittance_claim_id`, so that it counts once. What a payer could not process is a claim_status, never a denial.
+A cancelled adjudication keeps its id with amounts of zero, so that what it said before counts for nothing.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from ingest.sources.fhir.beside import entity_id
+from ingest.sources.fhir.rows import Context, Refused
+from ingest.sources.fhir.values import (
+    Json,
+    amount_of,
+    code_of,
+    codes_of,
+    date_part,
+    first,
+    is_npi,
+    mapped,
+    number_of,
+    total_of,
+)
+
+_VOID = ("cancelled", "entered-in-error")
+_SEQUENCES = {1: "primary", 2: "secondary", 3: "tertiary"}
+_ZERO = Decimal(0)
+
+
+def _check(resource: Json) -> bool:
+    """Refuses what is no claim for money in US dollars; true for one that was withdrawn."""
+    use, status = resource.get("use"), resource.get("status")
+    if use not in (None, "claim"):
+        raise Refused("not_a_claim", "a pre-authorisation or an estimate, by its use")
+    if status == "draft":
+        raise Refused("not_submitted", "a draft")
+    return status in _VOID
+
+
+def _check_currency(moneys: Iterable[Json | None]) -> None:
+    for money in moneys:
+        if money is not None and money.get("currency") not in (None, "USD"):
+            raise Refused("not_us_dollars", "amounts are in another currency")
+
+
+def _insurance(resource: Json) -> Json:
+    """The insurance the claim is made to: the focal one, else the first."""
+    items = resource.get("insurance") or ()
+    return next((item for item in items if item.get("focal")), first(items) or {})
+
+
+def claim(context: Context, resource: Json, record: str) -> None:
+    """claim, claim_line (items with an amount), payer."""
+    withdrawn = _check(resource)
+    profile = context.profile
+    claim_id = entity_id(resource, profile, record)
+    items = resource.get("item") or ()
+    _check_currency([resource.get("total"), *(item.get("net") for item in items)])
+    insurance = _insurance(resource)
+    payer = context.payer_of_coverage(insurance.get("coverage"), resource, "insurance.coverage")
+    payer = payer or context.payer(resource.get("insurer"), resource, "insurer")
+    relations = {code_of(item.get("relationship")) for item in resource.get("related") or ()}
+    billed = amount_of(resource.get("total"))
+    nets = [_net(item) for item in items]
+    encounter = _item_encounter(context, resource, items)
+    start, end = _service_dates(resource, items)
+    biller = resource.get("provider")
+    context.add(
+        "claim",
+        record,
+        claim_id,
+        encounter,
+        context.patient(resource.get("patient"), resource, "patient"),
+        payer,
+        context.unit(resource.get("facility"), resource, "facility") or context.unit(biller, resource, "provider"),
+        _provider(context, resource),
+        _billing_npi(context, biller, resource),
+        mapped(resource.get("type"), profile.claim_types) or "unknown",
+        "8" if withdrawn else "7" if "prior" in relations or "replaces" in relations else "1",
+        _SEQUENCES.get(insurance.get("sequence", 0), "unknown"),
+        _place(first(items)),
+        billed if billed is not None else total_of(nets),
+        start,
+        end,
+        resource.get("created"),
+    )
+    for item, net in zip(items, nets, strict=True):
+        if net is not None:
+            _line(context, resource, record, claim_id, item, net)
+
+
+def _line(context: Context, resource: Json, record: str, claim_id: str, item: Json, net: Decimal) -> None:
+    start, end = _item_dates(item)
+    visits = item.get("encounter")
+    context.add(
+        "claim_line",
+        record,
+        item["sequence"],
+        claim_id,
+        context.id_of(first(visits), resource, "Encounter", "item.encounter") if visits else None,
+        code_of(item.get("productOrService")),
+        ":".join(codes_of(item.get("modifier"))) or None,
+        code_of(item.get("revenue")),
+        _place(item),
+        amount_of(item.get("quantity")),
+        net,
+        start,
+        end,
+    )
+
+
+def _net(item: Json) -> Decimal | None:
+    """The amount of an item: net, else unit price x quantity x factor, else the sum of its details."""
+    net = amount_of(item.get("net"))
+    if net is not None:
+        return net
+    price = amount_of(item.get("unitPrice"))
+    if price is not None:
+        quantity, factor = amount_of(item.get("quantity")), number_of(item.get("factor"))
+        return price * (Decimal(1) if quantity is None else quantity) * (Decimal(1) if factor is None else factor)
+    return total_of(_net(part) for part in item.get("detail") or item.get("subDetail") or ())
+
+
+def _place(item: Json | None) -> str | None:
+    return code_of(item.get("locationCodeableConcept")) if item else None
+
+
+def _item_dates(item: Json) -> tuple[str | None, str | None]:
+    period = item.get("servicedPeriod") or {}
+    day = item.get("servicedDate")
+    return date_part(day or period.get("start")), date_part(day or period.get("end"))
+
+
+def _service_dates(resource: Json, items: Iterable[Json]) -> tuple[str | None, str | None]:
+    period = resource.get("billablePeriod") or {}
+    start, end = date_part(period.get("start")), date_part(period.get("end"))
+    if start is None and end is None:
+        dates = [_item_dates(item) for item in items]
+        start = min((day for day, _ in dates if day), default=None)
+        end = max((day for _, day in dates if day), default=None)
+    return start, end
+
+
+def _item_encounter(context: Context, resource: Json, items: Iterable[Json]) -> str | None:
+    for item in items:
+        if visits := item.get("encounter"):
+            return context.id_of(first(visits), resource, "Encounter", "item.encounter")
+    return None
+
+
+def _provider(context: Context, resource: Json) -> str | None:
+    """Who rendered: the responsible or first member of the care team, else the provider where it is a person."""
+    team = resource.get("careTeam") or ()
+    member = next((item for item in team if item.get("responsible")), first(team))
+    found = context.provider(member.get("provider"), resource, "careTeam.provider") if member else None
+    return found or context.provider(resource.get("provider"), resource, "provider")
+
+
+def _billing_npi(context: Context, biller: Json | None, resource: Json) -> str | None:
+    known = context.index.find(biller, resource, "Organization", "provider")
+    return known.id if known is not None and is_npi(known.id) else None
+
+
+def explanation_of_benefit(context: Context, resource: Json, record: str) -> None:
+    """remittance_claim, remittance_line, remittance_adjustment, payer; claim_status where it was not processed."""
+    response = resource.get("claimResponse")
+    shared = context.id_of(response, resource, "ClaimResponse", "claimResponse") if response else None
+    key = f"ClaimResponse/{shared}" if shared else record
+    payer = context.payer(resource.get("insurer"), resource, "insurer")
+    payer = payer or context.payer_of_coverage(_insurance(resource).get("coverage"), resource, "insurance.coverage")
+    _adjudicated(context, resource, key, "claim", payer, "sequence")
+
+
+def claim_response(context: Context, resource: Json, record: str) -> None:
+    """As explanation_of_benefit."""
+    payer = context.payer(resource.get("insurer"), resource, "insurer")
+    _adjudicated(context, resource, f"ClaimResponse/{record}", "request", payer, "itemSequence")
+
+
+def _adjudicated(context: Context, resource: Json, key: str, claim_path: str, payer: str | None, sequence: str) -> None:
+    withdrawn = _check(resource)
+    number = (first(resource.get("identifier")) or {}).get("value")
+    claim_id = context.id_of(resource.get(claim_path), resource, "Claim", claim_path) or number or key
+    outcome, created = resource.get("outcome"), resource.get("created")
+    if outcome in ("error", "queued"):
+        context.add("claim_status", key, claim_id, outcome, outcome == "queued", "payer", created)
+        return
+    items = resource.get("item") or ()
+    money = _Amounts(context, resource, items)
+    sign = _ZERO if withdrawn else Decimal(1)
+    start, end = _service_dates(resource, items)
+    paid = money.paid or _ZERO
+    payment = resource.get("payment") or {}
+    context.add(
+        "remittance_claim",
+        key,
+        claim_id,
+        context.patient(resource.get("patient"), resource, "patient"),
+        payer,
+        number,
+        "22" if withdrawn else _status(resource, money, paid),
+        None if money.billed is None else money.billed * sign,
+        paid * sign,
+        None if money.patient is None else money.patient * sign,
+        None if money.allowed is None else money.allowed * sign,
+        start,
+        end,
+        date_part(created or payment.get("date")),
+    )
+    for number_of_item, item in enumerate(items, start=1):
+        _remittance_line(context, key, claim_id, item, item.get(sequence, number_of_item), sign)
+    _adjustments(context, key, None, claim_id, resource.get("adjudication") or (), sign)
+
+
+def _status(resource: Json, money: "_Amounts", paid: Decimal) -> str:
+    """CLP02: 4 only where the payer says that it denied and pays nothing; else processed as primary to tertiary."""
+    if paid == 0 and money.is_denied:
+        return "4"
+    precedence = resource.get("precedence", 1)
+    return str(precedence) if precedence in (1, 2, 3) else "1"
+
+
+class _Amounts:
+    """What an adjudication comes to. Totals of the resource go before sums over its items."""
+
+    def __init__(self, context: Context, resource: Json, items: Iterable[Json]) -> None:
+        words = context.profile.adjudication
+        totals = _by_word(resource.get("total") or (), words)
+        payment = (resource.get("payment") or {}).get("amount")
+        lines = [_by_word(item.get("adjudication") or (), words) for item in items]
+        _check_currency(
+            [payment, resource.get("totalCost"), *(item.get("amount") for item in resource.get("total") or ())]
+        )
+
+        def sum_of(word: str) -> Decimal | None:
+            return totals.get(word) if word in totals else total_of(line.get(word) for line in lines)
+
+        self.billed = sum_of("billed")
+        if self.billed is None:
+            self.billed = amount_of(resource.get("totalCost"))
+        if self.billed is None:
+            self.billed = total_of(_net(item) for item in items)
+        self.paid = amount_of(payment)
+        if self.paid is None:
+            self.paid = sum_of("paid")
+        self.patient = sum_of("patient")
+        self.allowed = sum_of("allowed")
+        self.is_denied = "denial" in totals or any("denial" in line for line in lines)
+
+
+def _by_word(adjudications: Iterable[Json], words: Any) -> dict[str, Decimal]:
+    """Amounts by what the profile says their category comes to; a denial counts without an amount too."""
+    found: dict[str, Decimal] = {}
+    for item in adjudications:
+        word = mapped(item.get("category"), words)
+        amount = amount_of(item.get("amount"))
+        if word == "denial":
+            found[word] = amount or _ZERO
+        elif word is not None and amount is not None:
+            found[word] = found.get(word, _ZERO) + amount
+    return found
+
+
+def _remittance_line(context: Context, key: str, claim_id: str, item: Json, number: Any, sign: Decimal) -> None:
+    """A line where the item says both what was billed and what was paid; its adjustments either way."""
+    adjudications = item.get("adjudication") or ()
+    found = _by_word(adjudications, context.profile.adjudication)
+    billed = found.get("billed", _net(item))
+    line = None
+    if billed is not None and "paid" in found:
+        line = f"{key}/{number}"
+        allowed = found.get("allowed")
+        context.add(
+            "remittance_line",
+            line,
+            key,
+            claim_id,
+            number,
+            code_of(item.get("productOrService")),
+            ":".join(codes_of(item.get("modifier"))) or None,
+            code_of(item.get("revenue")),
+            billed * sign,
+            found["paid"] * sign,
+            None if allowed is None else allowed * sign,
+            _item_dates(item)[0],
+        )
+    _adjustments(context, key, line, claim_id, adjudications, sign, part=f"{number}")
+
+
+def _adjustments(
+    context: Context,
+    key: str,
+    line: str | None,
+    claim_id: str,
+    adjudications: Iterable[Json],
+    sign: Decimal,
+    part: str = "claim",
+) -> None:
+    """Amounts whose category is an adjustment, by the profile."""
+    for number, item in enumerate(adjudications, start=1):
+        meaning = mapped(item.get("category"), context.profile.adjudication_adjustments)
+        amount = amount_of(item.get("amount"))
+        if meaning and amount:
+            group, _, reason = meaning.partition("-")
+            context.add(
+                "remittance_adjustment",
+                f"{key}/{part}/{number}",
+                key,
+                line,
+                claim_id,
+                group,
+                reason,
+                amount * sign,
+            )

@@ -1,0 +1,203 @@
+"""Patient, Practitioner, PractitionerRole, Organization, Location, Coverage to rows."""
+
+from typing import Any
+
+from ingest.sources.fhir.beside import entity_id
+from ingest.sources.fhir.rows import SINCE_EVER, Context
+from ingest.sources.fhir.values import (
+    Json,
+    code_of,
+    codes_of,
+    date_part,
+    display_of,
+    first,
+    identifier_of,
+    is_npi,
+    mapped,
+)
+
+_UNITED_STATES = frozenset({"US", "USA", "UNITED STATES", "UNITED STATES OF AMERICA"})
+
+
+def patient(context: Context, resource: Json, record: str) -> None:
+    """patient, patient_identity; patient_merge: an alias to the medical record number, a merge for each link."""
+    raw = f"{context.feed.name}/{record}"
+    number = context.medical_record_number(resource)
+    address = _preferred(resource.get("address"))
+    birth_date = resource.get("birthDate")
+    context.add(
+        "patient",
+        raw,
+        birth_date[:4] if birth_date else None,
+        resource.get("gender"),
+        _zip3(address),
+        _language(resource),
+    )
+    name = _preferred(resource.get("name"))
+    lines = address.get("line") or []
+    context.add(
+        "patient_identity",
+        number or raw,
+        number,
+        name.get("family") or name.get("text"),
+        " ".join(name.get("given") or []) or None,
+        birth_date if birth_date and len(birth_date) == 10 else None,
+        ", ".join(lines) or None,
+        address.get("city"),
+        address.get("state"),
+        address.get("postalCode"),
+        _telecom(resource, "phone"),
+        _telecom(resource, "email"),
+    )
+    if number:
+        context.add("patient_merge", f"{raw} is {number}", raw, number, "alias", f"{SINCE_EVER}T00:00:00Z")
+    for link in resource.get("link") or ():
+        _link(context, resource, raw, link)
+
+
+def _link(context: Context, resource: Json, raw: str, link: Json) -> None:
+    """A merged record names the one that replaces it, and the other way round; both say the same merge."""
+    other = context.patient(link.get("other"), resource, "link.other")
+    if other is None or link.get("type") not in ("replaced-by", "replaces"):
+        return
+    old, new = (raw, other) if link["type"] == "replaced-by" else (other, raw)
+    context.add("patient_merge", f"{old} into {new}", old, new, "merge", context.updated_at or context.file_time)
+
+
+def _preferred(items: Any) -> Json:
+    """The official or home entry of names and addresses, never an old one while there is another."""
+    found = [item for item in items or () if item.get("use") not in ("old", "maiden", "temp")]
+    for item in found:
+        if item.get("use") in ("official", "home"):
+            return item
+    return first(found) or first(items) or {}
+
+
+def _zip3(address: Json) -> str | None:
+    code, country = address.get("postalCode"), address.get("country")
+    if not code or (country and country.upper() not in _UNITED_STATES):
+        return None
+    return code[:3] if len(code) >= 5 and code[:5].isascii() and code[:5].isdigit() else None
+
+
+def _language(resource: Json) -> str | None:
+    spoken = resource.get("communication") or ()
+    for item in spoken:
+        if item.get("preferred"):
+            return code_of(item.get("language"))
+    return code_of(spoken[0].get("language")) if spoken else None
+
+
+def _telecom(resource: Json, system: str) -> str | None:
+    for item in resource.get("telecom") or ():
+        if item.get("system") == system and item.get("use") != "old":
+            return item.get("value")
+    return None
+
+
+def practitioner(context: Context, resource: Json, record: str) -> None:
+    """provider."""
+    npi = identifier_of(resource, context.profile.identifiers.get("npi"))
+    name = _preferred(resource.get("name"))
+    parts = [*(name.get("prefix") or ()), *(name.get("given") or ()), name.get("family") or ""]
+    qualification = first(resource.get("qualification")) or {}
+    context.add(
+        "provider",
+        entity_id(resource, context.profile, record),
+        npi if is_npi(npi) else None,
+        name.get("text") or " ".join(part for part in parts if part) or None,
+        None,
+        display_of(qualification.get("code")),
+        resource.get("active"),
+    )
+
+
+def practitioner_role(context: Context, resource: Json, record: str) -> None:
+    """provider (with the specialty, where the role names the practitioner); provider_service_unit for each place."""
+    reference = resource.get("practitioner")
+    provider_id = context.provider(reference, resource, "practitioner")
+    if provider_id is None:
+        # A role that nobody fills is a provider of its own: appointments may be booked with it.
+        provider_id = record
+    specialty = display_of(first(resource.get("specialty")))
+    kind = display_of(first(resource.get("code")))
+    display = (reference or {}).get("display")
+    if display or provider_id == record:
+        npi = provider_id if is_npi(provider_id) else None
+        context.add("provider", provider_id, npi, display or kind, specialty, kind, resource.get("active"))
+    period = resource.get("period") or {}
+    units = [context.unit(place, resource, "location") for place in resource.get("location") or ()]
+    if not any(units):
+        units = [context.id_of(resource.get("organization"), resource, "Organization", "organization")]
+    for unit in dict.fromkeys(unit for unit in units if unit):
+        start = date_part(period.get("start")) or SINCE_EVER
+        context.add("provider_service_unit", provider_id, unit, start, date_part(period.get("end")))
+
+
+def organization(context: Context, resource: Json, record: str) -> None:
+    """payer for an organization that pays; else organization and service_unit."""
+    profile = context.profile
+    identifier = entity_id(resource, profile, record)
+    name = resource.get("name") or first(resource.get("alias")) or identifier
+    kinds = list(codes_of(resource.get("type")))
+    if any(kind in profile.payer_organization_types for kind in kinds):
+        context.add("payer", identifier, SINCE_EVER, name, context.payer_class(identifier, name))
+        return
+    parent = context.id_of(resource.get("partOf"), resource, "Organization", "partOf")
+    npi = identifier_of(resource, profile.identifiers.get("npi"))
+    context.add("organization", identifier, parent, name, npi if is_npi(npi) else None)
+    unit_type = next(
+        (profile.organization_unit_types[kind] for kind in kinds if kind in profile.organization_unit_types), None
+    )
+    beds = None
+    for extension in resource.get("extension") or ():
+        if extension.get("url") == profile.staffed_beds_extension:
+            beds = extension.get("valueInteger")
+    context.add(
+        "service_unit", identifier, parent, identifier, name, unit_type or "organization", beds, resource.get("active")
+    )
+
+
+def location(context: Context, resource: Json, record: str) -> None:
+    """service_unit."""
+    profile = context.profile
+    identifier = entity_id(resource, profile, record)
+    runs = context.id_of(resource.get("managingOrganization"), resource, "Organization", "managingOrganization")
+    parent = context.id_of(resource.get("partOf"), resource, "Location", "partOf") or runs
+    status = resource.get("status")
+    context.add(
+        "service_unit",
+        identifier,
+        parent,
+        runs,
+        resource.get("name") or first(resource.get("alias")) or resource.get("description") or identifier,
+        mapped(resource.get("physicalType"), profile.location_unit_types) or "clinic",
+        None,
+        None if status is None else status == "active",
+    )
+
+
+def coverage(context: Context, resource: Json, record: str) -> None:
+    """coverage; one that was entered in error is deleted."""
+    if resource.get("status") == "entered-in-error":
+        context.delete("Coverage", record)
+        return
+    payer = first(resource.get("payor"))
+    payer_id = context.payer(payer, resource, "payor")
+    kind = resource.get("type") or {}
+    if payer_id is None and kind.get("text"):
+        payer_id = context.payer({"display": kind["text"]}, resource, "type")
+    identifier = first(resource.get("identifier")) or {}
+    plan: Json = next((item for item in resource.get("class") or () if code_of(item.get("type")) == "plan"), {})
+    period = resource.get("period") or {}
+    context.add(
+        "coverage",
+        record,
+        context.patient(resource.get("beneficiary"), resource, "beneficiary"),
+        payer_id,
+        resource.get("subscriberId") or identifier.get("value"),
+        plan.get("name") or plan.get("value") or display_of(kind),
+        resource.get("order"),
+        date_part(period.get("start")),
+        date_part(period.get("end")),
+    )

@@ -1,0 +1,320 @@
+"""Collects the rows that resources give, one table an entity, and makes frames of them.
+
+`source_record_id` is the resource as FHIR names it, "Encounter/e1": rows of one resource bear the same, and no other resource's
+rows of that entity do. Patients are named by feed and id, as their identifiers are. Rows that many resources repeat (visit
+types, payers) are named by their own id. A slot is named with the day of its snapshot: what is said on one day about a slot is
+not what was said the day before.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from data_contracts import LINEAGE, contract
+from foundation.config import Feed
+from ingest.profiles import FhirProfile
+from ingest.sources.columns import frame_of
+from ingest.sources.fhir.beside import Known, outside
+from ingest.sources.fhir.index import Index, payer_text
+from ingest.sources.fhir.tables import COLUMNS, ENTITIES_OF, Lineage, Table
+from ingest.sources.fhir.values import (
+    Json,
+    code_of,
+    date_part,
+    identifier_of,
+    identifier_of_type,
+    is_system,
+    is_type,
+    name_of,
+    normal_text,
+    parse_reference,
+)
+
+# Days on which things hold whose start no resource states (the key of the contract needs one).
+SINCE_EVER = "1900-01-01"
+SELF_PAY = ("self_pay", "Self pay")
+# What references that an index kept stand in.
+_ROLE, _COVERAGE = {"resourceType": "PractitionerRole"}, {"resourceType": "Coverage"}
+# As nearly every reference to a patient is written.
+_PLAIN_PATIENT = re.compile(r"Patient/([^/?]+)").fullmatch
+
+
+class Refused(Exception):
+    """A resource gives no row. `reason` is a stable word, `detail` holds nothing of the resource."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass
+class Context:
+    """What a mapping needs to know, and where its rows go. One a unit."""
+
+    feed: Feed
+    profile: FhirProfile
+    index: Index
+    file_date: str
+    file_time: str
+    position: str = ""
+    record: str = ""
+    updated_at: str | None = None
+    lineage: Lineage = ("", None, 0, "")
+    tables: dict[str, Table] = field(default_factory=lambda: {name: Table(len(COLUMNS[name])) for name in COLUMNS})
+    provider_ranks: dict[str, int] = field(default_factory=dict)
+    encounter_classes: dict[str, str] = field(default_factory=dict)
+    is_encounter_named: bool = False
+    _patient_prefix: str = ""
+    # Visit types and payers whose row this chunk has.
+    _visit_types: set[str] = field(default_factory=set)
+    _payers: set[str] = field(default_factory=set)
+    # What references lead to: the same few places and people are referred to all day.
+    _providers: dict[str | None, str] = field(default_factory=dict)
+    _units: dict[str | None, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.provider_ranks = {code: rank for rank, code in enumerate(self.profile.provider_participant_types)}
+        # A class of the standard is its own word.
+        standard = contract("encounter").by_name["encounter_class"].valid_values
+        self.encounter_classes = {word: word for word in standard} | dict(self.profile.encounter_classes)
+        self._patient_prefix = f"{self.feed.name}/"
+        self.is_encounter_named = not {"encounter", "encounter_type"}.isdisjoint(self.profile.identifiers)
+
+    def begin(self, kind: str, found: str, meta: Json | None) -> None:
+        """Starts a resource of a type and id, at `position`."""
+        self.record = record = f"{self.feed.name}/{found}" if kind == "Patient" else f"{kind}/{found}"
+        version = 0
+        if meta:
+            self.updated_at = meta.get("lastUpdated")
+            if "versionId" in meta:
+                version = version_of(meta["versionId"])
+        else:
+            self.updated_at = None
+        self.lineage = (record, self.updated_at, version, self.position)
+
+    def begin_bundle(self, entries: list[Any]) -> None:
+        """Starts a bundle, in which references lead to its own entries first."""
+        self.index.begin_bundle(entries)
+        self._providers.clear()
+        self._units.clear()
+
+    def add(self, entity: str, *values: Any) -> None:
+        """One row: the values of COLUMNS[entity], in that order."""
+        table = self.tables[entity]
+        table.rows.append(values)
+        table.lineage.append(self.lineage)
+
+    def delete(self, kind: str, found: str) -> None:
+        """Rows that say that a resource is deleted: one for each entity its type feeds."""
+        record = f"{self.feed.name}/{found}" if kind == "Patient" else f"{kind}/{found}"
+        if kind == "Slot":
+            record = f"{record}/{self.snapshot_date()}"
+        _, updated_at, version, position = self.lineage
+        table = self.tables["record_deletion"]
+        for entity in ENTITIES_OF[kind]:
+            table.rows.append((entity, record, "reported"))
+            table.lineage.append((record, updated_at, version, position))
+
+    def snapshot_date(self) -> str:
+        """The day for which a slot is told."""
+        return date_part(self.updated_at) or self.file_date
+
+    def take_back(self) -> None:
+        """Removes what the resource begun last has given: it was refused half way."""
+        for table in self.tables.values():
+            while table.lineage and table.lineage[-1][-1] == self.position:
+                table.lineage.pop()
+                table.rows.pop()
+        self.index.missing.clear()
+        self._visit_types.clear()
+        self._payers.clear()
+
+    def settle(self) -> None:
+        """What was given so far stays: nothing of it will be taken back."""
+        for table in self.tables.values():
+            table.settle()
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """The collected rows as frames with the contract's types, or text; the tables are empty afterwards."""
+        found = {}
+        for entity, table in self.tables.items():
+            columns = table.columns()
+            if columns[0]:
+                names = (*COLUMNS[entity], *LINEAGE)
+                found[entity] = frame_of(contract(entity), names, columns, zone=self.feed.time_zone)
+                self.tables[entity] = Table(len(COLUMNS[entity]))
+        self._visit_types.clear()
+        self._payers.clear()
+        return found
+
+    # References
+
+    def id_of(self, reference: Json | None, holder: Json, expected: str, path: str) -> str | None:
+        """The id of the row a reference leads to, whatever its type. `path` is the element it stands in."""
+        if reference is None:
+            return None
+        known = self.index.find(reference, holder, expected, path)
+        return (known.id or None) if known else None
+
+    def patient(self, reference: Json | None, holder: Json, path: str) -> str | None:
+        """The raw identifier of a patient: bare for a medical record number, else with the feed's name."""
+        if not reference:
+            return None
+        text = reference.get("reference")
+        if text and (plain := _PLAIN_PATIENT(text)) and not self.index.local:
+            return self._patient_prefix + plain[1]
+        if not text:
+            identifier = reference.get("identifier")
+            return self._by_number(identifier) if identifier and identifier.get("value") else None
+        if text[0] == "#":
+            return self._contained_patient(holder, path, text)
+        known = self.index.local.get(text) if self.index.local else None
+        if known is not None:
+            kind, found = known.type, known.id
+        else:
+            kind, found, system, base = parse_reference(text)
+            if system is not None:
+                return self._searched_patient(reference, holder, path, system, found)
+            if text.startswith("urn:") or self.index.is_elsewhere(base):
+                # Nobody knows this patient here, yet what is told of it is told of one person.
+                self.index.find(reference, holder, "Patient", path)
+                return f"{self.feed.name}/{text}"
+        # A Group may be the subject of an encounter: no patient.
+        return f"{self.feed.name}/{found}" if found and kind in ("Patient", "") else None
+
+    def _contained_patient(self, holder: Json, path: str, text: str) -> str | None:
+        for resource in holder.get("contained") or ():
+            if resource.get("id") == text[1:]:
+                number = self.medical_record_number(resource)
+                return number or f"{self.feed.name}/{holder.get('resourceType')}/{self.record.rpartition('/')[2]}{text}"
+        self.index.find({"reference": text}, holder, "Patient", path)
+        return None
+
+    def _searched_patient(self, reference: Json, holder: Json, path: str, system: str, value: str) -> str | None:
+        if not value:
+            return None
+        if is_system(system, self.profile.identifiers.get("patient_system")):
+            return value
+        known = self.index.find(reference, holder, "Patient", path)
+        return f"{self.feed.name}/{known.id}" if known and known.id else f"{self.feed.name}/{system}|{value}"
+
+    def _by_number(self, identifier: Json) -> str:
+        names, value = self.profile.identifiers, identifier["value"]
+        wanted = names.get("patient_type")
+        if is_system(identifier.get("system"), names.get("patient_system")) or (wanted and is_type(identifier, wanted)):
+            return str(value)
+        # Another kind of number: the same digits may be another person's medical record number.
+        return f"{self.feed.name}/{identifier.get('system') or ''}|{value}"
+
+    def medical_record_number(self, resource: Json) -> str | None:
+        """The medical record number of a Patient: by the profile's system, else by its type of identifier."""
+        names = self.profile.identifiers
+        number = identifier_of(resource, names.get("patient_system"))
+        return number or identifier_of_type(resource, names.get("patient_type"))
+
+    def provider(self, reference: Json | None, holder: Json, path: str) -> str | None:
+        """The provider a reference leads to, through a PractitionerRole too; None for organizations."""
+        if not reference:
+            return None
+        text = reference.get("reference")
+        found = self._providers.get(text)
+        if found is not None and "identifier" not in reference:
+            return found
+        found = self.provider_of(self.index.find(reference, holder, "Practitioner", path))
+        if found and _is_lasting(reference, text):
+            self._providers[text] = found
+        return found
+
+    def provider_of(self, known: Known | None) -> str | None:
+        """The provider behind what a reference leads to."""
+        if known is not None and known.type == "PractitionerRole" and known.links:
+            known = self.index.find(known.links[0], _ROLE, "Practitioner", "practitioner") or known
+        if known is None or known.type not in ("Practitioner", "PractitionerRole"):
+            return None
+        return known.id or None
+
+    def unit(self, reference: Json | None, holder: Json, path: str) -> str | None:
+        """The service unit a reference leads to: a Location or an Organization."""
+        if not reference:
+            return None
+        text = reference.get("reference")
+        found = self._units.get(text)
+        if found is not None and "identifier" not in reference:
+            return found
+        known = self.index.find(reference, holder, "Location", path)
+        found = (known.id or None) if known is not None and known.type in ("Location", "Organization") else None
+        if found and _is_lasting(reference, text):
+            self._units[text] = found
+        return found
+
+    # Rows that many resources repeat: one a chunk is enough.
+
+    def visit_type(self, concept: Json | None) -> str | None:
+        """The id of a visit type, whose row is added where it has a name and not only a code."""
+        if not concept:
+            return None
+        try:
+            identifier = concept["coding"][0]["code"]
+        except (KeyError, IndexError):
+            identifier = None
+        if type(identifier) is not str:
+            identifier = code_of(concept)
+        if identifier is not None and identifier not in self._visit_types:
+            name = name_of(concept)
+            if name and name != identifier:
+                self._visit_types.add(identifier)
+                self._add_shared("visit_type", identifier, (identifier, name))
+        return identifier
+
+    def payer(self, reference: Json | None, holder: Json, path: str) -> str | None:
+        """The id of a payer, whose row is added where its name is known. A patient who pays is self-pay."""
+        if not reference:
+            return None
+        known = self.index.find(reference, holder, "Organization", path)
+        text = payer_text(outside(reference, holder))
+        if known is not None and known.type in ("Patient", "RelatedPerson"):
+            return self.add_payer(*SELF_PAY)
+        if known is not None and known.id:
+            return self.add_payer(known.id, text[1]) if text else known.id
+        return self.add_payer(*text) if text else None
+
+    def payer_of_coverage(self, reference: Json | None, holder: Json, path: str) -> str | None:
+        """The payer of the coverage a reference leads to; else the payer its text names."""
+        if not reference:
+            return None
+        if reference.get("reference"):
+            known = self.index.find(reference, holder, "Coverage", path)
+            if known is not None and known.links and (found := self.payer(known.links[0], _COVERAGE, "payor")):
+                return found
+        text = payer_text(reference)
+        return self.add_payer(*text) if text else None
+
+    def add_payer(self, payer_id: str, name: str) -> str:
+        """Adds a payer's row, its class from the profile by id or name; returns the id."""
+        if payer_id not in self._payers:
+            self._payers.add(payer_id)
+            self._add_shared("payer", payer_id, (payer_id, SINCE_EVER, name, self.payer_class(payer_id, name)))
+        return payer_id
+
+    def payer_class(self, payer_id: str, name: str) -> str:
+        """A payer's class from the profile."""
+        classes = self.profile.payer_classes
+        return classes.get(payer_id.lower()) or classes.get(normal_text(name)) or "unmapped"
+
+    def _add_shared(self, entity: str, identifier: str, values: tuple[Any, ...]) -> None:
+        table = self.tables[entity]
+        table.rows.append(values)
+        table.lineage.append((identifier, None, 0, self.position))
+
+
+def _is_lasting(reference: Json, text: Any) -> bool:
+    """True for a reference that leads to the same row wherever in a file it stands: one that names a resource and its type."""
+    return bool(text) and "/" in text and text[0] != "#" and "identifier" not in reference
+
+
+def version_of(version: Any) -> int:
+    """A version as a number that grows: versionId "3", an ETag `W/"3"`; 0 for versions that do not count."""
+    digits = version.removeprefix("W/").strip('"') if type(version) is str else ""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0

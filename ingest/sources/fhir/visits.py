@@ -1,0 +1,213 @@
+"""Encounter, Appointment, Slot to rows. A Schedule gives no row: it says where and with whom its slots are.
+
+R4 keeps no history of an appointment's status, so that no appointment_event comes from here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ingest.sources.fhir.beside import entity_id
+from ingest.sources.fhir.rows import Context
+from ingest.sources.fhir.values import Json, code_of, codes_of, date_part, first, mapped
+
+_NOTHING: Json = {}
+# What references that an index kept stand in.
+_SCHEDULE: Json = {"resourceType": "Schedule"}
+
+
+def encounter(context: Context, resource: Json, record: str) -> None:
+    """encounter, visit_type; encounter_event from statusHistory; bed_movement of a stay from location."""
+    get = resource.get
+    profile = context.profile
+    identifier = entity_id(resource, profile, record) if context.is_encounter_named else record
+    period = get("period") or _NOTHING
+    places = get("location")
+    unit = context.unit(places[0]["location"], resource, "location.location") if places else None
+    if unit is None:
+        unit = context.id_of(get("serviceProvider"), resource, "Organization", "serviceProvider")
+    patient = context.patient(get("subject"), resource, "subject")
+    given_class, classes = get("class"), context.encounter_classes
+    encounter_class = classes.get(given_class.get("code", "")) if type(given_class) is dict else None
+    encounter_class = encounter_class or _class(given_class, classes)
+    status = resource["status"]
+    stay = get("hospitalization")
+    kinds = get("type")
+    booked = get("appointment")
+    team = get("participant")
+    context.add(
+        "encounter",
+        identifier,
+        patient,
+        unit,
+        _encounter_provider(context, resource, team) if team else None,
+        context.visit_type(first(kinds)) if kinds else None,
+        context.id_of(first(booked), resource, "Appointment", "appointment") if booked else None,
+        encounter_class,
+        profile.encounter_statuses.get(status, status),
+        code_of(stay.get("admitSource")) if stay else None,
+        code_of(stay.get("dischargeDisposition")) if stay else None,
+        period.get("start"),
+        period.get("end"),
+    )
+    if "statusHistory" in resource:
+        _events(context, resource, identifier)
+    if (
+        places
+        and encounter_class in profile.stay_classes
+        and status not in ("planned", "cancelled", "entered-in-error")
+    ):
+        _movements(context, resource, identifier, patient)
+
+
+def _class(given: Any, words: Mapping[str, str]) -> str:
+    """The class by its code, else by what its display says: a Coding in R4, a list of concepts in R5, a bare code in the drafts
+    before."""
+    if isinstance(given, list):
+        given = first(given)
+    if given is None or isinstance(given, str):
+        return words.get(given or "UNK", given or "UNK")
+    if (code := given.get("code")) is None:
+        return mapped(given, words) or code_of(given) or "UNK"
+    return words.get(code) or words.get((given.get("display") or "").lower(), code)
+
+
+def _encounter_provider(context: Context, resource: Json, team: Any) -> str | None:
+    """The participant whose kind comes first in the profile, else the first provider."""
+    ranks = context.provider_ranks
+    if len(team) == 1:
+        return context.provider(_person(team[0]), resource, "participant.individual")
+    best, rank = None, len(ranks) + 1
+    for participant in team:
+        here = len(ranks)
+        for kind in participant.get("type") or ():
+            for coding in kind.get("coding") or ():
+                here = min(here, ranks.get(coding.get("code"), here))
+        if here < rank:
+            found = context.provider(_person(participant), resource, "participant.individual")
+            if found:
+                best, rank = found, here
+    return best
+
+
+def _person(participant: Json) -> Json | None:
+    """Who takes part: `individual` in R4, `actor` in R5."""
+    return participant.get("individual") or participant.get("actor")
+
+
+def _events(context: Context, resource: Json, identifier: str) -> None:
+    seen: dict[str, int] = {}
+    for item in resource["statusHistory"] or ():
+        event = context.profile.encounter_events.get(item["status"])
+        start = (item.get("period") or {}).get("start")
+        if event is None or start is None:
+            continue
+        seen[event] = number = seen.get(event, 0) + 1
+        key = f"{identifier}/{event}/{number}"
+        context.add("encounter_event", key, identifier, event, start)
+
+
+def _movements(context: Context, resource: Json, identifier: str, patient: str | None) -> None:
+    """Admission to the first place, a transfer for each further one whose start is known, discharge at the end."""
+    period = resource.get("period") or {}
+    stays = []
+    for number, item in enumerate(resource["location"]):
+        start = (item.get("period") or {}).get("start") or (period.get("start") if number == 0 else None)
+        unit = context.unit(item["location"], resource, "location.location")
+        if start and unit and item.get("status") not in ("planned", "reserved"):
+            is_bed = "bd" in codes_of([item.get("physicalType") or {}])
+            stays.append((start, unit, item["location"].get("display") if is_bed else None))
+    stays.sort(key=lambda stay: stay[0])
+    before = None
+    for number, (start, unit, bed) in enumerate(stays, start=1):
+        kind = "admit" if number == 1 else "transfer"
+        key = f"{identifier}/{number}"
+        context.add("bed_movement", key, identifier, patient, kind, unit, before, bed, start)
+        before = unit
+    if stays and period.get("end"):
+        key = f"{identifier}/discharge"
+        context.add("bed_movement", key, identifier, patient, "discharge", None, before, None, period["end"])
+
+
+def appointment(context: Context, resource: Json, record: str) -> None:
+    """appointment, visit_type."""
+    profile = context.profile
+    patient = unit = provider = None
+    for participant in resource.get("participant") or ():
+        actor = participant.get("actor")
+        if not actor or participant.get("status") == "declined":
+            continue
+        known = context.index.find(actor, resource, "", "participant.actor")
+        if known is None:
+            continue
+        if known.type == "Patient":
+            patient = patient or context.patient(actor, resource, "participant.actor")
+        elif known.type == "Location":
+            unit = unit or known.id or None
+        else:
+            provider = provider or context.provider_of(known)
+    status = resource["status"]
+    kind, service = resource.get("appointmentType"), first(resource.get("serviceType"))
+    visit = service or kind
+    why = resource.get("cancelationReason") or resource.get("cancellationReason")
+    requested = first(resource.get("requestedPeriod")) or {}
+    context.add(
+        "appointment",
+        entity_id(resource, profile, record),
+        patient,
+        unit,
+        provider,
+        context.visit_type(visit),
+        context.id_of(first(resource.get("replaces")), resource, "Appointment", "replaces"),
+        profile.appointment_statuses.get(status, status),
+        _initiator(context, why) if why else None,
+        code_of(why),
+        not set(profile.walk_in_types).isdisjoint(codes_of([kind])) if kind else None,
+        resource.get("created"),
+        date_part(requested.get("start")),
+        resource.get("start"),
+        resource.get("end"),
+        resource.get("cancellationDate"),
+    )
+
+
+def _initiator(context: Context, why: Json) -> str:
+    """Who cancelled, by the first letters of any of the reason's codes."""
+    initiators = context.profile.cancel_initiators.items()
+    return next((word for code in codes_of([why]) for start, word in initiators if code.startswith(start)), "unknown")
+
+
+def slot(context: Context, resource: Json, record: str) -> None:
+    """slot: the snapshot day is that of meta.lastUpdated, else the file's. One that was entered in error is deleted."""
+    status = resource["status"]
+    if status == "entered-in-error":
+        context.delete("Slot", record)
+        return
+    unit = provider = None
+    for extension in resource.get("extension") or ():
+        if extension.get("url") == context.profile.slot_location_extension:
+            unit = context.unit(extension.get("valueReference"), resource, "extension")
+    schedule = context.index.find(resource.get("schedule"), resource, "Schedule", "schedule")
+    for actor in schedule.links if schedule else ():
+        known = context.index.find(actor, _SCHEDULE, "", "actor")
+        if known is not None and known.type == "Location":
+            unit = unit or known.id or None
+        else:
+            provider = provider or context.provider_of(known)
+    visit = first(resource.get("serviceType")) or resource.get("appointmentType")
+    day = context.snapshot_date()
+    context.lineage = (f"{context.record}/{day}", *context.lineage[1:])
+    context.add(
+        "slot",
+        record,
+        day,
+        unit,
+        provider,
+        context.visit_type(visit),
+        context.profile.slot_statuses.get(status, status),
+        resource.get("start"),
+        resource.get("end"),
+    )
+
+
+def schedule(context: Context, resource: Json, record: str) -> None:
+    """No row: slots are led to it by the index."""

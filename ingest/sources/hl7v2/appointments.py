@@ -1,0 +1,180 @@
+"""SIU: appointments and their changes.
+
+The start is TQ1-7 where a TQ1 is sent (2.5 and later), else SCH-11, else that of the first resource. The status is
+the event's; where the event only says that something changed, SCH-25's. A row says what its message says and no more:
+messages of one appointment are put together when they are loaded (`ingest.load.partial_rows`).
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ingest.sources.hl7v2.map import APPOINTMENT_STATUS, CANCEL_INITIATOR, part, value
+from ingest.sources.hl7v2.messages import Message
+from ingest.sources.hl7v2.rows import Rows
+from ingest.sources.hl7v2.shared import (
+    Segment,
+    add_coverage,
+    add_patient,
+    cleared,
+    named,
+    patient_of,
+    provider_of,
+    split,
+    unit_of,
+    visit_of,
+)
+
+USED = ("MSH", "SCH", "TQ1", "PID", "PV1", "IN1", "RGS", "AIS", "AIL", "AIP", "AIG")
+# Status of the appointment after the event, None where the event says nothing of it, and whether SCH-25 may say otherwise.
+# S18 to S22 add, change and take away a service or a resource.
+_EVENTS: Mapping[str, tuple[str | None, bool]] = MappingProxyType(
+    {
+        "S12": ("scheduled", True),
+        "S13": ("scheduled", True),
+        "S14": (None, True),
+        "S15": ("cancelled", False),
+        "S16": ("cancelled", False),
+        "S17": ("entered_in_error", False),
+        **{f"S{number}": (None, True) for number in range(18, 23)},
+        "S26": ("no_show", False),
+    }
+)
+EVENTS = frozenset(_EVENTS)
+_OF_AN_END = ["cancel_initiator", "cancel_reason_code", "cancelled_at"]
+_SCH_COLUMNS = MappingProxyType({6: "cancel_reason_code", 9: "minutes"})
+_RESOURCES = MappingProxyType({"AIL": "service_unit_id", "AIP": "provider_id"})
+_ENDED = frozenset({"cancelled", "no_show", "entered_in_error"})
+# Table 0277 says nothing of the kind of visit.
+_NO_VISIT_TYPES = frozenset({"NORMAL", "TENTATIVE", "COMPLETE"})
+_MINUTES = {
+    "MIN": 1.0,
+    "MINS": 1.0,
+    "MINUTE": 1.0,
+    "MINUTES": 1.0,
+    "M": 1.0,
+    "HR": 60.0,
+    "H": 60.0,
+    "S": 1 / 60,
+    "SEC": 1 / 60,
+}
+
+
+def read_siu(message: Message, rows: Rows) -> str | None:
+    """Adds the rows of one SIU message; gives why it has none, or None."""
+    found = split(message, *USED)
+    sch = _one(found, "SCH")
+    identifier = (part(message, value(sch, 2), 1) or part(message, value(sch, 1), 1)) if sch is not None else None
+    if sch is None or identifier is None:
+        return "names no appointment: SCH-1 and SCH-2 are empty"
+    pid, pv1 = _one(found, "PID"), _one(found, "PV1")
+    patient = patient_of(message, pid)
+    if pid is not None and patient is not None:
+        add_patient(message, pid, patient, rows, always=False)
+    visit = part(message, value(pv1, 19), 1) if pv1 is not None else None
+    add_coverage(message, found.get("IN1", []), patient, visit_of(message, pv1, pid), rows)
+    emptied = cleared(message, sch, _SCH_COLUMNS)
+    for tag, name in _RESOURCES.items():
+        emptied += _without_removed(found, tag, name)
+    start, end, minutes = _times(message, found, sch)
+    default, open_to_sender = _EVENTS[message.trigger]
+    stated = (part(message, value(sch, 25), 1) or "").lower()
+    status = APPOINTMENT_STATUS.get(stated, default) if open_to_sender else default
+    reason = part(message, value(sch, 6), 1)
+    ended = status in _ENDED
+    initiator = CANCEL_INITIATOR.get((reason or "").lower()) if ended else None
+    if status is not None and not ended:
+        emptied += _OF_AN_END
+    rows.add(
+        "appointment",
+        message,
+        identifier,
+        patient,
+        _unit(message, found),
+        _provider(message, found, rows),
+        _visit_type(message, found, sch),
+        visit,
+        status,
+        initiator,
+        reason if ended else None,
+        message.sent if message.trigger == "S12" else None,
+        start,
+        end,
+        message.sent if ended else None,
+        minutes,
+        named(emptied),
+    )
+    changed = "rescheduled" if message.trigger == "S13" else status or "scheduled"
+    event = f"{identifier}-{message.trigger}-{message.sent}"
+    by = initiator or ("unknown" if ended else None)
+    rows.add("appointment_event", message, event, identifier, changed, by, reason, start, message.sent)
+    return None
+
+
+def _without_removed(found: dict[str, list[Segment]], tag: str, column: str) -> list[str]:
+    """Takes out of `found` the resources that the message removes (action code D); gives their column where none is left."""
+    resources = found.get(tag, [])
+    kept = [resource for resource in resources if (value(resource, 2) or "").upper() != "D"]
+    if len(kept) == len(resources):
+        return []
+    found[tag] = kept
+    return [] if kept else [column]
+
+
+def _one(found: dict[str, list[Segment]], tag: str) -> Segment | None:
+    segments = found.get(tag)
+    return segments[0] if segments else None
+
+
+def _times(
+    message: Message, found: dict[str, list[Segment]], sch: Segment
+) -> tuple[str | None, str | None, str | None]:
+    """Start, end and length in minutes, as sent."""
+    minutes = _minutes(message, value(sch, 9), value(sch, 10))
+    tq1 = _one(found, "TQ1")
+    if tq1 is not None and value(tq1, 7):
+        return part(message, value(tq1, 7), 1), part(message, value(tq1, 8), 1), minutes
+    timing = value(sch, 11)
+    if start := part(message, timing, 4):
+        return start, part(message, timing, 5), minutes
+    for tag, start_at, length, unit in (("AIS", 4, 7, 8), ("AIL", 6, 9, 10), ("AIG", 8, 11, 12), ("AIP", 6, 9, 10)):
+        for resource in found.get(tag, []):
+            if start := part(message, value(resource, start_at), 1):
+                return start, None, minutes or _minutes(message, value(resource, length), value(resource, unit))
+    return None, None, minutes
+
+
+def _minutes(message: Message, length: str | None, unit: str | None) -> str | None:
+    if length is None:
+        return None
+    try:
+        number = float(length)
+    except ValueError:
+        return None
+    factor = _MINUTES.get((part(message, unit, 1) or "MIN").upper())
+    return None if factor is None else str(number * factor)
+
+
+def _unit(message: Message, found: dict[str, list[Segment]]) -> str | None:
+    for resource in found.get("AIL", []):
+        if unit := unit_of(message, resource, 3):
+            return unit
+    return unit_of(message, _one(found, "PV1"), 3)
+
+
+def _provider(message: Message, found: dict[str, list[Segment]], rows: Rows) -> str | None:
+    """Of the personnel, else the attending doctor, else the general resource: older systems send people as AIG."""
+    for tag, index in (("AIP", 3), ("PV1", 7), ("AIG", 3)):
+        for segment in found.get(tag, []):
+            if provider := provider_of(message, value(segment, index), rows):
+                return provider
+    return None
+
+
+def _visit_type(message: Message, found: dict[str, list[Segment]], sch: Segment) -> str | None:
+    kind = part(message, value(sch, 8), 1)
+    if kind and kind.upper() not in _NO_VISIT_TYPES:
+        return kind
+    for service in found.get("AIS", []):
+        if code := part(message, value(service, 3), 1):
+            return code
+    return part(message, value(sch, 7), 1)

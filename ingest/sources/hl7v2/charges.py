@@ -1,0 +1,141 @@
+"""DFT: charges, credits, patient payments and adjustments, one of them an FT1.
+
+A credit (CR, CD) is a charge of its own with a negative amount; it names the charge it takes back by FT1-33, else by
+its own transaction id, which many systems repeat.
+"""
+
+import hashlib
+from decimal import Decimal, InvalidOperation
+
+from ingest.sources.hl7v2.map import part, value
+from ingest.sources.hl7v2.messages import Message
+from ingest.sources.hl7v2.rows import Rows
+from ingest.sources.hl7v2.shared import (
+    Segment,
+    add_coverage,
+    add_patient,
+    patient_of,
+    provider_of,
+    split,
+    unit_of,
+    visit_of,
+)
+from ingest.sources.hl7v2.visits import occurred
+
+USED = ("MSH", "EVN", "PID", "PV1", "FT1", "IN1")
+EVENTS = frozenset({"P03", "P11"})
+_CREDITS = frozenset({"CR", "CD"})
+# Co-payments are payments of the patient.
+_PAYMENTS = frozenset({"PY", "CO"})
+
+
+def read_dft(message: Message, rows: Rows) -> str | None:
+    """Adds the rows of one DFT message; gives why it has none, or None."""
+    found = split(message, *USED)
+    pid = found["PID"][0] if "PID" in found else None
+    pv1 = found["PV1"][0] if "PV1" in found else None
+    patient = patient_of(message, pid)
+    if pid is not None and patient is not None:
+        add_patient(message, pid, patient, rows, always=False)
+    visit = visit_of(message, pv1, pid)
+    if visit is None and pid is not None:
+        visit = part(message, value(pid, 18), 1)
+    payer = add_coverage(message, found.get("IN1", []), patient, visit, rows)
+    entered = occurred(message, found["EVN"][0] if "EVN" in found else None)
+    read = 0
+    for index, ft1 in enumerate(found.get("FT1", []), start=1):
+        kind = (part(message, value(ft1, 6), 1) or "").upper()
+        identifier = part(message, value(ft1, 2), 1) or _own_id(message, ft1, index)
+        read += 1
+        if kind == "CG" or kind in _CREDITS:
+            _charge(
+                message, ft1, identifier, kind, rows, patient=patient, visit=visit, payer=payer, pv1=pv1, at=entered
+            )
+        elif kind in _PAYMENTS:
+            unit = unit_of(message, ft1, 16) or part(message, value(ft1, 13), 1) or unit_of(message, pv1, 3)
+            amount, paid, posted = _amount(message, ft1), value(ft1, 4), value(ft1, 5)
+            rows.add("patient_payment", message, identifier, patient, visit, unit, amount, paid, posted)
+        elif kind == "AJ":
+            charge = part(message, value(ft1, 33), 1)
+            code, amount = part(message, value(ft1, 7), 1), _amount(message, ft1)
+            made, posted = value(ft1, 4), value(ft1, 5)
+            rows.add("adjustment", message, identifier, charge, "other", code, amount, made, posted)
+        else:
+            read -= 1
+            rows.note(
+                message, "financial_transaction_not_in_model", f"FT1 {index} is none of CG, CR, CD, PY, CO and AJ"
+            )
+    return None if read else "holds no FT1 that can be read"
+
+
+def _own_id(message: Message, ft1: Segment, index: int) -> str:
+    """An id for a transaction without FT1-2: of its message and its content, because some senders count their control
+    ids anew. Sent again it is the same."""
+    digest = hashlib.blake2b(message.field_separator.join(ft1).encode(), digest_size=4).hexdigest()
+    return f"{message.sender}/{message.control}-{index}-{digest}"
+
+
+def _charge(
+    message: Message,
+    ft1: Segment,
+    identifier: str,
+    kind: str,
+    rows: Rows,
+    *,
+    patient: str | None,
+    visit: str | None,
+    payer: str | None,
+    pv1: Segment | None,
+    at: str | None,
+) -> None:
+    amount = _amount(message, ft1)
+    units = value(ft1, 10)
+    reversed_charge = None
+    charge = identifier
+    if kind in _CREDITS:
+        reversed_charge = part(message, value(ft1, 33), 1) or identifier
+        charge = f"{identifier}-{kind}"
+        amount = None if amount is None else "-" + amount.lstrip("+-")
+        units = units.lstrip("-") if units else None
+    provider = provider_of(message, value(ft1, 20), rows)
+    if provider is None and pv1 is not None:
+        provider = provider_of(message, value(pv1, 7), rows)
+    modifiers = value(ft1, 26)
+    codes = [part(message, code, 1) for code in modifiers.split(message.repetition)] if modifiers else []
+    rows.add(
+        "charge",
+        message,
+        charge,
+        visit,
+        patient,
+        unit_of(message, ft1, 16) or part(message, value(ft1, 13), 1) or unit_of(message, pv1, 3),
+        provider,
+        payer,
+        part(message, value(ft1, 25), 1) or part(message, value(ft1, 7), 1),
+        ":".join(code for code in codes if code) or None,
+        reversed_charge,
+        "posted",
+        units,
+        amount,
+        value(ft1, 4),
+        value(ft1, 5),
+        at,
+    )
+
+
+def _amount(message: Message, ft1: Segment) -> str | None:
+    """FT1-11 (extended), else FT1-12 (a unit) times FT1-10 where that is a whole number."""
+    extended = part(message, value(ft1, 11), 1)
+    if extended is not None:
+        return extended
+    each, units = part(message, value(ft1, 12), 1), value(ft1, 10)
+    if each is None or units is None or units == "1":
+        return each
+    return _times(each, units)
+
+
+def _times(each: str, units: str) -> str | None:
+    try:
+        return format(Decimal(each) * Decimal(units), "f")
+    except InvalidOperation:
+        return each

@@ -1,0 +1,253 @@
+"""Rows of one chunk of HL7 v2 messages: collected as tuples of text, turned into frames column by column."""
+
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from data_contracts import LINEAGE, contract
+from ingest.interface import Notice
+from ingest.sources.columns import local_to_utc
+from ingest.sources.hl7v2.messages import Message
+
+# Columns of each entity in the order the readers give them; the three of lineage follow.
+COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "patient": ("patient_id", "birth_year", "sex", "zip3", "language", "cleared_columns"),
+        "patient_identity": (
+            "patient_id",
+            "medical_record_number",
+            "family_name",
+            "given_name",
+            "birth_date",
+            "address_line",
+            "city",
+            "state",
+            "postal_code",
+            "phone",
+            "email",
+        ),
+        "patient_merge": ("patient_merge_id", "from_patient_id", "to_patient_id", "merge_type", "merged_at"),
+        "encounter": (
+            "encounter_id",
+            "patient_id",
+            "service_unit_id",
+            "provider_id",
+            "payer_id",
+            "encounter_class",
+            "status",
+            "admission_source",
+            "discharge_disposition",
+            "started_at",
+            "ended_at",
+            "cleared_columns",
+        ),
+        "bed_movement": (
+            "bed_movement_id",
+            "encounter_id",
+            "patient_id",
+            "movement_type",
+            "service_unit_id",
+            "from_service_unit_id",
+            "bed",
+            "occurred_at",
+        ),
+        "coverage": (
+            "coverage_id",
+            "patient_id",
+            "payer_id",
+            "member_token",
+            "plan_name",
+            "priority",
+            "effective_from",
+            "effective_to",
+            "cleared_columns",
+        ),
+        "payer": ("payer_id", "name", "payer_class", "effective_from"),
+        "provider": ("provider_id", "npi", "display_name"),
+        "appointment": (
+            "appointment_id",
+            "patient_id",
+            "service_unit_id",
+            "provider_id",
+            "visit_type_id",
+            "encounter_id",
+            "status",
+            "cancel_initiator",
+            "cancel_reason_code",
+            "booked_at",
+            "scheduled_start_at",
+            "scheduled_end_at",
+            "cancelled_at",
+            "minutes",
+            "cleared_columns",
+        ),
+        "appointment_event": (
+            "appointment_event_id",
+            "appointment_id",
+            "status",
+            "initiator",
+            "reason_code",
+            "scheduled_start_at",
+            "occurred_at",
+        ),
+        "charge": (
+            "charge_id",
+            "encounter_id",
+            "patient_id",
+            "service_unit_id",
+            "provider_id",
+            "payer_id",
+            "procedure_code",
+            "modifiers",
+            "reversal_of_charge_id",
+            "status",
+            "units",
+            "billed_amount",
+            "service_date",
+            "posted_date",
+            "entered_at",
+        ),
+        "patient_payment": (
+            "patient_payment_id",
+            "patient_id",
+            "encounter_id",
+            "service_unit_id",
+            "payment_amount",
+            "paid_date",
+            "posted_date",
+        ),
+        "adjustment": (
+            "adjustment_id",
+            "charge_id",
+            "adjustment_type",
+            "reason_code",
+            "adjustment_amount",
+            "adjusted_date",
+            "posted_date",
+        ),
+    }
+)
+# Entities of which every message says the same again: of rows that say the same the newest is enough in a chunk.
+_ONCE = frozenset({"payer", "provider", "patient", "patient_identity"})
+_PAD = "00000101000000"
+_SLOT_MINUTES_LIMIT = 7 * 24 * 60
+
+
+# What a PID says of patient and identity, and whether it says more than an identifier.
+PersonSaid = tuple[tuple[str | None, ...], tuple[str | None, ...], bool]
+
+
+class Rows:
+    """Collects rows; `add` takes values in the order of COLUMNS, all text or None.
+
+    `people` and `persons` hold what PID segments and XCN fields of the chunk say, by their delimiters and text.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[tuple[str | None, ...]]] = {}
+        self.notices: list[Notice] = []
+        self.unused: Counter[str] = Counter()
+        self.people: dict[tuple[str, str], PersonSaid] = {}
+        self.persons: dict[tuple[str, str], tuple[str, str | None, str | None] | None] = {}
+
+    def add(self, entity: str, message: Message, *values: str | None) -> None:
+        found = self._rows.get(entity)
+        if found is None:
+            found = self._rows[entity] = []
+        found.append((*values, message.record, message.changed, message.position))
+
+    def count(self) -> int:
+        """Rows collected so far."""
+        return sum(map(len, self._rows.values()))
+
+    def note(self, message: Message, reason: str, detail: str) -> None:
+        self.notices.append(Notice(position=message.position, reason=reason, detail=detail))
+
+    def frames(self, zone: ZoneInfo) -> dict[str, pl.DataFrame]:
+        """Frames typed as the contract says; times without an offset are local in `zone`. Adds notices of bad dates."""
+        return {entity: self._frame(entity, rows, zone) for entity, rows in self._rows.items()}
+
+    def _frame(self, entity: str, rows: list[tuple[str | None, ...]], zone: ZoneInfo) -> pl.DataFrame:
+        names = COLUMNS[entity] + LINEAGE
+        columns = zip(*rows, strict=True)
+        frame = pl.DataFrame(
+            [pl.Series(name, found, dtype=pl.String) for name, found in zip(names, columns, strict=True)]
+        )
+        by_name = contract(entity).by_name
+        typed = []
+        for name in names:
+            kind = by_name[name].logical_type if name in by_name else "text"
+            if kind in ("timestamp", "date"):
+                converted = timestamps(frame[name], zone) if kind == "timestamp" else dates(frame[name])
+                self._note_bad(frame, name, converted)
+                typed.append(converted)
+        frame = frame.with_columns(typed)
+        if entity in _ONCE:
+            # A missing time is the file's, which is later than any in it.
+            newest_last = frame.sort("source_updated_at", nulls_last=True, maintain_order=True)
+            frame = newest_last.unique(COLUMNS[entity], keep="last", maintain_order=True)
+        return _with_length(frame) if entity == "appointment" else frame
+
+    def _note_bad(self, frame: pl.DataFrame, name: str, converted: pl.Series) -> None:
+        bad = frame[name].is_not_null() & converted.is_null()
+        if bad.any():
+            position = frame["source_position"].filter(bad)[0]
+            self.notices.append(
+                Notice(
+                    position=position,
+                    reason="date_not_valid",
+                    detail=f"{name} is no date or time; it is left empty",
+                    records=int(bad.sum()),
+                )
+            )
+
+
+def _with_length(frame: pl.DataFrame) -> pl.DataFrame:
+    """Start, end and length of an appointment made to agree where a message says two of them.
+
+    Where it says the start or the length alone, the end said before does not hold any longer: it follows from what is known
+    (`ingest.load.partial_rows`).
+    """
+    start, end, cleared = pl.col("scheduled_start_at"), pl.col("scheduled_end_at"), pl.col("cleared_columns")
+    minutes = pl.col("minutes").cast(pl.Float64, strict=False)
+    minutes = pl.when(minutes.is_between(0, _SLOT_MINUTES_LIMIT)).then(minutes)
+    between = (end - start).dt.total_seconds() / 60
+    length = pl.when(between.is_between(0, _SLOT_MINUTES_LIMIT)).then(between).otherwise(minutes)
+    frame = frame.with_columns(
+        minutes=length, scheduled_end_at=pl.coalesce(end, start + pl.duration(seconds=minutes * 60))
+    )
+    is_open = end.is_null() & (start.is_not_null() | pl.col("minutes").is_not_null())
+    both = pl.concat_str([cleared, pl.lit("scheduled_end_at")], separator=",", ignore_nulls=True)
+    return frame.with_columns(cleared_columns=pl.when(is_open).then(both).otherwise(cleared))
+
+
+def timestamps(text: pl.Series, zone: ZoneInfo) -> pl.Series:
+    """YYYY[MM[DD[HH[MM[SS[.S...]]]]]][+/-ZZZZ] to UTC; local in `zone` without an offset; null where invalid."""
+    if text.null_count() == len(text):
+        return text.cast(pl.Datetime("us", "UTC"))
+    value = pl.lit(text)
+    digits = value.str.extract(r"^(\d{4}(?:\d\d){0,5})(?:\.\d*)?(?:[+-]\d{4})?$")
+    sign = value.str.extract(r"([+-])\d{4}$")
+    hours, minutes = (value.str.extract(pattern).cast(pl.Int32) for pattern in (r"[+-](\d\d)\d\d$", r"[+-]\d\d(\d\d)$"))
+    padded = digits + pl.lit(_PAD).str.slice(digits.str.len_bytes())
+    naive = padded.str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us")
+    if text.str.contains(".", literal=True).any():
+        # Parts of a second order messages that follow each other closely.
+        part = value.str.extract(r"\.(\d{1,6})").str.pad_end(6, "0").cast(pl.Int64)
+        naive += pl.duration(microseconds=part.fill_null(0))
+    found = pl.select(naive=naive, minutes=(hours * 60 + minutes) * pl.when(sign == "-").then(-1).otherwise(1))
+    offset = pl.col("minutes")
+    zoned = found.select(pl.when(offset.is_not_null()).then(pl.col("naive") - pl.duration(minutes=offset)))
+    exact = zoned.to_series().dt.replace_time_zone("UTC")
+    if not exact.null_count():
+        return exact.alias(text.name)
+    local = local_to_utc(found.select(pl.when(offset.is_null()).then("naive")).to_series(), str(zone))
+    return pl.select(pl.coalesce(exact, local)).to_series().alias(text.name)
+
+
+def dates(text: pl.Series) -> pl.Series:
+    """The day of YYYYMMDD, with whatever time follows; null where it is none."""
+    return text.str.slice(0, 8).str.to_date("%Y%m%d", strict=False)

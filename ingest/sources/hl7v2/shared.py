@@ -1,0 +1,159 @@
+"""What every HL7 v2 message type says the same way: the patient (PID), the visit (PV1), the insurance (IN1)."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ingest.sources.hl7v2.map import language_of, location, part, person, record_number, sex_of, value, zip3_of
+from ingest.sources.hl7v2.messages import Message
+from ingest.sources.hl7v2.rows import PersonSaid, Rows
+
+Segment = list[str]
+BEGINNING = "19000101"
+_PID_COLUMNS = MappingProxyType({7: "birth_year", 8: "sex", 11: "zip3", 15: "language"})
+_IN1_COLUMNS = MappingProxyType({2: "plan_name", 12: "effective_from", 13: "effective_to", 36: "member_token"})
+
+
+def cleared(message: Message, segment: Segment | None, columns: Mapping[int, str]) -> list[str]:
+    """Of `columns`, by field of the segment, those of which the message says that they are empty: the HL7 null ("")."""
+    if not message.has_nulls or segment is None:
+        return []
+    return [name for index, name in columns.items() if index < len(segment) and segment[index] == '""']
+
+
+def named(columns: list[str]) -> str | None:
+    """Columns as `cleared_columns` holds them."""
+    return ",".join(columns) or None
+
+
+def split(message: Message, *tags: str) -> dict[str, list[Segment]]:
+    """The fields of every segment whose identifier is in `tags`, by identifier, in order."""
+    found: dict[str, list[Segment]] = {}
+    for segment in message.segments:
+        tag = segment[:3]
+        if tag in tags and segment[3:4] == message.field_separator:
+            found.setdefault(tag, []).append(segment.split(message.field_separator))
+    return found
+
+
+def patient_of(message: Message, pid: Segment | None) -> str | None:
+    """The medical record number of a PID: PID-3, else PID-2."""
+    return record_number(message, value(pid, 3), value(pid, 2)) if pid is not None else None
+
+
+def add_patient(message: Message, pid: Segment, patient: str, rows: Rows, *, always: bool) -> None:
+    """The patient and, for the vault, the identity. Without `always` only where the PID says more than the identifier."""
+    # Messages about one patient repeat the PID: what it says is worked out once a chunk.
+    key = (message.segments[0][3:8], message.field_separator.join(pid[2:]))
+    said = rows.people.get(key)
+    if said is None:
+        said = rows.people[key] = _said_of(message, pid)
+    of_patient, of_identity, says_more = said
+    if always or says_more:
+        rows.add("patient", message, patient, *of_patient)
+        rows.add("patient_identity", message, patient, patient, *of_identity)
+
+
+def _said_of(message: Message, pid: Segment) -> PersonSaid:
+    """What a PID says, in the order of the columns of patient and of patient_identity, and whether it says more than who it is."""
+    birth = value(pid, 7)
+    sex = part(message, value(pid, 8), 1)
+    name = value(pid, 5)
+    empty = cleared(message, pid, _PID_COLUMNS)
+    address, phones = value(pid, 11), value(pid, 13)
+    postal = part(message, address, 5)
+    language = language_of(part(message, value(pid, 15), 1))
+    zip3 = zip3_of(postal, part(message, address, 6))
+    street = address.replace(message.subcomponent, " ") if address else None
+    of_identity = (
+        part(message, name, 1),
+        _joined(part(message, name, 2), part(message, name, 3)),
+        birth,
+        _joined(part(message, street, 1), part(message, street, 2)),
+        part(message, address, 3),
+        part(message, address, 4),
+        postal,
+        _phone(message, phones),
+        _email(message, phones),
+    )
+    of_patient = (birth[:4] if birth else None, sex_of(sex), zip3, language, named(empty))
+    return of_patient, of_identity, bool(birth or sex or empty)
+
+
+def _joined(*parts: str | None) -> str | None:
+    return " ".join(piece for piece in parts if piece) or None
+
+
+def _phone(message: Message, text: str | None) -> str | None:
+    local = _joined(part(message, text, 6), part(message, text, 7))
+    return part(message, text, 1) or part(message, text, 12) or local
+
+
+def _email(message: Message, text: str | None) -> str | None:
+    for repetition in (text or "").split(message.repetition):
+        if "@" in repetition:
+            return part(message, repetition, 4) or part(message, repetition, 1)
+    return None
+
+
+def visit_of(message: Message, pv1: Segment | None, pid: Segment | None) -> str | None:
+    """The visit number: PV1-19, else PV1-50, else the account number PID-18, which many systems give per visit."""
+    if pv1 is None:
+        return None
+    found = part(message, value(pv1, 19), 1) or part(message, value(pv1, 50), 1)
+    return found or (part(message, value(pid, 18), 1) if pid is not None else None)
+
+
+def provider_of(message: Message, text: str | None, rows: Rows) -> str | None:
+    """The id of an XCN field; adds the provider with what the field says of it."""
+    if text is None:
+        return None
+    key = (message.segments[0][3:8], text)
+    if key not in rows.persons:
+        rows.persons[key] = person(message, text)
+    found = rows.persons[key]
+    if found is None:
+        return None
+    identifier, npi, name = found
+    rows.add("provider", message, identifier, npi, name)
+    return identifier
+
+
+def unit_of(message: Message, segment: Segment | None, index: int) -> str | None:
+    """The service unit a PL field names."""
+    return location(message, value(segment, index)) if segment is not None else None
+
+
+def add_coverage(
+    message: Message, insurances: list[Segment], patient: str | None, visit: str | None, rows: Rows
+) -> str | None:
+    """Payers and, where the patient is known, coverages of the IN1 segments; gives the payer that comes first.
+
+    The id of a coverage is of the visit, or of the message, and its place: never of the patient.
+    """
+    primary: tuple[int, str] | None = None
+    for index, in1 in enumerate(insurances, start=1):
+        name = part(message, value(in1, 4), 1)
+        payer = part(message, value(in1, 3), 1) or (" ".join(name.lower().split()) if name else None)
+        if payer is None:
+            continue
+        rows.add("payer", message, payer, name, None, BEGINNING)
+        stated = value(in1, 22) or value(in1, 1) or ""
+        priority = int(stated) if stated.isdigit() and 1 <= int(stated) <= 9 else min(index, 9)
+        if primary is None or priority < primary[0]:
+            primary = (priority, payer)
+        if patient is None:
+            continue
+        rows.add(
+            "coverage",
+            message,
+            f"{visit or message.sender + '/' + message.control}-{index}",
+            patient,
+            payer,
+            part(message, value(in1, 36), 1),
+            part(message, value(in1, 2), 2),
+            str(priority),
+            value(in1, 12),
+            value(in1, 13),
+            named(cleared(message, in1, _IN1_COLUMNS)),
+        )
+    return primary[1] if primary else None

@@ -1,0 +1,233 @@
+"""ADT: patients, merges, encounters, bed movements and coverages.
+
+A row says what its message says and no more: messages of one visit are put together when they are loaded
+(`ingest.load.partial_rows`), in the order of their events. So a cancellation undoes what it cancels also when it comes first.
+
+The event is MSH-9's; EVN-1 repeats it and is sometimes wrong. It happened at EVN-6 (event occurred), else EVN-2
+(recorded), else MSH-7.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from ingest.sources.hl7v2.map import ENCOUNTER_CLASS, WITHOUT_BED, part, value
+from ingest.sources.hl7v2.messages import Message
+from ingest.sources.hl7v2.rows import Rows
+from ingest.sources.hl7v2.shared import (
+    Segment,
+    add_coverage,
+    add_patient,
+    cleared,
+    named,
+    patient_of,
+    provider_of,
+    split,
+    unit_of,
+    visit_of,
+)
+
+USED = ("MSH", "EVN", "PID", "MRG", "PV1", "PV2", "IN1")
+# What a visit is after the event; None for events that change no status.
+STATUS: Mapping[str, str | None] = MappingProxyType(
+    {
+        "A01": "in_progress",
+        "A02": "in_progress",
+        "A03": "finished",
+        "A04": "arrived",
+        "A05": "planned",
+        "A06": "in_progress",
+        "A07": "in_progress",
+        "A08": None,
+        "A09": "in_progress",
+        "A10": "in_progress",
+        "A11": "cancelled",
+        "A12": "in_progress",
+        "A13": "in_progress",
+        "A14": "planned",
+        "A15": "in_progress",
+        "A16": "in_progress",
+        "A21": "on_leave",
+        "A22": "in_progress",
+        "A23": "entered_in_error",
+        "A25": "in_progress",
+        "A26": "in_progress",
+        "A27": "cancelled",
+        "A38": "cancelled",
+        "A54": None,
+        "A60": None,
+    }
+)
+PERSON_EVENTS = frozenset({"A28", "A31"})
+# MRG-1 ends and PID-3 survives. A46 and A47 change an identifier, which for us is the same.
+MERGE_EVENTS = frozenset({"A18", "A34", "A36", "A39", "A40", "A46", "A47"})
+# The records of both PID are one patient's; they are apart again, which takes merges back too. Some systems send a PID and an MRG.
+LINK_EVENTS: Mapping[str, str] = MappingProxyType({"A24": "merge", "A37": "unmerge"})
+# Accounts or visits of one patient become one. Encounters keep their numbers: the person is read, the rest is shown.
+ACCOUNT_EVENTS = frozenset({"A35", "A41", "A42", "A49", "A50"})
+EVENTS = frozenset(STATUS) | PERSON_EVENTS | MERGE_EVENTS | frozenset(LINK_EVENTS) | ACCOUNT_EVENTS
+_MOVEMENT: Mapping[str, str] = MappingProxyType(
+    {
+        "A01": "admit",
+        "A02": "transfer",
+        "A03": "discharge",
+        "A06": "admit",
+        "A07": "discharge",
+        "A11": "cancel_admit",
+        "A12": "cancel_transfer",
+        "A13": "cancel_discharge",
+    }
+)
+# Events that begin a visit, so that they say when it began even without PV1-44.
+_BEGINS = frozenset({"A01", "A04", "A05", "A14"})
+# After these the visit goes on: what was said of its end holds no longer.
+_REOPENS: Mapping[str, list[str]] = MappingProxyType(
+    {"A13": ["ended_at", "discharge_disposition"], "A22": ["ended_at"]}
+)
+_PV1_COLUMNS = MappingProxyType(
+    {3: "service_unit_id", 7: "provider_id", 14: "admission_source", 36: "discharge_disposition", 45: "ended_at"}
+)
+
+
+def read_adt(message: Message, rows: Rows) -> str | None:
+    """Adds the rows of one ADT message; gives why it has none, or None."""
+    if message.trigger in MERGE_EVENTS:
+        return _merge(message, rows)
+    found = split(message, "EVN", "PID", "MRG", "PV1", "PV2", "IN1")
+    if message.trigger in LINK_EVENTS:
+        return _link(message, found, rows)
+    pid = _one(found, "PID")
+    patient = patient_of(message, pid)
+    if pid is not None and patient is not None:
+        add_patient(message, pid, patient, rows, always=True)
+    pv1 = _one(found, "PV1")
+    visit = visit_of(message, pv1, pid)
+    if patient is None and visit is None:
+        return "names neither a patient nor a visit"
+    payer = add_coverage(message, found.get("IN1", []), patient, visit, rows)
+    if message.trigger in ACCOUNT_EVENTS:
+        return "merges accounts or visits, which keep their numbers here"
+    if message.trigger in PERSON_EVENTS or pv1 is None:
+        return None
+    if visit is None:
+        rows.note(message, "visit_number_missing", "PV1-19, PV1-50 and PID-18 are empty: no encounter is read")
+        return None
+    _visit(message, found, pv1, visit, patient, payer, rows)
+    return None
+
+
+def _one(found: dict[str, list[Segment]], tag: str) -> Segment | None:
+    segments = found.get(tag)
+    return segments[0] if segments else None
+
+
+def occurred(message: Message, evn: Segment | None) -> str | None:
+    """When the event happened, as sent."""
+    if evn is None:
+        return message.sent
+    return part(message, value(evn, 6), 1) or part(message, value(evn, 2), 1) or message.sent
+
+
+def _visit(
+    message: Message,
+    found: dict[str, list[Segment]],
+    pv1: Segment,
+    visit: str,
+    patient: str | None,
+    payer: str | None,
+    rows: Rows,
+) -> None:
+    event = occurred(message, _one(found, "EVN"))
+    trigger = message.trigger
+    given = part(message, value(pv1, 2), 1)
+    encounter_class = ENCOUNTER_CLASS.get(given.upper(), "UNK") if given else None
+    started = part(message, value(pv1, 44), 1) or _begin(message, found, event)
+    ended = part(message, value(pv1, 45), 1) or (event if trigger == "A03" else None)
+    disposition = part(message, value(pv1, 36), 1)
+    emptied = cleared(message, pv1, _PV1_COLUMNS)
+    if trigger in _REOPENS:
+        emptied = [*emptied, *_REOPENS[trigger]]
+        ended = None
+        disposition = None if trigger == "A13" else disposition
+    rows.add(
+        "encounter",
+        message,
+        visit,
+        patient,
+        unit_of(message, pv1, 3),
+        provider_of(message, value(pv1, 7), rows),
+        payer,
+        encounter_class,
+        STATUS[trigger],
+        part(message, value(pv1, 14), 1),
+        disposition,
+        started,
+        ended,
+        named(emptied),
+    )
+    movement = _MOVEMENT.get(trigger)
+    if movement and (encounter_class not in WITHOUT_BED or trigger == "A07"):
+        at = started if trigger == "A01" else ended if trigger == "A03" else event
+        _move(message, pv1, visit, movement, at, patient, rows)
+
+
+def _begin(message: Message, found: dict[str, list[Segment]], event: str | None) -> str | None:
+    if message.trigger not in _BEGINS:
+        return None
+    pv2 = _one(found, "PV2")
+    expected = part(message, value(pv2, 8), 1) if pv2 is not None and STATUS[message.trigger] == "planned" else None
+    return expected or event
+
+
+def _move(
+    message: Message, pv1: Segment, visit: str, movement: str, at: str | None, patient: str | None, rows: Rows
+) -> None:
+    unit = unit_of(message, pv1, 3)
+    before = unit_of(message, pv1, 6) if movement in ("transfer", "cancel_transfer") else None
+    bed = part(message, value(pv1, 3), 3)
+    # Named by what happened, not by the message: the same movement sent again is the same row.
+    identifier = f"{visit}-{movement}-{at}-{unit or ''}"
+    rows.add("bed_movement", message, identifier, visit, patient, movement, unit, before, bed, at)
+
+
+def _merge(message: Message, rows: Rows) -> str | None:
+    """Each MRG merges into the PID before it. A message of a merge without two identifiers is refused."""
+    evn: Segment | None = None
+    survivor: str | None = None
+    merged = count = 0
+    for segment in message.segments:
+        parts = segment.split(message.field_separator)
+        if parts[0] == "EVN":
+            evn = parts
+        elif parts[0] == "PID":
+            survivor = patient_of(message, parts)
+            if survivor is not None:
+                add_patient(message, parts, survivor, rows, always=True)
+        elif parts[0] == "MRG":
+            count += 1
+            ended = patient_of(message, ["", "", "", value(parts, 1) or value(parts, 4) or ""])
+            if survivor is None or ended is None or ended == survivor:
+                continue
+            merged += 1
+            at = occurred(message, evn)
+            # Never of the two numbers: an identifier column is not tokenised.
+            identifier = f"{message.sender}/{message.control}-{at}-{count}"
+            rows.add("patient_merge", message, identifier, ended, survivor, "merge", at)
+    return None if merged else "does not name the two identifiers it merges"
+
+
+def _link(message: Message, found: dict[str, list[Segment]], rows: Rows) -> str | None:
+    """Links to the first PID what further PID and the MRG name, or parts it from there."""
+    pids = [(pid, patient_of(message, pid)) for pid in found.get("PID", [])]
+    known = [patient for _, patient in pids]
+    known += [patient_of(message, ["", "", "", value(mrg, 1) or value(mrg, 4) or ""]) for mrg in found.get("MRG", [])]
+    patients = list(dict.fromkeys(patient for patient in known if patient is not None))
+    if len(patients) < 2:
+        return "does not name the two identifiers it links or parts"
+    for pid, patient in pids:
+        if patient is not None:
+            add_patient(message, pid, patient, rows, always=True)
+    at = occurred(message, _one(found, "EVN"))
+    for count, other in enumerate(patients[1:], start=1):
+        identifier = f"{message.sender}/{message.control}-{at}-{count}"
+        rows.add("patient_merge", message, identifier, other, patients[0], LINK_EVENTS[message.trigger], at)
+    return None

@@ -1,0 +1,1 @@
+"""Tables of a practice-management database into rows. `reader` is the entry."""

@@ -1,0 +1,189 @@
+"""What is asked of a PM database: a profile's SELECT, wrapped, from a moment or a position on and in a fixed order.
+
+Rows come by `source_updated_at` (those without one first), then by the entity's key, then by `source_record_id`: whoever
+changes a row during a read moves it behind the rows given so far, and a read that breaks off goes on from the last row it
+gave. SQLite files do not break off and read the same way each time: their rows come in the order of the SELECT, since
+sorting would cost more than reading.
+"""
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from data_contracts import Contract
+from data_contracts.model import ADDED_AT_LANDING
+from ingest.interface import UnreadableUnit
+from ingest.profiles import EntityQuery
+from ingest.sources.columns import text_of
+
+UPDATED = "source_updated_at"
+# Databases that put nulls last unless told otherwise.
+_NULLS_LAST = ("postgresql", "oracle", "cockroachdb")
+# A position is told to the database in its own words; other values could not be compared as it compares them.
+_COMPARABLE = (str, int, Decimal, dt.date, UUID)
+_PLACE = re.compile(r"\{(cursor_value|position_\d+)\}")
+_TIME = re.compile(
+    r"(?P<day>\d{4}-\d\d-\d\d)(?:(?P<mark>[ T])(?P<clock>\d\d:\d\d(?::\d\d)?)(?P<part>\.\d{1,9})?)?"
+    r"(?P<offset>Z|[+-]\d\d(?::?\d\d)?)?"
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which column of the result is which of the contract; `order` are those rows are ordered by. `dropped` are names that no
+    contract names."""
+
+    names: tuple[str, ...]
+    indexes: tuple[int, ...]
+    dropped: tuple[tuple[int, str], ...]
+    order: tuple[tuple[int, str], ...]
+
+    def index_of(self, name: str) -> int:
+        """Place of a contract's column in the result."""
+        return self.indexes[self.names.index(name)]
+
+
+def shape_of(of: Contract, query: EntityQuery, given: Sequence[str]) -> Shape:
+    """The shape of a result by its column names. Raises UnreadableUnit where a needed one is missing or given twice."""
+    lower = [name.lower() for name in given]
+    remedy = f"Correct the SELECT at {query.place}"
+    twice = sorted(name for name, count in Counter(lower).items() if count > 1)
+    if twice:
+        raise UnreadableUnit(position="", problem=f"the SELECT gives {', '.join(twice)} twice", remedy=remedy)
+    missing = [name for name in (*of.entity_key, "source_record_id", UPDATED) if name not in lower]
+    if missing:
+        raise UnreadableUnit(position="", problem=f"the SELECT gives no {', '.join(missing)}", remedy=remedy)
+    settable = {column.name for column in of.reader_columns} - {"source_position", *ADDED_AT_LANDING}
+    known = [(index, name) for index, name in enumerate(lower) if name in settable]
+    dropped = tuple((index, given[index]) for index, name in enumerate(lower) if name not in settable)
+    order = tuple((lower.index(name), name) for name in dict.fromkeys((UPDATED, *of.entity_key, "source_record_id")))
+    return Shape(tuple(name for _, name in known), tuple(index for index, _ in known), dropped, order)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """SQL with `{name}` for each of its `values`."""
+
+    sql: str
+    values: tuple[tuple[str, Any], ...] = ()
+
+    def bound(self) -> sa.TextClause:
+        """With parameters, whose types the database finds: text compared with a time is then taken as a time."""
+        sql = _PLACE.sub(r":\1", re.sub(r"(?<!\\):", r"\\:", self.sql))
+        binds = [sa.bindparam(name, value, type_=sa.types.NullType()) for name, value in self.values]
+        return sa.text(sql).bindparams(*binds)
+
+    def literal(self) -> str:
+        """With the values in it, quoted as PostgreSQL quotes them: COPY takes no parameters."""
+        values = dict(self.values)
+        return _PLACE.sub(lambda found: _quoted(values[found[1]]), self.sql)
+
+
+def _quoted(value: Any) -> str:
+    text = text_of(value) or ""
+    if "\0" in text:
+        raise ValueError("a text of PostgreSQL holds no zero byte")
+    return "E'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def columns_of(query: EntityQuery) -> Statement:
+    """The profile's SELECT without rows: a column that is not there is named before it is ordered by."""
+    return Statement(f"select * from (\n{query.sql}\n) profile_rows where 1 = 0")
+
+
+def count_of(query: EntityQuery) -> Statement:
+    """How many rows the profile's SELECT has."""
+    return Statement(f"select count(*) from (\n{query.sql}\n) profile_rows")
+
+
+def statement_of(
+    query: EntityQuery, shape: Shape, dialect: str, since: str | None, after: Sequence[Any] | None
+) -> Statement:
+    """The rows with `source_updated_at` at or after `since` or without one, and of those the ones at or after the position
+    `after` (values of `shape.order`)."""
+    conditions: list[str] = []
+    values: list[tuple[str, Any]] = []
+    if since is not None:
+        values.append(("cursor_value", since))
+        conditions.append(f"({UPDATED} >= {{cursor_value}} or {UPDATED} is null)")
+    if after is not None:
+        names = [name for _, name in shape.order]
+        values += [(f"position_{n}", value) for n, value in enumerate(after) if value is not None]
+        conditions.append(_at_or_after(names, after, 0))
+    where = "\nwhere " + " and ".join(conditions) if conditions else ""
+    order = ""
+    if dialect != "sqlite":
+        nulls = " nulls first" if dialect in _NULLS_LAST else ""
+        order = "\norder by " + ", ".join(name + nulls for _, name in shape.order)
+    return Statement(f"select * from (\n{query.sql}\n) profile_rows{where}{order}", tuple(values))
+
+
+def _at_or_after(names: Sequence[str], after: Sequence[Any], place: int) -> str:
+    if place == len(names):
+        return "1 = 1"
+    name, rest = names[place], _at_or_after(names, after, place + 1)
+    if after[place] is None:
+        return f"({name} is not null or {rest})"
+    return f"({name} > {{position_{place}}} or ({name} = {{position_{place}}} and {rest}))"
+
+
+def is_position(values: Sequence[Any]) -> bool:
+    """Whether a database can be asked for the rows after these values."""
+    return all(value is None or isinstance(value, _COMPARABLE) for value in values)
+
+
+def cursor_of(value: Any) -> str:
+    """A time as the database compares it: text as it stands, a time with an offset in UTC."""
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        value = value.astimezone(dt.UTC)
+    return text_of(value) or ""
+
+
+def earlier(cursor: str, minutes: int) -> str:
+    """A cursor so many minutes earlier, written as it is written, so that text compares. Text that is no time stays."""
+    found = _TIME.fullmatch(cursor)
+    if found is None or not minutes:
+        return cursor
+    clock, part, offset = found["clock"] or "00:00:00", found["part"] or "", found["offset"] or ""
+    try:
+        moment = dt.datetime.fromisoformat(f"{found['day']} {clock}") - dt.timedelta(minutes=minutes)
+    except (ValueError, OverflowError):
+        return cursor
+    if found["mark"] is None:
+        # A bare day: the day on which that minute lies.
+        return f"{moment:%Y-%m-%d}{offset}"
+    layout = "%H:%M:%S" if len(clock) == 8 else "%H:%M"
+    return f"{moment:%Y-%m-%d}{found['mark']}{moment:{layout}}{part}{offset}"
+
+
+def newest_of(times: Sequence[Any], newest: Any, limit: dt.datetime, zone: dt.tzinfo) -> Any:
+    """The highest of `times` and `newest`, as the database orders them, that is not after `limit` (UTC).
+
+    Values that are neither text nor a time give no cursor. A time that lies ahead would hide all that change before it.
+    """
+    for kind in (str, dt.datetime, dt.date):
+        known = [value for value in (*times, newest) if isinstance(value, kind)]
+        if known:
+            highest = max(known)
+            if not _is_after(highest, limit, zone):
+                return highest
+            return max((value for value in set(known) if not _is_after(value, limit, zone)), default=None)
+    return newest
+
+
+def _is_after(value: Any, limit: dt.datetime, zone: dt.tzinfo) -> bool:
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value.strip())
+        except ValueError:
+            return False
+    if not isinstance(value, dt.datetime):
+        value = dt.datetime.combine(value, dt.time())
+    return bool((value if value.tzinfo else value.replace(tzinfo=zone)) > limit)

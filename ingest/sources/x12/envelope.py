@@ -1,0 +1,283 @@
+"""The envelope of an X12 file: interchanges (ISA to IEA), their separators, and pieces of whole transactions.
+
+Bytes in, `Piece` out. A piece lies within one interchange and never cuts a transaction, so that memory is bounded by
+the largest transaction and not by the file. Line ends after (or within) segments carry no meaning and are removed.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ingest.interface import Notice, Unit, UnreadableUnit
+from ingest.sources.files import READ_BYTES, read_blocks
+
+# Work is done on pieces of about this size: large enough for column operations to pay, small beside the memory budget.
+PIECE_BYTES = 8 << 20
+# A transaction is needed whole, so one that does not end within this is refused: guides ask for a few megabytes at most.
+LARGEST_TRANSACTION_BYTES = 128 << 20
+ISA_LENGTH = 106
+_ISA_ELEMENTS = 16
+# Bytes that may stand before an ISA: byte-order mark, blanks, line ends, and the padding of mainframe files.
+_PADDING = b"\xef\xbb\xbf \t\r\n\x00\x1a"
+_PADDED = re.compile(b"[" + _PADDING + b"]*")
+# The fixed widths of ISA01 to ISA07: wherever this occurs an interchange begins, even inside a segment cut short.
+_STRICT_ISA = re.compile(rb"ISA([^\w\s]).{2}\1.{10}\1.{2}\1.{10}\1.{2}\1.{15}\1.{2}\1", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Separators:
+    """Separators of one interchange, one character each. `repetition` is None before version 00402, where ISA11 says
+    something else."""
+
+    element: str
+    component: str
+    repetition: str | None
+    terminator: str
+
+
+@dataclass(kw_only=True)
+class Interchange:
+    """One ISA of the unit of that name, and how far it has been read. `groups` counts the GS segments met so far.
+
+    `date` and `time` are those of ISA09 and ISA10.
+    """
+
+    ordinal: int
+    unit: str
+    separators: Separators
+    sender: str
+    control: str
+    date: str = ""
+    time: str = ""
+    groups: int = 0
+    closed: bool = False
+    group: "Group | None" = None
+
+
+@dataclass(kw_only=True)
+class Group:
+    """One GS: sender GS02, receiver GS03, control number GS06, date GS04, time GS05, version GS08.
+
+    `transactions` counts its ST segments.
+    """
+
+    ordinal: int
+    sender: str
+    receiver: str
+    control: str
+    date: str
+    time: str
+    version: str
+    transactions: int = 0
+    closed: bool = False
+
+
+@dataclass(kw_only=True)
+class Piece:
+    """Segments of one interchange, as text without terminators; `first` is the number in the file of the first one.
+
+    `last` is set on the piece that ends the interchange. `size` is its bytes.
+    """
+
+    interchange: Interchange
+    segments: list[str]
+    first: int
+    last: bool
+    size: int = 0
+    notices: list[Notice] = field(default_factory=list)
+
+
+class _Buffer:
+    """Bytes of the unit from `at` on are not yet used; `used` counts those that are."""
+
+    def __init__(self, unit: Unit) -> None:
+        self._blocks = read_blocks(unit)
+        self.data = b""
+        self.at = 0
+        self.ended = False
+        self.used = 0
+
+    @property
+    def held(self) -> int:
+        return len(self.data) - self.at
+
+    def fill(self, size: int) -> None:
+        """Reads on until `size` bytes are there, or the unit ends."""
+        if self.held >= size or self.ended:
+            return
+        # Used bytes go only when new ones come: a file of many small interchanges would copy the rest for each of them.
+        blocks = [self.data[self.at :]]
+        held = len(blocks[0])
+        while held < size and not self.ended:
+            block = next(self._blocks, b"")
+            self.ended = not block
+            blocks.append(block)
+            held += len(block)
+        self.data, self.at = b"".join(blocks), 0
+
+    def peek(self, size: int) -> bytes:
+        """The next bytes, left where they are."""
+        return self.data[self.at : self.at + size]
+
+    def take(self, size: int) -> bytes:
+        """The next bytes, used."""
+        taken = self.peek(size)
+        self.at += len(taken)
+        self.used += len(taken)
+        return taken
+
+    def skip_padding(self) -> None:
+        """Uses what may stand between interchanges."""
+        while True:
+            self.fill(READ_BYTES)
+            match = _PADDED.match(self.data, self.at)
+            self.take(match.end() - self.at if match else 0)
+            if self.held or self.ended:
+                return
+
+
+def read_separators(head: bytes, *, at: int) -> tuple[Separators, list[str], Notice | None]:
+    """Separators and the elements of the ISA that `head` begins with.
+
+    The elements are found by the element separator (the byte after "ISA"), not by position. So an ISA whose elements
+    are a character short or long is still read, with a notice: it says the same as a correct one as long as sixteen
+    elements end in two separators and a GS, TA1 or IEA follows. Otherwise UnreadableUnit.
+    """
+    element = head[3:4]
+    problem = UnreadableUnit(
+        position=f"byte {at}",
+        problem="has an ISA segment that is damaged: its separators cannot be told",
+        remedy="Have the interchange sent again",
+    )
+    if not element or element.isalnum() or element.isspace():
+        raise problem
+    parts = head[: 4 * ISA_LENGTH].split(element, _ISA_ELEMENTS)
+    if len(parts) <= _ISA_ELEMENTS or len(parts[-1]) < 2:
+        raise problem
+    component, terminator = parts[-1][:1], parts[-1][1:2]
+    # Files wrapped at a fixed width have line ends within segments, the ISA included.
+    unwrapped = [part.translate(None, b"\r\n") for part in parts[:-1]]
+    length = len(element.join(unwrapped)) + len(element + component + terminator)
+    follows = parts[-1][2:].lstrip(b"\r\n\t ")
+    expected = any(follows.startswith(name + element) for name in (b"GS", b"TA1", b"IEA")) or not follows
+    distinct = len({element, component, terminator}) == 3 and not (component + terminator).isalnum()
+    ascii_only = (element + component + terminator).isascii()
+    if not distinct or not ascii_only or (length != ISA_LENGTH and not expected):
+        raise problem
+    elements = [part.decode("latin-1").strip() for part in unwrapped]
+    notice = None
+    if length != ISA_LENGTH:
+        notice = Notice(
+            position=f"byte {at}",
+            reason="isa_wrong_length",
+            detail=f"the ISA segment has {length} characters, {ISA_LENGTH} are standard; read by its separators",
+        )
+    repetition = elements[11] if elements[12] >= "00402" and len(elements[11]) == 1 else None
+    separators = Separators(
+        element=element.decode(), component=component.decode(), repetition=repetition, terminator=terminator.decode()
+    )
+    return separators, elements, notice
+
+
+def _next_isa(data: bytes, start: int, terminator: bytes) -> int:
+    """Where the interchange after the one at `start` begins; -1 for nowhere."""
+    at = data.find(b"ISA", start + 3)
+    while at >= 0:
+        before = data[max(start, at - 80) : at].rstrip(_PADDING)
+        after = data[at + 3 : at + 4]
+        if _STRICT_ISA.match(data, at) or (before.endswith(terminator) and after and not after.isalnum()):
+            return at
+        at = data.find(b"ISA", at + 3)
+    return -1
+
+
+def _last_transaction(data: bytes, start: int, separators: Separators, before: int) -> int:
+    """Where the last ST segment between `start` and `before` begins; `start` where there is none to cut at."""
+    opening = b"ST" + separators.element.encode()
+    terminator = separators.terminator.encode()
+    best = start
+    for between in (b"", b"\n", b"\r\n", b"\r"):
+        found = data.rfind(terminator + between + opening, start, before)
+        if found >= 0:
+            best = max(best, found + len(terminator + between))
+    return best
+
+
+def _split(data: bytes, interchange: Interchange, notices: list[Notice], first: int) -> list[str]:
+    """Segments without terminators, line ends and blanks around them; empty ones are left out."""
+    flat = data.translate(None, b"\r\n\x00\x1a" if interchange.separators.terminator not in "\r\n" else b"\x00\x1a")
+    try:
+        text = flat.decode("utf-8")
+    except UnicodeDecodeError:
+        # X12 names no encoding; Windows systems send Latin-1 where a name has an accent.
+        text = flat.decode("latin-1")
+        notices.append(
+            Notice(position=f"segment {first}", reason="not_utf8", detail="is not UTF-8; read as ISO 8859-1")
+        )
+    return list(filter(None, map(str.strip, text.split(interchange.separators.terminator))))
+
+
+def pieces(unit: Unit) -> Iterator[Piece]:
+    """Every interchange of a unit in pieces of whole transactions.
+
+    Raises UnreadableUnit for an empty file, one that does not begin with ISA, or one whose ISA cannot be read.
+    """
+    buffer = _Buffer(unit)
+    number, ordinal = 1, 0
+    while True:
+        buffer.skip_padding()
+        if not buffer.held:
+            break
+        if buffer.peek(3) != b"ISA":
+            raise UnreadableUnit(
+                position=f"byte {buffer.used}",
+                problem="does not begin with an ISA segment, so its separators and sender are not known",
+                remedy="Have it sent with its whole envelope, from ISA to IEA",
+            )
+        ordinal += 1
+        buffer.fill(8 * ISA_LENGTH)
+        separators, elements, notice = read_separators(buffer.peek(8 * ISA_LENGTH), at=buffer.used)
+        interchange = Interchange(
+            ordinal=ordinal,
+            unit=unit.name,
+            separators=separators,
+            sender=elements[6],
+            control=elements[13],
+            date=elements[9],
+            time=elements[10],
+        )
+        notices = [notice] if notice else []
+        for data, last in _interchange_bytes(buffer, separators):
+            segments = _split(data, interchange, notices, number)
+            yield Piece(
+                interchange=interchange, segments=segments, first=number, last=last, size=len(data), notices=notices
+            )
+            number += len(segments)
+            notices = []
+    if ordinal == 0:
+        raise UnreadableUnit(position="byte 0", problem="is empty", remedy="Have it sent again")
+
+
+def _interchange_bytes(buffer: _Buffer, separators: Separators) -> Iterator[tuple[bytes, bool]]:
+    """The bytes of one interchange, cut before an ST where it is large."""
+    wanted = PIECE_BYTES
+    while True:
+        buffer.fill(wanted)
+        found = _next_isa(buffer.data, buffer.at, separators.terminator.encode())
+        end = buffer.held if found < 0 and buffer.ended else found - buffer.at
+        if 0 <= end <= wanted:
+            yield buffer.take(end), True
+            return
+        cut = _last_transaction(buffer.data, buffer.at, separators, buffer.at + wanted) - buffer.at
+        if cut > 0:
+            yield buffer.take(cut), False
+            wanted = PIECE_BYTES
+        elif wanted >= LARGEST_TRANSACTION_BYTES:
+            raise UnreadableUnit(
+                position=f"byte {buffer.used}",
+                problem=f"holds a transaction that does not end within {LARGEST_TRANSACTION_BYTES >> 20} megabytes",
+                remedy="Have it sent again in transactions of a few thousand claims",
+            )
+        else:
+            # One transaction is larger than a piece: it is needed whole, because its SE decides whether it counts.
+            wanted *= 2

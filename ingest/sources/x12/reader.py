@@ -1,0 +1,173 @@
+"""X12: health care claims (837 professional, institutional, dental) and remittances (835), versions 004010 and 005010;
+claim acknowledgements and claim status responses (277) and acknowledgements of transactions (999, 997), version 005010;
+acknowledgements of interchanges (TA1).
+
+A record is one CLM, CLP, claim of a 277 or AK2, or the transaction where it holds none. Transactions of another kind,
+and those that do not hold together, are refused one by one; a file without an ISA is refused whole. See the modules
+beside this one: `envelope` (bytes to interchanges), `walk` (which transactions may be read),
+`segments` (segments of many transactions as one frame), `claims`, `remittances`, `statuses` and
+`acknowledgements` (segments to rows).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from foundation.config import Feed
+from ingest.inbox.inbox import Inbox
+from ingest.interface import Chunk, Unit, UnreadableUnit
+from ingest.sources.files import find_files
+from ingest.sources.x12 import envelope
+from ingest.sources.x12.acknowledgements import read_acknowledgements, read_interchange_acknowledgements
+from ingest.sources.x12.claims import read_claims
+from ingest.sources.x12.remittances import read_remittances
+from ingest.sources.x12.segments import Found, Placed, place, segments_of, split_by_part
+from ingest.sources.x12.stated import stated
+from ingest.sources.x12.statuses import read_statuses
+from ingest.sources.x12.transactions import Transactions
+from ingest.sources.x12.walk import read_transactions
+
+SUFFIXES = (
+    ".x12",
+    ".edi",
+    ".txt",
+    ".dat",
+    ".837",
+    ".837p",
+    ".837i",
+    ".835",
+    ".era",
+    ".rmt",
+    ".277",
+    ".277ca",
+    ".999",
+    ".997",
+)
+
+_Reader = Callable[[pl.DataFrame, Sequence[Placed], str, str, ZoneInfo], Found]
+_READERS: dict[str, _Reader] = {
+    "835": read_remittances,
+    "837": read_claims,
+    "277": read_statuses,
+    "999": read_acknowledgements,
+    "997": read_acknowledgements,
+}
+
+
+class X12Source:
+    """See `ingest.interface.Source`."""
+
+    kind = "x12"
+
+    def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:
+        """The files of the feed, by name."""
+        return find_files(feed, SUFFIXES, inbox)
+
+    def read(self, unit: Unit) -> Iterator[Chunk]:
+        """One chunk for some megabytes. Raises UnreadableUnit."""
+        return _Together([unit]).read(unit)
+
+    def together(self, units: Sequence[Unit]) -> Callable[[Unit], Iterator[Chunk]]:
+        """A `read` for units that are read in this order: small ones share their work. See `ingest.interface.reading`."""
+        return _Together(units).read
+
+
+@dataclass(kw_only=True)
+class _Part:
+    """What one chunk is made from: consecutive pieces of one unit. `has_ended` is set on the last part of a unit, and
+    `problem` where it ended because it cannot be read."""
+
+    unit: Unit
+    pieces: list[Transactions] = field(default_factory=list)
+    has_ended: bool = False
+    problem: UnreadableUnit | None = None
+
+
+class _Together:
+    """Reads units one after the other, some megabytes at a time whichever unit they belong to."""
+
+    def __init__(self, units: Sequence[Unit]) -> None:
+        self._units = units
+        self._to_come = {unit.name for unit in units}
+        self._read = self._all()
+
+    def read(self, unit: Unit) -> Iterator[Chunk]:
+        """The chunks of one unit. Units passed over are read all the same, for nothing; one that is asked for out of turn
+        is read by itself."""
+        if unit.name not in self._to_come:
+            yield from _Together([unit]).read(unit)
+            return
+        for part, chunk in self._read:
+            if part.has_ended:
+                self._to_come.discard(part.unit.name)
+            if part.unit.name != unit.name:
+                continue
+            if part.problem is not None:
+                raise part.problem
+            yield chunk
+            if part.has_ended:
+                return
+
+    def _all(self) -> Iterator[tuple[_Part, Chunk]]:
+        batch: list[_Part] = []
+        size = 0
+        for unit in self._units:
+            part = _Part(unit=unit)
+            batch.append(part)
+            try:
+                for piece in envelope.pieces(unit):
+                    part.pieces.append(read_transactions(piece))
+                    size += piece.size
+                    if size >= envelope.PIECE_BYTES:
+                        yield from zip(batch, _chunks(batch), strict=True)
+                        part, size = _Part(unit=unit), 0
+                        batch = [part]
+            except UnreadableUnit as problem:
+                part.pieces, part.problem = [], problem
+            part.has_ended = True
+        yield from zip(batch, _chunks(batch), strict=True)
+
+
+def _chunks(parts: Sequence[_Part]) -> list[Chunk]:
+    """A chunk for each part. Transactions of all parts that are of one kind and share their separators are read at once."""
+    chunks = [Chunk() for _ in parts]
+    groups: dict[tuple[str, str, str], list[Placed]] = {}
+    found: list[Found] = []
+    for index, part in enumerate(parts):
+        zone = ZoneInfo(part.unit.feed.time_zone)
+        for piece in part.pieces:
+            for placed in place(piece, index):
+                groups.setdefault((placed.transaction.kind, *placed.transaction.separators), []).append(placed)
+            if piece.interchange_acknowledgements:
+                found.append(read_interchange_acknowledgements(piece, index, zone))
+            _account(chunks[index], piece)
+    for (kind, element, component), placed_together in groups.items():
+        found.append(_READERS[kind](segments_of(placed_together), placed_together, element, component, zone))
+    rows: list[dict[str, list[pl.DataFrame]]] = [{} for _ in parts]
+    for item in found:
+        for entity, frame in item.rows.items():
+            for index, rows_of_part in split_by_part(frame, len(parts)).items():
+                if rows_of_part.height:
+                    rows[index].setdefault(entity, []).append(rows_of_part)
+        for index, notice in item.notices:
+            chunks[index].notices.append(notice)
+        for index, name, count in item.dropped_fields:
+            chunks[index].dropped_fields[name] += count
+    for chunk, entities in zip(chunks, rows, strict=True):
+        for entity, frames in entities.items():
+            chunk.rows[entity] = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
+    return chunks
+
+
+def _account(chunk: Chunk, piece: Transactions) -> None:
+    used = sum(max(item.records, 1) for item in piece.accepted)
+    chunk.records_read += used + sum(refusal.records for refusal in piece.refusals)
+    chunk.records_used += used
+    chunk.refusals += piece.refusals
+    chunk.notices += piece.notices
+    chunk.stated += stated(piece)
+
+
+SOURCE = X12Source()

@@ -1,0 +1,110 @@
+"""835: what was read of payments, claims, lines and adjustments as rows of the contracts, with the column `part`."""
+
+import polars as pl
+
+from ingest.sources.x12.elements import payers, position
+
+
+def line_id() -> pl.Expr:
+    """Names a service line within its payment."""
+    return pl.concat_str("remittance_id", "claim_ordinal", "line_ordinal", separator="-")
+
+
+def remittance_rows(
+    payment: pl.DataFrame, claims: pl.DataFrame, lines: pl.DataFrame, cas: pl.DataFrame, plb: pl.DataFrame
+) -> dict[str, pl.DataFrame]:
+    updated = pl.col("sent_at").alias("source_updated_at")
+    claim_place = position(" CLP {}", "claim_ordinal")
+    claim_ids = claims.select("claim", claim_id="e1")
+    lines = lines.join(claim_ids, on="claim", maintain_order="left")
+    cas = cas.join(claim_ids, on="claim", maintain_order="left")
+    payment = payment.with_columns(position(""))
+    indicators = claims.select("txn", filing_indicator="e6").unique(maintain_order=True)
+    cas_id = pl.concat_str("remittance_id", "within", "triplet", separator="-")
+    plb_id = pl.concat_str("remittance_id", "within", "pair", separator="-")
+    return {
+        "payer": payers(payment.join(indicators, on="txn", how="left", maintain_order="left")),
+        "remittance": payment.select(
+            "part",
+            "remittance_id",
+            "payer_id",
+            "payee_npi",
+            "trace_number",
+            updated,
+            "source_position",
+            "payment_date",
+            "produced_date",
+            payment_method="e4",
+            payment_amount="amount",
+            source_record_id="remittance_id",
+        ),
+        "remittance_claim": claims.select(
+            "part",
+            "remittance_claim_id",
+            "remittance_id",
+            "payer_id",
+            "allowed_amount",
+            "service_from_date",
+            "service_to_date",
+            updated,
+            claim_place,
+            claim_id="e1",
+            payer_claim_control_number="e7",
+            original_payer_claim_control_number="original",
+            claim_status_code="e2",
+            filing_indicator="e6",
+            billed_amount="e3",
+            payer_paid_amount="e4",
+            patient_responsibility_amount="e5",
+            adjudicated_date="default_date",
+            source_record_id="remittance_claim_id",
+        ),
+        "remittance_line": lines.select(
+            "part",
+            "remittance_line_id",
+            "remittance_claim_id",
+            "claim_id",
+            "line_control_number",
+            "procedure_code",
+            "submitted_procedure_code",
+            "modifiers",
+            "revenue_code",
+            "remark_codes",
+            "allowed_amount",
+            "service_date",
+            updated,
+            position(" CLP {} SVC {}", "claim_ordinal", "line_ordinal"),
+            line_number="line_ordinal",
+            units_paid="e5",
+            billed_amount="e2",
+            payer_paid_amount="e3",
+            source_record_id="remittance_line_id",
+        ),
+        "remittance_adjustment": cas.select(
+            "part",
+            "claim_id",
+            "group_code",
+            "reason_code",
+            "adjustment_amount",
+            "quantity",
+            updated,
+            claim_place,
+            remittance_adjustment_id=cas_id,
+            remittance_claim_id=pl.concat_str("remittance_id", "claim_ordinal", separator="-"),
+            remittance_line_id=pl.when(pl.col("line_ordinal") > 0).then(line_id()),
+            source_record_id=cas_id,
+        ),
+        "provider_adjustment": plb.select(
+            "part",
+            "remittance_id",
+            "provider_npi",
+            "reason_code",
+            "reference_number",
+            "adjustment_amount",
+            "fiscal_period_date",
+            updated,
+            position(" PLB"),
+            provider_adjustment_id=plb_id,
+            source_record_id=plb_id,
+        ),
+    }

@@ -1,0 +1,121 @@
+"""Segments of many transactions as one frame: small files share the work on columns, which costs the same for one row.
+
+A batch holds transactions of several pieces, perhaps of several files; what each chunk is made of is told by its `part`.
+`segments_of` gives a frame with these columns:
+
+| column  | type   | meaning |
+|---------|--------|---------|
+| segment | String | the segment without its terminator |
+| tag     | String | its identifier ("CLM") |
+| row     | Int64  | its place in the frame, from 0 |
+| number  | Int64  | its number in its file, from 1 |
+| txn     | Int32  | index into the list of transactions |
+| within  | Int64  | its number in the transaction, ST being 0 |
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from ingest.interface import Notice
+from ingest.sources.x12.transactions import Transaction, Transactions
+
+# Where composites stand whose second separator is known by position: after a qualifier of two characters.
+_COMPOSITES = {"SVC": 1, "SV1": 1, "SV2": 2, "SV3": 1, "CLM": 5, "STC": 1}
+_SEPARATED = re.compile(r"\w\w([^\w\s.\-])")
+
+
+@dataclass(kw_only=True)
+class Found:
+    """What a reader makes of a batch: rows by entity with the column `part`; notices with their part; counts of fields that
+    are not used: part, name, number."""
+
+    rows: dict[str, pl.DataFrame] = field(default_factory=dict)
+    notices: list[tuple[int, Notice]] = field(default_factory=list)
+    dropped_fields: list[tuple[int, str, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """A transaction of a batch, its segments and the part it belongs to."""
+
+    transaction: Transaction
+    segments: list[str]
+    part: int
+
+
+def place(found: Transactions, part: int) -> list[Placed]:
+    """The accepted transactions of a piece, with the component separator each really uses.
+
+    Some translators use another than ISA16 declares; the first procedure or facility composite tells: two characters, then
+    the separator. A notice of `found` says so.
+    """
+    placed = []
+    for item in found.accepted:
+        segments = found.segments(item)
+        _find_component(item, segments, found.notices)
+        placed.append(Placed(transaction=item, segments=segments, part=part))
+    return placed
+
+
+def _find_component(item: Transaction, segments: list[str], notices: list[Notice]) -> None:
+    element, declared = item.separators
+    seen: set[str] = set()
+    for index, segment in enumerate(segments):
+        tag = segment[:3]
+        if tag not in _COMPOSITES or tag in seen:
+            continue
+        seen.add(tag)
+        parts = segment.split(element)
+        composite = parts[_COMPOSITES[tag]] if len(parts) > _COMPOSITES[tag] else ""
+        match = _SEPARATED.match(composite)
+        if match is None:
+            continue
+        used = match.group(1)
+        if used != declared and declared not in composite:
+            item.component = used
+            notices.append(
+                Notice(
+                    position=f"{item.position} (segment {item.number + index})",
+                    reason="component_separator_differs",
+                    detail=f"composites are separated by {used!r}, the ISA declares {declared!r}",
+                )
+            )
+        return
+
+
+def segments_of(placed: Sequence[Placed]) -> pl.DataFrame:
+    """The segments of transactions that share their element separator, one after the other."""
+    every: list[str] = []
+    for item in placed:
+        every += item.segments
+    element = placed[0].transaction.separators[0]
+    spans = pl.DataFrame(
+        {
+            "first": [item.transaction.number for item in placed],
+            "size": [len(item.segments) for item in placed],
+        },
+        schema={"first": pl.Int64, "size": pl.Int64},
+    ).with_row_index("txn")
+    places = spans.select(
+        pl.col("txn").cast(pl.Int32), "first", within=pl.int_ranges(0, "size", dtype=pl.Int64)
+    ).explode("within")
+    segment = pl.Series("segment", every, dtype=pl.String)
+    return pl.DataFrame([segment]).select(
+        "segment",
+        tag=pl.col("segment").str.head(3).str.strip_chars_end(element),
+        row=pl.int_range(pl.len(), dtype=pl.Int64),
+        number=places["first"] + places["within"],
+        txn=places["txn"],
+        within=places["within"],
+    )
+
+
+def split_by_part(frame: pl.DataFrame, parts: int) -> dict[int, pl.DataFrame]:
+    """The rows of each part, without the column `part`."""
+    if parts == 1:
+        return {0: frame.drop("part")}
+    split = frame.partition_by("part", maintain_order=True, include_key=False, as_dict=True)
+    return {int(key[0]): rows for key, rows in split.items()}

@@ -1,0 +1,290 @@
+"""277: segments of accepted transactions into claim_status.
+
+Two guides are read. The claim acknowledgement (005010X214, "277CA") says whether clearinghouse or payer took a claim on;
+its TRN02 is the patient control number. The claim status response (005010X212) answers a question that was asked, and
+its TRN02 is the number of the question: there the patient control number is REF*EJ. What it says of claims that are
+decided is no status before adjudication (the remittance tells it) and gives a notice instead of a row.
+
+A record is one TRN at the level of a patient: one claim. What names a patient or a member is not taken.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from ingest.sources.x12.elements import (
+    Told,
+    component,
+    count_unused,
+    elements,
+    is_tag,
+    notices_of,
+    per_transaction,
+    position,
+)
+from ingest.sources.x12.segments import Found, Placed
+from ingest.sources.x12.transactions import CLAIM_LEVELS, local_time
+
+USED: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        **{tag: frozenset() for tag in ("ST", "SE", "BHT", "HL", "TRN", "STC")},
+        "NM1": frozenset({"PR", "AY"}),
+        "REF": frozenset({"EJ"}),
+    }
+)
+_STAGES = {"PR": "payer", "AY": "clearinghouse"}
+# Claim status category codes (X12 external code list 507).
+_ACCEPTED = ("A0", "A1", "A2", "A5")  # forwarded, received, accepted, accepted and split
+_REJECTED = ("A3", "A4", "A6", "A7", "A8")  # unprocessable, not found, missing, invalid, contradictory information
+# Where the statuses of one STC stand: STC01, STC10, STC11.
+_COMPOSITES = (1, 10, 11)
+
+
+def read_statuses(
+    segments: pl.DataFrame,
+    placed: Sequence[Placed],
+    separator: str,
+    component_separator: str,
+    zone: ZoneInfo,
+) -> Found:
+    """Rows, notices and counts of 277 transactions that share their separators.
+
+    A claim that a status response names by no patient control number is left to the gate, which holds it back.
+    """
+    found = Found()
+    shared = per_transaction(placed, zone).with_columns(
+        _reported(segments, placed, separator, zone),
+        is_response=pl.Series([item.transaction.guide == "X212" for item in placed], dtype=pl.Boolean),
+    )
+    segments = _levels(segments, separator).join(shared, on="txn", maintain_order="left")
+    claims = _claims(segments, separator)
+    statuses = _statuses(segments, separator, component_separator)
+    of_claims = statuses.filter(pl.col("loop") == "claim").join(
+        claims.select("claim", "claim_id"), on="claim", how="left", maintain_order="left"
+    )
+    told = _meanings(of_claims)
+    found.rows = {"claim_status": _rows(told.filter("is_status"), zone, found.notices)}
+    found.notices += _told_notices(told) + _without_status(claims, of_claims)
+    above = statuses.filter(pl.col("loop") == "above")
+    found.notices += _above_notices(above, set(claims["txn"].to_list()))
+    found.notices += _without_anything(segments, claims, statuses)
+    found.dropped_fields = count_unused(segments, separator, USED)
+    # The status of a line explains that of its claim, and the model keeps statuses of claims.
+    on_lines = statuses.filter(pl.col("loop") == "line").group_by("part").agg(pl.col("row").n_unique())
+    found.dropped_fields += [(part, "STC*line", count) for part, count in on_lines.iter_rows()]
+    return found
+
+
+def _reported(segments: pl.DataFrame, placed: Sequence[Placed], separator: str, zone: ZoneInfo) -> list[pl.Series]:
+    """When each transaction was made (BHT04 and BHT05, else the group's), in UTC; and the day BHT04 names."""
+    bht = elements(segments.filter(is_tag("BHT")), separator, 4, 5).unique("txn", keep="first", maintain_order=True)
+    given = {txn: (date, time) for txn, date, time in bht.select("txn", "e4", "e5").rows()}
+    made = [item.transaction.sent_at(zone, *given.get(index, (None, None))) for index, item in enumerate(placed)]
+    days = [given.get(index, (None, None))[0] for index in range(len(placed))]
+    return [
+        pl.Series("made_at", made, dtype=pl.Datetime("us", "UTC")),
+        pl.Series("made_day", days, dtype=pl.String),
+    ]
+
+
+def _hierarchy_level(element: str) -> pl.Expr:
+    """HL03 of the level each segment lies in; null before the first of a transaction."""
+    own = pl.col("segment").str.split(element).list.get(3, null_on_oob=True).str.strip_chars().fill_null("")
+    opened = pl.when(pl.col("tag") == "HL").then(own).when(pl.col("tag") == "ST").then(pl.lit(""))
+    level = opened.forward_fill()
+    return pl.when(level != "").then(level)
+
+
+def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
+    """Adds claim (running number of the TRN at a patient's level), claim_ordinal (within its transaction), source
+    (running number of HL 20) and loop: above, claim or line."""
+    level = _hierarchy_level(separator)
+    begins = is_tag("TRN") & pl.col("level").is_in(CLAIM_LEVELS).fill_null(False)
+    found = segments.with_columns(level=level).with_columns(
+        claim=begins.cum_sum(),
+        source=(is_tag("ST") | (is_tag("HL") & (pl.col("level") == "20")).fill_null(False)).cum_sum(),
+        last_claim=pl.when(begins).then("row").forward_fill().fill_null(-1),
+        last_level=pl.when(is_tag("HL", "ST")).then("row").forward_fill().fill_null(-1),
+        last_line=pl.when(is_tag("SVC")).then("row").forward_fill().fill_null(-1),
+    )
+    loop = (
+        pl.when(pl.col("last_claim") <= pl.col("last_level"))
+        .then(pl.lit("above"))
+        .when(pl.col("last_line") > pl.col("last_claim"))
+        .then(pl.lit("line"))
+        .otherwise(pl.lit("claim"))
+    )
+    base = pl.when(is_tag("ST")).then("claim").forward_fill()
+    kept = found.with_columns(loop=loop, claim_ordinal=pl.col("claim") - base)
+    return kept.drop("last_claim", "last_level", "last_line")
+
+
+def _claims(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
+    """One row a claim, with the patient control number as claim_id (null where none is sent)."""
+    on_claim = segments.filter(pl.col("loop") == "claim")
+    trn = elements(on_claim.filter(is_tag("TRN")), separator, 2)
+    ref = elements(on_claim.filter(is_tag("REF")), separator, 1, 2)
+    ref = ref.filter((pl.col("e1") == "EJ") & pl.col("e2").is_not_null()).unique(
+        "claim", keep="first", maintain_order=True
+    )
+    named = trn.join(ref.select("claim", control="e2"), on="claim", how="left", maintain_order="left")
+    return named.with_columns(claim_id=pl.when("is_response").then("control").otherwise("e2"))
+
+
+def _statuses(segments: pl.DataFrame, separator: str, composite: str) -> pl.DataFrame:
+    """One row a status composite: category, status, day (STC02), stage, and where it stands."""
+    names = elements(segments.filter(is_tag("NM1")), separator, 1).filter(
+        (pl.col("level") == "20") & pl.col("e1").is_in(list(_STAGES))
+    )
+    stages = names.unique("source", keep="first", maintain_order=True).select(
+        "source", stage=pl.col("e1").replace_strict(_STAGES, return_dtype=pl.String())
+    )
+    stc = elements(segments.filter(is_tag("STC")), separator, 2, *_COMPOSITES)
+    stc = stc.join(stages, on="source", how="left", maintain_order="left")
+    parts = []
+    for index in _COMPOSITES:
+        name = f"e{index}"
+        # An STC without its first status still says something of a claim, only not what.
+        part = stc if index == _COMPOSITES[0] else stc.filter(pl.col(name).is_not_null())
+        parts.append(
+            part.select(
+                pl.exclude("^e\\d+$"),
+                day="e2",
+                place_in_segment=pl.lit(index),
+                category=component(name, composite, 0),
+                status=component(name, composite, 1),
+            )
+        )
+    return pl.concat(parts).sort("row", "place_in_segment")
+
+
+def _category() -> pl.Expr:
+    """The category where it has the form of one: anything else is shown to nobody."""
+    shaped = pl.col("category").str.contains(r"^[A-Z]\d{1,2}$").fill_null(False)
+    return pl.when(shaped).then("category").otherwise(pl.lit("not known"))
+
+
+def _meanings(statuses: pl.DataFrame) -> pl.DataFrame:
+    """Adds is_status (gives a row), is_accepted and, where there is something to show, reason."""
+    category = pl.col("category")
+    letter = category.str.slice(0, 1)
+    known = category.str.contains(r"^(A[0-8]|P\d|R1?\d)$").fill_null(False)
+    reason = (
+        pl.when(letter == "F")
+        .then(pl.lit("claim_already_adjudicated"))
+        .when(letter.is_in(["D", "E"]))
+        .then(pl.lit("claim_status_not_given"))
+        .when(~known)
+        .then(pl.lit("status_category_not_known"))
+    )
+    accepted = (
+        # A pending claim (P) is in adjudication, so that it was taken on; a request for information (R) says neither.
+        pl.when(category.is_in(_ACCEPTED) | (letter == "P")).then(True).when(category.is_in(_REJECTED)).then(False)
+    )
+    return statuses.with_columns(
+        is_status=~letter.is_in(["F", "D", "E"]).fill_null(False), is_accepted=accepted, reason=reason
+    )
+
+
+def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: Told) -> pl.DataFrame:
+    """claim_status: reported on the day of STC02; at the time of the transaction where that is the same day."""
+    days = statuses["day"].drop_nulls().unique().to_list()
+    midnight = pl.DataFrame(
+        {"day": days, "midnight": [local_time(day, None, zone) for day in days]},
+        schema={"day": pl.String, "midnight": pl.Datetime("us", "UTC")},
+    )
+    dated = statuses.join(midnight, on="day", how="left", maintain_order="left").with_columns(
+        ordinal=pl.int_range(1, pl.len() + 1).over("txn", "claim")
+    )
+    bad = dated.filter(pl.col("day").is_not_null() & pl.col("midnight").is_null())
+    said = "the date of a status is no date; the transaction's is taken"
+    notices += notices_of(bad, "date_not_valid", said)
+    same_day = (pl.col("day") == pl.col("made_day")).fill_null(False)
+    return dated.select(
+        "part",
+        claim_status_id=pl.concat_str("digest", "claim_ordinal", "ordinal", separator="-"),
+        claim_id="claim_id",
+        category_code="category",
+        status_code="status",
+        is_accepted="is_accepted",
+        stage="stage",
+        reported_at=pl.when(same_day).then("made_at").otherwise(pl.coalesce("midnight", "made_at")),
+        source_record_id=pl.concat_str("digest", "claim_ordinal", separator="-"),
+        source_updated_at="made_at",
+        source_position=position(" TRN {}", "claim_ordinal"),
+    )
+
+
+def _told_notices(told: pl.DataFrame) -> Told:
+    """Statuses that give no row, or a row of which it is not known what it means."""
+    said = {
+        "claim_already_adjudicated": "category {} is of a claim that is decided: the remittance tells it; no row",
+        "claim_status_not_given": "category {} says that no status of the claim could be given; no row",
+        "status_category_not_known": "category {}: whether the claim was taken on is left empty",
+    }
+    return [
+        notice
+        for reason, text in said.items()
+        for notice in _by_category(told.filter(pl.col("reason") == reason), reason, pl.format(text, _category()))
+    ]
+
+
+def _by_category(frame: pl.DataFrame, reason: str, said: pl.Expr) -> Told:
+    """One notice a part and text."""
+    texts = frame.with_columns(text=said)
+    return [
+        notice
+        for text in texts["text"].unique(maintain_order=True)
+        for notice in notices_of(texts.filter(pl.col("text") == text), reason, pl.col("text"))
+    ]
+
+
+def _without_status(claims: pl.DataFrame, statuses: pl.DataFrame) -> Told:
+    silent = claims.join(statuses.select("claim").unique(), on="claim", how="anti", maintain_order="left")
+    return notices_of(silent, "claim_without_status", "a claim is named without any status")
+
+
+def _without_anything(segments: pl.DataFrame, claims: pl.DataFrame, statuses: pl.DataFrame) -> Told:
+    """Transactions that name neither a claim nor a status."""
+    saying = pl.concat([claims.select("txn"), statuses.select("txn")])
+    silent = segments.filter(is_tag("ST")).join(saying, on="txn", how="anti", maintain_order="left")
+    return notices_of(silent, "submission_status_unclear", "holds neither claim nor status")
+
+
+def _above_notices(above: pl.DataFrame, with_claims: set[int]) -> Told:
+    """Statuses of a whole transmission or provider. Acceptance is shown only where no claim follows to say so itself."""
+    category = pl.col("category")
+    letter = category.str.slice(0, 1)
+    reason = (
+        pl.when(category.is_in(_REJECTED))
+        .then(pl.lit("submission_rejected"))
+        .when(letter.is_in(["D", "E"]))
+        .then(pl.lit("claim_status_not_given"))
+        .when(category.is_in(_ACCEPTED))
+        .then(pl.lit("submission_accepted"))
+        .otherwise(pl.lit("submission_status_unclear"))
+    )
+    level = (
+        pl.col("level")
+        .replace_strict(
+            {"21": "information receiver", "19": "provider", "20": "information source"},
+            default="patient without a claim",
+            return_dtype=pl.String(),
+        )
+        .fill_null("transaction")
+    )
+    shown = above.with_columns(reason=reason)
+    said = pl.format("category {} for the {} as a whole", _category(), level)
+    spoken_for = (
+        (pl.col("reason") == "submission_accepted")
+        & pl.col("txn").is_in(list(with_claims))
+        & pl.col("level").is_in(["20", "21", "19"]).fill_null(False)
+    )
+    told = shown.filter(~spoken_for)
+    return [
+        notice
+        for name in told["reason"].unique(maintain_order=True)
+        for notice in _by_category(told.filter(pl.col("reason") == name), name, said)
+    ]

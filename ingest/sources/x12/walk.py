@@ -1,0 +1,244 @@
+"""The envelope of a piece, segment by segment: which of its transactions may be read, which are refused, and why."""
+
+import hashlib
+from functools import lru_cache
+
+from ingest.interface import Notice, Refusal
+from ingest.sources.x12.envelope import Group, Piece
+from ingest.sources.x12.transactions import (
+    CLAIM_LEVELS,
+    HASH_LENGTH,
+    RECORD_TAG,
+    STATUS_GUIDES,
+    Transaction,
+    Transactions,
+)
+
+ENVELOPE_TAGS = frozenset({"ISA", "IEA", "GS", "GE", "ST", "SE", "TA1"})
+
+
+def read_transactions(piece: Piece) -> Transactions:
+    """Checks the envelope of a piece and gives every transaction of `RECORD_TAG` that holds together.
+
+    Refused are transactions of another kind, those without an SE, and those whose SE counts or names something else:
+    segments were lost or belong elsewhere, so that its sums cannot be trusted. The others of the file go on.
+    """
+    walk = _Walk(piece)
+    walk.run()
+    found = walk.found
+    for item in walk.transactions:
+        item.problem = item.problem or _problem(item)
+        if item.problem is None:
+            body = "~".join(piece.segments[item.first + 1 : item.end - 1])
+            item.digest = hashlib.sha256(body.encode()).hexdigest()[:HASH_LENGTH]
+            found.accepted.append(item)
+        else:
+            found.refusals.append(_refusal(piece, item))
+    return found
+
+
+class _Walk:
+    """Follows ISA, GS, ST, SE, GE and IEA through a piece and counts records on the way.
+
+    Updates the interchange; gives every transaction, checked against its SE, and says what lies outside any. A TRN of a
+    277 is a record below a patient only: receivers and providers have one too.
+    """
+
+    def __init__(self, piece: Piece) -> None:
+        self.piece, self.interchange = piece, piece.interchange
+        self.element = piece.interchange.separators.element
+        self.found = Transactions(piece=piece, notices=list(piece.notices))
+        self.transactions: list[Transaction] = []
+        self.current: Transaction | None = None
+        # Where segments outside any transaction began, and how many records are among them.
+        self.stray_from: int | None = None
+        self.stray_records = 0
+        self.level = ""
+
+    def run(self) -> None:
+        """One pass over the segments that matter."""
+        segments = self.piece.segments
+        marks = _marks(self.element)
+        for row, tag in [(row, marks[segment[:3]]) for row, segment in enumerate(segments) if segment[:3] in marks]:
+            if tag in ENVELOPE_TAGS:
+                self._envelope(row, tag, [part.strip() for part in segments[row].split(self.element)])
+            elif tag == "HL":
+                self.level = _at(segments[row].split(self.element, 4), 3).strip()
+            elif tag != "TRN" or self.level in CLAIM_LEVELS:
+                self._record(tag)
+        self._leave(len(segments), "")
+        self._close()
+
+    def _record(self, tag: str) -> None:
+        if self.current is None:
+            self.stray_records += 1
+        elif RECORD_TAG.get(self.current.kind) == tag:
+            self.current.records += 1
+
+    def _envelope(self, row: int, tag: str, parts: list[str]) -> None:
+        self._leave(row, tag)
+        self.stray_from, self.stray_records = row + 1, 0
+        interchange, notices = self.interchange, self.found.notices
+        if tag == "GS":
+            self._close_group(row)
+            interchange.groups += 1
+            interchange.group = _group(interchange.groups, parts)
+        elif tag == "ST":
+            self.level, self.stray_from = "", None
+            self.current = self._opened(parts, row)
+            self.transactions.append(self.current)
+        elif tag == "SE" and self.current is None:
+            notices.append(self._notice(row, "stray_se", "an SE segment closes no transaction"))
+        elif tag == "SE" and self.current is not None:
+            self.current.end = row + 1
+            self.current.problem = _se_problem(self.current, parts)
+            self.current = None
+        elif tag == "GE":
+            self._group_end(row, parts)
+        elif tag == "IEA":
+            self._interchange_end(row, parts)
+        elif tag == "TA1":
+            self.found.interchange_acknowledgements.append((self.piece.first + row, parts))
+
+    def _leave(self, row: int, tag: str) -> None:
+        """What an envelope segment (or the end of the piece) at `row` puts an end to."""
+        if self.current is not None and tag != "SE":
+            self.current.end = row
+            self.current.problem = ("transaction_not_closed", "has no SE segment: its end is missing")
+            self.current = None
+        elif self.stray_from is not None and row > self.stray_from:
+            self._stray(self.stray_from, row)
+
+    def _opened(self, parts: list[str], row: int) -> Transaction:
+        interchange = self.interchange
+        group = interchange.group if interchange.group and not interchange.group.closed else None
+        if group is not None:
+            group.transactions += 1
+        return Transaction(
+            interchange=interchange,
+            group=group,
+            ordinal=group.transactions if group else self.piece.first + row,
+            kind=_at(parts, 1),
+            control=_at(parts, 2),
+            version=_at(parts, 3) or (group.version if group else ""),
+            first=row,
+            end=row + 1,
+            offset=self.piece.first,
+            component=interchange.separators.component,
+        )
+
+    def _notice(self, row: int, reason: str, detail: str, records: int = 1) -> Notice:
+        position = f"ISA {self.interchange.ordinal} (segment {self.piece.first + row})"
+        return Notice(position=position, reason=reason, detail=detail, records=records)
+
+    def _stray(self, row: int, end: int) -> None:
+        """Segments outside any transaction: refused where records are among them, else only shown."""
+        detail, reason = f"{end - row} segments lie outside any transaction", "segments_outside_transaction"
+        if not self.stray_records:
+            self.found.notices.append(self._notice(row, reason, f"{detail} and are not read", end - row))
+            return
+        self.found.refusals.append(
+            Refusal(
+                position=f"ISA {self.interchange.ordinal} (segment {self.piece.first + row})",
+                reason=reason,
+                detail=f"{detail}, {self.stray_records} of them records",
+                records=self.stray_records,
+                payload=_text(self.piece, row, end),
+            )
+        )
+
+    def _group_end(self, row: int, parts: list[str]) -> None:
+        group = self.interchange.group
+        if group is None or group.closed:
+            self.found.notices.append(self._notice(row, "stray_ge", "a GE segment closes no group"))
+            return
+        group.closed = True
+        if _at(parts, 1).lstrip("0") != str(group.transactions).lstrip("0") or _at(parts, 2) != group.control:
+            detail = f"the count or control number of GE is wrong; the group has {group.transactions} ST segments"
+            self.found.notices.append(self._notice(row, "group_count_wrong", detail))
+
+    def _interchange_end(self, row: int, parts: list[str]) -> None:
+        interchange = self.interchange
+        self._close_group(row)
+        interchange.closed = True
+        if _at(parts, 1).lstrip("0") != str(interchange.groups).lstrip("0") or _at(parts, 2) != interchange.control:
+            detail = (
+                f"the count or control number of IEA is wrong; the interchange has {interchange.groups} GS segments"
+            )
+            self.found.notices.append(self._notice(row, "interchange_count_wrong", detail))
+
+    def _close_group(self, row: int) -> None:
+        group = self.interchange.group
+        if group is not None and not group.closed:
+            group.closed = True
+            self.found.notices.append(self._notice(row, "group_not_closed", "a GS has no GE"))
+
+    def _close(self) -> None:
+        if self.piece.last and not self.interchange.closed:
+            row = len(self.piece.segments)
+            self._close_group(row)
+            self.found.notices.append(self._notice(row, "interchange_not_closed", "the ISA has no IEA"))
+
+
+@lru_cache(maxsize=64)
+def _marks(element: str) -> dict[str, str]:
+    """First three characters of the segments that matter, and the identifier they stand for."""
+    tags = {*ENVELOPE_TAGS, *RECORD_TAG.values(), "HL"}
+    return {head[:3]: tag for tag in tags for head in (tag, tag + element)}
+
+
+def _group(ordinal: int, parts: list[str]) -> Group:
+    return Group(
+        ordinal=ordinal,
+        sender=_at(parts, 2),
+        receiver=_at(parts, 3),
+        control=_at(parts, 6),
+        date=_at(parts, 4),
+        time=_at(parts, 5),
+        version=_at(parts, 8),
+    )
+
+
+def _at(parts: list[str], index: int) -> str:
+    return parts[index] if index < len(parts) else ""
+
+
+def _se_problem(item: Transaction, parts: list[str]) -> tuple[str, str] | None:
+    counted = item.end - item.first
+    given, control = _at(parts, 1), _at(parts, 2)
+    if given.lstrip("0") != str(counted):
+        said = given if given.isdigit() and len(given) < 11 else "no number"
+        return "segment_count_wrong", f"SE01 says {said}, the transaction has {counted} segments"
+    if control != item.control:
+        return "control_number_wrong", "SE02 is not the control number of the ST it closes"
+    return None
+
+
+def _problem(item: Transaction) -> tuple[str, str] | None:
+    """Why a transaction that is closed properly is not read all the same."""
+    if item.kind not in RECORD_TAG:
+        kind = item.kind if item.kind.isdigit() and len(item.kind) == 3 else "unknown"
+        return "transaction_not_in_model", f"transaction {kind} is none of 835, 837, 277, 999 and 997"
+    if item.kind == "277" and item.guide not in STATUS_GUIDES:
+        guides = " and ".join(f"005010{guide}" for guide in STATUS_GUIDES)
+        return "transaction_not_in_model", f"transaction 277 follows none of the guides {guides}"
+    if item.kind == "837" and item.records == 0:
+        return "transaction_without_claims", "holds no CLM segment"
+    return None
+
+
+def _refusal(piece: Piece, item: Transaction) -> Refusal:
+    assert item.problem is not None
+    return Refusal(
+        position=f"{item.position} (segment {piece.first + item.first})",
+        reason=item.problem[0],
+        detail=item.problem[1],
+        records=max(item.records, 1),
+        payload=_text(piece, item.first, item.end),
+    )
+
+
+def _text(piece: Piece, first: int, end: int) -> bytes:
+    """Segments as they were sent, without line ends."""
+    terminator = piece.interchange.separators.terminator
+    return (terminator.join(piece.segments[first:end]) + terminator).encode()

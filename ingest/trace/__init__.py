@@ -1,0 +1,1 @@
+"""Opens the source message of a row and masks it."""

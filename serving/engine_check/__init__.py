@@ -1,0 +1,1 @@
+"""Compares marts and metrics of DuckDB and PostgreSQL."""

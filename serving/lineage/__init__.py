@@ -1,0 +1,1 @@
+"""From a metric to columns, contracts and feeds."""

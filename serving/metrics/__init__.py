@@ -1,0 +1,1 @@
+"""The registry of metrics, and the answers to questions about them."""

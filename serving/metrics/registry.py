@@ -1,0 +1,368 @@
+"""The registry: published tables and metrics in words and as data, built from dbt's manifests at publish.
+
+It is written beside each version as `registry.json`, so that a reader needs no dbt and a version always carries the
+definitions that made it. Everything here is text from the project's own models, never from a feed.
+
+What a model says in `config.meta`:  publish, shared (belongs to no tenant), unit_column, provider_column, module, order_by
+A column:                            identity (patient, account, quasi, none)
+A metric:                            module, unit, direction, numerator, denominator, exclusions, grain, date_basis,
+                                     null_rule, source, version, variant_of, drill, share_of, share_over
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from foundation.errors import ConfigurationError
+from serving.metrics.dimensions import DimensionIndex
+from serving.model import MetricDefinition
+
+SCHEMAS = ("marts", "health")
+HEALTH = "health"
+AGGREGATES = ("count", "distinct", "sum", "average", "median", "percentile_90")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableColumn:
+    """One column of a published table. `data_type` is DuckDB's; `identity` is what the model's YAML says, or empty."""
+
+    name: str
+    data_type: str
+    description: str = ""
+    identity: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedTable:
+    """One published table. `order_by` are columns that its rows lie ordered by, so that zone maps prune."""
+
+    schema: str
+    name: str
+    description: str
+    module: str
+    shared: bool
+    unit_column: str
+    provider_column: str
+    order_by: tuple[str, ...]
+    columns: tuple[TableColumn, ...] = ()
+
+    @property
+    def is_dimension(self) -> bool:
+        return self.name.startswith("dim_")
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrillRule:
+    """Where the rows behind a metric are: a published model, an SQL condition on it, and how the figure comes of them.
+
+    `aggregate` is count (of rows), distinct, sum, average, median or percentile_90, of `value`, a column or expression.
+    `date_column` is what the period of a question applies to. `is_snapshot`: only the last day of a period counts.
+    `figure_of` is the metric whose figure the rows give: the metric itself, or the numerator of a ratio or share.
+    """
+
+    model: str
+    row_filter: str = ""
+    value: str = ""
+    aggregate: str = "count"
+    date_column: str = ""
+    is_snapshot: bool = False
+    figure_of: str = ""
+
+    def __post_init__(self) -> None:
+        if self.aggregate not in AGGREGATES:
+            raise ConfigurationError(f"drill of {self.model}: {self.aggregate!r} is not one of {', '.join(AGGREGATES)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistryMetric:
+    """One metric: its words, and how it is asked for. `tables` are the published models it reads."""
+
+    definition: MetricDefinition
+    tables: tuple[str, ...]
+    drill: DrillRule | None = None
+    share_of: str = ""
+    share_over: tuple[str, ...] = ()
+    # A sum or a count over no rows is 0; a mean, a ratio or a balance over no rows is unknown.
+    is_additive: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """All published tables and metrics of one version."""
+
+    tables: tuple[PublishedTable, ...] = ()
+    metrics: Mapping[str, RegistryMetric] = field(default_factory=dict)
+
+    def table(self, name: str) -> PublishedTable | None:
+        """A table by name, None where it is not published."""
+        return next((table for table in self.tables if table.name == name), None)
+
+    def to_json(self) -> bytes:
+        """The file `registry.json`."""
+        tables = [asdict(table) for table in self.tables]
+        metrics = {name: asdict(metric) for name, metric in self.metrics.items()}
+        return json.dumps({"tables": tables, "metrics": metrics}, indent=1, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> "Registry":
+        """Reads what `to_json` wrote."""
+        raw = json.loads(content)
+        tables = tuple(
+            PublishedTable(
+                **{
+                    **table,
+                    "order_by": tuple(table["order_by"]),
+                    "columns": tuple(TableColumn(**column) for column in table["columns"]),
+                }
+            )
+            for table in raw["tables"]
+        )
+        metrics = {}
+        for name, metric in raw["metrics"].items():
+            definition = metric["definition"]
+            metrics[name] = RegistryMetric(
+                definition=MetricDefinition(
+                    **{
+                        **definition,
+                        "variants": tuple(definition["variants"]),
+                        "dimensions": tuple(definition["dimensions"]),
+                    }
+                ),
+                tables=tuple(metric["tables"]),
+                drill=None if metric["drill"] is None else DrillRule(**metric["drill"]),
+                share_of=metric["share_of"],
+                share_over=tuple(metric["share_over"]),
+                is_additive=metric["is_additive"],
+            )
+        return cls(tables=tables, metrics=metrics)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError:
+        raise ConfigurationError(f"{path}: is missing; run dbt before publishing") from None
+    except ValueError:
+        raise ConfigurationError(f"{path}: is not JSON; run dbt again") from None
+
+
+def _meta(node: Mapping[str, Any]) -> dict[str, Any]:
+    """`config.meta`, and the older top-level `meta` under it."""
+    return {**(node.get("meta") or {}), **((node.get("config") or {}).get("meta") or {})}
+
+
+def published_tables(manifest: Mapping[str, Any], semantic: Mapping[str, Any]) -> tuple[PublishedTable, ...]:
+    """Models with `meta: {publish: true}`, without their types. Raises ConfigurationError for one in another schema."""
+    dates = _date_columns(semantic)
+    found = []
+    for node in manifest["nodes"].values():
+        meta = _meta(node)
+        if node.get("resource_type") != "model" or not meta.get("publish"):
+            continue
+        name, schema = node.get("alias") or node["name"], node["schema"]
+        if schema not in SCHEMAS:
+            raise ConfigurationError(f"model {name}: only schemas {', '.join(SCHEMAS)} are published, not {schema}")
+        folders = node["fqn"][1:-1]
+        columns = tuple(
+            TableColumn(
+                name=key,
+                data_type=column.get("data_type") or "",
+                description=column.get("description") or "",
+                identity=str(_meta(column).get("identity", "")),
+            )
+            for key, column in node["columns"].items()
+        )
+        found.append(
+            PublishedTable(
+                schema=schema,
+                name=name,
+                description=node.get("description") or "",
+                module=str(meta.get("module") or (folders[-1] if folders else schema)),
+                shared=bool(meta.get("shared")),
+                unit_column=str(meta.get("unit_column") or "service_unit_id"),
+                provider_column=str(meta.get("provider_column") or "provider_id"),
+                order_by=tuple(meta.get("order_by") or dates.get(name, ())),
+                columns=columns,
+            )
+        )
+    return tuple(sorted(found, key=lambda table: (table.schema, table.name)))
+
+
+def _date_columns(semantic: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Table to the plain column behind its default time dimension: what most questions filter by."""
+    found: dict[str, tuple[str, ...]] = {}
+    for model in semantic["semantic_models"]:
+        default = (model.get("defaults") or {}).get("agg_time_dimension")
+        for dimension in model["dimensions"]:
+            if dimension["name"] == default and str(dimension.get("expr") or default).isidentifier():
+                found[model["node_relation"]["alias"]] = (str(dimension.get("expr") or default),)
+    return found
+
+
+def private_columns(tables: Sequence[PublishedTable]) -> dict[str, tuple[str, ...]]:
+    """Table to columns that name a person, an account or a record: nothing to group figures by."""
+    return {
+        table.name: tuple(column.name for column in table.columns if column.identity in {"patient", "account"})
+        for table in tables
+    }
+
+
+class _Metrics:
+    """Walks the metrics of a semantic manifest."""
+
+    def __init__(self, semantic: Mapping[str, Any]) -> None:
+        self.by_name = {metric["name"]: metric for metric in semantic["metrics"]}
+        self.models = {model["name"]: model for model in semantic["semantic_models"]}
+        self.measures = {
+            measure["name"]: (model, measure)
+            for model in semantic["semantic_models"]
+            for measure in model.get("measures") or ()
+        }
+
+    def inputs(self, metric: Mapping[str, Any]) -> Iterator[str]:
+        """Names of the metrics a ratio or derived metric is made of."""
+        params = metric["type_params"]
+        for part in (params.get("numerator"), params.get("denominator"), params.get("metric")):
+            if isinstance(part, Mapping):
+                yield part["name"]
+        for part in params.get("metrics") or ():
+            yield part["name"]
+
+    def sources(self, name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """(semantic model, measure) of every measure a metric rests on."""
+        metric = self.by_name.get(name)
+        if metric is None:
+            return
+        params = metric["type_params"]
+        own = params.get("metric_aggregation_params")
+        conversion = params.get("conversion_type_params") or {}
+        named = [params.get("measure"), conversion.get("base_measure"), conversion.get("conversion_measure")]
+        if own:
+            yield self.models[own["semantic_model"]], own
+        for measure in named:
+            if isinstance(measure, Mapping) and measure["name"] in self.measures:
+                yield self.measures[measure["name"]]
+        for part in self.inputs(metric):
+            yield from self.sources(part)
+
+    def tables(self, name: str) -> tuple[str, ...]:
+        return tuple(sorted({model["node_relation"]["alias"] for model, _ in self.sources(name)}))
+
+    def dates(self, name: str, table: str) -> tuple[str, bool]:
+        """(date column of a metric in a table, whether only the last day of a period counts)."""
+        for model, measure in self.sources(name):
+            if model["node_relation"]["alias"] == table:
+                wanted = measure.get("agg_time_dimension") or (model.get("defaults") or {}).get("agg_time_dimension")
+                times = {item["name"]: item.get("expr") or item["name"] for item in model["dimensions"]}
+                return times.get(wanted, ""), bool(measure.get("non_additive_dimension"))
+        # Rows of another table than the metric's own (a share of lines, asked of a mart of days): its default date.
+        for model in self.models.values():
+            wanted = (model.get("defaults") or {}).get("agg_time_dimension")
+            if model["node_relation"]["alias"] == table and wanted:
+                times = {item["name"]: item.get("expr") or item["name"] for item in model["dimensions"]}
+                return times.get(wanted, ""), False
+        return "", False
+
+    def figure_of(self, name: str, meta: Mapping[str, Any]) -> str:
+        """The metric whose figure the rows add up to: of a share and a ratio the part above the line."""
+        params = self.by_name[name]["type_params"]
+        above = params.get("numerator") if self.by_name[name]["type"] == "ratio" else None
+        return _text(meta, "share_of") or (above["name"] if above else name)
+
+    def is_additive(self, name: str) -> bool:
+        """Whether no rows mean 0: a plain sum or count that is no balance, or what the metric says of empty periods."""
+        metric = self.by_name[name]
+        if metric["type"] != "simple":
+            return False
+        measure = metric["type_params"].get("measure")
+        if isinstance(measure, Mapping) and measure.get("fill_nulls_with") == 0:
+            return True
+        return all(
+            str(source.get("agg")).lower() in {"sum", "count", "count_distinct", "sum_boolean"}
+            and not source.get("non_additive_dimension")
+            for _, source in self.sources(name)
+        )
+
+
+def _text(meta: Mapping[str, Any], key: str) -> str:
+    return str(meta.get(key) or "").strip()
+
+
+def _drill(meta: Mapping[str, Any], walk: _Metrics, name: str) -> DrillRule | None:
+    raw = meta.get("drill")
+    if not raw:
+        return None
+    table, distinct, value = str(raw["model"]), raw.get("distinct"), raw.get("value")
+    date_column, is_snapshot = walk.dates(name, table)
+    aggregate = str(raw.get("aggregate") or ("distinct" if distinct else "sum" if value else "count"))
+    # A mean of rows is the ratio itself; a sum or count of rows is what stands above its line.
+    adds_up = aggregate in {"count", "distinct", "sum"}
+    return DrillRule(
+        model=table,
+        row_filter=str(raw.get("row_filter") or "").strip(),
+        value=str(distinct or value or "").strip(),
+        aggregate=aggregate,
+        date_column=str(raw.get("date_column") or date_column),
+        is_snapshot=is_snapshot,
+        figure_of=str(raw.get("figure_of") or (walk.figure_of(name, meta) if adds_up else name)),
+    )
+
+
+def registry_metrics(semantic: Mapping[str, Any], tables: Sequence[PublishedTable]) -> dict[str, RegistryMetric]:
+    """Metrics that say their unit; others are inputs of these and are neither shown nor asked for."""
+    walk = _Metrics(semantic)
+    folder = {table.name: table.module for table in tables}
+    metas = {name: _meta(metric) for name, metric in walk.by_name.items()}
+    variants: dict[str, list[str]] = {}
+    for name, meta in metas.items():
+        if meta.get("variant_of"):
+            variants.setdefault(str(meta["variant_of"]), []).append(name)
+    dimensions = DimensionIndex(semantic, private_columns(tables))
+    found = {}
+    for name, metric in sorted(walk.by_name.items()):
+        meta, sources = metas[name], walk.tables(name)
+        module = _text(meta, "module") or next((folder[table] for table in sources if table in folder), "")
+        if not _text(meta, "unit") or any(table not in folder for table in sources):
+            continue
+        drill = _drill(meta, walk, name)
+        found[name] = RegistryMetric(
+            definition=MetricDefinition(
+                name=name,
+                label=metric.get("label") or name.replace("_", " ").capitalize(),
+                description=(metric.get("description") or "").strip(),
+                unit=_text(meta, "unit"),
+                direction=_text(meta, "direction") or "neutral",
+                module=module,
+                numerator=_text(meta, "numerator"),
+                denominator=_text(meta, "denominator"),
+                exclusions=_text(meta, "exclusions"),
+                grain=_text(meta, "grain"),
+                date_basis=_text(meta, "date_basis"),
+                null_rule=_text(meta, "null_rule"),
+                source=_text(meta, "source"),
+                version=_text(meta, "version") or "1",
+                variant_of=_text(meta, "variant_of") or None,
+                variants=tuple(sorted(variants.get(name, ()))),
+                dimensions=dimensions.of(name),
+                can_drill=drill is not None,
+            ),
+            tables=sources,
+            drill=drill,
+            share_of=_text(meta, "share_of"),
+            share_over=tuple(meta.get("share_over") or ()),
+            is_additive=walk.is_additive(name),
+        )
+    return found
+
+
+def read_manifests(dbt_target: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+    """(manifest, semantic manifest, the latter's bytes) of a dbt target folder. Raises ConfigurationError if absent."""
+    manifest = _read(dbt_target / "manifest.json")
+    semantic = _read(dbt_target / "semantic_manifest.json")
+    return manifest, semantic, (dbt_target / "semantic_manifest.json").read_bytes()

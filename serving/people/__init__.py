@@ -1,0 +1,1 @@
+"""Who may sign in, what each role may see, and the audit log."""

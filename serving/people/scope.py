@@ -1,0 +1,144 @@
+"""What one person may see, as a value with a hash: rows (tenant, service units, provider), identity level, modules.
+
+The table of roles is data. A scope is narrowed by what the tenant's plan grants and never widened by anything: a role
+that needs service units or a provider and has none is refused. The hash covers all of it and names the scope's file,
+and it is in every cache key.
+
+Identity levels:
+    identified   the published rows as they are: patients are keyed tokens, identifiers stay in the vault
+    limited      the same; names and identifiers are not to be looked up
+    none         de-identified: tokens, account numbers and record numbers become surrogates of this scope alone, ages of
+                 90 and over are one group, and of places three digits of the ZIP code remain, if enough people live there
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+from foundation.errors import AccessError
+from serving.people.store import Principal, Role, TenantPolicy
+
+# Raise when what a level, a module or a role means changes: files written under the old meaning are never opened again.
+POLICY_VERSION = 1
+IDENTITY_LEVELS = ("identified", "limited", "none")
+BOARDS = ("revenue_cycle", "throughput", "no_show", "payer_mix")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleRule:
+    """What a role may see. `needs` is what must be assigned to the person: units, provider or nothing."""
+
+    rows: bool
+    identity_level: str
+    modules: tuple[str, ...]
+    needs: str = ""
+    may_extract: bool = False
+    sees_health: bool = True
+
+    def __post_init__(self) -> None:
+        if self.identity_level not in IDENTITY_LEVELS:
+            raise ValueError(f"{self.identity_level!r} is not an identity level")
+
+
+ROLES: Mapping[Role, RoleRule] = MappingProxyType(
+    {
+        Role.ORGANIZATION_ADMIN: RoleRule(
+            rows=True,
+            identity_level="identified",
+            modules=(*BOARDS, "forecasts", "extracts", "reports", "branding"),
+            may_extract=True,
+        ),
+        Role.EXECUTIVE: RoleRule(rows=False, identity_level="none", modules=(*BOARDS, "forecasts", "reports")),
+        Role.PROGRAM_MANAGER: RoleRule(
+            rows=True, identity_level="limited", modules=(*BOARDS, "forecasts", "reports"), needs="units"
+        ),
+        Role.PROVIDER: RoleRule(
+            rows=True,
+            identity_level="identified",
+            modules=("throughput", "no_show", "revenue_cycle"),
+            needs="provider",
+            sees_health=False,
+        ),
+        Role.BILLING_STAFF: RoleRule(
+            rows=True, identity_level="limited", modules=("revenue_cycle", "payer_mix", "no_show"), needs="units"
+        ),
+        Role.ANALYST: RoleRule(
+            rows=True, identity_level="none", modules=(*BOARDS, "forecasts", "extracts"), may_extract=True
+        ),
+        # A partner sees the referrals it sent, and no board: those are for the people of the tenant.
+        Role.REFERRAL_PARTNER: RoleRule(
+            rows=True, identity_level="none", modules=("referrals",), needs="provider", sees_health=False
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What one person may see. `row_tables_allowed` is false for those who see figures and never rows."""
+
+    tenant_id: str
+    role: Role
+    unit_ids: tuple[str, ...] = ()
+    provider_id: str | None = None
+    identity_level: str = "none"
+    modules: frozenset[str] = field(default_factory=frozenset)
+    row_tables_allowed: bool = False
+    may_extract: bool = False
+    sees_health: bool = False
+    policy_version: str = f"{POLICY_VERSION}"
+
+    @classmethod
+    def of(cls, principal: Principal, policy: TenantPolicy) -> "Scope":
+        """The scope of a person under a tenant's policy.
+
+        Raises AccessError for a super administrator (who sees a tenant only through a support session), for a policy of
+        another tenant, and where the role needs service units or a provider that the person does not have.
+        """
+        rule = ROLES.get(principal.role)
+        if rule is None:
+            raise AccessError("a platform administrator sees a tenant's data only in a support session")
+        if policy.tenant_id != principal.tenant_id:
+            raise AccessError("the policy belongs to another tenant")
+        if rule.needs == "units" and not principal.unit_ids:
+            raise AccessError("no service unit is assigned to you; ask your administrator")
+        if rule.needs == "provider" and not principal.provider_id:
+            raise AccessError("you are not linked to a provider; ask your administrator")
+        granted = policy.modules | {"referrals"}
+        return cls(
+            tenant_id=principal.tenant_id,
+            role=principal.role,
+            unit_ids=tuple(sorted(set(principal.unit_ids))),
+            provider_id=principal.provider_id if rule.needs == "provider" else None,
+            identity_level=rule.identity_level,
+            modules=frozenset(rule.modules) & granted,
+            row_tables_allowed=rule.rows,
+            may_extract=rule.may_extract and "extracts" in policy.modules,
+            sees_health=rule.sees_health,
+            policy_version=f"{POLICY_VERSION}.{policy.version}",
+        )
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether rows are left out by service unit or provider."""
+        return bool(self.unit_ids) or self.provider_id is not None
+
+    @cached_property
+    def hash(self) -> str:
+        """32 hexadecimal digits over everything above."""
+        parts = {
+            "tenant_id": self.tenant_id,
+            "role": self.role.value,
+            "unit_ids": self.unit_ids,
+            "provider_id": self.provider_id,
+            "identity_level": self.identity_level,
+            "modules": sorted(self.modules),
+            "row_tables_allowed": self.row_tables_allowed,
+            "may_extract": self.may_extract,
+            "sees_health": self.sees_health,
+            "policy_version": self.policy_version,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,475 @@
+"""Who there is, who may sign in, and what was done: `access.sqlite` of a home.
+
+Of a session only the SHA-256 of its token is kept, and its rights are looked up on every request, so that a change of
+role or a lock takes effect at once. Sign-in answers the same, and takes the same time, for an unknown user and for a
+wrong password. Every sign-in and every change of rights is an audit row.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
+
+from foundation.config import TENANT_ID
+from foundation.errors import AccessError, ConfigurationError
+from foundation.home import Home
+from foundation.keys import Keys
+from serving.people import audit_log, passwords
+from serving.people.audit_log import AuditCheck, AuditRow
+from serving.people.tables import AUDIT, MODULE, SESSION, TENANT, USER, USER_UNIT, open_engine
+
+# Platform administrators belong to this tenant and to no clinic group.
+PLATFORM = "platform"
+MODULES = (
+    "revenue_cycle",
+    "throughput",
+    "no_show",
+    "payer_mix",
+    "forecasts",
+    "extracts",
+    "reports",
+    "branding",
+)
+IDLE_LIMIT = timedelta(minutes=30)
+ABSOLUTE_LIMIT = timedelta(hours=12)
+# A session's last use is written at most this often; it must stay well below the idle limit.
+SEEN_STEP = timedelta(seconds=30)
+REFUSED = "The user name or the password is wrong."
+THROTTLED = "Too many attempts. Wait 15 minutes and try again."
+_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,190}")
+
+
+class Role(StrEnum):
+    """What a person is for the tenant; `serving.people.scope` says what each may see."""
+
+    SUPER_ADMIN = "super_admin"
+    ORGANIZATION_ADMIN = "organization_admin"
+    EXECUTIVE = "executive"
+    PROGRAM_MANAGER = "program_manager"
+    PROVIDER = "provider"
+    BILLING_STAFF = "billing_staff"
+    ANALYST = "analyst"
+    REFERRAL_PARTNER = "referral_partner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """A signed-in person. `unit_ids` are the assigned service units, `provider_id` whom a provider signs in as."""
+
+    tenant_id: str
+    email: str
+    display_name: str
+    role: Role
+    unit_ids: tuple[str, ...] = ()
+    provider_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.tenant_id:
+            raise AccessError("a person belongs to exactly one tenant")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantPolicy:
+    """What a tenant's plan and settings allow: modules that are granted and switched on, and the settings' version."""
+
+    tenant_id: str
+    version: int
+    modules: frozenset[str]
+
+
+@lru_cache(maxsize=16)
+def _engine(path: Path) -> Engine:
+    return open_engine(path)
+
+
+def _token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _email(value: str) -> str:
+    return value.strip().lower()
+
+
+class AccessStore:
+    """The access database of one home. Thread-safe; open it as often as you like."""
+
+    def __init__(self, engine: Engine, key: bytes) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._key = key
+
+    @classmethod
+    def open(cls, home: Home) -> "AccessStore":
+        """Opens, and on first use makes, the access database of a home."""
+        return cls(_engine(home.access), Keys.of(home).derive("audit"))
+
+    # Tenants and modules
+
+    def ensure_tenant(self, tenant_id: str, name: str) -> None:
+        """Makes a tenant with every module granted and on, or gives an existing one its current name."""
+        if not TENANT_ID.fullmatch(tenant_id):
+            raise ConfigurationError(f"{tenant_id!r} is not a tenant id: a-z, 0-9 and -, a letter first")
+        with self._engine.begin() as connection:
+            known = connection.execute(select(TENANT.c.name).where(TENANT.c.tenant_id == tenant_id)).first()
+            if known is not None:
+                if known.name != name:
+                    connection.execute(update(TENANT).where(TENANT.c.tenant_id == tenant_id).values(name=name))
+                return
+            now = datetime.now(UTC)
+            connection.execute(insert(TENANT).values(tenant_id=tenant_id, name=name, policy_version=1, created_at=now))
+            connection.execute(
+                insert(MODULE),
+                [{"tenant_id": tenant_id, "module": m, "is_granted": True, "is_enabled": True} for m in MODULES],
+            )
+            self._audit(connection, tenant_id, "system", "tenant created", {"name": name})
+
+    def tenants(self) -> tuple[tuple[str, str], ...]:
+        """(tenant_id, name) of every tenant, by name; the platform's own is not among them."""
+        with self._reading.connect() as connection:
+            found = select(TENANT.c.tenant_id, TENANT.c.name).where(TENANT.c.tenant_id != PLATFORM)
+            return tuple((row.tenant_id, row.name) for row in connection.execute(found.order_by(TENANT.c.name)))
+
+    def policy(self, tenant_id: str) -> TenantPolicy:
+        """What the tenant's plan and settings allow. Raises AccessError for an unknown tenant."""
+        usable = MODULE.c.is_granted & MODULE.c.is_enabled
+        with self._reading.connect() as connection:
+            version = connection.execute(
+                select(TENANT.c.policy_version).where(TENANT.c.tenant_id == tenant_id)
+            ).scalar_one_or_none()
+            if version is None:
+                raise AccessError("there is no such tenant")
+            found = connection.execute(select(MODULE.c.module).where(MODULE.c.tenant_id == tenant_id, usable))
+            return TenantPolicy(tenant_id=tenant_id, version=version, modules=frozenset(found.scalars()))
+
+    def modules(self, tenant_id: str) -> tuple[tuple[str, bool, bool], ...]:
+        """(module, is_granted, is_enabled) of a tenant, in the product's order."""
+        with self._reading.connect() as connection:
+            found = connection.execute(select(MODULE).where(MODULE.c.tenant_id == tenant_id)).mappings()
+            rows = {row["module"]: (row["module"], row["is_granted"], row["is_enabled"]) for row in found}
+        return tuple(rows[module] for module in MODULES if module in rows)
+
+    def set_module(
+        self, tenant_id: str, module: str, *, granted: bool | None = None, enabled: bool | None = None, actor: str
+    ) -> None:
+        """Grants a module by plan, or switches it; every scope of the tenant gets a new hash."""
+        if module not in MODULES:
+            raise ConfigurationError(f"{module!r} is not a module; known are {', '.join(MODULES)}")
+        values = {k: v for k, v in {"is_granted": granted, "is_enabled": enabled}.items() if v is not None}
+        if not values:
+            return
+        with self._engine.begin() as connection:
+            mine = (MODULE.c.tenant_id == tenant_id) & (MODULE.c.module == module)
+            if connection.execute(update(MODULE).where(mine).values(**values)).rowcount == 0:
+                raise AccessError("there is no such tenant")
+            raised = {"policy_version": TENANT.c.policy_version + 1}
+            connection.execute(update(TENANT).where(TENANT.c.tenant_id == tenant_id).values(**raised))
+            self._audit(connection, tenant_id, actor, "module changed", {"module": module, **values})
+
+    # People
+
+    def ensure_admin(self, tenant_id: str) -> str | None:
+        """Makes `admin@<tenant>` where the tenant has none; returns its one-time password then, else None."""
+        with self._reading.connect() as connection:
+            if self._user(connection, tenant_id, f"admin@{tenant_id}") is not None:
+                return None
+        return self.add_user(
+            tenant_id, f"admin@{tenant_id}", display_name="Administrator", role=Role.ORGANIZATION_ADMIN
+        )
+
+    def add_user(
+        self,
+        tenant_id: str,
+        email: str,
+        *,
+        display_name: str,
+        role: Role | str,
+        password: str | None = None,
+        unit_ids: Sequence[str] = (),
+        provider_id: str | None = None,
+        must_change: bool = True,
+        actor: str = "system",
+    ) -> str:
+        """Adds a person and returns the password: a new one-time password where none is given.
+
+        Raises ConfigurationError for a user that exists, an unknown role or a weak password, AccessError for an
+        unknown tenant.
+        """
+        password = secrets.token_urlsafe(12) if password is None else password
+        address = _email(email)
+        if not _EMAIL.fullmatch(address):
+            raise ConfigurationError(f"{email!r} is not a user name of the form name@place")
+        principal = Principal(
+            tenant_id=tenant_id,
+            email=address,
+            display_name=display_name,
+            role=self._role(tenant_id, role),
+            unit_ids=tuple(sorted(set(unit_ids))),
+            provider_id=provider_id,
+        )
+        if not must_change:
+            passwords.check_strength(password, address)
+        kept = passwords.hashed(password)
+        with self._engine.begin() as connection:
+            if connection.execute(select(TENANT).where(TENANT.c.tenant_id == tenant_id)).first() is None:
+                raise AccessError("there is no such tenant")
+            if self._user(connection, tenant_id, address) is not None:
+                raise ConfigurationError(f"{address} exists already")
+            connection.execute(
+                insert(USER).values(
+                    tenant_id=tenant_id,
+                    email=address,
+                    display_name=display_name,
+                    role=principal.role.value,
+                    provider_id=provider_id,
+                    password_hash=kept,
+                    must_change_password=must_change,
+                    is_active=True,
+                    created_at=datetime.now(UTC),
+                )
+            )
+            self._assign(connection, principal)
+            detail = {"user": address, "role": principal.role.value, "units": list(principal.unit_ids)}
+            self._audit(connection, tenant_id, actor, "user added", detail)
+        return password
+
+    def change_rights(
+        self,
+        tenant_id: str,
+        email: str,
+        *,
+        role: Role | str | None = None,
+        unit_ids: Sequence[str] | None = None,
+        provider_id: str | None = None,
+        is_active: bool | None = None,
+        actor: str,
+    ) -> Principal | None:
+        """Changes what is given; takes effect on the person's next request. Returns None for a person now locked."""
+        address = _email(email)
+        values: dict[str, object] = {}
+        if role is not None:
+            values["role"] = self._role(tenant_id, role).value
+        if provider_id is not None:
+            values["provider_id"] = provider_id
+        if is_active is not None:
+            values["is_active"] = is_active
+        with self._engine.begin() as connection:
+            row = self._user(connection, tenant_id, address)
+            if row is None:
+                raise AccessError("there is no such user")
+            if values:
+                connection.execute(update(USER).where(self._is(tenant_id, address)).values(**values))
+            if unit_ids is not None:
+                connection.execute(
+                    delete(USER_UNIT).where(USER_UNIT.c.tenant_id == tenant_id, USER_UNIT.c.email == address)
+                )
+                self._assign(
+                    connection,
+                    Principal(
+                        tenant_id=tenant_id,
+                        email=address,
+                        display_name=row["display_name"],
+                        role=Role(row["role"]),
+                        unit_ids=tuple(sorted(set(unit_ids))),
+                    ),
+                )
+            detail = {"user": address, **values} | ({} if unit_ids is None else {"units": sorted(set(unit_ids))})
+            self._audit(connection, tenant_id, actor, "rights changed", detail)
+            changed = self._user(connection, tenant_id, address)
+            return self._principal(connection, changed) if changed is not None and changed["is_active"] else None
+
+    def principal(self, tenant_id: str, user: str) -> Principal:
+        """A person by user name, for the command line. Raises AccessError for an unknown or locked user."""
+        with self._reading.connect() as connection:
+            row = self._user(connection, tenant_id, _email(user))
+            if row is None or not row["is_active"]:
+                raise AccessError("there is no such user in this tenant")
+            return self._principal(connection, row)
+
+    def users(self, tenant_id: str) -> tuple[Principal, ...]:
+        """The tenant's people that may sign in, by user name."""
+        found = select(USER).where(USER.c.tenant_id == tenant_id, USER.c.is_active).order_by(USER.c.email)
+        with self._reading.connect() as connection:
+            return tuple(self._principal(connection, row) for row in connection.execute(found).mappings().all())
+
+    # Sign-in
+
+    def authenticate(self, tenant_id: str, email: str, password: str) -> Principal:
+        """Checks a user name and a password. Raises AccessError; the message does not say which of them was wrong."""
+        address = _email(email)
+        who = passwords.subject(self._key, tenant_id, address)
+        with self._reading.connect() as connection:
+            throttled = passwords.is_throttled(connection, who)
+            row = None if throttled else self._user(connection, tenant_id, address)
+        good = not throttled and passwords.matches(password, None if row is None else row["password_hash"])
+        known = address if row is not None else "unknown"
+        with self._engine.begin() as connection:
+            if good and row is not None and row["is_active"]:
+                passwords.forget_failures(connection, who)
+                self._audit(connection, tenant_id, known, "sign-in", {})
+                return self._principal(connection, row)
+            if not throttled:
+                passwords.note_failure(connection, who)
+            detail = {"throttled": throttled}
+            self._audit(connection, tenant_id, known, "sign-in", detail, result="refused")
+        raise AccessError(THROTTLED if throttled else REFUSED)
+
+    def must_change_password(self, principal: Principal) -> bool:
+        """Whether the person still has the password someone else gave them."""
+        with self._reading.connect() as connection:
+            row = self._user(connection, principal.tenant_id, principal.email)
+            return row is not None and bool(row["must_change_password"])
+
+    def set_password(
+        self, tenant_id: str, email: str, password: str, *, actor: str | None = None, must_change: bool = False
+    ) -> None:
+        """Sets a password and ends the person's sessions. Raises ConfigurationError for a weak one."""
+        address = _email(email)
+        passwords.check_strength(password, address)
+        kept = passwords.hashed(password)
+        with self._engine.begin() as connection:
+            values = {"password_hash": kept, "must_change_password": must_change}
+            if connection.execute(update(USER).where(self._is(tenant_id, address)).values(**values)).rowcount == 0:
+                raise AccessError("there is no such user in this tenant")
+            connection.execute(delete(SESSION).where(SESSION.c.tenant_id == tenant_id, SESSION.c.email == address))
+            self._audit(connection, tenant_id, actor or address, "password set", {"user": address})
+
+    # Sessions
+
+    def create_session(self, principal: Principal) -> str:
+        """A random token for the browser's cookie; the store keeps its hash only."""
+        token, now = secrets.token_urlsafe(32), datetime.now(UTC)
+        with self._engine.begin() as connection:
+            connection.execute(delete(SESSION).where(SESSION.c.created_at <= now - ABSOLUTE_LIMIT))
+            connection.execute(
+                insert(SESSION).values(
+                    token_hash=_token_hash(token),
+                    tenant_id=principal.tenant_id,
+                    email=principal.email,
+                    created_at=now,
+                    last_seen_at=now,
+                )
+            )
+        return token
+
+    def session(self, token: str) -> Principal | None:
+        """The person of a session with the rights of this moment; None where it ended or is unknown."""
+        kept, now = _token_hash(token), datetime.now(UTC)
+        with self._reading.connect() as connection:
+            row = connection.execute(select(SESSION).where(SESSION.c.token_hash == kept)).mappings().first()
+            if row is None or now - row["created_at"] > ABSOLUTE_LIMIT or now - row["last_seen_at"] > IDLE_LIMIT:
+                return None
+            user = self._user(connection, row["tenant_id"], row["email"])
+            if user is None or not user["is_active"]:
+                return None
+            principal = self._principal(connection, user)
+        if now - row["last_seen_at"] > SEEN_STEP:
+            with self._engine.begin() as connection:
+                connection.execute(update(SESSION).where(SESSION.c.token_hash == kept).values(last_seen_at=now))
+        return principal
+
+    def end_session(self, token: str) -> None:
+        """Signs out; nothing happens for an unknown token."""
+        kept = _token_hash(token)
+        with self._engine.begin() as connection:
+            row = connection.execute(select(SESSION).where(SESSION.c.token_hash == kept)).mappings().first()
+            if row is not None:
+                connection.execute(delete(SESSION).where(SESSION.c.token_hash == kept))
+                self._audit(connection, row["tenant_id"], row["email"], "sign-out", {})
+
+    # Audit
+
+    def audit(
+        self,
+        tenant_id: str,
+        actor: str,
+        action: str,
+        scope_hash: str = "",
+        detail: Mapping[str, object] | None = None,
+        result: str = "done",
+    ) -> None:
+        """Appends one audit row. `detail` holds names, counts and unit identifiers, never PHI."""
+        with self._engine.begin() as connection:
+            self._audit(connection, tenant_id, actor, action, detail or {}, scope_hash=scope_hash, result=result)
+
+    def audit_rows(
+        self, tenant_id: str, *, action: str | None = None, limit: int = 200, offset: int = 0
+    ) -> tuple[AuditRow, ...]:
+        """A tenant's audit rows, the newest first."""
+        found = select(AUDIT).where(AUDIT.c.tenant_id == tenant_id)
+        if action is not None:
+            found = found.where(AUDIT.c.action == action)
+        found = found.order_by(AUDIT.c.sequence.desc()).limit(limit).offset(offset)
+        with self._reading.connect() as connection:
+            return tuple(audit_log.row_of(row) for row in connection.execute(found).mappings())
+
+    def verify_audit(self) -> AuditCheck:
+        """Recomputes the whole chain of all tenants."""
+        with self._engine.begin() as connection:
+            return audit_log.verify(connection, self._key)
+
+    # Helpers
+
+    def _audit(
+        self,
+        connection: Connection,
+        tenant_id: str,
+        actor: str,
+        action: str,
+        detail: Mapping[str, object],
+        *,
+        scope_hash: str = "",
+        result: str = "done",
+    ) -> None:
+        audit_log.append(
+            connection,
+            self._key,
+            tenant_id=tenant_id,
+            actor=actor,
+            action=action,
+            scope_hash=scope_hash,
+            detail=detail,
+            result=result,
+        )
+
+    @staticmethod
+    def _is(tenant_id: str, email: str):  # type: ignore[no-untyped-def]
+        return (USER.c.tenant_id == tenant_id) & (USER.c.email == email)
+
+    def _user(self, connection: Connection, tenant_id: str, email: str) -> RowMapping | None:
+        return connection.execute(select(USER).where(self._is(tenant_id, email))).mappings().first()
+
+    @staticmethod
+    def _principal(connection: Connection, row: RowMapping) -> Principal:
+        mine = (USER_UNIT.c.tenant_id == row["tenant_id"]) & (USER_UNIT.c.email == row["email"])
+        units: list[str] = list(connection.execute(select(USER_UNIT.c.service_unit_id).where(mine)).scalars())
+        return Principal(
+            tenant_id=row["tenant_id"],
+            email=row["email"],
+            display_name=row["display_name"],
+            role=Role(row["role"]),
+            unit_ids=tuple(sorted(units)),
+            provider_id=row["provider_id"],
+        )
+
+    @staticmethod
+    def _assign(connection: Connection, principal: Principal) -> None:
+        if principal.unit_ids:
+            who = {"tenant_id": principal.tenant_id, "email": principal.email}
+            connection.execute(insert(USER_UNIT), [who | {"service_unit_id": unit} for unit in principal.unit_ids])
+
+    @staticmethod
+    def _role(tenant_id: str, role: Role | str) -> Role:
+        try:
+            known = Role(role)
+        except ValueError:
+            raise ConfigurationError(f"{role!r} is not a role; known are {', '.join(Role)}") from None
+        if (known is Role.SUPER_ADMIN) != (tenant_id == PLATFORM):
+            raise ConfigurationError(f"a super_admin belongs to the tenant {PLATFORM!r}, and nobody else does")
+        return known

@@ -1,0 +1,1 @@
+"""Roles, views and logins of published marts on PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Warehouse to published version of a tenant, switched as a whole."""

@@ -1,0 +1,1 @@
+"""Rows behind a figure, the source of a row, and extracts."""

@@ -1,0 +1,149 @@
+"""The rows behind a figure, from the metric's own definition.
+
+`meta.drill` of a metric names the model, the condition and what is added up; the filters and the period of the question
+are the same as the metric's. The figure is worked out again from these rows alone, so that whoever looks can compare.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from foundation.errors import AccessError, ConfigurationError
+from serving.metrics.answers import Metrics, values_of
+from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, Fact, Member
+from serving.metrics.registry import DrillRule, PublishedTable
+from serving.model import Drill, Filter
+from serving.rows.row_sources import RULES
+
+LIMIT = 10_000
+_FIGURES = {
+    "count": "count(*)",
+    "distinct": "count(distinct {value})",
+    "sum": "sum({value})",
+    "average": "avg({value})",
+    # Of decimals they would be rounded to the digits of those.
+    "median": "median(cast({value} as double))",
+    "percentile_90": "quantile_cont(cast({value} as double), 0.9)",
+}
+# Join keys repeat the identifiers beside them, and a reader sees one tenant only.
+_TECHNICAL = ("_key",)
+_TECHNICAL_NAMES = frozenset({"tenant_id", "batch_id", "batch_sequence"})
+VALUE = "value"
+
+
+def drill(
+    metrics: Metrics,
+    name: str,
+    where: Mapping[str, Filter],
+    date_from: date | None,
+    date_to: date | None,
+    *,
+    limit: int,
+    offset: int,
+) -> Drill:
+    """One page of the rows behind a metric's figure.
+
+    Raises AccessError for a scope that sees figures only, ConfigurationError for a metric without rows of its own or a
+    dimension that these rows do not have.
+    """
+    metric = metrics.metric(name)
+    if not metrics.scope.row_tables_allowed:
+        raise AccessError("your role sees figures, not rows")
+    rule = metric.drill
+    if rule is None:
+        raise ConfigurationError(f"the metric {name} has no rows of its own")
+    if not 1 <= limit <= LIMIT or offset < 0:
+        raise ConfigurationError(f"limit is 1 to {LIMIT:,}, offset 0 or more")
+    table = metrics.registry.table(rule.model)
+    if table is None:
+        raise ConfigurationError(f"the rows behind {name} are not published")
+    condition, parameters = _condition(metrics, name, rule, where, date_from, date_to)
+    source = f'warehouse.{table.schema}."{table.name}"'
+    mine = rule.row_filter or "true"
+    figure = _FIGURES[rule.aggregate].format(value=f"({rule.value})")
+    totals = metrics.data.frame(
+        f"select count(*) filter (where {mine}) as rows, {figure} filter (where {mine}) as figure, count(*) as around "
+        f"from {source} where {condition}",
+        parameters,
+    ).row(0, named=True)
+    shown, value_column = _columns(table, rule)
+    order = _order(table, rule)
+    frame = metrics.data.frame(
+        f"select {shown} from {source} where {condition} and ({mine}) "
+        f"order by {order} limit {int(limit)} offset {int(offset)}",
+        parameters,
+    )
+    value, figure_of = totals["figure"], metrics.registry.metrics.get(rule.figure_of)
+    # A sum over no row of the metric is 0 where there are rows around (no credit among the balances), else as the metric.
+    empty_is_nought = figure_of is not None and figure_of.is_additive
+    if value is None and (empty_is_nought or (rule.aggregate == "sum" and totals["around"])):
+        value = 0
+    return Drill(
+        metric=name,
+        frame=frame,
+        total_rows=int(totals["rows"]),
+        total_value=value,
+        value_column=value_column,
+        figure_of=rule.figure_of,
+        table=rule.model,
+        source_key=RULES[rule.model].key if rule.model in RULES else "",
+    )
+
+
+def _columns(table: PublishedTable, rule: DrillRule) -> tuple[str, str | None]:
+    """(select list, column that holds what is added up): the table's columns in their order, without the technical ones."""
+    names = [name for name in table.column_names if name not in _TECHNICAL_NAMES and not name.endswith(_TECHNICAL)]
+    selected = [f'"{name}"' for name in names]
+    if not rule.value or rule.aggregate == "distinct":
+        return ", ".join(selected), None
+    if rule.value in names:
+        return ", ".join(selected), rule.value
+    return ", ".join([*selected, f'({rule.value}) as "{VALUE}"']), VALUE
+
+
+def _order(table: PublishedTable, rule: DrillRule) -> str:
+    """The newest first, then by everything that tells rows apart, so that pages never overlap."""
+    newest = [f'"{rule.date_column}" desc nulls last'] if rule.date_column in table.column_names else []
+    keys = [f'"{name}"' for name in table.column_names if name.endswith(("_id", "_key", "_number"))]
+    return ", ".join([*newest, *keys, "rowid"])
+
+
+def _condition(
+    metrics: Metrics,
+    name: str,
+    rule: DrillRule,
+    where: Mapping[str, Filter],
+    date_from: date | None,
+    date_to: date | None,
+) -> tuple[str, dict[str, Any]]:
+    """What the question asks of the rows, and its parameters; values are bound, never written."""
+    conditions: list[str] = []
+    parameters: dict[str, Any] = {}
+    fact = next((fact for fact in metrics.index.facts.values() if fact.table == rule.model), None)
+    for position, (dimension, value) in enumerate(sorted(where.items())):
+        member = _member(name, fact, SERVICE_UNIT if dimension == CHILDREN else dimension)
+        parameter = f"w{position}"
+        if member.is_joined:
+            parameters[parameter] = metrics.data.keys(member, values_of(value))
+            conditions.append(f"{member.fact_key} in (select unnest(${parameter}))")
+        else:
+            parameters[parameter] = values_of(value)
+            conditions.append(f"cast({member.column} as varchar) in (select unnest(${parameter}))")
+    if rule.is_snapshot:
+        days = metrics.snapshot_days(rule.model, rule.date_column, None, date_from, date_to)
+        parameters["snapshots"] = days
+        conditions.append(f"{rule.date_column} in (select unnest($snapshots))")
+    elif rule.date_column:
+        bounds = {"date_from": (">=", date_from), "date_to": ("<=", date_to)}
+        for parameter, (sign, day) in bounds.items():
+            if day is not None:
+                parameters[parameter] = day
+                conditions.append(f"{rule.date_column} {sign} ${parameter}")
+    return " and ".join(conditions) or "true", parameters
+
+
+def _member(metric: str, fact: Fact | None, dimension: str) -> Member:
+    member = fact.find(dimension) if fact is not None else None
+    if member is None:
+        raise ConfigurationError(f"the rows behind {metric} have no dimension {dimension!r}")
+    return member

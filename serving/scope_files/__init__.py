@@ -1,0 +1,1 @@
+"""Encrypted files that hold the rows and columns of one scope."""

@@ -1,0 +1,193 @@
+"""Writes the file of a scope: the rows and columns of a version that one kind of person may see, and no others.
+
+A table is in the file where one of the scope's modules reads it. Its rows are those of the tenant (checked again), of the
+assigned units and below, and of the provider. A fact that does not say whose it is stays empty in a restricted scope.
+Of people, providers and the like only those remain that the remaining facts name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+from filelock import FileLock
+
+from foundation import duck
+from foundation.errors import AccessError
+from foundation.home import Home
+from foundation.keys import Keys
+from serving.metrics.registry import HEALTH, PublishedTable, Registry
+from serving.model import Version
+from serving.people.scope import BOARDS, Scope
+from serving.scope_files.deidentify import expressions
+from serving.versions.store import files_of
+
+_CORE = "core"
+# Dimensions that list people: cut down to those the remaining facts name.
+_PEOPLE = {"dim_patients": "patient_id", "dim_providers": "provider_id"}
+_UNITS = ("dim_service_units", "dim_service_unit_versions")
+UNKNOWN = "unknown"
+
+
+def allowed_tables(scope: Scope, registry: Registry) -> tuple[PublishedTable, ...]:
+    """The published tables a scope holds: dimensions, and facts of its modules or behind its modules' metrics."""
+    used: set[str] = set()
+    for metric in registry.metrics.values():
+        if metric.definition.module in scope.modules:
+            whole = registry.metrics.get(metric.share_of)
+            used |= {*metric.tables, *(whole.tables if whole else ()), *([metric.drill.model] if metric.drill else ())}
+    return tuple(
+        table
+        for table in registry.tables
+        if table.schema != HEALTH
+        and (table.is_dimension or table.module == _CORE or table.module in scope.modules or table.name in used)
+    )
+
+
+def is_base(scope: Scope, registry: Registry) -> bool:
+    """Whether a scope is the whole published file: all rows, all tables, identity as published."""
+    whole = {table.name for table in registry.tables if table.schema != HEALTH}
+    held = {table.name for table in allowed_tables(scope, registry)}
+    return not scope.is_restricted and scope.identity_level == "identified" and held == whole
+
+
+def key_of(home: Home, scope: Scope, *, base: bool) -> str:
+    """The key of a scope's file; the base file has the tenant's."""
+    purpose = "published" if base else f"published/{scope.hash}"
+    return Keys.of(home).derive_hex(purpose, scope.tenant_id)
+
+
+def scope_file(home: Home, version: Version, scope: Scope, registry: Registry) -> tuple[Path, str]:
+    """(file, key) of a scope in a version; written on first use, once, however many ask at the same time."""
+    if scope.tenant_id != version.tenant_id:
+        raise AccessError("this version belongs to another tenant")
+    files = files_of(home, version.tenant_id, version.version)
+    if is_base(scope, registry):
+        return files.base, key_of(home, scope, base=True)
+    key, path = key_of(home, scope, base=False), files.scopes / f"{scope.hash}.duckdb"
+    if not path.exists():
+        files.scopes.mkdir(mode=0o700, exist_ok=True)
+        with FileLock(files.scopes / f".{scope.hash}.lock"):
+            if not path.exists():
+                temporary = files.scopes / f".{scope.hash}.part"
+                for left in (temporary, temporary.with_suffix(".part.wal")):
+                    left.unlink(missing_ok=True)
+                _derive(home, files.base, version, scope, registry, temporary, key)
+                temporary.replace(path)
+    return path, key
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cut:
+    """How the rows of a scope are told: an open connection with `base`, `target` and the table `units` in it."""
+
+    connection: duckdb.DuckDBPyConnection
+    scope: Scope
+    registry: Registry
+    as_of: date
+    surrogate_key: str
+
+    def conditions(self, table: PublishedTable) -> list[str]:
+        """The conditions a row of a table must meet; bound parameters are $tenant and $provider."""
+        if table.shared:
+            return []
+        found = ["tenant_id = $tenant"]
+        if table.name in _UNITS or (not table.is_dimension and self.scope.unit_ids):
+            found += self._unit(table)
+        if not table.is_dimension and self.scope.provider_id is not None:
+            found.append(self._provider(table))
+        if table.name in _PEOPLE and self.scope.is_restricted:
+            column = _PEOPLE[table.name]
+            found.append(f"({column} = '{UNKNOWN}' or {column} in (select {column} from seen_{column}))")
+        return found
+
+    def _unit(self, table: PublishedTable) -> list[str]:
+        if not self.scope.unit_ids:
+            return []
+        if table.unit_column not in table.column_names:
+            return ["false"]
+        return [f'"{table.unit_column}" in (select service_unit_id from units)']
+
+    def _provider(self, table: PublishedTable) -> str:
+        if table.provider_column not in table.column_names:
+            return "false"
+        return f'"{table.provider_column}" = $provider'
+
+    def parameters(self, sql: str) -> dict[str, str | None]:
+        given = {"tenant": self.scope.tenant_id, "provider": self.scope.provider_id}
+        return {name: value for name, value in given.items() if f"${name}" in sql}
+
+
+def _derive(home: Home, base: Path, version: Version, scope: Scope, registry: Registry, path: Path, key: str) -> None:
+    with duck.session(home) as connection:
+        keys = Keys.of(home)
+        duck.attach(connection, base, alias="base", key=keys.derive_hex("published", scope.tenant_id), read_only=True)
+        duck.attach(connection, path, alias="target", key=key)
+        cut = _Cut(
+            connection=connection,
+            scope=scope,
+            registry=registry,
+            as_of=version.data_as_of or version.published_at.date(),
+            surrogate_key=keys.derive_hex(f"surrogate/{scope.hash}", scope.tenant_id),
+        )
+        tables = allowed_tables(scope, registry)
+        _units(cut)
+        _seen(cut, tables)
+        for schema in sorted({table.schema for table in tables} | {"marts"}):
+            connection.execute(f'create schema if not exists target."{schema}"')
+        for table in tables:
+            _write(cut, table)
+        connection.execute("checkpoint target")
+        connection.execute("detach target")
+    path.chmod(0o600)
+
+
+def _units(cut: _Cut) -> None:
+    """The assigned units and all below them, by their place in the tree."""
+    cut.connection.execute("create temp table units (service_unit_id varchar)")
+    if cut.scope.unit_ids:
+        cut.connection.execute(
+            "insert into units select distinct unit.service_unit_id from base.marts.dim_service_units as unit "
+            "join base.marts.dim_service_units as top on unit.tenant_id = top.tenant_id "
+            "and starts_with(unit.path, top.path) "
+            "where unit.tenant_id = $tenant and top.service_unit_id in (select unnest($units))",
+            {"tenant": cut.scope.tenant_id, "units": list(cut.scope.unit_ids)},
+        )
+
+
+def _seen(cut: _Cut, tables: Sequence[PublishedTable]) -> None:
+    """People and providers that the scope's facts name, for restricted scopes."""
+    if not cut.scope.is_restricted:
+        return
+    for column in _PEOPLE.values():
+        parts = [
+            f'select "{column}" from base."{table.schema}"."{table.name}" where {" and ".join(cut.conditions(table))}'
+            for table in tables
+            if not table.is_dimension and column in table.column_names
+        ]
+        rows = " union ".join(parts) or f"select cast(null as varchar) as {column} where false"
+        cut.connection.execute(f"create temp table seen_{column} as {rows}", cut.parameters(rows) or None)
+
+
+def _write(cut: _Cut, table: PublishedTable) -> None:
+    """One table; fails where a row of another tenant came through."""
+    name = f'"{table.schema}"."{table.name}"'
+    columns = expressions(table, level=cut.scope.identity_level, key_hex=cut.surrogate_key, as_of=cut.as_of)
+    conditions = cut.conditions(table)
+    where = f"where {' and '.join(conditions)}" if conditions else ""
+    # Copied in the order of the base file, which lies ordered already.
+    sql = f"create table target.{name} as select {columns} from base.{name} {where}"
+    cut.connection.execute(sql, cut.parameters(sql) or None)
+    if not table.shared:
+        foreign = cut.connection.execute(
+            f"select count(*) from target.{name} where tenant_id is distinct from $tenant",
+            {"tenant": cut.scope.tenant_id},
+        ).fetchone()
+        if foreign is None or foreign[0]:
+            raise AccessError("a scope file would have held rows of another tenant; it was not written")
+
+
+def sees_module(scope: Scope, module: str) -> bool:
+    """Whether a scope holds a module; what belongs to no board of the product is for nobody."""
+    return module in scope.modules and module in (*BOARDS, "referrals", "forecasts")

@@ -1,0 +1,120 @@
+"""The state of a tenant's data as it was published: feeds, coverage, alerts, what was kept back, what matches nothing.
+
+    published_health(home, version)   everything, for Data health and `clinicmart status`
+    published_alerts(home, version)   which feeds stopped and what they bring: what every page must know of the others
+
+Versions that were published before a table existed have it empty.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import polars as pl
+
+from foundation import duck
+from foundation.home import Home
+from foundation.keys import Keys
+from serving.model import RECONCILIATION, RECONCILIATION_CHECK, Health, Version
+from serving.versions.store import files_of
+
+_TEXT, _COUNT, _DAY, _MONEY = pl.String, pl.Int64, pl.Date, pl.Decimal(18, 4)
+# Columns of the tables that older versions may lack.
+_LATER: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
+    "feed_coverage": {
+        "feed": _TEXT,
+        "day": _DAY,
+        "expected": _COUNT,
+        "low": _COUNT,
+        "high": _COUNT,
+        "received": _COUNT,
+        "status": _TEXT,
+    },
+    "feed_alert": {"feed": _TEXT, "kind": _TEXT, "since": _DAY, "newest_day": _DAY, "message": _TEXT},
+    "feed_rhythm": {"feed": _TEXT, "rhythm": _TEXT, "period_days": _COUNT, "usual_rows": _COUNT, "newest_day": _DAY},
+    "notice_reason": {"feed": _TEXT, "reason": _TEXT, "detail": _TEXT, "rows": _COUNT, "first_position": _TEXT},
+    "unmatched_reference": {
+        "feed": _TEXT,
+        "entity": _TEXT,
+        "column_name": _TEXT,
+        "referenced_entity": _TEXT,
+        "rows_with_reference": _COUNT,
+        "unmatched_rows": _COUNT,
+        "unmatched_ids": _COUNT,
+    },
+    "remittance_match": {
+        "feed": _TEXT,
+        "level": _TEXT,
+        "match_method": _TEXT,
+        "is_matched": pl.Boolean,
+        "records": _COUNT,
+        "billed_amount": _MONEY,
+        "payer_paid_amount": _MONEY,
+    },
+    "source_conflict": {
+        "entity": _TEXT,
+        "column_name": _TEXT,
+        "record_feed": _TEXT,
+        "other_feed": _TEXT,
+        "keys_in_conflict": _COUNT,
+    },
+    "encounter_match": {"match_rule": _TEXT, "outcome": _TEXT, "encounters": _COUNT},
+    "reconciliation": dict(RECONCILIATION),
+    "reconciliation_check": dict(RECONCILIATION_CHECK),
+    "deleted_record": {"feed": _TEXT, "entity": _TEXT, "found_by": _TEXT, "records": _COUNT},
+}
+
+
+@contextmanager
+def _tables(home: Home, version: Version) -> Iterator[Callable[[str], pl.DataFrame]]:
+    """Reads tables of a version's health file, without the tenant's column."""
+    path = files_of(home, version.tenant_id, version.version).health
+    key = Keys.of(home).derive_hex("published", version.tenant_id)
+    with duck.session(home) as connection:
+        duck.attach(connection, path, alias="warehouse", key=key, read_only=True)
+        found = connection.execute(
+            "select table_name from duckdb_tables() where database_name = 'warehouse' and schema_name = 'health'"
+        ).fetchall()
+        there = {name for (name,) in found}
+
+        def table(name: str) -> pl.DataFrame:
+            if name not in there and name in _LATER:
+                return pl.DataFrame(schema=_LATER[name])
+            return connection.execute(
+                f"select * exclude (tenant_id) from warehouse.health.{name} where tenant_id = $tenant order by all",
+                {"tenant": version.tenant_id},
+            ).pl()
+
+        yield table
+
+
+def published_health(home: Home, version: Version) -> Health:
+    """What a published version says of the feeds. Counts and reasons, never a record."""
+    with _tables(home, version) as table:
+        return Health(
+            feeds=table("feed_status"),
+            batches=table("batch"),
+            refused_units=table("refused_unit"),
+            quarantine=table("quarantine_reason"),
+            coverage=table("feed_coverage"),
+            alerts=table("feed_alert"),
+            rhythms=table("feed_rhythm"),
+            notices=table("notice_reason"),
+            unmatched_references=table("unmatched_reference"),
+            remittance_matches=table("remittance_match"),
+            conflicts=table("source_conflict").select(*_LATER["source_conflict"]),
+            deleted=table("deleted_record"),
+            visits=table("encounter_match").select(*_LATER["encounter_match"]),
+            reconciliation=table("reconciliation"),
+            reconciliation_checks=table("reconciliation_check"),
+        )
+
+
+def published_alerts(home: Home, version: Version) -> pl.DataFrame:
+    """Alerts with `entities`, the sorted names of what the feed has brought so far."""
+    with _tables(home, version) as table:
+        alerts = table("feed_alert")
+        if alerts.is_empty():
+            return alerts.with_columns(pl.lit(None, dtype=pl.List(pl.String)).alias("entities"))
+        brought = table("batch").filter(pl.col("rows_landed") > 0)
+        entities = brought.group_by("feed").agg(pl.col("entity").unique().sort().alias("entities"))
+        return alerts.join(entities, on="feed", how="left").sort("feed")

@@ -1,0 +1,140 @@
+"""Where published versions lie, which one is served, and how the last run ended.
+
+published/<tenant>/current.json          names the served version: replaced atomically, so it is old or new, never half
+published/<tenant>/last_run.json         how the last run ended for the tenant
+published/<tenant>/<version>/base.duckdb, health.duckdb, semantic_manifest.json, registry.json, definitions.json, version.json
+published/<tenant>/<version>/scopes/<hash>.duckdb        made on first use
+published/<tenant>/.building-<version>   being built; left behind only by a run that was killed
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from foundation.config import TENANT_ID
+from foundation.errors import AccessError
+from foundation.home import Home, write_atomically
+from serving.model import LastRun, Version
+
+CURRENT = "current.json"
+LAST_RUN = "last_run.json"
+BUILDING = ".building-"
+OUTCOMES = ("published", "unchanged", "stopped", "failed")
+
+
+@dataclass(frozen=True)
+class VersionFiles:
+    """The files of one version."""
+
+    folder: Path
+
+    @property
+    def base(self) -> Path:
+        return self.folder / "base.duckdb"
+
+    @property
+    def health(self) -> Path:
+        return self.folder / "health.duckdb"
+
+    @property
+    def semantic_manifest(self) -> Path:
+        return self.folder / "semantic_manifest.json"
+
+    @property
+    def registry(self) -> Path:
+        return self.folder / "registry.json"
+
+    @property
+    def definitions(self) -> Path:
+        """Model to what its SQL was (`serving.publish.model_sql`); versions published before there was such a file lack it."""
+        return self.folder / "definitions.json"
+
+    @property
+    def lineage(self) -> Path:
+        """Where the columns of marts come from (`serving.lineage.columns`); absent in versions that an earlier release published."""
+        return self.folder / "lineage.json"
+
+    @property
+    def version(self) -> Path:
+        return self.folder / "version.json"
+
+    @property
+    def scopes(self) -> Path:
+        return self.folder / "scopes"
+
+
+def tenant_folder(home: Home, tenant_id: str) -> Path:
+    """The tenant's folder below `published`. Raises AccessError for what is not a tenant id, before it is a path."""
+    if not TENANT_ID.fullmatch(tenant_id):
+        raise AccessError("there is no such tenant")
+    return home.published(tenant_id)
+
+
+def files_of(home: Home, tenant_id: str, version: str) -> VersionFiles:
+    """The files of one version of a tenant."""
+    return VersionFiles(tenant_folder(home, tenant_id) / version)
+
+
+def version_to_json(version: Version) -> bytes:
+    """The content of `version.json` and `current.json`."""
+    content = {
+        "tenant_id": version.tenant_id,
+        "version": version.version,
+        "published_at": version.published_at.isoformat(),
+        "run_id": version.run_id,
+        "rows": version.rows,
+        "data_as_of": None if version.data_as_of is None else version.data_as_of.isoformat(),
+        "fingerprints": dict(version.fingerprints),
+    }
+    return json.dumps(content, indent=1).encode()
+
+
+def version_of_json(content: bytes) -> Version:
+    """Reads what `version_to_json` wrote."""
+    raw: Mapping[str, object] = json.loads(content)
+    as_of, fingerprints = raw["data_as_of"], raw["fingerprints"]
+    assert isinstance(fingerprints, Mapping)
+    return Version(
+        tenant_id=str(raw["tenant_id"]),
+        version=str(raw["version"]),
+        published_at=datetime.fromisoformat(str(raw["published_at"])),
+        run_id=str(raw["run_id"]),
+        rows=int(str(raw["rows"])),
+        data_as_of=None if as_of is None else date.fromisoformat(str(as_of)),
+        fingerprints={str(key): str(value) for key, value in fingerprints.items()},
+    )
+
+
+def current_version(home: Home, tenant_id: str) -> Version | None:
+    """The version that is served, None where nothing was published yet."""
+    try:
+        content = (tenant_folder(home, tenant_id) / CURRENT).read_bytes()
+    except FileNotFoundError:
+        return None
+    return version_of_json(content)
+
+
+def switch(home: Home, version: Version) -> None:
+    """Makes a complete version the one that is served."""
+    write_atomically(tenant_folder(home, version.tenant_id) / CURRENT, version_to_json(version))
+
+
+def record_outcome(home: Home, tenant_id: str, *, run_id: str, outcome: str, reason: str = "") -> None:
+    """Notes how a run ended for a tenant: published, unchanged, stopped (by an audit) or failed, and why."""
+    if outcome not in OUTCOMES:
+        raise ValueError(f"{outcome!r} is not an outcome; known are {', '.join(OUTCOMES)}")
+    content = {"run_id": run_id, "at": datetime.now(UTC).isoformat(), "outcome": outcome, "reason": reason}
+    write_atomically(tenant_folder(home, tenant_id) / LAST_RUN, json.dumps(content, indent=1).encode())
+
+
+def outcome(home: Home, tenant_id: str) -> LastRun | None:
+    """How the last run ended for a tenant; None before the first."""
+    try:
+        raw = json.loads((tenant_folder(home, tenant_id) / LAST_RUN).read_bytes())
+    except FileNotFoundError:
+        return None
+    return LastRun(
+        run_id=raw["run_id"], at=datetime.fromisoformat(raw["at"]), outcome=raw["outcome"], reason=raw["reason"]
+    )
