@@ -1,10 +1,11 @@
 """What people see: one ASGI application with sign-in and a file a page. Thin views over `serving`.
 
-app        the application and its server         gate, signin   who may pass
-entry/     the script that Streamlit runs: `main` bar, widgets   what every page has
-data       the only way to data, and its cache    figures, findings, breakdowns   what a page computes
-format, period, state, theme, charts, markup      pure: no Streamlit, no data
-pages/     one file a page
+server/     the application, who may pass, sign-in pages, warm-up
+pages/      one file a page; data_health/ is a folder
+entry/      the script that Streamlit runs; `main`, `bar`, `shell` and `widgets` are what every page has
+data        the only way to data, and its cache
+figures, findings, breakdowns           what a page computes
+format, period, view, theme, charts, markup    pure: no Streamlit, no data
 """
 
 from pathlib import Path

@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, data, markup, shell, theme, widgets
+from dashboards import bar, data, markup, served_home, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards.pages import ALL
-from dashboards.server import auth_gate, served_home
+from dashboards.server import auth_gate
 from foundation.errors import AccessError
 from serving.model import NothingPublished
 

@@ -7,12 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, markup, theme, widgets
+from dashboards import bar, failures, markup, served_home, theme, widgets
 from dashboards import closed_notice as closed
 from dashboards import format as fmt
 from dashboards import incomplete_notice as incomplete
 from dashboards.data import Source
-from dashboards.server import failures, served_home
 from dashboards.view import View
 from foundation.errors import AccessError, ClinicmartError
 from serving.people.store import Principal

@@ -1,10 +1,13 @@
-"""From a source to landed batches. Knows Polars and DuckDB, not Dagster, dbt or Streamlit.
+"""From a source to the raw tables. Knows Polars and DuckDB, not Dagster, dbt or Streamlit.
 
-sources/    one module per protocol (pm_database, fhir, hl7v2, x12, reference_file) behind one interface and one registry
-profiles/   one file per vendor: mappings and quirks as data
-gate        contract checks and quarantine
-identity    keyed tokens and the vault
-landing     immutable encrypted Parquet batches; ledger: what was read, landed, quarantined
-warehouse   landed batches into the raw tables that dbt reads
-sample/     a synthetic group with planted truths
+interface       what a reader gives: units, chunks of rows, refusals, notices
+ledger          what was read, landed and quarantined; control_totals: the money of each batch
+sources/        readers by protocol: x12/, fhir/, hl7v2/, pm_database/, reference_file
+profiles/       one file per vendor or sender: mappings and quirks as data
+receive/        what comes over a network: fhir/ (client), mllp/ (listener)
+inbox/          what network feeds delivered, encrypted, until the readers take it
+landing/        tokens, contract gate, immutable encrypted batches, quarantine
+load/           landed batches into the raw tables that dbt reads; reconciliation of both
+accounts/       what the ledger says about feeds: status, expected days, alerts
+trace/          opens and masks the source message of a row
 """

@@ -16,7 +16,8 @@ A reader knows a protocol and, through its profile, a vendor. It emits rows of t
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +25,6 @@ import polars as pl
 
 from foundation.config import Feed
 from ingest.inbox.inbox import Inbox
-from ingest.landing.control_totals import Stated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,33 @@ class TableRules:
     reconcile_days: int
     maximum_deleted_percent: int
     tells_changes: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableState:
+    """What the ledger knows of a table: the cursor of its last read, when it was last read whole (UTC, without a zone) and by
+    which definition, and the units of that read and those after it."""
+
+    cursor: str | None = None
+    whole_at: datetime | None = None
+    definition: str | None = None
+    units: tuple[int, ...] = ()
+
+    def is_due(self, rules: TableRules, at: datetime) -> bool:
+        """Whether the table is to be read whole."""
+        if self.whole_at is None or self.definition != rules.definition or not rules.tells_changes:
+            return True
+        return rules.reconcile_days > 0 and at - self.whole_at >= timedelta(days=rules.reconcile_days)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What a source says of its own rows: `measure` is ROWS or an amount column of `entity`, `told_by` says how it was told."""
+
+    entity: str
+    measure: str
+    total: Decimal
+    told_by: str
 
 
 class MessageMemory(Protocol):

@@ -26,7 +26,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from foundation.home import Home
-from ingest.landing.row_index import TableState
+from ingest.interface import TableState
 
 metadata = sa.MetaData()
 
@@ -116,7 +116,7 @@ amount = sa.Table(
     sa.Column("measure", sa.String, primary_key=True),
     sa.Column("tenant_id", sa.String, nullable=False),
     sa.Column("feed", sa.String, nullable=False),
-    # Decimal text: SQLite knows no decimal that holds every sum. `ingest.landing.control_totals.conserved` has checked them.
+    # Decimal text: SQLite knows no decimal that holds every sum. `ingest.control_totals.conserved` has checked them.
     sa.Column("read_amount", sa.String, nullable=False),
     sa.Column("landed_amount", sa.String, nullable=False),
     sa.Column("quarantined_amount", sa.String, nullable=False),

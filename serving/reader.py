@@ -25,6 +25,7 @@ from serving.lineage.metric import MetricLineage, metric_lineage
 from serving.metrics.answers import Metrics, values_of
 from serving.metrics.compiler import compiler_of
 from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Member
+from serving.metrics.mart_data import TREE_COLUMNS
 from serving.metrics.registry import Registry, private_columns
 from serving.model import (
     Drill,
@@ -41,7 +42,7 @@ from serving.people.scope import Scope
 from serving.people.store import AccessStore, Principal
 from serving.rows import drill as drilling
 from serving.rows.row_sources import RowSources, row_sources
-from serving.scope_files.connection import TREE_COLUMNS, ScopeConnection
+from serving.scope_files.connection import ScopeConnection
 from serving.scope_files.derive import scope_file
 from serving.versions.health import published_alerts, published_health
 from serving.versions.retention import version_as_of

@@ -1,6 +1,7 @@
 """The layout of the house: who may import whom, and that nothing of this workplace leaks into it."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,38 @@ def test_a_library_stays_where_it_belongs(library: str) -> None:
         if library in _imports(path)
     }
     assert users == ONLY_IN[library]
+
+
+def _rooms() -> dict[str, str]:
+    """Module to its room: the folder for modules of a folder inside a package, the module itself at a package's top."""
+    rooms = {}
+    for package in PACKAGES:
+        for path in _modules(package):
+            if path.name != "__init__.py":
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                folder = path.parent.relative_to(ROOT).as_posix()
+                rooms[name] = folder if "/" in folder else name
+    return rooms
+
+
+def _imported_modules(path: Path) -> set[str]:
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return modules
+
+
+def test_folders_import_each_other_in_one_direction() -> None:
+    rooms = _rooms()
+    below: dict[str, set[str]] = {room: set() for room in rooms.values()}
+    for module, room in rooms.items():
+        imported = _imported_modules(ROOT / (module.replace(".", "/") + ".py"))
+        below[room] |= {rooms[name] for name in imported if name in rooms} - {room}
+    # static_order raises CycleError, which names the rooms of the cycle.
+    assert set(TopologicalSorter(below).static_order()) == set(below)
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -20,8 +20,8 @@ def extract(home: Home, tenant: str, user: str, out: Path) -> None:
     The key is printed once and kept nowhere. Open the file with:
     ATTACH 'FILE' AS extract (ENCRYPTION_KEY 'KEY', READ_ONLY).
     """
+    from serving.extracts import extract as write_extract
     from serving.people.store import AccessStore
-    from serving.rows.extracts import extract as write_extract
 
     report = write_extract(home, AccessStore.open(home).principal(tenant, user), out)
     click.echo(f"{report.path}: {len(report.tables)} tables, {report.rows:,} rows, version {report.version}")

@@ -11,13 +11,13 @@ import uvicorn
 from starlette.middleware import Middleware
 from streamlit import config
 
-from dashboards import theme
-from dashboards.server import failures, served_home, signin_routes, warm
+from dashboards import failures, served_home, theme
+from dashboards.server import signin_routes, warm
 from dashboards.server.auth_gate import Gate
 from foundation.home import Home
 from serving.reader import close_all
 
-ENTRY = Path(__file__).parent / "entry" / "script.py"
+ENTRY = Path(__file__).parents[1] / "entry" / "script.py"
 SHUTDOWN_SECONDS = 5
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboards.server import served_home, signin_html
+from dashboards import served_home
+from dashboards.server import signin_html
 from foundation.errors import AccessError
 from serving.people.store import Principal
 

@@ -8,7 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from dashboards.server import auth_gate, served_home, signin_html
+from dashboards import served_home
+from dashboards.server import auth_gate, signin_html
 from foundation.errors import AccessError, ClinicmartError
 
 STALE_FORM = "This form is out of date. Try again."

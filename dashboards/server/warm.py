@@ -3,10 +3,9 @@
 import logging
 import threading
 
-from dashboards import breakdowns, data, figures
+from dashboards import breakdowns, data, figures, served_home
 from dashboards import view as states
 from dashboards.pages import no_show, overview, revenue_cycle, throughput
-from dashboards.server import served_home
 from foundation.errors import ClinicmartError
 from serving.people.store import Principal, Role
 

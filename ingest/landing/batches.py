@@ -23,9 +23,10 @@ from foundation.config import Feed
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.landing.contract_gate import COLUMN, PAYLOAD, REASON, Gated, check, cross_check
-from ingest.landing.control_totals import ROWS, Stated, conserved, payload_totals, totals
-from ingest.landing.row_index import RowIndex, TableState, index_session
+from ingest.control_totals import PAYLOAD, ROWS, conserved, payload_totals, totals
+from ingest.interface import Stated, TableState
+from ingest.landing.contract_gate import COLUMN, REASON, Gated, check, cross_check
+from ingest.landing.row_index import RowIndex, index_session
 from ingest.landing.tokens import remove_from_vault, tokenise, tokenise_rows, write_to_vault
 from ingest.ledger import Ledger, now
 from ingest.load.partial_rows import landing_contract

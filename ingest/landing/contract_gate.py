@@ -10,11 +10,11 @@ import polars as pl
 
 from data_contracts import Column, Contract
 from data_contracts.expectations import ORDER, PATTERN, RANGE, REQUIRED, VALID_VALUES, ExpectationResult, validate
+from ingest.control_totals import PAYLOAD
 
 TYPE = "type"
 REASON = "_reason"
 COLUMN = "_column"
-PAYLOAD = "_payload"
 
 
 @dataclass(frozen=True, kw_only=True)

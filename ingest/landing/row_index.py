@@ -11,7 +11,6 @@ too, rows are landed once more.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from foundation import duck
 from foundation.config import Feed
 from foundation.home import Home
 from foundation.keys import Keys
-from ingest.sources import TableRules, UnreadableUnit
+from ingest.interface import TableRules, TableState, UnreadableUnit
 
 _SEED = 20261031
 # Cursors are in the database's zone and words, marks of time here in UTC: the overlap is widened by what may lie between.
@@ -31,23 +30,6 @@ _SLACK = timedelta(days=2)
 # So few records gone are believed, whatever share they are, unless the table is empty.
 BELIEVED = 5
 _MET = "(record_id varchar, mark ubigint, updated_at timestamptz, is_known boolean)"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableState:
-    """What the ledger knows of a table: the cursor of its last read, when it was last read whole (UTC, without a zone) and by
-    which definition, and the units of that read and those after it."""
-
-    cursor: str | None = None
-    whole_at: datetime | None = None
-    definition: str | None = None
-    units: tuple[int, ...] = ()
-
-    def is_due(self, rules: TableRules, at: datetime) -> bool:
-        """Whether the table is to be read whole."""
-        if self.whole_at is None or self.definition != rules.definition or not rules.tells_changes:
-            return True
-        return rules.reconcile_days > 0 and at - self.whole_at >= timedelta(days=rules.reconcile_days)
 
 
 class RowIndex:

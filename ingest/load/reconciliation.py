@@ -2,7 +2,7 @@
 
 One row per tenant, feed, entity, measure (`rows`, or an amount column), step and reason, with `total` (decimal). Steps:
 
-    stated        what the source itself says it sent, of units whose format tells (`ingest.landing.control_totals.Stated`)
+    stated        what the source itself says it sent, of units whose format tells (`ingest.control_totals.Stated`)
     given         what readers gave of the same units
     read          what readers gave of everything
     quarantined   what the gate held back, rows by reason
@@ -31,7 +31,7 @@ from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.landing.control_totals import ROWS, amount_columns
+from ingest.control_totals import ROWS, amount_columns
 from ingest.ledger import Ledger
 from ingest.load import partial_rows
 from ingest.load.landed_rows import by_size, open_files, read_files

@@ -26,8 +26,8 @@ from serving.closed_months.restate import CHECKED
 from serving.closed_months.restatements import Restated, read_restated
 from serving.metrics.dimensions import SERVICE_UNIT
 from serving.model import Tenant, Version
+from serving.people.modules import sees_module
 from serving.people.scope import Scope
-from serving.scope_files.derive import sees_module
 from serving.versions.closes import CLOSES, Close, closes
 from serving.versions.retention import kept_versions
 from serving.versions.store import files_of

@@ -21,8 +21,8 @@ from foundation.errors import ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
 from serving.metrics.compiler import DUCKDB, POSTGRES
+from serving.metrics.mart_data import MartData
 from serving.metrics.registry import PublishedTable
-from serving.scope_files.connection import MartData
 
 SCHEMA, COPIES = "marts", "pg_temp"
 _PARAMETER = re.compile(r"\$([a-z]\w*)")

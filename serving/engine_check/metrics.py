@@ -25,12 +25,12 @@ from serving.engine_check.marts import KEYS_SHOWN, SCHEMA, digits, same
 from serving.metrics.answers import Metrics
 from serving.metrics.compiler import DUCKDB, POSTGRES, Compiler, compiler_of
 from serving.metrics.dimensions import DimensionIndex
+from serving.metrics.mart_data import MartData
 from serving.metrics.registry import HEALTH, Registry, private_columns, published_tables, read_manifests
 from serving.metrics.registry import registry_metrics as metrics_of
 from serving.model import MetricQuery
 from serving.people.scope import Scope
 from serving.people.store import Role
-from serving.scope_files.connection import MartData
 
 # Of these the whole figure and every period; by a dimension the figure over all time.
 GRAINS = (None, "month", "week", "day")

@@ -18,11 +18,11 @@ import polars as pl
 from foundation.errors import AccessError, ConfigurationError
 from serving.metrics.compiler import Compiler, Shape, date_filters, dimension_filter, entity_filter
 from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Member
+from serving.metrics.mart_data import MartData
 from serving.metrics.registry import Registry, RegistryMetric
 from serving.model import Filter, MetricQuery
+from serving.people.modules import sees_module
 from serving.people.scope import Scope
-from serving.scope_files.connection import MartData
-from serving.scope_files.derive import sees_module
 
 TIME = "metric_time"
 LEVELS = 6

@@ -19,7 +19,7 @@ from foundation.home import Home
 from foundation.keys import Keys
 from serving.metrics.registry import HEALTH, PublishedTable, Registry
 from serving.model import Version
-from serving.people.scope import BOARDS, Scope
+from serving.people.scope import Scope
 from serving.scope_files.deidentify import expressions
 from serving.versions.store import files_of
 
@@ -186,8 +186,3 @@ def _write(cut: _Cut, table: PublishedTable) -> None:
         ).fetchone()
         if foreign is None or foreign[0]:
             raise AccessError("a scope file would have held rows of another tenant; it was not written")
-
-
-def sees_module(scope: Scope, module: str) -> bool:
-    """Whether a scope holds a module; what belongs to no board of the product is for nobody."""
-    return module in scope.modules and module in (*BOARDS, "referrals", "forecasts")

@@ -20,8 +20,8 @@ from starlette.websockets import WebSocket
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from dashboards import data
-from dashboards.server import app, auth_gate, served_home, signin_routes
+from dashboards import data, served_home
+from dashboards.server import app, auth_gate, signin_routes
 from foundation.home import Home
 from serving.people.store import AccessStore, Principal, Role
 

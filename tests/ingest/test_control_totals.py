@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from data_contracts import contract
 from foundation.config import Feed
 from ingest import ledger as tables
+from ingest.control_totals import MoneyMismatch, amount_columns, conserved, payload_totals, totals
 from ingest.landing.contract_gate import check
-from ingest.landing.control_totals import MoneyMismatch, amount_columns, conserved, payload_totals, totals
 from ingest.sources.pm_database import links
 from ingest.sources.x12.reader import SOURCE
 from ingest.sources.x12.segments import Found

@@ -42,7 +42,7 @@ WITHOUT_ROWS = {
     "work_rvus_per_hour",
 }
 AS_OF = "2026-03-20"
-FOLDERS = ("core", "throughput", "no_show", "operations")
+FOLDERS = ("core", "throughput", "no_show")
 
 
 def appointment(appointment_id: str, status: str, start: str, **changes: Any) -> Row:

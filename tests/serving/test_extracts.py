@@ -5,7 +5,7 @@ import pytest
 
 from foundation import duck
 from foundation.errors import AccessError, ConfigurationError
-from serving.rows.extracts import extract
+from serving.extracts import extract
 
 
 @pytest.fixture

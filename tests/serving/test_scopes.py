@@ -10,12 +10,12 @@ import pytest
 
 from foundation import duck
 from foundation.errors import AccessError
+from serving.extracts import extract
 from serving.model import MetricQuery
 from serving.people import scope as scopes
 from serving.people.scope import Scope
 from serving.people.store import PLATFORM, Principal, Role
 from serving.reader import close_all, open_reader
-from serving.rows.extracts import extract
 from serving.scope_files.derive import scope_file
 from serving.versions.store import current_version, files_of
 

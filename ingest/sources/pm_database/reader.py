@@ -38,9 +38,9 @@ import sqlalchemy as sa
 
 from data_contracts import Contract, contract
 from foundation.config import Feed
+from ingest.control_totals import ROWS
 from ingest.inbox.inbox import Inbox
-from ingest.interface import Chunk, TableRules, Unit, UnreadableUnit
-from ingest.landing.control_totals import ROWS, Stated
+from ingest.interface import Chunk, Stated, TableRules, Unit, UnreadableUnit
 from ingest.profiles import EntityQuery, PmDatabaseProfile, load_profile
 from ingest.sources.pm_database.blocks import Block
 from ingest.sources.pm_database.connection import Broken, Watch, connect, engine_of, probe, url_of

@@ -1,7 +1,7 @@
 """What an X12 file says of its own content: claims and their money, counted segment by segment.
 
 Nothing of the columns and joins that make rows is used here: a segment is split at its separator and one element is taken. What
-the rows then hold must be the same (`ingest.landing.control_totals`).
+the rows then hold must be the same (`ingest.control_totals`).
 
     835   CLP: remittance_claim, CLP03 billed, CLP04 paid; SVC after a CLP: remittance_line (the reader puts amounts of lines
           right that were written one element too far: their sums are not the segments');
@@ -16,7 +16,8 @@ from types import MappingProxyType
 
 import polars as pl
 
-from ingest.landing.control_totals import ROWS, Stated, total
+from ingest.control_totals import ROWS, total
+from ingest.interface import Stated
 from ingest.sources.x12.transactions import Transactions
 
 # Transaction -> segment -> entity, and the elements that its amounts are.

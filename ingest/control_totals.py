@@ -9,32 +9,22 @@ is worked out beside the rows, not from them, and must be what the reader gave.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 
 import polars as pl
 
 from data_contracts import Contract
-from ingest.landing.contract_gate import PAYLOAD
 
 MONEY = pl.Decimal(18, 4)
 ROWS = "rows"
+# The column of a quarantined row that holds the values as the reader gave them, as JSON.
+PAYLOAD = "_payload"
 _SUFFIX = "_amount"
 _NOTHING = Decimal("0.0000")
 
 
 class MoneyMismatch(RuntimeError):
     """Money that was read neither landed nor is held: a defect of this product, never of the data."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stated:
-    """What a source says of its own rows: `measure` is ROWS or an amount column of `entity`, `told_by` says how it was told."""
-
-    entity: str
-    measure: str
-    total: Decimal
-    told_by: str
 
 
 def amount_columns(of: Contract) -> tuple[str, ...]:
