@@ -6,6 +6,7 @@
     overlap_minutes: 60          # of all entities; each may have its own
     reconcile_days: 7
     maximum_deleted_percent: 20
+    keys: {case: insensitive, padding: trimmed}   # how the database compares keys; without it a key is its exact text
     entities:
       appointment:
         reconcile_days: 1
@@ -44,6 +45,9 @@ DEFAULTS: Mapping[str, tuple[int, int, int]] = MappingProxyType(
 )
 _OF_ENTITIES = ("overlap_minutes", "reconcile_days", "maximum_deleted_percent")
 _CHANGES = ("source_updated_at", "none")
+_KEY_RULES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"case": ("sensitive", "insensitive"), "padding": ("kept", "trimmed")}
+)
 LINEAGE = ("source_record_id", "source_updated_at")
 TENANT_ZONE = "tenant"
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -75,12 +79,23 @@ class EntityQuery:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeyRules:
+    """How the database compares the values of its keys. `is_case_insensitive`: `e2` and `E2` are one key. `is_trimmed`: blanks at
+    the end do not count, as in a CHAR column."""
+
+    is_case_insensitive: bool = False
+    is_trimmed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class PmDatabaseProfile:
-    """A checked profile. `time_zone` is `tenant` or an IANA name; entities in the profile's order."""
+    """A checked profile. `time_zone` is `tenant` or an IANA name; `keys` says how the database compares keys; entities in the
+    profile's order."""
 
     name: str
     time_zone: str
     timeout_seconds: int
+    keys: KeyRules
     entities: Mapping[str, EntityQuery]
 
     def zone(self, tenant_zone: str) -> str:
@@ -90,7 +105,7 @@ class PmDatabaseProfile:
 
 def parse_pm_database(reader: NodeReader, root: yaml.Node, name: str) -> PmDatabaseProfile:
     """Checks the nodes of one file. Raises ConfigurationError naming file, line and key."""
-    found = reader.mapping(root, "", ("kind", "time_zone", *DEFAULTS, "entities"))
+    found = reader.mapping(root, "", ("kind", "time_zone", *DEFAULTS, "keys", "entities"))
     zone_node = reader.needed(found, root, "", "time_zone")
     zone = reader.text(zone_node, "time_zone")
     if zone != TENANT_ZONE:
@@ -109,8 +124,24 @@ def parse_pm_database(reader: NodeReader, root: yaml.Node, name: str) -> PmDatab
     if not entities:
         raise reader.fail(entities_node, "entities", "has no entity")
     return PmDatabaseProfile(
-        name=name, time_zone=zone, timeout_seconds=numbers["timeout_seconds"], entities=MappingProxyType(entities)
+        name=name,
+        time_zone=zone,
+        timeout_seconds=numbers["timeout_seconds"],
+        keys=_key_rules(reader, found.get("keys")),
+        entities=MappingProxyType(entities),
     )
+
+
+def _key_rules(reader: NodeReader, node: yaml.Node | None) -> KeyRules:
+    """The rules under `keys`; without it every key is its exact text."""
+    found = reader.mapping(node, "keys", tuple(_KEY_RULES)) if node is not None else {}
+    words = {name: default for name, (default, _) in _KEY_RULES.items()}
+    for name, value in found.items():
+        words[name] = reader.text(value, f"keys.{name}")
+        if words[name] not in _KEY_RULES[name]:
+            allowed = ", ".join(_KEY_RULES[name])
+            raise reader.fail(value, f"keys.{name}", f"{words[name]!r} is not one of {allowed}")
+    return KeyRules(is_case_insensitive=words["case"] == "insensitive", is_trimmed=words["padding"] == "trimmed")
 
 
 def _numbers(

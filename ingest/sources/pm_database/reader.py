@@ -42,8 +42,10 @@ from ingest.control_totals import ROWS
 from ingest.inbox.inbox import Inbox
 from ingest.interface import Chunk, Stated, TableRules, Unit, UnreadableUnit
 from ingest.profiles import EntityQuery, PmDatabaseProfile, load_profile
+from ingest.profiles.pm_database import KeyRules
 from ingest.sources.pm_database.blocks import Block
 from ingest.sources.pm_database.connection import Broken, Watch, connect, engine_of, probe, url_of
+from ingest.sources.pm_database.keys import comparable_keys
 from ingest.sources.pm_database.links import BulkLink, Link, NoBulk, RowLink
 from ingest.sources.pm_database.query import (
     UPDATED,
@@ -90,7 +92,7 @@ class PmDatabaseSource:
                 _pause(failed)
         now = datetime.now(UTC)
         return [
-            Unit(feed=feed, name=entity, modified_at=now, table=_rules(query, profile.zone(feed.time_zone)))
+            Unit(feed=feed, name=entity, modified_at=now, table=_rules(query, profile, profile.zone(feed.time_zone)))
             for entity, query in profile.entities.items()
         ]
 
@@ -103,9 +105,11 @@ class PmDatabaseSource:
 SOURCE = PmDatabaseSource()
 
 
-def _rules(query: EntityQuery, zone: str) -> TableRules:
+def _rules(query: EntityQuery, profile: PmDatabaseProfile, zone: str) -> TableRules:
+    # A profile without rules for keys keeps the definition that its tables were read with before such rules existed.
+    keys = f"\0{profile.keys}" if profile.keys != KeyRules() else ""
     return TableRules(
-        definition=hashlib.sha256(f"{query.sql}\0{zone}".encode()).hexdigest()[:32],
+        definition=hashlib.sha256(f"{query.sql}\0{zone}{keys}".encode()).hexdigest()[:32],
         overlap_minutes=query.overlap_minutes,
         reconcile_days=query.reconcile_days,
         maximum_deleted_percent=query.maximum_deleted_percent,
@@ -255,7 +259,7 @@ class _Reading:
             for name, index in zip(shape.names, shape.indexes, strict=True)
         ]
         numbers = pl.Series("number", range(self.rows_given + 1, self.rows_given + block.height + 1))
-        frame = pl.DataFrame(series)
+        frame = comparable_keys(pl.DataFrame(series), self.of, self.profile.keys)
         chunk.rows[self.of.name] = frame.with_columns(pl.format("row {}", numbers).alias("source_position"))
         for index, name in shape.dropped:
             chunk.dropped_fields[f"{self.of.name}.{name}"] += block.height - block.nulls(index)
