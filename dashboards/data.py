@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import streamlit as st
@@ -81,8 +82,9 @@ class Source:
 
     @property
     def as_of(self) -> date:
-        """The last day that the data reach; the day of publication where no feed has a date."""
-        return self.reader.data_as_of or self.reader.published_at.date()
+        """The last day that the data reach; the local day of publication where no feed has a date."""
+        zone = ZoneInfo(self.reader.tenant.time_zone)
+        return self.reader.data_as_of or self.reader.published_at.astimezone(zone).date()
 
     @cached_property
     def metrics(self) -> dict[str, MetricDefinition]:

@@ -299,22 +299,25 @@ def _operational(connection: duckdb.DuckDBPyConnection, config: Config, accounts
 
 
 # Data reach to the last day on which something happened that is not in the future: changes to records do not count,
-# a file's time would date old data by the day they were copied.
+# a file's time would date old data by the day they were copied. (entity, moment in UTC, local day where there is no moment)
 _HAPPENED = (
-    ("encounter", "coalesce(ended_at, started_at)"),
-    ("appointment_event", "occurred_at"),
-    ("charge", "coalesce(entered_at, service_date::timestamp)"),
-    ("claim", "coalesce(submitted_at, service_to_date::timestamp, service_from_date::timestamp)"),
-    ("remittance_claim", "coalesce(adjudicated_date, service_to_date, service_from_date)::timestamp"),
-    ("patient_payment", "paid_date::timestamp"),
+    ("encounter", "coalesce(ended_at, started_at)", "null::date"),
+    ("appointment_event", "occurred_at", "null::date"),
+    ("charge", "entered_at", "service_date"),
+    ("claim", "submitted_at", "coalesce(service_to_date, service_from_date)"),
+    ("remittance_claim", "null::timestamp", "coalesce(adjudicated_date, service_to_date, service_from_date)"),
+    ("patient_payment", "null::timestamp", "paid_date"),
 )
 _TENANTS = (
-    "select t.tenant_id, t.name, t.time_zone, max(timezone(t.time_zone, h.happened_at::timestamptz)::date) "
+    "select t.tenant_id, t.name, t.time_zone, "
+    "greatest(max(timezone(t.time_zone, h.happened_at::timestamptz)::date), max(h.happened_on)) "
     "from tenant_rows t left join ("
     + " union all ".join(
-        f"select tenant_id, max({moment}) as happened_at from warehouse.raw.{entity} "
-        f"where {moment} <= now()::timestamp group by tenant_id"
-        for entity, moment in _HAPPENED
+        f"select tenant_id, max({moment}) filter (where {moment} <= now()::timestamp) as happened_at, "
+        f"max({day}) filter (where {moment} is null and {day} <= timezone(zoned.time_zone, now())::date) as happened_on "
+        f"from warehouse.raw.{entity} join (select tenant_id, time_zone from tenant_rows) zoned using (tenant_id) "
+        "group by tenant_id"
+        for entity, moment, day in _HAPPENED
     )
     + ") h using (tenant_id) group by all"
 )

@@ -24,8 +24,8 @@ class Message:
 
     `position` names the number of the message and the number in the file of its MSH segment, `record` sender and control id.
     `changed` is when the source recorded the event, by which messages are put in order: EVN-2, else MSH-7 (an interface engine
-    that sends a day's messages again may set MSH-7 anew). `has_nulls` where the message says of some field that it is empty
-    (""). `content` is the message as received.
+    that sends a day's messages again may set MSH-7 anew). `offset` is the offset from UTC in MSH-7 ("-0800"), None where it has
+    none. `has_nulls` where the message says of some field that it is empty (""). `content` is the message as received.
     """
 
     position: str
@@ -43,6 +43,7 @@ class Message:
     control: str
     sent: str | None
     changed: str | None
+    offset: str | None
     has_nulls: bool
 
 
@@ -216,8 +217,15 @@ def parse(raw: Raw, ordinal: int, notices: list[Notice]) -> Message | Refusal:
         control=control,
         sent=sent,
         changed=_recorded(segments, mark, component, sent),
+        offset=_offset(sent),
         has_nulls='""' in text,
     )
+
+
+def _offset(sent: str | None) -> str | None:
+    """The offset at the end of a time, which is the zone of all times of the message without one (HL7 v2.5.1, 2.15.9.7)."""
+    ending = sent[-5:] if sent is not None else ""
+    return ending if ending[:1] in ("+", "-") and ending[1:].isdigit() and len(ending) == 5 else None
 
 
 def _recorded(segments: list[str], separator: str, component: str, sent: str | None) -> str | None:

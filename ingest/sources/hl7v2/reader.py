@@ -106,7 +106,7 @@ class _Reading:
         self.waiting: list[Message] = []
         self.repeated: list[str] = []
         self.reused: list[str] = []
-        self.chunk, self.rows = Chunk(), Rows()
+        self.chunk, self.rows = Chunk(), Rows(self.zone)
 
     def take(self, found: Message | Refusal) -> None:
         """One message, to be read with those that follow it, or a refusal."""
@@ -136,11 +136,11 @@ class _Reading:
             framing.notices.append(
                 Notice(position=first, reason="control_id_used_again", detail=detail, records=number)
             )
-        chunk.rows = self.rows.frames(self.zone)
+        chunk.rows = self.rows.frames()
         chunk.notices = self.rows.notices + framing.notices
         chunk.dropped_fields = self.rows.unused
         framing.notices, self.repeated, self.reused = [], [], []
-        self.chunk, self.rows = Chunk(), Rows()
+        self.chunk, self.rows = Chunk(), Rows(self.zone)
         return chunk
 
     def _read_waiting(self) -> None:

@@ -143,10 +143,13 @@ PersonSaid = tuple[tuple[str | None, ...], tuple[str | None, ...], bool]
 class Rows:
     """Collects rows; `add` takes values in the order of COLUMNS, all text or None.
 
-    `people` and `persons` hold what PID segments and XCN fields of the chunk say, by their delimiters and text.
+    `people` and `persons` hold what PID segments and XCN fields of the chunk say, by their delimiters and text. `zone` is that of
+    times without an offset in messages without one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.zone = zone
+        self._offsets: dict[tuple[str, str], str] = {}
         self._rows: dict[str, list[tuple[str | None, ...]]] = {}
         self.notices: list[Notice] = []
         self.unused: Counter[str] = Counter()
@@ -157,7 +160,18 @@ class Rows:
         found = self._rows.get(entity)
         if found is None:
             found = self._rows[entity] = []
-        found.append((*values, message.record, message.changed, message.position))
+        found.append(
+            (*values, message.record, message.changed, message.position, message.offset and self._offset(message))
+        )
+
+    def _offset(self, message: Message) -> str:
+        """The offset in MSH-7, after a "~" where it is the one that the feed's zone has at that moment (see `timestamps`)."""
+        sent, offset = message.sent or "", message.offset or ""
+        key = (sent[:10], offset)
+        if key not in self._offsets:
+            moment = timestamps(pl.Series([sent]), self.zone).dt.convert_time_zone(str(self.zone)).dt.strftime("%z")[0]
+            self._offsets[key] = f"~{offset}" if moment == offset else offset
+        return self._offsets[key]
 
     def count(self) -> int:
         """Rows collected so far."""
@@ -166,13 +180,14 @@ class Rows:
     def note(self, message: Message, reason: str, detail: str) -> None:
         self.notices.append(Notice(position=message.position, reason=reason, detail=detail))
 
-    def frames(self, zone: ZoneInfo) -> dict[str, pl.DataFrame]:
-        """Frames typed as the contract says; times without an offset are local in `zone`. Adds notices of bad dates."""
-        return {entity: self._frame(entity, rows, zone) for entity, rows in self._rows.items()}
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """Frames typed as the contract says. Adds notices of bad dates."""
+        return {entity: self._frame(entity, rows) for entity, rows in self._rows.items()}
 
-    def _frame(self, entity: str, rows: list[tuple[str | None, ...]], zone: ZoneInfo) -> pl.DataFrame:
+    def _frame(self, entity: str, rows: list[tuple[str | None, ...]]) -> pl.DataFrame:
         names = COLUMNS[entity] + LINEAGE
-        columns = zip(*rows, strict=True)
+        *columns, offsets = zip(*rows, strict=True)
+        default = pl.Series(offsets, dtype=pl.String) if any(offsets) else None
         frame = pl.DataFrame(
             [pl.Series(name, found, dtype=pl.String) for name, found in zip(names, columns, strict=True)]
         )
@@ -181,7 +196,7 @@ class Rows:
         for name in names:
             kind = by_name[name].logical_type if name in by_name else "text"
             if kind in ("timestamp", "date"):
-                converted = timestamps(frame[name], zone) if kind == "timestamp" else dates(frame[name])
+                converted = timestamps(frame[name], self.zone, default) if kind == "timestamp" else dates(frame[name])
                 self._note_bad(frame, name, converted)
                 typed.append(converted)
         frame = frame.with_columns(typed)
@@ -224,28 +239,47 @@ def _with_length(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(cleared_columns=pl.when(is_open).then(both).otherwise(cleared))
 
 
-def timestamps(text: pl.Series, zone: ZoneInfo) -> pl.Series:
-    """YYYY[MM[DD[HH[MM[SS[.S...]]]]]][+/-ZZZZ] to UTC; local in `zone` without an offset; null where invalid."""
+def timestamps(text: pl.Series, zone: ZoneInfo, default: pl.Series | None = None) -> pl.Series:
+    """YYYY[MM[DD[HH[MM[SS[.S...]]]]]][+/-ZZZZ] to UTC; null where invalid.
+
+    A time without an offset has that of its message, `default` ("-0800"; null where MSH-7 has none), else it is local in `zone`.
+    Where the message's offset is the zone's own at that moment ("~-0500"), its times are local in the zone, whose clocks change:
+    the offset then says which of two is meant in the hour that occurs twice. Without it that is the first.
+    """
     if text.null_count() == len(text):
         return text.cast(pl.Datetime("us", "UTC"))
     value = pl.lit(text)
     digits = value.str.extract(r"^(\d{4}(?:\d\d){0,5})(?:\.\d*)?(?:[+-]\d{4})?$")
-    sign = value.str.extract(r"([+-])\d{4}$")
-    hours, minutes = (value.str.extract(pattern).cast(pl.Int32) for pattern in (r"[+-](\d\d)\d\d$", r"[+-]\d\d(\d\d)$"))
     padded = digits + pl.lit(_PAD).str.slice(digits.str.len_bytes())
     naive = padded.str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us")
     if text.str.contains(".", literal=True).any():
         # Parts of a second order messages that follow each other closely.
         part = value.str.extract(r"\.(\d{1,6})").str.pad_end(6, "0").cast(pl.Int64)
         naive += pl.duration(microseconds=part.fill_null(0))
-    found = pl.select(naive=naive, minutes=(hours * 60 + minutes) * pl.when(sign == "-").then(-1).otherwise(1))
-    offset = pl.col("minutes")
-    zoned = found.select(pl.when(offset.is_not_null()).then(pl.col("naive") - pl.duration(minutes=offset)))
-    exact = zoned.to_series().dt.replace_time_zone("UTC")
+    found = pl.select(naive=naive, minutes=_minutes(value))
+    exact = _at_offset(found["naive"], found["minutes"])
     if not exact.null_count():
         return exact.alias(text.name)
-    local = local_to_utc(found.select(pl.when(offset.is_null()).then("naive")).to_series(), str(zone))
+    without = found.select(pl.when(pl.col("minutes").is_null()).then("naive")).to_series()
+    local = local_to_utc(without, str(zone))
+    if default is not None:
+        sent = _at_offset(without, pl.select(_minutes(pl.lit(default))).to_series())
+        is_local_time = sent.dt.convert_time_zone(str(zone)).dt.replace_time_zone(None) == without
+        is_of_zone = default.str.starts_with("~") & ~is_local_time
+        local = pl.select(pl.when(pl.lit(is_of_zone)).then(local).otherwise(pl.coalesce(sent, local))).to_series()
     return pl.select(pl.coalesce(exact, local)).to_series().alias(text.name)
+
+
+def _minutes(text: pl.Expr) -> pl.Expr:
+    """Minutes east of UTC that a text ends with ("-0800" is -480); null without."""
+    hours, minutes = (text.str.extract(pattern).cast(pl.Int32) for pattern in (r"[+-](\d\d)\d\d$", r"[+-]\d\d(\d\d)$"))
+    return (hours * 60 + minutes) * pl.when(text.str.contains(r"-\d{4}$")).then(-1).otherwise(1)
+
+
+def _at_offset(naive: pl.Series, minutes: pl.Series) -> pl.Series:
+    """UTC of local times at an offset; null where either is."""
+    shifted = pl.select(pl.lit(naive) - pl.duration(minutes=pl.lit(minutes))).to_series()
+    return shifted.dt.replace_time_zone("UTC")
 
 
 def dates(text: pl.Series) -> pl.Series:

@@ -4,8 +4,11 @@ with unpaid as (
         encounters.tenant_id,
         {{ current_id('encounters', 'encounter') }} as encounter_id,
         min({{ current_id('encounters', 'patient') }}) as patient_id,
-        min(cast(encounters.started_at as date)) as encounter_day
+        min({{ local_date('encounters.started_at', 'units.time_zone') }}) as encounter_date
     from {{ ref('stg_encounters') }} as encounters
+    inner join {{ ref('int_service_units') }} as units
+        on encounters.tenant_id = units.tenant_id
+        and coalesce(encounters.service_unit_id, 'unknown') = units.service_unit_id
     {{ crosswalk_joins('encounters', ['patient', 'encounter']) | indent(4) }}
     group by encounters.tenant_id, {{ current_id('encounters', 'encounter') }}
     having count(encounters.payer_id) = 0
@@ -40,7 +43,7 @@ candidates as (
     inner join coverages
         on unpaid.tenant_id = coverages.tenant_id
         and unpaid.patient_id = coverages.patient_id
-    where unpaid.encounter_day between coverages.effective_from and coverages.effective_to
+    where unpaid.encounter_date between coverages.effective_from and coverages.effective_to
     group by unpaid.tenant_id, unpaid.encounter_id, coverages.payer_id
 ),
 

@@ -22,9 +22,9 @@ resolved as (
             )
         end as claim_key,
         coalesce(crosswalk.current_payer_id, collapsed.payer_id, payments.payer_id, 'unknown') as paying_payer_id,
-        coalesce(payments.payment_date, collapsed.adjudicated_date, cast(collapsed.source_updated_at as date))
+        coalesce(payments.payment_date, collapsed.adjudicated_date, {{ local_date('collapsed.source_updated_at', 'tenants.time_zone') }})
             as payment_date,
-        coalesce(collapsed.adjudicated_date, payments.payment_date, cast(collapsed.source_updated_at as date))
+        coalesce(collapsed.adjudicated_date, payments.payment_date, {{ local_date('collapsed.source_updated_at', 'tenants.time_zone') }})
             as decided_date,
         case collapsed.claim_status_code
             {%- for code, sequence in statuses.items() %}
@@ -32,6 +32,7 @@ resolved as (
             {%- endfor %}
         end as stated_sequence
     from collapsed
+    inner join {{ ref('stg_tenants') }} as tenants on collapsed.tenant_id = tenants.tenant_id
     left join payments
         on collapsed.tenant_id = payments.tenant_id
         and collapsed.remittance_id = payments.remittance_id

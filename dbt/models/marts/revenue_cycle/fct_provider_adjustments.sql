@@ -12,9 +12,13 @@ dated as (
     select
         collapsed.*,
         coalesce(crosswalk.current_payer_id, payments.payer_id, 'unknown') as payer_id,
-        coalesce(payments.payment_date, payments.produced_date, cast(collapsed.source_updated_at as date))
-            as payment_date
+        coalesce(
+            payments.payment_date,
+            payments.produced_date,
+            {{ local_date('collapsed.source_updated_at', 'tenants.time_zone') }}
+        ) as payment_date
     from collapsed
+    inner join {{ ref('stg_tenants') }} as tenants on collapsed.tenant_id = tenants.tenant_id
     left join payments
         on collapsed.tenant_id = payments.tenant_id
         and collapsed.remittance_id = payments.remittance_id

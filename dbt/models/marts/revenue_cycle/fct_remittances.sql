@@ -21,8 +21,13 @@ dated as (
     select
         payments.*,
         coalesce(crosswalk.current_payer_id, payments.payer_id, 'unknown') as current_payer_id,
-        coalesce(payments.payment_date, payments.produced_date, cast(payments.source_updated_at as date)) as paid_date
+        coalesce(
+            payments.payment_date,
+            payments.produced_date,
+            {{ local_date('payments.source_updated_at', 'tenants.time_zone') }}
+        ) as paid_date
     from payments
+    inner join {{ ref('stg_tenants') }} as tenants on payments.tenant_id = tenants.tenant_id
     left join {{ ref('int_payer_crosswalk') }} as crosswalk
         on payments.tenant_id = crosswalk.tenant_id
         and payments.payer_id = crosswalk.payer_id
