@@ -67,6 +67,12 @@ class Stated:
     told_by: str
 
 
+# Reasons of refusals that say: this is not what the feed's kind says. A file with no other record is refused whole.
+NOT_OF_THE_KIND = frozenset({"not_json", "no_resource_type", "no_msh"})
+# The unit that stands for the files of a feed which its reader does not open.
+NOT_READ = "(files that are not read)"
+
+
 class MessageMemory(Protocol):
     """Which messages were landed before, see `ingest.sources.hl7v2.seen_messages`."""
 
@@ -84,6 +90,8 @@ class Unit:
     missing `source_updated_at`. `cursor` is where the last read of a table ended; without one it is
     read whole. `table` is set for a table. `inbox` is where the unit lies sealed, for
     feeds that come over a network. `seen` knows the messages that the tenant has landed before.
+    `refusal` is set where the unit is known to be unreadable before it is opened. A unit with `notices` and no path says
+    something about the whole feed and holds no records.
     """
 
     feed: Feed
@@ -96,6 +104,13 @@ class Unit:
     table: TableRules | None = None
     inbox: Inbox | None = None
     seen: MessageMemory | None = None
+    refusal: "UnreadableUnit | None" = None
+    notices: "tuple[Notice, ...]" = ()
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether a reader is to open it."""
+        return self.refusal is None and not self.notices
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from tests.support import Ran, clinicmart, clinicmart_here
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*XDG_RUNTIME_DIR")]
 FIGURES = ("appointments", "no_shows", "received_from_patients_amount")
-SCHEMA = Path(__file__).parents[1] / "ingest" / "sample" / "pm_schema.sql"
+SCHEMA = Path(__file__).parents[1] / "clinicmart" / "sample" / "pm_schema.sql"
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ feed_coverage      rows expected and received by feed and day; feed_alert what s
 import hashlib
 import hmac
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import PurePath
 from typing import Any
 
@@ -21,7 +22,8 @@ import sqlalchemy as sa
 from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.accounts.feed_coverage import coverage
-from ingest.ledger import Ledger
+from ingest.interface import NOT_READ
+from ingest.ledger import Ledger, now
 
 # The endings that readers know. Any other part of a file's name may say whose file it is.
 _ENDINGS = (".json", ".ndjson", ".hl7", ".txt", ".837", ".835", ".277", ".999", ".edi", ".x12", ".csv", ".tsv", ".gz")
@@ -87,8 +89,13 @@ def select(ledger: Ledger, query: sa.Select[Any]) -> pl.DataFrame:
 
 
 def feed_status(ledger: Ledger) -> pl.DataFrame:
-    """Latest outcome per feed, with totals over all its runs; refused units are those of the latest run."""
+    """Latest outcome per feed, with totals over all its runs; refused units are those of the latest run.
+
+    `newest_record_at` (UTC) is the latest time that a source gave a record, without times of files and times to come.
+    """
     feed_run, unit, batch = tables.feed_run, tables.unit, tables.batch
+    # A mistyped year must not make a feed look fresh for ever.
+    latest_plausible = now() + timedelta(days=1)
     latest = (
         sa.select(
             feed_run,
@@ -101,7 +108,9 @@ def feed_status(ledger: Ledger) -> pl.DataFrame:
         sa.select(
             unit.c.tenant_id,
             unit.c.feed,
-            sa.func.sum(sa.case((unit.c.outcome == "landed", 1), else_=0)).label("units_read"),
+            sa.func.sum(sa.case(((unit.c.outcome == "landed") & (unit.c.name != NOT_READ), 1), else_=0)).label(
+                "units_read"
+            ),
             sa.func.sum(unit.c.records_read).label("records_read"),
             sa.func.sum(unit.c.records_used).label("records_landed"),
             sa.func.sum(unit.c.records_refused).label("records_quarantined"),
@@ -118,7 +127,9 @@ def feed_status(ledger: Ledger) -> pl.DataFrame:
             batch.c.feed,
             sa.func.sum(batch.c.rows_landed).label("rows_landed"),
             sa.func.sum(batch.c.rows_quarantined).label("rows_quarantined"),
-            sa.func.max(batch.c.newest_record_at).label("newest_record_at"),
+            sa.func.max(sa.case((batch.c.newest_record_at <= latest_plausible, batch.c.newest_record_at))).label(
+                "newest_record_at"
+            ),
         ).group_by(batch.c.tenant_id, batch.c.feed)
     ).subquery()
 

@@ -8,7 +8,7 @@ Memory is bounded by ROWS_A_BATCH and BYTES_A_BATCH: a unit that holds more is w
 import base64
 import secrets
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.control_totals import PAYLOAD, ROWS, conserved, payload_totals, totals
-from ingest.interface import Stated, TableState
+from ingest.interface import NOT_OF_THE_KIND, Stated, TableState
 from ingest.landing.contract_gate import COLUMN, REASON, Gated, check, cross_check
 from ingest.landing.row_index import RowIndex, index_session
 from ingest.landing.tokens import remove_from_vault, tokenise, tokenise_rows, write_to_vault
@@ -58,6 +58,8 @@ class Staged:
     refused: int = 0
     rows: int = 0
     size_bytes: int = 0
+    # Times of the files, which stand in for records that have none.
+    file_times: set[datetime] = field(default_factory=set)
 
     @property
     def is_full(self) -> bool:
@@ -76,6 +78,7 @@ class Staged:
             self.frames.setdefault(entity, []).extend(frames)
         self.refusals += other.refusals
         self.refused += other.refused
+        self.file_times |= other.file_times
         self.rows += other.rows
         self.size_bytes += other.size_bytes
 
@@ -107,6 +110,7 @@ class Unfinished:
     records_read: int = 0
     records_used: int = 0
     records_refused: int = 0
+    refusal_reasons: set[str] = field(default_factory=set)
     dropped: dict[str, int] = field(default_factory=dict)
     notices: list[Any] = field(default_factory=list)
     cursor: str | None = None
@@ -116,6 +120,11 @@ class Unfinished:
     # What the source says of its rows, and what its reader gave of them, by entity and measure.
     stated: dict[tuple[str, str], Stated] = field(default_factory=dict)
     given: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+
+    @property
+    def is_of_other_kind(self) -> bool:
+        """Whether every record was refused because it is not what the feed's kind says, so that nothing of the unit was read."""
+        return self.records_read > 0 and self.records_used == 0 and self.refusal_reasons <= NOT_OF_THE_KIND
 
     def count(self, chunk: Chunk) -> None:
         """Takes down the control totals of a chunk."""
@@ -167,6 +176,7 @@ class Landing:
         unit.records_read += chunk.records_read
         unit.records_used += chunk.records_used
         unit.records_refused += refused
+        unit.refusal_reasons |= {refusal.reason for refusal in chunk.refusals}
         unit.notices += chunk.notices
         unit.cursor = chunk.cursor or unit.cursor
         unit.count(chunk)
@@ -199,6 +209,7 @@ class Landing:
         frame = tokenise_rows(of, frame, self._token_key).with_columns(
             pl.format("unit {}: {}", pl.lit(unit.unit_id), pl.col("source_position")).alias("source_position")
         )
+        unit.staged.file_times.add(unit.modified_at)
         frame = with_unit_time(frame, self.feed, unit.modified_at)
         unit.staged.add(of.name, frame)
 
@@ -333,7 +344,9 @@ class Landing:
                     file = str(path.relative_to(self.home.path))
                 if entity == DELETION:
                     self._forgotten.append(rows.filter(pl.col("entity") == "patient_identity"))
-                newest = rows["source_updated_at"].max()
+                is_recorded = ~pl.col("source_updated_at").is_in(list(staged.file_times))
+                recorded = rows.filter(is_recorded & (pl.col("source_updated_at") <= moment + timedelta(days=1)))
+                newest = recorded["source_updated_at"].max()
                 read = gated.good.height + gated.bad.height
                 ledger_rows["batch"].append(
                     common

@@ -26,6 +26,7 @@ from ingest.sources.hl7v2.seen_messages import SeenMessages
 
 progress = logging.getLogger("clinicmart.progress")
 
+_FORMATS = {"fhir": "a FHIR resource", "hl7v2": "an HL7 v2 message"}
 LANDED, UNCHANGED, PARTLY, UNREADABLE = "landed", "unchanged", "partly", "unreadable"
 
 
@@ -90,9 +91,11 @@ def land_feed(
     landed = ledger.landed_files(feed.tenant_id, feed.name)
     fresh = [replace(unit, seen=seen) for unit in units if (unit.name, unit.fingerprint) not in landed]
     report.units_unchanged = len(units) - len(fresh)
-    read = reading(source, fresh)
+    read = reading(source, [unit for unit in fresh if unit.is_readable])
     for number, unit in enumerate(fresh, start=1):
-        if unit.table is None:
+        if not unit.is_readable:
+            _land_unread(landing, ledger, unit, run_id, report)
+        elif unit.table is None:
             _land_unit(landing, ledger, read, unit, run_id, report)
         else:
             _land_table(landing, ledger, read, unit, run_id, report, full_refresh, accept_deletions)
@@ -127,6 +130,15 @@ def _land_unit(landing: Landing, ledger: Ledger, read: Read, unit: Unit, run_id:
         report.units_landed += 1
     elif unit.seen is not None:
         unit.seen.forget(reading.unit_id)
+
+
+def _land_unread(landing: Landing, ledger: Ledger, unit: Unit, run_id: str, report: FeedReport) -> None:
+    """Accounts for a unit that no reader opens: refuses it, or keeps its notices."""
+    unit_id = _begin(ledger, unit, run_id, unit.name)
+    if unit.refusal is not None:
+        _refuse(landing, ledger, unit, unit_id, unit.name, report, unit.refusal)
+        return
+    landing.finish(Unfinished(unit_id=unit_id, modified_at=datetime.now(UTC), notices=list(unit.notices)))
 
 
 def _land_table(
@@ -192,6 +204,12 @@ def _read_whole(
     try:
         for chunk in read(unit):
             landing.add(reading, chunk)
+        if unit.fingerprint is not None and reading.is_of_other_kind:
+            raise UnreadableUnit(
+                position="",
+                problem=f"none of its {reading.records_read:,} records is {_FORMATS.get(unit.feed.kind, unit.feed.kind)}",
+                remedy="Check that the feed's kind is right and that the file was not altered on its way",
+            )
     except UnreadableUnit as error:
         landing.abandon(reading)
         _refuse(landing, ledger, unit, reading.unit_id, unit.name, report, error)

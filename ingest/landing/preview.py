@@ -58,6 +58,12 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
     found.units = len(units)
     held: Counter[str] = Counter()
     for unit in units[:UNITS]:
+        if unit.refusal is not None:
+            found.problems.append(f"{unit.name}: {unit.refusal}")
+            continue
+        if unit.notices:
+            held.update({f"noticed: {notice.reason}: {notice.detail}": notice.records for notice in unit.notices})
+            continue
         try:
             chunk = next(iter(source.read(unit)), None)
         except UnreadableUnit as error:

@@ -100,7 +100,7 @@ class _Reading:
         """The lines from the headings on, with their ends."""
         decoder = codecs.getincrementaldecoder(self.profile.encoding)()
         rest, number = "", 0
-        blocks = read_blocks(self.unit)
+        blocks = read_blocks(self.unit, is_wide=True)
         try:
             for block in blocks:
                 rest += decoder.decode(block)

@@ -97,7 +97,7 @@ def site(tmp_path: Path) -> Site:
     remits.mkdir()
     pm = tmp_path / "pm.sqlite"
     with sqlite3.connect(pm) as connection:
-        connection.executescript((ROOT / "ingest" / "sample" / "pm_schema.sql").read_text("utf-8"))
+        connection.executescript((ROOT / "clinicmart" / "sample" / "pm_schema.sql").read_text("utf-8"))
         for number in range(1, 4):
             connection.execute(
                 "insert into payers (payer_id, effective_from, name, payer_class, updated_at) values (?, ?, ?, ?, ?)",

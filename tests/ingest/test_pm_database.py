@@ -22,7 +22,7 @@ from ingest.profiles import load_profile
 from ingest.sources import source_for
 from ingest.sources.pm_database import reader as pm_database
 
-SCHEMA = Path(__file__).parents[2] / "ingest" / "sample" / "pm_schema.sql"
+SCHEMA = Path(__file__).parents[2] / "clinicmart" / "sample" / "pm_schema.sql"
 SOURCE = source_for("pm_database")
 
 ROWS = """

@@ -114,6 +114,8 @@ def resources_beside(folder: Path | None, inbox: Inbox | None, kind: str, profil
 def _files_beside(folder: Path, inbox: Inbox | None, kind: str) -> tuple[tuple[str, int, int], ...]:
     files = []
     for path in inbox.files(SUFFIXES) if inbox is not None else sorted(folder.iterdir()):
+        if path.is_symlink():
+            continue  # The file it leads to is read where it lies; one outside the feed's folder is refused.
         name = path.name.lower().removesuffix(SEALED).removesuffix(".gz")
         if _speaks_of(path.name, kind) and name.endswith(SUFFIXES):
             try:

@@ -71,9 +71,13 @@ class FhirSource:
         """Reads one file. Raises UnreadableUnit for a document that does not parse, and for broken compression."""
         reading = _Reading(_context(unit))
         records = _document(unit, reading) if is_document(unit.name) else _lines(unit, reading)
+        is_empty = True
         for _ in records:
             if reading.records >= CHUNK_RESOURCES:
+                is_empty = False
                 yield reading.chunk()
+        if is_empty and not (reading.records or reading.outside or reading.noticed):
+            reading.notice("file_empty", "the file holds no resource", "")
         yield reading.last_chunk()
 
 

@@ -15,7 +15,6 @@ _TRAILERS = (b"BTS", b"FTS")
 _SEGMENT = re.compile(rb"[A-Z][A-Z0-9]{2}[^A-Za-z0-9\s]")
 # Character sets of HL7 table 0211, as MSH-18 names them, to codecs; ISO 8859 parts are read off their number.
 _CHARACTER_SETS = {"": "utf-8", "ASCII": "utf-8", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8", "UTF8": "utf-8"}
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(slots=True)
@@ -126,10 +125,6 @@ def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _check_start(data: bytes) -> None:
-    if data[:2] in _UTF16:
-        raise UnreadableUnit(
-            position="byte 0", problem="is UTF-16, which HL7 v2 delimiters do not allow", remedy="Have it sent as UTF-8"
-        )
     if not _SEGMENT.match(data):
         raise UnreadableUnit(
             position="byte 0",
