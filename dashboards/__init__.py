@@ -8,15 +8,31 @@ figures, findings, breakdowns           what a page computes
 format, period, view, theme, charts, markup    pure: no Streamlit, no data
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def serve(home: Path, host: str = "127.0.0.1", port: int = 8501) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the dashboards are served. `domain` is the host name that people type; tenants are its subdomains.
+
+    `certificate` and `key` are PEM files. `trusted_proxy` is the address of the proxy that ends TLS and says who calls.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8501
+    domain: str = "localhost"
+    certificate: Path | None = None
+    key: Path | None = None
+    trusted_proxy: str | None = None
+
+
+def serve(home: Path, place: Place) -> None:
     """Serves the dashboards of a home until SIGINT or SIGTERM; open connections are closed before it returns.
 
-    Raises OSError where the port is taken.
+    Raises ConfigurationError where it cannot, or must not, listen there.
     """
     # Streamlit takes a second to import: `import dashboards` must stay cheap for the command line.
     from dashboards.server.app import run
 
-    run(home, host, port)
+    run(home, place)

@@ -23,7 +23,9 @@ def main() -> None:
         initial_sidebar_state="collapsed",
     )
     widgets.style(widgets.look())
-    token = st.context.cookies.get(auth_gate.SESSION_COOKIE)
+    # Over TLS the gate has let the socket in by the prefixed cookie; a plain one beside it counts for nothing.
+    cookies = st.context.cookies
+    token = cookies.get(f"{auth_gate.HOST_PREFIX}{auth_gate.SESSION_COOKIE}") or cookies.get(auth_gate.SESSION_COOKIE)
     principal = auth_gate.signed_in(token)
     if principal is None or token is None:
         widgets.leave(

@@ -13,7 +13,7 @@ from serving.people.store import AccessStore
 
 @dataclass(frozen=True)
 class Served:
-    """The home, its access store, the key that signs form tokens, and the domain that tenants are subdomains of."""
+    """The home, its access store, the key that signs form tokens, and the domain whose subdomains are the tenants."""
 
     home: Home
     access: AccessStore

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 ASSETS = Path(__file__).parent / "assets"
+PERSON_HEADER = "X-Clinicmart-Person"
 FONT = '"Source Sans", "Source Sans 3", "Segoe UI", "Helvetica Neue", Arial, sans-serif'
 
 
@@ -151,6 +152,8 @@ def streamlit_options() -> Mapping[str, object]:
         "server.fileWatcherType": "none",
         "server.runOnSave": False,
         "server.enableAgentApi": False,
+        # A live page belongs to one sign-in: the gate sets this header, and Streamlit resumes a page only where it is equal.
+        "server.trustedUserHeaders": {PERSON_HEADER: "person"},
         "server.showEmailPrompt": False,
         "browser.gatherUsageStats": False,
         "client.toolbarMode": "minimal",

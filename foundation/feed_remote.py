@@ -38,6 +38,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from foundation.exposure import is_loopback
 from foundation.yaml_nodes import NodeReader
 
 EXPORTS = ("system", "patient", "group", "none")
@@ -75,7 +76,10 @@ class FhirServer:
 
 @dataclass(frozen=True, kw_only=True)
 class Listener:
-    """A port on which senders of HL7 v2 call over MLLP. Paths are absolute; with `certificate` the link is TLS."""
+    """A port on which senders of HL7 v2 call over MLLP. Paths are absolute; with `certificate` the link is TLS.
+
+    On an address that other machines reach, TLS is required: by `certificate`, or by the proxy that `tls_proxy` names.
+    """
 
     host: str
     port: int
@@ -83,6 +87,7 @@ class Listener:
     key: Path | None = None
     client_authorities: Path | None = None
     receiving_application: str | None = None
+    tls_proxy: str | None = None
 
 
 def parse_server(reader: NodeReader, node: yaml.Node, key: str) -> FhirServer:
@@ -117,7 +122,7 @@ def parse_server(reader: NodeReader, node: yaml.Node, key: str) -> FhirServer:
 
 def parse_listener(reader: NodeReader, node: yaml.Node, key: str) -> Listener:
     """Checks `listen` of an HL7 v2 feed. Raises ConfigurationError naming file, line and key."""
-    names = ("host", "port", "certificate", "key", "client_authorities", "receiving_application")
+    names = ("host", "port", "certificate", "key", "client_authorities", "receiving_application", "tls_proxy")
     found = reader.mapping(node, key, names)
     given = {name: reader.text(value, f"{key}.{name}") for name, value in found.items()}
     port_node = reader.needed(found, node, key, "port")
@@ -126,13 +131,22 @@ def parse_listener(reader: NodeReader, node: yaml.Node, key: str) -> Listener:
     for one, other in (("certificate", "key"), ("key", "certificate"), ("client_authorities", "certificate")):
         if one in given and other not in given:
             raise reader.fail(found[one], f"{key}.{one}", f"needs {key}.{other} beside it")
+    host = given.get("host", "127.0.0.1")
+    if not is_loopback(host) and not given.keys() & {"certificate", "tls_proxy"}:
+        raise reader.fail(
+            found["host"],
+            f"{key}.host",
+            f"other machines reach {host}: give {key}.certificate and {key}.key, or name in {key}.tls_proxy the proxy that "
+            "ends TLS in front of it",
+        )
     return Listener(
-        host=given.get("host", "127.0.0.1"),
+        host=host,
         port=int(given["port"]),
         certificate=_file(reader, given.get("certificate")),
         key=_file(reader, given.get("key")),
         client_authorities=_file(reader, given.get("client_authorities")),
         receiving_application=given.get("receiving_application"),
+        tls_proxy=given.get("tls_proxy"),
     )
 
 

@@ -37,11 +37,12 @@ def demo(home: Path, port: int, no_serve: bool) -> int:
     # The sample has files that are broken on purpose; that they were refused is no reason to show nothing.
     if no_serve:
         return 0
+    from dashboards import Place
     from dashboards import serve as serve_dashboards
     from serving.publish.publish import current_version
 
     if not any(current_version(place, tenant) for tenant in ("harbor", "mesa", "juniper")):
         return code
     click.echo(f"Dashboards: http://harbor.localhost:{port} (also mesa.localhost and juniper.localhost)")
-    serve_dashboards(place.path, "127.0.0.1", port)
+    serve_dashboards(place.path, Place(port=port))
     return 0

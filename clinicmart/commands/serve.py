@@ -10,6 +10,7 @@ import click
 from clinicmart.options import existing_home, home_option
 from foundation.home import Home
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 host_option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 
 
@@ -17,12 +18,45 @@ host_option = click.option("--host", default="127.0.0.1", show_default=True, hel
 @home_option
 @host_option
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
+@click.option(
+    "--domain",
+    default="localhost",
+    show_default=True,
+    help="Host name that people type. Tenants are its subdomains, other hosts are refused.",
+)
+@click.option("--certificate", type=_FILE, help="Certificate chain in PEM: serve over TLS.")
+@click.option("--key", type=_FILE, help="Private key of the certificate, in PEM.")
+@click.option("--trusted-proxy", help="Address of the proxy that ends TLS; its X-Forwarded headers are believed.")
 @existing_home
-def serve(home: Home, host: str, port: int) -> None:
-    """Serve the dashboards until stopped."""
+def serve(
+    home: Home,
+    host: str,
+    port: int,
+    domain: str,
+    certificate: Path | None,
+    key: Path | None,
+    trusted_proxy: str | None,
+) -> None:
+    """Serve the dashboards until stopped.
+
+    Other machines reach them over TLS only: give --certificate and --key, or --trusted-proxy.
+    """
+    from dashboards import Place
     from dashboards import serve as serve_dashboards
 
-    serve_dashboards(home.path, host, port)
+    if (certificate is None) != (key is None):
+        raise click.UsageError("--certificate and --key are given together")
+    serve_dashboards(
+        home.path,
+        Place(
+            host=host,
+            port=port,
+            domain=domain.lower(),
+            certificate=certificate,
+            key=key,
+            trusted_proxy=trusted_proxy,
+        ),
+    )
 
 
 @click.command()
@@ -31,7 +65,17 @@ def serve(home: Home, host: str, port: int) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
 @existing_home
 def dagster(home: Home, host: str, port: int) -> int:
-    """Open the orchestrator's UI on the same home: assets, checks, runs, schedule and sensor."""
+    """Open the orchestrator's UI on the same home: assets, checks, runs, schedule and sensor.
+
+    The page has no sign-in, so it listens on this machine alone; reach it from another one through SSH.
+    """
+    from foundation.errors import ConfigurationError
+    from foundation.exposure import is_loopback
+
+    if not is_loopback(host):
+        raise ConfigurationError(
+            f"--host {host}: the orchestrator's page has no sign-in. Listen on 127.0.0.1 and reach it through SSH"
+        )
     from dagster_project.workspace import HOME_VARIABLE, Workspace
 
     Workspace.of_home(home).prepare_manifest()

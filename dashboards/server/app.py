@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +12,11 @@ import uvicorn
 from starlette.middleware import Middleware
 from streamlit import config
 
-from dashboards import failures, served_home, theme
+from dashboards import Place, failures, served_home, theme
 from dashboards.server import signin_routes, warm
 from dashboards.server.auth_gate import Gate
+from foundation.errors import ConfigurationError
+from foundation.exposure import check_exposure
 from foundation.home import Home
 from serving.reader import close_all
 
@@ -40,8 +43,10 @@ def _on_script_error(error: Exception) -> bool:
     return True
 
 
-def create_app(home: Path) -> st.App:
+def create_app(home: Path, *, domain: str = "localhost") -> st.App:
     """The application for one home. A process serves one home, as Streamlit's runtime is process-wide.
+
+    `domain` is what people type: tenants are its subdomains, and other hosts are refused.
 
     Raises ConfigurationError where the home's key cannot be read.
     """
@@ -53,24 +58,44 @@ def create_app(home: Path) -> st.App:
         on_script_error=_on_script_error,
     )
     configure_streamlit()
-    served_home.configure(Home.at(home))
+    # Streamlit logs the ids of live pages as warnings.
+    logging.getLogger("streamlit.runtime.websocket_session_manager").setLevel(logging.ERROR)
+    served_home.configure(Home.at(home), domain=domain)
     return app
 
 
-def run(home: Path, address: str, port: int) -> None:
+def run(home: Path, place: Place) -> None:
     """Runs the application with uvicorn until it is told to stop.
 
-    Raises OSError where the port is taken, before anything is started.
+    Raises ConfigurationError, before anything is started, where the port is taken, where the certificate cannot be used, and
+    where other machines would reach the pages without TLS.
     """
+    check_exposure("The dashboards", place.host, certificate=place.certificate, proxy=place.trusted_proxy)
+    address, port = place.host, place.port
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as bound:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((address, port))
+        try:
+            bound.bind((address, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {address}:{port}: {error.strerror}; choose another --port or --host"
+            ) from None
         settings = uvicorn.Config(
-            create_app(home),
+            create_app(home, domain=place.domain),
+            ssl_certfile=place.certificate,
+            ssl_keyfile=place.key,
+            proxy_headers=place.trusted_proxy is not None,
+            forwarded_allow_ips=place.trusted_proxy,
             access_log=False,
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
+        try:
+            settings.load()
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"the certificate or key cannot be used: {error.strerror or error}; give both in PEM"
+            ) from None
         uvicorn.Server(settings).run(sockets=[bound])

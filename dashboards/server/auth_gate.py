@@ -4,12 +4,16 @@ It looks the session up on every request, checks it against the tenant that the 
 plainly allowed. Streamlit's own scripts and fonts are open: they hold no data and the sign-in page needs the font.
 """
 
+import base64
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+import streamlit
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
@@ -18,17 +22,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards import served_home
 from dashboards.server import signin_html
+from dashboards.theme import PERSON_HEADER
 from foundation.errors import AccessError
 from serving.people.store import Principal
 
 SESSION_COOKIE = "clinicmart_session"
 FORM_COOKIE = "clinicmart_form"
+# Over TLS the cookies carry this prefix: a browser then takes them from this very host alone, not from a sibling of it.
+HOST_PREFIX = "__Host-"
 SIGN_IN, SIGN_OUT, PASSWORD, HEALTH = "/signin", "/signout", "/password", "/healthz"
 OPEN_PATHS = frozenset({SIGN_IN, SIGN_OUT, PASSWORD, HEALTH, "/favicon.png", "/favicon.ico"})
 OPEN_PREFIXES = ("/static/",)
 WITHOUT_SESSION = "Sign in first."
 OTHER_TENANT = "You are signed in for another organization."
 UNKNOWN_TENANT = "There is no organization at this address."
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class UnknownTenant(AccessError):
@@ -36,19 +44,31 @@ class UnknownTenant(AccessError):
 
 
 def tenant_of_host(host_header: str, tenants: Mapping[str, str], domain: str) -> str | None:
-    """The tenant that a host names, or None where the host names none.
+    """The tenant that a host names, or None for the served domain itself, where sign-in asks for the organization.
 
-    Below the served domain every subdomain must be a tenant; elsewhere a first label that is a tenant counts as one.
-    Raises UnknownTenant.
+    Raises UnknownTenant for a subdomain that is not a tenant, and for every host outside the domain. Where the domain is
+    localhost, the loopback addresses count as the domain.
     """
-    name = (urlsplit(f"//{host_header}").hostname or "").rstrip(".").lower()
-    if name.endswith(f".{domain}"):
-        label = name.removesuffix(f".{domain}")
-        if label not in tenants:
-            raise UnknownTenant(UNKNOWN_TENANT)
-        return label
-    first, _, rest = name.partition(".")
-    return first if rest and first in tenants else None
+    try:
+        name = (urlsplit(f"//{host_header}").hostname or "").rstrip(".").lower()
+    except ValueError:
+        raise UnknownTenant(UNKNOWN_TENANT) from None
+    if name == domain or (domain == "localhost" and name in LOOPBACK):
+        return None
+    label = name.removesuffix(f".{domain}")
+    if label == name or label not in tenants:
+        raise UnknownTenant(UNKNOWN_TENANT)
+    return label
+
+
+def cookie_name(name: str, scheme: str) -> str:
+    """The name under which a cookie of ours is set and read."""
+    return f"{HOST_PREFIX}{name}" if is_https(scheme) else name
+
+
+def cookie_of(connection: HTTPConnection, name: str) -> str | None:
+    """The value of a cookie of ours, or None."""
+    return connection.cookies.get(cookie_name(name, connection.scope["scheme"]))
 
 
 def signed_in(token: str | None) -> Principal | None:
@@ -90,13 +110,41 @@ def _is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
 
 
+def _content_policy() -> str:
+    """What pages may load: our own files. Streamlit's page has one script in it, named here by its hash; it sets styles in
+    elements, draws charts from `data:` and `blob:`, and compiles WebAssembly."""
+    page = (Path(streamlit.__file__).parent / "static" / "index.html").read_text("utf-8")
+    digests = (
+        hashlib.sha256(text.encode()).digest() for text in re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    )
+    scripts = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    return "; ".join(
+        (
+            "default-src 'self'",
+            f"script-src 'self' 'wasm-unsafe-eval' {scripts}",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data: blob:",
+            "font-src 'self' data:",
+            "connect-src 'self'",
+            "worker-src 'self' blob:",
+            "object-src 'none'",
+            "frame-ancestors 'none'",
+            "form-action 'self'",
+            "base-uri 'self'",
+        )
+    )
+
+
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",
-    "content-security-policy": "frame-ancestors 'none'; form-action 'self'; base-uri 'self'",
+    "content-security-policy": _content_policy(),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+TRANSPORT_SECURITY = ("strict-transport-security", "max-age=31536000")
 
 
 class Gate:
@@ -110,12 +158,15 @@ class Gate:
             await self.app(scope, receive, send)
             return
         path = scope["path"]
+        scope = with_person(scope)
 
         async def guarded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
+                if is_https(scope["scheme"]):
+                    headers.setdefault(*TRANSPORT_SECURITY)
                 if not path.startswith(OPEN_PREFIXES):
                     headers["cache-control"] = "no-store"
             await send(message)
@@ -136,7 +187,7 @@ class Gate:
     def _refusal(self, connection: HTTPConnection) -> Response | None:
         """The answer to a request that may not pass; None for one that may."""
         store = served_home.access()
-        token = connection.cookies.get(SESSION_COOKIE)
+        token = cookie_of(connection, SESSION_COOKIE)
         principal = signed_in(token)
         try:
             tenant = tenant_of_host(
@@ -156,6 +207,20 @@ class Gate:
                 return RedirectResponse(PASSWORD, status_code=303)
             return _refuse(connection, "Choose a password first.", 403)
         return None
+
+
+def with_person(scope: Scope) -> Scope:
+    """A request whose PERSON_HEADER is a hash of its session token and nothing that the client sent.
+
+    Streamlit keeps the header with the live page and gives the page to no socket with another one.
+    """
+    name = PERSON_HEADER.lower().encode()
+    token = cookie_of(HTTPConnection(scope), SESSION_COOKIE)
+    value = hashlib.sha256(f"person/{token}".encode()).hexdigest() if token else ""
+    return {
+        **scope,
+        "headers": [*(pair for pair in scope["headers"] if pair[0].lower() != name), (name, value.encode())],
+    }
 
 
 def _wants_page(connection: HTTPConnection) -> bool:

@@ -24,12 +24,25 @@ def _tenant_of(request: Request) -> str | None:
 
 
 def _nonce_of(request: Request) -> str:
-    return request.cookies.get(auth_gate.FORM_COOKIE) or auth_gate.new_nonce()
+    return auth_gate.cookie_of(request, auth_gate.FORM_COOKIE) or auth_gate.new_nonce()
 
 
 def _set_cookie(response: Response, request: Request, name: str, value: str) -> None:
+    scheme = request.url.scheme
     response.set_cookie(
-        name, value, path="/", httponly=True, samesite="lax", secure=auth_gate.is_https(request.url.scheme)
+        auth_gate.cookie_name(name, scheme),
+        value,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=auth_gate.is_https(scheme),
+    )
+
+
+def _delete_cookie(response: Response, request: Request, name: str) -> None:
+    scheme = request.url.scheme
+    response.delete_cookie(
+        auth_gate.cookie_name(name, scheme), path="/", httponly=True, secure=auth_gate.is_https(scheme)
     )
 
 
@@ -75,7 +88,7 @@ async def show_sign_in(request: Request) -> Response:
         tenant = await run_in_threadpool(_tenant_of, request)
     except auth_gate.UnknownTenant as error:
         return signin_html.refused(str(error), 404)
-    principal = await run_in_threadpool(auth_gate.signed_in, request.cookies.get(auth_gate.SESSION_COOKIE))
+    principal = await run_in_threadpool(auth_gate.signed_in, auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE))
     if principal is not None and tenant in (None, principal.tenant_id):
         return RedirectResponse(next_path, status_code=303)
     return await run_in_threadpool(_sign_in_page, request, tenant=tenant, next_path=next_path)
@@ -109,7 +122,7 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
     next_path = auth_gate.own_path(fields.get("next"))
     given = fields.get("tenant", "").strip()
     again: dict[str, Any] = {"tenant": host_tenant, "tenant_given": given, "email": email, "next_path": next_path}
-    nonce = request.cookies.get(auth_gate.FORM_COOKIE)
+    nonce = auth_gate.cookie_of(request, auth_gate.FORM_COOKIE)
     if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("signin", nonce, fields.get("token")):
         return _sign_in_page(request, problem=STALE_FORM, status=403, **again)
     tenant = _chosen_tenant(host_tenant, given, email, served_home.tenants())
@@ -117,25 +130,25 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
         principal = store.authenticate(tenant, email, fields.get("password", ""))
     except AccessError as error:
         return _sign_in_page(request, problem=str(error) or WRONG, status=401, **again)
-    old = request.cookies.get(auth_gate.SESSION_COOKIE)
+    old = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     if old:
         store.end_session(old)
     first = store.must_change_password(principal)
     response = RedirectResponse(auth_gate.PASSWORD if first else next_path, status_code=303)
     _set_cookie(response, request, auth_gate.SESSION_COOKIE, store.create_session(principal))
-    response.delete_cookie(auth_gate.FORM_COOKIE, path="/")
+    _delete_cookie(response, request, auth_gate.FORM_COOKIE)
     return response
 
 
 async def sign_out(request: Request) -> Response:
     """POST /signout."""
     fields = await _fields(request)
-    token = request.cookies.get(auth_gate.SESSION_COOKIE)
+    token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("signout", token, fields.get("token")):
         return signin_html.refused(STALE_FORM, 403)
     await run_in_threadpool(served_home.access().end_session, str(token))
     response = RedirectResponse(auth_gate.SIGN_IN, status_code=303)
-    response.delete_cookie(auth_gate.SESSION_COOKIE, path="/")
+    _delete_cookie(response, request, auth_gate.SESSION_COOKIE)
     return response
 
 
@@ -145,7 +158,7 @@ async def show_password(request: Request) -> Response:
 
 
 def _show_password(request: Request) -> Response:
-    token = request.cookies.get(auth_gate.SESSION_COOKIE)
+    token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     principal = auth_gate.signed_in(token)
     if principal is None:
         return RedirectResponse(auth_gate.SIGN_IN, status_code=303)
@@ -162,7 +175,7 @@ async def set_password(request: Request) -> Response:
 
 def _set_password(request: Request, fields: Mapping[str, str]) -> Response:
     store = served_home.access()
-    token = request.cookies.get(auth_gate.SESSION_COOKIE)
+    token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     principal = auth_gate.signed_in(token)
     if principal is None:
         return RedirectResponse(auth_gate.SIGN_IN, status_code=303)
