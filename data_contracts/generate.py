@@ -29,6 +29,7 @@ OPERATIONAL = {
     "quarantine_reason": "One row per tenant, feed, entity, reason and column with the number of rows held back.",
     "contract_result": "One row per batch and expectation: what Great Expectations found.",
     "notice_reason": "One row per tenant, feed, reason and detail: what readers found odd but could read.",
+    "unknown_word": "One row per tenant, feed, entity, column and word that no profile knows: what it became, and rows.",
     "feed_coverage": "One row per tenant, feed and day of the last eight weeks: rows expected and received.",
     "feed_alert": "One row per tenant and feed that stopped, brings much too little or could not be read.",
     "reconciliation_step": "One row per tenant, feed, entity, measure, step and reason: the bridge from source to raw table.",
@@ -129,6 +130,11 @@ def _rule(column: Column) -> str:
         parts.append(_VALUE_SETS[column.value_set])
     elif column.valid_values:
         parts.append("one of " + ", ".join(f"`{value}`" for value in column.valid_values))
+    if column.unknown_value:
+        parts.append(f"any other word becomes `{column.unknown_value}` and is counted")
+    if column.known_values:
+        known = ", ".join(f"`{value}`" for value in column.known_values)
+        parts.append(f"any code but {known} is counted as an unknown word")
     if column.minimum is not None:
         parts.append(f"at least {column.minimum}")
     if column.maximum is not None:

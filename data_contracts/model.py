@@ -63,6 +63,8 @@ class Column:
     that ingest replaces with a keyed token (`patient`, `member`), else None; `token_domain_of` names the column that holds
     the entity whose `source_record_id` says the domain. An empty text is no value, except where the contract says
     `minLength: 0` (`keeps_empty`). `value_set` is the name of a set that gives the valid values (see VALUE_SETS).
+    `unknown_value` is the valid value of a row whose word is not one of the valid values; without it such a row is
+    quarantined. `known_values` are the codes that have a meaning, of a column that keeps any code as it was sent.
     """
 
     name: str
@@ -76,6 +78,8 @@ class Column:
     keeps_empty: bool = False
     valid_values: tuple[str, ...] = ()
     value_set: str | None = None
+    unknown_value: str | None = None
+    known_values: tuple[str, ...] = ()
     references: str | None = None
     token_domain: str | None = None
     token_domain_of: str | None = None
@@ -185,6 +189,9 @@ def _property(file: str, raw: Mapping[str, Any]) -> Column:
         if value_set not in VALUE_SETS or valid_values:
             raise ContractError(f"{where}: valueSet is one of {', '.join(VALUE_SETS)}, and then no values are listed")
         valid_values = VALUE_SETS[value_set]()
+    unknown_value = custom.get("unknownValue")
+    if unknown_value is not None and unknown_value not in valid_values:
+        raise ContractError(f"{where}: unknownValue {unknown_value!r} is not one of the valid values")
     return Column(
         name=name,
         logical_type=logical_type,
@@ -197,6 +204,8 @@ def _property(file: str, raw: Mapping[str, Any]) -> Column:
         keeps_empty=options.get("minLength") == 0,
         valid_values=valid_values,
         value_set=value_set,
+        unknown_value=unknown_value,
+        known_values=tuple(custom.get("knownValues", ())),
         references=relationships[0]["to"] if relationships else None,
         token_domain=custom.get("tokenDomain"),
         token_domain_of=custom.get("tokenDomainOf"),

@@ -6,6 +6,8 @@ come from `${ENV}`.
 
 import os
 import re
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
@@ -13,6 +15,12 @@ import yaml
 from foundation.errors import ConfigurationError
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """The known name that is most like a wrong one, as the middle of a message; empty where none is like it."""
+    near = get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def compose_file(path: Path) -> yaml.Node:
@@ -54,9 +62,8 @@ class NodeReader:
         for name_node, value in node.value:
             name = str(name_node.value)
             if known is not None and name not in known:
-                raise self.fail(
-                    name_node, f"{key}.{name}" if key else name, f"unknown key; known are {', '.join(known)}"
-                )
+                problem = f"unknown key{_nearest(name, known)}; known are {', '.join(known)}"
+                raise self.fail(name_node, f"{key}.{name}" if key else name, problem)
             if name in found:
                 raise self.fail(name_node, f"{key}.{name}" if key else name, "given twice")
             found[name] = value
@@ -93,6 +100,17 @@ class NodeReader:
         if not pattern.fullmatch(value):
             raise self.fail(node, key, f"{value!r} is not {what}")
         return value
+
+    def one_of(self, node: yaml.Node, key: str, values: Sequence[str]) -> str:
+        """A text that is one of `values`."""
+        text = self.text(node, key)
+        if text not in values:
+            raise self.fail(node, key, f"{text!r} is not one of {', '.join(values)}{_nearest(text, values)}")
+        return text
+
+    def yes_or_no(self, node: yaml.Node, key: str) -> bool:
+        """True for yes and true, false for no and false."""
+        return self.one_of(node, key, ("yes", "true", "no", "false")) in ("yes", "true")
 
     def number(self, node: yaml.Node, key: str, least: int, most: int) -> int:
         text = self.text(node, key)

@@ -76,7 +76,7 @@ NOT_READ = "(files that are not read)"
 class MessageMemory(Protocol):
     """Which messages were landed before, see `ingest.sources.hl7v2.seen_messages`."""
 
-    def begin(self, unit_id: int) -> None: ...
+    def begin(self, unit_id: int, again: Sequence[int] = ()) -> None: ...
     def forget(self, unit_id: int) -> None: ...
     def meet(self, messages: Sequence[tuple[bytes, bytes]]) -> list[str]: ...
 
@@ -91,7 +91,8 @@ class Unit:
     read whole. `table` is set for a table. `inbox` is where the unit lies sealed, for
     feeds that come over a network. `seen` knows the messages that the tenant has landed before.
     `refusal` is set where the unit is known to be unreadable before it is opened. A unit with `notices` and no path says
-    something about the whole feed and holds no records.
+    something about the whole feed and holds no records. `definition` changes with the
+    profile by which files are read; `replaces` are units of the ledger that read the same file or messages under an earlier one.
     """
 
     feed: Feed
@@ -106,6 +107,8 @@ class Unit:
     seen: MessageMemory | None = None
     refusal: "UnreadableUnit | None" = None
     notices: "tuple[Notice, ...]" = ()
+    definition: str | None = None
+    replaces: tuple[int, ...] = ()
 
     @property
     def is_readable(self) -> bool:
@@ -142,6 +145,23 @@ class Notice:
     records: int = 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class UnknownWord:
+    """A word of a coded field that neither the standard nor the feed's profile knows, in `rows` rows.
+
+    `entity` and `column` say what it was to give. `became` is the value that the rows have instead, empty where they keep the
+    word or where no row came of it. `position` is the first place. `word` is the word as sent: the landing step shows it
+    only where it cannot name a person (`ingest.landing.unknown_words`).
+    """
+
+    entity: str
+    column: str
+    word: str
+    became: str
+    position: str
+    rows: int = 1
+
+
 @dataclass(kw_only=True)
 class Chunk:
     """A bounded part of a unit.
@@ -150,7 +170,8 @@ class Chunk:
     a CLM, CLP, 277 claim or AK2 loop (or the transaction where it holds none), a database row.
     `rows` maps entity to frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last
     chunk of a table. `stated` is what the source itself says of the rows of this chunk or of the unit: those of all chunks of a
-    unit add up, by entity and measure, and must be what all its chunks gave.
+    unit add up, by entity and measure, and must be what all its chunks gave. `unknown_words` are words that the reader itself
+    could not map; words that stand in a column of a row are found by the landing step.
     """
 
     rows: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -158,6 +179,7 @@ class Chunk:
     records_used: int = 0
     refusals: list[Refusal] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    unknown_words: list[UnknownWord] = field(default_factory=list)
     dropped_fields: Counter[str] = field(default_factory=Counter)
     cursor: str | None = None
     stated: list[Stated] = field(default_factory=list)

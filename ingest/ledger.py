@@ -3,9 +3,10 @@ files and positions, never the content of a record.
 
     run        one row per pipeline run
     feed_run   one row per run and feed: outcome and totals
-    unit       one row per file or table read: outcome landed, unchanged or refused; records read = used + refused;
+    unit       one row per file or table read: outcome landed, refused, or replaced by a later read of the same file under
+               another profile; records read = used + refused;
                `is_whole` where a table was read from its beginning to its end, and later reads are compared with that;
-               `definition` is of the SELECT that gave it
+               `definition` is of the SELECT, or of the profile, that gave it
     batch      one row per batch and entity: rows read = landed + quarantined; `batch_sequence` orders all batches
     result     one row per batch, entity and expectation
     amount     sums of money per batch, entity and amount column: read = landed + quarantined, as decimal text
@@ -13,6 +14,7 @@ files and positions, never the content of a record.
     held       rows in quarantine by batch, entity, reason and column
     received   rows landed by batch, entity and day of the record in the tenant's zone: what `ingest.accounts.feed_coverage` learns from
     notice     what a reader found odd but could read (balances, counts of envelopes, references to nothing)
+    unknown_word   words of coded fields that no profile knows, by unit, entity, column and word; `became` is the value rows have
     loaded     which batches are in which warehouse
 """
 
@@ -173,6 +175,20 @@ notice = sa.Table(
     sa.Column("detail", sa.String, nullable=False),
     sa.Column("records", sa.Integer, nullable=False, server_default="1"),
 )
+unknown_word = sa.Table(
+    "unknown_word",
+    metadata,
+    sa.Column("unit_id", sa.Integer, primary_key=True),
+    sa.Column("entity", sa.String, primary_key=True),
+    sa.Column("column_name", sa.String, primary_key=True),
+    sa.Column("word", sa.String, primary_key=True),
+    sa.Column("tenant_id", sa.String, nullable=False),
+    sa.Column("feed", sa.String, nullable=False),
+    sa.Column("became", sa.String, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("first_position", sa.String, nullable=False),
+    sa.Index("unknown_word_by_feed", "tenant_id", "feed"),
+)
 loaded = sa.Table(
     "loaded",
     metadata,
@@ -288,16 +304,6 @@ class Ledger:
         """The latest run, or None."""
         found = self.rows(sa.select(run).order_by(run.c.started_at.desc()).limit(1))
         return found[0] if found else None
-
-    def landed_files(self, tenant_id: str, feed: str) -> set[tuple[str, str]]:
-        """Name and fingerprint of every file that was landed for a feed."""
-        query = sa.select(unit.c.name, unit.c.fingerprint).where(
-            unit.c.tenant_id == tenant_id,
-            unit.c.feed == feed,
-            unit.c.fingerprint.is_not(None),
-            unit.c.outcome == "landed",
-        )
-        return {(row["name"], row["fingerprint"]) for row in self.rows(query)}
 
     def table_state(self, tenant_id: str, feed: str, name: str) -> TableState:
         """Where the reads of a table stand."""

@@ -11,10 +11,11 @@
     entity       name under which the configuration ranks feeds, e.g. 'encounter'
     key          key column (or list) without tenant_id
     columns      columns to bring along
+    unknown      column -> word that stands for "not known": another feed that knows goes before it
     crosswalk    relation (tenant_id, <key>, current_<key>) of keys that stand for another one; rows of feeds whose keys
                  come together there are one
 #}
-{% macro collapse(relation, entity, key, columns, winner_only=[], empty_says={}, crosswalk=none) -%}
+{% macro collapse(relation, entity, key, columns, winner_only=[], empty_says={}, unknown={}, crosswalk=none) -%}
 {%- set keys = [key] if key is string else key -%}
 {%- set lineage = ['source_system', 'source_record_id', 'source_position', 'source_updated_at'] -%}
 {%- set plain = (['tenant_id'] + keys + columns + lineage) -%}
@@ -82,6 +83,11 @@ select
         when max(case when record_rank = 1 and {{ name }} is null and {{ empty_says[name] }} then 1 else 0 end) = 0
             then {{ first_known(name, 'record_rank') }}
     end,
+    {%- elif name in unknown -%}
+    coalesce(
+        {{ first_known("nullif(" ~ name ~ ", '" ~ unknown[name] ~ "')", 'record_rank') }},
+        max({{ name }})
+    ),
     {%- else -%}
     {{ first_known(name, 'record_rank') }},
     {%- endif -%}

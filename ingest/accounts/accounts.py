@@ -6,6 +6,7 @@ refused_unit       files and tables that each feed's latest run refused; files b
 quarantine_reason  rows held, by reason
 contract_result    rows checked and broken, by rule
 notice_reason      what readers found odd but could read, by reason
+unknown_word       words of coded fields that no profile knows, by field and word
 feed_coverage      rows expected and received by feed and day; feed_alert what stopped; feed_rhythm what was learned
 """
 
@@ -24,10 +25,24 @@ from ingest import ledger as tables
 from ingest.accounts.feed_coverage import coverage
 from ingest.interface import NOT_READ
 from ingest.ledger import Ledger, now
+from ingest.profiles import word_field
 
 # The endings that readers know. Any other part of a file's name may say whose file it is.
 _ENDINGS = (".json", ".ndjson", ".hl7", ".txt", ".837", ".835", ".277", ".999", ".edi", ".x12", ".csv", ".tsv", ".gz")
 DETAILS_KEPT = 20
+UNKNOWN_WORD: dict[str, pl.DataType | type[pl.DataType]] = {
+    "tenant_id": pl.String,
+    "feed": pl.String,
+    "entity": pl.String,
+    "column_name": pl.String,
+    "field": pl.String,
+    "word": pl.String,
+    "became": pl.String,
+    "rows": pl.Int64,
+    "profile_key": pl.String,
+    "first_position": pl.String,
+    "last_seen_at": pl.Datetime("us"),
+}
 
 
 def file_mark(keys: Keys, tenant_id: str, name: str) -> str:
@@ -63,6 +78,7 @@ def ledger_accounts(ledger: Ledger, keys: Keys) -> dict[str, pl.DataFrame]:
         "quarantine_reason": _quarantine_reasons(ledger),
         "contract_result": _contract_results(ledger),
         "notice_reason": notice_reasons(ledger),
+        "unknown_word": unknown_words(ledger),
         "feed_coverage": found.days,
         "feed_alert": found.alerts,
         "feed_rhythm": found.rhythms,
@@ -114,7 +130,9 @@ def feed_status(ledger: Ledger) -> pl.DataFrame:
             sa.func.sum(unit.c.records_read).label("records_read"),
             sa.func.sum(unit.c.records_used).label("records_landed"),
             sa.func.sum(unit.c.records_refused).label("records_quarantined"),
-        ).group_by(unit.c.tenant_id, unit.c.feed)
+        )
+        .where(unit.c.outcome != "replaced")
+        .group_by(unit.c.tenant_id, unit.c.feed)
     ).subquery()
     refused = (
         sa.select(unit.c.run_id, unit.c.tenant_id, unit.c.feed, sa.func.count().label("units_refused"))
@@ -257,6 +275,7 @@ def notice_reasons(ledger: Ledger) -> pl.DataFrame:
             sa.func.max(unit.read_at).label("last_seen_at"),
         )
         .join(tables.unit, unit.unit_id == notice.unit_id)
+        .where(unit.outcome != "replaced")
         .group_by(*key)
     )
     names = ["tenant_id", "feed", "reason"]
@@ -268,3 +287,38 @@ def notice_reasons(ledger: Ledger) -> pl.DataFrame:
         .group_by(*names, "detail", maintain_order=True)
         .agg(pl.col("rows").sum(), pl.col("first_position").min(), pl.col("last_seen_at").max())
     )
+
+
+def unknown_words(ledger: Ledger) -> pl.DataFrame:
+    """Unknown words by tenant, feed, entity, column and word: `field` is the feed's own name of the field ("SCH-25"),
+    `profile_key` the list of a profile that can teach the word, empty where none can, `became` the value that rows have instead.
+
+    `rows` counts the rows of the reads that stand: a file that was read again under another profile counts once.
+    """
+    word, unit, feed_run = tables.unknown_word.c, tables.unit.c, tables.feed_run.c
+    key = (word.tenant_id, word.feed, word.entity, word.column_name, word.word)
+    query = (
+        sa.select(
+            *key,
+            sa.func.max(word.became).label("became"),
+            sa.func.sum(word.rows).label("rows"),
+            sa.func.min(sa.func.printf("unit %d: %s", word.unit_id, word.first_position, type_=sa.String)).label(
+                "first_position"
+            ),
+            sa.func.max(unit.read_at).label("last_seen_at"),
+        )
+        .join(tables.unit, unit.unit_id == word.unit_id)
+        .where(unit.outcome != "replaced")
+        .group_by(*key)
+    )
+    kinds = sa.select(feed_run.tenant_id, feed_run.feed, feed_run.kind).order_by(feed_run.read_at)
+    kind_of = {(row["tenant_id"], row["feed"]): row["kind"] for row in ledger.rows(kinds)}
+    rows = [row | _field(kind_of.get((row["tenant_id"], row["feed"]), ""), row) for row in ledger.rows(query)]
+    return pl.DataFrame(rows, schema=UNKNOWN_WORD, orient="row").sort(
+        "tenant_id", "feed", "rows", descending=[False, False, True]
+    )
+
+
+def _field(kind: str, row: dict[str, Any]) -> dict[str, str]:
+    field = word_field(kind, row["entity"], row["column_name"])
+    return {"field": field.name, "profile_key": field.profile_key}

@@ -246,6 +246,20 @@ def read_journal(inbox: Inbox, cursor: str | None) -> Iterator[Entry]:
             after = rows[-1][0]
 
 
+def first_received_at(inbox: Inbox) -> int | None:
+    """When the oldest message that the journal holds was received, in seconds since 1970 (UTC); None where it holds none.
+
+    Raises sqlite3.Error where the file is damaged.
+    """
+    path = inbox.folder / FILE
+    if not path.exists():
+        return None
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+        connection.execute("pragma query_only = 1")
+        (oldest,) = connection.execute("select min(received_at) from message").fetchone()
+        return oldest
+
+
 def read_message(inbox: Inbox, sequence: int) -> bytes | None:
     """One message by its number; None where the journal does not hold it, or its seal is broken."""
     path = inbox.folder / FILE

@@ -7,6 +7,7 @@ Memory is bounded by ROWS_A_BATCH and BYTES_A_BATCH: a unit that holds more is w
 
 import base64
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,10 +25,11 @@ from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.control_totals import PAYLOAD, ROWS, conserved, payload_totals, totals
-from ingest.interface import NOT_OF_THE_KIND, Stated, TableState
+from ingest.interface import NOT_OF_THE_KIND, Stated, TableState, UnknownWord
 from ingest.landing.contract_gate import COLUMN, REASON, Gated, check, cross_check
 from ingest.landing.row_index import RowIndex, index_session
 from ingest.landing.tokens import remove_from_vault, tokenise, tokenise_rows, write_to_vault
+from ingest.landing.unknown_words import names_in, shown_word, unknown_words, with_unknown_values
 from ingest.ledger import Ledger, now
 from ingest.load.partial_rows import landing_contract
 from ingest.load.removals import DELETION
@@ -117,6 +119,10 @@ class Unfinished:
     index: RowIndex | None = None
     is_whole: bool | None = None
     definition: str | None = None
+    # Units of the ledger that read the same file or messages under an earlier profile: this one stands in their place.
+    replaces: tuple[int, ...] = ()
+    # Rows and first position of each unknown word, by entity, column, word and what it became.
+    words: dict[tuple[str, str, str, str], tuple[int, str]] = field(default_factory=dict)
     # What the source says of its rows, and what its reader gave of them, by entity and measure.
     stated: dict[tuple[str, str], Stated] = field(default_factory=dict)
     given: dict[tuple[str, str], Decimal] = field(default_factory=dict)
@@ -125,6 +131,13 @@ class Unfinished:
     def is_of_other_kind(self) -> bool:
         """Whether every record was refused because it is not what the feed's kind says, so that nothing of the unit was read."""
         return self.records_read > 0 and self.records_used == 0 and self.refusal_reasons <= NOT_OF_THE_KIND
+
+    def count_words(self, words: Iterable[UnknownWord], names: frozenset[str]) -> None:
+        """Takes down unknown words; `names` are parts of names that no shown word may hold."""
+        for item in words:
+            key = (item.entity, item.column, shown_word(item.word, names), item.became)
+            rows, position = self.words.get(key, (0, item.position))
+            self.words[key] = (rows + item.rows, position)
 
     def count(self, chunk: Chunk) -> None:
         """Takes down the control totals of a chunk."""
@@ -150,6 +163,8 @@ class Landing:
         self._vault: list[pl.DataFrame] = []
         self._forgotten: list[pl.DataFrame] = []
         self._batches = 0
+        # Rows of files that are read again are no new arrivals: days were counted when they came first.
+        self.is_again = False
         self._index_session: Any = None
 
     def close(self) -> None:
@@ -182,8 +197,11 @@ class Landing:
         unit.count(chunk)
         for name, number in chunk.dropped_fields.items():
             unit.dropped[name] = unit.dropped.get(name, 0) + number
+        found = list(chunk.unknown_words)
         for entity, frame in chunk.rows.items():
-            self._add_rows(unit, landing_contract(self.feed.kind, entity), frame)
+            found += self._add_rows(unit, landing_contract(self.feed.kind, entity), frame)
+        if found:
+            unit.count_words(found, names_in(chunk.rows))
         if chunk.refusals:
             unit.staged.refusals.append(_refusals(unit.unit_id, chunk.refusals))
             unit.staged.refused += refused
@@ -192,7 +210,8 @@ class Landing:
             self._pending.append(self._write(unit.staged))
             unit.staged = Staged()
 
-    def _add_rows(self, unit: Unfinished, of: Contract, frame: pl.DataFrame) -> None:
+    def _add_rows(self, unit: Unfinished, of: Contract, frame: pl.DataFrame) -> list[UnknownWord]:
+        """Stages the rows of one frame; gives the unknown words in them."""
         unnamed = [
             name
             for name in frame.columns
@@ -202,16 +221,22 @@ class Landing:
             key = f"{of.name}.{name}"
             unit.dropped[key] = unit.dropped.get(key, 0) + frame.height - frame[name].null_count()
         frame = frame.drop(unnamed)
+        # A whole read counts all rows anew, any other read those that no earlier one met.
+        words = unknown_words(of, frame) if unit.index is None or unit.is_whole else []
         if unit.index is not None:
             frame = self._without_known(unit, unit.index, of, frame)
+            words = words if unit.is_whole else unknown_words(of, frame)
         if frame.height == 0:
-            return
+            return words
+        if words:
+            frame = with_unknown_values(of, frame)
         frame = tokenise_rows(of, frame, self._token_key).with_columns(
             pl.format("unit {}: {}", pl.lit(unit.unit_id), pl.col("source_position")).alias("source_position")
         )
         unit.staged.file_times.add(unit.modified_at)
         frame = with_unit_time(frame, self.feed, unit.modified_at)
         unit.staged.add(of.name, frame)
+        return words
 
     def _without_known(self, unit: Unfinished, index: RowIndex, of: Contract, frame: pl.DataFrame) -> pl.DataFrame:
         """Drops rows that an earlier read met."""
@@ -308,6 +333,7 @@ class Landing:
                     connection.execute(sa.insert(tables.notice), rows)
                 if unit.stated:
                     connection.execute(sa.insert(tables.stated), _stated(unit, self.feed))
+                _record_words(connection, unit, self.feed)
         self._done, self._finished, self._pending, self._vault, self._forgotten = Staged(), [], [], [], []
 
     def _write(self, staged: Staged) -> dict[str, list[dict[str, Any]]]:
@@ -354,7 +380,8 @@ class Landing:
                     | {"newest_record_at": newest.replace(tzinfo=None) if isinstance(newest, datetime) else None}
                 )
                 ledger_rows["result"] += [_result(batch_id, entity, item) for item in results]
-                ledger_rows["received"] += _received(rows, entity, self.feed, batch_id, moment)
+                if not self.is_again:
+                    ledger_rows["received"] += _received(rows, entity, self.feed, batch_id, moment)
                 if gated.bad.height:
                     quarantined.append(_held_back(of, gated.bad))
                 if read != sum(frame.height for frame in staged.frames[entity]):
@@ -373,6 +400,27 @@ class Landing:
                 _copy(connection, rows, str(path))
                 ledger_rows["held"] = [common | {"held_at": now()} | row for row in _held(rows)]
         return ledger_rows
+
+
+def _record_words(connection: sa.Connection, unit: Unfinished, feed: Feed) -> None:
+    """Writes a unit's unknown words; those of the reads in whose place it stands no longer count."""
+    units, words = tables.unit.c, tables.unknown_word
+    if unit.replaces:
+        replaced = sa.update(tables.unit).where(units.unit_id.in_(unit.replaces))
+        connection.execute(replaced.values(outcome="replaced"))
+    if unit.is_whole:
+        name = sa.select(units.name).where(units.unit_id == unit.unit_id).scalar_subquery()
+        earlier = sa.select(units.unit_id).where(
+            units.tenant_id == feed.tenant_id, units.feed == feed.name, units.name == name, units.unit_id < unit.unit_id
+        )
+        connection.execute(sa.delete(words).where(words.c.unit_id.in_(earlier)))
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for (entity, column, word, became), (number, position) in unit.words.items():
+        values = {"tenant_id": feed.tenant_id, "feed": feed.name, "unit_id": unit.unit_id, "became": became}
+        values |= {"entity": entity, "column_name": column, "word": word, "first_position": position, "rows": number}
+        rows[entity, column, word] = values
+    if rows:
+        connection.execute(sa.insert(words), list(rows.values()))
 
 
 def with_unit_time(frame: pl.DataFrame, feed: Feed, modified_at: datetime) -> pl.DataFrame:

@@ -20,6 +20,8 @@ from ingest.inbox.inbox import Inbox
 from ingest.interface import Read, reading
 from ingest.landing.batches import Landing, Unfinished
 from ingest.landing.deliveries import SERVER, remove_landed, take_delivery
+from ingest.landing.quarantine import close_replaced
+from ingest.landing.reread import readings
 from ingest.ledger import Ledger, now
 from ingest.sources import Unit, UnreadableUnit, source_for
 from ingest.sources.hl7v2.seen_messages import SeenMessages
@@ -88,21 +90,31 @@ def land_feed(
         return report
     landing = Landing(home, keys, ledger, feed, run_id)
     seen = SeenMessages.of(home, keys, ledger, feed.tenant_id) if feed.kind == "hl7v2" else None
-    landed = ledger.landed_files(feed.tenant_id, feed.name)
-    fresh = [replace(unit, seen=seen) for unit in units if (unit.name, unit.fingerprint) not in landed]
-    report.units_unchanged = len(units) - len(fresh)
-    read = reading(source, [unit for unit in fresh if unit.is_readable])
-    for number, unit in enumerate(fresh, start=1):
+    planned = readings(ledger, feed, units)
+    report.units_unchanged = planned.unchanged
+    if planned.again:
+        progress.info(
+            "%s/%s: its profile changed: %d files are read again", feed.tenant_id, feed.name, len(planned.again)
+        )
+    landing.is_again = bool(planned.again)
+    to_read = [replace(unit, seen=seen) for unit in (*planned.again, *planned.fresh)]
+    read = reading(source, [unit for unit in to_read if unit.is_readable])
+    for number, unit in enumerate(to_read, start=1):
+        if landing.is_again and number > len(planned.again):
+            landing.flush()
+            landing.is_again = False
         if not unit.is_readable:
             _land_unread(landing, ledger, unit, run_id, report)
         elif unit.table is None:
             _land_unit(landing, ledger, read, unit, run_id, report)
         else:
             _land_table(landing, ledger, read, unit, run_id, report, full_refresh, accept_deletions)
-        if number % 25 == 0 or number == len(fresh):
-            progress.info("%s/%s: %d of %d files or tables", feed.tenant_id, feed.name, number, len(fresh))
+        if number % 25 == 0 or number == len(to_read):
+            progress.info("%s/%s: %d of %d files or tables", feed.tenant_id, feed.name, number, len(to_read))
     landing.flush()
     landing.close()
+    if any(unit.replaces for unit in to_read):
+        close_replaced(home, keys, ledger, feed.tenant_id, feed.name)
     if seen is not None:
         seen.close()
     if received is not None and inbox is not None:
@@ -118,13 +130,16 @@ def land_feed(
 
 def _land_unit(landing: Landing, ledger: Ledger, read: Read, unit: Unit, run_id: str, report: FeedReport) -> None:
     """Reads one unit, a journal from its cursor on, and accounts for it."""
-    if unit.fingerprint is None:
+    if unit.fingerprint is None and not unit.replaces:
         unit = replace(unit, cursor=ledger.table_state(unit.feed.tenant_id, unit.feed.name, unit.name).cursor)
     reading = Unfinished(
-        unit_id=_begin(ledger, unit, run_id, unit.name), modified_at=unit.modified_at or datetime.now(UTC)
+        unit_id=_begin(ledger, unit, run_id, unit.name),
+        modified_at=unit.modified_at or datetime.now(UTC),
+        definition=unit.definition,
+        replaces=unit.replaces,
     )
     if unit.seen is not None:
-        unit.seen.begin(reading.unit_id)
+        unit.seen.begin(reading.unit_id, unit.replaces)
     if _read_whole(landing, ledger, read, unit, reading, report):
         landing.finish(reading)
         report.units_landed += 1

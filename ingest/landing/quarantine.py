@@ -91,7 +91,8 @@ def release(home: Home, keys: Keys, ledger: Ledger, held_id: int, run_id: str) -
         )
     kind = _kind(ledger, entry)
     of = landing_contract(kind, entry["entity"])
-    rows = _read(home, keys, entry)
+    replaced = sa.select(tables.unit.c.unit_id).where(tables.unit.c.outcome == "replaced")
+    rows = _without_units(_read(home, keys, entry), {row["unit_id"] for row in ledger.rows(replaced)})
     names = [column.name for column in of.reader_columns]
     shape = pl.Struct(dict.fromkeys(names, pl.String))
     frame = rows.select(pl.col("payload").str.json_decode(shape)).unnest("payload")
@@ -110,3 +111,29 @@ def release(home: Home, keys: Keys, ledger: Ledger, held_id: int, run_id: str) -
     with ledger.write() as connection:
         connection.execute(sa.update(tables.held).where(tables.held.c.held_id == held_id).values(released_at=now()))
     return passing.good.height, passing.bad.height
+
+
+def close_replaced(home: Home, keys: Keys, ledger: Ledger, tenant_id: str, feed: str) -> None:
+    """Takes out of a feed's open entries what came from reads that a later read of the same file has replaced.
+
+    The later read quarantines anew what still cannot land. An entry of which nothing is left is closed.
+    """
+    unit, held = tables.unit.c, tables.held
+    of_feed = sa.and_(unit.tenant_id == tenant_id, unit.feed == feed, unit.outcome == "replaced")
+    replaced = {row["unit_id"] for row in ledger.rows(sa.select(unit.unit_id).where(of_feed))}
+    entries = [entry for entry in held_rows(ledger, tenant_id) if entry["feed"] == feed] if replaced else []
+    for entry in entries:
+        rows = _without_units(_read(home, keys, entry), replaced)
+        left = int(rows["records"].sum())
+        if left == entry["rows"]:
+            continue
+        values: dict[str, Any] = {"rows": left, "first_position": rows["source_position"][0] or ""} if left else {}
+        values |= {} if left else {"released_at": now()}
+        with ledger.write() as connection:
+            connection.execute(sa.update(held).where(held.c.held_id == entry["held_id"]).values(values))
+
+
+def _without_units(rows: pl.DataFrame, unit_ids: set[int]) -> pl.DataFrame:
+    """Quarantined rows but those of some units."""
+    unit_id = pl.col("source_position").str.extract(r"^unit (\d+):").cast(pl.Int64)
+    return rows.filter(~unit_id.is_in(list(unit_ids)).fill_null(False))

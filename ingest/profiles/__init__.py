@@ -8,30 +8,43 @@
 `load_profile` reads and checks one; every complaint names file, line and key. Profiles hold no secrets.
 """
 
+import hashlib
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, overload
 
+from foundation.config import Feed
 from foundation.errors import ConfigurationError
 from foundation.yaml_nodes import NodeReader, compose_file
 from ingest.profiles.fhir import FhirProfile, parse_fhir
+from ingest.profiles.hl7v2 import HL7v2Profile, parse_hl7v2
 from ingest.profiles.pm_database import EntityQuery, PmDatabaseProfile, parse_pm_database
 from ingest.profiles.reference_file import ReferenceFileProfile, parse_reference_file
+from ingest.profiles.word_fields import word_field
+from ingest.profiles.x12 import X12Profile, parse_x12
 
 __all__ = [
     "EntityQuery",
     "FhirProfile",
+    "HL7v2Profile",
     "PmDatabaseProfile",
     "Profile",
     "ReferenceFileProfile",
+    "X12Profile",
+    "hl7v2_profile",
     "load_profile",
     "place_in_profile",
+    "profile_digest",
     "shipped_profiles",
+    "word_field",
+    "x12_profile",
 ]
 
 FOLDER = Path(__file__).parent
-Profile = FhirProfile | PmDatabaseProfile | ReferenceFileProfile
-_KINDS = ("pm_database", "fhir", "reference_file")
+Profile = FhirProfile | PmDatabaseProfile | ReferenceFileProfile | HL7v2Profile | X12Profile
+_KINDS = ("pm_database", "fhir", "hl7v2", "x12", "reference_file")
 
 
 def shipped_profiles(kind: str) -> tuple[str, ...]:
@@ -51,6 +64,10 @@ def load_profile(name: str, kind: Literal["pm_database"]) -> PmDatabaseProfile: 
 def load_profile(name: str, kind: Literal["fhir"]) -> FhirProfile: ...
 @overload
 def load_profile(name: str, kind: Literal["reference_file"]) -> ReferenceFileProfile: ...
+@overload
+def load_profile(name: str, kind: Literal["hl7v2"]) -> HL7v2Profile: ...
+@overload
+def load_profile(name: str, kind: Literal["x12"]) -> X12Profile: ...
 def load_profile(name: str, kind: str) -> Profile:
     """One checked profile: a shipped one by name, or a file by its path (ending in .yaml or .yml).
 
@@ -67,7 +84,7 @@ def _path(name: str, kind: str) -> Path:
         return Path(name).expanduser().resolve()
     path = FOLDER / f"{Path(name).name}.yaml"
     if Path(name).name != name or not path.is_file():
-        known = ", ".join(shipped_profiles(kind))
+        known = ", ".join(shipped_profiles(kind)) or "none"
         raise ConfigurationError(f"no profile {name!r} for {kind}; shipped are {known}; else give a .yaml file")
     return path
 
@@ -96,6 +113,10 @@ def _parse(path: Path, kind: str, below: tuple[Path, ...]) -> Profile:
         return parse_pm_database(reader, root, path.stem)
     if kind == "reference_file":
         return parse_reference_file(reader, root, path.stem)
+    if kind == "hl7v2":
+        return parse_hl7v2(reader, root, path.stem)
+    if kind == "x12":
+        return parse_x12(reader, root, path.stem)
     base = None
     if "extends" in found:
         other = reader.text(found["extends"], "extends")
@@ -108,17 +129,45 @@ def _parse(path: Path, kind: str, below: tuple[Path, ...]) -> Profile:
     return parse_fhir(reader, root, path.stem, base)
 
 
-# What of a FHIR profile gives the values of a column: where a row breaks its contract there, that is what to look at.
-_FHIR_KEYS = {
-    ("appointment", "status"): "appointment_statuses",
-    ("appointment", "cancel_initiator"): "cancel_initiators",
-    ("encounter", "status"): "encounter_statuses",
-    ("encounter", "encounter_class"): "encounter_classes",
-    ("encounter_event", "event_type"): "encounter_events",
-    ("slot", "status"): "slot_statuses",
-    ("claim", "claim_type"): "claim_types",
-    ("payer", "payer_class"): "payer_classes",
-}
+def hl7v2_profile(feed: Feed) -> HL7v2Profile:
+    """The profile of an `hl7v2` feed; the standard's words where it names none. Raises ConfigurationError."""
+    return HL7v2Profile() if feed.profile is None else load_profile(feed.profile, "hl7v2")
+
+
+def x12_profile(feed: Feed) -> X12Profile:
+    """The profile of an `x12` feed; the standard's words where it names none. Raises ConfigurationError."""
+    return X12Profile() if feed.profile is None else load_profile(feed.profile, "x12")
+
+
+# What changes nothing about how a file is read.
+_NOT_READ_BY = frozenset({"name", "places", "requires", "export_types", "export_since", "search"})
+
+
+def profile_digest(feed: Feed) -> str | None:
+    """A text that differs wherever the profile of a feed of files reads them differently; "" for the standard's own words; None
+    for a PM database, whose tables have a definition each. Raises ConfigurationError where the profile is wrong.
+
+    Keys that are not given do not count: a later release with one more key reads no file again.
+    """
+    profile: Profile
+    if feed.kind == "pm_database":
+        return None
+    if feed.kind == "hl7v2":
+        profile = hl7v2_profile(feed)
+    elif feed.kind == "x12":
+        profile = x12_profile(feed)
+    elif feed.kind == "fhir":
+        profile = load_profile(feed.profile or "r4", "fhir")
+    else:
+        profile = load_profile(feed.profile or "", "reference_file")
+    given = []
+    for item in fields(profile):
+        value = getattr(profile, item.name)
+        is_left_out = not value if item.default is MISSING else value == item.default
+        if item.name in _NOT_READ_BY or is_left_out:
+            continue
+        given.append((item.name, sorted(value.items()) if isinstance(value, Mapping) else value))
+    return hashlib.sha256(repr(given).encode()).hexdigest()[:32] if given else ""
 
 
 def place_in_profile(name: str, kind: str, entity: str, column: str) -> str | None:
@@ -131,9 +180,9 @@ def place_in_profile(name: str, kind: str, entity: str, column: str) -> str | No
         return None if query is None else query.place_of(column)
     if kind == "reference_file":
         return load_profile(name, "reference_file").places.get(column)
-    key = _FHIR_KEYS.get((entity, column))
+    key = word_field(kind, entity, column).profile_key
     path: Path | None = _path(name, kind)
-    while key is not None and path is not None:
+    while key and path is not None:
         found = NodeReader(path).mapping(compose_file(path), "")
         if key in found:
             return f"{path}:{found[key].start_mark.line + 1}"

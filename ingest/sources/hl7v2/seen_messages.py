@@ -40,6 +40,7 @@ class SeenMessages:
     def __init__(self, path: Path | None = None, key: bytes = b"", ledger: Ledger | None = None) -> None:
         self._key, self._ledger = key, ledger
         self._unit_id = 0
+        self._again: frozenset[int] = frozenset()
         self._counting = {0}
         self._landed: dict[int, bool] = {}
         self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=60)
@@ -63,10 +64,11 @@ class SeenMessages:
             found._connection.execute("delete from message where unit_id <= ?", (last,))
         return found
 
-    def begin(self, unit_id: int) -> None:
-        """What is met from now on is of this unit."""
+    def begin(self, unit_id: int, again: Sequence[int] = ()) -> None:
+        """What is met from now on is of this unit. Messages of the units `again` are new to it: it reads them anew."""
         self._unit_id = unit_id
         self._counting.add(unit_id)
+        self._again = frozenset(again)
 
     def forget(self, unit_id: int) -> None:
         """The unit was refused: nothing of it counts."""
@@ -86,7 +88,7 @@ class SeenMessages:
         rows = self._connection.execute(query, (json.dumps([key for key, _ in pairs]),)).fetchall()
         self._ask({unit_id for _, _, unit_id in rows})
         for key, digest, unit_id in rows:
-            if unit_id in self._counting or self._landed[unit_id]:
+            if unit_id not in self._again and (unit_id in self._counting or self._landed[unit_id]):
                 known.setdefault(key, set()).add(digest)
         outcomes, fresh = [], []
         for key, digest in pairs:

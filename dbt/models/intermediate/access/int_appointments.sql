@@ -3,7 +3,8 @@ with collapsed as (
         ['patient_id', 'service_unit_id', 'provider_id', 'visit_type_id', 'payer_id', 'encounter_id', 'referral_id',
          'rescheduled_from_appointment_id', 'status', 'cancel_initiator', 'cancel_reason_code', 'is_walk_in',
          'is_telehealth', 'booked_at', 'requested_date', 'scheduled_start_at', 'scheduled_end_at', 'cancelled_at'],
-        winner_only=['cancel_initiator', 'cancel_reason_code', 'cancelled_at']) }}
+        winner_only=['cancel_initiator', 'cancel_reason_code', 'cancelled_at'],
+        unknown={'status': 'unknown'}) }}
 )
 
 select

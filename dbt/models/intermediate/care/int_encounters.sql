@@ -6,6 +6,7 @@ with collapsed as (
          'encounter_class', 'status', 'admission_source', 'discharge_disposition', 'started_at', 'ended_at',
          'signed_at'],
         empty_says={'ended_at': open_encounter, 'discharge_disposition': open_encounter},
+        unknown={'encounter_class': 'UNK', 'status': 'unknown'},
         crosswalk=ref('int_encounter_crosswalk')) }}
 )
 

@@ -36,7 +36,7 @@ listed as (
         tenant_id,
         patient_id,
         {{ first_known('birth_year', 'record_rank') }} as birth_year,
-        {{ first_known('sex', 'record_rank') }} as sex,
+        coalesce({{ first_known("nullif(sex, 'unknown')", 'record_rank') }}, max(sex)) as sex,
         {{ first_known('zip3', 'record_rank') }} as zip3,
         {{ first_known('language', 'record_rank') }} as language
     from rekeyed

@@ -1,0 +1,61 @@
+"""Word lists of `hl7v2` and `x12` profiles: a sender's words and the words of the model that they mean.
+
+A word is compared without regard to case and to the number of blanks. What a list maps goes before what the standard defines,
+so that a sender who uses a standard word for something else can be read too.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+import yaml
+
+from data_contracts import contract
+from foundation.yaml_nodes import NodeReader
+
+TENANT_ZONE = "tenant"
+NO_WORDS: Mapping[str, str] = MappingProxyType({})
+
+
+def folded(word: str) -> str:
+    """A word as lists hold it: lower case, single blanks."""
+    return " ".join(word.lower().split())
+
+
+def values_of(entity: str, column: str) -> tuple[str, ...]:
+    """The values that a column of the model may have, or has a meaning for."""
+    found = contract(entity).by_name[column]
+    return found.known_values or found.valid_values
+
+
+def word_list(
+    reader: NodeReader, node: yaml.Node | None, key: str, meanings: Sequence[str] | re.Pattern[str], what: str = ""
+) -> Mapping[str, str]:
+    """A mapping of words to meanings, its words folded.
+
+    `meanings` are the allowed meanings, or a pattern of them that `what` describes. Raises ConfigurationError naming file and line.
+    """
+    if node is None:
+        return NO_WORDS
+    words: dict[str, str] = {}
+    for word, value in reader.mapping(node, key).items():
+        place = f"{key}.{word}"
+        if isinstance(meanings, re.Pattern):
+            words[folded(word)] = reader.matching(value, place, meanings, what)
+            continue
+        words[folded(word)] = reader.one_of(value, place, meanings)
+    return MappingProxyType(words)
+
+
+def time_zone(reader: NodeReader, node: yaml.Node | None) -> str:
+    """`tenant`, or an IANA name."""
+    if node is None:
+        return TENANT_ZONE
+    name = reader.text(node, "time_zone")
+    if name != TENANT_ZONE:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise reader.fail(node, "time_zone", f"{name!r} is neither `tenant` nor an IANA time zone") from None
+    return name
