@@ -73,7 +73,7 @@ class FhirProfile:
     """A checked profile. Maps go from the source's code to the word of the contract.
 
     `payer_classes` is keyed by the payer's id or its text in lower case. `cancel_initiators` by the first letters of the
-    reason code. `adjudication` says what an adjudication category amounts to: billed, allowed, paid, patient or denial.
+    reason code. `adjudication` says what an adjudication category amounts to: billed, allowed, paid, patient, denial, or none of these.
     `adjudication_adjustments` turns a category's amount into an adjustment, "PR-1" being group and reason.
     `requires`, `export_types` and `search` are for feeds that have a server: see the module.
     """
@@ -98,6 +98,7 @@ class FhirProfile:
     claim_types: Mapping[str, str]
     adjudication: Mapping[str, str]
     adjudication_adjustments: Mapping[str, str]
+    sexes: Mapping[str, str]
     requires: Requirements
     export_types: tuple[str, ...]
     export_since: bool
@@ -124,8 +125,9 @@ _WORDS = {
     "encounter_classes": ("encounter", "encounter_class"),
     "encounter_events": ("encounter_event", "event_type"),
     "claim_types": ("claim", "claim_type"),
+    "sexes": ("patient", "sex"),
 }
-ADJUDICATION_WORDS = ("billed", "allowed", "paid", "patient", "denial")
+ADJUDICATION_WORDS = ("billed", "allowed", "paid", "patient", "denial", "none")
 _KEYS = tuple(item.name for item in fields(FhirProfile) if item.name != "name")
 _LISTS = ("payer_organization_types", "walk_in_types", "stay_classes", "provider_participant_types", "export_types")
 _TEXTS = ("staffed_beds_extension", "slot_location_extension")

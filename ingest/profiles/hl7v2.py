@@ -20,13 +20,13 @@ Every key is optional. Words that the standard defines need no entry; see `inges
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
 import yaml
 
 from foundation.yaml_nodes import NodeReader
-from ingest.profiles.word_lists import NO_WORDS, TENANT_ZONE, time_zone, values_of, word_list
+from ingest.profiles.word_lists import TENANT_ZONE, no_words, time_zone, values_of, word_list
 
 VISIT_NUMBERS = ("PV1-19", "PV1-50", "PID-18")
 VISIT_NUMBER_FIELDS = (*VISIT_NUMBERS, "PV1-5", "PID-3")
@@ -46,15 +46,15 @@ class HL7v2Profile:
     uses_msh7_offset: bool = True
     visit_number: tuple[str, ...] = VISIT_NUMBERS
     assigning_authority: str = ""
-    appointment_statuses: Mapping[str, str] = NO_WORDS
-    cancel_initiators: Mapping[str, str] = NO_WORDS
-    visit_classes: Mapping[str, str] = NO_WORDS
-    sexes: Mapping[str, str] = NO_WORDS
-    languages: Mapping[str, str] = NO_WORDS
-    payer_classes: Mapping[str, str] = NO_WORDS
-    transaction_types: Mapping[str, str] = NO_WORDS
-    duration_units: Mapping[str, str] = NO_WORDS
-    events: Mapping[str, str] = NO_WORDS
+    appointment_statuses: Mapping[str, str] = field(default_factory=no_words)
+    cancel_initiators: Mapping[str, str] = field(default_factory=no_words)
+    visit_classes: Mapping[str, str] = field(default_factory=no_words)
+    sexes: Mapping[str, str] = field(default_factory=no_words)
+    languages: Mapping[str, str] = field(default_factory=no_words)
+    payer_classes: Mapping[str, str] = field(default_factory=no_words)
+    transaction_types: Mapping[str, str] = field(default_factory=no_words)
+    duration_units: Mapping[str, str] = field(default_factory=no_words)
+    events: Mapping[str, str] = field(default_factory=no_words)
 
     def zone(self, tenant_zone: str) -> ZoneInfo:
         """The time zone of times without an offset."""

@@ -44,6 +44,8 @@ _FIELDS: Mapping[str, Mapping[tuple[str, str], WordField]] = MappingProxyType(
             ("slot", "status"): WordField("Slot.status", "slot_statuses"),
             ("claim", "claim_type"): WordField("Claim.type", "claim_types"),
             ("patient", "sex"): WordField("Patient.gender", "sexes"),
+            ("organization", "type"): WordField("Organization.type", "organization_unit_types"),
+            ("remittance_claim", "adjudication"): WordField("adjudication.category", "adjudication"),
             ("service_unit", "unit_type"): WordField("Location.physicalType", "location_unit_types"),
             ("payer", "payer_class"): WordField("payer's id or name", "payer_classes"),
         },

@@ -15,7 +15,12 @@ from data_contracts import contract
 from foundation.yaml_nodes import NodeReader
 
 TENANT_ZONE = "tenant"
-NO_WORDS: Mapping[str, str] = MappingProxyType({})
+_NO_WORDS: Mapping[str, str] = MappingProxyType({})
+
+
+def no_words() -> Mapping[str, str]:
+    """An empty list."""
+    return _NO_WORDS
 
 
 def folded(word: str) -> str:
@@ -37,7 +42,7 @@ def word_list(
     `meanings` are the allowed meanings, or a pattern of them that `what` describes. Raises ConfigurationError naming file and line.
     """
     if node is None:
-        return NO_WORDS
+        return no_words()
     words: dict[str, str] = {}
     for word, value in reader.mapping(node, key).items():
         place = f"{key}.{word}"

@@ -5,7 +5,7 @@ A claim response and the explanation of benefit that refers to it speak of one a
 A cancelled adjudication keeps its id with amounts of zero, so that what it said before counts for nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -67,6 +67,9 @@ def claim(context: Context, resource: Json, record: str) -> None:
     encounter = _item_encounter(context, resource, items)
     start, end = _service_dates(resource, items)
     biller = resource.get("provider")
+    claim_type = mapped(resource.get("type"), profile.claim_types)
+    if claim_type is None:
+        context.unknown("claim", "claim_type", code_of(resource.get("type")), became="unknown")
     context.add(
         "claim",
         record,
@@ -77,7 +80,7 @@ def claim(context: Context, resource: Json, record: str) -> None:
         context.unit(resource.get("facility"), resource, "facility") or context.unit(biller, resource, "provider"),
         _provider(context, resource),
         _billing_npi(context, biller, resource),
-        mapped(resource.get("type"), profile.claim_types) or "unknown",
+        claim_type or "unknown",
         "8" if withdrawn else "7" if "prior" in relations or "replaces" in relations else "1",
         _SEQUENCES.get(insurance.get("sequence", 0), "unknown"),
         _place(first(items)),
@@ -229,6 +232,9 @@ class _Amounts:
         words = context.profile.adjudication
         totals = _by_word(resource.get("total") or (), words)
         payment = (resource.get("payment") or {}).get("amount")
+        _count_categories(context, resource.get("total") or ())
+        for item in items:
+            _count_categories(context, item.get("adjudication") or ())
         lines = [_by_word(item.get("adjudication") or (), words) for item in items]
         _check_currency(
             [payment, resource.get("totalCost"), *(item.get("amount") for item in resource.get("total") or ())]
@@ -250,7 +256,18 @@ class _Amounts:
         self.is_denied = "denial" in totals or any("denial" in line for line in lines)
 
 
-def _by_word(adjudications: Iterable[Json], words: Any) -> dict[str, Decimal]:
+def _count_categories(context: Context, adjudications: Iterable[Json]) -> None:
+    """Counts the categories that have an amount and that the profile gives no meaning: their money is in no figure."""
+    profile = context.profile
+    for item in adjudications:
+        category, amount = item.get("category"), item.get("amount")
+        if amount is None or not amount.get("value") or mapped(category, profile.adjudication) is not None:
+            continue
+        if mapped(category, profile.adjudication_adjustments) is None:
+            context.unknown("remittance_claim", "adjudication", code_of(category))
+
+
+def _by_word(adjudications: Iterable[Json], words: Mapping[str, str]) -> dict[str, Decimal]:
     """Amounts by what the profile says their category comes to; a denial counts without an amount too."""
     found: dict[str, Decimal] = {}
     for item in adjudications:

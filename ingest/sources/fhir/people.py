@@ -29,7 +29,7 @@ def patient(context: Context, resource: Json, record: str) -> None:
         "patient",
         raw,
         birth_date[:4] if birth_date else None,
-        resource.get("gender"),
+        context.profile.sexes.get(gender, gender) if (gender := resource.get("gender")) else None,
         _zip3(address),
         _language(resource),
     )
@@ -149,6 +149,8 @@ def organization(context: Context, resource: Json, record: str) -> None:
     unit_type = next(
         (profile.organization_unit_types[kind] for kind in kinds if kind in profile.organization_unit_types), None
     )
+    if unit_type is None and kinds:
+        context.unknown("organization", "type", kinds[0], became="organization")
     beds = None
     for extension in resource.get("extension") or ():
         if extension.get("url") == profile.staffed_beds_extension:
@@ -165,13 +167,17 @@ def location(context: Context, resource: Json, record: str) -> None:
     runs = context.id_of(resource.get("managingOrganization"), resource, "Organization", "managingOrganization")
     parent = context.id_of(resource.get("partOf"), resource, "Location", "partOf") or runs
     status = resource.get("status")
+    physical = resource.get("physicalType")
+    unit_type = mapped(physical, profile.location_unit_types)
+    if unit_type is None:
+        context.unknown("service_unit", "unit_type", code_of(physical), became="clinic")
     context.add(
         "service_unit",
         identifier,
         parent,
         runs,
         resource.get("name") or first(resource.get("alias")) or resource.get("description") or identifier,
-        mapped(resource.get("physicalType"), profile.location_unit_types) or "clinic",
+        unit_type or "clinic",
         None,
         None if status is None else status == "active",
     )

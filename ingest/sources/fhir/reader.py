@@ -207,6 +207,7 @@ class _Reading:
             records_read=self.records,
             records_used=self.records - len(self.refusals),
             refusals=self.refusals,
+            unknown_words=self.context.unknown_words(),
         )
         for kind, shapes in self.fields.items():
             used = KNOWN[kind][1]

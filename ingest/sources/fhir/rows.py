@@ -14,6 +14,7 @@ import polars as pl
 
 from data_contracts import LINEAGE, contract
 from foundation.config import Feed
+from ingest.interface import UnknownWord
 from ingest.profiles import FhirProfile
 from ingest.sources.columns import frame_of
 from ingest.sources.fhir.beside import Known, outside
@@ -67,6 +68,8 @@ class Context:
     encounter_classes: dict[str, str] = field(default_factory=dict)
     is_encounter_named: bool = False
     _patient_prefix: str = ""
+    # Rows and first position of unknown words, by entity, column, word and what rows have instead.
+    _unknown: dict[tuple[str, str, str, str], tuple[int, str]] = field(default_factory=dict)
     # Visit types and payers whose row this chunk has.
     _visit_types: set[str] = field(default_factory=set)
     _payers: set[str] = field(default_factory=set)
@@ -105,6 +108,21 @@ class Context:
         table = self.tables[entity]
         table.rows.append(values)
         table.lineage.append(self.lineage)
+
+    def unknown(self, entity: str, column: str, word: str | None, became: str = "") -> None:
+        """Counts a word that could not be mapped and stands in no column of a row; `became` is what the row has instead."""
+        if word:
+            key = (entity, column, word, became)
+            rows, position = self._unknown.get(key, (0, self.position))
+            self._unknown[key] = (rows + 1, position)
+
+    def unknown_words(self) -> list[UnknownWord]:
+        """The words counted since the last call."""
+        counted, self._unknown = self._unknown, {}
+        return [
+            UnknownWord(entity=entity, column=column, word=word, became=became, position=position, rows=rows)
+            for (entity, column, word, became), (rows, position) in counted.items()
+        ]
 
     def delete(self, kind: str, found: str) -> None:
         """Rows that say that a resource is deleted: one for each entity its type feeds."""

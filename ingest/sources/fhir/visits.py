@@ -100,6 +100,8 @@ def _events(context: Context, resource: Json, identifier: str) -> None:
         event = context.profile.encounter_events.get(item["status"])
         start = (item.get("period") or {}).get("start")
         if event is None or start is None:
+            if item["status"] not in context.profile.encounter_statuses:
+                context.unknown("encounter_event", "event_type", item["status"])
             continue
         seen[event] = number = seen.get(event, 0) + 1
         key = f"{identifier}/{event}/{number}"
@@ -173,7 +175,10 @@ def appointment(context: Context, resource: Json, record: str) -> None:
 def _initiator(context: Context, why: Json) -> str:
     """Who cancelled, by the first letters of any of the reason's codes."""
     initiators = context.profile.cancel_initiators.items()
-    return next((word for code in codes_of([why]) for start, word in initiators if code.startswith(start)), "unknown")
+    found = next((word for code in codes_of([why]) for start, word in initiators if code.startswith(start)), None)
+    if found is None:
+        context.unknown("appointment", "cancel_initiator", next(iter(codes_of([why])), None), became="unknown")
+    return found or "unknown"
 
 
 def slot(context: Context, resource: Json, record: str) -> None:

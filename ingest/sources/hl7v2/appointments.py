@@ -8,7 +8,8 @@ messages of one appointment are put together when they are loaded (`ingest.load.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ingest.sources.hl7v2.map import APPOINTMENT_STATUS, CANCEL_INITIATOR, part, value
+from ingest.profiles.word_lists import folded
+from ingest.sources.hl7v2.map import APPOINTMENT_STATUS, CANCEL_INITIATOR, meaning, part, value
 from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.rows import Rows
 from ingest.sources.hl7v2.shared import (
@@ -75,14 +76,22 @@ def read_siu(message: Message, rows: Rows) -> str | None:
     emptied = cleared(message, sch, _SCH_COLUMNS)
     for tag, name in _RESOURCES.items():
         emptied += _without_removed(found, tag, name)
-    start, end, minutes = _times(message, found, sch)
+    start, end, minutes = _times(message, found, sch, rows)
     default, open_to_sender = _EVENTS[message.trigger]
-    stated = (part(message, value(sch, 25), 1) or "").lower()
-    status = APPOINTMENT_STATUS.get(stated, default) if open_to_sender else default
+    stated = part(message, value(sch, 25), 1) if open_to_sender else None
+    known_status = default
+    if stated is not None:
+        known_status = meaning(message.profile.appointment_statuses, APPOINTMENT_STATUS, stated)
+    # A word that nobody knows goes on as it is: the landing step counts it and gives the row the status unknown.
+    status = known_status or stated
     reason = part(message, value(sch, 6), 1)
     ended = status in _ENDED
-    initiator = CANCEL_INITIATOR.get((reason or "").lower()) if ended else None
-    if status is not None and not ended:
+    initiator = None
+    if ended and reason is not None:
+        initiator = meaning(message.profile.cancel_initiators, CANCEL_INITIATOR, reason)
+        if initiator is None:
+            rows.unknown(message, "appointment", "cancel_initiator", reason, became="unknown")
+    if known_status is not None and not ended:
         emptied += _OF_AN_END
     rows.add(
         "appointment",
@@ -103,7 +112,8 @@ def read_siu(message: Message, rows: Rows) -> str | None:
         minutes,
         named(emptied),
     )
-    changed = "rescheduled" if message.trigger == "S13" else status or "scheduled"
+    changed = known_status or ("unknown" if stated is not None else "scheduled")
+    changed = "rescheduled" if message.trigger == "S13" else changed
     event = f"{identifier}-{message.trigger}-{message.sent}"
     by = initiator or ("unknown" if ended else None)
     rows.add("appointment_event", message, event, identifier, changed, by, reason, start, message.sent)
@@ -126,10 +136,10 @@ def _one(found: dict[str, list[Segment]], tag: str) -> Segment | None:
 
 
 def _times(
-    message: Message, found: dict[str, list[Segment]], sch: Segment
+    message: Message, found: dict[str, list[Segment]], sch: Segment, rows: Rows
 ) -> tuple[str | None, str | None, str | None]:
     """Start, end and length in minutes, as sent."""
-    minutes = _minutes(message, value(sch, 9), value(sch, 10))
+    minutes = _minutes(message, value(sch, 9), value(sch, 10), rows)
     tq1 = _one(found, "TQ1")
     if tq1 is not None and value(tq1, 7):
         return part(message, value(tq1, 7), 1), part(message, value(tq1, 8), 1), minutes
@@ -139,19 +149,24 @@ def _times(
     for tag, start_at, length, unit in (("AIS", 4, 7, 8), ("AIL", 6, 9, 10), ("AIG", 8, 11, 12), ("AIP", 6, 9, 10)):
         for resource in found.get(tag, []):
             if start := part(message, value(resource, start_at), 1):
-                return start, None, minutes or _minutes(message, value(resource, length), value(resource, unit))
+                return start, None, minutes or _minutes(message, value(resource, length), value(resource, unit), rows)
     return None, None, minutes
 
 
-def _minutes(message: Message, length: str | None, unit: str | None) -> str | None:
+def _minutes(message: Message, length: str | None, unit: str | None, rows: Rows) -> str | None:
     if length is None:
         return None
     try:
         number = float(length)
     except ValueError:
         return None
-    factor = _MINUTES.get((part(message, unit, 1) or "MIN").upper())
-    return None if factor is None else str(number * factor)
+    named = part(message, unit, 1) or "MIN"
+    taught = message.profile.duration_units.get(folded(named)) if message.profile.duration_units else None
+    factor = float(taught) if taught is not None else _MINUTES.get(named.upper())
+    if factor is None:
+        rows.unknown(message, "appointment", "minutes", named)
+        return None
+    return str(number * factor)
 
 
 def _unit(message: Message, found: dict[str, list[Segment]]) -> str | None:

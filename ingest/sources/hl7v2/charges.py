@@ -6,8 +6,10 @@ its own transaction id, which many systems repeat.
 
 import hashlib
 from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 
-from ingest.sources.hl7v2.map import part, value
+from ingest.profiles.hl7v2 import TRANSACTION_TYPES
+from ingest.sources.hl7v2.map import meaning, part, value
 from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.rows import Rows
 from ingest.sources.hl7v2.shared import (
@@ -24,6 +26,7 @@ from ingest.sources.hl7v2.visits import occurred
 
 USED = ("MSH", "EVN", "PID", "PV1", "FT1", "IN1")
 EVENTS = frozenset({"P03", "P11"})
+_TYPES = MappingProxyType({name: name for name in TRANSACTION_TYPES})
 _CREDITS = frozenset({"CR", "CD"})
 # Co-payments are payments of the patient.
 _PAYMENTS = frozenset({"PY", "CO"})
@@ -44,7 +47,8 @@ def read_dft(message: Message, rows: Rows) -> str | None:
     entered = occurred(message, found["EVN"][0] if "EVN" in found else None)
     read = 0
     for index, ft1 in enumerate(found.get("FT1", []), start=1):
-        kind = (part(message, value(ft1, 6), 1) or "").upper()
+        sent = part(message, value(ft1, 6), 1) or ""
+        kind = meaning(message.profile.transaction_types, _TYPES, sent) or ""
         identifier = part(message, value(ft1, 2), 1) or _own_id(message, ft1, index)
         read += 1
         if kind == "CG" or kind in _CREDITS:
@@ -62,6 +66,8 @@ def read_dft(message: Message, rows: Rows) -> str | None:
             rows.add("adjustment", message, identifier, charge, "other", code, amount, made, posted)
         else:
             read -= 1
+            if sent:
+                rows.unknown(message, "charge", "transaction_type", sent)
             rows.note(
                 message, "financial_transaction_not_in_model", f"FT1 {index} is none of CG, CR, CD, PY, CO and AJ"
             )

@@ -3,12 +3,25 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from ingest.profiles.word_lists import folded
 from ingest.sources.hl7v2.messages import Message
 
 SEX: Mapping[str, str] = MappingProxyType(
-    {"F": "female", "M": "male", "O": "other", "A": "other", "X": "other", "N": "other", "U": "unknown"}
+    {
+        "F": "female",
+        "M": "male",
+        "O": "other",
+        "A": "other",
+        "X": "other",
+        "N": "other",
+        "U": "unknown",
+        "FEMALE": "female",
+        "MALE": "male",
+        "OTHER": "other",
+        "UNKNOWN": "unknown",
+    }
 )
-# PV1-2 (table 0004) to HL7 v3 ActCode. C (commercial account) and N (not applicable) are no care and stay unknown.
+# PV1-2 (table 0004) to HL7 v3 ActCode. C (commercial account), N (not applicable) and U (unknown) say no class of care.
 ENCOUNTER_CLASS: Mapping[str, str] = MappingProxyType(
     {
         "I": "IMP",
@@ -18,6 +31,10 @@ ENCOUNTER_CLASS: Mapping[str, str] = MappingProxyType(
         "E": "EMER",
         "P": "PRENC",
         "OBS": "OBSENC",
+        "C": "UNK",
+        "N": "UNK",
+        "U": "UNK",
+        "UNK": "UNK",
         **{code: code for code in ("AMB", "EMER", "IMP", "ACUTE", "NONAC", "OBSENC", "SS", "PRENC", "HH", "FLD", "VR")},
     }
 )
@@ -37,8 +54,16 @@ APPOINTMENT_STATUS: Mapping[str, str] = MappingProxyType(
         "checkedin": "arrived",
         "checked-in": "arrived",
         "started": "arrived",
+        "checked in": "arrived",
+        "roomed": "arrived",
+        "in progress": "arrived",
         "complete": "completed",
         "completed": "completed",
+        "checked out": "completed",
+        "checked-out": "completed",
+        "checkedout": "completed",
+        "kept": "completed",
+        "rescheduled": "rescheduled",
         "cancelled": "cancelled",
         "canceled": "cancelled",
         "dc": "cancelled",
@@ -192,17 +217,26 @@ def record_number(message: Message, *fields: str | None) -> str | None:
     return None
 
 
-def sex_of(code: str | None) -> str | None:
-    """Administrative sex in our words; None where none is given."""
-    return SEX.get(code.upper(), "unknown") if code else None
+def meaning(taught: Mapping[str, str], standard: Mapping[str, str], word: str) -> str | None:
+    """What a word means: by the sender's profile, else by the standard's words; None for a word that neither knows.
+
+    Words of `taught` and of `standard` are in lower case, or all of `standard` in upper case.
+    """
+    found = taught.get(folded(word)) if taught else None
+    return found or standard.get(word) or standard.get(word.lower()) or standard.get(word.upper())
 
 
-def language_of(code: str | None) -> str | None:
+def sex_of(message: Message, code: str | None) -> str | None:
+    """Administrative sex in our words, or the sender's word where it is not known; None where none is given."""
+    return (meaning(message.profile.sexes, SEX, code) or code) if code else None
+
+
+def language_of(message: Message, code: str | None) -> str | None:
     """A BCP 47 code; None where the text is no code and no known name."""
     if code is None:
         return None
     lowered = code.lower()
-    known = LANGUAGE.get(lowered)
+    known = meaning(message.profile.languages, LANGUAGE, code)
     return known or (lowered if len(lowered) in (2, 3) and lowered.isascii() and lowered.isalpha() else None)
 
 

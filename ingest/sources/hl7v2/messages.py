@@ -9,12 +9,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ingest.interface import Notice, Refusal, UnreadableUnit
+from ingest.profiles import HL7v2Profile
 
 _HEADERS = (b"FHS", b"BHS")
 _TRAILERS = (b"BTS", b"FTS")
 _SEGMENT = re.compile(rb"[A-Z][A-Z0-9]{2}[^A-Za-z0-9\s]")
 # Character sets of HL7 table 0211, as MSH-18 names them, to codecs; ISO 8859 parts are read off their number.
 _CHARACTER_SETS = {"": "utf-8", "ASCII": "utf-8", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8", "UTF8": "utf-8"}
+
+
+_STANDARD = HL7v2Profile()
 
 
 @dataclass(slots=True)
@@ -25,6 +29,7 @@ class Message:
     `changed` is when the source recorded the event, by which messages are put in order: EVN-2, else MSH-7 (an interface engine
     that sends a day's messages again may set MSH-7 anew). `offset` is the offset from UTC in MSH-7 ("-0800"), None where it has
     none. `has_nulls` where the message says of some field that it is empty (""). `content` is the message as received.
+    `profile` says what the sender's words and habits are.
     """
 
     position: str
@@ -44,6 +49,7 @@ class Message:
     changed: str | None
     offset: str | None
     has_nulls: bool
+    profile: HL7v2Profile = _STANDARD
 
 
 @dataclass(slots=True)

@@ -8,12 +8,12 @@ refused one by one, those that came before (`seen_messages`) together. See the m
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from foundation.config import Feed
 from ingest.inbox import mllp_journal
 from ingest.inbox.inbox import Inbox
 from ingest.interface import Chunk, Notice, Refusal, Unit, UnreadableUnit
+from ingest.profiles import hl7v2_profile
 from ingest.sources.files import find_files, read_blocks
 from ingest.sources.hl7v2 import appointments, charges, visits
 from ingest.sources.hl7v2.messages import Framing, Message, parse, raw_messages, refuse
@@ -101,7 +101,8 @@ class _Reading:
     """What is kept from message to message of one unit."""
 
     def __init__(self, unit: Unit) -> None:
-        self.zone = ZoneInfo(unit.feed.time_zone)
+        self.profile = hl7v2_profile(unit.feed)
+        self.zone = self.profile.zone(unit.feed.time_zone)
         self.seen = unit.seen or SeenMessages()
         self.waiting: list[Message] = []
         self.repeated: list[str] = []
@@ -112,7 +113,10 @@ class _Reading:
         """One message, to be read with those that follow it, or a refusal."""
         self.chunk.records_read += 1
         if isinstance(found, Message):
-            found = _unread(found) or found
+            found.profile = self.profile
+            if not self.profile.uses_msh7_offset:
+                found.offset = None
+            found = self._unread(found) or found
         if isinstance(found, Refusal):
             self.chunk.refusals.append(found)
             return
@@ -139,6 +143,7 @@ class _Reading:
         chunk.rows = self.rows.frames()
         chunk.notices = self.rows.notices + framing.notices
         chunk.dropped_fields = self.rows.unused
+        chunk.unknown_words = self.rows.unknown_words()
         framing.notices, self.repeated, self.reused = [], [], []
         self.chunk, self.rows = Chunk(), Rows(self.zone)
         return chunk
@@ -178,20 +183,23 @@ class _Reading:
         self._count_unused(message, used)
         return None
 
+    def _unread(self, message: Message) -> Refusal | None:
+        """The refusal of a message that this reader does not know. An event that the profile maps becomes the one it is like."""
+        named = f"{message.kind}^{message.trigger}"
+        if named in self.profile.events:
+            message.kind, _, message.trigger = self.profile.events[named].partition("^")
+        if message.kind in _READERS:
+            if message.trigger in _READERS[message.kind][0]:
+                return None
+            self.rows.unknown(message, "record", "event", named)
+        kind = named if len(named) == 7 and named.replace("^", "").isalnum() else "of an unknown type"
+        return refuse(message, "message_type_not_in_model", f"a message {kind} is not read")
+
     def _count_unused(self, message: Message, used: tuple[str, ...]) -> None:
         for segment in message.segments:
             tag = segment[:3]
             if tag not in used:
                 self.rows.unused[tag if tag.isalnum() and tag.isupper() and len(tag) == 3 else "unknown segment"] += 1
-
-
-def _unread(message: Message) -> Refusal | None:
-    """The refusal of a message that this reader does not know."""
-    if message.kind in _READERS and message.trigger in _READERS[message.kind][0]:
-        return None
-    named = f"{message.kind}^{message.trigger}"
-    kind = named if len(named) == 7 and named.replace("^", "").isalnum() else "of an unknown type"
-    return refuse(message, "message_type_not_in_model", f"a message {kind} is not read")
 
 
 SOURCE = HL7v2Source()

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from data_contracts import LINEAGE, contract
-from ingest.interface import Notice
+from ingest.interface import Notice, UnknownWord
 from ingest.sources.columns import local_to_utc
 from ingest.sources.hl7v2.messages import Message
 
@@ -153,6 +153,7 @@ class Rows:
         self._rows: dict[str, list[tuple[str | None, ...]]] = {}
         self.notices: list[Notice] = []
         self.unused: Counter[str] = Counter()
+        self._unknown: dict[tuple[str, str, str, str], tuple[int, str]] = {}
         self.people: dict[tuple[str, str], PersonSaid] = {}
         self.persons: dict[tuple[str, str], tuple[str, str | None, str | None] | None] = {}
 
@@ -179,6 +180,19 @@ class Rows:
 
     def note(self, message: Message, reason: str, detail: str) -> None:
         self.notices.append(Notice(position=message.position, reason=reason, detail=detail))
+
+    def unknown(self, message: Message, entity: str, column: str, word: str, became: str = "") -> None:
+        """Counts a word that could not be mapped and stands in no column of a row; `became` is what the row has instead."""
+        key = (entity, column, word, became)
+        rows, position = self._unknown.get(key, (0, message.position))
+        self._unknown[key] = (rows + 1, position)
+
+    def unknown_words(self) -> list[UnknownWord]:
+        """The words counted so far."""
+        return [
+            UnknownWord(entity=entity, column=column, word=word, became=became, position=position, rows=rows)
+            for (entity, column, word, became), (rows, position) in self._unknown.items()
+        ]
 
     def frames(self) -> dict[str, pl.DataFrame]:
         """Frames typed as the contract says. Adds notices of bad dates."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ingest.profiles.word_lists import folded
 from ingest.sources.hl7v2.map import language_of, location, part, person, record_number, sex_of, value, zip3_of
 from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.rows import PersonSaid, Rows
@@ -46,14 +47,14 @@ def add_patient(message: Message, pid: Segment, patient: str, rows: Rows, *, alw
     key = (message.segments[0][3:8], message.field_separator.join(pid[2:]))
     said = rows.people.get(key)
     if said is None:
-        said = rows.people[key] = _said_of(message, pid)
+        said = rows.people[key] = _said_of(message, pid, rows)
     of_patient, of_identity, says_more = said
     if always or says_more:
         rows.add("patient", message, patient, *of_patient)
         rows.add("patient_identity", message, patient, patient, *of_identity)
 
 
-def _said_of(message: Message, pid: Segment) -> PersonSaid:
+def _said_of(message: Message, pid: Segment, rows: Rows) -> PersonSaid:
     """What a PID says, in the order of the columns of patient and of patient_identity, and whether it says more than who it is."""
     birth = value(pid, 7)
     sex = part(message, value(pid, 8), 1)
@@ -61,7 +62,10 @@ def _said_of(message: Message, pid: Segment) -> PersonSaid:
     empty = cleared(message, pid, _PID_COLUMNS)
     address, phones = value(pid, 11), value(pid, 13)
     postal = part(message, address, 5)
-    language = language_of(part(message, value(pid, 15), 1))
+    spoken = part(message, value(pid, 15), 1)
+    language = language_of(message, spoken)
+    if spoken is not None and language is None:
+        rows.unknown(message, "patient", "language", spoken)
     zip3 = zip3_of(postal, part(message, address, 6))
     street = address.replace(message.subcomponent, " ") if address else None
     of_identity = (
@@ -75,7 +79,7 @@ def _said_of(message: Message, pid: Segment) -> PersonSaid:
         _phone(message, phones),
         _email(message, phones),
     )
-    of_patient = (birth[:4] if birth else None, sex_of(sex), zip3, language, named(empty))
+    of_patient = (birth[:4] if birth else None, sex_of(message, sex), zip3, language, named(empty))
     return of_patient, of_identity, bool(birth or sex or empty)
 
 
@@ -96,11 +100,16 @@ def _email(message: Message, text: str | None) -> str | None:
 
 
 def visit_of(message: Message, pv1: Segment | None, pid: Segment | None) -> str | None:
-    """The visit number: PV1-19, else PV1-50, else the account number PID-18, which many systems give per visit."""
+    """The visit number: the first field that has one of those that the profile names. Without a profile these are PV1-19, PV1-50
+    and the account number PID-18, which many systems give per visit."""
     if pv1 is None:
         return None
-    found = part(message, value(pv1, 19), 1) or part(message, value(pv1, 50), 1)
-    return found or (part(message, value(pid, 18), 1) if pid is not None else None)
+    for field in message.profile.visit_number:
+        tag, _, index = field.partition("-")
+        segment = pv1 if tag == "PV1" else pid
+        if segment is not None and (found := part(message, value(segment, int(index)), 1)):
+            return found
+    return None
 
 
 def provider_of(message: Message, text: str | None, rows: Rows) -> str | None:
@@ -136,7 +145,9 @@ def add_coverage(
         payer = part(message, value(in1, 3), 1) or (" ".join(name.lower().split()) if name else None)
         if payer is None:
             continue
-        rows.add("payer", message, payer, name, None, BEGINNING)
+        classes = message.profile.payer_classes
+        payer_class = classes.get(folded(payer)) or classes.get(folded(name or "")) if classes else None
+        rows.add("payer", message, payer, name, payer_class, BEGINNING)
         stated = value(in1, 22) or value(in1, 1) or ""
         priority = int(stated) if stated.isdigit() and 1 <= int(stated) <= 9 else min(index, 9)
         if primary is None or priority < primary[0]:

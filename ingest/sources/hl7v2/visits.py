@@ -10,7 +10,7 @@ The event is MSH-9's; EVN-1 repeats it and is sometimes wrong. It happened at EV
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ingest.sources.hl7v2.map import ENCOUNTER_CLASS, WITHOUT_BED, part, value
+from ingest.sources.hl7v2.map import ENCOUNTER_CLASS, WITHOUT_BED, meaning, part, value
 from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.rows import Rows
 from ingest.sources.hl7v2.shared import (
@@ -139,7 +139,8 @@ def _visit(
     event = occurred(message, _one(found, "EVN"))
     trigger = message.trigger
     given = part(message, value(pv1, 2), 1)
-    encounter_class = ENCOUNTER_CLASS.get(given.upper(), "UNK") if given else None
+    # A word that nobody knows goes on as it is: the landing step counts it and gives the row the class UNK.
+    encounter_class = (meaning(message.profile.visit_classes, ENCOUNTER_CLASS, given) or given) if given else None
     started = part(message, value(pv1, 44), 1) or _begin(message, found, event)
     ended = part(message, value(pv1, 45), 1) or (event if trigger == "A03" else None)
     disposition = part(message, value(pv1, 36), 1)

@@ -18,6 +18,7 @@ import polars as pl
 from foundation.config import Feed
 from ingest.inbox.inbox import Inbox
 from ingest.interface import Chunk, Unit, UnreadableUnit
+from ingest.profiles import x12_profile
 from ingest.sources.files import find_files
 from ingest.sources.x12 import envelope
 from ingest.sources.x12.acknowledgements import read_acknowledgements, read_interchange_acknowledgements
@@ -28,6 +29,7 @@ from ingest.sources.x12.stated import stated
 from ingest.sources.x12.statuses import read_statuses
 from ingest.sources.x12.transactions import Transactions
 from ingest.sources.x12.walk import read_transactions
+from ingest.sources.x12.words import taught, unknown_codes, with_payer_classes
 
 SUFFIXES = (
     ".x12",
@@ -135,16 +137,22 @@ def _chunks(parts: Sequence[_Part]) -> list[Chunk]:
     chunks = [Chunk() for _ in parts]
     groups: dict[tuple[str, str, str], list[Placed]] = {}
     found: list[Found] = []
+    # Units that are read together are of one feed.
+    profile = x12_profile(parts[0].unit.feed)
+    zone = profile.zone(parts[0].unit.feed.time_zone)
     for index, part in enumerate(parts):
-        zone = ZoneInfo(part.unit.feed.time_zone)
         for piece in part.pieces:
-            for placed in place(piece, index):
+            for sent in place(piece, index):
+                placed = taught(sent, profile)
                 groups.setdefault((placed.transaction.kind, *placed.transaction.separators), []).append(placed)
             if piece.interchange_acknowledgements:
                 found.append(read_interchange_acknowledgements(piece, index, zone))
             _account(chunks[index], piece)
     for (kind, element, component), placed_together in groups.items():
-        found.append(_READERS[kind](segments_of(placed_together), placed_together, element, component, zone))
+        segments = segments_of(placed_together)
+        found.append(_READERS[kind](segments, placed_together, element, component, zone))
+        for index, word in unknown_codes(segments, placed_together, kind, element, component):
+            chunks[index].unknown_words.append(word)
     rows: list[dict[str, list[pl.DataFrame]]] = [{} for _ in parts]
     for item in found:
         for entity, frame in item.rows.items():
@@ -158,6 +166,8 @@ def _chunks(parts: Sequence[_Part]) -> list[Chunk]:
     for chunk, entities in zip(chunks, rows, strict=True):
         for entity, frames in entities.items():
             chunk.rows[entity] = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
+        if profile.payer_classes and "payer" in chunk.rows:
+            chunk.rows["payer"] = with_payer_classes(chunk.rows["payer"], profile.payer_classes)
     return chunks
 
 
