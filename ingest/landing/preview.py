@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 
 from foundation.config import Feed
 from ingest.inbox.inbox import Inbox
+from ingest.interface import UnknownWord
 from ingest.landing.batches import with_unit_time
 from ingest.landing.contract_gate import COLUMN, REASON, check
 from ingest.landing.tokens import tokenise_rows
+from ingest.landing.unknown_words import names_in, shown_word, unknown_words, with_unknown_values
 from ingest.load.partial_rows import landing_contract
-from ingest.profiles import place_in_profile
+from ingest.profiles import place_in_profile, word_field
 from ingest.sources import UnreadableUnit, source_for
 
 UNITS = 25
@@ -76,9 +78,13 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
             held[f"records refused: {refusal.reason}"] += refusal.records
         for notice in chunk.notices:
             held[f"noticed: {notice.reason}: {notice.detail}"] += notice.records
+        words = list(chunk.unknown_words)
+        names = names_in(chunk.rows)
         for entity, frame in chunk.rows.items():
             of = landing_contract(feed.kind, entity)
             frame = frame.drop([name for name in frame.columns if name not in of.by_name])
+            words += unknown_words(of, frame)
+            frame = with_unknown_values(of, frame)
             frame = with_unit_time(frame, feed, unit.modified_at or datetime.now(UTC))
             # A key of its own: these tokens are thrown away.
             gated = check(of, tokenise_rows(of, frame, b"preview"))
@@ -86,6 +92,8 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
             found.rows_bad += gated.bad.height
             for row in gated.bad.group_by(REASON, COLUMN).len().iter_rows():
                 held[f"{entity}.{row[1]}: {row[0]}{_place(feed, entity, row[1])}"] += row[2]
+        for word in words:
+            held[_unknown(feed, word, shown_word(word.word, names))] += word.rows
         if feed.kind == "pm_database":
             for name, number in chunk.dropped_fields.items():
                 entity, _, column = name.partition(".")
@@ -93,9 +101,15 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
     found.reasons = [f"{text}: {number:,} rows" for text, number in sorted(held.items())]
 
 
+def _unknown(feed: Feed, word: UnknownWord, shown: str) -> str:
+    """What is said of one unknown word."""
+    known_as = word_field(feed.kind, word.entity, word.column).name
+    outcome = f", which becomes {word.became}" if word.became else ""
+    return f"{word.entity}.{word.column}: unknown word {shown} in {known_as}{outcome}{_place(feed, word.entity, word.column)}"
+
+
 def _place(feed: Feed, entity: str, column: str) -> str:
     """Where the feed's profile gives a column, as the end of a message; empty where no profile says it."""
-    if feed.kind not in ("pm_database", "fhir", "reference_file"):
-        return ""
-    place = place_in_profile(feed.profile or "r4", feed.kind, entity, column)
+    name = feed.profile or ("r4" if feed.kind == "fhir" else None)
+    place = None if name is None else place_in_profile(name, feed.kind, entity, column)
     return f" (see {place})" if place else ""

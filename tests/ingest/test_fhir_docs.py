@@ -10,7 +10,7 @@ from ingest.profiles.fhir import IDENTIFIERS, PLACEHOLDERS, FhirProfile
 from tests.ingest.fhir_reading import read
 
 PAGE = (Path(__file__).parents[2] / "docs/profiles.md").read_text("utf-8")
-SECTION = PAGE[PAGE.index("## A FHIR feed") :]
+SECTION = PAGE[PAGE.index("## A FHIR feed") : PAGE.index("## A sender of HL7 v2 messages")]
 BLOCK = re.compile(r"```(?:json|yaml) (\S+)\n(.*?)```", re.DOTALL)
 ROW = re.compile(r"^\| `(\w+)` \| `(\w+)` \| (\S+) \|$", re.MULTILINE)
 

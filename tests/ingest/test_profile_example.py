@@ -62,7 +62,10 @@ def test_a_code_that_was_not_translated_is_named_by_its_line(check) -> None:
     profile = example().replace("when 'N' then 'no_show'", "when 'N' then 'missed'")
     ran = check(profile)
     assert ran.code == 0
-    expected = f"appointment.status: valid_values (see {{}}:{line_of(profile, 'as status')}): 1 rows"
+    expected = (
+        "appointment.status: unknown word missed in status, which becomes unknown "
+        f"(see {{}}:{line_of(profile, 'as status')}): 1 rows"
+    )
     assert re.search(re.escape(expected).replace(re.escape("{}"), r"\S+/ours\.yaml"), ran.err), ran.err
 
 
@@ -108,7 +111,10 @@ def test_a_status_that_a_fhir_profile_does_not_know_names_the_key_to_extend(tmp_
     )
     ran = clinicmart("sources", "check", "--config", tmp_path / "clinicmart.yaml")
     standard = (ROOT / "ingest" / "profiles" / "r4.yaml").read_text("utf-8")
-    assert f"encounter.status: valid_values (see {ROOT}/ingest/profiles/r4.yaml:" in ran.err, ran.err
+    assert (
+        f"encounter.status: unknown word strange in Encounter.status, which becomes unknown (see {ROOT}/ingest/profiles/r4.yaml:"
+        in ran.err
+    ), ran.err
     assert (
         f"r4.yaml:{line_of(standard, 'encounter_statuses')}" in ran.err
         or f"r4.yaml:{line_of(standard, 'encounter_statuses') + 1}" in ran.err
