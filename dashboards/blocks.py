@@ -15,7 +15,7 @@ from dashboards import period as periods
 from dashboards import view as states
 from dashboards.breakdowns import Level, Member
 from dashboards.figures import Figure
-from dashboards.shell import PageContext
+from dashboards.shell import HEALTH_PAGE, PageContext
 from dashboards.view import View
 
 MOST_BARS = 10
@@ -29,7 +29,8 @@ def tiles(context: PageContext, loaded: Mapping[str, Figure], actions: Mapping[s
     chosen = [f for f in loaded.values() if f.value is not None or f.problem or any(v is not None for _, v in f.trend)]
     acts = [(actions or {}).get(f.metric.name, "") if actions else _rows_action(f) for f in chosen]
     if chosen:
-        context.html(markup.tiles(chosen, acts), key="cm_tiles")
+        health = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
+        context.html(markup.tiles(chosen, acts, doubt_action=health), key="cm_tiles")
 
 
 def _rows_action(figure: Figure) -> str:

@@ -22,6 +22,7 @@ from serving.closed_months.view import Change, ClosedMonths
 from serving.lineage.metric import MetricLineage
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
 from serving.people.store import Principal
+from serving.plausibility import Finding
 from serving.reader import Reader, open_reader
 from serving.versions.closes import Close
 
@@ -195,6 +196,17 @@ class Source:
         """Feeds that stopped, bring too little or could not be read, with the entities they brought so far."""
         frame: pl.DataFrame = self._cached({"ask": "alerts"}, self.reader.alerts)
         return frame
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the feeds say that cannot be, or that no feed explains, with the metrics it touches."""
+        found: tuple[Finding, ...] = self._cached({"ask": "findings"}, self.reader.findings)
+        return found
+
+    def doubts(self, metric: str, until: date) -> tuple[str, ...]:
+        """Titles of the findings that touch a metric in periods that end on `until`."""
+        touching = (f for f in self.findings if metric in f.metrics and f.touches_period(until))
+        return tuple(dict.fromkeys(finding.title for finding in touching))
 
     @cached_property
     def closed(self) -> ClosedMonths:

@@ -35,7 +35,8 @@ SETTLED = Decimal("0.05")
 class Figure:
     """One metric in one view. `trend` is (first day of month, value) oldest first.
 
-    `problem` says why the figure cannot be shown, `caution` why it must be read with care; both empty when all is well.
+    `problem` says why the figure cannot be shown, `caution` why it must be read with care, `doubts` what feeds say that cannot be
+    and that touches it; all are empty when all is well.
     """
 
     metric: MetricDefinition
@@ -45,6 +46,7 @@ class Figure:
     trend: tuple[tuple[date, Any], ...] = ()
     problem: str = ""
     caution: str = ""
+    doubts: tuple[str, ...] = ()
 
     @property
     def change(self) -> fmt.Change:
@@ -139,6 +141,7 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
             trend=trends.get(name, ()),
             problem="" if name in now else _unknown_filter(view, source.metrics[name]),
             caution=caution or (settling if name in SETTLING else ""),
+            doubts=source.doubts(name, view.period.end),
         )
         for name in wanted
     }

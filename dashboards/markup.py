@@ -82,24 +82,35 @@ def definition(metric: MetricDefinition) -> str:
     )
 
 
-def tile(figure: Figure, *, action: str = "") -> str:
+def doubt(titles: Sequence[str], action: str = "") -> str:
+    """The mark of a figure that a finding of plausibility touches; with an action it leads to Data health. Empty without findings."""
+    if not titles:
+        return ""
+    more = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
+    text = esc(f"May be wrong: {titles[0][:1].lower()}{titles[0][1:]}{more}")
+    shown = f'<button type="button" data-do="{esc(action)}">{text}</button>' if action else text
+    return f'<p class="cm-caution cm-doubt">{MARKS["bad"]}<span>{shown}</span></p>'
+
+
+def tile(figure: Figure, *, action: str = "", doubt_action: str = "") -> str:
     """One figure: name, value, unit, change in words, sparkline, definition. Grey with a reason where it cannot be trusted."""
     metric = figure.metric
     shown = fmt.parts(None if figure.problem else figure.value, metric.unit)
     change = figure.change
-    tone = "none" if figure.problem or figure.caution else change.tone
+    tone = "none" if figure.problem or figure.caution or figure.doubts else change.tone
     if figure.problem:
         line = f"{MARKS['caution']}<span>{esc(figure.problem)}</span>"
     else:
         mark = MARKS.get(change.tone, ARROWS[change.arrow] if change.tone == "neutral" else "")
         text = change.text
-        if figure.caution and change.amount:
-            # A figure that will still move is neither good nor bad.
+        if (figure.caution or figure.doubts) and change.amount:
+            # A figure that will still move, or may be wrong, is neither good nor bad.
             mark, text = ARROWS[change.arrow], f"{change.amount} against {figure.against}"
         line = f"{mark}<span>{esc(text)}</span>"
     caution = (
         f'<p class="cm-caution">{MARKS["caution"]}<span>{esc(figure.caution)}</span></p>' if figure.caution else ""
     )
+    caution += doubt(figure.doubts, doubt_action)
     values = [value for _, value in figure.trend]
     title = (
         f'<button type="button" data-do="{esc(action)}">{esc(metric.label)}</button>' if action else esc(metric.label)
@@ -113,9 +124,10 @@ def tile(figure: Figure, *, action: str = "") -> str:
     )
 
 
-def tiles(figures: Sequence[Figure], actions: Sequence[str] = ()) -> str:
+def tiles(figures: Sequence[Figure], actions: Sequence[str] = (), *, doubt_action: str = "") -> str:
     acts = list(actions) or [""] * len(figures)
-    inner = "".join(tile(figure, action=action) for figure, action in zip(figures, acts, strict=True))
+    pairs = zip(figures, acts, strict=True)
+    inner = "".join(tile(figure, action=action, doubt_action=doubt_action) for figure, action in pairs)
     return f'<section class="cm-tiles" style="--cm-count:{len(figures)}" aria-label="Key figures">{inner}</section>'
 
 

@@ -197,7 +197,8 @@ class Health:
     day); `alerts`: feed_alert; `rhythms`: feed_rhythm; `notices`: notice_reason; `unmatched_references`: unmatched_reference;
     `remittance_matches`: remittance_match; `conflicts`: source_conflict; `deleted`: deleted_record; `visits`:
     encounter_match; `reconciliation`, `reconciliation_checks`: the bridge from source to published file and what was compared
-    (`serving.publish.reconciliation`). The columns are those of the dbt models in schema `health`. Counts and reasons, never a record.
+    (`serving.publish.reconciliation`); `plausibility_rows`: plausibility_row, the rows behind the findings (`serving.plausibility`).
+    The columns are those of the dbt models in schema `health`. Counts and reasons, never a record.
     """
 
     feeds: pl.DataFrame
@@ -215,6 +216,7 @@ class Health:
     visits: pl.DataFrame
     reconciliation: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECONCILIATION))
     reconciliation_checks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECONCILIATION_CHECK))
+    plausibility_rows: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,7 @@ from serving.model import (
 )
 from serving.people.scope import Scope
 from serving.people.store import AccessStore, Principal
+from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
 from serving.rows.row_sources import RowSources, row_sources
 from serving.scope_files.connection import ScopeConnection
@@ -318,6 +319,10 @@ class Reader:
         Everybody who sees figures must know when they lack a feed, so this is for every role.
         """
         return published_alerts(self._home, self.version)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What the feeds say that cannot be, with the metrics it touches. Like the alerts for every role."""
+        return published_findings(self._home, self.version)
 
     def _note(self, action: str, detail: Mapping[str, object], result: str) -> None:
         self._access.audit(

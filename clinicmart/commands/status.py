@@ -39,6 +39,7 @@ def status(home: Home, reconciliation: bool, as_json: bool) -> None:
         found["last_run"]["is_under_way"] = found["last_run"]["outcome"] is None and at_work
     tenants = sorted({feed["tenant_id"] for feed in found["feeds"]})
     found["published"], health, found["reconciliation"] = _published(home, tenants)
+    found["plausibility"] = _findings(home, tenants)
     found |= health
     if as_json:
         print_json(found)
@@ -52,6 +53,7 @@ def status(home: Home, reconciliation: bool, as_json: bool) -> None:
     _alerts(found["alerts"])
     _last_run(found)
     _reconciled(found["reconciliation"])
+    _plausible(found["plausibility"])
     _feeds(found["feeds"])
     _coverage(found["coverage"])
     _unmatched(found)
@@ -106,6 +108,28 @@ def _published(
             for rows, table in zip(health.values(), tables, strict=True):
                 rows += [{"tenant_id": tenant_id, **row} for row in table]
     return published, health, reconciled
+
+
+def _findings(home: Home, tenants: Sequence[str]) -> list[dict[str, Any]]:
+    """What plausibility found for each tenant, with the headline that pages show."""
+    from dataclasses import asdict
+
+    from serving.plausibility import published_findings
+    from serving.publish.publish import current_version
+
+    versions = [version for tenant in tenants if (version := current_version(home, tenant)) is not None]
+    return [
+        {"tenant_id": version.tenant_id, "headline": finding.headline(), **asdict(finding)}
+        for version in versions
+        for finding in published_findings(home, version)
+    ]
+
+
+def _plausible(findings: Sequence[Mapping[str, Any]]) -> None:
+    """What the feeds say that cannot be: a headline each, what it means and what to do."""
+    for finding in findings:
+        click.echo(f"DOUBT {finding['tenant_id']}: {finding['code']} {finding['headline']}")
+        click.echo(f"  {finding['meaning']} {finding['remedy']} Touches {len(finding['metrics'])} metrics.")
 
 
 def _reconciled(tenants: Mapping[str, Mapping[str, Any]]) -> None:

@@ -19,7 +19,8 @@ distributed table beside a local one would find it empty.
 
 {% macro postgres__protect_rows() -%}
     {%- set readers = env_var('CLINICMART_PG_READERS', '') -%}
-    {%- if execute and readers -%}
+    {#- A view is not shown to readers. -#}
+    {%- if execute and readers and model.config.materialized != 'view' -%}
         {%- set described = adapter.get_columns_in_relation(this) -%}
         {%- set columns = described | map(attribute='name') | list -%}
         {%- set citus = env_var('CLINICMART_PG_CITUS', '') == 'true' -%}

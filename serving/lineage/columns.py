@@ -22,6 +22,8 @@ from foundation.home import write_atomically
 RAW = "raw"
 ROWS = "*"  # the column of a field that stands for rows being there at all
 _DIALECT = "duckdb"
+# A measure that adds up ones counts rows.
+_ADDS_ONES = re.compile(r"\bthen 1\b|^1$")
 _DIMENSION = re.compile(r"Dimension\(\s*'(?:\w+__)?(\w+)'\s*\)")
 # Written by the load beside the columns of a contract.
 _LOAD_COLUMNS = ("batch_sequence",)
@@ -222,6 +224,33 @@ def metric_fields(semantic: Mapping[str, Any], name: str) -> tuple[Field, ...]:
 
     Raises ConfigurationError for a metric that the semantic manifest does not have.
     """
+    found: set[Field] = set()
+    for model, measure, filtered in _measures_of(semantic, name):
+        table = model["node_relation"]["alias"]
+        columns = _columns_of(str(measure.get("expr") or measure["name"]))
+        found |= {Field(table, column) for column in columns or (ROWS,)}
+        found |= {Field(table, column) for column in _filtered(model, *filtered)}
+    return tuple(sorted(found))
+
+
+def counted_keys(semantic: Mapping[str, Any], name: str) -> tuple[Field, ...]:
+    """The keys of the mart rows that a metric counts or averages, sorted; none for sums of a column.
+
+    Raises ConfigurationError for a metric that the semantic manifest does not have.
+    """
+    found: set[Field] = set()
+    for model, measure, _ in _measures_of(semantic, name):
+        if measure["agg"] != "sum" or _ADDS_ONES.search(str(measure.get("expr") or "")):
+            keys = [entity for entity in model["entities"] if entity["type"] == "primary"]
+            columns = {column for key in keys for column in _columns_of(str(key.get("expr") or key["name"]))}
+            found |= {Field(model["node_relation"]["alias"], column) for column in columns}
+    return tuple(sorted(found))
+
+
+def _measures_of(
+    semantic: Mapping[str, Any], name: str
+) -> Iterable[tuple[Mapping[str, Any], Mapping[str, Any], tuple[Mapping[str, Any], ...]]]:
+    """(semantic model, measure, what filters it) of a metric and of all metrics it is made of."""
     metrics = {metric["name"]: metric for metric in semantic["metrics"]}
     measures = {
         measure["name"]: (model, measure)
@@ -230,7 +259,6 @@ def metric_fields(semantic: Mapping[str, Any], name: str) -> tuple[Field, ...]:
     }
     if name not in metrics:
         raise ConfigurationError(f"no metric {name!r}")
-    found: set[Field] = set()
     waiting, seen = [name], {name}
     while waiting:
         metric = metrics[waiting.pop()]
@@ -240,14 +268,8 @@ def metric_fields(semantic: Mapping[str, Any], name: str) -> tuple[Field, ...]:
             if part and part["name"] not in seen:
                 seen.add(part["name"])
                 waiting.append(part["name"])
-        if not params.get("measure"):
-            continue
-        model, measure = measures[params["measure"]["name"]]
-        table = model["node_relation"]["alias"]
-        columns = _columns_of(str(measure.get("expr") or measure["name"]))
-        found |= {Field(table, column) for column in columns or (ROWS,)}
-        found |= {Field(table, column) for column in _filtered(model, metric, params["measure"])}
-    return tuple(sorted(found))
+        if params.get("measure"):
+            yield *measures[params["measure"]["name"]], (metric, params["measure"])
 
 
 def _filtered(model: Mapping[str, Any], *filtered: Mapping[str, Any]) -> set[str]:

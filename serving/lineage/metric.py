@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 
 from foundation.home import Home
-from serving.lineage.columns import RAW, Lineage, metric_fields
+from serving.lineage.columns import RAW, Lineage, counted_keys, metric_fields
 from serving.model import Version
 from serving.versions.health import published_alerts, published_health
 from serving.versions.store import files_of
@@ -101,6 +101,19 @@ def metric_lineage(home: Home, version: Version, metric: str) -> MetricLineage |
         columns=columns,
         feeds=tuple(feeds),
         without_feed=tuple(entity for entity in entities if entity not in by_entity),
+    )
+
+
+def metric_entities(lineage: Lineage, semantic: Mapping[str, Any], metric: str) -> frozenset[str]:
+    """The contracts whose rows or values make a figure: those behind the columns that it adds up, divides or filters by and, where it
+    counts or averages rows, those behind the key of what it counts.
+
+    Raises ConfigurationError for a metric that the semantic manifest does not have.
+    """
+    fields = (*metric_fields(semantic, metric), *counted_keys(semantic, metric))
+    behind = {source for at in fields for source in lineage.sources(at.relation, at.column)}
+    return frozenset(
+        source.relation.removeprefix(f"{RAW}.") for source in behind if source.column not in BOOKKEEPING
     )
 
 

@@ -2,6 +2,7 @@
 
     published_health(home, version)   everything, for Data health and `clinicmart status`
     published_alerts(home, version)   which feeds stopped and what they bring: what every page must know of the others
+    published_plausibility(home, version)   what feeds say that cannot be (`serving.plausibility` puts it into words)
 
 Versions that were published before a table existed have it empty.
 """
@@ -58,6 +59,20 @@ _LATER: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
         "keys_in_conflict": _COUNT,
     },
     "encounter_match": {"match_rule": _TEXT, "outcome": _TEXT, "encounters": _COUNT},
+    "plausibility": {
+        **dict.fromkeys(("code", "feed", "other_feed", "entity", "title", "meaning", "remedy", "touches"), _TEXT),
+        "found_rows": _COUNT,
+        "found_amount": _MONEY,
+        **dict.fromkeys(("first_day", "last_day"), _DAY),
+    },
+    "plausibility_row": {
+        **dict.fromkeys(("code", "feed", "other_feed", "entity"), _TEXT),
+        "row_rank": _COUNT,
+        "source_position": _TEXT,
+        "found_day": _DAY,
+        "found_rows": _COUNT,
+        "found_amount": _MONEY,
+    },
     "reconciliation": dict(RECONCILIATION),
     "reconciliation_check": dict(RECONCILIATION_CHECK),
     "deleted_record": {"feed": _TEXT, "entity": _TEXT, "found_by": _TEXT, "records": _COUNT},
@@ -104,6 +119,7 @@ def published_health(home: Home, version: Version) -> Health:
             conflicts=table("source_conflict").select(*_LATER["source_conflict"]),
             deleted=table("deleted_record"),
             visits=table("encounter_match").select(*_LATER["encounter_match"]),
+            plausibility_rows=table("plausibility_row").select(*_LATER["plausibility_row"]),
             reconciliation=table("reconciliation"),
             reconciliation_checks=table("reconciliation_check"),
         )
@@ -115,6 +131,18 @@ def published_alerts(home: Home, version: Version) -> pl.DataFrame:
         alerts = table("feed_alert")
         if alerts.is_empty():
             return alerts.with_columns(pl.lit(None, dtype=pl.List(pl.String)).alias("entities"))
-        brought = table("batch").filter(pl.col("rows_landed") > 0)
-        entities = brought.group_by("feed").agg(pl.col("entity").unique().sort().alias("entities"))
-        return alerts.join(entities, on="feed", how="left").sort("feed")
+        return alerts.join(_brought(table("batch")), on="feed", how="left").sort("feed")
+
+
+def published_plausibility(home: Home, version: Version) -> tuple[pl.DataFrame, dict[str, list[str]]]:
+    """The table `plausibility`, and feed to the sorted names of what it has brought so far."""
+    with _tables(home, version) as table:
+        found = table("plausibility")
+        brought = {} if found.is_empty() else dict(_brought(table("batch")).iter_rows())
+        return found, brought
+
+
+def _brought(batches: pl.DataFrame) -> pl.DataFrame:
+    """(feed, entities): the sorted names of the entities of which rows landed."""
+    landed = batches.filter(pl.col("rows_landed") > 0)
+    return landed.group_by("feed").agg(pl.col("entity").unique().sort().alias("entities"))

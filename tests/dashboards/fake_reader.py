@@ -17,6 +17,7 @@ import polars as pl
 
 from foundation.errors import AccessError
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery, Tenant, Version
+from serving.plausibility import Finding
 
 AS_OF = date(2026, 11, 14)
 START = date(2025, 1, 1)
@@ -310,6 +311,7 @@ class FakeReader:
     last_run: LastRun | None = PUBLISHED
     asked: int = 0
     stopped: bool = False
+    doubted: bool = False
     reorganised: bool = False
     told: list[bool] = field(default_factory=list)
 
@@ -619,10 +621,45 @@ class FakeReader:
             visits=pl.DataFrame(
                 {"match_rule": ["appointment", "time"], "outcome": ["matched", "ambiguous"], "encounters": [312, 4]}
             ),
+            plausibility_rows=pl.DataFrame(
+                [("CM-PLAUS-001", "adt", "claims", "charge", 1, "unit 7: message 2", date(2026, 10, 5), 1, Decimal("200.00"))]
+                if self.doubted
+                else [],
+                schema={
+                    "code": pl.String,
+                    "feed": pl.String,
+                    "other_feed": pl.String,
+                    "entity": pl.String,
+                    "row_rank": pl.Int64,
+                    "source_position": pl.String,
+                    "found_day": pl.Date,
+                    "found_rows": pl.Int64,
+                    "found_amount": pl.Decimal(18, 4),
+                },
+                orient="row",
+            ),
             deleted=pl.DataFrame(
                 [("pm", "appointment", "reported", 3)], schema=["feed", "entity", "found_by", "records"], orient="row"
             ),
         )
+
+    def findings(self) -> tuple[Finding, ...]:
+        found = Finding(
+            code="CM-PLAUS-001",
+            title="Two feeds bill the same services",
+            meaning="No number links them, so the services may be counted twice.",
+            remedy="Ask the sender for the visit number.",
+            feed="adt",
+            other_feed="claims",
+            entity="charge",
+            rows=12,
+            amount=Decimal("2400.00"),
+            first_day=date(2026, 10, 5),
+            last_day=date(2026, 11, 2),
+            entities=("charge", "claim", "claim_line"),
+            metrics=("billed_amount", "net_collection_rate", "open_balance"),
+        )
+        return (found,) if self.doubted else ()
 
     def alerts(self) -> pl.DataFrame:
         rows = [

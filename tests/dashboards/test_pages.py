@@ -195,6 +195,49 @@ def test_who_may_not_see_data_health_learns_of_a_stopped_feed_without_a_link(pag
     assert "page:data_health" not in html
 
 
+def test_a_finding_stands_on_data_health_in_words_with_its_rows(page, markup_of, reader):
+    assert "Plausibility: the feeds agree with each other" in markup_of(page("data_health"))
+    reader.doubted = True
+    html = markup_of(page("data_health"))
+    headline = (
+        "Two feeds bill the same services: feed adt against feed claims, 12 rows, $2,400.00, 5 Oct 2026 to 2 Nov 2026"
+    )
+    assert headline in html
+    assert "No number links them, so the services may be counted twice. Ask the sender for the visit number." in html
+    assert "(CM-PLAUS-001)" in html
+    assert "unit 7: message 2" in html
+    assert "1 doubt" in html
+
+
+def test_a_finding_marks_every_tile_it_touches_and_no_other(page, markup_of, reader):
+    mark = "May be wrong: two feeds bill the same services"
+
+    def marked(key, **view):
+        tiles = re.findall(r'data-metric="(\w+)".*?</article>', markup_of(page(key, **view)))
+        html = markup_of(page(key, **view))
+        return {name for name in tiles if mark in html.split(f'data-metric="{name}"')[1].split("</article>")[0]}, tiles
+
+    assert marked("revenue_cycle")[0] == set()
+    reader.doubted = True
+    found, tiles = marked("revenue_cycle")
+    assert found == {"billed_amount", "net_collection_rate", "open_balance"} & set(tiles)
+    assert found
+    assert found < set(tiles)
+    assert marked("no_show")[0] == set()
+    # Every doubtful row is of a later day than the period.
+    assert marked("revenue_cycle", period="2026-08-01_2026-08-31")[0] == set()
+
+
+def test_a_mark_leads_to_data_health_where_the_person_has_it(page, markup_of, reader):
+    reader.doubted = True
+    link = 'data-do="page:data_health?">May be wrong'
+    assert link in markup_of(page("revenue_cycle"))
+    reader.sees_health = False
+    html = markup_of(page("revenue_cycle"))
+    assert link not in html
+    assert "May be wrong" in html
+
+
 def test_a_run_that_published_nothing_says_why(page, markup_of, reader):
     at = reader.published_at
     reader.last_run = LastRun(run_id="r2", at=at, outcome="stopped", reason="Paid, adjusted and open do not add up.")

@@ -15,7 +15,7 @@ from foundation.keys import Keys
 TENANTS = ("harbor", "mesa")
 _UNITS = "('group', null, 1), ('east', 'group', 2), ('west', 'group', 2), ('imaging', 'east', 3), ('lab', 'east', 3)"
 
-HEALTH = ("feed_status", "batch", "refused_unit", "quarantine_reason", "feed_alert")
+HEALTH = ("feed_status", "batch", "refused_unit", "quarantine_reason", "feed_alert", "plausibility")
 
 TABLES = f"""
 create schema warehouse.marts;
@@ -90,6 +90,9 @@ create table warehouse.health.batch as select tenant_id, 'pm' as feed, tenant_id
 create table warehouse.health.feed_alert as select tenant_id, 'pm' as feed, 'stopped' as kind, date '2026-03-28' as since,
   date '2026-03-27' as newest_day, 'Feed pm stopped.' as message from warehouse.marts.dim_tenants where tenant_id = 'mesa';
 create table warehouse.health.refused_unit as select tenant_id, 'pm' as feed, 'x' as unit from warehouse.marts.dim_tenants where false;
+create table warehouse.health.plausibility (tenant_id varchar, code varchar, feed varchar, other_feed varchar, entity varchar,
+  title varchar, meaning varchar, remedy varchar, touches varchar, found_rows bigint, found_amount decimal(18, 4), first_day date,
+  last_day date);
 create table warehouse.health.quarantine_reason as select tenant_id, 'pm' as feed, 2 as rows from warehouse.marts.dim_tenants;
 """
 

@@ -1,16 +1,18 @@
 """Data health: can the figures be trusted? Which feeds stopped, what came day by day, what was kept back and why."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
 from dashboards import blocks, markup
 from dashboards import format as fmt
-from dashboards.pages.data_health import coverage, reconciliation
+from dashboards.pages.data_health import coverage, plausibility, reconciliation
 from dashboards.pages.data_health import matches as health_matches
 from dashboards.pages.data_health import tables as health_tables
 from dashboards.shell import PageContext
 from serving.model import Health, LastRun
+from serving.plausibility import Finding
 
 OUTCOMES = {
     "published": "Published",
@@ -42,13 +44,14 @@ def draw(context: PageContext) -> None:
         )
     if alerts:
         context.html(coverage.alert_list(alerts), key="cm_alerts")
-    context.html(_facts(_figures(health, alerts, last)), key="cm_tiles")
+    context.html(_facts(_figures(health, alerts, context.source.findings, last)), key="cm_tiles")
     blocks.section(
         "What came, day by day",
         "Rows by the day of their record; shaded: what each feed's own history leads to expect; in colour: missing, short or above",
     )
     context.html(coverage.strips(health.coverage, health.rhythms, alerts), key="cm_coverage")
     reconciliation.section(context, health, alerts)
+    plausibility.section(context, health)
     health_tables.feeds(context, health.feeds)
     blocks.columns(
         [
@@ -65,23 +68,18 @@ def draw(context: PageContext) -> None:
     health_tables.batches(context, health.batches)
 
 
-def _figures(health: Health, alerts: list[dict[str, Any]], last: LastRun | None) -> list[tuple[str, str, str]]:
+def _figures(
+    health: Health, alerts: list[dict[str, Any]], findings: Sequence[Finding], last: LastRun | None
+) -> list[tuple[str, str, str]]:
     """The tiles: name, value and note."""
     read, landed, quarantined = (_total(health.batches, f"rows_{name}") for name in ("read", "landed", "quarantined"))
     refused, feeds = health.refused_units.height, health.feeds.height
-    matches = health.remittance_matches
-    lost = matches.filter((pl.col("level") == "claim") & ~pl.col("is_matched"))
-    paid = fmt.short(sum(lost["payer_paid_amount"].drop_nulls().to_list(), fmt.decimal(0)), "usd")
     return [
         ("Feeds in order", f"{feeds - len(alerts)} of {feeds}", _alerts_note(alerts)),
         ("Rows read", fmt.grouped(read), _balance(read, landed, quarantined)),
         ("Quarantined", fmt.grouped(quarantined), _kept_back(quarantined, read, refused)),
         reconciliation.tile(health),
-        (
-            "Payments without a claim",
-            fmt.grouped(_total(lost, "records")) if matches.height else fmt.DASH,
-            f"{paid} paid" if matches.height else "no remittance yet",
-        ),
+        plausibility.tile(findings),
         (
             "Last run",
             OUTCOMES.get(last.outcome, last.outcome) if last else fmt.DASH,
