@@ -69,7 +69,9 @@ def published_findings(home: Home, version: Version) -> tuple[Finding, ...]:
     if found.is_empty():
         return ()
     resting = _resting_entities(home, version)
-    return tuple(_finding(row, brought, resting) for row in found.sort("code", "feed", "other_feed", "entity").to_dicts())
+    return tuple(
+        _finding(row, brought, resting) for row in found.sort("code", "feed", "other_feed", "entity").to_dicts()
+    )
 
 
 def _finding(

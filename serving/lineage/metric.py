@@ -112,9 +112,7 @@ def metric_entities(lineage: Lineage, semantic: Mapping[str, Any], metric: str) 
     """
     fields = (*metric_fields(semantic, metric), *counted_keys(semantic, metric))
     behind = {source for at in fields for source in lineage.sources(at.relation, at.column)}
-    return frozenset(
-        source.relation.removeprefix(f"{RAW}.") for source in behind if source.column not in BOOKKEEPING
-    )
+    return frozenset(source.relation.removeprefix(f"{RAW}.") for source in behind if source.column not in BOOKKEEPING)
 
 
 def _brought(batches: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:

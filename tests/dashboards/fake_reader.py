@@ -622,7 +622,19 @@ class FakeReader:
                 {"match_rule": ["appointment", "time"], "outcome": ["matched", "ambiguous"], "encounters": [312, 4]}
             ),
             plausibility_rows=pl.DataFrame(
-                [("CM-PLAUS-001", "adt", "claims", "charge", 1, "unit 7: message 2", date(2026, 10, 5), 1, Decimal("200.00"))]
+                [
+                    (
+                        "CM-PLAUS-001",
+                        "adt",
+                        "claims",
+                        "charge",
+                        1,
+                        "unit 7: message 2",
+                        date(2026, 10, 5),
+                        1,
+                        Decimal("200.00"),
+                    )
+                ]
                 if self.doubted
                 else [],
                 schema={
@@ -654,7 +666,7 @@ class FakeReader:
             entity="charge",
             rows=12,
             amount=Decimal("2400.00"),
-            first_day=date(2026, 10, 5),
+            first_day=date(2026, 8, 5),
             last_day=date(2026, 11, 2),
             entities=("charge", "claim", "claim_line"),
             metrics=("billed_amount", "net_collection_rate", "open_balance"),

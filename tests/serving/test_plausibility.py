@@ -1,7 +1,7 @@
 """Findings of plausibility: their words, and the metrics that rest on what they touch."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from types import SimpleNamespace
@@ -67,11 +67,11 @@ def test_a_period_before_the_first_doubtful_day_is_not_touched() -> None:
 
 
 @pytest.fixture
-def doubted(place: SimpleNamespace) -> Iterator[SimpleNamespace]:
+def doubted(place: SimpleNamespace) -> SimpleNamespace:
     """A version of harbor with two findings; its charges come from the entity charge, its visits from encounter."""
     change(place.home, FOUND)
     place.publish()
-    yield place
+    return place
 
 
 def _lineage(place: SimpleNamespace) -> None:

@@ -26,7 +26,9 @@ def section(context: PageContext, health: Health) -> None:
     """Every finding in a sentence with what to do, and the rows behind them behind a fold; one line where there is none."""
     findings = context.source.findings
     if not findings:
-        blocks.section("Plausibility: the feeds agree with each other", "No check of the feeds against each other found anything")
+        blocks.section(
+            "Plausibility: the feeds agree with each other", "No check of the feeds against each other found anything"
+        )
         return
     blocks.section(
         f"Plausibility: {fmt.plural(len(findings), 'finding')} across feeds",
