@@ -117,11 +117,22 @@ class Unit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Holding:
+    """What quarantine holds, as a person counts it: `count` of `what` (singular: "payment"), `amount` in US dollars where it
+    has one."""
+
+    what: str
+    count: int
+    amount: Decimal | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Refusal:
     """Source records that give no row. `reason` is a stable word, `detail` explains it without content of the record.
 
     `records` > 1 stands for a run of records refused for one reason, `position` being the first.
-    `payload` is the record as received; it is kept encrypted in quarantine and printed nowhere.
+    `payload` is the record as received; it is kept encrypted in quarantine and printed nowhere. `holding` is what a person
+    counts of it where that is not records.
     """
 
     position: str
@@ -129,6 +140,7 @@ class Refusal:
     detail: str
     records: int = 1
     payload: bytes | None = None
+    holding: Holding | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

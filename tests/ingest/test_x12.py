@@ -364,7 +364,7 @@ def test_two_transactions_with_different_component_separators_in_one_interchange
     ("bad", "reason"),
     [
         (transaction("837", CLAIM_BODY, count=9), "segment_count_wrong"),
-        (transaction("837", CLAIM_BODY).replace("SE*24*0001", "SE*24*0009"), "control_number_wrong"),
+        (transaction("837", CLAIM_BODY).replace("SE*24*0001", "SE*24*0009").replace("39.50", "39.49"), "control_number_wrong"),
         (transaction("837", CLAIM_BODY).replace("SE*24*0001~\n", ""), "transaction_not_closed"),
         (transaction("837", CLAIM_BODY[:8]), "transaction_without_claims"),
         (transaction("270", ["BHT*0022*13*1"]), "transaction_not_in_model"),

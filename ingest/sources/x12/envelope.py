@@ -141,42 +141,77 @@ def read_separators(head: bytes, *, at: int) -> tuple[Separators, list[str], Not
 
     The elements are found by the element separator (the byte after "ISA"), not by position. So an ISA whose elements
     are a character short or long is still read, with a notice: it says the same as a correct one as long as sixteen
-    elements end in two separators and a GS, TA1 or IEA follows. Otherwise UnreadableUnit.
+    elements end in two separators and a GS, TA1 or IEA follows. Blanks before the segment terminator are read over, with
+    a notice. Otherwise UnreadableUnit, which names the terminator where that is what cannot be.
     """
     element = head[3:4]
-    problem = UnreadableUnit(
-        position=f"byte {at}",
-        problem="has an ISA segment that is damaged: its separators cannot be told",
-        remedy="Have the interchange sent again",
-    )
     if not element or element.isalnum() or element.isspace():
-        raise problem
+        raise _damaged_isa(at, "its element separator is not a separator")
     parts = head[: 4 * ISA_LENGTH].split(element, _ISA_ELEMENTS)
     if len(parts) <= _ISA_ELEMENTS or len(parts[-1]) < 2:
-        raise problem
-    component, terminator = parts[-1][:1], parts[-1][1:2]
+        raise _damaged_isa(at, "it has fewer than 16 elements and two separators")
+    component, terminator, blanks, follows = _last_element(parts[-1], element)
     # Files wrapped at a fixed width have line ends within segments, the ISA included.
     unwrapped = [part.translate(None, b"\r\n") for part in parts[:-1]]
     length = len(element.join(unwrapped)) + len(element + component + terminator)
-    follows = parts[-1][2:].lstrip(b"\r\n\t ")
-    expected = any(follows.startswith(name + element) for name in (b"GS", b"TA1", b"IEA")) or not follows
-    distinct = len({element, component, terminator}) == 3 and not (component + terminator).isalnum()
-    ascii_only = (element + component + terminator).isascii()
-    if not distinct or not ascii_only or (length != ISA_LENGTH and not expected):
-        raise problem
+    if terminator == element or terminator.isalnum() or terminator == b" " or not terminator.isascii():
+        raise _damaged_isa(at, f"its segment terminator is {_named(terminator)}")
+    if component in (element, terminator) or not component.isascii():
+        raise _damaged_isa(at, f"its component separator is {_named(component)}")
+    if length != ISA_LENGTH and not _begins_a_segment(follows, element) and follows.strip():
+        what = f"it has {length} characters instead of {ISA_LENGTH}"
+        raise _damaged_isa(at, f"{what}, and no GS follows its segment terminator, {_named(terminator)}")
     elements = [part.decode("latin-1").strip() for part in unwrapped]
     notice = None
     if length != ISA_LENGTH:
-        notice = Notice(
-            position=f"byte {at}",
-            reason="isa_wrong_length",
-            detail=f"the ISA segment has {length} characters, {ISA_LENGTH} are standard; read by its separators",
-        )
+        detail = f"the ISA segment has {length} characters, {ISA_LENGTH} are standard; read by its separators"
+        notice = Notice(position=f"byte {at}", reason="isa_wrong_length", detail=detail)
+    elif blanks:
+        detail = f"a blank stands before each segment terminator, {_named(terminator)}; read without the blank"
+        notice = Notice(position=f"byte {at}", reason="blank_before_terminator", detail=detail)
     repetition = elements[11] if elements[12] >= "00402" and len(elements[11]) == 1 else None
     separators = Separators(
         element=element.decode(), component=component.decode(), repetition=repetition, terminator=terminator.decode()
     )
     return separators, elements, notice
+
+
+def _last_element(rest: bytes, element: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """What follows the last element separator of an ISA: component separator, segment terminator, blanks between the two, and
+    what comes after the terminator.
+
+    Some senders put a blank before every terminator. By position the blank itself would then be the terminator, which
+    would cut names into segments: the first character that is not a blank is taken where a segment follows it.
+    """
+    component, tail = rest[:1], rest[1:]
+    stripped = tail.lstrip(b" ")
+    blanks, after = tail[: len(tail) - len(stripped)], stripped[1:]
+    if blanks and stripped and (_begins_a_segment(after, element) or not after.strip()):
+        return component, stripped[:1], blanks, after
+    return component, tail[:1], b"", tail[1:]
+
+
+def _begins_a_segment(text: bytes, element: bytes) -> bool:
+    """Whether, after line ends and blanks, a segment begins that may follow an ISA."""
+    return text.lstrip(b"\r\n\t ").startswith((b"GS" + element, b"TA1" + element, b"IEA" + element))
+
+
+def _named(separator: bytes) -> str:
+    """A separator as a message names it: a letter may be the first of a name, so that it is not repeated."""
+    names = {b" ": "a blank", b"\t": "a tab", b"\r": "a carriage return", b"\n": "a line feed", b"": "missing"}
+    if separator.isalnum():
+        return "a letter or a digit"
+    if not separator.isascii() or not (separator.decode().isprintable() or separator in names):
+        return f"byte 0x{separator.hex()}"
+    return names.get(separator, f"'{separator.decode()}'")
+
+
+def _damaged_isa(at: int, what: str) -> UnreadableUnit:
+    return UnreadableUnit(
+        position=f"byte {at}",
+        problem=f"has an ISA segment that is damaged: {what}",
+        remedy="Have the interchange sent again",
+    )
 
 
 def _next_isa(data: bytes, start: int, terminator: bytes) -> int:
@@ -220,7 +255,8 @@ def _split(data: bytes, interchange: Interchange, notices: list[Notice], first: 
 def pieces(unit: Unit) -> Iterator[Piece]:
     """Every interchange of a unit in pieces of whole transactions.
 
-    Raises UnreadableUnit for an empty file, one that does not begin with ISA, or one whose ISA cannot be read.
+    Raises UnreadableUnit for an empty file, one that does not begin with ISA, or one whose ISA cannot be read or names a
+    terminator that ends no segment.
     """
     buffer = _Buffer(unit)
     number, ordinal = 1, 0
@@ -234,9 +270,9 @@ def pieces(unit: Unit) -> Iterator[Piece]:
                 problem="does not begin with an ISA segment, so its separators and sender are not known",
                 remedy="Have it sent with its whole envelope, from ISA to IEA",
             )
-        ordinal += 1
+        ordinal, start = ordinal + 1, buffer.used
         buffer.fill(8 * ISA_LENGTH)
-        separators, elements, notice = read_separators(buffer.peek(8 * ISA_LENGTH), at=buffer.used)
+        separators, elements, notice = read_separators(buffer.peek(8 * ISA_LENGTH), at=start)
         interchange = Interchange(
             ordinal=ordinal,
             unit=unit.name,
@@ -249,6 +285,8 @@ def pieces(unit: Unit) -> Iterator[Piece]:
         notices = [notice] if notice else []
         for data, last in _interchange_bytes(buffer, separators):
             segments = _split(data, interchange, notices, number)
+            if last and len(segments) == 2 and f"ST{separators.element}" in segments[1]:
+                raise _damaged_isa(start, f"no segment ends in {_named(separators.terminator.encode())}, its terminator")
             yield Piece(
                 interchange=interchange, segments=segments, first=number, last=last, size=len(data), notices=notices
             )

@@ -25,8 +25,8 @@ class Transaction:
     the file of the piece's first segment.
 
     `records` is the number of segments that stand for one record (`RECORD_TAG`). `digest` is of the segments between ST
-    and SE, so that it is the same when the same content is sent again in another envelope. `component` is the component
-    separator really used.
+    and SE, so that it is the same when the same content is sent again in another envelope or with other separators.
+    `component` is the component separator really used.
     """
 
     interchange: Interchange
@@ -65,14 +65,16 @@ class Transaction:
 
     @property
     def submission_key(self) -> str:
-        """Names this sending of these claims: the same file read again gives the same key, a resubmission another.
+        """Names this submission of these claims: the sender, the control numbers ISA13, GS06 and ST02, the place in its
+        interchange, and the content.
 
-        The file's name is part of it, because nothing else tells apart two files that hold the same interchange, and
-        each is a submission; whether a file that comes again under another name is read at all is the ledger's affair.
+        The same interchange that comes again, in a file of another name, with other separators or line ends, is the same
+        submission. Another control number is another submission even where the content is equal: after a TA1 or 999 that
+        rejects, a practice sends the same claims again under new numbers, and its answer names those.
         """
         interchange = self.interchange
         group = (self.group.ordinal, self.group.control) if self.group else (0, "")
-        parts = (interchange.unit, interchange.sender, interchange.control, *group, self.ordinal, self.control)
+        parts = (interchange.sender, interchange.control, *group, self.ordinal, self.control)
         digest = hashlib.sha256("\x1f".join(map(str, (*parts, self.digest))).encode()).hexdigest()[:HASH_LENGTH]
         return f"{interchange.control}-{self.control}-{digest}"
 

@@ -4,6 +4,7 @@ import hashlib
 from functools import lru_cache
 
 from ingest.interface import Notice, Refusal
+from ingest.sources.x12.content_totals import holding, money_adds_up
 from ingest.sources.x12.envelope import Group, Piece
 from ingest.sources.x12.transactions import (
     CLAIM_LEVELS,
@@ -14,6 +15,7 @@ from ingest.sources.x12.transactions import (
     Transactions,
 )
 
+CONTROL_NUMBER_WRONG = "control_number_wrong"
 ENVELOPE_TAGS = frozenset({"ISA", "IEA", "GS", "GE", "ST", "SE", "TA1"})
 
 
@@ -21,20 +23,43 @@ def read_transactions(piece: Piece) -> Transactions:
     """Checks the envelope of a piece and gives every transaction of `RECORD_TAG` that holds together.
 
     Refused are transactions of another kind, those without an SE, and those whose SE counts or names something else:
-    segments were lost or belong elsewhere, so that its sums cannot be trusted. The others of the file go on.
+    segments were lost or belong elsewhere, so that its sums cannot be trusted. The others of the file go on. Where only
+    SE02 is wrong, SE01 counts right and the money adds up, nothing was lost: such a transaction is read, with a notice.
     """
     walk = _Walk(piece)
     walk.run()
     found = walk.found
     for item in walk.transactions:
+        if item.problem is not None and item.problem[0] == CONTROL_NUMBER_WRONG and _problem(item) is None:
+            segments = piece.segments[item.first : item.end]
+            if money_adds_up(item.kind, segments, piece.interchange.separators.element):
+                found.notices.append(_read_all_the_same(piece, item))
+                item.problem = None
         item.problem = item.problem or _problem(item)
         if item.problem is None:
-            body = "~".join(piece.segments[item.first + 1 : item.end - 1])
-            item.digest = hashlib.sha256(body.encode()).hexdigest()[:HASH_LENGTH]
+            item.digest = _digest(piece, item)
             found.accepted.append(item)
         else:
             found.refusals.append(_refusal(piece, item))
     return found
+
+
+def _digest(piece: Piece, item: Transaction) -> str:
+    """Names the content between ST and SE, whichever separators it was sent with: `*` and `:` stand for them."""
+    body, separators = "~".join(piece.segments[item.first + 1 : item.end - 1]), piece.interchange.separators
+    for separator, canonical in ((separators.element, "*"), (separators.component, ":"), (separators.repetition, "^")):
+        if separator not in (None, canonical):
+            body = body.replace(str(separator), canonical)
+    return hashlib.sha256(body.encode()).hexdigest()[:HASH_LENGTH]
+
+
+def _read_all_the_same(piece: Piece, item: Transaction) -> Notice:
+    assert item.problem is not None
+    return Notice(
+        position=f"{item.position} (segment {piece.first + item.end - 1})",
+        reason=CONTROL_NUMBER_WRONG,
+        detail=f"{item.problem[1]}; SE01 counts right and the money adds up, so the transaction is read",
+    )
 
 
 class _Walk:
@@ -104,7 +129,10 @@ class _Walk:
         """What an envelope segment (or the end of the piece) at `row` puts an end to."""
         if self.current is not None and tag != "SE":
             self.current.end = row
-            self.current.problem = ("transaction_not_closed", "has no SE segment: its end is missing")
+            detail = "has no SE segment: its end is missing"
+            if row == self.current.first + 1:
+                detail += f"; no segment of it ends in {self.interchange.separators.terminator!r}, the terminator of the ISA"
+            self.current.problem = ("transaction_not_closed", detail)
             self.current = None
         elif self.stray_from is not None and row > self.stray_from:
             self._stray(self.stray_from, row)
@@ -210,7 +238,7 @@ def _se_problem(item: Transaction, parts: list[str]) -> tuple[str, str] | None:
         said = given if given.isdigit() and len(given) < 11 else "no number"
         return "segment_count_wrong", f"SE01 says {said}, the transaction has {counted} segments"
     if control != item.control:
-        return "control_number_wrong", "SE02 is not the control number of the ST it closes"
+        return CONTROL_NUMBER_WRONG, "SE02 is not the control number of the ST it closes"
     return None
 
 
@@ -235,6 +263,7 @@ def _refusal(piece: Piece, item: Transaction) -> Refusal:
         detail=item.problem[1],
         records=max(item.records, 1),
         payload=_text(piece, item.first, item.end),
+        holding=holding(item.kind, piece.segments[item.first : item.end], piece.interchange.separators.element),
     )
 
 
