@@ -26,7 +26,10 @@ from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.control_totals import PAYLOAD, ROWS, conserved, payload_totals, totals
 from ingest.interface import NOT_OF_THE_KIND, Stated, TableState, UnknownWord
-from ingest.landing.contract_gate import COLUMN, REASON, Gated, check, cross_check
+from ingest.landing.contract_gate import COLUMN, DETAIL, REASON, Gated, check, cross_check, withhold
+from ingest.landing.landed_payments import remember_landed
+from ingest.landing.payment_memory import PaymentMemory
+from ingest.landing.payments import CONTRADICTS, CONTRADICTS_DETAIL, PAYMENT, take
 from ingest.landing.row_index import RowIndex, index_session
 from ingest.landing.tokens import remove_from_vault, tokenise, tokenise_rows, write_to_vault
 from ingest.landing.unknown_words import names_in, shown_word, unknown_words, with_unknown_values
@@ -56,6 +59,8 @@ class Staged:
     """Rows that no ledger row names yet: identifiers are tokens, the gate is still to come."""
 
     frames: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    # Rows that are held back whatever their contract says, with reason and detail.
+    withheld: dict[str, list[tuple[pl.DataFrame, str, str]]] = field(default_factory=dict)
     refusals: list[pl.DataFrame] = field(default_factory=list)
     refused: int = 0
     rows: int = 0
@@ -74,10 +79,22 @@ class Staged:
         self.rows += frame.height
         self.size_bytes += int(frame.estimated_size())
 
+    def hold(self, entity: str, frame: pl.DataFrame, reason: str, detail: str) -> None:
+        """Takes the rows of one frame for the quarantine."""
+        self.withheld.setdefault(entity, []).append((frame, reason, detail))
+        self.rows += frame.height
+        self.size_bytes += int(frame.estimated_size())
+
+    def rows_of(self, entity: str) -> list[pl.DataFrame]:
+        """Every frame of one entity, to land and to hold back."""
+        return [*self.frames.get(entity, ()), *(frame for frame, _, _ in self.withheld.get(entity, ()))]
+
     def merge(self, other: "Staged") -> None:
         """Takes over everything another holds."""
         for entity, frames in other.frames.items():
             self.frames.setdefault(entity, []).extend(frames)
+        for entity, withheld in other.withheld.items():
+            self.withheld.setdefault(entity, []).extend(withheld)
         self.refusals += other.refusals
         self.refused += other.refused
         self.file_times |= other.file_times
@@ -87,9 +104,10 @@ class Staged:
     def gated(self, entity: str, of: Contract) -> Gated:
         """The rows of one entity through the gate: once for all frames of one shape, since small files come by the hundred."""
         shapes: dict[tuple[tuple[str, pl.DataType], ...], list[pl.DataFrame]] = {}
-        for frame in self.frames[entity]:
+        for frame in self.frames.get(entity, ()):
             shapes.setdefault(tuple(frame.schema.items()), []).append(frame)
         parts = [check(of, pl.concat(frames)) for frames in shapes.values()]
+        parts += [withhold(of, frame, reason, detail) for frame, reason, detail in self.withheld.get(entity, ())]
         counts: dict[tuple[str, str], int] = {}
         for part in parts:
             for rule, number in part.counts.items():
@@ -166,12 +184,14 @@ class Landing:
         # Rows of files that are read again are no new arrivals: days were counted when they came first.
         self.is_again = False
         self._index_session: Any = None
+        self._payments: PaymentMemory | None = None
 
     def close(self) -> None:
-        """Ends what comparing tables needed."""
-        if self._index_session is not None:
-            self._index_session.close()
-            self._index_session = None
+        """Ends what comparing tables and payments needed."""
+        for opened in (self._index_session, self._payments):
+            if opened is not None:
+                opened.close()
+        self._index_session = self._payments = None
 
     def follow(self, unit: Unfinished, table: str, state: TableState, rules: TableRules, *, whole: bool) -> None:
         """Lets a unit that is a table know the rows that earlier reads met; `whole` where this read will meet all there are."""
@@ -198,7 +218,7 @@ class Landing:
         for name, number in chunk.dropped_fields.items():
             unit.dropped[name] = unit.dropped.get(name, 0) + number
         found = list(chunk.unknown_words)
-        for entity, frame in chunk.rows.items():
+        for entity, frame in self._new_rows(unit, chunk).items():
             found += self._add_rows(unit, landing_contract(self.feed.kind, entity), frame)
         if found:
             unit.count_words(found, names_in(chunk.rows))
@@ -209,6 +229,22 @@ class Landing:
             self.flush()
             self._pending.append(self._write(unit.staged))
             unit.staged = Staged()
+
+    def _new_rows(self, unit: Unfinished, chunk: Chunk) -> dict[str, pl.DataFrame]:
+        """The rows of a chunk without those of payments that came before; those that contradict one are staged as held."""
+        if self.feed.kind != "x12" or PAYMENT not in chunk.rows:
+            return chunk.rows
+        if self._payments is None:
+            self._payments = PaymentMemory.of(self.home, self.keys, self.ledger, self.feed.tenant_id)
+            if self._payments.is_new:
+                remember_landed(self._payments, self.home, self.keys, self.ledger, self.feed.tenant_id)
+        self._payments.begin(unit.unit_id, unit.replaces)
+        taken = take(self._payments, unit.unit_id, chunk)
+        unit.notices += taken.notices
+        for entity, frame in taken.withheld.items():
+            prepared = self._prepared(unit, landing_contract(self.feed.kind, entity), frame)
+            unit.staged.hold(entity, prepared, CONTRADICTS, CONTRADICTS_DETAIL)
+        return taken.rows
 
     def _add_rows(self, unit: Unfinished, of: Contract, frame: pl.DataFrame) -> list[UnknownWord]:
         """Stages the rows of one frame; gives the unknown words in them."""
@@ -230,13 +266,16 @@ class Landing:
             return words
         if words:
             frame = with_unknown_values(of, frame)
+        unit.staged.add(of.name, self._prepared(unit, of, frame))
+        return words
+
+    def _prepared(self, unit: Unfinished, of: Contract, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows as they are staged: identifiers are tokens, the position names the unit, no time is missing."""
         frame = tokenise_rows(of, frame, self._token_key).with_columns(
             pl.format("unit {}: {}", pl.lit(unit.unit_id), pl.col("source_position")).alias("source_position")
         )
         unit.staged.file_times.add(unit.modified_at)
-        frame = with_unit_time(frame, self.feed, unit.modified_at)
-        unit.staged.add(of.name, frame)
-        return words
+        return with_unit_time(frame, self.feed, unit.modified_at)
 
     def _without_known(self, unit: Unfinished, index: RowIndex, of: Contract, frame: pl.DataFrame) -> pl.DataFrame:
         """Drops rows that an earlier read met."""
@@ -288,6 +327,8 @@ class Landing:
                 if row["file"]:
                     (self.home.path / row["file"]).unlink(missing_ok=True)
         self._pending, self._vault, self._forgotten = [], [], []
+        if self._payments is not None:
+            self._payments.forget(unit.unit_id)
         unit.staged = Staged()
 
     def flush(self) -> None:
@@ -352,7 +393,7 @@ class Landing:
         with duck.session(self.home) as connection:
             duck.add_parquet_key(connection, self._parquet_key)
             quarantined = list(staged.refusals)
-            for entity in staged.frames:
+            for entity in dict.fromkeys([*staged.frames, *staged.withheld]):
                 of = landing_contract(self.feed.kind, entity)
                 gated = staged.gated(entity, of)
                 rows = gated.good.with_columns(
@@ -384,10 +425,10 @@ class Landing:
                     ledger_rows["received"] += _received(rows, entity, self.feed, batch_id, moment)
                 if gated.bad.height:
                     quarantined.append(_held_back(of, gated.bad))
-                if read != sum(frame.height for frame in staged.frames[entity]):
+                if read != sum(frame.height for frame in staged.rows_of(entity)):
                     raise RuntimeError(f"{entity}: rows are not conserved")
                 money = conserved(
-                    of, totals(of, staged.frames[entity]), totals(of, [rows]), payload_totals(of, gated.bad)
+                    of, totals(of, staged.rows_of(entity)), totals(of, [rows]), payload_totals(of, gated.bad)
                 )
                 ledger_rows["amount"] += [_of_batch(common) | row for row in money]
             if staged.refused:
@@ -507,7 +548,7 @@ def _held_back(of: Contract, bad: pl.DataFrame) -> pl.DataFrame:
         "source_position",
         pl.col(REASON).alias("reason"),
         pl.col(COLUMN).alias("column_name"),
-        pl.lit("").alias("detail"),
+        pl.col(DETAIL).alias("detail"),
         pl.lit(1, dtype=pl.Int64).alias("records"),
         payload.alias("payload"),
     )

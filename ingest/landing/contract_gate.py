@@ -14,12 +14,13 @@ from ingest.control_totals import PAYLOAD
 
 TYPE = "type"
 REASON = "_reason"
+DETAIL = "_detail"
 COLUMN = "_column"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gated:
-    """`good` has the contract's reader columns; `bad` has source_record_id, source_position, `_reason`, `_column`
+    """`good` has the contract's reader columns; `bad` has source_record_id, source_position, `_reason`, `_column`, `_detail`
     and `_payload` (the row as JSON text, as it came). `counts` is failing rows by (rule, column), types apart."""
 
     good: pl.DataFrame
@@ -134,7 +135,8 @@ def check(contract: Contract, frame: pl.DataFrame) -> Gated:
             _text("source_position").alias("source_position"),
             REASON,
             COLUMN,
-            pl.struct(_as_text(name, kind) for name, kind in frame.schema.items()).struct.json_encode().alias(PAYLOAD),
+            pl.lit("").alias(DETAIL),
+            _payload(frame),
         )
     )
     castable = ~pl.any_horizontal(*lost.columns) if lost.width else pl.lit(True)
@@ -142,6 +144,25 @@ def check(contract: Contract, frame: pl.DataFrame) -> Gated:
     kept_flags = all_flags.filter(castable) if lost.width else all_flags
     counts = {(rule, column): int(kept_flags[str(index)].sum()) for index, (rule, column, _) in enumerate(rules)}
     return Gated(good=typed.filter(~is_bad), bad=bad, checked=checked, counts=counts)
+
+
+def withhold(contract: Contract, frame: pl.DataFrame, reason: str, detail: str) -> Gated:
+    """Holds back every row of a frame for a reason that lies outside its contract; none is good, none was checked."""
+    typed, _ = cast_to_contract(contract, frame.clear())
+    bad = frame.select(
+        _text("source_record_id").alias("source_record_id"),
+        _text("source_position").alias("source_position"),
+        pl.lit(reason).alias(REASON),
+        pl.lit("").alias(COLUMN),
+        pl.lit(detail).alias(DETAIL),
+        _payload(frame),
+    )
+    return Gated(good=typed, bad=bad, checked=typed)
+
+
+def _payload(frame: pl.DataFrame) -> pl.Expr:
+    """A row as JSON text, as it came."""
+    return pl.struct(_as_text(name, kind) for name, kind in frame.schema.items()).struct.json_encode().alias(PAYLOAD)
 
 
 def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
@@ -153,7 +174,7 @@ def _as_text(name: str, kind: pl.DataType) -> pl.Expr:
 
 def _no_bad_rows() -> pl.DataFrame:
     return pl.DataFrame(
-        schema=dict.fromkeys(("source_record_id", "source_position", REASON, COLUMN, PAYLOAD), pl.String)
+        schema=dict.fromkeys(("source_record_id", "source_position", REASON, COLUMN, DETAIL, PAYLOAD), pl.String)
     )
 
 

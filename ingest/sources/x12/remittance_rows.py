@@ -5,9 +5,8 @@ import polars as pl
 from ingest.sources.x12.elements import payers, position
 
 
-def line_id() -> pl.Expr:
-    """Names a service line within its payment."""
-    return pl.concat_str("remittance_id", "claim_ordinal", "line_ordinal", separator="-")
+def _line_id() -> pl.Expr:
+    return pl.concat_str("remittance_claim_id", "line_ordinal", separator="-")
 
 
 def remittance_rows(
@@ -15,13 +14,10 @@ def remittance_rows(
 ) -> dict[str, pl.DataFrame]:
     updated = pl.col("sent_at").alias("source_updated_at")
     claim_place = position(" CLP {}", "claim_ordinal")
-    claim_ids = claims.select("claim", claim_id="e1")
-    lines = lines.join(claim_ids, on="claim", maintain_order="left")
-    cas = cas.join(claim_ids, on="claim", maintain_order="left")
     payment = payment.with_columns(position(""))
     indicators = claims.select("txn", filing_indicator="e6").unique(maintain_order=True)
-    cas_id = pl.concat_str("remittance_id", "within", "triplet", separator="-")
-    plb_id = pl.concat_str("remittance_id", "within", "pair", separator="-")
+    cas_id = pl.concat_str("remittance_claim_id", pl.col("within") - pl.col("claim_within"), "triplet", separator="-")
+    plb_id = pl.concat_str("remittance_id", "mark", separator="-")
     return {
         "payer": payers(payment.join(indicators, on="txn", how="left", maintain_order="left")),
         "remittance": payment.select(
@@ -61,7 +57,6 @@ def remittance_rows(
         ),
         "remittance_line": lines.select(
             "part",
-            "remittance_line_id",
             "remittance_claim_id",
             "claim_id",
             "line_control_number",
@@ -74,11 +69,12 @@ def remittance_rows(
             "service_date",
             updated,
             position(" CLP {} SVC {}", "claim_ordinal", "line_ordinal"),
+            remittance_line_id=_line_id(),
             line_number="line_ordinal",
             units_paid="e5",
             billed_amount="e2",
             payer_paid_amount="e3",
-            source_record_id="remittance_line_id",
+            source_record_id=_line_id(),
         ),
         "remittance_adjustment": cas.select(
             "part",
@@ -89,9 +85,9 @@ def remittance_rows(
             "quantity",
             updated,
             claim_place,
+            "remittance_claim_id",
             remittance_adjustment_id=cas_id,
-            remittance_claim_id=pl.concat_str("remittance_id", "claim_ordinal", separator="-"),
-            remittance_line_id=pl.when(pl.col("line_ordinal") > 0).then(line_id()),
+            remittance_line_id=pl.when(pl.col("line_ordinal") > 0).then(_line_id()),
             source_record_id=cas_id,
         ),
         "provider_adjustment": plb.select(

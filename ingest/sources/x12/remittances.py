@@ -30,7 +30,8 @@ from ingest.sources.x12.elements import (
     to_date,
     to_money,
 )
-from ingest.sources.x12.remittance_rows import line_id, remittance_rows
+from ingest.sources.x12.remittance_ids import claim_marks, payment_ids, provider_adjustment_marks
+from ingest.sources.x12.remittance_rows import remittance_rows
 from ingest.sources.x12.segments import Found, Placed
 
 USED: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -56,16 +57,15 @@ def read_remittances(
     shared = per_transaction(placed, zone)
     segments = _levels(segments).join(shared.drop("key", "digest"), on="txn", maintain_order="left")
     payment = _payments(segments, shared, separator)
-    names = payment.select(
-        "txn", "remittance_id", "payer_id", default_date=pl.coalesce("produced_date", "payment_date")
-    )
+    names = payment.select("txn", "payer_id", default_date=pl.coalesce("produced_date", "payment_date"))
     segments = segments.join(names, on="txn", maintain_order="left")
     cas = adjustments(segments, separator)
-    claims = _claims(segments, separator)
+    claims = elements(segments.filter(is_tag("CLP")), separator, 1, 2, 3, 4, 5, 6, 7)
     notices = bad_dates(payment, [("e16", "payment_date"), ("e2", "produced_date")], "payment or production date")
     lines = _lines(segments, cas, separator, component_separator, notices)
     plb = provider_adjustments(segments, separator, component_separator)
     claims = _dates_and_allowed(segments, claims, lines, separator, notices)
+    payment, claims, lines, cas, plb = _named(payment, claims, lines, cas, plb)
     notices += line_balance(lines) + claim_balance(claims, cas) + payment_balance(payment, claims, plb)
     return Found(
         rows=remittance_rows(payment, claims, lines, cas, plb),
@@ -86,7 +86,8 @@ def _payments(segments: pl.DataFrame, shared: pl.DataFrame, separator: str) -> p
     """One row a transaction, BPR or no BPR, so that claims always have their payment."""
     head = segments.filter(pl.col("claim_ordinal") == 0)
     bpr = elements(head.filter(is_tag("BPR")), separator, 2, 4, 16).unique("txn", keep="first", maintain_order=True)
-    trn = elements(head.filter(is_tag("TRN")), separator, 2, 3)
+    trn = elements(head.filter(is_tag("TRN")), separator, 2, 3).filter(pl.col("e2").is_not_null())
+    trn = trn.unique("txn", keep="first", maintain_order=True)
     n1 = elements(head.filter(is_tag("N1")), separator, 1, 2, 3, 4)
     payer = n1.filter(pl.col("e1") == "PR").unique("txn", keep="first", maintain_order=True)
     payee = n1.filter((pl.col("e1") == "PE") & (pl.col("e3") == "XX"))
@@ -96,14 +97,13 @@ def _payments(segments: pl.DataFrame, shared: pl.DataFrame, separator: str) -> p
     return (
         shared.join(start, on="txn", maintain_order="left")
         .join(bpr.select("txn", "e4", "e16", amount="e2"), on="txn", how="left", maintain_order="left")
-        .join(first_of(trn, "txn", "e2", "trace_number"), on="txn", how="left", maintain_order="left")
+        .join(trn.select("txn", trace_number="e2", company_number="e3"), on="txn", how="left", maintain_order="left")
         .join(payer.select("txn", name="e2", payer_number="e4"), on="txn", how="left", maintain_order="left")
         .join(first_of(other_id, "txn", "e2", "other_number"), on="txn", how="left", maintain_order="left")
         .join(first_of(payee, "txn", "e4", "payee_npi"), on="txn", how="left", maintain_order="left")
         .join(first_of(produced, "txn", "e2", "e2"), on="txn", how="left", maintain_order="left")
         .with_columns(electronic_payer_id=pl.coalesce("payer_number", "other_number"))
         .with_columns(
-            remittance_id=pl.concat_str(pl.col("trace_number").fill_null("no-trace"), "digest", separator="-"),
             payer_id=payer_key("electronic_payer_id", "name"),
             payment_date=to_date("e16"),
             produced_date=to_date("e2"),
@@ -111,9 +111,21 @@ def _payments(segments: pl.DataFrame, shared: pl.DataFrame, separator: str) -> p
     )
 
 
-def _claims(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
-    found = elements(segments.filter(is_tag("CLP")), separator, 1, 2, 3, 4, 5, 6, 7)
-    return found.with_columns(remittance_claim_id=pl.concat_str("remittance_id", "claim_ordinal", separator="-"))
+def _named(
+    payment: pl.DataFrame, claims: pl.DataFrame, lines: pl.DataFrame, cas: pl.DataFrame, plb: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """The frames with their ids. What belongs to a claim is named by its place behind the CLP."""
+    claims = claims.with_columns(claim_marks(claims, cas).alias("mark"))
+    payment = payment.with_columns(payment_ids(payment, claims))
+    of_payment = payment.select("txn", "remittance_id")
+    claims = claims.join(of_payment, on="txn", maintain_order="left").with_columns(
+        remittance_claim_id=pl.concat_str("remittance_id", "mark", separator="-")
+    )
+    of_claim = claims.select("claim", "remittance_claim_id", claim_id="e1", claim_within="within")
+    lines = lines.join(of_claim, on="claim", maintain_order="left")
+    cas = cas.join(of_claim, on="claim", maintain_order="left")
+    plb = plb.join(of_payment, on="txn", maintain_order="left").with_columns(provider_adjustment_marks(plb).alias("mark"))
+    return payment, claims, lines, cas, plb
 
 
 def _lines(segments: pl.DataFrame, cas: pl.DataFrame, separator: str, composite: str, notices: Told) -> pl.DataFrame:
@@ -137,8 +149,6 @@ def _lines(segments: pl.DataFrame, cas: pl.DataFrame, separator: str, composite:
     is_revenue = component("e1", composite, 0).eq("NU").fill_null(False)
     adjudicated = code(component("e1", composite, 1))
     lines = svc.with_columns(
-        remittance_line_id=line_id(),
-        remittance_claim_id=pl.concat_str("remittance_id", "claim_ordinal", separator="-"),
         procedure_code=pl.when(~is_revenue).then(adjudicated),
         revenue_code=pl.coalesce(code(pl.col("e4")), pl.when(is_revenue).then(adjudicated)),
         modifiers=modifiers("e1", composite),

@@ -1,0 +1,256 @@
+"""The same payment again: which rows of a payer's payment are new, which came before, and which contradict what came before.
+
+Readers name a payment by payer, trace, amount and date and its claims by what they say (`ingest.sources.x12.remittance_ids`).
+A transaction of a payment that is known already is compared with what is known of it:
+
+    comes again    it brings nothing new: no row of it lands; notice payment_came_again
+    in parts       it brings claims that are missing to the payment: those land; notice payment_in_parts
+    contradicts    a claim that is known comes with other money, or the payment was whole and no longer adds up:
+                   all its rows are held, with reason payment_contradicts, until a person releases them
+
+The first delivery stands: a payment that is made again on a later day does not move its claims to that day.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import polars as pl
+
+from ingest.interface import Chunk, Notice
+from ingest.landing.payment_memory import PaymentMemory, PaymentPart
+from ingest.sources.x12.elements import MONEY
+from ingest.sources.x12.remittance_ids import claim_of_mark, old_style_marks
+
+CONTRADICTS = "payment_contradicts"
+PAYMENT = "remittance"
+# Entities whose rows are of a payment.
+ENTITIES = ("remittance", "remittance_claim", "remittance_line", "remittance_adjustment", "provider_adjustment")
+CONTRADICTS_DETAIL = "the payment came before under the same payer, trace, amount and date, with other money for its claims"
+_CAME_AGAIN = "the payment came before under the same payer, trace, amount and date; it counts once"
+_IN_PARTS = "the payment comes in several transactions under one payer, trace, amount and date; it is one payment"
+
+
+@dataclass(kw_only=True)
+class Taken:
+    """What is left of a chunk: `rows` to land, `withheld` to hold back, by entity, and what to say of it."""
+
+    rows: dict[str, pl.DataFrame]
+    withheld: dict[str, pl.DataFrame] = field(default_factory=dict)
+    notices: list[Notice] = field(default_factory=list)
+
+
+def take(memory: PaymentMemory, unit_id: int, chunk: Chunk) -> Taken:
+    """Compares the payments of a chunk with those that are known, and notes what is new."""
+    rows = {entity: chunk.rows[entity] for entity in ENTITIES if entity in chunk.rows}
+    names = rows[PAYMENT]["remittance_id"].to_list()
+    old_names = rows[PAYMENT].select(old_name()).to_series().to_list() if memory.knows_old_style() else [""] * len(names)
+    known = memory.recall([*names, *filter(None, old_names)])
+    repeated = {name for name, times in Counter(names).items() if times > 1}
+    doubtful = repeated | {name for name, old in zip(names, old_names, strict=True) if name in known or old in known}
+    memory.keep(unit_id, _parts(rows, without=doubtful))
+    taken = _compare(memory, unit_id, rows, known, doubtful) if doubtful else Taken(rows=rows)
+    taken.rows |= {entity: frame for entity, frame in chunk.rows.items() if entity not in rows}
+    return taken
+
+
+def _compare(
+    memory: PaymentMemory,
+    unit_id: int,
+    rows: dict[str, pl.DataFrame],
+    known: dict[str, PaymentPart],
+    doubtful: set[str],
+) -> Taken:
+    """Goes through the transactions of payments in doubt, one after the other."""
+    placed = _placed(rows)
+    dropped: dict[str, list[pl.DataFrame]] = {}
+    held: list[int] = []
+    renamed: dict[int, str] = {}
+    taken = Taken(rows={})
+    for txn, name, old, amount, place in (
+        placed[PAYMENT]
+        .filter(pl.col("remittance_id").is_in(list(doubtful)))
+        .select("_txn", "remittance_id", old_name(), pl.col("payment_amount").cast(MONEY, strict=False), "source_position")
+        .iter_rows()
+    ):
+        mine = {entity: frame.filter(pl.col("_txn") == txn) for entity, frame in placed.items()}
+        before = known.get(name) or known.get(old)
+        if before is None:
+            known[name] = _part(name, mine, is_old_style=False)
+            memory.keep(unit_id, [(name, known[name])])
+            continue
+        verdict = _judge(before, mine, amount or Decimal(0))
+        if verdict.contradicts:
+            held.append(txn)
+            continue
+        if verdict.came_again:
+            taken.notices.append(Notice(position=place, reason="payment_came_again", detail=_CAME_AGAIN))
+        if verdict.fresh.claims or verdict.fresh.adjustments:
+            taken.notices.append(Notice(position=place, reason="payment_in_parts", detail=_IN_PARTS))
+            memory.keep(unit_id, [(name if name in known else old, verdict.fresh)])
+            before.add(verdict.fresh)
+        if before.remittance_id != name:
+            renamed[txn] = before.remittance_id
+        for entity, frame in verdict.repeated.items():
+            dropped.setdefault(entity, []).append(frame)
+        dropped.setdefault(PAYMENT, []).append(mine[PAYMENT])
+    for entity, frame in placed.items():
+        gone = pl.concat(dropped[entity])["_row"] if entity in dropped else pl.Series(dtype=pl.Int64)
+        kept = frame.filter(~pl.col("_row").is_in(gone.implode()) & ~pl.col("_txn").is_in(held))
+        taken.rows[entity] = _renamed(kept, renamed).drop("_row", "_txn")
+        if held:
+            withheld = frame.filter(pl.col("_txn").is_in(held)).drop("_row", "_txn")
+            if withheld.height:
+                taken.withheld[entity] = withheld
+    return taken
+
+
+@dataclass(kw_only=True)
+class _Verdict:
+    """What a transaction of a known payment is: `repeated` rows by entity came before, `fresh` is what is new."""
+
+    contradicts: bool = False
+    came_again: bool = False
+    fresh: PaymentPart
+    repeated: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+
+def _judge(before: PaymentPart, mine: dict[str, pl.DataFrame], amount: Decimal) -> _Verdict:
+    now = _part(before.remittance_id, mine, is_old_style=before.is_old_style)
+    claims, adjustments = _marked_claims(mine, before.is_old_style), _marked_adjustments(mine)
+    fresh_claims = claims.filter(~pl.col("_mark").is_in(list(before.claims)))
+    fresh_adjustments = adjustments.filter(~pl.col("_mark").is_in(list(before.adjustments)))
+    fresh = PaymentPart(
+        remittance_id=before.remittance_id,
+        claims=now.claims - before.claims,
+        adjustments=now.adjustments - before.adjustments,
+        paid=_sum(fresh_claims, "payer_paid_amount"),
+        adjusted=_sum(fresh_adjustments, "adjustment_amount"),
+        is_old_style=before.is_old_style,
+    )
+    was_whole = before.paid - before.adjusted == amount
+    is_whole = before.paid + fresh.paid - before.adjusted - fresh.adjusted == amount
+    if _differ(before.claims, now.claims) or (was_whole and not is_whole):
+        return _Verdict(contradicts=True, fresh=fresh)
+    repeated_claims = claims.filter(pl.col("_mark").is_in(list(before.claims)))
+    repeated = {
+        "remittance_claim": repeated_claims,
+        "provider_adjustment": adjustments.filter(pl.col("_mark").is_in(list(before.adjustments))),
+    }
+    for entity in ("remittance_line", "remittance_adjustment"):
+        if entity in mine:
+            repeated[entity] = mine[entity].join(
+                repeated_claims.select("remittance_claim_id"), on="remittance_claim_id", how="semi"
+            )
+    repeated = {entity: frame.select("_row") for entity, frame in repeated.items() if frame.height}
+    is_empty = not fresh.claims and not fresh.adjustments
+    return _Verdict(came_again=is_empty or bool(repeated), fresh=fresh, repeated=repeated)
+
+
+def _differ(before: set[str], now: set[str]) -> bool:
+    """Whether a claim is in both with other money. Where one says all that the other says of it, and more of the same number,
+    the payment is only more complete."""
+    of_claim: dict[str, tuple[set[str], set[str]]] = {}
+    for side, marks in enumerate((before, now)):
+        for mark in marks:
+            of_claim.setdefault(claim_of_mark(mark), (set(), set()))[side].add(mark)
+    return any(one and other and not one <= other and not other <= one for one, other in of_claim.values())
+
+
+def old_name() -> pl.Expr:
+    """What names a payment whose rows an earlier release landed: it kept no TRN03."""
+    amount = pl.coalesce(pl.col("payment_amount").cast(MONEY, strict=False).cast(pl.String), pl.lit(""))
+    parts = (
+        pl.col("payer_id").str.strip_chars().fill_null(""),
+        pl.col("trace_number").str.strip_chars().fill_null(""),
+        amount,
+        pl.col("payment_date").cast(pl.String).fill_null(""),
+    )
+    # Without a trace nothing names such a payment; a name with a line feed is nobody's.
+    return pl.when(pl.col("trace_number").is_not_null()).then(pl.concat_str(*parts, separator="\x1f")).otherwise(
+        pl.lit("\n")
+    ).alias("old_name")
+
+
+def _parts(rows: dict[str, pl.DataFrame], *, without: set[str]) -> list[tuple[str, PaymentPart]]:
+    """What frames bring of each payment that has one transaction in them; `without` some payments."""
+    parts = {name: PaymentPart(remittance_id=name) for name in rows[PAYMENT]["remittance_id"] if name not in without}
+    for name, marks, paid in _grouped(rows, "remittance_claim", "payer_paid_amount"):
+        if name in parts:
+            parts[name].claims, parts[name].paid = set(marks), paid or Decimal(0)
+    for name, marks, adjusted in _grouped(rows, "provider_adjustment", "adjustment_amount"):
+        if name in parts:
+            parts[name].adjustments, parts[name].adjusted = set(marks), adjusted or Decimal(0)
+    return list(parts.items())
+
+
+def _grouped(rows: dict[str, pl.DataFrame], entity: str, amount: str) -> Iterator[tuple[str, list[str], Decimal | None]]:
+    """By payment: the marks of the rows of an entity, and their sum."""
+    if entity in rows:
+        money = pl.col(amount).cast(MONEY, strict=False).sum()
+        yield from rows[entity].group_by("remittance_id").agg(_mark(f"{entity}_id"), money).iter_rows()
+
+
+def _part(name: str, mine: dict[str, pl.DataFrame], *, is_old_style: bool) -> PaymentPart:
+    """What one transaction brings."""
+    claims, adjustments = _marked_claims(mine, is_old_style), _marked_adjustments(mine)
+    return PaymentPart(
+        remittance_id=name,
+        claims=set(claims["_mark"]),
+        adjustments=set(adjustments["_mark"]),
+        paid=_sum(claims, "payer_paid_amount"),
+        adjusted=_sum(adjustments, "adjustment_amount"),
+        is_old_style=is_old_style,
+    )
+
+
+def _mark(column: str) -> pl.Expr:
+    """What an id says behind its payment's."""
+    return pl.col(column).str.strip_prefix(pl.format("{}-", "remittance_id")).alias("_mark")
+
+
+_NO_CLAIMS = {"_mark": pl.String, "_row": pl.Int64, "payer_paid_amount": pl.String, "remittance_claim_id": pl.String}
+_NO_ADJUSTMENTS = {"_mark": pl.String, "_row": pl.Int64, "adjustment_amount": pl.String}
+
+
+def _marked_claims(mine: dict[str, pl.DataFrame], is_old_style: bool) -> pl.DataFrame:
+    if "remittance_claim" not in mine:
+        return pl.DataFrame(schema=_NO_CLAIMS)
+    claims = mine["remittance_claim"]
+    return claims.with_columns(old_style_marks(claims).alias("_mark") if is_old_style else _mark("remittance_claim_id"))
+
+
+def _marked_adjustments(mine: dict[str, pl.DataFrame]) -> pl.DataFrame:
+    if "provider_adjustment" not in mine:
+        return pl.DataFrame(schema=_NO_ADJUSTMENTS)
+    return mine["provider_adjustment"].with_columns(_mark("provider_adjustment_id"))
+
+
+def _sum(frame: pl.DataFrame, column: str) -> Decimal:
+    total = frame[column].cast(MONEY, strict=False).sum()
+    return Decimal(total or 0)
+
+
+def _placed(rows: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """The frames of payments with `_row` and `_txn`, the number of the transaction in the chunk: rows say which segment they are,
+    and a transaction begins where its payment's row does."""
+    number = pl.col("source_position").str.extract(r"\(segment (\d+)\)$").cast(pl.Int64)
+    frames = {entity: rows[entity].with_row_index("_row").with_columns(pl.col("_row").cast(pl.Int64)) for entity in ENTITIES if entity in rows}
+    begins = frames[PAYMENT].select(begin=number).sort("begin").with_row_index("_txn").with_columns(pl.col("_txn").cast(pl.Int64))
+    return {
+        entity: frame.with_columns(begin=number)
+        .sort("begin", maintain_order=True)
+        .join_asof(begins, on="begin", strategy="backward")
+        .drop("begin")
+        .sort("_row")
+        for entity, frame in frames.items()
+    }
+
+
+def _renamed(frame: pl.DataFrame, names: dict[int, str]) -> pl.DataFrame:
+    """The frame with the id that an earlier release gave the payments of some transactions."""
+    if not names or "remittance_id" not in frame.columns:
+        return frame
+    known = pl.col("_txn").replace_strict(names, default=None, return_dtype=pl.String)
+    return frame.with_columns(pl.coalesce(known, "remittance_id").alias("remittance_id"))

@@ -1,0 +1,163 @@
+"""835: what names a payment, its claims and its provider adjustments, whichever file brings them.
+
+A payment is named by its payer (N104 of N1*PR, else the name N102), its trace (TRN02, and the company that made it,
+TRN03), amount (BPR02) and date (BPR16): 005010X221A1 says that one trace number is one payment. A claim of it is named by
+what it says: number (CLP01, CLP07), status (CLP02), first day of service and money. Separators, the production date, REF
+segments, the order of claims and how a clearing house cuts a payment into files are no part of either. So the same
+payment gives the same ids again, and the parts of a payment that was cut have one payment's id.
+
+    remittance_id          <TRN02>-<8 hex digits>; without a trace, the claims take its place
+    remittance_claim_id    <remittance_id>-<10 hex digits: which claim>-<10 digits: its money>
+    provider_adjustment_id <remittance_id>-plb-<10 hex digits>
+
+The second, third .. of several that are equal in one transaction end in `.2`, `.3` ..
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from ingest.sources.x12.elements import MONEY, to_money
+
+NO_TRACE = "no-trace"
+_CLAIM_DIGITS = 10
+_MONEY_MODULUS = 10**10
+# What CLP03, CLP04 and CLP05 weigh in the mark of a claim's money: no two of them can stand in for each other.
+_WEIGHTS = {"e3": 1_000_003, "e4": 15_485_863, "e5": 32_452_843}
+
+
+def digests(texts: Iterable[str | None], size_bytes: int = _CLAIM_DIGITS // 2) -> list[str]:
+    """A short hexadecimal mark of each text: the same for every release and machine."""
+    return [hashlib.blake2b((text or "").encode(), digest_size=size_bytes).hexdigest() for text in texts]
+
+
+def normal_amount(column: str) -> pl.Expr:
+    """An amount as text that is the same for 80, 80.0 and +80.00; what is not a number stays as it was sent."""
+    return pl.coalesce(to_money(column).cast(pl.String), trimmed(column), pl.lit(""))
+
+
+def trimmed(column: str) -> pl.Expr:
+    """A text without the blanks around it; empty for null."""
+    return pl.col(column).cast(pl.String).str.strip_chars().fill_null("")
+
+
+def payment_ids(payment: pl.DataFrame, claims: pl.DataFrame) -> pl.Series:
+    """remittance_id of payments with trace_number, company_number (TRN03), payer_number (N104), name (N102), amount (BPR02),
+    payment_date; `claims` have their txn and `mark`."""
+    texts = payment.select(
+        pl.concat_str(
+            pl.when(trimmed("payer_number") != "")
+            .then(trimmed("payer_number"))
+            .otherwise(trimmed("name").str.to_lowercase().str.replace_all(r"\s+", " ")),
+            trimmed("company_number"),
+            trimmed("trace_number"),
+            normal_amount("amount"),
+            pl.coalesce(pl.col("payment_date").cast(pl.String), trimmed("e16")),
+            separator="\x1f",
+        )
+    ).to_series()
+    untraced = payment.filter(trimmed("trace_number") == "")["txn"].to_list()
+    content: dict[int, str] = {}
+    for txn, mark in claims.filter(pl.col("txn").is_in(untraced)).sort("txn", "mark").select("txn", "mark").iter_rows():
+        content[txn] = f"{content.get(txn, '')}\x1f{mark}"
+    whole = [text + content.get(txn, "") for txn, text in zip(payment["txn"], texts, strict=True)]
+    traces = payment.select(pl.when(trimmed("trace_number") != "").then(trimmed("trace_number")).otherwise(pl.lit(NO_TRACE)))
+    return pl.Series(
+        "remittance_id",
+        [f"{trace}-{mark}" for trace, mark in zip(traces.to_series(), digests(whole, 4), strict=True)],
+        dtype=pl.String,
+    )
+
+
+def claim_marks(claims: pl.DataFrame, cas: pl.DataFrame) -> pl.Series:
+    """The part of a remittance_claim_id that names the claim within its payment, for rows with e1 .. e7 of a CLP, txn, claim
+    and service_from_date; `cas` are their adjustments with claim, group_code, reason_code and money."""
+    with_money = claims.join(_adjustment_marks(cas), on="claim", how="left", maintain_order="left")
+    amounts = [_cents(to_money(name)) * weight for name, weight in _WEIGHTS.items()]
+    money = (pl.sum_horizontal(amounts) + pl.col("adjusted").fill_null(0)) % _MONEY_MODULUS
+    parts = with_money.select(
+        money.cast(pl.String).str.zfill(10).alias("money"),
+        pl.concat_str(
+            trimmed("e1"),
+            trimmed("e2"),
+            trimmed("e7"),
+            pl.col("service_from_date").cast(pl.String).fill_null(""),
+            separator="\x1f",
+        ).alias("which"),
+    )
+    marks = pl.DataFrame(
+        {"txn": claims["txn"], "which": pl.Series(digests(parts["which"]), dtype=pl.String), "money": parts["money"]}
+    ).select("txn", mark=pl.concat_str("which", "money", separator="-"))
+    return numbered(marks, "mark")
+
+
+def _cents(money: pl.Expr) -> pl.Expr:
+    """An amount in hundredths of a cent, reduced so that it can be weighed without leaving 64 bits; 0 for null."""
+    return money.cast(MONEY).fill_null(0).to_physical().cast(pl.Int64) % _MONEY_MODULUS
+
+
+def _adjustment_marks(cas: pl.DataFrame) -> pl.DataFrame:
+    """What the adjustments of each claim come to by group and reason, as one number: their order and place do not matter."""
+    reasons = cas.select("group_code", "reason_code").unique()
+    names = reasons.select(pl.concat_str(trimmed("group_code"), trimmed("reason_code"), separator="\x1f")).to_series()
+    weights = [int(mark, 16) for mark in digests(names, 3)]
+    weighed = cas.join(
+        reasons.with_columns(pl.Series("weight", weights, dtype=pl.Int64)),
+        on=["group_code", "reason_code"],
+        how="left",
+        nulls_equal=True,
+    )
+    return weighed.group_by("claim").agg(adjusted=(_cents(pl.col("money")) * pl.col("weight") % _MONEY_MODULUS).sum())
+
+
+def provider_adjustment_marks(plb: pl.DataFrame) -> pl.Series:
+    """The part of a provider_adjustment_id that names an adjustment within its payment."""
+    texts = plb.select(
+        pl.concat_str(
+            trimmed("provider_npi"),
+            pl.col("fiscal_period_date").cast(pl.String).fill_null(""),
+            trimmed("reason_code"),
+            trimmed("reference_number"),
+            normal_amount("adjustment_amount"),
+            separator="\x1f",
+        )
+    ).to_series()
+    marks = pl.DataFrame({"txn": plb["txn"], "mark": pl.Series(digests(texts), dtype=pl.String)})
+    return numbered(marks.with_columns(pl.format("plb-{}", "mark").alias("mark")), "mark")
+
+
+def claim_of_mark(mark: str) -> str:
+    """The part of a claim's mark that says which claim it is, without its money."""
+    return mark[:_CLAIM_DIGITS]
+
+
+def old_style_marks(claims: pl.DataFrame) -> pl.Series:
+    """Marks of rows of remittance_claim of one transaction by what rows of an earlier release tell too: its ids said nothing of
+    the claim. Patient responsibility, and adjustments by their reason, stand for less than in `claim_marks`."""
+    which = claims.select(
+        pl.concat_str(
+            trimmed("claim_id"),
+            trimmed("claim_status_code"),
+            trimmed("payer_claim_control_number"),
+            pl.col("service_from_date").cast(pl.String).fill_null(""),
+            separator="\x1f",
+        )
+    ).to_series()
+    amounts = ("billed_amount", "payer_paid_amount", "patient_responsibility_amount")
+    money = claims.select(
+        pl.concat_str(*(to_money(name).cast(pl.String).fill_null("0.0000") for name in amounts), separator="/")
+    ).to_series()
+    marks = pl.DataFrame({"which": pl.Series(digests(which), dtype=pl.String), "money": money})
+    return numbered(marks.select(mark=pl.concat_str("which", "money", separator="-")), "mark", within=())
+
+
+def numbered(frame: pl.DataFrame, name: str, within: Sequence[str] = ("txn",)) -> pl.Series:
+    """A column of marks, in which the second, third .. of several equal ones of a transaction end in .2, .3 .."""
+    keys = [*within, name]
+    if frame.select(keys).n_unique() == frame.height:
+        return frame[name]
+    place = pl.int_range(1, pl.len() + 1).over(keys)
+    return frame.select(
+        pl.when(place == 1).then(name).otherwise(pl.format("{}.{}", name, place)).alias(name)
+    ).to_series()
