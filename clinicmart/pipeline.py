@@ -1,4 +1,4 @@
-"""A pipeline run as the command line shows it: first accounts, progress, outcome."""
+"""A pipeline run as the command line shows it: first accounts, progress, outcome, what is held."""
 
 import re
 
@@ -43,6 +43,8 @@ def run_and_report(
         click.echo(f"Published, but for {', '.join(outcome.stopped)}: the version published before stays.")
     else:
         click.echo(words[outcome.outcome])
+    if outcome.held:
+        click.echo(f"{outcome.held}.")
     return outcome.exit_code
 
 

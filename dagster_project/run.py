@@ -17,6 +17,7 @@ from foundation.config import Config
 from foundation.home import Home, write_atomically
 from foundation.run_lock import alone
 from ingest.accounts.feed_coverage import coverage
+from ingest.landing.quarantine import held_sentence
 from ingest.landing.side_by_side import SideBySide, helpers_for
 from ingest.ledger import Ledger
 from serving.publish.publish import outcome
@@ -29,13 +30,14 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 class RunOutcome:
     """What a run came to. outcome: published, unchanged or stopped; `problems` name feeds, files and failed gates; `alerts` say
     which feeds stopped bringing what they should, which is no fault of the run and leaves its exit code alone. `stopped` are tenants
-    that are not published though others are."""
+    that are not published though others are. `held` says in one sentence what quarantine holds; empty where it holds nothing."""
 
     run_id: str
     outcome: str
     stopped: tuple[str, ...] = field(default=())
     problems: tuple[str, ...] = field(default=())
     alerts: tuple[str, ...] = field(default=())
+    held: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -85,7 +87,8 @@ def run_pipeline(
                     if outcome.outcome == "stopped":
                         told.problem = "the run stopped; clinicmart status and its log say why"
                 ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
-                outcome = replace(outcome, alerts=_alerts(ledger, config))
+                held = held_sentence(ledger, [tenant.tenant_id for tenant in config.tenants])
+                outcome = replace(outcome, alerts=_alerts(ledger, config), held=held)
             finally:
                 ledger.close()
     return outcome

@@ -153,6 +153,10 @@ held = sa.Table(
     sa.Column("detail", sa.String, nullable=False, default=""),
     sa.Column("held_at", sa.DateTime, nullable=False),
     sa.Column("released_at", sa.DateTime),
+    # What a person counts of it ("payment", "claim", "charge row"), and its money as decimal text; null before there were these.
+    sa.Column("what", sa.String),
+    sa.Column("what_count", sa.Integer),
+    sa.Column("amount", sa.String),
 )
 received = sa.Table(
     "received",

@@ -19,7 +19,7 @@ def quarantine() -> None:
 @json_option
 @existing_home
 def list_(home: Home, tenant: str | None, as_json: bool) -> None:
-    """List what is held: tenant, feed, entity, reason, number of rows, first position."""
+    """List what is held: tenant, feed, entity, reason, number of rows, their money in US dollars, first position."""
     from ingest.landing.quarantine import held_rows
     from ingest.ledger import Ledger
 
@@ -30,9 +30,20 @@ def list_(home: Home, tenant: str | None, as_json: bool) -> None:
     if not rows:
         click.echo("Nothing is held back.")
         return
-    names = ("held_id", "tenant_id", "feed", "entity", "reason", "column_name", "rows", "first_position", "detail")
+    names = (
+        "held_id",
+        "tenant_id",
+        "feed",
+        "entity",
+        "reason",
+        "column_name",
+        "rows",
+        "amount",
+        "first_position",
+        "detail",
+    )
     print_table(
-        ["Entry", "Tenant", "Feed", "Entity", "Reason", "Column", "Rows", "First position", "Detail"],
+        ["Entry", "Tenant", "Feed", "Entity", "Reason", "Column", "Rows", "Amount", "First position", "Detail"],
         [[row[name] for name in names] for row in rows],
     )
 

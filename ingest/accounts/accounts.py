@@ -28,7 +28,11 @@ from ingest.ledger import Ledger, now
 from ingest.profiles import word_field
 
 # The endings that readers know. Any other part of a file's name may say whose file it is.
-_ENDINGS = (".json", ".ndjson", ".hl7", ".txt", ".837", ".835", ".277", ".999", ".edi", ".x12", ".csv", ".tsv", ".gz")
+_ENDINGS = (
+    *(".json", ".ndjson", ".csv", ".tsv", ".txt", ".dat", ".gz"),
+    *(".hl7", ".hl7v2", ".adt", ".siu", ".dft", ".msg"),
+    *(".x12", ".edi", ".837", ".837p", ".837i", ".835", ".era", ".rmt", ".277", ".277ca", ".999", ".997"),
+)
 DETAILS_KEPT = 20
 UNKNOWN_WORD: dict[str, pl.DataType | type[pl.DataType]] = {
     "tenant_id": pl.String,

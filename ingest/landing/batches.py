@@ -5,7 +5,6 @@ names its batch; files without a ledger row are leftovers of a killed run and ar
 Memory is bounded by ROWS_A_BATCH and BYTES_A_BATCH: a unit that holds more is written in parts, which the ledger takes together at its end.
 """
 
-import base64
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -24,34 +23,24 @@ from foundation.config import Feed
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.control_totals import PAYLOAD, ROWS, conserved, payload_totals, totals
+from ingest.control_totals import ROWS, conserved, payload_totals, totals
 from ingest.interface import NOT_OF_THE_KIND, Stated, TableState, UnknownWord
-from ingest.landing.contract_gate import COLUMN, DETAIL, REASON, Gated, check, cross_check, withhold
+from ingest.landing.contract_gate import Gated, check, cross_check, withhold
 from ingest.landing.landed_payments import remember_landed
 from ingest.landing.payment_memory import PaymentMemory
 from ingest.landing.payments import CONTRADICTS, CONTRADICTS_DETAIL, PAYMENT, take
+from ingest.landing.quarantine_rows import RECORD, entries, held_back, refusal_rows
 from ingest.landing.row_index import RowIndex, index_session
 from ingest.landing.tokens import remove_from_vault, tokenise, tokenise_rows, write_to_vault
 from ingest.landing.unknown_words import names_in, shown_word, unknown_words, with_unknown_values
 from ingest.ledger import Ledger, now
 from ingest.load.partial_rows import landing_contract
 from ingest.load.removals import DELETION
-from ingest.sources import Chunk, Refusal, TableRules, UnreadableUnit
+from ingest.sources import Chunk, TableRules, UnreadableUnit
 
 ROWS_A_BATCH = 500_000
 # Gating holds some copies of a batch at once: about six times this is what landing takes at most.
 BYTES_A_BATCH = 128 << 20
-RECORD = "record"  # what quarantine calls a source record that gave no row
-_QUARANTINE = {
-    "entity": pl.String,
-    "source_record_id": pl.String,
-    "source_position": pl.String,
-    "reason": pl.String,
-    "column_name": pl.String,
-    "detail": pl.String,
-    "records": pl.Int64,
-    "payload": pl.String,
-}
 
 
 @dataclass
@@ -223,7 +212,7 @@ class Landing:
         if found:
             unit.count_words(found, names_in(chunk.rows))
         if chunk.refusals:
-            unit.staged.refusals.append(_refusals(unit.unit_id, chunk.refusals))
+            unit.staged.refusals.append(refusal_rows(unit.unit_id, chunk.refusals))
             unit.staged.refused += refused
         if unit.staged.is_full:
             self.flush()
@@ -424,7 +413,7 @@ class Landing:
                 if not self.is_again:
                     ledger_rows["received"] += _received(rows, entity, self.feed, batch_id, moment)
                 if gated.bad.height:
-                    quarantined.append(_held_back(of, gated.bad))
+                    quarantined.append(held_back(of, gated.bad))
                 if read != sum(frame.height for frame in staged.rows_of(entity)):
                     raise RuntimeError(f"{entity}: rows are not conserved")
                 money = conserved(
@@ -439,7 +428,7 @@ class Landing:
                 rows = pl.concat(quarantined)
                 path = self.home.quarantine(self.feed.tenant_id) / f"{batch_id}.parquet"
                 _copy(connection, rows, str(path))
-                ledger_rows["held"] = [common | {"held_at": now()} | row for row in _held(rows)]
+                ledger_rows["held"] = [common | {"held_at": now()} | row for row in entries(rows)]
         return ledger_rows
 
 
@@ -537,47 +526,3 @@ def _received(rows: pl.DataFrame, entity: str, feed: Feed, batch_id: str, moment
     arrived_on = feed.judged_at(moment).astimezone(ZoneInfo(feed.time_zone)).date()
     common = {"batch_id": batch_id, "entity": entity, "tenant_id": feed.tenant_id, "feed": feed.name}
     return [common | row | {"arrived_on": arrived_on} for row in counted.to_dicts()]
-
-
-def _held_back(of: Contract, bad: pl.DataFrame) -> pl.DataFrame:
-    """Rows the gate held back as rows of the quarantine; what belongs in the vault is not kept here."""
-    payload = pl.lit(None, dtype=pl.String) if of.store == "vault" else pl.col(PAYLOAD)
-    return bad.select(
-        pl.lit(of.name).alias("entity"),
-        "source_record_id",
-        "source_position",
-        pl.col(REASON).alias("reason"),
-        pl.col(COLUMN).alias("column_name"),
-        pl.col(DETAIL).alias("detail"),
-        pl.lit(1, dtype=pl.Int64).alias("records"),
-        payload.alias("payload"),
-    )
-
-
-def _refusals(unit_id: int, refusals: list[Refusal]) -> pl.DataFrame:
-    return pl.DataFrame(
-        [
-            {
-                "entity": RECORD,
-                "source_record_id": None,
-                "source_position": f"unit {unit_id}: {refusal.position}",
-                "reason": refusal.reason,
-                "column_name": "",
-                "detail": refusal.detail,
-                "records": refusal.records,
-                "payload": base64.b64encode(refusal.payload).decode() if refusal.payload is not None else None,
-            }
-            for refusal in refusals
-        ],
-        schema=_QUARANTINE,
-    )
-
-
-def _held(quarantined: pl.DataFrame) -> list[dict[str, Any]]:
-    """Quarantined rows counted by entity, reason and column, with the first position of each."""
-    counted = quarantined.group_by("entity", "reason", "column_name", maintain_order=True).agg(
-        pl.col("records").sum().alias("rows"),
-        pl.col("source_position").first().fill_null("").alias("first_position"),
-        pl.col("detail").first(),
-    )
-    return counted.to_dicts()

@@ -56,7 +56,9 @@ def remember_landed(memory: PaymentMemory, home: Home, keys: Keys, ledger: Ledge
     if payments.is_empty():
         return
     claims = _landed(home, keys, ledger, tenant_id, "remittance_claim").partition_by("remittance_id", as_dict=True)
-    adjustments = _landed(home, keys, ledger, tenant_id, "provider_adjustment").partition_by("remittance_id", as_dict=True)
+    adjustments = _landed(home, keys, ledger, tenant_id, "provider_adjustment").partition_by(
+        "remittance_id", as_dict=True
+    )
     by_unit: dict[int, list[tuple[str, PaymentPart]]] = defaultdict(list)
     # An id of an earlier release is of one transaction: rows that came twice are the same rows.
     named = payments.with_columns(old_name()).unique("remittance_id", keep="first", maintain_order=True)

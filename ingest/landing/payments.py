@@ -27,7 +27,9 @@ CONTRADICTS = "payment_contradicts"
 PAYMENT = "remittance"
 # Entities whose rows are of a payment.
 ENTITIES = ("remittance", "remittance_claim", "remittance_line", "remittance_adjustment", "provider_adjustment")
-CONTRADICTS_DETAIL = "the payment came before under the same payer, trace, amount and date, with other money for its claims"
+CONTRADICTS_DETAIL = (
+    "the payment came before under the same payer, trace, amount and date, with other money for its claims"
+)
 _CAME_AGAIN = "the payment came before under the same payer, trace, amount and date; it counts once"
 _IN_PARTS = "the payment comes in several transactions under one payer, trace, amount and date; it is one payment"
 
@@ -45,7 +47,9 @@ def take(memory: PaymentMemory, unit_id: int, chunk: Chunk) -> Taken:
     """Compares the payments of a chunk with those that are known, and notes what is new."""
     rows = {entity: chunk.rows[entity] for entity in ENTITIES if entity in chunk.rows}
     names = rows[PAYMENT]["remittance_id"].to_list()
-    old_names = rows[PAYMENT].select(old_name()).to_series().to_list() if memory.knows_old_style() else [""] * len(names)
+    old_names = (
+        rows[PAYMENT].select(old_name()).to_series().to_list() if memory.knows_old_style() else [""] * len(names)
+    )
     known = memory.recall([*names, *filter(None, old_names)])
     repeated = {name for name, times in Counter(names).items() if times > 1}
     doubtful = repeated | {name for name, old in zip(names, old_names, strict=True) if name in known or old in known}
@@ -71,7 +75,9 @@ def _compare(
     for txn, name, old, amount, place in (
         placed[PAYMENT]
         .filter(pl.col("remittance_id").is_in(list(doubtful)))
-        .select("_txn", "remittance_id", old_name(), pl.col("payment_amount").cast(MONEY, strict=False), "source_position")
+        .select(
+            "_txn", "remittance_id", old_name(), pl.col("payment_amount").cast(MONEY, strict=False), "source_position"
+        )
         .iter_rows()
     ):
         mine = {entity: frame.filter(pl.col("_txn") == txn) for entity, frame in placed.items()}
@@ -168,9 +174,12 @@ def old_name() -> pl.Expr:
         pl.col("payment_date").cast(pl.String).fill_null(""),
     )
     # Without a trace nothing names such a payment; a name with a line feed is nobody's.
-    return pl.when(pl.col("trace_number").is_not_null()).then(pl.concat_str(*parts, separator="\x1f")).otherwise(
-        pl.lit("\n")
-    ).alias("old_name")
+    return (
+        pl.when(pl.col("trace_number").is_not_null())
+        .then(pl.concat_str(*parts, separator="\x1f"))
+        .otherwise(pl.lit("\n"))
+        .alias("old_name")
+    )
 
 
 def _parts(rows: dict[str, pl.DataFrame], *, without: set[str]) -> list[tuple[str, PaymentPart]]:
@@ -185,7 +194,9 @@ def _parts(rows: dict[str, pl.DataFrame], *, without: set[str]) -> list[tuple[st
     return list(parts.items())
 
 
-def _grouped(rows: dict[str, pl.DataFrame], entity: str, amount: str) -> Iterator[tuple[str, list[str], Decimal | None]]:
+def _grouped(
+    rows: dict[str, pl.DataFrame], entity: str, amount: str
+) -> Iterator[tuple[str, list[str], Decimal | None]]:
     """By payment: the marks of the rows of an entity, and their sum."""
     if entity in rows:
         money = pl.col(amount).cast(MONEY, strict=False).sum()
@@ -235,16 +246,16 @@ def _sum(frame: pl.DataFrame, column: str) -> Decimal:
 def _placed(rows: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """The frames of payments with `_row` and `_txn`, the number of the transaction in the chunk: rows say which segment they are,
     and a transaction begins where its payment's row does."""
-    number = pl.col("source_position").str.extract(r"\(segment (\d+)\)$").cast(pl.Int64)
-    frames = {entity: rows[entity].with_row_index("_row").with_columns(pl.col("_row").cast(pl.Int64)) for entity in ENTITIES if entity in rows}
-    begins = frames[PAYMENT].select(begin=number).sort("begin").with_row_index("_txn").with_columns(pl.col("_txn").cast(pl.Int64))
+    segment = pl.col("source_position").str.extract(r"\(segment (\d+)\)$").cast(pl.Int64)
+    begins = rows[PAYMENT].select(segment=segment).sort("segment")
+    begins = begins.with_columns(_txn=pl.int_range(pl.len(), dtype=pl.Int64))
     return {
-        entity: frame.with_columns(begin=number)
-        .sort("begin", maintain_order=True)
-        .join_asof(begins, on="begin", strategy="backward")
-        .drop("begin")
+        entity: frame.with_columns(_row=pl.int_range(pl.len(), dtype=pl.Int64), segment=segment)
+        .sort("segment", maintain_order=True)
+        .join_asof(begins, on="segment", strategy="backward")
+        .drop("segment")
         .sort("_row")
-        for entity, frame in frames.items()
+        for entity, frame in rows.items()
     }
 
 

@@ -5,6 +5,9 @@ rows against today's contracts and lands those that now pass. Rows of the vault,
 come in again with their source.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -17,8 +20,9 @@ from foundation.errors import ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.landing.batches import RECORD, Landing, Unfinished
+from ingest.landing.batches import Landing, Unfinished
 from ingest.landing.contract_gate import check
+from ingest.landing.quarantine_rows import RECORD
 from ingest.ledger import Ledger, now
 from ingest.load.partial_rows import landing_contract
 
@@ -28,6 +32,28 @@ def held_rows(ledger: Ledger, tenant_id: str | None = None) -> list[dict[str, An
     held = tables.held
     query = sa.select(held).where(held.c.released_at.is_(None)).order_by(held.c.held_id)
     return ledger.rows(query if tenant_id is None else query.where(held.c.tenant_id == tenant_id))
+
+
+def held_sentence(ledger: Ledger, tenants: Sequence[str]) -> str:
+    """What is held for some tenants, with count, money and reasons, in one sentence; empty where nothing is held."""
+    held = tables.held.c
+    query = sa.select(tables.held).where(held.released_at.is_(None), held.tenant_id.in_(list(tenants)))
+    counted: dict[str, tuple[int, Decimal | None, Counter[str]]] = {}
+    for row in ledger.rows(query.order_by(held.held_id)):
+        what = row["what"] or ("record" if row["entity"] == RECORD else f"{row['entity'].replace('_', ' ')} row")
+        number = row["rows"] if row["what_count"] is None else row["what_count"]
+        if not number:
+            continue
+        before, money, reasons = counted.get(what, (0, None, Counter()))
+        if row["amount"] is not None:
+            money = (money or Decimal(0)) + Decimal(row["amount"])
+        reasons[row["reason"]] += number
+        counted[what] = (before + number, money, reasons)
+    parts = []
+    for what, (number, money, reasons) in sorted(counted.items(), key=lambda item: (item[1][1] is None, item[0])):
+        amount = "" if money is None else f", {'-' if money < 0 else ''}${abs(money):,.2f}"
+        parts.append(f"{number:,} {what}{'' if number == 1 else 's'}{amount}, held: {', '.join(sorted(reasons))}")
+    return "; ".join([*parts, "see `clinicmart quarantine list`"]) if parts else ""
 
 
 def _held(ledger: Ledger, held_id: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The X12 reader: envelopes, claims, remittances, and the third-party files with their published figures."""
 
 import gzip
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ingest.interface import Unit
 from ingest.landing import contract_gate
 from ingest.sources import Chunk, UnreadableUnit, source_for
 from ingest.sources.x12 import envelope
+from ingest.sources.x12.reader import SUFFIXES
 
 DATA = Path(__file__).parents[2] / "../shared/data/x12"
 ISA = "ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *260102*1000*^*00501*000000001*0*P*:~"
@@ -218,6 +220,18 @@ def test_the_same_claims_sent_again_have_the_same_ids_and_a_resubmission_new_one
     assert first != other
 
 
+def test_the_same_837_in_another_file_or_with_other_separators_is_the_same_submission(tmp_path: Path) -> None:
+    one = interchange(transaction("837", CLAIM_BODY))
+    expected = read(tmp_path, one).rows["claim"]["claim_submission_id"].to_list()
+    flat = one.replace("\n", "")
+    for name, text in (
+        ("copy.x12", one),
+        ("flat.x12", flat.replace("~", "\r\n")),
+        ("other.x12", flat.replace("*", "|").replace(":", ">").replace("^", "!").replace("~", "'\n")),
+    ):
+        assert read(tmp_path, text, name).rows["claim"]["claim_submission_id"].to_list() == expected, name
+
+
 def test_a_remittance_in_a_new_envelope_is_the_same_remittance(tmp_path: Path) -> None:
     first = read(tmp_path, interchange(transaction("835", REMITTANCE_BODY)))
     again = read(tmp_path, interchange(transaction("835", REMITTANCE_BODY, control="7")).replace("000000001", "2" * 9))
@@ -364,7 +378,10 @@ def test_two_transactions_with_different_component_separators_in_one_interchange
     ("bad", "reason"),
     [
         (transaction("837", CLAIM_BODY, count=9), "segment_count_wrong"),
-        (transaction("837", CLAIM_BODY).replace("SE*24*0001", "SE*24*0009").replace("39.50", "39.49"), "control_number_wrong"),
+        (
+            transaction("837", CLAIM_BODY).replace("SE*24*0001", "SE*24*0009").replace("39.50", "39.49"),
+            "control_number_wrong",
+        ),
         (transaction("837", CLAIM_BODY).replace("SE*24*0001~\n", ""), "transaction_not_closed"),
         (transaction("837", CLAIM_BODY[:8]), "transaction_without_claims"),
         (transaction("270", ["BHT*0022*13*1"]), "transaction_not_in_model"),
@@ -382,6 +399,46 @@ def test_a_bad_transaction_is_refused_and_its_neighbours_are_read(tmp_path: Path
     assert b"ST*" in (chunk.refusals[0].payload or b"")
     assert "DOE" not in chunk.refusals[0].detail
     assert chunk.rows["claim"]["claim_id"].to_list() == ["ACCT7", "ACCT8"]
+
+
+@pytest.mark.parametrize(("kind", "body"), [("837", CLAIM_BODY), ("835", REMITTANCE_BODY)])
+def test_a_wrong_se02_is_shown_and_the_transaction_is_read_where_its_money_adds_up(
+    tmp_path: Path, kind: str, body: list[str]
+) -> None:
+    expected = read(tmp_path, interchange(transaction(kind, body)))
+    text = interchange(
+        transaction(kind, body).replace("*0001~\n", "*0009~\n").replace(f"ST*{kind}*0009", f"ST*{kind}*0001")
+    )
+    chunk = read(tmp_path, text)
+    assert reasons(chunk) == ["control_number_wrong"]
+    assert chunk.refusals == []
+    for entity, frame in expected.rows.items():
+        assert frame.equals(chunk.rows[entity]), entity
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "held"),
+    [
+        ("835", [REMITTANCE_BODY[0].replace("*35*", "*36*"), *REMITTANCE_BODY[1:]], ("payment", 1, Decimal(36))),
+        ("835", [REMITTANCE_BODY[0].replace("*35*", "*NaN*"), *REMITTANCE_BODY[1:]], ("payment", 1, Decimal(0))),
+        ("837", [*CLAIM_BODY, *CLAIM_BODY[8:-2]], ("claim", 2, Decimal(200))),
+        ("837", CLAIM_BODY[:9], ("claim", 1, Decimal(100))),
+    ],
+    ids=["payment", "no number", "one of two claims", "no lines"],
+)
+def test_a_wrong_se02_whose_money_does_not_add_up_is_held_with_its_money(
+    tmp_path: Path, kind: str, body: list[str], held: tuple[str, int, Decimal]
+) -> None:
+    wrong = (
+        transaction(kind, body, control="0002")
+        .replace("*0002~\n", "*0009~\n")
+        .replace(f"ST*{kind}*0009", f"ST*{kind}*0002")
+    )
+    good = transaction("837", CLAIM_BODY)
+    (refusal,) = read(tmp_path, interchange(good, wrong)).refusals
+    assert refusal.reason == "control_number_wrong"
+    assert refusal.holding is not None
+    assert (refusal.holding.what, refusal.holding.count, refusal.holding.amount) == held
 
 
 def test_a_file_that_breaks_off_loses_only_its_last_transaction(tmp_path: Path) -> None:
@@ -435,6 +492,48 @@ def test_a_file_that_is_no_interchange_is_refused_by_name(tmp_path: Path, conten
     assert problem in refused.value.problem
     assert refused.value.position.startswith("byte ")
     assert refused.value.remedy
+
+
+@pytest.mark.parametrize("ending", [" ~", "  ~\n", " \n", " \r\n", " '"])
+def test_a_blank_before_each_terminator_is_read_over(tmp_path: Path, ending: str) -> None:
+    plain = interchange(transaction("837", CLAIM_BODY), transaction("835", REMITTANCE_BODY, control="2"))
+    chunk = read(tmp_path, plain.replace("~\n", "~").replace("~", ending))
+    assert reasons(chunk) == ["blank_before_terminator"]
+    for entity, frame in read(tmp_path, plain).rows.items():
+        assert frame.equals(chunk.rows[entity]), entity
+
+
+@pytest.mark.parametrize(
+    ("isa", "body_end", "named"),
+    [
+        (ISA[:-1] + " ", " ", "its segment terminator is a blank"),
+        (ISA[:-1] + "Q", "Q", "its segment terminator is a letter or a digit"),
+        (ISA[:-1] + "*", "*", "its segment terminator is '*'"),
+        (ISA[:-2] + "*~", "~", "its component separator is '*'"),
+        (ISA, "!", "no segment ends in '~', its terminator"),
+        (ISA[:-1] + "\xa7", "\xa7", "its segment terminator is byte 0xc2"),
+    ],
+    ids=["blank", "letter", "element separator", "component", "another one", "not ASCII"],
+)
+def test_a_file_that_fails_for_its_terminator_says_which(tmp_path: Path, isa: str, body_end: str, named: str) -> None:
+    text = interchange(transaction("837", CLAIM_BODY), isa="").replace("~\n", body_end)
+    with pytest.raises(UnreadableUnit) as refused:
+        read(tmp_path, isa + text.strip())
+    assert named in refused.value.problem
+
+
+def test_a_transaction_without_any_terminator_names_the_one_that_is_missing(tmp_path: Path) -> None:
+    broken = transaction("837", CLAIM_BODY, control="0002").replace("~\n", "!")
+    chunk = read(tmp_path, interchange(transaction("837", CLAIM_BODY), broken + "~\n"))
+    (refusal,) = chunk.refusals
+    assert refusal.reason == "transaction_not_closed"
+    assert "no segment of it ends in '~'" in refusal.detail
+
+
+def test_the_endings_that_are_read_are_the_endings_that_are_documented() -> None:
+    rows = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8").splitlines()
+    (row,) = (line for line in rows if line.startswith("| `x12` |"))
+    assert set(re.findall(r"`(\.\w+)`", row)) == {*SUFFIXES, ".gz"}
 
 
 def test_latin_1_text_is_read_and_shown(tmp_path: Path) -> None:
@@ -549,13 +648,15 @@ def test_published_835_figures() -> None:
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("name", "claims", "billed"),
-    [("004010X098A1", 6, "1114.04"), ("005010X222A2", 18, "8072.55"), ("004010X096A1", 5, "4028.62")],
+    ("name", "claims", "copies", "billed"),
+    # demo.example6.837 holds the interchange of demo.cob.2ndary.example4.837 once more.
+    [("004010X098A1", 6, 0, "1114.04"), ("005010X222A2", 18, 1, "8072.55"), ("004010X096A1", 5, 0, "4028.62")],
 )
-def test_published_837_figures(name: str, claims: int, billed: str) -> None:
+def test_published_837_figures(name: str, claims: int, copies: int, billed: str) -> None:
     chunk = read_folder(f"implementation-guide/837_{name}")
     assert chunk.refusals == []
-    assert chunk.rows["claim"]["claim_submission_id"].n_unique() == claims
+    assert chunk.rows["claim"].height == claims
+    assert chunk.rows["claim"]["claim_submission_id"].n_unique() == claims - copies
     for entity, frame in chunk.rows.items():
         assert contract_gate.check(contract(entity), frame).bad.is_empty(), entity
     assert money(chunk.rows["claim"], "billed_amount") == Decimal(billed)

@@ -286,7 +286,9 @@ def pieces(unit: Unit) -> Iterator[Piece]:
         for data, last in _interchange_bytes(buffer, separators):
             segments = _split(data, interchange, notices, number)
             if last and len(segments) == 2 and f"ST{separators.element}" in segments[1]:
-                raise _damaged_isa(start, f"no segment ends in {_named(separators.terminator.encode())}, its terminator")
+                raise _damaged_isa(
+                    start, f"no segment ends in {_named(separators.terminator.encode())}, its terminator"
+                )
             yield Piece(
                 interchange=interchange, segments=segments, first=number, last=last, size=len(data), notices=notices
             )

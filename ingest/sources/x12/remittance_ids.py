@@ -62,7 +62,9 @@ def payment_ids(payment: pl.DataFrame, claims: pl.DataFrame) -> pl.Series:
     for txn, mark in claims.filter(pl.col("txn").is_in(untraced)).sort("txn", "mark").select("txn", "mark").iter_rows():
         content[txn] = f"{content.get(txn, '')}\x1f{mark}"
     whole = [text + content.get(txn, "") for txn, text in zip(payment["txn"], texts, strict=True)]
-    traces = payment.select(pl.when(trimmed("trace_number") != "").then(trimmed("trace_number")).otherwise(pl.lit(NO_TRACE)))
+    traces = payment.select(
+        pl.when(trimmed("trace_number") != "").then(trimmed("trace_number")).otherwise(pl.lit(NO_TRACE))
+    )
     return pl.Series(
         "remittance_id",
         [f"{trace}-{mark}" for trace, mark in zip(traces.to_series(), digests(whole, 4), strict=True)],

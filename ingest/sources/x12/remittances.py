@@ -124,7 +124,9 @@ def _named(
     of_claim = claims.select("claim", "remittance_claim_id", claim_id="e1", claim_within="within")
     lines = lines.join(of_claim, on="claim", maintain_order="left")
     cas = cas.join(of_claim, on="claim", maintain_order="left")
-    plb = plb.join(of_payment, on="txn", maintain_order="left").with_columns(provider_adjustment_marks(plb).alias("mark"))
+    plb = plb.join(of_payment, on="txn", maintain_order="left").with_columns(
+        provider_adjustment_marks(plb).alias("mark")
+    )
     return payment, claims, lines, cas, plb
 
 

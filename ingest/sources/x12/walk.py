@@ -131,7 +131,9 @@ class _Walk:
             self.current.end = row
             detail = "has no SE segment: its end is missing"
             if row == self.current.first + 1:
-                detail += f"; no segment of it ends in {self.interchange.separators.terminator!r}, the terminator of the ISA"
+                detail += (
+                    f"; no segment of it ends in {self.interchange.separators.terminator!r}, the terminator of the ISA"
+                )
             self.current.problem = ("transaction_not_closed", detail)
             self.current = None
         elif self.stray_from is not None and row > self.stray_from:
