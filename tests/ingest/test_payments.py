@@ -223,6 +223,17 @@ def test_what_a_killed_run_noted_does_not_count(site: Site) -> None:
     assert site.notices() == []
 
 
+def test_a_file_that_is_read_again_under_another_profile_replaces_its_own_rows(site: Site) -> None:
+    site.land(interchange(WHOLE.segments()), interchange(WHOLE.segments(refs=1), control=2))
+    with site.ledger.write() as connection:
+        connection.execute(sa.update(tables.unit).values(definition="another profile"))
+    site.land()
+    site.land(interchange(WHOLE.segments(refs=2), control=3))
+    claims = site.rows("remittance_claim")
+    assert (claims.height, claims["remittance_claim_id"].n_unique()) == (6, 3)
+    assert site.held() == {}
+
+
 def lose_memory(site: Site) -> None:
     """Removes what the home keeps of its payments beside the landed rows."""
     for path in site.home.folder("payments").glob("t.sqlite*"):
@@ -278,6 +289,14 @@ def union(takens: Sequence[Taken]) -> dict[str, pl.DataFrame]:
     }
 
 
+def memory_of(home: Home) -> PaymentMemory:
+    """An empty memory to which units 1 to 19 are being landed."""
+    memory = PaymentMemory.of(home, Keys.of(home), Ledger(home), "t")
+    for unit_id in range(1, 20):
+        memory.begin(unit_id)
+    return memory
+
+
 claims = st.builds(
     claim,
     st.sampled_from(["A1", "A2", "A3", "A4"]),
@@ -299,7 +318,7 @@ def test_however_a_payment_is_written_again_it_gives_the_same_rows(
 ) -> None:
     folder = tmp_path_factory.mktemp("again")
     home = Home.at(folder / "home")
-    memory = PaymentMemory.of(home, Keys.of(home), Ledger(home), "t")
+    memory = memory_of(home)
     payment = Payment("TRN1", tuple(of), tuple(taken))
     first = take(memory, 1, read(folder, interchange(payment.segments())))
     expected = union([first])
@@ -326,7 +345,7 @@ def test_the_parts_of_a_payment_add_up_to_it_in_any_order_and_however_often(
 ) -> None:
     folder = tmp_path_factory.mktemp("parts")
     home = Home.at(folder / "home")
-    memory = PaymentMemory.of(home, Keys.of(home), Ledger(home), "t")
+    memory = memory_of(home)
     payment = Payment("TRN1", tuple(of), (("WO", TEN),))
     places = data.draw(st.lists(st.integers(0, 2), min_size=len(of), max_size=len(of)))
     parts = [
