@@ -54,8 +54,22 @@ def cli() -> None:
     """Clinicmart: an analytics and reporting warehouse for groups of clinics."""
 
 
+def _name_caller() -> None:
+    """Audit rows of commands name the operating-system account: `--as` says for whom, not who typed."""
+    import getpass
+
+    from serving.people.caller import Caller, set_caller
+
+    try:
+        account = getpass.getuser()
+    except (KeyError, OSError):
+        account = str(os.getuid())
+    set_caller(Caller(channel="command line", os_user=account))
+
+
 def main() -> None:
     """Runs the command line. Exit codes: 0 done, 1 stopped by a gate or a feed, 2 bad configuration or options."""
+    _name_caller()
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -40,7 +40,8 @@ def _person(source: Source, token: str) -> str:
     role = source.principal.role.replace("_", " ").capitalize()
     return (
         f'<div class="cm-person"><b>{esc(source.principal.display_name or source.principal.email)}</b>'
-        f"<span>{esc(source.principal.email)}</span><span>{esc(role)}</span>{sign_out_form(token)}</div>"
+        f"<span>{esc(source.principal.email)}</span><span>{esc(role)}</span>"
+        f'<a href="/account" target="_self">Password and sessions</a>{sign_out_form(token)}</div>'
     )
 
 

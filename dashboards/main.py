@@ -13,6 +13,8 @@ from dashboards.pages import ALL
 from dashboards.server import auth_gate
 from foundation.errors import AccessError
 from serving.model import NothingPublished
+from serving.people.caller import Caller, set_caller
+from serving.people.sessions import session_id
 
 
 def main() -> None:
@@ -27,6 +29,7 @@ def main() -> None:
     cookies = st.context.cookies
     token = cookies.get(f"{auth_gate.HOST_PREFIX}{auth_gate.SESSION_COOKIE}") or cookies.get(auth_gate.SESSION_COOKIE)
     principal = auth_gate.signed_in(token)
+    set_caller(Caller(channel="page", address=st.context.ip_address or "", session=session_id(token) if token else ""))
     if principal is None or token is None:
         widgets.leave(
             markup.state(

@@ -110,7 +110,7 @@ def add(
 @click.option("--role", help="The new role.")
 @click.option("--unit", "units", multiple=True, help="Service units the person sees from now on; may be repeated.")
 @click.option("--provider", help="The provider the person is.")
-@click.option("--lock/--unlock", "lock", default=None, help="Refuse or allow sign-in; open sessions end at once.")
+@click.option("--lock/--unlock", "lock", default=None, help="Refuse or allow sign-in; open sessions end for good.")
 @existing_home
 def change(
     home: Home,
@@ -142,14 +142,14 @@ def change(
 @tenant_option
 @existing_home
 def reset(home: Home, email: str, tenant: str) -> None:
-    """Give a user a new one-time password; the old one and open sessions end."""
-    import secrets
+    """Give a user a link to choose a new password; open sessions end at once.
 
+    The link works once, for 24 hours. Hand it over by a way that only this person reads.
+    """
     from serving.people.store import AccessStore
 
-    password = secrets.token_urlsafe(12)
-    AccessStore.open(home).set_password(tenant, email, password, actor=operator(), must_change=True)
-    click.echo(f"{email}: one-time password {password}")
+    token = AccessStore.open(home).begin_reset(tenant, email, actor=operator())
+    click.echo(f"{email}: open this path at the address of the dashboards: /password?reset={token}")
 
 
 @click.group()
@@ -216,12 +216,12 @@ def list_audit(home: Home, tenant: str, limit: int, as_json: bool) -> None:
     from serving.people.store import AccessStore
 
     rows = AccessStore.open(home).audit_rows(tenant, limit=limit)
-    fields = ("at", "actor", "action", "scope_hash", "detail", "result")
+    fields = ("at", "actor", "action", "scope_hash", "detail", "result", "channel", "address", "session", "os_user")
     if as_json:
         print_json([{name: getattr(row, name) for name in fields} for row in rows])
         return
     print_table(
-        ["When (UTC)", "Who", "What", "Scope", "Detail", "Result"],
+        ["When (UTC)", "Who", "What", "Scope", "Detail", "Result", "Channel", "Address", "Session", "Account"],
         [[getattr(row, name) for name in fields] for row in rows],
     )
 

@@ -18,6 +18,7 @@ from dashboards.server.auth_gate import Gate
 from foundation.errors import ConfigurationError
 from foundation.exposure import check_exposure
 from foundation.home import Home
+from serving.people.store import PLATFORM
 from serving.reader import close_all
 
 ENTRY = Path(__file__).parents[1] / "entry" / "script.py"
@@ -60,7 +61,13 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
     configure_streamlit()
     # Streamlit logs the ids of live pages as warnings.
     logging.getLogger("streamlit.runtime.websocket_session_manager").setLevel(logging.ERROR)
-    served_home.configure(Home.at(home), domain=domain)
+    served = served_home.configure(Home.at(home), domain=domain)
+    contradiction = served.access.check_audit_anchor()
+    if contradiction:
+        log.error("the audit log is not what was written: %s. Run clinicmart audit verify", contradiction)
+        served.access.audit(
+            PLATFORM, "system", "audit contradicted", detail={"problem": contradiction}, result="refused"
+        )
     return app
 
 

@@ -24,14 +24,19 @@ from dashboards import served_home
 from dashboards.server import signin_html
 from dashboards.theme import PERSON_HEADER
 from foundation.errors import AccessError
+from serving.people.caller import Caller, set_caller
+from serving.people.sessions import session_id
 from serving.people.store import Principal
 
 SESSION_COOKIE = "clinicmart_session"
 FORM_COOKIE = "clinicmart_form"
+# Kept by a browser that has signed in before: strangers' wrong passwords do not slow it.
+KNOWN_COOKIE = "clinicmart_known"
 # Over TLS the cookies carry this prefix: a browser then takes them from this very host alone, not from a sibling of it.
 HOST_PREFIX = "__Host-"
-SIGN_IN, SIGN_OUT, PASSWORD, HEALTH = "/signin", "/signout", "/password", "/healthz"
-OPEN_PATHS = frozenset({SIGN_IN, SIGN_OUT, PASSWORD, HEALTH, "/favicon.png", "/favicon.ico"})
+SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH = "/signin", "/signout", "/password", "/account", "/healthz"
+# Who opens the account's pages is looked up there.
+OPEN_PATHS = frozenset({SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH, "/favicon.png", "/favicon.ico"})
 OPEN_PREFIXES = ("/static/",)
 WITHOUT_SESSION = "Sign in first."
 OTHER_TENANT = "You are signed in for another organization."
@@ -159,6 +164,7 @@ class Gate:
             return
         path = scope["path"]
         scope = with_person(scope)
+        set_caller(caller_of(HTTPConnection(scope)))
 
         async def guarded_send(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -201,12 +207,21 @@ class Gate:
                 return RedirectResponse(f"{SIGN_IN}?next={quote(own_path(target))}", status_code=303)
             return _refuse(connection, WITHOUT_SESSION, 403)
         if tenant is not None and tenant != principal.tenant_id:
+            detail = {"reason": "the address is another organization's"}
+            store.audit(principal.tenant_id, principal.email, "page", detail=detail, result="refused")
             return _refuse(connection, OTHER_TENANT, 403)
         if store.must_change_password(principal):
             if _wants_page(connection):
                 return RedirectResponse(PASSWORD, status_code=303)
             return _refuse(connection, "Choose a password first.", 403)
         return None
+
+
+def caller_of(connection: HTTPConnection) -> Caller:
+    """Who asks, for the audit. The address is that of the connection, or what the trusted proxy says it is."""
+    token = cookie_of(connection, SESSION_COOKIE)
+    address = connection.client.host if connection.client else ""
+    return Caller(channel="page", address=address, session=session_id(token) if token else "")
 
 
 def with_person(scope: Scope) -> Scope:

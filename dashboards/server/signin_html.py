@@ -1,5 +1,6 @@
 """The HTML of the pages outside Streamlit: sign-in, first password, refused. The same tokens, no script."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -71,25 +72,76 @@ def sign_in(
         '<label for="password">Password</label>'
         '<input id="password" name="password" type="password" autocomplete="current-password" required>'
         '<button type="submit">Sign in</button></form>'
-        '<p class="foot">No account or password? Your organization\'s administrator makes one.</p>',
+        '<p class="foot">No account or password? Your organization\'s administrator makes an account, or gives you a link '
+        "to choose a new password.</p>",
         status,
     )
 
 
-def password(*, token: str, problem: str = "", status: int = 200) -> HTMLResponse:
-    """The form for the first own password, after a one-time password."""
+_NEW_FIELDS = (
+    '<label for="password">New password</label>'
+    '<input id="password" name="password" type="password" autocomplete="new-password" minlength="12" required>'
+    '<p class="hint">At least 12 characters, hard to guess, and not one you use elsewhere.</p>'
+    '<label for="again">The same again</label>'
+    '<input id="again" name="again" type="password" autocomplete="new-password" minlength="12" required>'
+)
+
+
+def password(*, token: str, reset: str = "", problem: str = "", status: int = 200) -> HTMLResponse:
+    """The form for an own password, after a one-time password or by a link; `reset` is the link's token."""
+    why = (
+        "Choose your password to go on."
+        if reset
+        else "You signed in with a one-time password. Choose your own to go on."
+    )
     return _page(
         "Choose a password",
-        f'<h1>Choose a password</h1><p class="lead">You signed in with a one-time password. Choose your own to go on: '
-        f'at least 12 characters, and not one you use elsewhere.</p>{_problem(problem)}<form method="post" action="/password">'
+        f'<h1>Choose a password</h1><p class="lead">{why}</p>{_problem(problem)}<form method="post" action="/password">'
         f'<input type="hidden" name="token" value="{escape(token)}">'
-        '<label for="password">New password</label>'
-        '<input id="password" name="password" type="password" autocomplete="new-password" minlength="12" required autofocus>'
-        '<label for="again">The same again</label>'
-        '<input id="again" name="again" type="password" autocomplete="new-password" minlength="12" required>'
-        '<button type="submit">Save and go on</button></form>',
+        f'<input type="hidden" name="reset" value="{escape(reset)}">'
+        f'{_NEW_FIELDS}<button type="submit">Save and go on</button></form>',
         status,
     )
+
+
+def account(
+    *, token: str, email: str, sessions: Sequence[tuple[str, str, str, bool]], problem: str = "", status: int = 200
+) -> HTMLResponse:
+    """A person's account. `sessions` are (last used, address, browser, whether it is this one)."""
+    rows = "".join(
+        f"<tr><td>{escape(when)}</td><td>{escape(browser)}</td><td>{escape(address)}</td>"
+        f"<td>{'this browser' if is_this else ''}</td></tr>"
+        for when, address, browser, is_this in sessions
+    )
+    hidden = f'<input type="hidden" name="token" value="{escape(token)}">'
+    return _page(
+        "Your account",
+        f'<h1>Your account</h1><p class="lead">{escape(email)}</p>{_problem(problem)}'
+        f'<form method="post" action="/account">{hidden}<input type="hidden" name="action" value="password">'
+        '<label for="current">Current password</label>'
+        '<input id="current" name="current" type="password" autocomplete="current-password" required>'
+        f'{_NEW_FIELDS}<button type="submit">Change password</button></form>'
+        "<h2>Where you are signed in</h2><table><thead><tr><th>Last used</th><th>Browser</th><th>Address</th><th></th></tr>"
+        f'</thead><tbody>{rows}</tbody></table><form method="post" action="/account">{hidden}'
+        '<input type="hidden" name="action" value="end"><button type="submit" class="quiet">Sign out everywhere</button>'
+        '</form><p class="foot"><a href="/">Back to the figures</a></p>',
+        status,
+    )
+
+
+def browser_name(agent: str) -> str:
+    """A browser as its owner knows it: "Firefox on Windows"."""
+    names = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+    systems = (
+        ("Windows", "Windows"),
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("Mac OS", "Mac"),
+        ("Linux", "Linux"),
+    )
+    browser = next((name for mark, name in names if mark in agent), "Another browser")
+    system = next((name for mark, name in systems if mark in agent), "")
+    return f"{browser} on {system}" if system else browser
 
 
 def refused(text: str, status: int) -> HTMLResponse:

@@ -1,22 +1,30 @@
 """Sign-in, sign-out and the first password: plain pages served beside Streamlit, before any of its scripts run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from dashboards import format as fmt
 from dashboards import served_home
 from dashboards.server import auth_gate, signin_html
 from foundation.errors import AccessError, ClinicmartError
+from serving.people.caller import caller
+from serving.people.sessions import session_id
+from serving.people.store import Principal
 
 STALE_FORM = "This form is out of date. Try again."
+STALE_LINK = "This link was used, is too old, or was replaced by a newer one. Ask your administrator for another."
 WRONG = "The user name or the password is wrong."
 PASSWORDS_DIFFER = "The two passwords differ."
 # One form field is short; anything larger is not a form of ours.
 LONGEST_BODY = 8_192
+KNOWN_DAYS = 90
+_HASHING = CapacityLimiter(2)
 
 
 def _tenant_of(request: Request) -> str | None:
@@ -27,12 +35,13 @@ def _nonce_of(request: Request) -> str:
     return auth_gate.cookie_of(request, auth_gate.FORM_COOKIE) or auth_gate.new_nonce()
 
 
-def _set_cookie(response: Response, request: Request, name: str, value: str) -> None:
+def _set_cookie(response: Response, request: Request, name: str, value: str, *, days: int | None = None) -> None:
     scheme = request.url.scheme
     response.set_cookie(
         auth_gate.cookie_name(name, scheme),
         value,
         path="/",
+        max_age=None if days is None else days * 86_400,
         httponly=True,
         samesite="lax",
         secure=auth_gate.is_https(scheme),
@@ -44,6 +53,13 @@ def _delete_cookie(response: Response, request: Request, name: str) -> None:
     response.delete_cookie(
         auth_gate.cookie_name(name, scheme), path="/", httponly=True, secure=auth_gate.is_https(scheme)
     )
+
+
+async def _hashing(
+    handler: Callable[[Request, Mapping[str, str]], Response], request: Request, fields: Mapping[str, str]
+) -> Response:
+    """Runs a handler that hashes a password. Few at once: hashes are slow on purpose, and pages must not wait for them."""
+    return await to_thread.run_sync(handler, request, fields, limiter=_HASHING)
 
 
 async def _fields(request: Request) -> Mapping[str, str]:
@@ -109,7 +125,7 @@ def _chosen_tenant(host_tenant: str | None, given: str, email: str, tenants: Map
 async def sign_in(request: Request) -> Response:
     """POST /signin."""
     fields = await _fields(request)
-    return await run_in_threadpool(_sign_in, request, fields)
+    return await _hashing(_sign_in, request, fields)
 
 
 def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
@@ -126,8 +142,11 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
     if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("signin", nonce, fields.get("token")):
         return _sign_in_page(request, problem=STALE_FORM, status=403, **again)
     tenant = _chosen_tenant(host_tenant, given, email, served_home.tenants())
+    known = auth_gate.cookie_of(request, auth_gate.KNOWN_COOKIE) or ""
     try:
-        principal = store.authenticate(tenant, email, fields.get("password", ""))
+        principal = store.authenticate(
+            tenant, email, fields.get("password", ""), address=caller().address, browser_mark=known
+        )
     except AccessError as error:
         return _sign_in_page(request, problem=str(error) or WRONG, status=401, **again)
     old = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
@@ -135,9 +154,16 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
         store.end_session(old)
     first = store.must_change_password(principal)
     response = RedirectResponse(auth_gate.PASSWORD if first else next_path, status_code=303)
-    _set_cookie(response, request, auth_gate.SESSION_COOKIE, store.create_session(principal))
+    _begin_session(response, request, principal)
     _delete_cookie(response, request, auth_gate.FORM_COOKIE)
     return response
+
+
+def _begin_session(response: Response, request: Request, principal: Principal) -> None:
+    store = served_home.access()
+    token = store.create_session(principal, address=caller().address, browser=request.headers.get("user-agent", ""))
+    _set_cookie(response, request, auth_gate.SESSION_COOKIE, token)
+    _set_cookie(response, request, auth_gate.KNOWN_COOKIE, store.browser_mark(principal), days=KNOWN_DAYS)
 
 
 async def sign_out(request: Request) -> Response:
@@ -153,47 +179,120 @@ async def sign_out(request: Request) -> Response:
 
 
 async def show_password(request: Request) -> Response:
-    """GET /password: only for a session whose password is still the one-time one."""
+    """GET /password: for a session whose password is still the one-time one, and for a link to choose a new one."""
     return await run_in_threadpool(_show_password, request)
 
 
 def _show_password(request: Request) -> Response:
+    reset = request.query_params.get("reset")
+    if reset:
+        if served_home.access().person_of_reset(reset) is None:
+            return signin_html.refused(STALE_LINK, 403)
+        return _password_form(request, reset)
     token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     principal = auth_gate.signed_in(token)
     if principal is None:
         return RedirectResponse(auth_gate.SIGN_IN, status_code=303)
     if not served_home.access().must_change_password(principal):
         return RedirectResponse("/", status_code=303)
-    return signin_html.password(token=auth_gate.form_token("password", str(token)))
+    return _password_form(request, "")
+
+
+def _password_form(request: Request, reset: str, problem: str = "", status: int = 200) -> Response:
+    """The form is bound to the link or to the session."""
+    bound = reset or auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE) or ""
+    token = auth_gate.form_token("password", bound)
+    return signin_html.password(token=token, reset=reset, problem=problem, status=status)
 
 
 async def set_password(request: Request) -> Response:
     """POST /password."""
     fields = await _fields(request)
-    return await run_in_threadpool(_set_password, request, fields)
+    return await _hashing(_set_password, request, fields)
 
 
 def _set_password(request: Request, fields: Mapping[str, str]) -> Response:
-    store = served_home.access()
+    store, reset = served_home.access(), fields.get("reset", "")
     token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
-    principal = auth_gate.signed_in(token)
+    principal = store.person_of_reset(reset) if reset else auth_gate.signed_in(token)
     if principal is None:
-        return RedirectResponse(auth_gate.SIGN_IN, status_code=303)
-    if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("password", token, fields.get("token")):
+        return signin_html.refused(STALE_LINK, 403) if reset else RedirectResponse(auth_gate.SIGN_IN, status_code=303)
+    if not auth_gate.same_origin(request) or not auth_gate.form_is_ours(
+        "password", reset or token, fields.get("token")
+    ):
         return signin_html.refused(STALE_FORM, 403)
-    if not store.must_change_password(principal):
+    if not reset and not store.must_change_password(principal):
         return RedirectResponse("/", status_code=303)
-    form = auth_gate.form_token("password", str(token))
     if fields.get("password", "") != fields.get("again", ""):
-        return signin_html.password(token=form, problem=PASSWORDS_DIFFER, status=400)
+        return _password_form(request, reset, PASSWORDS_DIFFER, 400)
     try:
         store.set_password(principal.tenant_id, principal.email, fields.get("password", ""))
     except ClinicmartError as error:
-        return signin_html.password(token=form, problem=str(error), status=400)
-    # Whoever saw the one-time password must not keep a session: this person gets a new one, others end.
-    store.end_session(str(token))
+        return _password_form(request, reset, fmt.sentence(str(error)), 400)
+    # Every session has ended with the old password; this browser gets a new one.
     response = RedirectResponse("/", status_code=303)
-    _set_cookie(response, request, auth_gate.SESSION_COOKIE, store.create_session(principal))
+    _begin_session(response, request, principal)
+    return response
+
+
+async def show_account(request: Request) -> Response:
+    """GET /account: change of password, and where one is signed in."""
+    return await run_in_threadpool(_account_page, request)
+
+
+def _account_page(request: Request, problem: str = "", status: int = 200) -> Response:
+    token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
+    principal = auth_gate.signed_in(token)
+    if principal is None or token is None:
+        return RedirectResponse(f"{auth_gate.SIGN_IN}?next={auth_gate.ACCOUNT}", status_code=303)
+    if served_home.access().must_change_password(principal):
+        return RedirectResponse(auth_gate.PASSWORD, status_code=303)
+    here = session_id(token)
+    return signin_html.account(
+        token=auth_gate.form_token("account", token),
+        email=principal.email,
+        sessions=[
+            (
+                fmt.moment(item.last_seen_at),
+                item.address,
+                signin_html.browser_name(item.browser),
+                item.session_id == here,
+            )
+            for item in served_home.access().open_sessions(principal)
+        ],
+        problem=problem,
+        status=status,
+    )
+
+
+async def change_account(request: Request) -> Response:
+    """POST /account: a new password, or the end of every session."""
+    fields = await _fields(request)
+    return await _hashing(_change_account, request, fields)
+
+
+def _change_account(request: Request, fields: Mapping[str, str]) -> Response:
+    store, token = served_home.access(), auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
+    principal = auth_gate.signed_in(token)
+    if principal is None:
+        return RedirectResponse(auth_gate.SIGN_IN, status_code=303)
+    if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("account", token, fields.get("token")):
+        return signin_html.refused(STALE_FORM, 403)
+    if fields.get("action") == "end":
+        store.end_sessions(principal)
+        response = RedirectResponse(auth_gate.SIGN_IN, status_code=303)
+        _delete_cookie(response, request, auth_gate.SESSION_COOKIE)
+        return response
+    if fields.get("password", "") != fields.get("again", ""):
+        return _account_page(request, PASSWORDS_DIFFER, 400)
+    try:
+        store.change_password(
+            principal, fields.get("current", ""), fields.get("password", ""), address=caller().address
+        )
+    except ClinicmartError as error:
+        return _account_page(request, fmt.sentence(str(error)), 400)
+    response = RedirectResponse("/", status_code=303)
+    _begin_session(response, request, principal)
     return response
 
 
@@ -208,5 +307,7 @@ ROUTES = [
     Route(auth_gate.SIGN_OUT, sign_out, methods=["POST"]),
     Route(auth_gate.PASSWORD, show_password, methods=["GET"]),
     Route(auth_gate.PASSWORD, set_password, methods=["POST"]),
+    Route(auth_gate.ACCOUNT, show_account, methods=["GET"]),
+    Route(auth_gate.ACCOUNT, change_account, methods=["POST"]),
     Route(auth_gate.HEALTH, healthz, methods=["GET"]),
 ]

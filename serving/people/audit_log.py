@@ -11,17 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, inspect, select, update
 
+from serving.people.audit_anchor import Head
+from serving.people.caller import caller
 from serving.people.tables import AUDIT, AUDIT_HEAD
 
 FIRST = "0" * 64
 _SIGNED = ("sequence", "at", "tenant_id", "actor", "action", "scope_hash", "detail", "result", "previous_mac")
+# Rows of earlier releases have none of these; where one is set, it is signed.
+_CALLER = ("channel", "address", "session", "os_user")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditRow:
-    """Who (`actor`) did what (`action`), when, in which scope, with which result."""
+    """Who (`actor`) did what (`action`), when, in which scope, with which result; from where and by which way, see `Caller`."""
 
     sequence: int
     at: datetime
@@ -31,6 +35,10 @@ class AuditRow:
     scope_hash: str
     detail: Mapping[str, object]
     result: str
+    channel: str = ""
+    address: str = ""
+    session: str = ""
+    os_user: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,7 @@ class AuditCheck:
 
 def _mac(key: bytes, row: Mapping[str, object]) -> str:
     values = [value.isoformat() if isinstance(value := row[name], datetime) else value for name in _SIGNED]
+    values += [{name: row[name]} for name in _CALLER if row[name]]
     return hmac.new(key, json.dumps(values, ensure_ascii=True).encode(), hashlib.sha256).hexdigest()
 
 
@@ -65,8 +74,8 @@ def append(
     scope_hash: str,
     detail: Mapping[str, object],
     result: str,
-) -> None:
-    """Appends one row. The connection must be in a transaction that holds the write lock."""
+) -> Head:
+    """Appends one row and returns the new head. The connection must be in a transaction that holds the write lock."""
     last = connection.execute(select(AUDIT).order_by(AUDIT.c.sequence.desc()).limit(1)).mappings().first()
     sequence = 1 if last is None else int(last["sequence"]) + 1
     row: dict[str, object] = {
@@ -78,6 +87,7 @@ def append(
         "scope_hash": scope_hash,
         "detail": json.dumps(dict(detail), sort_keys=True, default=str),
         "result": result,
+        **{name: getattr(caller(), name) for name in _CALLER},
         "previous_mac": FIRST if last is None else str(last["mac"]),
     }
     row["mac"] = _mac(key, row)
@@ -85,6 +95,18 @@ def append(
     head = {"sequence": sequence, "mac": _head_mac(key, sequence, str(row["mac"]))}
     if connection.execute(update(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1).values(**head)).rowcount == 0:
         connection.execute(insert(AUDIT_HEAD).values(id=1, **head))
+    return Head(sequence=sequence, mac=str(row["mac"]))
+
+
+def has_tables(connection: Connection) -> bool:
+    """Whether the log's tables are there."""
+    return {AUDIT.name, AUDIT_HEAD.name} <= set(inspect(connection).get_table_names())
+
+
+def head(connection: Connection) -> Head | None:
+    """The last row of the log."""
+    last = connection.execute(select(AUDIT).order_by(AUDIT.c.sequence.desc()).limit(1)).mappings().first()
+    return None if last is None else Head(sequence=int(last["sequence"]), mac=str(last["mac"]))
 
 
 def _bad(rows: int, sequence: int, problem: str) -> AuditCheck:
@@ -121,4 +143,5 @@ def row_of(row: RowMapping) -> AuditRow:
         scope_hash=row["scope_hash"],
         detail=json.loads(row["detail"]),
         result=row["result"],
+        **{name: row[name] or "" for name in _CALLER},
     )

@@ -1,12 +1,19 @@
 """Passwords, and how often one may be tried.
 
-argon2id with the library's parameters (RFC 9106, low-memory profile). A user name that fails too often within the window
-is refused for the rest of it, whether it exists or not; who was tried is kept as a keyed hash only.
+argon2id with the library's parameters (RFC 9106, low-memory profile). What a password must be follows NIST SP 800-63B-4, 3.1.1:
+a minimum length, no rules of composition, and nothing that is easy to guess, which zxcvbn estimates from lists of leaked
+passwords, names, keyboard rows and the person's own names.
+
+Failures are counted under keyed hashes of three things: the account from this address, the address, and the account. After
+some failures each makes the next attempt wait, twice as long each time. What strangers do to an account from elsewhere makes
+its owner wait ACCOUNT_LONGEST at most, and not at all in a browser that has signed in to the account before.
 """
 
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -17,10 +24,27 @@ from sqlalchemy import Connection, delete, func, insert, select
 from foundation.errors import ConfigurationError
 from serving.people.tables import SIGN_IN_FAILURE
 
-FAILURES_ALLOWED = 5
-FAILURE_WINDOW = timedelta(minutes=15)
+FAILURE_WINDOW = timedelta(hours=1)
+ACCOUNT_LONGEST = timedelta(seconds=30)
 PASSWORD_LENGTH = 12
+# zxcvbn's estimate: 3 withstands an attack on a stolen, slowly hashed password.
+LEAST_SCORE = 3
 _HASHER = PasswordHasher()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """How failures of one subject slow the next attempt: `free` of them cost nothing, then 1, 2, 4 ... seconds up to `longest`."""
+
+    subject: str
+    free: int
+    longest: timedelta
+
+    def wait(self, failures: int) -> timedelta:
+        """How long after the last failure the next attempt must wait."""
+        if failures < self.free:
+            return timedelta(0)
+        return min(timedelta(seconds=2 ** min(failures - self.free, 20)), self.longest)
 
 
 @lru_cache(maxsize=1)
@@ -42,34 +66,70 @@ def matches(password: str, kept: str | None) -> bool:
         return False
 
 
-def check_strength(password: str, email: str) -> None:
-    """Raises ConfigurationError for a password that is too short or holds the user name (NIST SP 800-63B)."""
+def check_strength(password: str, email: str, names: Sequence[str] = ()) -> None:
+    """Raises ConfigurationError for a password that is too short, holds the user name or is easy to guess.
+
+    `names` are words that an attacker would try first: of the person, of the organization.
+    """
     if len(password) < PASSWORD_LENGTH:
         raise ConfigurationError(f"a password has at least {PASSWORD_LENGTH} characters")
-    name = email.split("@")[0].lower()
+    name, _, place = email.lower().partition("@")
     if len(name) > 3 and name in password.lower():
         raise ConfigurationError("a password does not hold the user name")
+    # Its word lists take a fifth of a second to load, and only a new password needs them.
+    from zxcvbn import zxcvbn
+
+    # Beyond 72 characters the estimate costs time and changes nothing.
+    if zxcvbn(password[:72], user_inputs=[name, place, *names, "clinicmart"])["score"] < LEAST_SCORE:
+        raise ConfigurationError("this password is easy to guess; take several unrelated words, or a password manager")
 
 
-def subject(key: bytes, tenant_id: str, email: str) -> str:
-    """The keyed hash under which failures of one user name are counted."""
-    return hmac.new(key, f"sign-in/{tenant_id}/{email}".encode(), hashlib.sha256).hexdigest()
+def limits(key: bytes, tenant_id: str, email: str, address: str, *, is_known_browser: bool) -> tuple[Limit, ...]:
+    """What an attempt is held against. `is_known_browser`: the browser has signed in to this account before."""
+
+    def subject(*parts: str) -> str:
+        return hmac.new(key, "/".join(("sign-in", *parts)).encode(), hashlib.sha256).hexdigest()
+
+    long = timedelta(minutes=15)
+    account = Limit(subject=subject(tenant_id, email), free=10, longest=ACCOUNT_LONGEST)
+    return (
+        Limit(subject=subject(tenant_id, email, address, str(is_known_browser)), free=3, longest=long),
+        Limit(subject=subject("address", address), free=20, longest=long),
+        *(() if is_known_browser else (account,)),
+    )
 
 
-def is_throttled(connection: Connection, who: str) -> bool:
-    """Whether a user name has failed too often lately."""
-    since = datetime.now(UTC) - FAILURE_WINDOW
-    failures = select(func.count()).where(SIGN_IN_FAILURE.c.subject == who, SIGN_IN_FAILURE.c.failed_at > since)
-    return connection.execute(failures).scalar_one() >= FAILURES_ALLOWED
+def begin_attempt(connection: Connection, held: Sequence[Limit]) -> timedelta:
+    """Counts an attempt as failed before it is made, so that parallel ones see each other; returns how long to wait instead.
 
-
-def note_failure(connection: Connection, who: str) -> None:
-    """Counts one failure and forgets those that no longer count."""
+    The connection must be in a transaction that holds the write lock. Zero: the attempt may be made.
+    """
     now = datetime.now(UTC)
     connection.execute(delete(SIGN_IN_FAILURE).where(SIGN_IN_FAILURE.c.failed_at <= now - FAILURE_WINDOW))
-    connection.execute(insert(SIGN_IN_FAILURE).values(subject=who, failed_at=now))
+    wait = timedelta(0)
+    for limit in held:
+        mine = SIGN_IN_FAILURE.c.subject == limit.subject
+        times = select(SIGN_IN_FAILURE.c.failed_at).where(mine).order_by(SIGN_IN_FAILURE.c.id.desc())
+        failures: list[datetime] = list(connection.execute(times).scalars())
+        if failures:
+            wait = max(wait, failures[0] + limit.wait(len(failures)) - now)
+    if wait <= timedelta(0):
+        rows = [{"subject": limit.subject, "failed_at": now} for limit in held]
+        connection.execute(insert(SIGN_IN_FAILURE), rows)
+    return max(wait, timedelta(0))
 
 
-def forget_failures(connection: Connection, who: str) -> None:
-    """A success clears the count."""
-    connection.execute(delete(SIGN_IN_FAILURE).where(SIGN_IN_FAILURE.c.subject == who))
+def forget_failures(connection: Connection, held: Sequence[Limit]) -> None:
+    """A success clears what was counted, but for the address: others behind it may still be guessing."""
+    for limit in held:
+        mine = SIGN_IN_FAILURE.c.subject == limit.subject
+        if limit is held[1]:
+            newest = select(func.max(SIGN_IN_FAILURE.c.id)).where(mine).scalar_subquery()
+            connection.execute(delete(SIGN_IN_FAILURE).where(SIGN_IN_FAILURE.c.id == newest))
+        else:
+            connection.execute(delete(SIGN_IN_FAILURE).where(mine))
+
+
+def browser_mark(key: bytes, tenant_id: str, email: str) -> str:
+    """The value of the cookie that a browser keeps once it has signed in to an account."""
+    return hmac.new(key, f"browser/{tenant_id}/{email}".encode(), hashlib.sha256).hexdigest()

@@ -5,14 +5,16 @@ role or a lock takes effect at once. Sign-in answers the same, and takes the sam
 wrong password. Every sign-in and every change of rights is an audit row.
 """
 
-import hashlib
+import hmac
 import re
 import secrets
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from math import ceil
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
@@ -21,9 +23,11 @@ from foundation.config import TENANT_ID
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.people import audit_log, passwords
+from serving.people import audit_anchor, audit_log, passwords, sessions
+from serving.people.audit_anchor import anchor_of
 from serving.people.audit_log import AuditCheck, AuditRow
-from serving.people.tables import AUDIT, MODULE, SESSION, TENANT, USER, USER_UNIT, open_engine
+from serving.people.migrate import bring_up_to_date
+from serving.people.tables import AUDIT, MODULE, TENANT, USER, USER_UNIT, open_engine
 
 # Platform administrators belong to this tenant and to no clinic group.
 PLATFORM = "platform"
@@ -37,12 +41,10 @@ MODULES = (
     "reports",
     "branding",
 )
-IDLE_LIMIT = timedelta(minutes=30)
-ABSOLUTE_LIMIT = timedelta(hours=12)
-# A session's last use is written at most this often; it must stay well below the idle limit.
-SEEN_STEP = timedelta(seconds=30)
 REFUSED = "The user name or the password is wrong."
-THROTTLED = "Too many attempts. Wait 15 minutes and try again."
+THROTTLED = "Too many attempts. Wait {seconds} seconds and try again."
+ONE_TIME_LIFE = timedelta(days=3)
+RESET_LIFE = timedelta(hours=24)
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,190}")
 
 
@@ -85,12 +87,10 @@ class TenantPolicy:
 
 
 @lru_cache(maxsize=16)
-def _engine(path: Path) -> Engine:
-    return open_engine(path)
-
-
-def _token_hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def _engine(path: Path) -> tuple[Engine, bool]:
+    """The engine of a database, and whether it was of an earlier release when this process opened it."""
+    engine = open_engine(path)
+    return engine, bring_up_to_date(engine, path)
 
 
 def _email(value: str) -> str:
@@ -100,15 +100,38 @@ def _email(value: str) -> str:
 class AccessStore:
     """The access database of one home. Thread-safe; open it as often as you like."""
 
-    def __init__(self, engine: Engine, key: bytes) -> None:
+    def __init__(self, engine: Engine, key: bytes, anchor: Path) -> None:
         self._engine = engine
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._key = key
+        self._key, self._anchor = key, anchor
 
     @classmethod
     def open(cls, home: Home) -> "AccessStore":
-        """Opens, and on first use makes, the access database of a home."""
-        return cls(_engine(home.access), Keys.of(home).derive("audit"))
+        """Opens, and on first use makes, the access database of a home; brings one of an earlier release up to date.
+
+        Raises ConfigurationError for a database of a later release.
+        """
+        engine, was_older = _engine(home.access)
+        store = cls(engine, Keys.of(home).derive("audit"), anchor_of(home))
+        if was_older:
+            store._begin_anchor()
+        return store
+
+    def _begin_anchor(self) -> None:
+        """Earlier releases wrote no heads outside the database: the first one is that of today."""
+        with self._reading.connect() as connection:
+            head = audit_log.head(connection)
+        if head is not None and not self._anchor.exists():
+            audit_anchor.write(self._anchor, self._key, head)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that holds the write lock; what it adds to the audit is anchored once it is kept."""
+        with self._engine.begin() as connection:
+            yield connection
+            head = connection.info.pop("audit head", None)
+        if head is not None:
+            audit_anchor.write(self._anchor, self._key, head)
 
     # Tenants and modules
 
@@ -116,7 +139,7 @@ class AccessStore:
         """Makes a tenant with every module granted and on, or gives an existing one its current name."""
         if not TENANT_ID.fullmatch(tenant_id):
             raise ConfigurationError(f"{tenant_id!r} is not a tenant id: a-z, 0-9 and -, a letter first")
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             known = connection.execute(select(TENANT.c.name).where(TENANT.c.tenant_id == tenant_id)).first()
             if known is not None:
                 if known.name != name:
@@ -164,7 +187,7 @@ class AccessStore:
         values = {k: v for k, v in {"is_granted": granted, "is_enabled": enabled}.items() if v is not None}
         if not values:
             return
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             mine = (MODULE.c.tenant_id == tenant_id) & (MODULE.c.module == module)
             if connection.execute(update(MODULE).where(mine).values(**values)).rowcount == 0:
                 raise AccessError("there is no such tenant")
@@ -214,9 +237,9 @@ class AccessStore:
             provider_id=provider_id,
         )
         if not must_change:
-            passwords.check_strength(password, address)
+            passwords.check_strength(password, address, [display_name])
         kept = passwords.hashed(password)
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             if connection.execute(select(TENANT).where(TENANT.c.tenant_id == tenant_id)).first() is None:
                 raise AccessError("there is no such tenant")
             if self._user(connection, tenant_id, address) is not None:
@@ -230,6 +253,7 @@ class AccessStore:
                     provider_id=provider_id,
                     password_hash=kept,
                     must_change_password=must_change,
+                    one_time_until=datetime.now(UTC) + ONE_TIME_LIFE if must_change else None,
                     is_active=True,
                     created_at=datetime.now(UTC),
                 )
@@ -250,7 +274,7 @@ class AccessStore:
         is_active: bool | None = None,
         actor: str,
     ) -> Principal | None:
-        """Changes what is given; takes effect on the person's next request. Returns None for a person now locked."""
+        """Changes what is given and ends the person's sessions for good. Returns None for a person now locked."""
         address = _email(email)
         values: dict[str, object] = {}
         if role is not None:
@@ -259,7 +283,7 @@ class AccessStore:
             values["provider_id"] = provider_id
         if is_active is not None:
             values["is_active"] = is_active
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             row = self._user(connection, tenant_id, address)
             if row is None:
                 raise AccessError("there is no such user")
@@ -280,6 +304,8 @@ class AccessStore:
                     ),
                 )
             detail = {"user": address, **values} | ({} if unit_ids is None else {"units": sorted(set(unit_ids))})
+            # A session begun under other rights must not come back to life, whatever is changed later.
+            sessions.end_all(connection, tenant_id, address)
             self._audit(connection, tenant_id, actor, "rights changed", detail)
             changed = self._user(connection, tenant_id, address)
             return self._principal(connection, changed) if changed is not None and changed["is_active"] else None
@@ -300,25 +326,45 @@ class AccessStore:
 
     # Sign-in
 
-    def authenticate(self, tenant_id: str, email: str, password: str) -> Principal:
-        """Checks a user name and a password. Raises AccessError; the message does not say which of them was wrong."""
-        address = _email(email)
-        who = passwords.subject(self._key, tenant_id, address)
-        with self._reading.connect() as connection:
-            throttled = passwords.is_throttled(connection, who)
-            row = None if throttled else self._user(connection, tenant_id, address)
-        good = not throttled and passwords.matches(password, None if row is None else row["password_hash"])
-        known = address if row is not None else "unknown"
-        with self._engine.begin() as connection:
-            if good and row is not None and row["is_active"]:
-                passwords.forget_failures(connection, who)
-                self._audit(connection, tenant_id, known, "sign-in", {})
+    def authenticate(
+        self, tenant_id: str, email: str, password: str, *, address: str = "", browser_mark: str = ""
+    ) -> Principal:
+        """Checks a user name and a password. Raises AccessError; the message does not say which of them was wrong.
+
+        `address` is where the attempt comes from, `browser_mark` what `browser_mark()` gave the browser at an earlier sign-in.
+        """
+        user = _email(email)
+        is_known_browser = hmac.compare_digest(browser_mark, passwords.browser_mark(self._key, tenant_id, user))
+        held = passwords.limits(self._key, tenant_id, user, address, is_known_browser=is_known_browser)
+        with self._writing() as connection:
+            wait = passwords.begin_attempt(connection, held)
+            row = self._user(connection, tenant_id, user)
+            actor = user if row is not None else "unknown"
+            if wait:
+                self._audit(connection, tenant_id, actor, "sign-in", {"throttled": True}, result="refused")
+        if wait:
+            raise AccessError(THROTTLED.format(seconds=ceil(wait.total_seconds())))
+        is_right = passwords.matches(password, None if row is None else row["password_hash"])
+        with self._writing() as connection:
+            # Looked up again: the check took a while, and a lock in between counts.
+            row = self._user(connection, tenant_id, user)
+            is_current = row is not None and row["is_active"] and not self._has_expired(row)
+            if is_right and row is not None and is_current:
+                passwords.forget_failures(connection, held)
+                self._audit(connection, tenant_id, user, "sign-in", {})
                 return self._principal(connection, row)
-            if not throttled:
-                passwords.note_failure(connection, who)
-            detail = {"throttled": throttled}
-            self._audit(connection, tenant_id, known, "sign-in", detail, result="refused")
-        raise AccessError(THROTTLED if throttled else REFUSED)
+            self._audit(connection, tenant_id, actor, "sign-in", {"throttled": False}, result="refused")
+        raise AccessError(REFUSED)
+
+    def browser_mark(self, principal: Principal) -> str:
+        """What a browser keeps once it has signed in: strangers' failures do not slow it."""
+        return passwords.browser_mark(self._key, principal.tenant_id, principal.email)
+
+    @staticmethod
+    def _has_expired(row: RowMapping) -> bool:
+        """Whether the password was a one-time one whose time is over."""
+        until = row["one_time_until"]
+        return bool(row["must_change_password"] and until is not None and until < datetime.now(UTC))
 
     def must_change_password(self, principal: Principal) -> bool:
         """Whether the person still has the password someone else gave them."""
@@ -329,59 +375,94 @@ class AccessStore:
     def set_password(
         self, tenant_id: str, email: str, password: str, *, actor: str | None = None, must_change: bool = False
     ) -> None:
-        """Sets a password and ends the person's sessions. Raises ConfigurationError for a weak one."""
-        address = _email(email)
-        passwords.check_strength(password, address)
-        kept = passwords.hashed(password)
-        with self._engine.begin() as connection:
-            values = {"password_hash": kept, "must_change_password": must_change}
-            if connection.execute(update(USER).where(self._is(tenant_id, address)).values(**values)).rowcount == 0:
+        """Sets a password and ends the person's sessions.
+
+        Raises ConfigurationError for a weak one, and for the one-time password that it is to replace.
+        """
+        user = _email(email)
+        with self._reading.connect() as connection:
+            row = self._user(connection, tenant_id, user)
+        if row is None:
+            raise AccessError("there is no such user in this tenant")
+        if not must_change:
+            passwords.check_strength(password, user, [row["display_name"]])
+            if row["must_change_password"] and passwords.matches(password, row["password_hash"]):
+                raise ConfigurationError("the one-time password cannot be kept; choose another one")
+        values = {
+            "password_hash": passwords.hashed(password),
+            "must_change_password": must_change,
+            "one_time_until": datetime.now(UTC) + ONE_TIME_LIFE if must_change else None,
+            "reset_hash": None,
+            "reset_until": None,
+        }
+        with self._writing() as connection:
+            connection.execute(update(USER).where(self._is(tenant_id, user)).values(**values))
+            sessions.end_all(connection, tenant_id, user)
+            self._audit(connection, tenant_id, actor or user, "password set", {"user": user})
+
+    def change_password(self, principal: Principal, current: str, password: str, *, address: str = "") -> None:
+        """Replaces a password by a person who knows it; every session ends. Raises AccessError where it is not the current one."""
+        self.authenticate(principal.tenant_id, principal.email, current, address=address)
+        self.set_password(principal.tenant_id, principal.email, password)
+
+    def begin_reset(self, tenant_id: str, email: str, *, actor: str) -> str:
+        """A token of a link with which a person chooses a new password, once and within RESET_LIFE; sessions end."""
+        user, token = _email(email), secrets.token_urlsafe(32)
+        values = {"reset_hash": sessions.token_hash(token), "reset_until": datetime.now(UTC) + RESET_LIFE}
+        with self._writing() as connection:
+            if connection.execute(update(USER).where(self._is(tenant_id, user)).values(**values)).rowcount == 0:
                 raise AccessError("there is no such user in this tenant")
-            connection.execute(delete(SESSION).where(SESSION.c.tenant_id == tenant_id, SESSION.c.email == address))
-            self._audit(connection, tenant_id, actor or address, "password set", {"user": address})
+            sessions.end_all(connection, tenant_id, user)
+            self._audit(connection, tenant_id, actor, "password reset", {"user": user})
+        return token
+
+    def person_of_reset(self, token: str) -> Principal | None:
+        """Whose link it is, or None where it was used, is too old or was never given."""
+        mine = USER.c.reset_hash == sessions.token_hash(token)
+        with self._reading.connect() as connection:
+            row = connection.execute(select(USER).where(mine, USER.c.is_active)).mappings().first()
+            if row is None or row["reset_until"] is None or row["reset_until"] < datetime.now(UTC):
+                return None
+            return self._principal(connection, row)
 
     # Sessions
 
-    def create_session(self, principal: Principal) -> str:
+    def create_session(self, principal: Principal, *, address: str = "", browser: str = "") -> str:
         """A random token for the browser's cookie; the store keeps its hash only."""
-        token, now = secrets.token_urlsafe(32), datetime.now(UTC)
-        with self._engine.begin() as connection:
-            connection.execute(delete(SESSION).where(SESSION.c.created_at <= now - ABSOLUTE_LIMIT))
-            connection.execute(
-                insert(SESSION).values(
-                    token_hash=_token_hash(token),
-                    tenant_id=principal.tenant_id,
-                    email=principal.email,
-                    created_at=now,
-                    last_seen_at=now,
-                )
-            )
-        return token
+        with self._writing() as connection:
+            return sessions.create(connection, principal.tenant_id, principal.email, address, browser)
 
     def session(self, token: str) -> Principal | None:
         """The person of a session with the rights of this moment; None where it ended or is unknown."""
-        kept, now = _token_hash(token), datetime.now(UTC)
         with self._reading.connect() as connection:
-            row = connection.execute(select(SESSION).where(SESSION.c.token_hash == kept)).mappings().first()
-            if row is None or now - row["created_at"] > ABSOLUTE_LIMIT or now - row["last_seen_at"] > IDLE_LIMIT:
-                return None
-            user = self._user(connection, row["tenant_id"], row["email"])
-            if user is None or not user["is_active"]:
+            row = sessions.find(connection, token)
+            user = None if row is None else self._user(connection, row["tenant_id"], row["email"])
+            if row is None or user is None or not user["is_active"]:
                 return None
             principal = self._principal(connection, user)
-        if now - row["last_seen_at"] > SEEN_STEP:
-            with self._engine.begin() as connection:
-                connection.execute(update(SESSION).where(SESSION.c.token_hash == kept).values(last_seen_at=now))
+        if sessions.is_to_be_noted(row):
+            with self._writing() as connection:
+                sessions.note_use(connection, row)
         return principal
+
+    def open_sessions(self, principal: Principal) -> tuple[sessions.OpenSession, ...]:
+        """Where the person is signed in, the newest use first."""
+        with self._reading.connect() as connection:
+            return sessions.open_sessions(connection, principal.tenant_id, principal.email)
 
     def end_session(self, token: str) -> None:
         """Signs out; nothing happens for an unknown token."""
-        kept = _token_hash(token)
-        with self._engine.begin() as connection:
-            row = connection.execute(select(SESSION).where(SESSION.c.token_hash == kept)).mappings().first()
+        with self._writing() as connection:
+            row = sessions.end(connection, token)
             if row is not None:
-                connection.execute(delete(SESSION).where(SESSION.c.token_hash == kept))
                 self._audit(connection, row["tenant_id"], row["email"], "sign-out", {})
+
+    def end_sessions(self, principal: Principal) -> int:
+        """Signs a person out everywhere; returns how many sessions ended."""
+        with self._writing() as connection:
+            number = sessions.end_all(connection, principal.tenant_id, principal.email)
+            self._audit(connection, principal.tenant_id, principal.email, "sign-out everywhere", {"sessions": number})
+            return number
 
     # Audit
 
@@ -395,7 +476,7 @@ class AccessStore:
         result: str = "done",
     ) -> None:
         """Appends one audit row. `detail` holds names, counts and unit identifiers, never PHI."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             self._audit(connection, tenant_id, actor, action, detail or {}, scope_hash=scope_hash, result=result)
 
     def audit_rows(
@@ -410,9 +491,20 @@ class AccessStore:
             return tuple(audit_log.row_of(row) for row in connection.execute(found).mappings())
 
     def verify_audit(self) -> AuditCheck:
-        """Recomputes the whole chain of all tenants."""
+        """Recomputes the whole chain of all tenants, and holds it against the heads that were written outside the database."""
         with self._engine.begin() as connection:
-            return audit_log.verify(connection, self._key)
+            if not audit_log.has_tables(connection):
+                return AuditCheck(rows=0, first_bad=1, problem="the tables of the audit are gone")
+            check = audit_log.verify(connection, self._key)
+            problem = audit_anchor.contradiction(connection, self._anchor, self._key) if check.is_intact else ""
+            return replace(check, first_bad=check.rows + 1, problem=problem) if problem else check
+
+    def check_audit_anchor(self) -> str:
+        """What the newest heads outside the database contradict; empty where nothing. Quick, for every start."""
+        with self._reading.connect() as connection:
+            if not audit_log.has_tables(connection):
+                return "the tables of the audit are gone"
+            return audit_anchor.contradiction(connection, self._anchor, self._key)
 
     # Helpers
 
@@ -427,7 +519,7 @@ class AccessStore:
         scope_hash: str = "",
         result: str = "done",
     ) -> None:
-        audit_log.append(
+        connection.info["audit head"] = audit_log.append(
             connection,
             self._key,
             tenant_id=tenant_id,

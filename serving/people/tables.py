@@ -73,6 +73,10 @@ USER = Table(
     _text("provider_id", nullable=True),
     _text("password_hash"),
     Column("must_change_password", Boolean, nullable=False),
+    # A one-time password counts until then; of a link to choose a password the hash is kept.
+    Column("one_time_until", Utc),
+    _text("reset_hash", nullable=True),
+    Column("reset_until", Utc),
     Column("is_active", Boolean, nullable=False),
     Column("created_at", Utc, nullable=False),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
@@ -93,6 +97,8 @@ SESSION = Table(
     _text("email"),
     Column("created_at", Utc, nullable=False),
     Column("last_seen_at", Utc, nullable=False),
+    _text("address", nullable=True),
+    _text("browser", nullable=True),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
 )
 # Who was tried is kept as a keyed hash: people type passwords into the field above.
@@ -115,6 +121,10 @@ AUDIT = Table(
     _text("scope_hash"),
     _text("detail"),
     _text("result"),
+    _text("channel", nullable=True),
+    _text("address", nullable=True),
+    _text("session", nullable=True),
+    _text("os_user", nullable=True),
     _text("previous_mac"),
     _text("mac"),
     Index("audit_by_tenant", "tenant_id", "sequence"),
@@ -139,7 +149,7 @@ for _operation in ("update", "delete"):
 
 
 def open_engine(path: Path) -> Engine:
-    """Opens (and on first use makes, readable by its owner alone) the access database."""
+    """An engine on the access database, whose file is readable by its owner alone. `migrate` brings its tables up to date."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
@@ -158,6 +168,4 @@ def open_engine(path: Path) -> Engine:
         if connection.get_isolation_level() != "AUTOCOMMIT":  # type: ignore[attr-defined]
             connection.exec_driver_sql("begin immediate")  # type: ignore[attr-defined]
 
-    with engine.begin() as connection:
-        METADATA.create_all(connection)
     return engine

@@ -1,5 +1,8 @@
 """People, passwords, sessions and the audit log."""
 
+import hashlib
+import hmac
+import json
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,8 +11,11 @@ import pytest
 
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
-from serving.people import passwords
+from foundation.keys import Keys
+from serving.people import migrate, passwords, sessions
 from serving.people import store as accessing
+from serving.people.audit_anchor import anchor_of
+from serving.people.caller import Caller, set_caller
 from serving.people.store import AccessStore, Role
 
 PASSWORD = "correct horse battery"
@@ -38,8 +44,21 @@ def later(monkeypatch, by):
         def now(cls, tz=None):
             return datetime.now(tz) + by
 
-    monkeypatch.setattr(accessing, "datetime", Clock)
-    monkeypatch.setattr(passwords, "datetime", Clock)
+    for module in (accessing, passwords, sessions):
+        monkeypatch.setattr(module, "datetime", Clock)
+
+
+def still(monkeypatch, by=timedelta(0)):
+    """Stops the clock of the access store, so that a slow machine waits no less than a fast one."""
+    moment = datetime(2026, 11, 30, tzinfo=UTC) + by
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return moment
+
+    for module in (accessing, passwords, sessions):
+        monkeypatch.setattr(module, "datetime", Clock)
 
 
 # Signing in
@@ -77,15 +96,16 @@ def test_an_unknown_user_and_a_wrong_password_look_the_same_and_take_as_long(sto
     assert max(seconds) < 5 * min(seconds)
 
 
-def test_after_five_failures_even_the_right_password_waits(store, monkeypatch):
+def test_after_three_failures_even_the_right_password_waits(store, monkeypatch):
+    still(monkeypatch)
     for user in ("ann@x", "nobody@x"):
-        for _ in range(5):
-            with pytest.raises(AccessError):
+        for _ in range(3):
+            with pytest.raises(AccessError, match="wrong"):
                 store.authenticate("harbor", user, "wrong")
         with pytest.raises(AccessError, match="Too many attempts"):
             store.authenticate("harbor", user, PASSWORD + "harbor")
     assert store.authenticate("mesa", "ann@x", PASSWORD + "mesa")
-    later(monkeypatch, timedelta(minutes=16))
+    still(monkeypatch, timedelta(seconds=2))
     assert store.authenticate("harbor", "ann@x", PASSWORD + "harbor")
 
 
@@ -138,17 +158,128 @@ def test_a_session_ends_when_idle_and_at_last_in_any_case(store, monkeypatch):
     assert store.session(used) is None
 
 
-def test_rights_are_those_of_this_moment(store):
+def test_a_change_of_rights_ends_sessions_for_good(store):
     token = store.create_session(store.principal("harbor", "ann@x"))
-    store.change_rights("harbor", "ann@x", role=Role.PROGRAM_MANAGER, unit_ids=["east"], actor="admin@harbor")
-    now = store.session(token)
-    assert (now.role, now.unit_ids) == (Role.PROGRAM_MANAGER, ("east",))
+    changed = store.change_rights("harbor", "ann@x", role=Role.PROGRAM_MANAGER, unit_ids=["east"], actor="admin@harbor")
+    assert (changed.role, changed.unit_ids) == (Role.PROGRAM_MANAGER, ("east",))
+    assert store.session(token) is None
+    token = store.create_session(changed)
     store.change_rights("harbor", "ann@x", is_active=False, actor="admin@harbor")
     assert store.session(token) is None
     with pytest.raises(AccessError):
         store.authenticate("harbor", "ann@x", PASSWORD + "harbor")
     with pytest.raises(AccessError):
         store.principal("harbor", "ann@x")
+    store.change_rights("harbor", "ann@x", is_active=True, actor="admin@harbor")
+    assert store.session(token) is None
+    assert store.session(store.create_session(store.principal("harbor", "ann@x"))) is not None
+
+
+def test_signing_out_everywhere_ends_every_session_of_one_person(store):
+    ann = store.principal("harbor", "ann@x")
+    mine = [store.create_session(ann, address="192.0.2.1", browser="Firefox/1") for _ in range(3)]
+    other = store.create_session(store.principal("mesa", "ann@x"))
+    assert {item.address for item in store.open_sessions(ann)} == {"192.0.2.1"}
+    assert len(store.open_sessions(ann)) == 3
+    assert store.end_sessions(ann) == 3
+    assert [store.session(token) for token in mine] == [None] * 3
+    assert store.session(other) is not None
+
+
+def test_a_one_time_password_ends_and_cannot_be_kept(store, monkeypatch):
+    password = store.add_user("harbor", "new@x", display_name="New", role=Role.EXECUTIVE)
+    with pytest.raises(ConfigurationError, match="one-time password cannot be kept"):
+        store.set_password("harbor", "new@x", password)
+    assert store.authenticate("harbor", "new@x", password).email == "new@x"
+    later(monkeypatch, timedelta(days=3, minutes=1))
+    with pytest.raises(AccessError):
+        store.authenticate("harbor", "new@x", password)
+
+
+def test_a_link_to_choose_a_password_works_once_and_for_a_day(store, monkeypatch):
+    session = store.create_session(store.principal("harbor", "ann@x"))
+    older = store.begin_reset("harbor", "ann@x", actor="admin@harbor")
+    token = store.begin_reset("harbor", "ann@x", actor="admin@harbor")
+    assert store.session(session) is None
+    assert store.person_of_reset(older) is None
+    assert store.person_of_reset("") is None
+    assert store.person_of_reset(token).email == "ann@x"
+    store.set_password("harbor", "ann@x", "quite another long one")
+    assert store.person_of_reset(token) is None
+    late = store.begin_reset("harbor", "ann@x", actor="admin@harbor")
+    later(monkeypatch, timedelta(hours=24, minutes=1))
+    assert store.person_of_reset(late) is None
+
+
+@pytest.mark.parametrize(
+    "weak",
+    ["password1234", "123456789012", "aaaaaaaaaaaa", "qwertyuiopas", "harbor123456", "            ", "clinicmart12"],
+)
+def test_a_password_that_is_easy_to_guess_is_refused(store, weak):
+    with pytest.raises(ConfigurationError, match="easy to guess"):
+        store.set_password("harbor", "ann@x", weak)
+
+
+# Guessing
+
+
+def test_parallel_guesses_see_each_other(store, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+
+    still(monkeypatch)
+    checked = []
+    matches = passwords.matches
+    monkeypatch.setattr(passwords, "matches", lambda *given: checked.append(1) or matches(*given))
+
+    def guess(number):
+        with pytest.raises(AccessError):
+            store.authenticate("harbor", "ann@x", f"wrong {number}", address="192.0.2.7")
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(guess, range(60)))
+    assert len(checked) == 3
+
+
+def test_waits_grow_for_who_guesses(store, monkeypatch):
+    waits = []
+    for minutes in range(0, 40, 4):
+        still(monkeypatch, timedelta(minutes=minutes))
+        with pytest.raises(AccessError) as refused:
+            store.authenticate("harbor", "ann@x", "wrong", address="192.0.2.7")
+        waits.append(str(refused.value))
+    still(monkeypatch, timedelta(minutes=36, seconds=1))
+    with pytest.raises(AccessError, match="Too many attempts"):
+        store.authenticate("harbor", "ann@x", "wrong", address="192.0.2.7")
+    assert waits[:3] == [accessing.REFUSED] * 3
+
+
+def test_one_address_that_tries_many_names_must_wait(store, monkeypatch):
+    still(monkeypatch)
+    for number in range(20):
+        with pytest.raises(AccessError, match="wrong"):
+            store.authenticate("harbor", f"name{number}@x", "wrong", address="192.0.2.7")
+    with pytest.raises(AccessError, match="Too many attempts"):
+        store.authenticate("harbor", "name21@x", "wrong", address="192.0.2.7")
+    assert store.authenticate("harbor", "ann@x", PASSWORD + "harbor", address="192.0.2.8")
+
+
+def test_strangers_cannot_lock_the_owner_out(store, monkeypatch):
+    mark = store.browser_mark(store.principal("harbor", "ann@x"))
+    for number in range(30):
+        still(monkeypatch, timedelta(seconds=31 * number))
+        with pytest.raises(AccessError):
+            store.authenticate("harbor", "ann@x", "wrong", address=f"198.51.100.{number}")
+    # In a browser that signed in before, at once; in a new one after half a minute at most.
+    assert store.authenticate("harbor", "ann@x", PASSWORD + "harbor", address="192.0.2.1", browser_mark=mark)
+    with pytest.raises(AccessError):
+        store.authenticate("harbor", "ann@x", "wrong", address="198.51.100.99")
+    still(monkeypatch, timedelta(seconds=31 * 32))
+    assert store.authenticate("harbor", "ann@x", PASSWORD + "harbor", address="192.0.2.2")
+
+
+def test_the_mark_of_a_browser_is_good_for_one_account(store):
+    ann, other = store.principal("harbor", "ann@x"), store.principal("mesa", "ann@x")
+    assert store.browser_mark(ann) != store.browser_mark(other)
 
 
 def test_a_new_password_ends_the_sessions_of_its_owner_alone(store):
@@ -199,8 +330,10 @@ def tamper(home, sql):
         "delete from audit",
         "update audit_head set sequence = sequence - 1",
         "delete from audit_head",
-        "insert into audit select 99, at, tenant_id, actor, action, scope_hash, detail, result, previous_mac, mac "
-        "from audit where sequence = 1",
+        "insert into audit select 99, at, tenant_id, actor, action, scope_hash, detail, result, channel, address, session, "
+        "os_user, previous_mac, mac from audit where sequence = 1",
+        "update audit set os_user = 'somebody' where sequence = 2",
+        "update audit set channel = 'page' where sequence = 2",
     ],
 )
 def test_a_changed_removed_or_added_row_is_found(home, store, sql):
@@ -209,6 +342,139 @@ def test_a_changed_removed_or_added_row_is_found(home, store, sql):
     check = store.verify_audit()
     assert not check.is_intact
     assert check.problem
+
+
+def test_an_emptied_log_and_an_old_copy_contradict_the_heads_outside(home, store):
+    with sqlite3.connect(home.access) as source, sqlite3.connect(home.path / "old.sqlite") as copy:
+        source.backup(copy)
+    store.audit("harbor", "ann@x", "look")
+    for sql in ("delete from audit; delete from audit_head", "drop table audit; drop table audit_head", None):
+        with sqlite3.connect(home.access) as now, sqlite3.connect(home.path / "now.sqlite") as kept:
+            now.backup(kept)
+        if sql is None:
+            with sqlite3.connect(home.path / "old.sqlite") as old, sqlite3.connect(home.access) as now:
+                old.backup(now)
+        else:
+            tamper_all(home, sql)
+        check = store.verify_audit()
+        assert not check.is_intact, sql
+        assert store.check_audit_anchor(), sql
+        with sqlite3.connect(home.path / "now.sqlite") as kept, sqlite3.connect(home.access) as now:
+            kept.backup(now)
+        assert store.verify_audit().is_intact
+        assert store.check_audit_anchor() == ""
+
+
+def tamper_all(home, script):
+    with sqlite3.connect(home.access) as connection:
+        for trigger in ("audit_no_update", "audit_no_delete"):
+            connection.execute(f"drop trigger if exists {trigger}")
+        connection.executescript(script)
+    connection.close()
+
+
+def test_a_forged_or_missing_file_of_heads_is_noticed(home, store):
+    file = anchor_of(home)
+    text = file.read_text()
+    file.write_text("".join(line[:-3] + "00\n" for line in text.splitlines()))
+    assert not store.verify_audit().is_intact
+    file.unlink()
+    assert not store.verify_audit().is_intact
+    file.write_text(text)
+    assert store.verify_audit().is_intact
+
+
+def test_rows_name_the_caller(store):
+    set_caller(Caller(channel="command line", os_user="deb"))
+    store.audit("harbor", "ann@x", "look")
+    set_caller(Caller())
+    row = store.audit_rows("harbor", action="look")[0]
+    assert (row.channel, row.os_user, row.address) == ("command line", "deb", "")
+
+
+# Databases of other releases
+
+
+FIRST_FORM = {
+    "tenant": "tenant_id varchar primary key not null, name varchar, policy_version integer, created_at datetime",
+    "module": "tenant_id varchar, module varchar, is_granted boolean, is_enabled boolean, primary key (tenant_id, module)",
+    "user": "tenant_id varchar, email varchar, display_name varchar, role varchar, provider_id varchar, password_hash varchar, "
+    "must_change_password boolean, is_active boolean, created_at datetime, primary key (tenant_id, email)",
+    "user_unit": "tenant_id varchar, email varchar, service_unit_id varchar, primary key (tenant_id, email, service_unit_id)",
+    "session": "token_hash varchar primary key, tenant_id varchar, email varchar, created_at datetime, last_seen_at datetime",
+    "sign_in_failure": "id integer primary key, subject varchar, failed_at datetime",
+    "audit": "sequence integer primary key, at datetime, tenant_id varchar, actor varchar, action varchar, scope_hash varchar, "
+    "detail varchar, result varchar, previous_mac varchar, mac varchar",
+    "audit_head": "id integer primary key, sequence integer, mac varchar",
+}
+
+
+def an_older_database(home, key):
+    """What the release before the numbers wrote, with a row of its audit."""
+    row = {
+        "sequence": 1, "at": datetime(2026, 11, 1, tzinfo=UTC), "tenant_id": "harbor", "actor": "system", "action": "tenant created",
+        "scope_hash": "", "detail": "{}", "result": "done", "previous_mac": "0" * 64,
+    }  # fmt: skip
+    signed = [value.isoformat() if isinstance(value, datetime) else value for value in row.values()]
+    mac = hmac.new(key, json.dumps(signed).encode(), hashlib.sha256).hexdigest()
+    head = hmac.new(key, f"head/1/{mac}".encode(), hashlib.sha256).hexdigest()
+    with sqlite3.connect(home.access) as connection:
+        for name, columns in FIRST_FORM.items():
+            connection.execute(f"create table {name} ({columns})")
+        connection.execute("insert into tenant values ('harbor', 'Harbor Health', 1, '2026-11-01 00:00:00')")
+        connection.execute(
+            "insert into user values ('harbor', 'ann@x', 'Ann', 'executive', null, ?, 0, 1, '2026-11-01 00:00:00')",
+            (passwords.hashed(PASSWORD),),
+        )
+        connection.execute(
+            "insert into audit values (1, '2026-11-01 00:00:00.000000', 'harbor', 'system', 'tenant created', '', '{}', 'done', ?, ?)",
+            ("0" * 64, mac),
+        )
+        connection.execute("insert into audit_head values (1, 1, ?)", (head,))
+    connection.close()
+
+
+def test_an_older_database_is_brought_up_to_date_and_keeps_everything(home):
+    an_older_database(home, Keys.of(home).derive("audit"))
+    store = AccessStore.open(home)
+    assert store.verify_audit().is_intact
+    assert store.authenticate("harbor", "ann@x", PASSWORD).role == Role.EXECUTIVE
+    assert store.verify_audit().rows == 2
+    assert store.audit_rows("harbor")[-1].channel == ""
+    (copy,) = home.access.parent.glob("access.before-*.sqlite")
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("select count(*) from audit").fetchone() == (1,)
+
+
+def test_a_database_of_a_later_release_is_refused_in_a_sentence(home):
+    AccessStore.open(home)
+    with sqlite3.connect(home.access) as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    connection.close()
+    accessing._engine.cache_clear()
+    with pytest.raises(ConfigurationError, match="later release"):
+        AccessStore.open(home)
+
+
+def test_the_newest_step_is_the_one_that_new_databases_have(tmp_path):
+    """A database made new and one brought up to date have the same columns, and Alembic's head is the number we note."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == migrate.NEWEST
+    columns = []
+    for number, home in enumerate((Home.at(tmp_path / "new"), Home.at(tmp_path / "old"))):
+        if number:
+            an_older_database(home, Keys.of(home).derive("audit"))
+        AccessStore.open(home)
+        with sqlite3.connect(home.access) as connection:
+            names = [row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")]
+            columns.append(
+                {name: {row[1] for row in connection.execute(f"pragma table_info({name})")} for name in names}
+            )
+    assert columns[0] == columns[1]
 
 
 def test_the_database_itself_refuses_to_change_audit_rows(home, store):

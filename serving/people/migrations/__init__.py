@@ -1,0 +1,1 @@
+"""Steps from each form of the access database to the next (Alembic)."""
