@@ -194,7 +194,8 @@ class Health:
 
     `feeds`: feed_status (feed, kind, profile, last_read_at, judged_at, outcome, units_read, ... problem); `batches`: batch;
     `refused_units`: refused_unit; `quarantine`: quarantine_reason; `coverage`: feed_coverage (rows expected and received by
-    day); `alerts`: feed_alert; `rhythms`: feed_rhythm; `notices`: notice_reason; `unmatched_references`: unmatched_reference;
+    day); `alerts`: feed_alert; `rhythms`: feed_rhythm; `notices`: notice_reason; `unknown_words`: unknown_word;
+    `unmatched_references`: unmatched_reference;
     `remittance_matches`: remittance_match; `conflicts`: source_conflict; `deleted`: deleted_record; `visits`:
     encounter_match; `reconciliation`, `reconciliation_checks`: the bridge from source to published file and what was compared
     (`serving.publish.reconciliation`); `plausibility_rows`: plausibility_row, the rows behind the findings (`serving.plausibility`).
@@ -209,6 +210,7 @@ class Health:
     alerts: pl.DataFrame
     rhythms: pl.DataFrame
     notices: pl.DataFrame
+    unknown_words: pl.DataFrame
     unmatched_references: pl.DataFrame
     remittance_matches: pl.DataFrame
     conflicts: pl.DataFrame

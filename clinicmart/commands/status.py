@@ -56,6 +56,7 @@ def status(home: Home, reconciliation: bool, as_json: bool) -> None:
     _plausible(found["plausibility"])
     _feeds(found["feeds"])
     _coverage(found["coverage"])
+    _unknown_words(found["unknown_words"])
     _unmatched(found)
     _notices(found)
     rows, records = found["rows"], found["records"]
@@ -240,6 +241,23 @@ def _unmatched(found: Mapping[str, Any]) -> None:
             found["unmatched_remittances"],
             names,
         )
+
+
+def _unknown_words(words: Sequence[Mapping[str, Any]]) -> None:
+    if words:
+        click.echo("Words that no profile knows; teach them in the list of the feed's profile, see docs/profiles.md:")
+        names = ("tenant_id", "feed", "field", "word", "became", "rows", "profile_key", "first_position")
+        headers = [
+            "Tenant",
+            "Feed",
+            "Field",
+            "Word",
+            "Rows have instead",
+            "Rows",
+            "List of the profile",
+            "First position",
+        ]
+        _table(headers, words, names)
 
 
 def _notices(found: Mapping[str, Any]) -> None:

@@ -160,6 +160,13 @@ def test_data_health_shows_what_matches_nothing_what_was_odd_and_where_feeds_dis
     assert "Encounter: status" in html
 
 
+def test_data_health_shows_words_that_no_profile_knows_and_what_their_rows_have_instead(page, markup_of):
+    html = markup_of(page("data_health"))
+    assert "Unknown words" in html
+    for text in ("SCH-25", "BUMPED", "CLP02", "the word, or quarantined"):
+        assert text in html, text
+
+
 def test_a_stopped_feed_is_the_first_thing_on_data_health(page, markup_of, reader):
     reader.stopped = True
     html = markup_of(page("data_health"))

@@ -10,7 +10,7 @@ from serving.publish.reconciliation import bridge
 
 EMPTY = dict.fromkeys(
     (
-        "feeds", "batches", "refused_units", "quarantine", "coverage", "alerts", "rhythms", "notices",
+        "feeds", "batches", "refused_units", "quarantine", "coverage", "alerts", "rhythms", "notices", "unknown_words",
         "unmatched_references", "remittance_matches", "conflicts", "deleted", "visits",
     ),
     pl.DataFrame(),

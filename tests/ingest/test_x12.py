@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -719,3 +720,20 @@ def test_the_broken_claims_read_once_their_count_is_put_right(tmp_path: Path) ->
         assert chunk.rows["claim"]["claim_id"].to_list() == ["A37YH556", "A37YH667"]
         assert chunk.rows["claim_line"]["procedure_code"].to_list() == ["99211", "478331"]
         assert terminator not in str(chunk.rows["claim"].rows())
+
+
+def test_notices_of_one_reason_are_counted_by_what_they_say(tmp_path: Path) -> None:
+    def remit(paid: Sequence[str]) -> str:
+        clps = [f"CLP*ACCT{number}*1*100*{amount}**MB*ICN{number}" for number, amount in enumerate(paid)]
+        head = ["BPR*I*0*C*NON************20260112", "TRN*1*EFT1*1999999999", "N1*PR*PLAN ONE*XV*87726", "LX*1"]
+        return interchange(transaction("835", [*head, *clps]), version="005010X221A1")
+
+    found = [
+        item for item in read(tmp_path, remit(["90", "80", "90"])).notices if item.reason == "claim_out_of_balance"
+    ]
+    assert sorted((item.records, item.detail.rpartition(" ")[2]) for item in found) == [(1, "80.0000"), (2, "90.0000")]
+    many = [
+        item for item in read(tmp_path, remit([str(n) for n in range(60)])).notices if item.reason == found[0].reason
+    ]
+    assert len(many) == 21, "twenty texts, and one for the others"
+    assert sum(item.records for item in many) == 60

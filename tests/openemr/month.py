@@ -256,7 +256,7 @@ class Month(Accounts):
             6, endless.first_day, time(9, 0), MAIN, OFFICE, pc_recurrtype=1, pc_endDate=LAST_DAY, pc_recurrspec="a:0:{}"
         )
         self.event(7, date(2026, 10, 6), time(9, 0), MAIN, OFFICE, "ZZ")
-        self.quarantined = 7
+        self.quarantined = 6
 
     def _walk_ins(self) -> None:
         for n in range(6):

@@ -124,6 +124,38 @@ def notices(context: PageContext, frame: pl.DataFrame) -> None:
     context.html(markup.table(columns, rows, caption="Notices", empty="Nothing was odd."), key="cm_notices")
 
 
+def unknown_words(context: PageContext, frame: pl.DataFrame) -> None:
+    """Words of coded fields that no profile knows, and what their rows have instead."""
+    if frame.is_empty():
+        return
+    blocks.section(
+        "Unknown words",
+        "Words of coded fields that no profile knows; figures do not take them for known ones until they are taught",
+    )
+    columns = [
+        markup.Column("Feed"),
+        markup.Column("Field"),
+        markup.Column("Word"),
+        markup.Column("What it was to give"),
+        markup.Column("Rows have instead"),
+        markup.Column("Rows", "count"),
+    ]
+    rows = [
+        markup.Row(
+            (
+                row["feed"],
+                row["field"],
+                row["word"],
+                f"{words(row['entity'])}: {row['column_name'].replace('_', ' ')}",
+                row["became"] or "the word, or quarantined",
+                row["rows"],
+            )
+        )
+        for row in frame.sort("rows", descending=True).head(blocks.MOST_ROWS).iter_rows(named=True)
+    ]
+    context.html(markup.table(columns, rows, caption="Unknown words"), key="cm_unknown_words")
+
+
 def _commonest(row: dict[str, Any]) -> str:
     return f"{row['detail']}; {row['more']:,} more of this kind" if row["more"] else str(row["detail"])
 

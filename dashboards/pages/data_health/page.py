@@ -61,6 +61,7 @@ def draw(context: PageContext) -> None:
             lambda: health_matches.remittances(context, health.remittance_matches),
         ]
     )
+    health_matches.unknown_words(context, health.unknown_words)
     health_matches.notices(context, health.notices)
     health_matches.conflicts(context, health.conflicts)
     health_matches.visits(context, health.visits)

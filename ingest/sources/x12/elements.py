@@ -37,6 +37,9 @@ PAYER_CLASSES: Mapping[str, str] = MappingProxyType(
 )
 # Stands for "from the beginning" where a source keeps no history, as the contract of payer says.
 BEGINNING = "1900-01-01"
+# Texts of one reason that are shown each for itself, in one part of a file.
+TEXTS_KEPT = 20
+OTHERS = "others of this kind"
 
 
 def is_tag(*tags: str) -> pl.Expr:
@@ -119,14 +122,19 @@ Told = list[tuple[int, Notice]]
 
 
 def notices_of(frame: pl.DataFrame, reason: str, detail: pl.Expr | str, at: str = "") -> Told:
-    """One notice a part for the rows of `frame`, with their number; the first one is described.
+    """One notice a part and text for the rows of `frame`, with their number and the position of the first.
 
-    `at` is a format with column names that stands behind the place ("CLP {claim_ordinal}").
+    Texts that name amounts or claims may be as many as the rows: beyond TEXTS_KEPT of a part they are counted together,
+    under a text of their own. `at` is a format with column names that stands behind the place ("CLP {claim_ordinal}").
     """
     if frame.is_empty():
         return []
     said = detail if isinstance(detail, pl.Expr) else pl.lit(detail)
-    grouped = frame.with_columns(said=said).group_by("part", maintain_order=True).agg(pl.all().first(), count=pl.len())
+    place = pl.col("said").rank("dense").over("part")
+    texts = frame.with_columns(said=said.fill_null("")).with_columns(
+        said=pl.when(place <= TEXTS_KEPT).then("said").otherwise(pl.lit(OTHERS))
+    )
+    grouped = texts.group_by("part", "said", maintain_order=True).agg(pl.all().first(), count=pl.len())
     return [
         (
             row["part"],

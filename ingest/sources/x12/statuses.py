@@ -227,17 +227,7 @@ def _told_notices(told: pl.DataFrame) -> Told:
     return [
         notice
         for reason, text in said.items()
-        for notice in _by_category(told.filter(pl.col("reason") == reason), reason, pl.format(text, _category()))
-    ]
-
-
-def _by_category(frame: pl.DataFrame, reason: str, said: pl.Expr) -> Told:
-    """One notice a part and text."""
-    texts = frame.with_columns(text=said)
-    return [
-        notice
-        for text in texts["text"].unique(maintain_order=True)
-        for notice in notices_of(texts.filter(pl.col("text") == text), reason, pl.col("text"))
+        for notice in notices_of(told.filter(pl.col("reason") == reason), reason, pl.format(text, _category()))
     ]
 
 
@@ -286,5 +276,5 @@ def _above_notices(above: pl.DataFrame, with_claims: set[int]) -> Told:
     return [
         notice
         for name in told["reason"].unique(maintain_order=True)
-        for notice in _by_category(told.filter(pl.col("reason") == name), name, said)
+        for notice in notices_of(told.filter(pl.col("reason") == name), name, said)
     ]
