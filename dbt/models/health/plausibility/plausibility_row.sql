@@ -2,6 +2,7 @@
 {#- Every check that reads staging, intermediate or mart models, one name a line. -#}
 {%- set checks = [
     'implausible_remittances',
+    'implausible_payers',
 ] -%}
 with found as (
     {%- for check in checks %}
