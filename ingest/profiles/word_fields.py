@@ -27,7 +27,8 @@ _FIELDS: Mapping[str, Mapping[tuple[str, str], WordField]] = MappingProxyType(
             ("record", "event"): WordField("MSH-9", "events"),
         },
         "x12": {
-            ("payer", "payer_class"): WordField("SBR09 or CLP06", "filing_indicators"),
+            ("payer", "payer_class"): WordField("SBR09", "filing_indicators"),
+            ("remittance_claim", "filing_indicator"): WordField("CLP06", "filing_indicators"),
             ("claim", "payer_sequence"): WordField("SBR01", "payer_sequences"),
             ("claim", "frequency_code"): WordField("CLM05-3", "claim_frequencies"),
             ("remittance_claim", "claim_status_code"): WordField("CLP02", "claim_statuses"),

@@ -18,10 +18,13 @@ from hypothesis import strategies as st
 from foundation import duck
 from foundation.config import Feed, load_config
 from foundation.errors import ConfigurationError
+from foundation.feed_remote import Listener
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.accounts.accounts import notice_reasons
+from ingest.accounts.accounts import notice_reasons, unknown_words
+from ingest.inbox import mllp_journal
+from ingest.inbox.inbox import Inbox
 from ingest.landing import unknown_words as landing_words
 from ingest.landing.land_feed import land_feed
 from ingest.landing.quarantine import held_rows
@@ -97,8 +100,9 @@ SLOT = {"start": "2026-03-02T09:00:00Z", "end": "2026-03-02T09:20:00Z", "schedul
 
 @dataclass(frozen=True)
 class Field:
-    """One coded field of a kind of feed: `content` makes a file in which it holds a word; `value` is what a row must have for
-    an unknown word (None where no row comes of it), `list` the list of the profile that teaches it and `meaning` what it then means."""
+    """One coded field of a kind of feed. `content` makes a file in which it holds a word, `value` is what a row must have for an
+    unknown word (None where no row comes of it). `list` is the list of the profile that teaches it, `meaning` what that says, and
+    `then` what the row has after that, where it differs."""
 
     kind: str
     entity: str
@@ -107,6 +111,7 @@ class Field:
     value: str | None
     list: str
     meaning: str
+    then: str = ""
     file: str = "file.txt"
 
     def __str__(self) -> str:
@@ -142,13 +147,12 @@ FIELDS = [
     ),
     Field(
         "x12",
-        "payer",
-        "payer_class",
+        "remittance_claim",
+        "filing_indicator",
         lambda w: remittance("CLP*ACCT1*1*100*40*20*MB", f"CLP*ACCT1*1*100*40*20*{w}"),
-        "unmapped",
+        "",
         "filing_indicators",
         "CH",
-        "tricare",
     ),
     Field(
         "x12",
@@ -296,10 +300,9 @@ FIELDS = [
 def profile_of(field: Field, word: str, folder: Path) -> str:
     """The path of a profile that teaches the word."""
     word = f"ADT^{word[:3]}" if field.list == "events" else word
-    meaning = {"filing_indicators": {"MC": "MC", "CH": "CH"}}.get(field.list, {}).get(field.meaning, field.meaning)
     path = folder / "sender.yaml"
     extends = "extends: r4\n" if field.kind == "fhir" else ""
-    path.write_text(f"kind: {field.kind}\n{extends}{field.list}:\n  {word!r}: {meaning!r}\n", encoding="utf-8")
+    path.write_text(f"kind: {field.kind}\n{extends}{field.list}:\n  {word!r}: {field.meaning!r}\n", encoding="utf-8")
     return str(path)
 
 
@@ -342,6 +345,8 @@ def test_an_unknown_word_is_counted_becomes_no_known_one_and_is_taught(field: Fi
     taught, left = read(field, word, tmp_path, profile_of(field, word, tmp_path))
     assert [item for item in left if item.word == sent] == []
     assert taught != rows
+    if field.value is not None:
+        assert (field.then or field.meaning) in [row.get(field.column) for row in taught[field.entity]]
 
 
 @dataclass
@@ -607,3 +612,41 @@ def test_the_profiles_of_the_page_hold_and_name_every_key(tmp_path: Path, kind: 
     standard = type(profile)()
     for item in fields(profile):
         assert getattr(profile, item.name) != getattr(standard, item.name), item.name
+
+
+def test_messages_that_a_listener_still_holds_are_read_again(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    keys, ledger = Keys.of(home), Ledger(home)
+    profile = tmp_path / "h.yaml"
+    listener = Listener(host="127.0.0.1", port=2575)
+    feed = Feed(tenant_id="harbor", name="adt", kind="hl7v2", listen=listener, time_zone="America/New_York")
+    journal = mllp_journal.Journal(Inbox.of(home, keys, feed))
+    for number, word in enumerate(("BUMPED", "KEPT")):
+        content = sch(number, status=word).rstrip("\r").encode()
+        assert journal.put(b"ADT", f"C{number}".encode(), content).result() == mllp_journal.STORED
+    file = tmp_path / "clinicmart.yaml"
+
+    def run(**more: Any) -> dict[tuple[str, str], int]:
+        report = land_feed(home, keys, ledger, replace(feed, **more), f"run-{len(list(tmp_path.iterdir()))}-{more}")
+        assert report.problems == []
+        return {(row["word"], row["became"]): row["rows"] for row in unknown_words(ledger).to_dicts()}
+
+    assert run() == {("BUMPED", "unknown"): 1}
+    profile.write_text("kind: hl7v2\nappointment_statuses: {BUMPED: cancelled}\n", encoding="utf-8")
+    assert run(profile=str(profile)) == {}
+    text = "tenants:\n  harbor:\n    name: Harbor\n    time_zone: America/New_York\n    feeds:\n"
+    file.write_text(
+        text + "      - {name: adt, kind: hl7v2, listen: {port: 2575}, profile: h.yaml}\n", encoding="utf-8"
+    )
+    load_warehouse(home, keys, ledger, load_config(file))
+    site = Site(tmp_path, home, keys, ledger, {})
+    assert site.rows("appointment", "appointment_id", "status") == [
+        ("adt", "F0", "cancelled"),
+        ("adt", "F1", "completed"),
+    ]
+    assert journal.put(b"ADT", b"C9", sch(9, status="BUMPED").rstrip("\r").encode()).result() == mllp_journal.STORED
+    read_before = ledger.rows(sa.select(sa.func.sum(tables.unit.c.records_read).label("n")))[0]["n"]
+    run(profile=str(profile))
+    read_after = ledger.rows(sa.select(sa.func.sum(tables.unit.c.records_read).label("n")))[0]["n"]
+    assert read_after == read_before + 1, "from where the last read ended"
+    journal.close()

@@ -2,7 +2,7 @@
 
 `taught` rewrites the segments of a transaction before they are read, so that every reader meets codes of the standard.
 `unknown_codes` counts the codes that a reader maps or passes over; codes that stand in a column of a row are counted by the landing
-step (CLP02, CLM05-3, CAS01).
+step (CLP02, CLP06, CLM05-3, CAS01).
 """
 
 from collections.abc import Mapping, Sequence
@@ -91,14 +91,11 @@ def unknown_codes(
         sbr = elements(segments.filter(is_tag("SBR")), separator, 1, 9)
         count(sbr, pl.col("e9"), code.is_in(FILING_INDICATORS), "payer", "payer_class", "unmapped")
         count(sbr, pl.col("e1"), code.is_in(PAYER_SEQUENCES), "claim", "payer_sequence", "unknown")
-    elif kind == "835":
-        clp = elements(segments.filter(is_tag("CLP")), separator, 6)
-        count(clp, pl.col("e6"), code.is_in(FILING_INDICATORS), "payer", "payer_class", "unmapped")
     elif kind == "277":
         stc = elements(segments.filter(is_tag("STC")), separator, 1)
         category = component("e1", composite, 0)
         count(stc, category, code.str.contains(_CATEGORY), "claim_status", "category_code", "")
-    else:
+    elif kind in ("999", "997"):
         answers = elements(segments.filter(is_tag("IK5", "AK5", "AK9")), separator, 1)
         known = code.is_in(ACKNOWLEDGEMENT_CODES)
         count(answers, pl.col("e1"), known, "acknowledgement", "outcome_code", "")
