@@ -38,8 +38,11 @@ def run(file: Path, home: Path, tenant: str | None, target: str, full_refresh: b
     from clinicmart.pipeline import run_and_report
     from dagster_project.workspace import load_checked_config
     from foundation.home import Home
+    from ingest.profiles import profile_of
 
     config = load_checked_config(file).only(tenant)
+    for feed in (feed for item in config.tenants for feed in item.feeds):
+        profile_of(feed)
     return run_and_report(
         Home.at(home), config, target=target, full_refresh=full_refresh, accept_deletions=accept_deletions
     )

@@ -37,6 +37,7 @@ __all__ = [
     "load_profile",
     "place_in_profile",
     "profile_digest",
+    "profile_of",
     "shipped_profiles",
     "word_field",
     "x12_profile",
@@ -139,6 +140,21 @@ def x12_profile(feed: Feed) -> X12Profile:
     return X12Profile() if feed.profile is None else load_profile(feed.profile, "x12")
 
 
+def profile_of(feed: Feed) -> Profile:
+    """The profile by which a feed is read. Raises ConfigurationError where it is wrong or not there."""
+    match feed.kind:
+        case "pm_database":
+            return load_profile(feed.profile or "", "pm_database")
+        case "hl7v2":
+            return hl7v2_profile(feed)
+        case "x12":
+            return x12_profile(feed)
+        case "fhir":
+            return load_profile(feed.profile or "r4", "fhir")
+        case _:
+            return load_profile(feed.profile or "", "reference_file")
+
+
 # What changes nothing about how a file is read.
 _NOT_READ_BY = frozenset({"name", "places", "requires", "export_types", "export_since", "search"})
 
@@ -149,17 +165,9 @@ def profile_digest(feed: Feed) -> str | None:
 
     Keys that are not given do not count: a later release with one more key reads no file again.
     """
-    profile: Profile
     if feed.kind == "pm_database":
         return None
-    if feed.kind == "hl7v2":
-        profile = hl7v2_profile(feed)
-    elif feed.kind == "x12":
-        profile = x12_profile(feed)
-    elif feed.kind == "fhir":
-        profile = load_profile(feed.profile or "r4", "fhir")
-    else:
-        profile = load_profile(feed.profile or "", "reference_file")
+    profile = profile_of(feed)
     given = []
     for item in fields(profile):
         value = getattr(profile, item.name)

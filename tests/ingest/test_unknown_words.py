@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foundation import duck
-from foundation.config import Feed, load_config
+from foundation.config import Config, Feed, load_config
 from foundation.errors import ConfigurationError
 from foundation.feed_remote import Listener
 from foundation.home import Home
@@ -36,6 +36,7 @@ from ingest.profiles import load_profile, profile_digest
 from ingest.sources import source_for
 from tests.ingest.test_hl7v2 import message
 from tests.ingest.test_x12 import CLAIM_BODY, REMITTANCE_BODY, interchange, transaction
+from tests.support import clinicmart_here
 
 
 def sch(
@@ -360,8 +361,8 @@ class Site:
     profiles: dict[str, str]
     runs: int = 0
 
-    def run(self) -> None:
-        """Lands every feed and loads the raw tables."""
+    def configure(self) -> Config:
+        """Writes the configuration with today's profiles."""
         feeds = []
         for kind in ("hl7v2", "x12", "fhir"):
             profile = f", profile: {self.profiles[kind]}" if kind in self.profiles else ""
@@ -371,7 +372,11 @@ class Site:
         text = "tenants:\n  harbor:\n    name: Harbor\n    time_zone: America/New_York\n    feeds:\n" + "\n".join(feeds)
         file = self.folder / "clinicmart.yaml"
         file.write_text(text, encoding="utf-8")
-        config = load_config(file)
+        return load_config(file)
+
+    def run(self) -> None:
+        """Lands every feed and loads the raw tables."""
+        config = self.configure()
         self.runs += 1
         for feed in config.tenants[0].feeds:
             report = land_feed(self.home, self.keys, self.ledger, feed, f"run-{self.runs}")
@@ -572,6 +577,16 @@ def test_what_is_wrong_with_a_profile_is_named_by_file_line_and_key(
     with pytest.raises(ConfigurationError) as error:
         load_profile(str(path), kind)  # type: ignore[call-overload]
     assert f"{path}{said}" in str(error.value)
+
+
+def test_a_run_stops_before_it_reads_anything_where_a_profile_is_wrong(site: Site) -> None:
+    (site.folder / "h.yaml").write_text("kind: hl7v2\nsex: {T: other}\n", encoding="utf-8")
+    site.profiles["hl7v2"] = "h.yaml"
+    site.configure()
+    ran = clinicmart_here("run", "--config", site.folder / "clinicmart.yaml", "--home", site.folder / "other")
+    assert ran.code == 2
+    assert f"{site.folder / 'h.yaml'}:2: sex: unknown key (did you mean sexes?)" in ran.err
+    assert not (site.folder / "other").exists()
 
 
 def test_a_profile_says_which_field_holds_the_visit_number_and_in_which_zone_times_are(tmp_path: Path) -> None:
