@@ -2,12 +2,12 @@
 -- their entity on. A word that is no row's (an event of a message that is not read) is of the whole feed.
 with words as (
     select
-        tenant_id,
-        feed,
-        case when entity = 'record' then '' else entity end as entity,
-        rows as found_rows,
-        sum(rows) over (partition by tenant_id, feed, entity, column_name) as unknown_rows
-    from {{ source('raw', 'unknown_word') }}
+        word.tenant_id,
+        word.feed,
+        case when word.entity = 'record' then '' else word.entity end as entity,
+        word.rows as found_rows,
+        sum(word.rows) over (partition by word.tenant_id, word.feed, word.entity, word.column_name) as unknown_rows
+    from {{ source('raw', 'unknown_word') }} as word
 ),
 
 entities as (
