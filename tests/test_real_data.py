@@ -146,7 +146,8 @@ def test_remittances_of_the_implementation_guide(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("tenant", "submissions", "amount"),
-    [("guide837p4", 6, "1114.04"), ("guide837p5", 18, "8072.55"), ("guide837i4", 5, "4028.62")],
+    # Of the 18 files of guide837p5, two hold the same interchange of 145.50: one submission.
+    [("guide837p4", 6, "1114.04"), ("guide837p5", 17, "7927.05"), ("guide837i4", 5, "4028.62")],
 )
 def test_claims_of_the_implementation_guide(site: Site, tenant: str, submissions: int, amount: str) -> None:
     assert site.figure(tenant, "claim_submissions") == submissions
@@ -154,7 +155,7 @@ def test_claims_of_the_implementation_guide(site: Site, tenant: str, submissions
 
 
 def test_a_claim_that_is_submitted_several_times_is_billed_once(site: Site) -> None:
-    # Of the 18 submissions, three bear one control number, three another, two a third.
+    # Of the 18 claims, three bear one control number, three another, two a third.
     assert site.figure("guide837p5", "claims") == 13
 
 
@@ -227,7 +228,6 @@ def test_status_shows_a_ledger_that_balances(site: Site) -> None:
         ("guide835", "provider_adjustment", {"adjustment_amount": "-1.27"}),
         ("guide835", "remittance", {"payment_amount": "152388.50"}),
         ("guide837p4", "claim", {"rows": "6", "billed_amount": "1114.04"}),
-        ("guide837p5", "claim", {"rows": "18", "billed_amount": "8072.55"}),
         ("guide837i4", "claim", {"rows": "5", "billed_amount": "4028.62"}),
         ("emedny", "remittance_claim", {"rows": "3", "billed_amount": "102.50", "payer_paid_amount": "45.75"}),
         ("united", "remittance_claim", {"rows": "2", "billed_amount": "1157.52", "payer_paid_amount": "349.99"}),
@@ -240,6 +240,15 @@ def test_rows_and_money_agree_from_the_feed_to_the_published_file(
     for measure, total in amounts.items():
         line = bridge[entity, measure]
         assert {Decimal(line[step]) for step in ("read", "marts", "published")} == {Decimal(total)}, measure
+
+
+def test_an_interchange_that_comes_twice_is_replaced_and_accounted_for(site: Site) -> None:
+    (rows,) = (
+        line
+        for line in site.reconciled["guide837p5"]["bridge"]
+        if (line["entity"], line["measure"]) == ("claim", "rows")
+    )
+    assert [Decimal(rows[step]) for step in ("read", "left", "marts", "published")] == [18, 1, 17, 17]
 
 
 def test_everything_reconciles_for_every_tenant(site: Site) -> None:

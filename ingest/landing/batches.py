@@ -28,7 +28,7 @@ from ingest.interface import NOT_OF_THE_KIND, Stated, TableState, UnknownWord
 from ingest.landing.contract_gate import Gated, check, cross_check, withhold
 from ingest.landing.landed_payments import remember_landed
 from ingest.landing.payment_memory import PaymentMemory
-from ingest.landing.payments import CONTRADICTS, CONTRADICTS_DETAIL, PAYMENT, take
+from ingest.landing.payments import CONTRADICTS, CONTRADICTS_DETAIL, OUT_OF_BALANCE, PAYMENT, take
 from ingest.landing.quarantine_rows import RECORD, entries, held_back, refusal_rows
 from ingest.landing.row_index import RowIndex, index_session
 from ingest.landing.tokens import remove_from_vault, tokenise, tokenise_rows, write_to_vault
@@ -122,6 +122,8 @@ class Unfinished:
     refusal_reasons: set[str] = field(default_factory=set)
     dropped: dict[str, int] = field(default_factory=dict)
     notices: list[Any] = field(default_factory=list)
+    # Payments out of balance, by unit and position of their notice, that this unit completes.
+    settled: set[tuple[int, str]] = field(default_factory=set)
     cursor: str | None = None
     index: RowIndex | None = None
     is_whole: bool | None = None
@@ -230,6 +232,7 @@ class Landing:
         self._payments.begin(unit.unit_id, unit.replaces)
         taken = take(self._payments, unit.unit_id, chunk)
         unit.notices += taken.notices
+        unit.settled |= set(taken.settled)
         for entity, frame in taken.withheld.items():
             prepared = self._prepared(unit, landing_contract(self.feed.kind, entity), frame)
             unit.staged.hold(entity, prepared, CONTRADICTS, CONTRADICTS_DETAIL)
@@ -364,6 +367,7 @@ class Landing:
                 if unit.stated:
                     connection.execute(sa.insert(tables.stated), _stated(unit, self.feed))
                 _record_words(connection, unit, self.feed)
+            _settle(connection, self._finished)
         self._done, self._finished, self._pending, self._vault, self._forgotten = Staged(), [], [], [], []
 
     def _write(self, staged: Staged) -> dict[str, list[dict[str, Any]]]:
@@ -430,6 +434,14 @@ class Landing:
                 _copy(connection, rows, str(path))
                 ledger_rows["held"] = [common | {"held_at": now()} | row for row in entries(rows)]
         return ledger_rows
+
+
+def _settle(connection: sa.Connection, units: Iterable[Unfinished]) -> None:
+    """Removes the notices of payments that were out of balance until a part of them came."""
+    notice = tables.notice.c
+    for unit_id, position in sorted(place for unit in units for place in unit.settled):
+        completed = (notice.unit_id == unit_id) & (notice.position == position) & (notice.reason == OUT_OF_BALANCE)
+        connection.execute(sa.delete(tables.notice).where(completed))
 
 
 def _record_words(connection: sa.Connection, unit: Unfinished, feed: Feed) -> None:

@@ -43,7 +43,8 @@ class PaymentPart:
     """What one transaction, or all of them together, brought of a payment.
 
     `claims` and `adjustments` are marks: the rest of their ids behind the remittance_id, or what `is_old_style` rows of an
-    earlier release are compared by. `paid` is the sum of CLP04, `adjusted` of PLB amounts, in US dollars.
+    earlier release are compared by. `paid` is the sum of CLP04, `adjusted` of PLB amounts, in US dollars. `open_at` are the
+    transactions, by unit and position, whose notice says that the payment does not balance.
     """
 
     remittance_id: str
@@ -52,6 +53,7 @@ class PaymentPart:
     paid: Decimal = Decimal(0)
     adjusted: Decimal = Decimal(0)
     is_old_style: bool = False
+    open_at: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, other: "PaymentPart") -> None:
         """Takes over what another part brought."""
@@ -59,6 +61,7 @@ class PaymentPart:
         self.adjustments |= other.adjustments
         self.paid += other.paid
         self.adjusted += other.adjusted
+        self.open_at += other.open_at
 
 
 class PaymentMemory:
@@ -148,6 +151,7 @@ class PaymentMemory:
             "paid": str(part.paid),
             "adjusted": str(part.adjusted),
             "is_old_style": part.is_old_style,
+            "open_at": part.open_at,
         }
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._seal.encrypt(nonce, json.dumps(content).encode(), name.encode())
@@ -161,4 +165,5 @@ class PaymentMemory:
             paid=Decimal(content["paid"]),
             adjusted=Decimal(content["adjusted"]),
             is_old_style=content["is_old_style"],
+            open_at=[(unit_id, position) for unit_id, position in content["open_at"]],
         )

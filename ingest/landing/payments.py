@@ -9,10 +9,13 @@ A transaction of a payment that is known already is compared with what is known 
                    all its rows are held, with reason payment_contradicts, until a person releases them
 
 The first delivery stands: a payment that is made again on a later day does not move its claims to that day.
+
+BPR02 = sum of CLP04 - sum of PLB is checked on all that is known of a payment. Where it does not hold there is one notice,
+payment_out_of_balance; it goes when a later part completes the payment.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -24,6 +27,7 @@ from ingest.sources.x12.elements import MONEY
 from ingest.sources.x12.remittance_ids import claim_of_mark, old_style_marks
 
 CONTRADICTS = "payment_contradicts"
+OUT_OF_BALANCE = "payment_out_of_balance"
 PAYMENT = "remittance"
 # Entities whose rows are of a payment.
 ENTITIES = ("remittance", "remittance_claim", "remittance_line", "remittance_adjustment", "provider_adjustment")
@@ -36,11 +40,13 @@ _IN_PARTS = "the payment comes in several transactions under one payer, trace, a
 
 @dataclass(kw_only=True)
 class Taken:
-    """What is left of a chunk: `rows` to land, `withheld` to hold back, by entity, and what to say of it."""
+    """What is left of a chunk: `rows` to land, `withheld` to hold back, by entity, and what to say of it. `settled` are notices
+    of earlier transactions, by unit and position, that a part of this chunk makes untrue."""
 
     rows: dict[str, pl.DataFrame]
     withheld: dict[str, pl.DataFrame] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
+    settled: list[tuple[int, str]] = field(default_factory=list)
 
 
 def take(memory: PaymentMemory, unit_id: int, chunk: Chunk) -> Taken:
@@ -53,8 +59,11 @@ def take(memory: PaymentMemory, unit_id: int, chunk: Chunk) -> Taken:
     known = memory.recall([*names, *filter(None, old_names)])
     repeated = {name for name, times in Counter(names).items() if times > 1}
     doubtful = repeated | {name for name, old in zip(names, old_names, strict=True) if name in known or old in known}
-    memory.keep(unit_id, _parts(rows, without=doubtful))
+    parts = _parts(rows, without=doubtful)
+    notices = _balance_notices(rows[PAYMENT], parts, unit_id)
+    memory.keep(unit_id, parts.items())
     taken = _compare(memory, unit_id, rows, known, doubtful) if doubtful else Taken(rows=rows)
+    taken.notices += notices
     taken.rows |= {entity: frame for entity, frame in chunk.rows.items() if entity not in rows}
     return taken
 
@@ -84,6 +93,7 @@ def _compare(
         before = known.get(name) or known.get(old)
         if before is None:
             known[name] = _part(name, mine, is_old_style=False)
+            taken.notices += _balance_notices(mine[PAYMENT], known, unit_id)
             memory.keep(unit_id, [(name, known[name])])
             continue
         verdict = _judge(before, mine, amount or Decimal(0))
@@ -94,8 +104,12 @@ def _compare(
             taken.notices.append(Notice(position=place, reason="payment_came_again", detail=_CAME_AGAIN))
         if verdict.fresh.claims or verdict.fresh.adjustments:
             taken.notices.append(Notice(position=place, reason="payment_in_parts", detail=_IN_PARTS))
-            memory.keep(unit_id, [(name if name in known else old, verdict.fresh)])
+            taken.settled += before.open_at
+            before.open_at = []
             before.add(verdict.fresh)
+            taken.notices += _balance_notices(mine[PAYMENT], {name: before}, unit_id)
+            verdict.fresh.open_at = before.open_at
+            memory.keep(unit_id, [(name if name in known else old, verdict.fresh)])
         if before.remittance_id != name:
             renamed[txn] = before.remittance_id
         for entity, frame in verdict.repeated.items():
@@ -182,7 +196,22 @@ def old_name() -> pl.Expr:
     )
 
 
-def _parts(rows: dict[str, pl.DataFrame], *, without: set[str]) -> list[tuple[str, PaymentPart]]:
+def _balance_notices(payments: pl.DataFrame, parts: Mapping[str, PaymentPart], unit_id: int) -> list[Notice]:
+    """A notice for each payment whose claims and adjustments do not come to its amount; its part notes where."""
+    notices = []
+    amounts = payments.select("remittance_id", pl.col("payment_amount").cast(MONEY, strict=False), "source_position")
+    for name, amount, place in amounts.iter_rows():
+        part = parts.get(name)
+        if part is None or part.paid - part.adjusted == amount:
+            continue
+        sent = "not given" if amount is None else f"{amount:.4f}"
+        detail = f"claim payments {part.paid:.4f} less provider adjustments {part.adjusted:.4f} is not payment {sent}"
+        notices.append(Notice(position=place, reason=OUT_OF_BALANCE, detail=detail))
+        part.open_at.append((unit_id, place))
+    return notices
+
+
+def _parts(rows: dict[str, pl.DataFrame], *, without: set[str]) -> dict[str, PaymentPart]:
     """What frames bring of each payment that has one transaction in them; `without` some payments."""
     parts = {name: PaymentPart(remittance_id=name) for name in rows[PAYMENT]["remittance_id"] if name not in without}
     for name, marks, paid in _grouped(rows, "remittance_claim", "payer_paid_amount"):
@@ -191,7 +220,7 @@ def _parts(rows: dict[str, pl.DataFrame], *, without: set[str]) -> list[tuple[st
     for name, marks, adjusted in _grouped(rows, "provider_adjustment", "adjustment_amount"):
         if name in parts:
             parts[name].adjustments, parts[name].adjusted = set(marks), adjusted or Decimal(0)
-    return list(parts.items())
+    return parts
 
 
 def _grouped(

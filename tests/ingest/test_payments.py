@@ -139,7 +139,7 @@ def test_the_parts_of_a_payment_are_one_payment_of_the_whole_amount(site: Site, 
     for start in range(runs):
         site.land(*files[start::runs])
     assert site.figures() == ONCE
-    assert "payment_in_parts" in site.notices()
+    assert site.notices() == ["payment_in_parts"], "together they balance"
     # The whole after its parts, and a part again, are nothing new.
     site.land(interchange(WHOLE.segments(), control=3), interchange(second.segments(), control=4))
     assert site.figures() == ONCE
@@ -175,6 +175,43 @@ def test_a_part_that_contradicts_the_other_part_is_held(site: Site) -> None:
     site.land(*(interchange(part.segments(), control=number) for number, part in enumerate(parts, 1)))
     assert site.figures()["remittance_claim"] == (1, Decimal(80))
     assert site.held()["remittance_claim"] == 1
+
+
+@pytest.mark.parametrize(
+    ("amount", "adjustments", "said"),
+    [
+        (
+            "145.01",
+            WHOLE.adjustments,
+            "claim payments 150.0000 less provider adjustments 5.0000 is not payment 145.0100",
+        ),
+        (
+            "145",
+            WHOLE.adjustments[:1],
+            "claim payments 150.0000 less provider adjustments 10.0000 is not payment 145.0000",
+        ),
+        ("14S", WHOLE.adjustments, "claim payments 150.0000 less provider adjustments 5.0000 is not payment not given"),
+    ],
+)
+def test_a_payment_that_does_not_balance_is_shown(
+    site: Site, amount: str, adjustments: tuple[tuple[str, Decimal], ...], said: str
+) -> None:
+    text = interchange(replace(WHOLE, adjustments=adjustments).segments()).replace(
+        f"BPR*I*{replace(WHOLE, adjustments=adjustments).paid}*", f"BPR*I*{amount}*"
+    )
+    site.land(text)
+    (notice,) = site.ledger.rows(sa.select(tables.notice))
+    assert (notice["reason"], notice["detail"]) == ("payment_out_of_balance", said)
+    assert notice["position"] == "ISA 1 GS 1 ST 0001 (segment 3)"
+
+
+def test_a_payment_that_lacks_a_part_is_shown_once_with_what_is_known_of_it(site: Site) -> None:
+    for number, one in enumerate(WHOLE.claims[:2], 1):
+        site.land(interchange(WHOLE.only([one]).segments(), control=number))
+    notices = [row for row in site.ledger.rows(sa.select(tables.notice)) if row["reason"] == "payment_out_of_balance"]
+    assert [notice["detail"] for notice in notices] == [
+        "claim payments 150.0000 less provider adjustments 0.0000 is not payment 145.0000"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -333,6 +370,7 @@ def test_however_a_payment_is_written_again_it_gives_the_same_rows(
     again = take(memory, 2, read(folder, written))
     assert again.withheld == {}
     assert [notice.reason for notice in again.notices] == ["payment_came_again"]
+    assert first.notices == []
     assert union([first, again]).keys() == expected.keys()
     for entity, frame in union([first, again]).items():
         assert frame.equals(expected[entity]), entity

@@ -80,3 +80,25 @@ def interchange(
     segments = [isa, group, *body, f"GE*{len(transactions)}*{control}", f"IEA*1*{control:09d}"]
     text = [segment.replace("*", element).replace(":", component) for segment in segments]
     return "".join(f"{segment}{terminator}{line_end}" for segment in text)
+
+
+def claims_837(*claims: Claim, control: str = "0001") -> list[str]:
+    """ST to SE of an 837 that bills some claims, one line each."""
+    body = [
+        f"ST*837*{control}*005010X222A1",
+        "BHT*0019*00*1*20260106*0900*CH",
+        "HL*1**20*1",
+        "NM1*85*2*NORTH CLINIC*****XX*1234567893",
+        "HL*2*1*22*0",
+        "SBR*P*18*******CI",
+        "NM1*PR*2*PAYER ONE*****PI*P1",
+    ]
+    for claim in claims:
+        body += [
+            f"CLM*{claim.number}*{claim.charged}***11:B:1*Y*A*Y*Y",
+            "LX*1",
+            f"SV1*HC:99213*{claim.charged}*UN*1***1",
+            f"DTP*472*D8*{claim.day}",
+            f"REF*6R*{claim.number}-1",
+        ]
+    return [*body, f"SE*{len(body) + 1}*{control}"]

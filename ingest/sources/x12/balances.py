@@ -1,7 +1,8 @@
-"""835: the three sums a remittance must hold, checked on every line, claim and payment.
+"""835: the sums a remittance must hold, checked on every line and claim.
 
-SVC02 = SVC03 + CAS of the line; CLP03 = CLP04 + CAS of the claim and its lines; BPR02 = sum of CLP04 - sum of PLB.
-What does not hold is kept as sent and shown: line_out_of_balance, claim_out_of_balance, payment_out_of_balance.
+SVC02 = SVC03 + CAS of the line; CLP03 = CLP04 + CAS of the claim and its lines. What does not hold is kept as sent and shown:
+line_out_of_balance, claim_out_of_balance. A payment may come in several files: `ingest.landing.payments` checks its sum,
+BPR02 = sum of CLP04 - sum of PLB, on all of them.
 """
 
 import polars as pl
@@ -30,16 +31,6 @@ def claim_balance(claims: pl.DataFrame, cas: pl.DataFrame) -> Told:
     checked = checked.with_columns(pl.col("less").fill_null(0), given=to_money("e3"), sent=to_money("e4"))
     what = ("claim charge", "adjustments", "claim payment")
     return _unbalanced(checked, "claim_out_of_balance", " CLP {claim_ordinal}", what)
-
-
-def payment_balance(payment: pl.DataFrame, claims: pl.DataFrame, plb: pl.DataFrame) -> Told:
-    """The claim payments less the provider adjustments are BPR02."""
-    paid = _sums(claims.select("txn", money=to_money("e4")), "txn", "given")
-    checked = payment.join(paid, on="txn", how="left", maintain_order="left")
-    checked = checked.join(_sums(plb, "txn", "less"), on="txn", how="left", maintain_order="left")
-    checked = checked.with_columns(pl.col("given", "less").fill_null(0), sent=to_money("amount"))
-    what = ("claim payments", "provider adjustments", "payment")
-    return _unbalanced(checked, "payment_out_of_balance", "", what)
 
 
 def _sums(frame: pl.DataFrame, key: str, name: str) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from ingest.sources.x12.adjustments import adjustments, provider_adjustments
-from ingest.sources.x12.balances import adjusted_lines, claim_balance, line_balance, payment_balance
+from ingest.sources.x12.balances import adjusted_lines, claim_balance, line_balance
 from ingest.sources.x12.elements import (
     Told,
     bad_dates,
@@ -66,7 +66,7 @@ def read_remittances(
     plb = provider_adjustments(segments, separator, component_separator)
     claims = _dates_and_allowed(segments, claims, lines, separator, notices)
     payment, claims, lines, cas, plb = _named(payment, claims, lines, cas, plb)
-    notices += line_balance(lines) + claim_balance(claims, cas) + payment_balance(payment, claims, plb)
+    notices += line_balance(lines) + claim_balance(claims, cas)
     return Found(
         rows=remittance_rows(payment, claims, lines, cas, plb),
         notices=notices,
