@@ -245,7 +245,7 @@ class Month(Accounts):
 
     def _edges(self) -> None:
         """Rows that cannot be used, and that must not be lost either: starts beyond 24 h, days that are none, series without
-        an end or a rule, and a status that nobody knows."""
+        an end or a rule; and a status that nobody knows, which is an appointment all the same."""
         self.event(1, date(2026, 10, 6), "25:30:00", MAIN, OFFICE)
         self.event(2, date(2026, 10, 6), "838:00:00", MAIN, OFFICE)
         self.event(3, "0000-00-00", time(9, 0), MAIN, OFFICE)
@@ -255,7 +255,10 @@ class Month(Accounts):
         self.event(
             6, endless.first_day, time(9, 0), MAIN, OFFICE, pc_recurrtype=1, pc_endDate=LAST_DAY, pc_recurrspec="a:0:{}"
         )
-        self.event(7, date(2026, 10, 6), time(9, 0), MAIN, OFFICE, "ZZ")
+        day = date(2026, 10, 6)
+        self.event(7, day, time(9, 0), MAIN, OFFICE, "ZZ")
+        visit = Visit(pid=7, day=day, unit=MAIN, provider=ADAMS, category=OFFICE, payer=self.payer(7, day))
+        self.truths.add("appointments", 1, visit)
         self.quarantined = 6
 
     def _walk_ins(self) -> None:
