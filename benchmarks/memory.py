@@ -26,7 +26,7 @@ from foundation.config import Feed
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest.ledger import Ledger
-from ingest.pipeline import land_feed
+from ingest.landing.land_feed import land_feed
 home = Home.at(sys.argv[3])
 ledger = Ledger(home)
 ledger.start_run("run", "benchmark")

@@ -379,14 +379,14 @@ def test_a_run_killed_at_any_moment_loses_and_doubles_nothing(site: Site) -> Non
             remittance(number, [(f"C{number}-{n}", "10.00", "8.00") for n in range(50)])
         )
     script = textwrap.dedent(f"""
-        import ingest.landing
+        import ingest.landing.batches
         ingest.landing.batches.ROWS_A_BATCH = 300
         from pathlib import Path
         from foundation.config import load_config
         from foundation.home import Home
         from foundation.keys import Keys
         from ingest.ledger import Ledger
-        from ingest.pipeline import land_feed
+        from ingest.landing.land_feed import land_feed
         home = Home.at({str(site.home.path)!r})
         config = load_config({str(site.config.file)!r})
         print("ready", flush=True)

@@ -310,9 +310,9 @@ def test_a_client_killed_at_every_request_loses_and_doubles_nothing(make_site: M
         from foundation.config import load_config
         from foundation.home import Home
         from foundation.keys import Keys
-        from ingest.inbox import Inbox
-        from ingest.receive.fhir_server import receive
-        from ingest.receive.pace import Pace
+        from ingest.inbox.inbox import Inbox
+        from ingest.receive.fhir.server import receive
+        from ingest.receive.fhir.pace import Pace
         home = Home.at({str(home.home.path)!r})
         (feed,) = load_config({str(home.config.file)!r}).tenants[0].feeds
         sys.stdin.readline()
