@@ -64,6 +64,7 @@ REASONS = {
     "not_posted": "charge void or not posted",
     "told_by_another_feed": "another feed's claims count",
     "billed_by_charges": "the charges carry the billing",
+    "billed_by_another_feed": "another feed bills the same service",
     "of_no_claim": "no claim it belongs to",
     "of_a_void_claim": "claim void",
     "of_another_submission": "another submission of the claim counts",

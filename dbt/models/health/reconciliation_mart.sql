@@ -11,7 +11,9 @@
 {%- set of_answers = [('of_no_claim_payment', 'payment.remittance_claim_id is null'), ('told_by_a_remittance_too', 'not answer.is_counted')] -%}
 {%- set chains = [
     {'entity': 'charge', 'key': 'charge_id', 'amounts': {'billed_amount': 'billed_amount'}, 'knows': ['status'],
-        'reasons': [('not_posted', "known.status <> 'posted'")],
+        'joins': "left join (select tenant_id, line_id from " ~ ref('int_billing_links') ~ " where counted_line_id is not null) as link"
+            ~ " on known.tenant_id = link.tenant_id and 'charge/' || known.charge_id = link.line_id",
+        'reasons': [('not_posted', "known.status <> 'posted'"), ('billed_by_another_feed', 'link.line_id is not null')],
         'mart': 'fct_charge_lines', 'counted': "line_kind = 'charge'"},
     {'entity': 'claim', 'amounts': {'billed_amount': 'submitted_amount'},
         'joins': 'left join ' ~ ref('int_claim_submissions') ~ ' as submission on known.tenant_id = submission.tenant_id'
@@ -21,10 +23,13 @@
     {'entity': 'claim_line', 'amounts': {'billed_amount': 'billed_amount'},
         'joins': 'left join ' ~ ref('int_claims') ~ ' as claim on known.tenant_id = claim.tenant_id and known.claim_id = claim.claim_id'
             ~ ' left join ' ~ ref('int_claim_context') ~ ' as context on known.tenant_id = context.tenant_id'
-            ~ ' and known.claim_id = context.claim_id',
+            ~ ' and known.claim_id = context.claim_id'
+            ~ ' left join (select tenant_id, line_id from ' ~ ref('int_billing_links') ~ ' where counted_line_id is not null) as link'
+            ~ " on known.tenant_id = link.tenant_id and 'claim_line/' || known.claim_id || '/' || known.line_number = link.line_id",
         'reasons': [('billed_by_charges', 'context.has_charges'), ('of_no_claim', 'context.claim_id is null'),
             ('of_a_void_claim', 'claim.is_void'),
-            ('of_another_submission', 'claim.current_submission_id <> known.claim_submission_id or claim.source_system <> known.source_system')],
+            ('of_another_submission', 'claim.current_submission_id <> known.claim_submission_id or claim.source_system <> known.source_system'),
+            ('billed_by_another_feed', 'link.line_id is not null')],
         'mart': 'fct_charge_lines', 'counted': "line_kind = 'claim_line'"},
     {'entity': 'remittance', 'key': 'remittance_id', 'amounts': {'payment_amount': 'payment_amount'},
         'mart': 'fct_remittances', 'counted': 'true'},

@@ -1,8 +1,8 @@
 {#- Checks that read the ledger's accounts, one name a line: they change without a row of the tenant having come. -#}
 {%- set checks = [
+    'implausible_dates',
     'implausible_quarantine',
     'implausible_words',
-    'implausible_record_times',
 ] -%}
 with found as (
     select tenant_id, code, feed, other_feed, entity, all_rows as found_rows, all_amount as found_amount, first_day, last_day

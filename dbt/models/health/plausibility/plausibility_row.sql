@@ -1,6 +1,9 @@
 {{ config(materialized='by_tenant') }}
 {#- Every check that reads staging, intermediate or mart models, one name a line. -#}
 {%- set checks = [
+    'implausible_bases',
+    'implausible_billing',
+    'implausible_people',
     'implausible_remittances',
     'implausible_payers',
 ] -%}

@@ -1,5 +1,6 @@
 -- PM charges carry the billing where a claim has any (void ones too: that system has spoken); else the lines of the
--- claim's current submission do, and what they lack of the claim's total is a line of its own.
+-- claim's current submission do, and what they lack of the claim's total is a line of its own. What several feeds bill is
+-- billed by one of them (`int_billing_links`).
 with claim_lines as (
     select
         claims.tenant_id,
@@ -77,8 +78,8 @@ select
     source_system,
     source_record_id,
     source_position
-from {{ ref('int_charges') }}
-where status = 'posted'
+from {{ ref('int_linked_charges') }}
+where status = 'posted' and counted_line_id is null
 union all
 select
     tenant_id,
@@ -103,6 +104,7 @@ select
     source_record_id,
     source_position
 from claim_lines
+where {{ is_not_told('claim_lines', "'claim_line/' || claim_id || '/' || line_number") }}
 union all
 select
     tenant_id,
@@ -120,4 +122,5 @@ select
     source_record_id,
     source_position
 from claim_gaps
+where {{ is_not_told('claim_gaps', "'claim/' || claim_id") }}
 order by 1, 5, 2

@@ -6,8 +6,9 @@ with charged as (
         row_number() over (
             partition by tenant_id, claim_id order by billed_amount desc, charge_id
         ) as weight,
-        min(service_date) over (partition by tenant_id, claim_id) as first_service_date
-    from {{ ref('int_charges') }} as charges
+        min(service_date) over (partition by tenant_id, claim_id) as first_service_date,
+        max(case when names_claim then 1 else 0 end) over (partition by tenant_id, claim_id) = 1 as is_named
+    from {{ ref('int_linked_charges') }} as charges
     where claim_id is not null
 ),
 
@@ -16,7 +17,7 @@ known as (
         coalesce(claims.tenant_id, charged.tenant_id) as tenant_id,
         coalesce(claims.claim_id, charged.claim_id) as claim_id,
         claims.claim_id is not null as is_submitted,
-        charged.claim_id is not null as has_charges,
+        coalesce(charged.is_named, false) as has_charges,
         coalesce(claims.encounter_id, charged.encounter_id) as encounter_id,
         coalesce(claims.patient_id, charged.patient_id) as patient_id,
         coalesce(claims.service_unit_id, charged.service_unit_id) as service_unit_id,

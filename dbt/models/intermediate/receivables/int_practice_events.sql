@@ -43,6 +43,7 @@ select
     practice.tenant_id,
     practice.event_id,
     coalesce(
+        charges.counted_line_id,
         'charge/' || charges.charge_id,
         'claim/' || context.claim_id,
         practice.event_id
@@ -61,7 +62,7 @@ select
     practice.contractual_amount,
     practice.written_off_amount
 from practice
-left join {{ ref('int_charges') }} as charges
+left join {{ ref('int_linked_charges') }} as charges
     on practice.tenant_id = charges.tenant_id
     and practice.charge_id = charges.charge_id
     and charges.status = 'posted'

@@ -1,0 +1,152 @@
+"""Feeds that bill the same service, and feeds that contradict the world: figures, findings and marks of one home, as a user asks."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.ingest.test_landing import remittance
+from tests.support import Ran, clinicmart, clinicmart_here
+
+pytestmark = pytest.mark.slow
+
+
+def financial(visit: str, *, amount: str = "200", day: str = "20260105") -> str:
+    """A registration and a DFT with one charge of a visit."""
+    pid = "PID|1||M1^^^NORTH^MR||DOE^PAT||19800101|F"
+    pv1 = "PV1|1|O|CLIN" + "|" * 16 + visit + "|" * 25 + "20260105090000"
+    return (
+        f"MSH|^~\\&|EHR|NORTH|CM|CM|{day}090000||ADT^A04|1|P|2.5.1\rEVN|A04|{day}090000\r{pid}\r{pv1}\r"
+        f"MSH|^~\\&|EHR|NORTH|CM|CM|{day}180000||DFT^P03|2|P|2.5.1\rEVN|P03|{day}180000\r{pid}\r{pv1}\r"
+        f"FT1|1|T1||{day}|{day}|CG|99213^OFFICE|||1|{amount}|||||CLIN|||||||||99213\r"
+    )
+
+
+def claim(number: str, lines: Sequence[tuple[str, str]] = (("99213", "200"),)) -> str:
+    """An 837 of one claim; lines are code and amount."""
+    services = "".join(
+        f"LX*{place}~SV1*HC:{code}*{amount}*UN*1***1~DTP*472*D8*20260105~"
+        for place, (code, amount) in enumerate(lines, start=1)
+    )
+    total = sum(int(amount) for _, amount in lines)
+    body = (
+        "ST*837*0001*005010X222A1~BHT*0019*00*1*20260106*0900*CH~NM1*41*2*NORTH CLINIC*****46*S1~NM1*40*2*HUB*****46*H1~"
+        "HL*1**20*1~NM1*85*2*NORTH CLINIC*****XX*1234567893~N3*1 A ST~N4*TOWN*NY*10001~REF*EI*000000000~"
+        "HL*2*1*22*0~SBR*P*18*******CI~NM1*IL*1*DOE*PAT****MI*MEM1~NM1*PR*2*PAYER ONE*****PI*P1~"
+        f"CLM*{number}*{total}***11:B:1*Y*A*Y*Y~HI*ABK:Z000~{services}"
+    )
+    return (
+        "ISA*00*          *00*          *ZZ*SENDER         *ZZ*CLINIC         *260106*0800*^*00501*000000101*0*P*:~"
+        f"GS*HC*SENDER*CLINIC*20260106*0800*101*X*005010X222A1~{body}SE*{body.count('~') + 1}*0001~GE*1*101~IEA*1*000000101~"
+    )
+
+
+# Tenant -> feeds in the order of the record, each with its kind and its file.
+TENANTS = {
+    "linked": [("adt", "hl7v2", financial("A1")), ("claims", "x12", claim("A1"))],
+    "claims-first": [("claims", "x12", claim("A1", [("99213", "210")])), ("adt", "hl7v2", financial("A1"))],
+    "more-lines": [("adt", "hl7v2", financial("A1")), ("claims", "x12", claim("A1", [("99213", "200"), ("80053", "45")]))],
+    "unlinked": [("adt", "hl7v2", financial("V1")), ("claims", "x12", claim("A1"))],
+    "paid": [
+        ("adt", "hl7v2", financial("A1", amount="100")),
+        ("claims", "x12", claim("A1", [("99213", "100")])),
+        ("remits", "x12", remittance(1, [("A1", "100.00", "80.00")])),
+    ],
+    "stray": [("remits", "x12", remittance(1, [("C1", "100.00", "80.00")]))],
+    "odd": [("adt", "hl7v2", financial("A1").replace("|O|CLIN", "|ZZ|CLIN") + financial("A2", amount="x"))],
+}  # fmt: skip
+
+
+def figures(home: Path, tenant: str, *names: str) -> dict[str, Decimal]:
+    ran = clinicmart_here(
+        "metrics",
+        "query",
+        ",".join(names),
+        "--tenant",
+        tenant,
+        "--as",
+        f"admin@{tenant}",
+        "--home",
+        home,
+        "--format",
+        "csv",
+    )
+    assert ran.code == 0, ran.err
+    (row,) = csv.DictReader(io.StringIO(ran.out))
+    return {name: Decimal(row[name]) for name in names}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
+    """A home of all tenants after one run."""
+    folder = tmp_path_factory.mktemp("plausible")
+    lines = ["tenants:"]
+    for tenant, feeds in TENANTS.items():
+        lines.append(
+            f"  {tenant}:\n    name: {tenant}\n    time_zone: America/New_York\n    as_of: 2026-06-30\n    feeds:"
+        )
+        for name, kind, text in feeds:
+            path = folder / tenant / name
+            path.mkdir(parents=True)
+            (path / ("a.hl7" if kind == "hl7v2" else "a.edi")).write_text(text)
+            lines.append(f"      - {{name: {name}, kind: {kind}, path: {tenant}/{name}}}")
+    (folder / "c.yaml").write_text("\n".join(lines) + "\n")
+    done = clinicmart("run", "--config", folder / "c.yaml", "--home", folder / "home")
+    assert "published" in done.err
+    return folder / "home", done
+
+
+@pytest.fixture(scope="module")
+def findings(ran: tuple[Path, Ran]) -> dict[str, list[dict[str, object]]]:
+    """Tenant to its findings, as `status --json` tells them."""
+    told = json.loads(clinicmart_here("status", "--home", ran[0], "--json").out)["plausibility"]
+    return {tenant: [row for row in told if row["tenant_id"] == tenant] for tenant in TENANTS}
+
+
+BILLED = ("billed_amount", "open_balance", "charge_lines")
+
+
+@pytest.mark.parametrize(
+    ("tenant", "billed", "lines"),
+    [("linked", 200, 1), ("claims-first", 210, 1), ("more-lines", 245, 2)],
+)
+def test_a_service_that_two_feeds_bill_counts_once_by_the_record(
+    ran: tuple[Path, Ran], findings: dict[str, list[dict[str, object]]], tenant: str, billed: int, lines: int
+) -> None:
+    assert figures(ran[0], tenant, *BILLED) == {"billed_amount": billed, "open_balance": billed, "charge_lines": lines}
+    assert findings[tenant] == []
+
+
+def test_a_payment_of_the_claim_stands_on_the_charge_that_counts(ran: tuple[Path, Ran]) -> None:
+    found = figures(ran[0], "paid", "billed_amount", "payer_paid_amount", "charge_lines", "claims")
+    assert found == {"billed_amount": 100, "payer_paid_amount": 80, "charge_lines": 1, "claims": 1}
+
+
+def test_feeds_that_nothing_links_are_told_with_rows_money_and_what_they_touch(
+    ran: tuple[Path, Ran], findings: dict[str, list[dict[str, object]]]
+) -> None:
+    (found,) = findings["unlinked"]
+    assert (found["code"], found["feed"], found["other_feed"]) == ("CM-PLAUS-001", "claims", "adt")
+    assert (found["rows"], Decimal(str(found["amount"]))) == (1, 200)
+    assert {"billed_amount", "charge_lines", "open_balance"} <= set(found["metrics"])  # type: ignore[call-overload]
+    assert not {"encounters", "no_show_rate"} & set(found["metrics"])  # type: ignore[call-overload]
+    told = clinicmart_here("status", "--home", ran[0]).out
+    assert (
+        "DOUBT unlinked: CM-PLAUS-001 Two feeds bill the same services: feed claims against feed adt, 1 row, $200.00, "
+        "on 5 Jan 2026"
+    ) in told
+
+
+def test_payments_that_no_claim_explains_are_told(findings: dict[str, list[dict[str, object]]]) -> None:
+    (found,) = findings["stray"]
+    assert (found["code"], found["rows"], Decimal(str(found["amount"]))) == ("CM-PLAUS-007", 1, 80)
+    assert "payer_paid_amount" in found["metrics"]  # type: ignore[operator]
+
+
+def test_words_and_money_that_no_figure_has_are_told(findings: dict[str, list[dict[str, object]]]) -> None:
+    codes = {(found["code"], found["entity"]) for found in findings["odd"]}
+    assert {("CM-PLAUS-005", "encounter"), ("CM-PLAUS-006", "charge")} <= codes
