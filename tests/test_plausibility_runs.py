@@ -118,7 +118,7 @@ def test_a_service_that_two_feeds_bill_counts_once_by_the_record(
     ran: tuple[Path, Ran], findings: dict[str, list[dict[str, object]]], tenant: str, billed: int, lines: int
 ) -> None:
     assert figures(ran[0], tenant, *BILLED) == {"billed_amount": billed, "open_balance": billed, "charge_lines": lines}
-    assert findings[tenant] == []
+    assert "CM-PLAUS-001" not in {found["code"] for found in findings[tenant]}
 
 
 def test_a_payment_of_the_claim_stands_on_the_charge_that_counts(ran: tuple[Path, Ran]) -> None:
@@ -129,8 +129,8 @@ def test_a_payment_of_the_claim_stands_on_the_charge_that_counts(ran: tuple[Path
 def test_feeds_that_nothing_links_are_told_with_rows_money_and_what_they_touch(
     ran: tuple[Path, Ran], findings: dict[str, list[dict[str, object]]]
 ) -> None:
-    (found,) = findings["unlinked"]
-    assert (found["code"], found["feed"], found["other_feed"]) == ("CM-PLAUS-001", "claims", "adt")
+    (found,) = (found for found in findings["unlinked"] if found["code"] == "CM-PLAUS-001")
+    assert (found["feed"], found["other_feed"]) == ("claims", "adt")
     assert (found["rows"], Decimal(str(found["amount"]))) == (1, 200)
     assert {"billed_amount", "charge_lines", "open_balance"} <= set(found["metrics"])  # type: ignore[call-overload]
     assert not {"encounters", "no_show_rate"} & set(found["metrics"])  # type: ignore[call-overload]
@@ -142,8 +142,8 @@ def test_feeds_that_nothing_links_are_told_with_rows_money_and_what_they_touch(
 
 
 def test_payments_that_no_claim_explains_are_told(findings: dict[str, list[dict[str, object]]]) -> None:
-    (found,) = findings["stray"]
-    assert (found["code"], found["rows"], Decimal(str(found["amount"]))) == ("CM-PLAUS-007", 1, 80)
+    (found,) = (found for found in findings["stray"] if found["code"] == "CM-PLAUS-007")
+    assert (found["rows"], Decimal(str(found["amount"]))) == (1, 80)
     assert "payer_paid_amount" in found["metrics"]  # type: ignore[operator]
 
 
