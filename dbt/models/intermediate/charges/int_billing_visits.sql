@@ -18,6 +18,18 @@ charged_visits as (
     having count(distinct encounter_id) = 1
 ),
 
+numbered as (
+    select lines.tenant_id, lines.line_id, charged_visits.encounter_id
+    from lines
+    inner join charged_visits
+        on lines.tenant_id = charged_visits.tenant_id
+        and lines.claim_number = charged_visits.visit_number
+    where
+        coalesce(lines.patient_id = charged_visits.patient_id, true)
+        and coalesce(lines.claim_from_date <= charged_visits.last_day, true)
+        and coalesce(charged_visits.first_day <= lines.claim_to_date, true)
+),
+
 named as (
     select
         lines.*,
@@ -32,14 +44,9 @@ named as (
     ) as charged
         on lines.tenant_id = charged.tenant_id
         and lines.encounter_id = charged.encounter_id
-    left join charged_visits as numbered
+    left join numbered
         on lines.tenant_id = numbered.tenant_id
-        and lines.claim_number = numbered.visit_number
-        and (lines.patient_id is null or numbered.patient_id is null or lines.patient_id = numbered.patient_id)
-        and (
-            lines.claim_from_date is null
-            or (numbered.first_day <= lines.claim_to_date and lines.claim_from_date <= numbered.last_day)
-        )
+        and lines.line_id = numbered.line_id
 ),
 
 -- The best feed that knows the visit's patient says whose visit it is.
