@@ -3,7 +3,8 @@
     rows in the mart. `counted_as` is the same question to a published file, which holds one tenant: publishing asks it again.
 #}
 {% macro counted_in_mart(chain, measure, current) -%}
-{%- set what = 'count(*)' if measure == 'rows' else 'coalesce(sum(' ~ chain.amounts[measure] ~ '), 0)' -%}
+{%- set count = 'count(distinct ' ~ chain.counts ~ ')' if chain.counts else 'count(*)' -%}
+{%- set what = count if measure == 'rows' else 'coalesce(sum(' ~ chain.amounts[measure] ~ '), 0)' -%}
 {%- set where_rows = chain.get('counted', 'true') -%}
 {%- set question = 'select ' ~ what ~ ' from marts.' ~ chain.mart ~ ' where ' ~ where_rows -%}
 {%- if chain.less -%}

@@ -18,11 +18,15 @@ MODELS = ("int_remittance_line_matches", "int_remittance_lines")
 TABLES = {
     "intermediate.int_remittance_line_amounts": (
         "tenant_id varchar, remittance_line_id varchar, remittance_claim_id varchar, claim_key varchar, claim_id varchar, "
-        "is_matched boolean, is_reversal boolean, payer_sequence integer, payment_date date, adjudicated_date date, "
+        "is_matched boolean, is_reversal boolean, payment_date date, adjudicated_date date, "
         "line_number bigint, line_control_number varchar, billed_code varchar, modifiers varchar, remark_codes varchar, "
         "billed_size decimal(18,4), service_date date, billed_amount decimal(18,4), payer_paid_amount decimal(18,4), "
-        "contractual_amount decimal(18,4), patient_share_amount decimal(18,4), allowed_amount decimal(18,4), "
-        "source_system varchar, source_record_id varchar, source_position varchar"
+        "stated_allowed_amount decimal(18,4), source_system varchar, source_record_id varchar, source_position varchar"
+    ),
+    "intermediate.int_payer_sequences": "tenant_id varchar, remittance_claim_id varchar, payer_sequence integer",
+    "intermediate.int_remittance_adjustments": (
+        "tenant_id varchar, remittance_line_id varchar, group_code varchar, adjustment_amount decimal(18,4), "
+        "contractual_amount decimal(18,4), is_on_line boolean, is_cost_share boolean, is_sequestration boolean"
     ),
     "intermediate.int_billed_lines": (
         "tenant_id varchar, charge_line_id varchar, line_kind varchar, claim_id varchar, line_control_number varchar, "
@@ -107,6 +111,10 @@ def found(models: Models, charges: Sequence[Charge], lines: Sequence[Line]) -> d
         {
             "intermediate.int_billed_lines": [charge.row() for charge in charges],
             "intermediate.int_remittance_line_amounts": [line.row(place) for place, line in enumerate(lines, start=1)],
+            "intermediate.int_payer_sequences": [
+                {"tenant_id": tenant, "remittance_claim_id": payment, "payer_sequence": 1}
+                for tenant, payment in sorted({(line.tenant, line.payment) for line in lines})
+            ],
         }
     )
     rows = models.rows("int_remittance_lines", "remittance_line_id", "charge_line_id", "match_method")

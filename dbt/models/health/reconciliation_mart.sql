@@ -5,6 +5,7 @@
       knows     columns that the reasons need
       joins     what tells the reasons, in order: (reason, condition); rows under none of them are to be in the mart
       counted   the condition on the mart's rows; none where the mart has no row for each
+      counts    the column that names a row where the mart has several for one
       less      an amount of another mart that is taken off: what the mart's column holds besides -#}
 {%- set answers = "left join {answers} as answer on known.tenant_id = answer.tenant_id and known.remittance_claim_id = answer.remittance_claim_id" | replace('{answers}', ref('int_remittance_claims') | string) -%}
 {%- set payments = "left join (select tenant_id, remittance_claim_id from {told} group by tenant_id, remittance_claim_id) as payment on known.tenant_id = payment.tenant_id and known.remittance_claim_id = payment.remittance_claim_id" | replace('{told}', ref('stg_remittance_claims') | string) -%}
@@ -45,7 +46,8 @@
     {'entity': 'provider_adjustment', 'key': 'provider_adjustment_id',
         'amounts': {'adjustment_amount': 'adjustment_amount'}, 'mart': 'fct_provider_adjustments', 'counted': 'true'},
     {'entity': 'patient_payment', 'key': 'patient_payment_id', 'amounts': {'payment_amount': 'patient_paid_amount'},
-        'reasons': [('of_nothing', 'known.payment_amount = 0')], 'mart': 'fct_payments', 'counted': "paid_by = 'patient'"},
+        'reasons': [('of_nothing', 'known.payment_amount = 0')], 'mart': 'fct_payments', 'counted': "paid_by = 'patient'",
+        'counts': 'payment_id'},
     {'entity': 'adjustment', 'key': 'adjustment_id', 'amounts': {'adjustment_amount': 'adjusted_amount'},
         'mart': 'fct_charge_lines', 'less': ('fct_remittance_claims', 'contractual_amount')},
     {'entity': 'encounter', 'key': 'encounter_id', 'amounts': {}, 'mart': 'fct_encounters', 'counted': 'true',

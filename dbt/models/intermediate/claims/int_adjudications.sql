@@ -3,12 +3,12 @@ with adjusted as (
     select
         tenant_id,
         remittance_claim_id,
-        sum(case when leaves_balance then adjustment_amount else 0 end) as contractual_amount,
+        sum(contractual_amount) as contractual_amount,
         -- Sequestration is taken off what was allowed.
         sum(case when (is_cost_share or is_sequestration) and remittance_line_id is null then adjustment_amount else 0 end)
             as unlined_cost_share_amount,
         sum(case when group_code = 'PR' then adjustment_amount else 0 end) as patient_share_amount,
-        sum(case when counts_as_denial then adjustment_amount else 0 end) as denial_amount,
+        sum(case when counts_as_denial then adjustment_amount - contractual_amount else 0 end) as denial_amount,
         max(case when counts_as_denial then 1 else 0 end) = 1 as has_denial_reason,
         max(case when denial_category = 'duplicate' then 1 else 0 end) = 1 as has_duplicate_reason
     from {{ ref('int_remittance_adjustments') }}
@@ -51,8 +51,12 @@ whole as (
         coalesce(lines.patient_share_amount, 0) as line_patient_share_amount,
         coalesce(lines.allowed_amount, 0) as line_allowed_amount,
         -- Reversals, forwarded claims and predeterminations decide nothing.
-        claims.payer_sequence = 1 and claims.claim_status_code not in ('22', '23', '25') as is_primary_decision
+        sequences.payer_sequence,
+        sequences.payer_sequence = 1 and claims.claim_status_code not in ('22', '23', '25') as is_primary_decision
     from {{ ref('int_remittance_claims') }} as claims
+    inner join {{ ref('int_payer_sequences') }} as sequences
+        on claims.tenant_id = sequences.tenant_id
+        and claims.remittance_claim_id = sequences.remittance_claim_id
     left join adjusted
         on claims.tenant_id = adjusted.tenant_id
         and claims.remittance_claim_id = adjusted.remittance_claim_id

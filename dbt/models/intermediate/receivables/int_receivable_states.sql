@@ -8,9 +8,10 @@ with movements as (
         posted_date as movement_date,
         billed_amount as balance_change,
         0 as patient_paid_amount,
-        0 as primary_share_amount,
-        0 as later_share_amount,
-        0 as later_events,
+        {%- for sequence in [1, 2, 3] %}
+        0 as share_{{ sequence }}_amount,
+        0 as decisions_{{ sequence }},
+        {%- endfor %}
         0 as share_events
     from {{ ref('int_charge_lines') }}
     where billed_amount <> 0
@@ -21,9 +22,10 @@ with movements as (
         event_date,
         - payer_paid_amount - patient_paid_amount - contractual_amount - written_off_amount,
         patient_paid_amount,
-        case when payer_sequence = 1 then patient_share_amount else 0 end,
-        case when payer_sequence > 1 then patient_share_amount else 0 end,
-        case when payer_sequence > 1 then 1 else 0 end,
+        {%- for sequence in [1, 2, 3] %}
+        case when payer_sequence = {{ sequence }} then patient_share_amount else 0 end,
+        case when payer_sequence = {{ sequence }} then case when is_reversal then -1 else 1 end else 0 end,
+        {%- endfor %}
         case when patient_share_amount <> 0 then 1 else 0 end
     from {{ ref('int_line_events') }}
 ),
@@ -41,9 +43,10 @@ daily as (
         least(movements.movement_date, last_days.last_day) as movement_date,
         sum(balance_change) as balance_change,
         sum(patient_paid_amount) as patient_paid_amount,
-        sum(primary_share_amount) as primary_share_amount,
-        sum(later_share_amount) as later_share_amount,
-        sum(later_events) as later_events,
+        {%- for sequence in [1, 2, 3] %}
+        sum(share_{{ sequence }}_amount) as share_{{ sequence }}_amount,
+        sum(decisions_{{ sequence }}) as decisions_{{ sequence }},
+        {%- endfor %}
         sum(share_events) as share_events
     from movements
     inner join last_days
@@ -59,10 +62,11 @@ running as (
         lead(movement_date) over line as next_movement_date,
         sum(balance_change) over line as open_balance,
         sum(patient_paid_amount) over line as patient_paid_amount,
-        -- What a later payer leaves to the patient replaces what the first one left.
+        -- What a later payer leaves to the patient replaces what those before it left, until its decision is taken back.
         case
-            when sum(later_events) over line > 0 then sum(later_share_amount) over line
-            else sum(primary_share_amount) over line
+            when sum(decisions_3) over line > 0 then sum(share_3_amount) over line
+            when sum(decisions_2) over line > 0 then sum(share_2_amount) over line
+            else sum(share_1_amount) over line
         end as patient_share_amount,
         min(case when share_events > 0 then movement_date end) over line as transferred_date
     from daily

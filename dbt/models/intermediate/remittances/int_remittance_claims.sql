@@ -44,25 +44,6 @@ resolved as (
         and coalesce(collapsed.payer_id, payments.payer_id) = crosswalk.payer_id
 ),
 
--- Denials and reversals do not say whose turn it was: the same payer's other decisions on the claim do, else the claim.
-by_payer as (
-    select tenant_id, claim_key, paying_payer_id, min(stated_sequence) as payer_sequence
-    from resolved
-    where stated_sequence is not null
-    group by tenant_id, claim_key, paying_payer_id
-),
-
-by_submission as (
-    select
-        tenant_id,
-        claim_id,
-        payer_id,
-        min(case payer_sequence when 'secondary' then 2 when 'tertiary' then 3 else 1 end) as payer_sequence
-    from {{ ref('int_claim_submissions') }}
-    where is_counted
-    group by tenant_id, claim_id, payer_id
-),
-
 -- An explanation of benefit and an 835 may tell of the same decision: where an 835 speaks of a claim, it alone counts.
 paid_by_remittance as (
     select tenant_id, claim_key from resolved where remittance_id is not null group by tenant_id, claim_key
@@ -82,7 +63,7 @@ select
     resolved.original_payer_claim_control_number,
     resolved.claim_status_code,
     resolved.claim_status_code = '22' as is_reversal,
-    coalesce(resolved.stated_sequence, by_payer.payer_sequence, by_submission.payer_sequence, 1) as payer_sequence,
+    resolved.stated_sequence,
     resolved.filing_indicator,
     resolved.billed_amount,
     resolved.payer_paid_amount,
@@ -96,14 +77,6 @@ select
     resolved.source_position,
     resolved.source_updated_at
 from resolved
-left join by_payer
-    on resolved.tenant_id = by_payer.tenant_id
-    and resolved.claim_key = by_payer.claim_key
-    and resolved.paying_payer_id = by_payer.paying_payer_id
-left join by_submission
-    on resolved.tenant_id = by_submission.tenant_id
-    and resolved.claim_id = by_submission.claim_id
-    and resolved.paying_payer_id = by_submission.payer_id
 left join paid_by_remittance
     on resolved.tenant_id = paid_by_remittance.tenant_id
     and resolved.claim_key = paid_by_remittance.claim_key

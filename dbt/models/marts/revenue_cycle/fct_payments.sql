@@ -1,6 +1,6 @@
 -- Money as it came in, by the day it was paid or posted; fct_charge_lines has the same money by the day of service.
 select
-    {{ entity_key('events.event_id', 'events.tenant_id') }} as payment_key,
+    {{ entity_key(['events.event_id', 'events.charge_line_id'], 'events.tenant_id') }} as payment_key,
     lines.tenant_id,
     events.event_id as payment_id,
     lines.charge_line_id,

@@ -27,7 +27,7 @@ with postings as (
 )
 
 select
-    {{ entity_key('postings.posting_id', 'postings.tenant_id') }} as posting_key,
+    {{ entity_key(['postings.posting_id', 'postings.charge_line_id'], 'postings.tenant_id') }} as posting_key,
     postings.tenant_id,
     postings.posting_id,
     postings.charge_line_id,

@@ -22,7 +22,7 @@ select
     coalesce(lines.remark_codes, 'none') as remark_codes,
     adjustments.denial_category,
     adjustments.is_contractual,
-    adjustments.leaves_balance,
+    adjustments.contractual_amount <> 0 as leaves_balance,
     adjustments.counts_as_denial,
     adjustments.counts_as_denial and claims.is_denied as is_denial,
     adjustments.is_preventable,
@@ -32,6 +32,7 @@ select
     claims.adjudicated_date,
     claims.payment_date,
     {{ money('adjustments.adjustment_amount') }} as adjustment_amount,
+    {{ money('adjustments.contractual_amount') }} as contractual_amount,
     {{ money('case when adjustments.is_sequestration then adjustments.adjustment_amount else 0 end') }}
         as sequestration_amount,
     adjustments.quantity,
