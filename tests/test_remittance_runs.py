@@ -190,6 +190,7 @@ TENANTS: dict[str, tuple[Claim, dict[str, str]]] = {
             "receivables_debit": "10",
             "receivables_from_patients": "10",
             "received_from_payers_amount": "150",
+            "adjudicated_allowed_amount": "160",
         },
     ),
 }

@@ -25,6 +25,7 @@ MODELS = (
     "int_claim_capacities",
     "int_claim_event_shares",
     "int_line_events",
+    "int_latest_decisions",
     "int_receivable_states",
 )
 _LINEAGE = "source_system varchar, source_record_id varchar, source_position varchar, source_updated_at timestamp"
@@ -279,3 +280,9 @@ def patient_due(models: Models) -> dict[str, int]:
         "int_receivable_states", "charge_line_id", "open_balance", "patient_due_amount", "valid_before is null"
     )
     return {line: int(min(due, balance) * 100) for line, balance, due, is_last in rows if is_last}
+
+
+def adjudicated_allowed(models: Models) -> dict[str, int]:
+    """Line to what the primary payer's latest decision allows of it, in cents; of what `balances` built last."""
+    rows = models.rows("int_latest_decisions", "charge_line_id", "allowed_amount")
+    return {line: int(amount * 100) for line, amount in rows}

@@ -7,12 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.marts.building import compiled
 from tests.marts.compiled_models import Models
-from tests.marts.remittance_money import MODELS, TABLES, Claim, Decision, Service, balances, patient_due
+from tests.marts.remittance_money import (
+    MODELS,
+    TABLES,
+    Claim,
+    Decision,
+    Service,
+    adjudicated_allowed,
+    balances,
+    patient_due,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -86,6 +95,15 @@ def test_money_on_the_claim_is_spread_over_its_lines_to_the_cent(models: Models)
     assert found.open == {"K1/0": 1001, "K1/1": 2000, "K1/2": 333}
     assert (found.paid, found.contractual) == (20000, 10000)
     assert patient_due(models) == found.open
+
+
+def test_what_is_allowed_of_the_claim_is_allowed_of_its_lines(models: Models) -> None:
+    by_case = Decision("1", "P1", 10, "1", 30000, 15000, (("CO-45", 12000), ("PR-1", 3000)))
+    split = Decision(
+        "1", "P1", 10, "1", 10000, 8000, services=(Service(0, 6000, 5000), Service(0, 4000, 3000, (("CO-45", 1000),)))
+    )
+    balances(models, Claim([10000, 20000], [by_case], "K1"), Claim([10000], [split], "K2"))
+    assert adjudicated_allowed(models) == {"K1/0": 6000, "K1/1": 12000, "K2/0": 8000}
 
 
 def test_reason_23_on_the_claim_and_on_the_lines_leaves_neither_debit_nor_credit(models: Models) -> None:
@@ -345,7 +363,10 @@ def adjudications(draw: st.DrawFn) -> tuple[Claim, Truth]:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=20,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(drawn=st.lists(adjudications(), min_size=1, max_size=12))
 def test_random_adjudications_leave_what_is_true(models: Models, drawn: list[tuple[Claim, Truth]]) -> None:
