@@ -32,6 +32,8 @@ ruled as (
         collapsed.source_system,
         collapsed.source_record_id,
         collapsed.source_position,
+        claims.claim_key,
+        claims.is_matched and claims.claim_status_code not in ('23', '25') as is_decision,
         -- A reversal states amounts with the sign turned.
         case when claims.is_reversal then -1 else 1 end as direction,
         coalesce(exact.category, reason.category, grouped.category, rest.category) as denial_category,
@@ -140,6 +142,8 @@ select
     ruled.remittance_adjustment_id,
     ruled.remittance_claim_id,
     ruled.remittance_line_id,
+    ruled.claim_key,
+    ruled.is_decision,
     ruled.group_code,
     ruled.reason_code,
     ruled.adjustment_amount,
