@@ -48,7 +48,8 @@ def stated(piece: Transactions) -> list[Stated]:
             if item.kind == "835" and tag == "BPR" and payment is None and not has_claim:
                 payment = _element(segment.split(separator), 2)
                 continue
-            if tag not in told or (segment[3:4] != separator and len(segment) > 3):
+            # A claim that lost the separator behind its identifier is a claim still: the gate holds its row.
+            if tag not in told:
                 continue
             if tag == "SVC" and not has_claim:
                 continue
