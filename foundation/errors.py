@@ -3,6 +3,7 @@
     ClinicmartError              a message for the reader, and the exit code of the command line
     +-- ConfigurationError       exit 2: names the file, line and key
     +-- FeedError                exit 1: names tenant, feed, file, position and what to do
+    +-- DamagedFileError         exit 1: a file of the home lost bytes; says what is done about it
     +-- PublishError             exit 1: a gate stopped the run; the last published version stays
     +-- AccessError              exit 1: refused; says what is missing, never what is there
 
@@ -30,6 +31,10 @@ class FeedError(ClinicmartError):
         self.problem, self.remedy = problem, remedy
         place = f"{unit} ({position})" if position else unit
         super().__init__(f"{tenant}/{feed}: {place}: {problem}. {remedy}")
+
+
+class DamagedFileError(ClinicmartError):
+    """A file of the home does not hold the bytes that were written."""
 
 
 class PublishError(ClinicmartError):

@@ -1,6 +1,7 @@
 """The home folder: everything the embedded default writes, and where.
 
 keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment)
+key-check                  tells a wrong key before anything is read or written
 inbox/<tenant>/<feed>/...                        encrypted: what came over a network, as received
 landing/<tenant>/<entity>/<batch>.parquet        encrypted, immutable
 index/<tenant>/<feed>/<table>/<unit>.parquet     encrypted: hashes of the rows of tables

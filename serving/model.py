@@ -4,7 +4,7 @@ Money is Decimal, dates are dates, timestamps are UTC and aware, identifiers are
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import polars as pl
@@ -39,9 +39,11 @@ class Tenant:
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """One published version of a tenant. `version` sorts by time; `published_at` is UTC.
+    """One published version of a tenant. `published_at` is UTC, by the clock of the machine, which may be set back.
 
-    `data_as_of` is the day the data reach to; `fingerprints` tell the next run whether anything changed.
+    `number` counts the tenant's versions and orders them; versions of releases before there were numbers have 0 and are ordered
+    by their names. `digests` are SHA-256 of its files. `data_as_of` is the day the data reach to; `fingerprints` tell the next
+    run whether anything changed.
     """
 
     tenant_id: str
@@ -51,6 +53,13 @@ class Version:
     rows: int
     data_as_of: date | None
     fingerprints: Mapping[str, str] = field(default_factory=dict, repr=False)
+    number: int = 0
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """What versions of a tenant are sorted by: the later is the greater."""
+        return self.number, self.version
 
     @property
     def version_id(self) -> str:
@@ -219,6 +228,28 @@ class Health:
     reconciliation: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECONCILIATION))
     reconciliation_checks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECONCILIATION_CHECK))
     plausibility_rows: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def of_a_part(self) -> "Health":
+        """What a person who sees a part of the tenant may know: how the feeds stand, and neither rows nor money of other units."""
+        whole = (
+            "batches",
+            "quarantine",
+            "notices",
+            "unmatched_references",
+            "remittance_matches",
+            "conflicts",
+            "deleted",
+            "visits",
+            "reconciliation",
+            "reconciliation_checks",
+            "plausibility_rows",
+        )
+        totals = ("records_read", "records_landed", "records_quarantined", "rows_landed", "rows_quarantined")
+        return replace(
+            self,
+            feeds=self.feeds.drop(totals, strict=False),
+            **{name: getattr(self, name).clear() for name in whole},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

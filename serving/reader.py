@@ -19,7 +19,7 @@ from pathlib import Path
 
 import polars as pl
 
-from foundation.errors import AccessError, ConfigurationError
+from foundation.errors import AccessError, ConfigurationError, DamagedFileError
 from foundation.home import Home
 from serving.lineage.metric import MetricLineage, metric_lineage
 from serving.metrics.answers import Metrics, values_of
@@ -46,8 +46,9 @@ from serving.rows.row_sources import RowSources, row_sources
 from serving.scope_files.connection import ScopeConnection
 from serving.scope_files.derive import scope_file
 from serving.versions.health import published_alerts, published_health
+from serving.versions.integrity import last_sound_version, note_damage
 from serving.versions.retention import version_as_of
-from serving.versions.store import VersionFiles, current_version, files_of, outcome
+from serving.versions.store import VersionFiles, files_of, outcome
 
 OPEN_KEPT = 32
 
@@ -79,7 +80,7 @@ def _open(home: Home, scope: Scope, version: Version, files: VersionFiles) -> _O
     registry = Registry.from_json(files.registry.read_bytes())
     semantic = files.semantic_manifest.read_bytes()
     path, key = scope_file(home, version, scope, registry)
-    data = ScopeConnection(home, path, key)
+    data = ScopeConnection(home, path, key, on_damage=lambda: note_damage(home, version))
     row = data.frame("select tenant_id, name, time_zone from warehouse.marts.dim_tenants").rows()
     if len(row) != 1 or row[0][0] != scope.tenant_id:
         data.close()
@@ -308,10 +309,12 @@ class Reader:
         return metric_lineage(self._home, self.version, metric)
 
     def health(self) -> Health:
-        """What the feeds delivered. Raises AccessError for roles that do not see it."""
+        """What the feeds delivered; for a part of the tenant no rows and money of the whole. Raises AccessError for roles that do
+        not see it."""
         if not self.scope.sees_health:
             raise AccessError("your role does not see the state of the feeds")
-        return published_health(self._home, self.version)
+        health = published_health(self._home, self.version)
+        return health.of_a_part() if self.scope.is_restricted else health
 
     def alerts(self) -> pl.DataFrame:
         """Feeds that stopped, bring too little or could not be read: feed, kind, since, newest_day, message, entities.
@@ -321,8 +324,10 @@ class Reader:
         return published_alerts(self._home, self.version)
 
     def findings(self) -> tuple[Finding, ...]:
-        """What the feeds say that cannot be, with the metrics it touches. Like the alerts for every role."""
-        return published_findings(self._home, self.version)
+        """What the feeds say that cannot be, with the metrics it touches. Like the alerts for every role; who sees a part of the
+        tenant is not told the money of the whole."""
+        findings = published_findings(self._home, self.version)
+        return tuple(replace(item, amount=None) for item in findings) if self.scope.is_restricted else findings
 
     def _note(self, action: str, detail: Mapping[str, object], result: str) -> None:
         self._access.audit(
@@ -344,17 +349,23 @@ def open_reader(home: Home, principal: Principal, *, as_of: str | None = None) -
     except AccessError as error:
         access.audit(principal.tenant_id, principal.email, "open", detail={"reason": str(error)}, result="refused")
         raise
-    version = current_version(home, principal.tenant_id)
+    version = last_sound_version(home, principal.tenant_id)
     if version is None:
         raise NothingPublished("nothing is published yet; run the pipeline first")
+    try:
+        opened = _shared(home, scope, version)
+    except DamagedFileError:
+        if as_of is None and last_sound_version(home, principal.tenant_id) not in (None, version):
+            return open_reader(home, principal)
+        raise
     if as_of is not None:
-        zone = _shared(home, scope, version).tenant.time_zone
-        version = version_as_of(home, principal.tenant_id, as_of, time_zone=zone)
+        version = version_as_of(home, principal.tenant_id, as_of, time_zone=opened.tenant.time_zone)
+        opened = _shared(home, scope, version)
     return Reader(
         home=home,
         access=access,
         principal=principal,
         scope=scope,
         version=version,
-        opened=_shared(home, scope, version),
+        opened=opened,
     )

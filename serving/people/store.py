@@ -111,8 +111,10 @@ class AccessStore:
 
         Raises ConfigurationError for a database of a later release.
         """
+        # The key first: a home that holds a database and no key has lost it.
+        key = Keys.of(home).derive("audit")
         engine, was_older = _engine(home.access)
-        store = cls(engine, Keys.of(home).derive("audit"), anchor_of(home))
+        store = cls(engine, key, anchor_of(home))
         if was_older:
             store._begin_anchor()
         return store

@@ -11,6 +11,7 @@ Reads the warehouse read-only, and dbt's `manifest.json` (models with `meta: {pu
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import time
@@ -41,7 +42,8 @@ from serving.metrics.registry import (
 from serving.model import PublishReport, TenantOutcome, Version
 from serving.publish.model_sql import definitions_json
 from serving.publish.reconciliation import Unreconciled, check_published, open_differences
-from serving.versions.retention import KEEP_DAYS, remove_old
+from serving.versions.integrity import digest_of, is_undamaged
+from serving.versions.retention import KEEP_DAYS, next_number, remove_old
 from serving.versions.store import (
     BUILDING,
     VersionFiles,
@@ -55,6 +57,7 @@ from serving.versions.store import (
 )
 
 __all__ = ["current_version", "outcome", "publish", "record_outcome"]
+progress = logging.getLogger("clinicmart.progress")
 
 # Raise when what this module writes changes, so that unchanged data is written again.
 LAYOUT = 1
@@ -274,20 +277,30 @@ def _is_same(served: Version, prints: Mapping[str, str]) -> bool:
 
 
 def _is_whole(home: Home, version: Version) -> bool:
+    """Whether every file of a version is there and the database files are those that were written."""
     files = files_of(home, version.tenant_id, version.version)
-    return all(path.exists() for path in (files.base, files.health, files.registry, files.semantic_manifest))
+    return all(path.exists() for path in (files.registry, files.semantic_manifest)) and is_undamaged(home, version)
 
 
 def _build(source: _Source, tenant: str, as_of: date | None, prints: dict[str, str], served: Version | None) -> Version:
     """Writes a whole version under its final name; nothing serves it yet."""
     now = datetime.now(UTC)
+    if served is not None and now < served.published_at:
+        hours = (served.published_at - now).total_seconds() / 3600
+        progress.warning(
+            "%s: the clock of this machine went back by %.1f hours since the last version; check it", tenant, hours
+        )
+    number = next_number(source.home, tenant)
     name = f"{now:%Y%m%dT%H%M%S%fZ}"
     folder = tenant_folder(source.home, tenant)
     building = VersionFiles(folder / f"{BUILDING}{name}")
     building.scopes.mkdir(mode=0o700, parents=True)
     # Read times change with every run. Where nothing else did, the new version shares the data files of the old one.
     old = None if served is None else files_of(source.home, tenant, served.version)
-    if old is not None and served is not None and served.fingerprints.get(DATA) == prints[DATA] and old.base.exists():
+    can_share = (
+        served is not None and served.fingerprints.get(DATA) == prints[DATA] and is_undamaged(source.home, served)
+    )
+    if old is not None and served is not None and can_share:
         rows = served.rows
         _share(old, building)
     else:
@@ -310,6 +323,8 @@ def _build(source: _Source, tenant: str, as_of: date | None, prints: dict[str, s
         rows=rows,
         data_as_of=as_of,
         fingerprints=prints,
+        number=number,
+        digests={path.name: digest_of(path) for path in (building.base, building.health)},
     )
     building.version.write_bytes(version_to_json(version))
     for path in building.folder.iterdir():

@@ -6,7 +6,7 @@ never share one.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,30 @@ import duckdb
 import polars as pl
 
 from foundation import duck
+from foundation.errors import DamagedFileError
 from foundation.home import Home
 from serving.metrics.mart_data import MartData
+
+# A wrong key looks like damage; keys are checked when the home is opened.
+_SIGNS_OF_DAMAGE = ("AES tag", "Wrong encryption key", "checksum", "Corrupt database file")
 
 
 class ScopeConnection(MartData):
     """Runs SQL on one scope file. Close it, or leave that to the garbage collector."""
 
-    def __init__(self, home: Home, path: Path, key: str) -> None:
+    def __init__(self, home: Home, path: Path, key: str, on_damage: Callable[[], None] = lambda: None) -> None:
+        """Opens the file. `on_damage` is called where it turns out that it lost bytes. Raises DamagedFileError then."""
         super().__init__()
+        self._on_damage = on_damage
         self._connection = duck.connect(home)
         self._lock = threading.Lock()
         try:
             duck.attach(self._connection, path, alias="warehouse", key=key, read_only=True)
             self._connection.execute("set enable_external_access = false")
             self._connection.execute("set lock_configuration = true")
-        except duckdb.Error:
+        except duckdb.Error as error:
             self._connection.close()
-            raise
+            raise self._explained(error) from None
 
     def close(self) -> None:
         """Closes the file; cursors that still run finish first."""
@@ -48,5 +54,14 @@ class ScopeConnection(MartData):
             cursor = self._connection.cursor()
         try:
             return cursor.execute(sql, used or None).pl()
+        except duckdb.Error as error:
+            raise self._explained(error) from None
         finally:
             cursor.close()
+
+    def _explained(self, error: duckdb.Error) -> Exception:
+        """A DamagedFileError where DuckDB says that the bytes do not fit their key or checksum; else the error itself."""
+        if not any(sign in str(error) for sign in _SIGNS_OF_DAMAGE):
+            return error
+        self._on_damage()
+        return DamagedFileError("the published file lost bytes on disk; the next run publishes it anew")

@@ -36,19 +36,33 @@ def kept_versions(home: Home, tenant_id: str) -> tuple[Version, ...]:
     served, place = current_version(home, tenant_id), tenant_folder(home, tenant_id)
     if served is None:
         return ()
-    found, gone = [], _removed(place)
+    gone = _removed(place)
+    versions = [
+        version for version in _versions(place) if version.order <= served.order and version.version not in gone
+    ]
+    return tuple(sorted(versions, key=lambda version: version.order))
+
+
+def _versions(place: Path) -> list[Version]:
+    """Every whole version that lies in a tenant's folder, served or not."""
+    versions = []
     for path in place.iterdir():
-        if path.name <= served.version and not path.name.startswith(".") and path.name not in gone:
+        if not path.name.startswith("."):
             with suppress(FileNotFoundError, NotADirectoryError):
-                found.append(version_of_json((path / "version.json").read_bytes()))
-    return tuple(sorted(found, key=lambda version: version.version))
+                versions.append(version_of_json((path / "version.json").read_bytes()))
+    return versions
+
+
+def next_number(home: Home, tenant_id: str) -> int:
+    """The number of the tenant's next version: greater than that of every version there is, whatever the clock says."""
+    return 1 + max((version.number for version in _versions(tenant_folder(home, tenant_id))), default=0)
 
 
 def remove_old(home: Home, tenant_id: str, *, keep_days: int = KEEP_DAYS) -> None:
     """Removes what killed runs left, versions that need not be kept, and scope files of versions that are not served.
 
-    The caller holds the tenant's publish lock. Versions newer than the served one were never served (the run was killed
-    between the rename and the switch) and go as well.
+    The caller holds the tenant's publish lock. Versions after the served one were never served (the run was killed between the
+    rename and the switch) and go as well. What a close pins never goes.
     """
     place, served = tenant_folder(home, tenant_id), current_version(home, tenant_id)
     for left in (*place.glob(f"{BUILDING}*"), *(place / name for name in _removed(place))):
@@ -56,11 +70,12 @@ def remove_old(home: Home, tenant_id: str, *, keep_days: int = KEEP_DAYS) -> Non
             shutil.rmtree(left)
     if served is None:
         return
-    for path in place.iterdir():
-        if path.is_dir() and path.name > served.version and (path / "version.json").exists():
-            shutil.rmtree(path)
+    pinned = pinned_versions(home, tenant_id)
+    for version in _versions(place):
+        if version.order > served.order and version.version not in pinned:
+            shutil.rmtree(place / version.version)
     versions, now = kept_versions(home, tenant_id), datetime.now(UTC)
-    pinned, gone = pinned_versions(home, tenant_id), []
+    gone: list[Version] = []
     for position, (version, successor) in enumerate(itertools.pairwise(versions)):
         age = now - successor.published_at
         if age <= GRACE:
@@ -116,12 +131,12 @@ def version_as_of(home: Home, tenant_id: str, as_of: str, *, time_zone: str) -> 
     except ValueError:
         raise ConfigurationError(f"--as-of {as_of!r} is not a day") from None
     end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone)).astimezone(UTC)
-    known = {version.version: version.published_at for version in kept_versions(home, tenant_id)}
-    gone = {name: datetime.fromisoformat(at) for name, at in _removed(tenant_folder(home, tenant_id)).items()}
-    served = [name for name, at in {**gone, **known}.items() if at < end]
+    known = {version.version: (version.published_at, version.number) for version in kept_versions(home, tenant_id)}
+    gone = {name: (datetime.fromisoformat(at), 0) for name, at in _removed(tenant_folder(home, tenant_id)).items()}
+    served = [(at, number, name) for name, (at, number) in {**gone, **known}.items() if at < end]
     if not served:
         raise ConfigurationError(f"nothing was published by the end of {as_of}; {_there(home, tenant_id)}")
-    return _kept(home, tenant_id, max(served), as_of)
+    return _kept(home, tenant_id, max(served)[2], as_of)
 
 
 def _kept(home: Home, tenant_id: str, name: str, asked: str) -> Version:

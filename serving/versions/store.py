@@ -87,15 +87,18 @@ def version_to_json(version: Version) -> bytes:
         "rows": version.rows,
         "data_as_of": None if version.data_as_of is None else version.data_as_of.isoformat(),
         "fingerprints": dict(version.fingerprints),
+        "number": version.number,
+        "digests": dict(version.digests),
     }
     return json.dumps(content, indent=1).encode()
 
 
 def version_of_json(content: bytes) -> Version:
-    """Reads what `version_to_json` wrote."""
+    """Reads what `version_to_json` of this or an earlier release wrote; what later releases add is passed over."""
     raw: Mapping[str, object] = json.loads(content)
-    as_of, fingerprints = raw["data_as_of"], raw["fingerprints"]
+    as_of, fingerprints, digests = raw["data_as_of"], raw["fingerprints"], raw.get("digests", {})
     assert isinstance(fingerprints, Mapping)
+    assert isinstance(digests, Mapping)
     return Version(
         tenant_id=str(raw["tenant_id"]),
         version=str(raw["version"]),
@@ -104,6 +107,8 @@ def version_of_json(content: bytes) -> Version:
         rows=int(str(raw["rows"])),
         data_as_of=None if as_of is None else date.fromisoformat(str(as_of)),
         fingerprints={str(key): str(value) for key, value in fingerprints.items()},
+        number=int(str(raw.get("number", 0))),
+        digests={str(key): str(value) for key, value in digests.items()},
     )
 
 

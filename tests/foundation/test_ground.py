@@ -11,7 +11,7 @@ import pytest
 from foundation import duck
 from foundation.errors import ConfigurationError
 from foundation.home import Home, write_atomically
-from foundation.keys import VARIABLE, Keys
+from foundation.keys import CHECK, VARIABLE, Keys
 
 
 def test_the_master_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -54,6 +54,55 @@ def test_a_damaged_key_file_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="backup"):
         Keys.of(home)
     assert home.master_key.read_bytes() == b"half"
+
+
+def with_data(home: Home) -> Keys:
+    keys = Keys.of(home)
+    with duck.session(home) as connection:
+        duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"))
+        connection.execute("create table warehouse.main.t as select 1 as n")
+    return keys
+
+
+def test_a_missing_key_of_a_home_with_data_is_an_error_and_makes_no_new_one(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    with_data(home)
+    home.master_key.unlink()
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="restore it from your backup"):
+            Keys.of(home)
+        assert not home.master_key.exists()
+
+
+def test_another_key_is_noticed_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home.at(tmp_path)
+    keys = with_data(home)
+    right = home.master_key.read_bytes()
+    home.master_key.write_bytes(os.urandom(32))
+    with pytest.raises(ConfigurationError, match="another key"):
+        Keys.of(home)
+    monkeypatch.setenv(VARIABLE, base64.b64encode(os.urandom(32)).decode())
+    with pytest.raises(ConfigurationError, match=VARIABLE):
+        Keys.of(home)
+    monkeypatch.setenv(VARIABLE, base64.b64encode(right).decode())
+    assert Keys.of(home) == keys
+
+
+def test_a_home_of_an_earlier_release_gets_its_check_from_the_key_file(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    keys = with_data(home)
+    (home.path / CHECK).unlink()
+    assert Keys.of(home) == keys
+    assert (home.path / CHECK).exists()
+
+
+def test_processes_that_make_a_home_at_once_agree_on_its_key(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    home = Home.at(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        assert len({keys.master for keys in pool.map(lambda _: Keys.of(home), range(32))}) == 1
+    assert sorted(path.name for path in home.master_key.parent.iterdir()) == ["master.key"]
 
 
 def test_a_database_file_opens_with_its_key_and_not_without(tmp_path: Path) -> None:

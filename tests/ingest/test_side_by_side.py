@@ -152,7 +152,7 @@ def test_a_helper_ends_with_the_run_that_was_killed(group: Group) -> None:
         import time
         from foundation.config import load_config
         from foundation.home import Home
-        from ingest.side_by_side import SideBySide
+        from ingest.landing.side_by_side import SideBySide
         if __name__ == "__main__":
             ahead = SideBySide(1)
             config = load_config({str(group.config.file)!r})

@@ -192,8 +192,8 @@ KILLED = """
 import os, sys
 from datetime import date
 from foundation.home import Home
-from serving import close
-from serving.access import AccessStore
+from serving.closed_months import close
+from serving.people.store import AccessStore
 home = Home.at(sys.argv[1])
 def die(*_, **__): os._exit(9)
 setattr(close, sys.argv[2], die)

@@ -101,8 +101,8 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from foundation.home import Home
-from serving import publish as publishing
-from serving import retention
+from serving.publish import publish as publishing
+from serving.versions import retention
 step, home, target = sys.argv[1:]
 
 def killed(*_, **__):
@@ -124,7 +124,7 @@ publishing.publish(Home.at(home), dbt_target=Path(target), run_id="killed", tena
 def test_a_publish_that_is_killed_leaves_a_whole_version_served(place, reader, step):
     old = current_version(place.home, "harbor").version
     change(place.home, ADD_VISIT)
-    root = Path(publishing.__file__).parents[1]
+    root = Path(publishing.__file__).parents[2]
     ran = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(KILLED), step, place.home.path, place.dbt_target],
         cwd=root,

@@ -44,15 +44,24 @@ def draw(context: PageContext) -> None:
         )
     if alerts:
         context.html(coverage.alert_list(alerts), key="cm_alerts")
-    context.html(_facts(_figures(health, alerts, context.source.findings, last)), key="cm_tiles")
+    sees_whole = not context.source.reader.scope.is_restricted
+    figures = _figures(health, alerts, context.source.findings, last, sees_whole=sees_whole)
+    context.html(_facts(figures), key="cm_tiles")
     blocks.section(
         "What came, day by day",
         "Rows by the day of their record; shaded: what each feed's own history leads to expect; in colour: missing, short or above",
     )
     context.html(coverage.strips(health.coverage, health.rhythms, alerts), key="cm_coverage")
-    reconciliation.section(context, health, alerts)
+    if sees_whole:
+        reconciliation.section(context, health, alerts)
     plausibility.section(context, health)
     health_tables.feeds(context, health.feeds)
+    if sees_whole:
+        _whole_tenant(context, health)
+
+
+def _whole_tenant(context: PageContext, health: Health) -> None:
+    """Tables of rows and money of the whole tenant."""
     blocks.columns(
         [
             lambda: health_tables.quarantine(context, health.quarantine),
@@ -70,16 +79,26 @@ def draw(context: PageContext) -> None:
 
 
 def _figures(
-    health: Health, alerts: list[dict[str, Any]], findings: Sequence[Finding], last: LastRun | None
+    health: Health,
+    alerts: list[dict[str, Any]],
+    findings: Sequence[Finding],
+    last: LastRun | None,
+    *,
+    sees_whole: bool,
 ) -> list[tuple[str, str, str]]:
-    """The tiles: name, value and note."""
+    """The tiles: name, value and note. Rows of the whole tenant are for those who see the whole."""
     read, landed, quarantined = (_total(health.batches, f"rows_{name}") for name in ("read", "landed", "quarantined"))
     refused, feeds = health.refused_units.height, health.feeds.height
-    return [
-        ("Feeds in order", f"{feeds - len(alerts)} of {feeds}", _alerts_note(alerts)),
+    bad = {row["feed"] for row in health.feeds.iter_rows(named=True) if _is_bad(row)}
+    bad |= {alert["feed"] for alert in alerts}
+    rows = [
         ("Rows read", fmt.grouped(read), _balance(read, landed, quarantined)),
         ("Quarantined", fmt.grouped(quarantined), _kept_back(quarantined, read, refused)),
         reconciliation.tile(health),
+    ]
+    return [
+        ("Feeds in order", f"{feeds - len(bad)} of {feeds}", _feeds_note(alerts, bad)),
+        *(rows if sees_whole else ()),
         plausibility.tile(findings),
         (
             "Last run",
@@ -89,9 +108,15 @@ def _figures(
     ]
 
 
+def _feeds_note(alerts: list[dict[str, Any]], bad: set[str]) -> str:
+    """What is wrong with the feeds that are not in order."""
+    in_part = len(bad - {alert["feed"] for alert in alerts})
+    told = [_alerts_note(alerts)] if alerts else []
+    told += [f"{in_part} not read whole"] if in_part else []
+    return ", ".join(told) or "none stopped"
+
+
 def _alerts_note(alerts: list[dict[str, Any]]) -> str:
-    if not alerts:
-        return "none stopped"
     words = {"stopped": "stopped", "short": "too little", "unreadable": "not read"}
     kinds = [words.get(alert["kind"], alert["kind"]) for alert in alerts]
     return ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
