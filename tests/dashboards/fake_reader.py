@@ -325,7 +325,12 @@ class FakeReader:
     @property
     def scope(self) -> SimpleNamespace:
         return SimpleNamespace(
-            hash=self.scope_hash, tenant_id=self.tenant_id, sees_health=self.sees_health, unit_ids=(), provider_id=None
+            hash=self.scope_hash,
+            tenant_id=self.tenant_id,
+            sees_health=self.sees_health,
+            unit_ids=(),
+            provider_id=None,
+            is_restricted=False,
         )
 
     @property

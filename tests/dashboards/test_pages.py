@@ -317,7 +317,7 @@ def test_the_picker_writes_the_url(page):
     test.selectbox(key="cm_period").select("custom").run()
     assert test.query_params["period"] == "2026-07-01_2026-09-30"
     test.date_input(key="cm_dates").set_value((date(2026, 8, 1), date(2026, 8, 31))).run()
-    assert test.query_params["period"] == "2026-07-01_2026-07-31"
+    assert test.query_params["period"] == "2026-08-01_2026-08-31"
 
 
 def test_no_address_holds_more_than_ids_and_names_of_figures(page):

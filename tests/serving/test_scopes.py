@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from foundation import duck
-from foundation.errors import AccessError
+from foundation.errors import AccessError, DamagedFileError
 from serving.extracts import extract
 from serving.model import MetricQuery
 from serving.people import scope as scopes
@@ -78,7 +78,7 @@ def test_a_file_of_another_tenant_is_not_opened_even_when_it_lies_in_the_wrong_f
     harbor, mesa = (current_version(place.home, tenant) for tenant in ("harbor", "mesa"))
     stolen = files_of(place.home, "harbor", harbor.version).base
     files_of(place.home, "mesa", mesa.version).base.write_bytes(stolen.read_bytes())
-    with pytest.raises(duckdb.Error):
+    with pytest.raises(DamagedFileError):
         reader("admin@mesa")
 
 
