@@ -41,6 +41,7 @@
         {'entity': 'encounter', 'column': 'payer_id', 'target': 'payer', 'target_column': 'payer_id'},
         {'entity': 'encounter', 'column': 'visit_type_id', 'target': 'visit_type', 'target_column': 'visit_type_id'},
         {'entity': 'encounter', 'column': 'appointment_id', 'target': 'appointment', 'target_column': 'appointment_id'},
+        {'entity': 'encounter', 'column': 'part_of_encounter_id', 'target': 'encounter', 'target_column': 'encounter_id'},
         {'entity': 'encounter_event', 'column': 'encounter_id', 'target': 'encounter', 'target_column': 'encounter_id'},
         {'entity': 'adjustment', 'column': 'charge_id', 'target': 'charge', 'target_column': 'charge_id'},
         {'entity': 'adjustment', 'column': 'claim_id', 'target': 'claim', 'target_column': 'claim_id'},

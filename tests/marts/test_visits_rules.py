@@ -14,7 +14,7 @@ from tests.marts.building import compiled
 
 pytestmark = pytest.mark.slow
 
-MODELS = ("int_encounter_candidates", "int_encounter_matches", "int_encounter_crosswalk")
+MODELS = ("int_encounter_parts", "int_encounter_candidates", "int_encounter_matches", "int_encounter_crosswalk")
 FEEDS = ("pm", "ehr", "adt")  # in the order of their precedence
 GROUPS = {"AMB": "ambulatory", "VR": "ambulatory", "IMP": "inpatient", "ACUTE": "inpatient", "UNK": None}
 # Both clinics belong to one organization; days are local ones, and this zone is five hours behind UTC.
@@ -163,7 +163,8 @@ class Matcher:
             "create schema warehouse.intermediate",
             "create table warehouse.staging.stg_encounters (tenant_id varchar, source_system varchar, "
             "encounter_id varchar, patient_id varchar, service_unit_id varchar, encounter_class varchar, "
-            "started_at timestamp, ended_at timestamp, appointment_id varchar, status varchar)",
+            "started_at timestamp, ended_at timestamp, appointment_id varchar, status varchar, "
+            "part_of_encounter_id varchar)",
             "create table warehouse.staging.stg_appointments (tenant_id varchar, appointment_id varchar, "
             "encounter_id varchar, status varchar)",
             "create table warehouse.staging.stg_system_of_record as select 't' as tenant_id, 'encounter' as entity, "
@@ -185,7 +186,7 @@ class Matcher:
             end = None if row.lasts is None else start + timedelta(hours=row.lasts)
             values = ["t", row.feed, f"V{row.number}", row.patient, row.unit, row.kind, start, end]
             self._connection.execute(
-                f"insert into warehouse.staging.stg_encounters values ({', '.join('?' * 10)})",
+                f"insert into warehouse.staging.stg_encounters values ({', '.join('?' * 10)}, null)",
                 [*values, row.appointment, row.status],
             )
         for appointment, encounter in appointments:

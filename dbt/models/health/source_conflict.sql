@@ -1,6 +1,6 @@
 {#- Names are left out: every system writes them its own way. -#}
 {%- set entities = [
-    ('encounter', 'encounter_id', 'true',
+    ('encounter', 'encounter_id', 'entity.part_of_encounter_id is null',
         ['patient_id', 'service_unit_id', 'provider_id', 'payer_id', 'visit_type_id', 'appointment_id',
          'encounter_class', 'status', 'admission_source', 'discharge_disposition', 'started_at', 'ended_at']),
     ('appointment', 'appointment_id', 'true',

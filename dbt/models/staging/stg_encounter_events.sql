@@ -8,6 +8,7 @@ select
     encounter_event_id,
     encounter_id,
     event_type,
+    encounter_class,
     occurred_at,
     source_record_id,
     source_updated_at,

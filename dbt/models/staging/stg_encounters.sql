@@ -12,6 +12,7 @@ select
     payer_id,
     visit_type_id,
     appointment_id,
+    part_of_encounter_id,
     encounter_class,
     status,
     admission_source,

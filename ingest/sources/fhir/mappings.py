@@ -29,8 +29,8 @@ MAPPINGS: dict[str, tuple[Mapping, str]] = {
     "Coverage": (fhir_people.coverage, "identifier status beneficiary payor type subscriberId class order period"),
     "Encounter": (
         visits.encounter,
-        "identifier status statusHistory class type subject participant appointment period hospitalization location "
-        "serviceProvider",
+        "identifier status statusHistory class classHistory type subject participant appointment period hospitalization "
+        "location serviceProvider partOf",
     ),
     "Appointment": (
         visits.appointment,

@@ -76,6 +76,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "provider_id",
         "visit_type_id",
         "appointment_id",
+        "part_of_encounter_id",
         "encounter_class",
         "status",
         "admission_source",
@@ -83,7 +84,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "started_at",
         "ended_at",
     ),
-    "encounter_event": ("encounter_event_id", "encounter_id", "event_type", "occurred_at"),
+    "encounter_event": ("encounter_event_id", "encounter_id", "event_type", "encounter_class", "occurred_at"),
     "bed_movement": (
         "bed_movement_id",
         "encounter_id",

@@ -16,7 +16,7 @@ _SCHEDULE: Json = {"resourceType": "Schedule"}
 
 
 def encounter(context: Context, resource: Json, record: str) -> None:
-    """encounter, visit_type; encounter_event from statusHistory; bed_movement of a stay from location."""
+    """encounter, visit_type; encounter_event from statusHistory and classHistory; bed_movement of a stay from location."""
     get = resource.get
     profile = context.profile
     identifier = entity_id(resource, profile, record) if context.is_encounter_named else record
@@ -32,7 +32,7 @@ def encounter(context: Context, resource: Json, record: str) -> None:
     status = resource["status"]
     stay = get("hospitalization")
     kinds = get("type")
-    booked = get("appointment")
+    booked, whole = get("appointment"), get("partOf")
     team = get("participant")
     context.add(
         "encounter",
@@ -42,6 +42,7 @@ def encounter(context: Context, resource: Json, record: str) -> None:
         _encounter_provider(context, resource, team) if team else None,
         context.visit_type(first(kinds)) if kinds else None,
         context.id_of(first(booked), resource, "Appointment", "appointment") if booked else None,
+        context.id_of(whole, resource, "Encounter", "partOf") if whole else None,
         encounter_class,
         profile.encounter_statuses.get(status, status),
         code_of(stay.get("admitSource")) if stay else None,
@@ -51,9 +52,12 @@ def encounter(context: Context, resource: Json, record: str) -> None:
     )
     if "statusHistory" in resource:
         _events(context, resource, identifier)
+    told_classes = {encounter_class}
+    if "classHistory" in resource:
+        told_classes |= _class_changes(context, resource, identifier, encounter_class)
     if (
         places
-        and encounter_class in profile.stay_classes
+        and not told_classes.isdisjoint(profile.stay_classes)
         and status not in ("planned", "cancelled", "entered-in-error")
     ):
         _movements(context, resource, identifier, patient)
@@ -105,7 +109,24 @@ def _events(context: Context, resource: Json, identifier: str) -> None:
             continue
         seen[event] = number = seen.get(event, 0) + 1
         key = f"{identifier}/{event}/{number}"
-        context.add("encounter_event", key, identifier, event, start)
+        context.add("encounter_event", key, identifier, event, None, start)
+
+
+def _class_changes(context: Context, resource: Json, identifier: str, encounter_class: str) -> set[str]:
+    """Adds from when on the encounter had which class; returns those classes. classHistory need not hold the present class: it
+    begins where the last of the others ends (R4, Encounter.classHistory)."""
+    told: list[tuple[str, str | None, str]] = []
+    for item in resource["classHistory"] or ():
+        period = item.get("period") or {}
+        if start := period.get("start"):
+            told.append((start, period.get("end"), _class(item.get("class"), context.encounter_classes)))
+    if told and all(end for _, end, _ in told):
+        _, end, last_class = max(told, key=lambda span: span[1] or "")
+        if last_class != encounter_class:
+            told.append((end or "", None, encounter_class))
+    for number, (start, _, changed_to) in enumerate(told, start=1):
+        context.add("encounter_event", f"{identifier}/class/{number}", identifier, "class_change", changed_to, start)
+    return {changed_to for _, _, changed_to in told}
 
 
 def _movements(context: Context, resource: Json, identifier: str, patient: str | None) -> None:

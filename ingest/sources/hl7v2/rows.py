@@ -44,6 +44,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "ended_at",
             "cleared_columns",
         ),
+        "encounter_event": ("encounter_event_id", "encounter_id", "event_type", "encounter_class", "occurred_at"),
         "bed_movement": (
             "bed_movement_id",
             "encounter_id",

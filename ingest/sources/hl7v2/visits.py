@@ -79,6 +79,8 @@ _MOVEMENT: Mapping[str, str] = MappingProxyType(
 )
 # Events that begin a visit, so that they say when it began even without PV1-44.
 _BEGINS = frozenset({"A01", "A04", "A05", "A14"})
+# Events that say which class a visit has from then on. An update (A08) corrects the class and does not change it.
+_CLASS_CHANGES = frozenset({"A01", "A02", "A04", "A06", "A07"})
 # After these the visit goes on: what was said of its end holds no longer.
 _REOPENS: Mapping[str, list[str]] = MappingProxyType(
     {"A13": ["ended_at", "discharge_disposition"], "A22": ["ended_at"]}
@@ -165,6 +167,8 @@ def _visit(
         ended,
         named(emptied),
     )
+    if encounter_class and trigger in _CLASS_CHANGES:
+        _class_change(message, pv1, visit, encounter_class, started if trigger == "A04" else event, rows)
     movement = _MOVEMENT.get(trigger)
     if movement and (encounter_class not in WITHOUT_BED or trigger == "A07"):
         at = started if trigger == "A01" else ended if trigger == "A03" else event
@@ -177,6 +181,15 @@ def _begin(message: Message, found: dict[str, list[Segment]], event: str | None)
     pv2 = _one(found, "PV2")
     expected = part(message, value(pv2, 8), 1) if pv2 is not None and STATUS[message.trigger] == "planned" else None
     return expected or event
+
+
+def _class_change(message: Message, pv1: Segment, visit: str, encounter_class: str, at: str | None, rows: Rows) -> None:
+    """The class from a moment on. An A06 says too that the visit had another class before, whose own message may be missing."""
+    identifier = f"{visit}-class-{message.trigger}-{at}"
+    rows.add("encounter_event", message, identifier, visit, "class_change", encounter_class, at)
+    started = part(message, value(pv1, 44), 1)
+    if message.trigger == "A06" and started is not None and started != at:
+        rows.add("encounter_event", message, f"{visit}-class-before-{at}", visit, "class_change", "UNK", started)
 
 
 def _move(

@@ -1,4 +1,49 @@
-with ranked as (
+{# Who comes to a department moves within the stay, and who leaves it does not leave the stay. #}
+with movements as (
+    select
+        movement.tenant_id,
+        movement.source_system,
+        movement.bed_movement_id,
+        movement.encounter_id,
+        case when part.encounter_id is not null and movement.movement_type = 'admit' then 'transfer' else movement.movement_type end
+            as movement_type,
+        movement.service_unit_id,
+        movement.from_service_unit_id,
+        movement.bed,
+        movement.occurred_at,
+        movement.source_record_id
+    from {{ ref('stg_bed_movements') }} as movement
+    left join {{ ref('int_encounter_parts') }} as part
+        on movement.tenant_id = part.tenant_id
+        and movement.encounter_id = part.encounter_id
+    where part.encounter_id is null or movement.movement_type <> 'discharge'
+    union all
+    -- A part without movements of its own still says where the patient lay.
+    select
+        encounter.tenant_id,
+        encounter.source_system,
+        encounter.encounter_id || '/part',
+        encounter.encounter_id,
+        'transfer',
+        encounter.service_unit_id,
+        cast(null as varchar),
+        cast(null as varchar),
+        encounter.started_at,
+        encounter.source_record_id
+    from {{ ref('stg_encounters') }} as encounter
+    inner join {{ ref('int_encounter_parts') }} as part
+        on encounter.tenant_id = part.tenant_id
+        and encounter.encounter_id = part.encounter_id
+    left join {{ ref('stg_bed_movements') }} as movement
+        on encounter.tenant_id = movement.tenant_id
+        and encounter.source_system = movement.source_system
+        and encounter.encounter_id = movement.encounter_id
+    where movement.encounter_id is null
+        and encounter.service_unit_id is not null
+        and encounter.encounter_class in ('IMP', 'ACUTE', 'NONAC')
+),
+
+ranked as (
     select
         movement.tenant_id,
         movement.bed_movement_id,
@@ -21,7 +66,7 @@ with ranked as (
         end as movement_kind,
         case when movement_type in ('admit', 'transfer', 'discharge') then 1 else -1 end as step,
         case movement_type when 'admit' then 1 when 'transfer' then 2 when 'discharge' then 3 else 4 end as step_order
-    from {{ ref('stg_bed_movements') }} as movement
+    from movements as movement
     left join {{ ref('stg_system_of_record') }} as ranking
         on movement.tenant_id = ranking.tenant_id
         and movement.source_system = ranking.source_system

@@ -9,6 +9,7 @@ feeds as (
     where feeds > 1 and feed_number <= 62
 ),
 
+-- A part of a visit is no visit that another feed could know.
 known as (
     select
         encounters.tenant_id,
@@ -21,6 +22,10 @@ known as (
         on encounters.tenant_id = feeds.tenant_id
         and encounters.source_system = feeds.source_system
     {{ crosswalk_joins('encounters', ['patient']) | indent(4) }}
+    left join {{ ref('int_encounter_parts') }} as parts
+        on encounters.tenant_id = parts.tenant_id
+        and encounters.encounter_id = parts.encounter_id
+    where parts.encounter_id is null
     group by encounters.tenant_id, encounters.encounter_id
 ),
 

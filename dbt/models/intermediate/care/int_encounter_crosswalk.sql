@@ -20,10 +20,25 @@ ways as (
     left join (select * from matches where match_rule = 'time') as onward
         on matches.tenant_id = onward.tenant_id
         and matches.current_encounter_id = onward.encounter_id
+),
+
+joined as (
+    select tenant_id, encounter_id, min(current_encounter_id) as current_encounter_id, min(match_rule) as match_rule
+    from ways
+    where encounter_id <> current_encounter_id
+    group by tenant_id, encounter_id
 )
 
-select tenant_id, encounter_id, min(current_encounter_id) as current_encounter_id, min(match_rule) as match_rule
-from ways
-where encounter_id <> current_encounter_id
-group by tenant_id, encounter_id
-order by tenant_id, encounter_id
+select tenant_id, encounter_id, current_encounter_id, match_rule
+from joined
+union all
+select
+    parts.tenant_id,
+    parts.encounter_id,
+    coalesce(joined.current_encounter_id, parts.whole_encounter_id),
+    'part'
+from {{ ref('int_encounter_parts') }} as parts
+left join joined
+    on parts.tenant_id = joined.tenant_id
+    and parts.whole_encounter_id = joined.encounter_id
+order by 1, 2

@@ -20,6 +20,7 @@ with by_feed as (
         and event.source_system = ranking.source_system
         and ranking.entity = 'encounter_event'
     {{ crosswalk_joins('event', ['encounter']) | indent(4) }}
+    where event.event_type <> 'class_change'
     group by event.tenant_id, {{ current_id('event', 'encounter') }}, event.source_system
 )
 

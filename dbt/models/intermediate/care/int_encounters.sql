@@ -1,44 +1,93 @@
 {#- While the record says that a visit goes on, no other feed ends it. -#}
 {%- set open_encounter = "status in ('planned', 'arrived', 'in_progress', 'on_leave')" -%}
-with collapsed as (
-    {{ collapse(ref('stg_encounters'), 'encounter', 'encounter_id',
+-- What is said of a part is not said of the whole.
+with wholes as (
+    select encounters.*
+    from {{ ref('stg_encounters') }} as encounters
+    left join {{ ref('int_encounter_parts') }} as parts
+        on encounters.tenant_id = parts.tenant_id
+        and encounters.encounter_id = parts.encounter_id
+    where parts.encounter_id is null
+),
+
+collapsed as (
+    {{ collapse('wholes', 'encounter', 'encounter_id',
         ['patient_id', 'service_unit_id', 'provider_id', 'payer_id', 'visit_type_id', 'appointment_id',
          'encounter_class', 'status', 'admission_source', 'discharge_disposition', 'started_at', 'ended_at',
          'signed_at'],
         empty_says={'ended_at': open_encounter, 'discharge_disposition': open_encounter},
         unknown={'encounter_class': 'UNK', 'status': 'unknown'},
         crosswalk=ref('int_encounter_crosswalk')) }}
+),
+
+-- A visit of several classes begins with the first and has the last.
+classes as (
+    select
+        tenant_id,
+        encounter_id,
+        min(started_at) as started_at,
+        max(case when ended_at is null then encounter_class end) as encounter_class
+    from {{ ref('int_encounter_classes') }}
+    group by tenant_id, encounter_id
+),
+
+visits as (
+    select
+        collapsed.tenant_id,
+        collapsed.encounter_id,
+        collapsed.patient_id,
+        collapsed.service_unit_id,
+        collapsed.provider_id,
+        collapsed.payer_id,
+        collapsed.visit_type_id,
+        collapsed.appointment_id,
+        coalesce(classes.encounter_class, collapsed.encounter_class) as encounter_class,
+        collapsed.status,
+        collapsed.admission_source,
+        collapsed.discharge_disposition,
+        least(collapsed.started_at, coalesce(classes.started_at, collapsed.started_at)) as started_at,
+        collapsed.ended_at,
+        collapsed.signed_at,
+        collapsed.source_system,
+        collapsed.source_record_id,
+        collapsed.source_position,
+        collapsed.source_updated_at,
+        collapsed.feeds
+    from collapsed
+    left join classes
+        on collapsed.tenant_id = classes.tenant_id
+        and collapsed.encounter_id = classes.encounter_id
 )
 
 select
-    collapsed.tenant_id,
-    collapsed.encounter_id,
-    {{ current_id('collapsed', 'patient') }} as patient_id,
-    coalesce(collapsed.service_unit_id, 'unknown') as service_unit_id,
-    coalesce({{ current_id('collapsed', 'provider') }}, 'unknown') as provider_id,
-    coalesce({{ current_id('collapsed', 'payer') }}, known.payer_id) as payer_id,
-    coalesce(collapsed.visit_type_id, 'unknown') as visit_type_id,
-    collapsed.appointment_id,
-    collapsed.encounter_class,
-    collapsed.status,
-    collapsed.admission_source,
-    collapsed.discharge_disposition,
-    collapsed.started_at,
-    collapsed.ended_at,
-    collapsed.signed_at,
+    visits.tenant_id,
+    visits.encounter_id,
+    {{ current_id('visits', 'patient') }} as patient_id,
+    coalesce(visits.service_unit_id, 'unknown') as service_unit_id,
+    coalesce({{ current_id('visits', 'provider') }}, 'unknown') as provider_id,
+    coalesce({{ current_id('visits', 'payer') }}, known.payer_id) as payer_id,
+    coalesce(visits.visit_type_id, 'unknown') as visit_type_id,
+    visits.appointment_id,
+    visits.encounter_class,
+    visits.status,
+    visits.admission_source,
+    visits.discharge_disposition,
+    visits.started_at,
+    visits.ended_at,
+    visits.signed_at,
     units.time_zone,
-    {{ local_timestamp('collapsed.started_at', 'units.time_zone') }} as local_started_at,
-    {{ local_date('collapsed.started_at', 'units.time_zone') }} as encounter_date,
-    collapsed.source_system,
-    collapsed.source_record_id,
-    collapsed.source_position,
-    collapsed.source_updated_at,
-    collapsed.feeds
-from collapsed
-{{ crosswalk_joins('collapsed', ['patient', 'provider', 'payer']) }}
+    {{ local_timestamp('visits.started_at', 'units.time_zone') }} as local_started_at,
+    {{ local_date('visits.started_at', 'units.time_zone') }} as encounter_date,
+    visits.source_system,
+    visits.source_record_id,
+    visits.source_position,
+    visits.source_updated_at,
+    visits.feeds
+from visits
+{{ crosswalk_joins('visits', ['patient', 'provider', 'payer']) }}
 left join {{ ref('int_encounter_payers') }} as known
-    on collapsed.tenant_id = known.tenant_id
-    and collapsed.encounter_id = known.encounter_id
+    on visits.tenant_id = known.tenant_id
+    and visits.encounter_id = known.encounter_id
 inner join {{ ref('int_service_units') }} as units
-    on collapsed.tenant_id = units.tenant_id
-    and coalesce(collapsed.service_unit_id, 'unknown') = units.service_unit_id
+    on visits.tenant_id = units.tenant_id
+    and coalesce(visits.service_unit_id, 'unknown') = units.service_unit_id

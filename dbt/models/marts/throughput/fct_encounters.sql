@@ -6,10 +6,13 @@ with stays as (
     select
         tenant_id,
         encounter_id,
-        is_open,
-        case when not is_open then stay_ended_at end as discharged_at
+        max(case when is_open then 1 else 0 end) = 1 as is_open,
+        min(stay_started_at) as started_at,
+        case when max(case when is_open then 1 else 0 end) = 0 then max(stay_ended_at) end as discharged_at,
+        cast(sum({{ days_between('stay_started_at', 'stay_ended_at') }}) as decimal(18, 8)) as stay_days
     from {{ ref('int_bed_stays') }}
-    where ward_number = 1
+    where is_first_ward
+    group by tenant_id, encounter_id
 ),
 
 encounters as (
@@ -17,9 +20,12 @@ encounters as (
         encounter.*,
         coalesce(encounter.payer_id, 'unknown') as known_payer_id,
         encounter.status not in ('planned', 'cancelled', 'entered_in_error') as is_encounter,
-        encounter.encounter_class in ('IMP', 'ACUTE', 'NONAC') as is_inpatient,
+        encounter.encounter_class in ('IMP', 'ACUTE', 'NONAC') or stay.encounter_id is not null as is_inpatient,
         coalesce(stay.is_open, false) as is_open_stay,
+        stay.started_at as stay_started_at,
         stay.discharged_at,
+        case when stay.discharged_at is not null then stay.stay_days end as length_of_stay_days,
+        {{ local_timestamp('stay.started_at', 'encounter.time_zone') }} as local_stay_started_at,
         case
             when stay.discharged_at is not null
                 then {{ local_timestamp('stay.discharged_at', 'encounter.time_zone') }}
@@ -35,12 +41,12 @@ returned as (
     select
         stay.tenant_id,
         stay.encounter_id,
-        min({{ date_diff_days('stay.local_discharged_at', 'later.local_started_at') }}) as days_to_readmission
+        min({{ date_diff_days('stay.local_discharged_at', 'later.local_stay_started_at') }}) as days_to_readmission
     from encounters as stay
     inner join encounters as later
         on stay.tenant_id = later.tenant_id
         and stay.patient_id = later.patient_id
-        and later.started_at > stay.discharged_at
+        and later.stay_started_at > stay.discharged_at
     where stay.is_inpatient and later.is_inpatient and later.is_encounter
     group by stay.tenant_id, stay.encounter_id
 ),
@@ -68,12 +74,16 @@ boarded as (
         min(visit.admit_decided_at) as admit_decided_at,
         coalesce(
             min(movement.occurred_at),
-            min(case when encounter.encounter_class = 'EMER' then encounter.ended_at else encounter.started_at end)
+            min(emergency.ended_at),
+            min(case when encounter.encounter_class <> 'EMER' then encounter.started_at end)
         ) as left_emergency_at
     from encounters as encounter
     inner join {{ ref('int_visit_times') }} as visit
         on encounter.tenant_id = visit.tenant_id
         and encounter.encounter_id = visit.encounter_id
+    left join {{ ref('int_emergency_visits') }} as emergency
+        on encounter.tenant_id = emergency.tenant_id
+        and encounter.encounter_id = emergency.encounter_id
     left join {{ ref('int_bed_movements') }} as movement
         on encounter.tenant_id = movement.tenant_id
         and encounter.encounter_id = movement.encounter_id
@@ -123,14 +133,11 @@ select
         when boarded.left_emergency_at >= boarded.admit_decided_at
             then {{ minutes_between('boarded.admit_decided_at', 'boarded.left_emergency_at') }}
     end as boarding_minutes,
-    case
-        when encounter.encounter_class = 'EMER' and encounter.is_encounter and encounter.ended_at >= encounter.started_at
-            then {{ minutes_between('encounter.started_at', 'encounter.ended_at') }}
-    end as emergency_minutes,
-    {{ days_between('encounter.started_at', 'encounter.discharged_at') }} as length_of_stay_days,
+    emergency.emergency_minutes,
+    encounter.length_of_stay_days,
     case
         when encounter.discharged_at is not null
-            then {{ date_diff_days('encounter.local_started_at', 'encounter.local_discharged_at') }}
+            then {{ date_diff_days('encounter.local_stay_started_at', 'encounter.local_discharged_at') }}
     end as length_of_stay_midnights,
     case
         when returned.days_to_readmission <= {{ readmission_days }} then returned.days_to_readmission
@@ -165,7 +172,7 @@ select
     encounter.local_started_at,
     encounter.local_discharged_at,
     encounter.started_at,
-    coalesce(encounter.discharged_at, encounter.ended_at) as ended_at,
+    greatest(encounter.discharged_at, encounter.ended_at) as ended_at,
     encounter.signed_at,
     visit.scheduled_start_at,
     visit.admit_decided_at,
@@ -184,6 +191,9 @@ inner join {{ ref('int_visit_types') }} as visit_type
     on encounter.tenant_id = visit_type.tenant_id
     and encounter.visit_type_id = visit_type.visit_type_id
 inner join {{ ref('stg_tenants') }} as tenant on encounter.tenant_id = tenant.tenant_id
+left join {{ ref('int_emergency_visits') }} as emergency
+    on encounter.tenant_id = emergency.tenant_id
+    and encounter.encounter_id = emergency.encounter_id
 left join returned
     on encounter.tenant_id = returned.tenant_id
     and encounter.encounter_id = returned.encounter_id
