@@ -65,6 +65,7 @@ class Column:
     `minLength: 0` (`keeps_empty`). `value_set` is the name of a set that gives the valid values (see VALUE_SETS).
     `unknown_value` is the valid value of a row whose word is not one of the valid values; without it such a row is
     quarantined. `known_values` are the codes that have a meaning, of a column that keeps any code as it was sent.
+    `precision_column` names the column that says how exactly a timestamp is known.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Column:
     valid_values: tuple[str, ...] = ()
     value_set: str | None = None
     unknown_value: str | None = None
+    precision_column: str | None = None
     known_values: tuple[str, ...] = ()
     references: str | None = None
     token_domain: str | None = None
@@ -205,6 +207,7 @@ def _property(file: str, raw: Mapping[str, Any]) -> Column:
         valid_values=valid_values,
         value_set=value_set,
         unknown_value=unknown_value,
+        precision_column=custom.get("precisionColumn"),
         known_values=tuple(custom.get("knownValues", ())),
         references=relationships[0]["to"] if relationships else None,
         token_domain=custom.get("tokenDomain"),

@@ -2,9 +2,9 @@
 
 A row of such an entity (`ENTITIES`) from an HL7 v2 feed may leave everything empty but its key. It is landed as it is, with two
 columns beside those of its contract: `cleared_columns`, names of columns that the message says are empty (the HL7 null `""`, a
-cancelled discharge), and for appointments `minutes`. The raw tables hold, column by column, what the newest row has to say that
-says anything of it (newest by source_updated_at, then by arrival): as if everything had come in order, whatever the order, the
-files and the runs in which it came.
+cancelled discharge), for appointments `minutes`, and for encounters the newest start and end that are known to the minute.
+The raw tables hold, column by column, what the newest row has to say that says anything of it (newest by source_updated_at, then
+by arrival): as if everything had come in order, whatever the order, the files and the runs in which it came.
 
     parts.<entity>   of every key the rows that are the newest to say something; what a row was outdone in it never wins again,
                      so that these are all that is needed, and never more than one a column
@@ -30,10 +30,47 @@ from ingest.load.added_columns import add_columns
 
 KIND = "hl7v2"
 CLEARED = "cleared_columns"
-_OWN = (
-    Column(name=CLEARED, logical_type="string", description="Columns that the message says are empty, by comma."),
-    Column(name="minutes", logical_type="number", description="Length of the appointment."),
+_CLEARED = Column(name=CLEARED, logical_type="string", description="Columns that the message says are empty, by comma.")
+_OWN: Mapping[str, tuple[Column, ...]] = MappingProxyType(
+    {
+        "appointment": (
+            _CLEARED,
+            Column(name="minutes", logical_type="number", description="Length of the appointment."),
+        ),
+        "encounter": (
+            _CLEARED,
+            Column(name="started_exact_at", logical_type="timestamp", description="The start, known to the minute."),
+            Column(name="ended_exact_at", logical_type="timestamp", description="The end, known to the minute."),
+        ),
+    }
 )
+
+
+def _own(entity: str) -> tuple[Column, ...]:
+    """Columns of this module beside those of the contract."""
+    return _OWN.get(entity, (_CLEARED,))
+
+
+def _is_refined(name: str) -> str:
+    """SQL: whether an earlier message told to the minute what the newest says to the day (noon)."""
+    half = "interval 12 hours"
+    return (
+        f"coalesce({name}_precision <> 'minute' and {name}_exact_at >= {name}_at - {half} "
+        f"and {name}_exact_at < {name}_at + {half}, false)"
+    )
+
+
+def _refined(name: str) -> str:
+    return f"(case when {_is_refined(name)} then {name}_exact_at else {name}_at end)"
+
+
+def _precision(name: str) -> str:
+    return f"case when {name}_at is not null then case when {_is_refined(name)} then 'minute' else {name}_precision end end"
+
+
+_START, _END = _refined("started"), _refined("ended")
+# Of a day only noon is written: beside a time of that day which is known the day is not before or after it.
+_ON_ONE_DAY = f"{_END} < {_START} and {_END} >= {_START} - interval 12 hours"
 _WITHOUT_BED = "('AMB', 'HH', 'VR', 'FLD')"
 _ENDED = "('cancelled', 'no_show', 'entered_in_error')"
 # Entity to what follows from the columns once they are put together: SQL by column, over the columns as they were said.
@@ -45,6 +82,10 @@ ENTITIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "payer": {"name": "coalesce(name, payer_id)", "payer_class": "coalesce(payer_class, 'unmapped')"},
         "encounter": {
             "encounter_class": "coalesce(encounter_class, 'UNK')",
+            "started_at": f"case when started_precision = 'day' and {_ON_ONE_DAY} then {_END} else {_START} end",
+            "ended_at": f"case when ended_precision = 'day' and {_ON_ONE_DAY} then {_START} else {_END} end",
+            "started_precision": _precision("started"),
+            "ended_precision": _precision("ended"),
             # An update says nothing of the status: it is read off the visit. A visit that has ended is not under way.
             "status": "case when status is null then case when ended_at is not null then 'finished' "
             "when encounter_class = 'PRENC' then 'planned' "
@@ -71,7 +112,7 @@ def landing_contract(kind: str, entity: str) -> Contract:
         return full
     kept = (*full.primary_key, *LINEAGE, "batch_id")
     columns = tuple(column if column.name in kept else replace(column, required=False) for column in full.columns)
-    return replace(full, columns=columns + (_OWN if entity == "appointment" else _OWN[:1]))
+    return replace(full, columns=columns + _own(entity))
 
 
 def partial_feeds(ledger: Ledger, config: Config) -> set[tuple[str, str]]:
@@ -98,7 +139,7 @@ class _Layout:
 
     @property
     def own(self) -> tuple[Column, ...]:
-        return tuple(column for column in landing_contract(KIND, self.of.name).columns if column in _OWN)
+        return _own(self.of.name)
 
     @property
     def said(self) -> list[str]:

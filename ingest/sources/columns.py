@@ -23,6 +23,8 @@ _ISO_UTC = "%Y-%m-%dT%H:%M:%S%.6fZ"
 _TIMESTAMP = pl.Datetime("us", "UTC")
 # From here on it pays to look at the shape of a column first.
 MANY_ROWS = 2_000
+# Of a day in ISO 8601.
+_DAY_LENGTH = len("2026-03-10")
 _TEXT_OR_NULL = frozenset((str, type(None)))
 
 
@@ -148,7 +150,50 @@ def local_to_utc(naive: pl.Series, zone: str) -> pl.Series:
 def frame_of(
     contract: Contract, names: Sequence[str], columns: Iterable[Sequence[Any]], *, zone: str | None
 ) -> pl.DataFrame:
-    """A frame of the named contract columns. `columns` holds one list of values a name, of equal lengths."""
-    return pl.DataFrame(
-        [to_series(contract.by_name[name], values, zone=zone) for name, values in zip(names, columns, strict=True)]
-    )
+    """A frame of the named contract columns. `columns` holds one list of values a name, of equal lengths.
+
+    Where a timestamp that has a precision column is only a day in some row, that column is added, and the timestamp is noon
+    of the day.
+    """
+    found = []
+    for name, values in zip(names, columns, strict=True):
+        column = contract.by_name[name]
+        if column.precision_column is not None and column.precision_column not in names:
+            text = text_series(name, values).str.strip_chars()
+            is_day = (text.str.len_bytes() == _DAY_LENGTH).fill_null(value=False)
+            if is_day.any():
+                values = pl.select(pl.when(is_day).then(text + "T12:00:00").otherwise(text).alias(name)).to_series()
+                found.append(precision(column.precision_column, is_day, text))
+        found.append(to_series(column, values, zone=zone))
+    return settle_days(contract, pl.DataFrame(found))
+
+
+def precision(name: str, is_day: pl.Series, values: pl.Series) -> pl.Series:
+    """A precision column: "day" or "minute" where there is a value."""
+    word = pl.when(is_day).then(pl.lit("day")).when(pl.lit(values).is_not_null()).then(pl.lit("minute"))
+    return pl.select(word.alias(name)).to_series()
+
+
+def noon_of_days(moments: pl.Series, is_day: pl.Series, zone: str) -> pl.Series:
+    """UTC timestamps, those of days moved from the day's local midnight to its noon."""
+    naive = moments.dt.convert_time_zone(zone).dt.replace_time_zone(None)
+    noon = local_to_utc(pl.select(pl.lit(naive).dt.truncate("1d") + pl.duration(hours=12)).to_series(), zone)
+    return pl.select(pl.when(is_day).then(noon).otherwise(pl.lit(moments)).alias(moments.name)).to_series()
+
+
+def settle_days(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with two times of one day in order where one of them is only the day: it is moved to the other."""
+    for rule in contract.order_rules:
+        names = [contract.by_name[name].precision_column for name in (rule.earlier, rule.later)]
+        told = [pl.col(name) if name is not None and name in frame.columns else pl.lit("minute") for name in names]
+        if all(name not in frame.columns for name in names):
+            continue
+        earlier, later = pl.col(rule.earlier), pl.col(rule.later)
+        if frame.schema.get(rule.earlier) != _TIMESTAMP or frame.schema.get(rule.later) != _TIMESTAMP:
+            continue
+        is_one_day = (later < earlier) & (earlier - later <= pl.duration(hours=12))
+        frame = frame.with_columns(
+            pl.when(is_one_day & (told[1] == "day")).then(earlier).otherwise(later).alias(rule.later),
+            pl.when(is_one_day & (told[0] == "day")).then(later).otherwise(earlier).alias(rule.earlier),
+        )
+    return frame

@@ -10,6 +10,7 @@ select
     event_type,
     encounter_class,
     occurred_at,
+    case when coalesce(occurred_precision, 'minute') = 'minute' then occurred_at end as occurred_exact_at,
     source_record_id,
     source_updated_at,
     batch_id,

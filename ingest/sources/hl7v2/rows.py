@@ -9,7 +9,7 @@ import polars as pl
 
 from data_contracts import LINEAGE, contract
 from ingest.interface import Notice, UnknownWord
-from ingest.sources.columns import local_to_utc
+from ingest.sources.columns import local_to_utc, settle_days
 from ingest.sources.hl7v2.messages import Message
 
 # Columns of each entity in the order the readers give them; the three of lineage follow.
@@ -133,7 +133,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 # Entities of which every message says the same again: of rows that say the same the newest is enough in a chunk.
 _ONCE = frozenset({"payer", "provider", "patient", "patient_identity"})
-_PAD = "00000101000000"
+_PAD = "00000000000000"
+# A time whose digits end with the day, or with the hour.
+_DAY, _HOUR = r"^\d{8}([+-]\d{4})?$", r"^\d{10}([+-]\d{4})?$"
 _SLOT_MINUTES_LIMIT = 7 * 24 * 60
 
 
@@ -210,16 +212,37 @@ class Rows:
         typed = []
         for name in names:
             kind = by_name[name].logical_type if name in by_name else "text"
-            if kind in ("timestamp", "date"):
+            if kind == "timestamp" and (precision_column := by_name[name].precision_column) is not None:
+                converted, told = self._with_precision(frame[name], default, precision_column)
+                self._note_bad(frame, name, converted)
+                typed += [converted, told]
+                if entity == "encounter":
+                    exact = pl.when(told == "minute").then(pl.lit(converted))
+                    typed.append(pl.select(exact.alias(name.replace("_at", "_exact_at"))).to_series())
+            elif kind in ("timestamp", "date"):
                 converted = timestamps(frame[name], self.zone, default) if kind == "timestamp" else dates(frame[name])
                 self._note_bad(frame, name, converted)
                 typed.append(converted)
-        frame = frame.with_columns(typed)
+        frame = settle_days(contract(entity), frame.with_columns(typed))
         if entity in _ONCE:
             # A missing time is the file's, which is later than any in it.
             newest_last = frame.sort("source_updated_at", nulls_last=True, maintain_order=True)
             frame = newest_last.unique(COLUMNS[entity], keep="last", maintain_order=True)
         return _with_length(frame) if entity == "appointment" else frame
+
+    def _with_precision(
+        self, text: pl.Series, default: pl.Series | None, precision_column: str
+    ) -> tuple[pl.Series, pl.Series]:
+        """UTC timestamps, of a day its noon, and how exactly each is known. A day is one of the feed's zone, whoever sent it."""
+        is_day = text.str.contains(_DAY).fill_null(value=False)
+        is_hour = text.str.contains(_HOUR).fill_null(value=False)
+        if is_day.any():
+            text = pl.select(pl.when(is_day).then(pl.lit(text).str.slice(0, 8) + "120000").otherwise(text)).to_series()
+            default = None if default is None else pl.select(pl.when(~is_day).then(default)).to_series()
+        converted = timestamps(text, self.zone, default)
+        word = pl.when(is_day).then(pl.lit("day")).when(is_hour).then(pl.lit("hour")).otherwise(pl.lit("minute"))
+        told = pl.select(pl.when(pl.lit(converted).is_not_null()).then(word).alias(precision_column)).to_series()
+        return converted.alias(text.name), told
 
     def _note_bad(self, frame: pl.DataFrame, name: str, converted: pl.Series) -> None:
         bad = frame[name].is_not_null() & converted.is_null()
@@ -255,7 +278,7 @@ def _with_length(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def timestamps(text: pl.Series, zone: ZoneInfo, default: pl.Series | None = None) -> pl.Series:
-    """YYYY[MM[DD[HH[MM[SS[.S...]]]]]][+/-ZZZZ] to UTC; null where invalid.
+    """YYYYMMDD[HH[MM[SS[.S...]]]][+/-ZZZZ] to UTC; null where invalid or without a day.
 
     A time without an offset has that of its message, `default` ("-0800"; null where MSH-7 has none), else it is local in `zone`.
     Where the message's offset is the zone's own at that moment ("~-0500"), its times are local in the zone, whose clocks change:
@@ -264,7 +287,7 @@ def timestamps(text: pl.Series, zone: ZoneInfo, default: pl.Series | None = None
     if text.null_count() == len(text):
         return text.cast(pl.Datetime("us", "UTC"))
     value = pl.lit(text)
-    digits = value.str.extract(r"^(\d{4}(?:\d\d){0,5})(?:\.\d*)?(?:[+-]\d{4})?$")
+    digits = value.str.extract(r"^(\d{8}(?:\d\d){0,3})(?:\.\d*)?(?:[+-]\d{4})?$")
     padded = digits + pl.lit(_PAD).str.slice(digits.str.len_bytes())
     naive = padded.str.to_datetime("%Y%m%d%H%M%S", strict=False, time_unit="us")
     if text.str.contains(".", literal=True).any():

@@ -77,6 +77,7 @@ _MOVEMENT: Mapping[str, str] = MappingProxyType(
         "A13": "cancel_discharge",
     }
 )
+_DAY_LENGTH = len("20260310")
 # Events that begin a visit, so that they say when it began even without PV1-44.
 _BEGINS = frozenset({"A01", "A04", "A05", "A14"})
 # Events that say which class a visit has from then on. An update (A08) corrects the class and does not change it.
@@ -126,7 +127,16 @@ def occurred(message: Message, evn: Segment | None) -> str | None:
     """When the event happened, as sent."""
     if evn is None:
         return message.sent
-    return part(message, value(evn, 6), 1) or part(message, value(evn, 2), 1) or message.sent
+    told = [part(message, value(evn, 6), 1), part(message, value(evn, 2), 1), message.sent]
+    return _exact(*told)
+
+
+def _exact(*told: str | None) -> str | None:
+    """The first of some times; where it is only a day, the first that says the time on that day."""
+    known = [text for text in told if text]
+    if not known or len(known[0]) > _DAY_LENGTH:
+        return known[0] if known else None
+    return next((text for text in known if text[:8] == known[0][:8] and len(text) > _DAY_LENGTH), known[0])
 
 
 def _visit(
@@ -143,8 +153,8 @@ def _visit(
     given = part(message, value(pv1, 2), 1)
     # A word that nobody knows goes on as it is: the landing step counts it and gives the row the class UNK.
     encounter_class = (meaning(message.profile.visit_classes, ENCOUNTER_CLASS, given) or given) if given else None
-    started = part(message, value(pv1, 44), 1) or _begin(message, found, event)
-    ended = part(message, value(pv1, 45), 1) or (event if trigger == "A03" else None)
+    started = _exact(part(message, value(pv1, 44), 1), _begin(message, found, event))
+    ended = _exact(part(message, value(pv1, 45), 1), event if trigger == "A03" else None)
     disposition = part(message, value(pv1, 36), 1)
     emptied = cleared(message, pv1, _PV1_COLUMNS)
     if trigger in _REOPENS:
@@ -171,7 +181,7 @@ def _visit(
         _class_change(message, pv1, visit, encounter_class, started if trigger == "A04" else event, rows)
     movement = _MOVEMENT.get(trigger)
     if movement and (encounter_class not in WITHOUT_BED or trigger == "A07"):
-        at = started if trigger == "A01" else ended if trigger == "A03" else event
+        at = _exact(started if trigger == "A01" else ended if trigger == "A03" else None, event)
         _move(message, pv1, visit, movement, at, patient, rows)
 
 
@@ -188,7 +198,7 @@ def _class_change(message: Message, pv1: Segment, visit: str, encounter_class: s
     identifier = f"{visit}-class-{message.trigger}-{at}"
     rows.add("encounter_event", message, identifier, visit, "class_change", encounter_class, at)
     started = part(message, value(pv1, 44), 1)
-    if message.trigger == "A06" and started is not None and started != at:
+    if message.trigger == "A06" and started is not None and len(started) > _DAY_LENGTH and started != at:
         rows.add("encounter_event", message, f"{visit}-class-before-{at}", visit, "class_change", "UNK", started)
 
 

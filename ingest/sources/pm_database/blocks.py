@@ -50,6 +50,10 @@ class Block(Protocol):
         """A column as the contract's, see `ingest.sources.columns`."""
         ...
 
+    def days(self, index: int) -> pl.Series:
+        """Which values of a column are dates without a time."""
+        ...
+
     def newest(self, index: int) -> Sequence[Any]:
         """The values of a column of times that may be its highest."""
         ...
@@ -67,6 +71,10 @@ class Block(Protocol):
         ...
 
 
+def _is_day(value: Any) -> bool:
+    return type(value) is dt.date or (isinstance(value, str) and len(value.strip()) == len("2026-03-10"))
+
+
 class Rows:
     """A block of tuples."""
 
@@ -82,6 +90,9 @@ class Rows:
 
     def series(self, index: int, column: Column, zone: str) -> pl.Series:
         return to_series(column, self.values(index), zone=zone)
+
+    def days(self, index: int) -> pl.Series:
+        return pl.Series([_is_day(value) for value in self.values(index)], dtype=pl.Boolean)
 
     def newest(self, index: int) -> Sequence[Any]:
         return self.values(index)
@@ -119,6 +130,12 @@ class Batch:
         array = self.batch.column(index)
         fast = _series(array, column, zone)
         return fast if fast is not None else to_series(column, _python(array), zone=zone)
+
+    def days(self, index: int) -> pl.Series:
+        array = self.batch.column(index)
+        if pa.types.is_timestamp(array.type):
+            return pl.repeat(value=False, n=self.height, eager=True)
+        return pl.Series([_is_day(value) for value in _python(array)], dtype=pl.Boolean)
 
     def newest(self, index: int) -> Sequence[Any]:
         array = self.batch.column(index)

@@ -43,6 +43,7 @@ from ingest.inbox.inbox import Inbox
 from ingest.interface import Chunk, Stated, TableRules, Unit, UnreadableUnit
 from ingest.profiles import EntityQuery, PmDatabaseProfile, load_profile
 from ingest.profiles.pm_database import KeyRules
+from ingest.sources.columns import noon_of_days, precision, settle_days
 from ingest.sources.pm_database.blocks import Block
 from ingest.sources.pm_database.connection import Broken, Watch, connect, engine_of, probe, url_of
 from ingest.sources.pm_database.keys import comparable_keys
@@ -251,6 +252,20 @@ class _Reading:
             self.position = last
             yield chunk
 
+    def _with_precision(self, block: Block, shape: Shape, series: list[pl.Series]) -> list[pl.Series]:
+        """The columns with the precision of timestamps that are only a day: of a type without time, or if the SELECT says so."""
+        by_name = {column.name: column for column in series}
+        for name, index in zip(shape.names, shape.indexes, strict=True):
+            precision_column, moments = self.of.by_name[name].precision_column, by_name[name]
+            if precision_column is None or moments.dtype == pl.String:
+                continue
+            told = by_name.get(precision_column)
+            is_day = block.days(index) if told is None else (told == "day").fill_null(value=False)
+            if is_day.any():
+                by_name[name] = noon_of_days(moments, is_day, self.zone)
+                by_name.setdefault(precision_column, precision(precision_column, is_day, moments))
+        return list(by_name.values())
+
     def _chunk(self, block: Block, shape: Shape) -> Chunk:
         """One chunk of rows."""
         chunk = Chunk(records_read=block.height, records_used=block.height)
@@ -258,8 +273,9 @@ class _Reading:
             block.series(index, self.of.by_name[name], self.zone)
             for name, index in zip(shape.names, shape.indexes, strict=True)
         ]
+        series = self._with_precision(block, shape, series)
         numbers = pl.Series("number", range(self.rows_given + 1, self.rows_given + block.height + 1))
-        frame = comparable_keys(pl.DataFrame(series), self.of, self.profile.keys)
+        frame = comparable_keys(settle_days(self.of, pl.DataFrame(series)), self.of, self.profile.keys)
         chunk.rows[self.of.name] = frame.with_columns(pl.format("row {}", numbers).alias("source_position"))
         for index, name in shape.dropped:
             chunk.dropped_fields[f"{self.of.name}.{name}"] += block.height - block.nulls(index)

@@ -1,6 +1,11 @@
 {# Inpatient classes of HL7 ActCode: acute and non-acute are kinds of inpatient. Observation is not. #}
+{# A stay of which an end is known only to the day is counted in whole days: it is laid from noon to noon. #}
 with visits as (
-    select * from {{ ref('int_encounters') }}
+    select
+        *,
+        {{ utc_noon('started_at', 'time_zone') }} as started_noon_at,
+        {{ utc_noon('ended_at', 'time_zone') }} as ended_noon_at
+    from {{ ref('int_encounters') }}
     where status not in ('planned', 'cancelled', 'entered_in_error')
 ),
 
@@ -12,8 +17,11 @@ stays as (
         visit.service_unit_id,
         1 as part_number,
         true as is_to_the_end,
-        visit.started_at,
-        visit.ended_at
+        case
+            when visit.is_start_exact and (visit.is_end_exact or visit.ended_at is null) then visit.started_at
+            else visit.started_noon_at
+        end as started_at,
+        case when visit.is_start_exact and visit.is_end_exact then visit.ended_at else visit.ended_noon_at end as ended_at
     from visits as visit
     left join (select distinct tenant_id, encounter_id from {{ ref('int_encounter_classes') }}) as several
         on visit.tenant_id = several.tenant_id
@@ -27,8 +35,15 @@ stays as (
         visit.service_unit_id,
         class.class_number,
         class.ended_at is null,
-        class.started_at,
-        case when class.ended_at < visit.ended_at then class.ended_at else coalesce(visit.ended_at, class.ended_at) end
+        case
+            when class.ended_at is null and visit.ended_at is not null and not visit.is_end_exact
+                then {{ utc_noon('class.started_at', 'visit.time_zone') }}
+            else class.started_at
+        end,
+        case
+            when class.ended_at is null and not visit.is_end_exact then visit.ended_noon_at
+            else least(class.ended_at, visit.ended_at)
+        end
     from visits as visit
     inner join {{ ref('int_encounter_classes') }} as class
         on visit.tenant_id = class.tenant_id

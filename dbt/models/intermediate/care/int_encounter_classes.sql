@@ -53,6 +53,7 @@ encounters as (
         coalesce(part.depth, 0) as depth,
         encounter.encounter_class,
         encounter.started_at,
+        encounter.started_exact_at,
         encounter.ended_at
     from {{ ref('stg_encounters') }} as encounter
     {{ crosswalk_joins('encounter', ['encounter']) | indent(4) }}
@@ -97,7 +98,12 @@ spans as (
         depth,
         case when next_at is null and encounter_class <> 'UNK' then encounter_class else coalesce(changed_to, encounter_class) end
             as encounter_class,
-        case when change_number = 1 then least(started_at, coalesce(occurred_at, started_at)) else occurred_at end as from_at,
+        -- Of a start that is only a day the first change says the time.
+        case
+            when change_number > 1 then occurred_at
+            when occurred_at is null then started_at
+            else least(coalesce(started_exact_at, occurred_at), occurred_at)
+        end as from_at,
         coalesce(next_at, case when depth > 0 then ended_at end) as to_at
     from numbered
 ),

@@ -1,5 +1,12 @@
 {#- While the record says that a visit goes on, no other feed ends it. -#}
 {%- set open_encounter = "status in ('planned', 'arrived', 'in_progress', 'on_leave')" -%}
+{#- Of a day a feed's own time is noon. Where another feed knows the time on that day, that is the time. -#}
+{%- macro is_exact(name) -%}
+    collapsed.{{ name }}_exact_at between collapsed.{{ name }}_at - interval '12 hours' and collapsed.{{ name }}_at + interval '12 hours'
+{%- endmacro -%}
+{%- macro exact_of(name) -%}
+    case when {{ is_exact(name) }} then collapsed.{{ name }}_exact_at else collapsed.{{ name }}_at end
+{%- endmacro -%}
 -- What is said of a part is not said of the whole.
 with wholes as (
     select encounters.*
@@ -13,9 +20,9 @@ with wholes as (
 collapsed as (
     {{ collapse('wholes', 'encounter', 'encounter_id',
         ['patient_id', 'service_unit_id', 'provider_id', 'payer_id', 'visit_type_id', 'appointment_id',
-         'encounter_class', 'status', 'admission_source', 'discharge_disposition', 'started_at', 'ended_at',
-         'signed_at'],
-        empty_says={'ended_at': open_encounter, 'discharge_disposition': open_encounter},
+         'encounter_class', 'status', 'admission_source', 'discharge_disposition', 'started_at', 'started_exact_at',
+         'ended_at', 'ended_exact_at', 'signed_at'],
+        empty_says={'ended_at': open_encounter, 'ended_exact_at': open_encounter, 'discharge_disposition': open_encounter},
         unknown={'encounter_class': 'UNK', 'status': 'unknown'},
         crosswalk=ref('int_encounter_crosswalk')) }}
 ),
@@ -31,7 +38,7 @@ classes as (
     group by tenant_id, encounter_id
 ),
 
-visits as (
+told as (
     select
         collapsed.tenant_id,
         collapsed.encounter_id,
@@ -45,8 +52,11 @@ visits as (
         collapsed.status,
         collapsed.admission_source,
         collapsed.discharge_disposition,
-        least(collapsed.started_at, coalesce(classes.started_at, collapsed.started_at)) as started_at,
-        collapsed.ended_at,
+        {{ exact_of('started') }} as known_started_at,
+        classes.started_at as first_class_at,
+        {{ exact_of('ended') }} as ended_at,
+        coalesce({{ is_exact('started') }}, false) as is_known_start_exact,
+        coalesce({{ is_exact('ended') }}, false) as is_end_exact,
         collapsed.signed_at,
         collapsed.source_system,
         collapsed.source_record_id,
@@ -57,6 +67,15 @@ visits as (
     left join classes
         on collapsed.tenant_id = classes.tenant_id
         and collapsed.encounter_id = classes.encounter_id
+),
+
+visits as (
+    select
+        told.*,
+        case when is_known_start_exact then least(known_started_at, first_class_at) else coalesce(first_class_at, known_started_at) end
+            as started_at,
+        is_known_start_exact or first_class_at is not null as is_start_exact
+    from told
 )
 
 select
@@ -74,6 +93,8 @@ select
     visits.discharge_disposition,
     visits.started_at,
     visits.ended_at,
+    visits.is_start_exact,
+    visits.is_end_exact,
     visits.signed_at,
     units.time_zone,
     {{ local_timestamp('visits.started_at', 'units.time_zone') }} as local_started_at,
