@@ -162,8 +162,9 @@ def frame_of(
             text = text_series(name, values).str.strip_chars()
             is_day = (text.str.len_bytes() == _DAY_LENGTH).fill_null(value=False)
             if is_day.any():
-                values = pl.select(pl.when(is_day).then(text + "T12:00:00").otherwise(text).alias(name)).to_series()
-                found.append(precision(column.precision_column, is_day, text))
+                noon = pl.select(pl.when(is_day).then(text + "T12:00:00").otherwise(text).alias(name)).to_series()
+                found += [to_series(column, noon, zone=zone), precision(column.precision_column, is_day, text)]
+                continue
         found.append(to_series(column, values, zone=zone))
     return settle_days(contract, pl.DataFrame(found))
 

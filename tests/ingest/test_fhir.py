@@ -281,11 +281,12 @@ def test_a_stay_is_known_by_the_word_its_class_stands_for(tmp_path: Path) -> Non
     assert result.good["bed_movement"].height == 3
 
 
-def test_a_day_without_a_time_begins_at_midnight_of_the_tenant(tmp_path: Path) -> None:
+def test_a_day_without_a_time_is_a_day_of_the_tenant_and_not_its_midnight(tmp_path: Path) -> None:
     result = read(lines(tmp_path, ENCOUNTER | {"period": {"start": "2026-03-01", "end": "2026-03"}, "location": []}))
     assert result.bad == {("encounter", "type", "ended_at"): 1}
     result = read(lines(tmp_path, ENCOUNTER | {"period": {"start": "2026-03-01"}, "location": []}))
-    assert result.row("encounter")["started_at"] == datetime(2026, 3, 1, 5, tzinfo=UTC)
+    row = result.row("encounter")
+    assert (row["started_at"], row["started_precision"]) == (datetime(2026, 3, 1, 17, tzinfo=UTC), "day")
 
 
 def test_an_unknown_class_is_quarantined_and_words_for_known_ones_are_read(tmp_path: Path) -> None:

@@ -260,10 +260,12 @@ class _Reading:
             if precision_column is None or moments.dtype == pl.String:
                 continue
             told = by_name.get(precision_column)
-            is_day = block.days(index) if told is None else (told == "day").fill_null(value=False)
+            is_told = told is not None and told.null_count() < len(told)
+            is_day = (told == "day").fill_null(value=False) if told is not None and is_told else block.days(index)
             if is_day.any():
                 by_name[name] = noon_of_days(moments, is_day, self.zone)
-                by_name.setdefault(precision_column, precision(precision_column, is_day, moments))
+                if not is_told:
+                    by_name[precision_column] = precision(precision_column, is_day, moments)
         return list(by_name.values())
 
     def _chunk(self, block: Block, shape: Shape) -> Chunk:

@@ -1,12 +1,13 @@
 {#- While the record says that a visit goes on, no other feed ends it. -#}
 {%- set open_encounter = "status in ('planned', 'arrived', 'in_progress', 'on_leave')" -%}
 {#- Of a day a feed's own time is noon. Where another feed knows the time on that day, that is the time. -#}
-{%- macro is_exact(name) -%}
-    collapsed.{{ name }}_exact_at between collapsed.{{ name }}_at - interval '12 hours' and collapsed.{{ name }}_at + interval '12 hours'
-{%- endmacro -%}
-{%- macro exact_of(name) -%}
-    case when {{ is_exact(name) }} then collapsed.{{ name }}_exact_at else collapsed.{{ name }}_at end
-{%- endmacro -%}
+{%- set exact = {} -%}
+{%- for name in ['started', 'ended'] -%}
+    {%- do exact.update({
+        name: "collapsed." ~ name ~ "_exact_at between collapsed." ~ name ~ "_at - interval '12 hours' and collapsed."
+            ~ name ~ "_at + interval '12 hours'"
+    }) -%}
+{%- endfor -%}
 -- What is said of a part is not said of the whole.
 with wholes as (
     select encounters.*
@@ -52,11 +53,11 @@ told as (
         collapsed.status,
         collapsed.admission_source,
         collapsed.discharge_disposition,
-        {{ exact_of('started') }} as known_started_at,
+        case when {{ exact.started }} then collapsed.started_exact_at else collapsed.started_at end as known_started_at,
         classes.started_at as first_class_at,
-        {{ exact_of('ended') }} as ended_at,
-        coalesce({{ is_exact('started') }}, false) as is_known_start_exact,
-        coalesce({{ is_exact('ended') }}, false) as is_end_exact,
+        case when {{ exact.ended }} then collapsed.ended_exact_at else collapsed.ended_at end as ended_at,
+        coalesce({{ exact.started }}, false) as is_known_start_exact,
+        coalesce({{ exact.ended }}, false) as is_end_exact,
         collapsed.signed_at,
         collapsed.source_system,
         collapsed.source_record_id,
@@ -74,7 +75,7 @@ visits as (
         told.*,
         case when is_known_start_exact then least(known_started_at, first_class_at) else coalesce(first_class_at, known_started_at) end
             as started_at,
-        is_known_start_exact or first_class_at is not null as is_start_exact
+        is_known_start_exact or coalesce(first_class_at <> known_started_at, false) as is_start_exact
     from told
 )
 
