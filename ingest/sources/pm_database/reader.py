@@ -60,6 +60,7 @@ from ingest.sources.pm_database.query import (
     shape_of,
     statement_of,
 )
+from ingest.sources.pm_database.zero_dates import without_zero_dates
 
 progress = logging.getLogger("clinicmart.progress")
 
@@ -276,8 +277,11 @@ class _Reading:
             for name, index in zip(shape.names, shape.indexes, strict=True)
         ]
         series = self._with_precision(block, shape, series)
+        frame, chunk.notices = without_zero_dates(
+            self.of, pl.DataFrame(series), self.zone, f"row {self.rows_given + 1}"
+        )
         numbers = pl.Series("number", range(self.rows_given + 1, self.rows_given + block.height + 1))
-        frame = comparable_keys(settle_days(self.of, pl.DataFrame(series)), self.of, self.profile.keys)
+        frame = comparable_keys(settle_days(self.of, frame), self.of, self.profile.keys)
         chunk.rows[self.of.name] = frame.with_columns(pl.format("row {}", numbers).alias("source_position"))
         for index, name in shape.dropped:
             chunk.dropped_fields[f"{self.of.name}.{name}"] += block.height - block.nulls(index)
