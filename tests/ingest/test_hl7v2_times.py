@@ -48,6 +48,23 @@ def test_msh_7_says_which_of_two_hours_is_meant(tmp_path: Path, sent: str, hour:
     assert started_at(tmp_path, "20261101013000", sent) == utc(2026, 11, 1, hour, 30)
 
 
+@pytest.mark.parametrize(
+    ("started", "ended", "minutes"),
+    [
+        ("20261101013000", "20261101011000", 40),  # the end can only be in the second hour
+        ("20261101011000", "20261101013000", 20),  # nothing says that it is not in the first
+        ("20261101013000-0400", "20261101011000-0400", -20),  # an offset is not doubted
+        ("20261102013000", "20261102011000", -20),  # an hour that occurs once
+    ],
+)
+def test_an_end_before_its_start_in_the_hour_that_occurs_twice_is_in_the_second(
+    tmp_path: Path, started: str, ended: str, minutes: int
+) -> None:
+    visit_text = segment("PV1", {2: "E", 3: "ED", 19: "V1", 44: started, 45: ended})
+    row = read(tmp_path, adt("A03", at="20261103080000", pv1=visit_text)).rows["encounter"].row(0, named=True)
+    assert row["ended_at"] - row["started_at"] == timedelta(minutes=minutes)
+
+
 def wall_clock(local: datetime, zone: ZoneInfo) -> datetime:
     """Plain code for a local time: the first of two, and of none the offset before the change (PEP 495, fold 0)."""
     return local.replace(tzinfo=zone).astimezone(UTC)

@@ -556,3 +556,8 @@ def test_a_day_in_a_column_of_times_is_known_to_the_day(tmp_path: Path) -> None:
         (late, "minute", late, "day"),
         (noon, "day", None, None),
     ]
+
+
+def test_an_end_before_its_start_in_the_hour_that_occurs_twice_is_in_the_second(tmp_path: Path) -> None:
+    found = visits_of(tmp_path, ("E1", "2026-11-01 01:30:00", "2026-11-01 01:10:00"))
+    assert found.rows["encounter"]["ended_at"].to_list() == [datetime(2026, 11, 1, 6, 10, tzinfo=UTC)]

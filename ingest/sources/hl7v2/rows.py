@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from data_contracts import LINEAGE, contract
+from data_contracts import LINEAGE, Contract, contract
 from ingest.interface import Notice, UnknownWord
-from ingest.sources.columns import local_to_utc, settle_days
+from ingest.sources.columns import local_to_utc, settle_days, settle_repeated_hour
 from ingest.sources.hl7v2.messages import Message
 
 # Columns of each entity in the order the readers give them; the three of lineage follow.
@@ -223,7 +223,10 @@ class Rows:
                 converted = timestamps(frame[name], self.zone, default) if kind == "timestamp" else dates(frame[name])
                 self._note_bad(frame, name, converted)
                 typed.append(converted)
+        is_local = _is_local(frame, contract(entity), default)
         frame = settle_days(contract(entity), frame.with_columns(typed))
+        if is_local is not None:
+            frame = settle_repeated_hour(contract(entity), frame, str(self.zone), is_local)
         if entity in _ONCE:
             # A missing time is the file's, which is later than any in it.
             newest_last = frame.sort("source_updated_at", nulls_last=True, maintain_order=True)
@@ -256,6 +259,15 @@ class Rows:
                     records=int(bad.sum()),
                 )
             )
+
+
+def _is_local(frame: pl.DataFrame, of: Contract, default: pl.Series | None) -> pl.Series | None:
+    """Rows whose end, as sent, has no offset, neither of its own nor of its message; None where the entity has no end."""
+    ends = [rule.later for rule in of.order_rules if rule.later in frame.columns]
+    if not ends:
+        return None
+    found = ~frame[ends[0]].str.contains(r"[+-]\d{4}$").fill_null(value=False)
+    return found if default is None else found & default.is_null()
 
 
 def _with_length(frame: pl.DataFrame) -> pl.DataFrame:

@@ -43,7 +43,7 @@ from ingest.inbox.inbox import Inbox
 from ingest.interface import Chunk, Stated, TableRules, Unit, UnreadableUnit
 from ingest.profiles import EntityQuery, PmDatabaseProfile, load_profile
 from ingest.profiles.pm_database import KeyRules
-from ingest.sources.columns import noon_of_days, precision, settle_days
+from ingest.sources.columns import noon_of_days, precision, settle_days, settle_repeated_hour
 from ingest.sources.pm_database.blocks import Block
 from ingest.sources.pm_database.connection import Broken, Watch, connect, engine_of, probe, url_of
 from ingest.sources.pm_database.keys import comparable_keys
@@ -280,8 +280,9 @@ class _Reading:
         frame, chunk.notices = without_zero_dates(
             self.of, pl.DataFrame(series), self.zone, f"row {self.rows_given + 1}"
         )
+        settled = settle_repeated_hour(self.of, settle_days(self.of, frame), self.zone)
         numbers = pl.Series("number", range(self.rows_given + 1, self.rows_given + block.height + 1))
-        frame = comparable_keys(settle_days(self.of, frame), self.of, self.profile.keys)
+        frame = comparable_keys(settled, self.of, self.profile.keys)
         chunk.rows[self.of.name] = frame.with_columns(pl.format("row {}", numbers).alias("source_position"))
         for index, name in shape.dropped:
             chunk.dropped_fields[f"{self.of.name}.{name}"] += block.height - block.nulls(index)
