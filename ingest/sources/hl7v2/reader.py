@@ -174,6 +174,8 @@ class _Reading:
 
     def _read(self, message: Message) -> Refusal | None:
         _, used, reader = _READERS[message.kind]
+        if message.offset is not None:
+            message.offset = self.rows.offset_of(message)
         before = self.rows.count()
         problem = reader(message, self.rows)
         if problem is not None and self.rows.count() == before:

@@ -134,8 +134,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # Entities of which every message says the same again: of rows that say the same the newest is enough in a chunk.
 _ONCE = frozenset({"payer", "provider", "patient", "patient_identity"})
 _PAD = "00000000000000"
-# A time whose digits end with the day, or with the hour.
-_DAY, _HOUR = r"^\d{8}([+-]\d{4})?$", r"^\d{10}([+-]\d{4})?$"
+# Of a time whose digits end with the day, or with the hour: without an offset and with one.
+_DAY_LENGTHS, _HOUR_LENGTHS = (8, 13), (10, 15)
 _SLOT_MINUTES_LIMIT = 7 * 24 * 60
 
 
@@ -164,12 +164,10 @@ class Rows:
         found = self._rows.get(entity)
         if found is None:
             found = self._rows[entity] = []
-        found.append(
-            (*values, message.record, message.changed, message.position, message.offset and self._offset(message))
-        )
+        found.append((*values, message.record, message.changed, message.position, message.offset))
 
-    def _offset(self, message: Message) -> str:
-        """The offset in MSH-7, after a "~" where it is the one that the feed's zone has at that moment (see `timestamps`)."""
+    def offset_of(self, message: Message) -> str:
+        """The offset in MSH-7 of a message that has one, after a "~" where the feed's zone has it at that moment (`timestamps`)."""
         sent, offset = message.sent or "", message.offset or ""
         key = (sent[:10], offset)
         if key not in self._offsets:
@@ -237,8 +235,9 @@ class Rows:
         self, text: pl.Series, default: pl.Series | None, precision_column: str
     ) -> tuple[pl.Series, pl.Series]:
         """UTC timestamps, of a day its noon, and how exactly each is known. A day is one of the feed's zone, whoever sent it."""
-        is_day = text.str.contains(_DAY).fill_null(value=False)
-        is_hour = text.str.contains(_HOUR).fill_null(value=False)
+        lengths = text.str.len_bytes()
+        is_day = lengths.is_in(_DAY_LENGTHS).fill_null(value=False)
+        is_hour = lengths.is_in(_HOUR_LENGTHS).fill_null(value=False)
         if is_day.any():
             text = pl.select(pl.when(is_day).then(pl.lit(text).str.slice(0, 8) + "120000").otherwise(text)).to_series()
             default = None if default is None else pl.select(pl.when(~is_day).then(default)).to_series()
