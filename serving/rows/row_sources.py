@@ -4,8 +4,7 @@
     found.records   (SourceRecord(entity="claim", column="claim_id", value="K0000003"), ...)
 
 The row must be in the scope's file: that file is asked first, and a row that is not in it is as if it did not exist. De-identified
-scopes hold surrogates in place of ids; the row they name is then looked up in the tenant's base file by the same surrogate, and
-the ids found there go to whoever opens the message, never to the reader.
+scopes are refused: the place of a record, its batch and its exact times lead back to the patient.
 """
 
 from collections.abc import Mapping
@@ -20,7 +19,6 @@ from foundation.keys import Keys
 from serving.metrics.answers import Metrics
 from serving.metrics.registry import PublishedTable
 from serving.model import Version
-from serving.scope_files.deidentify import expression
 from serving.versions.store import files_of
 
 POSITION = "source_position"
@@ -166,6 +164,8 @@ def row_sources(home: Home, version: Version, metrics: Metrics, table_name: str,
     whether it is there for others), ConfigurationError for a table whose rows add up others."""
     if not metrics.scope.row_tables_allowed:
         raise AccessError("your role sees figures, not rows")
+    if metrics.scope.identity_level == "none":
+        raise AccessError("your role sees de-identified rows; the source of a row would identify its patient")
     rule, table = RULES.get(table_name), metrics.registry.table(table_name)
     if rule is None or table is None:
         raise ConfigurationError(
@@ -252,22 +252,15 @@ class _Base:
         except BaseException:
             self._connection.close()
             raise
-        self._surrogate_key = keys.derive_hex(f"surrogate/{scope.hash}", scope.tenant_id)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
     def rows(self, table: PublishedTable, key: str, value: str) -> list[dict[str, Any]]:
-        """Rows whose key, as the scope shows it, is a value."""
-        scope = self._metrics.scope
-        named = f'"{key}"'
-        if scope.identity_level == "none":
-            column = next(column for column in table.columns if column.name == key)
-            as_of = self._version.data_as_of or self._version.published_at.date()
-            named = expression(column, key_hex=self._surrogate_key, as_of=as_of).removesuffix(f' as "{key}"')
-        found = self._connection.execute(
-            f'select * from base."{table.schema}"."{table.name}" where tenant_id = $tenant and {named} = $value',
-            {"tenant": scope.tenant_id, "value": value},
+        """Rows whose key is a value."""
+        rows = self._connection.execute(
+            f'select * from base."{table.schema}"."{table.name}" where tenant_id = $tenant and "{key}" = $value',
+            {"tenant": self._metrics.scope.tenant_id, "value": value},
         ).pl()
-        return found.to_dicts()
+        return rows.to_dicts()
