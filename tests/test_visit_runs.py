@@ -62,7 +62,7 @@ FEEDS: dict[str, str | list[dict[str, Any]]] = {
     "days": message("A04", "20260310221000", "E", "ED", "20260310")
     + message("A03", "20260310234000", "E", "ED", "20260310", "20260310"),
     # Nobody says a time: two midnights, no minutes.
-    "only_days": [encounter("e1", "2026-03-10", "2026-03-12"), encounter("e2", "2026-03-20", "2026-03-20", "EMER")],
+    "only-days": [encounter("e1", "2026-03-10", "2026-03-12"), encounter("e2", "2026-03-20", "2026-03-20", "EMER")],
     "admitted": message("A04", "20260310080000", "E", "ED", "20260310080000")
     + message("A06", "20260310140000", "I", "WARD^1^1", "20260310080000")
     + message("A03", "20260311100000", "I", "WARD^1^1", "20260310080000", "20260311100000"),
@@ -91,7 +91,7 @@ FEEDS: dict[str, str | list[dict[str, Any]]] = {
         encounter("e3", AFTERNOON, NEXT_DAY, **PART),
     ],
     # In New York it is still the old year.
-    "new_year": [
+    "new-year": [
         encounter("e1", "2025-12-31T20:30:00-05:00", "2025-12-31T21:00:00-05:00", "AMB"),
         coverage("old", "2025-01-01", "2025-12-31"),
         coverage("new", "2026-01-01", None),
@@ -109,7 +109,7 @@ SPLIT = {
 RIGHT: dict[str, dict[str, str | None]] = {
     "offset": {"emergency_minutes": "360"},
     "days": {"emergency_minutes": "90"},
-    "only_days": {"emergency_minutes": None, "length_of_stay_days": "2", "bed_days": "2", "encounters": "2"},
+    "only-days": {"emergency_minutes": None, "length_of_stay_days": "2", "bed_days": "2", "encounters": "2"},
     "admitted": SPLIT,
     "disordered": SPLIT,
     "released": {
@@ -166,6 +166,6 @@ def test_figures_of_visits_are_right(home: Path, tenant: str) -> None:
 
 
 def test_a_visit_on_new_years_eve_has_the_coverage_of_its_local_day(home: Path) -> None:
-    rows = asked(home, "new_year", "encounters", "--by", "payer")
+    rows = asked(home, "new-year", "encounters", "--by", "payer")
     assert [value for row in rows for value in row.values() if "old" in str(value)]
     assert not [value for row in rows for value in row.values() if "new" in str(value)]

@@ -31,7 +31,8 @@ _ENCOUNTER = (
 )
 _ENCOUNTER += "appointment_id, part_of_encounter_id, encounter_class, status, admission_source, discharge_disposition, "
 _ENCOUNTER += "source_record_id, source_position"
-_TIMES = ", started_at timestamp, ended_at timestamp, signed_at timestamp, source_updated_at timestamp"
+_TIMES = ", started_at timestamp, started_exact_at timestamp, ended_at timestamp, ended_exact_at timestamp"
+_TIMES += ", signed_at timestamp, source_updated_at timestamp"
 
 
 def columns(names: str, more: str = "") -> str:
@@ -109,7 +110,9 @@ def build(models: Models, encounters: Sequence[Encounter]) -> None:
                 "encounter_class": item.kind,
                 "status": "finished" if item.ends is not None else "in_progress",
                 "started_at": at(item.begins),
+                "started_exact_at": at(item.begins),
                 "ended_at": at(item.ends),
+                "ended_exact_at": at(item.ends),
                 "source_record_id": str(item.number),
                 "source_updated_at": BEGINNING,
             }
@@ -205,7 +208,7 @@ def changed(draw: Any) -> Encounter:
     return Encounter(1, kinds[-1], begins, draw(st.integers(31, 60)), changes=tuple(changes))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(visit=changed())
 def test_changes_of_class_in_any_order_are_those_of_plain_code(models: Models, visit: Encounter) -> None:
     build(models, [visit])
@@ -235,7 +238,7 @@ def trees(draw: Any) -> list[Encounter]:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(encounters=trees())
 def test_parts_of_encounters_are_counted_once_and_as_plain_code_does(
     models: Models, encounters: list[Encounter]
