@@ -22,11 +22,14 @@
         'reasons': [('told_by_another_feed', 'not submission.is_counted')],
         'mart': 'fct_claim_submissions', 'counted': 'true'},
     {'entity': 'claim_line', 'amounts': {'billed_amount': 'billed_amount'},
-        'joins': 'left join ' ~ ref('int_claims') ~ ' as claim on known.tenant_id = claim.tenant_id and known.claim_id = claim.claim_id'
-            ~ ' left join ' ~ ref('int_claim_context') ~ ' as context on known.tenant_id = context.tenant_id'
-            ~ ' and known.claim_id = context.claim_id'
+        'joins': 'left join ' ~ ref('int_claim_submissions') ~ ' as submission on known.tenant_id = submission.tenant_id'
+            ~ ' and known.claim_submission_id = submission.claim_submission_id and known.source_system = submission.source_system'
+            ~ ' left join ' ~ ref('int_claims') ~ ' as claim on submission.tenant_id = claim.tenant_id and submission.claim_id = claim.claim_id'
+            ~ ' left join ' ~ ref('int_claim_context') ~ ' as context on submission.tenant_id = context.tenant_id'
+            ~ ' and submission.claim_id = context.claim_id'
             ~ ' left join (select tenant_id, line_id from ' ~ ref('int_billing_links') ~ ' where counted_line_id is not null) as link'
-            ~ " on known.tenant_id = link.tenant_id and 'claim_line/' || known.claim_id || '/' || known.line_number = link.line_id",
+            ~ " on submission.tenant_id = link.tenant_id"
+            ~ " and 'claim_line/' || submission.claim_id || '/' || known.line_number = link.line_id",
         'reasons': [('billed_by_charges', 'context.has_charges'), ('of_no_claim', 'context.claim_id is null'),
             ('of_a_void_claim', 'claim.is_void'),
             ('of_another_submission', 'claim.current_submission_id <> known.claim_submission_id or claim.source_system <> known.source_system'),

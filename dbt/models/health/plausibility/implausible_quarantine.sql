@@ -36,7 +36,8 @@ select
     entity,
     cast(null as date) as found_day,
     held_rows as found_rows,
-    held_amount as found_amount
+    -- An amount that cannot be read is not known.
+    nullif(held_amount, 0) as found_amount
 from held
 where
     held_rows > 0
