@@ -10,6 +10,9 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
         feeds:
           - {name: pm,     kind: pm_database, profile: clinicmart, url: "${HARBOR_PM_URL}"}
           - {name: ehr,    kind: fhir,        profile: synthea, path: feeds/harbor/fhir}
+        issuer: HARBOR             # optional: who issued the numbers of which a feed says nothing; a feed may have its own
+        issuers:                   # optional: other names of one issuer
+          HARBOR: ["urn:oid:2.16.840.1.113883.19.5", "Harbor Hospital"]
         keep_versions_days: 31     # optional: how long a published version can be asked after another one replaced it
         system_of_record:          # optional; else the feed that is listed first wins
           encounter: [pm, ehr]
@@ -36,6 +39,7 @@ KINDS = ("pm_database", "fhir", "hl7v2", "x12", "reference_file")
 # Kinds that say nothing without a profile: what each calls its feed.
 _NEEDS_PROFILE = {"pm_database": "a PM database", "reference_file": "a reference file"}
 TENANT_ID = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_ISSUER = re.compile(r"[^\s^&|][^\^&|]{0,119}")
 FEED_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
@@ -46,7 +50,8 @@ class Feed:
     Exactly one says where it lies: `path` (a file, a folder or a glob pattern, absolute), `url` (SQLAlchemy) of a PM
     database, kept out of `repr` because it may hold a password, `server` that is asked (FHIR), or `listen`, a port for
     senders (HL7 v2). `profile` is a shipped profile's name or the absolute path of a YAML file. `time_zone` is the
-    tenant's: times without an offset are read in it.
+    tenant's: times without an offset are read in it. `issuer` says who issued the numbers (of patients, visits, appointments,
+    clinicians) of which the feed says nothing.
     """
 
     tenant_id: str
@@ -59,6 +64,7 @@ class Feed:
     listen: Listener | None = None
     time_zone: str = "UTC"
     as_of: date | None = None
+    issuer: str | None = None
 
     def judged_at(self, read_at: datetime) -> datetime:
         """The moment (UTC) as of which what the feed brought is judged: that of the read, or the end of the day `as_of`."""
@@ -71,7 +77,8 @@ class Feed:
 class Tenant:
     """One tenant and its feeds. `system_of_record` maps an entity to feed names, the record first. `as_of` is set for a copy of
     an earlier state (a sample, a trial with last year's files): what came is judged as of the end of that day, not as of now.
-    A published version stays for `keep_versions_days` after another one replaced it; one that a close names stays for ever."""
+    A published version stays for `keep_versions_days` after another one replaced it; one that a close names stays for ever.
+    `issuer` is that of feeds that have none of their own; `issuers` maps an issuer to its other names."""
 
     tenant_id: str
     name: str
@@ -80,6 +87,8 @@ class Tenant:
     system_of_record: Mapping[str, tuple[str, ...]]
     as_of: date | None = None
     keep_versions_days: int = 31
+    issuer: str | None = None
+    issuers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def precedence(self, entity: str) -> dict[str, int]:
         """Feed name to rank for one entity, 1 the system of record; feeds not named follow in listed order."""
@@ -122,7 +131,7 @@ _ALL_PLACES = ("path", "url", "server", "listen")
 
 
 def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zone: str, as_of: date | None) -> Feed:
-    found = reader.mapping(node, key, ("name", "kind", "profile", *_ALL_PLACES))
+    found = reader.mapping(node, key, ("name", "kind", "profile", "issuer", *_ALL_PLACES))
     name = reader.matching(
         reader.needed(found, node, key, "name"), f"{key}.name", FEED_NAME, "a feed name (a-z, 0-9, _; a letter first)"
     )
@@ -150,7 +159,33 @@ def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zo
         listen=parse_listener(reader, node_of_place, key_of_place) if place == "listen" else None,
         time_zone=time_zone,
         as_of=as_of,
+        issuer=_issuer(reader, found, key),
     )
+
+
+def _issuer(reader: NodeReader, found: Mapping[str, yaml.Node], key: str) -> str | None:
+    """The issuer that a tenant or a feed names."""
+    if "issuer" not in found:
+        return None
+    return reader.matching(found["issuer"], f"{key}.issuer", _ISSUER, "the name of an issuer, without ^, & and |")
+
+
+def _issuers(reader: NodeReader, found: Mapping[str, yaml.Node], key: str) -> dict[str, tuple[str, ...]]:
+    """Issuers and their other names. A name may belong to one issuer only."""
+    named: dict[str, tuple[str, ...]] = {}
+    owner: dict[str, str] = {}
+    for issuer, node in (reader.mapping(found["issuers"], f"{key}.issuers") if "issuers" in found else {}).items():
+        place = f"{key}.issuers.{issuer}"
+        if not _ISSUER.fullmatch(issuer):
+            raise reader.fail(node, place, "is not the name of an issuer, without ^, & and |")
+        named[issuer] = tuple(
+            reader.matching(item, place, _ISSUER, "a name of an issuer, without ^, & and |")
+            for item in reader.items(node, place)
+        )
+        for name in (issuer, *named[issuer]):
+            if owner.setdefault(name.casefold(), issuer) != issuer:
+                raise reader.fail(node, place, f"{name!r} is a name of {owner[name.casefold()]} too")
+    return named
 
 
 def _place(reader: NodeReader, node: yaml.Node, key: str, kind: str, found: dict[str, yaml.Node]) -> str:
@@ -167,13 +202,13 @@ def _place(reader: NodeReader, node: yaml.Node, key: str, kind: str, found: dict
     return given[0]
 
 
-_LISTS = ("feeds", "system_of_record")
+_LISTS = ("feeds", "system_of_record", "issuers")
 _KEPT_AT_MOST_DAYS = 3660
 
 
 def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: frozenset[str]) -> Tenant:
     key = f"tenants.{tenant_id}"
-    found = reader.mapping(node, key, ("name", "time_zone", "as_of", "keep_versions_days", *_LISTS))
+    found = reader.mapping(node, key, ("name", "time_zone", "as_of", "keep_versions_days", "issuer", *_LISTS))
     name = reader.text(reader.needed(found, node, key, "name"), f"{key}.name")
     zone_node = reader.needed(found, node, key, "time_zone")
     zone = reader.text(zone_node, f"{key}.time_zone")
@@ -212,6 +247,8 @@ def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: froze
         system_of_record=record,
         as_of=as_of,
         keep_versions_days=days,
+        issuer=_issuer(reader, found, key),
+        issuers=_issuers(reader, found, key),
     )
 
 

@@ -1,7 +1,9 @@
 """Keyed tokens in place of identifiers, and the vault that holds the identifiers.
 
 A token is the first 32 hexadecimal digits of HMAC-SHA-256(key of the tenant, domain | 0x1f | value): 128 bits, the same for the
-same person in every feed of a tenant, unrelated between tenants. The vault is one encrypted DuckDB file a tenant.
+same person in every feed of a tenant, unrelated between tenants. Of a number with its issuer (`ingest.issuers`) the number alone
+becomes a token and the issuer stays behind it: so the same number of two issuers is two identifiers, and it can be seen that they
+are one number. The vault is one encrypted DuckDB file a tenant.
 """
 
 import hashlib
@@ -15,8 +17,10 @@ from data_contracts import Contract, contract, load_contracts
 from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
+from ingest.issuers import MARK
 
 TOKEN_DIGITS = 32
+FAMILY_NAME = "family_name"
 
 
 def token(key: bytes, domain: str, value: str) -> str:
@@ -25,16 +29,24 @@ def token(key: bytes, domain: str, value: str) -> str:
     return hmac.digest(key, message, hashlib.sha256).hex()[:TOKEN_DIGITS]
 
 
+def _token_with_issuer(key: bytes, domain: str, identifier: str) -> str:
+    number, mark, issuer = identifier.partition(MARK)
+    return f"{token(key, domain, number)}{mark}{issuer}"
+
+
 def tokenise(frame: pl.DataFrame, columns: Mapping[str, str], key: bytes) -> pl.DataFrame:
     """The frame with every column of `columns` (name to token domain) replaced by tokens; null and blank stay null."""
     for name, domain in columns.items():
         if name not in frame.columns:
             continue
         value = pl.col(name).cast(pl.String).str.strip_chars()
+        if domain == FAMILY_NAME:
+            # Systems write one name as O'Neil, ONEIL and O NEIL.
+            value = value.str.to_uppercase().str.replace_all(r"[^\p{L}]", "")
         frame = frame.with_columns(pl.when(value != "").then(value).alias(name))
         known = frame[name].drop_nulls().unique()
         mapping = pl.DataFrame(
-            {name: known, "_token": [token(key, domain, item) for item in known.to_list()]},
+            {name: known, "_token": [_token_with_issuer(key, domain, item) for item in known.to_list()]},
             schema={name: pl.String, "_token": pl.String},
         )
         position = frame.columns

@@ -8,9 +8,14 @@ by arrival): as if everything had come in order, whatever the order, the files a
 
     parts.<entity>   of every key the rows that are the newest to say something; what a row was outdone in it never wins again,
                      so that these are all that is needed, and never more than one a column
+    parts.issued_key of an identifier the one under which the raw table has its row, where that is another
     parts.waiting    keys whose rows do not make a valid row of the contract yet: a visit whose start nobody told
 
-Both lie in the warehouse file beside `raw`.
+They lie in the warehouse file beside `raw`.
+
+Senders leave the issuer of a number out, or write its name in more than one way (`ingest.issuers`): within a feed rows of one number
+are put together where they are of one issuer. A number of which nothing is said is of the issuer that the configuration gives the
+feed, else of the one that the feed states for it elsewhere (the first by name, if it states several).
 """
 
 from collections.abc import Mapping
@@ -25,11 +30,14 @@ import sqlalchemy as sa
 from data_contracts import LINEAGE, Column, Contract, contract
 from foundation.config import Config
 from ingest import ledger as tables
+from ingest.issuers import MARK
 from ingest.ledger import Ledger
 from ingest.load.added_columns import add_columns
+from ingest.load.issuers import issued_columns, make_tables
 
 KIND = "hl7v2"
 CLEARED = "cleared_columns"
+_ISSUED_KEY = "warehouse.parts.issued_key"
 _CLEARED = Column(name=CLEARED, logical_type="string", description="Columns that the message says are empty, by comma.")
 _OWN: Mapping[str, tuple[Column, ...]] = MappingProxyType(
     {
@@ -138,6 +146,26 @@ class _Layout:
         return ", ".join(self.of.primary_key)
 
     @property
+    def identifier(self) -> str:
+        """The column of the number."""
+        return self.of.entity_key[0]
+
+    @property
+    def rest(self) -> list[str]:
+        """The key but for the number: tenant, feed and what else."""
+        return [name for name in self.of.primary_key if name != self.identifier]
+
+    def number(self, rows: str) -> str:
+        """SQL: the number of a row without its issuer."""
+        column = f"{rows}.{self.identifier}"
+        return f"split_part({column}, '{MARK}', 1)" if self.issued_entity else column
+
+    @property
+    def issued_entity(self) -> str | None:
+        """Whose number it is, where somebody issues it."""
+        return issued_columns(self.of).get(self.identifier)
+
+    @property
     def own(self) -> tuple[Column, ...]:
         return _own(self.of.name)
 
@@ -153,10 +181,15 @@ class _Layout:
 def prepare(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[str, str]]) -> None:
     """Makes the tables of this module where absent. Rows of HL7 v2 feeds that the raw tables hold already become their first
     parts. `feeds` as `partial_feeds` gives them."""
+    make_tables(connection)
     connection.execute("create schema if not exists warehouse.parts")
     connection.execute(
         "create table if not exists warehouse.parts.waiting (entity varchar, tenant_id varchar, source_system varchar, "
         "record_key varchar, column_name varchar, source_position varchar, source_updated_at timestamp)"
+    )
+    connection.execute(
+        f"create table if not exists {_ISSUED_KEY} (entity varchar, tenant_id varchar, source_system varchar, "
+        "identifier varchar, issued_key varchar)"
     )
     names = pl.DataFrame(sorted(feeds), schema={"tenant_id": pl.String, "source_system": pl.String}, orient="row")
     connection.register("partial_feeds", names)
@@ -175,20 +208,34 @@ def prepare(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[str, str]]) 
 
 
 def take_parts(connection: duckdb.DuckDBPyConnection, of: Contract, arrived: str) -> int:
-    """Takes rows of HL7 v2 feeds into the parts and puts the raw rows of their keys together anew, in one transaction.
+    """Takes rows of HL7 v2 feeds into the parts and puts the raw rows of their numbers together anew, in one transaction.
 
     `arrived` is the name of a table with the columns of `landing_contract`, `batch_sequence` and `file_row_number`; columns of
     this module may be absent. Returns how many raw rows were written. Taking the same rows twice changes nothing.
     """
     layout = _Layout(of)
+    touched = f"select distinct {', '.join(layout.rest)}, {layout.number('arrived')} as number from {arrived} arrived"
+    return _take(connection, layout, touched, arrived)
+
+
+def regroup(connection: duckdb.DuckDBPyConnection, tenants: set[str]) -> None:
+    """Puts the raw rows of numbers with several identifiers together anew, after names of issuers came to mean others."""
+    for entity in ENTITIES:
+        layout = _Layout(contract(entity))
+        if layout.issued_entity and tenants:
+            rest = ", ".join(layout.rest)
+            named = ", ".join(f"'{tenant}'" for tenant in sorted(tenants))
+            several = (
+                f"select {rest}, {layout.number('held')} as number from {layout.table} held where tenant_id in ({named}) "
+                f"group by all having count(distinct {layout.identifier}) > 1"
+            )
+            _take(connection, layout, several, f"(from {layout.table} limit 0)")
+
+
+def _take(connection: duckdb.DuckDBPyConnection, layout: _Layout, touched: str, arrived: str) -> int:
     connection.execute("begin")
-    connection.execute(f"create or replace temp table touched as select distinct {layout.key} from {arrived}")
-    connection.execute(
-        "create or replace temp table candidates as select *, row_number() over "
-        "(order by source_updated_at, batch_sequence, file_row_number) as place from ("
-        f"select held.* from {layout.table} held semi join touched using ({layout.key}) "
-        f"union all by name select * from {arrived})"
-    )
+    connection.execute(f"create or replace temp table touched as {touched}")
+    connection.execute(f"create or replace temp table candidates as {_candidates(layout, arrived)}")
     _keep_winners(connection, layout)
     connection.execute(f"create or replace temp table merged as {_merged(layout)}")
     taken = _write(connection, layout)
@@ -198,6 +245,32 @@ def take_parts(connection: duckdb.DuckDBPyConnection, of: Contract, arrived: str
     return taken
 
 
+def _candidates(layout: _Layout, arrived: str) -> str:
+    """SQL: parts of the touched numbers and what arrived, each with its `place` in time and `issued_key`, the identifier under
+    which rows of one number and issuer come together."""
+    rows = (
+        f"select held.*, {layout.number('held')} as number from {layout.table} held "
+        f"where exists (from touched where {_same(layout, 'held')}) "
+        f"union all by name select arrived.*, {layout.number('arrived')} as number from {arrived} arrived"
+    )
+    place = "row_number() over (order by source_updated_at, batch_sequence, file_row_number) as place"
+    if layout.issued_entity is None:
+        return f"select *, {layout.identifier} as issued_key, {place} from ({rows})"
+    stated = f"nullif(split_part(r.{layout.identifier}, '{MARK}', 2), '')"
+    spelling = f"coalesce({stated}, f.issuer)"
+    issuer = (
+        f"select r.*, coalesce(n.issuer, {spelling}) as issuer from ({rows}) r "
+        "left join warehouse.raw.feed_issuer f on f.tenant_id = r.tenant_id and f.source_system = r.source_system "
+        f"left join warehouse.raw.issuer_spelling n on n.tenant_id = r.tenant_id and n.entity = '{layout.issued_entity}' "
+        f"and n.spelling = {spelling}"
+    )
+    group = f"{', '.join(layout.rest)}, number"
+    return (
+        f"select * exclude (issuer), number || coalesce('{MARK}' || coalesce(issuer, min(issuer) over (partition by {group})), '') "
+        f"as issued_key, {place} from ({issuer})"
+    )
+
+
 def _says(column: str) -> str:
     """SQL: whether a row says something of a column, be it that it is empty."""
     return f"({column} is not null or list_contains(string_split({CLEARED}, ','), '{column}'))"
@@ -205,11 +278,21 @@ def _says(column: str) -> str:
 
 def _keep_winners(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> None:
     newest = ", ".join(f"max(place) filter (where {_says(name)})" for name in layout.said)
-    connection.execute(f"delete from {layout.table} held using touched where {_same(layout, 'held', 'touched')}")
+    connection.execute(f"delete from {layout.table} held using touched where {_same(layout, 'held')}")
+    # Of every identifier, not of every key: which of them are one may change.
     connection.execute(
-        f"insert into {layout.table} by name select * exclude (place) from candidates where place in "
+        f"insert into {layout.table} by name select * exclude (place, number, issued_key) from candidates where place in "
         f"(select unnest([max(place), {newest}]) from candidates group by {layout.key})"
     )
+    key = ", ".join(layout.rest[:2])
+    if layout.issued_entity:
+        connection.execute(
+            f"delete from {_ISSUED_KEY} k using touched where k.entity = '{layout.of.name}' and {_same(layout, 'k', 'k.identifier')}"
+        )
+        connection.execute(
+            f"insert into {_ISSUED_KEY} select distinct '{layout.of.name}', {key}, {layout.identifier}, issued_key from candidates "
+            f"where issued_key <> {layout.identifier}"
+        )
 
 
 def _merged(layout: _Layout) -> str:
@@ -219,15 +302,18 @@ def _merged(layout: _Layout) -> str:
         for name in layout.said
     )
     lineage = ", ".join(f"arg_max({name}, place) as {name}" for name in (*LINEAGE, "batch_id", "batch_sequence"))
-    return f"select {layout.key}, {said}, {lineage} from candidates group by {layout.key}"
+    rest = ", ".join(layout.rest)
+    return f"select {rest}, issued_key as {layout.identifier}, {said}, {lineage} from candidates group by {rest}, issued_key"
 
 
-def _same(layout: _Layout, one: str, other: str) -> str:
-    return " and ".join(f"{one}.{name} = {other}.{name}" for name in layout.of.primary_key)
+def _same(layout: _Layout, rows: str, identifier: str | None = None) -> str:
+    """SQL: whether a row is of a touched number."""
+    number = f"split_part({identifier}, '{MARK}', 1)" if identifier else layout.number(rows)
+    return " and ".join([*(f"{rows}.{name} = touched.{name}" for name in layout.rest), f"{number} = touched.number"])
 
 
 def _write(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> int:
-    """Replaces the raw rows of the keys touched by those that keep the contract; the others wait."""
+    """Replaces the raw rows of the numbers touched by those that keep the contract; the others wait."""
     of, derived = layout.of, ENTITIES[layout.of.name]
     columns = ", ".join(f"{derived.get(name, name)} as {name}" for name in of.column_names)
     empty = [(f"{c.name} is null", c.name) for c in of.columns if c.required and c.name not in of.primary_key]
@@ -238,18 +324,20 @@ def _write(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> int:
         f"create or replace temp table finished as select *, {missing} as missing "
         f"from (select {columns}, batch_sequence from merged)"
     )
-    connection.execute(
-        f"delete from warehouse.raw.{of.name} held using touched where {_same(layout, 'held', 'touched')}"
-    )
+    connection.execute(f"delete from warehouse.raw.{of.name} held using touched where {_same(layout, 'held')}")
     connection.execute(
         f"insert into warehouse.raw.{of.name} by name select * exclude (missing) from finished where missing is null "
         f"order by {layout.key}"
     )
     name = " || '/' || ".join(f"{column}::varchar" for column in of.entity_key)
+    number = " || '/' || ".join(
+        "t.number" if column == layout.identifier else f"t.{column}::varchar" for column in of.entity_key
+    )
+    waiting = f"split_part(w.record_key, '{MARK}', 1)" if layout.issued_entity else "w.record_key"
     connection.execute(
-        f"delete from warehouse.parts.waiting w using (select tenant_id, source_system, {name} as record_key from touched) t "
+        "delete from warehouse.parts.waiting w using touched t "
         f"where w.entity = '{of.name}' and w.tenant_id = t.tenant_id and w.source_system = t.source_system "
-        "and w.record_key = t.record_key"
+        f"and {waiting} = {number}"
     )
     connection.execute(
         f"insert into warehouse.parts.waiting select '{of.name}', tenant_id, source_system, {name}, missing, "
@@ -258,6 +346,15 @@ def _write(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> int:
     taken = connection.execute("select count(*) from finished where missing is null").fetchone()
     connection.execute("drop table finished")
     return int(taken[0]) if taken else 0
+
+
+def rename(connection: duckdb.DuckDBPyConnection, of: Contract, landed: str) -> None:
+    """Gives the rows of a table of landed rows the identifiers under which the raw table has them."""
+    identifier = _Layout(of).identifier
+    connection.execute(
+        f"update {landed} as l set {identifier} = k.issued_key from {_ISSUED_KEY} k where k.entity = '{of.name}' "
+        f"and k.tenant_id = l.tenant_id and k.source_system = l.source_system and k.identifier = l.{identifier}"
+    )
 
 
 def waiting_notices(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.accounts.accounts import ledger_accounts
 from ingest.ledger import Ledger
-from ingest.load import partial_rows, structure_history
+from ingest.load import issuers, partial_rows, structure_history
 from ingest.load.added_columns import add_columns
 from ingest.load.landed_rows import by_size, open_files, read_files
 from ingest.load.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
@@ -69,17 +69,20 @@ def load_warehouse(
         # Deletions first: rows that come with them, or after them, may be of deleted records.
         in_parts = partial_rows.partial_feeds(ledger, config)
         partial_rows.prepare(connection, in_parts)
+        renamed = issuers.configure(connection, config)
         for entity in sorted(pending, key=lambda name: name != DELETION):
             of, batches = contract(entity), pending[entity]
             feeds = in_parts if entity in partial_rows.ENTITIES else set()
             parts = [b for b in batches if (b["tenant_id"], b["feed"]) in feeds]
             whole = [b for b in batches if (b["tenant_id"], b["feed"]) not in feeds]
-            taken += _take_parts(connection, home, keys, of, parts) if parts else 0
+            if parts:
+                taken += _take_parts(connection, home, keys, config, of, parts, renamed)
             taken += _take(connection, home, keys, of, whole) if whole else 0
             if whole and entity in structure_history.STATES:
                 _arrive(connection, home, keys, of, whole, "arrived_states")
                 structure_history.observe(connection, entity, "arrived_states")
                 connection.execute("drop table arrived_states")
+        partial_rows.regroup(connection, renamed | issuers.settle(connection, config))
         if DELETION in pending:
             remove_deleted(connection)
         arrived = {(item["tenant_id"], item["feed"]) for batches in pending.values() for item in batches}
@@ -206,11 +209,20 @@ def _arrived(
 
 
 def _take_parts(
-    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    keys: Keys,
+    config: Config,
+    of: Contract,
+    batches: list[dict[str, Any]],
+    renamed: set[str],
 ) -> int:
-    """Takes batches of feeds that say things in parts (`ingest.load.partial_rows`); returns how many raw rows were written."""
+    """Takes batches of feeds that say things in parts (`ingest.load.partial_rows`); returns how many raw rows were written.
+    `renamed` takes up the tenants of which a name of an issuer came to mean another."""
     landed = partial_rows.landing_contract(partial_rows.KIND, of.name)
     _arrive(connection, home, keys, landed, batches, "arrived_parts")
+    if issuers.note_spellings(connection, of, "arrived_parts"):
+        renamed |= issuers.settle(connection, config)
     taken = partial_rows.take_parts(connection, of, "arrived_parts")
     connection.execute("drop table arrived_parts")
     return taken
@@ -228,6 +240,7 @@ def _upsert(
 ) -> int:
     table = f"warehouse.raw.{of.name}"
     _arrive(connection, home, keys, of, batches, "incoming")
+    issuers.note_spellings(connection, of, "incoming")
     _keep_newest(connection, of)
     same = " and ".join(f"held.{name} = incoming.{name}" for name in of.primary_key)
     # Written out, so that DuckDB passes over the rows of other tenants.

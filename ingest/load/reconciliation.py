@@ -225,6 +225,8 @@ def _read_files(
     there = [item for item in batches if (home.path / item["file"]).exists()]
     _insert(connection, open_files(connection, home, keys, there), columns)
     connection.unregister("batch_sequences")
+    if of.name in partial_rows.ENTITIES:
+        partial_rows.rename(connection, of, "filed")
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[str]], columns: Sequence[str]) -> None:
@@ -341,8 +343,10 @@ def _superseded(of: Contract) -> str:
     newer = (
         "tenant_id = r.tenant_id and {0}.source_system = r.source_system and {0}.source_record_id = r.source_record_id"
     )
-    versions = [f"exists (from filed p where p.{newer.format('p')} and p.source_updated_at > r.source_updated_at)"]
     whole = PARTS[of.name]
+    later = "(p.source_updated_at, p.batch_sequence) > (r.source_updated_at, r.batch_sequence)"
+    later = "p.source_updated_at > r.source_updated_at" if whole is not None else later
+    versions = [f"exists (from filed p where p.{newer.format('p')} and {later})"]
     if whole is not None:
         versions.append(
             f"exists (from warehouse.raw.{whole} p where p.{newer.format('p')} "

@@ -25,6 +25,9 @@ PARTS: dict[str, str | None] = {
     "encounter_event": "encounter",
     "bed_movement": "encounter",
     "provider_service_unit": None,
+    # One row each; a resource that was given another number leaves the row of the old one.
+    "encounter": None,
+    "appointment": None,
     "patient_merge": "patient",
 }
 
@@ -74,17 +77,20 @@ def remove_superseded(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[st
         if not feeds or entities.isdisjoint({part, whole}):
             continue
         columns = "tenant_id, source_system, source_record_id"
+        # Batches of one entity follow each other; between two entities their numbers say nothing.
+        moment = "(source_updated_at, batch_sequence)" if whole is None else "(source_updated_at, 0)"
         versions = " union all ".join(
-            f"select {columns}, source_updated_at from warehouse.raw.{entity} "
+            f"select {columns}, {moment} as moment from warehouse.raw.{entity} "
             "semi join versioned_feeds using (tenant_id, source_system)"
             for entity in (part, whole)
             if entity is not None
         )
-        newest = f"select {columns}, max(source_updated_at) as newest_at from ({versions}) group by all"
+        newest = f"select {columns}, max(moment) as newest_moment from ({versions}) group by all"
         same = " and ".join(f"held.{name} = newest.{name}" for name in columns.split(", "))
+        held_moment = moment.replace("(", "(held.").replace(", batch", ", held.batch")
         found = connection.execute(
             f"delete from warehouse.raw.{part} held using ({newest}) newest "
-            f"where {same} and held.source_updated_at < newest.newest_at"
+            f"where {same} and {held_moment} < newest.newest_moment"
         ).fetchone()
         removed += int(found[0]) if found else 0
     connection.unregister("versioned_feeds")

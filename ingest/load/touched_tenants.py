@@ -2,7 +2,8 @@
 
 A tenant's state is a text that differs wherever anything differs that its marts are made of: the batches that were taken (rows
 come, and are taken out by deletions and newer versions, with a batch only), its row of `raw.tenant` (name, time zone, the day its
-data reach to) and its precedence of feeds. The other operational tables are copied to Data health whole and touch nobody.
+data reach to) and its precedence of feeds and
+names of issuers. The other operational tables are copied to Data health whole and touch nobody.
 What code made of it is not in it: whoever keeps the states forgets them where the dbt project changes.
 """
 
@@ -29,7 +30,7 @@ def tenant_states(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> dict
     )
     for row in ledger.rows(taken):
         parts.setdefault(row["tenant_id"], []).append((row["batches"], row["newest"]))
-    for table in ("tenant", "system_of_record"):
+    for table in ("tenant", "system_of_record", "issuer_spelling", "feed_issuer"):
         for tenant_id, *values in connection.execute(f"select * from warehouse.raw.{table} order by all").fetchall():
             parts.setdefault(str(tenant_id), []).append((table, *values))
     return {tenant: hashlib.sha256(repr(found).encode()).hexdigest() for tenant, found in sorted(parts.items())}

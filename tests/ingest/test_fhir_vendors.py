@@ -59,8 +59,9 @@ def test_epic_names_visits_and_appointments_by_contact_serial_number(tmp_path: P
     visits = [epic_visit("27560", "13", "Support OP Encounter")]
     result = from_feed(tmp_path, "epic", Encounter=visits, Appointment=[appointment])
     row = result.row("encounter")
-    assert (row["encounter_id"], row["appointment_id"], row["provider_id"]) == ("27560", "27560", "eD2")
-    assert result.row("appointment")["appointment_id"] == "27560"
+    issued = "27560^^^&" + CSN.removeprefix("urn:oid:")
+    assert (row["encounter_id"], row["appointment_id"], row["provider_id"]) == (issued, issued, "eD2")
+    assert result.row("appointment")["appointment_id"] == issued
     # A deletion names the resource, not the number.
     assert row["source_record_id"] == "Encounter/e-27560"
 
@@ -98,7 +99,7 @@ def test_epic_types_of_identifiers_are_texts(tmp_path: Path) -> None:
         ],
     }
     result = from_feed(tmp_path, "epic", Patient=[patient])
-    assert result.row("patient_merge")["to_patient_id"] == "203713"
+    assert result.row("patient_merge")["to_patient_id"] == "203713^^^&2"
 
 
 # Oracle Health

@@ -84,7 +84,7 @@ def test_admission_gives_patient_identity_encounter_provider_and_bed(tmp_path: P
     rows = read(tmp_path, adt("A01", times="20260309113000")).rows
     patient = rows["patient"].row(0, named=True)
     assert (patient["patient_id"], patient["birth_year"], patient["sex"], patient["zip3"]) == (
-        "MRN1",
+        "MRN1^^^HARBOR",
         "1980",
         "female",
         "123",
@@ -152,7 +152,7 @@ def test_an_outpatient_visit_moves_through_no_bed(tmp_path: Path) -> None:
 def test_the_visit_number_falls_back_to_the_account(tmp_path: Path) -> None:
     bare = "PV1|1|E|ED"
     with_account = adt("A04", pv1=bare).replace("||555-1234", "||555-1234|||||ACCT7^^^HARBOR^AN")
-    assert read(tmp_path, with_account).rows["encounter"]["encounter_id"].to_list() == ["ACCT7"]
+    assert read(tmp_path, with_account).rows["encounter"]["encounter_id"].to_list() == ["ACCT7^^^HARBOR"]
     without = read(tmp_path, adt("A04", pv1=bare))
     assert reasons(without) == ["visit_number_missing"]
     assert without.records_used == 1
@@ -171,9 +171,9 @@ def test_merges_pair_each_old_number_with_its_survivor(tmp_path: Path) -> None:
     )
     merges = read(tmp_path, text).rows["patient_merge"]
     assert merges.select("from_patient_id", "to_patient_id").rows() == [
-        ("OLD1", "NEW1"),
-        ("OLD2", "NEW2"),
-        ("OLD3", "NEW2"),
+        ("OLD1^^^H", "NEW1^^^H"),
+        ("OLD2^^^H", "NEW2^^^H"),
+        ("OLD3^^^H", "NEW2^^^H"),
     ]
     assert set(merges["merge_type"]) == {"merge"}
     assert merges["patient_merge_id"].n_unique() == 3
@@ -184,14 +184,14 @@ def test_an_unlink_takes_a_merge_back(tmp_path: Path, second: str) -> None:
     found = read(tmp_path, message("ADT^A37", "EVN|A37|20260310120000", "PID|1||NEW1^^^H^MR", second)).rows
     columns = ("from_patient_id", "to_patient_id", "merge_type", "merged_at")
     (row,) = found["patient_merge"].select(columns).rows()
-    assert row[:3] == ("OLD1", "NEW1", "unmerge")
+    assert row[:3] == ("OLD1^^^H", "NEW1^^^H", "unmerge")
     assert str(row[3]).startswith("2026-03-10 ")
 
 
 def test_a_link_makes_two_records_one(tmp_path: Path) -> None:
     text = message("ADT^A24", "EVN|A24|20260310120000", "PID|1||KEPT^^^H^MR", "PID|2||OTHER^^^H^MR")
     (row,) = read(tmp_path, text).rows["patient_merge"].select("from_patient_id", "to_patient_id", "merge_type").rows()
-    assert row == ("OTHER", "KEPT", "merge")
+    assert row == ("OTHER^^^H", "KEPT^^^H", "merge")
 
 
 def test_an_unlink_of_one_identifier_is_refused(tmp_path: Path) -> None:

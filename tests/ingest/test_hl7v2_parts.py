@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_contracts import contract
+from data_contracts import Contract, contract
 from foundation.config import Feed
 from ingest.landing.contract_gate import check
 from ingest.load.partial_rows import ENTITIES, landing_contract, prepare, take_parts, waiting_notices
@@ -74,7 +74,11 @@ class Warehouse:
             self.connection.register("landed", rows.with_row_index("file_row_number"))
             times = ", ".join(f"{c.name}::timestamp as {c.name}" for c in of.columns if c.logical_type == "timestamp")
             self.connection.execute(f"create or replace temp table arrived as select * replace ({times}) from landed")
+            self.note_issuers(contract(entity))
             take_parts(self.connection, contract(entity), "arrived")
+
+    def note_issuers(self, of: Contract) -> None:
+        """What the load does with the table `arrived` before its rows are taken."""
 
     def rows(self, entity: str, *columns: str) -> list[tuple[object, ...]]:
         names = ", ".join(columns) or f"* exclude ({', '.join(LINEAGE)})"

@@ -12,12 +12,16 @@ import duckdb
 import yaml
 
 from data_contracts.model import load_contracts
+from ingest.issuers import stated_issuer
+from ingest.load.issuers import issued_columns
 
 PROJECT = Path(__file__).parents[2] / "dbt"
 # The operational tables that models read; the load of the warehouse writes them.
 OPERATIONAL = {
     "tenant": "tenant_id varchar, name varchar, time_zone varchar, data_as_of_date date",
     "system_of_record": "tenant_id varchar, entity varchar, source_system varchar, precedence int",
+    "issuer_spelling": "tenant_id varchar, entity varchar, spelling varchar, issuer varchar",
+    "feed_issuer": "tenant_id varchar, source_system varchar, issuer varchar",
     "structure_observation": "tenant_id varchar, source_system varchar, entity varchar, identifier varchar, "
     "parent_service_unit_id varchar, billing_profile varchar, payer_class varchar, observed_at timestamp",
 }
@@ -49,7 +53,18 @@ def fill(
             lineage |= {"source_updated_at": as_of, "batch_id": "b", "source_position": f"row {number}"}
             whole = {**lineage, **row, "batch_sequence": 1}
             marks = ", ".join("?" for _ in whole)
+            _note_issuers(connection, entity, whole)
             connection.execute(f"insert into raw.{entity} ({', '.join(whole)}) values ({marks})", list(whole.values()))
+
+
+def _note_issuers(connection: duckdb.DuckDBPyConnection, entity: str, row: Row) -> None:
+    """What the load notes of the names of issuers; each means itself unless the test has said otherwise."""
+    for column, named in issued_columns(load_contracts()[entity]).items():
+        spelling = stated_issuer(row.get(column) or "")
+        known = "select 1 from raw.issuer_spelling where tenant_id = ? and entity = ? and spelling = ?"
+        values = [row["tenant_id"], named, spelling]
+        if spelling and connection.execute(known, values).fetchone() is None:
+            connection.execute("insert into raw.issuer_spelling values (?, ?, ?, ?)", [*values, spelling])
 
 
 def run_dbt(folder: Path, command: str, *select: str) -> Path:

@@ -17,5 +17,22 @@
 select * from (
     {{ source_conflicts(ref('stg_' ~ entity ~ 's'), entity, key, columns, rows) | indent(4) }}
 ) as {{ entity }}_conflicts
+union all
+{%- endfor %}
+{#- Numbers under which two feeds tell of two: the column is the number itself, and the marts hold both. -#}
+{%- for entity in ['patient', 'encounter', 'appointment', 'provider'] %}
+select
+    tenant_id,
+    '{{ entity }}',
+    '{{ entity }}_id',
+    record_feed,
+    source_system,
+    count(distinct issued_key),
+    min(issued_key),
+    min(first_seen_at),
+    max(first_seen_at)
+from {{ ref('int_' ~ entity ~ '_keys') }}
+where separated_by = 'evidence' and source_system <> record_feed and first_seen_at is not null
+group by tenant_id, record_feed, source_system
 {{ 'union all' if not loop.last }}
 {%- endfor %}

@@ -1,3 +1,4 @@
+{#- Staging models know identifiers by who issued them. -#}
 {#- What the contracts say of references, and patients, whose tokens every feed makes alike. -#}
 {%- set references = contract_references() -%}
 {%- set targets = [] -%}
@@ -10,7 +11,7 @@ with
 {%- for target, column in targets %}
 known_{{ target }}_{{ column }} as (
     select tenant_id, {{ column }} as id
-    from {{ source('raw', target) }}
+    from {{ ref(staging_name(target)) }}
     where {{ column }} is not null
     {%- if target in crosswalks %}
     union
@@ -32,7 +33,7 @@ counted as (
         count(*) as rows_with_reference,
         sum(case when known.id is null then 1 else 0 end) as unmatched_rows,
         count(distinct case when known.id is null then named.{{ item.column }} end) as unmatched_ids
-    from {{ source('raw', item.entity) }} as named
+    from {{ ref(staging_name(item.entity)) }} as named
     left join known_{{ item.target }}_{{ item.target_column }} as known
         on named.tenant_id = known.tenant_id
         and named.{{ item.column }} = known.id

@@ -5,15 +5,15 @@ with source as (
 select
     tenant_id,
     source_system,
-    appointment_id,
-    patient_id,
+    {{ issued_key('appointment_id') }} as appointment_id,
+    {{ issued_key('patient_id') }} as patient_id,
     service_unit_id,
-    provider_id,
+    {{ issued_key('provider_id') }} as provider_id,
     visit_type_id,
     payer_id,
-    encounter_id,
+    {{ issued_key('encounter_id') }} as encounter_id,
     referral_id,
-    rescheduled_from_appointment_id,
+    {{ issued_key('rescheduled_from_appointment_id') }} as rescheduled_from_appointment_id,
     status,
     cancel_initiator,
     cancel_reason_code,
@@ -29,4 +29,10 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({
+    'appointment_id': 'appointment',
+    'patient_id': 'patient',
+    'provider_id': 'provider',
+    'encounter_id': 'encounter',
+    'rescheduled_from_appointment_id': 'appointment',
+}) }}

@@ -6,7 +6,7 @@ select
     tenant_id,
     source_system,
     authorization_id,
-    patient_id,
+    {{ issued_key('patient_id') }} as patient_id,
     payer_id,
     service_unit_id,
     procedure_code,
@@ -21,4 +21,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'patient_id': 'patient'}) }}

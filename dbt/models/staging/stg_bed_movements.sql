@@ -6,8 +6,8 @@ select
     tenant_id,
     source_system,
     bed_movement_id,
-    encounter_id,
-    patient_id,
+    {{ issued_key('encounter_id') }} as encounter_id,
+    {{ issued_key('patient_id') }} as patient_id,
     movement_type,
     service_unit_id,
     from_service_unit_id,
@@ -18,4 +18,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'encounter_id': 'encounter', 'patient_id': 'patient'}) }}

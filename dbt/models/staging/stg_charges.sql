@@ -6,12 +6,12 @@ select
     tenant_id,
     source_system,
     charge_id,
-    encounter_id,
+    {{ issued_key('encounter_id') }} as encounter_id,
     claim_id,
     line_control_number,
-    patient_id,
+    {{ issued_key('patient_id') }} as patient_id,
     service_unit_id,
-    provider_id,
+    {{ issued_key('provider_id') }} as provider_id,
     payer_id,
     procedure_code,
     modifiers,
@@ -29,4 +29,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'encounter_id': 'encounter', 'patient_id': 'patient', 'provider_id': 'provider'}) }}

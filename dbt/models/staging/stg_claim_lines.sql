@@ -10,7 +10,7 @@ select
     claim_id,
     line_control_number,
     charge_id,
-    encounter_id,
+    {{ issued_key('encounter_id') }} as encounter_id,
     procedure_code,
     modifiers,
     revenue_code,
@@ -24,4 +24,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'encounter_id': 'encounter'}) }}

@@ -7,11 +7,11 @@ select
     source_system,
     claim_submission_id,
     claim_id,
-    encounter_id,
-    patient_id,
+    {{ issued_key('encounter_id') }} as encounter_id,
+    {{ issued_key('patient_id') }} as patient_id,
     payer_id,
     service_unit_id,
-    provider_id,
+    {{ issued_key('provider_id') }} as provider_id,
     billing_provider_npi,
     claim_type,
     frequency_code,
@@ -31,4 +31,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'encounter_id': 'encounter', 'patient_id': 'patient', 'provider_id': 'provider'}) }}

@@ -6,7 +6,7 @@ select
     tenant_id,
     source_system,
     coverage_id,
-    patient_id,
+    {{ issued_key('patient_id') }} as patient_id,
     payer_id,
     member_token,
     plan_name,
@@ -18,4 +18,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'patient_id': 'patient'}) }}

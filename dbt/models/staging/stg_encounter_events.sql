@@ -6,7 +6,7 @@ select
     tenant_id,
     source_system,
     encounter_event_id,
-    encounter_id,
+    {{ issued_key('encounter_id') }} as encounter_id,
     event_type,
     encounter_class,
     occurred_at,
@@ -16,4 +16,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'encounter_id': 'encounter'}) }}

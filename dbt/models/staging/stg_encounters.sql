@@ -5,14 +5,14 @@ with source as (
 select
     tenant_id,
     source_system,
-    encounter_id,
-    patient_id,
+    {{ issued_key('encounter_id') }} as encounter_id,
+    {{ issued_key('patient_id') }} as patient_id,
     service_unit_id,
-    provider_id,
+    {{ issued_key('provider_id') }} as provider_id,
     payer_id,
     visit_type_id,
-    appointment_id,
-    part_of_encounter_id,
+    {{ issued_key('appointment_id') }} as appointment_id,
+    {{ issued_key('part_of_encounter_id') }} as part_of_encounter_id,
     encounter_class,
     status,
     admission_source,
@@ -27,4 +27,10 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({
+    'encounter_id': 'encounter',
+    'patient_id': 'patient',
+    'provider_id': 'provider',
+    'appointment_id': 'appointment',
+    'part_of_encounter_id': 'encounter',
+}) }}

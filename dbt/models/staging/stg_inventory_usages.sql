@@ -7,7 +7,7 @@ select
     source_system,
     inventory_usage_id,
     service_unit_id,
-    encounter_id,
+    {{ issued_key('encounter_id') }} as encounter_id,
     item_code,
     item_name,
     quantity,
@@ -18,4 +18,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'encounter_id': 'encounter'}) }}

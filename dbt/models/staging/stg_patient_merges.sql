@@ -6,8 +6,8 @@ select
     tenant_id,
     source_system,
     patient_merge_id,
-    from_patient_id,
-    to_patient_id,
+    {{ issued_key('from_patient_id') }} as from_patient_id,
+    {{ issued_key('to_patient_id') }} as to_patient_id,
     merge_type,
     merged_at,
     source_record_id,
@@ -15,4 +15,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'from_patient_id': 'patient', 'to_patient_id': 'patient'}) }}

@@ -6,8 +6,8 @@ select
     tenant_id,
     source_system,
     patient_payment_id,
-    patient_id,
-    encounter_id,
+    {{ issued_key('patient_id') }} as patient_id,
+    {{ issued_key('encounter_id') }} as encounter_id,
     claim_id,
     charge_id,
     service_unit_id,
@@ -21,4 +21,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'patient_id': 'patient', 'encounter_id': 'encounter'}) }}

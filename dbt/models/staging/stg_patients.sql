@@ -5,7 +5,7 @@ with source as (
 select
     tenant_id,
     source_system,
-    patient_id,
+    {{ issued_key('patient_id') }} as patient_id,
     birth_year,
     sex,
     zip3,
@@ -15,4 +15,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'patient_id': 'patient'}) }}

@@ -5,7 +5,7 @@ with source as (
 select
     tenant_id,
     source_system,
-    provider_id,
+    {{ issued_key('provider_id') }} as provider_id,
     service_unit_id,
     credentialed_from,
     credentialed_to,
@@ -14,4 +14,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'provider_id': 'provider'}) }}

@@ -5,7 +5,7 @@ with source as (
 select
     tenant_id,
     source_system,
-    provider_id,
+    {{ issued_key('provider_id') }} as provider_id,
     npi,
     display_name,
     specialty,
@@ -16,4 +16,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'provider_id': 'provider'}) }}

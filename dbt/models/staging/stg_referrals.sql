@@ -6,9 +6,9 @@ select
     tenant_id,
     source_system,
     referral_id,
-    patient_id,
+    {{ issued_key('patient_id') }} as patient_id,
     referral_partner_id,
-    referring_provider_id,
+    {{ issued_key('referring_provider_id') }} as referring_provider_id,
     service_unit_id,
     visit_type_id,
     status,
@@ -20,4 +20,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'patient_id': 'patient', 'referring_provider_id': 'provider'}) }}

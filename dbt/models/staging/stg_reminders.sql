@@ -6,7 +6,7 @@ select
     tenant_id,
     source_system,
     reminder_id,
-    appointment_id,
+    {{ issued_key('appointment_id') }} as appointment_id,
     channel,
     outcome,
     sent_at,
@@ -15,4 +15,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'appointment_id': 'appointment'}) }}

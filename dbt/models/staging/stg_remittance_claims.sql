@@ -8,7 +8,7 @@ select
     remittance_claim_id,
     remittance_id,
     claim_id,
-    patient_id,
+    {{ issued_key('patient_id') }} as patient_id,
     payer_id,
     payer_claim_control_number,
     original_payer_claim_control_number,
@@ -26,4 +26,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'patient_id': 'patient'}) }}

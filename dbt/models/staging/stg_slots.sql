@@ -8,7 +8,7 @@ select
     slot_id,
     snapshot_date,
     service_unit_id,
-    provider_id,
+    {{ issued_key('provider_id') }} as provider_id,
     visit_type_id,
     status,
     start_at,
@@ -18,4 +18,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'provider_id': 'provider'}) }}

@@ -7,7 +7,7 @@ select
     source_system,
     staff_shift_id,
     service_unit_id,
-    provider_id,
+    {{ issued_key('provider_id') }} as provider_id,
     staff_role,
     is_clinical,
     started_at,
@@ -17,4 +17,4 @@ select
     batch_id,
     source_position,
     batch_sequence
-from source
+from source{{ issued_key_joins({'provider_id': 'provider'}) }}

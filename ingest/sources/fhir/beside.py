@@ -19,13 +19,27 @@ from ingest.inbox.inbox import Inbox
 from ingest.interface import UnreadableUnit
 from ingest.profiles import FhirProfile
 from ingest.sources.fhir.files import SUFFIXES, is_document, read_document, read_lines
-from ingest.sources.fhir.values import MALFORMED, Json, first, identifier_of, identifier_of_type, is_npi, record_id
+from ingest.sources.fhir.values import (
+    MALFORMED,
+    Json,
+    first,
+    identifier_of,
+    identifier_of_type,
+    is_npi,
+    is_system,
+    issued_by,
+    number_of_system,
+    number_of_type,
+    record_id,
+)
 
 # Above this a file beside is not searched: Coverage files of a large group lie well below it.
 MAXIMUM_BYTES = 1 << 30
 KEPT_TYPES = ("Practitioner", "PractitionerRole", "Schedule", "Coverage")
 # Types whose resources are also found by an identifier: there are thousands of them, not millions.
 FOUND_BY_IDENTIFIER = ("Practitioner", "PractitionerRole", "Organization", "Location")
+# Types whose rows are named by numbers that several issuers may give: these carry their issuer.
+ISSUED_TYPES = ("Encounter", "Appointment", "Practitioner")
 _NAMES_NO_TYPE = ("patient_type", "patient_system", "npi")
 
 
@@ -56,8 +70,19 @@ def entity_id(resource: Json, profile: FhirProfile, resource_id: str) -> str:
     if kind == "Patient":
         return resource_id
     key = str(kind).lower()
-    found = identifier_of(resource, names.get(key)) or identifier_of_type(resource, names.get(f"{key}_type"))
+    if kind in ISSUED_TYPES:
+        found = number_of_system(resource, names.get(key)) or number_of_type(resource, names.get(f"{key}_type"))
+    else:
+        found = identifier_of(resource, names.get(key)) or identifier_of_type(resource, names.get(f"{key}_type"))
     return found or resource_id
+
+
+def named_row(profile: FhirProfile, kind: str, system: str | None, value: str) -> str:
+    """The id of the row that an identifier names, as `entity_id` gives it."""
+    names = profile.identifiers
+    if kind not in ISSUED_TYPES or (kind == "Practitioner" and is_npi(value) and is_system(system, names.get("npi"))):
+        return value
+    return issued_by(value, system, names.get(kind.lower()))
 
 
 def known_of(resource: Json, profile: FhirProfile, full_url: str | None) -> Known:

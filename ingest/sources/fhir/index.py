@@ -36,6 +36,7 @@ from ingest.sources.fhir.beside import (
     Known,
     identifiers_of,
     known_of,
+    named_row,
     resources_beside,
 )
 from ingest.sources.fhir.values import MALFORMED, Json, is_system, is_type, normal_text, parse_reference, record_id
@@ -123,7 +124,7 @@ class Index:
         kind = kind or reference.get("type") or expected
         named = reference.get("identifier")
         if named and named.get("value") and self._names(kind, named.get("system"), named):
-            return Known(kind, named["value"]), None
+            return Known(kind, self._row(kind, named.get("system"), named["value"])), None
         if self._is_kept(kind) and (known := self.beside(kind).by_id.get(found)) is not None:
             return known, None
         return Known(kind, found), None
@@ -137,15 +138,17 @@ class Index:
         if not identifier or not identifier.get("value"):
             return None
         kind, system, value = reference.get("type") or expected, identifier.get("system"), identifier["value"]
-        if self._names(kind, system, identifier):
-            return Known(kind, value)
-        return self._having(kind, system or "", value) or Known(kind, value)
+        known = None if self._names(kind, system, identifier) else self._having(kind, system or "", value)
+        return known or Known(kind, self._row(kind, system, value))
 
     def _conditional(self, kind: str, system: str, value: str) -> tuple[Known | None, str | None]:
         if value and self._names(kind, system, {}):
-            return Known(kind, value), None
+            return Known(kind, self._row(kind, system, value)), None
         known = self._having(kind, system, value)
         return known, None if known else "nothing matches"
+
+    def _row(self, kind: str, system: str | None, value: str) -> str:
+        return named_row(self.profile, kind, system, value)
 
     def _having(self, kind: str, system: str, value: str) -> Known | None:
         """The resource that has an identifier, in the bundle or beside."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ingest.issuers import number_of
 from ingest.sources.fhir.beside import entity_id
 from ingest.sources.fhir.rows import SINCE_EVER, Context
 from ingest.sources.fhir.values import (
@@ -25,20 +26,21 @@ def patient(context: Context, resource: Json, record: str) -> None:
     number = context.medical_record_number(resource)
     address = _preferred(resource.get("address"))
     birth_date = resource.get("birthDate")
+    name = _preferred(resource.get("name"))
     context.add(
         "patient",
         raw,
         birth_date[:4] if birth_date else None,
         context.profile.sexes.get(gender, gender) if (gender := resource.get("gender")) else None,
+        name.get("family"),
         _zip3(address),
         _language(resource),
     )
-    name = _preferred(resource.get("name"))
     lines = address.get("line") or []
     context.add(
         "patient_identity",
         number or raw,
-        number,
+        number and number_of(number),
         name.get("family") or name.get("text"),
         " ".join(name.get("given") or []) or None,
         birth_date if birth_date and len(birth_date) == 10 else None,
@@ -50,7 +52,7 @@ def patient(context: Context, resource: Json, record: str) -> None:
         _telecom(resource, "email"),
     )
     if number:
-        context.add("patient_merge", f"{raw} is {number}", raw, number, "alias", f"{SINCE_EVER}T00:00:00Z")
+        context.add("patient_merge", f"{raw} is {number_of(number)}", raw, number, "alias", f"{SINCE_EVER}T00:00:00Z")
     for link in resource.get("link") or ():
         _link(context, resource, raw, link)
 

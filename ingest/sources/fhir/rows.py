@@ -24,12 +24,13 @@ from ingest.sources.fhir.values import (
     Json,
     code_of,
     date_part,
-    identifier_of,
-    identifier_of_type,
     is_system,
     is_type,
+    issued_by,
     name_of,
     normal_text,
+    number_of_system,
+    number_of_type,
     parse_reference,
 )
 
@@ -214,7 +215,7 @@ class Context:
         if not value:
             return None
         if is_system(system, self.profile.identifiers.get("patient_system")):
-            return value
+            return issued_by(value, system, self.profile.identifiers.get("patient_system"))
         known = self.index.find(reference, holder, "Patient", path)
         return f"{self.feed.name}/{known.id}" if known and known.id else f"{self.feed.name}/{system}|{value}"
 
@@ -222,15 +223,15 @@ class Context:
         names, value = self.profile.identifiers, identifier["value"]
         wanted = names.get("patient_type")
         if is_system(identifier.get("system"), names.get("patient_system")) or (wanted and is_type(identifier, wanted)):
-            return str(value)
+            return issued_by(value, identifier.get("system"), names.get("patient_system"))
         # Another kind of number: the same digits may be another person's medical record number.
         return f"{self.feed.name}/{identifier.get('system') or ''}|{value}"
 
     def medical_record_number(self, resource: Json) -> str | None:
-        """The medical record number of a Patient: by the profile's system, else by its type of identifier."""
+        """The medical record number of a Patient, with its issuer: by the profile's system, else by its type of identifier."""
         names = self.profile.identifiers
-        number = identifier_of(resource, names.get("patient_system"))
-        return number or identifier_of_type(resource, names.get("patient_type"))
+        number = number_of_system(resource, names.get("patient_system"))
+        return number or number_of_type(resource, names.get("patient_type"))
 
     def provider(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The provider a reference leads to, through a PractitionerRole too; None for organizations."""

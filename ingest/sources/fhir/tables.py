@@ -17,7 +17,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "provider_service_unit": ("provider_id", "service_unit_id", "credentialed_from", "credentialed_to"),
     "payer": ("payer_id", "effective_from", "name", "payer_class"),
     "visit_type": ("visit_type_id", "name"),
-    "patient": ("patient_id", "birth_year", "sex", "zip3", "language"),
+    "patient": ("patient_id", "birth_year", "sex", "family_name_token", "zip3", "language"),
     "patient_identity": (
         "patient_id",
         "medical_record_number",

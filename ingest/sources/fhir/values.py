@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from ingest.issuers import issued, issuer_named
+
 Json = Mapping[str, Any]
 # RecursionError: items within items, deeper than any claim goes.
 MALFORMED = (TypeError, ValueError, AttributeError, KeyError, IndexError, ArithmeticError, RecursionError)
@@ -159,6 +161,35 @@ def identifier_of_type(resource: Json, wanted: str | None) -> str | None:
                 return str(item["value"])
             ended = ended or str(item["value"])
     return ended
+
+
+def number_of_system(resource: Json, system: str | None) -> str | None:
+    """As `identifier_of`, with the issuer behind the value where `system` stands for several (`issued_by`)."""
+    if system is None or "*" not in system:
+        return identifier_of(resource, system)
+    for item in resource.get("identifier") or ():
+        if item.get("value") and is_system(item.get("system"), system):
+            return issued_by(item["value"], item.get("system"), system)
+    return None
+
+
+def number_of_type(resource: Json, wanted: str | None) -> str | None:
+    """As `identifier_of_type`, with the issuer behind the value: identifiers of one type may be of several systems."""
+    value = identifier_of_type(resource, wanted)
+    if value is None:
+        return None
+    for item in resource["identifier"]:
+        if str(item.get("value")) == value and is_type(item, wanted):
+            return issued_by(value, item.get("system"))
+    return value
+
+
+def issued_by(value: Any, system: str | None, profile_system: str | None = None) -> str:
+    """An identifier with its issuer, its system (`ingest.issuers`). One of exactly the system that the profile names stands
+    alone: all such rows of the feed are of that issuer."""
+    if not system or system == profile_system:
+        return str(value)
+    return issued(str(value), issuer_named(system))
 
 
 def is_system(system: str | None, wanted: str | None) -> bool:

@@ -8,8 +8,17 @@ messages of one appointment are put together when they are loaded (`ingest.load.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ingest.issuers import extended
 from ingest.profiles.word_lists import folded
-from ingest.sources.hl7v2.map import APPOINTMENT_STATUS, CANCEL_INITIATOR, meaning, part, value
+from ingest.sources.hl7v2.map import (
+    APPOINTMENT_STATUS,
+    CANCEL_INITIATOR,
+    issued_entity,
+    issued_number,
+    meaning,
+    part,
+    value,
+)
 from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.rows import Rows
 from ingest.sources.hl7v2.shared import (
@@ -64,14 +73,16 @@ def read_siu(message: Message, rows: Rows) -> str | None:
     """Adds the rows of one SIU message; gives why it has none, or None."""
     found = split(message, *USED)
     sch = _one(found, "SCH")
-    identifier = (part(message, value(sch, 2), 1) or part(message, value(sch, 1), 1)) if sch is not None else None
+    identifier = (
+        (issued_entity(message, value(sch, 2)) or issued_entity(message, value(sch, 1))) if sch is not None else None
+    )
     if sch is None or identifier is None:
         return "names no appointment: SCH-1 and SCH-2 are empty"
     pid, pv1 = _one(found, "PID"), _one(found, "PV1")
     patient = patient_of(message, pid)
     if pid is not None and patient is not None:
         add_patient(message, pid, patient, rows, always=False)
-    visit = part(message, value(pv1, 19), 1) if pv1 is not None else None
+    visit = issued_number(message, value(pv1, 19)) if pv1 is not None else None
     add_coverage(message, found.get("IN1", []), patient, visit_of(message, pv1, pid), rows)
     emptied = cleared(message, sch, _SCH_COLUMNS)
     for tag, name in _RESOURCES.items():
@@ -114,7 +125,7 @@ def read_siu(message: Message, rows: Rows) -> str | None:
     )
     changed = known_status or ("unknown" if stated is not None else "scheduled")
     changed = "rescheduled" if message.trigger == "S13" else changed
-    event = f"{identifier}-{message.trigger}-{message.sent}"
+    event = extended(identifier, f"-{message.trigger}-{message.sent}")
     by = initiator or ("unknown" if ended else None)
     rows.add("appointment_event", message, event, identifier, changed, by, reason, start, message.sent)
     return None

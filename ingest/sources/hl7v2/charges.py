@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 
 from ingest.profiles.hl7v2 import TRANSACTION_TYPES
-from ingest.sources.hl7v2.map import meaning, part, value
+from ingest.sources.hl7v2.map import issued_number, meaning, part, value
 from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.rows import Rows
 from ingest.sources.hl7v2.shared import (
@@ -42,7 +42,7 @@ def read_dft(message: Message, rows: Rows) -> str | None:
         add_patient(message, pid, patient, rows, always=False)
     visit = visit_of(message, pv1, pid)
     if visit is None and pid is not None:
-        visit = part(message, value(pid, 18), 1)
+        visit = issued_number(message, value(pid, 18))
     payer = add_coverage(message, found.get("IN1", []), patient, visit, rows)
     entered = occurred(message, found["EVN"][0] if "EVN" in found else None)
     read = 0

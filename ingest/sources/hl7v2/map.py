@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from ingest.issuers import issued, issuer_of
 from ingest.profiles.word_lists import folded
 from ingest.sources.hl7v2.messages import Message
 
@@ -186,8 +187,37 @@ def _hexadecimal(code: str) -> str:
         return ""
 
 
+def authority_of(message: Message, text: str | None, index: int = 4) -> str:
+    """The assigning authority in component `index` (HD) of the first repetition of a field; empty where none is given."""
+    if text is None or message.component not in text:
+        return ""
+    parts = text.split(message.repetition, 1)[0].split(message.component)
+    if len(parts) < index or not parts[index - 1]:
+        return ""
+    return _authority(message, *parts[index - 1].split(message.subcomponent)[:2])
+
+
+def _authority(message: Message, namespace: str, universal: str = "") -> str:
+    names = (unescape(message, name) if message.escape in name else name for name in (namespace, universal))
+    return issuer_of(*("" if name == '""' else name for name in names))
+
+
+def issued_number(message: Message, text: str | None) -> str | None:
+    """The number of a CX field with the authority that issued it (`ingest.issuers`)."""
+    number = part(message, text, 1)
+    return None if number is None else issued(number, authority_of(message, text))
+
+
+def issued_entity(message: Message, text: str | None) -> str | None:
+    """The same of an EI field, such as a placer or filler number: its components 2 and 3 say who issued it."""
+    number = part(message, text, 1)
+    if number is None or text is None or message.component not in text:
+        return number
+    return issued(number, _authority(message, part(message, text, 2) or "", part(message, text, 3) or ""))
+
+
 def record_number(message: Message, *fields: str | None) -> str | None:
-    """The medical record number in the first of `fields` (CX, repeating) that has one.
+    """The medical record number, with its issuer, in the first of `fields` (CX, repeating) that has one.
 
     By identifier type where one says "MR" or the like, else the first identifier that is not a social security,
     licence, account or member number.
@@ -206,9 +236,9 @@ def record_number(message: Message, *fields: str | None) -> str | None:
             if identifier is None:
                 continue
             if kind in _RECORD_TYPES:
-                ranked.setdefault(kind, identifier)
+                ranked.setdefault(kind, issued(identifier, authority_of(message, repetition)))
             elif plain is None and kind not in _OTHER_TYPES and authority not in _OTHER_TYPES:
-                plain = identifier
+                plain = issued(identifier, authority_of(message, repetition))
         for kind in _RECORD_TYPES:
             if kind in ranked:
                 return ranked[kind]
@@ -254,7 +284,10 @@ def location(message: Message, text: str | None) -> str | None:
 
 
 def person(message: Message, text: str | None) -> tuple[str, str | None, str | None] | None:
-    """Id, NPI and display name of an XCN field; of its repetitions the one that is an NPI, else the first with an id."""
+    """Id, NPI and display name of an XCN field; of its repetitions the one that is an NPI, else the first with an id.
+
+    An id that is no NPI has its issuer (XCN.9) behind it.
+    """
     if text is None:
         return None
     first = None
@@ -269,5 +302,7 @@ def person(message: Message, text: str | None) -> tuple[str, str | None, str | N
         found = (identifier, npi, " ".join(names) or None)
         if npi is not None:
             return found
+        if not is_npi:
+            found = (issued(identifier, authority_of(message, repetition, 9)), None, found[2])
         first = first or found
     return first

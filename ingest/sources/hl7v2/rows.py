@@ -15,7 +15,15 @@ from ingest.sources.hl7v2.messages import Message
 # Columns of each entity in the order the readers give them; the three of lineage follow.
 COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "patient": ("patient_id", "birth_year", "sex", "zip3", "language", "cleared_columns"),
+        "patient": (
+            "patient_id",
+            "birth_year",
+            "sex",
+            "family_name_token",
+            "zip3",
+            "language",
+            "cleared_columns",
+        ),
         "patient_identity": (
             "patient_id",
             "medical_record_number",

@@ -3,8 +3,19 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ingest.issuers import extended, issued, number_of, stated_issuer
 from ingest.profiles.word_lists import folded
-from ingest.sources.hl7v2.map import language_of, location, part, person, record_number, sex_of, value, zip3_of
+from ingest.sources.hl7v2.map import (
+    issued_number,
+    language_of,
+    location,
+    part,
+    person,
+    record_number,
+    sex_of,
+    value,
+    zip3_of,
+)
 from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.rows import PersonSaid, Rows
 
@@ -37,8 +48,17 @@ def split(message: Message, *tags: str) -> dict[str, list[Segment]]:
 
 
 def patient_of(message: Message, pid: Segment | None) -> str | None:
-    """The medical record number of a PID: PID-3, else PID-2."""
+    """The medical record number of a PID, with its issuer: PID-3, else PID-2."""
     return record_number(message, value(pid, 3), value(pid, 2)) if pid is not None else None
+
+
+def merged_patient(message: Message, mrg: Segment, beside: str | None) -> str | None:
+    """The medical record number of an MRG: MRG-1, else MRG-4. Many senders leave the authority out there: then it is that of the
+    PID that the MRG stands with (`beside`)."""
+    found = record_number(message, value(mrg, 1) or value(mrg, 4))
+    if found is None or beside is None or stated_issuer(found):
+        return found
+    return issued(found, stated_issuer(beside))
 
 
 def add_patient(message: Message, pid: Segment, patient: str, rows: Rows, *, always: bool) -> None:
@@ -51,7 +71,7 @@ def add_patient(message: Message, pid: Segment, patient: str, rows: Rows, *, alw
     of_patient, of_identity, says_more = said
     if always or says_more:
         rows.add("patient", message, patient, *of_patient)
-        rows.add("patient_identity", message, patient, patient, *of_identity)
+        rows.add("patient_identity", message, patient, number_of(patient), *of_identity)
 
 
 def _said_of(message: Message, pid: Segment, rows: Rows) -> PersonSaid:
@@ -68,8 +88,9 @@ def _said_of(message: Message, pid: Segment, rows: Rows) -> PersonSaid:
         rows.unknown(message, "patient", "language", spoken)
     zip3 = zip3_of(postal, part(message, address, 6))
     street = address.replace(message.subcomponent, " ") if address else None
+    family_name = part(message, name, 1)
     of_identity = (
-        part(message, name, 1),
+        family_name,
         _joined(part(message, name, 2), part(message, name, 3)),
         birth,
         _joined(part(message, street, 1), part(message, street, 2)),
@@ -79,7 +100,7 @@ def _said_of(message: Message, pid: Segment, rows: Rows) -> PersonSaid:
         _phone(message, phones),
         _email(message, phones),
     )
-    of_patient = (birth[:4] if birth else None, sex_of(message, sex), zip3, language, named(empty))
+    of_patient = (birth[:4] if birth else None, sex_of(message, sex), family_name, zip3, language, named(empty))
     return of_patient, of_identity, bool(birth or sex or empty)
 
 
@@ -100,14 +121,14 @@ def _email(message: Message, text: str | None) -> str | None:
 
 
 def visit_of(message: Message, pv1: Segment | None, pid: Segment | None) -> str | None:
-    """The visit number: the first field that has one of those that the profile names. Without a profile these are PV1-19, PV1-50
-    and the account number PID-18, which many systems give per visit."""
+    """The visit number with its issuer: the first field that has one of those that the profile names. Without a profile these are
+    PV1-19, PV1-50 and the account number PID-18, which many systems give per visit."""
     if pv1 is None:
         return None
     for field in message.profile.visit_number:
         tag, _, index = field.partition("-")
         segment = pv1 if tag == "PV1" else pid
-        if segment is not None and (found := part(message, value(segment, int(index)), 1)):
+        if segment is not None and (found := issued_number(message, value(segment, int(index)))):
             return found
     return None
 
@@ -157,7 +178,7 @@ def add_coverage(
         rows.add(
             "coverage",
             message,
-            f"{visit or message.sender + '/' + message.control}-{index}",
+            extended(visit or f"{message.sender}/{message.control}", f"-{index}"),
             patient,
             payer,
             part(message, value(in1, 36), 1),

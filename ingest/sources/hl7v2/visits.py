@@ -10,6 +10,7 @@ The event is MSH-9's; EVN-1 repeats it and is sometimes wrong. It happened at EV
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ingest.issuers import extended
 from ingest.sources.hl7v2.map import ENCOUNTER_CLASS, WITHOUT_BED, meaning, part, value
 from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.rows import Rows
@@ -18,6 +19,7 @@ from ingest.sources.hl7v2.shared import (
     add_coverage,
     add_patient,
     cleared,
+    merged_patient,
     named,
     patient_of,
     provider_of,
@@ -195,11 +197,13 @@ def _begin(message: Message, found: dict[str, list[Segment]], event: str | None)
 
 def _class_change(message: Message, pv1: Segment, visit: str, encounter_class: str, at: str | None, rows: Rows) -> None:
     """The class from a moment on. An A06 says too that the visit had another class before, whose own message may be missing."""
-    identifier = f"{visit}-class-{message.trigger}-{at}"
+    identifier = extended(visit, f"-class-{message.trigger}-{at}")
     rows.add("encounter_event", message, identifier, visit, "class_change", encounter_class, at)
     started = part(message, value(pv1, 44), 1)
     if message.trigger == "A06" and started is not None and len(started) > _DAY_LENGTH and started != at:
-        rows.add("encounter_event", message, f"{visit}-class-before-{at}", visit, "class_change", "UNK", started)
+        rows.add(
+            "encounter_event", message, extended(visit, f"-class-before-{at}"), visit, "class_change", "UNK", started
+        )
 
 
 def _move(
@@ -209,7 +213,7 @@ def _move(
     before = unit_of(message, pv1, 6) if movement in ("transfer", "cancel_transfer") else None
     bed = part(message, value(pv1, 3), 3)
     # Named by what happened, not by the message: the same movement sent again is the same row.
-    identifier = f"{visit}-{movement}-{at}-{unit or ''}"
+    identifier = extended(visit, f"-{movement}-{at}-{unit or ''}")
     rows.add("bed_movement", message, identifier, visit, patient, movement, unit, before, bed, at)
 
 
@@ -228,7 +232,7 @@ def _merge(message: Message, rows: Rows) -> str | None:
                 add_patient(message, parts, survivor, rows, always=True)
         elif parts[0] == "MRG":
             count += 1
-            ended = patient_of(message, ["", "", "", value(parts, 1) or value(parts, 4) or ""])
+            ended = merged_patient(message, parts, survivor)
             if survivor is None or ended is None or ended == survivor:
                 continue
             merged += 1
@@ -243,7 +247,8 @@ def _link(message: Message, found: dict[str, list[Segment]], rows: Rows) -> str 
     """Links to the first PID what further PID and the MRG name, or parts it from there."""
     pids = [(pid, patient_of(message, pid)) for pid in found.get("PID", [])]
     known = [patient for _, patient in pids]
-    known += [patient_of(message, ["", "", "", value(mrg, 1) or value(mrg, 4) or ""]) for mrg in found.get("MRG", [])]
+    beside = next((patient for patient in known if patient is not None), None)
+    known += [merged_patient(message, mrg, beside) for mrg in found.get("MRG", [])]
     patients = list(dict.fromkeys(patient for patient in known if patient is not None))
     if len(patients) < 2:
         return "does not name the two identifiers it links or parts"

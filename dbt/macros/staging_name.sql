@@ -1,0 +1,7 @@
+{# The name of an entity's staging model: stg_charges, stg_claim_statuses, stg_ledger_entries. #}
+{% macro staging_name(entity) -%}
+    {%- if entity.endswith('y') -%}
+        {{ return('stg_' ~ entity[:-1] ~ 'ies') }}
+    {%- endif -%}
+    {{ return('stg_' ~ entity ~ ('es' if entity.endswith('s') else 's')) }}
+{%- endmacro %}
