@@ -125,7 +125,7 @@ def _place(source: Source, view: View) -> None:
 
     def label(place_id: str) -> str:
         if not place_id:
-            return source.places[root].name if root else "Everything you may see"
+            return source.places[root].name if root else source.scope_label or "Everything you may see"
         indent = 0 if place_id == UNKNOWN else depth[place_id] - lowest
         return "\u2003" * indent + source.places[place_id].name
 

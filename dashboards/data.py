@@ -30,6 +30,8 @@ from serving.versions.closes import Close
 logging.getLogger("streamlit.runtime.caching.cache_data_api").setLevel(logging.ERROR)
 
 ROWS_A_PAGE = 25
+# So many units of a person's own are named one by one.
+MOST_UNITS_NAMED = 3
 # Every dimension has a member of this id for rows that name none, so that breakdowns add up to the total.
 UNKNOWN = "unknown"
 
@@ -128,6 +130,23 @@ class Source:
     def root(self) -> Place | None:
         """The one unit above all others; None where a person sees several parts of the tree."""
         return self.tops[0] if len(self.tops) == 1 else None
+
+    @cached_property
+    def scope_label(self) -> str:
+        """The name of the part that this person sees, such as `Elm Street Clinic (your unit)`; empty for the whole organization."""
+        scope = self.reader.scope
+        if scope.provider_id:
+            name = self.names("provider").get(scope.provider_id, "One provider")
+            return f"{name} (your own patients)"
+        if not scope.unit_ids:
+            return ""
+        names = [place.name for place in self.tops]
+        if len(names) <= 1:
+            return f"{names[0] if names else 'One unit'} (your unit)"
+        if len(names) <= MOST_UNITS_NAMED:
+            return f"{', '.join(names[:-1])} and {names[-1]} (your units)"
+        named = ", ".join(names[:MOST_UNITS_NAMED])
+        return f"{len(names)} of your units: {named} and {len(names) - MOST_UNITS_NAMED} more"
 
     def children(self, place_id: str | None) -> list[Place]:
         """Units right below a place; for None those at the top of what the person sees."""

@@ -60,7 +60,8 @@ def main() -> None:
         streamlit_pages[page.key] = st.Page(run, title=page.title, url_path="" if first else page.key, default=first)
     chosen = st.navigation(list(streamlit_pages.values()), position="hidden")
     current = next((key for key, page in streamlit_pages.items() if page.url_path == chosen.url_path), "")
-    st.set_page_config(page_title=f"{chosen.title} · {source.tenant_name}")
+    whose = [name for name in (source.scope_label, source.tenant_name) if name]
+    st.set_page_config(page_title=" · ".join([chosen.title, *whose]))
     beside = {page.key for page in ALL if page.of_figure}
     listed = {key: page for key, page in streamlit_pages.items() if key not in beside}
     bar.navigation(source, shell.view_of(source), listed, current, sign_out)

@@ -186,8 +186,11 @@ def _row(columns: Sequence[Column], row: Row, has_rows: bool) -> str:
     return f"<tr>{cells}</tr>"
 
 
-def breadcrumb(steps: Sequence[tuple[str, str]]) -> str:
-    """The path to the place: (name, action) from the top; the last is where one is."""
+def breadcrumb(steps: Sequence[tuple[str, str]], *, tenant: str = "") -> str:
+    """The path to the place: (name, action) from the top; the last is where one is.
+
+    With `tenant` the first step is only a part of that tenant: it is drawn as a chip behind the tenant's name.
+    """
     items = []
     for index, (name, action) in enumerate(steps):
         here = index == len(steps) - 1
@@ -196,7 +199,9 @@ def breadcrumb(steps: Sequence[tuple[str, str]]) -> str:
             if here
             else f'<li><button type="button" data-do="{esc(action)}">{esc(name)}</button></li>'
         )
-    return f'<nav class="cm-crumbs" aria-label="Place"><ol>{"".join(items)}</ol></nav>'
+    before = f'<span class="cm-tenant">{esc(tenant)}</span>' if tenant else ""
+    kind = "cm-crumbs cm-part" if tenant else "cm-crumbs"
+    return f'{before}<nav class="{kind}" aria-label="Place"><ol>{"".join(items)}</ol></nav>'
 
 
 def heading(title: str, context: Sequence[str], crumbs: str = "") -> str:

@@ -138,11 +138,18 @@ def closed_notice(context: PageContext, page: str) -> None:
         context.html(closed.banner(sentences, action), key="cm_closed")
 
 
+def whose(source: Source) -> str:
+    """Whose figures a page shows, for a page about everything that the person sees: the tenant, or the part of it."""
+    tenant = source.tenant_name if source.scope_label else ""
+    return markup.breadcrumb([(source.scope_label or source.tenant_name, "")], tenant=tenant)
+
+
 def head(context: PageContext, finding: str) -> None:
-    """Context line and finding. The place is a path to walk up."""
+    """Context line and finding. The place is a path to walk up; who sees a part begins at that part, not at the tenant."""
     source, view = context.source, context.view
     path = source.path(view.place)
-    steps = [(source.tenant_name, widgets.move(place=None, provider=None, rows=None))]
+    whole = source.scope_label or source.tenant_name
+    steps = [(whole, widgets.move(place=None, provider=None, rows=None))]
     steps += [
         (place.name, widgets.move(place=place.id, provider=None, rows=None)) for place in path if place != source.root
     ]
@@ -157,7 +164,8 @@ def head(context: PageContext, finding: str) -> None:
         f"data to {fmt.day(source.as_of)}",
         f"published {fmt.moment(source.reader.published_at)}",
     ]
-    context.html(markup.heading(finding, line, markup.breadcrumb(steps)), key="cm_head")
+    tenant = source.tenant_name if source.scope_label else ""
+    context.html(markup.heading(finding, line, markup.breadcrumb(steps, tenant=tenant)), key="cm_head")
 
 
 def without_data(principal: Principal, sign_out_token: str) -> None:

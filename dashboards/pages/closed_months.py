@@ -3,7 +3,7 @@
 from datetime import UTC
 from typing import Any
 
-from dashboards import blocks, closed_notice, markup
+from dashboards import blocks, closed_notice, markup, shell
 from dashboards import format as fmt
 from dashboards.shell import PageContext
 from serving.closed_months.view import Change
@@ -28,7 +28,7 @@ def draw(context: PageContext) -> None:
     months = context.source.closed
     changed = {close: context.source.closed_changes(close, None) for close in months.standing}
     context.html(
-        markup.heading(_finding(changed), [context.source.tenant_name, "Figures as closed and as they are now"]),
+        markup.heading(_finding(changed), ["Figures as closed and as they are now"], shell.whose(context.source)),
         key="cm_head",
     )
     if not months.closes:

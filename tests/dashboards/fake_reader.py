@@ -284,6 +284,10 @@ def below(unit: str) -> list[str]:
     return [leaf for leaf in LEAVES if under(leaf)] if unit in _PARENT else [unit]
 
 
+def _is_under(node: str | None, unit: str) -> bool:
+    return node is not None and (node == unit or _is_under(_PARENT[node], unit))
+
+
 def child_of(leaf: str, unit: str) -> str:
     """The direct child of `unit` on the way to a leaf; the leaf itself where it is the unit."""
     at = leaf
@@ -314,6 +318,8 @@ class FakeReader:
     doubted: bool = False
     reorganised: bool = False
     told: list[bool] = field(default_factory=list)
+    unit_ids: tuple[str, ...] = ()
+    provider_id: str | None = None
 
     def was_reorganised(self) -> bool:
         return self.reorganised
@@ -328,9 +334,9 @@ class FakeReader:
             hash=self.scope_hash,
             tenant_id=self.tenant_id,
             sees_health=self.sees_health,
-            unit_ids=(),
-            provider_id=None,
-            is_restricted=False,
+            unit_ids=self.unit_ids,
+            provider_id=self.provider_id,
+            is_restricted=bool(self.unit_ids or self.provider_id),
         )
 
     @property
@@ -367,8 +373,9 @@ class FakeReader:
         ]
 
     def tree(self) -> pl.DataFrame:
+        seen = [row for row in TREE if not self.unit_ids or any(_is_under(row[0], unit) for unit in self.unit_ids)]
         return pl.DataFrame(
-            TREE, schema=["service_unit_id", "parent_service_unit_id", "name", "unit_type", "depth"], orient="row"
+            seen, schema=["service_unit_id", "parent_service_unit_id", "name", "unit_type", "depth"], orient="row"
         )
 
     def dimension_values(self, name: str, where: Mapping[str, Any] | None = None) -> pl.DataFrame:

@@ -4,6 +4,7 @@ import re
 from datetime import date
 
 import pytest
+import streamlit as st
 
 from dashboards import breakdowns, figures
 from dashboards import view as states
@@ -52,6 +53,40 @@ def test_a_tile_shows_the_readers_figure(page, markup_of, source):
     view = states.parse({"place": "bayview"}, source.as_of)
     wanted = figures.load(source, view, ["no_show_rate"], trend=False)["no_show_rate"].value
     assert tile_value(markup_of(page("no_show", place="bayview")), "no_show_rate") == (f"{wanted * 100:.1f}", "%")
+
+
+@pytest.mark.parametrize(
+    ("seen", "label"),
+    [
+        ({"unit_ids": ("bayview",)}, "Bayview Clinic (your unit)"),
+        ({"unit_ids": ("bayview", "elm")}, "Elm Street Clinic and Bayview Clinic (your units)"),
+        (
+            {"unit_ids": ("bayview", "elm", "dock", "imaging")},
+            "4 of your units: Elm Street Clinic, Dock Road Clinic, Bayview Clinic and 1 more",
+        ),
+        ({"provider_id": "bayview-1"}, "Dr. Reyes (your own patients)"),
+    ],
+    ids=["one unit", "two units", "four units", "provider"],
+)
+def test_who_sees_a_part_reads_its_name_on_the_page_and_in_the_title(page, markup_of, reader, monkeypatch, seen, label):
+    for name, value in seen.items():
+        setattr(reader, name, value)
+    seen_ids = seen.get("unit_ids", ())
+    reader.scope_hash = f"{'-'.join(seen_ids) or 'own'}".ljust(64, "0")
+    titles = []
+    monkeypatch.setattr(st, "set_page_config", lambda page_title, **_: titles.append(page_title))
+    for key in ("", "no_show", "payer_mix"):
+        head = re.search(r'<div class="cm-context">(.+?)</nav>', markup_of(page(key)), re.S)[1]
+        assert f">{label}</li>" in head
+        assert titles[-1].endswith(f" · {label} · Harbor Health")
+
+
+def test_who_sees_all_reads_the_tenants_name_alone(page, markup_of, monkeypatch):
+    titles = []
+    monkeypatch.setattr(st, "set_page_config", lambda page_title, **_: titles.append(page_title))
+    html = markup_of(page("no_show"))
+    assert "cm-part" not in html
+    assert titles[-1] == "No-show · Harbor Health"
 
 
 def test_children_add_up_to_their_place_on_every_level(source):
