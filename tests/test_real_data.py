@@ -146,8 +146,7 @@ def test_remittances_of_the_implementation_guide(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("tenant", "submissions", "amount"),
-    # Of the 18 files of guide837p5, two hold the same interchange of 145.50: one submission.
-    [("guide837p4", 6, "1114.04"), ("guide837p5", 17, "7927.05"), ("guide837i4", 5, "4028.62")],
+    [("guide837p4", 6, "1114.04"), ("guide837p5", 18, "8072.55"), ("guide837i4", 5, "4028.62")],
 )
 def test_claims_of_the_implementation_guide(site: Site, tenant: str, submissions: int, amount: str) -> None:
     assert site.figure(tenant, "claim_submissions") == submissions

@@ -65,16 +65,16 @@ class Transaction:
 
     @property
     def submission_key(self) -> str:
-        """Names this submission of these claims: the sender, the control numbers ISA13, GS06 and ST02, the place in its
+        """Names this submission of these claims: the file, the sender, the control numbers ISA13, GS06 and ST02, the place in its
         interchange, and the content.
 
-        The same interchange that comes again, in a file of another name, with other separators or line ends, is the same
-        submission. Another control number is another submission even where the content is equal: after a TA1 or 999 that
-        rejects, a practice sends the same claims again under new numbers, and its answer names those.
+        Other separators and line ends change nothing. The file's name is part of it: two files that hold the same interchange
+        count as two submissions, because nothing tells whether the second is a copy or was sent again. Claims are billed once
+        all the same.
         """
         interchange = self.interchange
         group = (self.group.ordinal, self.group.control) if self.group else (0, "")
-        parts = (interchange.sender, interchange.control, *group, self.ordinal, self.control)
+        parts = (interchange.unit, interchange.sender, interchange.control, *group, self.ordinal, self.control)
         digest = hashlib.sha256("\x1f".join(map(str, (*parts, self.digest))).encode()).hexdigest()[:HASH_LENGTH]
         return f"{interchange.control}-{self.control}-{digest}"
 
