@@ -4,6 +4,24 @@
 PostgreSQL, its rules and its references. Nothing here imports another package of this project.
 """
 
-from data_contracts.model import LINEAGE, Column, Contract, ContractError, OrderRule, contract, load_contracts
+from data_contracts.model import (
+    LINEAGE,
+    Column,
+    Contract,
+    ContractError,
+    OrderRule,
+    RequiredUnless,
+    contract,
+    load_contracts,
+)
 
-__all__ = ["LINEAGE", "Column", "Contract", "ContractError", "OrderRule", "contract", "load_contracts"]
+__all__ = [
+    "LINEAGE",
+    "Column",
+    "Contract",
+    "ContractError",
+    "OrderRule",
+    "RequiredUnless",
+    "contract",
+    "load_contracts",
+]

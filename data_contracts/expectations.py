@@ -30,6 +30,7 @@ class ExpectationResult:
 def suite(contract: Contract) -> list[tuple[str, str, Any]]:
     """(rule, column, expectation) for every rule of a contract on the columns that a reader sets."""
     import great_expectations.expectations as gxe
+    from great_expectations.expectations.row_conditions import Column
 
     found: list[tuple[str, str, Any]] = []
     for column in contract.reader_columns:
@@ -46,6 +47,12 @@ def suite(contract: Contract) -> list[tuple[str, str, Any]]:
                 column=name, min_value=column.minimum, max_value=column.maximum
             )
             found.append((RANGE, name, expectation))
+    for condition in contract.required_unless:
+        expectation = gxe.ExpectColumnValuesToNotBeNull(
+            column=condition.column,
+            row_condition=Column(condition.unless_column).is_not_in(list(condition.unless_values)),
+        )
+        found.append((REQUIRED, condition.column, expectation))
     for rule in contract.order_rules:
         expectation = gxe.ExpectColumnPairValuesAToBeGreaterThanB(
             column_A=rule.later, column_B=rule.earlier, or_equal=True, ignore_row_if="either_value_is_missing"
@@ -76,7 +83,8 @@ def validate(contract: Contract, frame: pl.DataFrame) -> list[ExpectationResult]
     import great_expectations as gx
 
     rules = suite(contract)
-    used = sorted({c for _, name, _ in rules for c in (name,)} | {r.earlier for r in contract.order_rules})
+    beside = {r.earlier for r in contract.order_rules} | {r.unless_column for r in contract.required_unless}
+    used = sorted({name for _, name, _ in rules} | beside)
     # Decimals would become Python objects; a range needs no more than a float.
     columns = [
         pl.col(name).cast(pl.Float64) if isinstance(frame.schema[name], pl.Decimal) else pl.col(name) for name in used

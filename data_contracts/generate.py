@@ -143,6 +143,8 @@ def _rule(column: Column) -> str:
         parts.append(f"at most {column.maximum}")
     if column.pattern:
         parts.append(f"matches `{column.pattern}`".replace("|", "\\|"))
+    if column.plausible_from or column.plausible_days_ahead is not None:
+        parts.append(_plausible(column))
     if column.references:
         entity = column.references.split(".")[0]
         parts.append(f"refers to [{entity}](#{entity})")
@@ -151,6 +153,15 @@ def _rule(column: Column) -> str:
     if column.token_domain_of:
         parts.append(f"keyed token where the record ids of its `{column.token_domain_of}` are")
     return "; ".join(parts)
+
+
+def _plausible(column: Column) -> str:
+    bounds = []
+    if column.plausible_from:
+        bounds.append(f"from {column.plausible_from}")
+    if column.plausible_days_ahead is not None:
+        bounds.append(f"at most {column.plausible_days_ahead} days ahead")
+    return "plausible " + ", ".join(bounds)
 
 
 def _section(contract: Contract) -> list[str]:
@@ -163,7 +174,9 @@ def _section(contract: Contract) -> list[str]:
     for column in contract.columns:
         kind = "amount or number" if column.logical_type == "number" else column.logical_type
         lines.append(f"| `{column.name}` | {kind} | {_rule(column)} | {column.description} |")
-    lines += [f"\nRule: {rule.description}" for rule in contract.order_rules]
+    descriptions = [rule.description for rule in contract.required_unless]
+    descriptions += [rule.description for rule in contract.order_rules]
+    lines += [f"\nRule: {description}" for description in descriptions]
     return [*lines, ""]
 
 
@@ -176,6 +189,8 @@ def contracts_page() -> str:
         "",
         "Every feed is brought into these entities. A row that breaks a rule goes to quarantine with the rule's name.",
         "Numbers are decimals with four places, times are UTC, identifiers are text.",
+        "A date that is not plausible keeps its row, and the feed gets a notice `date_not_plausible`: a date before the first day that",
+        "is given here, or more days ahead of the moment of the read (of the end of the day `as_of`, where the tenant has one).",
         "",
     ]
     domain = ""

@@ -12,8 +12,11 @@ Types, as a contract writes them and as they are held:
 | timestamp   | Datetime(us, UTC)   | TIMESTAMP (UTC) | timestamp (UTC)  |
 """
 
+import ast
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -66,6 +69,9 @@ class Column:
     `unknown_value` is the valid value of a row whose word is not one of the valid values; without it such a row is
     quarantined. `known_values` are the codes that have a meaning, of a column that keeps any code as it was sent.
     `precision_column` names the column that says how exactly a timestamp is known.
+    `plausible_from` and `plausible_days_ahead` bound the dates that are plausible (custom properties of the same names in camel
+    case): not before that day, and not more than so many days after the day on which the feed is judged. A date outside these
+    bounds keeps its row: it is noticed, not quarantined.
     """
 
     name: str
@@ -86,6 +92,8 @@ class Column:
     token_domain: str | None = None
     token_domain_of: str | None = None
     classification: str | None = None
+    plausible_from: date | None = None
+    plausible_days_ahead: int | None = None
 
     @property
     def polars_type(self) -> pl.DataType:
@@ -110,6 +118,16 @@ class OrderRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequiredUnless:
+    """`column` has a value in every row, except where `unless_column` is one of `unless_values`."""
+
+    column: str
+    unless_column: str
+    unless_values: tuple[str, ...]
+    description: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contract:
     """One entity of the unified model. `store` is `landing`, or `vault` for what identifies a person."""
 
@@ -121,6 +139,7 @@ class Contract:
     store: str
     columns: tuple[Column, ...]
     order_rules: tuple[OrderRule, ...]
+    required_unless: tuple[RequiredUnless, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
@@ -172,6 +191,10 @@ VALUE_SETS: Mapping[str, Callable[[], tuple[str, ...]]] = MappingProxyType(
 )
 
 
+# The one form of `row_condition` that a contract may use: Great Expectations reads it as a pandas expression.
+_NOT_IN = re.compile(r"""(\w+) not in (\[(?:"\w+"(?:, )?)+\])""")
+
+
 def _property(file: str, raw: Mapping[str, Any]) -> Column:
     name = raw.get("name", "?")
     where = f"{file}: property {name}"
@@ -213,20 +236,40 @@ def _property(file: str, raw: Mapping[str, Any]) -> Column:
         token_domain=custom.get("tokenDomain"),
         token_domain_of=custom.get("tokenDomainOf"),
         classification=raw.get("classification"),
+        plausible_from=_plausible_from(where, logical_type, custom.get("plausibleFrom")),
+        plausible_days_ahead=custom.get("plausibleDaysAhead"),
     )
 
 
-def _order_rules(file: str, qualities: Any) -> tuple[OrderRule, ...]:
-    rules = []
+def _plausible_from(where: str, logical_type: str, value: Any) -> date | None:
+    if value is None:
+        return None
+    if logical_type not in ("date", "timestamp"):
+        raise ContractError(f"{where}: plausibleFrom is for a date or a timestamp, not for a {logical_type}")
+    return value if isinstance(value, date) else date.fromisoformat(str(value))
+
+
+def _rules_between_columns(file: str, qualities: Any) -> tuple[tuple[OrderRule, ...], tuple[RequiredUnless, ...]]:
+    """The rules of a table that concern two columns: Great Expectations configurations, as ODCS allows them."""
+    order_rules: list[OrderRule] = []
+    required_unless: list[RequiredUnless] = []
     for quality in qualities:
         implementation = quality.get("implementation", {})
-        if implementation.get("type") != "expect_column_pair_values_a_to_be_greater_than_b":
-            raise ContractError(f"{file}: unknown rule {implementation.get('type')!r}")
-        kwargs = implementation["kwargs"]
-        rules.append(
-            OrderRule(later=kwargs["column_A"], earlier=kwargs["column_B"], description=quality["description"])
-        )
-    return tuple(rules)
+        kind, kwargs, description = implementation.get("type"), implementation.get("kwargs", {}), quality["description"]
+        if kind == "expect_column_pair_values_a_to_be_greater_than_b":
+            order_rules.append(OrderRule(later=kwargs["column_A"], earlier=kwargs["column_B"], description=description))
+        elif kind == "expect_column_values_to_not_be_null":
+            column, condition = kwargs["column"], str(kwargs.get("row_condition", ""))
+            match = _NOT_IN.fullmatch(condition)
+            if match is None:
+                raise ContractError(f'{file}: row_condition {condition!r} is not of the form: column not in ["a", "b"]')
+            values = tuple(ast.literal_eval(match[2]))
+            required_unless.append(
+                RequiredUnless(column=column, unless_column=match[1], unless_values=values, description=description)
+            )
+        else:
+            raise ContractError(f"{file}: unknown rule {kind!r}")
+    return tuple(order_rules), tuple(required_unless)
 
 
 def parse_contract(file: str, raw: Mapping[str, Any]) -> Contract:
@@ -238,6 +281,7 @@ def parse_contract(file: str, raw: Mapping[str, Any]) -> Contract:
         raise ContractError(f"{file}: one schema object a file")
     table = raw["schema"][0]
     custom = {item["property"]: item["value"] for item in raw.get("customProperties", ())}
+    order_rules, required_unless = _rules_between_columns(file, table.get("quality", ()))
     return Contract(
         name=table["name"],
         domain=raw["domain"],
@@ -246,7 +290,8 @@ def parse_contract(file: str, raw: Mapping[str, Any]) -> Contract:
         usage=raw["description"].get("usage", ""),
         store=custom["store"],
         columns=tuple(_property(file, item) for item in table["properties"]),
-        order_rules=_order_rules(file, table.get("quality", ())),
+        order_rules=order_rules,
+        required_unless=required_unless,
     )
 
 

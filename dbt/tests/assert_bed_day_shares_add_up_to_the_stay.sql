@@ -1,4 +1,4 @@
--- Shares by ward and day are cut out of a stay; none of it may be lost or counted twice.
+-- Shares by ward and day are cut out of a stay; none of it may be lost or counted twice. Stays too long to be true have none.
 with shares as (
     select
         tenant_id,
@@ -18,4 +18,5 @@ left join shares as share
     on encounter.tenant_id = share.tenant_id
     and encounter.encounter_id = share.encounter_id
 where encounter.is_discharge
+    and encounter.length_of_stay_days <= {{ var('longest_stay_days') }}
     and (share.bed_days is null or share.bed_days <> encounter.length_of_stay_days)

@@ -29,6 +29,7 @@ from ingest.landing.contract_gate import Gated, check, cross_check, withhold
 from ingest.landing.landed_payments import remember_landed
 from ingest.landing.payment_memory import PaymentMemory
 from ingest.landing.payments import CONTRADICTS, CONTRADICTS_DETAIL, OUT_OF_BALANCE, PAYMENT, take
+from ingest.landing.plausible_dates import implausible_dates
 from ingest.landing.quarantine_rows import RECORD, entries, held_back, refusal_rows
 from ingest.landing.row_index import RowIndex, index_session
 from ingest.landing.tokens import remove_from_vault, tokenise, tokenise_rows, write_to_vault
@@ -381,6 +382,7 @@ class Landing:
             "held": [],
             "received": [],
             "amount": [],
+            "notice": [],
         }
         common = {"run_id": self.run_id, "tenant_id": self.feed.tenant_id, "feed": self.feed.name, "batch_id": batch_id}
         with duck.session(self.home) as connection:
@@ -413,6 +415,7 @@ class Landing:
                     | _batch(entity, file, read, rows.height)
                     | {"newest_record_at": newest.replace(tzinfo=None) if isinstance(newest, datetime) else None}
                 )
+                ledger_rows["notice"] += implausible_dates(of, gated.good, self.feed.judged_at(moment))
                 ledger_rows["result"] += [_result(batch_id, entity, item) for item in results]
                 if not self.is_again:
                     ledger_rows["received"] += _received(rows, entity, self.feed, batch_id, moment)

@@ -103,6 +103,9 @@ def rules_of(contract: Contract) -> list[tuple[str, str, pl.Expr]]:
         either = [expression for expression in (low, high) if expression is not None]
         if either:
             rules.append((RANGE, column.name, pl.any_horizontal(either)))
+    for condition in contract.required_unless:
+        may_be_empty = pl.col(condition.unless_column).is_in(list(condition.unless_values)).fill_null(False)
+        rules.append((REQUIRED, condition.column, pl.col(condition.column).is_null() & ~may_be_empty))
     rules += [(ORDER, rule.later, pl.col(rule.later) < pl.col(rule.earlier)) for rule in contract.order_rules]
     return [(rule, column, failing.fill_null(False)) for rule, column, failing in rules]
 

@@ -120,7 +120,7 @@ def landing_contract(kind: str, entity: str) -> Contract:
         return full
     kept = (*full.primary_key, *LINEAGE, "batch_id")
     columns = tuple(column if column.name in kept else replace(column, required=False) for column in full.columns)
-    return replace(full, columns=columns + _own(entity))
+    return replace(full, columns=columns + _own(entity), required_unless=())
 
 
 def partial_feeds(ledger: Ledger, config: Config) -> set[tuple[str, str]]:
@@ -317,6 +317,10 @@ def _write(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> int:
     of, derived = layout.of, ENTITIES[layout.of.name]
     columns = ", ".join(f"{derived.get(name, name)} as {name}" for name in of.column_names)
     empty = [(f"{c.name} is null", c.name) for c in of.columns if c.required and c.name not in of.primary_key]
+    empty += [
+        (f"{rule.column} is null and {rule.unless_column} not in {rule.unless_values}", rule.column)
+        for rule in of.required_unless
+    ]
     wrong = [(f"{rule.later} < {rule.earlier}", rule.later) for rule in of.order_rules]
     first = " ".join(f"when {condition} then '{name}'" for condition, name in empty + wrong)
     missing = f"case {first} end"

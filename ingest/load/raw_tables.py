@@ -26,6 +26,7 @@ from ingest.accounts.accounts import ledger_accounts
 from ingest.ledger import Ledger
 from ingest.load import issuers, partial_rows, structure_history
 from ingest.load.added_columns import add_columns
+from ingest.load.data_reach import write_tenants
 from ingest.load.landed_rows import by_size, open_files, read_files
 from ingest.load.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
 from ingest.load.touched_tenants import tenant_states, write_touched
@@ -290,50 +291,15 @@ def _operational(connection: duckdb.DuckDBPyConnection, config: Config, accounts
             f"create or replace table warehouse.raw.{name} as select * from operational_rows order by tenant_id"
         )
         connection.unregister("operational_rows")
-    tenants = pl.DataFrame(
-        [{"tenant_id": t.tenant_id, "name": t.name, "time_zone": t.time_zone} for t in config.tenants],
-        schema={"tenant_id": pl.String, "name": pl.String, "time_zone": pl.String},
-    )
-    connection.register("tenant_rows", tenants)
-    connection.execute(
-        "create table if not exists warehouse.raw.tenant "
-        "(tenant_id varchar, name varchar, time_zone varchar, data_as_of_date date)"
-    )
-    connection.execute("delete from warehouse.raw.tenant where tenant_id in (select tenant_id from tenant_rows)")
-    connection.execute(f"insert into warehouse.raw.tenant {_TENANTS}")
+    write_tenants(connection, config)
     connection.register("precedence_rows", _system_of_record(config))
     connection.execute("create table if not exists warehouse.raw.system_of_record as from precedence_rows limit 0")
     connection.execute(
-        "delete from warehouse.raw.system_of_record where tenant_id in (select tenant_id from tenant_rows)"
+        "delete from warehouse.raw.system_of_record where tenant_id in (select unnest(?::varchar[]))",
+        [[tenant.tenant_id for tenant in config.tenants]],
     )
     connection.execute("insert into warehouse.raw.system_of_record by name from precedence_rows")
     connection.unregister("precedence_rows")
-    connection.unregister("tenant_rows")
-
-
-# Data reach to the last day on which something happened that is not in the future: changes to records do not count,
-# a file's time would date old data by the day they were copied. (entity, moment in UTC, local day where there is no moment)
-_HAPPENED = (
-    ("encounter", "coalesce(ended_at, started_at)", "null::date"),
-    ("appointment_event", "occurred_at", "null::date"),
-    ("charge", "entered_at", "service_date"),
-    ("claim", "submitted_at", "coalesce(service_to_date, service_from_date)"),
-    ("remittance_claim", "null::timestamp", "coalesce(adjudicated_date, service_to_date, service_from_date)"),
-    ("patient_payment", "null::timestamp", "paid_date"),
-)
-_TENANTS = (
-    "select t.tenant_id, t.name, t.time_zone, "
-    "greatest(max(timezone(t.time_zone, h.happened_at::timestamptz)::date), max(h.happened_on)) "
-    "from tenant_rows t left join ("
-    + " union all ".join(
-        f"select tenant_id, max({moment}) filter (where {moment} <= now()::timestamp) as happened_at, "
-        f"max({day}) filter (where {moment} is null and {day} <= timezone(zoned.time_zone, now())::date) as happened_on "
-        f"from warehouse.raw.{entity} join (select tenant_id, time_zone from tenant_rows) zoned using (tenant_id) "
-        "group by tenant_id"
-        for entity, moment, day in _HAPPENED
-    )
-    + ") h using (tenant_id) group by all"
-)
 
 
 def _system_of_record(config: Config) -> pl.DataFrame:

@@ -133,11 +133,8 @@ def test_the_examples_of_the_standard_are_each_used_or_refused() -> None:
     result = read(real("r4-examples"))
     assert (result.read, result.used) == (55, 46)
     assert result.reasons() == {"resource_type_not_in_model": 7, "not_a_claim": 2}
-    # Encounters and one proposed appointment that say no time cannot be placed on any day.
-    assert result.bad == {
-        ("encounter", "required", "started_at"): 7,
-        ("appointment", "required", "scheduled_start_at"): 1,
-    }
+    # Encounters that say no time cannot be placed on any day; a proposed appointment needs none.
+    assert result.bad == {("encounter", "required", "started_at"): 7}
     # Slots find their schedule in the file beside them.
     assert set(result.good["slot"]["service_unit_id"]) == {"1"}
     slots = dict(result.good["slot"].select("slot_id", "status").iter_rows())
@@ -314,8 +311,8 @@ def test_an_unknown_class_is_quarantined_and_words_for_known_ones_are_read(tmp_p
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        ("proposed", "scheduled"),
-        ("pending", "scheduled"),
+        ("proposed", "proposed"),
+        ("pending", "proposed"),
         ("booked", "scheduled"),
         ("arrived", "arrived"),
         ("checked-in", "arrived"),
@@ -351,6 +348,19 @@ def test_every_status_of_an_appointment_has_its_word(tmp_path: Path, status: str
     assert (row["cancel_initiator"], row["cancel_reason_code"], row["is_walk_in"]) == ("patient", "pat-crs", True)
     assert row["booked_at"] == datetime(2026, 2, 1, 5, tzinfo=UTC)
     assert result.row("visit_type")["name"] == "Walk in"
+
+
+def test_an_appointment_may_lack_its_start_where_the_standard_allows_it(tmp_path: Path) -> None:
+    statuses = ("proposed", "pending", "booked", "arrived", "fulfilled", "cancelled", "noshow", "waitlist")
+    given_rows = [{"resourceType": "Appointment", "id": status, "status": status} for status in statuses]
+    result = read(lines(tmp_path, *given_rows))
+    assert dict(result.good["appointment"].select("appointment_id", "status").iter_rows()) == {
+        "proposed": "proposed",
+        "pending": "proposed",
+        "cancelled": "cancelled",
+        "waitlist": "waitlisted",
+    }
+    assert result.bad == {("appointment", "required", "scheduled_start_at"): 4}
 
 
 def test_slots_take_unit_and_provider_from_their_schedule_in_the_file_beside(tmp_path: Path) -> None:

@@ -56,6 +56,36 @@ def test_a_bad_row_is_held_with_reason_and_column_and_the_others_pass(change: di
     assert gated.bad.select("_reason", "_column").rows() == [(reason, column)]
 
 
+APPOINTMENT_STATUSES = st.sampled_from([*contract("appointment").by_name["status"].valid_values, "unheard of", None])
+
+
+@settings(deadline=None, max_examples=25)
+@given(rows=st.lists(st.tuples(APPOINTMENT_STATUSES, st.booleans()), min_size=1, max_size=12))
+def test_a_start_is_required_unless_the_status_allows_to_lack_it(rows: list[tuple[str | None, bool]]) -> None:
+    of = contract("appointment")
+    (rule,) = of.required_unless
+    assert (rule.column, rule.unless_column) == ("scheduled_start_at", "status")
+    columns = ("appointment_id", "status", "scheduled_start_at")
+    lineage = ("source_record_id", "source_updated_at", "source_position")
+    frame = pl.DataFrame(
+        [
+            (str(number), status, "2026-03-10T15:00:00Z" if has_start else None, "r", "2026-03-01T00:00:00Z", "row 1")
+            for number, (status, has_start) in enumerate(rows)
+        ],
+        schema=dict.fromkeys((*columns, *lineage), pl.String),
+        orient="row",
+    )
+    gated = check(of, frame)
+    kept = {
+        str(number)
+        for number, (status, has_start) in enumerate(rows)
+        if status in rule.unless_values or (has_start and status is not None)
+    }
+    assert set(gated.good["appointment_id"]) == kept
+    assert gated.bad.height == len(rows) - len(kept)
+    cross_check(of, gated.checked, gated.counts)
+
+
 def test_an_end_before_its_start_is_held() -> None:
     of = contract("appointment")
     frame = pl.DataFrame(

@@ -5,8 +5,11 @@ with appointments as (
         appointment.appointment_id,
         appointment.patient_id,
         appointment.status,
-        appointment.appointment_date,
+        appointment.appointment_date as start_date,
         appointment.scheduled_start_at,
+        appointment.requested_date,
+        {{ local_date('appointment.source_updated_at', 'appointment.time_zone') }} as updated_date,
+        appointment.time_zone,
         tenant.data_as_of_date,
         coalesce(appointment.is_walk_in, false) as is_walk_in,
         coalesce(appointment.booked_at, change.first_scheduled_at) as booked_at,
@@ -31,7 +34,7 @@ judged as (
             when status in ('proposed', 'waitlisted') then 'requested'
             when status <> 'scheduled' then status
             when patient_id is null then 'held'
-            when appointment_date < data_as_of_date then 'no_outcome'
+            when start_date < data_as_of_date then 'no_outcome'
             else 'upcoming'
         end as outcome
     from appointments
@@ -41,10 +44,19 @@ select
     tenant_id,
     appointment_id,
     outcome,
+    -- An appointment without a start belongs to no day of the schedule. It counts on the day it was cancelled, else the day
+    -- that was asked for, else the day of booking, else the day of its last change.
+    coalesce(
+        start_date,
+        case when outcome = 'cancelled' then {{ local_date('ended_at', 'time_zone') }} end,
+        requested_date,
+        booked_date,
+        least(updated_date, data_as_of_date)
+    ) as appointment_date,
     case when outcome in ('cancelled', 'rescheduled') then ended_by end as cancel_initiator,
     case when outcome in ('cancelled', 'rescheduled', 'no_show') then end_reason_code end as cancel_reason_code,
     case
-        when not is_walk_in then {{ date_diff_days('booked_date', 'appointment_date') }}
+        when not is_walk_in then {{ date_diff_days('booked_date', 'start_date') }}
     end as lead_time_days,
     case
         when outcome = 'cancelled'
@@ -56,7 +68,7 @@ select
     -- Expected, or called off: what the clinic had booked for days that have come.
     outcome in ('completed', 'arrived', 'no_show', 'no_outcome', 'cancelled')
     and not is_walk_in
-    and coalesce(appointment_date <= data_as_of_date, false) as is_scheduled,
+    and coalesce(start_date <= data_as_of_date, false) as is_scheduled,
     booked_date,
     booked_at,
     case when outcome in ('cancelled', 'rescheduled', 'no_show') then ended_at end as ended_at

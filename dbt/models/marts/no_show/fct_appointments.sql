@@ -64,7 +64,7 @@ select
     appointment.encounter_id,
     appointment.referral_id,
     appointment.rescheduled_from_appointment_id,
-    {{ service_unit_key('appointment.service_unit_id', 'appointment.tenant_id', 'appointment.appointment_date') }}
+    {{ service_unit_key('appointment.service_unit_id', 'appointment.tenant_id', 'outcome.appointment_date') }}
         as service_unit_key,
     appointment.service_unit_id,
     {{ entity_key('appointment.provider_id', 'appointment.tenant_id') }} as provider_key,
@@ -82,6 +82,7 @@ select
     appointment.source_position,
     case
         when outcome.lead_time_days is null then 'unknown'
+        when outcome.lead_time_days < 0 then 'booked afterwards'
         {%- for limit, name in bands %}
         when outcome.lead_time_days <= {{ limit }} then '{{ name }}'
         {%- endfor %}
@@ -147,7 +148,7 @@ select
     and outcome.cancel_initiator = 'clinic' as is_bumped,
     appointment.requested_date,
     outcome.booked_date,
-    appointment.appointment_date,
+    outcome.appointment_date,
     appointment.local_start_at,
     outcome.booked_at,
     appointment.scheduled_start_at,
@@ -170,5 +171,5 @@ left join histories as history
 left join {{ ref('int_payer_classes') }} as payer
     on appointment.tenant_id = payer.tenant_id
     and appointment.payer_id = payer.payer_id
-    and appointment.appointment_date between payer.valid_from and payer.valid_to
-order by appointment.tenant_id, appointment.appointment_date
+    and outcome.appointment_date between payer.valid_from and payer.valid_to
+order by appointment.tenant_id, outcome.appointment_date

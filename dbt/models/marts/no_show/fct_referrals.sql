@@ -15,7 +15,7 @@ booked as (
         min(booked_date) as first_booked_date,
         min(case when is_completed then appointment_date end) as first_visit_date
     from {{ ref('fct_appointments') }}
-    where referral_id is not null and is_appointment
+    where referral_id is not null and is_appointment and scheduled_start_at is not null
     group by tenant_id, referral_id
 ),
 

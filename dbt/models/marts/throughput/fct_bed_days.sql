@@ -1,3 +1,4 @@
+-- A stay that is too long to be one is most often a wrong year: it keeps its row in fct_encounters, and gives no bed days.
 with wards as (
     select
         stay.*,
@@ -6,6 +7,7 @@ with wards as (
     inner join {{ ref('int_service_units') }} as unit
         on stay.tenant_id = unit.tenant_id
         and stay.service_unit_id = unit.service_unit_id
+    where {{ days_between('stay.stay_started_at', 'stay.stay_ended_at') }} <= {{ var('longest_stay_days') }}
 ),
 
 -- The last day is that of the last moment before the end: a stay that ends at midnight does not touch the next day.

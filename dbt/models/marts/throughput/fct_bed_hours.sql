@@ -1,4 +1,4 @@
--- Wards with staffed beds on every day, and other places where somebody lay on the days when somebody did.
+-- Wards with staffed beds on the days on which they were open, and other places on the days when somebody lay there.
 with ward_days as (
     select tenant_id, service_unit_id, bed_date, staffed_bed_days as staffed_beds
     from {{ ref('fct_bed_capacity') }}

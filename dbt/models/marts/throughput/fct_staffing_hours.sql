@@ -10,6 +10,7 @@ with shifts as (
         and shift.service_unit_id = unit.service_unit_id
     inner join {{ ref('stg_tenants') }} as tenant on shift.tenant_id = tenant.tenant_id
     where shift.ended_at > shift.started_at
+        and {{ minutes_between('shift.started_at', 'shift.ended_at') }} <= {{ var('longest_shift_hours') }} * 60
         and shift.session_date <= tenant.data_as_of_date
 ),
 

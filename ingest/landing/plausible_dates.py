@@ -1,0 +1,80 @@
+"""Dates that are most likely wrong: notices of rows whose dates lie outside the range that their contract calls plausible.
+
+A contract gives a column `plausibleFrom` (a day) and `plausibleDaysAhead` (days after the feed is judged). Such a row is landed as it
+is: the date may be right, and a mistyped year is the source's to correct. The notice says how many there are and where the first is.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import polars as pl
+
+from data_contracts import Column, Contract
+
+REASON = "date_not_plausible"
+
+
+def implausible_dates(contract: Contract, rows: pl.DataFrame, judged_at: datetime) -> list[dict[str, Any]]:
+    """Rows for the ledger's table `notice`, one for each unit and column that has such dates.
+
+    `rows` has the contract's types, and its `source_position` begins with `unit N: `. `judged_at` is the UTC moment as of which
+    the feed is judged.
+    """
+    notices: list[dict[str, Any]] = []
+    if rows.height == 0:
+        return notices
+    for column in contract.reader_columns:
+        earliest, latest = _range(column, judged_at)
+        if earliest is None and latest is None:
+            continue
+        lowest, highest = rows[column.name].min(), rows[column.name].max()
+        # Asked of two values first: hardly any batch has such dates.
+        if not (_is_before(lowest, earliest) or _is_before(latest, highest)):
+            continue
+        value = pl.col(column.name)
+        bounds = [value < earliest] if earliest is not None else []
+        bounds += [value > latest] if latest is not None else []
+        is_outside = pl.any_horizontal(bounds).fill_null(False)
+        place = pl.col("source_position").str.extract_groups(r"^unit (?<unit_id>\d+): (?<position>.*)$")
+        outside = rows.filter(is_outside).select(place.alias("place")).unnest("place")
+        counted = outside.group_by("unit_id", maintain_order=True).agg(pl.len().alias("records"), pl.first("position"))
+        notices += [
+            {
+                "unit_id": int(row["unit_id"]),
+                "position": row["position"],
+                "reason": REASON,
+                "detail": f"{contract.name}.{column.name} lies {_words(column)}; the rows are kept",
+                "records": row["records"],
+            }
+            for row in counted.iter_rows(named=True)
+        ]
+    return notices
+
+
+def _range(column: Column, judged_at: datetime) -> tuple[Any, Any]:
+    """The first and the last plausible value of a column, of the column's type; None where the contract sets no such bound."""
+    earliest = column.plausible_from
+    latest = None
+    if column.plausible_days_ahead is not None:
+        latest = judged_at.date() + timedelta(days=column.plausible_days_ahead)
+    if column.logical_type == "date":
+        return earliest, latest
+    return _utc(earliest, time.min), _utc(latest, time.max)
+
+
+def _utc(day: date | None, moment: time) -> datetime | None:
+    return None if day is None else datetime.combine(day, moment, UTC)
+
+
+def _is_before(one: Any, other: Any) -> bool:
+    return one is not None and other is not None and one < other
+
+
+def _words(column: Column) -> str:
+    """The range that a column's dates are outside of, in words."""
+    bounds = []
+    if column.plausible_from is not None:
+        bounds.append(f"before {column.plausible_from}")
+    if column.plausible_days_ahead is not None:
+        bounds.append(f"more than {column.plausible_days_ahead} days ahead")
+    return " or ".join(bounds)
