@@ -177,6 +177,7 @@ def _section(contract: Contract) -> list[str]:
     descriptions = [rule.description for rule in contract.required_unless]
     descriptions += [rule.description for rule in contract.order_rules]
     lines += [f"\nRule: {description}" for description in descriptions]
+    lines += [f"\nNotice where it does not hold: {rule.description}" for rule in contract.plausible_orders]
     return [*lines, ""]
 
 
@@ -204,7 +205,12 @@ def contracts_page() -> str:
 
 def generated() -> dict[Path, str]:
     """Path to text of every file that follows from the contracts."""
-    return {SOURCES: dbt_sources(), REFERENCES: references_macro(), KEYS: keys_test(), PAGE: contracts_page()}
+    return {
+        SOURCES: dbt_sources(),
+        REFERENCES: references_macro(),
+        KEYS: keys_test(),
+        PAGE: contracts_page(),
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

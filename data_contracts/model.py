@@ -129,7 +129,11 @@ class RequiredUnless:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """One entity of the unified model. `store` is `landing`, or `vault` for what identifies a person."""
+    """One entity of the unified model. `store` is `landing`, or `vault` for what identifies a person.
+
+    A row that breaks a rule of `order_rules` or `required_unless` is quarantined. One that breaks a rule of `plausible_orders` (of
+    severity `warning`), by local day, is noticed and kept.
+    """
 
     name: str
     domain: str
@@ -140,6 +144,7 @@ class Contract:
     columns: tuple[Column, ...]
     order_rules: tuple[OrderRule, ...]
     required_unless: tuple[RequiredUnless, ...] = ()
+    plausible_orders: tuple[OrderRule, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, Column]:
@@ -249,15 +254,19 @@ def _plausible_from(where: str, logical_type: str, value: Any) -> date | None:
     return value if isinstance(value, date) else date.fromisoformat(str(value))
 
 
-def _rules_between_columns(file: str, qualities: Any) -> tuple[tuple[OrderRule, ...], tuple[RequiredUnless, ...]]:
+def _rules_between_columns(
+    file: str, qualities: Any
+) -> tuple[tuple[OrderRule, ...], tuple[RequiredUnless, ...], tuple[OrderRule, ...]]:
     """The rules of a table that concern two columns: Great Expectations configurations, as ODCS allows them."""
     order_rules: list[OrderRule] = []
     required_unless: list[RequiredUnless] = []
+    plausible_orders: list[OrderRule] = []
     for quality in qualities:
         implementation = quality.get("implementation", {})
         kind, kwargs, description = implementation.get("type"), implementation.get("kwargs", {}), quality["description"]
         if kind == "expect_column_pair_values_a_to_be_greater_than_b":
-            order_rules.append(OrderRule(later=kwargs["column_A"], earlier=kwargs["column_B"], description=description))
+            rule = OrderRule(later=kwargs["column_A"], earlier=kwargs["column_B"], description=description)
+            (plausible_orders if quality.get("severity") == "warning" else order_rules).append(rule)
         elif kind == "expect_column_values_to_not_be_null":
             column, condition = kwargs["column"], str(kwargs.get("row_condition", ""))
             match = _NOT_IN.fullmatch(condition)
@@ -269,7 +278,7 @@ def _rules_between_columns(file: str, qualities: Any) -> tuple[tuple[OrderRule, 
             )
         else:
             raise ContractError(f"{file}: unknown rule {kind!r}")
-    return tuple(order_rules), tuple(required_unless)
+    return tuple(order_rules), tuple(required_unless), tuple(plausible_orders)
 
 
 def parse_contract(file: str, raw: Mapping[str, Any]) -> Contract:
@@ -281,7 +290,7 @@ def parse_contract(file: str, raw: Mapping[str, Any]) -> Contract:
         raise ContractError(f"{file}: one schema object a file")
     table = raw["schema"][0]
     custom = {item["property"]: item["value"] for item in raw.get("customProperties", ())}
-    order_rules, required_unless = _rules_between_columns(file, table.get("quality", ()))
+    order_rules, required_unless, plausible_orders = _rules_between_columns(file, table.get("quality", ()))
     return Contract(
         name=table["name"],
         domain=raw["domain"],
@@ -292,6 +301,7 @@ def parse_contract(file: str, raw: Mapping[str, Any]) -> Contract:
         columns=tuple(_property(file, item) for item in table["properties"]),
         order_rules=order_rules,
         required_unless=required_unless,
+        plausible_orders=plausible_orders,
     )
 
 

@@ -80,7 +80,7 @@ def test_a_takeback_that_comes_after_the_close_is_explained_to_the_claim(tmp_pat
     some = lambda metrics: tuple(asked for asked in everything(metrics) if asked.metric in (PAID, TAKEN))  # noqa: E731
     monkeypatch.setattr(closing, "everything", some)
     people = {tenant: store.principal(tenant, f"admin@{tenant}") for tenant in TENANTS}
-    with pytest.raises(IncompleteMonth, match="the data reach only to 2026-03-11, not to the end of the month"):
+    with pytest.raises(IncompleteMonth, match="the data reach only to 2026-03-12, not to the end of the month"):
         close_month(home, people["harbor"], MARCH)
     for person in people.values():
         close_month(home, person, MARCH, accept_incomplete="the practice closed on the 12th")

@@ -415,7 +415,7 @@ class Landing:
                     | _batch(entity, file, read, rows.height)
                     | {"newest_record_at": newest.replace(tzinfo=None) if isinstance(newest, datetime) else None}
                 )
-                ledger_rows["notice"] += implausible_dates(of, gated.good, self.feed.judged_at(moment))
+                ledger_rows["notice"] += implausible_dates(of, gated.good, self.feed, moment)
                 ledger_rows["result"] += [_result(batch_id, entity, item) for item in results]
                 if not self.is_again:
                     ledger_rows["received"] += _received(rows, entity, self.feed, batch_id, moment)

@@ -1,7 +1,8 @@
 """Dates that are most likely wrong: notices of rows whose dates lie outside the range that their contract calls plausible.
 
-A contract gives a column `plausibleFrom` (a day) and `plausibleDaysAhead` (days after the feed is judged). Such a row is landed as it
-is: the date may be right, and a mistyped year is the source's to correct. The notice says how many there are and where the first is.
+A contract gives a column `plausibleFrom` (a day) and `plausibleDaysAhead` (days after the feed is judged), and two columns an order
+of severity `warning`. Such a row is landed as it is: the date may be right, and a mistyped year is the source's to correct. The notice
+says how many there are and where the first is.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,45 +11,62 @@ from typing import Any
 import polars as pl
 
 from data_contracts import Column, Contract
+from foundation.config import Feed
 
-REASON = "date_not_plausible"
+DATE, ORDER = "date_not_plausible", "order_not_plausible"
 
 
-def implausible_dates(contract: Contract, rows: pl.DataFrame, judged_at: datetime) -> list[dict[str, Any]]:
-    """Rows for the ledger's table `notice`, one for each unit and column that has such dates.
+def implausible_dates(contract: Contract, rows: pl.DataFrame, feed: Feed, read_at: datetime) -> list[dict[str, Any]]:
+    """Rows for the ledger's table `notice`, one for each unit and rule that has such dates.
 
-    `rows` has the contract's types, and its `source_position` begins with `unit N: `. `judged_at` is the UTC moment as of which
-    the feed is judged.
+    `rows` has the contract's types, and its `source_position` begins with `unit N: `. `read_at` is the UTC moment of the read.
     """
-    notices: list[dict[str, Any]] = []
     if rows.height == 0:
-        return notices
+        return []
+    notices: list[dict[str, Any]] = []
     for column in contract.reader_columns:
-        earliest, latest = _range(column, judged_at)
+        earliest, latest = _range(column, feed.judged_at(read_at))
         if earliest is None and latest is None:
             continue
-        lowest, highest = rows[column.name].min(), rows[column.name].max()
         # Asked of two values first: hardly any batch has such dates.
-        if not (_is_before(lowest, earliest) or _is_before(latest, highest)):
+        if not (_is_before(rows[column.name].min(), earliest) or _is_before(latest, rows[column.name].max())):
             continue
         value = pl.col(column.name)
         bounds = [value < earliest] if earliest is not None else []
         bounds += [value > latest] if latest is not None else []
-        is_outside = pl.any_horizontal(bounds).fill_null(False)
-        place = pl.col("source_position").str.extract_groups(r"^unit (?<unit_id>\d+): (?<position>.*)$")
-        outside = rows.filter(is_outside).select(place.alias("place")).unnest("place")
-        counted = outside.group_by("unit_id", maintain_order=True).agg(pl.len().alias("records"), pl.first("position"))
-        notices += [
-            {
-                "unit_id": int(row["unit_id"]),
-                "position": row["position"],
-                "reason": REASON,
-                "detail": f"{contract.name}.{column.name} lies {_words(column)}; the rows are kept",
-                "records": row["records"],
-            }
-            for row in counted.iter_rows(named=True)
-        ]
+        detail = f"{contract.name}.{column.name} lies {_words(column)}; the rows are kept"
+        notices += _notices(rows.filter(pl.any_horizontal(bounds)), DATE, detail)
+    for rule in contract.plausible_orders:
+        later, earlier = (_local_day(contract.by_name[name], feed) for name in (rule.later, rule.earlier))
+        notices += _notices(rows.filter(later < earlier), ORDER, f"not so: {rule.description} The rows are kept")
     return notices
+
+
+def _notices(rows: pl.DataFrame, reason: str, detail: str) -> list[dict[str, Any]]:
+    """A notice for each unit that some rows are of."""
+    place = pl.col("source_position").str.extract_groups(r"^unit (?<unit_id>\d+): (?<position>.*)$").alias("place")
+    counted = (
+        rows.select(place)
+        .unnest("place")
+        .group_by("unit_id", maintain_order=True)
+        .agg(pl.len().alias("records"), pl.first("position"))
+    )
+    return [
+        {
+            "unit_id": int(row["unit_id"]),
+            "position": row["position"],
+            "reason": reason,
+            "detail": detail,
+            "records": row["records"],
+        }
+        for row in counted.iter_rows(named=True)
+    ]
+
+
+def _local_day(column: Column, feed: Feed) -> pl.Expr:
+    """The day of a column's dates in the zone of the feed."""
+    value = pl.col(column.name)
+    return value if column.logical_type == "date" else value.dt.convert_time_zone(feed.time_zone).dt.date()
 
 
 def _range(column: Column, judged_at: datetime) -> tuple[Any, Any]:

@@ -96,6 +96,7 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
         for tenant, rows in TENANTS.items():
             fill(connection, tenant, rows, feeds=("ehr",), as_of=AS_OF)
     names = (
+        "plausibility_row",
         "fct_appointments",
         "fct_bed_hours",
         "fct_staffing_hours",
@@ -189,3 +190,17 @@ def test_a_shift_of_ten_years_fills_no_hours(marts: Marts) -> None:
         "select sum(provider_minutes) from warehouse.marts.fct_staffing_hours where tenant_id = 'wards'"
     )
     assert minutes == [(240,)]
+
+
+def found(marts: Marts, code: str) -> list[tuple[object, ...]]:
+    """Tenant, entity, position, rows and day of the rows behind a finding."""
+    return marts.rows(
+        "select tenant_id, entity, source_position, found_rows, cast(found_day as varchar) "
+        f"from warehouse.health.plausibility_row where code = '{code}' order by all"
+    )
+
+
+def test_bookings_after_the_day_are_a_finding(marts: Marts) -> None:
+    (one, *others) = [row for row in found(marts, "CM-PLAUS-011") if row[0] == "booking"]
+    assert one == ("booking", "appointment", "row 0", 1, "2026-03-10")
+    assert others == []

@@ -6,6 +6,7 @@
     'implausible_people',
     'implausible_remittances',
     'implausible_payers',
+    'implausible_bookings',
 ] -%}
 with found as (
     {%- for check in checks %}
