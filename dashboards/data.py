@@ -84,6 +84,11 @@ class Source:
         return self.reader.scope.sees_health
 
     @property
+    def sees_rows(self) -> bool:
+        """Whether this person's role shows the rows behind figures."""
+        return self.reader.scope.row_tables_allowed
+
+    @property
     def as_of(self) -> date:
         """The last day that the data reach; the local day of publication where no feed has a date."""
         zone = ZoneInfo(self.reader.tenant.time_zone)
@@ -195,11 +200,20 @@ class Source:
         )
         return self._cached({"ask": "query", **vars(asked)}, lambda: self.reader.query(asked))
 
-    def drill(self, metric: str, where: Mapping[str, Any], start: date, end: date, page: int) -> Drill:
-        """One page of the rows behind a figure. Never cached: every look at rows is an audit row."""
+    def drill(
+        self, metric: str, where: Mapping[str, Any], start: date, end: date, page: int, *, counted_only: bool
+    ) -> Drill:
+        """One page of the rows behind a figure, as `Reader.drill`. Never cached: every look at rows is an audit row."""
         offset = (page - 1) * ROWS_A_PAGE
         return self.reader.drill(
-            metric, dict(where), start, end, limit=ROWS_A_PAGE, offset=offset, restated=self.restated
+            metric,
+            dict(where),
+            start,
+            end,
+            limit=ROWS_A_PAGE,
+            offset=offset,
+            restated=self.restated,
+            counted_only=counted_only,
         )
 
     @cached_property

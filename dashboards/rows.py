@@ -12,6 +12,7 @@ from dashboards import figures, markup, theme, widgets
 from dashboards import format as fmt
 from dashboards.data import ROWS_A_PAGE, Source
 from dashboards.shell import PageContext
+from dashboards.view import ALL_ROWS, COUNTED_ROWS, View
 from foundation.errors import AccessError, ClinicmartError
 from serving.model import Drill, MetricDefinition
 
@@ -43,7 +44,8 @@ DIMENSIONS = {
 WORDS = frozenset(
     {"outcome", "status", "denial_category", "encounter_class", "lead_time_band", "claim_type", "claim_origin"}
 )
-NO_ROWS = "This figure has no rows of its own for this choice. Choose all payers, or open the rows of another figure."
+NOT_SPLIT = "These rows are not split by {what}. Choose {all}, or open the rows of another figure."
+NO_ROWS = "This figure is worked out from totals, for example of beds or of hours on duty. It has no rows of its own."
 
 
 def draw(context: PageContext) -> None:
@@ -53,30 +55,101 @@ def draw(context: PageContext) -> None:
     if metric is None:
         return
     where = figures.filters(view, metric)
-    if where is None or not metric.can_drill:
-        context.html(_block(metric, "", markup.state("No rows", NO_ROWS)), "cm_rows")
+    if not source.sees_rows:
+        role = source.principal.role.replace("_", " ")
+        text = f"Your role ({role}) shows figures and not the rows behind them. An administrator of your organization can change roles."
+        context.html(_block(metric, "", markup.state("Not available to you", text)), "cm_rows")
+        return
+    if not metric.can_drill or where is None:
+        context.html(
+            _block(metric, "", markup.state("No rows", NO_ROWS if where is not None else _not_split(context, metric))),
+            "cm_rows",
+        )
         return
     try:
-        drill = source.drill(metric.name, where, view.period.start, view.period.end, view.page)
+        drill = source.drill(
+            metric.name, where, view.period.start, view.period.end, view.page, counted_only=view.counted_only
+        )
     except AccessError as error:
         context.html(_block(metric, "", markup.state("Not available to you", fmt.sentence(str(error)))), "cm_rows")
         return
     table = markup.table(*columns_and_rows(source, drill.frame), caption="Rows", empty="No rows in this period.")
-    context.html(_block(metric, _note(metric, drill), table + pager(view.page, drill.total_rows)), "cm_rows")
+    note = _note(context, metric, drill)
+    content = _toggle(context, metric, drill) + table + pager(view, drill.total_rows)
+    context.html(_block(metric, note, content), "cm_rows")
+
+
+def _not_split(context: PageContext, metric: MetricDefinition) -> str:
+    """Which chosen filter the rows do not have, and what to do."""
+    view = context.view
+    choices = (
+        ("payer class", "all payers", view.payer, "payer_class"),
+        ("provider", "all providers", view.provider, "provider"),
+    )
+    for what, every, chosen, dimension in choices:
+        if chosen and dimension not in metric.dimensions:
+            return NOT_SPLIT.format(what=what, all=every)
+    return NOT_SPLIT.format(what="unit", all="a wider place")
 
 
 def _block(metric: MetricDefinition, note: str, content: str) -> str:
-    title = f"Rows behind {metric.label[:1].lower()}{metric.label[1:]}"
+    title = f"Rows behind {_lower(metric.label)}"
     close = f'<button type="button" class="cm-rows" data-do="{markup.esc(widgets.move(rows=None))}">Close</button>'
     return f'<div class="cm-rows-head">{markup.section(title, note)}{close}</div>{content}'
 
 
-def _note(metric: MetricDefinition, drill: Drill) -> str:
-    """How many rows, and the figure worked out from them alone; of a rate the rows are what it counts."""
+def _lower(text: str) -> str:
+    return f"{text[:1].lower()}{text[1:]}"
+
+
+def _note(context: PageContext, metric: MetricDefinition, drill: Drill) -> str:
+    """The figure as its two parts: what is above the line, and out of what; then how many rows are listed."""
     rows = fmt.plural(drill.total_rows, "row")
-    if metric.unit in ("percent", "ratio") or not isinstance(drill.total_value, Decimal | float | int):
-        return f"{rows}: {metric.numerator[:1].lower()}{metric.numerator[1:]}" if metric.numerator else rows
-    return f"{rows}; {metric.label.lower()} {fmt.exact(drill.total_value, metric.unit)}"
+    if drill.counted_rows is not None and drill.base_rows is not None:
+        parts = f"{drill.counted_rows:,} {_lower(metric.numerator)}, out of {drill.base_rows:,} {_lower(metric.denominator)}"
+        return f"{parts}: {fmt.exact(_number(drill.total_value), metric.unit)}"
+    value = _number(drill.total_value)
+    if value is None:
+        return rows
+    if drill.figure_of in ("", metric.name):
+        above = f"{_lower(metric.label)} {fmt.exact(value, metric.unit)}"
+        return (
+            f"{above}; from {drill.total_rows:,} {_lower(metric.denominator)}"
+            if metric.denominator
+            else f"{rows}; {above}"
+        )
+    return _ratio_note(context, metric, drill, value, rows)
+
+
+def _ratio_note(context: PageContext, metric: MetricDefinition, drill: Drill, value: fmt.Number, rows: str) -> str:
+    """Of a ratio the rows are the numerator. The denominator follows from it and from the figure, which is exact."""
+    numerator = context.source.metrics.get(drill.figure_of)
+    unit = numerator.unit if numerator else "usd" if isinstance(value, Decimal) else "count"
+    loaded = figures.load(context.source, context.view, [metric.name], trend=False)[metric.name].value
+    above = f"{metric.numerator or metric.label}: {fmt.exact(value, unit)} ({rows})"
+    if not loaded or not metric.denominator:
+        return above
+    below = fmt.decimal(value) / fmt.decimal(loaded)
+    shown = fmt.exact(fmt.rounded(below, 0) if unit == "count" else below, unit)
+    return f"{above}. {metric.denominator}: {shown}. {metric.label}: {fmt.exact(loaded, metric.unit)}"
+
+
+def _number(value: object) -> fmt.Number | None:
+    return value if isinstance(value, Decimal | float | int) else None
+
+
+def _toggle(context: PageContext, metric: MetricDefinition, drill: Drill) -> str:
+    """Of a share of rows: a button to the rows below the line as well, or back to those above it."""
+    if drill.counted_rows is None or drill.base_rows is None:
+        return ""
+    if context.view.counted_only:
+        text, which = f"Show all {drill.base_rows:,} {_lower(metric.denominator)}", ALL_ROWS
+    else:
+        text, which = f"Show only the {drill.counted_rows:,} {_lower(metric.numerator)}", COUNTED_ROWS
+    action = markup.esc(widgets.move(rows=metric.name, which=which))
+    return (
+        f'<p class="cm-note"><button type="button" class="cm-rows" data-do="{action}">{markup.esc(text)}</button></p>'
+    )
 
 
 def columns_and_rows(source: Source, frame: pl.DataFrame) -> tuple[list[markup.Column], list[markup.Row]]:
@@ -151,8 +224,9 @@ def _plain(name: str, value: Any, names: Mapping[str, str]) -> Any:
     return names.get(value) or (value.replace("_", " ") if name in WORDS else value)
 
 
-def pager(page: int, total: int) -> str:
+def pager(view: View, total: int) -> str:
     """Previous and next, with the place between; nothing where one page holds all."""
+    page = view.page
     pages = -(-total // ROWS_A_PAGE)
     if pages <= 1:
         return ""

@@ -16,6 +16,7 @@ from dashboards.period import Period
 _IDENTIFIER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
 TODAY = "today"
+ALL_ROWS, COUNTED_ROWS = "all", "counted"
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class View:
 
     `restated` tells the past with the tree of units and the payer classes of today.
     `basis` is the payer-mix basis, `rows` the metric whose rows are open, `page` the page of those rows from 1, `metric`
-    the figure that the lineage page is about.
+    the figure that the lineage page is about. `counted_only` lists, of a share of rows, only the rows above the line.
     """
 
     period: Period
@@ -35,6 +36,7 @@ class View:
     restated: bool = False
     basis: str | None = None
     rows: str | None = None
+    counted_only: bool = True
     page: int = 1
     metric: str | None = None
 
@@ -58,6 +60,8 @@ class View:
             for name in ("basis", "rows", "metric"):
                 if getattr(self, name):
                     found[name] = getattr(self, name)
+            if self.rows and not self.counted_only:
+                found["which"] = ALL_ROWS
             if self.page > 1:
                 found["page"] = str(self.page)
         return found
@@ -86,6 +90,7 @@ def parse(params: Mapping[str, str], as_of: date) -> View:
         basis=_matching(_NAME, params.get("basis")),
         rows=_matching(_NAME, params.get("rows")),
         metric=_matching(_NAME, params.get("metric")),
+        counted_only=params.get("which") != ALL_ROWS,
         page=int(page) if page.isascii() and page.isdigit() and 0 < int(page) < 100_000 else 1,
     )
 
@@ -105,6 +110,8 @@ def moved_by(view: View, query: str) -> View:
     for name in ("payer", "basis", "rows", "metric"):
         if name in changes:
             wanted[name] = _matching(_NAME, changes[name])
+    if "rows" in changes or "which" in changes:
+        wanted["counted_only"] = changes.get("which") != ALL_ROWS
     if (
         "page" in changes
         and changes["page"].isascii()

@@ -184,6 +184,8 @@ class Drill:
     `frame` is one page of rows; `total_rows` counts all of them; `total_value` is the figure itself, worked out from
     these rows alone; `value_column` names the column that adds up to it, None where rows are counted. Rows cannot add up
     to a ratio or a share: `figure_of` names the metric whose figure `total_value` is, its numerator then.
+    `counted_rows` counts, for a share of rows, those above the line (no-shows among expected appointments); None otherwise.
+    `base_rows` counts the rows of the whole figure, which `total_rows` does too unless only the counted ones were asked for.
     `table` holds the rows; `source_key` is the column whose value `Reader.sources` takes, empty where rows add up others.
     """
 
@@ -195,6 +197,8 @@ class Drill:
     figure_of: str = ""
     table: str = ""
     source_key: str = ""
+    counted_rows: int | None = None
+    base_rows: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -202,15 +202,18 @@ class Reader:
         limit: int = 100,
         offset: int = 0,
         restated: bool = False,
+        counted_only: bool = False,
     ) -> Drill:
         """One page of the rows behind a figure, and the figure worked out from all of them. Every call is audited.
 
-        `restated` as in MetricQuery.
+        `restated` as in MetricQuery. `counted_only` lists, of a share of rows, only those above the line.
         """
         asked = {"metric": metric, "where": dict(where or {}), "from": date_from, "to": date_to, "offset": offset}
         metrics = self._metrics.restated if restated else self._metrics
         try:
-            found = drilling.drill(metrics, metric, where or {}, date_from, date_to, limit=limit, offset=offset)
+            found = drilling.drill(
+                metrics, metric, where or {}, date_from, date_to, limit=limit, offset=offset, counted_only=counted_only
+            )
         except (AccessError, ConfigurationError):
             self._note("drill", asked, "refused")
             raise

@@ -10,6 +10,7 @@ A metric:                            module, unit, direction, numerator, denomin
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,6 +58,10 @@ class PublishedTable:
         return tuple(column.name for column in self.columns)
 
 
+# How a metric writes a share of rows: the mean of 1 for a row that counts and of 0 for the others.
+_SHARE_OF_ROWS = re.compile(r"case when (.+) then (1 else 0|0 else 1) end", re.DOTALL)
+
+
 @dataclass(frozen=True, kw_only=True)
 class DrillRule:
     """Where the rows behind a metric are: a published model, an SQL condition on it, and how the figure comes of them.
@@ -77,6 +82,14 @@ class DrillRule:
     def __post_init__(self) -> None:
         if self.aggregate not in AGGREGATES:
             raise ConfigurationError(f"drill of {self.model}: {self.aggregate!r} is not one of {', '.join(AGGREGATES)}")
+
+    @property
+    def counted_condition(self) -> str:
+        """Of a share of rows, the condition of the rows above the line; empty for every other figure."""
+        share = _SHARE_OF_ROWS.fullmatch(self.value) if self.aggregate == "average" else None
+        if share is None:
+            return ""
+        return share[1] if share[2] == "1 else 0" else f"not coalesce(({share[1]}), false)"
 
 
 @dataclass(frozen=True, kw_only=True)

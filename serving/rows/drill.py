@@ -40,8 +40,9 @@ def drill(
     *,
     limit: int,
     offset: int,
+    counted_only: bool = False,
 ) -> Drill:
-    """One page of the rows behind a metric's figure.
+    """One page of the rows behind a metric's figure. `counted_only` leaves out, of a share of rows, those not above the line.
 
     Raises AccessError for a scope that sees figures only, ConfigurationError for a metric without rows of its own or a
     dimension that these rows do not have.
@@ -61,15 +62,17 @@ def drill(
     source = f'warehouse.{table.schema}."{table.name}"'
     mine = rule.row_filter or "true"
     figure = _FIGURES[rule.aggregate].format(value=f"({rule.value})")
+    counted = f"({mine}) and ({rule.counted_condition})" if rule.counted_condition else mine
     totals = metrics.data.frame(
-        f"select count(*) filter (where {mine}) as rows, {figure} filter (where {mine}) as figure, count(*) as around "
+        f"select count(*) filter (where {mine}) as rows, count(*) filter (where {counted}) as counted, "
+        f"{figure} filter (where {mine}) as figure, count(*) as around "
         f"from {source} where {condition}",
         parameters,
     ).row(0, named=True)
     shown, value_column = _columns(table, rule)
-    order = _order(table, rule)
+    order, listed = _order(table, rule), counted if counted_only else mine
     frame = metrics.data.frame(
-        f"select {shown} from {source} where {condition} and ({mine}) "
+        f"select {shown} from {source} where {condition} and ({listed}) "
         f"order by {order} limit {int(limit)} offset {int(offset)}",
         parameters,
     )
@@ -81,12 +84,14 @@ def drill(
     return Drill(
         metric=name,
         frame=frame,
-        total_rows=int(totals["rows"]),
+        total_rows=int(totals["counted" if counted_only else "rows"]),
         total_value=value,
         value_column=value_column,
         figure_of=rule.figure_of,
         table=rule.model,
         source_key=RULES[rule.model].key if rule.model in RULES else "",
+        counted_rows=int(totals["counted"]) if rule.counted_condition else None,
+        base_rows=int(totals["rows"]),
     )
 
 

@@ -337,6 +337,7 @@ class FakeReader:
             unit_ids=self.unit_ids,
             provider_id=self.provider_id,
             is_restricted=bool(self.unit_ids or self.provider_id),
+            row_tables_allowed=self.can_see_rows,
         )
 
     @property
@@ -462,13 +463,18 @@ class FakeReader:
         limit: int = 100,
         offset: int = 0,
         restated: bool = False,
+        counted_only: bool = False,
     ) -> Drill:
         self.told.append(restated)
         if not self.can_see_rows:
             raise AccessError("Your role shows figures, not the rows behind them.")
         column = {"no_shows": "no_show", "no_show_rate": "no_show", "billed_amount": "billed"}.get(metric)
         frame = self._rows(where, date_from, date_to)
-        if column == "no_show":
+        base_rows = None
+        if metric == "no_show_rate":
+            base_rows, missed = frame.filter("expected").height, frame.filter("no_show")
+            frame = missed if counted_only else frame.filter("expected")
+        elif column == "no_show":
             frame = frame.filter("no_show")
         shown = ["appointment_id", "appointment_date", "leaf", "visit_type", "payer_class", "lead_time_days", "billed"]
         total = frame["billed"].sum() if column == "billed" else frame.height
@@ -479,7 +485,9 @@ class FakeReader:
             .select(shown)
             .rename({"leaf": "service_unit", "billed": "billed_amount"}),
             total_rows=frame.height,
-            total_value=total,
+            total_value=missed.height / base_rows if base_rows else total,
+            counted_rows=missed.height if base_rows else None,
+            base_rows=base_rows,
             value_column="billed_amount" if column == "billed" else None,
         )
 

@@ -137,10 +137,33 @@ def test_open_rows_are_paged_and_equal_the_figure(page, markup_of, source):
     assert re.findall(r"A\d{6}", rows)[0] not in second.split("cm-rows-head")[1]
 
 
-def test_rows_that_a_role_may_not_see_are_refused_in_words(page, markup_of, reader):
+def test_rows_of_a_rate_are_its_numerator_and_name_both_parts(page, markup_of, source):
+    period = {"start": date(2026, 7, 1), "end": date(2026, 9, 30)}
+    parts = source.query(["no_shows", "expected_appointments"], **period).row(0, named=True)
+    address = {"period": "2026-07-01_2026-09-30", "rows": "no_show_rate"}
+    numerator = markup_of(page("no_show", **address)).split("cm-rows-head")[1]
+    sentence = (
+        f"{parts['no_shows']:,} no-show rate, out of {parts['expected_appointments']:,} appointments that were expected"
+    )
+    assert sentence in numerator
+    assert f"Page 1 of {-(-parts['no_shows'] // 25):,}" in numerator
+    assert f"Show all {parts['expected_appointments']:,}" in numerator
+    every = markup_of(page("no_show", which="all", **address)).split("cm-rows-head")[1]
+    assert sentence in every
+    assert f"Page 1 of {-(-parts['expected_appointments'] // 25):,}" in every
+    assert "Show only the" in every
+
+
+def test_rows_that_a_role_may_not_see_are_refused_with_the_role_as_reason(page, markup_of, reader):
     reader.can_see_rows = False
     html = markup_of(page("no_show", rows="no_shows"))
-    assert "Your role shows figures, not the rows behind them." in html
+    assert "Your role (organization admin) shows figures and not the rows behind them." in html
+    assert "all payers" not in html.split("cm-rows-head")[1]
+
+
+def test_a_figure_without_rows_says_so(page, markup_of):
+    html = markup_of(page("no_show", rows="late_cancel_rate")).split("cm-rows-head")[1]
+    assert "It has no rows of its own." in html
 
 
 def test_a_module_that_is_not_granted_is_absent(page, markup_of, reader):

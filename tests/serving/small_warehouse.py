@@ -225,7 +225,11 @@ MODELS = [
         "fct_charges",
         [_entity("charge", "primary", "charge_id"), _UNIT, _PROVIDER, _PAYER],
         [_time("service_date"), _category("payer_class")],
-        [_measure("billed_sum", "sum", "billed_amount"), _measure("denied_count", "sum_boolean", "is_denied")],
+        [
+            _measure("billed_sum", "sum", "billed_amount"),
+            _measure("denied_count", "sum_boolean", "is_denied"),
+            _measure("denied_mean", "average", "case when is_denied then 1 else 0 end"),
+        ],
         "service_date",
     ),
     _model(
@@ -301,6 +305,13 @@ METRICS = [
         unit="count",
         module="revenue_cycle",
         drill={"model": "fct_charges", "row_filter": "is_denied"},
+    ),
+    _simple(
+        "denied_share",
+        "denied_mean",
+        unit="percent",
+        module="revenue_cycle",
+        drill={"model": "fct_charges", "value": "case when is_denied then 1 else 0 end", "aggregate": "average"},
     ),
     _ratio("billed_per_visit", "billed_amount", "visits", unit="usd", module="revenue_cycle"),
     _ratio(

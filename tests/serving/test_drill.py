@@ -44,6 +44,21 @@ def test_the_rows_of_every_metric_give_its_figure_under_every_filter_and_period(
     assert compared > 40
 
 
+def test_a_share_of_rows_counts_its_rows_and_lists_them_alone_on_request(reader):
+    admin = reader("admin@harbor")
+    compared = 0
+    for item in admin.metrics():
+        whole = admin.drill(item.name) if item.can_drill else None
+        if whole is None or whole.counted_rows is None or not whole.base_rows:
+            continue
+        assert close(whole.total_value, whole.counted_rows / whole.base_rows), item.name
+        counted = admin.drill(item.name, counted_only=True, limit=10_000)
+        assert counted.total_rows == counted.frame.height == whole.counted_rows, item.name
+        assert (counted.base_rows, counted.total_value) == (whole.base_rows, whole.total_value), item.name
+        compared += 1
+    assert compared > 0
+
+
 def test_the_sum_of_the_value_column_over_all_pages_is_the_total(reader):
     admin = reader("admin@harbor")
     total, rows, offset = Decimal(0), 0, 0
