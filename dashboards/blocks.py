@@ -240,11 +240,15 @@ def hours(context: PageContext, metric: str, *, volume: str, title: str, note: s
     if counted:
         frame = frame.filter(pl.col(volume) >= LEAST_AN_HOUR)
     cells = cells_of(frame, metric)
+    counts = cells_of(frame, volume) if counted else {}
     if not cells:
         text = f"No hour of the week has {LEAST_AN_HOUR} or more of them. Choose a longer period or a wider place."
         empty(context, "Too few to tell hours apart", text, f"cm_hours_{metric}_none")
         return
-    option = charts.heat_map(context.look, cells, name=found.label, unit=found.unit)
+    volume_label = context.source.metrics[volume].label if counted else ""
+    option = charts.heat_map(
+        context.look, cells, name=found.label, unit=found.unit, counts=counts, counted=volume_label
+    )
     widgets.chart(option, key=f"cm_hours_{metric}", height=312, alt=f"{found.label} by weekday and hour")
 
 

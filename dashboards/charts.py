@@ -23,11 +23,10 @@ Point = tuple[date, Any]
 
 @dataclass(frozen=True)
 class Scale:
-    """How values of a unit become axis numbers: divided by `divisor`, ticks as `tick`, hovers as `hover` (printf)."""
+    """How values of a unit become axis numbers: divided by `divisor`, with ticks as `tick`."""
 
     divisor: float
     tick: str
-    hover: str
 
     def of(self, value: Any) -> float | None:
         return None if value is None else round(float(value) / self.divisor, 6)
@@ -37,17 +36,17 @@ def scale_for(unit: str, values: Sequence[Any]) -> Scale:
     """The scale that suits the largest value."""
     largest = max((abs(float(value)) for value in values if value is not None), default=0.0)
     if unit == "percent":
-        return Scale(0.01, "{value} %", "%.1f %%")
+        return Scale(0.01, "{value} %")
     if unit == "usd":
         if largest >= 2_000_000:
-            return Scale(1_000_000, "${value} M", "$%,.3f M")
+            return Scale(1_000_000, "${value} M")
         if largest >= 10_000:
-            return Scale(1_000, "${value} k", "$%,.2f k")
-        return Scale(1, "${value}", "$%,.2f")
+            return Scale(1_000, "${value} k")
+        return Scale(1, "${value}")
     if unit == "count":
-        return Scale(1_000, "{value} k", "%,.3f k") if largest >= 20_000 else Scale(1, "{value}", "%,.0f")
+        return Scale(1_000, "{value} k") if largest >= 20_000 else Scale(1, "{value}")
     word = fmt.UNIT_WORDS.get(unit, unit)
-    return Scale(1, f"{{value}} {word}".strip(), f"%,.1f {word}".strip())
+    return Scale(1, f"{{value}} {word}".strip())
 
 
 def _base(look: Tokens) -> Option:
@@ -61,7 +60,8 @@ def _base(look: Tokens) -> Option:
             "padding": [8, 12],
             "textStyle": {"fontFamily": FONT, "fontSize": 13, "color": look.ink},
             "confine": True,
-            "extraCssText": "box-shadow: 0 4px 16px rgba(0,0,0,.12); border-radius: 6px;",
+            # Hovers are plain text: Streamlit escapes what stands in them. Their lines are parted by line ends.
+            "extraCssText": "box-shadow: 0 4px 16px rgba(0,0,0,.12); border-radius: 6px; white-space: pre-line;",
         },
         "aria": {"enabled": True},
     }
@@ -122,6 +122,30 @@ def _apart(now: float | None, earlier: float | None, scale: Scale, values: Seque
     return 8 if now >= earlier else -8
 
 
+# A mark is [x, y, text of its hover].
+_HOVERED: Option = {"dimensions": ["x", "y", "hover"], "encode": {"x": 0, "y": 1, "tooltip": 2}}
+
+
+def _line_hovers(
+    trend: Sequence[Point],
+    earlier: Sequence[Any] | None,
+    *,
+    name: str,
+    earlier_name: str,
+    unit: str,
+    hollow: frozenset[date],
+) -> list[str]:
+    """For each month the exact values of both lines, a line of text each."""
+    texts = []
+    for index, (month, value) in enumerate(trend):
+        still = ", still settling" if month in hollow and value is not None else ""
+        lines = [fmt.month(month), f"{name}: {fmt.exact(value, unit)}{still}"]
+        if earlier and any(item is not None for item in earlier):
+            lines.append(f"{earlier_name}: {fmt.exact(earlier[index], unit)}")
+        texts.append("\n".join(lines))
+    return texts
+
+
 def line_over_time(
     look: Tokens,
     trend: Sequence[Point],
@@ -144,11 +168,13 @@ def line_over_time(
     scale = scale_for(unit, every)
     names = month_names(months, closed)
 
-    def point(month: date, value: Any) -> Any:
-        scaled = scale.of(value)
-        if scaled is None or month not in hollow:
-            return scaled
-        return {"value": scaled, "itemStyle": {"color": look.ground, "borderColor": look.accent, "borderWidth": 2}}
+    hovers = _line_hovers(trend, earlier, name=name, earlier_name=earlier_name, unit=unit, hollow=hollow)
+
+    def point(index: int, month: date, value: Any) -> Any:
+        datum = [index, scale.of(value), hovers[index]]
+        if value is None or month not in hollow:
+            return datum
+        return {"value": datum, "itemStyle": {"color": look.ground, "borderColor": look.accent, "borderWidth": 2}}
 
     nudge = _apart(scale.of(trend[-1][1]) if trend else None, scale.of(earlier[-1]) if earlier else None, scale, every)
     end_label = {"show": True, "formatter": "{a}", "fontSize": 12, "distance": 8}
@@ -156,7 +182,8 @@ def line_over_time(
         {
             "name": name,
             "type": "line",
-            "data": [point(month, value) for month, value in trend],
+            "data": [point(index, month, value) for index, (month, value) in enumerate(trend)],
+            **_HOVERED,
             "symbol": "circle",
             "symbolSize": 7,
             "lineStyle": {"color": look.accent, "width": 2.5},
@@ -174,7 +201,8 @@ def line_over_time(
             {
                 "name": earlier_name,
                 "type": "line",
-                "data": [scale.of(value) for value in earlier],
+                "data": [[index, scale.of(value), hovers[index]] for index, value in enumerate(earlier)],
+                **_HOVERED,
                 "symbol": "none",
                 "lineStyle": {"color": look.faint, "width": 1.5, "type": "dashed"},
                 "itemStyle": {"color": look.faint},
@@ -185,7 +213,7 @@ def line_over_time(
     return {
         **_base(look),
         "grid": {"left": 8, "right": 132, "top": 16, "bottom": 8, "containLabel": True},
-        "tooltip": {**_base(look)["tooltip"], "trigger": "axis", "valueFormatter": scale.hover},
+        "tooltip": {**_base(look)["tooltip"], "trigger": "axis", "formatter": "{@[2]}"},
         "xAxis": _category_axis(look, names, boundaryGap=True, label={"interval": 0}),
         "yAxis": _value_axis(look, scale, min=0),
         "series": series,
@@ -204,9 +232,8 @@ class Part:
 def _hover_item(category: str, part: str, value: Any, total: Any, unit: str) -> str:
     is_part = value is not None and bool(total) and unit != "percent"
     share = fmt.exact(fmt.decimal(value) / fmt.decimal(total), "percent") if is_part else ""
-    return f"{category.replace(chr(10), ' ')}<br/>{part}: <b>{fmt.exact(value, unit)}</b>" + (
-        f" ({share})" if share else ""
-    )
+    name = category.replace("\n", " ").replace(CLOSED_MARK, "")
+    return f"{name}\n{part}: {fmt.exact(value, unit)}" + (f" ({share})" if share else "")
 
 
 def _sum(values: Sequence[Any]) -> Any:
@@ -275,8 +302,7 @@ def stacked_bars(
                 "type": "bar",
                 "stack": "whole",
                 "data": [datum(part, index) for index in range(len(categories))],
-                "dimensions": ["x", "y", "hover"],
-                "encode": {"x": 0, "y": 1, "tooltip": 2},
+                **_HOVERED,
                 "itemStyle": {"color": part.colour, "borderColor": look.ground, "borderWidth": 0.5},
                 "barCategoryGap": "32%",
                 "barMaxWidth": 44,
@@ -320,7 +346,7 @@ def ranked_bars(look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bo
         label = f"{fmt.short(rank.value, unit)}  {rank.note}".strip()
         data.append(
             {
-                "value": [scale.of(rank.value), index, f"{rank.name}<br/><b>{text}</b> {rank.note}"],
+                "value": [scale.of(rank.value), index, f"{rank.name}\n{text} {rank.note}".strip()],
                 "label": {"formatter": label.replace("{", "(").replace("}", ")")},
                 **({"itemStyle": {"color": rank.colour}} if rank.colour else {}),
             }
@@ -328,8 +354,7 @@ def ranked_bars(look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bo
     series: Option = {
         "type": "bar",
         "data": data,
-        "dimensions": ["x", "y", "hover"],
-        "encode": {"x": 0, "y": 1, "tooltip": 2},
+        **_HOVERED,
         "itemStyle": {"color": look.accent, "borderRadius": [0, 2, 2, 0]},
         "barMaxWidth": 18,
         "barCategoryGap": "36%",
@@ -358,23 +383,43 @@ def ranked_bars(look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bo
     }
 
 
+def _heat_ends(known: Sequence[Any], unit: str) -> list[str]:
+    """What stands at the dark and at the pale end of the hues."""
+    if not known:
+        return ["", ""]
+    low, high = fmt.short(min(known), unit), fmt.short(max(max(known), min(known) * fmt.decimal(1.5)), unit)
+    return ["", f"All {low}"] if min(known) == max(known) else [high, low]
+
+
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def heat_map(look: Tokens, cells: Mapping[tuple[int, int], Any], *, name: str, unit: str) -> Option:
-    """Weekday by hour in one hue. `cells` maps (weekday 0 to 6 from Monday, hour 0 to 23) to a value; gaps stay empty."""
+def heat_map(
+    look: Tokens,
+    cells: Mapping[tuple[int, int], Any],
+    *,
+    name: str,
+    unit: str,
+    counts: Mapping[tuple[int, int], Any] | None = None,
+    counted: str = "",
+) -> Option:
+    """Weekday by hour in one hue. `cells` maps (weekday 0 to 6 from Monday, hour 0 to 23) to a value; gaps stay empty.
+
+    `counts` says for each cell how many of `counted` it rests on. Cells that differ little are all pale.
+    """
     days = [number for number in range(7) if number < 5 or any(day == number for day, _ in cells)]
     hours = list(range(min((hour for _, hour in cells), default=8), max((hour for _, hour in cells), default=17) + 1))
     scale = scale_for(unit, list(cells.values()))
     data = []
     for (weekday, hour), value in sorted(cells.items()):
         if value is not None:
-            text = (
-                f"{WEEKDAYS[weekday]}, {hour:02d}:00 to {hour + 1:02d}:00<br/>{name}: <b>{fmt.exact(value, unit)}</b>"
-            )
+            count = (counts or {}).get((weekday, hour))
+            of = f"\n{counted}: {fmt.exact(count, 'count')}" if count is not None else ""
+            text = f"{WEEKDAYS[weekday]}, {hour:02d}:00 to {hour + 1:02d}:00\n{name}: {fmt.exact(value, unit)}{of}"
             data.append([hours.index(hour), days.index(weekday), scale.of(value), text])
     drawn = [float(value) / scale.divisor for value in cells.values() if value is not None]
     known = [fmt.decimal(value) for value in cells.values() if value is not None]
+    low, high = min(drawn, default=0.0), max(drawn, default=1.0)
     return {
         **_base(look),
         "grid": {"left": 8, "right": 8, "top": 8, "bottom": 52, "containLabel": True},
@@ -389,8 +434,9 @@ def heat_map(look: Tokens, cells: Mapping[tuple[int, int], Any], *, name: str, u
         },
         "visualMap": {
             "type": "continuous",
-            "min": min(drawn, default=0),
-            "max": max(drawn, default=1),
+            "min": low,
+            # The darkest hue is at least half as much again as the palest, so that an even week stays pale.
+            "max": max(high, low * 1.5) or 1,
             "dimension": 2,
             "orient": "horizontal",
             "left": "right",
@@ -398,7 +444,7 @@ def heat_map(look: Tokens, cells: Mapping[tuple[int, int], Any], *, name: str, u
             "itemWidth": 12,
             "itemHeight": 160,
             "calculable": False,
-            "text": [fmt.short(max(known), unit), fmt.short(min(known), unit)] if known else ["", ""],
+            "text": _heat_ends(known, unit),
             "textStyle": {"color": look.soft, "fontSize": 12, "fontFamily": FONT},
             "inRange": {"color": list(look.heat)},
         },

@@ -99,6 +99,52 @@ def test_hovers_carry_the_exact_value():
     assert "$1,234,567.89" in option["series"][0]["data"][0][2]
 
 
+def _texts(value):
+    """Every text of a chart's data, its hovers among them."""
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("option", list(options()), ids=["line", "stacked", "ranked", "heat"])
+def test_hovers_are_text_and_not_html(option):
+    texts = _texts([series["data"] for series in option["series"]])
+    assert any("\n" in text for text in texts)
+    assert not any("<" in text for text in texts)
+    assert "pre-line" in option["tooltip"]["extraCssText"]
+
+
+def test_the_hover_of_a_line_gives_both_exact_values():
+    months = [(month, Decimal("28430.45")) for month in MONTHS]
+    option = charts.line_over_time(
+        theme.LIGHT,
+        months,
+        name="Billed",
+        unit="usd",
+        chosen=CHOSEN,
+        earlier=[Decimal("19999.99")] * 9,
+        earlier_name="A year before",
+    )
+    expected = "Sep 2026\nBilled: $28,430.45\nA year before: $19,999.99"
+    assert [series["data"][-1][2] for series in option["series"]] == [expected, expected]
+
+
+def test_an_even_heat_map_is_pale_and_its_hovers_count():
+    cells = dict.fromkeys([(0, 8), (4, 17)], Decimal(0))
+    option = charts.heat_map(
+        theme.LIGHT, cells, name="Rate", unit="percent", counts={(0, 8): 12, (4, 17): 5}, counted="Expected"
+    )
+    scale = option["visualMap"]
+    assert all(item[2] == scale["min"] < scale["max"] for item in option["series"][0]["data"])
+    assert option["series"][0]["data"][0][3].endswith("Expected: 12")
+    near = charts.heat_map(theme.LIGHT, {(0, 8): 0.060, (4, 17): 0.062}, name="Rate", unit="percent")
+    shades = [item[2] for item in near["series"][0]["data"]]
+    spread = near["visualMap"]["max"] - near["visualMap"]["min"]
+    assert (max(shades) - min(shades)) / spread < 0.1
+
+
 def test_a_month_that_will_still_move_is_drawn_hollow():
     option = charts.line_over_time(
         theme.LIGHT, TREND, name="Rate", unit="percent", chosen=CHOSEN, hollow=frozenset({date(2026, 9, 1)})

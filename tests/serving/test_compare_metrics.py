@@ -39,7 +39,7 @@ from serving.model import MetricDefinition
 from tests.serving.small_warehouse import build_warehouse, write_manifests
 
 ON_CHARGES = {"billed_amount", "billed_per_visit", "payer_mix_billed"}
-ON_CHARGED_ROWS = ON_CHARGES | {"denied_charges", "denied_per_person"}
+ON_CHARGED_ROWS = ON_CHARGES | {"denied_charges", "denied_per_person", "denied_share"}
 
 
 @dataclass(frozen=True)
