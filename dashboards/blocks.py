@@ -3,17 +3,19 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from dashboards import charts, figures, markup, widgets
+from dashboards import chance, charts, figures, markup, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards import view as states
 from dashboards.breakdowns import Level, Member
+from dashboards.chance import Verdict
 from dashboards.figures import Figure
 from dashboards.shell import HEALTH_PAGE, PageContext
 from dashboards.view import View
@@ -67,7 +69,7 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
     earlier_first, earlier_last = periods.add_months(first, -12), periods.add_months(periods.month_start(last), -12)
     now = figures.monthly(context.source, view, [metric], first, last).get(metric, ())
     earlier = figures.monthly(context.source, view, [metric], earlier_first, earlier_last).get(metric, ())
-    hollow = _moving_months(context, metric, first, last)
+    hollow = figures.unsettled_months(context.source, view, found, first, last)
     shown = [month for month, value in now if value is not None]
     moving = "; hollow: still settling" if hollow.intersection(shown) else ""
     closed, marked = context.source.closed_months, closed_note(context, shown)
@@ -98,15 +100,6 @@ def closed_note(context: PageContext, months: Iterable[date]) -> str:
     return f"; {charts.CLOSED_NOTE}" if context.source.closed_months.intersection(months) else ""
 
 
-def _moving_months(context: PageContext, metric: str, first: date, last: date) -> frozenset[date]:
-    """Months whose figure will still move: the one that the data do not cover whole, and those not settled yet."""
-    as_of = context.source.as_of
-    found = set() if as_of == periods.month_end(as_of) else {periods.month_start(as_of)}
-    if metric in figures.SETTLING:
-        found |= figures.unsettled_months(context.source, context.view, first, last)
-    return frozenset(found)
-
-
 def ranking(
     context: PageContext,
     members: Sequence[Member],
@@ -118,12 +111,22 @@ def ranking(
     ordered: bool = False,
     reference: Figure | None = None,
 ) -> None:
-    """Horizontal bars of one metric, sorted, with the change at the bar; a click leads down."""
+    """Horizontal bars of one metric, sorted; a click leads down. At the bar: what a rate was counted from, and its change where that
+    is more than chance. In the accent: rates that are worse than all together by more than chance. Faint: too few to judge."""
     found = context.source.metrics[metric]
     shown = [member for member in members if member.now.get(metric) is not None]
-    judged = reference is not None and not reference.problem and found.direction != "neutral"
-    line = reference.value if judged and reference is not None else None
-    section(title, note or _ranking_note(context, shown, fmt.short(line, found.unit) if line is not None else ""))
+    moving = _is_moving(context, reference)
+    line = None
+    if reference is not None and not reference.problem and not moving and found.direction != "neutral":
+        line = reference.value
+    bases = {member.id: member.base(context.source, metric) for member in shown}
+    few = any(_is_few(base) for base in bases.values())
+    tested = line is not None and any(base is not None and base.metric.unit == "count" for base in bases.values())
+    section(
+        title,
+        note
+        or _ranking_note(context, shown, fmt.short(line, found.unit) if tested and line is not None else "", few=few),
+    )
     if not shown:
         empty(context, "Nothing to compare", f"No {found.label.lower()} in this period.", f"{key}_empty")
         return
@@ -136,8 +139,10 @@ def ranking(
         charts.Rank(
             member.name,
             member.now[metric],
-            _bar_note(member.change(context.source, metric, context.view.compared.name)),
-            "" if _stands_out(member.now[metric], line, found.direction) else context.look.parts[-2],
+            _bar_note(context, member, metric, moving=moving),
+            _bar_colour(
+                context, member.now[metric], bases[member.id], line, found.direction, compared=reference is not None
+            ),
         )
         for member in shown
     ]
@@ -155,18 +160,40 @@ def ranking(
     )
 
 
-def _stands_out(value: Any, overall: Any, direction: str) -> bool:
-    """Whether a bar is drawn in the accent: worse than all together, or any where there is nothing to be worse than."""
-    if overall is None:
-        return True
+def _is_moving(context: PageContext, figure: Figure | None) -> bool:
+    """Whether the period's values may still move, so that no member is better or worse."""
+    caution = figures.caution_of(context.view, context.source.as_of)
+    return bool(caution or (figure is not None and figure.caution))
+
+
+def _is_few(base: figures.Base | None) -> bool:
+    return base is not None and base.metric.unit == "count" and (base.now or 0) < chance.LEAST_VOLUME
+
+
+def _bar_colour(
+    context: PageContext, value: Any, base: figures.Base | None, overall: Any, direction: str, *, compared: bool
+) -> str:
+    """A bar's colour: faint where there are too few, the accent (empty) where worse than all together, else grey.
+
+    Bars that are compared with nothing are all in the accent.
+    """
+    if _is_few(base):
+        return context.look.parts[-1]
+    if not compared:
+        return ""
+    plain = context.look.parts[-2]
+    if overall is None or base is None or base.metric.unit != "count":
+        return plain
     gap = fmt.decimal(value) - fmt.decimal(overall)
-    return gap > 0 if direction == "lower" else gap < 0
+    is_worse = gap > 0 if direction == "lower" else gap < 0
+    return "" if is_worse and chance.differs(float(value), float(base.now or 0), float(overall)) else plain
 
 
-def _ranking_note(context: PageContext, shown: Sequence[Member], line: str) -> str:
+def _ranking_note(context: PageContext, shown: Sequence[Member], line: str, *, few: bool) -> str:
     hint = "; click a bar to go down" if any(member.moves for member in shown) else ""
-    overall = f"; in colour: worse than all together, {line}" if line else ""
-    return f"{context.view.period.name}, change from {context.view.compared.name}{overall}{hint}"
+    overall = f"; in colour: worse than all together ({line}) by more than chance" if line else ""
+    faint = f"; faint: fewer than {chance.LEAST_VOLUME}" if few else ""
+    return f"{context.view.period.name}; in brackets: change from {context.view.compared.name}{overall}{faint}{hint}"
 
 
 def _band_order(band: str) -> tuple[int, str]:
@@ -175,8 +202,14 @@ def _band_order(band: str) -> tuple[int, str]:
     return (int(digits[0]) if digits else 10**9, band)
 
 
-def _bar_note(change: fmt.Change) -> str:
-    return f"({change.amount})" if change.amount else ""
+def _bar_note(context: PageContext, member: Member, metric: str, *, moving: bool) -> str:
+    """`55 of 843 (+4.1 points)`: what a rate was counted from, and the change, of a rate only where it is more than chance."""
+    source = context.source
+    base = member.base(source, metric)
+    change = member.change(source, metric, context.view.compared.name, moving=moving)
+    is_told = change.amount and (base is None or (not moving and member.verdict(source, metric) is Verdict.REAL))
+    counted = figures.counted(source.metrics[metric], member.now.get(metric), base, short=True)
+    return " ".join(part for part in (counted, f"({change.amount})" if is_told else "") if part)
 
 
 def level_table(
@@ -191,6 +224,7 @@ def level_table(
     titles = [markup.Column(level.noun.capitalize())]
     titles += [markup.Column(source.metrics[name].label, source.metrics[name].unit) for name in shown]
     change_of = lead if lead in shown else shown[0]
+    moving = _is_moving(context, loaded.get(change_of))
     titles.append(markup.Column(f"{source.metrics[change_of].label}, change", "change"))
     rows = []
     for member in level.members[:MOST_ROWS]:
@@ -200,7 +234,7 @@ def level_table(
         target = {**member.moves, "rows": change_of}
         rows.append(
             markup.Row(
-                (member.name, *values, member.change(source, change_of, against)),
+                (member.name, *values, member.change(source, change_of, against, moving=moving)),
                 action=widgets.move(**member.moves) if member.moves else "",
                 rows_action=widgets.move(**target) if member.moves and source.metrics[change_of].can_drill else "",
             )
@@ -214,7 +248,10 @@ def level_table(
 
 
 def _total_change(loaded: Mapping[str, Figure], name: str) -> fmt.Change | None:
-    return loaded[name].change if name in loaded else None
+    if name not in loaded:
+        return None
+    change = loaded[name].change
+    return replace(change, tone="neutral") if loaded[name].caution and change.amount else change
 
 
 def hours(context: PageContext, metric: str, *, volume: str, title: str, note: str = "") -> None:

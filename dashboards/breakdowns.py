@@ -8,6 +8,7 @@ import polars as pl
 
 from dashboards import figures, theme
 from dashboards import format as fmt
+from dashboards.chance import Verdict
 from dashboards.data import UNKNOWN, Place, Source
 from dashboards.view import View
 
@@ -25,9 +26,23 @@ class Member:
     before: Mapping[str, Any] = field(default_factory=dict)
     moves: Mapping[str, Any] = field(default_factory=dict)
 
-    def change(self, source: Source, metric: str, against: str) -> fmt.Change:
+    def verdict(self, source: Source, metric: str) -> Verdict:
+        """Whether the change of a metric is more than chance; amounts and means of a member are not tested."""
+        return figures.judge(
+            source.metrics[metric], self.now.get(metric), self.before.get(metric), self.base(source, metric)
+        )
+
+    def base(self, source: Source, metric: str) -> figures.Base | None:
+        """What a rate was counted from here."""
+        return figures.base_of(source, source.metrics[metric], self.now, self.before)
+
+    def change(self, source: Source, metric: str, against: str, *, moving: bool = False) -> fmt.Change:
+        """The change of a metric; one that is still `moving` is neither better nor worse."""
         found = source.metrics[metric]
-        return fmt.change(self.now.get(metric), self.before.get(metric), found.unit, found.direction, against)
+        verdict = Verdict.UNTESTED if moving else self.verdict(source, metric)
+        return fmt.change(
+            self.now.get(metric), self.before.get(metric), found.unit, found.direction, against, verdict=verdict
+        )
 
 
 @dataclass(frozen=True)
@@ -103,7 +118,7 @@ def by_dimension(
     earlier: dict[str, dict[str, Any]] = {}
     known = [
         name
-        for name in dict.fromkeys(metrics)
+        for name in figures.with_bases(source, metrics)
         if figures.knows(source.metrics.get(name), dimension.removesuffix("_children"))
     ]
     for filters_of, group in _same_filters(source, view, known, where).items():
@@ -186,7 +201,8 @@ def _units(source: Source, view: View, metrics: Sequence[str], places: Sequence[
     """Units that may lie anywhere in the tree, each with its own figures."""
     found = []
     for place in places:
-        loaded = figures.load(source, view.moved(place=place.id), metrics, trend=False)
+        asked = figures.with_bases(source, metrics)
+        loaded = figures.load(source, view.moved(place=place.id), asked, trend=False)
         found.append(
             Member(
                 place.id,

@@ -341,9 +341,11 @@ def ranked_bars(look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bo
     """Horizontal bars in the order given, labelled at the bar."""
     scale = scale_for(unit, [rank.value for rank in ranks])
     data = []
+    longest = 0
     for index, rank in enumerate(ranks):
         text = fmt.exact(rank.value, unit)
         label = f"{fmt.short(rank.value, unit)}  {rank.note}".strip()
+        longest = max(longest, len(label))
         data.append(
             {
                 "value": [scale.of(rank.value), index, f"{rank.name}\n{text} {rank.note}".strip()],
@@ -371,7 +373,7 @@ def ranked_bars(look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bo
     axis_label = {**_left_names(ranks), "color": look.ink}
     return {
         **_base(look),
-        "grid": {"left": axis_label["margin"], "right": 128, "top": 4, "bottom": 4},
+        "grid": {"left": axis_label["margin"], "right": max(128, 7 * longest), "top": 4, "bottom": 4},
         "tooltip": {**_base(look)["tooltip"], "trigger": "item", "formatter": "{@[2]}"},
         "xAxis": {**_value_axis(look, scale, min=0), "show": False},
         "yAxis": {

@@ -2,33 +2,67 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
 
+from dashboards import chance
 from dashboards import format as fmt
 from dashboards import period as periods
+from dashboards.chance import Verdict
 from dashboards.data import Source
 from dashboards.view import View
 from serving.model import MetricDefinition
 
 TREND_MONTHS = 13
-# What payers still have to answer is missing from these, so that a recent period always looks worse than it will be.
-SETTLING = frozenset(
-    {
-        "net_collection_rate",
-        "gross_collection_rate",
-        "payer_paid_amount",
-        "patient_paid_amount",
-        "collected_amount",
-        "allowed_amount",
-    }
-)
 OPEN, BILLED = "open_balance", "billed_amount"
-# A period is settled when less than this part of what was billed in it is open.
+# A period is settled when less than this part of it is still to come.
 SETTLED = Decimal("0.05")
+
+
+@dataclass(frozen=True)
+class Settling:
+    """What tells how far a period has settled: the metric of what is done, or is still open, and of the whole."""
+
+    part: str
+    whole: str
+    is_open_part: bool
+
+    def open_share(self, values: Mapping[str, Any]) -> Decimal | None:
+        """The part that is still to come; None where there is nothing to settle."""
+        part, whole = values.get(self.part), values.get(self.whole)
+        if part is None or not whole:
+            return None
+        share = fmt.decimal(part) / fmt.decimal(whole)
+        # Payers answer claims, too, that no feed of claims brought: never more than all.
+        return share if self.is_open_part else max(1 - share, Decimal(0))
+
+    def words(self, values: Mapping[str, Any]) -> str:
+        """How far the period has settled, in words."""
+        if self.is_open_part:
+            return f"{fmt.short(self.open_share(values) or 0, 'percent')} of what was billed is open"
+        return (
+            f"{fmt.short(values[self.part], 'count')} of {fmt.short(values[self.whole], 'count')} claims are answered"
+        )
+
+
+# By `matures_by` of a metric's definition. What payers still have to answer is missing from a recent period, so that it looks
+# worse (collections) or better (denials) than it will be.
+SETTLING = {
+    "answers": Settling("remitted_claims", "claims", is_open_part=False),
+    "money": Settling(OPEN, BILLED, is_open_part=True),
+}
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a rate was counted from: the metric below its line, now and before."""
+
+    metric: MetricDefinition
+    now: Any
+    before: Any
 
 
 @dataclass(frozen=True)
@@ -36,7 +70,8 @@ class Figure:
     """One metric in one view. `trend` is (first day of month, value) oldest first.
 
     `problem` says why the figure cannot be shown, `caution` why it must be read with care, `doubts` what feeds say that cannot be
-    and that touches it; all are empty when all is well.
+    and that touches it; all are empty when all is well. `base` is what a rate was counted from; `settled` are the monthly values
+    that no longer move, oldest first, and `months` how many months the period has: a change is tested with them.
     """
 
     metric: MetricDefinition
@@ -47,10 +82,70 @@ class Figure:
     problem: str = ""
     caution: str = ""
     doubts: tuple[str, ...] = ()
+    base: Base | None = None
+    months: int = 1
+    settled: tuple[Any, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the change is more than chance."""
+        return judge(self.metric, self.value, self.before, self.base, months=self.months, settled=self.settled)
 
     @property
     def change(self) -> fmt.Change:
-        return fmt.change(self.value, self.before, self.metric.unit, self.metric.direction, self.against)
+        return fmt.change(
+            self.value, self.before, self.metric.unit, self.metric.direction, self.against, verdict=self.verdict
+        )
+
+    @property
+    def counted(self) -> str:
+        """What a rate was counted from: `55 of 843 expected appointments`; empty for other figures."""
+        return counted(self.metric, self.value, self.base)
+
+
+def judge(
+    metric: MetricDefinition,
+    now: Any,
+    before: Any,
+    base: Base | None,
+    *,
+    months: int = 1,
+    settled: Sequence[Any] = (),
+) -> Verdict:
+    """Whether a change is more than chance; `dashboards.chance` says by which test."""
+    if now is None or before is None:
+        return Verdict.UNTESTED
+    if metric.unit == "count":
+        return chance.of_counts(float(now), float(before))
+    if metric.unit == "percent" and base is not None and base.metric.unit == "count":
+        return chance.of_rates(float(now), float(base.now or 0), float(before), float(base.before or 0))
+    gap = float(now) - float(before)
+    # An amount adds up over the months of a period; a mean, a share or a balance does not.
+    return chance.of_months(gap / months if metric.unit == "usd" else gap, [float(value) for value in settled])
+
+
+def counted(metric: MetricDefinition, value: Any, base: Base | None, *, short: bool = False) -> str:
+    """What a rate was counted from: `55 of 843 expected appointments`, `short` without the name; empty for other figures."""
+    if metric.unit != "percent" or base is None or value is None or not base.now:
+        return ""
+    whole = fmt.decimal(base.now)
+    part = fmt.decimal(value) * whole
+    text = f"{fmt.short(part, base.metric.unit)} of {fmt.short(whole, base.metric.unit)}"
+    label = base.metric.label
+    return text if short else f"{text} {label[:1].lower()}{label[1:]}"
+
+
+def base_of(source: Source, metric: MetricDefinition, now: Mapping[str, Any], before: Mapping[str, Any]) -> Base | None:
+    """What a rate was counted from, where this person may see it and it was asked for."""
+    below = source.metrics.get(metric.out_of)
+    return Base(below, now.get(below.name), before.get(below.name)) if below is not None and below.name in now else None
+
+
+def with_bases(source: Source, names: Sequence[str]) -> list[str]:
+    """Metrics that exist for this person, and behind them what their rates are counted from."""
+    wanted = [name for name in dict.fromkeys(names) if name in source.metrics]
+    below = [source.metrics[name].out_of for name in wanted]
+    return list(dict.fromkeys([*wanted, *(name for name in below if name in source.metrics)]))
 
 
 def filters(view: View, metric: MetricDefinition, *, place: bool = True) -> dict[str, Any] | None:
@@ -110,7 +205,8 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
     Three questions for each group of metrics: the period, the comparison, thirteen months up to the period's end.
     """
     wanted = [name for name in dict.fromkeys(names) if name in source.metrics]
-    asked = [*wanted, *_needed_to_judge(source, wanted)]
+    answerable = [name for name in wanted if filters(view, source.metrics[name]) is not None]
+    asked = list(dict.fromkeys([*with_bases(source, answerable), *_needed_to_judge(source, answerable)]))
     now: dict[str, Any] = {}
     before: dict[str, Any] = {}
     trends: dict[str, tuple[tuple[date, Any], ...]] = {}
@@ -131,7 +227,8 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
                 values = dict(zip(monthly["metric_time"].to_list(), monthly[name].to_list(), strict=True))
                 trends[name] = series(values, first_month, last_month)
     caution = caution_of(view, source.as_of)
-    settling = _settling(now, before)
+    shown = periods.months_of(first_month, last_month)
+    moving = {name: _unsettled(source.metrics[name], source.as_of, shown, trends) for name in wanted}
     return {
         name: Figure(
             metric=source.metrics[name],
@@ -140,44 +237,60 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
             against=compared.name,
             trend=trends.get(name, ()),
             problem="" if name in now else _unknown_filter(view, source.metrics[name]),
-            caution=caution or (settling if name in SETTLING else ""),
+            caution=caution or unripe(source.metrics[name], view.period.end, source.as_of, now),
             doubts=source.doubts(name, view.period.end),
+            base=base_of(source, source.metrics[name], now, before),
+            months=len(periods.months_of(periods.month_start(view.period.start), last_month)),
+            settled=tuple(
+                value for month, value in trends.get(name, ()) if value is not None and month not in moving[name]
+            ),
         )
         for name in wanted
     }
 
 
 def _needed_to_judge(source: Source, names: Sequence[str]) -> list[str]:
-    """The figures that tell whether settling figures are settled, where they are asked and not among them already."""
-    if not SETTLING.intersection(names):
-        return []
-    return [name for name in (OPEN, BILLED) if name in source.metrics and name not in names]
+    """The figures that tell whether settling figures are settled."""
+    kinds = {source.metrics[name].matures_by for name in names}
+    found = [rule for kind, rule in SETTLING.items() if kind in kinds]
+    return [name for rule in found for name in (rule.part, rule.whole) if name in source.metrics]
 
 
-def open_share(values: Mapping[str, Any]) -> Decimal | None:
-    """The part of what was billed that is still open; None where nothing was billed."""
-    billed, still_open = values.get(BILLED), values.get(OPEN)
-    return fmt.decimal(still_open) / fmt.decimal(billed) if billed and still_open is not None else None
+def unripe(metric: MetricDefinition, end: date, as_of: date, values: Mapping[str, Any]) -> str:
+    """Why a figure of a period that ends on `end` has not settled yet, as its definition says; empty where it has.
 
-
-def _settling(now: Mapping[str, Any], before: Mapping[str, Any]) -> str:
-    """Why a period's payments cannot be compared yet; empty where it is as settled as the one before."""
-    share, earlier = open_share(now), open_share(before)
-    if share is None or share < SETTLED or (earlier is not None and share <= earlier):
+    It has settled at the age that the definition names, or earlier where almost all is answered or paid. `values` are the
+    period's figures that tell how much (`SETTLING`).
+    """
+    if metric.matures_after_days is None or end + timedelta(days=metric.matures_after_days) <= as_of:
         return ""
-    return f"Still settling: {fmt.short(share, 'percent')} of what was billed is open"
+    rule = SETTLING.get(metric.matures_by)
+    share = rule.open_share(values) if rule else None
+    if rule is None or share is None:
+        return f"Still settling: final {metric.matures_after_days} days after the period"
+    return f"Still settling: {rule.words(values)}" if share >= SETTLED else ""
 
 
-def unsettled_months(source: Source, view: View, first: date, last: date) -> frozenset[date]:
-    """Months of service of which a good part is still open."""
-    if OPEN not in source.metrics or BILLED not in source.metrics:
-        return frozenset()
-    found = monthly(source, view, [OPEN, BILLED], first, last)
-    if len(found) < 2:
-        return frozenset()
-    pairs = zip(found[OPEN], found[BILLED], strict=True)
-    shares = ((month, open_share({OPEN: value, BILLED: billed})) for (month, value), (_, billed) in pairs)
-    return frozenset(month for month, share in shares if share is not None and share >= SETTLED)
+def unsettled_months(source: Source, view: View, metric: MetricDefinition, first: date, last: date) -> frozenset[date]:
+    """Months whose figure will still move: those that the data do not cover whole, and those that have not settled."""
+    needed = _needed_to_judge(source, [metric.name])
+    judged = monthly(source, view, needed, first, last) if needed else {}
+    return _unsettled(metric, source.as_of, periods.months_of(first, last), judged)
+
+
+def _unsettled(
+    metric: MetricDefinition, as_of: date, months: Sequence[date], trends: Mapping[str, Sequence[tuple[date, Any]]]
+) -> frozenset[date]:
+    """The months that still move; `trends` has the monthly values of what tells how far a month has settled."""
+    by_month: dict[date, dict[str, Any]] = {}
+    for name, values in trends.items():
+        for month, value in values:
+            by_month.setdefault(month, {})[name] = value
+    return frozenset(
+        month
+        for month in months
+        if periods.month_end(month) > as_of or unripe(metric, periods.month_end(month), as_of, by_month.get(month, {}))
+    )
 
 
 def series(values: Mapping[Any, Any], first: date, last: date) -> tuple[tuple[date, Any], ...]:

@@ -1,6 +1,7 @@
 """Headings that state the finding. Pure and deterministic: the same figures give the same words.
 
-A cause is named only where the parts are known to add up to the change; else the heading says what changed and stops.
+A rise or fall is told only where a test says that it is more than chance. A cause is named only where the parts are known
+to add up to the change; else the heading says what changed and stops.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 from dashboards import format as fmt
 from dashboards.breakdowns import Level, Member
+from dashboards.chance import Verdict
 from dashboards.figures import Figure
 
 # The parts explain a change when they add up to it this closely.
@@ -93,6 +95,10 @@ def finding(figure: Figure | None, subject: str, level: Level | None = None, num
         return f"{subject}: {shown}"
     if is_steady(figure):
         return f"{subject} steady at {shown}"
+    if figure.verdict is Verdict.CHANCE:
+        return f"{subject} at {shown}, no real change from {figure.against}"
+    if figure.verdict is not Verdict.REAL:
+        return f"{subject}: {shown}"
     amount = figure.change.amount.lstrip("+-")
     verb = "rose" if figure.change.arrow == "up" else "fell"
     return f"{subject} {verb} {amount} to {shown}{_cause(figure, level, numerator)}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
+from dashboards.chance import Verdict
+
 DASH = "\u2013"
 NARROW = "\u00a0"  # a no-break space, so that a number never parts from its unit
 
@@ -181,10 +183,19 @@ def _difference(now: Decimal, before: Decimal, unit: str) -> str | None:
     return f"{_signed(f'{shown:,}')}{NARROW}%" if shown else None
 
 
-def change(now: Number | None, before: Number | None, unit: str, direction: str, against: str) -> Change:
+def change(
+    now: Number | None,
+    before: Number | None,
+    unit: str,
+    direction: str,
+    against: str,
+    *,
+    verdict: Verdict = Verdict.REAL,
+) -> Change:
     """The change from `before` to `now` in words, for example `+2.1 points, worse than Q2 2026`.
 
     `direction` is `higher`, `lower` (which of them is better) or `neutral`. `against` names the comparison.
+    Only a change whose `verdict` is real is called better or worse.
     """
     if now is None:
         return Change("", "Nothing to count in this period", "none", "flat")
@@ -197,7 +208,11 @@ def change(now: Number | None, before: Number | None, unit: str, direction: str,
     arrow = "up" if rose else "down"
     if is_steady(now, before, unit):
         return Change(amount, f"about the same as {against}", "neutral", arrow)
-    if direction == "neutral":
+    if verdict is Verdict.FEW:
+        return Change(amount, f"too few to compare with {against}", "neutral", arrow)
+    if verdict is Verdict.CHANCE:
+        return Change(amount, f"no real change from {against}", "neutral", arrow)
+    if direction == "neutral" or verdict is Verdict.UNTESTED:
         return Change(amount, f"{'more' if rose else 'less'} than {against}", "neutral", arrow)
     better = rose == (direction == "higher")
     return Change(amount, f"{'better' if better else 'worse'} than {against}", "good" if better else "bad", arrow)

@@ -111,6 +111,7 @@ def tile(figure: Figure, *, action: str = "", doubt_action: str = "") -> str:
         f'<p class="cm-caution">{MARKS["caution"]}<span>{esc(figure.caution)}</span></p>' if figure.caution else ""
     )
     caution += doubt(figure.doubts, doubt_action)
+    base = f'<p class="cm-base">{esc(figure.counted)}</p>' if figure.counted and not figure.problem else ""
     values = [value for _, value in figure.trend]
     title = (
         f'<button type="button" data-do="{esc(action)}">{esc(metric.label)}</button>' if action else esc(metric.label)
@@ -119,7 +120,7 @@ def tile(figure: Figure, *, action: str = "", doubt_action: str = "") -> str:
         f'<article class="cm-tile cm-{tone}" data-metric="{esc(metric.name)}"><header><h3>{title}</h3>'
         f"{definition(metric)}</header>"
         f'<p class="cm-value"><b>{esc(shown.number)}</b><span>{esc(shown.unit)}</span></p>'
-        f'<div><p class="cm-change">{line}</p>{caution}</div>'
+        f'<div><p class="cm-change">{line}</p>{base}{caution}</div>'
         f'<div class="cm-trend" title="Last {len(values)} months">{sparkline(values)}</div></article>'
     )
 

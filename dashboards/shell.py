@@ -3,15 +3,19 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, failures, markup, served_home, theme, widgets
+from dashboards import bar, failures, figures, markup, served_home, theme, widgets
 from dashboards import closed_notice as closed
 from dashboards import format as fmt
 from dashboards import incomplete_notice as incomplete
+from dashboards import period as periods
+from dashboards import view as view_states
 from dashboards.data import Source
+from dashboards.figures import Figure
 from dashboards.view import View
 from foundation.errors import AccessError, ClinicmartError
 from serving.people.store import Principal
@@ -166,6 +170,35 @@ def head(context: PageContext, finding: str) -> None:
     ]
     tenant = source.tenant_name if source.scope_label else ""
     context.html(markup.heading(finding, line, markup.breadcrumb(steps, tenant=tenant)), key="cm_head")
+
+
+def before_data(context: PageContext, loaded: Mapping[str, Figure]) -> bool:
+    """Draws a page for a period before the first data of this choice, with the way to the first period. False where there are data."""
+    if any(figure.value for figure in loaded.values()):
+        return False
+    first = first_month(context, loaded)
+    if first is None or first <= context.view.period.end:
+        return False
+    key = periods.range_key(first, periods.month_end(periods.add_months(first, 2)))
+    to_first = context.view.moved(period=periods.parse(key, context.source.as_of))
+    head(context, f"No data before {first:%b %Y}")
+    text = f"The first day of this choice with data is in {first:%B %Y}. Choose a later period."
+    link = (f"Show {to_first.period.name}", f"?{view_states.encode(to_first.params())}")
+    widgets.html(markup.state("Nothing to show for this period", text, link=link), key="cm_before_data")
+    return True
+
+
+def first_month(context: PageContext, loaded: Mapping[str, Figure]) -> date | None:
+    """The first month in which one of the page's counts and amounts has a value under the view's filters."""
+    found = []
+    for name, figure in loaded.items():
+        where = figures.filters(context.view, figure.metric)
+        if figure.metric.unit not in ("count", "usd") or where is None:
+            continue
+        frame = context.source.query([name], grain="month", where=where, end=context.source.as_of)
+        months = frame.filter(frame[name] != 0)["metric_time"].to_list()
+        found += [month if type(month) is date else month.date() for month in months]
+    return min(found, default=None)
 
 
 def without_data(principal: Principal, sign_out_token: str) -> None:

@@ -21,6 +21,8 @@ RECONCILIATION_CHECK = {
     **dict.fromkeys(("entity", "measure", "check_name", "feed"), pl.String()),
     **dict.fromkeys(("expected", "found", "difference"), _TOTAL),
 }
+# What settles a figure of recent services: payers' answers to the claims, or the balance that is still open.
+MATURITIES = ("answers", "money")
 GRAINS = ("day", "week", "month", "quarter", "year")
 
 
@@ -117,6 +119,9 @@ class MetricDefinition:
     `unit` is usd, percent (a fraction: 0.124), count, days, minutes, hours or ratio; `direction` says what is better:
     higher, lower or neutral; `module` is the part of the product it belongs to; `variant_of` names the metric this is
     another reading of, `variants` the other readings of this one. `dimensions` are the names `by` and `where` take.
+    `out_of` names the metric below the line of a ratio or share, empty where there is none.
+    `matures_after_days`: so many days after a period's end the figure has settled, None where it is final at once;
+    `matures_by` says what settles it earlier (answers or money, see MATURITIES), empty where age alone counts.
     """
 
     name: str
@@ -137,6 +142,9 @@ class MetricDefinition:
     variants: tuple[str, ...] = ()
     dimensions: tuple[str, ...] = ()
     can_drill: bool = False
+    out_of: str = ""
+    matures_after_days: int | None = None
+    matures_by: str = ""
 
 
 Filter = str | Sequence[str]

@@ -11,6 +11,8 @@ TABLE = ("appointments", "no_shows", LEAD, "late_cancel_rate", "lead_time_days")
 def draw(context: PageContext) -> None:
     source, view = context.source, context.view
     loaded = figures.load(source, view, [*TILES, "appointments"])
+    if shell.before_data(context, loaded):
+        return
     level = breakdowns.below(source, view, [LEAD, *[name for name in TABLE if name != LEAD]])
     shell.head(context, findings.finding(loaded.get(LEAD), "No-shows", level, "no_shows"))
     blocks.tiles(context, {name: loaded[name] for name in TILES if name in loaded})

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 
-from dashboards import blocks, breakdowns, figures, findings, markup, rows, shell, widgets
+from dashboards import blocks, breakdowns, chance, figures, findings, markup, rows, shell, widgets
 from dashboards import format as fmt
 from dashboards.breakdowns import Level, Member
+from dashboards.chance import Verdict
 from dashboards.shell import PageContext
 
 TILES = ("net_collection_rate", "days_in_ar", "denial_rate", "no_show_rate", "completed_appointments")
@@ -22,7 +23,6 @@ VOLUME = {
     "encounters": "encounters",
 }
 MEMBERS = tuple(dict.fromkeys([*TABLE, *VOLUME, *VOLUME.values()]))
-LEAST_VOLUME = 30
 MOST_CHANGES = 6
 # One of these in size is worth telling: a point of a rate, five per cent of anything else.
 POINT, PER_CENT = Decimal("0.01"), Decimal("0.05")
@@ -33,7 +33,9 @@ def draw(context: PageContext) -> None:
     loaded = figures.load(source, view, [*TILES, *SIXTH, *MAIN, *TABLE])
     sixth = next((name for name in SIXTH if name in loaded and loaded[name].value is not None), "")
     level = breakdowns.below(source, view, MEMBERS)
-    found = _changes(context, level.members, {name for name, figure in loaded.items() if figure.caution})
+    if shell.before_data(context, loaded):
+        return
+    found, tested = _changes(context, level.members, {name for name, figure in loaded.items() if figure.caution})
     shell.head(context, _finding(loaded, level))
     names = [name for name in [*TILES, sixth] if name in loaded]
     names = names or [name for name in loaded if loaded[name].value is not None][:6]
@@ -50,9 +52,7 @@ def draw(context: PageContext) -> None:
     if found:
         context.html(markup.changes([item[1:] for item in found[:MOST_CHANGES]]), key="cm_changes")
     else:
-        blocks.empty(
-            context, "No change worth telling", "No unit moved by more than chance would explain.", "cm_changes_none"
-        )
+        blocks.empty(context, "No change worth telling", _nothing_changed(level, tested), "cm_changes_none")
     blocks.level_table(context, level, TABLE, lead=_lead(loaded), loaded=loaded)
     rows.draw(context)
 
@@ -93,14 +93,23 @@ def _names(chosen: Sequence[figures.Figure]) -> str:
     return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
 
 
+def _nothing_changed(level: Level, tested: int) -> str:
+    """Why the list of changes is empty: tested and found to be chance, or not tested."""
+    if tested:
+        changes = fmt.plural(tested, "change")
+        return f"{changes} of rates and counts tested by {level.noun}: none is larger than chance would explain and worth telling."
+    return f"No {level.noun} has enough cases in both periods to tell a change from chance: {chance.LEAST_VOLUME} are needed."
+
+
 def _changes(
     context: PageContext, members: Sequence[Member], moving: Collection[str]
-) -> list[tuple[Decimal, fmt.Change, str, str, str]]:
-    """The changes of all members and metrics, the weightiest first: (weight, change, headline, detail, action).
+) -> tuple[list[tuple[Decimal, fmt.Change, str, str, str]], int]:
+    """The changes of all members and metrics, the weightiest first: (weight, change, headline, detail, action). And how many were
+    tested.
 
-    Figures that are `moving` still are left out.
+    Figures that are `moving` still are left out, and changes that are no more than chance.
     """
-    found = []
+    found, tested = [], 0
     for name, volume in VOLUME.items():
         metric = context.source.metrics.get(name)
         if metric is None or volume not in context.source.metrics or name in moving:
@@ -108,8 +117,9 @@ def _changes(
         whole = sum((fmt.decimal(m.now.get(volume) or 0) for m in members), Decimal(0))
         for member in members:
             now, before, size = member.now.get(name), member.before.get(name), fmt.decimal(member.now.get(volume) or 0)
-            if now is None or before is None or size < LEAST_VOLUME or not whole or not member.moves:
+            if now is None or before is None or size < chance.LEAST_VOLUME or not whole or not member.moves:
                 continue
+            tested += member.verdict(context.source, name) in (Verdict.REAL, Verdict.CHANCE)
             change = member.change(context.source, name, context.view.compared.name)
             gap = abs(fmt.decimal(now) - fmt.decimal(before))
             step = gap / POINT if metric.unit == "percent" else gap / (abs(fmt.decimal(before)) or 1) / PER_CENT
@@ -119,4 +129,4 @@ def _changes(
             detail = f"from {fmt.short(before, metric.unit)} to {fmt.short(now, metric.unit)}"
             weight = step * (size / whole).sqrt()
             found.append((weight, change, f"{metric.label} in {member.name}: {change.text}", detail, action))
-    return sorted(found, key=lambda item: (-item[0], item[2]))
+    return sorted(found, key=lambda item: (-item[0], item[2])), tested

@@ -11,6 +11,7 @@ from dashboards import blocks, breakdowns, charts, figures, findings, markup, ro
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.breakdowns import Member
+from dashboards.chance import Verdict
 from dashboards.figures import Figure
 from dashboards.shell import PageContext
 
@@ -102,10 +103,20 @@ def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[F
             against=context.view.compared.name,
             trend=figures.series(trends.get(member.id, {}), first, last),
             caution=figures.caution_of(context.view, context.source.as_of),
+            base=member.base(context.source, basis.share),
+            settled=tuple(
+                value
+                for month, value in trends.get(member.id, {}).items()
+                if value is not None and _is_past(context, month)
+            ),
         )
         for member in members
     ]
     return sorted(found, key=lambda figure: (-figure.value, figure.metric.label))
+
+
+def _is_past(context: PageContext, month: date) -> bool:
+    return periods.month_end(month) <= context.source.as_of
 
 
 def _monthly(context: PageContext, basis: Basis, first: date, last: date) -> dict[str, dict[Any, Any]]:
@@ -122,7 +133,11 @@ def _finding(shares: list[Figure], basis: Basis) -> str:
     """The class whose share moved most, else the largest share."""
     if not shares:
         return f"No figure of {basis.words} for this period"
-    moved = [f for f in shares if f.before is not None and not f.caution and not findings.is_steady(f)]
+    moved = [
+        f
+        for f in shares
+        if f.before is not None and not f.caution and f.verdict is Verdict.REAL and not findings.is_steady(f)
+    ]
     if not moved:
         first = shares[0]
         return f"{first.metric.label} is the largest part of {basis.words}: {fmt.short(first.value, 'percent')}"

@@ -20,6 +20,8 @@ PARTS = {
 def draw(context: PageContext) -> None:
     source, view = context.source, context.view
     loaded = figures.load(source, view, [*TILES, *PARTS])
+    if shell.before_data(context, loaded):
+        return
     level = breakdowns.below(source, view, ["denial_rate", "denied_claims", *TABLE])
     lead, subject, numerator = _lead(loaded)
     shell.head(context, findings.finding(loaded.get(lead), subject, level, numerator))

@@ -18,6 +18,8 @@ TABLE = (LEAD, "visits_per_hour", "cycle_time_minutes", "wait_time_minutes", "be
 def draw(context: PageContext) -> None:
     source, view = context.source, context.view
     loaded = figures.load(source, view, [*TILES, "bed_days"])
+    if shell.before_data(context, loaded):
+        return
     level = breakdowns.below(source, view, TABLE)
     shell.head(context, findings.finding(loaded.get(LEAD), "Encounters", level))
     # Beds are for units that have some: a clinic's page does not show empty tiles for them.

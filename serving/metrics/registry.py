@@ -6,7 +6,9 @@ definitions that made it. Everything here is text from the project's own models,
 What a model says in `config.meta`:  publish, shared (belongs to no tenant), unit_column, provider_column, module, order_by
 A column:                            identity (patient, account, quasi, none)
 A metric:                            module, unit, direction, numerator, denominator, exclusions, grain, date_basis,
-                                     null_rule, source, version, variant_of, drill, share_of, share_over
+                                     null_rule, source, version, variant_of, drill, share_of, share_over,
+                                     out_of (the denominator's metric, where no ratio says it), matures_after_days,
+                                     matures_by (answers, money)
 """
 
 import json
@@ -18,7 +20,7 @@ from typing import Any
 
 from foundation.errors import ConfigurationError
 from serving.metrics.dimensions import DimensionIndex
-from serving.model import MetricDefinition
+from serving.model import MATURITIES, MetricDefinition
 
 SCHEMAS = ("marts", "health")
 HEALTH = "health"
@@ -288,6 +290,12 @@ class _Metrics:
         above = params.get("numerator") if self.by_name[name]["type"] == "ratio" else None
         return _text(meta, "share_of") or (above["name"] if above else name)
 
+    def out_of(self, name: str) -> str:
+        """The metric below the line of a ratio; empty for other metrics and where it is filtered for this ratio alone."""
+        metric = self.by_name[name]
+        below = metric["type_params"].get("denominator") if metric["type"] == "ratio" else None
+        return below["name"] if below and not below.get("filter") else ""
+
     def is_additive(self, name: str) -> bool:
         """Whether no rows mean 0: a plain sum or count that is no balance, or what the metric says of empty periods."""
         metric = self.by_name[name]
@@ -305,6 +313,13 @@ class _Metrics:
 
 def _text(meta: Mapping[str, Any], key: str) -> str:
     return str(meta.get(key) or "").strip()
+
+
+def _maturity(meta: Mapping[str, Any], name: str) -> str:
+    found = _text(meta, "matures_by")
+    if found and found not in MATURITIES:
+        raise ConfigurationError(f"metric {name}: matures_by {found!r} is not one of {', '.join(MATURITIES)}")
+    return found
 
 
 def _drill(meta: Mapping[str, Any], walk: _Metrics, name: str) -> DrillRule | None:
@@ -364,6 +379,9 @@ def registry_metrics(semantic: Mapping[str, Any], tables: Sequence[PublishedTabl
                 variants=tuple(sorted(variants.get(name, ()))),
                 dimensions=dimensions.of(name),
                 can_drill=drill is not None,
+                out_of=_text(meta, "out_of") or walk.out_of(name),
+                matures_after_days=meta.get("matures_after_days"),
+                matures_by=_maturity(meta, name),
             ),
             tables=sources,
             drill=drill,

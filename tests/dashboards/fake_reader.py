@@ -254,6 +254,14 @@ RULES: dict[str, tuple[str, str, str, str, Rule]] = {
         Rule(_count("paid"), share=True),
     ),
 }
+# What a rate is counted from, and when a figure has settled, as metrics say it in their definitions.
+OUT_OF = {"no_show_rate": "expected_appointments", "denial_rate": "remitted_claims"}
+MATURES = {
+    "denial_rate": (60, "answers"),
+    "net_collection_rate": (120, "money"),
+    "payer_paid_amount": (120, "money"),
+    "patient_paid_amount": (120, "money"),
+}
 DIMENSIONS = (
     "service_unit",
     "provider",
@@ -368,6 +376,9 @@ class FakeReader:
                 source="definition of this project",
                 dimensions=DIMENSIONS,
                 can_drill=unit in ("count", "usd") or name == "no_show_rate",
+                out_of=OUT_OF.get(name, ""),
+                matures_after_days=MATURES.get(name, (None, ""))[0],
+                matures_by=MATURES.get(name, (None, ""))[1],
             )
             for name, (label, unit, direction, module, rule) in RULES.items()
             if module in self.modules

@@ -1,14 +1,15 @@
 """Figures, breakdowns and rows: what adds up, what is not known, what will still move."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import polars as pl
 import pytest
 
-from dashboards import breakdowns, data, figures, rows
+from dashboards import breakdowns, data, figures, findings, markup, rows
 from dashboards import view as states
+from dashboards.chance import Verdict
 from dashboards.server import warm
 
 
@@ -26,19 +27,66 @@ def test_a_period_with_much_still_open_is_not_blamed_for_it(source, reader):
 
 def test_a_settled_period_needs_no_caution(source):
     view = view_of(source, period="2025-07-01_2025-09-30")
-    open_part = figures.load(source, view, ["open_balance", "billed_amount"], trend=False)
-    share = open_part["open_balance"].value / open_part["billed_amount"].value
-    found = figures.load(source, view, ["net_collection_rate"], trend=False)["net_collection_rate"]
-    assert bool(found.caution) == (share >= figures.SETTLED and share > _share_before(open_part))
+    found = figures.load(source, view, ["net_collection_rate", "denial_rate"], trend=False)
+    assert [figure.caution for figure in found.values()] == ["", ""]
 
 
-def _share_before(found):
-    return found["open_balance"].before / found["billed_amount"].before
+def test_a_denial_rate_is_not_judged_before_payers_have_answered(source):
+    view = view_of(source, period="last_month")
+    found = figures.load(source, view, ["denial_rate", "remitted_claims", "claims"])
+    rate = found["denial_rate"]
+    answered, sent = found["remitted_claims"].value, found["claims"].value
+    assert rate.caution == f"Still settling: {answered} of {sent} claims are answered"
+    tile = markup.tile(rate)
+    assert "cm-none" in tile
+    assert "better" not in tile
+    assert "worse" not in tile
+    assert findings.finding(rate, "Denials").startswith("Denials so far: ")
+
+
+@pytest.mark.parametrize(
+    ("answered", "sent", "days_ago", "caution"),
+    [
+        (63, 269, 0, "Still settling: 63 of 269 claims are answered"),
+        (810, 832, 31, ""),
+        (265, 286, 31, "Still settling: 265 of 286 claims are answered"),
+        (265, 286, 60, ""),
+        (300, 269, 0, ""),
+        (None, None, 0, "Still settling: final 60 days after the period"),
+        (0, 0, 59, "Still settling: final 60 days after the period"),
+    ],
+)
+def test_a_figure_ripens_with_age_or_with_answers(source, answered, sent, days_ago, caution):
+    metric = source.metrics["denial_rate"]
+    end = date(2026, 10, 31)
+    values = {"remitted_claims": answered, "claims": sent}
+    assert figures.unripe(metric, end, end + timedelta(days=days_ago), values) == caution
+
+
+def test_a_rate_says_what_it_was_counted_from(source):
+    found = figures.load(source, view_of(source), ["no_show_rate", "no_shows", "expected_appointments", "cancel_rate"])
+    missed, expected = found["no_shows"].value, found["expected_appointments"].value
+    assert found["no_show_rate"].counted == f"{missed:,} of {expected:,} expected appointments"
+    assert found["no_shows"].counted == ""
+    assert found["cancel_rate"].counted == ""
+
+
+def test_a_member_of_a_level_is_tested_with_its_own_cases(source):
+    level = breakdowns.below(source, view_of(source, place="behavioral"), ["no_show_rate"])
+    verdicts = {member.name: member.verdict(source, "no_show_rate") for member in level.members}
+    assert verdicts["Bayview Clinic"] is Verdict.REAL
+    bayview = next(member for member in level.members if member.name == "Bayview Clinic")
+    assert bayview.change(source, "no_show_rate", "Q2 2026").tone == "bad"
+    assert bayview.change(source, "no_show_rate", "Q2 2026", moving=True).tone == "neutral"
 
 
 def test_months_that_will_still_move_are_the_latest(source):
-    months = figures.unsettled_months(source, view_of(source), date(2025, 1, 1), date(2026, 10, 31))
+    metric = source.metrics["net_collection_rate"]
+    months = figures.unsettled_months(source, view_of(source), metric, date(2025, 1, 1), date(2026, 10, 31))
     assert date(2026, 10, 1) in months
+    assert date(2026, 6, 1) not in months
+    final = source.metrics["no_show_rate"]
+    assert not figures.unsettled_months(source, view_of(source), final, date(2025, 1, 1), date(2026, 10, 31))
 
 
 def test_a_metric_that_does_not_know_a_filter_says_so_and_is_not_asked(source, reader):

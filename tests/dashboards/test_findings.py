@@ -7,12 +7,15 @@ import pytest
 
 from dashboards import findings
 from dashboards.breakdowns import Level, Member
-from dashboards.figures import Figure
+from dashboards.figures import Base, Figure
 from serving.model import MetricDefinition
 
 RATE = MetricDefinition(
     name="no_show_rate", label="No-show rate", description="", unit="percent", direction="lower", module="no_show"
 )
+EXPECTED = replace(RATE, name="expected_appointments", label="Expected appointments", unit="count", direction="neutral")
+# So many cases that each change of these tests is more than chance.
+MANY = Base(EXPECTED, 10_000, 10_000)
 COUNT = replace(RATE, name="encounters", label="Encounters", unit="count", direction="higher")
 
 
@@ -35,7 +38,7 @@ def rate_of(members):
         missed = sum(part["no_shows"] for part in parts)
         return missed / sum(part["no_shows"] / part["no_show_rate"] for part in parts)
 
-    return Figure(metric=RATE, value=overall("now"), before=overall("before"), against="Q2 2026")
+    return Figure(metric=RATE, value=overall("now"), before=overall("before"), against="Q2 2026", base=MANY)
 
 
 def test_the_unit_that_did_it_is_named_with_its_share():
@@ -91,10 +94,13 @@ def test_an_amount_is_explained_by_its_members_own_changes():
         ({"before": None, "value": 0.13}, "No-shows: 13.0\u00a0%"),
         ({"value": 0.2, "caution": "Incomplete"}, "No-shows so far: 20.0\u00a0%"),
         ({"value": 0.104}, "No-shows fell 2.0 points to 10.4\u00a0%"),
+        ({"value": 0.144, "base": Base(EXPECTED, 843, 817)}, "No-shows at 14.4\u00a0%, no real change from Q2 2026"),
+        ({"value": 0.5, "base": Base(EXPECTED, 2, 817)}, "No-shows: 50.0\u00a0%"),
+        ({"value": 0.5, "base": None}, "No-shows: 50.0\u00a0%"),
     ],
 )
 def test_a_heading_claims_no_more_than_it_knows(changes, text):
-    figure = replace(Figure(metric=RATE, value=0.124, before=0.124, against="Q2 2026"), **changes)
+    figure = replace(Figure(metric=RATE, value=0.124, before=0.124, against="Q2 2026", base=MANY), **changes)
     assert findings.finding(figure, "No-shows") == text
 
 

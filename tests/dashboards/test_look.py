@@ -154,9 +154,15 @@ def test_a_month_that_will_still_move_is_drawn_hollow():
     assert not isinstance(data[-2], dict)
 
 
+EXPECTED = figures.Base(
+    replace(METRIC, name="expected_appointments", label="Expected appointments", unit="count"), 8000, 7900
+)
+
+
 def figure(**changes):
     return replace(
-        figures.Figure(metric=METRIC, value=0.145, before=0.124, against="Q2 2026", trend=tuple(TREND)), **changes
+        figures.Figure(metric=METRIC, value=0.145, before=0.124, against="Q2 2026", trend=tuple(TREND), base=EXPECTED),
+        **changes,
     )
 
 
@@ -164,6 +170,7 @@ def test_a_tile_has_name_value_unit_change_trend_and_definition():
     html = markup.tile(figure())
     for text in ("No-show rate", "<b>14.5</b><span>%</span>", "+2.1 points, worse than Q2 2026", "cm-bad", "<polyline"):
         assert text in html
+    assert "1,160 of 8,000 expected appointments" in html
     for text in ("Missed appointments", "Expected appointments", "Walk-ins", "definition of this project"):
         assert text in html
 

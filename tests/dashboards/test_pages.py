@@ -89,6 +89,29 @@ def test_who_sees_all_reads_the_tenants_name_alone(page, markup_of, monkeypatch)
     assert titles[-1] == "No-show · Harbor Health"
 
 
+def test_a_period_before_the_first_data_says_so_and_leads_to_the_first(page, markup_of):
+    for key in ("", "revenue_cycle", "throughput", "no_show"):
+        html = markup_of(page(key, period="2019-01-01_2019-03-31"))
+        assert "<h1>No data before Jan 2025</h1>" in html
+        assert 'href="?period=2025-01-01_2025-03-31"' in html
+        assert "cm-tile" not in html
+        assert "by more than chance" not in html
+
+
+def test_nothing_is_said_of_chance_where_nothing_was_tested(page, markup_of, reader):
+    reader.visits = reader.visits.filter(reader.visits["appointment_id"].str.slice(-2) == "07")
+    reader.scope_hash = "few".ljust(64, "0")
+    html = markup_of(page(""))
+    assert "has enough cases in both periods to tell a change from chance" in html
+    assert "none is larger than chance" not in html
+
+
+def test_the_last_months_denials_are_no_news(page, markup_of):
+    html = markup_of(page("", period="last_month"))
+    assert "enial rate" not in re.search(r"<h1>(.+?)</h1>", html)[1]
+    assert "claims are answered" in html
+
+
 def test_children_add_up_to_their_place_on_every_level(source):
     for place in (None, "behavioral", "bayview"):
         view = states.parse({"place": place} if place else {}, source.as_of)
