@@ -2,9 +2,10 @@
 
 A row of such an entity (`ENTITIES`) from an HL7 v2 feed may leave everything empty but its key. It is landed as it is, with two
 columns beside those of its contract: `cleared_columns`, names of columns that the message says are empty (the HL7 null `""`, a
-cancelled discharge), for appointments `minutes`, and for encounters the newest start and end that are known to the minute.
-The raw tables hold, column by column, what the newest row has to say that says anything of it (newest by source_updated_at, then
-by arrival): as if everything had come in order, whatever the order, the files and the runs in which it came.
+cancelled discharge), for appointments `minutes` and the placer's number (`ingest.load.appointment_numbers`), and for encounters
+the newest start and end that are known to the minute. The raw tables hold, column by column, what the newest row has to say that
+says anything of it (newest by source_updated_at, then by arrival): as if everything had come in order, whatever the order, the
+files and the runs in which it came.
 
     parts.<entity>   of every key the rows that are the newest to say something; what a row was outdone in it never wins again,
                      so that these are all that is needed, and never more than one a column
@@ -33,6 +34,7 @@ from ingest import ledger as tables
 from ingest.issuers import MARK
 from ingest.ledger import Ledger
 from ingest.load.added_columns import add_columns
+from ingest.load.appointment_numbers import PLACER, prepare_numbers
 from ingest.load.issuers import issued_columns, make_tables
 
 KIND = "hl7v2"
@@ -44,6 +46,7 @@ _OWN: Mapping[str, tuple[Column, ...]] = MappingProxyType(
         "appointment": (
             _CLEARED,
             Column(name="minutes", logical_type="number", description="Length of the appointment."),
+            Column(name=PLACER, logical_type="string", description="The placer's number, where the message gives one."),
         ),
         "encounter": (
             _CLEARED,
@@ -191,6 +194,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[str, str]]) 
         f"create table if not exists {_ISSUED_KEY} (entity varchar, tenant_id varchar, source_system varchar, "
         "identifier varchar, issued_key varchar)"
     )
+    prepare_numbers(connection)
     names = pl.DataFrame(sorted(feeds), schema={"tenant_id": pl.String, "source_system": pl.String}, orient="row")
     connection.register("partial_feeds", names)
     for entity in ENTITIES:

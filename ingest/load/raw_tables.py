@@ -24,7 +24,7 @@ from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.accounts.accounts import ledger_accounts
 from ingest.ledger import Ledger
-from ingest.load import issuers, partial_rows, structure_history
+from ingest.load import appointment_numbers, issuers, partial_rows, structure_history
 from ingest.load.added_columns import add_columns
 from ingest.load.data_reach import write_tenants
 from ingest.load.landed_rows import by_size, open_files, read_files
@@ -83,6 +83,8 @@ def load_warehouse(
                 _arrive(connection, home, keys, of, whole, "arrived_states")
                 structure_history.observe(connection, entity, "arrived_states")
                 connection.execute("drop table arrived_states")
+        if not {"appointment", "appointment_event"}.isdisjoint(pending):
+            appointment_numbers.rename_events(connection)
         partial_rows.regroup(connection, renamed | issuers.settle(connection, config))
         if DELETION in pending:
             remove_deleted(connection)
@@ -222,6 +224,8 @@ def _take_parts(
     `renamed` takes up the tenants of which a name of an issuer came to mean another."""
     landed = partial_rows.landing_contract(partial_rows.KIND, of.name)
     _arrive(connection, home, keys, landed, batches, "arrived_parts")
+    if of.name == "appointment":
+        appointment_numbers.meet_numbers(connection, "arrived_parts")
     if issuers.note_spellings(connection, of, "arrived_parts"):
         renamed |= issuers.settle(connection, config)
     taken = partial_rows.take_parts(connection, of, "arrived_parts")

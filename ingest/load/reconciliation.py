@@ -34,6 +34,7 @@ from ingest import ledger as tables
 from ingest.control_totals import ROWS, amount_columns
 from ingest.ledger import Ledger
 from ingest.load import partial_rows
+from ingest.load.appointment_numbers import rename_landed
 from ingest.load.landed_rows import by_size, open_files, read_files
 from ingest.load.removals import DELETION, PARTS, deleted
 
@@ -224,6 +225,8 @@ def _read_files(
     )
     there = [item for item in batches if (home.path / item["file"]).exists()]
     _insert(connection, open_files(connection, home, keys, there), columns)
+    if of.name == "appointment":
+        rename_landed(connection, "filed")
     connection.unregister("batch_sequences")
     if of.name in partial_rows.ENTITIES:
         partial_rows.rename(connection, of, "filed")

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from data_contracts import Contract, contract
 from foundation.config import Feed
 from ingest.landing.contract_gate import check
+from ingest.load.appointment_numbers import meet_numbers
 from ingest.load.partial_rows import ENTITIES, landing_contract, prepare, take_parts, waiting_notices
 from ingest.sources import source_for
 
@@ -74,6 +76,8 @@ class Warehouse:
             self.connection.register("landed", rows.with_row_index("file_row_number"))
             times = ", ".join(f"{c.name}::timestamp as {c.name}" for c in of.columns if c.logical_type == "timestamp")
             self.connection.execute(f"create or replace temp table arrived as select * replace ({times}) from landed")
+            if entity == "appointment":
+                meet_numbers(self.connection, "arrived")
             self.note_issuers(contract(entity))
             take_parts(self.connection, contract(entity), "arrived")
 
@@ -278,3 +282,58 @@ def test_a_resource_that_is_taken_away_is_gone(tmp_path: Path) -> None:
     gone = siu("S20", "20260304090000", None, "AIL|1|D|CARD^4")
     made = put_together(tmp_path, HISTORY[8], gone)
     assert made.rows("appointment", "service_unit_id", "status") == [(None, "scheduled")]
+
+
+def numbered(event: str, at: str, placer: str = "", filler: str = "", status: str = "", start: str = "") -> str:
+    """A message that names an appointment by the placer's number, the filler's, or both; with a start or without."""
+    timing = {11: f"^^30^{start}"} if start else {}
+    return siu(event, at, {1: placer, 2: filler, 25: status} | timing)
+
+
+PLACED = numbered("S12", "20260301080000", "PL1", start="20260310100000")
+FILLED = numbered("S14", "20260302080000", "PL1", "FI1")
+CALLED_OFF = numbered("S15", "20260305080000", "PL1", "FI1")
+BY_PLACER = numbered("S14", "20260303080000", "PL1", start="20260311100000")
+BY_FILLER = numbered("S14", "20260304080000", "", "FI1", status="Booked")
+ANOTHER = numbered("S12", "20260301090000", "PL2", start="20260320100000")
+
+
+def test_a_placers_number_first_and_the_fillers_later_are_one_appointment(tmp_path: Path) -> None:
+    warehouse = put_together(tmp_path, PLACED, CALLED_OFF)
+    columns = ("appointment_id", "status", "booked_at::date::varchar", "scheduled_start_at::varchar")
+    assert warehouse.rows("appointment", *columns) == [("FI1", "cancelled", "2026-03-01", "2026-03-10 14:00:00")]
+    assert warehouse.waiting() == []
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    messages=st.permutations([PLACED, FILLED, CALLED_OFF, BY_PLACER, BY_FILLER, ANOTHER]),
+    cuts=st.lists(st.integers(1, 5), max_size=3, unique=True),
+)
+def test_the_numbers_of_an_appointment_meet_in_any_order_and_in_any_number_of_loads(
+    tmp_path_factory: pytest.TempPathFactory, messages: list[str], cuts: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("numbers")
+    warehouse = Warehouse()
+    bounds = [0, *sorted(cuts), len(messages)]
+    for first, last in pairwise(bounds):
+        warehouse.take(folder, messages[first:last])
+        warehouse.take(folder, messages[first:last], again=True)
+    columns = ("appointment_id", "status", "scheduled_start_at::varchar", "cancelled_at::date::varchar")
+    assert warehouse.rows("appointment", *columns) == [
+        ("FI1", "cancelled", "2026-03-11 14:00:00", "2026-03-05"),
+        ("PL2", "scheduled", "2026-03-20 14:00:00", None),
+    ]
+    assert warehouse.waiting() == []
+
+
+def test_a_number_that_is_a_placers_and_another_appointments_fillers_joins_nothing(tmp_path: Path) -> None:
+    crossed = [
+        numbered("S12", "20260301080000", "5", "9", start="20260310100000"),
+        numbered("S12", "20260301090000", "9", "5", start="20260311100000"),
+    ]
+    warehouse = put_together(tmp_path, *crossed)
+    assert warehouse.rows("appointment", "appointment_id", "scheduled_start_at::varchar") == [
+        ("5", "2026-03-11 14:00:00"),
+        ("9", "2026-03-10 14:00:00"),
+    ]

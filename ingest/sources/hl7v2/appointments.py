@@ -73,9 +73,8 @@ def read_siu(message: Message, rows: Rows) -> str | None:
     """Adds the rows of one SIU message; gives why it has none, or None."""
     found = split(message, *USED)
     sch = _one(found, "SCH")
-    identifier = (
-        (issued_entity(message, value(sch, 2)) or issued_entity(message, value(sch, 1))) if sch is not None else None
-    )
+    placer = issued_entity(message, value(sch, 1)) if sch is not None else None
+    identifier = (issued_entity(message, value(sch, 2)) or placer) if sch is not None else None
     if sch is None or identifier is None:
         return "names no appointment: SCH-1 and SCH-2 are empty"
     pid, pv1 = _one(found, "PID"), _one(found, "PV1")
@@ -121,6 +120,7 @@ def read_siu(message: Message, rows: Rows) -> str | None:
         end,
         message.sent if ended else None,
         minutes,
+        placer,
         named(emptied),
     )
     changed = known_status or ("unknown" if stated is not None else "scheduled")

@@ -91,6 +91,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "scheduled_end_at",
             "cancelled_at",
             "minutes",
+            "placer_appointment_id",
             "cleared_columns",
         ),
         "appointment_event": (
