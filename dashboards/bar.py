@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards import theme, widgets
 from dashboards.data import UNKNOWN, Source
@@ -22,6 +23,7 @@ TOLD = {False: "As they were then", True: "As they are today"}
 
 def navigation(source: Source, view: View, pages: Mapping[str, Any], current: str, sign_out_token: str) -> None:
     """The first line: whose data this is, the pages, who is signed in. Links carry the view along."""
+    st.html(f"<style>{_paper_foot(source)}</style>")
     with st.container(horizontal=True, vertical_alignment="center", key="cm_nav", gap=None):
         st.html(_mark(source.tenant_name), width="content")
         with st.container(horizontal=True, vertical_alignment="center", key="cm_pages", gap=None, width="stretch"):
@@ -30,6 +32,16 @@ def navigation(source: Source, view: View, pages: Mapping[str, Any], current: st
                     st.page_link(page, label=page.title, query_params=view.params(shared_only=True))
         with st.popover(source.principal.display_name or source.principal.email, type="tertiary", key="cm_person"):
             widgets.html(_person(source, sign_out_token), key="cm_person_card")
+
+
+def _paper_foot(source: Source) -> str:
+    """CSS: what stands below each printed sheet: whose data, for whom, and up to which day."""
+    who = source.principal.display_name or source.principal.email
+    words = [source.tenant_name, source.scope_label, f"for {who}", f"data to {fmt.day(source.as_of)}"]
+    text = " · ".join(word for word in words if word)
+    # Each character is written by its number, so that a name cannot end the text.
+    quoted = "".join(f"\\{ord(character):06x}" for character in text)
+    return f'@media print {{ @page {{ @bottom-left {{ content: "{quoted}"; font: 10pt sans-serif; color: #444; }} }} }}'
 
 
 def _mark(name: str) -> str:
@@ -59,7 +71,11 @@ def _set(name: str, value: object) -> None:
 
 
 def pickers(source: Source, view: View) -> None:
-    """The second line: period, comparison, place, payer class; how to tell the past where it was organised otherwise."""
+    """The second line: period, comparison, place, payer class; how to tell the past where it was organised otherwise.
+
+    On a phone they are folded away below one line, so that figures stand on the first screen.
+    """
+    st.html('<details class="cm-pickers"><summary>Change period, place or payer</summary></details>')
     with st.container(horizontal=True, vertical_alignment="bottom", key="cm_bar", gap="small"):
         _period(source.as_of, view)
         _comparison(source.as_of, view)
@@ -92,7 +108,8 @@ def _period(as_of: date, view: View) -> None:
             key = periods.range_key(*chosen)
             widgets.go(widgets.current_view(as_of).moved(period=periods.parse(key, as_of)))
 
-    st.date_input("Dates", key="cm_dates", format="YYYY-MM-DD", on_change=dates_changed, width=224)
+    # The picker writes months as digits only: its label says the dates as every page writes them.
+    st.date_input(view.period.dates, key="cm_dates", format="MM/DD/YYYY", on_change=dates_changed, width=224)
 
 
 def _comparison(as_of: date, view: View) -> None:

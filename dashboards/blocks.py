@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import streamlit as st
 
-from dashboards import chance, charts, figures, markup, widgets
+from dashboards import chance, chart_tables, charts, figures, markup, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards import view as states
@@ -92,7 +92,14 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
         hollow=hollow,
         closed=closed,
     )
-    widgets.chart(option, key=f"cm_trend_{metric}", height=320, alt=f"{found.label} by month")
+    table = chart_tables.by_month(
+        now,
+        name=found.label,
+        unit=found.unit,
+        earlier=[value for _, value in earlier],
+        earlier_name="A year before",
+    )
+    widgets.chart(option, key=f"cm_trend_{metric}", height=320, alt=f"{found.label} by month", table=table)
 
 
 def closed_note(context: PageContext, months: Iterable[date]) -> str:
@@ -155,6 +162,7 @@ def ranking(
         key=identity,
         height=max(height, 96),
         alt=f"{title}: {found.label}",
+        table=chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=title),
         moves=moves if any(moves) else (),
         as_of=context.source.as_of,
     )
@@ -286,7 +294,9 @@ def hours(context: PageContext, metric: str, *, volume: str, title: str, note: s
     option = charts.heat_map(
         context.look, cells, name=found.label, unit=found.unit, counts=counts, counted=volume_label
     )
-    widgets.chart(option, key=f"cm_hours_{metric}", height=312, alt=f"{found.label} by weekday and hour")
+    alt = f"{found.label} by weekday and hour"
+    table = chart_tables.by_hour(cells, unit=found.unit, caption=alt)
+    widgets.chart(option, key=f"cm_hours_{metric}", height=312, alt=alt, table=table)
 
 
 def cells_of(frame: pl.DataFrame, metric: str) -> dict[tuple[int, int], Any]:

@@ -84,6 +84,11 @@ class Source:
         return self.reader.scope.sees_health
 
     @property
+    def time_zone(self) -> str:
+        """The tenant's time zone, an IANA name: all times on the pages are told in it."""
+        return self.reader.tenant.time_zone
+
+    @property
     def sees_rows(self) -> bool:
         """Whether this person's role shows the rows behind figures."""
         return self.reader.scope.row_tables_allowed

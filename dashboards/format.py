@@ -4,8 +4,9 @@ A null is a dash and means "no denominator", never 0. Percent values arrive as f
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
 
 from dashboards.chance import Verdict
 
@@ -122,9 +123,12 @@ def month(value: date) -> str:
     return f"{value:%b %Y}"
 
 
-def moment(value: datetime | None) -> str:
-    """12 Mar 2026, 06:05 UTC. Times are stored in UTC."""
-    return DASH if value is None else f"{day(value)}, {value:%H:%M} UTC"
+def moment(value: datetime | None, time_zone: str = "UTC") -> str:
+    """12 Mar 2026, 06:05 EDT: the local time of `time_zone`, an IANA name. A time without a zone is in UTC."""
+    if value is None:
+        return DASH
+    local = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(ZoneInfo(time_zone))
+    return f"{day(local)}, {local:%H:%M %Z}"
 
 
 def sentence(text: str) -> str:

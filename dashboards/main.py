@@ -54,11 +54,16 @@ def main() -> None:
         widgets.html(state + bar.sign_out_form(sign_out), key="cm_state")
         return
     streamlit_pages: dict[str, Any] = {}
-    for page in (page for page in ALL if page.is_for(source)):
+    refused_pages = []
+    for page in ALL:
+        if not page.is_for(source):
+            # It stands in no bar; who opens its address is told why.
+            refused_pages.append(st.Page(shell.refused(page, source), title=page.title, url_path=page.key))
+            continue
         first = not streamlit_pages
         run = shell.runner(page, source, streamlit_pages)
         streamlit_pages[page.key] = st.Page(run, title=page.title, url_path="" if first else page.key, default=first)
-    chosen = st.navigation(list(streamlit_pages.values()), position="hidden")
+    chosen = st.navigation([*streamlit_pages.values(), *refused_pages], position="hidden")
     current = next((key for key, page in streamlit_pages.items() if page.url_path == chosen.url_path), "")
     whose = [name for name in (source.scope_label, source.tenant_name) if name]
     st.set_page_config(page_title=" · ".join([chosen.title, *whose]))

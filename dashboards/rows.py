@@ -158,7 +158,7 @@ def columns_and_rows(source: Source, frame: pl.DataFrame) -> tuple[list[markup.C
     lookups = {name: _names_of(source, name) for name in names}
     titles = [markup.Column(_title(name), _unit_of(name, frame.schema[name])) for name in names]
     body = [
-        markup.Row(tuple(_plain(name, row[name], lookups[name]) for name in names))
+        markup.Row(tuple(_plain(name, row[name], lookups[name], source.time_zone) for name in names))
         for row in frame.iter_rows(named=True)
     ]
     return titles, body
@@ -207,11 +207,11 @@ def _unit_of(name: str, kind: pl.DataType) -> str:
     return next((unit for unit in ("minutes", "days", "hours") if name.endswith(f"_{unit}")), "count")
 
 
-def _plain(name: str, value: Any, names: Mapping[str, str]) -> Any:
+def _plain(name: str, value: Any, names: Mapping[str, str], time_zone: str) -> Any:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, datetime):
-        return fmt.moment(value)
+        return fmt.moment(value, time_zone)
     if isinstance(value, date):
         return fmt.day(value)
     if not isinstance(value, str):

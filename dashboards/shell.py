@@ -18,6 +18,7 @@ from dashboards.data import Source
 from dashboards.figures import Figure
 from dashboards.view import View
 from foundation.errors import AccessError, ClinicmartError
+from serving.people.scope import ROLES
 from serving.people.store import Principal
 from serving.versions.store import outcome
 
@@ -89,6 +90,30 @@ def view_of(source: Source) -> View:
     if view.place and view.place not in source.places:
         view = replace(view, place=None, provider=None)
     return view
+
+
+def refused(page: PageSpec, source: Source) -> Callable[[], None]:
+    """The function that Streamlit calls for a page that this person does not have: it says why."""
+
+    def run() -> None:
+        widgets.html(markup.state(*_why_refused(page, source), link=("To the first page", "/")), key="cm_refused")
+
+    run.__name__ = f"refused_{page.key}"
+    return run
+
+
+def _why_refused(page: PageSpec, source: Source) -> tuple[str, str]:
+    """(title, reason) of a page that this person does not have."""
+    role = source.principal.role
+    rule = ROLES.get(role)
+    if page.of_closes:
+        return "No month is closed", "The page Closed months appears when an administrator has closed a month."
+    is_of_role = rule is not None and (rule.sees_health if page.of_feeds else page.module in rule.modules)
+    if not is_of_role:
+        text = f"Your role ({role.replace('_', ' ')}) does not include this page. An administrator of your organization can change roles."
+        return f"{page.title} is not available to you", text
+    text = "Your organization does not use this module, or no feed has brought data for it yet. Ask your administrator."
+    return f"{page.title} is not available yet", text
 
 
 def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable[[], None]:
@@ -166,7 +191,7 @@ def head(context: PageContext, finding: str) -> None:
         theme.payer_label(view.payer) if view.payer else "",
         "told with today's units and payer classes" if view.restated and source.was_reorganised else "",
         f"data to {fmt.day(source.as_of)}",
-        f"published {fmt.moment(source.reader.published_at)}",
+        f"published {fmt.moment(source.reader.published_at, source.time_zone)}",
     ]
     tenant = source.tenant_name if source.scope_label else ""
     context.html(markup.heading(finding, line, markup.breadcrumb(steps, tenant=tenant)), key="cm_head")

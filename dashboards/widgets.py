@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboards import theme
 from dashboards import view as states
+from dashboards.markup import folded
 from dashboards.view import View
 
 # The markup is made by `dashboards.markup`, which escapes every dynamic text.
@@ -111,10 +112,27 @@ def chart(
     key: str,
     height: int,
     alt: str,
+    table: str,
     moves: Sequence[Mapping[str, Any]] = (),
     as_of: date | None = None,
 ) -> None:
-    """Draws a chart. `moves` holds, for each category, what a click on its mark changes in the view."""
+    """Draws a chart and, folded below it, the same values as a table.
+
+    `moves` holds, for each category, what a click on its mark changes in the view.
+    """
+    _draw_chart(option, key=key, height=height, alt=alt, moves=moves, as_of=as_of)
+    st.html(f'<div class="cm-root cm-as-table">{folded("Show as table", table)}</div>')
+
+
+def _draw_chart(
+    option: Mapping[str, Any],
+    *,
+    key: str,
+    height: int,
+    alt: str,
+    moves: Sequence[Mapping[str, Any]],
+    as_of: date | None,
+) -> None:
     if not moves or as_of is None:
         st.echarts_chart(dict(option), height=height, theme=None, renderer="svg", key=key, alt=alt)
         return

@@ -55,7 +55,7 @@ def draw(context: PageContext) -> None:
     found = source.lineage(metric.name)
     line = [
         f"data to {fmt.day(source.as_of)}",
-        f"published {fmt.moment(source.reader.published_at)}",
+        f"published {fmt.moment(source.reader.published_at, source.time_zone)}",
         f"version {source.reader.version.version}",
     ]
     crumbs = markup.breadcrumb([(source.tenant_name, "page:overview?"), (f"Where {_low(metric.label)} comes from", "")])
@@ -72,7 +72,7 @@ def draw(context: PageContext) -> None:
     blocks.section(
         "Feeds it rests on", "What enters the figure from each, and how the feed stood when this was published"
     )
-    context.html(feeds_table(found, counts=source.sees_health), key="cm_lineage_feeds")
+    context.html(feeds_table(found, counts=source.sees_health, time_zone=source.time_zone), key="cm_lineage_feeds")
     blocks.section(
         "Columns and fields",
         "Columns of marts that it adds up, divides or filters by, and the source fields they are made of",
@@ -121,7 +121,7 @@ def when(moment: datetime | None, now: datetime) -> str:
     return {0: "today", 1: "yesterday"}.get(days, f"on {fmt.day(moment)}")
 
 
-def feeds_table(found: MetricLineage, *, counts: bool) -> str:
+def feeds_table(found: MetricLineage, *, counts: bool, time_zone: str) -> str:
     """A row a feed. Counts of rows are for those who see the state of the feeds."""
     columns = [
         markup.Column("Feed"),
@@ -141,8 +141,8 @@ def feeds_table(found: MetricLineage, *, counts: bool) -> str:
                 ", ".join(name.replace("_", " ") for name in feed.entities),
                 *([feed.rows_landed] if counts else []),
                 fmt.day(feed.newest_day),
-                fmt.moment(feed.last_landed_at),
-                fmt.moment(feed.last_read_at),
+                fmt.moment(feed.last_landed_at, time_zone),
+                fmt.moment(feed.last_read_at, time_zone),
                 {"": "in order", "stopped": "stopped", "short": "brings too little", "unreadable": "not read"}.get(
                     feed.alert, feed.alert
                 ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import blocks, breakdowns, charts, figures, findings, markup, rows, shell, theme, widgets
+from dashboards import blocks, breakdowns, chart_tables, charts, figures, findings, markup, rows, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.breakdowns import Member
@@ -171,7 +171,10 @@ def _over_time(context: PageContext, basis: Basis) -> None:
     option = charts.stacked_bars(
         context.look, charts.month_names(months, context.source.closed_months), parts, unit="percent"
     )
-    widgets.chart(option, key="cm_mix", height=360, alt=f"{basis.label} by payer class and month")
+    alt = f"{basis.label} by payer class and month"
+    names = [fmt.month(month) for month in months]
+    table = chart_tables.of_parts(names, parts, unit="percent", first="Month", caption=alt)
+    widgets.chart(option, key="cm_mix", height=360, alt=alt, table=table)
 
 
 def _units(context: PageContext, basis: Basis) -> None:
@@ -192,11 +195,15 @@ def _units(context: PageContext, basis: Basis) -> None:
     option = charts.stacked_bars(
         context.look, [member.name for member in members], parts, unit="percent", horizontal=True, clickable=bool(hint)
     )
+    alt = f"{basis.label} by {level.noun} and payer class"
+    names = [member.name for member in members]
+    table = chart_tables.of_parts(names, parts, unit="percent", first=level.noun.capitalize(), caption=alt)
     widgets.chart(
         option,
         key=f"cm_mix_units_{blocks.view_key(view)}",
         height=34 * len(members) + 80,
-        alt=f"{basis.label} by {level.noun} and payer class",
+        alt=alt,
+        table=table,
         moves=[member.moves for member in members],
         as_of=source.as_of,
     )

@@ -2,7 +2,7 @@
 
 import re
 
-from dashboards import blocks, breakdowns, charts, figures, findings, rows, shell, theme, widgets
+from dashboards import blocks, breakdowns, chart_tables, charts, figures, findings, rows, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.shell import PageContext
@@ -89,7 +89,9 @@ def _money(context: PageContext) -> None:
     option = charts.stacked_bars(
         context.look, charts.month_names(months, context.source.closed_months), parts, unit="usd"
     )
-    widgets.chart(option, key="cm_money", height=344, alt="Billed charges by month of service and what became of them")
+    alt = "Billed charges by month of service and what became of them"
+    table = chart_tables.of_parts([fmt.month(month) for month in months], parts, unit="usd", first="Month", caption=alt)
+    widgets.chart(option, key="cm_money", height=344, alt=alt, table=table)
 
 
 def _denials(context: PageContext) -> None:
@@ -121,7 +123,9 @@ def _denials(context: PageContext) -> None:
         so_far += fmt.decimal(member.now[metric])
         ranks.append(charts.Rank(member.name, member.now[metric], f"({fmt.rounded(so_far / total * 100, 0)} %)"))
     option = charts.ranked_bars(context.look, ranks, unit=found.unit)
-    widgets.chart(option, key="cm_denials", height=max(28 * len(ranks) + 16, 96), alt="Denials by reason, most first")
+    alt = "Denials by reason, most first"
+    table = chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=alt)
+    widgets.chart(option, key="cm_denials", height=max(28 * len(ranks) + 16, 96), alt=alt, table=table)
 
 
 def _ageing(context: PageContext) -> None:
@@ -160,7 +164,9 @@ def _ageing(context: PageContext) -> None:
     option = charts.stacked_bars(
         context.look, charts.month_names(months, context.source.closed_months), parts, unit="usd"
     )
-    widgets.chart(option, key="cm_ageing", height=300, alt="Open balance at month end by age")
+    alt = "Open balance at month end by age"
+    table = chart_tables.of_parts([fmt.month(month) for month in months], parts, unit="usd", first="Month", caption=alt)
+    widgets.chart(option, key="cm_ageing", height=300, alt=alt, table=table)
 
 
 def _bucket_order(bucket: str) -> tuple[int, str]:

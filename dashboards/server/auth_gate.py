@@ -126,7 +126,8 @@ def _content_policy() -> str:
     return "; ".join(
         (
             "default-src 'self'",
-            f"script-src 'self' 'wasm-unsafe-eval' {scripts}",
+            # Streamlit loads the script of our markup from a `blob:`, which only scripts of this page can make.
+            f"script-src 'self' blob: 'wasm-unsafe-eval' {scripts}",
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self' data:",

@@ -73,14 +73,14 @@ def test_many_feeds_are_named_in_part() -> None:
 
 def test_rows_are_counted_for_those_alone_who_see_the_state_of_the_feeds() -> None:
     lines = found(feed("remits", "remittance_line", alert="stopped", message="Feed remits stopped."))
-    assert "1,234" in lineage.feeds_table(lines, counts=True)
-    assert "1,234" not in lineage.feeds_table(lines, counts=False)
-    assert "<td>stopped</td>" in lineage.feeds_table(lines, counts=False)
+    assert "1,234" in lineage.feeds_table(lines, counts=True, time_zone="UTC")
+    assert "1,234" not in lineage.feeds_table(lines, counts=False, time_zone="UTC")
+    assert "<td>stopped</td>" in lineage.feeds_table(lines, counts=False, time_zone="UTC")
 
 
 def test_what_no_feed_brings_is_said() -> None:
     lines = found(feed("pm", "charge"), without=("contract_rate",))
-    assert "No feed of this group brings contract rate." in lineage.feeds_table(lines, counts=True)
+    assert "No feed of this group brings contract rate." in lineage.feeds_table(lines, counts=True, time_zone="UTC")
 
 
 def test_fields_stand_beside_their_columns_and_counts_of_rows_are_told_as_such() -> None:
@@ -91,7 +91,9 @@ def test_fields_stand_beside_their_columns_and_counts_of_rows_are_told_as_such()
 
 def test_names_are_escaped() -> None:
     hostile = "<img src=x onerror=alert(1)>"
-    assert "<img" not in lineage.feeds_table(found(feed(hostile, hostile), without=(hostile,)), counts=True)
+    assert "<img" not in lineage.feeds_table(
+        found(feed(hostile, hostile), without=(hostile,)), counts=True, time_zone="UTC"
+    )
 
 
 def test_a_definition_leads_to_the_page_and_the_url_names_the_figure() -> None:

@@ -184,6 +184,30 @@ def test_rows_that_a_role_may_not_see_are_refused_with_the_role_as_reason(page, 
     assert "all payers" not in html.split("cm-rows-head")[1]
 
 
+def test_a_page_that_is_not_granted_says_why(page, markup_of, reader):
+    reader.modules = ("no_show",)
+    html = markup_of(page("throughput"))
+    assert "Throughput is not available yet" in html
+    assert "cm-tile" not in html
+    reader.sees_health = False
+    assert "Data health" in markup_of(page("data_health"))
+
+
+def test_every_chart_has_its_values_as_a_table(page, markup_of):
+    for key in ("overview", "no_show", "throughput", "payer_mix"):
+        test = page("" if key == "overview" else key)
+        charts = [element for element in test.main if element.type == "echarts_chart"]
+        html = markup_of(test)
+        assert html.count("<summary>Show as table</summary>") == len(charts) > 0
+        assert all("<table" in part for part in html.split("<summary>Show as table</summary>")[1:])
+
+
+def test_times_are_told_in_the_tenants_zone(page, markup_of):
+    html = markup_of(page("no_show"))
+    assert "published 15 Nov 2026, 01:05 EST" in html
+    assert "UTC" not in html
+
+
 def test_a_figure_without_rows_says_so(page, markup_of):
     html = markup_of(page("no_show", rows="late_cancel_rate")).split("cm-rows-head")[1]
     assert "It has no rows of its own." in html

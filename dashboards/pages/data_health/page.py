@@ -30,7 +30,7 @@ def draw(context: PageContext) -> None:
             coverage.finding(alerts) or _finding(health),
             [
                 f"data to {fmt.day(context.source.as_of)}",
-                f"published {fmt.moment(context.source.reader.published_at)}",
+                f"published {fmt.moment(context.source.reader.published_at, context.source.time_zone)}",
                 f"version {context.source.reader.version.version}",
             ],
             markup.breadcrumb([(context.source.tenant_name, "")]),
@@ -40,12 +40,15 @@ def draw(context: PageContext) -> None:
     if last is not None and last.outcome in ("stopped", "failed"):
         text = f"{fmt.sentence(last.reason)} The figures are those of the version published before; nothing of that run is shown."
         context.html(
-            markup.state(f"The last run on {fmt.moment(last.at)} published nothing", text), key="cm_unpublished"
+            markup.state(f"The last run on {fmt.moment(last.at, context.source.time_zone)} published nothing", text),
+            key="cm_unpublished",
         )
     if alerts:
         context.html(coverage.alert_list(alerts), key="cm_alerts")
     sees_whole = not context.source.reader.scope.is_restricted
-    figures = _figures(health, alerts, context.source.findings, last, sees_whole=sees_whole)
+    figures = _figures(
+        health, alerts, context.source.findings, last, sees_whole=sees_whole, time_zone=context.source.time_zone
+    )
     context.html(_facts(figures), key="cm_tiles")
     blocks.section(
         "What came, day by day",
@@ -85,6 +88,7 @@ def _figures(
     last: LastRun | None,
     *,
     sees_whole: bool,
+    time_zone: str,
 ) -> list[tuple[str, str, str]]:
     """The tiles: name, value and note. Rows of the whole tenant are for those who see the whole."""
     read, landed, quarantined = (_total(health.batches, f"rows_{name}") for name in ("read", "landed", "quarantined"))
@@ -103,7 +107,7 @@ def _figures(
         (
             "Last run",
             OUTCOMES.get(last.outcome, last.outcome) if last else fmt.DASH,
-            fmt.moment(last.at) if last else "",
+            fmt.moment(last.at, time_zone) if last else "",
         ),
     ]
 

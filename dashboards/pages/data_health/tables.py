@@ -70,8 +70,8 @@ def feeds(context: PageContext, frame: pl.DataFrame) -> None:
                 row["feed"],
                 KINDS.get(row["kind"], row["kind"]),
                 FEED_OUTCOMES.get(row["outcome"], row["outcome"]),
-                fmt.moment(row["last_read_at"]),
-                fmt.moment(row["newest_record_at"]),
+                fmt.moment(row["last_read_at"], context.source.time_zone),
+                fmt.moment(row["newest_record_at"], context.source.time_zone),
                 age(row),
                 *(row[name] for name in shown),
             )
@@ -174,7 +174,7 @@ def batches(context: PageContext, frame: pl.DataFrame) -> None:
             (
                 row["feed"],
                 words(row["entity"]),
-                fmt.moment(row["landed_at"]),
+                fmt.moment(row["landed_at"], context.source.time_zone),
                 row["rows_read"],
                 row["rows_landed"],
                 row["rows_quarantined"],
