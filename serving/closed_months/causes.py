@@ -52,6 +52,15 @@ _REFERENCES = {
 _NO_RECORD = frozenset(
     {*_REFERENCES, "tenant_id", "patient_id", "destination_payer_id", "batch_id", "source_record_id"}
 )
+# Raw rows bear claim numbers; these marts tell the claim of a raw row by its own identifier.
+_CLAIM_OF = {
+    "claim": ("fct_claim_submissions", "claim_submission_id"),
+    "claim_line": ("fct_claim_submissions", "claim_submission_id"),
+    "charge": ("fct_charge_lines", "charge_id"),
+    "remittance_claim": ("fct_remittance_claims", "remittance_claim_id"),
+    "remittance_line": ("fct_remittance_claims", "remittance_claim_id"),
+    "remittance_adjustment": ("fct_remittance_claims", "remittance_claim_id"),
+}
 _PLACES = ("service_unit_id", "provider_id", "payer_id", "visit_type_id")
 _NO_VALUE = frozenset({"source_position", "source_record_id", "source_system", "batch_id", "batch_sequence", "feeds"})
 _MONEY = frozenset({"revenue_cycle", "payer_mix"})
@@ -114,7 +123,21 @@ class Evidence:
                 {"tenant": self._tenant, "since": since[0]},
             )
             if self._connection.execute(f'select 1 from "late_{table}" limit 1').fetchone():
+                self._name_claims(table)
                 yield table, list(names)
+
+    def _name_claims(self, table: str) -> None:
+        """Puts the claim that late rows belong to now in place of the number they bear."""
+        mart, key = _CLAIM_OF.get(table, ("", ""))
+        held = self._connection.execute(
+            "select 1 from duckdb_tables() where database_name = 'now' and schema_name = 'marts' and table_name = $mart",
+            {"mart": mart},
+        ).fetchone()
+        if held:
+            self._connection.execute(
+                f'update "late_{table}" set claim_id = named.claim_id from now.marts."{mart}" as named '
+                f'where named."{key}" = "late_{table}"."{key}" and named.claim_id is not null'
+            )
 
     # What differs
 

@@ -85,11 +85,18 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 ("fct_postings", "charge_line_id"),
             ),
         ),
-        "fct_claims": _by_key(
-            "claim",
-            "claim_id",
-            _same("claim_line", "claim_id"),
-            through=(("fct_remittance_claims", "claim_id"), ("fct_claim_answers", "claim_id")),
+        # By number only where no other claim has it: a number does not name a claim.
+        "fct_claims": Rule(
+            key="claim_id",
+            parts=(
+                Part(entity="claim", column="claim_id", of="claim_number"),
+                Part(entity="claim_line", column="claim_id", of="claim_number"),
+            ),
+            through=(
+                ("fct_claim_submissions", "claim_id"),
+                ("fct_remittance_claims", "claim_id"),
+                ("fct_claim_answers", "claim_id"),
+            ),
         ),
         "fct_claim_submissions": _by_key("claim", "claim_submission_id", _same("claim_line", "claim_submission_id")),
         "fct_claim_answers": Rule(

@@ -538,6 +538,27 @@ def test_a_claim_without_a_total_bills_the_sum_of_its_items_exactly(tmp_path: Pa
     assert kept["modifiers"].to_list() == ["A:B", None]
 
 
+def test_a_claim_names_the_claim_that_it_replaces(tmp_path: Path) -> None:
+    related = [
+        {"relationship": {"coding": [{"code": "associated"}]}, "claim": {"reference": "Claim/other"}},
+        {
+            "relationship": {"coding": [{"code": "prior"}]},
+            "claim": {"reference": "Claim/first"},
+            "reference": {"system": "http://payer.example/claims", "value": "ICN1"},
+        },
+    ]
+    claim = read(lines(tmp_path, CLAIM | {"related": related})).row("claim")
+    assert claim["frequency_code"] == "7"
+    assert claim["replaced_claim_id"] == "first"
+    assert claim["original_payer_claim_control_number"] == "ICN1"
+
+
+def test_a_related_claim_of_another_suite_of_services_is_not_replaced(tmp_path: Path) -> None:
+    related = [{"relationship": {"coding": [{"code": "associated"}]}, "claim": {"reference": "Claim/other"}}]
+    claim = read(lines(tmp_path, CLAIM | {"related": related})).row("claim")
+    assert (claim["frequency_code"], claim["replaced_claim_id"]) == ("1", None)
+
+
 def test_a_claims_payer_comes_through_its_coverage(tmp_path: Path) -> None:
     held = {"resourceType": "Coverage", "id": "k1", "payor": [{"display": " Blue  Plan "}]}
     coverage = held | {

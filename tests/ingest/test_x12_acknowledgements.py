@@ -1,7 +1,8 @@
 """Acknowledgements in the X12 reader: claim statuses (277CA and 277) as rows, 999 and 997 as notices."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,29 @@ def test_each_status_of_a_claim_is_a_row(tmp_path: Path) -> None:
     assert contract_gate.check(contract("claim_status"), rows).bad.is_empty()
     assert "DOE" not in everything(chunk)
     assert "MEMBER123" not in everything(chunk)
+
+
+def test_a_status_says_which_of_the_claims_of_a_number_it_means(tmp_path: Path) -> None:
+    more = [
+        "REF*1K*ICN2",
+        "DTP*472*RD8*20260101-20260103",
+        "SVC*HC:A1234*60*0",
+        "DTP*472*D8*20260102",
+        "STC*A7:21*20260104*U*60",
+    ]
+    rows = read(tmp_path, acknowledgement([*CA[:-2], *more])).rows["claim_status"]
+    names = (
+        "payer_claim_control_number",
+        "billing_provider_npi",
+        "billed_amount",
+        "service_from_date",
+        "service_to_date",
+    )
+    days = (date(2026, 1, 1), date(2026, 1, 3))
+    assert rows.select(names).rows() == [
+        ("ICN1", "1234567893", Decimal(100), None, None),
+        *[("ICN2", "1234567893", Decimal(200), *days)] * 3,
+    ]
 
 
 @pytest.mark.parametrize(

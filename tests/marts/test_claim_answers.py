@@ -1,7 +1,7 @@
 """Which claims an acknowledgement speaks of, and what makes a claim rejected: the compiled models on hard answers."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 
@@ -21,7 +21,9 @@ TABLES = {
     ),
     "staging.stg_claim_statuses": (
         f"tenant_id varchar, {LINEAGE}, claim_status_id varchar, claim_id varchar, category_code varchar, "
-        "status_code varchar, is_accepted boolean, stage varchar, reported_at timestamp"
+        "status_code varchar, is_accepted boolean, stage varchar, reported_at timestamp, "
+        "payer_claim_control_number varchar, billing_provider_npi varchar, billed_amount decimal(18,4), "
+        "service_from_date date, service_to_date date"
     ),
     "staging.stg_claims": (
         f"tenant_id varchar, {LINEAGE}, claim_submission_id varchar, claim_id varchar, sender_code varchar, "
@@ -29,6 +31,18 @@ TABLES = {
         "submitted_at timestamp"
     ),
     "intermediate.int_claims": "tenant_id varchar, claim_id varchar",
+    "intermediate.int_claim_submissions": (
+        "tenant_id varchar, source_system varchar, claim_submission_id varchar, claim_id varchar"
+    ),
+    "intermediate.int_claim_bills": (
+        "tenant_id varchar, bill_id varchar, claim_number varchar, billing_provider_npi varchar, billing_tax_token varchar, "
+        "patient_id varchar, first_day date, last_day date, billed_amount decimal(18,4), is_original boolean, "
+        "is_837 boolean, bills_of_number integer"
+    ),
+    "intermediate.int_bill_claims": "tenant_id varchar, bill_id varchar, claim_id varchar",
+    "intermediate.int_remittance_claims": (
+        "tenant_id varchar, claim_id varchar, payer_claim_control_number varchar, is_matched boolean"
+    ),
 }
 START = datetime(2026, 3, 2, 12)
 Row = Mapping[str, object]
@@ -91,14 +105,38 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     return Models(compiled(tmp_path_factory.mktemp("answers"), *MODELS), TABLES)
 
 
-def build(models: Models, claims: Sequence[Row], replies: Sequence[Row] = (), statuses: Sequence[Row] = ()) -> None:
-    known = {(claim["tenant_id"], claim["claim_id"]) for claim in claims}
+def claims_in(claims: Sequence[Row]) -> dict[str, list[Row]]:
+    """What intermediate models make of submissions: one claim a number, `bill` adds what tells claims of one number apart."""
+    rows: dict[str, list[Row]] = {name: [] for name in TABLES if name.startswith("intermediate")}
+    for claim in claims:
+        key = {"tenant_id": claim["tenant_id"]}
+        found = claim.get("found", claim["claim_id"])
+        names = {name: claim[name] for name in ("source_system", "claim_submission_id")}
+        rows["intermediate.int_claim_submissions"].append(key | names | {"claim_id": found})
+        if key | {"claim_id": found} in rows["intermediate.int_claims"]:
+            continue
+        bill = {"bill_id": f"bill of {found}", "claim_number": claim["claim_id"], "is_original": True, "is_837": True}
+        rows["intermediate.int_claims"].append(key | {"claim_id": found})
+        rows["intermediate.int_bill_claims"].append(key | {"bill_id": bill["bill_id"], "claim_id": found})
+        rows["intermediate.int_claim_bills"].append(key | bill | {"bills_of_number": 2} | dict(claim.get("bill", {})))
+    return rows
+
+
+def build(
+    models: Models,
+    claims: Sequence[Row],
+    replies: Sequence[Row] = (),
+    statuses: Sequence[Row] = (),
+    decisions: Sequence[Row] = (),
+) -> None:
+    landed = [{name: value for name, value in claim.items() if name not in ("found", "bill")} for claim in claims]
     models.build(
         {
-            "staging.stg_claims": claims,
+            "staging.stg_claims": landed,
             "staging.stg_acknowledgements": replies,
             "staging.stg_claim_statuses": statuses,
-            "intermediate.int_claims": [{"tenant_id": tenant, "claim_id": claim} for tenant, claim in sorted(known)],
+            **claims_in(claims),
+            "intermediate.int_remittance_claims": decisions,
         }
     )
 
@@ -188,3 +226,33 @@ def test_a_claim_put_right_stays_rejected_and_a_request_for_information_says_nei
 def test_tenants_that_share_control_numbers_stay_apart(models: Models) -> None:
     build(models, [sent("A"), sent("B", tenant_id="u")], [reply("no", False, tenant_id="u")])
     assert models.rows("int_claim_acknowledgements", "tenant_id", "claim_id") == [("u", "B")]
+
+
+@pytest.mark.parametrize(
+    ("told", "claim"),
+    [
+        ({"billed_amount": 50}, "ACCT#2"),
+        ({"service_from_date": date(2026, 2, 2)}, "ACCT#3"),
+        ({"billing_provider_npi": "1679576722"}, "ACCT#4"),
+        ({"payer_claim_control_number": "ICN2"}, "ACCT#2"),
+        ({}, None),
+        ({"service_from_date": date(2026, 5, 1)}, None),
+    ],
+)
+def test_of_claims_of_one_number_the_one_that_is_like_it_is_meant_or_none(
+    models: Models, told: Mapping[str, object], claim: str | None
+) -> None:
+    day = date(2026, 3, 2)
+    bill = {"first_day": day, "last_day": day, "billed_amount": 200, "billing_provider_npi": "1234567893"}
+    february = {"first_day": date(2026, 2, 2), "last_day": date(2026, 2, 2)}
+    claims = [
+        sent("ACCT", 0, bill=bill),
+        sent("ACCT", 0.1, found="ACCT#2", bill=bill | {"billed_amount": 50}),
+        sent("ACCT", 0.2, found="ACCT#3", bill=bill | february),
+        sent("ACCT", 0.3, found="ACCT#4", bill=bill | {"billing_provider_npi": "1679576722"}),
+    ]
+    numbered = {"tenant_id": "t", "claim_id": "ACCT#2", "payer_claim_control_number": "ICN2", "is_matched": True}
+    build(models, claims, statuses=[status("no", "ACCT", False, **told)], decisions=[numbered])
+    found = models.rows("int_claim_answers", "is_matched", "claim_id")
+    assert found == [(claim is not None, claim or "ACCT")]
+    assert claims_of(models) == ({} if claim is None else {claim: (True, "payer")})

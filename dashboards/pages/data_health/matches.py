@@ -21,6 +21,8 @@ NOTICES = {
 }
 MATCH_METHODS = {
     "claim_id": "By claim number",
+    "payer_control_number": "By the payer's number of the claim",
+    "ambiguous": "Several claims of the number are equally likely",
     "line_control_number": "By line control number",
     "code_modifiers_amount_date": "By code, modifiers, amount and day",
     "code_amount_date": "By code, amount and day",

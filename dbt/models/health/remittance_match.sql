@@ -3,7 +3,7 @@ with matched as (
         tenant_id,
         source_system as feed,
         'claim' as level,
-        case when is_matched then 'claim_id' else 'none' end as match_method,
+        match_method,
         is_matched,
         billed_amount,
         payer_paid_amount

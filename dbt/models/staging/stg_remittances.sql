@@ -8,6 +8,7 @@ select
     remittance_id,
     payer_id,
     payee_npi,
+    payee_tax_token,
     trace_number,
     payment_method,
     payment_amount,

@@ -61,7 +61,7 @@ def claim(context: Context, resource: Json, record: str) -> None:
     insurance = _insurance(resource)
     payer = context.payer_of_coverage(insurance.get("coverage"), resource, "insurance.coverage")
     payer = payer or context.payer(resource.get("insurer"), resource, "insurer")
-    relations = {code_of(item.get("relationship")) for item in resource.get("related") or ()}
+    replaced = _replaced(resource)
     billed = amount_of(resource.get("total"))
     nets = [_net(item) for item in items]
     encounter = _item_encounter(context, resource, items)
@@ -81,7 +81,9 @@ def claim(context: Context, resource: Json, record: str) -> None:
         _provider(context, resource),
         _billing_npi(context, biller, resource),
         claim_type or "unknown",
-        "8" if withdrawn else "7" if "prior" in relations or "replaces" in relations else "1",
+        "8" if withdrawn else "1" if replaced is None else "7",
+        replaced and ((replaced.get("reference") or {}).get("value")),
+        replaced and context.id_of(replaced.get("claim"), resource, "Claim", "related.claim"),
         _SEQUENCES.get(insurance.get("sequence", 0), "unknown"),
         _place(first(items)),
         billed if billed is not None else total_of(nets),
@@ -92,6 +94,12 @@ def claim(context: Context, resource: Json, record: str) -> None:
     for item, net in zip(items, nets, strict=True):
         if net is not None:
             _line(context, resource, record, claim_id, item, net)
+
+
+def _replaced(resource: Json) -> Json | None:
+    """The related claim that this one stands for: an earlier instance of it (`prior`), or one that it replaces."""
+    related = resource.get("related") or ()
+    return next((item for item in related if code_of(item.get("relationship")) in ("prior", "replaces")), None)
 
 
 def _line(context: Context, resource: Json, record: str, claim_id: str, item: Json, net: Decimal) -> None:

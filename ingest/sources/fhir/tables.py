@@ -106,6 +106,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "billing_provider_npi",
         "claim_type",
         "frequency_code",
+        "original_payer_claim_control_number",
+        "replaced_claim_id",
         "payer_sequence",
         "place_of_service",
         "billed_amount",

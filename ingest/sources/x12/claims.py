@@ -2,7 +2,8 @@
 
 Loops are told by position, because no segment names its loop: the billing provider holds until the next HL of level 20,
 the subscriber's payer until the next of level 22; within a CLM an SBR opens another payer and an LX the lines.
-What names a patient or a member is not taken: a claim finds its patient through its encounter.
+A claim finds its patient through its encounter. What names the patient here is taken as one text, which landing replaces
+by a keyed token: it only tells claims of two patients apart that bear one number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,10 +33,10 @@ from ingest.sources.x12.segments import Found, Placed
 
 USED: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        **{tag: frozenset() for tag in ("ST", "SE", "BHT", "HL", "SBR", "CLM", "LX", "SV1", "SV2", "SV3")},
-        "NM1": frozenset({"85", "82", "PR"}),
+        **{tag: frozenset() for tag in ("ST", "SE", "BHT", "HL", "SBR", "CLM", "LX", "SV1", "SV2", "SV3", "DMG")},
+        "NM1": frozenset({"85", "82", "PR", "IL", "QC"}),
         "DTP": frozenset({"472", "434"}),
-        "REF": frozenset({"F8", "6R"}),
+        "REF": frozenset({"F8", "6R", "EI", "SY"}),
     }
 )
 _SEQUENCES = {"P": "primary", "S": "secondary", "T": "tertiary"}
@@ -133,13 +134,15 @@ def _submitted(segments: pl.DataFrame, placed: Sequence[Placed], separator: str,
 def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
     """Adds, per segment, running numbers and the loop it is in.
 
-    billing, subscriber: running numbers of HL 20 and HL 22 (an ST begins both anew); claim, line: of CLM and service
-    lines; claim_ordinal: of the CLM in its transaction; loop: "" before a claim, else claim, other_payer or line.
+    billing, subscriber, patient: running numbers of HL 20, of HL 22 and of either or HL 23 (an ST begins all anew);
+    claim, line: of CLM and service lines; claim_ordinal: of the CLM in its transaction; loop: "" before a claim, else
+    claim, other_payer or line.
     """
     level = pl.when(is_tag("HL")).then(pl.col("segment").str.split(separator).list.get(3, null_on_oob=True))
     found = segments.with_columns(level=level).with_columns(
         billing=(is_tag("ST") | (pl.col("level") == "20").fill_null(False)).cum_sum(),
         subscriber=(is_tag("ST") | pl.col("level").is_in(["20", "22"]).fill_null(False)).cum_sum(),
+        patient=(is_tag("ST") | pl.col("level").is_in(["20", "22", "23"]).fill_null(False)).cum_sum(),
         claim=is_tag("CLM").cum_sum(),
         # LX opens a line; an SV1 without one still is a line, of the LX before or of none.
         line=is_tag("SV1", "SV2", "SV3").cum_sum(),
@@ -195,7 +198,10 @@ def _claims(
     )
     for frame, key in (
         (first_of(above.filter(pl.col("e1") == "85"), "billing", "npi", "billing_provider_npi"), "billing"),
+        (_billing_tax_ids(segments, above, separator), "billing"),
         (first_of(payer, "subscriber", "payer_id", "payer_id"), "subscriber"),
+        (_subscribers(segments, above, separator), "subscriber"),
+        (_dependents(segments, above, separator), "patient"),
         (first_of(sbr.filter(pl.col("loop") == ""), "subscriber", "e1", "sequence"), "subscriber"),
         (first_of(rendering.filter(pl.col("loop") == "claim"), "claim", "npi", "claim_rendering"), "claim"),
         (first_of(rendering.filter(pl.col("loop") == "line"), "claim", "npi", "line_rendering"), "claim"),
@@ -214,6 +220,39 @@ def _claims(
         payer_sequence=sequence,
         frequency_code=code(component("e5", composite, 2)),
     )
+
+
+def _billing_tax_ids(segments: pl.DataFrame, above: pl.DataFrame, separator: str) -> pl.DataFrame:
+    """The tax id of each billing provider: REF*EI or REF*SY right below its NM1*85. A subscriber may have a REF*SY too."""
+    ref = elements(segments.filter(is_tag("REF") & (pl.col("loop") == "")), separator, 1, 2)
+    ref = ref.filter(pl.col("e1").is_in(["EI", "SY"])).rename({"e1": "qualifier", "e2": "tax_id"})
+    named = above.select("row", "txn", entity="e1")
+    ref = ref.join_asof(named, on="row", by="txn", strategy="backward", check_sortedness=False)
+    return first_of(ref.filter(pl.col("entity") == "85"), "billing", "tax_id", "billing_tax_token")
+
+
+def _match_text() -> pl.Expr:
+    """How a sender names a patient, less what it writes in several ways: family name, initial, and birth date or member id."""
+    family = pl.col("e3").str.to_uppercase().str.replace_all("[^A-Z]", "")
+    initial = pl.col("e4").str.to_uppercase().str.slice(0, 1)
+    text = pl.concat_str(family, initial, pl.coalesce("born", "e9"), separator="|", ignore_nulls=True)
+    return pl.when(text != "").then(text)
+
+
+def _people(segments: pl.DataFrame, above: pl.DataFrame, separator: str, entity: str) -> pl.DataFrame:
+    """Subscribers (IL) or dependents (QC) above the claims, with `text` that tells one from another."""
+    born = elements(segments.filter(is_tag("DMG") & (pl.col("loop") == "")), separator, 2)
+    named = above.filter(pl.col("e1") == entity)
+    named = named.join(first_of(born, "patient", "e2", "born"), on="patient", how="left", maintain_order="left")
+    return named.with_columns(text=_match_text())
+
+
+def _subscribers(segments: pl.DataFrame, above: pl.DataFrame, separator: str) -> pl.DataFrame:
+    return first_of(_people(segments, above, separator, "IL"), "subscriber", "text", "subscriber_name")
+
+
+def _dependents(segments: pl.DataFrame, above: pl.DataFrame, separator: str) -> pl.DataFrame:
+    return first_of(_people(segments, above, separator, "QC"), "patient", "text", "dependent")
 
 
 def _payers(names: pl.DataFrame, sbr: pl.DataFrame) -> pl.DataFrame:
@@ -261,6 +300,7 @@ def _claim_rows(claims: pl.DataFrame, composite: str) -> pl.DataFrame:
         "payer_id",
         "provider_id",
         "billing_provider_npi",
+        "billing_tax_token",
         "claim_type",
         "frequency_code",
         "payer_sequence",
@@ -272,6 +312,7 @@ def _claim_rows(claims: pl.DataFrame, composite: str) -> pl.DataFrame:
         position(" CLM {}", "claim_ordinal"),
         claim_id="e1",
         original_payer_claim_control_number="original",
+        patient_match_token=pl.coalesce("dependent", "subscriber_name"),
         place_of_service=component("e5", composite, 0),
         billed_amount="e2",
         service_from_date=pl.coalesce("statement_from", "service_from", "line_from"),

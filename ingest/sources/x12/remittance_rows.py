@@ -25,6 +25,7 @@ def remittance_rows(
             "remittance_id",
             "payer_id",
             "payee_npi",
+            "payee_tax_token",
             "trace_number",
             updated,
             "source_position",

@@ -39,7 +39,7 @@ USED: Mapping[str, frozenset[str]] = MappingProxyType(
         **{tag: frozenset() for tag in ("ST", "SE", "BPR", "TRN", "CLP", "SVC", "CAS", "PLB")},
         "DTM": frozenset({"405", "232", "233", "472", "150", "151"}),
         "N1": frozenset({"PR", "PE"}),
-        "REF": frozenset({"2U", "6R", "F8"}),
+        "REF": frozenset({"2U", "6R", "F8", "TJ"}),
         "AMT": frozenset({"B6"}),
         "LQ": frozenset({"HE"}),
     }
@@ -91,7 +91,10 @@ def _payments(segments: pl.DataFrame, shared: pl.DataFrame, separator: str) -> p
     n1 = elements(head.filter(is_tag("N1")), separator, 1, 2, 3, 4)
     payer = n1.filter(pl.col("e1") == "PR").unique("txn", keep="first", maintain_order=True)
     payee = n1.filter((pl.col("e1") == "PE") & (pl.col("e3") == "XX"))
-    other_id = elements(head.filter(is_tag("REF")), separator, 1, 2).filter(pl.col("e1") == "2U")
+    taxed_payee = n1.filter((pl.col("e1") == "PE") & (pl.col("e3") == "FI"))
+    head_ref = elements(head.filter(is_tag("REF")), separator, 1, 2)
+    other_id = head_ref.filter(pl.col("e1") == "2U")
+    tax_id = head_ref.filter(pl.col("e1") == "TJ")
     produced = elements(head.filter(is_tag("DTM")), separator, 1, 2).filter(pl.col("e1") == "405")
     start = segments.filter(is_tag("ST")).select("txn", "number")
     return (
@@ -101,10 +104,13 @@ def _payments(segments: pl.DataFrame, shared: pl.DataFrame, separator: str) -> p
         .join(payer.select("txn", name="e2", payer_number="e4"), on="txn", how="left", maintain_order="left")
         .join(first_of(other_id, "txn", "e2", "other_number"), on="txn", how="left", maintain_order="left")
         .join(first_of(payee, "txn", "e4", "payee_npi"), on="txn", how="left", maintain_order="left")
+        .join(first_of(taxed_payee, "txn", "e4", "named_tax_id"), on="txn", how="left", maintain_order="left")
+        .join(first_of(tax_id, "txn", "e2", "other_tax_id"), on="txn", how="left", maintain_order="left")
         .join(first_of(produced, "txn", "e2", "e2"), on="txn", how="left", maintain_order="left")
         .with_columns(electronic_payer_id=pl.coalesce("payer_number", "other_number"))
         .with_columns(
             payer_id=payer_key("electronic_payer_id", "name"),
+            payee_tax_token=pl.coalesce("named_tax_id", "other_tax_id"),
             payment_date=to_date("e16"),
             produced_date=to_date("e2"),
         )

@@ -14,15 +14,18 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from ingest.sources.x12.claim_lines import periods
 from ingest.sources.x12.elements import (
     Told,
     component,
     count_unused,
     elements,
+    first_of,
     is_tag,
     notices_of,
     per_transaction,
     position,
+    to_money,
 )
 from ingest.sources.x12.segments import Found, Placed
 from ingest.sources.x12.transactions import CLAIM_LEVELS, local_time
@@ -30,8 +33,9 @@ from ingest.sources.x12.transactions import CLAIM_LEVELS, local_time
 USED: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         **{tag: frozenset() for tag in ("ST", "SE", "BHT", "HL", "TRN", "STC")},
-        "NM1": frozenset({"PR", "AY"}),
-        "REF": frozenset({"EJ"}),
+        "NM1": frozenset({"PR", "AY", "85"}),
+        "REF": frozenset({"EJ", "1K"}),
+        "DTP": frozenset({"472"}),
     }
 )
 _STAGES = {"PR": "payer", "AY": "clearinghouse"}
@@ -61,9 +65,7 @@ def read_statuses(
     segments = _levels(segments, separator).join(shared, on="txn", maintain_order="left")
     claims = _claims(segments, separator)
     statuses = _statuses(segments, separator, component_separator)
-    of_claims = statuses.filter(pl.col("loop") == "claim").join(
-        claims.select("claim", "claim_id"), on="claim", how="left", maintain_order="left"
-    )
+    of_claims = statuses.filter(pl.col("loop") == "claim").join(claims, on="claim", how="left", maintain_order="left")
     told = _meanings(of_claims)
     found.rows = {"claim_status": _rows(told.filter("is_status"), zone, found.notices)}
     found.notices += _told_notices(told) + _without_status(claims, of_claims)
@@ -99,12 +101,13 @@ def _hierarchy_level(element: str) -> pl.Expr:
 
 def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
     """Adds claim (running number of the TRN at a patient's level), claim_ordinal (within its transaction), source
-    (running number of HL 20) and loop: above, claim or line."""
+    (running number of HL 20), biller (of HL 19) and loop: above, claim or line."""
     level = _hierarchy_level(separator)
     begins = is_tag("TRN") & pl.col("level").is_in(CLAIM_LEVELS).fill_null(False)
     found = segments.with_columns(level=level).with_columns(
         claim=begins.cum_sum(),
         source=(is_tag("ST") | (is_tag("HL") & (pl.col("level") == "20")).fill_null(False)).cum_sum(),
+        biller=(is_tag("ST") | (is_tag("HL") & (pl.col("level") == "19")).fill_null(False)).cum_sum(),
         last_claim=pl.when(begins).then("row").forward_fill().fill_null(-1),
         last_level=pl.when(is_tag("HL", "ST")).then("row").forward_fill().fill_null(-1),
         last_line=pl.when(is_tag("SVC")).then("row").forward_fill().fill_null(-1),
@@ -122,15 +125,26 @@ def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
 
 
 def _claims(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
-    """One row a claim, with the patient control number as claim_id (null where none is sent)."""
+    """One row a claim: the patient control number as claim_id (null where none is sent), the payer's number, the billing
+    provider, the charge and the days of service."""
     on_claim = segments.filter(pl.col("loop") == "claim")
     trn = elements(on_claim.filter(is_tag("TRN")), separator, 2)
-    ref = elements(on_claim.filter(is_tag("REF")), separator, 1, 2)
-    ref = ref.filter((pl.col("e1") == "EJ") & pl.col("e2").is_not_null()).unique(
-        "claim", keep="first", maintain_order=True
+    refs = elements(on_claim.filter(is_tag("REF")), separator, 1, 2)
+    dtp = elements(on_claim.filter(is_tag("DTP")), separator, 1, 2, 3)
+    stc = elements(on_claim.filter(is_tag("STC")), separator, 4)
+    nm1 = elements(segments.filter(is_tag("NM1") & (pl.col("level") == "19")), separator, 1, 8, 9)
+    npi = nm1.filter((pl.col("e1") == "85") & (pl.col("e8") == "XX"))
+    for frame, key in (
+        (first_of(refs.filter(pl.col("e1") == "EJ"), "claim", "e2", "control"), "claim"),
+        (first_of(refs.filter(pl.col("e1") == "1K"), "claim", "e2", "payer_claim_control_number"), "claim"),
+        (first_of(stc, "claim", "e4", "billed_amount"), "claim"),
+        (first_of(npi, "biller", "e9", "billing_provider_npi"), "biller"),
+        (periods(dtp, "claim", "472", "service"), "claim"),
+    ):
+        trn = trn.join(frame, on=key, how="left", maintain_order="left")
+    return trn.with_columns(
+        claim_id=pl.when("is_response").then("control").otherwise("e2"), billed_amount=to_money("billed_amount")
     )
-    named = trn.join(ref.select("claim", control="e2"), on="claim", how="left", maintain_order="left")
-    return named.with_columns(claim_id=pl.when("is_response").then("control").otherwise("e2"))
 
 
 def _statuses(segments: pl.DataFrame, separator: str, composite: str) -> pl.DataFrame:
@@ -206,6 +220,11 @@ def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: Told) -> pl.DataFrame
         "part",
         claim_status_id=pl.concat_str("digest", "claim_ordinal", "ordinal", separator="-"),
         claim_id="claim_id",
+        payer_claim_control_number="payer_claim_control_number",
+        billing_provider_npi="billing_provider_npi",
+        billed_amount="billed_amount",
+        service_from_date="service_from",
+        service_to_date="service_to",
         category_code="category",
         status_code="status",
         is_accepted="is_accepted",

@@ -15,13 +15,23 @@ numbers as (
         and collapsed.line_control_number is null
     where lines.line_control_number is not null
     group by lines.tenant_id, lines.charge_id
+),
+
+-- Of a number that stands for several claims, patient and day tell which it is.
+charge_bills as (
+    select tenant_id, claim_number, coalesce(patient_id, '') as patient_id, charge_day, claim_id
+    from {{ ref('int_bill_claims') }}
+    where is_charge
 )
 
 select
     collapsed.tenant_id,
     collapsed.charge_id,
     {{ current_id('collapsed', 'encounter') }} as encounter_id,
-    collapsed.claim_id,
+    case
+        when claim_numbers.claims > 1 then coalesce(day_bills.claim_id, patient_bills.claim_id)
+        else coalesce(claim_numbers.claim_id, collapsed.claim_id)
+    end as claim_id,
     coalesce(collapsed.line_control_number, numbers.line_control_number) as line_control_number,
     {{ current_id('collapsed', 'patient') }} as patient_id,
     collapsed.service_unit_id,
@@ -47,4 +57,16 @@ left join numbers
     on collapsed.tenant_id = numbers.tenant_id
     and collapsed.charge_id = numbers.charge_id
 {{ crosswalk_joins('collapsed', ['patient', 'provider', 'payer', 'encounter']) }}
+left join {{ ref('int_claim_numbers') }} as claim_numbers
+    on collapsed.tenant_id = claim_numbers.tenant_id
+    and collapsed.claim_id = claim_numbers.claim_number
+left join (select * from charge_bills where charge_day is not null) as day_bills
+    on collapsed.tenant_id = day_bills.tenant_id
+    and collapsed.claim_id = day_bills.claim_number
+    and coalesce({{ current_id('collapsed', 'patient') }}, '') = day_bills.patient_id
+    and coalesce(collapsed.service_date, cast('1900-01-01' as date)) = day_bills.charge_day
+left join (select * from charge_bills where charge_day is null) as patient_bills
+    on collapsed.tenant_id = patient_bills.tenant_id
+    and collapsed.claim_id = patient_bills.claim_number
+    and coalesce({{ current_id('collapsed', 'patient') }}, '') = patient_bills.patient_id
 order by collapsed.tenant_id, collapsed.claim_id

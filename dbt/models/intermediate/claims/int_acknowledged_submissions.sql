@@ -42,7 +42,6 @@ submissions as (
         {{ key }} as control_key,
         source_system,
         claim_submission_id,
-        claim_id,
         sender_code,
         submitted_at
     from {{ ref('stg_claims') }}
@@ -56,7 +55,6 @@ ranked as (
         answers.acknowledgement_id,
         submissions.source_system as claim_source_system,
         submissions.claim_submission_id,
-        submissions.claim_id,
         coalesce(submissions.sender_code = answers.receiver_code, false) as is_addressed,
         rank() over (
             partition by answers.tenant_id, answers.acknowledgement_id
@@ -91,9 +89,9 @@ select
     answers.level,
     ranked.claim_source_system,
     ranked.claim_submission_id,
-    ranked.claim_id,
+    claims.claim_id,
     case
-        when ranked.claim_id is null then 'none'
+        when ranked.claim_submission_id is null then 'none'
         when ranked.is_addressed then 'control_numbers_and_sender'
         else 'control_numbers'
     end as match_method,
@@ -109,10 +107,14 @@ left join ranked
     on answers.tenant_id = ranked.tenant_id
     and answers.acknowledgement_id = ranked.acknowledgement_id
     and ranked.choice = 1
+left join {{ ref('int_claim_submissions') }} as claims
+    on ranked.tenant_id = claims.tenant_id
+    and ranked.claim_source_system = claims.source_system
+    and ranked.claim_submission_id = claims.claim_submission_id
 left join by_itself
     on ranked.tenant_id = by_itself.tenant_id
     and ranked.claim_source_system = by_itself.claim_source_system
     and ranked.claim_submission_id = by_itself.claim_submission_id
 where answers.level = 'transaction'
     or (by_itself.claim_submission_id is null and (answers.level = 'group' or answers.is_accepted is distinct from true))
-order by answers.tenant_id, ranked.claim_id
+order by answers.tenant_id, claims.claim_id

@@ -22,15 +22,26 @@ with ordered as (
     from {{ ref('int_claim_submissions') }} as submissions
 ),
 
+-- Submissions whose claim has another name than their number.
+renamed as (
+    select tenant_id, source_system, claim_submission_id, claim_id
+    from {{ ref('int_claim_submissions') }}
+    where claim_id <> claim_number
+),
+
 line_encounters as (
     select
         lines.tenant_id,
-        lines.claim_id,
+        coalesce(renamed.claim_id, lines.claim_id) as claim_id,
         min({{ current_id('lines', 'encounter') }}) as encounter_id,
         min(lines.service_date) as service_from_date
     from {{ ref('stg_claim_lines') }} as lines
+    left join renamed
+        on lines.tenant_id = renamed.tenant_id
+        and lines.source_system = renamed.source_system
+        and lines.claim_submission_id = renamed.claim_submission_id
     {{ crosswalk_joins('lines', ['encounter']) | indent(4) }}
-    group by lines.tenant_id, lines.claim_id
+    group by lines.tenant_id, coalesce(renamed.claim_id, lines.claim_id)
 ),
 
 claims as (
@@ -51,6 +62,7 @@ claims as (
         sum(case when is_counted then 1 else 0 end) as submissions,
         max(case when is_counted and frequency_code = '7' then 1 else 0 end) = 1 as has_replacement,
         max(case when currency_rank = 1 then claim_submission_id end) as current_submission_id,
+        max(case when currency_rank = 1 then claim_number end) as claim_number,
         max(case when currency_rank = 1 then source_system end) as source_system,
         max(case when currency_rank = 1 then source_record_id end) as source_record_id,
         max(case when currency_rank = 1 then source_position end) as source_position,
@@ -63,6 +75,7 @@ claims as (
 select
     claims.tenant_id,
     claims.claim_id,
+    claims.claim_number,
     coalesce(claims.encounter_id, line_encounters.encounter_id) as encounter_id,
     claims.patient_id,
     claims.payer_id,

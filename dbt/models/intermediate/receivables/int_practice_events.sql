@@ -66,7 +66,12 @@ left join {{ ref('int_linked_charges') }} as charges
     on practice.tenant_id = charges.tenant_id
     and practice.charge_id = charges.charge_id
     and charges.status = 'posted'
+-- A number that stands for several claims names none of them.
+left join {{ ref('int_claim_numbers') }} as claim_numbers
+    on practice.tenant_id = claim_numbers.tenant_id
+    and practice.claim_id = claim_numbers.claim_number
 left join {{ ref('int_claim_context') }} as context
     on practice.tenant_id = context.tenant_id
-    and practice.claim_id = context.claim_id
+    and case when claim_numbers.claim_number is null then practice.claim_id else claim_numbers.claim_id end
+        = context.claim_id
 order by 1, 3

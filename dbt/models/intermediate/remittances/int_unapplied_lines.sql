@@ -11,7 +11,6 @@ remitted as (
     select
         tenant_id,
         claim_key,
-        min(claim_id) as claim_id,
         min(payer_id) as payer_id,
         min(coalesce(service_from_date, adjudicated_date)) as service_date,
         min(source_system) as source_system,
@@ -32,8 +31,7 @@ alone as (
 select
     alone.tenant_id,
     alone.charge_line_id,
-    remitted.claim_key,
-    remitted.claim_id,
+    remitted.claim_key as claim_id,
     {{ current_id('payments', 'encounter') }} as encounter_id,
     {{ current_id('payments', 'patient') }} as patient_id,
     payments.service_unit_id,

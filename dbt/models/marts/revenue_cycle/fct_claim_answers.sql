@@ -12,7 +12,7 @@ with placed as (
     from {{ ref('int_claim_answers') }} as answers
     left join {{ ref('int_claim_context') }} as context
         on answers.tenant_id = context.tenant_id
-        and answers.claim_id = context.claim_id
+        and answers.resolved_claim_id = context.claim_id
     inner join {{ ref('int_service_units') }} as units
         on answers.tenant_id = units.tenant_id
         and coalesce(context.service_unit_id, 'unknown') = units.service_unit_id

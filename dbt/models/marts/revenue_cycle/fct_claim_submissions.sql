@@ -1,7 +1,6 @@
 with submissions as (
     select
         submissions.*,
-        claims.claim_id as claim_number,
         claims.service_unit_id as claim_unit_id,
         claims.provider_id as claim_provider_id,
         claims.payer_id as claim_payer_id,
@@ -21,6 +20,7 @@ select
     submissions.tenant_id,
     submissions.claim_submission_id,
     submissions.claim_id,
+    submissions.claim_number,
     cast(submissions.submission_number as integer) as submission_number,
     submissions.claim_type,
     submissions.frequency_code,

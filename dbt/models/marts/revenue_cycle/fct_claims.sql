@@ -118,6 +118,11 @@ select
     {{ entity_key('joined.claim_number', 'joined.tenant_id') }} as claim_key,
     joined.tenant_id,
     joined.claim_number as claim_id,
+    -- What bears a number that no other claim has is of its claim.
+    case
+        when claim_numbers.claim_number is null and joined.claim_origin <> 'remitted_only'
+            and joined.claim_number not like '%#%' then joined.claim_number
+    end as claim_number,
     joined.claim_origin,
     coalesce(joined.claim_type, 'unknown') as claim_type,
     joined.encounter_id,
@@ -183,6 +188,9 @@ from joined
 left join counted
     on joined.tenant_id = counted.tenant_id
     and joined.claim_number = counted.claim_number
+left join {{ ref('int_claim_numbers') }} as claim_numbers
+    on joined.tenant_id = claim_numbers.tenant_id
+    and joined.claim_number = claim_numbers.claim_number
 left join {{ ref('int_payer_classes') }} as classes
     on joined.tenant_id = classes.tenant_id
     and joined.payer_id = classes.payer_id
