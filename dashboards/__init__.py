@@ -5,6 +5,7 @@ pages/      one file a page; data_health/ is a folder
 entry/      the script that Streamlit runs; `main`, `bar`, `shell` and `widgets` are what every page has
 data        the only way to data, and its cache
 figures, findings, breakdowns           what a page computes
+chance      pure: whether a change is more than chance
 format, period, view, theme, charts, markup    pure: no Streamlit, no data
 """
 

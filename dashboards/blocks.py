@@ -129,24 +129,23 @@ def ranking(
     bases = {member.id: member.base(context.source, metric) for member in shown}
     few = any(_is_few(base) for base in bases.values())
     tested = line is not None and any(base is not None and base.metric.unit == "count" for base in bases.values())
-    section(
-        title,
-        note
-        or _ranking_note(context, shown, fmt.short(line, found.unit) if tested and line is not None else "", few=few),
-    )
+    notes = {member.id: _bar_note(context, member, metric, moving=moving) for member in shown}
+    below = fmt.short(line, found.unit) if tested and line is not None else ""
+    section(title, note or _ranking_note(context, shown, notes.values(), below, few=few))
     if not shown:
         empty(context, "Nothing to compare", f"No {found.label.lower()} in this period.", f"{key}_empty")
         return
     if ordered:
         shown.sort(key=lambda member: _band_order(member.id))
     else:
-        shown.sort(key=lambda member: (-fmt.decimal(member.now[metric]), member.name))
+        # Two of fifteen are no rank: members with too few cases stand last.
+        shown.sort(key=lambda member: (_is_few(bases[member.id]), -fmt.decimal(member.now[metric]), member.name))
     shown = shown[:MOST_BARS]
     ranks = [
         charts.Rank(
             member.name,
             member.now[metric],
-            _bar_note(context, member, metric, moving=moving),
+            notes[member.id],
             _bar_colour(
                 context, member.now[metric], bases[member.id], line, found.direction, compared=reference is not None
             ),
@@ -197,11 +196,13 @@ def _bar_colour(
     return "" if is_worse and chance.differs(float(value), float(base.now or 0), float(overall)) else plain
 
 
-def _ranking_note(context: PageContext, shown: Sequence[Member], line: str, *, few: bool) -> str:
+def _ranking_note(context: PageContext, shown: Sequence[Member], notes: Iterable[str], line: str, *, few: bool) -> str:
+    """What a ranking shows: the period, what stands at the bars, what the colours mean."""
     hint = "; click a bar to go down" if any(member.moves for member in shown) else ""
     overall = f"; in colour: worse than all together ({line}) by more than chance" if line else ""
     faint = f"; faint: fewer than {chance.LEAST_VOLUME}" if few else ""
-    return f"{context.view.period.name}; in brackets: change from {context.view.compared.name}{overall}{faint}{hint}"
+    changes = f"; in brackets: change from {context.view.compared.name}" if any("(" in text for text in notes) else ""
+    return f"{context.view.period.name}{changes}{overall}{faint}{hint}"
 
 
 def _band_order(band: str) -> tuple[int, str]:

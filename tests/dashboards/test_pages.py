@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 import streamlit as st
 
-from dashboards import breakdowns, figures
+from dashboards import breakdowns, chance, charts, figures
 from dashboards import view as states
 from foundation.errors import AccessError
 from serving.model import LastRun, NothingPublished
@@ -104,6 +104,21 @@ def test_nothing_is_said_of_chance_where_nothing_was_tested(page, markup_of, rea
     html = markup_of(page(""))
     assert "has enough cases in both periods to tell a change from chance" in html
     assert "none is larger than chance" not in html
+
+
+def test_bars_say_what_they_were_counted_from_and_few_cases_are_faint_and_last(page, monkeypatch):
+    drawn = []
+    real = charts.ranked_bars
+    monkeypatch.setattr(
+        charts, "ranked_bars", lambda look, ranks, **more: drawn.append((look, ranks)) or real(look, ranks, **more)
+    )
+    page("no_show", period="2026-10-01_2026-10-06")
+    look, visit_types = drawn[1]
+    cases = [int(re.match(r"[0-9,]+ of ([0-9,]+)", rank.note)[1]) for rank in visit_types]
+    faint = [rank.colour == look.parts[-1] for rank in visit_types]
+    assert faint == [count < chance.LEAST_VOLUME for count in cases]
+    assert faint == sorted(faint)
+    assert any(faint)
 
 
 def test_the_last_months_denials_are_no_news(page, markup_of):
