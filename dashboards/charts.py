@@ -289,9 +289,10 @@ def stacked_bars(
             "icon": "roundRect",
             "itemWidth": 12,
             "itemHeight": 12,
-            "itemGap": 18,
+            # Wide enough apart for the larger letters on paper.
+            "itemGap": 38,
             "selectedMode": False,
-            "textStyle": {"color": look.soft, "fontSize": 12, "fontFamily": FONT},
+            "textStyle": {"color": look.soft, "fontSize": 14, "fontFamily": FONT},
         },
         "tooltip": {**_base(look)["tooltip"], "trigger": "item", "formatter": "{@[2]}"},
         "xAxis": value_axis if horizontal else category_axis,
@@ -331,9 +332,9 @@ class Rank:
 
 
 def _left_names(named: Sequence[Any]) -> Option:
-    """Names of horizontal bars, flush left with the title above them, as wide as the longest needs."""
+    """Names of horizontal bars, flush left with the title above them, as wide as the longest needs on paper."""
     longest = max((len(item.name if hasattr(item, "name") else str(item)) for item in named), default=8)
-    width = min(max(longest * 7, 72), 200)
+    width = min(max(longest * 9, 72), 240)
     return {"interval": 0, "align": "left", "margin": width + 12, "width": width, "overflow": "truncate"}
 
 

@@ -225,7 +225,7 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
             )
             for name in group:
                 values = dict(zip(monthly["metric_time"].to_list(), monthly[name].to_list(), strict=True))
-                trends[name] = series(values, first_month, last_month)
+                trends[name] = _with_zeros(source, name, series(values, first_month, last_month))
     caution = caution_of(view, source.as_of)
     shown = periods.months_of(first_month, last_month)
     moving = {name: _unsettled(source.metrics[name], source.as_of, shown, trends) for name in wanted}
@@ -309,5 +309,19 @@ def monthly(
         frame = source.query(group, grain="month", where=dict(where), start=first, end=periods.month_end(last))
         for name in group:
             values = dict(zip(frame["metric_time"].to_list(), frame[name].to_list(), strict=True))
-            found[name] = series(values, periods.month_start(first), periods.month_start(last))
+            found[name] = _with_zeros(
+                source, name, series(values, periods.month_start(first), periods.month_start(last))
+            )
     return found
+
+
+def _with_zeros(source: Source, name: str, points: tuple[tuple[date, Any], ...]) -> tuple[tuple[date, Any], ...]:
+    """Months without a row are 0 of a plain count, from its first month with rows to the last that the data reach.
+
+    A rate, a mean and an amount of such a month stay unknown: nothing stands below their line, or a feed may be late.
+    """
+    metric = source.metrics[name]
+    first = next((month for month, value in points if value is not None), None)
+    if metric.unit != "count" or metric.denominator or first is None:
+        return points
+    return tuple((month, 0 if value is None and first < month <= source.as_of else value) for month, value in points)

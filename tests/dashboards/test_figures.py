@@ -177,3 +177,17 @@ def test_warming_asks_what_the_first_page_asks(source, reader):
     breakdowns.below(source, view, ("encounters",))
     warm.questions(source)
     assert reader.asked == asked + 2
+
+
+def test_months_without_a_row_are_zero_of_a_count_and_unknown_of_a_rate(source, monkeypatch):
+    months = [date(2026, month, 1) for month in range(5, 11)]
+    seen = {months[1]: 3, months[3]: 2}
+
+    def query(metrics, **_):
+        return pl.DataFrame({"metric_time": list(seen), **{name: list(seen.values()) for name in metrics}})
+
+    monkeypatch.setattr(source, "query", query)
+    view = states.parse({}, source.as_of)
+    found = figures.monthly(source, view, ["no_shows", "no_show_rate"], months[0], months[-1])
+    assert [value for _, value in found["no_shows"]] == [None, 3, 0, 2, 0, 0]
+    assert [value for _, value in found["no_show_rate"]] == [None, 3, None, 2, None, None]
