@@ -232,8 +232,7 @@ class Part:
 def _hover_item(category: str, part: str, value: Any, total: Any, unit: str) -> str:
     is_part = value is not None and bool(total) and unit != "percent"
     share = fmt.exact(fmt.decimal(value) / fmt.decimal(total), "percent") if is_part else ""
-    name = category.replace("\n", " ").replace(CLOSED_MARK, "")
-    return f"{name}\n{part}: {fmt.exact(value, unit)}" + (f" ({share})" if share else "")
+    return f"{category}\n{part}: {fmt.exact(value, unit)}" + (f" ({share})" if share else "")
 
 
 def _sum(values: Sequence[Any]) -> Any:
@@ -250,8 +249,13 @@ def stacked_bars(
     share: bool = False,
     horizontal: bool = False,
     clickable: bool = False,
+    full_names: Sequence[str] = (),
 ) -> Option:
-    """Stacked bars in the order of the parts. `share` draws each bar as 100 %; hovers always give the exact value."""
+    """Stacked bars in the order of the parts. `share` draws each bar as 100 %; hovers always give the exact value.
+
+    `full_names` name the bars in hovers, where the axis writes them short (months without their year).
+    """
+    hover_names = full_names or categories
     totals = [_sum([part.values[index] for part in parts]) for index in range(len(categories))]
     scale = scale_for("percent" if share else unit, [1] if share else totals)
 
@@ -260,7 +264,7 @@ def stacked_bars(
         whole = totals[index]
         drawn = fmt.decimal(value) / fmt.decimal(whole) if share and value is not None and whole else value
         shown = None if share and not whole else scale.of(drawn)
-        text = _hover_item(categories[index], part.name, value, whole, unit)
+        text = _hover_item(hover_names[index], part.name, value, whole, unit)
         return [shown, index, text] if horizontal else [index, shown, text]
 
     label: Option = {"interval": 0} if len(categories) <= 16 else {}

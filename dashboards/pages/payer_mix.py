@@ -168,11 +168,11 @@ def _over_time(context: PageContext, basis: Basis) -> None:
     for key in sorted(by_class, key=_order):
         values = dict(figures.series(by_class[key], first, last))
         parts.append(_part(context, key, tuple(values.get(month) for month in months)))
+    names = [fmt.month(month) for month in months]
     option = charts.stacked_bars(
-        context.look, charts.month_names(months, context.source.closed_months), parts, unit="percent"
+        context.look, charts.month_names(months, context.source.closed_months), parts, unit="percent", full_names=names
     )
     alt = f"{basis.label} by payer class and month"
-    names = [fmt.month(month) for month in months]
     table = chart_tables.of_parts(names, parts, unit="percent", first="Month", caption=alt)
     widgets.chart(option, key="cm_mix", height=360, alt=alt, table=table)
 

@@ -86,11 +86,12 @@ def _money(context: PageContext) -> None:
         for name, label in PARTS.items()
         if name in found
     ]
+    names = [fmt.month(month) for month in months]
     option = charts.stacked_bars(
-        context.look, charts.month_names(months, context.source.closed_months), parts, unit="usd"
+        context.look, charts.month_names(months, context.source.closed_months), parts, unit="usd", full_names=names
     )
     alt = "Billed charges by month of service and what became of them"
-    table = chart_tables.of_parts([fmt.month(month) for month in months], parts, unit="usd", first="Month", caption=alt)
+    table = chart_tables.of_parts(names, parts, unit="usd", first="Month", caption=alt)
     widgets.chart(option, key="cm_money", height=344, alt=alt, table=table)
 
 
@@ -160,12 +161,17 @@ def _ageing(context: PageContext) -> None:
         rows = frame.filter(frame["ageing_bucket"] == bucket)
         values = dict(figures.series(dict(zip(rows["metric_time"], rows[metric], strict=True)), first, last))
         colour = steps[min(round(index * (len(steps) - 1) / max(len(buckets) - 1, 1)), len(steps) - 1)]
-        parts.append(charts.Part(_bucket_name(bucket), colour, tuple(values.get(month) for month in months)))
+        parts.append(
+            charts.Part(
+                _bucket_name(bucket).removesuffix(" days"), colour, tuple(values.get(month) for month in months)
+            )
+        )
+    names = [fmt.month(month) for month in months]
     option = charts.stacked_bars(
-        context.look, charts.month_names(months, context.source.closed_months), parts, unit="usd"
+        context.look, charts.month_names(months, context.source.closed_months), parts, unit="usd", full_names=names
     )
-    alt = "Open balance at month end by age"
-    table = chart_tables.of_parts([fmt.month(month) for month in months], parts, unit="usd", first="Month", caption=alt)
+    alt = "Open balance at month end by days since service"
+    table = chart_tables.of_parts(names, parts, unit="usd", first="Month", caption=alt)
     widgets.chart(option, key="cm_ageing", height=300, alt=alt, table=table)
 
 

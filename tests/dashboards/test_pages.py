@@ -209,7 +209,7 @@ def test_a_page_that_is_not_granted_says_why(page, markup_of, reader):
 
 
 def test_every_chart_has_its_values_as_a_table(page, markup_of):
-    for key in ("overview", "no_show", "throughput", "payer_mix"):
+    for key in ("overview", "revenue_cycle", "no_show", "throughput", "payer_mix"):
         test = page("" if key == "overview" else key)
         charts = [element for element in test.main if element.type == "echarts_chart"]
         html = markup_of(test)
