@@ -58,7 +58,10 @@ def draw(context: PageContext) -> None:
         f"published {fmt.moment(source.reader.published_at, source.time_zone)}",
         f"version {source.reader.version.version}",
     ]
-    crumbs = markup.breadcrumb([(source.tenant_name, "page:overview?"), (f"Where {_low(metric.label)} comes from", "")])
+    crumbs = markup.breadcrumb(
+        [(source.scope_label or source.tenant_name, "page:overview?"), (f"Where {_low(metric.label)} comes from", "")],
+        tenant=source.tenant_name if source.scope_label else "",
+    )
     if found is None:
         context.html(markup.heading(metric.label, line, crumbs), key="cm_head")
         context.html(markup.state("Not known for this version", UNKNOWN), key="cm_state")

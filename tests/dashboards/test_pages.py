@@ -75,9 +75,11 @@ def test_who_sees_a_part_reads_its_name_on_the_page_and_in_the_title(page, marku
     reader.scope_hash = f"{'-'.join(seen_ids) or 'own'}".ljust(64, "0")
     titles = []
     monkeypatch.setattr(st, "set_page_config", lambda page_title, **_: titles.append(page_title))
-    for key in ("", "no_show", "payer_mix"):
-        head = re.search(r'<div class="cm-context">(.+?)</nav>', markup_of(page(key)), re.S)[1]
-        assert f">{label}</li>" in head
+    reader.lineage = lambda metric: None
+    for key in ("", "no_show", "payer_mix", "data_health", "lineage"):
+        html = markup_of(page(key, **({"metric": "no_show_rate"} if key == "lineage" else {})))
+        head = re.search(r'<div class="cm-context">(.+?)</nav>', html, re.S)[1]
+        assert f">{label}</" in head
         assert titles[-1].endswith(f" · {label} · Harbor Health")
 
 

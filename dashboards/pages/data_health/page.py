@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from dashboards import blocks, markup
+from dashboards import blocks, markup, shell
 from dashboards import format as fmt
 from dashboards.pages.data_health import coverage, plausibility, reconciliation
 from dashboards.pages.data_health import matches as health_matches
@@ -33,7 +33,7 @@ def draw(context: PageContext) -> None:
                 f"published {fmt.moment(context.source.reader.published_at, context.source.time_zone)}",
                 f"version {context.source.reader.version.version}",
             ],
-            markup.breadcrumb([(context.source.tenant_name, "")]),
+            shell.whose(context.source),
         ),
         key="cm_head",
     )
