@@ -23,6 +23,13 @@ export default function({ data, parentElement, setTriggerValue }) {
   if (root.cmHtml !== data.html) {
     root.innerHTML = data.html;
     root.cmHtml = data.html;
+    // Rows open far below the tile that was clicked: bring them into view.
+    const rows = root.querySelector('.cm-rows-head');
+    if (rows) {
+      rows.tabIndex = -1;
+      rows.focus({ preventScroll: true });
+      rows.scrollIntoView({ block: 'start' });
+    }
   }
   root.onclick = (event) => {
     const target = event.target.closest('[data-do]');
