@@ -68,7 +68,7 @@ class Stated:
 
 
 # Reasons of refusals that say: this is not what the feed's kind says. A file with no other record is refused whole.
-NOT_OF_THE_KIND = frozenset({"not_json", "no_resource_type", "no_msh"})
+NOT_OF_THE_KIND = frozenset({"not_json", "no_resource_type"})
 # The unit that stands for the files of a feed which its reader does not open.
 NOT_READ = "(files that are not read)"
 

@@ -28,7 +28,7 @@ from ingest.sources.hl7v2.seen_messages import SeenMessages
 
 progress = logging.getLogger("clinicmart.progress")
 
-_FORMATS = {"fhir": "a FHIR resource", "hl7v2": "an HL7 v2 message"}
+_FORMATS = {"fhir": "a FHIR resource"}
 LANDED, UNCHANGED, PARTLY, UNREADABLE = "landed", "unchanged", "partly", "unreadable"
 
 

@@ -352,7 +352,7 @@ def test_times_with_and_without_offset_and_of_every_precision(tmp_path: Path) ->
         "20260309120000.1234-0500": utc(2026, 3, 9, 17, 0, 0, 123400),
         "202603091200+0530": utc(2026, 3, 9, 6, 30),
         "2026030912": utc(2026, 3, 9, 16),
-        "20260309": utc(2026, 3, 9, 16),  # a day: its noon, and `started_precision` says so
+        "20260309": utc(2026, 3, 9, 16),  # a day: the event of that day says when
         "20260308023000": utc(2026, 3, 8, 7, 30),  # the hour that summer time leaves out
         "20261101013000": utc(2026, 11, 1, 5, 30),  # the hour that comes twice
         "202603": None,  # not even a day
@@ -360,7 +360,7 @@ def test_times_with_and_without_offset_and_of_every_precision(tmp_path: Path) ->
     text = "".join(adt("A01", control=f"{n}", times=value) for n, value in enumerate(given_and_read))
     chunk = read(tmp_path, text)
     assert chunk.rows["encounter"]["started_at"].to_list() == list(given_and_read.values())
-    precisions = ["minute", "minute", "hour", "day", "minute", "minute", None]
+    precisions = ["minute", "minute", "hour", "minute", "minute", "minute", None]
     assert chunk.rows["encounter"]["started_precision"].to_list() == precisions
     assert {(notice.position.split(" (")[0], notice.reason) for notice in chunk.notices} == {
         ("message 7", "date_not_valid")

@@ -13,6 +13,8 @@ from ingest.profiles import HL7v2Profile
 
 _HEADERS = (b"FHS", b"BHS")
 _TRAILERS = (b"BTS", b"FTS")
+# ISA and an element separator: X12, whose segments look like those of HL7 v2.
+_INTERCHANGE = re.compile(rb"ISA[^A-Za-z0-9\s|].{2}")
 _SEGMENT = re.compile(rb"[A-Z][A-Z0-9]{2}[^A-Za-z0-9\s]")
 # Character sets of HL7 table 0211, as MSH-18 names them, to codecs; ISO 8859 parts are read off their number.
 _CHARACTER_SETS = {"": "utf-8", "ASCII": "utf-8", "UNICODE UTF-8": "utf-8", "UTF-8": "utf-8", "UTF8": "utf-8"}
@@ -131,6 +133,10 @@ def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _check_start(data: bytes) -> None:
+    if _INTERCHANGE.match(data):
+        raise UnreadableUnit(
+            position="byte 0", problem="is an X12 interchange", remedy="Give the feed the kind x12, or move the file"
+        )
     if not _SEGMENT.match(data):
         raise UnreadableUnit(
             position="byte 0",
