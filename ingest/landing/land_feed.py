@@ -49,6 +49,8 @@ class FeedReport:
     rows_landed: int = 0
     rows_quarantined: int = 0
     problems: list[str] = field(default_factory=list)
+    # Whether a file of the feed, now or before, held records of its kind: a stray file among such is held record by record.
+    is_of_the_kind: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -92,6 +94,7 @@ def land_feed(
     seen = SeenMessages.of(home, keys, ledger, feed.tenant_id) if feed.kind == "hl7v2" else None
     planned = readings(ledger, feed, units)
     report.units_unchanged = planned.unchanged
+    report.is_of_the_kind = planned.unchanged > 0
     if planned.again:
         progress.info(
             "%s/%s: its profile changed: %d files are read again", feed.tenant_id, feed.name, len(planned.again)
@@ -141,6 +144,7 @@ def _land_unit(landing: Landing, ledger: Ledger, read: Read, unit: Unit, run_id:
     if unit.seen is not None:
         unit.seen.begin(reading.unit_id, unit.replaces)
     if _read_whole(landing, ledger, read, unit, reading, report):
+        report.is_of_the_kind |= reading.records_used > 0
         landing.finish(reading)
         report.units_landed += 1
     elif unit.seen is not None:
@@ -219,7 +223,7 @@ def _read_whole(
     try:
         for chunk in read(unit):
             landing.add(reading, chunk)
-        if unit.fingerprint is not None and reading.is_of_other_kind:
+        if reading.is_of_other_kind and not report.is_of_the_kind:
             raise UnreadableUnit(
                 position="",
                 problem=f"none of its {reading.records_read:,} records is {_FORMATS.get(unit.feed.kind, unit.feed.kind)}",

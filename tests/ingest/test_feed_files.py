@@ -150,6 +150,15 @@ CONTENTS = {"hl7v2": MESSAGE.format(1), "fhir": RESOURCE, "x12": INTERCHANGE}
 ENDINGS = {"hl7v2": "hl7", "fhir": "ndjson", "x12": "x12"}
 
 
+def test_a_stray_file_among_good_ones_is_held_record_by_record(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, a__ndjson=RESOURCE, log__ndjson='{"event": "export_started"}\n')
+    report, _ = land(tmp_path, hl7_feed(folder, "fhir"))
+    assert (report.units_landed, report.units_refused, report.records_refused) == (2, 0, 1)
+    (folder / "0.ndjson").write_text("not json\n")
+    again, _ = land(tmp_path, hl7_feed(folder, "fhir"), "run-2")
+    assert (again.units_refused, again.records_refused) == (0, 1)
+
+
 @pytest.mark.parametrize("kind", CONTENTS)
 def test_a_file_of_another_kind_is_refused_and_its_own_is_not(tmp_path: Path, kind: str) -> None:
     others = {
@@ -157,7 +166,7 @@ def test_a_file_of_another_kind_is_refused_and_its_own_is_not(tmp_path: Path, ki
         f"page__{ENDINGS[kind]}": "<html><body>Sign in</body></html>",
         f"wide__{ENDINGS[kind]}": CONTENTS[kind].encode("utf-16"),
     }
-    folder = folder_of(tmp_path, **others, **{f"good__{ENDINGS[kind]}": CONTENTS[kind]})
+    folder = folder_of(tmp_path, **others, **{f"z_good__{ENDINGS[kind]}": CONTENTS[kind]})
     report, _ = land(tmp_path, hl7_feed(folder, kind))
     assert (report.units_landed, report.units_refused, report.outcome) == (1, 4, "partly")
     assert any("UTF-16" in problem and "UTF-8" in problem for problem in report.problems)
