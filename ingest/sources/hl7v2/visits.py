@@ -10,6 +10,7 @@ The event is MSH-9's; EVN-1 repeats it and is sometimes wrong. It happened at EV
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from data_contracts import contract
 from ingest.issuers import extended
 from ingest.sources.hl7v2.map import ENCOUNTER_CLASS, WITHOUT_BED, meaning, part, value
 from ingest.sources.hl7v2.messages import Message
@@ -28,6 +29,7 @@ from ingest.sources.hl7v2.shared import (
     visit_of,
 )
 
+_CLASSES = frozenset(contract("encounter_event").by_name["encounter_class"].valid_values)
 USED = ("MSH", "EVN", "PID", "MRG", "PV1", "PV2", "IN1")
 # What a visit is after the event; None for events that change no status.
 STATUS: Mapping[str, str | None] = MappingProxyType(
@@ -198,7 +200,9 @@ def _begin(message: Message, found: dict[str, list[Segment]], event: str | None)
 def _class_change(message: Message, pv1: Segment, visit: str, encounter_class: str, at: str | None, rows: Rows) -> None:
     """The class from a moment on. An A06 says too that the visit had another class before, whose own message may be missing."""
     identifier = extended(visit, f"-class-{message.trigger}-{at}")
-    rows.add("encounter_event", message, identifier, visit, "class_change", encounter_class, at)
+    # A word that nobody knows is counted once, for the visit.
+    known_class = encounter_class if encounter_class in _CLASSES else "UNK"
+    rows.add("encounter_event", message, identifier, visit, "class_change", known_class, at)
     started = part(message, value(pv1, 44), 1)
     if message.trigger == "A06" and started is not None and len(started) > _DAY_LENGTH and started != at:
         rows.add(
