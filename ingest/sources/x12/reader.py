@@ -29,7 +29,7 @@ from ingest.sources.x12.stated import stated
 from ingest.sources.x12.statuses import read_statuses
 from ingest.sources.x12.transactions import Transactions
 from ingest.sources.x12.walk import read_transactions
-from ingest.sources.x12.words import taught, unknown_codes, with_payer_classes
+from ingest.sources.x12.words import taught, unknown_codes, with_payer_classes, with_taught_codes
 
 SUFFIXES = (
     ".x12",
@@ -166,6 +166,7 @@ def _chunks(parts: Sequence[_Part]) -> list[Chunk]:
     for chunk, entities in zip(chunks, rows, strict=True):
         for entity, frames in entities.items():
             chunk.rows[entity] = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
+        chunk.rows = with_taught_codes(chunk.rows, profile)
         if profile.payer_classes and "payer" in chunk.rows:
             chunk.rows["payer"] = with_payer_classes(chunk.rows["payer"], profile.payer_classes)
     return chunks

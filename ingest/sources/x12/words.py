@@ -27,13 +27,17 @@ class _Place:
     component: int | None = None
 
 
-# List of a profile -> where its words stand.
+# Codes that a payment and its claims are named by are mapped in their rows, so that a profile renames no payment:
+# list of a profile -> entity and column.
+_IN_ROWS = {
+    "claim_statuses": ("remittance_claim", "claim_status_code"),
+    "adjustment_groups": ("remittance_adjustment", "group_code"),
+}
+# List of a profile -> where its other words stand.
 _PLACES: Mapping[str, tuple[_Place, ...]] = {
     "filing_indicators": (_Place("SBR", 9), _Place("CLP", 6)),
     "payer_sequences": (_Place("SBR", 1),),
     "claim_frequencies": (_Place("CLM", 5, 2),),
-    "claim_statuses": (_Place("CLP", 2),),
-    "adjustment_groups": (_Place("CAS", 1),),
     "status_categories": (_Place("STC", 1, 0), _Place("STC", 10, 0), _Place("STC", 11, 0)),
     "acknowledgement_codes": (_Place("IK5", 1), _Place("AK5", 1), _Place("AK9", 1)),
 }
@@ -100,6 +104,18 @@ def unknown_codes(
         known = code.is_in(ACKNOWLEDGEMENT_CODES)
         count(answers, pl.col("e1"), known, "acknowledgement", "outcome_code", "")
     return found
+
+
+def with_taught_codes(rows: Mapping[str, pl.DataFrame], profile: X12Profile) -> dict[str, pl.DataFrame]:
+    """Frames by entity with the codes of _IN_ROWS that the profile maps in the words of the standard."""
+    taught_rows = dict(rows)
+    for key, (entity, column) in _IN_ROWS.items():
+        words: Mapping[str, str] = getattr(profile, key)
+        if words and entity in taught_rows:
+            codes = taught_rows[entity][column]
+            mapped = [None if code is None else words.get(folded(code), code) for code in codes]
+            taught_rows[entity] = taught_rows[entity].with_columns(pl.Series(column, mapped, dtype=pl.String))
+    return taught_rows
 
 
 def with_payer_classes(payers: pl.DataFrame, classes: Mapping[str, str]) -> pl.DataFrame:
