@@ -33,7 +33,7 @@ def run_and_report(
     for tenant_id, password in made.items():
         click.echo(f"{tenant_id}: sign in as admin@{tenant_id} with the one-time password {password}")
     if not made:
-        click.echo("Sign-ins stay as they are; clinicmart users reset gives a new one-time password.")
+        click.echo("Sign-ins stay as they are; clinicmart users reset gives a link to choose a new password.")
     words = {
         "published": "Published.",
         "unchanged": "Nothing new; the published version stays.",

@@ -128,7 +128,7 @@ def reader(demo_home: Path, user: str) -> Reader:
 @pytest.fixture(scope="module")
 def signed_in(chromium: Any, site: Site, reader: Reader, user: str, password: str) -> dict[str, Any]:
     """The state of a browser that signed in with a one-time password and chose its own."""
-    context = chromium.new_context()
+    context = chromium.new_context(bypass_csp=True)
     page = context.new_page()
     page.goto(f"{site.of('harbor')}/no_show?place=BU1")
     page.fill("#email", user)
@@ -146,8 +146,11 @@ def signed_in(chromium: Any, site: Site, reader: Reader, user: str, password: st
 
 @pytest.fixture
 def tab(chromium: Any, signed_in: dict[str, Any]) -> Iterator[Any]:
-    """A tab of a signed-in person. An error in the page's own scripts fails the test."""
-    context = chromium.new_context(storage_state=signed_in, viewport={"width": 1440, "height": 1000})
+    """A tab of a signed-in person. An error in the page's own scripts fails the test.
+
+    The content policy is off, since it refuses what the driver evaluates to wait; one test of its own keeps it on.
+    """
+    context = chromium.new_context(bypass_csp=True, storage_state=signed_in, viewport={"width": 1440, "height": 1000})
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
