@@ -184,7 +184,7 @@ def test_a_page_works_under_its_own_content_policy(chromium, site, signed_in):
     )
     tab.goto(f"{site.of('harbor')}/no_show")
     tab.wait_for_selector('[data-metric="no_show_rate"] .cm-value')
-    tab.wait_for_selector("[class*='st-key-cm_units'] svg")
+    tab.wait_for_selector("[class*='st-key-cm_units'] path[fill='#0f5f8c']", state="attached")
     context.close()
     assert problems == []
 
