@@ -26,7 +26,10 @@ def test_a_figure_of_money_names_its_fields_and_their_feeds(demo_home: Path) -> 
         (source["entity"], source["field"]): source["feeds"] for source in columns["fct_charge_lines.payer_paid_amount"]
     }
     assert paid["remittance_line", "payer_paid_amount"] == ["remits"]
-    assert ("patient_payment", "payment_amount") not in paid
+    # Money that names only a claim goes to what is open on its lines: what patients paid of them decides where it stands.
+    assert ("patient_payment", "payment_amount") in paid
+    billed = {(source["entity"], source["field"]) for source in columns["fct_charge_lines.billed_amount"]}
+    assert ("patient_payment", "payment_amount") not in billed
     feeds = {feed["feed"]: feed for feed in found["feeds"]}
     assert "remittance_line" in feeds["remits"]["entities"]
     assert feeds["remits"]["rows_landed"] > 0

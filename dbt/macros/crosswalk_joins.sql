@@ -4,10 +4,11 @@
 
     alias    alias of the row's relation
     names    list of these; the row's column is <name>_id
+    visits   relation in place of the crosswalk of encounters: one that `encounter_references` made
 #}
-{% macro crosswalk_joins(alias, names) -%}
+{% macro crosswalk_joins(alias, names, visits=none) -%}
 {%- for name in names %}
-left join {{ ref('int_' ~ name ~ '_crosswalk') }} as {{ crosswalk_alias(name) }}
+left join {{ visits if visits and name == 'encounter' else ref('int_' ~ name ~ '_crosswalk') }} as {{ crosswalk_alias(name) }}
     on {{ alias }}.tenant_id = {{ crosswalk_alias(name) }}.tenant_id
     and {{ alias }}.{{ name }}_id = {{ crosswalk_alias(name) }}.{{ name }}_id
 {%- endfor %}

@@ -45,7 +45,8 @@ TABLES = {
         "tenant_id, source_system, encounter_id, event_type, encounter_class", ", occurred_at timestamp"
     ),
     "staging.stg_bed_movements": columns(
-        "tenant_id, source_system, bed_movement_id, encounter_id, movement_type, service_unit_id, from_service_unit_id, bed, "
+        "tenant_id, source_system, bed_movement_id, encounter_id, patient_id, movement_type, service_unit_id, "
+        "from_service_unit_id, bed, "
         "source_record_id",
         ", occurred_at timestamp",
     ),

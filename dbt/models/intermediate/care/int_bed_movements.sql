@@ -1,5 +1,9 @@
 {# Who comes to a department moves within the stay, and who leaves it does not leave the stay. #}
-with movements as (
+with named_visits as (
+    {{ encounter_references(['bed_movements']) | indent(4) }}
+),
+
+movements as (
     select
         movement.tenant_id,
         movement.source_system,
@@ -71,7 +75,7 @@ ranked as (
         on movement.tenant_id = ranking.tenant_id
         and movement.source_system = ranking.source_system
         and ranking.entity = 'bed_movement'
-    {{ crosswalk_joins('movement', ['encounter']) | indent(4) }}
+    {{ crosswalk_joins('movement', ['encounter'], visits='named_visits') | indent(4) }}
 ),
 
 -- Feeds name the same movement differently, so a stay takes all its movements from its best feed.

@@ -27,33 +27,18 @@ joined as (
     from ways
     where encounter_id <> current_encounter_id
     group by tenant_id, encounter_id
-),
-
-renumbered as (
-    select tenant_id, encounter_id, current_encounter_id, match_rule
-    from joined
-    union all
-    select
-        parts.tenant_id,
-        parts.encounter_id,
-        coalesce(joined.current_encounter_id, parts.whole_encounter_id),
-        'part'
-    from {{ ref('int_encounter_parts') }} as parts
-    left join joined
-        on parts.tenant_id = joined.tenant_id
-        and parts.whole_encounter_id = joined.encounter_id
 )
 
 select tenant_id, encounter_id, current_encounter_id, match_rule
-from renumbered
+from joined
 union all
 select
-    spellings.tenant_id,
-    spellings.encounter_id,
-    coalesce(renumbered.current_encounter_id, spellings.known_encounter_id),
-    'spelling'
-from {{ ref('int_encounter_spellings') }} as spellings
-left join renumbered
-    on spellings.tenant_id = renumbered.tenant_id
-    and spellings.known_encounter_id = renumbered.encounter_id
+    parts.tenant_id,
+    parts.encounter_id,
+    coalesce(joined.current_encounter_id, parts.whole_encounter_id),
+    'part'
+from {{ ref('int_encounter_parts') }} as parts
+left join joined
+    on parts.tenant_id = joined.tenant_id
+    and parts.whole_encounter_id = joined.encounter_id
 order by 1, 2

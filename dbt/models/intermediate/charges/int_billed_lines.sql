@@ -28,7 +28,7 @@ with claim_lines as (
         on claims.tenant_id = lines.tenant_id
         and claims.current_submission_id = lines.claim_submission_id
         and claims.source_system = lines.source_system
-    {{ crosswalk_joins('lines', ['encounter']) | indent(4) }}
+    {{ crosswalk_joins('lines', ['encounter'], visits=ref('int_billed_encounters')) | indent(4) }}
     where not claims.is_void
 ),
 

@@ -78,7 +78,7 @@ claim_lines as (
         on submitted.tenant_id = lines.tenant_id
         and submitted.current_submission_id = lines.claim_submission_id
         and submitted.source_system = lines.source_system
-    {{ crosswalk_joins('lines', ['encounter']) | indent(4) }}
+    {{ crosswalk_joins('lines', ['encounter'], visits=ref('int_billed_encounters')) | indent(4) }}
 ),
 
 lines as (

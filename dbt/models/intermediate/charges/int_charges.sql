@@ -56,7 +56,7 @@ from collapsed
 left join numbers
     on collapsed.tenant_id = numbers.tenant_id
     and collapsed.charge_id = numbers.charge_id
-{{ crosswalk_joins('collapsed', ['patient', 'provider', 'payer', 'encounter']) }}
+{{ crosswalk_joins('collapsed', ['patient', 'provider', 'payer', 'encounter'], visits=ref('int_billed_encounters')) }}
 left join {{ ref('int_claim_numbers') }} as claim_numbers
     on collapsed.tenant_id = claim_numbers.tenant_id
     and collapsed.claim_id = claim_numbers.claim_number

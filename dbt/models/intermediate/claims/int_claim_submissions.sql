@@ -106,5 +106,5 @@ select
     ranked.source_position,
     ranked.source_updated_at
 from ranked
-{{ crosswalk_joins('ranked', ['patient', 'provider', 'payer', 'encounter']) }}
+{{ crosswalk_joins('ranked', ['patient', 'provider', 'payer', 'encounter'], visits=ref('int_billed_encounters')) }}
 order by ranked.tenant_id, ranked.current_claim_id

@@ -40,7 +40,7 @@ line_encounters as (
         on lines.tenant_id = renamed.tenant_id
         and lines.source_system = renamed.source_system
         and lines.claim_submission_id = renamed.claim_submission_id
-    {{ crosswalk_joins('lines', ['encounter']) | indent(4) }}
+    {{ crosswalk_joins('lines', ['encounter'], visits=ref('int_billed_encounters')) | indent(4) }}
     group by lines.tenant_id, coalesce(renamed.claim_id, lines.claim_id)
 ),
 

@@ -54,9 +54,9 @@ select
     reasons.adjustment_amount,
     reasons.quantity,
     reasons.denial_category,
-    case when reasons.is_decision
+    {{ money('case when reasons.is_decision
         then coalesce(handed_out.contractual_amount, reasons.stated_contractual_amount)
-        else 0 end as contractual_amount,
+        else 0 end') }} as contractual_amount,
     -- Which line a part belongs to is not known where amounts were compared on the claim.
     reasons.remittance_line_id is not null and handed_out.target is distinct from 'claim' as is_on_line,
     reasons.is_contractual,

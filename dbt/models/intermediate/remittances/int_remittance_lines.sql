@@ -30,9 +30,9 @@ select
     lines.service_date,
     lines.billed_amount,
     lines.payer_paid_amount,
-    coalesce(adjusted.contractual_amount, 0) as contractual_amount,
-    coalesce(adjusted.patient_share_amount, 0) as patient_share_amount,
-    coalesce(lines.stated_allowed_amount, lines.payer_paid_amount + coalesce(adjusted.cost_share_amount, 0))
+    {{ money('coalesce(adjusted.contractual_amount, 0)') }} as contractual_amount,
+    {{ money('coalesce(adjusted.patient_share_amount, 0)') }} as patient_share_amount,
+    {{ money('coalesce(lines.stated_allowed_amount, lines.payer_paid_amount + coalesce(adjusted.cost_share_amount, 0))') }}
         as allowed_amount,
     lines.source_system,
     lines.source_record_id,

@@ -50,5 +50,5 @@ left join payments
 left join adjustments
     on alone.tenant_id = adjustments.tenant_id
     and alone.charge_line_id = 'adjustment/' || adjustments.adjustment_id
-{{ crosswalk_joins('payments', ['patient', 'encounter']) }}
+{{ crosswalk_joins('payments', ['patient', 'encounter'], visits=ref('int_billed_encounters')) }}
 order by 1, 2
