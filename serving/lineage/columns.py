@@ -113,7 +113,7 @@ def _state(manifest: Mapping[str, Any]) -> str:
     own = f"macro.{(manifest.get('metadata') or {}).get('project_name')}."
     said = [
         [
-            (key, (node.get("checksum") or {}).get("checksum"), *node["columns"])
+            (key, (node.get("checksum") or {}).get("checksum"), *node["columns"], _maps_identifiers(node))
             for key, node in sorted({**manifest["nodes"], **(manifest.get("sources") or {})}.items())
             if node["resource_type"] in ("model", "seed", "source")
         ],
@@ -139,14 +139,27 @@ def lineage_of(manifest: Mapping[str, Any]) -> Lineage:
         if node["resource_type"] == "model":
             if not node.get("compiled_code"):
                 raise ConfigurationError(f"model {node['name']} is not compiled; run clinicmart run first")
-            traced = _trace(node["compiled_code"], _schema_of([nodes[need] for need in needs[key]], known))
-            columns[_name(node)] = traced
+            read = [nodes[need] for need in needs[key]]
+            traced = _trace(node["compiled_code"], _schema_of(read, known))
+            maps = {_name(other) for other in read if _maps_identifiers(other)}
+            columns[_name(node)] = {name: _without(fields, maps) for name, fields in traced.items()}
             inputs[_name(node)] = tuple(sorted(_name(nodes[need]) for need in needs[key]))
             names: Iterable[str] = traced
         else:
             names = _columns_of_table(node)
         known[_relation(node)] = tuple(names)
     return Lineage(columns=columns, inputs=inputs)
+
+
+def _maps_identifiers(node: Mapping[str, Any]) -> bool:
+    """Whether a model says which identifiers of all rows are one. An identifier that it rewrites is still that of its own row, so
+    it does not rest on the other rows."""
+    return bool((node.get("meta") or {}).get("maps_identifiers"))
+
+
+def _without(fields: tuple[Field, ...], relations: set[str]) -> tuple[Field, ...]:
+    """The fields of other relations; all of them where there are no others."""
+    return tuple(field for field in fields if field.relation not in relations) or fields
 
 
 def _relation(node: Mapping[str, Any]) -> str:
