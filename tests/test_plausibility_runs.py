@@ -54,7 +54,12 @@ TENANTS = {
     "paid": [
         ("adt", "hl7v2", financial("A1", amount="100")),
         ("claims", "x12", claim("A1", [("99213", "100")])),
-        ("remits", "x12", remittance(1, [("A1", "100.00", "80.00")])),
+        ("remits", "x12", remittance(1, [("A1", "100.00", "80.00")]).replace("20260301", "20260105")),
+    ],
+    "shared": [
+        ("claims", "x12", claim("A1")),
+        ("more", "x12", claim("A1").replace("MEM1", "MEM2").replace("DOE*PAT", "ROE*SAM")),
+        ("remits", "x12", remittance(1, [("A1", "200.00", "150.00")]).replace("20260301", "20260105")),
     ],
     "stray": [("remits", "x12", remittance(1, [("C1", "100.00", "80.00")]))],
     "odd": [("adt", "hl7v2", financial("A1").replace("|O|CLIN", "|ZZ|CLIN") + financial("A2", amount="x"))],
@@ -122,8 +127,8 @@ def test_a_service_that_two_feeds_bill_counts_once_by_the_record(
 
 
 def test_a_payment_of_the_claim_stands_on_the_charge_that_counts(ran: tuple[Path, Ran]) -> None:
-    found = figures(ran[0], "paid", "billed_amount", "payer_paid_amount", "charge_lines", "claims")
-    assert found == {"billed_amount": 100, "payer_paid_amount": 80, "charge_lines": 1, "claims": 1}
+    found = figures(ran[0], "paid", "billed_amount", "payer_paid_amount", "open_balance", "charge_lines", "claims")
+    assert found == {"billed_amount": 100, "payer_paid_amount": 80, "open_balance": 0, "charge_lines": 1, "claims": 1}
 
 
 def test_feeds_that_nothing_links_are_told_with_rows_money_and_what_they_touch(
@@ -145,6 +150,13 @@ def test_payments_that_no_claim_explains_are_told(findings: dict[str, list[dict[
     (found,) = (found for found in findings["stray"] if found["code"] == "CM-PLAUS-007")
     assert (found["rows"], Decimal(str(found["amount"]))) == (1, 80)
     assert "payer_paid_amount" in found["metrics"]  # type: ignore[operator]
+
+
+def test_a_payment_of_a_number_that_several_claims_share_is_told_and_is_not_one_without_a_claim(
+    findings: dict[str, list[dict[str, object]]],
+) -> None:
+    (found,) = (found for found in findings["shared"] if found["code"] in ("CM-PLAUS-003", "CM-PLAUS-007"))
+    assert (found["code"], found["rows"], Decimal(str(found["amount"]))) == ("CM-PLAUS-003", 1, 150)
 
 
 def test_words_and_money_that_no_figure_has_are_told(findings: dict[str, list[dict[str, object]]]) -> None:

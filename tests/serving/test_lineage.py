@@ -128,3 +128,23 @@ def test_a_metric_names_the_columns_of_every_part_and_filter() -> None:
     assert metric_fields(semantic, "charges") == (Field("fct", ROWS),)
     with pytest.raises(ConfigurationError, match="no metric 'unknown'"):
         metric_fields(semantic, "unknown")
+
+
+def test_an_identifier_that_a_map_rewrites_rests_on_its_own_row() -> None:
+    keys = model(
+        "keys", 'select claim_id as identifier, claim_id as issued_key from "warehouse"."raw"."claim"', "claim"
+    )
+    charges = model(
+        "stg_charges",
+        'select coalesce(keys.issued_key, c.claim_id) as claim_id, keys.issued_key from "warehouse"."raw"."charge" as c '
+        'left join "warehouse"."marts"."keys" as keys on c.claim_id = keys.identifier',
+        "charge",
+        "keys",
+    )
+    made = {**MANIFEST, "nodes": {"keys": keys, "stg": charges}}
+    on_both = (Field("raw.charge", "claim_id"), Field("raw.claim", "claim_id"))
+    assert lineage_of(made).sources("stg_charges", "claim_id") == on_both
+    keys["meta"] = {"maps_identifiers": True}
+    found = lineage_of(made)
+    assert found.sources("stg_charges", "claim_id") == on_both[:1]
+    assert found.sources("stg_charges", "issued_key") == on_both[1:], "it has nothing else"
