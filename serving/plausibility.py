@@ -61,6 +61,10 @@ class Finding:
         """Whether figures of a period that ends on `until` can be touched: not where every doubtful row is of a later day."""
         return self.first_day is None or self.first_day <= until
 
+    def touches_days(self, first: date, last: date) -> bool:
+        """Whether doubtful rows can be of these days: the days of some rows are not known."""
+        return self.touches_period(last) and (self.last_day is None or self.last_day >= first)
+
 
 def published_findings(home: Home, version: Version) -> tuple[Finding, ...]:
     """The findings of a published version by code and feed, each with the metrics that it touches. Empty where all is plausible, and for

@@ -108,6 +108,8 @@ def month(home: Home, month: str, tenant: str, user: str, accept_incomplete: str
     )
     for lack in done.missing:
         click.echo(f"Closed although {lack}.")
+    for doubt in done.doubts:
+        click.echo(f"In doubt: {doubt}.")
 
 
 @close.command("list")
@@ -129,6 +131,7 @@ def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
             "restatements": months.restatements(item).height,
             "accepted_because": item.accepted_because,
             "missing": list(item.missing),
+            "doubts": list(item.doubts),
             "reopened_at": item.reopened_at,
             "reopened_by": item.reopened_by,
             "reopened_because": item.reopened_because,

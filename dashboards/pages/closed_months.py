@@ -111,7 +111,7 @@ def _on_utc(context: PageContext, moment: Any) -> str:
 def _closes(context: PageContext) -> None:
     """Every close there was, reopened ones too."""
     blocks.section("All closes", "A month that was opened again keeps its earlier closes")
-    names = ("Month", "Close", "Closed on", "By", "Closed although", "Opened again", "Because")
+    names = ("Month", "Close", "Closed on", "By", "Closed although", "In doubt", "Opened again", "Because")
     columns = [markup.Column(name, "count" if name == "Close" else "text") for name in names]
     rows = [
         markup.Row(
@@ -121,6 +121,7 @@ def _closes(context: PageContext) -> None:
                 _on(context, close.closed_at),
                 close.closed_by,
                 "; ".join(close.missing),
+                "; ".join(close.doubts),
                 _on(context, close.reopened_at),
                 close.reopened_because,
             )

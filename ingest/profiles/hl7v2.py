@@ -6,7 +6,6 @@ Every key is optional. Words that the standard defines need no entry; see `inges
     time_zone: tenant                          # of times without an offset: `tenant`, or an IANA name
     uses_msh7_offset: "yes"                    # "no": the offset in MSH-7 does not hold for the other times of a message
     visit_number: [PV1-19, PV1-50, PID-18]     # fields that may hold the visit number, the first one that has a value counts
-    assigning_authority: NORTH                 # of identifiers that name none
     appointment_statuses: {KEPT: completed}    # SCH-25
     cancel_initiators: {WEATHER: clinic}       # SCH-6, of appointments that were cancelled, missed or moved
     visit_classes: {OBV: OBSENC}               # PV1-2
@@ -45,7 +44,6 @@ class HL7v2Profile:
     time_zone: str = TENANT_ZONE
     uses_msh7_offset: bool = True
     visit_number: tuple[str, ...] = VISIT_NUMBERS
-    assigning_authority: str = ""
     appointment_statuses: Mapping[str, str] = field(default_factory=no_words)
     cancel_initiators: Mapping[str, str] = field(default_factory=no_words)
     visit_classes: Mapping[str, str] = field(default_factory=no_words)
@@ -73,7 +71,6 @@ _KEYS = (
     "time_zone",
     "uses_msh7_offset",
     "visit_number",
-    "assigning_authority",
     *COLUMNS,
     "languages",
     "transaction_types",
@@ -89,13 +86,12 @@ def parse_hl7v2(reader: NodeReader, root: yaml.Node, name: str) -> HL7v2Profile:
         key: word_list(reader, found.get(key), key, values_of(entity, column))
         for key, (entity, column) in COLUMNS.items()
     }
-    offset, authority = found.get("uses_msh7_offset"), found.get("assigning_authority")
+    offset = found.get("uses_msh7_offset")
     return HL7v2Profile(
         name=name,
         time_zone=time_zone(reader, found.get("time_zone")),
         uses_msh7_offset=True if offset is None else reader.yes_or_no(offset, "uses_msh7_offset"),
         visit_number=_visit_number(reader, found.get("visit_number")),
-        assigning_authority="" if authority is None else reader.text(authority, "assigning_authority"),
         languages=word_list(reader, found.get("languages"), "languages", _LANGUAGE, "a BCP 47 code such as en"),
         transaction_types=word_list(reader, found.get("transaction_types"), "transaction_types", TRANSACTION_TYPES),
         duration_units=word_list(

@@ -5,7 +5,7 @@
 
 Only an administrator of the organisation closes and reopens; both are audited, refusals too. A month that has not ended in the
 tenant's zone is never closed, one that is closed already is not closed again, and one whose data lack something only with a
-reason. What later changes become is in `serving.closed_months.restate`.
+reason. What plausibility doubts of it is kept with the close. What later changes become is in `serving.closed_months.restate`.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ from foundation.keys import Keys
 from serving.closed_months.figures import FIGURES, Asked, Whole, everything, figures, labels, open_whole
 from serving.model import NothingPublished, Version
 from serving.people.store import AccessStore, Principal, Role
+from serving.plausibility import published_findings
 from serving.versions.closes import (
     Close,
     close_of,
@@ -84,6 +85,7 @@ def close_month(
                 figures=0,
                 missing=missing,
                 accepted_because=(accept_incomplete or "").strip() if missing else "",
+                doubts=_doubts(home, version, month),
             )
             close = _freeze(home, version, close)
             record(home, close)
@@ -122,6 +124,7 @@ def _audited(home: Home, principal: Principal, month: date, action: str, work: C
         raise
     detail |= {"close": close.number, "version": close.version, "figures": close.figures}
     detail |= {"accepted_because": close.accepted_because, "missing": list(close.missing)} if close.missing else {}
+    detail |= {"doubts": list(close.doubts)} if close.doubts else {}
     detail |= {"because": close.reopened_because} if close.reopened_because else {}
     access.audit(principal.tenant_id, principal.email, action, detail=detail)
     return close
@@ -183,6 +186,12 @@ def missing_data(home: Home, version: Version, month: date) -> tuple[str, ...]:
         if not told and (row["since"] is None or row["since"] <= last):
             found.append(f"feed {row['feed']}: {str(row['message']).rstrip('.')}")
     return tuple(found)
+
+
+def _doubts(home: Home, version: Version, month: date) -> tuple[str, ...]:
+    """What plausibility finds that touches the month, a sentence each; they do not keep it from being closed."""
+    found = published_findings(home, version)
+    return tuple(finding.headline() for finding in found if finding.touches_days(month, last_day(month)))
 
 
 def _freeze(home: Home, version: Version, close: Close) -> Close:

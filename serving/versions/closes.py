@@ -36,7 +36,8 @@ class Close:
 
     `month` is its first day; `number` counts the closes of the month from 1; `version` is the published version whose figures
     are frozen, and `run_id` the run that published it; `figures` counts them. `missing` says what the data lacked and
-    `accepted_because` why the month was closed all the same; both are empty for a month whose data were complete.
+    `accepted_because` why the month was closed all the same; both are empty for a month whose data were complete. `doubts` are the
+    findings of plausibility that touched the month, a sentence each.
     `reopened_at` is None while the close stands. Times are UTC.
     """
 
@@ -50,6 +51,7 @@ class Close:
     figures: int
     missing: tuple[str, ...] = ()
     accepted_because: str = ""
+    doubts: tuple[str, ...] = ()
     reopened_at: datetime | None = None
     reopened_by: str = ""
     reopened_because: str = ""
@@ -173,6 +175,7 @@ def _close(tenant_id: str, raw: Mapping[str, Any]) -> Close:
             "month": month_of(raw["month"]),
             "closed_at": datetime.fromisoformat(raw["closed_at"]),
             "missing": tuple(raw["missing"]),
+            "doubts": tuple(raw.get("doubts", ())),
             "reopened_at": None if reopened is None else datetime.fromisoformat(reopened),
         }
     )

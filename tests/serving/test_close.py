@@ -146,6 +146,21 @@ def test_a_metric_that_is_no_longer_published_is_one_row(closed):
     assert (row["metric"], row["new_real"], row["definition_changed"]) == ("cycle_minutes", None, True)
 
 
+def test_what_plausibility_doubts_of_a_month_is_kept_with_its_close_and_keeps_it_from_nothing(ready, person):
+    row = "('harbor', 'CM-PLAUS-001', 'pm', '', 'charge', '{}', '', '', '', 1, null, date '{}', date '{}')"
+    rows = [
+        row.format("Within", "2026-02-01", "2026-02-03"),
+        row.format("Before", "2026-01-05", "2026-01-31"),
+        row.format("After", "2026-03-01", "2026-03-02"),
+        row.format("Around", "2026-01-05", "2026-03-02"),
+    ]
+    change(ready.home, f"insert into warehouse.health.plausibility select * from (values {', '.join(rows)})")
+    ready.publish("run-2")
+    close_month(ready.home, person("admin@harbor"), FEBRUARY)
+    assert sorted(doubt.partition(":")[0] for doubt in the_close(ready).doubts) == ["Around", "Within"]
+    assert the_close(ready).missing == ()
+
+
 def test_a_month_that_has_not_ended_or_is_closed_or_lacks_data_is_refused(ready, person):
     admin, mesa = person("admin@harbor"), person("admin@mesa")
     # The last hour of February in New York is March in UTC.
