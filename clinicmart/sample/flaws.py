@@ -5,6 +5,7 @@ None of it counts in any other truth.
 
 import polars as pl
 
+from clinicmart.sample import overlaps
 from clinicmart.sample.story import Story
 from clinicmart.sample.views import contradictions, draw_views, merge_history
 
@@ -71,6 +72,11 @@ def planted(story: Story, with_feeds: bool) -> dict[str, object]:
             "adt": str(len(views.registered) + len(views.adt_stays)),
         },
         "contradictions": contradictions(views),
+        "overlaps": {
+            **overlaps.planted(story),
+            "charges_of_dft": str(len(overlaps.charges_of(story, views.registered))),
+            "visits_in_error": str(len(views.registered[: overlaps.IN_ERROR])),
+        },
         "duplicate_files": "1",
         "repeated_messages": "1" if with_feeds else "0",
         "refused_files": {"remits": [CORRUPT_835]},

@@ -1,8 +1,9 @@
-"""HL7 v2.5.1 messages: ADT of the ward's stays and of merges (all of them), SIU of the recent and coming appointments.
+"""HL7 v2.5.1 messages: ADT of the ward's stays and of merges (all of them), SIU of the recent and coming appointments, DFT.
 
 ADT by month: A01 admit, A08 update of every third stay, A02 to another bed, A03 discharge; A04 and A03 of the visits that
 ADT registers. A40 in a file of its own; A37, which takes a merge back, in one that is read before it. Stays and visits
 that ADT names itself: see views.py.
+DFT: the charges of the visits that ADT registers. Another authority's visits with the same numbers: see overlaps.py.
 SIU by month of the message: S12 booked, S13 moved, S15 cancelled, S26 missed, of every second appointment that starts in the
 last three months or later. Times carry their offset (+0000). MSH-10 counts over all files of the tenant.
 """
@@ -12,15 +13,16 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from clinicmart.sample import flaws, names
+from clinicmart.sample import flaws, names, overlaps
 from clinicmart.sample.catalogue import VISIT_TYPES
 from clinicmart.sample.clock import DAY, as_date
+from clinicmart.sample.codes import CODES
 from clinicmart.sample.inpatient import DISPOSITIONS, dispositions
 from clinicmart.sample.people import birth_dates
 from clinicmart.sample.pm_tables import VISIT_TYPE_IDS, some
 from clinicmart.sample.story import Story
 from clinicmart.sample.structure import WARD_ID
-from clinicmart.sample.text import numbers, pick, timestamps
+from clinicmart.sample.text import dates, money, numbers, pick, timestamps
 from clinicmart.sample.views import Views, adt_stay_ids, adt_visit_ids, draw_views, merge_history, scheduled
 from clinicmart.sample.visits import CANCELLED, NO_SHOW, PATIENT, RESCHEDULED
 
@@ -30,6 +32,9 @@ BOOK, MOVE, CANCEL, MISS = range(4)
 SCHEDULE_EVENTS = ("S12", "S13", "S15", "S26")
 END = "\r"
 MERGES, UNMERGES = "adt-merges.hl7", "adt-apart.hl7"
+ANOTHER_AUTHORITY = "adt-lakeside.hl7"
+# The structure in MSH-9.3 of events that share that of another.
+STRUCTURES = {"A04": "A01", "A08": "A01", "A11": "A09"}
 
 
 def moments(seconds: np.ndarray) -> pl.Series:
@@ -55,6 +60,11 @@ def files(story: Story) -> Iterator[tuple[str, str]]:
     for month, part in _months(when):
         yield f"siu-{month}.hl7", _numbered(texts.slice(part.start, part.stop - part.start), control)
         control += part.stop - part.start
+    when, texts = _charges(story, views)
+    for month, part in _months(when):
+        yield f"dft-{month}.hl7", _numbered(texts.slice(part.start, part.stop - part.start), control)
+        control += part.stop - part.start
+    yield ANOTHER_AUTHORITY, _numbered(_of_another_authority(story, views), control)
     if first:
         yield flaws.REPEATED_HL7, first
     yield flaws.GARBLED_HL7, f"EVN|A08|20261030120000{END}PID|1||{END}PV1|1|I|{WARD_ID}{END}"
@@ -87,28 +97,34 @@ def _head(story: Story, event: pl.Series, structure: str, when: np.ndarray, send
     kind, _, _ = structure.partition("_")
     at = moments(when)
     start = f"MSH|^~\\&|{sender}|{name}|CLINICMART|{name}|"
-    ends = event.replace_strict({"A01": "A01", "A04": "A01", "A08": "A01", "A02": "A02", "A03": "A03"}, default="S12")
+    ends = event.replace_strict(STRUCTURES, default=event) if kind == "ADT" else structure.partition("_")[2]
     return start + at + f"||{kind}^" + event + f"^{kind}_" + ends + f"|#CONTROL#|P|2.5.1{END}"
 
 
-def _person(story: Story, patient: np.ndarray) -> pl.Series:
-    """PID."""
+def _person(
+    story: Story,
+    patient: np.ndarray,
+    *,
+    sexes: tuple[str, str] = ("M", "F"),
+    issuer: str = "",
+    record: pl.Series | None = None,
+) -> pl.Series:
+    """PID, under the person's own record number and with the tenant as its issuer where no others are given."""
     people, tenant = story.people, story.group.tenant
+    issuer = issuer or tenant.tenant_id.upper()
     frame = pl.DataFrame(
         {
-            "record": people.record_numbers.gather(patient),
+            "record": people.record_numbers.gather(patient) if record is None else record,
             "family": pick(names.FAMILY_NAMES, people.family[patient]),
             "given": pick(names.GIVEN_NAMES, people.given[patient]),
             "birth": birth_dates(people.birth_day, "%Y%m%d").gather(patient),
-            "sex": pick(["M", "F"], people.is_female[patient]),
+            "sex": pick(sexes, people.is_female[patient]),
             "street": numbers(people.street[patient]) + " " + pick(names.STREETS, people.street[patient] % 10),
             "city": pick(names.PLACES, people.postal[patient] % len(names.PLACES)),
             "postal": tenant.zip3 + numbers(people.postal[patient], 2),
         }
     )
-    text = (
-        f"PID|1||{{}}^^^{tenant.tenant_id.upper()}^MR||{{}}^{{}}||{{}}|{{}}|||{{}}^^{{}}^{tenant.state}^{{}}^USA{END}"
-    )
+    text = f"PID|1||{{}}^^^{issuer}^MR||{{}}^{{}}||{{}}|{{}}|||{{}}^^{{}}^{tenant.state}^{{}}^USA{END}"
     return frame.select(pl.format(text, *frame.columns)).to_series()
 
 
@@ -143,6 +159,7 @@ def _registrations(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:
             "event": event,
             "at": moments(when),
             "person": _person(story, booked.patient[of]),
+            "class": pick(["O", *overlaps.ADT_WORDS["visit_classes"]], np.arange(len(index)) % 2),
             "clinic": pick(group.clinic_ids, booked.clinic[of]),
             "doctor": _doctor(story, booked.provider[of]),
             "visit": adt_visit_ids(story, views).gather(index),
@@ -150,8 +167,80 @@ def _registrations(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:
             "ended": moments(np.where(over, visits.ended[index], -1)).fill_null(""),
         }
     )
-    text = f"{{}}EVN|{{}}|{{}}{END}{{}}PV1|1|O|{{}}||||{{}}{'|' * 12}{{}}{'|' * 25}{{}}|{{}}{END}"
+    text = f"{{}}EVN|{{}}|{{}}{END}{{}}PV1|1|{{}}|{{}}||||{{}}{'|' * 12}{{}}{'|' * 25}{{}}|{{}}{END}"
     return when, frame.select(pl.format(text, *frame.columns)).to_series()
+
+
+def _charges(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:
+    """Time and text of DFT messages, one for each registered visit with charges, an hour after they were entered."""
+    lines, booked, visits = story.charges, story.appointments, story.encounters
+    charge = overlaps.charges_of(story, views.registered)
+    visit, first, count = np.unique(lines.encounter[charge], return_index=True, return_counts=True)
+    when = lines.entered[charge[first]] + 3600
+    of = visits.appointment[visit]
+    sexes = tuple(reversed(list(overlaps.ADT_WORDS["sexes"])))
+    frame = pl.DataFrame(
+        {
+            "head": _head(story, pick(["P03"], np.zeros(len(visit))), "DFT_P03", when, "EHR"),
+            "at": moments(when),
+            "person": _person(story, booked.patient[of], sexes=(sexes[0], sexes[1])),
+            "clinic": pick(story.group.clinic_ids, booked.clinic[of]),
+            "doctor": _doctor(story, booked.provider[of]),
+            "visit": adt_visit_ids(story, views).gather(visit),
+        }
+    )
+    text = f"{{}}EVN|P03|{{}}{END}{{}}PV1|1|O|{{}}||||{{}}{'|' * 12}{{}}{END}"
+    heads = frame.select(pl.format(text, *frame.columns)).to_series()
+    (word,) = overlaps.ADT_WORDS["transaction_types"]
+    shown = pl.DataFrame(
+        {
+            "number": lines.line[charge],
+            "id": numbers(charge + 1, 8),
+            "day": dates(lines.service_day[charge], "%Y%m%d"),
+            "posted": dates(lines.entered_day[charge], "%Y%m%d"),
+            "type": pick(["CG", word], charge % 2),
+            "code": pick(CODES, lines.code[charge]),
+            "units": lines.units[charge],
+            "amount": money(lines.billed[charge]),
+            "clinic": pick(story.group.clinic_ids, booked.clinic[visits.appointment[lines.encounter[charge]]]),
+            "code_again": pick(CODES, lines.code[charge]),
+        }
+    )
+    text = f"FT1|{{}}|F{{}}||{{}}|{{}}|{{}}|{{}}|||{{}}|{{}}|||||{{}}{'|' * 9}{{}}{END}"
+    texts = shown.select(pl.format(text, *shown.columns).alias("text"))
+    joined = (
+        texts.with_columns(owner=pl.Series(np.repeat(np.arange(len(visit)), count)))
+        .group_by("owner", maintain_order=True)
+        .agg(pl.col("text").str.join(""))
+        .get_column("text")
+    )
+    order = np.argsort(when, kind="stable")
+    return when[order], (heads + joined).gather(order)
+
+
+def _of_another_authority(story: Story, views: Views) -> pl.Series:
+    """A04 and A11 of visits that another authority registered in error, under numbers that are those of others here."""
+    visits, booked = story.encounters, story.appointments
+    index = np.repeat(views.registered[: overlaps.IN_ERROR], 2)
+    over = np.arange(len(index)) % 2 == 1
+    when = visits.started[index] + np.where(over, 900, 600)
+    event = pick(["A04", "A11"], over)
+    other = (booked.patient[visits.appointment[index]] + 1) % story.people.count
+    number = story.people.record_numbers.gather(booked.patient[visits.appointment[index]])
+    name = overlaps.OTHER_AUTHORITY
+    frame = pl.DataFrame(
+        {
+            "head": _head(story, event, "ADT_A01", when, "EHR"),
+            "event": event,
+            "at": moments(when),
+            "person": _person(story, other, issuer=name, record=number),
+            "clinic": pick(story.group.clinic_ids, booked.clinic[visits.appointment[index]]),
+            "visit": adt_visit_ids(story, views).gather(index),
+            "started": moments(visits.started[index] + 600),
+        }
+    )
+    text = f"{{}}EVN|{{}}|{{}}{END}{{}}PV1|1|O|{{}}{'|' * 16}{{}}^^^{name}{'|' * 25}{{}}{END}"
+    return frame.select(pl.format(text, *frame.columns)).to_series()
 
 
 def _stays(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:

@@ -221,10 +221,10 @@ def submitted_at(story: Story) -> np.ndarray:
 
 
 def replaced_numbers(story: Story) -> pl.Series:
-    """The payer's number of the claim that a replacement replaces; null for the others."""
+    """The payer's number of the claim that a replacement replaces or a void voids; null for the others."""
     sent = story.submissions
     numbers_ = story.control_numbers(sent.claim, story.claims.payer[sent.claim], np.ones(len(sent), np.int64))
-    return some(numbers_, np.where(sent.frequency == 7, np.arange(len(sent)), -1))
+    return some(numbers_, np.where(sent.frequency > 1, np.arange(len(sent)), -1))
 
 
 def claims(story: Story) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from clinicmart.sample.catalogue import PAYERS, VISIT_TYPES
 from clinicmart.sample.charges import REVERSAL as REVERSED_ENTRY
 from clinicmart.sample.charges import VOID
 from clinicmart.sample.clock import DAY, as_date
+from clinicmart.sample.overlaps import without_lines
 from clinicmart.sample.story import Story
 from clinicmart.sample.structure import WARD_ID
 from clinicmart.sample.tally import Dimension, Tally, money, quotient
@@ -262,7 +263,7 @@ class Truths:
         tally.ratio("payer_lag_days", lag, ones, by)
         tally.median("median_payer_lag_days", lag)
         tally.totals["remittance_claims"] = str(len(remits))
-        tally.totals["remittance_lines"] = str(len(remits.charge))
+        tally.totals["remittance_lines"] = str(int((~without_lines(story)[remits.owner]).sum()))
         # Every line bears a number of ours, every reversal follows its decision.
         tally.totals["unmatched_remittance_lines"] = tally.totals["unmatched_reversals"] = "0"
         tally.totals["secondary_remittance_claims"] = str(int((remits.stage == SECONDARY).sum()))

@@ -12,7 +12,17 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from clinicmart.sample import catalogue, fhir, flaws, hl7v2, work_rvus, x12_acknowledgements, x12_claims, x12_remits
+from clinicmart.sample import (
+    catalogue,
+    fhir,
+    flaws,
+    hl7v2,
+    overlaps,
+    work_rvus,
+    x12_acknowledgements,
+    x12_claims,
+    x12_remits,
+)
 from clinicmart.sample.catalogue import TENANTS, TenantSpec
 from clinicmart.sample.clock import Calendar
 from clinicmart.sample.definitions import DEFINITIONS, POPULATIONS
@@ -43,7 +53,7 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
     """Writes a synthetic group of `tenants` with `appointments` in all, the same bytes for the same arguments.
 
     Under `out`: `<tenant>/pm.sqlite`, `<tenant>/fhir/*.ndjson`, `<tenant>/hl7/*.hl7`, `<tenant>/837/*.837`, `<tenant>/835/*.835`,
-    `<tenant>/277/*` (277CA and 999), `<tenant>/rvu/*.csv` (work RVUs), `config.yaml`
+    `<tenant>/277/*` (277CA and 999), `<tenant>/rvu/*.csv` (work RVUs), `profiles/*.yaml` (words of senders), `config.yaml`
     (absolute paths) and `truths.json`. Files of an earlier sample are replaced.
     History is 19 months up to `as_of`, bookings reach six weeks beyond. The 837s and 835s, and the answers to the 837s, always hold
     the whole history; FHIR encounters all of it up to 200,000 appointments a tenant and the last three months beyond that; HL7 all
@@ -69,6 +79,7 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
         "definitions": DEFINITIONS,
         "tenants": {spec.tenant_id: truth for spec, (_, truth) in zip(specs, feeds, strict=True)},
     }
+    _write(out / "profiles", "yaml", overlaps.profiles())
     truths_file, config_file = out / "truths.json", out / "config.yaml"
     truths_file.write_text(json.dumps(truths, indent=1) + "\n", encoding="utf-8")
     config_file.write_text(configuration(out, specs, as_of), encoding="utf-8")
@@ -156,7 +167,7 @@ def _write_feeds(job: _Job) -> Feeds:
     written = {
         "fhir": _write(folder / "fhir", "ndjson", fhir.files(story)),
         "hl7": _write(folder / "hl7", "hl7", hl7v2.files(story)),
-        "837": _write(folder / "837", "837", x12_claims.files(story)),
+        "837": _write(folder / "837", "837", x12_claims.files(overlaps.with_voids(story))),
         "835": _write(folder / "835", "835", x12_remits.files(story)),
         "277": _write(folder / "277", "*", x12_acknowledgements.files(story)),
         "rvu": _write(folder / "rvu", "csv", work_rvus.files(story)),
@@ -182,13 +193,14 @@ def _write(folder: Path, suffix: str, files: Iterable[tuple[str, str]]) -> int:
 
 
 def _plant_remittances(story: Story, folder: Path) -> int:
-    """The broken files, and the first real one again under another name."""
+    """The broken files, and the first real one again under another name and cut anew."""
     first = min(folder.glob("*.835"))
     (folder / f"{flaws.DUPLICATE_PREFIX}{first.name}").write_bytes(first.read_bytes())
+    (folder / f"{overlaps.RECUT_PREFIX}{first.name}").write_text(overlaps.recut(first.read_text("utf-8")), "utf-8")
     broken = flaws.broken_remittances(story)
     for name, content in broken.items():
         (folder / name).write_bytes(content)
-    return 1 + len(broken)
+    return 2 + len(broken)
 
 
 def configuration(out: Path, specs: list[TenantSpec], as_of: date) -> str:
@@ -208,8 +220,19 @@ def configuration(out: Path, specs: list[TenantSpec], as_of: date) -> str:
                     "url": f"sqlite:///{folder / 'pm.sqlite'}",
                 },
                 {"name": "ehr", "kind": "fhir", "profile": "r4", "path": str(folder / "fhir")},
-                {"name": "adt", "kind": "hl7v2", "path": str(folder / "hl7")},
-                {"name": "claims", "kind": "x12", "path": str(folder / "837")},
+                {
+                    "name": "adt",
+                    "kind": "hl7v2",
+                    "path": str(folder / "hl7"),
+                    "profile": str(out / "profiles" / "adt.yaml"),
+                    "issuer": spec.tenant_id.upper(),
+                },
+                {
+                    "name": "claims",
+                    "kind": "x12",
+                    "path": str(folder / "837"),
+                    "profile": str(out / "profiles" / "claims.yaml"),
+                },
                 {"name": "remits", "kind": "x12", "path": str(folder / "835")},
                 {"name": "acknowledgements", "kind": "x12", "path": str(folder / "277")},
                 {"name": "rvu", "kind": "reference_file", "profile": "work_rvu_rates", "path": str(folder / "rvu")},

@@ -1,5 +1,6 @@
 """837 professional claims: one file a month of submission, in it one transaction set a day. Always the whole history.
 
+Some claims are voided and sent again, which the PM database does not know: see overlaps.py.
 CLM01 is the claim's id, REF*D9 the submission's, REF*EA the medical record number, REF*6R the line control number.
 """
 
@@ -20,6 +21,8 @@ from clinicmart.sample.story import Story
 from clinicmart.sample.text import dates, money, numbers, pick
 
 VERSION = "005010X222A1"
+# The practice's own word for a filing indicator, which the profile of the feed teaches.
+_HOUSE_WORDS = {"BL": "NW"}
 
 
 def provider_name(story: Story) -> pl.Series:
@@ -99,7 +102,7 @@ def _heads(story: Story, order: np.ndarray) -> pl.Series:
         {
             "level": np.arange(len(order)) - first_of_day + 2,
             "sequence": pick(["P", "S"], secondary),
-            "filing": pick([item.filing_indicator for item in PAYERS], payer),
+            "filing": pick([_HOUSE_WORDS.get(item.filing_indicator, item.filing_indicator) for item in PAYERS], payer),
             "family": pick(names.FAMILY_NAMES, people.family[patient]),
             "given": pick(names.GIVEN_NAMES, people.given[patient]),
             "member": member_ids(people, patient, payer),

@@ -1,5 +1,7 @@
 """835 remittances: one file a payer and month, in it one transaction set a payment day. Always the whole history.
 
+Some claim payments have no lines: what is taken off stands on the claim (overlaps.py).
+
 Line: SVC02 = SVC03 + CAS. Claim: CLP03, CLP04, CLP05 are the sums of the lines. Transaction: BPR02 = sum of CLP04 - sum of PLB.
 """
 
@@ -8,14 +10,14 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from clinicmart.sample import names
+from clinicmart.sample import names, overlaps
 from clinicmart.sample.adjudication import DENIAL_CODES, REMARKS, SECONDARY
 from clinicmart.sample.catalogue import PAYERS, VISIT_TYPES
 from clinicmart.sample.clock import as_date
 from clinicmart.sample.codes import CODES, TELEHEALTH_MODIFIER
 from clinicmart.sample.envelope import Pieces, interchange
 from clinicmart.sample.people import member_ids
-from clinicmart.sample.pm_tables import line_controls
+from clinicmart.sample.pm_tables import line_controls, some
 from clinicmart.sample.story import Story
 from clinicmart.sample.text import dates, money, pick
 from clinicmart.sample.x12_claims import provider_name
@@ -86,6 +88,7 @@ def _heads(story: Story) -> pl.Series:
             "control": story.control_numbers(remits.claim, remits.payer, remits.submission),
             "place": pick([item.place_of_service for item in VISIT_TYPES], booked.visit_type[of]),
             "frequency": np.where(_is_replacement(story), 7, 1),
+            "reasons": _claim_reasons(story),
             "family": pick(names.FAMILY_NAMES, people.family[patient]),
             "given": pick(names.GIVEN_NAMES, people.given[patient]),
             "member": member_ids(people, patient, remits.payer),
@@ -97,7 +100,7 @@ def _heads(story: Story) -> pl.Series:
     ).with_columns(pl.col("day").alias("last_day"))
     return frame.select(
         pl.format(
-            "CLP*{}*{}*{}*{}*{}*{}*{}*{}*{}~NM1*QC*1*{}*{}****MI*{}~NM1*82*1*{}****XX*{}~REF*EA*{}~DTM*232*{}~DTM*233*{}~",
+            "CLP*{}*{}*{}*{}*{}*{}*{}*{}*{}~{}NM1*QC*1*{}*{}****MI*{}~NM1*82*1*{}****XX*{}~REF*EA*{}~DTM*232*{}~DTM*233*{}~",
             *frame.columns,
         )
     ).to_series()
@@ -106,6 +109,24 @@ def _heads(story: Story) -> pl.Series:
 def _is_replacement(story: Story) -> np.ndarray:
     """Claim payments that answer a replacement."""
     return (story.remits.submission == 2) & (story.remits.stage != SECONDARY)
+
+
+def _claim_reasons(story: Story) -> pl.Series:
+    """The CAS of claim payments without lines; an empty text for the others."""
+    alone = overlaps.without_lines(story)
+    of_lines = _contractual(story) + _patient(story)
+    place = np.full(len(story.remits), -1)
+    line = np.flatnonzero(alone[story.remits.owner])
+    place[story.remits.owner[line]] = line
+    return some(of_lines, place).fill_null("")
+
+
+def _contractual(story: Story) -> pl.Series:
+    return _reasons(story, "CO", {"45": "co45", "253": "co253", "denial": "denied"})
+
+
+def _patient(story: Story) -> pl.Series:
+    return _reasons(story, "PR", {"1": "pr1", "2": "pr2", "3": "pr3"})
 
 
 def _lines(story: Story) -> pl.Series:
@@ -120,8 +141,8 @@ def _lines(story: Story) -> pl.Series:
             "paid": money(remits.amounts["paid"]),
             "units": lines.units[charge],
             "day": dates(lines.service_day[charge], "%Y%m%d"),
-            "contractual": _reasons(story, "CO", {"45": "co45", "253": "co253", "denial": "denied"}),
-            "patient": _reasons(story, "PR", {"1": "pr1", "2": "pr2", "3": "pr3"}),
+            "contractual": _contractual(story),
+            "patient": _patient(story),
             "other": _reasons(story, "OA", {"23": "oa23"}),
             "control": line_controls(story).gather(charge),
             "allowed": pl.select(
@@ -130,7 +151,9 @@ def _lines(story: Story) -> pl.Series:
             "remark": pick([f"LQ*HE*{code}~" if code else "" for code in (*REMARKS, "")], _remark(remits.denial)),
         }
     )
-    return frame.select(pl.format("SVC*HC:{}{}*{}*{}**{}~DTM*472*{}~{}{}{}REF*6R*{}~{}{}", *frame.columns)).to_series()
+    text = pl.format("SVC*HC:{}{}*{}*{}**{}~DTM*472*{}~{}{}{}REF*6R*{}~{}{}", *frame.columns)
+    is_alone = pl.Series(overlaps.without_lines(story)[remits.owner])
+    return frame.select(pl.when(is_alone).then(pl.lit("")).otherwise(text).alias("text")).to_series()
 
 
 def _remark(denial: np.ndarray) -> np.ndarray:

@@ -237,7 +237,7 @@ def test_each_acknowledged_transaction_is_a_notice(tmp_path: Path) -> None:
     chunk = read(tmp_path, of_guide("999", "005010X231A1", REPLY))
     assert (chunk.records_read, chunk.records_used, list(chunk.rows)) == (4, 4, ["acknowledgement"])
     assert [(item.reason, item.detail) for item in chunk.notices] == [
-        ("transaction_accepted", "transaction 837 with control number 0001 was accepted"),
+        ("transaction_accepted", "a transaction 837 was accepted"),
         (
             "transaction_rejected",
             "transaction 837 with control number 0002 was rejected; error codes 5, I6; "
@@ -270,7 +270,8 @@ def test_a_group_acknowledged_as_a_whole_is_one_notice(tmp_path: Path, closing: 
     body = ["AK1*HC*28", *([closing] if closing else [])]
     chunk = read(tmp_path, of_guide("999", "005010X231A1", body))
     assert reasons(chunk) == [f"group_{reason}"]
-    assert "group with control number 28" in chunk.notices[0].detail
+    named = "a group was accepted" if reason == "accepted" else "group with control number 28"
+    assert named in chunk.notices[0].detail
     assert ("error codes 1" in chunk.notices[0].detail) == ("*0*1" in closing)
     assert (chunk.records_read, chunk.records_used) == (1, 1)
 
@@ -476,7 +477,7 @@ def test_claim_status_responses_of_the_guide(
 def test_published_acknowledgements_of_transactions() -> None:
     accepted, rejected = (published("claims", f"x12_999_{name}.txt") for name in ("accepted", "rejected"))
     assert [item.detail for item in accepted.notices if item.reason == "transaction_accepted"] == [
-        "transaction 837 with control number 0001 was accepted"
+        "a transaction 837 was accepted"
     ]
     assert [item.detail for item in rejected.notices if item.reason == "transaction_rejected"] == [
         "transaction 837 with control number 0028 was rejected; error codes 5; fault at segment 17 of it (NM)"

@@ -144,7 +144,7 @@ def _of_transaction(item: Placed, segments: list[list[str]], zone: ZoneInfo, fou
     if closing or not starts:
         at = f"{transaction.position} (segment {transaction.number})"
         named = f"the group with control number {_safe(group, 2, _CONTROL_NUMBER)}"
-        notice, told = _answer(at, "group", named, closing, "")
+        notice, told = _answer(at, "group", named, "a group", closing, "")
         rows.append(base | told | {"acknowledgement_id": _identifier(transaction.interchange, *key, "0")})
         if not starts:
             found.notices.append((item.part, notice))
@@ -152,9 +152,10 @@ def _of_transaction(item: Placed, segments: list[list[str]], zone: ZoneInfo, fou
         opening = segments[start]
         closing = [parts for parts in segments[start:end] if parts[0] in ("IK5", "AK5")]
         faults = [parts for parts in segments[start:end] if parts[0] in ("IK3", "AK3")]
-        named = f"transaction {_safe(opening, 1, _KIND)} with control number {_safe(opening, 2, _CONTROL_NUMBER)}"
+        kind = f"transaction {_safe(opening, 1, _KIND)}"
+        named = f"{kind} with control number {_safe(opening, 2, _CONTROL_NUMBER)}"
         at = f"{transaction.position} AK2 {ordinal} (segment {transaction.number + start})"
-        notice, told = _answer(at, "transaction", named, closing, _first_fault(faults))
+        notice, told = _answer(at, "transaction", named, f"a {kind}", closing, _first_fault(faults))
         found.notices.append((item.part, notice))
         told |= {
             "acknowledgement_id": _identifier(transaction.interchange, *key, str(ordinal)),
@@ -166,15 +167,17 @@ def _of_transaction(item: Placed, segments: list[list[str]], zone: ZoneInfo, fou
 
 
 def _answer(
-    position: str, level: str, named: str, closing: list[list[str]], fault: str
+    position: str, level: str, named: str, unnamed: str, closing: list[list[str]], fault: str
 ) -> tuple[Notice, dict[str, Any]]:
-    """The outcome that the last of `closing` gives, as notice and as part of a row."""
+    """The outcome that the last of `closing` gives, as notice and as part of a row. What was accepted without an error is not
+    named: such notices are counted as one."""
     last = closing[-1] if closing else []
     # AK9 has three counts between its outcome and its errors.
     errors = [part for part in last[5 if level == "group" else 2 :] if _ERROR.fullmatch(part)]
     because = f"; error codes {', '.join(errors)}" if errors else ""
     reason, said, is_accepted = _outcome(level, _at(last, 1))
-    notice = Notice(position=position, reason=reason, detail=f"{named} {said}{because}{fault}")
+    subject = unnamed if is_accepted and not because and not fault else named
+    notice = Notice(position=position, reason=reason, detail=f"{subject} {said}{because}{fault}")
     told = {
         "level": level,
         "outcome_code": _code(last, 1, _TAG_OR_LETTER),

@@ -51,11 +51,26 @@ returned as (
     group by stay.tenant_id, stay.encounter_id
 ),
 
--- Whether a visit was charged is a question only where anything is billed at all.
+-- Whether a visit was charged is a question only where anything is billed at all, and as far as visits or bills are known: after
+-- the last of them feeds may have stopped.
+known_days as (
+    select tenant_id, max(encounter_date) as last_date
+    from encounters
+    where is_encounter
+    group by tenant_id
+    union all
+    select tenant_id, max(service_date) from {{ ref('int_billed_lines') }} group by tenant_id
+),
+
 billing as (
-    select tenants.tenant_id, {{ add_days('tenants.data_as_of_date', -5) }} as charged_before
+    select
+        tenants.tenant_id,
+        {{ add_days('least(min(tenants.data_as_of_date), max(known_days.last_date))', -5) }} as charged_before
     from {{ ref('stg_tenants') }} as tenants
+    inner join known_days
+        on tenants.tenant_id = known_days.tenant_id
     where tenants.tenant_id in (select tenant_id from {{ ref('int_billed_lines') }})
+    group by tenants.tenant_id
 ),
 
 charged as (
