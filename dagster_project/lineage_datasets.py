@@ -46,7 +46,7 @@ def _never_fails(tell: Callable[Concatenate[Emitter, P], None]) -> Callable[Conc
             with emitter.telling():
                 tell(emitter, *args, **kwargs)
 
-    return telling
+    return telling  # type: ignore[return-value]  # `wraps` loses that the emitter is positional
 
 
 def landing_name(tenant_id: str, entity: str) -> str:

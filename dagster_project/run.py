@@ -7,11 +7,12 @@ from pathlib import Path
 
 import yaml
 
+from dagster_project.dbt_project import TARGET
 from dagster_project.definitions import JOB, build_definitions
 from dagster_project.event_log import EventLog
 from dagster_project.landing_assets import part_of_key
 from dagster_project.lineage_events import RUN
-from dagster_project.workspace import TARGET, Workspace
+from dagster_project.workspace import Workspace
 from foundation import duck
 from foundation.config import Config
 from foundation.home import Home, write_atomically

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -34,6 +34,9 @@ ROWS_A_PAGE = 25
 MOST_UNITS_NAMED = 3
 # Every dimension has a member of this id for rows that name none, so that breakdowns add up to the total.
 UNKNOWN = "unknown"
+
+
+T = TypeVar("T")
 
 
 @st.cache_data(max_entries=4000, show_spinner=False)
@@ -63,8 +66,9 @@ class Source:
         self.tenant_id = reader.tenant.tenant_id
         self._key = (self.tenant_id, reader.scope.hash, reader.version.version)
 
-    def _cached(self, question: Mapping[str, Any], ask: Callable[[], Any]) -> Any:
-        return _answer(*self._key, json.dumps(question, sort_keys=True, default=str), ask)
+    def _cached(self, question: Mapping[str, Any], ask: Callable[[], T]) -> T:
+        answer: T = _answer(*self._key, json.dumps(question, sort_keys=True, default=str), ask)
+        return answer
 
     def telling(self, restated: bool) -> "Source":
         """The same data with the past told as it was, or (restated) with the tree and the payer classes of today."""
@@ -227,7 +231,7 @@ class Source:
 
     def lineage(self, metric: str) -> MetricLineage | None:
         """What a figure rests on, None where the version does not say."""
-        return self._cached({"ask": "lineage", "metric": metric}, lambda: self.reader.lineage(metric))  # type: ignore[no-any-return]
+        return self._cached({"ask": "lineage", "metric": metric}, lambda: self.reader.lineage(metric))
 
     @cached_property
     def alerts(self) -> pl.DataFrame:

@@ -212,6 +212,7 @@ def configuration(out: Path, specs: list[TenantSpec], as_of: date) -> str:
             "name": spec.name,
             "time_zone": spec.time_zone,
             "as_of": as_of.isoformat(),
+            "issuer": spec.tenant_id.upper(),
             "feeds": [
                 {
                     "name": "pm",
@@ -225,7 +226,6 @@ def configuration(out: Path, specs: list[TenantSpec], as_of: date) -> str:
                     "kind": "hl7v2",
                     "path": str(folder / "hl7"),
                     "profile": str(out / "profiles" / "adt.yaml"),
-                    "issuer": spec.tenant_id.upper(),
                 },
                 {
                     "name": "claims",

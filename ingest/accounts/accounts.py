@@ -159,7 +159,7 @@ def feed_status(ledger: Ledger) -> pl.DataFrame:
         return sa.func.coalesce(column, 0, type_=sa.Integer).label(name)
 
     def of_feed(other: Any) -> sa.ColumnElement[bool]:
-        return (other.c.tenant_id == latest.c.tenant_id) & (other.c.feed == latest.c.feed)
+        return sa.and_(other.c.tenant_id == latest.c.tenant_id, other.c.feed == latest.c.feed)
 
     query = (
         sa.select(

@@ -171,7 +171,9 @@ def lateness(first_arrivals: Mapping[date, date], reads: Sequence[date]) -> int:
     if len(seen) < LATENESS_LEARNED_FROM:
         return 0
     middle = float(np.median(seen))
-    return round(min(middle + 3 * 1.4826 * float(np.median(np.abs(np.array(seen) - middle))), max(seen)))
+    spread = float(np.median(np.abs(np.array(seen) - middle)))
+    high: float = min(middle + 3 * 1.4826 * spread, max(seen))
+    return round(high)
 
 
 def judge_feeds(received: pl.DataFrame, reads: pl.DataFrame) -> dict[tuple[str, str], Judgement]:

@@ -256,7 +256,7 @@ def first_received_at(inbox: Inbox) -> int | None:
         return None
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
         connection.execute("pragma query_only = 1")
-        (oldest,) = connection.execute("select min(received_at) from message").fetchone()
+        oldest: int | None = connection.execute("select min(received_at) from message").fetchone()[0]
         return oldest
 
 

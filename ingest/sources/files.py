@@ -267,7 +267,7 @@ def _blocks(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[bytes]
         with _open(path) as handle:
             while block := handle.read(READ_BYTES):
                 given += len(block)
-                if handle.__class__ is gzip.GzipFile and given > MAXIMUM_GZIP_RATIO * max(size_bytes, READ_BYTES):
+                if isinstance(handle, gzip.GzipFile) and given > MAXIMUM_GZIP_RATIO * max(size_bytes, READ_BYTES):
                     raise UnreadableUnit(
                         position=f"byte {given}",
                         problem=f"unpacks to more than {MAXIMUM_GZIP_RATIO} times its size",

@@ -319,7 +319,7 @@ class Evidence:
             for row_filter, value in _readings(item, fact):
                 found = self._rows_of(fact, item, (row_filter, value), grain, dimension, month)
                 if found.height:
-                    frames.append(found.cast(frames[0].schema))  # type: ignore[arg-type]
+                    frames.append(found.cast(frames[0].schema))
                     break
         return pl.concat(frames)
 

@@ -155,7 +155,7 @@ def _compare(
 
         def ask(query: str) -> list[tuple[Any, ...]]:
             cursor.execute(query)
-            return cursor.fetchall()
+            return list(cursor.fetchall())
 
         here = _types(lambda query: warehouse.execute(query).fetchall(), mart, "DuckDB", "table_catalog = 'warehouse'")
         there = _types(ask, mart, "PostgreSQL", "true")

@@ -160,7 +160,8 @@ class Registry:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_bytes())
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        return content
     except OSError:
         raise ConfigurationError(f"{path}: is missing; run dbt before publishing") from None
     except ValueError:

@@ -141,7 +141,7 @@ for _operation in ("update", "delete"):
     event.listen(
         AUDIT,
         "after_create",
-        DDL(
+        DDL(  # type: ignore[no-untyped-call]
             f"create trigger audit_no_{_operation} before {_operation} on audit "
             "begin select raise(abort, 'audit rows are append-only'); end"
         ),

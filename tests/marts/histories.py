@@ -24,6 +24,8 @@ TENANTS = ("amber", "birch", "cedar")
 RENDERED = "birch"
 POOL_TENANT = "harbor"
 ENTITIES = tuple(of.name for of in load_contracts().values() if of.store == "landing")
+# Tables that the load keeps of every tenant.
+OF_TENANTS = ("tenant", "system_of_record", "issuer_spelling", "feed_issuer")
 PATIENTS = 12
 # entity, column, entity: rows of the first are kept where the column names a row of the second.
 PARTS = (
@@ -56,6 +58,33 @@ CHANGES: Mapping[str, Sequence[str]] = {
         "-billed_amount as billed_amount, -payer_paid_amount as payer_paid_amount, "
         "adjudicated_date + 9 as adjudicated_date) from raw.remittance_claim where {chosen} "
         "and remittance_claim_id not like '%-r%'",
+    ),
+    "voided": (
+        "update raw.claim set frequency_code = '8', original_payer_claim_control_number = 'v{seed}' where {chosen}",
+    ),
+    # Several claims come to share one number.
+    "renumbered": (
+        "update raw.claim set claim_id = 'shared' where {chosen}",
+        "update raw.claim_line set claim_id = 'shared' where {mine} and claim_submission_id in "
+        "(select claim_submission_id from raw.claim where {mine} and claim_id = 'shared')",
+    ),
+    # Money of lines comes to stand on the claim.
+    "unlined": (
+        "delete from raw.remittance_line where {chosen}",
+        "update raw.remittance_adjustment set remittance_line_id = null where {mine} and remittance_line_id not in "
+        "(select remittance_line_id from raw.remittance_line where {mine})",
+    ),
+    "issued": (
+        "update raw.encounter set encounter_id = encounter_id || '^^^NORTH' where {chosen} and source_system = 'adt' "
+        "and not contains(encounter_id, '^^^')",
+        "insert into raw.issuer_spelling by name select distinct tenant_id, 'encounter' as entity, 'NORTH' as spelling, "
+        "'NORTH' as issuer from raw.tenant where {mine} and not exists (from raw.issuer_spelling held where "
+        "held.tenant_id = tenant.tenant_id and held.entity = 'encounter' and held.spelling = 'NORTH')",
+    ),
+    "spelled": ("update raw.charge set encounter_id = lower(encounter_id) || ' ' where {chosen}",),
+    "joined": (
+        "update raw.encounter set part_of_encounter_id = (select min(encounter_id) from raw.encounter where {mine}) where {chosen}",
+        "update raw.encounter_event set event_type = 'class_change', encounter_class = 'EMER' where {chosen}",
     ),
     "reclassed": (
         "update raw.payer set payer_class = case payer_class when 'commercial' then 'medicare' else 'commercial' end "
@@ -109,7 +138,7 @@ def fill_pool(home: Path, connection: duckdb.DuckDBPyConnection) -> None:
     with duck.session(Home.at(home)) as source:
         key = Keys.of(Home.at(home)).derive_hex("warehouse")
         duck.attach(source, Home.at(home).warehouse, alias="warehouse", key=key, read_only=True)
-        for table in (*ENTITIES, "tenant", "system_of_record"):
+        for table in (*ENTITIES, *OF_TENANTS):
             rows = source.execute(
                 f"select * from warehouse.raw.{table} where tenant_id = ?", [POOL_TENANT]
             ).to_arrow_table()
@@ -129,7 +158,7 @@ def fill_pool(home: Path, connection: duckdb.DuckDBPyConnection) -> None:
 def introduce(connection: duckdb.DuckDBPyConnection) -> None:
     """Gives every tenant its operational rows."""
     for tenant in TENANTS:
-        for table in ("tenant", "system_of_record"):
+        for table in OF_TENANTS:
             connection.execute(
                 f"insert into raw.{table} by name select * replace (? as tenant_id) from pool.{table}", [tenant]
             )

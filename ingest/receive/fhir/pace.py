@@ -40,7 +40,8 @@ class Pace:
 def backoff(failures: int) -> float:
     """Seconds before trying again after so many failures: 1, 2, 4 ... 60, give or take a quarter so that many clients of one
     server do not come at once."""
-    return min(FIRST_SECONDS * 2 ** (failures - 1), LONGEST_SECONDS) * random.uniform(0.75, 1.25)  # noqa: S311
+    seconds: float = min(FIRST_SECONDS * 2 ** (failures - 1), LONGEST_SECONDS)
+    return seconds * random.uniform(0.75, 1.25)  # noqa: S311
 
 
 def retry_after(response: httpx.Response) -> float | None:

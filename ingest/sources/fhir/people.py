@@ -68,7 +68,7 @@ def _link(context: Context, resource: Json, raw: str, link: Json) -> None:
 
 def _preferred(items: Any) -> Json:
     """The official or home entry of names and addresses, never an old one while there is another."""
-    found = [item for item in items or () if item.get("use") not in ("old", "maiden", "temp")]
+    found: list[Json] = [item for item in items or () if item.get("use") not in ("old", "maiden", "temp")]
     for item in found:
         if item.get("use") in ("official", "home"):
             return item
@@ -93,7 +93,8 @@ def _language(resource: Json) -> str | None:
 def _telecom(resource: Json, system: str) -> str | None:
     for item in resource.get("telecom") or ():
         if item.get("system") == system and item.get("use") != "old":
-            return item.get("value")
+            value: str | None = item.get("value")
+            return value
     return None
 
 

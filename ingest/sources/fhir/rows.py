@@ -274,6 +274,7 @@ class Context:
         """The id of a visit type, whose row is added where it has a name and not only a code."""
         if not concept:
             return None
+        identifier: str | None
         try:
             identifier = concept["coding"][0]["code"]
         except (KeyError, IndexError):

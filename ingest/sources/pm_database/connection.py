@@ -166,7 +166,7 @@ def _read_as_text(connection: Any) -> None:
     set_json_loads(loads, connection)
 
     def forgiving(loader: type[Any]) -> type[Any]:
-        class Forgiving(loader):
+        class Forgiving(loader):  # type: ignore[misc]  # the driver's loaders are known at run time alone
             def load(self, data: Any) -> Any:
                 try:
                     return super().load(data)
