@@ -35,7 +35,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
         description=f"What the people of {tenant.name} read: an encrypted file per scope, switched as a whole.",
         kinds={"duckdb"},
     )
-    def published(context: AssetExecutionContext) -> MaterializeResult[None]:
+    def published(context: AssetExecutionContext) -> MaterializeResult:  # type: ignore[type-arg]
         if not workspace.full_refresh and _stays(context.run.run_id):
             progress.info("%s: nothing new", tenant.tenant_id)
             return MaterializeResult(metadata={"report": "unchanged"})

@@ -43,7 +43,7 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
     ]
 
     @multi_asset(name="raw_tables", specs=specs)
-    def raw(context: AssetExecutionContext) -> Iterator[MaterializeResult[None]]:
+    def raw(context: AssetExecutionContext) -> Iterator[MaterializeResult]:  # type: ignore[type-arg]
         if workspace.ahead is not None:
             workspace.ahead.close()
         told_of = workspace.lineage.job(context.run.run_id, "load", about="Takes landed batches into the raw tables")

@@ -132,6 +132,13 @@ def test_the_run_ends_with_what_is_held(site: Site) -> None:
     ]
 
 
+def test_money_of_payments_that_are_held_is_a_doubt_of_what_their_feed_brings(site: Site) -> None:
+    told = json.loads(clinicmart_here("status", "--home", site.home, "--json").out)["plausibility"]
+    held = {row["tenant_id"]: row for row in told if row["code"] == "CM-PLAUS-006"}
+    assert Decimal(str(held["envelope"]["amount"])) == Decimal("59.94")
+    assert {"payer_paid_amount", "denial_rate"} <= set(held["envelope"]["metrics"])
+
+
 def test_everything_once_more_in_other_words_changes_nothing(site: Site) -> None:
     for tenant in REMITS:
         folder = site.folder / tenant

@@ -241,7 +241,11 @@ def _quarantine_reasons(ledger: Ledger) -> pl.DataFrame:
         .where(held.released_at.is_(None))
         .group_by(*key)
     )
-    return select(ledger, query)
+    # The ledger keeps money as decimal text, which a database would add up as floating-point numbers.
+    amounts = select(ledger, sa.select(*key, held.amount).where(held.released_at.is_(None), held.amount.is_not(None)))
+    names = [column.name for column in key]
+    sums = amounts.with_columns(pl.col("amount").cast(pl.Decimal(18, 4))).group_by(names).agg(pl.col("amount").sum())
+    return select(ledger, query).join(sums, on=names, how="left", maintain_order="left")
 
 
 def _contract_results(ledger: Ledger) -> pl.DataFrame:

@@ -26,8 +26,35 @@ with held as (
             {%- endfor %}
         )
     group by tenant_id, feed, entity
+),
+
+-- Records that could not be read into rows, whole payments among them, have only what the ledger noted of them.
+feeds as (
+    select tenant_id, feed, sum(abs(all_amount)) as all_amount from held group by tenant_id, feed
+),
+
+records as (
+    select tenant_id, feed, sum(rows) as held_rows, sum(amount) as held_amount
+    from {{ source('raw', 'quarantine_reason') }}
+    where entity = 'record' and amount <> 0
+    group by tenant_id, feed
 )
 
+select
+    records.tenant_id,
+    'CM-PLAUS-006' as code,
+    records.feed,
+    '' as other_feed,
+    'record' as entity,
+    cast(null as date) as found_day,
+    records.held_rows as found_rows,
+    records.held_amount as found_amount
+from records
+left join feeds
+    on records.tenant_id = feeds.tenant_id
+    and records.feed = feeds.feed
+where {{ is_material('abs(records.held_amount)', 'coalesce(feeds.all_amount, 0)') }}
+union all
 select
     tenant_id,
     'CM-PLAUS-006' as code,

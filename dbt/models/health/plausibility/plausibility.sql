@@ -26,7 +26,8 @@ select
     checks.title,
     checks.meaning,
     checks.remedy,
-    coalesce(nullif(checks.touches, ''), found.entity) as touches,
+    -- A record that could not be read may hold anything that its feed brings.
+    coalesce(nullif(checks.touches, ''), case when found.entity = 'record' then '' else found.entity end) as touches,
     cast(found.found_rows as bigint) as found_rows,
     {{ money('found.found_amount') }} as found_amount,
     found.first_day,
