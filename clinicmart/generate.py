@@ -12,6 +12,7 @@ import click
 import yaml
 
 from clinicmart.main import cli
+from serving.modules import MODULES
 
 ROOT = Path(__file__).parent.parent
 COMMANDS_PAGE = ROOT / "docs" / "commands.md"
@@ -23,12 +24,7 @@ _SETTLED_BY = {
     "answers": ", or once 95 % of its claims are answered",
     "money": ", or once less than 5 % of what was billed is open",
 }
-_MODULES = {
-    "revenue_cycle": "Revenue cycle",
-    "throughput": "Throughput",
-    "no_show": "No-show and access",
-    "payer_mix": "Payer mix",
-}
+_MODULES = {module.name: module.title for module in MODULES if module.pages}
 
 
 def _help(command: click.Command, path: list[str]) -> list[str]:

@@ -11,33 +11,8 @@ from zoneinfo import ZoneInfo
 from dashboards import format as fmt
 from dashboards import markup
 from serving.closed_months.view import Change
+from serving.modules import PAGES
 
-# The figures of each page, the most important first: the first that changed is told with both values.
-FIGURES: Mapping[str, tuple[str, ...]] = {
-    "overview": (
-        "net_collection_rate",
-        "days_in_ar",
-        "denial_rate",
-        "no_show_rate",
-        "completed_appointments",
-        "payer_paid_amount",
-        "billed_amount",
-        "encounters",
-    ),
-    "revenue_cycle": (
-        "billed_amount",
-        "payer_paid_amount",
-        "net_collection_rate",
-        "denial_rate",
-        "days_in_ar",
-        "ar_over_90_rate",
-        "underpaid_amount",
-        "open_balance",
-    ),
-    "throughput": ("encounters", "completed_visits", "cycle_time_minutes", "wait_time_minutes", "bed_days"),
-    "no_show": ("no_show_rate", "appointments", "completed_appointments", "third_next_available_days"),
-    "payer_mix": ("payer_mix_billed", "payer_mix_encounters", "billed_amount", "allowed_amount", "payer_paid_amount"),
-}
 SENTENCES = 3
 
 
@@ -48,7 +23,7 @@ def lines(page: str, changes: Iterable[Change], time_zone: str, *, in_part: bool
     """
     by_month: dict[date, list[Change]] = {}
     for change in changes:
-        if change.metric in FIGURES.get(page, ()):
+        if change.metric in figures_of(page):
             by_month.setdefault(change.close.month, []).append(change)
     return [
         _sentence(page, by_month[month], time_zone, in_part=in_part)
@@ -56,8 +31,13 @@ def lines(page: str, changes: Iterable[Change], time_zone: str, *, in_part: bool
     ]
 
 
+def figures_of(page: str) -> tuple[str, ...]:
+    """The metrics of a page, the most important first; none for a page that shows no figures."""
+    return PAGES[page].figures if page in PAGES else ()
+
+
 def _sentence(page: str, changes: Sequence[Change], time_zone: str, *, in_part: bool) -> str:
-    order = FIGURES[page]
+    order = figures_of(page)
     lead, *others = sorted(changes, key=lambda change: order.index(change.metric))
     on = fmt.day(local_day(lead.close.closed_at, time_zone))
     closed, now = values(lead)

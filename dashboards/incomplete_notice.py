@@ -1,8 +1,7 @@
 """What a page must say of feeds that stopped: which of its figures lack something since when. Pure.
 
-A page rests on entities, a feed brings entities: where a feed of an alert brings one that the page rests on, the page says so
-in a line at its top. That a page *rests* on an entity is stated here and not read from dbt's lineage: there every mart hangs on
-every feed, since any of them may name a provider.
+A page rests on entities (`serving.modules`), a feed brings entities: where a feed of an alert brings one that the page rests on,
+the page says so in a line at its top.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,49 +10,9 @@ from typing import Any
 
 from dashboards import format as fmt
 from dashboards import markup
+from serving.modules import PAGES
+from serving.modules.entities import NOUNS
 
-# Entity to what people call its rows, in the order in which a line names them.
-NOUNS: Mapping[str, str] = {
-    "remittance": "payments",
-    "remittance_claim": "payments",
-    "remittance_line": "payments",
-    "remittance_adjustment": "denials",
-    "provider_adjustment": "provider adjustments",
-    "patient_payment": "patient payments",
-    "claim": "claims",
-    "claim_line": "claims",
-    "claim_status": "claim statuses",
-    "charge": "charges",
-    "adjustment": "adjustments",
-    "appointment": "appointments",
-    "appointment_event": "appointments",
-    "slot": "open slots",
-    "encounter": "visits",
-    "encounter_event": "visit times",
-    "bed_movement": "stays",
-    "staff_shift": "staff hours",
-    "coverage": "coverage",
-}
-_MONEY = (
-    "remittance",
-    "remittance_claim",
-    "remittance_line",
-    "remittance_adjustment",
-    "provider_adjustment",
-    "patient_payment",
-    "claim",
-    "claim_line",
-    "claim_status",
-    "charge",
-    "adjustment",
-)
-RESTS_ON: Mapping[str, tuple[str, ...]] = {
-    "revenue_cycle": _MONEY,
-    "throughput": ("encounter", "encounter_event", "bed_movement", "staff_shift"),
-    "no_show": ("appointment", "appointment_event", "slot"),
-    "payer_mix": ("remittance_claim", "claim", "charge", "encounter", "coverage"),
-    "overview": (*_MONEY, "appointment", "appointment_event", "slot", "encounter", "encounter_event", "bed_movement"),
-}
 MOST_NAMED = 3
 
 
@@ -63,9 +22,10 @@ def lines(page: str, alerts: Iterable[Mapping[str, Any]], until: date) -> list[s
     `until` is the last day that the page shows: figures of a period that ended before a feed stopped lack nothing.
     """
     found = []
+    resting = set(PAGES[page].entities) if page in PAGES else set()
     for alert in alerts:
         brought = set(alert["entities"] or ())
-        nouns = dict.fromkeys(NOUNS[entity] for entity in RESTS_ON.get(page, ()) if entity in brought)
+        nouns = dict.fromkeys(NOUNS[entity] for entity in NOUNS if entity in resting & brought)
         if nouns:
             found.append(_sentence(alert, list(nouns), until))
     return found

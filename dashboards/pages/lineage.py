@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 from dashboards import blocks, markup
 from dashboards import format as fmt
-from dashboards.incomplete_notice import NOUNS
 from dashboards.pages.data_health import coverage
 from dashboards.shell import PageContext
 from serving.lineage.metric import FeedState, MetricLineage
 from serving.model import MetricDefinition
+from serving.modules.entities import NOUNS
 
 KINDS: Mapping[str, str] = {
     "pm_database": "PM database",

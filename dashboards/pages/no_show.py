@@ -2,20 +2,20 @@
 
 from dashboards import blocks, breakdowns, figures, findings, rows, shell
 from dashboards.shell import PageContext
+from serving.modules import PAGES
 
-LEAD = "no_show_rate"
-TILES = (LEAD, "no_shows", "late_cancel_rate", "cancel_rate", "lead_time_days", "fill_rate")
-TABLE = ("appointments", "no_shows", LEAD, "late_cancel_rate", "lead_time_days")
+PAGE = PAGES["no_show"]
+LEAD = PAGE.lead
 
 
 def draw(context: PageContext) -> None:
     source, view = context.source, context.view
-    loaded = figures.load(source, view, [*TILES, "appointments"])
+    loaded = figures.load(source, view, [*PAGE.tiles, "appointments"])
     if shell.before_data(context, loaded):
         return
-    level = breakdowns.below(source, view, [LEAD, *[name for name in TABLE if name != LEAD]])
+    level = breakdowns.below(source, view, [LEAD, *[name for name in PAGE.table if name != LEAD]])
     shell.head(context, findings.finding(loaded.get(LEAD), "No-shows", level, "no_shows"))
-    blocks.tiles(context, {name: loaded[name] for name in TILES if name in loaded})
+    blocks.tiles(context, {name: loaded[name] for name in PAGE.tiles if name in loaded})
     blocks.trend(context, LEAD, title="No-show rate over time")
     overall = loaded.get(LEAD)
 
@@ -65,5 +65,5 @@ def draw(context: PageContext) -> None:
         lambda: blocks.hours(context, LEAD, volume="expected_appointments", title="When appointments are missed")
     )
     blocks.columns(found)
-    blocks.level_table(context, level, TABLE, lead=LEAD, loaded=loaded)
+    blocks.level_table(context, level, PAGE.table, lead=LEAD, loaded=loaded)
     rows.draw(context)

@@ -8,11 +8,10 @@ from dashboards import format as fmt
 from dashboards.breakdowns import Level, Member
 from dashboards.chance import Verdict
 from dashboards.shell import PageContext
+from serving.modules import PAGES
+from serving.modules.overview import MAIN, SIXTH
 
-TILES = ("net_collection_rate", "days_in_ar", "denial_rate", "no_show_rate", "completed_appointments")
-SIXTH = ("third_next_available_days", "cycle_time_minutes", "encounters")
-TABLE = ("completed_appointments", "encounters", "no_show_rate", "billed_amount", "denial_rate", "net_collection_rate")
-MAIN = ("payer_paid_amount", "encounters", "completed_appointments", "claims", "bed_days")
+PAGE = PAGES["overview"]
 # A change counts by how far it goes and by how much of the work it touches: the metric that says how much.
 VOLUME = {
     "denial_rate": "remitted_claims",
@@ -22,7 +21,7 @@ VOLUME = {
     "completed_appointments": "completed_appointments",
     "encounters": "encounters",
 }
-MEMBERS = tuple(dict.fromkeys([*TABLE, *VOLUME, *VOLUME.values()]))
+MEMBERS = tuple(dict.fromkeys([*PAGE.table, *VOLUME, *VOLUME.values()]))
 MOST_CHANGES = 6
 # One of these in size is worth telling: a point of a rate, five per cent of anything else.
 POINT, PER_CENT = Decimal("0.01"), Decimal("0.05")
@@ -30,14 +29,14 @@ POINT, PER_CENT = Decimal("0.01"), Decimal("0.05")
 
 def draw(context: PageContext) -> None:
     source, view = context.source, context.view
-    loaded = figures.load(source, view, [*TILES, *SIXTH, *MAIN, *TABLE])
+    loaded = figures.load(source, view, [*PAGE.tiles, *SIXTH, *MAIN, *PAGE.table])
     sixth = next((name for name in SIXTH if name in loaded and loaded[name].value is not None), "")
     level = breakdowns.below(source, view, MEMBERS)
     if shell.before_data(context, loaded):
         return
     found, tested = _changes(context, level.members, {name for name, figure in loaded.items() if figure.caution})
     shell.head(context, _finding(loaded, level))
-    names = [name for name in [*TILES, sixth] if name in loaded]
+    names = [name for name in [*PAGE.tiles, sixth] if name in loaded]
     names = names or [name for name in loaded if loaded[name].value is not None][:6]
     blocks.tiles(context, {name: loaded[name] for name in names}, {name: _page_action(context, name) for name in names})
     main = next((name for name in MAIN if name in loaded and loaded[name].value), None)
@@ -53,12 +52,12 @@ def draw(context: PageContext) -> None:
         context.html(markup.changes([item[1:] for item in found[:MOST_CHANGES]]), key="cm_changes")
     else:
         blocks.empty(context, "No change worth telling", _nothing_changed(level, tested), "cm_changes_none")
-    blocks.level_table(context, level, TABLE, lead=_lead(loaded), loaded=loaded)
+    blocks.level_table(context, level, PAGE.table, lead=_lead(loaded), loaded=loaded)
     rows.draw(context)
 
 
 def _lead(loaded: dict[str, figures.Figure]) -> str:
-    return next((name for name in ("no_show_rate", "denial_rate", "encounters") if name in loaded), TABLE[0])
+    return next((name for name in ("no_show_rate", "denial_rate", "encounters") if name in loaded), PAGE.table[0])
 
 
 def _page_action(context: PageContext, metric: str) -> str:
@@ -69,7 +68,7 @@ def _page_action(context: PageContext, metric: str) -> str:
 
 def _finding(loaded: dict[str, figures.Figure], level: Level) -> str:
     """How the tiles stand in a sentence: how many got better or worse, else the visits."""
-    shown = [loaded[name] for name in [*TILES, *SIXTH] if name in loaded]
+    shown = [loaded[name] for name in [*PAGE.tiles, *SIXTH] if name in loaded]
     judged = [figure for figure in shown if not figure.problem and not figure.caution]
     worse = [figure for figure in judged if figure.change.tone == "bad" and not findings.is_steady(figure)]
     better = [figure for figure in judged if figure.change.tone == "good" and not findings.is_steady(figure)]

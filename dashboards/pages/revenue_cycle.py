@@ -6,9 +6,9 @@ from dashboards import blocks, breakdowns, chart_tables, charts, figures, findin
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.shell import PageContext
+from serving.modules import PAGES
 
-TILES = ("billed_amount", "net_collection_rate", "denial_rate", "days_in_ar", "ar_over_90_rate", "underpaid_amount")
-TABLE = ("billed_amount", "payer_paid_amount", "open_balance", "denial_rate", "net_collection_rate")
+PAGE = PAGES["revenue_cycle"]
 PARTS = {
     "payer_paid_amount": "Paid by payers",
     "patient_paid_amount": "Paid by patients",
@@ -19,13 +19,13 @@ PARTS = {
 
 def draw(context: PageContext) -> None:
     source, view = context.source, context.view
-    loaded = figures.load(source, view, [*TILES, *PARTS])
+    loaded = figures.load(source, view, [*PAGE.tiles, *PARTS])
     if shell.before_data(context, loaded):
         return
-    level = breakdowns.below(source, view, ["denial_rate", "denied_claims", *TABLE])
+    level = breakdowns.below(source, view, ["denial_rate", "denied_claims", *PAGE.table])
     lead, subject, numerator = _lead(loaded)
     shell.head(context, findings.finding(loaded.get(lead), subject, level, numerator))
-    blocks.tiles(context, {name: loaded[name] for name in TILES if name in loaded})
+    blocks.tiles(context, {name: loaded[name] for name in PAGE.tiles if name in loaded})
     _money(context)
     overall = loaded.get("denial_rate")
     found = [
@@ -53,7 +53,7 @@ def draw(context: PageContext) -> None:
         ),
     ]
     blocks.columns(found if "denial_rate" in source.metrics else found[2:3])
-    blocks.level_table(context, level, TABLE, lead="denial_rate", loaded=loaded)
+    blocks.level_table(context, level, PAGE.table, lead="denial_rate", loaded=loaded)
     rows.draw(context)
 
 

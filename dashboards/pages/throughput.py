@@ -2,30 +2,25 @@
 
 from dashboards import blocks, breakdowns, figures, findings, rows, shell
 from dashboards.shell import PageContext
+from serving.modules import PAGES
 
-LEAD = "encounters"
-TILES = (
-    LEAD,
-    "visits_per_hour",
-    "cycle_time_minutes",
-    "wait_time_minutes",
-    "bed_occupancy_rate",
-    "length_of_stay_days",
-)
-TABLE = (LEAD, "visits_per_hour", "cycle_time_minutes", "wait_time_minutes", "bed_days", "length_of_stay_days")
+PAGE = PAGES["throughput"]
+LEAD = PAGE.lead
 
 
 def draw(context: PageContext) -> None:
     source, view = context.source, context.view
-    loaded = figures.load(source, view, [*TILES, "bed_days"])
+    loaded = figures.load(source, view, [*PAGE.tiles, "bed_days"])
     if shell.before_data(context, loaded):
         return
-    level = breakdowns.below(source, view, TABLE)
+    level = breakdowns.below(source, view, PAGE.table)
     shell.head(context, findings.finding(loaded.get(LEAD), "Encounters", level))
     # Beds are for units that have some: a clinic's page does not show empty tiles for them.
     inpatient = any(loaded[name].value for name in ("bed_days", "bed_occupancy_rate") if name in loaded)
     beds = {"bed_occupancy_rate", "length_of_stay_days"}
-    blocks.tiles(context, {name: loaded[name] for name in TILES if name in loaded and (inpatient or name not in beds)})
+    blocks.tiles(
+        context, {name: loaded[name] for name in PAGE.tiles if name in loaded and (inpatient or name not in beds)}
+    )
     blocks.trend(context, LEAD, title="Encounters over time")
     found = [
         lambda: blocks.hours(
@@ -58,7 +53,7 @@ def draw(context: PageContext) -> None:
     if level.dimension == "service_unit":
         found.append(lambda: _providers(context))
     blocks.columns(found)
-    shown = [name for name in TABLE if inpatient or name not in ("bed_days", "length_of_stay_days")]
+    shown = [name for name in PAGE.table if inpatient or name not in ("bed_days", "length_of_stay_days")]
     blocks.level_table(context, level, shown, lead=LEAD, loaded=loaded)
     rows.draw(context)
 

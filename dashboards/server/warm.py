@@ -5,8 +5,9 @@ import threading
 
 from dashboards import breakdowns, data, figures, served_home
 from dashboards import view as states
-from dashboards.pages import no_show, overview, revenue_cycle, throughput
+from dashboards.pages import overview
 from foundation.errors import ClinicmartError
+from serving.modules import PAGES
 from serving.people.store import Principal, Role
 
 log = logging.getLogger(__name__)
@@ -15,11 +16,10 @@ log = logging.getLogger(__name__)
 def questions(source: data.Source) -> None:
     """Asks what the pages ask at first; the compiled questions serve every tenant and scope of the same definitions."""
     view = states.parse({}, source.as_of)
-    figures.load(source, view, [*overview.TILES, *overview.SIXTH, *overview.MAIN, *overview.TABLE])
     breakdowns.below(source, view, overview.MEMBERS)
-    for page in (revenue_cycle, throughput, no_show):
-        figures.load(source, view, page.TILES)
-        breakdowns.below(source, view, page.TABLE)
+    for page in PAGES.values():
+        figures.load(source, view, page.figures if page is overview.PAGE else page.tiles)
+        breakdowns.below(source, view, page.table)
 
 
 def _warm() -> None:

@@ -27,6 +27,7 @@ from foundation.keys import Keys
 from serving.closed_months.figures import KEY, NONE, TOTAL, Whole
 from serving.metrics.dimensions import Fact
 from serving.metrics.registry import RegistryMetric
+from serving.modules import MODULES
 from serving.versions.closes import last_day
 from serving.versions.store import files_of
 
@@ -63,7 +64,7 @@ _CLAIM_OF = {
 }
 _PLACES = ("service_unit_id", "provider_id", "payer_id", "visit_type_id")
 _NO_VALUE = frozenset({"source_position", "source_record_id", "source_system", "batch_id", "batch_sequence", "feeds"})
-_MONEY = frozenset({"revenue_cycle", "payer_mix"})
+_MONEY = frozenset(module.name for module in MODULES if module.is_about_money)
 _FOUND = ("fact", "row_key", "kind", "feed", "unit", "entity", "record_kind", "record_id", "landed_at")
 _SIDES = ("before", "now")
 # Differs between any two sides: the row differs, whatever it gives to the figure.

@@ -26,8 +26,9 @@ from serving.metrics.compiler import Compiler, Shape, compiler_of
 from serving.metrics.dimensions import CHILDREN, CURRENT, DimensionIndex
 from serving.metrics.registry import Registry, private_columns
 from serving.model import MetricQuery, Version
+from serving.modules import MODULES_BY_NAME
 from serving.people.scope import Scope
-from serving.people.store import MODULES, Role
+from serving.people.store import Role
 from serving.reader import date_columns
 from serving.scope_files.connection import ScopeConnection
 from serving.versions.closes import last_day
@@ -119,7 +120,7 @@ def open_whole(home: Home, version: Version) -> Whole:
         tenant_id=version.tenant_id,
         role=Role.ORGANIZATION_ADMIN,
         identity_level="identified",
-        modules=frozenset(MODULES) | {"referrals"},
+        modules=frozenset(MODULES_BY_NAME),
         row_tables_allowed=True,
     )
     data = ScopeConnection(home, files.base, key)

@@ -1,8 +1,10 @@
 """Which modules of the product a scope holds."""
 
-from serving.people.scope import BOARDS, Scope
+from serving.modules import MODULES_BY_NAME
+from serving.people.scope import Scope
 
 
-def sees_module(scope: Scope, module: str) -> bool:
-    """Whether a scope holds a module; what belongs to no board of the product is for nobody."""
-    return module in scope.modules and module in (*BOARDS, "referrals", "forecasts")
+def sees_module(scope: Scope, name: str) -> bool:
+    """Whether a scope holds a module of metrics; metrics of no such module are for nobody."""
+    module = MODULES_BY_NAME.get(name)
+    return module is not None and module.has_metrics and name in scope.modules

@@ -19,12 +19,12 @@ from functools import cached_property
 from types import MappingProxyType
 
 from foundation.errors import AccessError
+from serving.modules import MODULES, modules_of_role
 from serving.people.store import Principal, Role, TenantPolicy
 
 # Raise when what a level, a module or a role means changes: files written under the old meaning are never opened again.
 POLICY_VERSION = 1
 IDENTITY_LEVELS = ("identified", "limited", "none")
-BOARDS = ("revenue_cycle", "throughput", "no_show", "payer_mix")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,29 +48,31 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
         Role.ORGANIZATION_ADMIN: RoleRule(
             rows=True,
             identity_level="identified",
-            modules=(*BOARDS, "forecasts", "extracts", "reports", "branding"),
+            modules=modules_of_role("organization_admin"),
             may_extract=True,
         ),
-        Role.EXECUTIVE: RoleRule(rows=False, identity_level="none", modules=(*BOARDS, "forecasts", "reports")),
+        Role.EXECUTIVE: RoleRule(rows=False, identity_level="none", modules=modules_of_role("executive")),
         Role.PROGRAM_MANAGER: RoleRule(
-            rows=True, identity_level="limited", modules=(*BOARDS, "forecasts", "reports"), needs="units"
+            rows=True, identity_level="limited", modules=modules_of_role("program_manager"), needs="units"
         ),
         Role.PROVIDER: RoleRule(
             rows=True,
             identity_level="identified",
-            modules=("throughput", "no_show", "revenue_cycle"),
+            modules=modules_of_role("provider"),
             needs="provider",
             sees_health=False,
         ),
         Role.BILLING_STAFF: RoleRule(
-            rows=True, identity_level="limited", modules=("revenue_cycle", "payer_mix", "no_show"), needs="units"
+            rows=True, identity_level="limited", modules=modules_of_role("billing_staff"), needs="units"
         ),
-        Role.ANALYST: RoleRule(
-            rows=True, identity_level="none", modules=(*BOARDS, "forecasts", "extracts"), may_extract=True
-        ),
+        Role.ANALYST: RoleRule(rows=True, identity_level="none", modules=modules_of_role("analyst"), may_extract=True),
         # A partner sees the referrals it sent, and no board: those are for the people of the tenant.
         Role.REFERRAL_PARTNER: RoleRule(
-            rows=True, identity_level="none", modules=("referrals",), needs="provider", sees_health=False
+            rows=True,
+            identity_level="none",
+            modules=modules_of_role("referral_partner"),
+            needs="provider",
+            sees_health=False,
         ),
     }
 )
@@ -107,7 +109,7 @@ class Scope:
             raise AccessError("no service unit is assigned to you; ask your administrator")
         if rule.needs == "provider" and not principal.provider_id:
             raise AccessError("you are not linked to a provider; ask your administrator")
-        granted = policy.modules | {"referrals"}
+        granted = policy.modules | {module.name for module in MODULES if module.is_always_on}
         return cls(
             tenant_id=principal.tenant_id,
             role=principal.role,

@@ -23,6 +23,7 @@ from foundation.config import TENANT_ID
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
+from serving.modules import MODULES
 from serving.people import audit_anchor, audit_log, passwords, sessions
 from serving.people.audit_anchor import anchor_of
 from serving.people.audit_log import AuditCheck, AuditRow
@@ -31,16 +32,8 @@ from serving.people.tables import AUDIT, MODULE, TENANT, USER, USER_UNIT, open_e
 
 # Platform administrators belong to this tenant and to no clinic group.
 PLATFORM = "platform"
-MODULES = (
-    "revenue_cycle",
-    "throughput",
-    "no_show",
-    "payer_mix",
-    "forecasts",
-    "extracts",
-    "reports",
-    "branding",
-)
+# Modules that a plan grants or not, and whether it does where it says nothing of them: a module that a release adds has no row.
+_OF_PLANS = {module.name: module.is_granted for module in MODULES if not module.is_always_on}
 REFUSED = "The user name or the password is wrong."
 THROTTLED = "Too many attempts. Wait {seconds} seconds and try again."
 ONE_TIME_LIFE = timedelta(days=3)
@@ -138,7 +131,7 @@ class AccessStore:
     # Tenants and modules
 
     def ensure_tenant(self, tenant_id: str, name: str) -> None:
-        """Makes a tenant with every module granted and on, or gives an existing one its current name."""
+        """Makes a tenant with the modules that plans grant by default, or gives an existing one its current name."""
         if not TENANT_ID.fullmatch(tenant_id):
             raise ConfigurationError(f"{tenant_id!r} is not a tenant id: a-z, 0-9 and -, a letter first")
         with self._writing() as connection:
@@ -151,7 +144,10 @@ class AccessStore:
             connection.execute(insert(TENANT).values(tenant_id=tenant_id, name=name, policy_version=1, created_at=now))
             connection.execute(
                 insert(MODULE),
-                [{"tenant_id": tenant_id, "module": m, "is_granted": True, "is_enabled": True} for m in MODULES],
+                [
+                    {"tenant_id": tenant_id, "module": name, "is_granted": is_granted, "is_enabled": True}
+                    for name, is_granted in _OF_PLANS.items()
+                ],
             )
             self._audit(connection, tenant_id, "system", "tenant created", {"name": name})
 
@@ -163,36 +159,38 @@ class AccessStore:
 
     def policy(self, tenant_id: str) -> TenantPolicy:
         """What the tenant's plan and settings allow. Raises AccessError for an unknown tenant."""
-        usable = MODULE.c.is_granted & MODULE.c.is_enabled
         with self._reading.connect() as connection:
             version = connection.execute(
                 select(TENANT.c.policy_version).where(TENANT.c.tenant_id == tenant_id)
             ).scalar_one_or_none()
             if version is None:
                 raise AccessError("there is no such tenant")
-            found = connection.execute(select(MODULE.c.module).where(MODULE.c.tenant_id == tenant_id, usable))
-            return TenantPolicy(tenant_id=tenant_id, version=version, modules=frozenset(found.scalars()))
+        usable = {module for module, is_granted, is_enabled in self.modules(tenant_id) if is_granted and is_enabled}
+        return TenantPolicy(tenant_id=tenant_id, version=version, modules=frozenset(usable))
 
     def modules(self, tenant_id: str) -> tuple[tuple[str, bool, bool], ...]:
         """(module, is_granted, is_enabled) of a tenant, in the product's order."""
         with self._reading.connect() as connection:
             found = connection.execute(select(MODULE).where(MODULE.c.tenant_id == tenant_id)).mappings()
             rows = {row["module"]: (row["module"], row["is_granted"], row["is_enabled"]) for row in found}
-        return tuple(rows[module] for module in MODULES if module in rows)
+        return tuple(rows.get(name, (name, is_granted, True)) for name, is_granted in _OF_PLANS.items())
 
     def set_module(
         self, tenant_id: str, module: str, *, granted: bool | None = None, enabled: bool | None = None, actor: str
     ) -> None:
         """Grants a module by plan, or switches it; every scope of the tenant gets a new hash."""
-        if module not in MODULES:
-            raise ConfigurationError(f"{module!r} is not a module; known are {', '.join(MODULES)}")
+        if module not in _OF_PLANS:
+            raise ConfigurationError(f"{module!r} is not a module; known are {', '.join(_OF_PLANS)}")
         values = {k: v for k, v in {"is_granted": granted, "is_enabled": enabled}.items() if v is not None}
         if not values:
             return
         with self._writing() as connection:
             mine = (MODULE.c.tenant_id == tenant_id) & (MODULE.c.module == module)
-            if connection.execute(update(MODULE).where(mine).values(**values)).rowcount == 0:
+            if connection.execute(select(TENANT.c.tenant_id).where(TENANT.c.tenant_id == tenant_id)).first() is None:
                 raise AccessError("there is no such tenant")
+            if connection.execute(update(MODULE).where(mine).values(**values)).rowcount == 0:
+                row = {"tenant_id": tenant_id, "module": module, "is_granted": _OF_PLANS[module], "is_enabled": True}
+                connection.execute(insert(MODULE).values(**row | values))
             raised = {"policy_version": TENANT.c.policy_version + 1}
             connection.execute(update(TENANT).where(TENANT.c.tenant_id == tenant_id).values(**raised))
             self._audit(connection, tenant_id, actor, "module changed", {"module": module, **values})

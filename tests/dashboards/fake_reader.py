@@ -17,6 +17,7 @@ import polars as pl
 
 from foundation.errors import AccessError
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery, Tenant, Version
+from serving.modules import MODULES
 from serving.plausibility import Finding
 
 AS_OF = date(2026, 11, 14)
@@ -313,7 +314,7 @@ class FakeReader:
 
     tenant_id: str = "harbor"
     tenant_name: str = "Harbor Health"
-    modules: tuple[str, ...] = ("revenue_cycle", "throughput", "no_show", "payer_mix")
+    modules: tuple[str, ...] = tuple(module.name for module in MODULES if module.pages)
     can_see_rows: bool = True
     sees_health: bool = True
     scope_hash: str = "0" * 64

@@ -7,9 +7,7 @@ import polars as pl
 import pytest
 
 from dashboards import incomplete_notice
-from dashboards.pages import ALL
 from dashboards.pages.data_health import coverage
-from data_contracts import load_contracts
 
 TODAY = date(2026, 11, 18)
 STOPPED = {
@@ -21,14 +19,6 @@ STOPPED = {
     "entities": ["encounter", "bed_movement"],
 }
 RHYTHM = {"feed": "adt", "rhythm": "daily", "period_days": None, "usual_rows": 40, "newest_day": date(2026, 11, 5)}
-
-
-def test_every_page_of_figures_says_on_what_it_rests_in_words_for_entities_that_exist():
-    pages = {page.key for page in ALL if not page.of_feeds and not page.of_figure and not page.of_closes}
-    assert set(incomplete_notice.RESTS_ON) == pages
-    named = {entity for entities in incomplete_notice.RESTS_ON.values() for entity in entities}
-    assert named <= set(load_contracts())
-    assert named <= set(incomplete_notice.NOUNS)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from dashboards import format as fmt
-from dashboards import incomplete_notice, markup
+from dashboards import markup
+from serving.modules.entities import NOUNS
 
 DAY, HEIGHT = 10, 48
 STATUS_WORDS = {
@@ -35,11 +36,7 @@ def finding(alerts: Sequence[Row]) -> str:
         since = f"; figures from {fmt.day(min(days))} on are incomplete" if days else ""
         return f"{len(alerts)} feeds need attention{since}"
     (alert,) = alerts
-    nouns = list(
-        dict.fromkeys(
-            incomplete_notice.NOUNS[name] for name in incomplete_notice.NOUNS if name in (alert["entities"] or ())
-        )
-    )
+    nouns = list(dict.fromkeys(NOUNS[name] for name in NOUNS if name in (alert["entities"] or ())))
     what = nouns[0] if nouns else "rows"
     if alert["kind"] == "stopped":
         return f"Feed {alert['feed']} stopped on {fmt.day(alert['since'])}; {what} since then are missing"

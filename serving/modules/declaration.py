@@ -1,0 +1,47 @@
+"""What one file per module declares, and what the rest of the product reads of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page of figures.
+
+    `key` stands in its address, `title` in the bar. `tiles` are the metrics of its tiles and `table` those of its table, in
+    order; `lead` is the metric of its heading. `more` are further metrics whose change after a month was closed is told on the
+    page. `entities` are the contracts whose rows the page shows figures of: where a feed that brings them stops, the page says so.
+    That a page rests on an entity is declared and not read from dbt's lineage: there every mart hangs on every feed, since any of
+    them may name a provider.
+    """
+
+    key: str
+    title: str
+    lead: str
+    tiles: tuple[str, ...]
+    table: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+    entities: tuple[str, ...] = ()
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Every metric of the page once, the lead first: those whose change after a close is told."""
+        return tuple(dict.fromkeys((self.lead, *self.tiles, *self.table, *self.more)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    """A part of the product that a tenant's plan grants.
+
+    `roles` are the values of `serving.people.store.Role` that hold it; `is_granted` says whether a tenant has it whose plan says
+    nothing of it. `has_metrics`: metrics may belong to it (`meta.module` of their definitions). `is_about_money`: its
+    facts tell of the same money as those of other such modules, so that a change of one may explain a change of the other.
+    """
+
+    name: str
+    title: str
+    roles: tuple[str, ...] = ()
+    pages: tuple[Page, ...] = ()
+    is_granted: bool = True
+    is_always_on: bool = False
+    has_metrics: bool = False
+    is_about_money: bool = False

@@ -1,0 +1,44 @@
+"""Groups of contracts that pages rest on, and what people call their rows."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+# Contract to what people call its rows, in the order in which a line names them.
+NOUNS: Mapping[str, str] = MappingProxyType(
+    {
+        "remittance": "payments",
+        "remittance_claim": "payments",
+        "remittance_line": "payments",
+        "remittance_adjustment": "denials",
+        "provider_adjustment": "provider adjustments",
+        "patient_payment": "patient payments",
+        "claim": "claims",
+        "claim_line": "claims",
+        "claim_status": "claim statuses",
+        "charge": "charges",
+        "adjustment": "adjustments",
+        "appointment": "appointments",
+        "appointment_event": "appointments",
+        "slot": "open slots",
+        "encounter": "visits",
+        "encounter_event": "visit times",
+        "bed_movement": "stays",
+        "staff_shift": "staff hours",
+        "coverage": "coverage",
+    }
+)
+MONEY = (
+    "remittance",
+    "remittance_claim",
+    "remittance_line",
+    "remittance_adjustment",
+    "provider_adjustment",
+    "patient_payment",
+    "claim",
+    "claim_line",
+    "claim_status",
+    "charge",
+    "adjustment",
+)
+APPOINTMENTS = ("appointment", "appointment_event", "slot")
+VISITS = ("encounter", "encounter_event", "bed_movement")
