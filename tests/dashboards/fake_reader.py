@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from foundation.errors import AccessError
+from serving.lineage.metric import MetricLineage
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery, Tenant, Version
 from serving.modules import MODULES
 from serving.plausibility import Finding
@@ -385,6 +386,10 @@ class FakeReader:
             if module in self.modules
         ]
 
+    def lineage(self, metric: str) -> MetricLineage | None:
+        """As a version that was published before lineage was kept."""
+        return None
+
     def tree(self) -> pl.DataFrame:
         seen = [row for row in TREE if not self.unit_ids or any(_is_under(row[0], unit) for unit in self.unit_ids)]
         return pl.DataFrame(
@@ -469,9 +474,9 @@ class FakeReader:
     def drill(
         self,
         metric: str,
-        where: Mapping[str, Any],
-        date_from: date,
-        date_to: date,
+        where: Mapping[str, Any] | None = None,
+        date_from: date | None = None,
+        date_to: date | None = None,
         limit: int = 100,
         offset: int = 0,
         restated: bool = False,
@@ -481,7 +486,7 @@ class FakeReader:
         if not self.can_see_rows:
             raise AccessError("Your role shows figures, not the rows behind them.")
         column = {"no_shows": "no_show", "no_show_rate": "no_show", "billed_amount": "billed"}.get(metric)
-        frame = self._rows(where, date_from, date_to)
+        frame = self._rows(where or {}, date_from, date_to)
         base_rows = None
         if metric == "no_show_rate":
             base_rows, missed = frame.filter("expected").height, frame.filter("no_show")
