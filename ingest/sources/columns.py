@@ -8,7 +8,7 @@ then rounded half to even at four places.
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -201,21 +201,21 @@ def settle_days(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def settle_repeated_hour(
-    contract: Contract, frame: pl.DataFrame, zone: str, is_local: pl.Series | None = None
+    contract: Contract, frame: pl.DataFrame, zone: str, is_local: Callable[[str], pl.Series] | None = None
 ) -> pl.DataFrame:
     """The frame with an end before its start moved to the second of two hours, where its local time occurs twice in `zone`.
 
-    `is_local` says in which rows no offset was sent that says which hour is meant; without it in all.
+    `is_local` says of a column in which rows no offset was sent that says which hour is meant; without it in all.
     """
     for rule in contract.order_rules:
         if frame.schema.get(rule.earlier) != _TIMESTAMP or frame.schema.get(rule.later) != _TIMESTAMP:
             continue
         earlier, later = frame[rule.earlier], frame[rule.later]
         is_wrong = (later < earlier).fill_null(value=False)
-        if is_local is not None:
-            is_wrong &= is_local
         if not is_wrong.any():
             continue
+        if is_local is not None:
+            is_wrong &= is_local(rule.later)
         wall = later.dt.convert_time_zone(zone).dt.replace_time_zone(None)
         second = wall.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null").dt.convert_time_zone("UTC")
         moved = pl.select(pl.when(is_wrong & (second >= earlier)).then(second).otherwise(later)).to_series()

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from data_contracts import LINEAGE, Contract, contract
+from data_contracts import LINEAGE, contract
 from ingest.interface import Notice, UnknownWord
 from ingest.sources.columns import local_to_utc, settle_days, settle_repeated_hour
 from ingest.sources.hl7v2.messages import Message
@@ -178,10 +179,9 @@ class Rows:
     def offset_of(self, message: Message) -> str:
         """The offset in MSH-7 of a message that has one, after a "~" where the feed's zone has it at that moment (`timestamps`)."""
         sent, offset = message.sent or "", message.offset or ""
-        key = (sent[:10], offset)
+        key = (sent[:10] if sent[8:10].isdigit() else sent[:8], offset)
         if key not in self._offsets:
-            moment = timestamps(pl.Series([sent]), self.zone).dt.convert_time_zone(str(self.zone)).dt.strftime("%z")[0]
-            self._offsets[key] = f"~{offset}" if moment == offset else offset
+            self._offsets[key] = f"~{offset}" if offset and _offset_in(self.zone, *key) == offset else offset
         return self._offsets[key]
 
     def count(self) -> int:
@@ -230,10 +230,9 @@ class Rows:
                 converted = timestamps(frame[name], self.zone, default) if kind == "timestamp" else dates(frame[name])
                 self._note_bad(frame, name, converted)
                 typed.append(converted)
-        is_local = _is_local(frame, contract(entity), default)
-        frame = settle_days(contract(entity), frame.with_columns(typed))
-        if is_local is not None:
-            frame = settle_repeated_hour(contract(entity), frame, str(self.zone), is_local)
+        sent, of = frame, contract(entity)
+        frame = settle_days(of, frame.with_columns(typed))
+        frame = settle_repeated_hour(of, frame, str(self.zone), lambda end: _is_local(sent[end], default))
         if entity in _ONCE:
             # A missing time is the file's, which is later than any in it.
             newest_last = frame.sort("source_updated_at", nulls_last=True, maintain_order=True)
@@ -244,9 +243,12 @@ class Rows:
         self, text: pl.Series, default: pl.Series | None, precision_column: str
     ) -> tuple[pl.Series, pl.Series]:
         """UTC timestamps, of a day its noon, and how exactly each is known. A day is one of the feed's zone, whoever sent it."""
-        lengths = text.str.len_bytes()
-        is_day = lengths.is_in(_DAY_LENGTHS).fill_null(value=False)
-        is_hour = lengths.is_in(_HOUR_LENGTHS).fill_null(value=False)
+        length = pl.lit(text).str.len_bytes()
+        flags = pl.select(
+            is_day=length.is_in(_DAY_LENGTHS).fill_null(value=False),
+            is_hour=length.is_in(_HOUR_LENGTHS).fill_null(value=False),
+        )
+        is_day, is_hour = flags["is_day"], flags["is_hour"]
         if is_day.any():
             text = pl.select(pl.when(is_day).then(pl.lit(text).str.slice(0, 8) + "120000").otherwise(text)).to_series()
             default = None if default is None else pl.select(pl.when(~is_day).then(default)).to_series()
@@ -256,8 +258,9 @@ class Rows:
         return converted.alias(text.name), told
 
     def _note_bad(self, frame: pl.DataFrame, name: str, converted: pl.Series) -> None:
-        bad = frame[name].is_not_null() & converted.is_null()
-        if bad.any():
+        # What is empty stays empty: more of it is what could not be read.
+        if converted.null_count() > frame[name].null_count():
+            bad = frame[name].is_not_null() & converted.is_null()
             position = frame["source_position"].filter(bad)[0]
             self.notices.append(
                 Notice(
@@ -269,12 +272,9 @@ class Rows:
             )
 
 
-def _is_local(frame: pl.DataFrame, of: Contract, default: pl.Series | None) -> pl.Series | None:
-    """Rows whose end, as sent, has no offset, neither of its own nor of its message; None where the entity has no end."""
-    ends = [rule.later for rule in of.order_rules if rule.later in frame.columns]
-    if not ends:
-        return None
-    found = ~frame[ends[0]].str.contains(r"[+-]\d{4}$").fill_null(value=False)
+def _is_local(sent: pl.Series, default: pl.Series | None) -> pl.Series:
+    """Rows whose time, as sent, has no offset, neither of its own nor of its message."""
+    found = ~sent.str.contains(r"[+-]\d{4}$").fill_null(value=False)
     return found if default is None else found & default.is_null()
 
 
@@ -314,18 +314,29 @@ def timestamps(text: pl.Series, zone: ZoneInfo, default: pl.Series | None = None
         # Parts of a second order messages that follow each other closely.
         part = value.str.extract(r"\.(\d{1,6})").str.pad_end(6, "0").cast(pl.Int64)
         naive += pl.duration(microseconds=part.fill_null(0))
-    found = pl.select(naive=naive, minutes=_minutes(value))
-    exact = _at_offset(found["naive"], found["minutes"])
-    if not exact.null_count():
+    minutes = _minutes(value)
+    found = pl.select(exact=_at_offset(naive, minutes), without=pl.when(minutes.is_null()).then(naive), minutes=minutes)
+    exact, without = found["exact"], found["without"]
+    if exact.null_count() == text.null_count():
         return exact.alias(text.name)
-    without = found.select(pl.when(pl.col("minutes").is_null()).then("naive")).to_series()
     local = local_to_utc(without, str(zone))
     if default is not None:
-        sent = _at_offset(without, pl.select(_minutes(pl.lit(default))).to_series())
+        sent = pl.select(_at_offset(pl.lit(without), _minutes(pl.lit(default)))).to_series()
         is_local_time = sent.dt.convert_time_zone(str(zone)).dt.replace_time_zone(None) == without
         is_of_zone = default.str.starts_with("~") & ~is_local_time
         local = pl.select(pl.when(pl.lit(is_of_zone)).then(local).otherwise(pl.coalesce(sent, local))).to_series()
     return pl.select(pl.coalesce(exact, local)).to_series().alias(text.name)
+
+
+def _offset_in(zone: ZoneInfo, hour: str, offset: str) -> str:
+    """The offset of a zone at a local hour (YYYYMMDD, HH where known) that is told with an offset; empty where that is no hour."""
+    try:
+        east = timedelta(hours=int(offset[:3]), minutes=int(offset[0] + offset[3:]))
+        year, month, day = int(hour[:4]), int(hour[4:6]), int(hour[6:8])
+        at = datetime(year, month, day, int(hour[8:] or 0), tzinfo=timezone(east))
+    except ValueError:
+        return ""
+    return f"{at.astimezone(zone):%z}"
 
 
 def _minutes(text: pl.Expr) -> pl.Expr:
@@ -334,12 +345,11 @@ def _minutes(text: pl.Expr) -> pl.Expr:
     return (hours * 60 + minutes) * pl.when(text.str.contains(r"-\d{4}$")).then(-1).otherwise(1)
 
 
-def _at_offset(naive: pl.Series, minutes: pl.Series) -> pl.Series:
+def _at_offset(naive: pl.Expr, minutes: pl.Expr) -> pl.Expr:
     """UTC of local times at an offset; null where either is."""
-    shifted = pl.select(pl.lit(naive) - pl.duration(minutes=pl.lit(minutes))).to_series()
-    return shifted.dt.replace_time_zone("UTC")
+    return (naive - pl.duration(minutes=minutes)).dt.replace_time_zone("UTC")
 
 
 def dates(text: pl.Series) -> pl.Series:
     """The day of YYYYMMDD, with whatever time follows; null where it is none."""
-    return text.str.slice(0, 8).str.to_date("%Y%m%d", strict=False)
+    return pl.select(pl.lit(text).str.slice(0, 8).str.to_date("%Y%m%d", strict=False).alias(text.name)).to_series()
