@@ -12,6 +12,8 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 SIX = Decimal("0.000001")
+# Beginnings of the names of files that count for nothing: broken ones, and those that tell again what came before.
+NOT_COUNTED = ("corrupt", "truncated", "resent", "recut")
 CONTRACTUAL = {("CO", "45"), ("CO", "253")}
 NO_DENIAL = CONTRACTUAL | {("PR", "1"), ("PR", "2"), ("PR", "3"), ("OA", "23")}
 
@@ -44,6 +46,16 @@ class Payment:
     payer: str
     day: date
     lines: list[Line] = field(default_factory=list)
+    adjustments: list[tuple[str, str, Decimal]] = field(default_factory=list)
+
+    def spread(self) -> None:
+        """Of a payment without lines: all of it is its claim's only line's. What is not taken off by contract was allowed."""
+        if not self.lines:
+            taken = sum(
+                (amount for group, code, amount in self.adjustments if (group, code) == ("CO", "45")), Decimal(0)
+            )
+            line = Line(self.billed, self.paid, f"{self.claim}-1", self.billed - taken, self.adjustments)
+            self.lines.append(line)
 
     def allowed(self) -> Decimal:
         return sum((line.allowed or Decimal(0) for line in self.lines), Decimal(0))
@@ -90,7 +102,8 @@ def transactions(folder: Path, skip: tuple[str, ...]) -> Iterator[Transaction]:
             elif tag == "CAS":
                 for at in range(2, len(parts), 3):
                     entry = (parts[1], parts[at], Decimal(parts[at + 1]))
-                    current.payments[-1].lines[-1].adjustments.append(entry)
+                    payment = current.payments[-1]
+                    (payment.lines[-1] if payment.lines else payment).adjustments.append(entry)
             elif tag == "REF" and parts[1] == "6R":
                 current.payments[-1].lines[-1].control = parts[2]
             elif tag == "AMT" and parts[1] == "B6":
@@ -99,6 +112,8 @@ def transactions(folder: Path, skip: tuple[str, ...]) -> Iterator[Transaction]:
                 for at in range(3, len(parts), 2):
                     current.beside.append((parts[at].split(":")[0], Decimal(parts[at + 1])))
             elif tag == "SE":
+                for payment in current.payments:
+                    payment.spread()
                 current.declared = int(parts[1])
                 yield current
                 current = Transaction()
@@ -133,7 +148,7 @@ class Naive:
         self.connection = connection
         units = self.table("service_units")
         self.zones = {row["service_unit_id"]: ZoneInfo(row["time_zone"] or time_zone) for row in units}
-        self.transactions = list(transactions(folder / "835", ("corrupt", "truncated", "resent")))
+        self.transactions = list(transactions(folder / "835", NOT_COUNTED))
         self.totals: dict[str, str | None] = {}
         self.by_unit: dict[str, dict[str, str]] = defaultdict(dict)
         self.by_month: dict[str, dict[str, str]] = defaultdict(dict)
@@ -226,7 +241,8 @@ class Naive:
         for file in (self.folder / "hl7").glob("adt-*.hl7"):
             for segment in file.read_text().splitlines():
                 parts = segment.split("|")
-                if parts[0] == "PV1" and len(parts) > 19:
+                # A number with another authority behind it is another visit.
+                if parts[0] == "PV1" and len(parts) > 19 and "^" not in parts[19]:
                     found["adt"].add(parts[19])
         return {feed: ids - known for feed, ids in found.items()}
 
