@@ -11,6 +11,7 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
+from dagster_project.dbt_process import PARENT_VARIABLE
 from foundation.errors import ClinicmartError
 
 DBT_PROJECT = Path(__file__).parent.parent / "dbt"
@@ -23,9 +24,9 @@ _NOT_BUILT = ("target", "logs", "dbt_packages")
 _PARSED = ("manifest.json", "semantic_manifest.json", "partial_parse.msgpack")
 
 
-def dbt_executable() -> str:
-    """This environment's own dbt."""
-    return str(Path(sys.executable).parent / "dbt")
+# This environment's own dbt: the program, and the arguments that come before dbt's own.
+DBT_PROGRAM = sys.executable
+DBT_MODULE = ("-P", "-m", "dagster_project.dbt_process")
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,15 @@ class DbtProject:
         arguments = ["--quiet", "parse", "--project-dir", str(self.path), "--profiles-dir", str(self.path)]
         arguments += ["--target", TARGET, "--target-path", str(target)]
         ran = subprocess.run(  # noqa: S603 - our own executable and paths
-            [dbt_executable(), *arguments],
+            [DBT_PROGRAM, *DBT_MODULE, *arguments],
             cwd=self.path,
-            env={**os.environ, **RUN_VARIABLES, "DBT_LOG_PATH": str(target), "NO_COLOR": "1"},
+            env={
+                **os.environ,
+                **RUN_VARIABLES,
+                PARENT_VARIABLE: str(os.getpid()),
+                "DBT_LOG_PATH": str(target),
+                "NO_COLOR": "1",
+            },
             capture_output=True,
             text=True,
             check=False,

@@ -14,7 +14,15 @@ from typing import Any
 from dagster_dbt import DbtCliResource
 from packaging.version import Version
 
-from dagster_project.dbt_project import DBT_PROJECT, RUN_VARIABLES, TARGET, DbtProject, dbt_executable
+from dagster_project.dbt_process import PARENT_VARIABLE
+from dagster_project.dbt_project import (
+    DBT_MODULE,
+    DBT_PROGRAM,
+    DBT_PROJECT,
+    RUN_VARIABLES,
+    TARGET,
+    DbtProject,
+)
 from dagster_project.lineage_events import Emitter
 from data_contracts import load_contracts
 from foundation import duck
@@ -92,6 +100,7 @@ class Workspace:
         DBT_ENV_SECRET_* out of its logs."""
         return {
             **RUN_VARIABLES,
+            PARENT_VARIABLE: str(os.getpid()),
             "CLINICMART_WAREHOUSE": str(self.home.warehouse),
             "CLINICMART_EXTENSIONS": str(duck.install_extension(self.home)),
             "CLINICMART_TMP": str(self.home.folder("tmp")),
@@ -117,7 +126,7 @@ class Workspace:
                     os.environ[name] = value
 
     def dbt(self, target: str = TARGET) -> DbtCliResource:
-        """dbt on our project and a target of `dbt/profiles.yml`, run by this environment's own executable."""
+        """dbt on our project and a target of `dbt/profiles.yml`, run by this environment's own dbt; it ends with this process."""
         return _dbt(DBT_PROJECT, target)
 
     @cached_property
@@ -248,7 +257,8 @@ def _dbt(project: Path, target: str) -> DbtCliResource:
         project_dir=str(project),
         profiles_dir=str(project),
         target=target,
-        dbt_executable=dbt_executable(),
+        dbt_executable=DBT_PROGRAM,
+        global_config_flags=list(DBT_MODULE),
     )
 
 

@@ -6,7 +6,9 @@ A DuckDB file has one writer or many readers, never both: readers open published
 """
 
 import base64
+import logging
 import os
+import re
 import secrets
 import shutil
 import time
@@ -18,11 +20,16 @@ from typing import Any
 
 import duckdb
 
+from foundation.errors import ClinicmartError
 from foundation.home import Home
 
 EXTENSION = "httpfs.duckdb_extension"
 _MOST_BYTES = 5 * 1024**3
 _LEFT_OVER_SECONDS = 24 * 3600
+# DuckDB's words for a file that another process has open: "Conflicting lock is held in <program> (PID <number>)".
+_HELD = re.compile(r"Could not set lock on file.*?\((PID \d+)\)", re.DOTALL)
+_LOCK_PATIENCE_SECONDS = 60.0
+_progress = logging.getLogger("clinicmart.progress")
 PARQUET_KEY = "landing"
 
 
@@ -95,9 +102,28 @@ def connect(home: Home, *, threads: int | None = None) -> duckdb.DuckDBPyConnect
 
 
 def attach(connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key: str, read_only: bool = False) -> None:
-    """Attaches an encrypted database file under a name. `key` is hexadecimal."""
+    """Attaches an encrypted database file under a name. `key` is hexadecimal.
+
+    Waits while another process holds the file, and says which one. Raises ClinicmartError where it still holds it after a minute.
+    """
     mode = ", read_only" if read_only else ""
-    connection.execute(f'attach {quoted(str(path))} as "{alias}" (encryption_key {quoted(key)}{mode})')
+    until, told = time.monotonic() + _LOCK_PATIENCE_SECONDS, False
+    while True:
+        try:
+            connection.execute(f'attach {quoted(str(path))} as "{alias}" (encryption_key {quoted(key)}{mode})')
+            return
+        except duckdb.IOException as error:
+            holder = _HELD.search(str(error))
+            if holder is None:
+                raise
+            if time.monotonic() > until:
+                raise ClinicmartError(
+                    f"{path} is held by another process ({holder[1]}); end that process, or wait for it, and try again"
+                ) from None
+            if not told:
+                _progress.info("%s: waiting for another process (%s) that holds it", path.name, holder[1])
+                told = True
+            time.sleep(0.2)
 
 
 def add_parquet_key(connection: duckdb.DuckDBPyConnection, key: bytes, *, name: str = PARQUET_KEY) -> None:

@@ -1,0 +1,38 @@
+"""dbt's command line in a process that ends with the run that started it: `python -P -m dagster_project.dbt_process build ...`.
+
+A dbt that outlives a killed run holds the warehouse, and writes its manifest while the next run reads it.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+# The process that starts dbt puts its id here: the kernel then tells dbt when that process ends.
+PARENT_VARIABLE = "CLINICMART_PARENT"
+# linux/prctl.h: the signal that a process gets when the thread that started it ends.
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """From now on this process is killed when its parent ends, however the parent ends. On Linux only; elsewhere it does nothing."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = os.environ.get(PARENT_VARIABLE)
+    if parent is not None and str(os.getppid()) != parent:
+        # It ended before we asked.
+        sys.exit("the process that started dbt has ended")
+
+
+def main() -> None:
+    """Runs dbt with the arguments of this process."""
+    end_with_parent()
+    from dbt.cli.main import cli
+
+    sys.argv[0] = "dbt"
+    cli()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A run that is killed leaves no process at work in its home, and a process that holds the warehouse is waited for by name."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dagster_project.dbt_process import PARENT_VARIABLE
+from dagster_project.dbt_project import DBT_MODULE, DBT_PROGRAM
+from dagster_project.workspace import DBT_PROJECT, Workspace
+from foundation import duck
+from foundation.config import Config
+from foundation.errors import ClinicmartError
+from foundation.home import Home
+from tests.support import ROOT
+
+# Prints the number of its child, which would sleep for a minute.
+PARENT = """
+import os, subprocess, sys, time
+child = "import time; from dagster_project.dbt_process import *; end_with_parent(); print(0, flush=True); time.sleep(60)"
+environment = os.environ | {"CLINICMART_PARENT": str(os.getpid())}
+started = subprocess.Popen([sys.executable, "-c", child], env=environment, stdout=subprocess.PIPE)
+started.stdout.readline()
+print(started.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process runs; one that ended and that nobody asked for its result does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_dbt_ends_with_the_process_that_started_it() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    assert is_alive(child)
+    parent.kill()
+    parent.wait()
+    # A descriptor of a process becomes readable when it ends.
+    watched = os.pidfd_open(child) if is_alive(child) else None
+    assert watched is None or select.select([watched], [], [], 30)[0]
+    assert not is_alive(child)
+
+
+def test_dbt_does_not_begin_for_a_process_that_has_ended() -> None:
+    command = [DBT_PROGRAM, *DBT_MODULE, "--version"]
+    ran = subprocess.run(command, env=os.environ | {PARENT_VARIABLE: "1"}, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "the process that started dbt has ended" in ran.stderr
+
+
+def test_every_dbt_of_a_run_is_started_so(tmp_path: Path) -> None:
+    workspace = Workspace(Home.at(tmp_path), Config(file=tmp_path / "clinicmart.yaml", tenants=()))
+    dbt = workspace.dbt()
+    assert [dbt.dbt_executable, *dbt.global_config_flags] == [DBT_PROGRAM, *DBT_MODULE]
+    assert dbt.project_dir == str(DBT_PROJECT)
+    with workspace.dbt_environment():
+        assert os.environ[PARENT_VARIABLE] == str(os.getpid())
+
+
+def test_who_holds_the_warehouse_is_waited_for_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    home, key = Home.at(tmp_path), "ab" * 32
+    script = (
+        "import sys, time; from pathlib import Path; from foundation import duck; from foundation.home import Home\n"
+        f"connection = duck.connect(Home.at({str(tmp_path)!r}))\n"
+        f"duck.attach(connection, Path({str(home.warehouse)!r}), alias='warehouse', key={key!r})\n"
+        "print('ready', flush=True); sys.stdin.readline()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    holder.stdout.readline()
+    try:
+        with duck.session(home) as connection:
+            monkeypatch.setattr(duck, "_LOCK_PATIENCE_SECONDS", 0.3)
+            with pytest.raises(
+                ClinicmartError, match=rf"warehouse.duckdb is held by another process \(PID {holder.pid}\)"
+            ):
+                duck.attach(connection, home.warehouse, alias="warehouse", key=key)
+            monkeypatch.setattr(duck, "_LOCK_PATIENCE_SECONDS", 60)
+            monkeypatch.setattr(duck.time, "sleep", lambda _: (holder.stdin.close(), holder.wait()))
+            with caplog.at_level("INFO", "clinicmart.progress"):
+                duck.attach(connection, home.warehouse, alias="warehouse", key=key)
+            assert f"waiting for another process (PID {holder.pid})" in caplog.text
+            assert connection.execute("select 1 from duckdb_databases() where database_name = 'warehouse'").fetchone()
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
