@@ -84,6 +84,14 @@ def main() -> None:
         # The reader of our output went away (head, less): nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except Exception as error:
+        from foundation.faults import sentence_of
+
+        told = sentence_of(error)
+        if told is None:
+            raise
+        click.echo(f"clinicmart: {told}", err=True)
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
 
 

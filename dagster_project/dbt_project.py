@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dagster_project.dbt_process import PARENT_VARIABLE
 from foundation.errors import ClinicmartError
+from foundation.home import read_derived, write_atomically
 
 DBT_PROJECT = Path(__file__).parent.parent / "dbt"
 TARGET = "duckdb"
@@ -21,7 +22,8 @@ RUN_VARIABLES = {"CLINICMART_TEST_SEVERITY": "warn", "DBT_SEND_ANONYMOUS_USAGE_S
 _BUILT_WITH = ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
 # Folders that dbt itself leaves in its project.
 _NOT_BUILT = ("target", "logs", "dbt_packages")
-_PARSED = ("manifest.json", "semantic_manifest.json", "partial_parse.msgpack")
+_MANIFESTS = ("manifest.json", "semantic_manifest.json")
+_PARSED = (*_MANIFESTS, "partial_parse.msgpack")
 
 
 # This environment's own dbt: the program, and the arguments that come before dbt's own.
@@ -75,12 +77,19 @@ class DbtProject:
         _keep(target, kept)
 
 
+def is_parsed(folder: Path) -> bool:
+    """Whether a folder holds what dbt parsed, whole. dbt itself parses anew where its own file `partial_parse.msgpack` is torn."""
+    return all((folder / name).is_file() for name in _PARSED) and all(
+        read_derived(folder / name) for name in _MANIFESTS
+    )
+
+
 def _copy(source: Path, target: Path) -> bool:
     """Copies what dbt parsed from one folder into another; whether all of it was there."""
-    if not all((source / name).is_file() for name in _PARSED):
+    if not is_parsed(source):
         return False
     for name in _PARSED:
-        shutil.copyfile(source / name, target / name)
+        write_atomically(target / name, (source / name).read_bytes())
     return True
 
 

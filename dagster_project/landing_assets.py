@@ -16,6 +16,7 @@ from dagster import (
 from dagster_project.lineage_datasets import tell_landing
 from dagster_project.workspace import Workspace
 from foundation.config import Feed
+from foundation.faults import check_free_space
 from ingest.accounts.feed_coverage import UNREADABLE, Coverage, coverage
 from ingest.landing.land_feed import FeedReport, land_feed
 
@@ -60,6 +61,7 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
         # Before the tenant is held: whoever lands it now has to let go of it first.
         report = None if workspace.ahead is None else workspace.ahead.report(feed)
         with workspace.step(feed.tenant_id) as ledger, told_of as told:
+            check_free_space(workspace.home)
             ledger.ensure_run(context.run.run_id, str(workspace.config.file))
             report = report or land_feed(
                 workspace.home,

@@ -15,6 +15,7 @@ from dagster_project.lineage_events import RUN
 from dagster_project.workspace import Workspace
 from foundation import duck
 from foundation.config import Config
+from foundation.faults import check_free_space, sentence_of_words
 from foundation.home import Home, write_atomically
 from foundation.run_lock import alone
 from ingest.accounts.feed_coverage import coverage
@@ -56,10 +57,11 @@ def run_pipeline(
 ) -> RunOutcome:
     """Runs every feed of the configuration to every published page; marts are built on `target` (duckdb or postgres).
 
-    Raises ClinicmartError where another run holds the home or the dbt project does not parse.
+    Raises ClinicmartError where the disk has no room for a run, another run holds the home or the dbt project does not parse.
     """
     from dagster import DagsterInstance
 
+    check_free_space(home)
     with alone(home), closing(SideBySide(helpers_for(config.tenants))) as ahead:
         how = {"full_refresh": full_refresh, "accept_deletions": accept_deletions}
         workspace = Workspace(home, config, target=target, ahead=ahead, **how)
@@ -130,7 +132,8 @@ def _failure(result: object) -> str | None:
                 return "the run was interrupted; what it had landed stands, run again for the rest"
             cause = getattr(error, "cause", None) or error
             description = getattr(event.step_failure_data.user_failure_data, "description", None)
-            return str(description or cause.message).strip()
+            words = str(description or cause.message).strip()
+            return words if description else sentence_of_words(words) or words
     return None
 
 

@@ -22,13 +22,14 @@ from dagster_project.dbt_project import (
     RUN_VARIABLES,
     TARGET,
     DbtProject,
+    is_parsed,
 )
 from dagster_project.lineage_events import Emitter
 from data_contracts import load_contracts
 from foundation import duck
 from foundation.config import Config, load_config
 from foundation.errors import ConfigurationError
-from foundation.home import Home, write_atomically
+from foundation.home import Home, read_derived, write_atomically
 from foundation.keys import Keys
 from foundation.run_lock import step
 from ingest.landing.side_by_side import SideBySide
@@ -61,10 +62,9 @@ class Workspace:
     @classmethod
     def of_home(cls, home: Home) -> "Workspace":
         """The workspace of the home's last run. Raises ConfigurationError where nothing ran in it."""
-        note = home.path / "config.json"
-        if not note.exists():
+        noted = read_derived(home.path / "config.json")
+        if "file" not in noted:
             raise ConfigurationError(f"{home.path}: nothing has run in this home; start with clinicmart run --config F")
-        noted = json.loads(note.read_text("utf-8"))
         return cls(home, load_checked_config(noted["file"]), target=noted.get("target", TARGET))
 
     @classmethod
@@ -139,9 +139,10 @@ class Workspace:
         return self.project.fingerprint
 
     def prepare_manifest(self) -> Path:
-        """Parses the dbt project where the home's manifest is absent or of other files; returns the manifest's path."""
+        """Parses the dbt project where the home's manifests are absent, torn (dbt writes them in place) or of other files; returns the
+        manifest's path."""
         stamp = self.dbt_target / "parsed.json"
-        if not self.manifest.exists() or _read(stamp).get("project") != self.project_fingerprint:
+        if read_derived(stamp).get("project") != self.project_fingerprint or not is_parsed(self.dbt_target):
             self.project.parse(self.dbt_target)
             write_atomically(stamp, json.dumps({"project": self.project_fingerprint}).encode())
         return self.manifest
@@ -165,11 +166,11 @@ class Workspace:
     def is_published(self, tenant_id: str) -> bool:
         """Whether a tenant's served version was published from this dbt project, this configuration and what the raw tables and the
         ledger hold of it now."""
-        return _read(self._stamp(tenant_id)) == self._build_state(tenant_id)
+        return read_derived(self._stamp(tenant_id)) == self._build_state(tenant_id)
 
     def marts_are_current(self) -> bool:
         """Whether the marts were built and passed from this dbt project, this configuration and what the raw tables hold now."""
-        return _read(self._stamp(BUILT)) == self._build_state()
+        return read_derived(self._stamp(BUILT)) == self._build_state()
 
     def note_loaded(
         self, state: str, tenants: Mapping[str, str] | None = None, standings: Mapping[str, str] | None = None
@@ -181,7 +182,7 @@ class Workspace:
     def built_tenants(self) -> dict[str, str]:
         """Tenant to the state of its raw rows from which this dbt project built its marts on this target, which passed; without those whose
         build was begun and did not pass since. Empty where everybody is to be built."""
-        noted = _read(self._stamp(BUILT_TENANTS))
+        noted = read_derived(self._stamp(BUILT_TENANTS))
         same = noted.get("project") == self.project_fingerprint and noted.get("target", TARGET) == self.target
         return dict(noted["tenants"]) if same else {}
 
@@ -205,7 +206,7 @@ class Workspace:
         write_atomically(
             self._stamp(AUDITED), json.dumps({"failures": {t: list(f) for t, f in failures.items()}}).encode()
         )
-        loaded = _read(self._stamp(LOADED)).get("tenants", {})
+        loaded = read_derived(self._stamp(LOADED)).get("tenants", {})
         self._note_built_tenants({tenant: state for tenant, state in loaded.items() if tenant not in failures})
         for tenant in failures:
             self._stamp(tenant).unlink(missing_ok=True)
@@ -214,7 +215,7 @@ class Workspace:
 
     def audit_failures(self, tenant_id: str) -> tuple[str, ...]:
         """Why the marts of a tenant, as they were built last, may not be published."""
-        return tuple(_read(self._stamp(AUDITED)).get("failures", {}).get(tenant_id, ()))
+        return tuple(read_derived(self._stamp(AUDITED)).get("failures", {}).get(tenant_id, ()))
 
     def unbuild(self, tenant_id: str) -> None:
         """What was built for a tenant must not be published: it is checked and built anew next time, and till then not everything
@@ -226,7 +227,7 @@ class Workspace:
     def forget(self, *, everybody: bool) -> None:
         """The marts are about to change, for `everybody` or for tenants whose raw rows are not those they were built from: until
         noted again nothing of theirs counts as built or published from them, however the build ends."""
-        loaded = _read(self._stamp(LOADED)).get("tenants", {})
+        loaded = read_derived(self._stamp(LOADED)).get("tenants", {})
         kept = {} if everybody else {t: s for t, s in self.built_tenants().items() if loaded.get(t) == s}
         self._note_built_tenants(kept)
         changing = [tenant.tenant_id for tenant in self.config.tenants if tenant.tenant_id not in kept]
@@ -238,7 +239,7 @@ class Workspace:
 
     def _build_state(self, tenant_id: str | None = None) -> dict[str, Any]:
         configuration = hashlib.sha256(self.config.file.read_bytes()).hexdigest()
-        noted = _read(self._stamp(LOADED))
+        noted = read_derived(self._stamp(LOADED))
         loaded = noted.get("state") if tenant_id is None else noted.get("standings", {}).get(tenant_id)
         state = {"project": self.project_fingerprint, "loaded": loaded, "configuration": configuration}
         return state if self.target == TARGET else {**state, "target": self.target}
@@ -260,10 +261,3 @@ def _dbt(project: Path, target: str) -> DbtCliResource:
         dbt_executable=DBT_PROGRAM,
         global_config_flags=list(DBT_MODULE),
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError):
-        return {}

@@ -16,9 +16,13 @@ access.sqlite                                    tenants, users, roles, sessions
 dagster/  dbt/  extensions/  logs/
 """
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from foundation.errors import DamagedFileError
 
 DEFAULT = Path(".clinicmart")
 
@@ -78,12 +82,40 @@ class Home:
         return self.folder("published", tenant_id)
 
 
+def read_derived(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that can be made again; empty where the file is absent or does not parse, so that it is made again."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def read_kept(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that cannot be made again; empty where there is none yet. Raises DamagedFileError where it does not
+    parse."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise DamagedFileError(f"{path}: does not parse; restore it from your backup")
+    return content
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file that is either the old one or the whole new one, also after a crash."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        # A full disk: what was written of it gives its space back.
+        temporary.unlink(missing_ok=True)
+        raise

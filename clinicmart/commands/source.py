@@ -18,7 +18,7 @@ from clinicmart.options import (
     user_option,
 )
 from foundation.errors import AccessError, ConfigurationError
-from foundation.home import Home
+from foundation.home import Home, read_derived
 
 if TYPE_CHECKING:
     from ingest.trace.source_text import SourceText
@@ -111,10 +111,9 @@ def _opened(home: Home, keys: Any, ledger: Any, tenant: str, record: Mapping[str
     from foundation.config import load_config
     from ingest.trace.source_text import open_position
 
-    try:
-        file = json.loads((home.path / "config.json").read_text("utf-8"))["file"]
-    except (OSError, ValueError, KeyError):
-        raise ConfigurationError(f"{home.path}: nothing has run in this home; start with clinicmart run") from None
+    file = read_derived(home.path / "config.json").get("file")
+    if file is None:
+        raise ConfigurationError(f"{home.path}: nothing has run in this home; start with clinicmart run")
     return open_position(home, keys, ledger, load_config(file), tenant, record["source_position"])
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import polars as pl
 
-from foundation.home import Home, write_atomically
+from foundation.home import Home, read_derived, write_atomically
 from foundation.keys import Keys
 from serving.metrics.answers import TIME, Metrics
 from serving.metrics.compiler import Compiler, Shape, compiler_of
@@ -86,11 +86,7 @@ class KeptCompiler(Compiler):
 
 
 def _stored(path: Path) -> dict[str, str]:
-    try:
-        found: dict[str, str] = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found
+    return read_derived(path)
 
 
 @dataclass(frozen=True, kw_only=True)

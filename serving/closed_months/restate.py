@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from foundation.errors import PublishError
-from foundation.home import Home, write_atomically
+from foundation.home import Home, read_derived, write_atomically
 from serving.closed_months.causes import Evidence, FileMarks
 from serving.closed_months.close import read_figures
 from serving.closed_months.figures import EXACT, KEY, MONTH, TOTAL, Asked, Whole, can_ask, figures, open_whole
@@ -72,11 +72,7 @@ def restate(home: Home, tenant_id: str, run_id: str, *, file_marks: FileMarks | 
 
 def _checked(home: Home, tenant_id: str) -> dict[str, str]:
     """Close to the version it was compared with last."""
-    try:
-        found: dict[str, str] = json.loads((folder(home, tenant_id) / CHECKED).read_bytes())
-    except FileNotFoundError:
-        return {}
-    return found
+    return read_derived(folder(home, tenant_id) / CHECKED)
 
 
 def _is_same(one: Version, other: Version) -> bool:

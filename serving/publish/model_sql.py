@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from foundation.home import read_derived
 from serving.metrics.registry import published_tables
 
 _WORDS = frozenset({"description", "label", "metadata", "config"})
@@ -57,11 +58,7 @@ def _digest(value: object) -> str:
 
 def read_definitions(path: Path) -> dict[str, str]:
     """Model to digest; empty for a version that was published before there was such a file."""
-    try:
-        found: dict[str, str] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    return found
+    return read_derived(path)
 
 
 def metric_digests(semantic: Mapping[str, Any]) -> dict[str, str]:

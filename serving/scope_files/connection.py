@@ -15,11 +15,9 @@ import polars as pl
 
 from foundation import duck
 from foundation.errors import DamagedFileError
+from foundation.faults import is_damage
 from foundation.home import Home
 from serving.metrics.mart_data import MartData
-
-# A wrong key looks like damage; keys are checked when the home is opened.
-_SIGNS_OF_DAMAGE = ("AES tag", "Wrong encryption key", "checksum", "Corrupt database file")
 
 
 class ScopeConnection(MartData):
@@ -61,7 +59,7 @@ class ScopeConnection(MartData):
 
     def _explained(self, error: duckdb.Error) -> Exception:
         """A DamagedFileError where DuckDB says that the bytes do not fit their key or checksum; else the error itself."""
-        if not any(sign in str(error) for sign in _SIGNS_OF_DAMAGE):
+        if not is_damage(str(error)):
             return error
         self._on_damage()
         return DamagedFileError("the published file lost bytes on disk; the next run publishes it anew")

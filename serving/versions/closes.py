@@ -23,7 +23,7 @@ from filelock import FileLock
 
 from foundation.config import TENANT_ID
 from foundation.errors import AccessError, ConfigurationError
-from foundation.home import Home, write_atomically
+from foundation.home import Home, read_kept, write_atomically
 from foundation.keys import Keys
 
 CLOSES = "closes.json"
@@ -117,11 +117,8 @@ def closes(home: Home, tenant_id: str) -> tuple[Close, ...]:
     """Every close of a tenant, reopened or not, by month and number."""
     if not TENANT_ID.fullmatch(tenant_id):
         raise AccessError("there is no such tenant")
-    try:
-        raw = json.loads((home.path / "closes" / tenant_id / CLOSES).read_bytes())
-    except FileNotFoundError:
-        return ()
-    return tuple(sorted((_close(tenant_id, item) for item in raw["closes"]), key=lambda c: (c.month, c.number)))
+    raw = read_kept(home.path / "closes" / tenant_id / CLOSES)
+    return tuple(sorted((_close(tenant_id, item) for item in raw.get("closes", ())), key=lambda c: (c.month, c.number)))
 
 
 def standing(home: Home, tenant_id: str) -> tuple[Close, ...]:

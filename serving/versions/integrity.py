@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from foundation.home import Home, write_atomically
+from foundation.home import Home, read_derived, write_atomically
 from serving.model import Version
 from serving.versions.retention import kept_versions
 from serving.versions.store import current_version, files_of
@@ -66,21 +66,23 @@ def note_damage(home: Home, version: Version) -> None:
 
 def _checked(folder: Path) -> dict[str, list[float]]:
     """File name to its size, its time and when it was found sound."""
-    try:
-        noted = json.loads((folder / CHECKED).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return noted if isinstance(noted, dict) else {}
+    return read_derived(folder / CHECKED)
 
 
 def last_sound_version(home: Home, tenant_id: str) -> Version | None:
-    """The served version, or, where it was found damaged, the newest kept one that was not; None where nothing is published."""
+    """The served version, or, where it was lost or found damaged, the newest kept one that was not; None where nothing is published."""
     served = current_version(home, tenant_id)
-    if served is None or not _is_noted(home, served):
+    if served is None or _is_there(home, served):
         return served
-    kept = [version for version in kept_versions(home, tenant_id) if not _is_noted(home, version)]
-    whole = [version for version in kept if files_of(home, tenant_id, version.version).base.exists()]
+    whole = [version for version in kept_versions(home, tenant_id) if _is_there(home, version)]
     return whole[-1] if whole else served
+
+
+def _is_there(home: Home, version: Version) -> bool:
+    """Whether the files that readers open are there and none was found damaged."""
+    files = files_of(home, version.tenant_id, version.version)
+    needed = (files.base, files.health, files.registry, files.semantic_manifest)
+    return not _is_noted(home, version) and all(path.exists() for path in needed)
 
 
 def _is_noted(home: Home, version: Version) -> bool:

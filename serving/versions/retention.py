@@ -16,10 +16,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from foundation.errors import ConfigurationError
-from foundation.home import Home, write_atomically
+from foundation.home import Home, read_kept, write_atomically
 from serving.model import Version
 from serving.versions.closes import close_of, closes, month_of, pinned_versions
-from serving.versions.store import BUILDING, VersionFiles, current_version, files_of, tenant_folder, version_of_json
+from serving.versions.store import BUILDING, VersionFiles, current_version, files_of, tenant_folder, versions_in
 
 KEEP_DAYS = 31
 VERSIONS_KEPT = 3
@@ -38,24 +38,14 @@ def kept_versions(home: Home, tenant_id: str) -> tuple[Version, ...]:
         return ()
     gone = _removed(place)
     versions = [
-        version for version in _versions(place) if version.order <= served.order and version.version not in gone
+        version for version in versions_in(place) if version.order <= served.order and version.version not in gone
     ]
     return tuple(sorted(versions, key=lambda version: version.order))
 
 
-def _versions(place: Path) -> list[Version]:
-    """Every whole version that lies in a tenant's folder, served or not."""
-    versions = []
-    for path in place.iterdir():
-        if not path.name.startswith("."):
-            with suppress(FileNotFoundError, NotADirectoryError):
-                versions.append(version_of_json((path / "version.json").read_bytes()))
-    return versions
-
-
 def next_number(home: Home, tenant_id: str) -> int:
     """The number of the tenant's next version: greater than that of every version there is, whatever the clock says."""
-    return 1 + max((version.number for version in _versions(tenant_folder(home, tenant_id))), default=0)
+    return 1 + max((version.number for version in versions_in(tenant_folder(home, tenant_id))), default=0)
 
 
 def remove_old(home: Home, tenant_id: str, *, keep_days: int = KEEP_DAYS) -> None:
@@ -71,7 +61,7 @@ def remove_old(home: Home, tenant_id: str, *, keep_days: int = KEEP_DAYS) -> Non
     if served is None:
         return
     pinned = pinned_versions(home, tenant_id)
-    for version in _versions(place):
+    for version in versions_in(place):
         if version.order > served.order and version.version not in pinned:
             shutil.rmtree(place / version.version)
     versions, now = kept_versions(home, tenant_id), datetime.now(UTC)
@@ -102,11 +92,7 @@ def _remove_scopes(files: VersionFiles, now: datetime) -> None:
 
 def _removed(place: Path) -> dict[str, str]:
     """Version to when it was published, of those that were removed."""
-    try:
-        found: dict[str, str] = json.loads((place / REMOVED).read_bytes())
-    except FileNotFoundError:
-        return {}
-    return found
+    return read_kept(place / REMOVED)
 
 
 def _note_removed(place: Path, gone: list[Version]) -> None:

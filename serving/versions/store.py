@@ -9,13 +9,14 @@ published/<tenant>/.building-<version>   being built; left behind only by a run 
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from foundation.config import TENANT_ID
 from foundation.errors import AccessError
-from foundation.home import Home, write_atomically
+from foundation.home import Home, read_derived, write_atomically
 from serving.model import LastRun, Version
 
 CURRENT = "current.json"
@@ -114,11 +115,24 @@ def version_of_json(content: bytes) -> Version:
 
 def current_version(home: Home, tenant_id: str) -> Version | None:
     """The version that is served, None where nothing was published yet."""
+    place = tenant_folder(home, tenant_id)
     try:
-        content = (tenant_folder(home, tenant_id) / CURRENT).read_bytes()
+        return version_of_json((place / CURRENT).read_bytes())
     except FileNotFoundError:
         return None
-    return version_of_json(content)
+    except (ValueError, KeyError, TypeError):
+        # It names one of the whole versions that lie beside it: the newest.
+        return max(versions_in(place), key=lambda version: version.order, default=None)
+
+
+def versions_in(place: Path) -> list[Version]:
+    """Every whole version that lies in a tenant's folder, served or not."""
+    versions = []
+    for path in place.iterdir():
+        if not path.name.startswith("."):
+            with suppress(FileNotFoundError, NotADirectoryError, ValueError, KeyError):
+                versions.append(version_of_json((path / "version.json").read_bytes()))
+    return versions
 
 
 def switch(home: Home, version: Version) -> None:
@@ -136,9 +150,8 @@ def record_outcome(home: Home, tenant_id: str, *, run_id: str, outcome: str, rea
 
 def outcome(home: Home, tenant_id: str) -> LastRun | None:
     """How the last run ended for a tenant; None before the first."""
-    try:
-        raw = json.loads((tenant_folder(home, tenant_id) / LAST_RUN).read_bytes())
-    except FileNotFoundError:
+    raw = read_derived(tenant_folder(home, tenant_id) / LAST_RUN)
+    if not raw:
         return None
     return LastRun(
         run_id=raw["run_id"], at=datetime.fromisoformat(raw["at"]), outcome=raw["outcome"], reason=raw["reason"]

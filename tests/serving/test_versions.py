@@ -14,7 +14,7 @@ from serving.publish import publish as publishing
 from serving.reader import close_all, open_reader
 from serving.versions import integrity, retention
 from serving.versions.closes import closes
-from serving.versions.store import current_version, files_of, version_of_json, version_to_json
+from serving.versions.store import current_version, files_of, outcome, version_of_json, version_to_json
 from tests.serving.small_warehouse import change
 
 ADD_VISIT = """
@@ -146,3 +146,15 @@ def test_who_sees_a_part_is_told_how_feeds_stand_and_no_rows_and_money_of_the_wh
     money = pl.DataFrame({"feed": ["remits"], "found_amount": [Decimal(1)]})
     cut = replace(whole, remittance_matches=money, reconciliation=money, plausibility_rows=money).of_a_part()
     assert [cut.remittance_matches.height, cut.reconciliation.height, cut.plausibility_rows.height] == [0, 0, 0]
+
+
+def test_a_torn_pointer_to_the_served_version_and_a_torn_outcome_are_made_good(place, reader):
+    served = current_version(place.home, "harbor")
+    folder = place.home.published("harbor")
+    for name in ("current.json", "last_run.json"):
+        whole = (folder / name).read_bytes()
+        for end in (0, 1, len(whole) // 2):
+            (folder / name).write_bytes(whole[:end])
+            assert current_version(place.home, "harbor") == served
+            assert outcome(place.home, "harbor") is None or name == "current.json"
+    assert visits(reader) == 270
