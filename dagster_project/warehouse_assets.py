@@ -22,7 +22,10 @@ from dagster_project.postgres_target import target_of
 from dagster_project.workspace import Workspace
 from data_contracts import load_contracts
 from data_contracts.generate import OPERATIONAL
+from foundation.faults import is_damage
 from ingest.landing.land_feed import progress
+from ingest.load.landed_rows import damage_of
+from ingest.load.lost_warehouse import note_damage, start_anew_if_lost
 from ingest.load.raw_tables import load_warehouse
 from ingest.load.reconciliation import reconcile_landed
 from serving.publish.publish import record_outcome
@@ -49,11 +52,18 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
         told_of = workspace.lineage.job(context.run.run_id, "load", about="Takes landed batches into the raw tables")
         with workspace.step() as ledger, told_of as told:
             tell_load(workspace.lineage, told, ledger, context.run.run_id)
+            lost = start_anew_if_lost(workspace.home, workspace.keys, ledger)
+            if lost is not None:
+                workspace.forget(everybody=True)
+                progress.info("warehouse: it %s; every landed batch is loaded again", lost)
             built = {} if workspace.full_refresh else workspace.built_tenants()
             loaded = load_warehouse(workspace.home, workspace.keys, ledger, workspace.config, built)
             progress.info("warehouse: %s rows taken into the raw tables", f"{loaded.rows:,}")
             checked = None if workspace.full_refresh else loaded.touched
-            reconcile_landed(workspace.home, workspace.keys, ledger, checked)
+            unread = reconcile_landed(workspace.home, workspace.keys, ledger, checked)
+            for item in {item["file"]: item for item in (*loaded.unreadable, *unread)}.values():
+                progress.info(damage_of(item))
+                ledger.add_problem(context.run.run_id, item["tenant_id"], item["feed"], damage_of(item))
             progress.info("warehouse: compared with what landed")
             workspace.note_loaded(loaded.state, loaded.tenants, loaded.standings)
         context.log.info(
@@ -125,6 +135,8 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
             progress.info("dbt: %d models built, %d tests passed", audit.models_built, audit.tests_passed)
             if not invocation.is_successful() and audit.passed:
                 audit = Audit(failures=("dbt stopped before its end: see the log of the run",))
+            if any(is_damage(failure) for failure in audit.failures):
+                note_damage(workspace.home)
             tenants = [tenant.tenant_id for tenant in workspace.config.tenants]
             failures = failures_by_tenant(workspace.home, workspace.keys, audit, tenants)
             if not failures.keys() >= set(tenants):

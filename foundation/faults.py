@@ -8,9 +8,10 @@ import errno
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from foundation.errors import ClinicmartError
+from foundation.errors import ClinicmartError, DamagedFileError
 from foundation.home import Home
 
 # A run lands, builds marts beside those there are, and copies them into published versions.
@@ -59,6 +60,7 @@ _SIGNS_OF_DAMAGE = (
     "Corrupt database file",
     "not a valid DuckDB database file",
 )
+_UNNAMED = "a file of the home"
 _PATH = re.compile(r"[\"'](/[^\"']+)[\"']")
 
 
@@ -74,6 +76,20 @@ def sentence_of(error: BaseException) -> str | None:
             if told is not None:
                 return told
     return None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives errors of the machine the name of a database's file, which SQLite does not say. Raises DamagedFileError in their place."""
+    try:
+        yield
+    except ClinicmartError:
+        raise
+    except Exception as error:
+        told = sentence_of(error)
+        if told is None:
+            raise
+        raise DamagedFileError(told.replace(_UNNAMED, str(path), 1)) from error
 
 
 def sentence_of_words(words: str) -> str | None:
@@ -102,7 +118,7 @@ def check_free_space(home: Home) -> None:
 
 
 def _named(told: str, path: str | None) -> str:
-    return f"{Path(path) if path else 'a file of the home'}: {told}"
+    return f"{path or _UNNAMED}: {told}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

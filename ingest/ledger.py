@@ -27,6 +27,8 @@ from zlib import crc32
 import polars as pl
 import sqlalchemy as sa
 
+from foundation.errors import DamagedFileError
+from foundation.faults import naming
 from foundation.home import Home
 from ingest.interface import TableState
 
@@ -200,6 +202,11 @@ loaded = sa.Table(
     sa.Column("batch_sequence", sa.Integer, primary_key=True),
 )
 
+_LOST = (
+    "{home}: its ledger.sqlite is missing, and the landed batches cannot be told apart without it; restore it from your backup. "
+    "Without one, move the folders landing, quarantine, index, messages, payments and warehouse out of the home: the next run then "
+    "reads everything again that the feeds still have, and what is published stays until then"
+)
 # Tells a ledger that has all of these from one that an earlier version wrote.
 _VERSION = crc32(repr([(t.name, [c.name for c in t.columns]) for t in metadata.sorted_tables]).encode()) >> 1
 
@@ -210,9 +217,15 @@ def now() -> datetime:
 
 
 class Ledger:
-    """One home's ledger. Every write of a batch is one transaction."""
+    """One home's ledger. Every write of a batch is one transaction.
+
+    Raises DamagedFileError where the home holds landed batches and no ledger, or where the file is not one: a new ledger would
+    read every source again under unit numbers that other files of the home give a meaning already.
+    """
 
     def __init__(self, home: Home) -> None:
+        if not home.ledger.exists() and next(home.path.glob("landing/*/*/*.parquet"), None) is not None:
+            raise DamagedFileError(_LOST.format(home=home.path))
         self._engine = sa.create_engine(f"sqlite:///{home.ledger}")
 
         @sa.event.listens_for(self._engine, "connect")
@@ -220,6 +233,11 @@ class Ledger:
             for setting in ("journal_mode = wal", "synchronous = normal", "busy_timeout = 30000"):
                 connection.execute(f"pragma {setting}")
 
+        with naming(home.ledger):
+            self._bring_up_to_date()
+
+    def _bring_up_to_date(self) -> None:
+        """Makes the tables of a new ledger, or what one of an earlier version lacks."""
         with self._engine.connect() as connection:
             is_of_this_version: bool = connection.execute(sa.text("pragma user_version")).scalar_one() == _VERSION
         if not is_of_this_version:
@@ -303,6 +321,17 @@ class Ledger:
             if outcome == "unchanged":
                 ended = ended.where(sa.or_(run.c.outcome.is_(None), run.c.outcome == "unchanged"))
             connection.execute(ended.values(ended_at=now(), outcome=outcome, problem=problem))
+
+    def add_problem(self, run_id: str, tenant_id: str, feed: str, problem: str) -> None:
+        """Adds a problem to what a run says of a feed that it has read."""
+        of = (feed_run.c.run_id == run_id) & (feed_run.c.tenant_id == tenant_id) & (feed_run.c.feed == feed)
+        with self.write() as connection:
+            told = connection.execute(sa.select(feed_run.c.problem).where(of)).scalar()
+            connection.execute(
+                sa.update(feed_run)
+                .where(of)
+                .values(problem=f"{told}\n{problem}" if told else problem, outcome="partly")
+            )
 
     def last_run(self) -> dict[str, Any] | None:
         """The latest run, or None."""

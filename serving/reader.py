@@ -77,8 +77,12 @@ def date_columns(registry: Registry) -> frozenset[str]:
 
 
 def _open(home: Home, scope: Scope, version: Version, files: VersionFiles) -> _Opened:
-    registry = Registry.from_json(files.registry.read_bytes())
-    semantic = files.semantic_manifest.read_bytes()
+    try:
+        registry = Registry.from_json(files.registry.read_bytes())
+        semantic = files.semantic_manifest.read_bytes()
+    except (FileNotFoundError, ValueError):
+        note_damage(home, version)
+        raise DamagedFileError(f"version {version.version} lost files; the next run publishes it anew") from None
     path, key = scope_file(home, version, scope, registry)
     data = ScopeConnection(home, path, key, on_damage=lambda: note_damage(home, version))
     row = data.frame("select tenant_id, name, time_zone from warehouse.marts.dim_tenants").rows()

@@ -8,13 +8,12 @@ another file, with other separators, through another feed or in parts.
                content        which claims it brought and what they were paid, sealed (AES-256-GCM)
 
 A part counts when its unit is landed, or is being landed by the same run: what a killed run noted counts for nothing. Where
-the file is missing (a home of an earlier release, a lost file) it is made from the landed rows.
+the file is missing or torn (a home of an earlier release, a lost file) it is made from the landed rows.
 """
 
 import hashlib
 import json
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from foundation.home import Home
 from foundation.keys import Keys
+from foundation.sqlite_files import open_derived
 from ingest import ledger as tables
 from ingest.ledger import Ledger
 
@@ -68,16 +68,11 @@ class PaymentMemory:
     """The payments of one tenant."""
 
     def __init__(self, path: Path, key: bytes, ledger: Ledger) -> None:
-        self.is_new = not path.exists()
         self._key, self._seal, self._ledger = key, AESGCM(hashlib.sha256(b"seal" + key).digest()), ledger
         self._counting: set[int] = set()
         # Units that are being landed, and the earlier reads of the same files in whose place they stand.
         self._replaced: dict[int, frozenset[int]] = {}
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=60)
-        path.chmod(0o600)
-        self._connection.execute("pragma journal_mode = wal")
-        self._connection.execute("pragma synchronous = normal")
-        self._connection.executescript(_SCHEMA)
+        self._connection, self.is_new = open_derived(path, _SCHEMA)
 
     @classmethod
     def of(cls, home: Home, keys: Keys, ledger: Ledger, tenant_id: str) -> "PaymentMemory":

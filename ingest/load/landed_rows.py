@@ -62,6 +62,28 @@ def read_files(key: str, files: Sequence[str]) -> str:
     return f"read_parquet([{', '.join(files)}], encryption_config = {{footer_key: '{key}'}}, file_row_number = true)"
 
 
+def unreadable_batches(home: Home, keys: Keys, batches: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of some batches whose files are gone or lost bytes. Reads every file to its end: for use once a read of all has failed."""
+    bad = []
+    with duck.session(home) as connection:
+        for item in batches:
+            duck.add_parquet_key(connection, keys.derive("landing", item["tenant_id"]))
+            rows = read_files(duck.PARQUET_KEY, [duck.quoted(str(home.path / item["file"]))])
+            try:
+                connection.execute(f"create or replace temp table probe as select * from {rows}")
+            except duckdb.Error:
+                bad.append(item)
+    return bad
+
+
+def damage_of(item: Mapping[str, Any]) -> str:
+    """What a person is told of a batch that cannot be read."""
+    return (
+        f"{item['tenant_id']}/{item['feed']}: the landed file {item['file']} is missing or lost bytes, with "
+        f"{item['rows_landed']:,} rows; restore it from your backup. Until then nothing of {item['tenant_id']} is published"
+    )
+
+
 def landed_rows(
     home: Home, keys: Keys, ledger: Ledger, tenant_id: str, entity: str, column: str, values: Sequence[str]
 ) -> list[dict[str, Any]]:

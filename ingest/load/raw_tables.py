@@ -9,7 +9,7 @@ ones than those their marts were built from is in `raw.touched_tenant` (`ingest.
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -27,7 +27,7 @@ from ingest.ledger import Ledger
 from ingest.load import appointment_numbers, issuers, partial_rows, structure_history
 from ingest.load.added_columns import add_columns
 from ingest.load.data_reach import write_tenants
-from ingest.load.landed_rows import by_size, open_files, read_files
+from ingest.load.landed_rows import by_size, open_files, read_files, unreadable_batches
 from ingest.load.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
 from ingest.load.touched_tenants import tenant_states, write_touched
 
@@ -38,19 +38,44 @@ DUCKDB = "duckdb"
 class Loaded:
     """What a load gave: rows newly taken, and a text that is the same as after another load exactly where both left the same
     rows, accounts and problems in the raw tables; each tenant's own state, and the tenants whose marts are not built from it
-    (`ingest.load.touched_tenants`). A tenant's `standing` differs wherever its state does, or what its people are told of its feeds."""
+    (`ingest.load.touched_tenants`). A tenant's `standing` differs wherever its state does, or what its people are told of its feeds.
+    `unreadable` are batches (`tenant_id`, `feed`, `entity`, `file`, `rows_landed`) whose files are gone or lost bytes."""
 
     rows: int
     state: str
     tenants: Mapping[str, str]
     standings: Mapping[str, str]
     touched: tuple[str, ...]
+    unreadable: tuple[dict[str, Any], ...] = ()
 
 
 def load_warehouse(
     home: Home, keys: Keys, ledger: Ledger, config: Config, built: Mapping[str, str] | None = None
 ) -> Loaded:
-    """Takes every landed batch that the warehouse lacks into schema `raw`.
+    """Takes every landed batch that the warehouse lacks into schema `raw`; see `_load`. Batches whose files cannot be read stay
+    pending and are named in `Loaded.unreadable`, and all others are taken."""
+    try:
+        return _load(home, keys, ledger, config, built, without=frozenset())
+    except duckdb.Error:
+        pending = [item for batches in _pending(ledger).values() for item in batches]
+        unreadable = unreadable_batches(home, keys, pending)
+        if not unreadable:
+            raise
+        numbers = frozenset(item["batch_sequence"] for item in unreadable)
+        loaded = _load(home, keys, ledger, config, built, without=numbers)
+        return replace(loaded, unreadable=tuple(unreadable))
+
+
+def _load(
+    home: Home,
+    keys: Keys,
+    ledger: Ledger,
+    config: Config,
+    built: Mapping[str, str] | None,
+    *,
+    without: frozenset[int],
+) -> Loaded:
+    """Takes every landed batch that the warehouse lacks into schema `raw`, but for those of the sequences `without`.
 
     `built` holds the state of each tenant from which its marts were last built and passed their tests; tenants that are in
     another state now, all of them for None, are named in `raw.touched_tenant`.
@@ -66,7 +91,7 @@ def load_warehouse(
             if of.store == "landing":
                 _make(connection, of)
         structure_history.prepare(connection)
-        pending = _pending(ledger)
+        pending = _pending(ledger, without)
         # Deletions first: rows that come with them, or after them, may be of deleted records.
         in_parts = partial_rows.partial_feeds(ledger, config)
         partial_rows.prepare(connection, in_parts)
@@ -134,7 +159,7 @@ def _make(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:
     add_columns(connection, "raw", of)
 
 
-def _pending(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
+def _pending(ledger: Ledger, without: frozenset[int] = frozenset()) -> dict[str, list[dict[str, Any]]]:
     batch, loaded = tables.batch.c, tables.loaded.c
     query = (
         sa.select(
@@ -156,7 +181,8 @@ def _pending(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     )
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in ledger.rows(query):
-        found[row["entity"]].append(row)
+        if row["batch_sequence"] not in without:
+            found[row["entity"]].append(row)
     return found
 
 

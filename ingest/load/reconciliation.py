@@ -48,12 +48,15 @@ _LEDGER_STEPS = ("stated", "given", "read", "quarantined", "landed")
 _Row = tuple[str, str, str, str, str, str, Decimal]
 
 
-def reconcile_landed(home: Home, keys: Keys, ledger: Ledger, tenants: Iterable[str] | None = None) -> None:
+def reconcile_landed(
+    home: Home, keys: Keys, ledger: Ledger, tenants: Iterable[str] | None = None
+) -> list[dict[str, Any]]:
     """Writes the bridge into the warehouse: from landed files and raw tables for `tenants` (None: all), from the ledger for all.
 
     The warehouse has taken every landed batch. Files that are gone or cannot be read count for nothing, which shows as a
-    difference between landed and filed.
+    difference between landed and filed; their batches are returned.
     """
+    unread: set[str] = set()
     with duck.session(home) as connection:
         duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"))
         connection.execute(f"create table if not exists warehouse.raw.{TABLE} ({_MADE})")
@@ -66,7 +69,7 @@ def reconcile_landed(home: Home, keys: Keys, ledger: Ledger, tenants: Iterable[s
         for entity in load_contracts().values():
             if entity.store == "landing":
                 mine = [item for item in batches if item["entity"] == entity.name]
-                rows += _of_files(connection, home, keys, entity, mine)
+                rows += _of_files(connection, home, keys, entity, mine, unread)
                 rows += _of_raw(connection, entity, named)
         rows += _zeros(batches, rows)
         frame = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
@@ -80,6 +83,7 @@ def reconcile_landed(home: Home, keys: Keys, ledger: Ledger, tenants: Iterable[s
         connection.execute(f"insert into warehouse.raw.{TABLE} select * from steps order by all")
         connection.execute("commit")
         connection.unregister("steps")
+    return [item for item in batches if item["file"] in unread]
 
 
 def _zeros(batches: Sequence[Mapping[str, Any]], rows: Sequence[_Row]) -> list[_Row]:
@@ -194,11 +198,12 @@ def _of_files(
     keys: Keys,
     of: Contract,
     batches: list[dict[str, Any]],
+    unread: set[str],
 ) -> list[_Row]:
-    """`filed` and `left` of one entity."""
+    """`filed` and `left` of one entity; files that cannot be read are added to `unread`."""
     rows: list[_Row] = []
     for some in by_size(batches):
-        _read_files(connection, home, keys, of, some)
+        _read_files(connection, home, keys, of, some, unread)
         filed = connection.execute(
             f"select tenant_id, source_system, '', {_measures(of)} from filed group by all"
         ).fetchall()
@@ -214,7 +219,12 @@ def _of_files(
 
 
 def _read_files(
-    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    keys: Keys,
+    of: Contract,
+    batches: list[dict[str, Any]],
+    unread: set[str],
 ) -> None:
     """Temporary table `filed`: keys, lineage and amounts of the landed rows, with their batch's sequence and their place in it."""
     columns = list(dict.fromkeys([*of.primary_key, "source_record_id", *amount_columns(of)]))
@@ -224,7 +234,9 @@ def _read_files(
         f"create or replace temp table filed ({made}, source_updated_at timestamp, batch_sequence bigint, place bigint)"
     )
     there = [item for item in batches if (home.path / item["file"]).exists()]
-    _insert(connection, open_files(connection, home, keys, there), columns)
+    by_path = {duck.quoted(str(home.path / item["file"])): item["file"] for item in batches}
+    skipped = _insert(connection, open_files(connection, home, keys, there), columns)
+    unread |= {by_path[path] for path in skipped} | {item["file"] for item in batches if item not in there}
     if of.name == "appointment":
         rename_landed(connection, "filed")
     connection.unregister("batch_sequences")
@@ -232,11 +244,13 @@ def _read_files(
         partial_rows.rename(connection, of, "filed")
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[str]], columns: Sequence[str]) -> None:
+def _insert(
+    connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[str]], columns: Sequence[str]
+) -> list[str]:
     """Takes files, by the name of their key, at once; where they are not alike tenant by tenant, then one by one, and then all
-    but those that cannot be read."""
+    but those that cannot be read, which are returned."""
     if not files:
-        return
+        return []
     try:
         parts = []
         for rows in (read_files(key, named) for key, named in files.items()):
@@ -252,8 +266,10 @@ def _insert(connection: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[
         by_tenant = list(files.items())
         one_by_one = [(key, [file]) for key, named in by_tenant for file in named]
         fewer = by_tenant if len(by_tenant) > 1 else one_by_one
-        for key, named in fewer if len(fewer) > 1 else ():
-            _insert(connection, {key: named}, columns)
+        if len(fewer) == 1:
+            return fewer[0][1]
+        return [path for key, named in fewer for path in _insert(connection, {key: list(named)}, columns)]
+    return []
 
 
 def _doubt(connection: duckdb.DuckDBPyConnection, of: Contract, tenants: set[str]) -> bool:

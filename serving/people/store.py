@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, u
 
 from foundation.config import TENANT_ID
 from foundation.errors import AccessError, ConfigurationError
+from foundation.faults import naming
 from foundation.home import Home
 from foundation.keys import Keys
 from serving.modules import MODULES
@@ -83,7 +84,8 @@ class TenantPolicy:
 def _engine(path: Path) -> tuple[Engine, bool]:
     """The engine of a database, and whether it was of an earlier release when this process opened it."""
     engine = open_engine(path)
-    return engine, bring_up_to_date(engine, path)
+    with naming(path):
+        return engine, bring_up_to_date(engine, path)
 
 
 def _email(value: str) -> str:

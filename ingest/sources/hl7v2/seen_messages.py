@@ -7,7 +7,8 @@ feed, gives nothing new.
                   unit_id  the unit that brought it
 
 A message counts as seen when its unit is landed, or is being landed by the same run: what a killed run noted counts for nothing.
-Messages are remembered for KEPT_DAYS; one that comes after that gives the same rows again, which replace themselves.
+Messages are remembered for KEPT_DAYS; one that comes after that gives the same rows again, which replace themselves. So does one
+that comes after the file was lost; a file that is not a database is replaced by a new one.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 
 from foundation.home import Home
 from foundation.keys import Keys
+from foundation.sqlite_files import open_derived
 from ingest import ledger as tables
 from ingest.ledger import Ledger, now
 
@@ -43,12 +45,11 @@ class SeenMessages:
         self._again: frozenset[int] = frozenset()
         self._counting = {0}
         self._landed: dict[int, bool] = {}
-        self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=60)
-        if path is not None:
-            path.chmod(0o600)
-            self._connection.execute("pragma journal_mode = wal")
-            self._connection.execute("pragma synchronous = normal")
-        self._connection.executescript(_SCHEMA)
+        if path is None:
+            self._connection = sqlite3.connect(":memory:", isolation_level=None)
+            self._connection.executescript(_SCHEMA)
+        else:
+            self._connection, _ = open_derived(path, _SCHEMA)
 
     @classmethod
     def of(cls, home: Home, keys: Keys, ledger: Ledger, tenant_id: str) -> "SeenMessages":
