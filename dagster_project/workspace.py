@@ -74,6 +74,7 @@ class Workspace:
 
     def remember(self) -> None:
         """Notes the configuration's path and the target in the home, for `of_home`."""
+        self.home.note_format()
         note = json.dumps({"file": str(self.config.file), "target": self.target})
         write_atomically(self.home.path / "config.json", note.encode())
 

@@ -1,6 +1,7 @@
 """The home folder: everything the embedded default writes, and where.
 
 keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment)
+format                     the format number of the home
 key-check                  tells a wrong key before anything is read or written
 inbox/<tenant>/<feed>/...                        encrypted: what came over a network, as received
 landing/<tenant>/<entity>/<batch>.parquet        encrypted, immutable
@@ -22,14 +23,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.errors import DamagedFileError
+from foundation.errors import ConfigurationError, DamagedFileError
 
 DEFAULT = Path(".clinicmart")
+# The form of a home: raised when an earlier release could no longer work in what this one writes. Databases have numbers of their own.
+FORMAT = 1
+FORMAT_FILE = "format"
+_SIGNS_OF_USE = ("config.json", "ledger.sqlite", "access.sqlite", "keys", "landing", "published", "warehouse")
 
 
 @dataclass(frozen=True)
 class Home:
-    """Paths below one home folder. `Home.at` makes the folder, readable by its owner alone."""
+    """Paths below one home folder. `Home.at` makes the folder, readable by its owner alone.
+
+    `Home.at` raises ConfigurationError for a home that a later release has worked in.
+    """
 
     path: Path
 
@@ -37,7 +45,31 @@ class Home:
     def at(cls, path: str | Path | None = None) -> "Home":
         root = Path(path if path is not None else DEFAULT).expanduser().resolve()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return cls(root)
+        home = cls(root)
+        if home.format > FORMAT:
+            raise ConfigurationError(
+                f"{root} was written by a later release of Clinicmart (format {home.format}, this one knows {FORMAT}); install that release"
+            )
+        return home
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything of Clinicmart lies in the folder. A command that only reads must not make a home of another folder."""
+        return any((self.path / name).exists() for name in _SIGNS_OF_USE)
+
+    @property
+    def format(self) -> int:
+        """The format number that the last run noted; homes from before there was one have the first."""
+        try:
+            return int((self.path / FORMAT_FILE).read_text("ascii"))
+        except (FileNotFoundError, ValueError):
+            return FORMAT
+
+    def note_format(self) -> None:
+        """Notes that this release has worked in the home."""
+        path = self.path / FORMAT_FILE
+        if not path.exists():
+            write_atomically(path, f"{FORMAT}\n".encode())
 
     def folder(self, *parts: str) -> Path:
         """A folder below the home, made if absent."""

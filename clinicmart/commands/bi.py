@@ -7,6 +7,8 @@ import click
 from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
 from foundation.home import Home
 
+NO_SERVER = "{home}: there is no PostgreSQL server yet; clinicmart run --target postgres makes it"
+
 
 @click.group("bi-login")
 def bi_login() -> None:
@@ -30,12 +32,15 @@ def bi_login() -> None:
 def create(home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses: bool, label: str) -> None:
     """Make a login that reads the views of schema bi; prints its password, this once."""
     from clinicmart.commands.people import operator
-    from dagster_project.postgres_target import warehouse_server
+    from dagster_project.postgres_target import has_server, warehouse_server
     from dagster_project.workspace import Workspace
+    from foundation.errors import ConfigurationError
     from serving.people.store import AccessStore
     from serving.postgres import bi_logins
 
     workspace = Workspace.of_home(home)
+    if not has_server(workspace):
+        raise ConfigurationError(NO_SERVER.format(home=home.path))
     with warehouse_server(workspace) as server:
         login, password = bi_logins.create(
             server,
@@ -57,12 +62,14 @@ def create(home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses
 @existing_home
 def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
     """List the logins with their tenant and service units."""
-    from dagster_project.postgres_target import warehouse_server
+    from dagster_project.postgres_target import has_server, warehouse_server
     from dagster_project.workspace import Workspace
     from serving.postgres import bi_logins
 
-    with warehouse_server(Workspace.of_home(home)) as server:
-        found = bi_logins.logins(server, tenant=tenant)
+    workspace, found = Workspace.of_home(home), []
+    if has_server(workspace):
+        with warehouse_server(workspace) as server:
+            found = bi_logins.logins(server, tenant=tenant)
     if as_json:
         print_json([asdict(item) for item in found])
         return
@@ -89,11 +96,15 @@ def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
 def revoke(home: Home, login: str, tenant: str) -> None:
     """Take a login away; its sessions end."""
     from clinicmart.commands.people import operator
-    from dagster_project.postgres_target import warehouse_server
+    from dagster_project.postgres_target import has_server, warehouse_server
     from dagster_project.workspace import Workspace
+    from foundation.errors import ConfigurationError
     from serving.people.store import AccessStore
     from serving.postgres import bi_logins
 
-    with warehouse_server(Workspace.of_home(home)) as server:
+    workspace = Workspace.of_home(home)
+    if not has_server(workspace):
+        raise ConfigurationError(NO_SERVER.format(home=home.path))
+    with warehouse_server(workspace) as server:
         bi_logins.revoke(server, AccessStore.open(home), login, tenant=tenant, actor=operator())
     click.echo(f"{login}: revoked")

@@ -76,9 +76,11 @@ def dagster(home: Home, host: str, port: int) -> int:
         raise ConfigurationError(
             f"--host {host}: the orchestrator's page has no sign-in. Listen on 127.0.0.1 and reach it through SSH"
         )
+    from dagster_project.event_log import configure
     from dagster_project.workspace import HOME_VARIABLE, Workspace
 
     Workspace.of_home(home).prepare_manifest()
+    configure(home)
     environment = os.environ | {
         "DAGSTER_HOME": str(home.dagster),
         HOME_VARIABLE: str(home.path),

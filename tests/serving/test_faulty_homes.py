@@ -1,0 +1,323 @@
+"""Every command on a home that the machine under it has spoilt: one sentence and an exit code, never a traceback.
+
+The commands come from the command line's own tree, so that a new one is asked too.
+"""
+
+import ctypes
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import duckdb
+import pytest
+import uvicorn
+
+import dagster_project.postgres_target
+import dagster_project.run
+from clinicmart.commands import demo, serve
+from clinicmart.main import cli
+from foundation.errors import ClinicmartError
+from foundation.home import FORMAT, FORMAT_FILE, Home
+from ingest.ledger import Ledger
+from ingest.receive.mllp import listener
+from serving.reader import close_all
+from serving.versions.store import current_version, files_of
+from tests.serving.conftest import Place
+from tests.support import Ran, clinicmart_here
+
+PERSON = ("--tenant", "harbor", "--as", "admin@harbor")
+MONTH = "2026-02"
+# Command to its arguments; None for the two that work on no home.
+COMMANDS: dict[str, tuple[str, ...] | None] = {
+    "demo": ("--no-serve",),
+    "run": ("--config", "CONFIG"),
+    "listen": ("--config", "CONFIG"),
+    "sources check": None,
+    "sources jwks": None,
+    "sample": None,
+    "status": (),
+    "quarantine list": (),
+    "quarantine release": ("1",),
+    "quarantine show": ("1",),
+    "metrics list": PERSON,
+    "metrics query": ("visits", *PERSON),
+    "metrics show": ("visits", *PERSON),
+    "drill": ("visits", *PERSON),
+    "close list": PERSON,
+    "close month": (MONTH, *PERSON),
+    "close reopen": (MONTH, "--reason", "tried", *PERSON),
+    "close restatements": (MONTH, *PERSON),
+    "close show": (MONTH, *PERSON),
+    "lineage": ("visits", *PERSON),
+    "source": ("fct_visits", "v0", *PERSON),
+    "extract": ("--out", "OUT", *PERSON),
+    "serve": ("--port", "18765"),
+    "dagster": (),
+    "tenants list": (),
+    "users add": ("new@harbor", "--tenant", "harbor", "--role", "executive"),
+    "users change": ("ceo@harbor", "--tenant", "harbor", "--lock"),
+    "users list": ("--tenant", "harbor"),
+    "users reset": ("ceo@harbor", "--tenant", "harbor"),
+    "modules list": ("--tenant", "harbor"),
+    "modules set": ("no_show", "--tenant", "harbor", "--off"),
+    "audit list": ("--tenant", "harbor"),
+    "audit verify": (),
+    "bi-login create": ("--tenant", "harbor"),
+    "bi-login list": (),
+    "bi-login revoke": ("somebody", "--tenant", "harbor"),
+    "compare-engines": ("--postgres", "postgresql://nobody@127.0.0.1:1/none"),
+}
+# Commands that write nothing into a home but what they read and for whom: the audit, and files that are made on first use.
+READS = (
+    "status",
+    "quarantine list",
+    "metrics list",
+    "metrics query",
+    "metrics show",
+    "drill",
+    "close list",
+    "lineage",
+    "tenants list",
+    "users list",
+    "modules list",
+    "audit list",
+    "audit verify",
+    "bi-login list",
+)
+
+
+def leaves(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """The names of all commands below a group."""
+    if not isinstance(group, click.Group):
+        yield " ".join(path)
+        return
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield from leaves(command, (*path, name))
+
+
+def test_every_command_is_asked() -> None:
+    assert set(leaves(cli)) == set(COMMANDS)
+
+
+@contextmanager
+def modes_hold() -> Iterator[None]:
+    """Root reads and writes whatever a file's mode says; not so while this holds."""
+    if os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    # linux/capability.h: version 3 of the interface, this thread; effective capabilities come first.
+    header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, sets) == 0
+    before = sets[0]
+    # CAP_DAC_OVERRIDE (1) and CAP_DAC_READ_SEARCH (2).
+    sets[0] = before & ~0b110
+    assert libc.capset(header, sets) == 0
+    try:
+        yield
+    finally:
+        sets[0] = before
+        assert libc.capset(header, sets) == 0
+
+
+@pytest.fixture
+def home(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A published home as a run leaves it. What would run for long, or serve for ever, ends where it would begin."""
+    config = tmp_path / "clinicmart.yaml"
+    config.write_text(
+        "tenants:\n  harbor: {name: Harbor, time_zone: America/New_York, feeds: ["
+        "{name: remits, kind: x12, path: 835}, {name: adt, kind: hl7v2, listen: {port: 2575}}]}\n"
+    )
+    (tmp_path / "835").mkdir()
+    Ledger(place.home).close()
+    place.home.note_format()
+    (place.home.path / "config.json").write_text(f'{{"file": "{config}", "target": "duckdb"}}')
+
+    def reached(*_: Any, **__: Any) -> Any:
+        raise ClinicmartError("reached")
+
+    monkeypatch.setattr(dagster_project.run, "build_definitions", reached)
+    monkeypatch.setattr(dagster_project.postgres_target, "quiet_server", reached)
+    monkeypatch.setattr(uvicorn.Server, "run", reached)
+    monkeypatch.setattr(serve.subprocess, "run", reached)
+    monkeypatch.setattr(listener, "listen", reached)
+    monkeypatch.setattr(demo, "ThreadPoolExecutor", reached)
+    monkeypatch.chdir(tmp_path)
+    return place.home
+
+
+def ask(home: Home, name: str) -> Ran:
+    """Asks a command in this process."""
+    arguments = COMMANDS[name]
+    assert arguments is not None
+    folder = home.path.parent
+    named = {"CONFIG": str(folder / "clinicmart.yaml"), "OUT": str(folder / f"extract-{name}.duckdb")}
+    close_all()
+    return clinicmart_here(*name.split(), *(named.get(item, item) for item in arguments), "--home", home.path)
+
+
+def served(home: Home, name: str) -> Path:
+    version = current_version(home, "harbor")
+    assert version is not None
+    return files_of(home, "harbor", version.version).folder / name
+
+
+def replace(path: Path, content: bytes) -> None:
+    for suffix in ("", "-wal", "-shm", ".wal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    path.write_bytes(content)
+
+
+def read_only(home: Home) -> None:
+    for path in sorted(home.path.rglob("*"), reverse=True):
+        if not path.is_symlink():
+            path.chmod(0o500 if path.is_dir() else 0o400)
+    home.path.chmod(0o500)
+
+
+def unreadable(*names: str) -> Callable[[Home], None]:
+    def spoil(home: Home) -> None:
+        for name in names:
+            for path in home.path.glob(name):
+                path.chmod(0)
+
+    return spoil
+
+
+def no_database(*names: str) -> Callable[[Home], None]:
+    def spoil(home: Home) -> None:
+        for path in [path for name in names for path in home.path.glob(name)]:
+            replace(path, b"these are not the bytes of a database, " * 400)
+
+    return spoil
+
+
+def of_another_duckdb(home: Home) -> None:
+    """Databases without encryption, and of a storage version that does not exist yet."""
+    for number, path in enumerate([home.warehouse, *home.path.glob("published/*/*/*.duckdb")]):
+        path.unlink(missing_ok=True)
+        duckdb.connect(str(path)).close()
+        if number % 2:
+            content = bytearray(path.read_bytes())
+            content[12:20] = (9999).to_bytes(8, "little")
+            path.write_bytes(content)
+
+
+def later_release(home: Home) -> None:
+    (home.path / FORMAT_FILE).write_text(f"{FORMAT + 1}\n")
+
+
+def later_people(home: Home) -> None:
+    with sqlite3.connect(home.access) as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    connection.close()
+
+
+def torn(home: Home) -> None:
+    """Every file in JSON ends in its middle."""
+    for path in home.path.rglob("*.json"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def lost(home: Home) -> None:
+    for path in home.path.glob("published/*/*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+FAULTS: dict[str, Callable[[Home], None]] = {
+    "read-only": read_only,
+    "unreadable key": unreadable("keys/master.key"),
+    "unreadable databases": unreadable("access.sqlite", "ledger.sqlite", "warehouse/warehouse.duckdb"),
+    "unreadable published files": unreadable("published/*/*/*", "published/*/*.json"),
+    "unreadable notes": unreadable("*.json", "key-check", "format", "run.lock", "step.lock"),
+    "people are no database": no_database("access.sqlite"),
+    "ledger is no database": no_database("ledger.sqlite"),
+    "published files are no databases": no_database("published/*/*/*.duckdb", "warehouse/warehouse.duckdb"),
+    "files of another DuckDB": of_another_duckdb,
+    "home of a later release": later_release,
+    "people of a later release": later_people,
+    "torn": torn,
+    "lost versions": lost,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_command_ends_in_a_traceback(home: Home, fault: str) -> None:
+    FAULTS[fault](home)
+    told: dict[str, str] = {}
+    with modes_hold():
+        for name, arguments in COMMANDS.items():
+            if arguments is None:
+                continue
+            try:
+                ran = ask(home, name)
+            except BaseException as error:
+                told[name] = f"{type(error).__module__}.{type(error).__name__}: {error}"[:300]
+                continue
+            lines = [line for line in ran.err.splitlines() if line.strip()]
+            if ran.code not in (0, 1, 2):
+                told[name] = f"exit code {ran.code}"
+            elif "Traceback" in ran.out + ran.err:
+                told[name] = ran.err[-300:]
+            elif ran.code and not lines:
+                told[name] = "no word of what is wrong"
+    assert told == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "command", "said"),
+    [
+        ("read-only", "users reset", "this account may not read or write it"),
+        ("unreadable key", "metrics query", "master.key: this account may not read or write it"),
+        ("ledger is no database", "status", "ledger.sqlite: it is not a database that Clinicmart wrote"),
+        ("people are no database", "users list", "access.sqlite: it is not a database that Clinicmart wrote"),
+        ("home of a later release", "metrics query", "was written by a later release of Clinicmart"),
+        ("home of a later release", "run", "was written by a later release of Clinicmart"),
+        ("people of a later release", "users list", "was written by a later release"),
+        ("lost versions", "metrics query", "the next run publishes it anew"),
+    ],
+)
+def test_the_sentence_says_what_is_wrong_and_what_to_do(home: Home, fault: str, command: str, said: str) -> None:
+    FAULTS[fault](home)
+    with modes_hold():
+        ran = ask(home, command)
+    assert ran.code in (1, 2)
+    assert said in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def state(home: Home) -> dict[str, bytes]:
+    """Every file of a home but those that a read may write: the audit, and what is made on first use."""
+    free = ("access.sqlite", "checked.json", "/scopes/", "/tmp/", "/extensions/", ".lock", "-wal", "-shm", "/compiled/")
+    files = {str(path): path for path in home.path.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if not any(part in name for part in free)}
+
+
+def test_a_read_writes_nothing_and_makes_nothing(home: Home) -> None:
+    before, folders = state(home), {path.name for path in home.path.iterdir()}
+    for name in READS:
+        ran = ask(home, name)
+        # This home was published without lineage, which is a sentence.
+        assert (name, ran.code) == (name, 2 if name == "lineage" else 0)
+    assert state(home) == before
+    assert {path.name for path in home.path.iterdir()} - folders <= {"tmp", "extensions"}
+    assert not (home.path / "postgres").exists()
+
+
+def test_a_folder_that_is_no_home_is_left_alone(home: Home, tmp_path: Path) -> None:
+    other = Home.at(tmp_path / "documents")
+    (other.path / "letter.txt").write_text("Dear")
+    for name in READS:
+        ran = ask(other, name)
+        assert (name, ran.code) == (name, 2)
+        assert "is no home of Clinicmart" in ran.err
+    assert [path.name for path in other.path.iterdir()] == ["letter.txt"]
