@@ -66,7 +66,8 @@ def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
     from dagster_project.workspace import Workspace
     from serving.postgres import bi_logins
 
-    workspace, found = Workspace.of_home(home), []
+    workspace = Workspace.of_home(home)
+    found: tuple[bi_logins.BiLogin, ...] = ()
     if has_server(workspace):
         with warehouse_server(workspace) as server:
             found = bi_logins.logins(server, tenant=tenant)

@@ -267,7 +267,7 @@ def _insert(
         one_by_one = [(key, [file]) for key, named in by_tenant for file in named]
         fewer = by_tenant if len(by_tenant) > 1 else one_by_one
         if len(fewer) == 1:
-            return fewer[0][1]
+            return list(fewer[0][1])
         return [path for key, named in fewer for path in _insert(connection, {key: list(named)}, columns)]
     return []
 
