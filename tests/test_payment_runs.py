@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.problems import problem_code
 from tests.ingest.x12_payments import Claim, Payment, claims_837, interchange
 from tests.support import Ran, clinicmart, clinicmart_here
 
@@ -94,6 +95,7 @@ class Site:
         found = json.loads(clinicmart_here("status", "--home", self.home, "--json").out)
         assert found["is_conserved"] is True
         assert all(tenant["open"] == [] for tenant in found["reconciliation"].values())
+        assert all(row["code"] == problem_code(row["reason"]) != "" for row in found["notices"])
         return {(row["tenant_id"], row["reason"]): row["rows"] for row in found["notices"]}
 
 
@@ -127,8 +129,8 @@ def test_the_run_ends_with_what_is_held(site: Site) -> None:
     listed = json.loads(
         clinicmart_here("quarantine", "list", "--home", site.home, "--tenant", "envelope", "--json").out
     )
-    assert [(row["what"], row["what_count"], Decimal(row["amount"])) for row in listed] == [
-        ("payment", 12, Decimal("59.94"))
+    assert [(row["code"], row["what"], row["what_count"], Decimal(row["amount"])) for row in listed] == [
+        ("CM-X12-013", "payment", 12, Decimal("59.94"))
     ]
 
 

@@ -19,11 +19,15 @@ def quarantine() -> None:
 @json_option
 @existing_home
 def list_(home: Home, tenant: str | None, as_json: bool) -> None:
-    """List what is held: tenant, feed, entity, reason, number of rows, their money in US dollars, first position."""
+    """List what is in quarantine: feed, entity, problem code, reason, rows, money in US dollars, first position.
+
+    docs/problems.md explains each code: what happened and what to do.
+    """
     from ingest.landing.quarantine import held_rows
     from ingest.ledger import Ledger
+    from ingest.problems import with_codes
 
-    rows = held_rows(Ledger(home), tenant)
+    rows = with_codes(held_rows(Ledger(home), tenant))
     if as_json:
         print_json(rows)
         return
@@ -35,6 +39,7 @@ def list_(home: Home, tenant: str | None, as_json: bool) -> None:
         "tenant_id",
         "feed",
         "entity",
+        "code",
         "reason",
         "column_name",
         "rows",
@@ -43,7 +48,7 @@ def list_(home: Home, tenant: str | None, as_json: bool) -> None:
         "detail",
     )
     print_table(
-        ["Entry", "Tenant", "Feed", "Entity", "Reason", "Column", "Rows", "Amount", "First position", "Detail"],
+        ["Entry", "Tenant", "Feed", "Entity", "Code", "Reason", "Column", "Rows", "Amount", "First position", "Detail"],
         [[row[name] for name in names] for row in rows],
     )
 
@@ -58,8 +63,9 @@ def show(home: Home, entry: int, as_json: bool) -> None:
     from foundation.keys import Keys
     from ingest.landing.quarantine import held_details
     from ingest.ledger import Ledger
+    from ingest.problems import problems, with_codes
 
-    details = held_details(home, Keys.of(home), Ledger(home), entry)
+    (details,) = with_codes([held_details(home, Keys.of(home), Ledger(home), entry)])
     if as_json:
         print_json(details)
         return
@@ -67,6 +73,8 @@ def show(home: Home, entry: int, as_json: bool) -> None:
     click.echo(
         f"{details['tenant_id']}/{details['feed']}: {details['rows']} {details['entity']} rows, {details['reason']}{column}"
     )
+    if (problem := problems().get(details["reason"])) is not None:
+        click.echo(f"{problem.code}: {problem.meaning} {problem.remedy}")
     for unit_id, name in details["units"].items():
         click.echo(f"unit {unit_id} is {name}")
     examples = details["examples"]

@@ -69,6 +69,7 @@ def _published(
     home: Home, tenants: Sequence[str]
 ) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]], dict[str, dict[str, Any]]]:
     """Per tenant its version and last outcome; what the published versions say of matches and conflicts; and the bridge of each."""
+    from ingest.problems import with_codes
     from serving.publish.publish import current_version, outcome
     from serving.publish.reconciliation import bridge, open_of, summary
     from serving.versions.health import published_health
@@ -98,7 +99,8 @@ def _published(
             reconciled[tenant_id] |= {"measures": measures, "bridge": lines}
             matches = [row for row in said.remittance_matches.to_dicts() if not row["is_matched"]]
             # Rows that wait for another message: known to the warehouse alone, not to the ledger.
-            incomplete = [row for row in said.notices.to_dicts() if row["reason"].endswith("_incomplete")]
+            waiting = [row for row in said.notices.to_dicts() if row["reason"].endswith("_incomplete")]
+            incomplete = with_codes(waiting)
             tables = (
                 said.unmatched_references.to_dicts(),
                 matches,
@@ -178,8 +180,9 @@ def _last_run(found: Mapping[str, Any]) -> None:
     )
     if found["refused_files"]:
         click.echo("Files that the last read refused; their names may name patients and stay on this server:")
-        names = ("tenant_id", "feed", "mark", "name", "position", "problem")
-        _table(["Tenant", "Feed", "Shown elsewhere as", "Name", "Position", "Problem"], found["refused_files"], names)
+        names = ("tenant_id", "feed", "code", "mark", "name", "position", "problem")
+        headers = ["Tenant", "Feed", "Code", "Shown elsewhere as", "Name", "Position", "Problem"]
+        _table(headers, found["refused_files"], names)
 
 
 def _table(headers: Sequence[str], rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
@@ -264,8 +267,8 @@ def _notices(found: Mapping[str, Any]) -> None:
     notices = [*found["notices"], *found["incomplete"]]
     if notices:
         click.echo("Odd, but read:")
-        names = ("tenant_id", "feed", "reason", "detail", "rows", "first_position")
-        _table(["Tenant", "Feed", "Reason", "Detail", "Records", "First position"], notices, names)
+        shown = ("tenant_id", "feed", "code", "reason", "detail", "rows", "first_position")
+        _table(["Tenant", "Feed", "Code", "Reason", "Detail", "Records", "First position"], notices, shown)
     if found["visits"]:
         click.echo("Visits that feeds number differently: matched are counted once, ambiguous each:")
         headers = ["Tenant", "Found by", "Outcome", "Visit numbers"]

@@ -10,6 +10,7 @@ from ingest import ledger as tables
 from ingest.accounts.accounts import feed_status, file_mark, notice_reasons, refused_units, unknown_words
 from ingest.accounts.feed_coverage import coverage
 from ingest.ledger import Ledger
+from ingest.problems import problem_code, with_codes
 
 DAYS_TOLD = 14
 
@@ -19,8 +20,8 @@ def status(ledger: Ledger, keys: Keys) -> dict[str, Any]:
 
     `alerts`: feeds that stopped, bring much too little or could not be read, each with a sentence; `feeds`: per tenant and feed
     the outcome, totals and problem of its last read, its rhythm, and `hours_behind`, the age of its newest record at that read;
-    `coverage`: the last two weeks of every feed with a rhythm, day by day; `notices`: what readers found odd, by reason;
-    `unknown_words`: words of coded fields that no profile knows, with what their rows have instead;
+    `coverage`: the last two weeks of every feed with a rhythm, day by day; `notices`: what readers found odd, by reason, with its `code`
+    (`ingest.problems`); `unknown_words`: words of coded fields that no profile knows, with what their rows have instead;
     `refused_files`: files the last read refused, by mark and by name: it may hold a patient's name, so operators alone are told;
     `is_conserved`: whether rows read = landed + quarantined and records read = used + refused, recomputed from the ledger.
     """
@@ -33,7 +34,7 @@ def status(ledger: Ledger, keys: Keys) -> dict[str, Any]:
         "alerts": found.alerts.sort("tenant_id", "feed").to_dicts(),
         "feeds": feeds.with_columns(behind.clip(0).round().cast(pl.Int64).alias("hours_behind")).to_dicts(),
         "coverage": found.days.group_by("tenant_id", "feed", maintain_order=True).tail(DAYS_TOLD).to_dicts(),
-        "notices": notice_reasons(ledger).to_dicts(),
+        "notices": with_codes(notice_reasons(ledger).to_dicts()),
         "unknown_words": unknown_words(ledger).to_dicts(),
         "refused_files": _refused_files(ledger, keys),
         "rows": rows,
@@ -66,6 +67,7 @@ def _refused_files(ledger: Ledger, keys: Keys) -> list[dict[str, Any]]:
         {
             "tenant_id": row["tenant_id"],
             "feed": row["feed"],
+            "code": problem_code("file_refused"),
             "mark": file_mark(keys, row["tenant_id"], row["unit"]) if row["is_file"] else row["unit"],
             "name": row["unit"],
             "position": row["position"],
