@@ -20,12 +20,12 @@ home_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=DEFAULT,
     show_default=True,
-    help="Folder that holds everything Clinicmart writes.",
+    help="Folder for everything that Clinicmart writes.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 tenant_option = click.option("--tenant", required=True, help="Id of the tenant.")
 user_option = click.option(
-    "--as", "user", required=True, help="Who asks, such as admin@harbor; they see what their role may see."
+    "--as", "user", required=True, help="The user, such as admin@harbor. The output holds only what this user may see."
 )
 format_option = click.option(
     "--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True

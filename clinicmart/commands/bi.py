@@ -12,25 +12,28 @@ NO_SERVER = "{home}: there is no PostgreSQL server yet; clinicmart run --target 
 
 @click.group("bi-login")
 def bi_login() -> None:
-    """Make, list and revoke logins for BI tools (Power BI, Metabase, psql) on the PostgreSQL server."""
+    """Create, list and revoke logins for BI tools (Power BI, Metabase, psql) on the PostgreSQL server."""
 
 
 @bi_login.command()
 @home_option
-@click.option("--tenant", "tenants", multiple=True, required=True, help="The tenant it stands for.")
+@click.option("--tenant", "tenants", multiple=True, required=True, help="The tenant whose data it may read.")
 @click.option(
-    "--units", "units", multiple=True, help="A service unit it sees with all below it; may be repeated. Default: all."
+    "--units",
+    "units",
+    multiple=True,
+    help="A service unit it may read, with all units below it. May be repeated. Default: all service units.",
 )
 @click.option(
     "--chooses-tenant",
     "chooses",
     is_flag=True,
-    help="For a service: it sets the tenant of each transaction, one of those given with --tenant.",
+    help="For a service that works for several tenants: the service sets one of the given tenants in each transaction.",
 )
-@click.option("--label", default="", help="What it is for; shown by list alone.")
+@click.option("--label", default="", help="A note on what the login is for. Only `bi-login list` shows it.")
 @existing_home
 def create(home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses: bool, label: str) -> None:
-    """Make a login that reads the views of schema bi; prints its password, this once."""
+    """Create a login that may read the views of schema bi. The password is printed once and is not stored."""
     from clinicmart.commands.people import operator
     from dagster_project.postgres_target import has_server, warehouse_server
     from dagster_project.workspace import Workspace
@@ -57,7 +60,7 @@ def create(home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses
 
 @bi_login.command("list")
 @home_option
-@click.option("--tenant", help="Only those of this tenant.")
+@click.option("--tenant", help="Only logins of this tenant.")
 @json_option
 @existing_home
 def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
@@ -92,10 +95,10 @@ def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
 @bi_login.command()
 @click.argument("login")
 @home_option
-@click.option("--tenant", required=True, help="A tenant it stands for.")
+@click.option("--tenant", required=True, help="A tenant of the login.")
 @existing_home
 def revoke(home: Home, login: str, tenant: str) -> None:
-    """Take a login away; its sessions end."""
+    """Remove a login and end its sessions."""
     from clinicmart.commands.people import operator
     from dagster_project.postgres_target import has_server, warehouse_server
     from dagster_project.workspace import Workspace

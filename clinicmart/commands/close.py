@@ -21,7 +21,9 @@ from foundation.home import Home
 
 _MONTH = re.compile(r"\d{4}-\d{2}")
 number_option = click.option(
-    "--number", type=click.IntRange(1), help="Which close of the month; the last one without it."
+    "--number",
+    type=click.IntRange(1),
+    help="Number of the close, if the month was closed several times. Default: the last close.",
 )
 
 
@@ -35,7 +37,7 @@ def figure_options(command: Callable[..., None]) -> Callable[..., None]:
         number_option,
         click.option("--metric", help="Only this metric."),
         click.option(
-            "--by", "dimension", default="", metavar="DIM", help="By this dimension; of the total without it."
+            "--by", "dimension", default="", metavar="DIM", help="Break down by this dimension. Default: the total."
         ),
         click.option("--grain", type=click.Choice(["day", "week", "month"]), default="month", show_default=True),
         format_option,
@@ -61,7 +63,7 @@ class MonthGroup(click.Group):
 def close() -> None:
     """Close months: `clinicmart close 2026-09 --tenant T --as USER` freezes every figure of a month.
 
-    What later changes of it becomes a restatement with its cause.
+    A figure that changes later is recorded as a restatement, with the cause of the change.
     """
 
 
@@ -92,11 +94,13 @@ def _asked(frame: Any, metric: str | None, dimension: str, grain: str) -> Any:
 @tenant_option
 @user_option
 @click.option(
-    "--accept-incomplete", metavar="REASON", help="Close although data of the month are missing; the reason is kept."
+    "--accept-incomplete",
+    metavar="REASON",
+    help="Close the month even though some of its data are missing. The reason is kept.",
 )
 @existing_home
 def month(home: Home, month: str, tenant: str, user: str, accept_incomplete: str | None) -> None:
-    """Close MONTH (2026-09); the word `month` may be left out. Administrators of the organization only."""
+    """Close MONTH, such as 2026-09. The word `month` may be left out. Only for administrators of the organization."""
     from serving.closed_months.close import close_month
     from serving.people.store import AccessStore
     from serving.versions.closes import month_of
@@ -107,7 +111,7 @@ def month(home: Home, month: str, tenant: str, user: str, accept_incomplete: str
         f"{tenant}: {done.name} is closed (close {done.number}): {done.figures:,} figures of version {done.version}."
     )
     for lack in done.missing:
-        click.echo(f"Closed although {lack}.")
+        click.echo(f"Closed even though data are missing: {lack}.")
     for doubt in done.doubts:
         click.echo(f"In doubt: {doubt}.")
 
@@ -119,7 +123,7 @@ def month(home: Home, month: str, tenant: str, user: str, accept_incomplete: str
 @json_option
 @existing_home
 def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
-    """List the months that were closed: when, by whom, from which version, reopened or not, and how many figures changed."""
+    """List closed months: when, by whom, from which version, whether reopened, and how many figures changed later."""
     months = _opened(home, tenant, user)
     rows = [
         {
@@ -171,7 +175,7 @@ def show(
     grain: str,
     output: str,
 ) -> None:
-    """Show the figures that the close of MONTH froze."""
+    """Show the frozen figures of MONTH."""
     figures = _opened(home, tenant, user).figures(_chosen(home, tenant, month, number))
     frame = _asked(figures, metric, dimension, grain)
     shown = ["metric", "period", *(["member", "member_name"] if dimension else []), "exact", "real", "unit"]
@@ -191,7 +195,7 @@ def restatements(
     grain: str,
     output: str,
 ) -> None:
-    """Show what changed of MONTH since it was closed, and why."""
+    """Show which figures of MONTH changed after it was closed, and why."""
     import polars as pl
 
     from serving.closed_months.view import cause_text
@@ -223,10 +227,10 @@ def restatements(
 @home_option
 @tenant_option
 @user_option
-@click.option("--reason", required=True, help="Why the month is opened again; kept and audited.")
+@click.option("--reason", required=True, help="Why the month is reopened. It is kept in the audit log.")
 @existing_home
 def reopen(home: Home, month: str, tenant: str, user: str, reason: str) -> None:
-    """Reopen MONTH: its close stays to be asked, a later close is close number 2. Administrators only."""
+    """Reopen MONTH. Its frozen figures are kept; the next close of the month gets the next number. Only for administrators."""
     from serving.closed_months.close import reopen_month
     from serving.people.store import AccessStore
     from serving.versions.closes import month_of
@@ -234,5 +238,5 @@ def reopen(home: Home, month: str, tenant: str, user: str, reason: str) -> None:
     person = AccessStore.open(home).principal(tenant, user)
     done = reopen_month(home, person, month_of(month), because=reason)
     click.echo(
-        f"{tenant}: {done.name} is open again; close {done.number} can still be asked (close:{done.name}/{done.number})."
+        f"{tenant}: {done.name} is open again. The figures of close {done.number} are kept (--as-of close:{done.name}/{done.number})."
     )

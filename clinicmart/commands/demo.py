@@ -16,7 +16,7 @@ APPOINTMENTS = 15_000
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
 @click.option("--no-serve", is_flag=True, help="Stop before the dashboards.")
 def demo(home: Path, port: int, no_serve: bool) -> int:
-    """Write a sample group of three tenants, run the pipeline on it and serve the dashboards; prints sign-ins."""
+    """Write a sample group of three tenants, run the pipeline on it, print sign-ins, and serve the dashboards."""
     from clinicmart.pipeline import run_and_report
     from dagster_project.dbt_project import DBT_PROJECT, DbtProject
     from dagster_project.workspace import load_checked_config

@@ -20,34 +20,32 @@ if TYPE_CHECKING:
     "url",
     metavar="URL",
     help="An empty PostgreSQL database to build in, such as postgresql://user:password@host/database; "
-    "its schemas stay. Default: a server of our own in a temporary folder.",
+    "its schemas are kept. Default: a temporary PostgreSQL server, started for this command.",
 )
-@click.option(
-    "--metrics", metavar="NAME[,NAME...]", help="Ask these metrics only. Default: every metric of the registry."
-)
+@click.option("--metrics", metavar="NAME[,NAME...]", help="Compare only these metrics. Default: all metrics.")
 @click.option(
     "--every",
     type=click.IntRange(min=1),
     default=1,
     metavar="N",
-    help="Ask each metric by one in N of its dimensions only, of metrics side by side another one. Default: by every one.",
+    help="Sample: compare each metric by only one in N of its dimensions. Default: all dimensions.",
 )
-@click.option("--marts-only", is_flag=True, help="Compare the marts and ask no metric.")
+@click.option("--marts-only", is_flag=True, help="Compare only the marts, not the metrics.")
 @json_option
 @existing_home
 def compare_engines(
     home: Home, url: str | None, metrics: str | None, every: int, marts_only: bool, as_json: bool
 ) -> int:
-    """Build the marts on PostgreSQL too and compare both engines: every published mart to the cent and the row, and every metric
-    in total, by month, week and day, and by each of its dimensions.
+    """Build the marts on PostgreSQL too, and compare the results of both engines.
 
-    Exits with 0 where all is equal, 1 where anything differs: rows are named by key, columns, metrics and dimensions by name,
-    values are not shown. Nothing in the home changes, and no run's step works in it meanwhile.
+    Compares every row of every published mart, and every metric in total, by day, week and month, and by each of its dimensions.
+    Exit codes: 0 all equal; 1 something differs. Differences are named by key, column, metric and dimension, without values.
+    Nothing in the home changes. Runs wait until the command ends.
     """
     from clinicmart.progress import shown
 
     if marts_only and metrics:
-        raise click.UsageError("--marts-only and --metrics exclude each other")
+        raise click.UsageError("--marts-only and --metrics cannot be used together")
     names = [] if marts_only else [name.strip() for name in metrics.split(",") if name.strip()] if metrics else None
     with shown("Comparing engines"):
         from dagster_project import engines
@@ -87,7 +85,7 @@ def _print_marts(found: "EngineComparison") -> None:
     for mart in different:
         named = [f"differs in {', '.join(mart.columns)}"] if mart.columns else []
         named += [f"one engine lacks {', '.join(mart.one_sided)}"] if mart.one_sided else []
-        click.echo(f"{mart.mart}: {'; '.join(named) or 'rows stand on one engine only'}")
+        click.echo(f"{mart.mart}: {'; '.join(named) or 'some rows exist on one engine only'}")
         _print_keys(mart.keys)
     rows = sum(mart.rows_duckdb for mart in marts)
     click.echo(

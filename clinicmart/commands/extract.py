@@ -15,9 +15,9 @@ from foundation.home import Home
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write.")
 @existing_home
 def extract(home: Home, tenant: str, user: str, out: Path) -> None:
-    """Write an encrypted DuckDB file of what a person may see, with its data dictionary inside.
+    """Write an encrypted DuckDB file with the rows that a person may see, and a data dictionary.
 
-    The key is printed once and kept nowhere. Open the file with:
+    The key is printed once and is not stored. Open the file with:
     ATTACH 'FILE' AS extract (ENCRYPTION_KEY 'KEY', READ_ONLY).
     """
     from serving.extracts import extract as write_extract

@@ -26,17 +26,18 @@ from foundation.home import Home
 @json_option
 @existing_home
 def lineage(home: Home, metric: str, tenant: str, user: str, as_json: bool) -> None:
-    """Show what a metric rests on: columns of marts, the source fields behind them, the feeds that brought them.
+    """Show where a metric comes from: mart columns, the source fields behind them, and the feeds that brought those fields.
 
-    Fields are those whose values enter the figure. The feeds are those that landed rows of the field's entity for the tenant; below,
-    how each of them stands. It is read from the published version.
+    The second table shows the state of each feed. Everything is read from the published version.
     """
     with open_for(home, tenant, user) as reader:
         definition_of(reader, metric)
         found = reader.lineage(metric)
         counts = reader.scope.sees_health
     if found is None:
-        raise ConfigurationError("this version was published without lineage; run clinicmart run once more")
+        raise ConfigurationError(
+            "this version was published without lineage; start `clinicmart run` again to publish one with lineage"
+        )
     if as_json:
         print_json(dataclasses.asdict(found))
         return

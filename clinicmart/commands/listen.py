@@ -13,10 +13,10 @@ from clinicmart.options import home_option
 @click.option("--tenant", help="Only this tenant.")
 @click.option("--feed", "feed_name", help="Only this feed.")
 def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None) -> int:
-    """Take HL7 v2 messages over MLLP on the ports of all feeds with `listen`, until SIGTERM or Ctrl+C.
+    """Receive HL7 v2 messages over MLLP for all feeds with `listen`. Stop with SIGTERM or Ctrl+C.
 
-    A message is acknowledged (AA or CA) once it is on disk, encrypted; `clinicmart run` reads it from there, also while this
-    runs. Exits with 2 when the configuration is wrong, a port is taken or a feed has a listener already.
+    Each message is stored encrypted and then acknowledged (AA or CA). `clinicmart run` reads the stored messages, even while the
+    listener runs. Exit code 2: the configuration is wrong, a port is in use, or a feed has a listener already.
     """
     import asyncio
     import logging
@@ -34,7 +34,7 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None) ->
     config = load_config(file, entities=frozenset(load_contracts())).only(tenant)
     chosen = [feed for item in config.tenants for feed in item.feeds if feed.listen and feed_name in (None, feed.name)]
     if not chosen:
-        raise ConfigurationError(f"{file}: no feed to listen for: give an hl7v2 feed `listen` with a port")
+        raise ConfigurationError(f"{file}: no feed has `listen`; add `listen` with a port to an hl7v2 feed")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     opened = Home.at(home)
     keys, ledger = Keys.of(opened), Ledger(opened)

@@ -22,18 +22,18 @@ from foundation.home import Home
 
 GRAINS = ("day", "week", "month", "quarter", "year")
 where_option = click.option(
-    "--where", "where", multiple=True, metavar="DIM=VALUE", help="Keep only this; may be repeated."
+    "--where", "where", multiple=True, metavar="DIM=VALUE", help="Keep only rows with this value. May be repeated."
 )
 from_option = click.option("--from", "date_from", type=click.DateTime(["%Y-%m-%d"]), help="First day.")
 to_option = click.option("--to", "date_to", type=click.DateTime(["%Y-%m-%d"]), help="Last day.")
 restated_option = click.option(
-    "--restated", is_flag=True, help="Tell the past with the tree of units and the payer classes of today."
+    "--restated", is_flag=True, help="Show the past with the service units and payer classes of today."
 )
 
 as_of_option = click.option(
     "--as-of",
     metavar="WHEN",
-    help="Ask an earlier version: 2026-10-05 (what was served at the end of that day), a version's name, close:2026-09.",
+    help="Use an earlier version: a day (2026-10-05, the version served at its end), the name of a version, or close:2026-09.",
 )
 
 
@@ -64,7 +64,9 @@ def definition_of(reader: Any, name: str) -> Any:
     found = {item.name: item for item in reader.metrics()}
     if name not in found:
         close = difflib.get_close_matches(name, found, n=3)
-        raise ConfigurationError(f"no metric is named {name!r}" + (f"; close are {', '.join(close)}" if close else ""))
+        raise ConfigurationError(
+            f"no metric is named {name!r}" + (f"; similar names: {', '.join(close)}" if close else "")
+        )
     return found[name]
 
 
@@ -74,7 +76,7 @@ def _day(moment: datetime | None) -> Any:
 
 @click.group()
 def metrics() -> None:
-    """List metrics, show what one means, ask for figures."""
+    """List metrics, explain one, and show figures."""
 
 
 @metrics.command("list")
@@ -84,7 +86,7 @@ def metrics() -> None:
 @json_option
 @existing_home
 def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
-    """List the metrics a person may ask for."""
+    """List the metrics that a person may see."""
     found = open_for(home, tenant, user).metrics()
     if as_json:
         print_json([vars(item) if hasattr(item, "__dict__") else str(item) for item in found])
@@ -104,7 +106,7 @@ def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
 @json_option
 @existing_home
 def show(home: Home, name: str, tenant: str, user: str, as_of: str | None, as_json: bool) -> None:
-    """Show what one metric means: numerator, denominator, exclusions, dates, source, variants."""
+    """Explain one metric: numerator, denominator, exclusions, dates, source and variants."""
     import dataclasses
 
     found = definition_of(open_for(home, tenant, user, as_of), name)
@@ -124,13 +126,13 @@ def show(home: Home, name: str, tenant: str, user: str, as_of: str | None, as_js
 @tenant_option
 @user_option
 @click.option("--by", default="", metavar="DIM,...", help="Break down by these dimensions.")
-@click.option("--grain", type=click.Choice(GRAINS), help="A row for every day, week, month ...")
+@click.option("--grain", type=click.Choice(GRAINS), help="One row per day, week, month ...")
 @where_option
 @from_option
 @to_option
 @restated_option
 @as_of_option
-@click.option("--variant", help="Another reading of the metric: the name of one of its variants.")
+@click.option("--variant", help="Use a variant of the metric, by name.")
 @format_option
 @existing_home
 def query(
@@ -148,7 +150,7 @@ def query(
     variant: str | None,
     output: str,
 ) -> None:
-    """Ask for NAMES (one metric, or several with commas between)."""
+    """Show the figures of NAMES: one metric, or several separated by commas."""
     from serving.model import MetricQuery
 
     asked = [name for name in names.split(",") if name]
@@ -183,8 +185,10 @@ def query(
 @to_option
 @restated_option
 @as_of_option
-@click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Rows to print.")
-@click.option("--offset", type=click.IntRange(0), default=0, help="Rows to pass over.")
+@click.option(
+    "--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Number of rows to print."
+)
+@click.option("--offset", type=click.IntRange(0), default=0, help="Number of rows to skip.")
 @format_option
 @existing_home
 def drill(
@@ -201,7 +205,7 @@ def drill(
     offset: int,
     output: str,
 ) -> None:
-    """Show the rows behind the figure of metric NAME; their count or sum is the figure."""
+    """Show the rows behind metric NAME. Their count or sum is the figure."""
     found = open_for(home, tenant, user, as_of).drill(
         name,
         _conditions(where),
@@ -215,4 +219,6 @@ def drill(
     if output == "table":
         click.echo(f"{found.frame.height:,} of {found.total_rows:,} rows; {name} = {found.total_value}")
         if found.source_key:
-            click.echo(f"clinicmart source {found.table} ID opens where a row came from; ID is its {found.source_key}")
+            click.echo(
+                f"clinicmart source {found.table} ID opens the source message of a row; ID is the value of {found.source_key}"
+            )

@@ -76,14 +76,17 @@ def list_users(home: Home, tenant: str, as_json: bool) -> None:
 )
 @click.option("--name", default="", help="Name shown to others.")
 @click.option(
-    "--unit", "units", multiple=True, help="A service unit the person sees with all below it; may be repeated."
+    "--unit",
+    "units",
+    multiple=True,
+    help="A service unit that the person may see, with all units below it. May be repeated.",
 )
-@click.option("--provider", help="The provider the person is.")
+@click.option("--provider", help="Id of the provider, if the person is one.")
 @existing_home
 def add(
     home: Home, email: str, tenant: str, role: str, name: str, units: tuple[str, ...], provider: str | None
 ) -> None:
-    """Add a user; prints the one-time password."""
+    """Add a user. The one-time password is printed."""
     from foundation.errors import ConfigurationError
     from serving.people.store import AccessStore, Role
 
@@ -108,9 +111,11 @@ def add(
 @home_option
 @tenant_option
 @click.option("--role", help="The new role.")
-@click.option("--unit", "units", multiple=True, help="Service units the person sees from now on; may be repeated.")
-@click.option("--provider", help="The provider the person is.")
-@click.option("--lock/--unlock", "lock", default=None, help="Refuse or allow sign-in; open sessions end for good.")
+@click.option(
+    "--unit", "units", multiple=True, help="A service unit that the person may see from now on. May be repeated."
+)
+@click.option("--provider", help="Id of the provider, if the person is one.")
+@click.option("--lock/--unlock", "lock", default=None, help="Refuse or allow sign-in. --lock ends open sessions.")
 @existing_home
 def change(
     home: Home,
@@ -121,7 +126,7 @@ def change(
     provider: str | None,
     lock: bool | None,
 ) -> None:
-    """Change what a user may see, or lock them out; takes effect on their next request."""
+    """Change what a user may see, or lock the user out. It takes effect at the next request."""
     from serving.people.store import AccessStore
 
     AccessStore.open(home).change_rights(
@@ -142,9 +147,9 @@ def change(
 @tenant_option
 @existing_home
 def reset(home: Home, email: str, tenant: str) -> None:
-    """Give a user a link to choose a new password; open sessions end at once.
+    """Make a link with which a user chooses a new password. Open sessions of the user end.
 
-    The link works once, for 24 hours. Hand it over by a way that only this person reads.
+    The link works once, within 24 hours. Send it in a way that only this person can read.
     """
     from serving.people.store import AccessStore
 
@@ -163,7 +168,7 @@ def modules() -> None:
 @json_option
 @existing_home
 def list_modules(home: Home, tenant: str, as_json: bool) -> None:
-    """List modules: granted by the tenant's plan, and switched on."""
+    """List modules: whether the plan of the tenant includes them, and whether they are switched on."""
     from serving.people.store import AccessStore
 
     found = AccessStore.open(home).modules(tenant)
@@ -180,16 +185,16 @@ def list_modules(home: Home, tenant: str, as_json: bool) -> None:
 @click.argument("module")
 @home_option
 @tenant_option
-@click.option("--grant/--revoke", "granted", default=None, help="Whether the tenant's plan has it.")
-@click.option("--on/--off", "enabled", default=None, help="Whether it is switched on.")
+@click.option("--grant/--revoke", "granted", default=None, help="Whether the plan of the tenant includes the module.")
+@click.option("--on/--off", "enabled", default=None, help="Whether the module is switched on.")
 @existing_home
 def set_module(home: Home, module: str, tenant: str, granted: bool | None, enabled: bool | None) -> None:
-    """Grant or revoke a module, switch it on or off; pages and figures follow on the next request."""
+    """Grant or revoke a module, or switch it on or off. It takes effect at the next request."""
     from foundation.errors import ConfigurationError
     from serving.people.store import AccessStore
 
     if granted is None and enabled is None:
-        raise ConfigurationError("say --grant or --revoke, --on or --off")
+        raise ConfigurationError("nothing to change: give --grant or --revoke, or --on or --off")
     AccessStore.open(home).set_module(tenant, module, granted=granted, enabled=enabled, actor=operator())
     click.echo(f"{module}: changed")
 
@@ -202,7 +207,7 @@ def operator() -> str:
 
 @click.group()
 def audit() -> None:
-    """Read and verify the audit."""
+    """Read and verify the audit log."""
 
 
 @audit.command("list")
@@ -212,7 +217,7 @@ def audit() -> None:
 @json_option
 @existing_home
 def list_audit(home: Home, tenant: str, limit: int, as_json: bool) -> None:
-    """List what was done, newest first: who, when, what, which scope, result."""
+    """List the audit log, newest first: who, when, what, scope and result."""
     from serving.people.store import AccessStore
 
     rows = AccessStore.open(home).audit_rows(tenant, limit=limit)
@@ -230,7 +235,7 @@ def list_audit(home: Home, tenant: str, limit: int, as_json: bool) -> None:
 @home_option
 @existing_home
 def verify(home: Home) -> int:
-    """Check that no row of the audit was changed or removed; exits with 1 where one was."""
+    """Check that no row of the audit log was changed or removed. Exit code 1: a row was."""
     from serving.people.store import AccessStore
 
     found = AccessStore.open(home).verify_audit()

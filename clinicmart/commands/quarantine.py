@@ -10,7 +10,7 @@ from foundation.home import Home
 
 @click.group()
 def quarantine() -> None:
-    """Show and release rows that broke their contract."""
+    """Show and release rows and records in quarantine."""
 
 
 @quarantine.command("list")
@@ -32,7 +32,7 @@ def list_(home: Home, tenant: str | None, as_json: bool) -> None:
         print_json(rows)
         return
     if not rows:
-        click.echo("Nothing is held back.")
+        click.echo("Quarantine is empty.")
         return
     names = (
         "held_id",
@@ -59,7 +59,7 @@ def list_(home: Home, tenant: str | None, as_json: bool) -> None:
 @json_option
 @existing_home
 def show(home: Home, entry: int, as_json: bool) -> None:
-    """Show one entry: the files and positions of its rows, without their content."""
+    """Show the files and positions of one entry, without the content of its rows."""
     from foundation.keys import Keys
     from ingest.landing.quarantine import held_details
     from ingest.ledger import Ledger
@@ -86,11 +86,11 @@ def show(home: Home, entry: int, as_json: bool) -> None:
 @home_option
 @existing_home
 def release(home: Home, entry: int) -> None:
-    """Check the rows of one entry against today's contracts and land those that pass; the next run publishes them."""
+    """Check the rows of one entry again, and land the rows that pass. The next run publishes them."""
     from foundation.keys import Keys
     from ingest.landing.quarantine import release as release_entry
     from ingest.ledger import Ledger
 
     ledger = Ledger(home)
     landed, held = release_entry(home, Keys.of(home), ledger, entry, run_id=f"release-{uuid.uuid4()}")
-    click.echo(f"{landed} rows landed, {held} rows stay held.")
+    click.echo(f"{landed} rows landed, {held} rows stay in quarantine.")

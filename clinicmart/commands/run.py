@@ -16,24 +16,23 @@ from clinicmart.options import home_option
     type=click.Choice(["duckdb", "postgres"]),
     default="duckdb",
     show_default=True,
-    help="Where marts are built: in the home, or on the PostgreSQL server that the configuration names (warehouse.postgres; "
-    "without it one in the home).",
+    help="Where to build the marts: in the home (duckdb), or on PostgreSQL. PostgreSQL is the server in warehouse.postgres of the "
+    "configuration. Without that key, a PostgreSQL server is started in the home.",
 )
 @click.option(
     "--full-refresh",
     is_flag=True,
-    help="Ask servers for everything, read tables whole and find what was deleted in them, build every mart anew.",
+    help="Ask servers for all records, read all tables in full, find deleted records, and build every mart again.",
 )
 @click.option(
     "--accept-deletions",
     is_flag=True,
-    help="Take records as deleted that a whole read of a table lacks, however many they are.",
+    help="Treat records missing from a full table read as deleted, even above the safety limit.",
 )
 def run(file: Path, home: Path, tenant: str | None, target: str, full_refresh: bool, accept_deletions: bool) -> int:
-    """Read every feed, build and test the marts, publish.
+    """Read every feed, build and test the marts, and publish.
 
-    Exits with 0 when published, 1 when a feed or a gate stopped something (it says which and why), 2 when the
-    configuration is wrong.
+    Exit codes: 0 published; 1 a feed or a check failed, and the output names it and says why; 2 the configuration is wrong.
     """
     from clinicmart.pipeline import run_and_report
     from dagster_project.workspace import load_checked_config

@@ -22,11 +22,11 @@ host_option = click.option("--host", default="127.0.0.1", show_default=True, hel
     "--domain",
     default="localhost",
     show_default=True,
-    help="Host name that people type. Tenants are its subdomains, other hosts are refused.",
+    help="Host name of the dashboards. Each tenant has a subdomain of it; requests for other hosts are refused.",
 )
-@click.option("--certificate", type=_FILE, help="Certificate chain in PEM: serve over TLS.")
+@click.option("--certificate", type=_FILE, help="Certificate chain in PEM, to serve over TLS.")
 @click.option("--key", type=_FILE, help="Private key of the certificate, in PEM.")
-@click.option("--trusted-proxy", help="Address of the proxy that ends TLS; its X-Forwarded headers are believed.")
+@click.option("--trusted-proxy", help="Address of the proxy that ends TLS. Its X-Forwarded headers are trusted.")
 @existing_home
 def serve(
     home: Home,
@@ -45,7 +45,7 @@ def serve(
     from dashboards import serve as serve_dashboards
 
     if (certificate is None) != (key is None):
-        raise click.UsageError("--certificate and --key are given together")
+        raise click.UsageError("--certificate and --key must be given together")
     serve_dashboards(
         home.path,
         Place(

@@ -35,19 +35,23 @@ LONGEST_REASON = 300
 @tenant_option
 @user_option
 @click.option(
-    "--record", type=click.IntRange(1), help="Which of the source records to open; else the one the row names."
+    "--record",
+    type=click.IntRange(1),
+    help="Number of the source record to open, from the list that is printed. Default: the record that the row names.",
 )
-@click.option("--reason", help="Why the message is looked at as it is; kept in the audit log. Name nobody in it.")
+@click.option(
+    "--reason", help="Why you need the message unmasked. It is kept in the audit log, so name no patient in it."
+)
 @json_option
 @existing_home
 def source(
     home: Home, table: str, row: str, tenant: str, user: str, record: int | None, reason: str | None, as_json: bool
 ) -> None:
-    """Open the message that a row of TABLE came from: ROW is the row's id as drill shows it, such as K0000003 of fct_claims.
+    """Open the source message of one row of TABLE. ROW is the id that `clinicmart drill` shows, such as K0000003 of fct_claims.
 
-    Lists every record the row was made of and opens one in the original file. Identifying parts are masked, except for an
-    organization_admin who gives a reason. Where the file is gone or changed, the row as it was landed is shown. Each opening is
-    an audit row.
+    Lists every source record of the row and opens one of them in the original file. Parts that identify a person are masked,
+    except for an organization_admin who gives --reason. If the file is gone or was changed, the landed row is shown instead.
+    Each use is recorded in the audit log.
     """
     from foundation.keys import Keys
     from ingest.ledger import Ledger
@@ -78,7 +82,9 @@ def _sees_identity(reader: Any, reason: str | None) -> bool:
     """Whether the message is shown as it is. Raises AccessError for somebody else who asks for it."""
     may = reader.scope.role == "organization_admin" and reader.scope.identity_level == "identified"
     if reason is not None and not may:
-        raise AccessError("only an organization_admin sees messages as they are; leave out --reason to see it masked")
+        raise AccessError(
+            "only an organization_admin may see unmasked messages; leave out --reason to see the masked message"
+        )
     return may and reason is not None
 
 
@@ -165,7 +171,9 @@ def _print(
         [list(item.values()) for item in records],
     )
     if opened is None:
-        click.echo("No landed record of this row is kept: it adds up others, or its batches were removed.")
+        click.echo(
+            "No source record is kept for this row. Either the row is a sum of other rows, or its batches were removed."
+        )
         return
     click.echo(f"{opened['file']}, {opened['position']}:")
     if opened["said"]:
@@ -178,7 +186,7 @@ def _print(
         click.echo(_safe(f"{name + ':':<32} {'-' if value is None else value}"))
     if not identified:
         more = " An organization_admin sees it as it is with --reason." if is_administrator else ""
-        click.echo(f"Parts that could identify somebody are masked.{more}")
+        click.echo(f"Parts that could identify a person are masked.{more}")
 
 
 def _safe(text: str) -> str:

@@ -7,16 +7,16 @@ import click
 
 @click.group()
 def sources() -> None:
-    """Look at feeds."""
+    """Test the connections of feeds, and print public keys."""
 
 
 @sources.command()
 @click.option("--config", "file", required=True, type=click.Path(path_type=Path), help="The configuration file.")
 @click.option("--tenant", help="Only this tenant.")
 def check(file: Path, tenant: str | None) -> int:
-    """Connect to every feed, read a little, check contracts; nothing is written.
+    """Test every feed: connect, read some records and check them against the contracts. Nothing is written.
 
-    Exits with 1 where a feed cannot be read; rows that break a contract are shown and change nothing.
+    Exit codes: 0 every feed can be read, even if some rows break a contract; 1 a feed cannot be read.
     """
     from clinicmart.options import print_table
     from dagster_project.workspace import load_checked_config
@@ -47,7 +47,7 @@ def check(file: Path, tenant: str | None) -> int:
 @click.option("--tenant", required=True, help="Id of the tenant.")
 @click.option("--feed", "name", required=True, help="Name of a FHIR feed that has a server.")
 def jwks(file: Path, tenant: str, name: str) -> int:
-    """Print the public key of a FHIR feed as a JSON Web Key Set, for the server's owner to register."""
+    """Print the public key of a FHIR feed as a JSON Web Key Set. The owner of the FHIR server registers it."""
     from clinicmart.options import print_json
     from dagster_project.workspace import load_checked_config
     from ingest.receive.fhir.sign_in import SigningKey

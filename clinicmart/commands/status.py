@@ -10,19 +10,22 @@ from clinicmart.options import existing_home, home_option, json_option, print_js
 from foundation.home import Home
 
 MARKS = {"missing": " !", "short": " <", "above": " >"}
-UNENDED = "did not end, and nothing is at work: what was published before stands; run again"
-LEGEND = "Rows received / expected by day; ! missing, < short, > above, ? not known yet, . closed day"
+UNENDED = "did not finish, and none is running. The previously published version is still shown. Start a new run."
+LEGEND = "Rows received / expected by day: ! missing, < fewer than expected, > more than expected, ? not known yet, . closed day"
 
 
 @click.command()
 @home_option
-@click.option("--reconciliation", is_flag=True, help="Show the bridge of every measure from source to published file.")
+@click.option(
+    "--reconciliation", is_flag=True, help="Show for every measure how the source total becomes the published total."
+)
 @json_option
 @existing_home
 def status(home: Home, reconciliation: bool, as_json: bool) -> None:
-    """Show what needs attention, the last run, published versions, feeds day by day, and what was read, landed and held.
+    """Show alerts, the last run, published versions, feeds day by day, problems, and rows read, landed and in quarantine.
 
-    Names of refused files are shown here, on the server, and nowhere else: they may name patients.
+    docs/problems.md explains each problem code. Names of refused files are shown only here, on the server, because a file name
+    can hold the name of a patient.
     """
     from foundation.keys import Keys
     from foundation.run_lock import is_held
@@ -45,7 +48,7 @@ def status(home: Home, reconciliation: bool, as_json: bool) -> None:
         print_json(found)
         return
     if found["last_run"] is None:
-        click.echo("Nothing has run in this home.")
+        click.echo("No run has started in this home. Start one with `clinicmart run`.")
         return
     if reconciliation:
         _bridges(found["reconciliation"])
@@ -132,7 +135,7 @@ def _plausible(findings: Sequence[Mapping[str, Any]]) -> None:
     """What the feeds say that cannot be: a headline each, what it means and what to do."""
     for finding in findings:
         click.echo(f"DOUBT {finding['tenant_id']}: {finding['code']} {finding['headline']}")
-        click.echo(f"  {finding['meaning']} {finding['remedy']} Touches {len(finding['metrics'])} metrics.")
+        click.echo(f"  {finding['meaning']} {finding['remedy']} It affects {len(finding['metrics'])} metrics.")
 
 
 def _reconciled(tenants: Mapping[str, Mapping[str, Any]]) -> None:
@@ -142,7 +145,9 @@ def _reconciled(tenants: Mapping[str, Mapping[str, Any]]) -> None:
             reach = len(item["bridge"])
             click.echo(f"Reconciled: {tenant}, {item['measures']} measures, {reach} up to the published file, 0 open")
         if item["open"]:
-            click.echo(f"Not reconciled, open for {tenant} since the last run; the version published before stays:")
+            click.echo(
+                f"Not reconciled: {tenant} was not published in the last run. The previous version is still shown. Totals differ:"
+            )
             for sentence in item["open"]:
                 click.echo(f"  {sentence}")
 
@@ -162,7 +167,7 @@ def _alerts(alerts: Sequence[Mapping[str, Any]]) -> None:
     for alert in alerts:
         click.echo(f"ALERT {alert['tenant_id']}: {alert['message']}")
     if not alerts:
-        click.echo("No feed has stopped.")
+        click.echo("No alerts.")
 
 
 def _last_run(found: Mapping[str, Any]) -> None:
@@ -179,7 +184,7 @@ def _last_run(found: Mapping[str, Any]) -> None:
         ],
     )
     if found["refused_files"]:
-        click.echo("Files that the last read refused; their names may name patients and stay on this server:")
+        click.echo("Refused files of the last read. Their names may hold names of patients: keep them on this server.")
         names = ("tenant_id", "feed", "code", "mark", "name", "position", "problem")
         headers = ["Tenant", "Feed", "Code", "Shown elsewhere as", "Name", "Position", "Problem"]
         _table(headers, found["refused_files"], names)
@@ -195,7 +200,7 @@ def _feeds(feeds: Sequence[Mapping[str, Any]]) -> None:
         "feed": "Feed",
         "outcome": "Outcome",
         "newest_record_at": "Newest record (UTC)",
-        "hours_behind": "Its age at the read (h)",
+        "hours_behind": "Age of newest record at read (h)",
         "records_read": "Records read",
         "records_quarantined": "Records held",
         "rows_landed": "Rows landed",
@@ -229,18 +234,18 @@ def _cell(day: Mapping[str, Any]) -> str:
 
 def _unmatched(found: Mapping[str, Any]) -> None:
     if found["unmatched_references"]:
-        click.echo("References to what no feed has brought:")
+        click.echo("References to records that no feed has brought:")
         names = ("tenant_id", "feed", "entity", "column_name", "unmatched_rows", "rows_with_reference", "unmatched_ids")
         _table(
-            ["Tenant", "Feed", "Entity", "Column", "Unmatched rows", "Of rows", "Different ones"],
+            ["Tenant", "Feed", "Entity", "Column", "Unmatched rows", "Of rows", "Distinct ids"],
             found["unmatched_references"],
             names,
         )
     if found["unmatched_remittances"]:
-        click.echo("Remittances that found no claim or no charge:")
+        click.echo("Remittances that match no claim or no charge:")
         names = ("tenant_id", "feed", "level", "match_method", "records", "billed_amount", "payer_paid_amount")
         _table(
-            ["Tenant", "Feed", "Level", "Matched to", "Answers", "Billed", "Paid"],
+            ["Tenant", "Feed", "Level", "Matched to", "Remittances", "Billed", "Paid"],
             found["unmatched_remittances"],
             names,
         )
@@ -248,7 +253,9 @@ def _unmatched(found: Mapping[str, Any]) -> None:
 
 def _unknown_words(words: Sequence[Mapping[str, Any]]) -> None:
     if words:
-        click.echo("Words that no profile knows; teach them in the list of the feed's profile, see docs/profiles.md:")
+        click.echo(
+            "Words that no profile explains. Add each to the named list of the feed's profile (docs/profiles.md):"
+        )
         names = ("tenant_id", "feed", "field", "word", "became", "rows", "profile_key", "first_position")
         headers = [
             "Tenant",
@@ -266,14 +273,18 @@ def _unknown_words(words: Sequence[Mapping[str, Any]]) -> None:
 def _notices(found: Mapping[str, Any]) -> None:
     notices = [*found["notices"], *found["incomplete"]]
     if notices:
-        click.echo("Odd, but read:")
+        click.echo("Problems in records that were read:")
         shown = ("tenant_id", "feed", "code", "reason", "detail", "rows", "first_position")
         _table(["Tenant", "Feed", "Code", "Reason", "Detail", "Records", "First position"], notices, shown)
     if found["visits"]:
-        click.echo("Visits that feeds number differently: matched are counted once, ambiguous each:")
+        click.echo(
+            "Visits that feeds number differently. Matched visits count once, ambiguous visits count separately:"
+        )
         headers = ["Tenant", "Found by", "Outcome", "Visit numbers"]
         _table(headers, found["visits"], ("tenant_id", "match_rule", "outcome", "encounters"))
     if found["conflicts"]:
-        click.echo("Where feeds disagree; figures hold what the record says:")
+        click.echo("Values on which feeds disagree. Figures use the value of the feed of record:")
         names = ("tenant_id", "entity", "column_name", "record_feed", "other_feed", "keys_in_conflict")
-        _table(["Tenant", "Entity", "Column", "Record", "Other feed", "Disagreements"], found["conflicts"], names)
+        _table(
+            ["Tenant", "Entity", "Column", "Feed of record", "Other feed", "Disagreements"], found["conflicts"], names
+        )

@@ -82,7 +82,7 @@ class Metrics:
         if found is None:
             close = difflib.get_close_matches(name, [item.definition.name for item in self.visible()], n=4)
             raise ConfigurationError(
-                f"no metric is named {name!r}" + (f"; close are {', '.join(close)}" if close else "")
+                f"no metric is named {name!r}" + (f"; similar names: {', '.join(close)}" if close else "")
             )
         if not sees_module(self.scope, found.definition.module):
             raise AccessError(f"the metric {name!r} belongs to a part of the product that you may not use")
