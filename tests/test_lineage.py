@@ -55,4 +55,4 @@ def test_every_metric_rests_on_raw_tables_that_have_a_contract(demo_home: Path) 
 def test_a_metric_that_is_not_there_names_close_ones(demo_home: Path) -> None:
     ran = clinicmart("lineage", "no_show_rat", "--home", demo_home, "--tenant", "harbor", "--as", "admin@harbor")
     assert ran.code == 2
-    assert "close are no_show_rate" in ran.err
+    assert "similar names: no_show_rate" in ran.err

@@ -257,7 +257,7 @@ def test_status_says_of_a_run_that_was_killed_that_it_did_not_end(workspace: Wor
     asked = ["status", "--home", str(workspace.home.path)]
     (line,) = [line for line in CliRunner().invoke(cli, asked).output.splitlines() if line.startswith("Last run")]
     assert "did not finish" in line
-    assert "run again" in line
+    assert "Start a new run" in line
     with alone(workspace.home):
         (line,) = [line for line in CliRunner().invoke(cli, asked).output.splitlines() if line.startswith("Last run")]
         assert line.endswith("under way")

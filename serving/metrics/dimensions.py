@@ -305,6 +305,6 @@ class DimensionIndex:
         member = self.find(metric, name)
         if member is None:
             close = difflib.get_close_matches(name, self.of(metric), n=4, cutoff=0.5)
-            hint = f"close are {', '.join(close)}" if close else f"it has {', '.join(self.of(metric)) or 'none'}"
+            hint = f"similar names: {', '.join(close)}" if close else f"it has {', '.join(self.of(metric)) or 'none'}"
             raise ConfigurationError(f"metric {metric} has no dimension {name!r}; {hint}")
         return member

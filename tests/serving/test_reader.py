@@ -191,7 +191,7 @@ def test_what_is_no_dimension_is_refused_and_people_and_records_are_none(reader,
 
 
 def test_an_unknown_name_is_answered_with_close_ones(reader):
-    with pytest.raises(ConfigurationError, match="close are visits"):
+    with pytest.raises(ConfigurationError, match="similar names: visits"):
         ask(reader("admin@harbor"), "visit")
     with pytest.raises(ConfigurationError, match="payer_class"):
         ask(reader("admin@harbor"), "visits", by=["payer_clas"])
