@@ -61,6 +61,7 @@ TENANTS = {
         ("more", "x12", claim("A1").replace("MEM1", "MEM2").replace("DOE*PAT", "ROE*SAM")),
         ("remits", "x12", remittance(1, [("A1", "200.00", "150.00")]).replace("20260301", "20260105")),
     ],
+    "dated": [("adt", "hl7v2", financial("A1").replace("||20260105090000\r", "||20970105090000\r"))],
     "stray": [("remits", "x12", remittance(1, [("C1", "100.00", "80.00")]))],
     "odd": [("adt", "hl7v2", financial("A1").replace("|O|CLIN", "|ZZ|CLIN") + financial("A2", amount="x"))],
 }  # fmt: skip
@@ -162,3 +163,22 @@ def test_a_payment_of_a_number_that_several_claims_share_is_told_and_is_not_one_
 def test_words_and_money_that_no_figure_has_are_told(findings: dict[str, list[dict[str, object]]]) -> None:
     codes = {(found["code"], found["entity"]) for found in findings["odd"]}
     assert {("CM-PLAUS-005", "encounter"), ("CM-PLAUS-006", "charge")} <= codes
+
+
+def test_a_finding_of_dates_ends_when_the_source_corrects_them(
+    ran: tuple[Path, Ran], findings: dict[str, list[dict[str, object]]]
+) -> None:
+    found = {row["entity"]: row["rows"] for row in findings["dated"] if row["code"] == "CM-PLAUS-008"}
+    assert found["encounter"] == 1
+    folder = ran[0].parent
+    (folder / "dated" / "adt" / "b.hl7").write_text(
+        financial("A1", day="20260106")
+        .split("MSH|^~\\&|EHR|NORTH|CM|CM|20260106180000")[0]
+        .replace("ADT^A04|1|", "ADT^A08|3|")
+    )
+    again = clinicmart("run", "--config", folder / "c.yaml", "--home", ran[0])
+    assert "published" in again.err
+    told = json.loads(clinicmart_here("status", "--home", ran[0], "--json").out)["plausibility"]
+    assert ("dated", "encounter") not in {
+        (row["tenant_id"], row["entity"]) for row in told if row["code"] == "CM-PLAUS-008"
+    }
