@@ -10,7 +10,7 @@ from dagster_project.workspace import load_checked_config
 from foundation.home import Home
 from serving.versions.store import current_version
 from tests.faults.kill_runs import add_remittance, published, run_until, write_site
-from tests.faults.test_processes import is_alive
+from tests.faults.test_processes import ends
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ def test_killed_runs_and_lost_files_change_no_published_row(tmp_path: Path) -> N
     config, home = write_site(tmp_path / "site"), Home.at(tmp_path / "home")
     started = run_until(config, home.path, lambda line: "building and testing" in line)
     assert started
-    assert not [process for process in started if is_alive(process)]
+    assert all(ends(process) for process in started)
     assert current_version(home, "harbor") is None
 
     add_remittance(tmp_path / "site", 2)

@@ -38,6 +38,14 @@ def is_alive(process: int) -> bool:
         return False
 
 
+def ends(process: int) -> bool:
+    """Whether a process that was told to end does so."""
+    if not is_alive(process):
+        return True
+    # A descriptor of a process becomes readable when it ends.
+    return bool(select.select([os.pidfd_open(process)], [], [], 30)[0])
+
+
 def test_dbt_ends_with_the_process_that_started_it() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
@@ -45,10 +53,7 @@ def test_dbt_ends_with_the_process_that_started_it() -> None:
     assert is_alive(child)
     parent.kill()
     parent.wait()
-    # A descriptor of a process becomes readable when it ends.
-    watched = os.pidfd_open(child) if is_alive(child) else None
-    assert watched is None or select.select([watched], [], [], 30)[0]
-    assert not is_alive(child)
+    assert ends(child)
 
 
 def test_dbt_does_not_begin_for_a_process_that_has_ended() -> None:
