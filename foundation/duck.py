@@ -115,7 +115,7 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key
         except duckdb.IOException as error:
             holder = _HELD.search(str(error))
             if holder is None:
-                raise
+                raise _named(error, path) from None
             if time.monotonic() > until:
                 raise ClinicmartError(
                     f"{path} is held by another process ({holder[1]}); end that process, or wait for it, and try again"
@@ -124,6 +124,13 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key
                 _progress.info("%s: waiting for another process (%s) that holds it", path.name, holder[1])
                 told = True
             time.sleep(0.2)
+        except duckdb.Error as error:
+            raise _named(error, path) from None
+
+
+def _named(error: duckdb.Error, path: Path) -> duckdb.Error:
+    """The error with the name of its file, which DuckDB does not always say."""
+    return error if str(path) in str(error) else type(error)(f'{error} (file "{path}")')
 
 
 def add_parquet_key(connection: duckdb.DuckDBPyConnection, key: bytes, *, name: str = PARQUET_KEY) -> None:

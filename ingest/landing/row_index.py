@@ -20,6 +20,7 @@ import polars as pl
 
 from foundation import duck
 from foundation.config import Feed
+from foundation.faults import is_damage
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest.interface import TableRules, TableState, UnreadableUnit
@@ -73,8 +74,20 @@ class RowIndex:
                 f" where updated_at is null or updated_at >= (select coalesce(max(updated_at), '-infinity') from "
                 f"{self._rows()} where updated_at <= {ahead}::timestamptz) - interval {int(span.total_seconds())} seconds"
             )
-        self._connection.execute(f"insert into known select distinct mark from {self._rows()}{condition}")
+        try:
+            self._connection.execute(f"insert into known select distinct mark from {self._rows()}{condition}")
+        except duckdb.Error as error:
+            if not is_damage(str(error)):
+                raise
+            self._forget()
+            return
         self._knows = self._connection.execute("select 1 from known limit 1").fetchone() is not None
+
+    def _forget(self) -> None:
+        """A file lost bytes: all are made anew, and no record counts as gone until a whole read has met them again."""
+        for path in self._files:
+            path.unlink(missing_ok=True)
+        self._files = []
 
     def meet(self, frame: pl.DataFrame, records: pl.Series) -> pl.Series:
         """Takes down the rows of a frame as they were read; `records` are their record ids as landed. Returns which were met

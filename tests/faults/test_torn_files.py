@@ -18,7 +18,7 @@ from dagster_project import dbt_project
 from dagster_project.dbt_project import DbtProject, is_parsed
 from dagster_project.run import run_pipeline
 from dagster_project.workspace import Workspace
-from foundation import faults
+from foundation import duck, faults
 from foundation import home as home_module
 from foundation.config import Config
 from foundation.errors import ConfigurationError, DamagedFileError
@@ -140,3 +140,22 @@ def test_the_words_that_the_orchestrator_hands_on_are_enough() -> None:
     assert sentence_of_words(words) is not None
     assert "check the owner and mode" in str(sentence_of_words(words))
     assert sentence_of_words("KeyError: 'payer'") is None
+
+
+def test_a_database_that_lost_bytes_is_named(tmp_path: Path) -> None:
+    home, path, key = Home.at(tmp_path), tmp_path / "vault.duckdb", "ab" * 32
+    with duck.session(home) as connection:
+        duck.attach(connection, path, alias="vault", key=key)
+        connection.execute("create table vault.patient as select range as id from range(1000)")
+        connection.execute("detach vault")
+        content = bytearray(path.read_bytes())
+        for place in (0, 9, 20, 4096 + 100, 3 * 4096 + 50):
+            spoilt = bytearray(content)
+            spoilt[place] ^= 0xFF
+            path.write_bytes(spoilt)
+            with pytest.raises(duckdb.Error) as caught:
+                duck.attach(connection, path, alias="vault", key=key)
+            told = sentence_of(caught.value)
+            assert told is not None
+            assert told.startswith(f"{path}: it ")
+            assert "restore it from your backup" in told

@@ -15,6 +15,7 @@ from ingest.load.landed_rows import damage_of
 from ingest.load.lost_warehouse import note_damage, start_anew_if_lost
 from ingest.load.raw_tables import load_warehouse
 from ingest.load.reconciliation import reconcile_landed
+from ingest.sources.hl7v2.seen_messages import NEW, REPEATED, SeenMessages
 from tests.ingest.test_landing import Site, remittance, site  # noqa: F401 - a fixture
 from tests.support import clinicmart_here
 
@@ -178,3 +179,24 @@ def test_payments_that_were_lost_are_known_again_when_they_come_again(loaded: Si
     query = sa.select(batch.entity, batch.rows_landed).where(batch.run_id == f"run-{loaded.runs}")
     landed = {row["entity"] for row in loaded.ledger.rows(query) if row["rows_landed"]}
     assert not [entity for entity in landed if entity.startswith("remittance")]
+
+
+def test_a_damaged_index_of_a_table_costs_one_more_landing_and_deletes_nothing(loaded: Site) -> None:
+    before = loaded.query("select payer_id from warehouse.raw.payer order by all")
+    for path in loaded.home.path.glob("index/harbor/pm/*/*.parquet"):
+        flip(path, 0.5)
+    report = loaded.land("pm")
+    assert (report.problems, report.rows_landed) == ([], 1)
+    loaded.load()
+    assert loaded.query("select payer_id from warehouse.raw.payer order by all") == before
+    assert loaded.land("pm").rows_landed == 0
+
+
+def test_another_file_in_the_place_of_the_seen_messages_is_replaced(loaded: Site) -> None:
+    path = loaded.home.folder("messages") / "harbor.sqlite"
+    path.write_bytes(b"something else, " * 300)
+    seen = SeenMessages.of(loaded.home, loaded.keys, loaded.ledger, "harbor")
+    seen.begin(1)
+    assert seen.meet([(b"sender 1", b"content")]) == [NEW]
+    assert seen.meet([(b"sender 1", b"content")]) == [REPEATED]
+    seen.close()
