@@ -16,6 +16,7 @@ import polars as pl
 
 from foundation.home import Home
 from serving.model import MetricQuery
+from serving.people.shown import gathering
 from serving.people.store import AccessStore, Principal, Role
 from serving.reader import Reader, open_reader
 from serving.versions.store import current_version
@@ -61,7 +62,8 @@ def main() -> None:
     principal = Principal(
         tenant_id=tenant, email=f"admin@{tenant}", display_name="Administrator", role=Role.ORGANIZATION_ADMIN
     )
-    with open_reader(home, principal) as reader:
+    # As on a page, whose figures are one row of the audit.
+    with open_reader(home, principal) as reader, gathering():
         asked = questions(reader)
         took = []
         for number in range(options.rounds + 1):

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ import click
 from foundation.home import DEFAULT, Home
 
 WIDE = 300
+OPERATOR = "command line"
 F = TypeVar("F", bound=Callable[..., Any])
 
 home_option = click.option(
@@ -46,6 +48,31 @@ def existing_home(command: F) -> F:
         return command(*args, home=Home.at(home), **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+def recorded(command: F) -> F:
+    """Audits a command that shows what Clinicmart holds, before it runs. It stands where `existing_home` stands, and does the same."""
+
+    @existing_home
+    @functools.wraps(command)
+    def wrapped(*args: Any, home: Home, **kwargs: Any) -> Any:
+        from serving.people.store import PLATFORM, AccessStore
+
+        words = " ".join(click.get_current_context().command_path.split()[1:])
+        tenant, actor = kwargs.get("tenant") or PLATFORM, kwargs.get("user") or operator()
+        entry = {"entry": kwargs["entry"]} if "entry" in kwargs else {}
+        AccessStore.open(home).audit(tenant, actor, "list", detail={"command": words} | entry)
+        return command(*args, home=home, **kwargs)
+
+    wrapped.is_recorded = True  # type: ignore[attr-defined]
+    return wrapped  # type: ignore[return-value]
+
+
+def operator() -> str:
+    """Who acts where no person is named: the account at the keyboard, as the operating system knows it."""
+    import getpass
+
+    return f"{OPERATOR}: {getpass.getuser() if 'USER' in os.environ or os.getuid() else 'root'}"
 
 
 def print_json(value: Any) -> None:

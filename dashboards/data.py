@@ -7,7 +7,8 @@ scope's hash and the published version: two people share an answer only where th
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -21,6 +22,7 @@ from dashboards import served_home
 from serving.closed_months.view import Change, ClosedMonths
 from serving.lineage.metric import MetricLineage
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
+from serving.people.shown import gathering
 from serving.people.store import Principal
 from serving.plausibility import Finding
 from serving.reader import Reader, open_reader
@@ -207,6 +209,7 @@ class Source:
             limit=limit,
             restated=self.restated,
         )
+        self.reader.saw("query", {"metrics": asked.metrics, "by": asked.by})
         return self._cached({"ask": "query", **vars(asked)}, lambda: self.reader.query(asked))
 
     def drill(
@@ -227,10 +230,12 @@ class Source:
 
     @cached_property
     def health(self) -> Health:
+        self.reader.saw("health", {})
         return self._cached({"ask": "health"}, self.reader.health)
 
     def lineage(self, metric: str) -> MetricLineage | None:
         """What a figure rests on, None where the version does not say."""
+        self.reader.saw("lineage", {"metric": metric})
         return self._cached({"ask": "lineage", "metric": metric}, lambda: self.reader.lineage(metric))
 
     @cached_property
@@ -249,6 +254,18 @@ class Source:
         """Titles of the findings that touch a metric in periods that end on `until`."""
         touching = (f for f in self.findings if metric in f.metrics and f.touches_period(until))
         return tuple(dict.fromkeys(finding.title for finding in touching))
+
+    @contextmanager
+    def recorded(self, page: str, shown: Mapping[str, object], *, is_refused: bool) -> Iterator[None]:
+        """Audits one run of a page: a row before anything is shown, with what the address says of the view, and a row with the
+        metrics that it asked for, once all is drawn. Where the first cannot be written, nothing is shown."""
+        self.reader.note("page", {"page": page, "view": dict(shown)}, "refused" if is_refused else "done")
+        with gathering() as seen:
+            try:
+                yield
+            finally:
+                if detail := seen.detail():
+                    self.reader.note("figures", {"page": page} | detail, "done")
 
     @cached_property
     def closed(self) -> ClosedMonths:

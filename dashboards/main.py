@@ -69,8 +69,9 @@ def main() -> None:
     st.set_page_config(page_title=" · ".join([chosen.title, *whose]))
     beside = {page.key for page in ALL if page.of_figure}
     listed = {key: page for key, page in streamlit_pages.items() if key not in beside}
-    bar.navigation(source, shell.view_of(source), listed, current, sign_out)
-    chosen.run()
+    with source.recorded(current or chosen.url_path, shell.view_of(source).params(), is_refused=not current):
+        bar.navigation(source, shell.view_of(source), listed, current, sign_out)
+        chosen.run()
 
 
 def _host_fits(tenant_id: str) -> bool:

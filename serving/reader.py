@@ -11,7 +11,7 @@ time, and only the open file behind it is shared, by tenant, scope and version.
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -39,6 +39,7 @@ from serving.model import (
     Version,
 )
 from serving.people.scope import Scope
+from serving.people.shown import gathered, people_in
 from serving.people.store import AccessStore, Principal
 from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
@@ -193,9 +194,27 @@ class Reader:
         """Answers a question: `metric_time`, the dimensions as asked with `<dimension>_name`, then one column a metric.
 
         Money is Decimal, counts are integers, rates are fractions; null means no denominator. Raises ConfigurationError
-        for an unknown metric or dimension (with close matches), AccessError for what the person may not use.
+        for an unknown metric or dimension (with close matches), AccessError for what the person may not use. Every question is
+        audited, a refused one too.
         """
-        return self._metrics.query(query)
+        asked: dict[str, object] = {"metrics": list(query.metrics), "by": list(query.by), "where": dict(query.where)}
+        asked |= {"from": query.date_from, "to": query.date_to}
+        try:
+            answer = self._metrics.query(query)
+        except (AccessError, ConfigurationError):
+            self.note("query", asked, "refused")
+            raise
+        self.saw("query", asked)
+        return answer
+
+    def saw(self, action: str, detail: Mapping[str, object]) -> None:
+        """Notes what the person is shown: with the page that gathers it, else as an audit row. A page calls this for answers that it
+        has kept."""
+        shown = gathered()
+        if shown is not None:
+            shown.note(action, detail)
+        else:
+            self.note(action, detail, "done")
 
     def drill(
         self,
@@ -219,9 +238,11 @@ class Reader:
                 metrics, metric, where or {}, date_from, date_to, limit=limit, offset=offset, counted_only=counted_only
             )
         except (AccessError, ConfigurationError):
-            self._note("drill", asked, "refused")
+            self.note("drill", asked, "refused")
             raise
-        self._note("drill", asked | {"rows": found.frame.height, "of": found.total_rows}, "done")
+        first, *further = people_in(found.frame, self.registry.table(found.table)) or [{}]
+        counts = {"rows": found.frame.height, "of": found.total_rows}
+        self.note("drill", asked | counts | first, "done", further=[{"metric": metric} | part for part in further])
         return found
 
     def sources(self, table: str, key: str) -> RowSources:
@@ -233,7 +254,7 @@ class Reader:
         try:
             return row_sources(self._home, self.version, self._metrics, table, key)
         except (AccessError, ConfigurationError):
-            self._note("source", {"table": table}, "refused")
+            self.note("source", {"table": table}, "refused")
             raise
 
     def dimension_values(self, name: str, where: Mapping[str, Filter] | None = None) -> pl.DataFrame:
@@ -312,14 +333,18 @@ class Reader:
         """What a metric's figure rests on; None where the version was published without its lineage. Like the alerts for everybody
         who sees the figure. Raises ConfigurationError for a metric that the person may not ask for."""
         if all(item.name != metric for item in self.metrics()):
+            self.note("lineage", {"metric": metric}, "refused")
             raise ConfigurationError(f"no metric is named {metric!r}")
+        self.saw("lineage", {"metric": metric})
         return metric_lineage(self._home, self.version, metric)
 
     def health(self) -> Health:
         """What the feeds delivered; for a part of the tenant no rows and money of the whole. Raises AccessError for roles that do
         not see it."""
         if not self.scope.sees_health:
+            self.note("health", {}, "refused")
             raise AccessError("your role does not see the state of the feeds")
+        self.saw("health", {})
         health = published_health(self._home, self.version)
         return health.of_a_part() if self.scope.is_restricted else health
 
@@ -336,9 +361,17 @@ class Reader:
         findings = published_findings(self._home, self.version)
         return tuple(replace(item, amount=None) for item in findings) if self.scope.is_restricted else findings
 
-    def _note(self, action: str, detail: Mapping[str, object], result: str) -> None:
+    def note(
+        self, action: str, detail: Mapping[str, object], result: str, *, further: Sequence[Mapping[str, object]] = ()
+    ) -> None:
         self._access.audit(
-            self.tenant.tenant_id, self._principal.email, action, self.scope.hash, detail=detail, result=result
+            self.tenant.tenant_id,
+            self._principal.email,
+            action,
+            self.scope.hash,
+            detail=detail,
+            result=result,
+            further=further,
         )
 
 

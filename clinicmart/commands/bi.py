@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
+from clinicmart.options import existing_home, home_option, json_option, operator, print_json, print_table, recorded
 from foundation.home import Home
 
 NO_SERVER = "{home}: there is no PostgreSQL server yet; clinicmart run --target postgres makes it"
@@ -34,7 +34,6 @@ def bi_login() -> None:
 @existing_home
 def create(home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses: bool, label: str) -> None:
     """Create a login that may read the views of schema bi. The password is printed once and is not stored."""
-    from clinicmart.commands.people import operator
     from dagster_project.postgres_target import has_server, warehouse_server
     from dagster_project.workspace import Workspace
     from foundation.errors import ConfigurationError
@@ -62,7 +61,7 @@ def create(home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses
 @home_option
 @click.option("--tenant", help="Only logins of this tenant.")
 @json_option
-@existing_home
+@recorded
 def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
     """List the logins with their tenant and service units."""
     from dagster_project.postgres_target import has_server, warehouse_server
@@ -99,7 +98,6 @@ def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
 @existing_home
 def revoke(home: Home, login: str, tenant: str) -> None:
     """Remove a login and end its sessions."""
-    from clinicmart.commands.people import operator
     from dagster_project.postgres_target import has_server, warehouse_server
     from dagster_project.workspace import Workspace
     from foundation.errors import ConfigurationError

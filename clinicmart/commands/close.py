@@ -14,6 +14,7 @@ from clinicmart.options import (
     print_frame,
     print_json,
     print_table,
+    recorded,
     tenant_option,
     user_option,
 )
@@ -41,7 +42,7 @@ def figure_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--grain", type=click.Choice(["day", "week", "month"]), default="month", show_default=True),
         format_option,
-        existing_home,
+        recorded,
     )
     for option in reversed(options):
         command = option(command)
@@ -121,7 +122,7 @@ def month(home: Home, month: str, tenant: str, user: str, accept_incomplete: str
 @tenant_option
 @user_option
 @json_option
-@existing_home
+@recorded
 def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
     """List closed months: when, by whom, from which version, whether reopened, and how many figures changed later."""
     months = _opened(home, tenant, user)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
+from clinicmart.options import home_option, json_option, print_json, print_table, recorded
 from foundation.home import Home
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("--marts-only", is_flag=True, help="Compare only the marts, not the metrics.")
 @json_option
-@existing_home
+@recorded
 def compare_engines(
     home: Home, url: str | None, metrics: str | None, every: int, marts_only: bool, as_json: bool
 ) -> int:

@@ -14,6 +14,7 @@ from clinicmart.options import (
     print_frame,
     print_json,
     print_table,
+    recorded,
     tenant_option,
     user_option,
 )
@@ -84,7 +85,7 @@ def metrics() -> None:
 @tenant_option
 @user_option
 @json_option
-@existing_home
+@recorded
 def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
     """List the metrics that a person may see."""
     found = open_for(home, tenant, user).metrics()
@@ -104,7 +105,7 @@ def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
 @user_option
 @as_of_option
 @json_option
-@existing_home
+@recorded
 def show(home: Home, name: str, tenant: str, user: str, as_of: str | None, as_json: bool) -> None:
     """Explain one metric: numerator, denominator, exclusions, dates, source and variants."""
     import dataclasses

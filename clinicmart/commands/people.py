@@ -1,14 +1,18 @@
 """`clinicmart tenants`, `users`, `modules` and `audit`: who there is, who may see what, and what was done."""
 
-import os
-
 import click
 
-from clinicmart.options import existing_home, home_option, json_option, print_json, print_table, tenant_option
+from clinicmart.options import (
+    existing_home,
+    home_option,
+    json_option,
+    operator,
+    print_json,
+    print_table,
+    recorded,
+    tenant_option,
+)
 from foundation.home import Home
-
-# Rights are changed on the machine itself: the audit names the person at the keyboard as the operating system knows them.
-OPERATOR = "command line"
 
 
 @click.group()
@@ -19,7 +23,7 @@ def tenants() -> None:
 @tenants.command("list")
 @home_option
 @json_option
-@existing_home
+@recorded
 def list_tenants(home: Home, as_json: bool) -> None:
     """List the tenants of the home."""
     from serving.people.store import AccessStore
@@ -40,7 +44,7 @@ def users() -> None:
 @home_option
 @tenant_option
 @json_option
-@existing_home
+@recorded
 def list_users(home: Home, tenant: str, as_json: bool) -> None:
     """List the users of a tenant with role, units and provider."""
     from serving.people.store import AccessStore
@@ -166,7 +170,7 @@ def modules() -> None:
 @home_option
 @tenant_option
 @json_option
-@existing_home
+@recorded
 def list_modules(home: Home, tenant: str, as_json: bool) -> None:
     """List modules: whether the plan of the tenant includes them, and whether they are switched on."""
     from serving.people.store import AccessStore
@@ -199,12 +203,6 @@ def set_module(home: Home, module: str, tenant: str, granted: bool | None, enabl
     click.echo(f"{module}: changed")
 
 
-def operator() -> str:
-    import getpass
-
-    return f"{OPERATOR}: {getpass.getuser() if 'USER' in os.environ or os.getuid() else 'root'}"
-
-
 @click.group()
 def audit() -> None:
     """Read and verify the audit log."""
@@ -215,7 +213,7 @@ def audit() -> None:
 @tenant_option
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @json_option
-@existing_home
+@recorded
 def list_audit(home: Home, tenant: str, limit: int, as_json: bool) -> None:
     """List the audit log, newest first: who, when, what, scope and result."""
     from serving.people.store import AccessStore

@@ -4,7 +4,7 @@ import uuid
 
 import click
 
-from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
+from clinicmart.options import home_option, json_option, print_json, print_table, recorded
 from foundation.home import Home
 
 
@@ -17,7 +17,7 @@ def quarantine() -> None:
 @home_option
 @click.option("--tenant", help="Only this tenant.")
 @json_option
-@existing_home
+@recorded
 def list_(home: Home, tenant: str | None, as_json: bool) -> None:
     """List what is in quarantine: feed, entity, problem code, reason, rows, money in US dollars, first position.
 
@@ -57,7 +57,7 @@ def list_(home: Home, tenant: str | None, as_json: bool) -> None:
 @click.argument("entry", type=int)
 @home_option
 @json_option
-@existing_home
+@recorded
 def show(home: Home, entry: int, as_json: bool) -> None:
     """Show the files and positions of one entry, without the content of its rows."""
     from foundation.keys import Keys
@@ -84,7 +84,7 @@ def show(home: Home, entry: int, as_json: bool) -> None:
 @quarantine.command()
 @click.argument("entry", type=int)
 @home_option
-@existing_home
+@recorded
 def release(home: Home, entry: int) -> None:
     """Check the rows of one entry again, and land the rows that pass. The next run publishes them."""
     from foundation.keys import Keys

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
+from clinicmart.options import home_option, json_option, print_json, print_table, recorded
 from foundation.home import Home
 
 MARKS = {"missing": " !", "short": " <", "above": " >"}
@@ -20,7 +20,7 @@ LEGEND = "Rows received / expected by day: ! missing, < fewer than expected, > m
     "--reconciliation", is_flag=True, help="Show for every measure how the source total becomes the published total."
 )
 @json_option
-@existing_home
+@recorded
 def status(home: Home, reconciliation: bool, as_json: bool) -> None:
     """Show alerts, the last run, published versions, feeds day by day, problems, and rows read, landed and in quarantine.
 

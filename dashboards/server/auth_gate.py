@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards import served_home
-from dashboards.server import signin_html
+from dashboards.server import refusals, signin_html
 from dashboards.theme import PERSON_HEADER
 from foundation.errors import AccessError
 from serving.people.caller import Caller, set_caller
@@ -41,6 +41,7 @@ OPEN_PREFIXES = ("/static/",)
 WITHOUT_SESSION = "Sign in first."
 OTHER_TENANT = "You are signed in for another organization."
 UNKNOWN_TENANT = "There is no organization at this address."
+REFUSALS = frozenset({403, 404})
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -167,7 +168,14 @@ class Gate:
         scope = with_person(scope)
         set_caller(caller_of(HTTPConnection(scope)))
 
+        is_answered = False
+
         async def guarded_send(message: Message) -> None:
+            nonlocal is_answered
+            status = _refused_with(message, is_answered)
+            is_answered = True
+            if status:
+                await run_in_threadpool(_record_refusal, HTTPConnection(scope), status)
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
@@ -187,13 +195,12 @@ class Gate:
         elif scope["type"] == "websocket":
             # Closed before it is accepted: the server answers 403 and no frame is ever read.
             await receive()
-            await send({"type": "websocket.close", "code": 1008})
+            await guarded_send({"type": "websocket.close", "code": 1008})
         else:
             await refusal(scope, receive, guarded_send)
 
     def _refusal(self, connection: HTTPConnection) -> Response | None:
         """The answer to a request that may not pass; None for one that may."""
-        store = served_home.access()
         token = cookie_of(connection, SESSION_COOKIE)
         principal = signed_in(token)
         try:
@@ -208,14 +215,35 @@ class Gate:
                 return RedirectResponse(f"{SIGN_IN}?next={quote(own_path(target))}", status_code=303)
             return _refuse(connection, WITHOUT_SESSION, 403)
         if tenant is not None and tenant != principal.tenant_id:
-            detail = {"reason": "the address is another organization's"}
-            store.audit(principal.tenant_id, principal.email, "page", detail=detail, result="refused")
             return _refuse(connection, OTHER_TENANT, 403)
-        if store.must_change_password(principal):
+        if served_home.access().must_change_password(principal):
             if _wants_page(connection):
                 return RedirectResponse(PASSWORD, status_code=303)
             return _refuse(connection, "Choose a password first.", 403)
         return None
+
+
+def _refused_with(message: Message, is_answered: bool) -> int:
+    """The status of an answer that refuses; 0 for every other message. A socket closed before it is accepted answers 403."""
+    if is_answered:
+        return 0
+    if message["type"] == "http.response.start" and message["status"] in REFUSALS:
+        return int(message["status"])
+    return 403 if message["type"] == "websocket.close" else 0
+
+
+def _record_refusal(connection: HTTPConnection, status: int) -> None:
+    """Audits a refusal before its answer leaves. That a browser without a session asks for a page is none."""
+    principal = signed_in(cookie_of(connection, SESSION_COOKIE))
+    try:
+        tenant = tenant_of_host(connection.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
+    except UnknownTenant:
+        tenant = None
+    else:
+        if status == 404:
+            # A file that is not there, at an address that is ours.
+            return
+    refusals.record(connection, principal, tenant if principal is None else principal.tenant_id, status)
 
 
 def caller_of(connection: HTTPConnection) -> Caller:

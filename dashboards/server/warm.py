@@ -8,6 +8,7 @@ from dashboards import view as states
 from dashboards.pages import overview
 from foundation.errors import ClinicmartError
 from serving.modules import PAGES
+from serving.people.shown import gathering
 from serving.people.store import Principal, Role
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,8 @@ def _warm() -> None:
         # Nobody signs in as this: it sees what the tenant's administrators see and is gone when the thread ends.
         nobody = Principal(tenant_id=tenant_id, email="", display_name="", role=Role.ORGANIZATION_ADMIN)
         try:
-            questions(data.source_of(nobody))
+            with gathering():
+                questions(data.source_of(nobody))
         except ClinicmartError as error:
             log.info("not warmed for a tenant: %s", type(error).__name__)
             continue

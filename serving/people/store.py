@@ -476,10 +476,13 @@ class AccessStore:
         scope_hash: str = "",
         detail: Mapping[str, object] | None = None,
         result: str = "done",
+        further: Sequence[Mapping[str, object]] = (),
     ) -> None:
-        """Appends one audit row. `detail` holds names, counts and unit identifiers, never PHI."""
+        """Appends one audit row, and one for each detail of `further`, in one step. Details hold names, counts, identifiers of
+        units and tokens, never PHI."""
         with self._writing() as connection:
-            self._audit(connection, tenant_id, actor, action, detail or {}, scope_hash=scope_hash, result=result)
+            for each in (detail or {}, *further):
+                self._audit(connection, tenant_id, actor, action, each, scope_hash=scope_hash, result=result)
 
     def audit_rows(
         self, tenant_id: str, *, action: str | None = None, limit: int = 200, offset: int = 0

@@ -19,6 +19,7 @@ from foundation.errors import AccessError
 from serving.lineage.metric import MetricLineage
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery, Tenant, Version
 from serving.modules import MODULES
+from serving.people.shown import gathered
 from serving.plausibility import Finding
 
 AS_OF = date(2026, 11, 14)
@@ -330,6 +331,16 @@ class FakeReader:
     told: list[bool] = field(default_factory=list)
     unit_ids: tuple[str, ...] = ()
     provider_id: str | None = None
+    # (action, detail, result) of what would be audited.
+    noted: list[tuple[str, Mapping[str, object], str]] = field(default_factory=list)
+
+    def note(self, action: str, detail: Mapping[str, object], result: str) -> None:
+        self.noted.append((action, detail, result))
+
+    def saw(self, action: str, detail: Mapping[str, object]) -> None:
+        shown = gathered()
+        if shown is not None:
+            shown.note(action, detail)
 
     def was_reorganised(self) -> bool:
         return self.reorganised

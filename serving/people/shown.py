@@ -1,0 +1,80 @@
+"""What a page shows, gathered so that one run of a page is one audit row and not one for each figure.
+
+    with gathering() as shown:
+        ...                    readers note their questions here
+    shown.detail()             {"metrics": [...], "by": [...], "besides": [...]}
+
+Where nothing gathers, as on the command line, a reader writes a row for each question.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from serving.metrics.registry import PublishedTable
+
+# An audit row names so many people; the rest of a page of rows is in further rows of the same act.
+PEOPLE_A_ROW = 500
+
+
+@dataclass
+class Shown:
+    """Names of what was asked, each once: their number is bounded by the registry, not by the number of questions."""
+
+    metrics: set[str] = field(default_factory=set)
+    by: set[str] = field(default_factory=set)
+    besides: set[str] = field(default_factory=set)
+
+    def note(self, action: str, detail: Mapping[str, object]) -> None:
+        """Adds one question. `query` brings metrics and dimensions; of other actions the name is kept."""
+        if action != "query":
+            self.besides.add(action)
+            return
+        for kept, name in ((self.metrics, "metrics"), (self.by, "by")):
+            values = detail.get(name) or ()
+            kept.update(str(value) for value in (values if isinstance(values, Sequence) else ()))
+
+    def detail(self) -> dict[str, object]:
+        """The detail of an audit row; empty where nothing was asked."""
+        sets = {"metrics": self.metrics, "by": self.by, "besides": self.besides}
+        return {name: sorted(values) for name, values in sets.items() if values}
+
+
+_SHOWN: ContextVar[Shown | None] = ContextVar("shown", default=None)
+
+
+@contextmanager
+def gathering() -> Iterator[Shown]:
+    """Gathers what readers of this context are asked."""
+    shown = Shown()
+    token = _SHOWN.set(shown)
+    try:
+        yield shown
+    finally:
+        _SHOWN.reset(token)
+
+
+def gathered() -> Shown | None:
+    """What gathers in this context, or None."""
+    return _SHOWN.get()
+
+
+def people_in(frame: pl.DataFrame, table: PublishedTable | None) -> list[dict[str, object]]:
+    """Whose rows a frame holds: details of audit rows, each with `column` and at most PEOPLE_A_ROW distinct `people`.
+
+    They are patient tokens as the scope shows them (surrogates where it is de-identified), or numbers of accounts where the rows
+    name no patient. Empty where the rows name nobody.
+    """
+    marks = {column.name: column.identity for column in table.columns} if table else {}
+    patients = [name for name in frame.columns if marks.get(name) == "patient" or name == "patient_id"]
+    columns = patients or [name for name in frame.columns if marks.get(name) == "account"]
+    if not columns:
+        return []
+    people = sorted(frame[columns[0]].drop_nulls().cast(pl.String).unique().to_list())
+    return [
+        {"column": columns[0], "people": people[start : start + PEOPLE_A_ROW]}
+        for start in range(0, len(people), PEOPLE_A_ROW)
+    ]
