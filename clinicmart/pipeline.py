@@ -55,7 +55,7 @@ def new_administrators(home: Home, config: Config) -> dict[str, str]:
     made = {}
     store = AccessStore.open(home)
     for tenant in config.tenants:
-        store.ensure_tenant(tenant.tenant_id, tenant.name)
+        store.ensure_tenant(tenant.tenant_id, tenant.name, tenant.deidentification)
         password = store.ensure_admin(tenant.tenant_id)
         if password is not None:
             made[tenant.tenant_id] = password

@@ -13,6 +13,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
         issuer: HARBOR             # optional: who issued the numbers of which a feed says nothing; a feed may have its own
         issuers:                   # optional: other names of one issuer
           HARBOR: ["urn:oid:2.16.840.1.113883.19.5", "Harbor Hospital"]
+        deidentification: {rule: safe_harbor}   # optional: see `foundation.deidentification`
         keep_versions_days: 31     # optional: how long a published version can be asked after another one replaced it
         system_of_record:          # optional; else the feed that is listed first wins
           encounter: [pm, ehr]
@@ -29,6 +30,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
+from foundation.deidentification import STRICT, Deidentification, parse_deidentification
 from foundation.errors import ConfigurationError
 from foundation.feed_remote import FhirServer, Listener, parse_listener, parse_server
 from foundation.lineage_target import LineageTarget, parse_lineage
@@ -89,6 +91,7 @@ class Tenant:
     keep_versions_days: int = 31
     issuer: str | None = None
     issuers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    deidentification: Deidentification = STRICT
 
     def precedence(self, entity: str) -> dict[str, int]:
         """Feed name to rank for one entity, 1 the system of record; feeds not named follow in listed order."""
@@ -202,7 +205,7 @@ def _place(reader: NodeReader, node: yaml.Node, key: str, kind: str, found: dict
     return given[0]
 
 
-_LISTS = ("feeds", "system_of_record", "issuers")
+_LISTS = ("feeds", "system_of_record", "issuers", "deidentification")
 _KEPT_AT_MOST_DAYS = 3660
 
 
@@ -249,6 +252,7 @@ def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: froze
         keep_versions_days=days,
         issuer=_issuer(reader, found, key),
         issuers=_issuers(reader, found, key),
+        deidentification=parse_deidentification(reader, found, key),
     )
 
 

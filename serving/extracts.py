@@ -4,12 +4,14 @@
     SELECT * FROM extract.dictionary.columns;
 
 It holds the tables of the scope in the schema `marts`, and `dictionary.tables`, `dictionary.columns`, `dictionary.metrics`.
+`dictionary.deidentification` says by which rule identity was taken out, and how well people hide (`serving.anonymity`).
 Its key is random, returned once and kept nowhere. Every extract, refused or written, is an audit row.
 """
 
 import os
 import secrets
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import duckdb
@@ -17,11 +19,15 @@ import polars as pl
 import pyarrow as pa
 
 from foundation import duck
+from foundation.deidentification import SAFE_HARBOR
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
-from serving.model import ExtractReport
+from serving.anonymity import measure
+from serving.metrics.registry import PublishedTable
+from serving.model import Anonymity, ExtractReport
 from serving.people.store import AccessStore, Principal
 from serving.reader import Reader, open_reader
+from serving.scope_files.deidentify import released
 from serving.scope_files.derive import allowed_tables, scope_file
 
 KEY_BYTES = 32
@@ -48,6 +54,7 @@ def extract(home: Home, principal: Principal, out: Path, *, force: bool = False)
         access.audit(principal.tenant_id, principal.email, "extract", reader.scope.hash, detail, "refused")
         raise
     detail = {"version": report.version, "tables": len(report.tables), "rows": report.rows, "file": out.name}
+    detail |= asdict(report.anonymity)
     access.audit(principal.tenant_id, principal.email, "extract", reader.scope.hash, detail)
     return report
 
@@ -68,22 +75,36 @@ def _write(home: Home, reader: Reader, out: Path, *, force: bool) -> ExtractRepo
             duck.attach(connection, temporary, alias="target", key=key)
             connection.execute("create schema target.marts; create schema target.dictionary")
             for table in allowed_tables(reader.scope, reader.registry):
-                connection.execute(
-                    f'create table target.marts."{table.name}" as from scope."{table.schema}"."{table.name}"'
-                )
+                _copy(connection, table, reader.scope.deidentification)
                 row = connection.execute(f'select count(*) from target.marts."{table.name}"').fetchone()
                 counts[table.name] = int(row[0]) if row else 0
-            _dictionary(connection, reader, counts)
+            anonymity = measure(connection, allowed_tables(reader.scope, reader.registry), _rule_of(reader))
+            _dictionary(connection, reader, counts, anonymity)
             connection.execute("checkpoint target")
             connection.execute("detach target")
         temporary.chmod(0o600)
         temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
-    return ExtractReport(path=str(out), version=reader.version.version, tables=counts, key=key)
+    return ExtractReport(path=str(out), version=reader.version.version, tables=counts, key=key, anonymity=anonymity)
 
 
-def _dictionary(connection: duckdb.DuckDBPyConnection, reader: Reader, counts: dict[str, int]) -> None:
+def _rule_of(reader: Reader) -> str:
+    return reader.scope.deidentification or reader.scope.identity_level
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, table: PublishedTable, rule: str) -> None:
+    """One table of the scope, as its rows may leave. Rows lie ordered by date in the scope: without dates they are shuffled."""
+    columns = ", ".join(released(table, column.name, rule) for column in table.columns)
+    shuffled = " order by random()" if rule == SAFE_HARBOR and not table.shared else ""
+    connection.execute(
+        f'create table target.marts."{table.name}" as select {columns} from scope."{table.schema}"."{table.name}"{shuffled}'
+    )
+
+
+def _dictionary(
+    connection: duckdb.DuckDBPyConnection, reader: Reader, counts: dict[str, int], anonymity: Anonymity
+) -> None:
     """What each table, column and metric of the extract means, in the words of the models."""
     tables = allowed_tables(reader.scope, reader.registry)
     _table(
@@ -102,6 +123,8 @@ def _dictionary(connection: duckdb.DuckDBPyConnection, reader: Reader, counts: d
             for column in table.columns
         ),
     )
+    values = asdict(anonymity) | {"quasi_identifiers": ", ".join(anonymity.quasi_identifiers)}
+    _table(connection, "deidentification", tuple(values), [tuple(values.values())])
     rows = (tuple(getattr(item, word) for word in METRIC_WORDS) for item in reader.metrics())
     _table(connection, "metrics", METRIC_WORDS, rows)
 

@@ -265,6 +265,18 @@ class Health:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Anonymity:
+    """How well people hide in an extract. `rule` took identity out (identified: none did). Of `people`, `k` share the traits
+    `quasi_identifiers` at least (k-anonymity; 0 where there is nobody), and `alone` have them for themselves."""
+
+    rule: str
+    quasi_identifiers: tuple[str, ...]
+    people: int
+    k: int
+    alone: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExtractReport:
     """An extract that was written. `key` (hexadecimal) opens it and is shown this once; it is kept nowhere."""
 
@@ -272,6 +284,7 @@ class ExtractReport:
     version: str
     tables: Mapping[str, int]
     key: str = field(repr=False)
+    anonymity: Anonymity
 
     @property
     def rows(self) -> int:

@@ -17,15 +17,18 @@ import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.metrics.compiler import Compiler, Shape, date_filters, dimension_filter, entity_filter
-from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Member
+from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Fact, Member
 from serving.metrics.mart_data import MartData
 from serving.metrics.registry import Registry, RegistryMetric
+from serving.metrics.small_cells import hidden_cells
 from serving.model import Filter, MetricQuery
 from serving.people.modules import sees_module
 from serving.people.scope import Scope
 
 TIME = "metric_time"
 LEVELS = 6
+# Beside a metric in an answer under way: whether its value is hidden.
+HIDDEN = "hidden//"
 
 
 def values_of(value: Filter) -> list[str]:
@@ -69,6 +72,16 @@ class Metrics:
         return Metrics(
             registry=self.registry, index=self.index.restated, compiler=self._compiler, data=self.data, scope=self.scope
         )
+
+    @property
+    def smallest_cell(self) -> int:
+        """Figures of fewer people are not shown to this scope; 1 or less shows all."""
+        return self.scope.smallest_cell
+
+    @property
+    def facts(self) -> Mapping[str, Fact]:
+        """Table to its semantic model."""
+        return {fact.table: fact for fact in self.index.facts.values()}
 
     # What may be asked
 
@@ -143,7 +156,13 @@ class Metrics:
             below = pl.col(division.denominator.column).cast(pl.Float64)
             share = pl.col(division.numerator.column).cast(pl.Float64) / below
             frame = frame.with_columns(pl.when(below != 0).then(share).alias(division.column))
-        return self._named(frame, parts[0].metric, by)
+        named = self._named(frame, parts[0].metric, by)
+        if self.smallest_cell <= 1:
+            return named
+        hidden = hidden_cells(self, query, metrics, by, named)
+        return named.with_columns(
+            pl.Series(f"{HIDDEN}{name}", flags, dtype=pl.Boolean) for name, flags in hidden.items()
+        )
 
     def _plan(self, metric: RegistryMetric, by: tuple[str, ...], where: Mapping[str, Filter]) -> "_Part | _Division":
         name = metric.definition.name
@@ -281,6 +300,12 @@ class Metrics:
         names = [metric.definition.name for metric in metrics]
         frame = frame.with_columns(
             pl.col(item.definition.name).fill_null(0) for item in metrics if item.is_additive and not item.share_of
+        )
+        # After nulls became 0: what is hidden is not known to be nothing.
+        frame = frame.with_columns(
+            pl.when(~pl.col(f"{HIDDEN}{name}")).then(pl.col(name)).alias(name)
+            for name in names
+            if f"{HIDDEN}{name}" in frame.columns
         )
         columns = [TIME] if query.grain else []
         for name in query.by:

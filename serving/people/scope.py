@@ -6,9 +6,14 @@ and it is in every cache key.
 
 Identity levels:
     identified   the published rows as they are: patients are keyed tokens, identifiers stay in the vault
-    limited      the same; names and identifiers are not to be looked up
-    none         de-identified: tokens, account numbers and record numbers become surrogates of this scope alone, ages of
-                 90 and over are one group, and of places three digits of the ZIP code remain, if enough people live there
+    limited      patients are surrogates of this scope alone, which no look-up and no other scope knows; ages of 90 and over are one
+                 group, and of places three digits of the ZIP code remain, if enough people live there; account and record
+                 numbers stay, for work lists
+    none         de-identified: account and record numbers are surrogates too, texts that no model marks are left out; rows leave
+                 by the tenant's rule (`deidentification`); who sees no rows at all gets a file without patients and times of day
+
+Figures of fewer than `smallest_cell` people are hidden from those without identity who see no rows, and under Safe Harbor from all
+without identity: their rows have no dates, and figures by the day would bring them back.
 """
 
 import hashlib
@@ -18,12 +23,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 
+from foundation.deidentification import SAFE_HARBOR
 from foundation.errors import AccessError
 from serving.modules import MODULES, modules_of_role
 from serving.people.store import Principal, Role, TenantPolicy
 
 # Raise when what a level, a module or a role means changes: files written under the old meaning are never opened again.
-POLICY_VERSION = 1
+POLICY_VERSION = 2
 IDENTITY_LEVELS = ("identified", "limited", "none")
 
 
@@ -91,6 +97,8 @@ class Scope:
     row_tables_allowed: bool = False
     may_extract: bool = False
     sees_health: bool = False
+    deidentification: str = ""
+    smallest_cell: int = 1
     policy_version: str = f"{POLICY_VERSION}"
 
     @classmethod
@@ -110,6 +118,8 @@ class Scope:
         if rule.needs == "provider" and not principal.provider_id:
             raise AccessError("you are not linked to a provider; ask your administrator")
         granted = policy.modules | {module.name for module in MODULES if module.is_always_on}
+        deidentification = policy.deidentification.rule if rule.identity_level == "none" else ""
+        hides = rule.identity_level == "none" and (not rule.rows or deidentification == SAFE_HARBOR)
         return cls(
             tenant_id=principal.tenant_id,
             role=principal.role,
@@ -120,6 +130,8 @@ class Scope:
             row_tables_allowed=rule.rows,
             may_extract=rule.may_extract and "extracts" in policy.modules,
             sees_health=rule.sees_health,
+            deidentification=deidentification,
+            smallest_cell=policy.deidentification.smallest_cell if hides else 1,
             policy_version=f"{POLICY_VERSION}.{policy.version}",
         )
 
@@ -141,6 +153,8 @@ class Scope:
             "row_tables_allowed": self.row_tables_allowed,
             "may_extract": self.may_extract,
             "sees_health": self.sees_health,
+            "deidentification": self.deidentification,
+            "smallest_cell": self.smallest_cell,
             "policy_version": self.policy_version,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]

@@ -20,6 +20,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
 
 from foundation.config import TENANT_ID
+from foundation.deidentification import STRICT, Deidentification
 from foundation.errors import AccessError, ConfigurationError
 from foundation.faults import naming
 from foundation.home import Home
@@ -78,6 +79,7 @@ class TenantPolicy:
     tenant_id: str
     version: int
     modules: frozenset[str]
+    deidentification: Deidentification = STRICT
 
 
 @lru_cache(maxsize=16)
@@ -132,18 +134,27 @@ class AccessStore:
 
     # Tenants and modules
 
-    def ensure_tenant(self, tenant_id: str, name: str) -> None:
-        """Makes a tenant with the modules that plans grant by default, or gives an existing one its current name."""
+    def ensure_tenant(self, tenant_id: str, name: str, deidentification: Deidentification | None = None) -> None:
+        """Makes a tenant with the modules that plans grant by default, or gives an existing one its current name and, where one is
+        given, rule of de-identification."""
         if not TENANT_ID.fullmatch(tenant_id):
             raise ConfigurationError(f"{tenant_id!r} is not a tenant id: a-z, 0-9 and -, a letter first")
         with self._writing() as connection:
-            known = connection.execute(select(TENANT.c.name).where(TENANT.c.tenant_id == tenant_id)).first()
+            is_me = TENANT.c.tenant_id == tenant_id
+            chosen = deidentification or STRICT
+            rule = {"deidentification_rule": chosen.rule, "smallest_cell": chosen.smallest_cell}
+            known = connection.execute(select(TENANT).where(is_me)).mappings().first()
             if known is not None:
-                if known.name != name:
-                    connection.execute(update(TENANT).where(TENANT.c.tenant_id == tenant_id).values(name=name))
+                if known["name"] != name:
+                    connection.execute(update(TENANT).where(is_me).values(name=name))
+                if deidentification is not None and rule != {column: known[column] for column in rule}:
+                    version = known["policy_version"] + 1
+                    connection.execute(update(TENANT).where(is_me).values(policy_version=version, **rule))
+                    self._audit(connection, tenant_id, "system", "de-identification changed", rule)
                 return
             now = datetime.now(UTC)
-            connection.execute(insert(TENANT).values(tenant_id=tenant_id, name=name, policy_version=1, created_at=now))
+            made = {"tenant_id": tenant_id, "name": name, "policy_version": 1, "created_at": now}
+            connection.execute(insert(TENANT).values(**made, **rule))
             connection.execute(
                 insert(MODULE),
                 [
@@ -162,13 +173,17 @@ class AccessStore:
     def policy(self, tenant_id: str) -> TenantPolicy:
         """What the tenant's plan and settings allow. Raises AccessError for an unknown tenant."""
         with self._reading.connect() as connection:
-            version = connection.execute(
-                select(TENANT.c.policy_version).where(TENANT.c.tenant_id == tenant_id)
-            ).scalar_one_or_none()
-            if version is None:
+            tenant = connection.execute(select(TENANT).where(TENANT.c.tenant_id == tenant_id)).mappings().first()
+            if tenant is None:
                 raise AccessError("there is no such tenant")
+        rule = Deidentification(
+            rule=tenant["deidentification_rule"] or STRICT.rule,
+            smallest_cell=tenant["smallest_cell"] or STRICT.smallest_cell,
+        )
         usable = {module for module, is_granted, is_enabled in self.modules(tenant_id) if is_granted and is_enabled}
-        return TenantPolicy(tenant_id=tenant_id, version=version, modules=frozenset(usable))
+        return TenantPolicy(
+            tenant_id=tenant_id, version=tenant["policy_version"], modules=frozenset(usable), deidentification=rule
+        )
 
     def modules(self, tenant_id: str) -> tuple[tuple[str, bool, bool], ...]:
         """(module, is_granted, is_enabled) of a tenant, in the product's order."""

@@ -53,6 +53,9 @@ TENANT = Table(
     # Raised by every change of what a role or a module means for the tenant: it is part of each scope's hash.
     Column("policy_version", Integer, nullable=False),
     Column("created_at", Utc, nullable=False),
+    # What the configuration says of de-identification; empty before a run named it.
+    _text("deidentification_rule", nullable=True),
+    Column("smallest_cell", Integer),
 )
 MODULE = Table(
     "module",

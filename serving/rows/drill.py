@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from foundation.deidentification import SAFE_HARBOR
 from foundation.errors import AccessError, ConfigurationError
 from serving.metrics.answers import Metrics, values_of
 from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, Fact, Member
 from serving.metrics.registry import DrillRule, PublishedTable
 from serving.model import Drill, Filter
 from serving.rows.row_sources import RULES
+from serving.scope_files.deidentify import released
 
 LIMIT = 10_000
 _FIGURES = {
@@ -29,6 +31,7 @@ _FIGURES = {
 _TECHNICAL = ("_key",)
 _TECHNICAL_NAMES = frozenset({"tenant_id", "batch_id", "batch_sequence"})
 VALUE = "value"
+_PARTS_OF_DAYS = frozenset({"hour_of_day", "weekday", "is_midnight", "days_before"})
 
 
 def drill(
@@ -55,6 +58,8 @@ def drill(
         raise ConfigurationError(f"the metric {name} has no rows of its own")
     if not 1 <= limit <= LIMIT or offset < 0:
         raise ConfigurationError(f"limit is 1 to {LIMIT:,}, offset 0 or more")
+    if metrics.scope.deidentification == SAFE_HARBOR:
+        _check_whole_years(where, date_from, date_to)
     table = metrics.registry.table(rule.model)
     if table is None:
         raise ConfigurationError(f"the rows behind {name} are not published")
@@ -69,7 +74,7 @@ def drill(
         f"from {source} where {condition}",
         parameters,
     ).row(0, named=True)
-    shown, value_column = _columns(table, rule)
+    shown, value_column = _columns(table, rule, metrics.scope.deidentification)
     order, listed = _order(table, rule), counted if counted_only else mine
     frame = metrics.data.frame(
         f"select {shown} from {source} where {condition} and ({listed}) "
@@ -95,10 +100,22 @@ def drill(
     )
 
 
-def _columns(table: PublishedTable, rule: DrillRule) -> tuple[str, str | None]:
+def _check_whole_years(where: Mapping[str, Filter], date_from: date | None, date_to: date | None) -> None:
+    """Raises AccessError for rows of a shorter period than a year: asking for one day would tell the day of each row."""
+    is_whole = (date_from is None or (date_from.month, date_from.day) == (1, 1)) and (
+        date_to is None or (date_to.month, date_to.day) == (12, 31)
+    )
+    if not is_whole or _PARTS_OF_DAYS & set(where):
+        raise AccessError(
+            "by your organization's rule (Safe Harbor) rows are shown for whole years, 1 January to 31 December, and not by weekday "
+            "or hour"
+        )
+
+
+def _columns(table: PublishedTable, rule: DrillRule, deidentification: str) -> tuple[str, str | None]:
     """(select list, column that holds what is added up): the table's columns in their order, without the technical ones."""
     names = [name for name in table.column_names if name not in _TECHNICAL_NAMES and not name.endswith(_TECHNICAL)]
-    selected = [f'"{name}"' for name in names]
+    selected = [released(table, name, deidentification) for name in names]
     if not rule.value or rule.aggregate == "distinct":
         return ", ".join(selected), None
     if rule.value in names:

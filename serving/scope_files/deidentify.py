@@ -1,14 +1,18 @@
-"""De-identification: what a column becomes in a scope without identity.
+"""De-identification: what a column becomes in a scope with little or no identity, and in rows that leave it.
 
-What a model's YAML says of a column decides; where it says nothing, the name does, and a text identifier that is not known
-to be of an organisation counts as one of a person. So a column that somebody forgets to mark is hidden, not shown.
-The surrogate of an identifier is a keyed hash (SHA-256, key of the tenant and the scope): equal values stay equal, so
-that tables still join and people are still counted, but two scopes cannot be matched with each other.
+What a model's YAML says of a column decides; where it says nothing, the name does: a text identifier that is not known to be of an
+organisation counts as one of a person, and a text that is not in WORDS is left out. So a column that somebody forgets to mark is
+hidden, not shown. The surrogate of an identifier is a keyed hash (SHA-256, key of the tenant and the scope): equal values stay
+equal, so that tables still join and people are still counted, but two scopes cannot be matched with each other.
+
+Under Safe Harbor (45 CFR 164.514(b)(2)) rows that leave, by a drill or in an extract, have no date finer than the year. The scope's
+file keeps days, for figures by month; these are shown for enough people only (`serving.metrics.small_cells`).
 """
 
 from datetime import date
 
 from foundation import duck
+from foundation.deidentification import SAFE_HARBOR
 from serving.metrics.registry import PublishedTable, TableColumn
 
 # Identifiers of the organisation: of units, staff, payers, codes and runs.
@@ -32,6 +36,50 @@ ORGANISATION = frozenset(
 )
 _SUFFIXES = ("_id", "_key", "_number", "_token")
 _RECORD = frozenset({"source_record_id"})
+# Texts without a mark that name no person: classes, codes of code sets, names of the organisation.
+WORDS = frozenset(
+    {
+        *("account_code", "account_name", "adjustment_kind", "admission_source", "ageing_bucket", "answered_by"),
+        *("ageing_bucket_by_first_bill", "ageing_bucket_by_last_activity", "ageing_bucket_by_posting"),
+        *(
+            "ageing_bucket_by_transfer",
+            "billing_profile",
+            "business_unit_name",
+            "cancel_initiator",
+            "cancel_reason_code",
+        ),
+        *("carc", "claim_origin", "claim_status_code", "claim_type", "clinic_name", "denial_category"),
+        *(
+            "discharge_disposition",
+            "encounter_class",
+            "entry_type",
+            "filing_indicator",
+            "frequency_code",
+            "furthest_stage",
+        ),
+        *(
+            "group_code",
+            "item_code",
+            "item_name",
+            "language",
+            "lead_time_band",
+            "line_kind",
+            "match_method",
+            "modifiers",
+        ),
+        *("npi", "outcome", "outcome_code", "paid_by", "payee_npi", "payer_class", "payer_sequence", "payment_method"),
+        *("place_of_service", "posting_type", "prior_no_show_band", "procedure_code", "program_name", "provider_npi"),
+        *("provider_type", "reason_code", "rejected_by", "remark_codes", "reminder_channel", "reminder_notice_band"),
+        *("responsibility", "revenue_code", "reversal_match_method", "service_line_name", "sex", "source_system"),
+        *("specialty", "staff_role", "status", "takeback_kind", "unit_type", "ward_name"),
+    }
+)
+# Of tables that hold no patient: names of units, payers and staff, and their places in the tree.
+_NAMES = frozenset({"name", "path", "time_zone", "display_name"})
+# Parts of a date that are finer than the year, in columns that are no dates.
+_DATE_PARTS = frozenset(
+    {"month", "quarter", "week", "weekday", "iso_weekday", "day_of_month", "hour_of_day", "is_weekend", "is_midnight"}
+)
 # File names and positions can name a person (a feed's file may be called after its patient).
 _REMOVED = frozenset({"source_position", "unit", "file_name"})
 OLDEST = 90
@@ -44,6 +92,28 @@ SMALL_AREAS = (
 
 def _is_level(stem: str) -> bool:
     return stem.startswith("level_") and stem.removeprefix("level_").isdigit()
+
+
+def _is_word(name: str) -> bool:
+    """Whether a text without a mark says something of no person; a level of the tree and a present value count as what they are of."""
+    bare = name.removeprefix("current_")
+    return bare in WORDS or _is_level(bare.removesuffix("_name")) or bare in {"path", "name"}
+
+
+def holds_patients(table: PublishedTable) -> bool:
+    """Whether a table has a column that names a patient."""
+    return any(_names_patient(column) for column in table.columns)
+
+
+def _names_patient(column: TableColumn) -> bool:
+    return column.identity == "patient" or column.name in {"patient_id", "patient_key"}
+
+
+def limited_treatment(column: TableColumn) -> str:
+    """What `treatment` says of patients and their traits; everything else is kept."""
+    if _names_patient(column):
+        return "surrogate"
+    return treatment(column) if column.name in {"birth_year", "zip3", "age", "age_years"} else "keep"
 
 
 def treatment(column: TableColumn) -> str:
@@ -60,15 +130,15 @@ def treatment(column: TableColumn) -> str:
     if column.identity == "none" or not column.data_type.upper().startswith("VARCHAR"):
         return "keep"
     stem = next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), None)
-    if stem is None or stem in ORGANISATION or _is_level(stem):
-        return "keep"
-    return "surrogate"
+    if stem is None:
+        return "keep" if _is_word(name) or name in _NAMES else "remove"
+    return "keep" if stem.removeprefix("current_") in ORGANISATION or _is_level(stem) else "surrogate"
 
 
-def expression(column: TableColumn, *, key_hex: str, as_of: date) -> str:
-    """The column as an SQL expression without identity."""
+def expression(column: TableColumn, what: str, *, key_hex: str, as_of: date) -> str:
+    """The column as an SQL expression after a treatment."""
     name = f'"{column.name}"'
-    match treatment(column):
+    match what:
         case "surrogate":
             hashed = f"substr(sha256({duck.quoted(key_hex)} || cast({name} as varchar)), 1, 32)"
             return f"case when {name} is null or {name} = 'unknown' then {name} else {hashed} end as {name}"
@@ -84,8 +154,32 @@ def expression(column: TableColumn, *, key_hex: str, as_of: date) -> str:
     return name
 
 
-def expressions(table: PublishedTable, *, level: str, key_hex: str, as_of: date) -> str:
-    """The select list of a table at an identity level."""
-    if level != "none":
-        return ", ".join(f'"{column.name}"' for column in table.columns)
-    return ", ".join(expression(column, key_hex=key_hex, as_of=as_of) for column in table.columns)
+def expressions(table: PublishedTable, *, level: str, has_rows: bool, key_hex: str, as_of: date) -> str:
+    """The select list of a table at an identity level. Without rows to show (`has_rows`) no moment of a day is kept either."""
+
+    def what(column: TableColumn) -> str:
+        if level == "identified":
+            return "keep"
+        if level == "limited":
+            return limited_treatment(column)
+        is_moment = column.data_type.upper().startswith("TIMESTAMP")
+        is_name_of_somebody = column.name in _NAMES and not column.identity and holds_patients(table)
+        return "remove" if is_name_of_somebody or (is_moment and not has_rows) else treatment(column)
+
+    return ", ".join(expression(column, what(column), key_hex=key_hex, as_of=as_of) for column in table.columns)
+
+
+def released(table: PublishedTable, name: str, rule: str) -> str:
+    """A column of a scope's file as an SQL expression for rows that leave it under a rule of `foundation.deidentification`.
+
+    Tables of the organisation (units, staff, payers, the calendar) have no dates of patients and stay as they are.
+    """
+    column = next((column for column in table.columns if column.name == name), None)
+    if rule != SAFE_HARBOR or column is None or (table.is_dimension and not holds_patients(table)):
+        return f'"{name}"'
+    kind = column.data_type.upper()
+    if name in _DATE_PARTS or (kind.startswith("TIME") and not kind.startswith("TIMESTAMP")):
+        return f'cast(null as {column.data_type}) as "{name}"'
+    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+        return f'cast(date_trunc(\'year\', "{name}") as {column.data_type}) as "{name}"'
+    return f'"{name}"'

@@ -5,6 +5,7 @@ assigned units and below, and of the provider. A fact that does not say whose it
 Of people, providers and the like only those remain that the remaining facts name.
 """
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -92,6 +93,8 @@ class _Cut:
         """The conditions a row of a table must meet; bound parameters are $tenant and $provider."""
         if table.shared:
             return []
+        if table.name == "dim_patients" and not self.scope.row_tables_allowed:
+            return ["false"]
         found = ["tenant_id = $tenant"]
         if table.name in _UNITS or (not table.is_dimension and self.scope.unit_ids):
             found += self._unit(table)
@@ -129,7 +132,10 @@ def _derive(home: Home, base: Path, version: Version, scope: Scope, registry: Re
             scope=scope,
             registry=registry,
             as_of=version.data_as_of or version.published_at.date(),
-            surrogate_key=keys.derive_hex(f"surrogate/{scope.hash}", scope.tenant_id),
+            # Who sees no rows needs no surrogate twice: its key is thrown away with this connection.
+            surrogate_key=keys.derive_hex(f"surrogate/{scope.hash}", scope.tenant_id)
+            if scope.row_tables_allowed
+            else secrets.token_hex(32),
         )
         tables = allowed_tables(scope, registry)
         _units(cut)
@@ -173,7 +179,13 @@ def _seen(cut: _Cut, tables: Sequence[PublishedTable]) -> None:
 def _write(cut: _Cut, table: PublishedTable) -> None:
     """One table; fails where a row of another tenant came through."""
     name = f'"{table.schema}"."{table.name}"'
-    columns = expressions(table, level=cut.scope.identity_level, key_hex=cut.surrogate_key, as_of=cut.as_of)
+    columns = expressions(
+        table,
+        level=cut.scope.identity_level,
+        has_rows=cut.scope.row_tables_allowed,
+        key_hex=cut.surrogate_key,
+        as_of=cut.as_of,
+    )
     conditions = cut.conditions(table)
     where = f"where {' and '.join(conditions)}" if conditions else ""
     # Copied in the order of the base file, which lies ordered already.
