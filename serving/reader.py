@@ -39,10 +39,11 @@ from serving.model import (
     Version,
 )
 from serving.people.scope import Scope
-from serving.people.shown import gathered, people_in
+from serving.people.shown import gathered
 from serving.people.store import AccessStore, Principal
 from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
+from serving.rows.people import people_in
 from serving.rows.row_sources import RowSources, row_sources
 from serving.scope_files.connection import ScopeConnection
 from serving.scope_files.derive import scope_file

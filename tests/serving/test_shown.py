@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from foundation.errors import AccessError, ConfigurationError
 from serving.metrics.registry import PublishedTable, TableColumn
 from serving.model import MetricQuery
-from serving.people.shown import PEOPLE_A_ROW, gathering, people_in
+from serving.people.shown import gathering
+from serving.rows.people import PEOPLE_A_ROW, people_in
 
 TABLE = PublishedTable(
     schema="marts",
