@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "modules": ("clinicmart.commands.people", "modules"),
     "audit": ("clinicmart.commands.people", "audit"),
     "bi-login": ("clinicmart.commands.bi", "bi_login"),
+    "dbt": ("clinicmart.commands.dbt", "dbt"),
     "compare-engines": ("clinicmart.commands.engines", "compare_engines"),
     "sample": ("clinicmart.commands.sample", "sample"),
 }

@@ -35,5 +35,5 @@ class Plugin(BasePlugin):
 def _told(variable: str) -> str:
     value = os.environ.get(variable)
     if not value:
-        raise RuntimeError(f"{variable} is not set; clinicmart run sets it, a dbt of your own needs it too")
+        raise RuntimeError(f"{variable} is not set; run dbt as clinicmart dbt, which sets it (clinicmart dbt --help)")
     return value

@@ -37,6 +37,10 @@ def test_help_is_quick_to_import() -> None:
         (("status", "--home", "nowhere"), "nowhere is not there"),
         (("metrics", "query", "claims", "--home", "nowhere", "--tenant", "a", "--as", "b"), "nowhere is not there"),
         (("sample", "--out", "x", "--appointments", "-4"), "-4 is not in the range"),
+        (("dbt", "ls", "--home", "nowhere"), "nowhere is not there"),
+        (("dbt", "ls", "--home", "."), "nothing has run in this home"),
+        (("dbt", "--home", "."), "which dbt command?"),
+        (("dbt", "--select", "fct_claims", "build", "--home", "."), "Write the command first"),
     ],
 )
 def test_wrong_options_exit_with_2_and_say_what_is_wrong(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
