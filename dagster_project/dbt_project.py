@@ -39,11 +39,16 @@ class DbtProject:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes whenever a file of the project does (text for readers aside), or a version of what builds it."""
+        """Changes whenever a file of the project does (README.md aside), or a version of what builds it."""
         digest = hashlib.sha256("".join(f"{name} {version(name)}\n" for name in _BUILT_WITH).encode())
         for path in sorted(self.path.rglob("*")):
             parts = path.relative_to(self.path).parts
-            if path.is_file() and parts[0] not in _NOT_BUILT and path.suffix != ".md" and not path.name.startswith("."):
+            if (
+                path.is_file()
+                and parts[0] not in _NOT_BUILT
+                and path.name != "README.md"
+                and not path.name.startswith(".")
+            ):
                 digest.update("/".join(parts).encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()
 

@@ -50,6 +50,12 @@ def test_docs_are_generated_with_the_columns_of_the_warehouse_and_the_key_is_now
     assert ran.code == 0, ran.out + ran.err
     catalog = json.loads((home.path / "dbt" / "command" / "catalog.json").read_text("utf-8"))
     assert "billed_amount" in catalog["nodes"]["model.clinicmart.fct_claims"]["columns"]
+    manifest = json.loads((home.path / "dbt" / "command" / "manifest.json").read_text("utf-8"))
+    published = {key: node for key, node in manifest["nodes"].items() if node["config"].get("meta", {}).get("publish")}
+    described = {(key, column["name"]) for key, node in published.items() for column in node["columns"].values()}
+    held = {(key, column) for key in published for column in catalog["nodes"][key]["columns"]}
+    assert len(published) > 50
+    assert held == described
     shown = dbt(home, "debug")
     assert shown.code == 0, shown.out + shown.err
     files = [path for folder in ("dbt", "logs") for path in (home.path / folder).rglob("*") if path.is_file()]

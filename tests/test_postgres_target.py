@@ -90,6 +90,13 @@ def test_every_table_that_is_served_is_protected_and_shown_as_a_view(built: tupl
     }
     views = {name for (name,) in query(home, "select viewname from pg_views where schemaname = 'bi'")}
     assert views == published
+    undescribed = query(
+        home,
+        "select c.relname, a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 "
+        "where c.relnamespace = 'bi'::regnamespace and (obj_description(c.oid, 'pg_class') is null "
+        "or col_description(c.oid, a.attnum) is null)",
+    )
+    assert undescribed == []
     invokers = query(
         home, "select count(*) from pg_class where relkind = 'v' and 'security_invoker=true' = any (reloptions)"
     )

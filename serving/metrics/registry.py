@@ -173,6 +173,10 @@ def _meta(node: Mapping[str, Any]) -> dict[str, Any]:
     return {**(node.get("meta") or {}), **((node.get("config") or {}).get("meta") or {})}
 
 
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
 def published_tables(manifest: Mapping[str, Any], semantic: Mapping[str, Any]) -> tuple[PublishedTable, ...]:
     """Models with `meta: {publish: true}`, without their types. Raises ConfigurationError for one in another schema."""
     dates = _date_columns(semantic)
@@ -189,7 +193,7 @@ def published_tables(manifest: Mapping[str, Any], semantic: Mapping[str, Any]) -
             TableColumn(
                 name=key,
                 data_type=column.get("data_type") or "",
-                description=column.get("description") or "",
+                description=_one_line(column.get("description")),
                 identity=str(_meta(column).get("identity", "")),
             )
             for key, column in node["columns"].items()
@@ -198,7 +202,7 @@ def published_tables(manifest: Mapping[str, Any], semantic: Mapping[str, Any]) -
             PublishedTable(
                 schema=schema,
                 name=name,
-                description=node.get("description") or "",
+                description=_one_line(node.get("description")),
                 module=str(meta.get("module") or (folders[-1] if folders else schema)),
                 shared=bool(meta.get("shared")),
                 unit_column=str(meta.get("unit_column") or "service_unit_id"),

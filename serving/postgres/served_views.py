@@ -158,10 +158,22 @@ def _show(connection: psycopg.Connection[Any], table: PublishedTable, readers: s
         "grant select on {view} to {readers}",
     ):
         connection.execute(sql.SQL(statement).format(**parts))
-    if table.description:
-        connection.execute(
-            sql.SQL("comment on view {view} is {text}").format(view=parts["view"], text=sql.Literal(table.description))
+    _describe(connection, table, parts["view"], columns)
+
+
+def _describe(
+    connection: psycopg.Connection[Any], table: PublishedTable, view: sql.Identifier, columns: tuple[str, ...]
+) -> None:
+    """The descriptions of a table and of these columns, as comments on its view."""
+    comments = [sql.SQL("comment on view {} is {}").format(view, sql.Literal(table.description))]
+    comments += [
+        sql.SQL("comment on column {}.{} is {}").format(
+            view, sql.Identifier(column.name), sql.Literal(column.description)
         )
+        for column in table.columns
+        if column.name in columns and column.description
+    ]
+    connection.execute(sql.SQL("; ").join(comments))
 
 
 def _typed(connection: psycopg.Connection[Any], table: PublishedTable) -> PublishedTable:
