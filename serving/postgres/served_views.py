@@ -162,7 +162,7 @@ def _show(connection: psycopg.Connection[Any], table: PublishedTable, readers: s
 
 
 def _describe(
-    connection: psycopg.Connection[Any], table: PublishedTable, view: sql.Identifier, columns: tuple[str, ...]
+    connection: psycopg.Connection[Any], table: PublishedTable, view: sql.Composable, columns: tuple[str, ...]
 ) -> None:
     """The descriptions of a table and of these columns, as comments on its view."""
     comments = [sql.SQL("comment on view {} is {}").format(view, sql.Literal(table.description))]
