@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dagster_project.dbt_project import DBT_PROJECT, TARGET, dbt_executable
+from dagster_project.dbt_project import DBT_MODULE, DBT_PROGRAM, DBT_PROJECT, TARGET
 from dagster_project.postgres_target import dbt_variables, warehouse_server
 from dagster_project.workspace import Workspace
 from foundation.errors import ClinicmartError, ConfigurationError
@@ -87,7 +87,7 @@ def _environment(workspace: Workspace) -> Iterator[None]:
 
 
 def _dbt(arguments: Sequence[str]) -> int:
-    command = [dbt_executable(), *arguments]
+    command = [DBT_PROGRAM, *DBT_MODULE, *arguments]
     return subprocess.run(command, cwd=DBT_PROJECT, check=False).returncode  # noqa: S603 - the user's own arguments
 
 
@@ -96,7 +96,7 @@ def _shell(home: Home) -> int:
     each command asks for them and lets go."""
     with TemporaryDirectory(prefix="clinicmart-dbt-") as folder:
         script = Path(folder) / "dbt"
-        words = [sys.executable, "-m", "clinicmart.main", "dbt", "--home", str(home.path)]
+        words = [sys.executable, "-P", "-m", "clinicmart.main", "dbt", "--home", str(home.path)]
         script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', encoding="utf-8")
         script.chmod(0o700)
         path = os.pathsep.join((folder, os.environ.get("PATH", os.defpath)))

@@ -31,7 +31,7 @@ def main() -> None:
     from dbt.cli.main import cli
 
     sys.argv[0] = "dbt"
-    cli()
+    cli(prog_name="dbt")
 
 
 if __name__ == "__main__":

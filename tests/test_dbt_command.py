@@ -101,6 +101,16 @@ def test_a_shell_knows_dbt_and_not_the_key(home: Home) -> None:
     assert key_of(home) not in ran.stdout
 
 
+def test_wrong_use_is_said_in_a_sentence(home: Home) -> None:
+    for arguments, said in (
+        ((), "which dbt command?"),
+        (("--select", "fct_claims", "build"), "Write the command first"),
+        (("frobnicate",), "No such command 'frobnicate'"),
+    ):
+        ran = dbt(home, *arguments)
+        assert (ran.code, said in ran.err, "Traceback" in ran.err) == (2, True, False), ran.err
+
+
 def test_marts_on_a_server_are_not_built_by_hand(home: Home, tmp_path: Path) -> None:
     other = Home.at(tmp_path)
     noted = json.loads((home.path / "config.json").read_text("utf-8"))

@@ -70,6 +70,7 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "bi-login create": ("--tenant", "harbor"),
     "bi-login list": (),
     "bi-login revoke": ("somebody", "--tenant", "harbor"),
+    "dbt": ("ls",),
     "compare-engines": ("--postgres", "postgresql://nobody@127.0.0.1:1/none"),
 }
 # Commands that write nothing into a home but what they read and for whom: the audit, and files that are made on first use.
