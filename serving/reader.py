@@ -85,8 +85,7 @@ def _open(home: Home, scope: Scope, version: Version, files: VersionFiles) -> _O
     except (FileNotFoundError, ValueError):
         note_damage(home, version)
         raise DamagedFileError(f"version {version.version} lost files; the next run publishes it anew") from None
-    path, key = scope_file(home, version, scope, registry)
-    data = ScopeConnection(home, path, key, on_damage=lambda: note_damage(home, version))
+    data = _data(home, scope, version, files, registry)
     row = data.frame("select tenant_id, name, time_zone from warehouse.marts.dim_tenants").rows()
     if len(row) != 1 or row[0][0] != scope.tenant_id:
         data.close()
@@ -97,6 +96,24 @@ def _open(home: Home, scope: Scope, version: Version, files: VersionFiles) -> _O
         tenant=Tenant(tenant_id=row[0][0], name=row[0][1], time_zone=row[0][2]),
         metrics=Metrics(registry=registry, index=index, compiler=compiler, data=data, scope=scope),
     )
+
+
+def _data(home: Home, scope: Scope, version: Version, files: VersionFiles, registry: Registry) -> ScopeConnection:
+    """Opens the scope's file; one that lost bytes is made again from the version's base, unless it is the base."""
+    path, key = scope_file(home, version, scope, registry)
+    if path == files.base:
+        return ScopeConnection(home, path, key, on_damage=lambda: note_damage(home, version))
+
+    def make_again() -> None:
+        path.unlink(missing_ok=True)
+        with _LOCK:
+            _OPEN.pop((home.path, scope.tenant_id, scope.hash, version.version), None)
+
+    try:
+        return ScopeConnection(home, path, key, on_damage=make_again)
+    except DamagedFileError:
+        scope_file(home, version, scope, registry)
+        return ScopeConnection(home, path, key, on_damage=make_again)
 
 
 def _shared(home: Home, scope: Scope, version: Version) -> _Opened:

@@ -158,3 +158,22 @@ def test_a_torn_pointer_to_the_served_version_and_a_torn_outcome_are_made_good(p
             assert current_version(place.home, "harbor") == served
             assert outcome(place.home, "harbor") is None or name == "current.json"
     assert visits(reader) == 270
+
+
+@pytest.mark.parametrize("spoil", [lambda c: bytes(4096) + c[4096:], lambda c: c[:12288] + bytes(len(c) - 12288)])
+def test_the_file_of_a_scope_that_lost_bytes_is_made_again_and_the_version_stays(place, person, spoil):
+    served = current_version(place.home, "harbor")
+    query = MetricQuery(metrics=["visits"])
+    before = open_reader(place.home, person("east@harbor")).query(query)["visits"][0]
+    close_all()
+    (scope,) = files_of(place.home, "harbor", served.version).scopes.glob("*.duckdb")
+    scope.write_bytes(spoil(scope.read_bytes()))
+    answers = []
+    for _ in range(2):
+        try:
+            answers.append(open_reader(place.home, person("east@harbor")).query(query)["visits"][0])
+        except DamagedFileError:
+            answers.append(None)
+    assert answers[0] in (None, before)
+    assert answers[1] == before
+    assert integrity.last_sound_version(place.home, "harbor") == served
