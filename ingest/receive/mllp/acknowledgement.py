@@ -3,10 +3,11 @@
 Original mode (MSH-15 and MSH-16 empty): AA, AE, AR. Enhanced mode: CA, CE, CR where MSH-15 asks for them, else AA, AE, AR where
 MSH-16 does; one acknowledgement a message. A accepted and on disk; E could not be kept now, send it again; R will never be
 taken as it is. The answer is built of bytes, so that what it repeats of the sender's is exactly what was sent; it repeats
-applications, facilities and the control id, and nothing of the message's content.
+applications, facilities and the control id without control characters, and nothing of the message's content.
 """
 
 import itertools
+import re
 import time
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ _VERSIONS = tuple(f"2.{minor}".encode() for minor in range(1, 10))
 _STANDARD = (b"|", b"^~\\&")
 _MAXIMUM_MARKS = 5  # the field separator's four companions, and the truncation character of 2.7
 _SERIAL = itertools.count(1)
+# C0, DEL, and C1 in UTF-8: a terminal that shows the answer would act on them.
+_CONTROL_CHARACTERS = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def read_header(message: bytes, receiving_application: str | None = None) -> tup
         or not all(map(_can_separate, _each(marks)))
     ):
         return _nothing(), NO_DELIMITERS
-    fields = [b"MSH", separator, *line[4:].split(separator)]
+    fields = [b"MSH", separator, *(_CONTROL_CHARACTERS.sub(b"", sent) for sent in line[4:].split(separator))]
     fields += [b""] * (19 - len(fields))
     marks += b"^~\\&"[len(marks) :]
     header = Header(tuple(fields), separator, marks[:1], marks[3:4])
@@ -161,4 +164,4 @@ def _each(marks: bytes) -> list[bytes]:
 
 
 def _can_separate(mark: bytes) -> bool:
-    return len(mark) == 1 and mark.isascii() and not mark.isalnum() and not mark.isspace() and mark > b" "
+    return len(mark) == 1 and mark.isascii() and not mark.isalnum() and not mark.isspace() and b" " < mark < b"\x7f"

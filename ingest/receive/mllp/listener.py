@@ -50,9 +50,12 @@ class Limits:
     """What one port takes."""
 
     connections: int = 512
+    connections_an_address: int = 128
     message_bytes: int = 16 << 20
     held_bytes: int = 256 << 20  # of messages begun and not ended, of all connections together
+    held_bytes_an_address: int = 64 << 20
     idle_seconds: float = 3600.0
+    idle_seconds_when_full: float = 60.0  # then the connection that was silent longest makes room
     message_seconds: float = 120.0  # from the first byte of a message to its end
     answer_seconds: float = 60.0  # until a sender has taken its acknowledgement
     drain_seconds: float = 5.0
@@ -78,7 +81,7 @@ class Port:
         task = asyncio.current_task()
         assert task is not None
         peer = (writer.get_extra_info("peername") or ("unknown",))[0]
-        if len(self.connections) >= self.limits.connections:
+        if not self._has_room_for(peer):
             self.counts["connections refused"] += 1
             writer.close()
             return
@@ -95,6 +98,27 @@ class Port:
             with contextlib.suppress(OSError, ssl.SSLError, TimeoutError):
                 async with asyncio.timeout(self.limits.drain_seconds):
                     await writer.wait_closed()
+
+    def _has_room_for(self, peer: str) -> bool:
+        """Whether an address may have one more connection; where the port is full, the one that was silent longest is ended."""
+        limits = self.limits
+        if sum(other.peer == peer for other in self.connections.values()) >= limits.connections_an_address:
+            return False
+        if len(self.connections) < limits.connections:
+            return True
+        now = asyncio.get_running_loop().time()
+        silent = [c for c in self.connections.values() if not c.is_in_message and not c.is_ending]
+        longest = min(silent, key=lambda connection: connection.heard_at, default=None)
+        if longest is None or now - longest.heard_at < limits.idle_seconds_when_full:
+            return False
+        self.counts["connections silent in a full port"] += 1
+        longest.end()
+        return True
+
+    def holds_too_much(self, connection: "_Connection") -> bool:
+        """Whether unfinished messages, of all connections or of this address, take more memory than they may."""
+        of_address = sum(c.held_bytes for c in self.connections.values() if c.peer == connection.peer)
+        return self.held_bytes > self.limits.held_bytes or of_address > self.limits.held_bytes_an_address
 
     def refused(self, problem: Problem, header: Header, peer: str) -> None:
         """Counts and logs a message that is not taken."""
@@ -130,12 +154,15 @@ class _Connection:
         self.port, self.reader, self.writer, self.peer = port, reader, writer, peer
         self.frames = Frames(port.limits.message_bytes)
         self._held = 0
+        self.heard_at = asyncio.get_running_loop().time()
+        self.is_ending = False
 
     async def serve(self) -> None:
         """Reads, writes to the journal and answers until either side ends."""
         port, loop = self.port, asyncio.get_running_loop()
         begun_at: float | None = None
         while data := await self._read(begun_at):
+            self.heard_at = loop.time()
             try:
                 messages = self.frames.feed(data)
             except FrameTooLarge as large:
@@ -145,7 +172,7 @@ class _Connection:
                 await self._take(messages)
             begun_at = None if not self.frames.held_bytes else loop.time() if messages or begun_at is None else begun_at
             self.held(self.frames.held_bytes)
-            if port.held_bytes > port.limits.held_bytes and self._held > READ_BYTES:
+            if self._held > READ_BYTES and port.holds_too_much(self):
                 await self._refuse(b"", BUSY)
                 return
         port.counts["messages broken off"] += self.frames.broken_off + bool(self.frames.held_bytes)
@@ -157,12 +184,18 @@ class _Connection:
         self._held = size
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes of a message whose end has not come."""
+        return self._held
+
+    @property
     def is_in_message(self) -> bool:
         """Whether a message has begun and not ended."""
         return self._held > 0
 
     def end(self) -> None:
         """Takes nothing more from the sender: what was read is dealt with, then the connection closes."""
+        self.is_ending = True
         self.writer.transport.pause_reading()  # type: ignore[attr-defined]
         self.reader.feed_eof()
 
