@@ -34,3 +34,15 @@ def test_every_published_table_and_column_has_a_description(models: list[dict[st
         if not column["description"].strip()
     ]
     assert blank == []
+
+
+def test_every_mart_has_an_enforced_contract_with_the_type_of_each_column(models: list[dict[str, Any]]) -> None:
+    marts = [model for model in models if model["schema"] == "marts"]
+    assert len(marts) > 30
+    assert [model["name"] for model in marts if not model["config"]["contract"]["enforced"]] == []
+    assert [
+        f"{model['name']}.{column['name']}"
+        for model in marts
+        for column in model["columns"].values()
+        if not column["data_type"]
+    ] == []

@@ -60,7 +60,7 @@ select
     shift.source_system,
     {{ weekday('shift.local_started_at') }} as weekday,
     {{ hour_of_day('shift.local_started_at') }} as hour_of_day,
-    {{ minutes_between('shift.started_at', 'shift.ended_at') }} / 60 as staffed_hours,
+    cast({{ minutes_between('shift.started_at', 'shift.ended_at') }} / 60 as double precision) as staffed_hours,
     coalesce(shift.is_clinical, false) as is_clinical,
     shift.is_provider_session,
     case when shift.morning_place = 1 then 1 else 0 end + case when shift.afternoon_place = 1 then 1 else 0 end
