@@ -39,6 +39,7 @@ check: setup ## seconds: style, types, import rules, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 dbt/models dbt/tests
 	$(BIN)/python -m data_contracts.generate --check
 	$(BIN)/python -m clinicmart.generate --check
 	$(BIN)/python -m pytest -q tests/test_house.py
