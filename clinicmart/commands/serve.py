@@ -86,8 +86,14 @@ def dagster(home: Home, host: str, port: int) -> int:
         HOME_VARIABLE: str(home.path),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "dagster_project.definitions", "-h", host, "-p", str(port)]
-    try:
-        return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603
-    except KeyboardInterrupt:
-        return 0
+    definitions = ("-m", "dagster_project.definitions")
+    page = [sys.executable, "-m", "dagster_project.orchestrator_page", "-h", host, "-p", str(port), *definitions]
+    # The daemon runs the schedule and the sensor, and starts what the page asks for.
+    daemon = [str(Path(sys.executable).with_name("dagster-daemon")), "run", *definitions]
+    with subprocess.Popen(daemon, env=environment) as working:  # noqa: S603
+        try:
+            return subprocess.run(page, env=environment, check=False).returncode  # noqa: S603
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            working.terminate()

@@ -102,7 +102,8 @@ def form_is_ours(purpose: str, bound_to: str | None, given: str | None) -> bool:
 def same_origin(connection: HTTPConnection) -> bool:
     """Whether a form came from our own pages, as far as the browser says. Browsers send Origin with every POST."""
     origin = connection.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == connection.headers.get("host")
+    host = connection.headers.get("host", "")
+    return origin is None or origin in (f"http://{host}", f"https://{host}")
 
 
 def own_path(value: str | None) -> str:

@@ -141,6 +141,17 @@ def test_no_host_but_a_tenants_own_is_a_tenant(host: str) -> None:
     assert name == ("clinics.example" if tenant is None else f"{tenant}.clinics.example")
 
 
+@pytest.mark.parametrize(
+    "origin", ["http://[", "null", "", "http://evil.example", "http://harbor.localhost:8501.evil.example"]
+)
+def test_a_form_of_a_strange_origin_is_refused(browser, origin: str) -> None:  # type: ignore[no-untyped-def]
+    visitor = browser("http://harbor.localhost:8501")
+    token = visitor.token_on("/signin")
+    assert visitor.post("/signin", {"token": token, "email": "x"}, headers={"origin": origin}).status_code == 403
+    # Control: the same form from our own page is judged by its password.
+    assert visitor.post("/signin", {"token": token, "email": "x@harbor", "password": "no"}).status_code == 401
+
+
 def test_a_foreign_host_gets_no_page_and_no_sign_in(browser) -> None:  # type: ignore[no-untyped-def]
     stranger = browser("http://evil.example:8501")
     assert stranger.get("/signin").status_code == 404
