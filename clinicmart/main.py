@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from clinicmart.harmless import make_harmless
 from foundation.errors import ClinicmartError
 
 # Command -> (module, attribute).
@@ -70,6 +71,9 @@ def _name_caller() -> None:
 
 def main() -> None:
     """Runs the command line. Exit codes: 0 done, 1 stopped by a gate or a feed, 2 bad configuration or options."""
+    # What a command writes is for its owner alone, and names in feeds do nothing to a terminal.
+    os.umask(0o077)
+    make_harmless()
     _name_caller()
     try:
         code = cli.main(standalone_mode=False)

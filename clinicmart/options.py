@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from clinicmart.harmless import visible
 from foundation.home import DEFAULT, Home
 
 WIDE = 300
@@ -91,7 +92,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         numeric = any(isinstance(row[index], int | float | Decimal) for row in rows)
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(_cell, row))
+        table.add_row(*(visible(_cell(value)) for value in row))
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = WIDE

@@ -51,11 +51,13 @@ def run_and_report(
 def new_administrators(home: Home, config: Config) -> dict[str, str]:
     """Makes `admin@<tenant>` for tenants that have none; tenant id to one-time password."""
     from serving.people.store import AccessStore
+    from serving.scope_files.unheld import remove_unheld
 
     made = {}
     store = AccessStore.open(home)
     for tenant in config.tenants:
         store.ensure_tenant(tenant.tenant_id, tenant.name, tenant.deidentification)
+        remove_unheld(home, tenant.tenant_id)
         password = store.ensure_admin(tenant.tenant_id)
         if password is not None:
             made[tenant.tenant_id] = password

@@ -67,9 +67,17 @@ class Home:
 
     def note_format(self) -> None:
         """Notes that this release has worked in the home."""
+        self.make_private()
         path = self.path / FORMAT_FILE
         if not path.exists():
             write_atomically(path, f"{FORMAT}\n".encode())
+
+    def make_private(self) -> None:
+        """Takes the rights of others from the home and what lies in it: earlier releases wrote some files for all to read."""
+        for path in (self.path, *self.path.iterdir()):
+            mode = path.lstat().st_mode
+            if mode & 0o077 and not path.is_symlink():
+                path.chmod(mode & 0o700)
 
     def folder(self, *parts: str) -> Path:
         """A folder below the home, made if absent."""

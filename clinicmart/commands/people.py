@@ -132,6 +132,7 @@ def change(
 ) -> None:
     """Change what a user may see, or lock the user out. It takes effect at the next request."""
     from serving.people.store import AccessStore
+    from serving.scope_files.unheld import remove_unheld
 
     AccessStore.open(home).change_rights(
         tenant,
@@ -142,6 +143,7 @@ def change(
         is_active=None if lock is None else not lock,
         actor=operator(),
     )
+    remove_unheld(home, tenant)
     click.echo(f"{email}: changed")
 
 
@@ -196,10 +198,12 @@ def set_module(home: Home, module: str, tenant: str, granted: bool | None, enabl
     """Grant or revoke a module, or switch it on or off. It takes effect at the next request."""
     from foundation.errors import ConfigurationError
     from serving.people.store import AccessStore
+    from serving.scope_files.unheld import remove_unheld
 
     if granted is None and enabled is None:
         raise ConfigurationError("nothing to change: give --grant or --revoke, or --on or --off")
     AccessStore.open(home).set_module(tenant, module, granted=granted, enabled=enabled, actor=operator())
+    remove_unheld(home, tenant)
     click.echo(f"{module}: changed")
 
 

@@ -1,6 +1,7 @@
 """`clinicmart serve` and `clinicmart dagster`: the dashboards, and the orchestrator's own UI, on one home."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,8 @@ def dagster(home: Home, host: str, port: int) -> int:
     page = [sys.executable, "-m", "dagster_project.orchestrator_page", "-h", host, "-p", str(port), *definitions]
     # The daemon runs the schedule and the sensor, and starts what the page asks for.
     daemon = [str(Path(sys.executable).with_name("dagster-daemon")), "run", *definitions]
+    # A stop of this command stops both.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with subprocess.Popen(daemon, env=environment) as working:  # noqa: S603
         try:
             return subprocess.run(page, env=environment, check=False).returncode  # noqa: S603

@@ -17,6 +17,7 @@ from serving.people.scope import Scope
 from serving.people.store import PLATFORM, Principal, Role
 from serving.reader import close_all, open_reader
 from serving.scope_files.derive import scope_file
+from serving.scope_files.unheld import remove_unheld
 from serving.versions.store import current_version, files_of
 
 
@@ -320,3 +321,25 @@ def test_the_period_of_a_drill_is_that_of_the_figure(reader):
     period = {"date_from": date(2026, 2, 1), "date_to": date(2026, 2, 28)}
     asked = east.query(MetricQuery(metrics=["visits"], where={"service_unit": "lab"}, **period))["visits"][0]
     assert east.drill("visits", {"service_unit": "lab"}, **period).total_rows == asked > 0
+
+
+def test_files_of_scopes_that_nobody_holds_are_removed_and_the_others_stay(place, reader):
+    def scopes():
+        folder = files_of(place.home, "harbor", current_version(place.home, "harbor").version).scopes
+        return {file.stem for file in folder.glob("*.duckdb")}
+
+    east, two = reader("east@harbor").scope.hash, reader("two@harbor").scope.hash
+    assert {east, two} <= scopes()
+    place.access.change_rights("harbor", "east@harbor", unit_ids=("west",), actor="test")
+    assert remove_unheld(place.home, "harbor") == 1
+    assert east not in scopes()
+    assert two in scopes()
+    # A person that is locked holds nothing either; other tenants keep theirs.
+    reader("east@mesa")
+    place.access.change_rights("harbor", "two@harbor", is_active=False, actor="test")
+    remove_unheld(place.home, "harbor")
+    assert scopes() == set()
+    assert remove_unheld(place.home, "mesa") == 0
+    # Who gets the scope back gets a file again.
+    place.access.change_rights("harbor", "east@harbor", unit_ids=("east",), actor="test")
+    assert figure(reader("east@harbor"), "visits") == 180

@@ -1,0 +1,28 @@
+"""Removes files of scopes that nobody holds any more: after a change of rights or modules, and when a version is published."""
+
+from foundation.errors import AccessError
+from foundation.home import Home
+from serving.people.scope import Scope
+from serving.people.store import AccessStore
+from serving.versions.store import tenant_folder
+
+
+def remove_unheld(home: Home, tenant_id: str) -> int:
+    """Removes the files, in every kept version of a tenant, of scopes that none of its people has now; returns how many.
+
+    Who still has such a file open reads on; the next request asks for their rights anew.
+    """
+    store = AccessStore.open(home)
+    policy, held = store.policy(tenant_id), set()
+    for person in store.users(tenant_id):
+        try:
+            held.add(Scope.of(person, policy).hash)
+        except AccessError:
+            # A role that needs units or a provider, and has none, has no scope.
+            continue
+    removed = 0
+    for file in tenant_folder(home, tenant_id).glob("*/scopes/*.duckdb"):
+        if file.stem not in held:
+            file.unlink(missing_ok=True)
+            removed += 1
+    return removed
