@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dagster_project.dbt_process import PARENT_VARIABLE
 from foundation.errors import ClinicmartError
+from foundation.faults import sentence_of_words
 from foundation.home import read_derived, write_atomically
 
 DBT_PROJECT = Path(__file__).parent.parent / "dbt"
@@ -78,7 +79,8 @@ class DbtProject:
             check=False,
         )
         if ran.returncode != 0:
-            raise ClinicmartError(f"the dbt project does not parse: {(ran.stdout + ran.stderr).strip()}")
+            said = (ran.stdout + ran.stderr).strip()
+            raise ClinicmartError(sentence_of_words(said, target) or f"the dbt project does not parse: {said}")
         _keep(target, kept)
 
 

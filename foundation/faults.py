@@ -52,6 +52,8 @@ _BY_WORDS: tuple[tuple[str, str], ...] = (
     ),
     (r"database does not exist|No such file or directory|No files found that match", _BY_NUMBER[errno.ENOENT]),
     (r"Input/output error", _BY_NUMBER[errno.EIO]),
+    # SQLite's words where it cannot make its files of a journal, which is so on a full disk.
+    (r"disk I/O error", "the disk is full or cannot be written; free space, check the disk and try again"),
 )
 _SIGNS_OF_DAMAGE = (
     "AES tag",
@@ -92,12 +94,12 @@ def naming(path: Path) -> Iterator[None]:
         raise DamagedFileError(told.replace(_UNNAMED, str(path), 1)) from error
 
 
-def sentence_of_words(words: str) -> str | None:
-    """The same from the text of an error, which is all that some libraries hand on."""
+def sentence_of_words(words: str, path: Path | None = None) -> str | None:
+    """The same from the text of an error, which is all that some libraries hand on; about the file `path` where it is known."""
     for pattern, told in _BY_WORDS:
         if re.search(pattern, words, re.IGNORECASE):
-            path = _PATH.search(words)
-            return _named(told, path[1] if path else None)
+            named = _PATH.search(words)
+            return _named(told, str(path) if path is not None else named[1] if named else None)
     return None
 
 

@@ -21,7 +21,7 @@ from dagster_project.workspace import Workspace
 from foundation import duck, faults
 from foundation import home as home_module
 from foundation.config import Config
-from foundation.errors import ConfigurationError, DamagedFileError
+from foundation.errors import ClinicmartError, ConfigurationError, DamagedFileError
 from foundation.faults import sentence_of, sentence_of_words
 from foundation.home import Home, read_derived, read_kept, write_atomically
 
@@ -84,6 +84,16 @@ def test_a_torn_manifest_kept_with_the_project_is_not_handed_on(
     assert is_parsed(target)
 
 
+def test_a_disk_that_is_full_when_dbt_parses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, said = DbtProject(tmp_path / "dbt"), 'File "/lib/logging.py"\nOSError: [Errno 28] No space left on device'
+    ran = dbt_project.subprocess.CompletedProcess((), 1, "", said)
+    monkeypatch.setattr(dbt_project.subprocess, "run", lambda *_, **__: ran)
+    with pytest.raises(
+        ClinicmartError, match=rf"^{tmp_path}/target: the disk is full; free space on it and try again$"
+    ):
+        project.parse(tmp_path / "target")
+
+
 def test_a_run_does_not_begin_without_room_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home.at(tmp_path / "home")
     monkeypatch.setattr(faults.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 1 << 40, 20 << 20))
@@ -123,6 +133,10 @@ FULL = "the disk is full; free space on it and try again"
         (
             OperationalError("insert", {}, sqlite3.OperationalError("database or disk is full")),
             f"a file of the home: {FULL}",
+        ),
+        (
+            OperationalError("pragma", {}, sqlite3.OperationalError("disk I/O error")),
+            "a file of the home: the disk is full or cannot be written; free space, check the disk and try again",
         ),
         (KeyError("a mistake of ours"), None),
         (ValueError("No space left on device"), None),
