@@ -31,11 +31,11 @@ OUT_OF_BALANCE = "payment_out_of_balance"
 PAYMENT = "remittance"
 # Entities whose rows are of a payment.
 ENTITIES = ("remittance", "remittance_claim", "remittance_line", "remittance_adjustment", "provider_adjustment")
-CONTRADICTS_DETAIL = (
-    "the payment came before under the same payer, trace, amount and date, with other money for its claims"
+CONTRADICTS_DETAIL = "the same payment (payer, trace, amount, date) arrived before with other money for its claims"
+_CAME_AGAIN = "the same payment (payer, trace, amount, date) arrived before; it counts once"
+_IN_PARTS = (
+    "the payment arrived in several transactions with the same payer, trace, amount and date; it counts as one payment"
 )
-_CAME_AGAIN = "the payment came before under the same payer, trace, amount and date; it counts once"
-_IN_PARTS = "the payment comes in several transactions under one payer, trace, amount and date; it is one payment"
 
 
 @dataclass(kw_only=True)

@@ -34,11 +34,13 @@ def implausible_dates(contract: Contract, rows: pl.DataFrame, feed: Feed, read_a
         value = pl.col(column.name)
         bounds = [value < earliest] if earliest is not None else []
         bounds += [value > latest] if latest is not None else []
-        detail = f"{contract.name}.{column.name} lies {_words(column)}; the rows are kept"
+        detail = f"{contract.name}.{column.name} is {_words(column)}, which is not likely; the rows landed as sent"
         notices += _notices(rows.filter(pl.any_horizontal(bounds)), DATE, detail)
     for rule in contract.plausible_orders:
         later, earlier = (_local_day(contract.by_name[name], feed) for name in (rule.later, rule.earlier))
-        notices += _notices(rows.filter(later < earlier), ORDER, f"not so: {rule.description} The rows are kept")
+        notices += _notices(
+            rows.filter(later < earlier), ORDER, f"expected, but not true: {rule.description} The rows landed as sent"
+        )
     return notices
 
 

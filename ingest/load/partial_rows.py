@@ -369,7 +369,7 @@ def waiting_notices(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """What waits, in the columns of `raw.notice_reason`: one row for every tenant, feed, entity and column."""
     return connection.execute(
         "select tenant_id, source_system as feed, entity || '_incomplete' as reason, "
-        "column_name || ' is not told yet, or contradicts what is: the ' || entity || ' waits for another message' as detail, "
+        "column_name || ' is still missing, or contradicts another field; the ' || entity || ' waits for another message' as detail, "
         'count(*)::bigint as "rows", min(source_position) as first_position, max(source_updated_at) as last_seen_at '
         "from warehouse.parts.waiting group by all order by all"
     ).pl()

@@ -159,7 +159,7 @@ def _not_read(paths: list[Path], feed: Feed, suffixes: tuple[str, ...]) -> Notic
     return Notice(
         position="",
         reason="file_not_read",
-        detail=f"files that a feed of kind {feed.kind} does not read: {counted}; it reads {' '.join(suffixes)}",
+        detail=f"a feed of kind {feed.kind} does not read files ending in {counted}; it reads {' '.join(suffixes)}",
         records=len(paths),
     )
 

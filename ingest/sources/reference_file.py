@@ -141,7 +141,7 @@ class _Reading:
     def _refusal(self, line: int, values: list[str], headings: Sequence[str], places: dict[str, int]) -> Refusal | None:
         """Why a row is not taken; None for one that is."""
         if len(values) != len(headings):
-            said = f"the row has {len(values)} fields, the headings are {len(headings)}"
+            said = f"the row has {len(values)} fields, but there are {len(headings)} headings"
             return Refusal(position=f"line {line}", reason="field_count", detail=said, payload=_payload(values))
         key = self._key(values, places)
         if key in self.keys:

@@ -36,7 +36,7 @@ def test_a_mistyped_year_is_noticed_by_unit_with_its_first_position() -> None:
     frame = rows(
         "encounter", "started_at", date(2026, 6, 1), date(206, 6, 1), date(2062, 6, 1), date(1900, 1, 1), None, None
     )
-    detail = "encounter.started_at lies before 1971-01-01 or more than 366 days ahead; the rows are kept"
+    detail = "encounter.started_at is before 1971-01-01 or more than 366 days ahead, which is not likely; the rows landed as sent"
     assert implausible_dates(contract("encounter"), frame, FEED, READ_AT) == [
         {"unit_id": 1, "position": "row 1", "reason": DATE, "detail": detail, "records": 2},
         {"unit_id": 2, "position": "row 3", "reason": DATE, "detail": detail, "records": 1},

@@ -530,8 +530,8 @@ def test_an_isa_of_the_wrong_length_is_read_by_its_separators(tmp_path: Path) ->
         ("  \r\n", "is empty"),
         (transaction("835", REMITTANCE_BODY), "does not begin with an ISA segment"),
         ("PK\x03\x04 not an interchange", "does not begin with an ISA segment"),
-        (interchange(transaction("837", CLAIM_BODY), isa="ISA*00*SHORT*~"), "ISA segment that is damaged"),
-        ("ISA*00*", "ISA segment that is damaged"),
+        (interchange(transaction("837", CLAIM_BODY), isa="ISA*00*SHORT*~"), "ISA segment is damaged"),
+        ("ISA*00*", "ISA segment is damaged"),
     ],
 )
 def test_a_file_that_is_no_interchange_is_refused_by_name(tmp_path: Path, content: str, problem: str) -> None:

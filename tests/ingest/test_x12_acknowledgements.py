@@ -176,9 +176,7 @@ def test_a_rejected_transmission_names_no_claim_and_is_shown(tmp_path: Path) -> 
 def test_an_acknowledgement_of_nothing_is_shown(tmp_path: Path) -> None:
     chunk = read(tmp_path, acknowledgement(HEAD))
     assert (chunk.records_read, chunk.records_used) == (1, 1)
-    assert [(item.reason, item.detail) for item in chunk.notices] == [
-        ("submission_status_unclear", "holds neither claim nor status")
-    ]
+    assert reasons(chunk) == ["submission_status_unclear"]
 
 
 def test_an_accepted_transmission_is_shown_where_no_claim_says_so(tmp_path: Path) -> None:
@@ -241,7 +239,7 @@ def test_each_acknowledged_transaction_is_a_notice(tmp_path: Path) -> None:
         (
             "transaction_rejected",
             "transaction 837 with control number 0002 was rejected; error codes 5, I6; "
-            "fault at segment 17 of it (NM1) and 1 more",
+            "first error at segment 17 (NM1) and 1 more",
         ),
         (
             "transaction_accepted",
@@ -249,7 +247,7 @@ def test_each_acknowledged_transaction_is_a_notice(tmp_path: Path) -> None:
         ),
         (
             "transaction_outcome_not_given",
-            "transaction 837 with control number not given is acknowledged without a known outcome",
+            "transaction 837 with control number not given is acknowledged, but its outcome is missing or unknown",
         ),
     ]
     assert chunk.notices[1].position == "ISA 1 GS 1 ST 0001 AK2 2 (segment 7)"
@@ -280,7 +278,7 @@ def test_a_997_is_read_like_a_999(tmp_path: Path) -> None:
     body = ["AK1*HC*28", "AK2*837*0001", "AK3*CLM*9", "AK5*R*5", "AK9*R*1*1*0"]
     chunk = read(tmp_path, of_guide("997", "004010", body))
     assert reasons(chunk) == ["transaction_rejected"]
-    assert "segment 9 of it (CLM)" in chunk.notices[0].detail
+    assert "segment 9 (CLM)" in chunk.notices[0].detail
 
 
 def test_each_acknowledgement_is_a_row_under_the_numbers_of_what_it_answers(tmp_path: Path) -> None:
@@ -480,7 +478,7 @@ def test_published_acknowledgements_of_transactions() -> None:
         "a transaction 837 was accepted"
     ]
     assert [item.detail for item in rejected.notices if item.reason == "transaction_rejected"] == [
-        "transaction 837 with control number 0028 was rejected; error codes 5; fault at segment 17 of it (NM)"
+        "transaction 837 with control number 0028 was rejected; error codes 5; first error at segment 17 (NM)"
     ]
     for chunk in (accepted, rejected):
         assert (chunk.records_read, chunk.records_used) == (1, 1)

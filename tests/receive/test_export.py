@@ -315,7 +315,7 @@ def test_a_count_that_differs_is_shown(make_site: Maker) -> None:
     received = site.run()
     assert received.problems == []
     (notice,) = received.notices
-    assert (notice.reason, notice.detail) == ("export_count_differs", "the manifest says 5 resources, 4 came")
+    assert (notice.reason, notice.detail) == ("export_count_differs", "the manifest says 5 resources, but 4 arrived")
     assert_whole(site, 4)
 
 
@@ -451,7 +451,7 @@ def test_a_server_that_refuses_types_it_does_not_know_is_asked_for_those_it_list
     site.server.fail(r"\$export$", times=99, answer=strict)
     received = site.run()
     assert received.problems == []
-    assert "the server exports no Claim" in [n.detail for n in received.notices]
+    assert "the server does not export Claim" in [n.detail for n in received.notices]
     assert_whole(site, 2)
     confirm(site.feed, site.inbox)
     again = site.run()

@@ -234,5 +234,5 @@ def test_what_is_no_bundle_is_refused(make_site: Maker, bulk_server: BulkServer)
     site = make_site(_appointments(1), export="none")
     bulk_server.fail("/Appointment$", body={"resourceType": "Patient", "name": "Smith"})
     (problem,) = site.run().problems
-    assert "is no Bundle" in str(problem)
+    assert "is not a FHIR Bundle" in str(problem)
     assert "Smith" not in str(problem)

@@ -61,13 +61,17 @@ class BulkExport:
                 self._finish(self._listed(self._job()))
                 return
             except Forgotten:
-                self.state.note("export", "export_started_again", "the export or its files had expired at the server")
+                self.state.note(
+                    "export",
+                    "export_started_again",
+                    "the export or its files had expired at the server, so a new export was started",
+                )
                 self._abandon(self._job())
             except ExportFailed:
                 self._abandon(self._job())
                 raise
         raise ServerProblem(
-            f"the server forgot {KICK_OFFS} exports, one after the other, before they were fetched",
+            f"the server dropped {KICK_OFFS} exports in a row before they could be downloaded",
             "Ask the server's owner",
         )
 
@@ -108,7 +112,7 @@ class BulkExport:
         listed = tuple(name for name in self.types if name in self.offered)
         answer = self._ask(self.types, full_refresh)
         if answer.status in (400, 422) and listed not in ((), self.types):
-            left_out = [f"the server exports no {name}" for name in self.types if name not in listed]
+            left_out = [f"the server does not export {name}" for name in self.types if name not in listed]
             answer = self._ask(listed, full_refresh)
             if answer.status == 202:
                 self.state.note_once("export_types_left_out", left_out)
@@ -137,12 +141,16 @@ class BulkExport:
         last = instant(self.state.completed_at)
         if answer.status in (400, 403, 409, 422, 429) and last is not None and datetime.now(UTC) - last < SAME_DAY:
             self.state.note(
-                "export", "export_refused", f"status {answer.status}; the last export is less than a day old"
+                "export",
+                "export_refused",
+                f"the server refused a new export with status {answer.status}; the last export is less than a day old",
             )
             self.state.save(self.inbox)
             return False
         if answer.status == 202:
-            raise ServerProblem("the server takes the export on but does not say where to ask for it", "Ask its owner")
+            raise ServerProblem(
+                "the server accepted the export but gave no address for its status", "Ask the server's owner"
+            )
         raise refused(answer, "the export", with_text=True)
 
     def _listed(self, job: Job) -> Job:
@@ -157,7 +165,7 @@ class BulkExport:
         if moment is not None and EARLIEST < moment < datetime.now(UTC) + timedelta(days=1):
             job.transaction_time = manifest.transaction_time
         else:
-            detail = "the manifest names no transactionTime that can be; that of the kick-off is taken"
+            detail = "the manifest has no valid transactionTime; the time of the request was used"
             self.state.note("manifest", "export_without_time", detail)
             moment = datetime.fromisoformat(job.asked_at) - MARGIN
             job.transaction_time = moment.isoformat()
@@ -239,7 +247,7 @@ class BulkExport:
             limit_bytes=self.http.server.maximum_file_gib * GIB,
         )
         if file.count is not None and fetched.records != file.count:
-            detail = f"the manifest says {file.count:,} resources, {fetched.records:,} came"
+            detail = f"the manifest says {file.count:,} resources, but {fetched.records:,} arrived"
             self.state.note(file.name, "export_count_differs", detail, abs(fetched.records - file.count))
             self.state.save(self.inbox)
 

@@ -48,7 +48,7 @@ def poll(http: Http, job: Job, feed: str) -> Answer:
         if failures >= ATTEMPTS or answer.status != 500 or (codes and "transient" not in codes):
             problem = refused(answer, "the export failed at the server", with_text=False)
             raise ExportFailed(problem.status, problem.problem, "The next run asks for another; ask the server's owner")
-        http.pace.wait(backoff(failures), "the export's status could not be told")
+        http.pace.wait(backoff(failures), "the status of the export could not be read")
 
 
 def whole_manifest(http: Http, job: Job, answer: Answer) -> Manifest:

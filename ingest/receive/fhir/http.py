@@ -212,7 +212,7 @@ class Http:
                 request = self._client.build_request(method, url, headers=sent, data=form() if form else None)
             except (httpx.InvalidURL, ValueError):
                 raise ServerProblem(
-                    f"the server gives for {what} what is no address", "Ask the server's owner"
+                    f"the server returned an invalid URL for {what}", "Ask the server's owner"
                 ) from None
             response = self._client.send(request, stream=True)
             if method != "GET" or response.status_code not in _REDIRECTED:

@@ -16,7 +16,7 @@ from ingest.receive.fhir.state import instant
 MAXIMUM_FILES = 200_000
 _KINDS = {"output": "output", "deleted": "deleted", "error": "errors", "outcome": "errors"}
 TYPE = re.compile(r"[A-Z][A-Za-z]{1,60}")
-_REMEDY = "Ask the server's owner: this is no Bulk Data manifest"
+_REMEDY = "Ask the server's owner: the answer is not a Bulk Data manifest"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ class _Found:
     def take(self, bundle: dict[str, object], what: str) -> int:
         """Writes the resources of a page that no page before had; how many those are."""
         if bundle.get("resourceType") != "Bundle":
-            raise ServerProblem(f"{what} is no Bundle", "Check the server's url")
+            raise ServerProblem(f"{what} is not a FHIR Bundle", "Check the server's url in the configuration")
         entries = bundle.get("entry") or []
         with self.lock:
             return sum(self._take_entry(entry) for entry in (entries if isinstance(entries, list) else ()))
@@ -166,7 +166,7 @@ class PagedSearch:
             unanswered = self._ask_all(list(addresses), kind, found)
         if unanswered:
             self.state.note(
-                kind, "search_unanswered", "records named in searches that the server does not know", unanswered
+                kind, "search_unanswered", "searches name records that the server does not know", unanswered
             )
         for (severity, code), number in sorted(found.outcomes.items()):
             self.state.note(kind, "search_outcome", f"the server reports: {severity} {code}", number)

@@ -184,9 +184,7 @@ def _look_at_a_page(http: Http, seen: Look, profile: FhirProfile) -> None:
             return
         told = told or Refused(answer.status, f"{what}: status {answer.status}", "")
     if told is not None:
-        seen.missing.append(
-            f"no page of resources could be looked at ({told.problem}); an export may give them all the same"
-        )
+        seen.missing.append(f"no page of resources could be read ({told.problem}); an export may still work")
 
 
 def _server(feed: Feed) -> FhirServer:

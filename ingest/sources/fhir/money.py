@@ -33,16 +33,16 @@ def _check(resource: Json) -> bool:
     """Refuses what is no claim for money in US dollars; true for one that was withdrawn."""
     use, status = resource.get("use"), resource.get("status")
     if use not in (None, "claim"):
-        raise Refused("not_a_claim", "a pre-authorisation or an estimate, by its use")
+        raise Refused("not_a_claim", "by its `use` it is a pre-authorisation or an estimate")
     if status == "draft":
-        raise Refused("not_submitted", "a draft")
+        raise Refused("not_submitted", "the claim is a draft")
     return status in _VOID
 
 
 def _check_currency(moneys: Iterable[Json | None]) -> None:
     for money in moneys:
         if money is not None and money.get("currency") not in (None, "USD"):
-            raise Refused("not_us_dollars", "amounts are in another currency")
+            raise Refused("not_us_dollars", "the amounts are not in US dollars")
 
 
 def _insurance(resource: Json) -> Json:

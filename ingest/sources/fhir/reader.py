@@ -156,9 +156,11 @@ class _Reading:
         if kind not in ENTITIES_OF and _TYPE.fullmatch(kind):
             self._count_outside(kind, position)
         elif kind not in ENTITIES_OF or (system is None and not found):
-            self.refuse(position, "malformed_resource", "the entry deletes nothing that it names", _payload(entry))
+            self.refuse(
+                position, "malformed_resource", "the entry deletes a record but does not name it", _payload(entry)
+            )
         elif system is not None:
-            detail = "the entry deletes what a search finds, and does not say what that is"
+            detail = "the entry deletes the results of a search and does not name them"
             self.refuse(position, "deleted_by_search", detail, _payload(entry))
         else:
             self.records += 1
@@ -229,7 +231,7 @@ class _Reading:
                 Refusal(
                     position=self.first_outside[kind],
                     reason="resource_type_not_in_model",
-                    detail=f"{kind} has no place in the unified model",
+                    detail=f"{kind} resources have no place in the unified model",
                     records=number,
                 )
             )
@@ -257,7 +259,7 @@ def _why(resource: Json, kind: str, full_url: str | None) -> tuple[str, str]:
         record_id(resource, full_url)
     except MALFORMED:
         return "no_id", f"the {kind} has no id"
-    return "malformed_resource", f"the {kind} does not have the shape that R4 gives it"
+    return "malformed_resource", f"the {kind} does not have the structure that FHIR R4 defines"
 
 
 def _lines(unit: Unit, reading: _Reading) -> Iterator[None]:
@@ -271,7 +273,7 @@ def _lines(unit: Unit, reading: _Reading) -> Iterator[None]:
                 resource = loads(line)
             except orjson.JSONDecodeError:
                 if line.strip():
-                    reading.refuse(f"line {number}", "not_json", "the line is not JSON, or is cut off", line)
+                    reading.refuse(f"line {number}", "not_json", "the line is not valid JSON, or is cut off", line)
             else:
                 take(resource, f"line {number}", line)
         before += len(lines)

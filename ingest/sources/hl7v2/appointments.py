@@ -76,7 +76,7 @@ def read_siu(message: Message, rows: Rows) -> str | None:
     placer = issued_entity(message, value(sch, 1)) if sch is not None else None
     identifier = (issued_entity(message, value(sch, 2)) or placer) if sch is not None else None
     if sch is None or identifier is None:
-        return "names no appointment: SCH-1 and SCH-2 are empty"
+        return "the message has no appointment number: SCH-1 and SCH-2 are empty"
     pid, pv1 = _one(found, "PID"), _one(found, "PV1")
     patient = patient_of(message, pid)
     if pid is not None and patient is not None:

@@ -69,9 +69,11 @@ def read_dft(message: Message, rows: Rows) -> str | None:
             if sent:
                 rows.unknown(message, "charge", "transaction_type", sent)
             rows.note(
-                message, "financial_transaction_not_in_model", f"FT1 {index} is none of CG, CR, CD, PY, CO and AJ"
+                message,
+                "financial_transaction_not_in_model",
+                f"the type (FT1-6) of FT1 {index} is not CG, CR, CD, PY, CO or AJ",
             )
-    return None if read else "holds no FT1 that can be read"
+    return None if read else "the message has no FT1 segment that can be read"
 
 
 def _own_id(message: Message, ft1: Segment, index: int) -> str:

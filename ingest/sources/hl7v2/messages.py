@@ -107,9 +107,9 @@ def raw_messages(blocks: Iterable[bytes], framing: Framing) -> Iterator[Raw]:
     if current is not None:
         yield current
     if framing.in_batch:
-        framing.note("batch_not_closed", "a BHS has no BTS")
+        framing.note("batch_not_closed", "a batch header (BHS) has no trailer (BTS)")
     if framing.in_file:
-        framing.note("file_not_closed", "an FHS has no FTS")
+        framing.note("file_not_closed", "a file header (FHS) has no trailer (FTS)")
 
 
 def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -129,19 +129,21 @@ def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     if rest.strip(b" \x00\x1a\xef\xbb\xbf"):
         yield rest
     if not started:
-        raise UnreadableUnit(position="byte 0", problem="is empty", remedy="Have it sent again")
+        raise UnreadableUnit(position="byte 0", problem="the file is empty", remedy="Ask the sender for the file again")
 
 
 def _check_start(data: bytes) -> None:
     if _INTERCHANGE.match(data):
         raise UnreadableUnit(
-            position="byte 0", problem="is an X12 interchange", remedy="Give the feed the kind x12, or move the file"
+            position="byte 0",
+            problem="the file is an X12 interchange",
+            remedy="Set the feed's kind to x12, or move the file",
         )
     if not _SEGMENT.match(data):
         raise UnreadableUnit(
             position="byte 0",
-            problem="does not begin with an HL7 v2 segment",
-            remedy="Check that the feed's kind is hl7v2 and that the file was not altered on its way",
+            problem="the file does not begin with an HL7 v2 segment",
+            remedy="Check that the feed's kind is right and that the file was not changed in transfer",
         )
 
 
@@ -155,29 +157,31 @@ def _number(line: bytes) -> int | None:
 def _envelope(framing: Framing, tag: str, line: bytes) -> None:
     if tag == "FHS":
         if framing.in_file:
-            framing.note("file_header_inside_file", "an FHS comes before the FTS of the one before")
+            framing.note("file_header_inside_file", "a second FHS stands before the FTS of the first")
         framing.in_file, framing.batches = True, 0
     elif tag == "BHS":
         if framing.in_batch:
-            framing.note("batch_header_inside_batch", "a BHS comes before the BTS of the one before")
+            framing.note("batch_header_inside_batch", "a second BHS stands before the BTS of the first")
         framing.in_batch, framing.in_batch_messages = True, 0
         framing.batches += 1
     elif tag == "BTS":
         given = _number(line)
         if not framing.in_batch:
-            framing.note("batch_trailer_without_header", "a BTS closes no BHS")
+            framing.note("batch_trailer_without_header", "a batch trailer (BTS) has no header (BHS)")
         elif given is not None and given != framing.in_batch_messages:
-            framing.note("batch_count_wrong", f"BTS-1 says {given}, the batch has {framing.in_batch_messages} messages")
+            framing.note(
+                "batch_count_wrong", f"BTS-1 says {given}, but the batch has {framing.in_batch_messages} messages"
+            )
         framing.in_batch = False
     else:
         given = _number(line)
         if framing.in_batch:
-            framing.note("batch_not_closed", "a BHS has no BTS")
+            framing.note("batch_not_closed", "a batch header (BHS) has no trailer (BTS)")
             framing.in_batch = False
         if not framing.in_file:
-            framing.note("file_trailer_without_header", "an FTS closes no FHS")
+            framing.note("file_trailer_without_header", "a file trailer (FTS) has no header (FHS)")
         elif given is not None and framing.batches and given != framing.batches:
-            framing.note("file_count_wrong", f"FTS-1 says {given}, the file has {framing.batches} batches")
+            framing.note("file_count_wrong", f"FTS-1 says {given}, but the file has {framing.batches} batches")
         framing.in_file = False
 
 
@@ -185,18 +189,20 @@ def parse(raw: Raw, ordinal: int, notices: list[Notice]) -> Message | Refusal:
     """A message, or why it cannot be read."""
     head = raw.lines[0]
     if head[:3] != b"MSH":
-        return _refused(raw, ordinal, "no_msh", "segments without an MSH before them")
+        return _refused(raw, ordinal, "no_msh", "no MSH segment stands before these segments")
     if raw.interrupted:
-        return _refused(raw, ordinal, "message_interrupted", "an envelope header lies inside the message")
+        return _refused(
+            raw, ordinal, "message_interrupted", "a file or batch header (FHS, BHS) stands inside the message"
+        )
     separator, marks = head[3:4], head[4:8]
     if len(marks) < 4 or separator.isalnum() or separator.isspace() or not separator.isascii():
-        return _refused(raw, ordinal, "msh_unreadable", "the MSH does not say its delimiters")
+        return _refused(raw, ordinal, "msh_unreadable", "the MSH segment does not state its delimiters")
     if separator in marks:
         # Fewer than four encoding characters: what is not declared is as the standard recommends.
         declared = marks.split(separator)[0]
         marks = declared + b"^~\\&"[len(declared) :]
     if not marks.isascii() or any(map(bytes.isalnum, (marks[:1], marks[1:2], marks[2:3], marks[3:]))):
-        return _refused(raw, ordinal, "msh_unreadable", "the MSH does not say its delimiters")
+        return _refused(raw, ordinal, "msh_unreadable", "the MSH segment does not state its delimiters")
     content = b"\r".join(raw.lines)
     text = _decode(raw, content, separator, ordinal, notices)
     segments = text.split("\r")
@@ -263,7 +269,13 @@ def _decode(raw: Raw, data: bytes, separator: bytes, ordinal: int, notices: list
         return data.decode(codec)
     except UnicodeDecodeError:
         position = f"message {ordinal} (segment {raw.first})"
-        notices.append(Notice(position=position, reason="encoding_differs", detail="read as ISO 8859-1"))
+        notices.append(
+            Notice(
+                position=position,
+                reason="encoding_differs",
+                detail="the text is not in the character set that MSH-18 names; it was read as ISO 8859-1",
+            )
+        )
         return data.decode("latin-1")
 
 

@@ -83,7 +83,9 @@ def _received(entry: mllp_journal.Entry, framing: Framing, notices: list[Notice]
     """The message of an entry, numbered by its place in the journal; received is sent where it does not say when."""
     position = f"message {entry.sequence}"
     if entry.content is None:
-        yield Refusal(position=position, reason="seal_broken", detail="was altered in the inbox")
+        yield Refusal(
+            position=position, reason="seal_broken", detail="the message was altered in the inbox after it was received"
+        )
         return
     framing.segments = 0
     try:
@@ -131,11 +133,11 @@ class _Reading:
         chunk.cursor = cursor
         if self.repeated:
             # The message itself is kept where it came first.
-            detail = "the same message of the same sender came before"
+            detail = "the same message of the same sender arrived before"
             first, number = self.repeated[0], len(self.repeated)
             chunk.refusals.append(Refusal(position=first, reason="duplicate_message", detail=detail, records=number))
         if self.reused:
-            detail = "a control id belongs to an earlier, different message of its sender"
+            detail = "the sender used the control id (MSH-10) before, for a different message"
             first, number = self.reused[0], len(self.reused)
             framing.notices.append(
                 Notice(position=first, reason="control_id_used_again", detail=detail, records=number)
@@ -195,7 +197,7 @@ class _Reading:
                 return None
             self.rows.unknown(message, "record", "event", named)
         kind = named if len(named) == 7 and named.replace("^", "").isalnum() else "of an unknown type"
-        return refuse(message, "message_type_not_in_model", f"a message {kind} is not read")
+        return refuse(message, "message_type_not_in_model", f"messages {kind} are not read")
 
     def _count_unused(self, message: Message, used: tuple[str, ...]) -> None:
         for segment in message.segments:

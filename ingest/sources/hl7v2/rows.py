@@ -266,7 +266,7 @@ class Rows:
                 Notice(
                     position=position,
                     reason="date_not_valid",
-                    detail=f"{name} is no date or time; it is left empty",
+                    detail=f"{name} is not a valid date or time and was left empty",
                     records=int(bad.sum()),
                 )
             )

@@ -109,14 +109,14 @@ def read_adt(message: Message, rows: Rows) -> str | None:
     pv1 = _one(found, "PV1")
     visit = visit_of(message, pv1, pid)
     if patient is None and visit is None:
-        return "names neither a patient nor a visit"
+        return "the message has neither a patient number nor a visit number"
     payer = add_coverage(message, found.get("IN1", []), patient, visit, rows)
     if message.trigger in ACCOUNT_EVENTS:
-        return "merges accounts or visits, which keep their numbers here"
+        return "the message merges accounts or visits; encounters keep their numbers"
     if message.trigger in PERSON_EVENTS or pv1 is None:
         return None
     if visit is None:
-        rows.note(message, "visit_number_missing", "PV1-19, PV1-50 and PID-18 are empty: no encounter is read")
+        rows.note(message, "visit_number_missing", "the fields of the visit number are empty, so no encounter was read")
         return None
     _visit(message, found, pv1, visit, patient, payer, rows)
     return None

@@ -31,7 +31,7 @@ def without_zero_dates(
         rows = int(frame.select(is_zero.fill_null(value=False).sum()).item())
         if rows:
             frame = frame.with_columns(pl.when(~is_zero.fill_null(value=False)).then(pl.col(column.name)))
-            detail = f"{column.name} is the zero date of its database; it is left empty"
+            detail = f"{column.name} holds the zero date of the database, which means no date; it was left empty"
             notices.append(Notice(position=position, reason="zero_date", detail=detail, records=rows))
     return frame, notices
 

@@ -196,7 +196,7 @@ def _outcome(level: str, code: str) -> tuple[str, str, bool | None]:
         return f"{level}_rejected", f"was rejected{_REJECTED[code]}", False
     if code in _PARTLY and level == "group":
         return f"{level}_rejected", f"was accepted in part{_PARTLY[code]}", None
-    return f"{level}_outcome_not_given", "is acknowledged without a known outcome", None
+    return f"{level}_outcome_not_given", "is acknowledged, but its outcome is missing or unknown", None
 
 
 def _first_fault(faults: list[list[str]]) -> str:
@@ -205,7 +205,7 @@ def _first_fault(faults: list[list[str]]) -> str:
         return ""
     tag, at = _safe(faults[0], 1, _TAG), _safe(faults[0], 2, re.compile(r"[0-9]{1,10}"))
     more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
-    return f"; fault at segment {at} of it ({tag}){more}"
+    return f"; first error at segment {at} ({tag}){more}"
 
 
 def _at(parts: list[str], index: int) -> str:

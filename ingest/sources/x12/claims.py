@@ -325,5 +325,5 @@ def _claim_rows(claims: pl.DataFrame, composite: str) -> pl.DataFrame:
 def _line_sums(claims: pl.DataFrame) -> Told:
     """Claims whose lines do not add up to CLM02: they are billed by CLM02, and the gap is shown."""
     wrong = claims.filter((pl.col("lines") > 0) & (to_money("e2") - pl.col("line_sum")).ne(0).fill_null(True))
-    said = "the lines of the claim do not add up to its total (CLM02); the total counts"
+    said = "the charges of the lines do not add up to the total charge (CLM02); the total was used"
     return notices_of(wrong, "claim_lines_out_of_balance", said, " CLM {claim_ordinal}")

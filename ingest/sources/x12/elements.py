@@ -150,9 +150,9 @@ def notices_of(frame: pl.DataFrame, reason: str, detail: pl.Expr | str, at: str 
 
 
 def bad_dates(frame: pl.DataFrame, pairs: Sequence[tuple[str, str]], what: str) -> Told:
-    """Notices of dates that are none: the row stays, the date is left empty. `pairs` are text and date columns."""
+    """Notices of dates that are not valid: the row stays, the date is left empty. `pairs` are text and date columns."""
     bad = frame.filter(pl.any_horizontal(pl.col(text).is_not_null() & pl.col(date).is_null() for text, date in pairs))
-    return notices_of(bad, "date_not_valid", f"{what} is no date; it is left empty")
+    return notices_of(bad, "date_not_valid", f"the {what} is not a valid date and was left empty")
 
 
 def payer_key(identifier: str, name: str) -> pl.Expr:

@@ -164,10 +164,10 @@ def read_separators(head: bytes, *, at: int) -> tuple[Separators, list[str], Not
     elements = [part.decode("latin-1").strip() for part in unwrapped]
     notice = None
     if length != ISA_LENGTH:
-        detail = f"the ISA segment has {length} characters, {ISA_LENGTH} are standard; read by its separators"
+        detail = f"the ISA segment has {length} characters instead of {ISA_LENGTH}; it was read by its separators"
         notice = Notice(position=f"byte {at}", reason="isa_wrong_length", detail=detail)
     elif blanks:
-        detail = f"a blank stands before each segment terminator, {_named(terminator)}; read without the blank"
+        detail = f"a blank stands before each segment terminator, {_named(terminator)}; it was left out"
         notice = Notice(position=f"byte {at}", reason="blank_before_terminator", detail=detail)
     repetition = elements[11] if elements[12] >= "00402" and len(elements[11]) == 1 else None
     separators = Separators(
@@ -209,8 +209,8 @@ def _named(separator: bytes) -> str:
 def _damaged_isa(at: int, what: str) -> UnreadableUnit:
     return UnreadableUnit(
         position=f"byte {at}",
-        problem=f"has an ISA segment that is damaged: {what}",
-        remedy="Have the interchange sent again",
+        problem=f"the ISA segment is damaged: {what}",
+        remedy="Ask the sender for the interchange again",
     )
 
 
@@ -247,7 +247,11 @@ def _split(data: bytes, interchange: Interchange, notices: list[Notice], first: 
         # X12 names no encoding; Windows systems send Latin-1 where a name has an accent.
         text = flat.decode("latin-1")
         notices.append(
-            Notice(position=f"segment {first}", reason="not_utf8", detail="is not UTF-8; read as ISO 8859-1")
+            Notice(
+                position=f"segment {first}",
+                reason="not_utf8",
+                detail="the file is not valid UTF-8; it was read as ISO 8859-1",
+            )
         )
     return list(filter(None, map(str.strip, text.split(interchange.separators.terminator))))
 
@@ -267,8 +271,8 @@ def pieces(unit: Unit) -> Iterator[Piece]:
         if buffer.peek(3) != b"ISA":
             raise UnreadableUnit(
                 position=f"byte {buffer.used}",
-                problem="does not begin with an ISA segment, so its separators and sender are not known",
-                remedy="Have it sent with its whole envelope, from ISA to IEA",
+                problem="the file does not begin with an ISA segment, so its separators and sender are unknown",
+                remedy="Ask the sender for the file with its whole envelope, from ISA to IEA",
             )
         ordinal, start = ordinal + 1, buffer.used
         buffer.fill(8 * ISA_LENGTH)
@@ -295,7 +299,7 @@ def pieces(unit: Unit) -> Iterator[Piece]:
             number += len(segments)
             notices = []
     if ordinal == 0:
-        raise UnreadableUnit(position="byte 0", problem="is empty", remedy="Have it sent again")
+        raise UnreadableUnit(position="byte 0", problem="the file is empty", remedy="Ask the sender for the file again")
 
 
 def _interchange_bytes(buffer: _Buffer, separators: Separators) -> Iterator[tuple[bytes, bool]]:
@@ -315,8 +319,8 @@ def _interchange_bytes(buffer: _Buffer, separators: Separators) -> Iterator[tupl
         elif wanted >= LARGEST_TRANSACTION_BYTES:
             raise UnreadableUnit(
                 position=f"byte {buffer.used}",
-                problem=f"holds a transaction that does not end within {LARGEST_TRANSACTION_BYTES >> 20} megabytes",
-                remedy="Have it sent again in transactions of a few thousand claims",
+                problem=f"a transaction does not end within {LARGEST_TRANSACTION_BYTES >> 20} megabytes",
+                remedy="Ask the sender for transactions of a few thousand claims each",
             )
         else:
             # One transaction is larger than a piece: it is needed whole, because its SE decides whether it counts.

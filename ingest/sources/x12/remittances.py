@@ -181,7 +181,7 @@ def _unshifted(svc: pl.DataFrame, composite: str, notices: Told) -> pl.DataFrame
     wrong = shifted.filter("shifted")
     if wrong.is_empty():
         return shifted
-    said = "the procedure composite is split by the element separator; read moved one element, which balances"
+    said = "the procedure (SVC01) is split by the element separator; the line was read moved by one element, which balances"
     notices += notices_of(wrong, "line_elements_shifted", said, " CLP {claim_ordinal}")
     is_shifted = pl.col("shifted")
     joined = pl.concat_str("e1", "e2", separator=composite)

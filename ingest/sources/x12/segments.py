@@ -80,7 +80,7 @@ def _find_component(item: Transaction, segments: list[str], notices: list[Notice
                 Notice(
                     position=f"{item.position} (segment {item.number + index})",
                     reason="component_separator_differs",
-                    detail=f"composites are separated by {used!r}, the ISA declares {declared!r}",
+                    detail=f"components are separated by {used!r}, but ISA16 declares {declared!r}; {used!r} was used",
                 )
             )
         return

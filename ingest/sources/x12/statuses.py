@@ -213,7 +213,7 @@ def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: Told) -> pl.DataFrame
         ordinal=pl.int_range(1, pl.len() + 1).over("txn", "claim")
     )
     bad = dated.filter(pl.col("day").is_not_null() & pl.col("midnight").is_null())
-    said = "the date of a status is no date; the transaction's is taken"
+    said = "the date of a status (STC02) is not a valid date; the date of the transaction was used"
     notices += notices_of(bad, "date_not_valid", said)
     same_day = (pl.col("day") == pl.col("made_day")).fill_null(False)
     return dated.select(
@@ -239,9 +239,9 @@ def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: Told) -> pl.DataFrame
 def _told_notices(told: pl.DataFrame) -> Told:
     """Statuses that give no row, or a row of which it is not known what it means."""
     said = {
-        "claim_already_adjudicated": "category {} is of a claim that is decided: the remittance tells it; no row",
-        "claim_status_not_given": "category {} says that no status of the claim could be given; no row",
-        "status_category_not_known": "category {}: whether the claim was taken on is left empty",
+        "claim_already_adjudicated": "category {} reports a decided claim, which the remittance (835) tells; it gives no row",
+        "claim_status_not_given": "category {} means that no status could be given for the claim; it gives no row",
+        "status_category_not_known": "category {} is not in the code list; whether the claim was accepted was left empty",
     }
     return [
         notice
@@ -252,14 +252,14 @@ def _told_notices(told: pl.DataFrame) -> Told:
 
 def _without_status(claims: pl.DataFrame, statuses: pl.DataFrame) -> Told:
     silent = claims.join(statuses.select("claim").unique(), on="claim", how="anti", maintain_order="left")
-    return notices_of(silent, "claim_without_status", "a claim is named without any status")
+    return notices_of(silent, "claim_without_status", "a claim has no status (STC)")
 
 
 def _without_anything(segments: pl.DataFrame, claims: pl.DataFrame, statuses: pl.DataFrame) -> Told:
     """Transactions that name neither a claim nor a status."""
     saying = pl.concat([claims.select("txn"), statuses.select("txn")])
     silent = segments.filter(is_tag("ST")).join(saying, on="txn", how="anti", maintain_order="left")
-    return notices_of(silent, "submission_status_unclear", "holds neither claim nor status")
+    return notices_of(silent, "submission_status_unclear", "the transaction has neither a claim nor a status")
 
 
 def _above_notices(above: pl.DataFrame, with_claims: set[int]) -> Told:

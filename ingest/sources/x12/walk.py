@@ -58,7 +58,7 @@ def _read_all_the_same(piece: Piece, item: Transaction) -> Notice:
     return Notice(
         position=f"{item.position} (segment {piece.first + item.end - 1})",
         reason=CONTROL_NUMBER_WRONG,
-        detail=f"{item.problem[1]}; SE01 counts right and the money adds up, so the transaction is read",
+        detail=f"{item.problem[1]}; the transaction was read, because SE01 is right and its money adds up",
     )
 
 
@@ -113,7 +113,7 @@ class _Walk:
             self.current = self._opened(parts, row)
             self.transactions.append(self.current)
         elif tag == "SE" and self.current is None:
-            notices.append(self._notice(row, "stray_se", "an SE segment closes no transaction"))
+            notices.append(self._notice(row, "stray_se", "an SE segment has no ST before it"))
         elif tag == "SE" and self.current is not None:
             self.current.end = row + 1
             self.current.problem = _se_problem(self.current, parts)
@@ -129,11 +129,9 @@ class _Walk:
         """What an envelope segment (or the end of the piece) at `row` puts an end to."""
         if self.current is not None and tag != "SE":
             self.current.end = row
-            detail = "has no SE segment: its end is missing"
+            detail = "the transaction has no SE segment, so its end is missing"
             if row == self.current.first + 1:
-                detail += (
-                    f"; no segment of it ends in {self.interchange.separators.terminator!r}, the terminator of the ISA"
-                )
+                detail += f"; none of its segments ends in {self.interchange.separators.terminator!r}, the terminator of the ISA"
             self.current.problem = ("transaction_not_closed", detail)
             self.current = None
         elif self.stray_from is not None and row > self.stray_from:
@@ -163,15 +161,15 @@ class _Walk:
 
     def _stray(self, row: int, end: int) -> None:
         """Segments outside any transaction: refused where records are among them, else only shown."""
-        detail, reason = f"{end - row} segments lie outside any transaction", "segments_outside_transaction"
+        detail, reason = f"{end - row} segments are outside any transaction (ST to SE)", "segments_outside_transaction"
         if not self.stray_records:
-            self.found.notices.append(self._notice(row, reason, f"{detail} and are not read", end - row))
+            self.found.notices.append(self._notice(row, reason, f"{detail} and were not read", end - row))
             return
         self.found.refusals.append(
             Refusal(
                 position=f"ISA {self.interchange.ordinal} (segment {self.piece.first + row})",
                 reason=reason,
-                detail=f"{detail}, {self.stray_records} of them records",
+                detail=f"{detail}; {self.stray_records} of them begin a claim",
                 records=self.stray_records,
                 payload=_text(self.piece, row, end),
             )
@@ -180,11 +178,11 @@ class _Walk:
     def _group_end(self, row: int, parts: list[str]) -> None:
         group = self.interchange.group
         if group is None or group.closed:
-            self.found.notices.append(self._notice(row, "stray_ge", "a GE segment closes no group"))
+            self.found.notices.append(self._notice(row, "stray_ge", "a GE segment has no GS before it"))
             return
         group.closed = True
         if _at(parts, 1).lstrip("0") != str(group.transactions).lstrip("0") or _at(parts, 2) != group.control:
-            detail = f"the count or control number of GE is wrong; the group has {group.transactions} ST segments"
+            detail = f"the count or the control number in GE is wrong; the group has {group.transactions} ST segments"
             self.found.notices.append(self._notice(row, "group_count_wrong", detail))
 
     def _interchange_end(self, row: int, parts: list[str]) -> None:
@@ -193,7 +191,7 @@ class _Walk:
         interchange.closed = True
         if _at(parts, 1).lstrip("0") != str(interchange.groups).lstrip("0") or _at(parts, 2) != interchange.control:
             detail = (
-                f"the count or control number of IEA is wrong; the interchange has {interchange.groups} GS segments"
+                f"the count or the control number in IEA is wrong; the interchange has {interchange.groups} GS segments"
             )
             self.found.notices.append(self._notice(row, "interchange_count_wrong", detail))
 
@@ -201,13 +199,13 @@ class _Walk:
         group = self.interchange.group
         if group is not None and not group.closed:
             group.closed = True
-            self.found.notices.append(self._notice(row, "group_not_closed", "a GS has no GE"))
+            self.found.notices.append(self._notice(row, "group_not_closed", "a GS segment has no GE"))
 
     def _close(self) -> None:
         if self.piece.last and not self.interchange.closed:
             row = len(self.piece.segments)
             self._close_group(row)
-            self.found.notices.append(self._notice(row, "interchange_not_closed", "the ISA has no IEA"))
+            self.found.notices.append(self._notice(row, "interchange_not_closed", "the ISA segment has no IEA"))
 
 
 @lru_cache(maxsize=64)
@@ -237,10 +235,10 @@ def _se_problem(item: Transaction, parts: list[str]) -> tuple[str, str] | None:
     counted = item.end - item.first
     given, control = _at(parts, 1), _at(parts, 2)
     if given.lstrip("0") != str(counted):
-        said = given if given.isdigit() and len(given) < 11 else "no number"
-        return "segment_count_wrong", f"SE01 says {said}, the transaction has {counted} segments"
+        said = given if given.isdigit() and len(given) < 11 else "something that is not a number"
+        return "segment_count_wrong", f"SE01 says {said}, but the transaction has {counted} segments"
     if control != item.control:
-        return CONTROL_NUMBER_WRONG, "SE02 is not the control number of the ST it closes"
+        return CONTROL_NUMBER_WRONG, "the control number in SE02 is not the one in ST02"
     return None
 
 
@@ -248,12 +246,12 @@ def _problem(item: Transaction) -> tuple[str, str] | None:
     """Why a transaction that is closed properly is not read all the same."""
     if item.kind not in RECORD_TAG:
         kind = item.kind if item.kind.isdigit() and len(item.kind) == 3 else "unknown"
-        return "transaction_not_in_model", f"transaction {kind} is none of 835, 837, 277, 999 and 997"
+        return "transaction_not_in_model", f"transaction {kind} is not read; 835, 837, 277, 999 and 997 are"
     if item.kind == "277" and item.guide not in STATUS_GUIDES:
-        guides = " and ".join(f"005010{guide}" for guide in STATUS_GUIDES)
-        return "transaction_not_in_model", f"transaction 277 follows none of the guides {guides}"
+        guides = " or ".join(f"005010{guide}" for guide in STATUS_GUIDES)
+        return "transaction_not_in_model", f"this transaction 277 does not follow {guides}"
     if item.kind == "837" and item.records == 0:
-        return "transaction_without_claims", "holds no CLM segment"
+        return "transaction_without_claims", "the transaction has no claim (CLM segment)"
     return None
 
 
