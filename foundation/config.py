@@ -180,14 +180,14 @@ def _issuers(reader: NodeReader, found: Mapping[str, yaml.Node], key: str) -> di
     for issuer, node in (reader.mapping(found["issuers"], f"{key}.issuers") if "issuers" in found else {}).items():
         place = f"{key}.issuers.{issuer}"
         if not _ISSUER.fullmatch(issuer):
-            raise reader.fail(node, place, "is not the name of an issuer, without ^, & and |")
+            raise reader.fail(node, place, "must be the name of an issuer, without ^, & and |")
         named[issuer] = tuple(
             reader.matching(item, place, _ISSUER, "a name of an issuer, without ^, & and |")
             for item in reader.items(node, place)
         )
         for name in (issuer, *named[issuer]):
             if owner.setdefault(name.casefold(), issuer) != issuer:
-                raise reader.fail(node, place, f"{name!r} is a name of {owner[name.casefold()]} too")
+                raise reader.fail(node, place, f"{name!r} is already a name of {owner[name.casefold()]}")
     return named
 
 
@@ -201,7 +201,7 @@ def _place(reader: NodeReader, node: yaml.Node, key: str, kind: str, found: dict
     if not given:
         raise reader.fail(node, f"{key}.{allowed[0]}", "is missing")
     if len(given) > 1:
-        raise reader.fail(found[given[1]], f"{key}.{given[1]}", f"a feed has one place: {given[0]} or {given[1]}")
+        raise reader.fail(found[given[1]], f"{key}.{given[1]}", f"a feed has only one of {given[0]} and {given[1]}")
     return given[0]
 
 
@@ -236,7 +236,7 @@ def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: froze
         place = f"{key}.system_of_record"
         for entity, value in reader.mapping(found["system_of_record"], place).items():
             if entities and entity not in entities:
-                raise reader.fail(value, f"{place}.{entity}", "no entity has this name")
+                raise reader.fail(value, f"{place}.{entity}", "there is no entity with this name")
             names = reader.texts(value, f"{place}.{entity}")
             for feed_name in names:
                 if all(feed.name != feed_name for feed in feeds):
@@ -279,7 +279,9 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
     for tenant_id, node in reader.mapping(tenants_node, "tenants").items():
         if not TENANT_ID.fullmatch(tenant_id):
             raise reader.fail(
-                node, f"tenants.{tenant_id}", "a tenant id is a subdomain: a-z, 0-9 and -, a letter first"
+                node,
+                f"tenants.{tenant_id}",
+                "a tenant id is a subdomain: it begins with a letter and holds a-z, 0-9 and -",
             )
         tenants.append(_tenant(reader, tenant_id, node, entities))
     if not tenants:

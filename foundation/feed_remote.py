@@ -100,12 +100,12 @@ def parse_server(reader: NodeReader, node: yaml.Node, key: str) -> FhirServer:
             _check_address(reader, found[name], f"{key}.{name}", given[name])
     for one, other in (("client_id", "key"), ("key", "client_id"), ("key_id", "key"), ("token_url", "key")):
         if one in given and other not in given:
-            raise reader.fail(found[one], f"{key}.{one}", f"needs {key}.{other} beside it")
+            raise reader.fail(found[one], f"{key}.{one}", f"needs {key}.{other}, too")
     export = given.get("export", "system")
     if export not in EXPORTS:
         raise reader.fail(found["export"], f"{key}.export", f"{export!r} is not one of {', '.join(EXPORTS)}")
     if (export == "group") != ("group" in given):
-        raise reader.fail(node, f"{key}.group", "an export of a group names it, and no other export does")
+        raise reader.fail(node, f"{key}.group", "give group with export: group, and only then")
     return FhirServer(
         url=given["url"].rstrip("/"),
         client_id=given.get("client_id"),
@@ -130,7 +130,7 @@ def parse_listener(reader: NodeReader, node: yaml.Node, key: str) -> Listener:
         raise reader.fail(port_node, f"{key}.port", f"{given['port']!r} is not a port (1 to 65535)")
     for one, other in (("certificate", "key"), ("key", "certificate"), ("client_authorities", "certificate")):
         if one in given and other not in given:
-            raise reader.fail(found[one], f"{key}.{one}", f"needs {key}.{other} beside it")
+            raise reader.fail(found[one], f"{key}.{one}", f"needs {key}.{other}, too")
     host = given.get("host", "127.0.0.1")
     if not is_loopback(host) and not given.keys() & {"certificate", "tls_proxy"}:
         raise reader.fail(
@@ -175,4 +175,4 @@ def _check_address(reader: NodeReader, node: yaml.Node, key: str, text: str) -> 
     if parts.username or parts.password:
         raise reader.fail(node, key, "must hold no user name or password")
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise reader.fail(node, key, "must begin with https: what it carries is health data")
+        raise reader.fail(node, key, "must begin with https, because it carries health data")

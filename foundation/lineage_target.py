@@ -46,14 +46,14 @@ def parse_lineage(reader: NodeReader, node: yaml.Node, key: str) -> LineageTarge
     found = reader.mapping(node, key, ("file", "url", "api_key", "namespace"))
     given = {name: reader.text(value, f"{key}.{name}") for name, value in found.items()}
     if ("file" in given) == ("url" in given):
-        raise reader.fail(node, key, "needs one of file and url, to say where events go")
+        raise reader.fail(node, key, "must have file or url, to say where events go")
     if "url" in given:
         _check_address(reader, found["url"], f"{key}.url", given["url"], secret="api_key" in given)
     elif "api_key" in given:
-        raise reader.fail(found["api_key"], f"{key}.api_key", "belongs to a url")
+        raise reader.fail(found["api_key"], f"{key}.api_key", "can only be given with url")
     if "namespace" in given and not _NAMESPACE.fullmatch(given["namespace"]):
         raise reader.fail(
-            found["namespace"], f"{key}.namespace", "holds letters, digits and . _ - : / alone, up to 100"
+            found["namespace"], f"{key}.namespace", "may hold only letters, digits and . _ - : /, at most 100"
         )
     return LineageTarget(
         file=reader.file.parent / Path(given["file"]).expanduser() if "file" in given else None,
@@ -74,4 +74,4 @@ def _check_address(reader: NodeReader, node: yaml.Node, key: str, text: str, *, 
     if parts.username or parts.password:
         raise reader.fail(node, key, "must hold no user name or password; use api_key")
     if secret and parts.scheme == "http" and parts.hostname not in _LOCAL:
-        raise reader.fail(node, key, "must begin with https: the api_key goes with every event")
+        raise reader.fail(node, key, "must begin with https, because every event carries the api_key")

@@ -29,7 +29,7 @@ def parse_warehouse(reader: NodeReader, node: yaml.Node, key: str) -> WarehouseS
         return WarehouseServer(postgres=url)
     said = reader.text(found["citus"], f"{key}.citus")
     if said not in ("true", "false"):
-        raise reader.fail(found["citus"], f"{key}.citus", "is true or false")
+        raise reader.fail(found["citus"], f"{key}.citus", "must be true or false")
     if said == "true" and url is None:
         raise reader.fail(found["citus"], f"{key}.citus", f"needs {key}.postgres: the URL of the coordinator")
     return WarehouseServer(postgres=url, citus=said == "true")

@@ -65,7 +65,7 @@ class NodeReader:
                 problem = f"unknown key{_nearest(name, known)}; known are {', '.join(known)}"
                 raise self.fail(name_node, f"{key}.{name}" if key else name, problem)
             if name in found:
-                raise self.fail(name_node, f"{key}.{name}" if key else name, "given twice")
+                raise self.fail(name_node, f"{key}.{name}" if key else name, "is given twice")
             found[name] = value
             self._lines_of_keys[id(value)] = name_node.start_mark.line
         return found

@@ -279,5 +279,7 @@ def _lock(path: Path) -> IO[bytes]:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         handle.close()
-        raise ConfigurationError(f"{path.parent}: another listener writes this feed; stop it first") from None
+        raise ConfigurationError(
+            f"{path.parent}: another listener already receives this feed; stop that listener first"
+        ) from None
     return handle

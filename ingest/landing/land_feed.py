@@ -227,7 +227,7 @@ def _read_whole(
             raise UnreadableUnit(
                 position="",
                 problem=f"none of its {reading.records_read:,} records is {_FORMATS.get(unit.feed.kind, unit.feed.kind)}",
-                remedy="Check that the feed's kind is right and that the file was not altered on its way",
+                remedy="Check that the feed's kind is right and that the file was not changed in transfer",
             )
     except UnreadableUnit as error:
         landing.abandon(reading)

@@ -59,7 +59,7 @@ def held_sentence(ledger: Ledger, tenants: Sequence[str]) -> str:
 def _held(ledger: Ledger, held_id: int) -> dict[str, Any]:
     found = ledger.rows(sa.select(tables.held).where(tables.held.c.held_id == held_id))
     if not found:
-        raise ClinicmartError(f"quarantine has no entry {held_id}; clinicmart quarantine list shows what there is")
+        raise ClinicmartError(f"quarantine has no entry {held_id}; `clinicmart quarantine list` shows the entries")
     return found[0]
 
 

@@ -136,8 +136,8 @@ class RowIndex:
             share = "all" if is_empty else f"{100 * gone // before} %"
             raise UnreadableUnit(
                 position="",
-                problem=f"a whole read finds {gone:,} of {before:,} known records gone ({share}); none is taken as deleted",
-                remedy="Check that the feed's database is whole; if they were deleted, run with --full-refresh --accept-deletions",
+                problem=f"{gone:,} of {before:,} known records ({share}) are missing from a full read; none was treated as deleted",
+                remedy="Check that the database is complete; if they were deleted, run with --full-refresh --accept-deletions",
             )
         return self._connection.execute("select record_id from gone order by record_id").pl()["record_id"]
 

@@ -61,7 +61,7 @@ def server_of(url: str) -> dict[str, str]:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         raise ConfigurationError(
-            "--postgres is no PostgreSQL URL: postgresql://user:password@host:port/database"
+            "--postgres is not a PostgreSQL URL, such as postgresql://user:password@host:port/database"
         ) from None
     unknown = sorted(set(given) - set(PARAMETERS))
     if unknown:
@@ -70,7 +70,7 @@ def server_of(url: str) -> dict[str, str]:
         )
     lacking = [name for name in ("host", "user", "dbname") if not given.get(name)]
     if lacking:
-        raise ConfigurationError(f"--postgres: the URL names no {', '.join(lacking)}")
+        raise ConfigurationError(f"--postgres: the URL lacks {', '.join(lacking)}")
     return {name: str(value) for name, value in given.items() if value}
 
 
@@ -146,7 +146,7 @@ def _refuse_foreign(connection: psycopg.Connection[Any], names: Iterable[str], m
     foreign = sorted(name for name, comment in there if comment != mark)
     if foreign:
         raise ConfigurationError(
-            f"--postgres: the database holds schemas this command did not make: {', '.join(foreign)}; name an empty one"
+            f"--postgres: the database holds schemas that this command did not make: {', '.join(foreign)}; name an empty database"
         )
 
 

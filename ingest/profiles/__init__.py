@@ -86,7 +86,9 @@ def _path(name: str, kind: str) -> Path:
     path = FOLDER / f"{Path(name).name}.yaml"
     if Path(name).name != name or not path.is_file():
         known = ", ".join(shipped_profiles(kind)) or "none"
-        raise ConfigurationError(f"no profile {name!r} for {kind}; shipped are {known}; else give a .yaml file")
+        raise ConfigurationError(
+            f"no profile {name!r} for {kind}; choose one of {known}, or give the path of a .yaml file"
+        )
     return path
 
 
@@ -109,7 +111,7 @@ def _parse(path: Path, kind: str, below: tuple[Path, ...]) -> Profile:
     if given not in _KINDS:
         raise reader.fail(kind_node, "kind", f"{given!r} is not one of {', '.join(_KINDS)}")
     if given != kind:
-        raise reader.fail(kind_node, "kind", f"is {given}, the feed is of kind {kind}")
+        raise reader.fail(kind_node, "kind", f"is {given}, but the feed is of kind {kind}")
     if kind == "pm_database":
         return parse_pm_database(reader, root, path.stem)
     if kind == "reference_file":
@@ -123,7 +125,7 @@ def _parse(path: Path, kind: str, below: tuple[Path, ...]) -> Profile:
         other = reader.text(found["extends"], "extends")
         other_path = _base(path, other)
         if other_path in (*below, path) or not other_path.is_file():
-            raise reader.fail(found["extends"], "extends", f"{other!r} is no other profile")
+            raise reader.fail(found["extends"], "extends", f"{other!r} is not the name of another profile")
         parsed = _parse(other_path, kind, (*below, path))
         assert isinstance(parsed, FhirProfile)
         base = parsed

@@ -109,7 +109,7 @@ def _visit_number(reader: NodeReader, node: yaml.Node | None) -> tuple[str, ...]
         reader.one_of(item, "visit_number", VISIT_NUMBER_FIELDS) for item in reader.items(node, "visit_number")
     )
     if not fields:
-        raise reader.fail(node, "visit_number", "names no field")
+        raise reader.fail(node, "visit_number", "must name at least one field, such as PV1-19")
     return fields
 
 

@@ -119,7 +119,7 @@ def parse_pm_database(reader: NodeReader, root: yaml.Node, name: str) -> PmDatab
     contracts = load_contracts()
     for entity, node in reader.mapping(entities_node, "entities").items():
         if entity not in contracts:
-            raise reader.fail(node, f"entities.{entity}", "no entity has this name")
+            raise reader.fail(node, f"entities.{entity}", "there is no entity with this name")
         entities[entity] = _query(reader, node, contracts[entity], numbers)
     if not entities:
         raise reader.fail(entities_node, "entities", "has no entity")
@@ -155,7 +155,7 @@ def _numbers(
         place = f"{key}.{name}" if key else name
         text = reader.text(found[name], place)
         if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
-            raise reader.fail(found[name], place, f"{text!r} is no whole number from {lowest} to {highest}")
+            raise reader.fail(found[name], place, f"{text!r} is not a whole number from {lowest} to {highest}")
         numbers[name] = int(text)
     return numbers
 
@@ -180,7 +180,7 @@ def _query(reader: NodeReader, node: yaml.Node, contract: Contract, defaults: Ma
             name for name in (*contract.entity_key, *LINEAGE) if not re.search(rf"\b{name}\b", bare, re.IGNORECASE)
         ]
         if missing:
-            raise reader.fail(sql_node, f"{key}.sql", f"gives no {', '.join(missing)}")
+            raise reader.fail(sql_node, f"{key}.sql", f"must select {', '.join(missing)}")
     place = f"{reader.file}:{sql_node.start_mark.line + 1}"
     return EntityQuery(
         entity=contract.name,

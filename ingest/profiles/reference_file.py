@@ -59,7 +59,7 @@ def parse_reference_file(reader: NodeReader, root: yaml.Node, name: str) -> Refe
     constants = _columns(reader, found, "constants", of)
     for column in constants:
         if column in columns:
-            raise reader.fail(found["constants"], f"constants.{column}", "is among columns too")
+            raise reader.fail(found["constants"], f"constants.{column}", "is also in columns; give it in one place")
     for column in of.entity_key:
         if column not in columns and column not in constants and not of.by_name[column].keeps_empty:
             raise reader.fail(root, f"columns.{column}", f"is missing: it belongs to the key of {of.name}")
@@ -127,7 +127,7 @@ def _header_line(reader: NodeReader, found: Mapping[str, yaml.Node]) -> int:
         return 1
     text = reader.text(found["header_line"], "header_line")
     if not re.fullmatch(r"[1-9]\d{0,3}", text, re.ASCII):
-        raise reader.fail(found["header_line"], "header_line", f"{text!r} is no line from 1 to 9999")
+        raise reader.fail(found["header_line"], "header_line", f"{text!r} is not a line number from 1 to 9999")
     return int(text)
 
 

@@ -29,13 +29,13 @@ _WIDE = re.compile(rb"([ -~]\0){2}|(\0[ -~]){2}|[ -~]\0\0\0|\0\0\0[ -~]")
 
 _OUTSIDE = UnreadableUnit(
     position="",
-    problem="is a link that leads out of the feed's folder",
-    remedy="Put the file itself into the folder, or give the feed the folder that the link leads to",
+    problem="the file is a link to a place outside the feed's folder",
+    remedy="Put the file itself into the folder, or set the feed's path to the folder of the link's target",
 )
 _NO_FILE = UnreadableUnit(
     position="",
-    problem="is not a regular file, or a link to a file that is not there",
-    remedy="Remove it, or send it again",
+    problem="it is not a regular file, or it is a link to a file that does not exist",
+    remedy="Remove it, or ask the sender for the file again",
 )
 
 
@@ -59,7 +59,7 @@ def find_files(feed: Feed, suffixes: tuple[str, ...], inbox: Inbox | None = None
         raise UnreadableUnit(
             position="",
             problem=f"{location} cannot be opened: {error.strerror or 'unknown error'}",
-            remedy="Check the feed's path, and that the account that runs Clinicmart may read it",
+            remedy="Check the feed's path, and that the account of Clinicmart may read it",
         ) from None
     if not (listing.files or listing.refused):
         endings = f"no {' or '.join(suffixes)} file" if location.is_dir() else "no such file or folder"
@@ -247,7 +247,9 @@ def read_path(path: Path, size_bytes: int, inbox: Inbox | None, *, is_wide: bool
         return
     if not is_wide and is_wide_text(first):
         raise UnreadableUnit(
-            position="byte 0", problem="is UTF-16 or UTF-32 text", remedy="Have it sent, or save it, as UTF-8"
+            position="byte 0",
+            problem="the file is UTF-16 or UTF-32 text",
+            remedy="Ask the sender for UTF-8, or save the file as UTF-8",
         )
     yield first
     yield from blocks
@@ -270,21 +272,25 @@ def _blocks(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[bytes]
                 if isinstance(handle, gzip.GzipFile) and given > MAXIMUM_GZIP_RATIO * max(size_bytes, READ_BYTES):
                     raise UnreadableUnit(
                         position=f"byte {given}",
-                        problem=f"unpacks to more than {MAXIMUM_GZIP_RATIO} times its size",
-                        remedy="Send it uncompressed if it is genuine",
+                        problem=f"the file unpacks to more than {MAXIMUM_GZIP_RATIO} times its size",
+                        remedy="If the file is genuine, ask the sender for it uncompressed",
                     )
                 yield block
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise UnreadableUnit(
-            position=f"byte {given} unpacked", problem="is not a whole gzip file", remedy="Have it sent again"
+            position=f"byte {given} unpacked",
+            problem="the gzip file is incomplete",
+            remedy="Ask the sender for the file again",
         ) from None
     except BrokenSeal as broken:
         raise UnreadableUnit(
             position=f"byte {broken.position}",
-            problem="was altered or cut short in the inbox",
-            remedy="Restore it from a backup, or have it sent again",
+            problem="the file was altered or cut off in the inbox",
+            remedy="Restore it from a backup, or ask the sender for the file again",
         ) from None
     except OSError as error:
         raise UnreadableUnit(
-            position=f"byte {given}", problem=error.strerror or "cannot be read", remedy="Check its rights"
+            position=f"byte {given}",
+            problem=error.strerror or "the file cannot be read",
+            remedy="Check the rights of the file",
         ) from None

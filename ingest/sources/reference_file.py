@@ -90,7 +90,7 @@ class _Reading:
         except csv.Error as error:
             raise UnreadableUnit(
                 position=f"line {line + self.profile.header_line}",
-                problem=f"is not CSV: {error}",
+                problem=f"the line is not valid CSV: {error}",
                 remedy="Check the quotes of this line and the delimiter of the profile",
             ) from None
         finally:
@@ -113,8 +113,8 @@ class _Reading:
         except UnicodeDecodeError:
             raise UnreadableUnit(
                 position=f"line {number + 1}",
-                problem=f"is not {self.profile.encoding} text",
-                remedy="Say the file's encoding in the profile, or save it anew",
+                problem=f"the file is not {self.profile.encoding} text",
+                remedy="Set encoding in the profile, or save the file in that encoding",
             ) from None
         if rest and number + 1 >= self.profile.header_line:
             yield _first(rest, number + 1)

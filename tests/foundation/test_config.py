@@ -172,7 +172,7 @@ def test_the_warehouse_section_names_a_server_and_hides_its_password(written, mo
     [
         ("{url: x}", "warehouse.url: unknown key; known are postgres, citus"),
         ("{citus: true}", "warehouse.citus: needs warehouse.postgres"),
-        ("{postgres: x, citus: perhaps}", "warehouse.citus: is true or false"),
+        ("{postgres: x, citus: perhaps}", "warehouse.citus: must be true or false"),
         ('{postgres: "${NOT_SET_ANYWHERE}"}', "warehouse.postgres: environment variable NOT_SET_ANYWHERE is not set"),
     ],
 )

@@ -53,9 +53,9 @@ def test_an_address_and_its_key_come_from_the_environment_and_are_never_shown(
     ("section", "said"),
     [
         ("lineage: {fil: a}\n", "lineage.fil: unknown key"),
-        ("lineage: {namespace: a}\n", "needs one of file and url"),
-        ("lineage: {file: a, url: 'https://x.example.org'}\n", "needs one of file and url"),
-        ("lineage: {file: a, api_key: b}\n", "lineage.api_key: belongs to a url"),
+        ("lineage: {namespace: a}\n", "must have file or url"),
+        ("lineage: {file: a, url: 'https://x.example.org'}\n", "must have file or url"),
+        ("lineage: {file: a, api_key: b}\n", "lineage.api_key: can only be given with url"),
         ("lineage: {url: 'ftp://x.example.org'}\n", "must be an address"),
         ("lineage: {url: 'https://user:word@x.example.org'}\n", "no user name or password"),
         ("lineage: {url: 'http://x.example.org', api_key: b}\n", "must begin with https"),

@@ -81,7 +81,7 @@ def test_a_touched_file_is_refused_by_name_and_place(inbox: Inbox, harm: str) ->
     with pytest.raises(BrokenSeal):
         list(inbox.read(path))
     unit = next(unit for unit in find_files(FEED, (".ndjson",), inbox) if unit.name == "Patient.ndjson")
-    with pytest.raises(UnreadableUnit, match="was altered or cut short"):
+    with pytest.raises(UnreadableUnit, match="was altered or cut off"):
         list(read_blocks(unit))
 
 

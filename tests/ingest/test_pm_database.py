@@ -272,7 +272,7 @@ def test_a_missing_table_refuses_its_entity_by_name_and_the_others_go_on(shifts:
 
 def test_a_select_without_a_key_column_is_refused_when_the_database_shows_it(shifts: Path, tmp_path: Path) -> None:
     own = feed(url_of(shifts), profile_file(tmp_path, OWN.format(zone="UTC").replace("id as staff_shift_id, ", "*, ")))
-    with pytest.raises(UnreadableUnit, match="gives no staff_shift_id"):
+    with pytest.raises(UnreadableUnit, match="lacks the column staff_shift_id"):
         read(own, "staff_shift")
 
 
@@ -443,11 +443,11 @@ def test_a_database_error_that_quotes_a_value_is_told_without_it(postgres: sa.En
         (("kind: pm_database", "kind: csv"), 1, "'csv' is not one of"),
         (("time_zone: UTC", "time_zone: Mars/Olympus"), 2, "Mars/Olympus"),
         (("time_zone: UTC", "timezone: UTC"), 2, "unknown key"),
-        (("staff_shift:", "staff_shifts:"), 4, "no entity has this name"),
+        (("staff_shift:", "staff_shifts:"), 4, "there is no entity with this name"),
         (("sql: |\n      select id", "query: |\n      select id"), 5, "unknown key"),
-        (("id as staff_shift_id, ", ""), 5, "gives no staff_shift_id"),
-        (("id as SOURCE_RECORD_ID, ", ""), 5, "gives no source_record_id"),
-        (("changed as source_updated_at", "changed"), 5, "gives no source_updated_at"),
+        (("id as staff_shift_id, ", ""), 5, "must select staff_shift_id"),
+        (("id as SOURCE_RECORD_ID, ", ""), 5, "must select source_record_id"),
+        (("changed as source_updated_at", "changed"), 5, "must select source_updated_at"),
         (("select id as", "delete from shifts; select id as"), 5, "must be a SELECT"),
         (("select id as", "select 1; select id as"), 5, "must be one statement"),
     ],

@@ -183,7 +183,7 @@ def test_too_many_gone_are_not_believed_until_somebody_says_so(site: Site) -> No
         assert report.outcome == "partly"
         assert len(report.problems) == 1
         assert "harbor/pm: reminder (deletions)" in report.problems[0]
-        assert "10 of 40 known records gone (25 %)" in report.problems[0] or "10 of 41" in report.problems[0]
+        assert "10 of 40 known records (25 %) are missing" in report.problems[0] or "10 of 41" in report.problems[0]
         assert "--accept-deletions" in report.problems[0]
         assert len(site.reminders()) == 41, "what is new and what changed comes all the same"
     assert site.query("select outcome from warehouse.raw.reminder where reminder_id = 'R20'") == [("failed",)]
@@ -213,7 +213,7 @@ def test_an_empty_table_is_never_believed_by_itself(site: Site) -> None:
     site.run(full_refresh=True)
     assert site.reminders() == ["R2"], "few records may go, whatever share they are"
     site.change("delete from reminders")
-    assert "1 of 1 known records gone (all)" in site.run(full_refresh=True).problems[0]
+    assert "1 of 1 known records (all) are missing" in site.run(full_refresh=True).problems[0]
     assert site.reminders() == ["R2"]
     site.run(full_refresh=True, accept_deletions=True)
     assert site.reminders() == []

@@ -81,10 +81,10 @@ def test_a_column_that_no_contract_names_is_told_by_its_line(check) -> None:
 @pytest.mark.parametrize(
     ("change", "text", "said", "code"),
     [
-        (("appointment:", "appointments:"), "appointments:", "no entity has this name", 2),
+        (("appointment:", "appointments:"), "appointments:", "there is no entity with this name", 2),
         (("reconcile_days: 1", "reconcile_day: 1"), "reconcile_day: 1", "unknown key", 2),
-        (("overlap_minutes: 120", "overlap_minutes: often"), "overlap_minutes", "no whole number", 2),
-        (("as appointment_id", "as appt_id"), "sql: |", "gives no appointment_id", 2),
+        (("overlap_minutes: 120", "overlap_minutes: often"), "overlap_minutes", "not a whole number", 2),
+        (("as appointment_id", "as appt_id"), "sql: |", "must select appointment_id", 2),
         (("a.starts ", "a.begins "), "sql: |", "no such column: a.begins", 1),
     ],
 )

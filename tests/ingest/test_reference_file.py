@@ -148,7 +148,7 @@ def test_rows_that_do_not_fit_are_refused_by_their_line_and_counted(site: Site) 
         (b"", "line 1", "has no column 'procedure_code'"),
         (b"procedure_code;work_rvus\n", "line 1", "has no column 'procedure_code'"),
         (OWN.replace("effective_to", "modifier").encode(), "line 1", "more than one column 'modifier'"),
-        (OWN.encode() + b'"Z1\n', "line 2", "is not CSV"),
+        (OWN.encode() + b'"Z1\n', "line 2", "is not valid CSV"),
         (OWN.encode() + b"Z\xff1,,2026-01-01,,1\n", "line 1", "is not utf-8 text"),
     ],
 )
@@ -175,7 +175,7 @@ def test_the_encoding_of_the_profile_counts(site: Site) -> None:
         (("entity: work_rvu_rate", "entity: appointment"), 2, "'appointment' is not one of"),
         (("work_rvus: 4", "work_rvu: 4"), 5, "columns.work_rvu: work_rvu_rate has no such column"),
         (("constants: {effective_from: 2026-01-01}", ""), 1, "columns.effective_from: is missing"),
-        (("effective_from", "procedure_code"), 6, "constants.procedure_code: is among columns too"),
+        (("effective_from", "procedure_code"), 6, "constants.procedure_code: is also in columns"),
         (('delimiter: ";"', 'delimiter: ";;"'), 3, "delimiter: is one character"),
         (("header_line: 3", "header_line: 0"), 4, "header_line: '0' is no line"),
         (("header_line: 3", "encoding: ebcdic"), 4, "encoding: 'ebcdic' is not one of"),

@@ -408,7 +408,7 @@ def test_manifest_pages_that_go_in_circles_end(make_site: Maker) -> None:
 
     site.server.fail(r"/jobs/", times=99, answer=to_itself)
     (problem,) = site.run().problems
-    assert "go in circles" in str(problem)
+    assert "form a loop" in str(problem)
 
 
 def test_an_export_that_is_refused_within_the_day_is_shown_and_no_failure(make_site: Maker) -> None:

@@ -232,7 +232,7 @@ def test_a_manifest_page_on_another_host_is_refused(make_site: Maker, stranger: 
     page = {"relation": "next", "url": f"{stranger.origin}/page/2"}
     site.server.change_manifest = lambda manifest: manifest | {"link": [page]}
     (problem,) = site.run().problems
-    assert "goes on at another host" in str(problem)
+    assert "is on another host" in str(problem)
     assert stranger.requests == []
 
 

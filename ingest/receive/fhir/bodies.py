@@ -28,7 +28,8 @@ def clear_blocks(response: httpx.Response, *, limit_bytes: int, what: str) -> It
         blocks = _unpacked(blocks, what)
     elif encoding not in ("", "identity"):
         raise ServerProblem(
-            f"{what} comes in the encoding {encoding[:20]!r}, which was not asked for", "Have the server send gzip"
+            f"{what} has the content encoding {encoding[:20]!r}, which was not requested",
+            "Ask the server's owner to send gzip",
         )
     given = 0
     for block in _unpacked_by_content(blocks, what):
@@ -36,7 +37,7 @@ def clear_blocks(response: httpx.Response, *, limit_bytes: int, what: str) -> It
         if given > limit_bytes:
             raise ServerProblem(
                 f"{what} is larger than {limit_bytes >> 20:,} MiB",
-                "Raise maximum_file_gib of the feed's server if it is genuine",
+                "If the file is genuine, raise maximum_file_gib of the feed's server",
             )
         yield block
 
@@ -74,7 +75,7 @@ def _unpacked(blocks: Iterator[bytes], what: str) -> Iterator[bytes]:
                 if given > MAXIMUM_GZIP_RATIO * max(taken, READ_BYTES):
                     raise ServerProblem(
                         f"{what} unpacks to more than {MAXIMUM_GZIP_RATIO} times its size",
-                        "Have the server send it uncompressed if it is genuine",
+                        "If the file is genuine, ask the server's owner to send it uncompressed",
                     )
                 if clear:
                     yield clear

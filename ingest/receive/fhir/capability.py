@@ -39,7 +39,9 @@ def read_capability(http: Http) -> Capability:
         answer = http.get_json(url, what, with_text=True)
     statement = answer.json(what)
     if statement.get("resourceType") != "CapabilityStatement":
-        raise ServerProblem(f"{what} is something else", "Check the server's url: it ends where /metadata begins")
+        raise ServerProblem(
+            f"{what} is not a CapabilityStatement", "Check the server's url: it must end before /metadata"
+        )
     return parse_capability(statement)
 
 

@@ -42,7 +42,9 @@ def fetch(
             cut_at = error.size_bytes if isinstance(error, _CutLine) else -1
             if failures < ATTEMPTS:
                 http.pace.wait(backoff(failures), f"{what} broke off")
-    raise ServerProblem(f"{what} broke off {ATTEMPTS} times", "The next run fetches it again; ask the server's owner")
+    raise ServerProblem(
+        f"{what} broke off {ATTEMPTS} times", "The next run tries again; if it fails again, ask the server's owner"
+    )
 
 
 class _CutLine(BrokenOff):
@@ -87,7 +89,7 @@ class _Lines:
             if not head.startswith(b"{"):
                 raise ServerProblem(
                     f"{self.what} is not NDJSON",
-                    "Ask the server's owner: a page for people may stand where the file should",
+                    "Ask the server's owner: the URL may lead to a web page instead of the file",
                 )
         first, *others = block.split(b"\n")
         self._rest += first
@@ -97,7 +99,7 @@ class _Lines:
         if len(self._rest) > MAXIMUM_LINE_BYTES:
             raise ServerProblem(
                 f"{self.what} has a line longer than {MAXIMUM_LINE_BYTES >> 20} MiB",
-                "Ask the server's owner: one resource a line",
+                "Ask the server's owner for one resource per line",
             )
 
     def end(self) -> bool:

@@ -57,11 +57,11 @@ def whole_manifest(http: Http, job: Job, answer: Answer) -> Manifest:
     seen, url = {job.status_url}, manifest.next_url
     while url is not None:
         if url in seen:
-            raise ServerProblem("the manifest's pages go in circles", "Ask the server's owner")
+            raise ServerProblem("the pages of the manifest form a loop", "Ask the server's owner")
         if origin(url) != origin(job.status_url) and not http.may_have_token(url):
             raise ServerProblem(
-                f"the manifest goes on at another host, {origin(url)[1]}",
-                "Name it under hosts of the feed's server if it belongs to the server",
+                f"the next page of the manifest is on another host, {origin(url)[1]}",
+                "If the host belongs to the server, add it to hosts of the feed's server",
             )
         http.check_address(url, "a page of the manifest")
         seen.add(url)

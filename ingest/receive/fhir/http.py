@@ -131,7 +131,9 @@ class Http:
                 except (BrokenOff, httpx.TransportError):
                     failures += 1
                     if failures >= ATTEMPTS or method != "GET":
-                        raise ServerProblem(f"{what} breaks off every time", "Ask the server's owner") from None
+                        raise ServerProblem(
+                            f"the connection broke at every try to read {what}", "Ask the server's owner"
+                        ) from None
             self.pace.wait(backoff(failures), f"{what} broke off")
 
     def get_json(self, url: str, what: str, *, with_text: bool = False, token: bool = True) -> Answer:
@@ -175,7 +177,7 @@ class Http:
                 if failures >= ATTEMPTS:
                     raise ServerProblem(
                         f"{origin(url)[1]} cannot be reached ({type(error).__name__})",
-                        "Check url, network and the server's certificate; the next run goes on from here",
+                        "Check url, network and the server's certificate; the next run continues from here",
                     ) from None
                 self.pace.wait(backoff(failures), f"{origin(url)[1]} cannot be reached")
                 continue
@@ -219,14 +221,14 @@ class Http:
                 return response
             response.close()
             url = self._next_address(url, response.headers.get("location", ""), what, anywhere=anywhere)
-        raise ServerProblem(f"{what} is redirected in circles", "Check the server's url")
+        raise ServerProblem(f"{what} is redirected in a loop", "Check the server's url")
 
     def _next_address(self, url: str, location: str, what: str, *, anywhere: bool) -> str:
         target = absolute(url, location)
         self.check_address(target, what)
         if not anywhere and origin(target) != origin(url):
             raise ServerProblem(
-                f"{what} is redirected to another host, {origin(target)[1]}", "Put the server's final address into url"
+                f"{what} is redirected to another host, {origin(target)[1]}", "Set url to the server's final address"
             )
         return target
 
@@ -236,7 +238,7 @@ class Http:
         scheme, host, _ = origin(url)
         plain = scheme == "http" and origin(self.server.url)[:2] == ("http", host)
         if not host or not (scheme == "https" or plain):
-            raise ServerProblem(f"the server gives for {what} an address without https", "Ask the server's owner")
+            raise ServerProblem(f"the server returned a URL without https for {what}", "Ask the server's owner")
 
 
 def refused(answer: Answer, what: str, *, with_text: bool) -> Refused:

@@ -217,7 +217,7 @@ class PagedSearch:
         next_url: str | None = url
         while next_url is not None:
             if next_url in seen or barren > MAXIMUM_BARREN_PAGES:
-                raise ServerProblem(f"{what}: its pages go in circles", "Ask the server's owner")
+                raise ServerProblem(f"the pages of {what} form a loop", "Ask the server's owner")
             seen.add(next_url)
             answer = self.http.ask("GET", next_url, what)
             if answer.status in (404, 410) and names_records:
@@ -229,8 +229,8 @@ class PagedSearch:
             next_url = _next(bundle, answer.url)
             if next_url is not None and origin(next_url) != origin(url):
                 raise ServerProblem(
-                    f"{what} goes on at another host, {origin(next_url)[1]}",
-                    "Have the server's owner correct the addresses it gives",
+                    f"the next page of {what} is on another host, {origin(next_url)[1]}",
+                    "Ask the server's owner to correct the URLs of the pages",
                 )
         return True
 

@@ -55,7 +55,7 @@ class SigningKey:
                 break
             return cls(key, algorithm, server.key_id or key.thumbprint())
         raise ConfigurationError(
-            f"{server.key}: is not a private key in PEM without a password, RSA of {LEAST_RSA_BITS} bits or more or EC P-384"
+            f"{server.key}: must be a private key in PEM without a password: RSA with {LEAST_RSA_BITS} bits or more, or EC P-384"
         )
 
     def jwks(self) -> dict[str, Any]:
@@ -126,7 +126,9 @@ class SignIn:
             or not token.isprintable()
             or str(kind).lower() != "bearer"
         ):
-            raise ServerProblem("the server signs us in but gives no bearer token", "Ask the server's owner")
+            raise ServerProblem(
+                "the server accepted the sign-in but returned no bearer token", "Ask the server's owner"
+            )
         seconds = float(lifetime) if isinstance(lifetime, int | float) and lifetime > 0 else 300.0
         # Of a very short life at least half is used.
         self._token, self._expires = token, time.monotonic() + max(seconds - EARLY_SECONDS, seconds / 2)
@@ -162,9 +164,7 @@ class SignIn:
     def _discovered(self, name: str) -> str:
         value = self._smart().get(name)
         if not isinstance(value, str) or not value:
-            raise ServerProblem(
-                f"the server's SMART configuration names no {name}", "Put token_url into the feed's server"
-            )
+            raise ServerProblem(f"the server's SMART configuration has no {name}", "Set token_url in the feed's server")
         self.http.check_address(value, name)
         return value
 

@@ -87,8 +87,8 @@ class State:
                 state.job = Job(**job, files=files)
         except (BrokenSeal, OSError, orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
             raise ServerProblem(
-                "what was remembered of this server cannot be read",
-                f"Restore {path} from a backup, or remove it: a whole export follows",
+                "the saved state of this server cannot be read",
+                f"Restore {path} from a backup, or delete it: the next run then asks for everything",
             ) from None
         if state.address == address:
             return state

@@ -39,7 +39,7 @@ def read_lines(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[lis
             raise UnreadableUnit(
                 position=f"line {number + 1}",
                 problem=f"a line is longer than {MAXIMUM_LINE_BYTES >> 20} MiB",
-                remedy="Send one resource a line",
+                remedy="Ask the sender for one resource per line",
             )
         if found:
             *lines, rest = tail.split(b"\n")
@@ -60,8 +60,8 @@ def read_document(path: Path, size_bytes: int, inbox: Inbox | None) -> Any:
         if size > MAXIMUM_DOCUMENT_BYTES:
             raise UnreadableUnit(
                 position=f"byte {size}",
-                problem=f"is larger than {MAXIMUM_DOCUMENT_BYTES >> 20} MiB, which is read whole",
-                remedy="Send it as NDJSON",
+                problem=f"the document is larger than {MAXIMUM_DOCUMENT_BYTES >> 20} MiB",
+                remedy="Ask the sender for NDJSON",
             )
         blocks.append(block)
     try:
@@ -69,6 +69,6 @@ def read_document(path: Path, size_bytes: int, inbox: Inbox | None) -> Any:
     except orjson.JSONDecodeError as error:
         raise UnreadableUnit(
             position=f"line {error.lineno} column {error.colno}",
-            problem="is not JSON, or is cut off",
-            remedy="Have it sent again",
+            problem="the file is not valid JSON, or is cut off",
+            remedy="Ask the sender for the file again",
         ) from None

@@ -214,7 +214,9 @@ def probe(connection: Connection) -> None:
         if is_broken(error):
             raise Broken(explain(error)) from None
         raise UnreadableUnit(
-            position="", problem=f"it is not a readable database ({explain(error)})", remedy="Check the feed's url"
+            position="",
+            problem=f"the file or address is not a readable database ({explain(error)})",
+            remedy="Check the feed's url",
         ) from None
 
 

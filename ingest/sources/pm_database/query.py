@@ -56,10 +56,10 @@ def shape_of(of: Contract, query: EntityQuery, given: Sequence[str]) -> Shape:
     remedy = f"Correct the SELECT at {query.place}"
     twice = sorted(name for name, count in Counter(lower).items() if count > 1)
     if twice:
-        raise UnreadableUnit(position="", problem=f"the SELECT gives {', '.join(twice)} twice", remedy=remedy)
+        raise UnreadableUnit(position="", problem=f"the SELECT has the column {', '.join(twice)} twice", remedy=remedy)
     missing = [name for name in (*of.entity_key, "source_record_id", UPDATED) if name not in lower]
     if missing:
-        raise UnreadableUnit(position="", problem=f"the SELECT gives no {', '.join(missing)}", remedy=remedy)
+        raise UnreadableUnit(position="", problem=f"the SELECT lacks the column {', '.join(missing)}", remedy=remedy)
     settable = {column.name for column in of.reader_columns} - {"source_position", *ADDED_AT_LANDING}
     known = [(index, name) for index, name in enumerate(lower) if name in settable]
     dropped = tuple((index, given[index]) for index, name in enumerate(lower) if name not in settable)

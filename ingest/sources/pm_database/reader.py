@@ -148,8 +148,8 @@ def _pause(failed: int) -> None:
 def _given_up(error: Broken, position: str, tries: int) -> UnreadableUnit:
     return UnreadableUnit(
         position=position,
-        problem=f"{error.reason}, and {tries} tries did not help",
-        remedy="Check that the database runs and the network to it; the next run reads it again",
+        problem=f"{error.reason}; {tries} tries failed",
+        remedy="Check that the database runs and can be reached; the next run tries again",
     )
 
 
