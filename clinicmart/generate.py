@@ -105,7 +105,7 @@ def metrics_page() -> str:
                 "",
             ]
             better = {"higher": "higher is better", "lower": "lower is better"}.get(
-                meta.get("direction", ""), "neither way is better"
+                meta.get("direction", ""), "no preferred direction"
             )
             lines.append(f"- Unit: {meta.get('unit', '')}; {better}")
             if meta.get("variant_of"):

@@ -226,8 +226,8 @@ class Workspace:
             self._stamp(stage).unlink(missing_ok=True)
 
     def forget(self, *, everybody: bool) -> None:
-        """The marts are about to change, for `everybody` or for tenants whose raw rows are not those they were built from: until
-        noted again nothing of theirs counts as built or published from them, however the build ends."""
+        """Marks tenants as not built before dbt starts, so that a killed build is repeated: those whose raw rows changed since
+        their last build, or `everybody`."""
         loaded = read_derived(self._stamp(LOADED)).get("tenants", {})
         kept = {} if everybody else {t: s for t, s in self.built_tenants().items() if loaded.get(t) == s}
         self._note_built_tenants(kept)

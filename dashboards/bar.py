@@ -187,5 +187,5 @@ def _told(as_of: date, view: View) -> None:
         format_func=TOLD.__getitem__,
         on_change=changed,
         width=192,
-        help="Units were moved or payers classed anew. The past can be told as it was, or as if today's order had always held.",
+        help="Units were moved or payers were put into other classes. Show the past as it was, or with today's units and classes.",
     )

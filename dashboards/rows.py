@@ -45,7 +45,7 @@ WORDS = frozenset(
     {"outcome", "status", "denial_category", "encounter_class", "lead_time_band", "claim_type", "claim_origin"}
 )
 NOT_SPLIT = "These rows are not split by {what}. Choose {all}, or open the rows of another figure."
-NO_ROWS = "This figure is worked out from totals, for example of beds or of hours on duty. It has no rows of its own."
+NO_ROWS = "This figure is computed from totals, for example of beds or of hours on duty. It has no rows to show."
 
 
 def draw(context: PageContext) -> None:

@@ -229,7 +229,7 @@ def first_month(context: PageContext, loaded: Mapping[str, Figure]) -> date | No
 def without_data(principal: Principal, sign_out_token: str) -> None:
     """The state of a tenant of which nothing is published yet, with why."""
     last = outcome(served_home.home(), principal.tenant_id)
-    text = "The first pipeline run has not published anything yet. Come back when it has, or ask whoever runs it."
+    text = "The first pipeline run has not published anything yet. Come back later, or ask the administrator of the pipeline."
     if last is not None and last.reason:
         text = f"The last run on {fmt.moment(last.at)} published nothing: {last.reason}"
     widgets.html(

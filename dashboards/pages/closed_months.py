@@ -32,7 +32,7 @@ def draw(context: PageContext) -> None:
         key="cm_head",
     )
     if not months.closes:
-        text = "An administrator closes a month with clinicmart close. From then on every change of its figures is told here."
+        text = "An administrator closes a month with clinicmart close. From then on every change of its figures is shown here."
         blocks.empty(context, "No month is closed", text, "cm_closed_none")
         return
     for close in sorted(changed, key=lambda item: item.month, reverse=True)[:MOST_MONTHS]:

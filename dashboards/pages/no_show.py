@@ -50,7 +50,7 @@ def draw(context: PageContext) -> None:
             LEAD,
             title="By the last reminder",
             key="cm_reminders",
-            note="No-shows by how the last reminder went out: who is reminded differs from who is not, so this shows no effect",
+            note="By how the last reminder was sent. Reminded patients differ from others, so this does not show that reminders work",
             reference=overall,
         )
 

@@ -348,7 +348,7 @@ def _drill(meta: Mapping[str, Any], walk: _Metrics, name: str) -> DrillRule | No
 
 
 def registry_metrics(semantic: Mapping[str, Any], tables: Sequence[PublishedTable]) -> dict[str, RegistryMetric]:
-    """Metrics that say their unit; others are inputs of these and are neither shown nor asked for."""
+    """The public metrics: those with `meta.unit`. Metrics without a unit are building blocks of others and stay private."""
     walk = _Metrics(semantic)
     folder = {table.name: table.module for table in tables}
     metas = {name: _meta(metric) for name, metric in walk.by_name.items()}

@@ -227,7 +227,7 @@ def test_times_are_told_in_the_tenants_zone(page, markup_of):
 
 def test_a_figure_without_rows_says_so(page, markup_of):
     html = markup_of(page("no_show", rows="late_cancel_rate")).split("cm-rows-head")[1]
-    assert "It has no rows of its own." in html
+    assert "It has no rows to show." in html
 
 
 def test_a_module_that_is_not_granted_is_absent(page, markup_of, reader):

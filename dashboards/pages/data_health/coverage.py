@@ -20,9 +20,9 @@ STATUS_WORDS = {
     "closed_day": "none expected",
 }
 WHAT_TO_DO = {
-    "stopped": "Ask whoever sends it whether it still does. Days that come later fill in by themselves.",
-    "short": "Ask whoever sends it whether a site or a kind of record fell out.",
-    "unreadable": "See the refused files below, or ask whoever runs the pipeline.",
+    "stopped": "Ask the sender whether the feed is still sent. Days that arrive later are filled in.",
+    "short": "Ask the sender whether a site or a kind of record is missing.",
+    "unreadable": "See the refused files below, or ask the administrator of the pipeline.",
 }
 Row = Mapping[str, Any]
 

@@ -32,7 +32,7 @@ MATCH_METHODS = {
     "control_number_part": "By the payer's number, in part",
     "claim_part": "By claim and day, in part",
     "code_amount": "By code and amount",
-    "claim": "The claim is known, none of its charges fits",
+    "claim": "The claim is known, but none of its charges fits",
     "none": "The claim is not known",
 }
 
@@ -44,14 +44,14 @@ def words(name: str) -> str:
 
 def unmatched_references(context: PageContext, frame: pl.DataFrame) -> None:
     """What rows name and no feed has brought."""
-    blocks.section("References that match nothing", "Rows that name something which no feed has brought")
+    blocks.section("References that match nothing", "Rows that refer to a record which no feed has brought")
     columns = [
         markup.Column("Feed"),
         markup.Column("Rows of"),
-        markup.Column("That name"),
+        markup.Column("Refer to"),
         markup.Column("Unmatched", "count"),
         markup.Column("Share", "percent"),
-        markup.Column("Different ones", "count"),
+        markup.Column("Distinct ids", "count"),
     ]
     rows = [
         markup.Row(
@@ -66,7 +66,7 @@ def unmatched_references(context: PageContext, frame: pl.DataFrame) -> None:
         )
         for row in frame.sort("unmatched_rows", descending=True).head(blocks.MOST_ROWS).iter_rows(named=True)
     ]
-    empty = "Everything that rows name has come."
+    empty = "Every reference has a match."
     context.html(markup.table(columns, rows, caption="References that match nothing", empty=empty), key="cm_references")
 
 
@@ -74,7 +74,7 @@ def remittances(context: PageContext, frame: pl.DataFrame) -> None:
     """How the claim or charge behind each payer's answer was found."""
     blocks.section(
         "Remittances and what they answer",
-        "Payers' answers by how the claim, the charge or the earlier answer behind them was found",
+        "Remittances by how their claim, charge or earlier remittance was found",
     )
     columns = [
         markup.Column("Feed"),
@@ -98,7 +98,7 @@ def remittances(context: PageContext, frame: pl.DataFrame) -> None:
         for row in frame.sort("level", "is_matched", "records", descending=[False, False, True]).iter_rows(named=True)
     ]
     context.html(
-        markup.table(columns, rows, caption="Remittances", empty="No remittance has come yet."), key="cm_remittances"
+        markup.table(columns, rows, caption="Remittances", empty="No remittance has arrived yet."), key="cm_remittances"
     )
 
 
@@ -110,7 +110,7 @@ def _found(row: dict[str, Any]) -> str:
 
 def notices(context: PageContext, frame: pl.DataFrame) -> None:
     """What was odd and read all the same, by feed and kind with the commonest detail of each; what was accepted is not odd."""
-    blocks.section("Odd, but read", "What readers noticed and read over; nothing was kept back for it")
+    blocks.section("Problems in records that were read", "Readers noticed these and read the records all the same")
     columns = [markup.Column("Feed"), markup.Column("What"), markup.Column("Detail"), markup.Column("Records", "count")]
     kinds = (
         frame.filter(~pl.col("reason").str.ends_with("_accepted"))
@@ -123,7 +123,7 @@ def notices(context: PageContext, frame: pl.DataFrame) -> None:
         markup.Row((row["feed"], NOTICES.get(row["reason"], words(row["reason"])), _commonest(row), row["rows"]))
         for row in kinds.head(blocks.MOST_ROWS).iter_rows(named=True)
     ]
-    context.html(markup.table(columns, rows, caption="Notices", empty="Nothing was odd."), key="cm_notices")
+    context.html(markup.table(columns, rows, caption="Notices", empty="No problems."), key="cm_notices")
 
 
 def unknown_words(context: PageContext, frame: pl.DataFrame) -> None:
@@ -132,13 +132,13 @@ def unknown_words(context: PageContext, frame: pl.DataFrame) -> None:
         return
     blocks.section(
         "Unknown words",
-        "Words of coded fields that no profile knows; figures do not take them for known ones until they are taught",
+        "Words of coded fields that no profile explains. They count as unknown until the feed's profile teaches them",
     )
     columns = [
         markup.Column("Feed"),
         markup.Column("Field"),
         markup.Column("Word"),
-        markup.Column("What it was to give"),
+        markup.Column("Meant for"),
         markup.Column("Rows have instead"),
         markup.Column("Rows", "count"),
     ]
@@ -166,7 +166,7 @@ def conflicts(context: PageContext, frame: pl.DataFrame) -> None:
     """Where two feeds contradict each other."""
     if frame.is_empty():
         return
-    blocks.section("Where feeds disagree", "The first feed of each pair is the record: figures hold what it says")
+    blocks.section("Where feeds disagree", "Figures use the value of the first feed of each pair")
     columns = [
         markup.Column("What"),
         markup.Column("Record"),
@@ -193,7 +193,7 @@ MATCH_RULES = {
 }
 MATCH_OUTCOMES = {
     "matched": "Counted once",
-    "ambiguous": "Counted each: more than one visit fits",
+    "ambiguous": "Counted separately: several visits fit",
 }
 
 

@@ -52,7 +52,7 @@ def draw(context: PageContext) -> None:
     context.html(_facts(figures), key="cm_tiles")
     blocks.section(
         "What came, day by day",
-        "Rows by the day of their record; shaded: what each feed's own history leads to expect; in colour: missing, short or above",
+        "Rows by the day of their record. Shaded: rows expected from the feed's history. In colour: missing, fewer or more than expected",
     )
     context.html(coverage.strips(health.coverage, health.rhythms, alerts), key="cm_coverage")
     if sees_whole:

@@ -32,7 +32,7 @@ def section(context: PageContext, health: Health) -> None:
         return
     blocks.section(
         f"Plausibility: {fmt.plural(len(findings), 'finding')} across feeds",
-        "Figures that a finding touches carry a mark; they stay as they are until the cause is mended",
+        "Figures that rest on such rows carry a mark. They stay as they are until the cause is corrected",
     )
     labels = {name: metric.label for name, metric in context.source.metrics.items()}
     items = "".join(_item(finding, labels) for finding in findings)
