@@ -26,21 +26,23 @@ def run_and_report(
     for problem in outcome.problems:
         click.echo(f"clinicmart: {problem}", err=True)
     if any(MARKED.search(problem) for problem in outcome.problems):
-        click.echo("clinicmart: clinicmart status says which files these are.", err=True)
+        click.echo("clinicmart: `clinicmart status` shows the names of these files.", err=True)
     for alert in outcome.alerts:
         click.echo(f"clinicmart: ALERT {alert}", err=True)
     made = new_administrators(home, config)
     for tenant_id, password in made.items():
         click.echo(f"{tenant_id}: sign in as admin@{tenant_id} with the one-time password {password}")
     if not made:
-        click.echo("Sign-ins stay as they are; clinicmart users reset gives a link to choose a new password.")
+        click.echo("Passwords have not changed. `clinicmart users reset` makes a link to choose a new password.")
     words = {
         "published": "Published.",
         "unchanged": "Nothing new; the published version stays.",
-        "stopped": "Stopped; the version published before stays.",
+        "stopped": "Stopped. The previously published version is still shown.",
     }
     if outcome.stopped and outcome.outcome == "published":
-        click.echo(f"Published, but for {', '.join(outcome.stopped)}: the version published before stays.")
+        click.echo(
+            f"Published, except for {', '.join(outcome.stopped)}. Their previously published version is still shown."
+        )
     else:
         click.echo(words[outcome.outcome])
     if outcome.held:

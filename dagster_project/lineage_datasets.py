@@ -112,9 +112,7 @@ def tell_landing(emitter: Emitter, told: Told, home: Home, ledger: Ledger, run_i
         )
         for entity, counted in sorted(landed.items())
     ]
-    said = (
-        f"{report.units_refused or 'all'} files or tables of the feed could not be read; clinicmart status says which"
-    )
+    said = f"{report.units_refused or 'all'} files or tables of the feed could not be read; `clinicmart status` shows the names"
     if report.outcome == UNREADABLE:
         told.problem = said
     elif not report.is_whole:

@@ -104,7 +104,7 @@ def test_landing_tells_rows_bytes_and_fields_and_no_name_of_a_file(
     assert lines["size"] > 0
     fields = [field["name"] for field in outputs["harbor/landing/remittance_line"]["facets"]["schema"]["fields"]]
     assert "payer_paid_amount" in fields
-    assert "clinicmart status says which" in landing["run"]["facets"]["errorMessage"]["message"]
+    assert "`clinicmart status` shows the names" in landing["run"]["facets"]["errorMessage"]["message"]
     loads = {item["name"]: item for item in events[3]["inputs"]}
     rules = loads["harbor/landing/remittance_line"]["inputFacets"]["dataQualityAssertions"]["assertions"]
     assert rules

@@ -104,7 +104,7 @@ def test_a_feed_that_stopped_warns_in_the_orchestrator_is_told_by_the_run_and_re
     found, check = feed_run(alert=True)
     assert check.severity == AssetCheckSeverity.WARN
     (told,) = found.alerts
-    assert told.startswith("harbor: Feed remits stopped: nothing has come for ")
+    assert told.startswith("harbor: Feed remits stopped: no rows have arrived for ")
     assert found.exit_code == 0
     assert found.outcome == "published"
     version = current_version(workspace.home, "harbor")

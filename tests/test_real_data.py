@@ -108,7 +108,7 @@ def test_the_run_publishes_what_it_can_and_names_what_it_cannot(site: Site) -> N
     assert re.search(r"bluecross/feed: file [0-9a-f]{10}\.txt \(byte 0\)", site.ran.err), site.ran.err
     assert "ISA" in site.ran.err
     assert "blue_cross_nc_sample" not in site.ran.err
-    assert "clinicmart status says which files these are" in site.ran.err
+    assert "`clinicmart status` shows the names of these files" in site.ran.err
     asked = clinicmart("status", "--home", site.home)
     assert "blue_cross_nc_sample.txt" in asked.out, "whoever may read the ledger on the server learns which file it is"
 

@@ -249,17 +249,25 @@ def _alert(feed: str, found: Judgement, outcome: str) -> tuple[str, date | None,
     since = found.stopped_since or found.short_since
     if found.stopped_since and found.rhythm == PERIODIC:
         usual = f"about {found.usual_rows:,} rows every {found.period_days} days are usual"
-        return STOPPED, since, f"Feed {feed} stopped: what was due on {_text(since)} has not come; {usual}."
+        return (
+            STOPPED,
+            since,
+            f"Feed {feed} stopped: the delivery that was due on {_text(since)} has not arrived; {usual}.",
+        )
     if found.stopped_since:
         usual = (
             f"about {found.usual_rows:,} rows a day are usual" if found.usual_rows else "rows on most days are usual"
         )
-        return STOPPED, since, f"Feed {feed} stopped: nothing has come for {_text(since)} or any day since; {usual}."
+        return (
+            STOPPED,
+            since,
+            f"Feed {feed} stopped: no rows have arrived for {_text(since)} or any later day; {usual}.",
+        )
     if outcome == UNREADABLE:
-        return UNREADABLE, None, f"Feed {feed} could not be read at all when it was last tried."
+        return UNREADABLE, None, f"Feed {feed} could not be read at the last try."
     if found.short_since:
         usual = f"about {found.usual_rows:,} rows a day are usual"
-        return FEWER, since, f"Feed {feed} brings much less than it should since {_text(since)}; {usual}."
+        return FEWER, since, f"Feed {feed} brings far fewer rows than expected since {_text(since)}; {usual}."
     return "", None, ""
 
 

@@ -766,7 +766,7 @@ class FakeReader:
                 "kind": "stopped",
                 "since": date(2026, 11, 6),
                 "newest_day": date(2026, 11, 5),
-                "message": "Feed remits stopped: nothing has come for 6 Nov 2026 or any day since; about 160 rows a day are usual.",
+                "message": "Feed remits stopped: no rows have arrived for 6 Nov 2026 or any later day; about 160 rows a day are usual.",
                 "entities": ["remittance", "remittance_claim", "remittance_line"],
             }
         ]

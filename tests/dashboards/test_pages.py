@@ -294,7 +294,7 @@ def test_a_stopped_feed_is_the_first_thing_on_data_health(page, markup_of, reade
     html = markup_of(page("data_health"))
     assert re.search(r"<h1>(.+?)</h1>", html)[1] == "Feed remits stopped on 6 Nov 2026; payments since then are missing"
     assert html.index("cm-alerts") < html.index("cm-tiles")
-    assert "nothing has come for 6 Nov 2026 or any day since" in html
+    assert "no rows have arrived for 6 Nov 2026 or any later day" in html
     assert "3 of 4" in html
     assert html.index("<b>remits</b>") < html.index("<b>adt</b>")
     assert html.count('class="missing"') == 6

@@ -364,7 +364,7 @@ def test_alerts_say_in_a_sentence_what_stopped_and_since_when(ledger):
         ("remits", "stopped", date(2026, 11, 10)),
     ]
     text = found.alerts["message"][1]
-    assert text.startswith("Feed remits stopped: nothing has come for 10 Nov 2026 or any day since; about ")
+    assert text.startswith("Feed remits stopped: no rows have arrived for 10 Nov 2026 or any later day; about ")
     assert set(found.days["feed"]) == {"remits", "fine"}
     assert dict(found.rhythms.select("feed", "rhythm").iter_rows()) == {
         "remits": "daily",
