@@ -144,7 +144,7 @@ def test_a_server_and_a_port_are_places_of_a_feed(written) -> None:
         (("key_id: one", "group: g1"), 8, "feeds[0].server.group"),
         (("key_id: one", "export: all"), 8, "feeds[0].server.export: 'all' is not one of"),
         (("kind: fhir", "kind: x12"), 8, "feeds[0].server: a x12 feed has path, not server"),
-        (("key_id: one}", "key_id: one}\n        path: here"), 8, "feeds[0].server: a feed has one place"),
+        (("key_id: one}", "key_id: one}\n        path: here"), 8, "feeds[0].server: a feed has only one of"),
         (("port: 2575", "port: 70000"), 11, "feeds[1].listen.port"),
         ((", key: tls/a.key", ""), 11, "feeds[1].listen.certificate: needs"),
     ],

@@ -332,7 +332,7 @@ def test_the_newest_time_is_the_databases_own_value_and_none_that_lies_ahead() -
 @pytest.mark.parametrize(
     ("change", "line", "problem"),
     [
-        (("overlap_minutes: 30", "overlap_minutes: soon"), 3, "no whole number from 0 to 525600"),
+        (("overlap_minutes: 30", "overlap_minutes: soon"), 3, "not a whole number from 0 to 525600"),
         (("reconcile_days: 3", "reconcile_days: -1"), 4, "reconcile_days"),
         (("    reconcile_days: 0", "    timeout_seconds: 5"), 15, "unknown key"),
         (("reconcile_days: 3", "maximum_deleted_percent: 101"), 4, "from 0 to 100"),

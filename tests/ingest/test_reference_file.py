@@ -177,7 +177,7 @@ def test_the_encoding_of_the_profile_counts(site: Site) -> None:
         (("constants: {effective_from: 2026-01-01}", ""), 1, "columns.effective_from: is missing"),
         (("effective_from", "procedure_code"), 6, "constants.procedure_code: is also in columns"),
         (('delimiter: ";"', 'delimiter: ";;"'), 3, "delimiter: is one character"),
-        (("header_line: 3", "header_line: 0"), 4, "header_line: '0' is no line"),
+        (("header_line: 3", "header_line: 0"), 4, "header_line: '0' is not a line number"),
         (("header_line: 3", "encoding: ebcdic"), 4, "encoding: 'ebcdic' is not one of"),
     ],
 )

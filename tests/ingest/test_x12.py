@@ -575,7 +575,7 @@ def test_a_transaction_without_any_terminator_names_the_one_that_is_missing(tmp_
     chunk = read(tmp_path, interchange(transaction("837", CLAIM_BODY), broken + "~\n"))
     (refusal,) = chunk.refusals
     assert refusal.reason == "transaction_not_closed"
-    assert "no segment of it ends in '~'" in refusal.detail
+    assert "none of its segments ends in '~'" in refusal.detail
 
 
 def test_the_endings_that_are_read_are_the_endings_that_are_documented() -> None:
@@ -742,7 +742,7 @@ def test_every_claim_of_the_broken_files_is_used_or_refused() -> None:
         terminator = "_" if "different" in unit.name else "~"
         claims = sum(segment.strip()[:3] == "CLM" for segment in text.split(terminator))
         if unit.name == "x12_no_isa_line.txt":
-            with pytest.raises(UnreadableUnit, match="byte 0: does not begin with an ISA"):
+            with pytest.raises(UnreadableUnit, match="byte 0: the file does not begin with an ISA"):
                 list(source_for("x12").read(unit))
             continue
         chunk = merged(list(source_for("x12").read(unit)))

@@ -71,4 +71,4 @@ def test_a_configuration_without_a_listener_is_an_error_of_configuration(tmp_pat
     file = configuration(tmp_path, "{name: adt, kind: hl7v2, path: hl7}")
     ran = clinicmart("listen", "--config", str(file), "--home", str(tmp_path / "home"))
     assert ran.code == 2
-    assert "no feed to listen for" in ran.err
+    assert "no feed has `listen`" in ran.err
