@@ -203,7 +203,7 @@ def test_a_run_publishes_those_that_pass_and_says_of_the_others_why_not_until_th
     assert status["reconciliation"]["mesa"]["open"] == []
     assert any("remittance_claim" in reason for reason in status["reconciliation"]["harbor"]["open"])
     assert status["published"]["iris"]["last_outcome"] == "stopped"
-    assert "open for harbor" in clinicmart("status", "--home", home.path).out
+    assert "Not reconciled: harbor" in clinicmart("status", "--home", home.path).out
 
     request.getfixturevalue("monkeypatch").setattr(workspace_module, "DBT_PROJECT", DBT_PROJECT)
     with Warehouse(home) as connection:

@@ -282,7 +282,7 @@ def test_a_server_that_always_forgets_is_named(make_site: Maker) -> None:
     site = make_site(people(1))
     site.server.fail("/jobs/", 404, times=99)
     (problem,) = site.run().problems
-    assert "forgot 3 exports" in str(problem)
+    assert "dropped 3 exports" in str(problem)
     assert site.files() == []
 
 
