@@ -4,7 +4,7 @@ BIN := .venv/bin
 PORT ?= 8501
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test suite check generate browser database clean
+.PHONY: help setup demo test suite check generate browser database clean sbom
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -35,7 +35,7 @@ test: setup browser database ## everything, ending in pytest's summary line
 suite: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: setup ## seconds: style, types, import rules, generated files
+check: setup ## seconds: style, types, import rules, generated files, advisories where a source answers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -43,6 +43,10 @@ check: setup ## seconds: style, types, import rules, generated files
 	$(BIN)/python -m data_contracts.generate --check
 	$(BIN)/python -m clinicmart.generate --check
 	$(BIN)/python -m pytest -q tests/test_house.py
+	$(BIN)/python -m clinicmart.dependencies advisories
+
+sbom: setup ## write sbom.cdx.json: every installed package, version and licence (CycloneDX)
+	$(BIN)/python -m clinicmart.dependencies sbom sbom.cdx.json
 
 generate: setup ## write what follows from contracts, metrics and commands
 	$(BIN)/python -m data_contracts.generate

@@ -1,0 +1,44 @@
+"""The bill of materials names everything that is pinned, and an advisory is told where a source answers."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clinicmart import dependencies
+from clinicmart.dependencies import NO_SOURCE, REQUIREMENTS, judge, write_sbom
+
+CLEAN = {"name": "click", "version": "8.5.1", "vulns": []}
+HIT = {"name": "lxml", "version": "1.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["1.1"], "description": ""}]}
+SKIPPED = {"name": "arrow", "skip_reason": "Dependency not found and could not be audited"}
+
+
+def test_the_bill_of_materials_names_every_package_that_is_pinned(tmp_path: Path) -> None:
+    write_sbom(tmp_path / "sbom.json")
+    bill = json.loads((tmp_path / "sbom.json").read_text("utf-8"))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    named = {(part["name"].lower().replace("_", "-").replace(".", "-"), part["version"]) for part in bill["components"]}
+    pins = {
+        tuple(line.split(";")[0].strip().lower().replace("_", "-").split("=="))
+        for line in REQUIREMENTS.read_text("utf-8").splitlines()
+        if line and not line.startswith("#")
+    }
+    assert len(pins) > 100
+    assert {(name.replace(".", "-"), version) for name, version in pins} - named == set()
+
+
+def test_an_advisory_fails_and_is_named() -> None:
+    code, lines = judge({"dependencies": [CLEAN, HIT, SKIPPED]})
+    assert code == 1
+    assert lines[0] == "lxml 1.0: PYSEC-1; fixed in 1.1"
+    assert judge({"dependencies": [CLEAN, SKIPPED]})[0] == 0
+
+
+@pytest.mark.parametrize("report", [None, {}, {"dependencies": []}, {"dependencies": [SKIPPED, SKIPPED]}])
+def test_no_answer_fails_nothing_and_does_not_pass_for_a_clean_one(report) -> None:  # type: ignore[no-untyped-def]
+    assert judge(report) == (0, [NO_SOURCE])
+
+
+def test_an_accepted_advisory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dependencies, "ACCEPTED", {"PYSEC-1": "the parser is not used"})
+    assert judge({"dependencies": [HIT]})[0] == 0
