@@ -19,6 +19,7 @@ from dashboards.chance import Verdict
 from dashboards.figures import Figure
 from dashboards.shell import HEALTH_PAGE, PageContext
 from dashboards.view import View
+from serving.model import MetricDefinition
 
 MOST_BARS = 10
 MOST_ROWS = 40
@@ -72,6 +73,9 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
     hollow = figures.unsettled_months(context.source, view, found, first, last)
     shown = [month for month, value in now if value is not None]
     moving = "; hollow: still settling" if hollow.intersection(shown) else ""
+    usual = _usual(found, [value for month, value in now if value is not None and month not in hollow])
+    if usual:
+        moving += "; grey band: usual range (control limits), ringed: outside it"
     closed, marked = context.source.closed_months, closed_note(context, shown)
     section(
         title, (note or f"By month; shaded: {view.period.name}; dashed: the same month a year before{moving}") + marked
@@ -91,6 +95,7 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
         earlier_name="A year before",
         hollow=hollow,
         closed=closed,
+        usual=usual,
     )
     table = chart_tables.by_month(
         now,
@@ -100,6 +105,15 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
         earlier_name="A year before",
     )
     widgets.chart(option, key=f"cm_trend_{metric}", height=320, alt=f"{found.label} by month", table=table)
+
+
+def _usual(metric: MetricDefinition, settled: Sequence[Any]) -> tuple[float, float] | None:
+    """The control limits of the settled months, within what the figure can be."""
+    usual = chance.usual_range([float(value) for value in settled])
+    if usual is None:
+        return None
+    is_share = metric.unit == "percent"
+    return max(usual[0], 0.0) if min(settled) >= 0 else usual[0], min(usual[1], 1.0) if is_share else usual[1]
 
 
 def closed_note(context: PageContext, months: Iterable[date]) -> str:
@@ -212,11 +226,11 @@ def _band_order(band: str) -> tuple[int, str]:
 
 
 def _bar_note(context: PageContext, member: Member, metric: str, *, moving: bool) -> str:
-    """`55 of 843 (+4.1 points)`: what a rate was counted from, and the change, of a rate only where it is more than chance."""
+    """`55 of 843 (+4.1 points)`: what a rate or mean was counted from, and the change where it is more than chance."""
     source = context.source
     base = member.base(source, metric)
     change = member.change(source, metric, context.view.compared.name, moving=moving)
-    is_told = change.amount and (base is None or (not moving and member.verdict(source, metric) is Verdict.REAL))
+    is_told = change.amount and member.verdict(source, metric) is Verdict.REAL
     counted = figures.counted(source.metrics[metric], member.now.get(metric), base, short=True)
     return " ".join(part for part in (counted, f"({change.amount})" if is_told else "") if part)
 

@@ -37,9 +37,11 @@ class Member:
         return figures.base_of(source, source.metrics[metric], self.now, self.before)
 
     def change(self, source: Source, metric: str, against: str, *, moving: bool = False) -> fmt.Change:
-        """The change of a metric; one that is still `moving` is neither better nor worse."""
+        """The change of a metric; one that is still `moving` is not compared."""
+        if moving:
+            return fmt.Change("", figures.NOT_SETTLED, "none", "flat")
         found = source.metrics[metric]
-        verdict = Verdict.UNTESTED if moving else self.verdict(source, metric)
+        verdict = self.verdict(source, metric)
         return fmt.change(
             self.now.get(metric), self.before.get(metric), found.unit, found.direction, against, verdict=verdict
         )

@@ -69,9 +69,23 @@ def of_months(change: float, months: Sequence[float]) -> Verdict:
     """The verdict on a change of a monthly figure, from that figure's months in order, oldest first."""
     if len(months) < LEAST_MONTHS:
         return Verdict.UNTESTED
+    return Verdict.REAL if abs(change) > Z * sqrt(2) * _sigma(months) else Verdict.CHANCE
+
+
+def usual_range(months: Sequence[float]) -> tuple[float, float] | None:
+    """The control limits of a monthly figure (Shewhart's chart of individuals): the mean of its months and three times their
+    usual spread to each side, from the mean moving range. None where the months are too few to tell."""
+    if len(months) < LEAST_MONTHS:
+        return None
+    reach = 3 * _sigma(months)
+    middle = sum(months) / len(months)
+    return middle - reach, middle + reach
+
+
+def _sigma(months: Sequence[float]) -> float:
+    """The usual spread of single months, from the mean of their moving ranges."""
     ranges = [abs(later - earlier) for earlier, later in pairwise(months)]
-    sigma = sum(ranges) / len(ranges) / RANGE_TO_SIGMA
-    return Verdict.REAL if abs(change) > Z * sqrt(2) * sigma else Verdict.CHANCE
+    return sum(ranges) / len(ranges) / RANGE_TO_SIGMA
 
 
 def differs(share: float, trials: float, whole: float) -> bool:

@@ -196,6 +196,7 @@ class Source:
         end: date | None = None,
         order_by: Sequence[str] = (),
         limit: int | None = None,
+        known_by: date | None = None,
     ) -> pl.DataFrame:
         """One question to the registry; the answer's columns are those of `Reader.query`."""
         asked = MetricQuery(
@@ -208,6 +209,7 @@ class Source:
             order_by=list(order_by),
             limit=limit,
             restated=self.restated,
+            known_by=known_by,
         )
         self.reader.saw("query", {"metrics": asked.metrics, "by": asked.by})
         return self._cached({"ask": "query", **vars(asked)}, lambda: self.reader.query(asked))

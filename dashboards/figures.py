@@ -48,6 +48,8 @@ class Settling:
         )
 
 
+NOT_SETTLED = "Not compared before it has settled"
+NOT_OVER = "Not compared before the period is over"
 # By `matures_by` of a metric's definition. What payers still have to answer is missing from a recent period, so that it looks
 # worse (collections) or better (denials) than it will be.
 SETTLING = {
@@ -71,7 +73,8 @@ class Figure:
 
     `problem` says why the figure cannot be shown, `caution` why it must be read with care, `doubts` what feeds say that cannot be
     and that touches it; all are empty when all is well. `base` is what a rate was counted from; `settled` are the monthly values
-    that no longer move, oldest first, and `months` how many months the period has: a change is tested with them.
+    that no longer move, oldest first, and `months` how many months the period has: a change is tested with them. `moving` are the
+    months of the trend that have not settled. `uncompared` says why there is no comparison; empty where there is one.
     """
 
     metric: MetricDefinition
@@ -85,6 +88,8 @@ class Figure:
     base: Base | None = None
     months: int = 1
     settled: tuple[Any, ...] = ()
+    moving: frozenset[date] = frozenset()
+    uncompared: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -93,13 +98,15 @@ class Figure:
 
     @property
     def change(self) -> fmt.Change:
+        if self.uncompared and self.value is not None:
+            return fmt.Change("", self.uncompared, "none", "flat")
         return fmt.change(
             self.value, self.before, self.metric.unit, self.metric.direction, self.against, verdict=self.verdict
         )
 
     @property
     def counted(self) -> str:
-        """What a rate was counted from: `55 of 843 expected appointments`; empty for other figures."""
+        """What a rate or a mean was counted from, as `counted` writes it; empty for other figures."""
         return counted(self.metric, self.value, self.base)
 
 
@@ -119,20 +126,31 @@ def judge(
         return chance.of_counts(float(now), float(before))
     if metric.unit == "percent" and base is not None and base.metric.unit == "count":
         return chance.of_rates(float(now), float(base.now or 0), float(before), float(base.before or 0))
+    if base is not None and base.metric.unit == "count" and min(base.now or 0, base.before or 0) < chance.LEAST_VOLUME:
+        return Verdict.FEW
     gap = float(now) - float(before)
     # An amount adds up over the months of a period; a mean, a share or a balance does not.
     return chance.of_months(gap / months if metric.unit == "usd" else gap, [float(value) for value in settled])
 
 
 def counted(metric: MetricDefinition, value: Any, base: Base | None, *, short: bool = False) -> str:
-    """What a rate was counted from: `55 of 843 expected appointments`, `short` without the name; empty for other figures."""
-    if metric.unit != "percent" or base is None or value is None or not base.now:
+    """What a figure was counted from: of a rate `55 of 843 expected appointments`, of a mean `from 812 timed visits`.
+
+    `short` is for bars: `55 of 843` and `n = 812`. Empty where the metric names nothing below its line.
+    """
+    if base is None or value is None or not base.now:
         return ""
+    unit, label = base.metric.unit, f"{base.metric.label[:1].lower()}{base.metric.label[1:]}"
+
+    def written(number: fmt.Number) -> str:
+        # The label of days and hours says the unit.
+        return fmt.short(number, unit) if unit in ("usd", "count", "percent") else fmt.grouped(number, 1)
+
     whole = fmt.decimal(base.now)
-    part = fmt.decimal(value) * whole
-    text = f"{fmt.short(part, base.metric.unit)} of {fmt.short(whole, base.metric.unit)}"
-    label = base.metric.label
-    return text if short else f"{text} {label[:1].lower()}{label[1:]}"
+    if metric.unit == "percent":
+        text = f"{written(fmt.decimal(value) * whole)} of {written(whole)}"
+        return text if short else f"{text} {label}"
+    return f"n = {written(whole)}" if short else f"from {written(whole)} {label}"
 
 
 def base_of(source: Source, metric: MetricDefinition, now: Mapping[str, Any], before: Mapping[str, Any]) -> Base | None:
@@ -226,27 +244,65 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
             for name in group:
                 values = dict(zip(monthly["metric_time"].to_list(), monthly[name].to_list(), strict=True))
                 trends[name] = _with_zeros(source, name, series(values, first_month, last_month))
-    caution = caution_of(view, source.as_of)
     shown = periods.months_of(first_month, last_month)
     moving = {name: _unsettled(source.metrics[name], source.as_of, shown, trends) for name in wanted}
+    waiting = {name: unripe(source.metrics[name], view.period.end, source.as_of, now) for name in wanted}
+    at_equal_age = _at_equal_age(source, view, [name for name in answerable if waiting[name]])
+    caution = caution_of(view, source.as_of)
     return {
         name: Figure(
             metric=source.metrics[name],
             value=now.get(name),
-            before=before.get(name),
-            against=compared.name,
+            before=at_equal_age.get(name, before.get(name)),
+            against=f"{compared.name} at the same age" if name in at_equal_age else compared.name,
             trend=trends.get(name, ()),
             problem="" if name in now else _unknown_filter(view, source.metrics[name]),
-            caution=caution or unripe(source.metrics[name], view.period.end, source.as_of, now),
+            caution=caution or waiting[name],
             doubts=source.doubts(name, view.period.end),
-            base=base_of(source, source.metrics[name], now, before),
+            base=base_of(source, source.metrics[name], now, before | at_equal_age),
             months=len(periods.months_of(periods.month_start(view.period.start), last_month)),
             settled=tuple(
                 value for month, value in trends.get(name, ()) if value is not None and month not in moving[name]
             ),
+            moving=moving[name],
+            uncompared="" if name in at_equal_age else uncompared(caution, waiting[name]),
         )
         for name in wanted
     }
+
+
+def uncompared(caution: str, waiting: str) -> str:
+    """Why a figure that still moves is not compared; empty for one that no longer does.
+
+    `caution` is said of the period (`caution_of`), `waiting` of the figure (`unripe`).
+    """
+    if caution:
+        return NOT_OVER
+    return NOT_SETTLED if waiting else ""
+
+
+def _at_equal_age(source: Source, view: View, names: Sequence[str]) -> dict[str, Any]:
+    """The comparison's figures as they stood when it was as old as the period is now, for metrics that keep the day on which a
+    row began to count."""
+    compared = view.compared
+    age = source.as_of - view.period.end
+    keeping = [name for name in with_bases(source, names) if source.metrics[name].known_on]
+    values: dict[str, Any] = {}
+    for (_, where), group in _grouped(source, view, keeping).items():
+        frame = source.query(
+            group, where=dict(where), start=compared.start, end=compared.end, known_by=compared.end + age
+        )
+        values |= {name: _one(frame, name) for name in group}
+    return values
+
+
+def waiting_for(source: Source, view: View, metric: MetricDefinition) -> str:
+    """Why a figure of the period has not settled yet (`unripe`); asks for what tells how far it has."""
+    values: dict[str, Any] = {}
+    for (_, where), group in _grouped(source, view, _needed_to_judge(source, [metric.name])).items():
+        frame = source.query(group, where=dict(where), start=view.period.start, end=view.period.end)
+        values |= {name: _one(frame, name) for name in group}
+    return unripe(metric, view.period.end, source.as_of, values)
 
 
 def _needed_to_judge(source: Source, names: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ An element with `data-do` is clickable and sends that text to Python (`dashboard
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from dashboards import format as fmt
@@ -38,26 +39,47 @@ INFO = _icon('<circle cx="8" cy="8" r="6"/><path d="M8 7.3v3.4M8 5v.1"/>')
 CHEVRON = _icon('<path d="M6 3.5 10.5 8 6 12.5"/>', 14)
 
 
-def sparkline(values: Sequence[Any], *, width: int = 160, height: int = 36) -> str:
-    """A small line of the trend, gaps left open, the last point marked. Empty with fewer than two values."""
-    known = [float(value) for value in values if value is not None]
-    if len(known) < 2:
+SPARK_WIDTH, SPARK_HEIGHT = 160, 36
+# Room at the sides of a sparkline for the width of its line.
+SPARK_LEFT, SPARK_RIGHT = 2, 4
+
+
+def sparkline(values: Sequence[Any], moving: Sequence[bool] = ()) -> str:
+    """A small line of the trend, the last value marked. Empty with fewer than two values.
+
+    Dotted: across months without a value, and to months whose value will still move (`moving`, one for each value).
+    """
+    points = [index for index, value in enumerate(values) if value is not None]
+    if len(points) < 2:
         return '<div class="cm-spark"></div>'
-    low, high = min(known), max(known)
-    spread = (high - low) or 1.0
-    step = width / (len(values) - 1)
-    segments: list[list[str]] = [[]]
-    last = (0.0, 0.0)
-    for index, value in enumerate(values):
-        if value is None:
-            segments.append([])
-            continue
-        last = (index * step, height - 4 - (float(value) - low) / spread * (height - 8))
-        segments[-1].append(f"{last[0]:.1f},{last[1]:.1f}")
-    lines = "".join(f'<polyline points="{" ".join(segment)}"/>' for segment in segments if len(segment) > 1)
+    known = {index: float(values[index]) for index in points}
+    low, spread = min(known.values()), (max(known.values()) - min(known.values())) or 1.0
+
+    def place(index: int) -> tuple[float, float]:
+        left = index * SPARK_WIDTH / (len(values) - 1)
+        return left, SPARK_HEIGHT - 4 - (known[index] - low) / spread * (SPARK_HEIGHT - 8)
+
+    def is_moving(index: int) -> bool:
+        return bool(moving) and moving[index]
+
+    lines: list[tuple[str, list[int]]] = []
+    for earlier, later in pairwise(points):
+        kind = "dotted" if later - earlier > 1 or is_moving(later) else "drawn"
+        if lines and lines[-1][0] == kind:
+            lines[-1][1].append(later)
+        else:
+            lines.append((kind, [earlier, later]))
+    drawn = "".join(
+        f'<polyline class="cm-{kind}" points="{" ".join("{:.1f},{:.1f}".format(*place(index)) for index in line)}"/>'
+        for kind, line in lines
+    )
+    box_width = SPARK_LEFT + SPARK_WIDTH + SPARK_RIGHT
+    left, top = place(points[-1])
+    end = "cm-spark-end cm-moving" if is_moving(points[-1]) else "cm-spark-end"
     return (
-        f'<svg class="cm-spark" viewBox="-2 0 {width + 6} {height}" preserveAspectRatio="none" aria-hidden="true">{lines}'
-        f'</svg><i class="cm-spark-end" style="left:{last[0] / width * 100:.1f}%;top:{last[1] / height * 100:.1f}%"></i>'
+        f'<svg class="cm-spark" viewBox="-{SPARK_LEFT} 0 {box_width} {SPARK_HEIGHT}" preserveAspectRatio="none" '
+        f'aria-hidden="true">{drawn}</svg><i class="{end}" '
+        f'style="left:{(left + SPARK_LEFT) / box_width * 100:.1f}%;top:{top / SPARK_HEIGHT * 100:.1f}%"></i>'
     )
 
 
@@ -113,6 +135,7 @@ def tile(figure: Figure, *, action: str = "", doubt_action: str = "") -> str:
     caution += doubt(figure.doubts, doubt_action)
     base = f'<p class="cm-base">{esc(figure.counted)}</p>' if figure.counted and not figure.problem else ""
     values = [value for _, value in figure.trend]
+    moving = [month in figure.moving for month, _ in figure.trend]
     title = (
         f'<button type="button" data-do="{esc(action)}">{esc(metric.label)}</button>' if action else esc(metric.label)
     )
@@ -121,7 +144,7 @@ def tile(figure: Figure, *, action: str = "", doubt_action: str = "") -> str:
         f"{definition(metric)}</header>"
         f'<p class="cm-value"><b>{esc(shown.number)}</b><span>{esc(shown.unit)}</span></p>'
         f'<div><p class="cm-change">{line}</p>{base}{caution}</div>'
-        f'<div class="cm-trend" title="Last {len(values)} months">{sparkline(values)}</div></article>'
+        f'<div class="cm-trend" title="Last {len(values)} months">{sparkline(values, moving)}</div></article>'
     )
 
 

@@ -122,6 +122,8 @@ class MetricDefinition:
     `out_of` names the metric below the line of a ratio or share, empty where there is none.
     `matures_after_days`: so many days after a period's end the figure has settled, None where it is final at once;
     `matures_by` says what settles it earlier (answers or money, see MATURITIES), empty where age alone counts.
+    `known_on` names the day on which a row began to count, such as decision_date: with it `MetricQuery.known_by` shows a figure as
+    it stood at an earlier day. Empty where no such day is kept.
     """
 
     name: str
@@ -145,6 +147,7 @@ class MetricDefinition:
     out_of: str = ""
     matures_after_days: int | None = None
     matures_by: str = ""
+    known_on: str = ""
 
 
 Filter = str | Sequence[str]
@@ -158,8 +161,8 @@ class MetricQuery:
     day; `where` maps a dimension to a value or several (any of them); `date_from` and `date_to` are inclusive.
     `order_by` names columns of the answer, a leading `-` for descending; without it rows are ordered by `metric_time`,
     then by the dimensions as asked. `restated` tells the past with the tree of service units and the payer classes of
-    today; else each row counts where it stood on its day. Raises ConfigurationError for an unknown grain or a date range
-    turned round.
+    today; else each row counts where it stood on its day. `known_by` counts only what was known by that day (inclusive), for
+    metrics that have `known_on`. Raises ConfigurationError for an unknown grain or a date range turned round.
     """
 
     metrics: Sequence[str]
@@ -171,6 +174,7 @@ class MetricQuery:
     order_by: Sequence[str] = ()
     limit: int | None = None
     restated: bool = False
+    known_by: date | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.metrics, str) or isinstance(self.by, str) or isinstance(self.order_by, str):

@@ -90,6 +90,9 @@ def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[F
     first = periods.add_months(last, 1 - figures.TREND_MONTHS)
     trends = _monthly(context, basis, first, periods.month_end(last))
     metric = context.source.metrics[basis.share]
+    waiting = figures.waiting_for(context.source, context.view, metric)
+    moving = figures.unsettled_months(context.source, context.view, metric, first, last)
+    caution = figures.caution_of(context.view, context.source.as_of)
     found = [
         Figure(
             metric=replace(
@@ -102,21 +105,17 @@ def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[F
             before=member.before.get(basis.share),
             against=context.view.compared.name,
             trend=figures.series(trends.get(member.id, {}), first, last),
-            caution=figures.caution_of(context.view, context.source.as_of),
+            caution=caution or waiting,
             base=member.base(context.source, basis.share),
             settled=tuple(
-                value
-                for month, value in trends.get(member.id, {}).items()
-                if value is not None and _is_past(context, month)
+                value for month, value in trends.get(member.id, {}).items() if value is not None and month not in moving
             ),
+            moving=moving,
+            uncompared=figures.uncompared(caution, waiting),
         )
         for member in members
     ]
     return sorted(found, key=lambda figure: (-figure.value, figure.metric.label))
-
-
-def _is_past(context: PageContext, month: date) -> bool:
-    return periods.month_end(month) <= context.source.as_of
 
 
 def _monthly(context: PageContext, basis: Basis, first: date, last: date) -> dict[str, dict[Any, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError
-from serving.metrics.compiler import Compiler, Shape, date_filters, dimension_filter, entity_filter
+from serving.metrics.compiler import Compiler, Shape, date_filters, day_filter, dimension_filter, entity_filter
 from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Fact, Member
 from serving.metrics.mart_data import MartData
 from serving.metrics.registry import Registry, RegistryMetric
@@ -112,6 +112,9 @@ class Metrics:
         if query.restated and self.index.restated is not self.index:
             return self.restated.query(query)
         metrics = [self.metric(name) for name in dict.fromkeys(query.metrics)]
+        undated = [item.definition.name for item in metrics if not item.definition.known_on]
+        if query.known_by and undated:
+            raise ConfigurationError(f"known_by: {undated[0]} does not keep the day on which its rows became known")
         if CHILDREN in query.by:
             return self._finish(query, metrics, self._children(query, metrics))
         return self._finish(query, metrics, self._answer(query, metrics, tuple(query.by)))
@@ -242,12 +245,19 @@ class Metrics:
         snapshot = self.index.snapshot_of(part.metric)
         if snapshot is not None:
             dates = {"snapshots": self.snapshot_days(*snapshot, query.grain, query.date_from, query.date_to)}
+        if query.known_by:
+            dates["known_by"] = query.known_by
+            where.append(day_filter(self._known_day(part.metric), "known_by"))
         parameters |= {name: value for name, value in dates.items() if value is not None}
         group_by = [self.member(part.metric, name).dunder for name in part.by]
         if query.grain:
             group_by.insert(0, f"{TIME}__{query.grain}")
         where += date_filters(parameters)
         return Shape(metrics=(), group_by=tuple(group_by), where=tuple(where)), parameters
+
+    def _known_day(self, metric: str) -> str:
+        """MetricFlow's name of the day on which a row of a metric began to count."""
+        return self.index.time_of(metric, self.registry.metrics[metric].definition.known_on)
 
     def snapshot_days(
         self, table: str, column: str, grain: str | None, date_from: date | None, date_to: date | None

@@ -184,6 +184,11 @@ def entity_filter(entity: str, parameter: str) -> str:
     return f"{{{{ Entity('{entity}') }}}} in (select unnest(${parameter}))"
 
 
+def day_filter(dunder: str, parameter: str) -> str:
+    """A day of the fact is not later than a parameter."""
+    return f"{{{{ TimeDimension('{dunder}', 'day') }}}} <= ${parameter}"
+
+
 def date_filters(parameters: Iterable[str]) -> tuple[str, ...]:
     """The period of a question, for those of the parameters `date_from`, `date_to` and `snapshots` that are given."""
     day = "{{ TimeDimension('metric_time', 'day') }}"

@@ -255,6 +255,13 @@ class DimensionIndex:
         columns = {facts[0].date_columns[self._snapshots[name]] for name in measures}
         return (facts[0].table, columns.pop()) if len(columns) == 1 else None
 
+    def time_of(self, metric: str, name: str) -> str:
+        """MetricFlow's name of a day of a metric's first fact. Raises ConfigurationError where the fact has no such day."""
+        fact = self.facts_of(metric)[0]
+        if name not in fact.date_columns:
+            raise ConfigurationError(f"metric {metric} has no day {name!r}; it has {', '.join(fact.date_columns)}")
+        return f"{self._primary(self._models[fact.name])}__{name}"
+
     def ratio_of(self, metric: str) -> "tuple[RatioPart, RatioPart] | None":
         """(numerator, denominator) of a ratio with the conditions it puts on each; None for any other metric."""
         found = self._metrics[metric]

@@ -8,7 +8,7 @@ A column:                            identity (patient, account, quasi, none)
 A metric:                            module, unit, direction, numerator, denominator, exclusions, grain, date_basis,
                                      null_rule, source, version, variant_of, drill, share_of, share_over,
                                      out_of (the denominator's metric, where no ratio says it), matures_after_days,
-                                     matures_by (answers, money)
+                                     matures_by (answers, money), known_on (the day on which a row began to count)
 """
 
 import json
@@ -327,6 +327,15 @@ def _maturity(meta: Mapping[str, Any], name: str) -> str:
     return found
 
 
+def _known_on(meta: Mapping[str, Any], walk: _Metrics, name: str) -> str:
+    """The day on which a row began to count: a time dimension that every fact of the metric has."""
+    found = _text(meta, "known_on")
+    for model, _ in walk.sources(name) if found else ():
+        if found not in {item["name"] for item in model["dimensions"] if item["type"] == "time"}:
+            raise ConfigurationError(f"metric {name}: known_on {found!r} is not a day of {model['name']}")
+    return found
+
+
 def _drill(meta: Mapping[str, Any], walk: _Metrics, name: str) -> DrillRule | None:
     raw = meta.get("drill")
     if not raw:
@@ -387,6 +396,7 @@ def registry_metrics(semantic: Mapping[str, Any], tables: Sequence[PublishedTabl
                 out_of=_text(meta, "out_of") or walk.out_of(name),
                 matures_after_days=meta.get("matures_after_days"),
                 matures_by=_maturity(meta, name),
+                known_on=_known_on(meta, walk, name),
             ),
             tables=sources,
             drill=drill,

@@ -144,6 +144,7 @@ def _visits() -> pl.DataFrame:
                         "adjusted": adjusted,
                         "open": billed - adjusted - paid - patient,
                         "answered": answered,
+                        "answered_date": day + timedelta(days=min(number % 60, max(old, 0))),
                         "denied": answered and denied,
                         "denial_category": rng.choices(CATEGORIES, (30, 24, 14, 9, 7, 6, 3))[0]
                         if answered and denied
@@ -259,6 +260,7 @@ RULES: dict[str, tuple[str, str, str, str, Rule]] = {
 }
 # What a rate is counted from, and when a figure has settled, as metrics say it in their definitions.
 OUT_OF = {"no_show_rate": "expected_appointments", "denial_rate": "remitted_claims"}
+KNOWN_ON = {"denial_rate": "answered_date", "remitted_claims": "answered_date"}
 MATURES = {
     "denial_rate": (60, "answers"),
     "net_collection_rate": (120, "money"),
@@ -392,6 +394,7 @@ class FakeReader:
                 out_of=OUT_OF.get(name, ""),
                 matures_after_days=MATURES.get(name, (None, ""))[0],
                 matures_by=MATURES.get(name, (None, ""))[1],
+                known_on=KNOWN_ON.get(name, ""),
             )
             for name, (label, unit, direction, module, rule) in RULES.items()
             if module in self.modules
@@ -434,6 +437,9 @@ class FakeReader:
         if not set(query.metrics) <= known:
             raise AccessError("not granted")
         frame = self._rows(query.where, query.date_from, query.date_to)
+        if query.known_by:
+            assert set(query.metrics) <= set(KNOWN_ON)
+            frame = frame.filter(pl.col("answered_date") <= query.known_by)
         keys = list(query.by)
         if "service_unit_children" in keys:
             unit = str(query.where["service_unit"])

@@ -9,6 +9,13 @@ from dashboards import format as fmt
 from dashboards.chance import Verdict
 
 
+def test_control_limits_are_those_of_a_chart_of_individuals():
+    # Mean 11, mean moving range 2: 11 +- 2.66 * 2 (NIST/SEMATECH e-Handbook 6.3.2.2).
+    low, high = chance.usual_range([10, 12, 10, 12, 10, 12])
+    assert (round(low, 2), round(high, 2)) == (5.68, 16.32)
+    assert chance.usual_range([10, 12, 10, 12, 10]) is None
+
+
 def test_the_interval_of_a_share_is_the_published_one():
     # Newcombe, Statistics in Medicine 1998, 17:857, table I, method 3: 81 of 263.
     low, high = chance.wilson(81 / 263, 263)

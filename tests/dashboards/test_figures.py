@@ -44,6 +44,29 @@ def test_a_denial_rate_is_not_judged_before_payers_have_answered(source):
     assert findings.finding(rate, "Denials").startswith("Denials so far: ")
 
 
+def test_a_rate_that_has_not_settled_is_compared_with_the_period_before_at_the_same_age(source, visits):
+    view = view_of(source, period="last_month")
+    rate = figures.load(source, view, ["denial_rate"], trend=False)["denial_rate"]
+    age = source.as_of - view.period.end
+    before = visits.filter(
+        pl.col("appointment_date").is_between(view.compared.start, view.compared.end)
+        & (pl.col("answered_date") <= view.compared.end + age)
+        & pl.col("answered")
+    )
+    assert rate.before == pytest.approx(before["denied"].sum() / before.height)
+    later = figures.load(source, view.moved(period=view.compared), ["denial_rate"], trend=False)["denial_rate"]
+    assert rate.before != later.value
+    assert rate.against == f"{view.compared.name} at the same age"
+    assert f"against {rate.against}" in markup.tile(rate)
+
+
+def test_a_figure_without_equal_age_is_not_compared_before_it_has_settled(source):
+    view = view_of(source, period="last_month")
+    rate = figures.load(source, view, ["net_collection_rate"], trend=False)["net_collection_rate"]
+    assert (rate.change.amount, rate.change.words) == ("", figures.NOT_SETTLED)
+    assert "September" not in markup.tile(rate)
+
+
 @pytest.mark.parametrize(
     ("answered", "sent", "days_ago", "caution"),
     [
@@ -71,13 +94,24 @@ def test_a_rate_says_what_it_was_counted_from(source):
     assert found["cancel_rate"].counted == ""
 
 
+def test_a_mean_says_how_many_it_was_counted_from(source):
+    wait = replace(source.metrics["no_show_rate"], unit="minutes")
+    base = figures.Base(source.metrics["appointments"], 812, 790)
+    assert figures.counted(wait, 7.5, base) == "from 812 appointments"
+    assert figures.counted(wait, 7.5, base, short=True) == "n = 812"
+    few = replace(base, now=12)
+    assert figures.judge(wait, 7.5, 30.0, few, settled=[7.0, 7.1] * 6) is Verdict.FEW
+    assert figures.judge(wait, 30.0, 7.5, base, settled=[7.0, 7.1] * 6) is Verdict.REAL
+
+
 def test_a_member_of_a_level_is_tested_with_its_own_cases(source):
     level = breakdowns.below(source, view_of(source, place="behavioral"), ["no_show_rate"])
     verdicts = {member.name: member.verdict(source, "no_show_rate") for member in level.members}
     assert verdicts["Bayview Clinic"] is Verdict.REAL
     bayview = next(member for member in level.members if member.name == "Bayview Clinic")
     assert bayview.change(source, "no_show_rate", "Q2 2026").tone == "bad"
-    assert bayview.change(source, "no_show_rate", "Q2 2026", moving=True).tone == "neutral"
+    moving = bayview.change(source, "no_show_rate", "Q2 2026", moving=True)
+    assert (moving.amount, moving.tone) == ("", "none")
 
 
 def test_months_that_will_still_move_are_the_latest(source):

@@ -128,7 +128,8 @@ def test_the_hover_of_a_line_gives_both_exact_values():
         earlier_name="A year before",
     )
     expected = "Sep 2026\nBilled: $28,430.45\nA year before: $19,999.99"
-    assert [series["data"][-1][2] for series in option["series"]] == [expected, expected]
+    named = [series for series in option["series"] if series.get("name")]
+    assert [series["data"][-1][2] for series in named] == [expected, expected]
 
 
 def test_an_even_heat_map_is_pale_and_its_hovers_count():
@@ -152,6 +153,21 @@ def test_a_month_that_will_still_move_is_drawn_hollow():
     data = option["series"][0]["data"]
     assert data[-1]["itemStyle"]["color"] == theme.LIGHT.ground
     assert not isinstance(data[-2], dict)
+    settled, moving = option["series"][1:3]
+    assert (settled["lineStyle"]["color"], settled["data"][-1][0]) == (theme.LIGHT.accent, 7)
+    assert (moving["lineStyle"]["type"], [place for place, _ in moving["data"]]) == ("dotted", [7, 8])
+
+
+def test_control_limits_are_a_band_and_a_month_outside_them_is_ringed():
+    option = charts.line_over_time(
+        theme.LIGHT, TREND, name="Rate", unit="percent", chosen=CHOSEN, usual=(0.0, float(TREND[-1][1]) - 0.001)
+    )
+    band = option["series"][0]["markArea"]["data"][-1]
+    assert (band[0]["yAxis"], band[1]["yAxis"]) == (0.0, pytest.approx(float(TREND[-1][1]) * 100 - 0.1))
+    assert option["series"][0]["data"][-1]["itemStyle"]["borderColor"] == theme.LIGHT.ink
+    assert "Usual range: 0.0" in option["series"][0]["data"][-1]["value"][2]
+    wide = charts.line_over_time(theme.LIGHT, TREND, name="Rate", unit="percent", chosen=CHOSEN, usual=(0.0, 0.43))
+    assert wide["yAxis"]["max"] >= 43
 
 
 EXPECTED = figures.Base(
@@ -206,6 +222,13 @@ def test_a_table_without_rows_says_what_to_do():
     assert "Choose another period or place" in markup.table([markup.Column("Unit")], [])
 
 
-def test_a_sparkline_leaves_gaps_open():
-    assert markup.sparkline([1, 2, None, 3, 4]).count("<polyline") == 2
+def test_a_sparkline_is_dotted_across_gaps_and_to_what_still_moves_and_ends_at_its_line():
+    drawn = markup.sparkline([1, 2, None, 3, 4], [False, False, False, False, True])
+    assert (drawn.count('class="cm-drawn"'), drawn.count('class="cm-dotted"')) == (1, 1)
+    assert "cm-spark-end cm-moving" in drawn
+    # The last of 160 units lies 2 from the left edge of a box of 166.
+    assert f"left:{162 / 166 * 100:.1f}%" in drawn
+    lonely = markup.sparkline([1, None, None, 4, None])
+    assert 'points="0.0,32.0 120.0,4.0"' in lonely
+    assert f"left:{122 / 166 * 100:.1f}%" in lonely
     assert "<polyline" not in markup.sparkline([None, 1, None])

@@ -69,7 +69,8 @@ create table warehouse.marts.fct_charges as
     tenant_id || '|' || payer as payer_key, payer as payer_id,
     case payer when 'aetna' then 'commercial' when 'medicare' then 'medicare' else 'unmapped' end as payer_class,
     cast(case tenant_id when 'harbor' then 100.25 else 7.5 end as decimal(18, 4)) as billed_amount,
-    i % 4 = 0 as is_denied, date '2026-01-01' + cast(i % 60 as integer) as service_date
+    i % 4 = 0 as is_denied, date '2026-01-01' + cast(i % 60 as integer) as service_date,
+    date '2026-01-01' + cast(i % 60 + i % 40 as integer) as decided_date
   from (select tenant_id, i, ['imaging', 'lab', 'west'][1 + i % 3] as unit, ['p1', 'p2', 'p3'][1 + i % 3] as provider,
       ['aetna', 'medicare', 'unknown', 'aetna'][1 + i % 4] as payer
     from warehouse.marts.dim_tenants, range(120) as r (i) where tenant_id = 'harbor' or i < 60);
@@ -224,7 +225,7 @@ MODELS = [
         "charges",
         "fct_charges",
         [_entity("charge", "primary", "charge_id"), _UNIT, _PROVIDER, _PAYER],
-        [_time("service_date"), _category("payer_class")],
+        [_time("service_date"), _time("decided_date"), _category("payer_class")],
         [
             _measure("billed_sum", "sum", "billed_amount"),
             _measure("denied_count", "sum_boolean", "is_denied"),
@@ -304,6 +305,7 @@ METRICS = [
         "denied_count",
         unit="count",
         module="revenue_cycle",
+        known_on="decided_date",
         drill={"model": "fct_charges", "row_filter": "is_denied"},
     ),
     _simple(

@@ -9,6 +9,9 @@ from foundation.errors import ConfigurationError
 from serving.metrics import registry
 from serving.model import MATURITIES
 
+CLAIMS = {"name": "claims", "dimensions": [{"name": "decision_date", "type": "time"}]}
+MEASURE = {"name": "denied"}
+RATE = {"name": "rate", "type": "simple", "type_params": {"measure": {"name": "denied"}}}
 MODELS = Path(__file__).parents[2] / "dbt" / "models"
 
 
@@ -46,6 +49,16 @@ def test_a_rate_is_counted_from_a_metric_that_there_is():
     named = {name: meta(metric)["out_of"] for name, metric in found.items() if meta(metric).get("out_of")}
     assert {"no_show_rate", "late_cancel_rate", "fill_rate"} <= set(named)
     assert set(named.values()) <= set(found)
+
+
+def test_what_is_compared_at_equal_age_names_a_day_of_its_fact():
+    keeping = {name: meta(metric)["known_on"] for name, metric in metrics().items() if meta(metric).get("known_on")}
+    assert {"denial_rate", "denied_claims", "remitted_claims", "payer_lag_days"} <= set(keeping)
+    assert set(keeping.values()) == {"decision_date"}
+    manifest = registry._Metrics({"metrics": [RATE], "semantic_models": [{**CLAIMS, "measures": [MEASURE]}]})
+    assert registry._known_on({"known_on": "decision_date"}, manifest, "rate") == "decision_date"
+    with pytest.raises(ConfigurationError, match="rate: known_on 'paid_date' is not a day of claims"):
+        registry._known_on({"known_on": "paid_date"}, manifest, "rate")
 
 
 def test_an_unknown_way_to_settle_is_refused_with_the_metrics_name():

@@ -102,6 +102,22 @@ def test_the_period_is_inclusive_and_everything_by_default(reader):
     assert one(harbor, "billed_amount", date_from=date(2026, 1, 2)) == Decimal("11829.5000")
 
 
+def test_a_figure_as_it_stood_on_an_earlier_day_counts_what_was_known_by_then(reader):
+    harbor = reader("admin@harbor")
+    # Charge i of 120 was served on day i % 60, decided i % 40 days later, and denied where 4 divides i.
+    served = [i for i in range(120) if i % 4 == 0 and i % 60 < 31]
+    january = {"date_from": date(2026, 1, 1), "date_to": date(2026, 1, 31)}
+    assert one(harbor, "denied_charges", **january) == len(served)
+    known = [i for i in served if i % 60 + i % 40 <= 30]
+    assert one(harbor, "denied_charges", **january, known_by=date(2026, 1, 31)) == len(known)
+    assert 0 < len(known) < len(served)
+
+
+def test_a_metric_without_the_day_it_was_known_has_no_earlier_figure(reader):
+    with pytest.raises(ConfigurationError, match="billed_amount does not keep the day"):
+        ask(reader("admin@harbor"), "billed_amount", known_by=date(2026, 1, 31))
+
+
 def test_a_balance_is_that_of_the_last_day_of_each_period_also_for_who_has_none_then(reader):
     harbor = reader("admin@harbor")
     assert one(harbor, "open_balance") == Decimal(60)
