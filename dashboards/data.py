@@ -19,6 +19,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import served_home
+from foundation.errors import AccessError
 from serving.closed_months.view import Change, ClosedMonths
 from serving.lineage.metric import MetricLineage
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
@@ -296,6 +297,14 @@ class Source:
     def last_run(self) -> LastRun | None:
         """Never cached: a run that published nothing leaves the version, and so the key, as it was."""
         return self.reader.last_run
+
+
+def time_zone_of(principal: Principal) -> str:
+    """The time zone of a person's tenant: of what is published, else of the configuration."""
+    try:
+        return open_reader(served_home.home(), principal).tenant.time_zone
+    except AccessError:
+        return served_home.time_zone(principal.tenant_id)
 
 
 def source_of(principal: Principal) -> Source:

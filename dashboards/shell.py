@@ -231,7 +231,7 @@ def without_data(principal: Principal, sign_out_token: str) -> None:
     last = outcome(served_home.home(), principal.tenant_id)
     text = "The first pipeline run has not published anything yet. Come back later, or ask the administrator of the pipeline."
     if last is not None and last.reason:
-        text = f"The last run on {fmt.moment(last.at)} published nothing: {last.reason}"
+        text = f"The last run on {fmt.moment(last.at, served_home.time_zone(principal.tenant_id))} published nothing: {last.reason}"
     widgets.html(
         markup.state("No data yet", text) + bar.sign_out_form(sign_out_token),
         key="cm_state",

@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from streamlit import config
 
 from dashboards import Place, failures, served_home, theme
+from dashboards.pages import ALL
 from dashboards.server import signin_routes, warm
 from dashboards.server.auth_gate import Gate
 from foundation.errors import ConfigurationError
@@ -54,7 +55,7 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
     app = st.App(
         ENTRY,
         routes=signin_routes.ROUTES,
-        middleware=[Middleware(Gate)],
+        middleware=[Middleware(Gate, pages=[page.key for page in ALL])],
         lifespan=_lifespan,
         on_script_error=_on_script_error,
     )

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -38,6 +38,7 @@ SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH = "/signin", "/signout", "/password
 # Who opens the account's pages is looked up there.
 OPEN_PATHS = frozenset({SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH, "/favicon.png", "/favicon.ico"})
 OPEN_PREFIXES = ("/static/",)
+STREAMLIT_PREFIXES = ("/_stcore/", "/component/", "/media/", "/vendor/")
 WITHOUT_SESSION = "Sign in first."
 OTHER_TENANT = "You are signed in for another organization."
 UNKNOWN_TENANT = "There is no organization at this address."
@@ -156,10 +157,15 @@ TRANSPORT_SECURITY = ("strict-transport-security", "max-age=31536000")
 
 
 class Gate:
-    """ASGI middleware: lets a request through, sends a browser to the sign-in page, or refuses with 403."""
+    """ASGI middleware: lets a request through, sends a browser to the sign-in page, or refuses with 403.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `pages` are the addresses of pages, without slash, the first page's first; a browser that asks for another gets our page that
+    says so. Without them every address is let through.
+    """
+
+    def __init__(self, app: ASGIApp, pages: Sequence[str] = ()) -> None:
         self.app = app
+        self.pages = tuple(pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -190,7 +196,8 @@ class Gate:
         if scope["type"] == "http" and _is_open(path):
             await self.app(scope, receive, guarded_send)
             return
-        refusal = await run_in_threadpool(self._refusal, HTTPConnection(scope))
+        connection = HTTPConnection(scope)
+        refusal = await run_in_threadpool(self._refusal, connection) or self._elsewhere(connection)
         if refusal is None:
             await self.app(scope, receive, guarded_send)
         elif scope["type"] == "websocket":
@@ -199,6 +206,20 @@ class Gate:
             await guarded_send({"type": "websocket.close", "code": 1008})
         else:
             await refusal(scope, receive, guarded_send)
+
+    def _elsewhere(self, connection: HTTPConnection) -> Response | None:
+        """The answer to a browser that asks for an address without a page; None for a page and for Streamlit's own files.
+
+        The first page has the address of the home alone: its own name leads there.
+        """
+        name = connection.url.path.strip("/")
+        is_ours = not name or name in self.pages[1:] or connection.url.path.startswith(STREAMLIT_PREFIXES)
+        if not self.pages or is_ours or not _wants_page(connection):
+            return None
+        if name == self.pages[0]:
+            query = f"?{connection.url.query}" if connection.url.query else ""
+            return RedirectResponse(f"/{query}", status_code=303)
+        return signin_html.not_found()
 
     def _refusal(self, connection: HTTPConnection) -> Response | None:
         """The answer to a request that may not pass; None for one that may."""

@@ -144,6 +144,16 @@ def browser_name(agent: str) -> str:
     return f"{browser} on {system}" if system else browser
 
 
+def not_found() -> HTMLResponse:
+    """The page of an address at which there is none."""
+    return _page(
+        "No page here",
+        '<h1>No page here</h1><p class="lead">There is no page at this address. The link may be old or mistyped.</p>'
+        '<p><a href="/">To the first page</a></p>',
+        404,
+    )
+
+
 def refused(text: str, status: int) -> HTMLResponse:
     """A page that may not be shown: why, and the way on."""
     return _page(

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from dashboards import data, served_home
 from dashboards import format as fmt
-from dashboards import served_home
 from dashboards.server import auth_gate, signin_html
 from foundation.errors import AccessError, ClinicmartError
 from serving.people.caller import caller
@@ -248,12 +248,13 @@ def _account_page(request: Request, problem: str = "", status: int = 200) -> Res
     if served_home.access().must_change_password(principal):
         return RedirectResponse(auth_gate.PASSWORD, status_code=303)
     here = session_id(token)
+    time_zone = data.time_zone_of(principal)
     return signin_html.account(
         token=auth_gate.form_token("account", token),
         email=principal.email,
         sessions=[
             (
-                fmt.moment(item.last_seen_at),
+                fmt.moment(item.last_seen_at, time_zone),
                 item.address,
                 signin_html.browser_name(item.browser),
                 item.session_id == here,

@@ -103,7 +103,7 @@ async def _socket(socket: WebSocket) -> None:
 def site(served: served_home.Served) -> Starlette:
     """The gate and the sign-in routes in front of one page and one socket, without Streamlit's runtime."""
     routes = [*signin_routes.ROUTES, Route("/{path:path}", _inside), WebSocketRoute("/_stcore/stream", _socket)]
-    return Starlette(routes=routes, middleware=[Middleware(auth_gate.Gate)])
+    return Starlette(routes=routes, middleware=[Middleware(auth_gate.Gate, pages=["overview", "no_show"])])
 
 
 @dataclass

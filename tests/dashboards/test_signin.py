@@ -1,11 +1,23 @@
 """Who may pass: sign-in, CSRF, the tenant of the address, first passwords, sign-out."""
 
+import json
+
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from dashboards.server import auth_gate
 from serving.people.store import Role
 
+ZONES = """\
+tenants:
+  harbor:
+    name: Harbor Health
+    time_zone: Asia/Tokyo
+    feeds:
+      pm:
+        kind: reference_file
+        path: ${NOT_SET_HERE}
+"""
 HARBOR, MESA = "http://harbor.localhost:8501", "http://mesa.localhost:8501"
 
 
@@ -185,3 +197,32 @@ def test_a_body_that_is_too_long_is_no_form(browser):
     visitor = browser()
     token = visitor.token_on("/signin")
     assert visitor.post("/signin", {"token": token, "email": "a" * 20_000, "password": "x"}).status_code == 403
+
+
+def test_an_address_without_a_page_is_answered_with_our_own_page(browser):
+    visitor = browser()
+    visitor.sign_in()
+    answer = visitor.get("/revenue-cycle")
+    assert answer.status_code == 404
+    assert "There is no page at this address." in answer.text
+    assert visitor.get("/no_show").text == "inside"
+    assert visitor.get("/").text == "inside"
+    # What Streamlit asks for beside pages is not a page.
+    assert visitor.get("/_stcore/host-config", headers={"accept": "application/json"}).text == "inside"
+    assert visitor.get("/overview?period=last_month").headers["location"] == "/?period=last_month"
+
+
+def test_the_account_shows_times_of_the_tenants_zone(browser, home, tmp_path):
+    config = tmp_path / "clinicmart.yaml"
+    config.write_text(ZONES, encoding="utf-8")
+    visitor = browser()
+    visitor.sign_in()
+    assert " UTC</td>" in visitor.get("/account").text
+    note = home.path / "config.json"
+    note.write_text(json.dumps({"file": str(config)}), encoding="utf-8")
+    try:
+        shown = visitor.get("/account").text
+    finally:
+        note.unlink()
+    assert " JST</td>" in shown
+    assert " UTC</td>" not in shown
