@@ -118,6 +118,8 @@ def metrics_page() -> str:
                 lines.append(
                     f"- Settles: {meta['matures_after_days']} days after the period{_SETTLED_BY[meta.get('matures_by')]}"
                 )
+            if meta.get("known_on"):
+                lines.append(f"- Compared at equal age by: `{meta['known_on']}`")
             lines.append("")
     return "\n".join(lines)
 

@@ -167,6 +167,12 @@ def ranking(
         for member in shown
     ]
     moves = [member.moves for member in shown]
+    table = chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=title)
+    nothing = _nothing_to_rank(found, shown)
+    if nothing:
+        empty(context, *nothing, f"{key}_flat")
+        widgets.as_table(table)
+        return
     option = charts.ranked_bars(context.look, ranks, unit=found.unit, clickable=any(moves))
     height = 28 * len(ranks) + 16
     identity = f"{key}_{view_key(context.view)}"
@@ -175,10 +181,21 @@ def ranking(
         key=identity,
         height=max(height, 96),
         alt=f"{title}: {found.label}",
-        table=chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=title),
+        table=table,
         moves=moves if any(moves) else (),
         as_of=context.source.as_of,
     )
+
+
+def _nothing_to_rank(metric: MetricDefinition, shown: Sequence[Member]) -> tuple[str, str] | None:
+    """(title, text) in place of bars that would say nothing: one member alone, or zeros only; None where bars say something."""
+    if len(shown) == 1:
+        value = fmt.exact(shown[0].now[metric.name], metric.unit)
+        return f"Only {shown[0].name}", f"{metric.label} here is that of {shown[0].name} alone: {value}."
+    if not any(member.now[metric.name] for member in shown):
+        value = fmt.exact(0, metric.unit)
+        return f"{value} everywhere", f"{metric.label} is {value} in each of these {len(shown)}."
+    return None
 
 
 def _is_moving(context: PageContext, figure: Figure | None) -> bool:
@@ -304,6 +321,10 @@ def hours(context: PageContext, metric: str, *, volume: str, title: str, note: s
     if not cells:
         text = f"No hour of the week has {LEAST_AN_HOUR} or more of them. Choose a longer period or a wider place."
         empty(context, "Too few to tell hours apart", text, f"cm_hours_{metric}_none")
+        return
+    if not any(cells.values()):
+        text = f"{found.label} is {fmt.exact(0, found.unit)} in each hour of the week that has {LEAST_AN_HOUR} or more of them."
+        empty(context, f"{fmt.exact(0, found.unit)} in every hour", text, f"cm_hours_{metric}_zero")
         return
     volume_label = context.source.metrics[volume].label if counted else ""
     option = charts.heat_map(

@@ -248,6 +248,12 @@ class Source:
         return frame
 
     @cached_property
+    def refusals(self) -> pl.DataFrame:
+        """Feeds of which files were refused, how many, and the entities that the feeds brought so far."""
+        frame: pl.DataFrame = self._cached({"ask": "refusals"}, self.reader.refusals)
+        return frame
+
+    @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What the feeds say that cannot be, or that no feed explains, with the metrics it touches."""
         found: tuple[Finding, ...] = self._cached({"ask": "findings"}, self.reader.findings)

@@ -22,18 +22,35 @@ def lines(page: str, alerts: Iterable[Mapping[str, Any]], until: date) -> list[s
     `until` is the last day that the page shows: figures of a period that ended before a feed stopped lack nothing.
     """
     found = []
-    resting = set(PAGES[page].entities) if page in PAGES else set()
     for alert in alerts:
-        brought = set(alert["entities"] or ())
-        nouns = dict.fromkeys(NOUNS[entity] for entity in NOUNS if entity in resting & brought)
-        if nouns:
-            found.append(_sentence(alert, list(nouns), until))
+        what = _nouns(page, alert["entities"])
+        if what:
+            found.append(_sentence(alert, what, until))
     return found
 
 
-def _sentence(alert: Mapping[str, Any], nouns: list[str], until: date) -> str:
+def refusals(page: str, refused: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each feed of which files were refused and on which the page rests: (feed, files, entities) each."""
+    found = []
+    for row in refused:
+        what = _nouns(page, row["entities"])
+        if what:
+            files = f"{row['files']} files" if row["files"] > 1 else "1 file"
+            verb = "were" if row["files"] > 1 else "was"
+            which = "they hold" if row["files"] > 1 else "it holds"
+            found.append(f"{files} of feed {row['feed']} {verb} refused: the {what} that only {which} are missing.")
+    return found
+
+
+def _nouns(page: str, brought: Iterable[str] | None) -> str:
+    """What a feed brings for a page, in words; empty where the page does not rest on it."""
+    resting = set(PAGES[page].entities) if page in PAGES else set()
+    nouns = list(dict.fromkeys(NOUNS[entity] for entity in NOUNS if entity in resting & set(brought or ())))
     named = nouns if len(nouns) <= MOST_NAMED else [*nouns[: MOST_NAMED - 1], "more"]
-    what = f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else named[0]
+    return f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else "".join(named)
+
+
+def _sentence(alert: Mapping[str, Any], what: str, until: date) -> str:
     feed, since = alert["feed"], fmt.day(alert["since"])
     is_touched = alert["since"] is None or until >= alert["since"]
     where = "in these figures" if is_touched else "in later figures; this period ends before that"

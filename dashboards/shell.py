@@ -148,8 +148,10 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
 
 
 def incomplete_notice(context: PageContext, page: str) -> None:
-    """One line above the page for feeds that stopped and on which it rests, leading to Data health where the person has it."""
+    """One line above the page for each feed that stopped or of which files were refused and on which it rests, leading to Data
+    health where the person has it."""
     sentences = incomplete.lines(page, context.source.alerts.iter_rows(named=True), context.view.period.end)
+    sentences += incomplete.refusals(page, context.source.refusals.iter_rows(named=True))
     if sentences:
         action = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
         context.html(incomplete.banner(sentences, action), key="cm_incomplete")

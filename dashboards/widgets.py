@@ -128,6 +128,11 @@ def chart(
     `moves` holds, for each category, what a click on its mark changes in the view.
     """
     _draw_chart(option, key=key, height=height, alt=alt, moves=moves, as_of=as_of)
+    as_table(table)
+
+
+def as_table(table: str) -> None:
+    """A table folded away below what shows the same values."""
     st.html(f'<div class="cm-root cm-as-table">{folded("Show as table", table)}</div>')
 
 

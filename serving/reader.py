@@ -47,7 +47,7 @@ from serving.rows.people import people_in
 from serving.rows.row_sources import RowSources, row_sources
 from serving.scope_files.connection import ScopeConnection
 from serving.scope_files.derive import scope_file
-from serving.versions.health import published_alerts, published_health
+from serving.versions.health import published_alerts, published_health, published_refusals
 from serving.versions.integrity import last_sound_version, note_damage
 from serving.versions.retention import version_as_of
 from serving.versions.store import VersionFiles, files_of, outcome
@@ -372,6 +372,10 @@ class Reader:
         Everybody who sees figures must know when they lack a feed, so this is for every role.
         """
         return published_alerts(self._home, self.version)
+
+    def refusals(self) -> pl.DataFrame:
+        """Feeds of which files were refused whole: feed, files, entities. Like the alerts for every role."""
+        return published_refusals(self._home, self.version)
 
     def findings(self) -> tuple[Finding, ...]:
         """What the feeds say that cannot be, with the metrics it touches. Like the alerts for every role; who sees a part of the

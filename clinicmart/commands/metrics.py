@@ -132,6 +132,11 @@ def show(home: Home, name: str, tenant: str, user: str, as_of: str | None, as_js
 @from_option
 @to_option
 @restated_option
+@click.option(
+    "--known-by",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Count only what was known by this day, to compare periods at equal age. For metrics with a known_on day.",
+)
 @as_of_option
 @click.option("--variant", help="Use a variant of the metric, by name.")
 @format_option
@@ -147,6 +152,7 @@ def query(
     date_from: datetime | None,
     date_to: datetime | None,
     restated: bool,
+    known_by: datetime | None,
     as_of: str | None,
     variant: str | None,
     output: str,
@@ -171,6 +177,7 @@ def query(
             date_from=_day(date_from),
             date_to=_day(date_to),
             restated=restated,
+            known_by=_day(known_by),
         )
     )
     print_frame(frame, output)

@@ -146,9 +146,7 @@ def feeds_table(found: MetricLineage, *, counts: bool, time_zone: str) -> str:
                 fmt.day(feed.newest_day),
                 fmt.moment(feed.last_landed_at, time_zone),
                 fmt.moment(feed.last_read_at, time_zone),
-                {"": "in order", "stopped": "stopped", "short": "brings too little", "unreadable": "not read"}.get(
-                    feed.alert, feed.alert
-                ),
+                _state(feed),
             )
         )
         for feed in found.feeds
@@ -160,6 +158,16 @@ def feeds_table(found: MetricLineage, *, counts: bool, time_zone: str) -> str:
         return table
     names = _named([name.replace("_", " ") for name in found.without_feed])
     return f'{table}<p class="cm-note">{markup.esc(f"No feed of this group brings {names}.")}</p>'
+
+
+STATES = {"stopped": "stopped", "short": "brings too little", "unreadable": "not read"}
+
+
+def _state(feed: FeedState) -> str:
+    """How a feed stands, in the words of Data health."""
+    if feed.alert:
+        return STATES.get(feed.alert, feed.alert)
+    return f"in part: {fmt.plural(feed.files_refused, 'file')} refused" if feed.files_refused else "in order"
 
 
 def fields_table(found: MetricLineage) -> str:

@@ -42,7 +42,7 @@ class MartColumn:
 @dataclass(frozen=True, kw_only=True)
 class FeedState:
     """A feed that a figure rests on. `entities` are those of its that enter the figure. `message` is empty where nothing is amiss, else
-    what stopped, in a sentence."""
+    what stopped, in a sentence. `files_refused` are files of the feed that could not be read at all."""
 
     feed: str
     kind: str
@@ -53,6 +53,7 @@ class FeedState:
     rows_landed: int
     alert: str = ""
     message: str = ""
+    files_refused: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,4 +166,5 @@ def _state(
         rows_landed=sum(one["rows"] for one in entities.values()),
         alert=str(alert.get("kind") or ""),
         message=str(alert.get("message") or ""),
+        files_refused=int(state.get("units_refused") or 0),
     )

@@ -2,6 +2,7 @@
 
     published_health(home, version)   everything, for Data health and `clinicmart status`
     published_alerts(home, version)   which feeds stopped and what they bring: what every page must know of the others
+    published_refusals(home, version) of which feeds files were refused, and what these bring
     published_plausibility(home, version)   what feeds say that cannot be (`serving.plausibility` puts it into words)
 
 Versions that were published before a table existed have it empty.
@@ -144,6 +145,13 @@ def published_alerts(home: Home, version: Version) -> pl.DataFrame:
         if alerts.is_empty():
             return alerts.with_columns(pl.lit(None, dtype=pl.List(pl.String)).alias("entities"))
         return alerts.join(_brought(table("batch")), on="feed", how="left").sort("feed")
+
+
+def published_refusals(home: Home, version: Version) -> pl.DataFrame:
+    """feed, files, entities: how many files of a feed were refused whole, and the sorted names of what the feed has brought so far."""
+    with _tables(home, version) as table:
+        refused = table("refused_unit").group_by("feed").agg(pl.col("unit").n_unique().alias("files"))
+        return refused.join(_brought(table("batch")), on="feed", how="left").sort("feed")
 
 
 def published_plausibility(home: Home, version: Version) -> tuple[pl.DataFrame, dict[str, list[str]]]:

@@ -329,6 +329,7 @@ class FakeReader:
     asked: int = 0
     stopped: bool = False
     doubted: bool = False
+    refused: bool = False
     reorganised: bool = False
     told: list[bool] = field(default_factory=list)
     unit_ids: tuple[str, ...] = ()
@@ -764,6 +765,11 @@ class FakeReader:
             metrics=("billed_amount", "net_collection_rate", "open_balance"),
         )
         return (found,) if self.doubted else ()
+
+    def refusals(self) -> pl.DataFrame:
+        rows = [{"feed": "remits", "files": 1, "entities": ["remittance", "remittance_adjustment", "remittance_claim"]}]
+        schema = {"feed": pl.String, "files": pl.Int64, "entities": pl.List(pl.String)}
+        return pl.DataFrame(rows if self.refused else [], schema=schema)
 
     def alerts(self) -> pl.DataFrame:
         rows = [

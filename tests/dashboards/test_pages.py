@@ -317,6 +317,16 @@ def test_without_an_alert_no_page_speaks_of_feeds(page, markup_of):
         assert "cm-alerts" not in html, key
 
 
+def test_a_refused_payment_file_is_named_on_the_pages_whose_money_lacks_it(page, markup_of, reader):
+    line = "1 file of feed remits was refused: the payments and denials that only it holds are missing."
+    reader.refused = True
+    for key in ("", "revenue_cycle"):
+        assert line in markup_of(page(key))
+    assert "refused" not in markup_of(page("no_show"))
+    reader.refused = False
+    assert "refused" not in markup_of(page("revenue_cycle"))
+
+
 def test_who_may_not_see_data_health_learns_of_a_stopped_feed_without_a_link(page, markup_of, reader):
     reader.stopped, reader.sees_health = True, False
     html = markup_of(page("revenue_cycle"))
