@@ -18,6 +18,9 @@ CLOSE = 0.07
 # Stands behind the name of a closed month.
 CLOSED_MARK, CLOSED_NOTE = " ■", "■ month is closed"
 
+# Charts up to this width, in pixels, are those of phones.
+PHONE_WIDTH, NARROW_NAMES = 420, 112
+
 Option = dict[str, Any]
 Point = tuple[date, Any]
 
@@ -330,6 +333,13 @@ def stacked_bars(
     return {
         **_base(look),
         "grid": grid,
+        # On a phone the names of the parts stand on several lines instead of behind arrows.
+        "media": [
+            {
+                "query": {"maxWidth": PHONE_WIDTH},
+                "option": {"grid": {"top": 22 * -(-len(parts) // 2) + 16}, "legend": {"type": "plain", "itemGap": 12}},
+            }
+        ],
         "legend": {
             "padding": 0,
             "type": "scroll",
@@ -425,8 +435,19 @@ def ranked_bars(look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bo
         **_clicks(look, clickable),
     }
     axis_label = {**_left_names(ranks), "color": look.ink}
+    narrow = {"width": NARROW_NAMES, "margin": NARROW_NAMES + 8}
     return {
         **_base(look),
+        # On a phone names and labels leave room for the bars.
+        "media": [
+            {
+                "query": {"maxWidth": PHONE_WIDTH},
+                "option": {
+                    "grid": {"left": NARROW_NAMES + 8, "right": max(88, 6 * longest)},
+                    "yAxis": {"axisLabel": narrow},
+                },
+            }
+        ],
         "grid": {"left": axis_label["margin"], "right": max(128, 7 * longest), "top": 4, "bottom": 4},
         "tooltip": {**_base(look)["tooltip"], "trigger": "item", "formatter": "{@[2]}"},
         "xAxis": {**_value_axis(look, scale, min=0), "show": False},

@@ -80,7 +80,8 @@ def draw(context: PageContext) -> None:
         "Columns and fields",
         "Columns of marts that it adds up, divides or filters by, and the source fields they are made of",
     )
-    context.html(fields_table(found), key="cm_lineage_fields")
+    lines = fmt.plural(sum(max(len(item.fields), 1) for item in found.columns), "line")
+    context.html(markup.folded(f"Show {lines}", fields_table(found)), key="cm_lineage_fields")
 
 
 def _low(label: str) -> str:

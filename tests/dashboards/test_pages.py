@@ -323,8 +323,6 @@ def test_a_refused_payment_file_is_named_on_the_pages_whose_money_lacks_it(page,
     for key in ("", "revenue_cycle"):
         assert line in markup_of(page(key))
     assert "refused" not in markup_of(page("no_show"))
-    reader.refused = False
-    assert "refused" not in markup_of(page("revenue_cycle"))
 
 
 def test_who_may_not_see_data_health_learns_of_a_stopped_feed_without_a_link(page, markup_of, reader):

@@ -99,7 +99,9 @@ def _state(rhythm: Row, days: Sequence[Row], alert: Row | None) -> str:
     missing = [day["day"] for day in days if day["status"] == "missing"]
     if missing:
         return f"{fmt.plural(len(missing), 'day')} missing, the last {fmt.day(missing[-1])}"
-    return "As expected"
+    outside = {status: len([day for day in days if day["status"] == status]) for status in ("short", "above")}
+    told = [f"{fmt.plural(count, 'day')} {STATUS_WORDS[status]}" for status, count in outside.items() if count]
+    return ", ".join(told).capitalize() if told else "As expected"
 
 
 def strip(days: Sequence[Row], shown: Sequence[date], feed: str) -> str:
