@@ -19,6 +19,7 @@ def test_a_definition_leads_to_feeds_and_fields_and_back(tab: Any, site: Any) ->
     heading = tab.locator("h1", has_text="rests on").inner_text()
     assert heading.startswith("Net collection rate rests on")
     assert re.search(r"from remits|\d more feeds", heading)
+    tab.locator("details.cm-folded summary").last.click()
     tab.wait_for_selector("text=remittance_line.payer_paid_amount")
     assert "fct_charge_lines.payer_paid_amount" in tab.locator("table").last.inner_text()
     assert tab.locator("[data-testid=stPageLink]", has_text="Where a figure").count() == 0
