@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from dashboards import figures, theme
+from dashboards import figures, maturity, theme
 from dashboards import format as fmt
 from dashboards.chance import Verdict
 from dashboards.data import UNKNOWN, Place, Source
@@ -39,7 +39,7 @@ class Member:
     def change(self, source: Source, metric: str, against: str, *, moving: bool = False) -> fmt.Change:
         """The change of a metric; one that is still `moving` is not compared."""
         if moving:
-            return fmt.Change("", figures.NOT_SETTLED, "none", "flat")
+            return fmt.Change("", maturity.NOT_SETTLED, "none", "flat")
         found = source.metrics[metric]
         verdict = self.verdict(source, metric)
         return fmt.change(

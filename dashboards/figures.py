@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from decimal import Decimal
+from datetime import date
 from typing import Any
 
 import polars as pl
 
-from dashboards import chance
+from dashboards import chance, maturity
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.chance import Verdict
@@ -17,45 +16,6 @@ from dashboards.view import View
 from serving.model import MetricDefinition
 
 TREND_MONTHS = 13
-OPEN, BILLED = "open_balance", "billed_amount"
-# A period is settled when less than this part of it is still to come.
-SETTLED = Decimal("0.05")
-
-
-@dataclass(frozen=True)
-class Settling:
-    """What tells how far a period has settled: the metric of what is done, or is still open, and of the whole."""
-
-    part: str
-    whole: str
-    is_open_part: bool
-
-    def open_share(self, values: Mapping[str, Any]) -> Decimal | None:
-        """The part that is still to come; None where there is nothing to settle."""
-        part, whole = values.get(self.part), values.get(self.whole)
-        if part is None or not whole:
-            return None
-        share = fmt.decimal(part) / fmt.decimal(whole)
-        # Payers answer claims, too, that no feed of claims brought: never more than all.
-        return share if self.is_open_part else max(1 - share, Decimal(0))
-
-    def words(self, values: Mapping[str, Any]) -> str:
-        """How far the period has settled, in words."""
-        if self.is_open_part:
-            return f"{fmt.short(self.open_share(values) or 0, 'percent')} of what was billed is open"
-        return (
-            f"{fmt.short(values[self.part], 'count')} of {fmt.short(values[self.whole], 'count')} claims are answered"
-        )
-
-
-NOT_SETTLED = "Not compared before it has settled"
-NOT_OVER = "Not compared before the period is over"
-# By `matures_by` of a metric's definition. What payers still have to answer is missing from a recent period, so that it looks
-# worse (collections) or better (denials) than it will be.
-SETTLING = {
-    "answers": Settling("remitted_claims", "claims", is_open_part=False),
-    "money": Settling(OPEN, BILLED, is_open_part=True),
-}
 
 
 @dataclass(frozen=True)
@@ -245,8 +205,8 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
                 values = dict(zip(monthly["metric_time"].to_list(), monthly[name].to_list(), strict=True))
                 trends[name] = _with_zeros(source, name, series(values, first_month, last_month))
     shown = periods.months_of(first_month, last_month)
-    moving = {name: _unsettled(source.metrics[name], source.as_of, shown, trends) for name in wanted}
-    waiting = {name: unripe(source.metrics[name], view.period.end, source.as_of, now) for name in wanted}
+    moving = {name: maturity.unsettled(source.metrics[name], source.as_of, shown, trends) for name in wanted}
+    waiting = {name: maturity.unripe(source.metrics[name], view.period.end, source.as_of, now) for name in wanted}
     at_equal_age = _at_equal_age(source, view, [name for name in answerable if waiting[name]])
     caution = caution_of(view, source.as_of)
     return {
@@ -265,20 +225,10 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
                 value for month, value in trends.get(name, ()) if value is not None and month not in moving[name]
             ),
             moving=moving[name],
-            uncompared="" if name in at_equal_age else uncompared(caution, waiting[name]),
+            uncompared="" if name in at_equal_age else maturity.uncompared(caution, waiting[name]),
         )
         for name in wanted
     }
-
-
-def uncompared(caution: str, waiting: str) -> str:
-    """Why a figure that still moves is not compared; empty for one that no longer does.
-
-    `caution` is said of the period (`caution_of`), `waiting` of the figure (`unripe`).
-    """
-    if caution:
-        return NOT_OVER
-    return NOT_SETTLED if waiting else ""
 
 
 def _at_equal_age(source: Source, view: View, names: Sequence[str]) -> dict[str, Any]:
@@ -302,51 +252,19 @@ def waiting_for(source: Source, view: View, metric: MetricDefinition) -> str:
     for (_, where), group in _grouped(source, view, _needed_to_judge(source, [metric.name])).items():
         frame = source.query(group, where=dict(where), start=view.period.start, end=view.period.end)
         values |= {name: _one(frame, name) for name in group}
-    return unripe(metric, view.period.end, source.as_of, values)
+    return maturity.unripe(metric, view.period.end, source.as_of, values)
 
 
 def _needed_to_judge(source: Source, names: Sequence[str]) -> list[str]:
-    """The figures that tell whether settling figures are settled."""
-    kinds = {source.metrics[name].matures_by for name in names}
-    found = [rule for kind, rule in SETTLING.items() if kind in kinds]
-    return [name for rule in found for name in (rule.part, rule.whole) if name in source.metrics]
-
-
-def unripe(metric: MetricDefinition, end: date, as_of: date, values: Mapping[str, Any]) -> str:
-    """Why a figure of a period that ends on `end` has not settled yet, as its definition says; empty where it has.
-
-    It has settled at the age that the definition names, or earlier where almost all is answered or paid. `values` are the
-    period's figures that tell how much (`SETTLING`).
-    """
-    if metric.matures_after_days is None or end + timedelta(days=metric.matures_after_days) <= as_of:
-        return ""
-    rule = SETTLING.get(metric.matures_by)
-    share = rule.open_share(values) if rule else None
-    if rule is None or share is None:
-        return f"Still settling: final {metric.matures_after_days} days after the period"
-    return f"Still settling: {rule.words(values)}" if share >= SETTLED else ""
+    """The figures that this person may see and that tell how far others have settled."""
+    return [name for name in maturity.needed(source.metrics[name] for name in names) if name in source.metrics]
 
 
 def unsettled_months(source: Source, view: View, metric: MetricDefinition, first: date, last: date) -> frozenset[date]:
     """Months whose figure will still move: those that the data do not cover whole, and those that have not settled."""
     needed = _needed_to_judge(source, [metric.name])
     judged = monthly(source, view, needed, first, last) if needed else {}
-    return _unsettled(metric, source.as_of, periods.months_of(first, last), judged)
-
-
-def _unsettled(
-    metric: MetricDefinition, as_of: date, months: Sequence[date], trends: Mapping[str, Sequence[tuple[date, Any]]]
-) -> frozenset[date]:
-    """The months that still move; `trends` has the monthly values of what tells how far a month has settled."""
-    by_month: dict[date, dict[str, Any]] = {}
-    for name, values in trends.items():
-        for month, value in values:
-            by_month.setdefault(month, {})[name] = value
-    return frozenset(
-        month
-        for month in months
-        if periods.month_end(month) > as_of or unripe(metric, periods.month_end(month), as_of, by_month.get(month, {}))
-    )
+    return maturity.unsettled(metric, source.as_of, periods.months_of(first, last), judged)
 
 
 def series(values: Mapping[Any, Any], first: date, last: date) -> tuple[tuple[date, Any], ...]:

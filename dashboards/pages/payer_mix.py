@@ -7,7 +7,20 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import blocks, breakdowns, chart_tables, charts, figures, findings, markup, rows, shell, theme, widgets
+from dashboards import (
+    blocks,
+    breakdowns,
+    chart_tables,
+    charts,
+    figures,
+    findings,
+    markup,
+    maturity,
+    rows,
+    shell,
+    theme,
+    widgets,
+)
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.breakdowns import Member
@@ -111,7 +124,7 @@ def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[F
                 value for month, value in trends.get(member.id, {}).items() if value is not None and month not in moving
             ),
             moving=moving,
-            uncompared=figures.uncompared(caution, waiting),
+            uncompared=maturity.uncompared(caution, waiting),
         )
         for member in members
     ]

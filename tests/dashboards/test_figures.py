@@ -7,7 +7,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from dashboards import breakdowns, data, figures, findings, markup, rows
+from dashboards import breakdowns, data, figures, findings, markup, maturity, rows
 from dashboards import view as states
 from dashboards.chance import Verdict
 from dashboards.server import warm
@@ -63,7 +63,7 @@ def test_a_rate_that_has_not_settled_is_compared_with_the_period_before_at_the_s
 def test_a_figure_without_equal_age_is_not_compared_before_it_has_settled(source):
     view = view_of(source, period="last_month")
     rate = figures.load(source, view, ["net_collection_rate"], trend=False)["net_collection_rate"]
-    assert (rate.change.amount, rate.change.words) == ("", figures.NOT_SETTLED)
+    assert (rate.change.amount, rate.change.words) == ("", maturity.NOT_SETTLED)
     assert "September" not in markup.tile(rate)
 
 
@@ -83,7 +83,7 @@ def test_a_figure_ripens_with_age_or_with_answers(source, answered, sent, days_a
     metric = source.metrics["denial_rate"]
     end = date(2026, 10, 31)
     values = {"remitted_claims": answered, "claims": sent}
-    assert figures.unripe(metric, end, end + timedelta(days=days_ago), values) == caution
+    assert maturity.unripe(metric, end, end + timedelta(days=days_ago), values) == caution
 
 
 def test_a_rate_says_what_it_was_counted_from(source):
