@@ -141,28 +141,26 @@ def ranking(
     if reference is not None and not reference.problem and not moving and found.direction != "neutral":
         line = reference.value
     bases = {member.id: member.base(context.source, metric) for member in shown}
-    few = any(_is_few(base) for base in bases.values())
-    tested = line is not None and any(base is not None and base.metric.unit == "count" for base in bases.values())
-    notes = {member.id: _bar_note(context, member, metric, moving=moving) for member in shown}
-    below = fmt.short(line, found.unit) if tested and line is not None else ""
-    section(title, note or _ranking_note(context, shown, notes.values(), below, few=few))
-    if not shown:
-        empty(context, "Nothing to compare", f"No {found.label.lower()} in this period.", f"{key}_empty")
-        return
     if ordered:
         shown.sort(key=lambda member: _band_order(member.id))
     else:
         # Two of fifteen are no rank: members with too few cases stand last.
         shown.sort(key=lambda member: (_is_few(bases[member.id]), -fmt.decimal(member.now[metric]), member.name))
     shown = shown[:MOST_BARS]
+    few = any(_is_few(base) for base in bases.values())
+    tested = line is not None and any(_is_counted_rate(found, base) for base in bases.values())
+    notes = {member.id: _bar_note(context, member, metric, moving=moving) for member in shown}
+    below = fmt.short(line, found.unit) if tested and line is not None else ""
+    section(title, note or _ranking_note(context, shown, notes.values(), below, few=few))
+    if not shown:
+        empty(context, "Nothing to compare", f"No {found.label.lower()} in this period.", f"{key}_empty")
+        return
     ranks = [
         charts.Rank(
             member.name,
             member.now[metric],
             notes[member.id],
-            _bar_colour(
-                context, member.now[metric], bases[member.id], line, found.direction, compared=reference is not None
-            ),
+            _bar_colour(context, found, member.now[metric], bases[member.id], line, compared=reference is not None),
         )
         for member in shown
     ]
@@ -204,12 +202,23 @@ def _is_moving(context: PageContext, figure: Figure | None) -> bool:
     return bool(caution or (figure is not None and figure.caution))
 
 
+def _is_counted_rate(metric: MetricDefinition, base: figures.Base | None) -> bool:
+    """Whether a figure is a share of counted things: the interval of a share says nothing of a mean."""
+    return metric.unit == "percent" and base is not None and base.metric.unit == "count"
+
+
 def _is_few(base: figures.Base | None) -> bool:
     return base is not None and base.metric.unit == "count" and (base.now or 0) < chance.LEAST_VOLUME
 
 
 def _bar_colour(
-    context: PageContext, value: Any, base: figures.Base | None, overall: Any, direction: str, *, compared: bool
+    context: PageContext,
+    metric: MetricDefinition,
+    value: Any,
+    base: figures.Base | None,
+    overall: Any,
+    *,
+    compared: bool,
 ) -> str:
     """A bar's colour: faint where there are too few, the accent (empty) where worse than all together, else grey.
 
@@ -220,10 +229,10 @@ def _bar_colour(
     if not compared:
         return ""
     plain = context.look.parts[-2]
-    if overall is None or base is None or base.metric.unit != "count":
+    if overall is None or base is None or not _is_counted_rate(metric, base):
         return plain
     gap = fmt.decimal(value) - fmt.decimal(overall)
-    is_worse = gap > 0 if direction == "lower" else gap < 0
+    is_worse = gap > 0 if metric.direction == "lower" else gap < 0
     return "" if is_worse and chance.differs(float(value), float(base.now or 0), float(overall)) else plain
 
 

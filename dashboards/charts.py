@@ -268,7 +268,7 @@ def _room_for(usual: tuple[float, float] | None, values: Sequence[Any], scale: S
         return {}
     least = limit / 4
     power = 10 ** floor(log10(least))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= least)
+    step = next(power * factor for factor in (1, 1.5, 2, 2.5, 5, 10) if power * factor >= least)
     return {"max": step * 4, "interval": step}
 
 
@@ -333,13 +333,6 @@ def stacked_bars(
     return {
         **_base(look),
         "grid": grid,
-        # On a phone the names of the parts stand on several lines instead of behind arrows.
-        "media": [
-            {
-                "query": {"maxWidth": PHONE_WIDTH},
-                "option": {"grid": {"top": 22 * -(-len(parts) // 2) + 16}, "legend": {"type": "plain", "itemGap": 12}},
-            }
-        ],
         "legend": {
             "padding": 0,
             "type": "scroll",

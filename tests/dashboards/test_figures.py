@@ -7,7 +7,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from dashboards import breakdowns, data, figures, findings, markup, maturity, rows
+from dashboards import blocks, breakdowns, data, figures, findings, markup, maturity, rows
 from dashboards import view as states
 from dashboards.chance import Verdict
 from dashboards.server import warm
@@ -102,6 +102,14 @@ def test_a_mean_says_how_many_it_was_counted_from(source):
     few = replace(base, now=12)
     assert figures.judge(wait, 7.5, 30.0, few, settled=[7.0, 7.1] * 6) is Verdict.FEW
     assert figures.judge(wait, 30.0, 7.5, base, settled=[7.0, 7.1] * 6) is Verdict.REAL
+
+
+def test_only_a_share_of_counted_things_is_held_against_the_whole(source):
+    rate = source.metrics["no_show_rate"]
+    base = figures.Base(source.metrics["appointments"], 287, 290)
+    assert blocks._is_counted_rate(rate, base)
+    assert not blocks._is_counted_rate(replace(rate, unit="minutes"), base)
+    assert not blocks._is_counted_rate(rate, replace(base, metric=source.metrics["billed_amount"]))
 
 
 def test_a_member_of_a_level_is_tested_with_its_own_cases(source):
