@@ -151,7 +151,9 @@ def ranking(
     tested = line is not None and any(_is_counted_rate(found, base) for base in bases.values())
     notes = {member.id: _bar_note(context, member, metric, moving=moving) for member in shown}
     below = fmt.short(line, found.unit) if tested and line is not None else ""
-    section(title, note or _ranking_note(context, shown, notes.values(), below, few=few))
+    nothing = _nothing_to_rank(found, shown)
+    told = context.view.period.name if nothing else _ranking_note(context, shown, notes.values(), below, few=few)
+    section(title, note or told)
     if not shown:
         empty(context, "Nothing to compare", f"No {found.label.lower()} in this period.", f"{key}_empty")
         return
@@ -166,7 +168,6 @@ def ranking(
     ]
     moves = [member.moves for member in shown]
     table = chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=title)
-    nothing = _nothing_to_rank(found, shown)
     if nothing:
         empty(context, *nothing, f"{key}_flat")
         widgets.as_table(table)
@@ -190,7 +191,7 @@ def _nothing_to_rank(metric: MetricDefinition, shown: Sequence[Member]) -> tuple
     if len(shown) == 1:
         value = fmt.exact(shown[0].now[metric.name], metric.unit)
         return f"Only {shown[0].name}", f"{metric.label} here is that of {shown[0].name} alone: {value}."
-    if not any(member.now[metric.name] for member in shown):
+    if shown and not any(member.now[metric.name] for member in shown):
         value = fmt.exact(0, metric.unit)
         return f"{value} everywhere", f"{metric.label} is {value} in each of these {len(shown)}."
     return None
