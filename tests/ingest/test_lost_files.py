@@ -63,7 +63,7 @@ def test_a_warehouse_that_is_lost_or_damaged_is_loaded_again_from_the_landed_bat
     before = loaded.query(RAW)
     assert len(before) == 2
     assert start_anew_if_lost(loaded.home, loaded.keys, loaded.ledger) is None
-    assert loaded.load() == 0
+    state = load_warehouse(loaded.home, loaded.keys, loaded.ledger, loaded.config).state
     fault(loaded.home.warehouse)
     assert start_anew_if_lost(loaded.home, loaded.keys, loaded.ledger) == (
         "was lost" if fault is _lose else "lost bytes"
@@ -71,6 +71,8 @@ def test_a_warehouse_that_is_lost_or_damaged_is_loaded_again_from_the_landed_bat
     assert loaded.load() > 0
     assert loaded.query(RAW) == before
     assert reconcile_landed(loaded.home, loaded.keys, loaded.ledger) == []
+    # What is published from it is current again: nothing is to be built for the load alone.
+    assert load_warehouse(loaded.home, loaded.keys, loaded.ledger, loaded.config).state == state
     assert start_anew_if_lost(loaded.home, loaded.keys, loaded.ledger) is None
 
 
