@@ -6,7 +6,7 @@ at Bayview in the last full quarter; one payer's denials rise in the same months
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -337,7 +337,9 @@ class FakeReader:
     # (action, detail, result) of what would be audited.
     noted: list[tuple[str, Mapping[str, object], str]] = field(default_factory=list)
 
-    def note(self, action: str, detail: Mapping[str, object], result: str) -> None:
+    def note(
+        self, action: str, detail: Mapping[str, object], result: str, *, further: Sequence[Mapping[str, object]] = ()
+    ) -> None:
         self.noted.append((action, detail, result))
 
     def saw(self, action: str, detail: Mapping[str, object]) -> None:
