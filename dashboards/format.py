@@ -127,8 +127,17 @@ def moment(value: datetime | None, time_zone: str = "UTC") -> str:
     """12 Mar 2026, 06:05 EDT: the local time of `time_zone`, an IANA name. A time without a zone is in UTC."""
     if value is None:
         return DASH
-    local = (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(ZoneInfo(time_zone))
+    local = _local(value, time_zone)
     return f"{day(local)}, {local:%H:%M %Z}"
+
+
+def local_date(value: datetime, time_zone: str) -> date:
+    """The day of a moment in `time_zone`, an IANA name. A time without a zone is in UTC."""
+    return _local(value, time_zone).date()
+
+
+def _local(value: datetime, time_zone: str) -> datetime:
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(ZoneInfo(time_zone))
 
 
 def sentence(text: str) -> str:

@@ -66,8 +66,8 @@ def draw(context: PageContext) -> None:
         context.html(markup.heading(metric.label, line, crumbs), key="cm_head")
         context.html(markup.state("Not known for this version", UNKNOWN), key="cm_state")
         return
-    now = datetime.now(UTC).replace(tzinfo=None)
-    context.html(markup.heading(finding(metric, found, now), line, crumbs), key="cm_head")
+    title = finding(metric, found, datetime.now(UTC), source.time_zone)
+    context.html(markup.heading(title, line, crumbs), key="cm_head")
     alerts = [{"kind": feed.alert, "message": feed.message} for feed in found.feeds if feed.message]
     if alerts:
         context.html(coverage.alert_list(alerts), key="cm_alerts")
@@ -89,7 +89,7 @@ def _low(label: str) -> str:
     return label if label[:2].isupper() or label[1:2] == "/" else label[:1].lower() + label[1:]
 
 
-def finding(metric: MetricDefinition, found: MetricLineage, now: datetime) -> str:
+def finding(metric: MetricDefinition, found: MetricLineage, now: datetime, time_zone: str) -> str:
     """`Net collection rate rests on charges from pm, remittances from remits (last read today)`."""
     parts = [f"{_named(nouns(feed))} from {feed.feed}" for feed in found.feeds]
     if not parts:
@@ -99,9 +99,9 @@ def finding(metric: MetricDefinition, found: MetricLineage, now: datetime) -> st
         if len(parts) <= MOST_NAMED
         else [*parts[:MOST_NAMED], f"{fmt.plural(len(parts) - MOST_NAMED, 'more feed')}"]
     )
-    read = {when(feed.last_read_at, now) for feed in found.feeds}
+    read = {when(feed.last_read_at, now, time_zone) for feed in found.feeds}
     oldest = min((feed.last_read_at for feed in found.feeds if feed.last_read_at is not None), default=None)
-    said = f"last read {read.pop()}" if len(read) == 1 else f"the oldest last read {when(oldest, now)}"
+    said = f"last read {read.pop()}" if len(read) == 1 else f"the oldest last read {when(oldest, now, time_zone)}"
     return f"{metric.label} rests on {', '.join(shown)} ({said})"
 
 
@@ -117,12 +117,12 @@ def _named(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
-def when(moment: datetime | None, now: datetime) -> str:
-    """A day as people say it: today, yesterday, on 12 Mar 2026."""
+def when(moment: datetime | None, now: datetime, time_zone: str) -> str:
+    """A day of the tenant's zone as people say it: today, yesterday, on 12 Mar 2026. Moments without a zone are in UTC."""
     if moment is None:
         return "never"
-    days = (now.date() - moment.date()).days
-    return {0: "today", 1: "yesterday"}.get(days, f"on {fmt.day(moment)}")
+    day, today = fmt.local_date(moment, time_zone), fmt.local_date(now, time_zone)
+    return {0: "today", 1: "yesterday"}.get((today - day).days, f"on {fmt.day(day)}")
 
 
 def feeds_table(found: MetricLineage, *, counts: bool, time_zone: str) -> str:

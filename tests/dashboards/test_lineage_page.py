@@ -62,13 +62,20 @@ def found(*feeds: FeedState, without: tuple[str, ...] = ()) -> MetricLineage:
     ],
 )
 def test_the_heading_says_in_words_what_the_figure_rests_on(feeds: tuple[FeedState, ...], said: str) -> None:
-    assert lineage.finding(METRIC, found(*feeds), NOW) == said
+    assert lineage.finding(METRIC, found(*feeds), NOW, "UTC") == said
+
+
+def test_today_is_the_day_of_the_tenants_zone() -> None:
+    after_midnight_in_utc = datetime(2026, 11, 21, 0, 25)
+    figure = found(feed("pm", "charge", read=datetime(2026, 11, 20, 23, 42)))
+    assert lineage.finding(METRIC, figure, after_midnight_in_utc, "America/New_York").endswith("(last read today)")
+    assert lineage.finding(METRIC, figure, after_midnight_in_utc, "UTC").endswith("(last read yesterday)")
 
 
 def test_many_feeds_are_named_in_part() -> None:
     feeds = [feed(f"feed{number}", "charge") for number in range(6)]
-    assert "feed2 (" not in lineage.finding(METRIC, found(*feeds), NOW)
-    assert "3 more feeds (last read today)" in lineage.finding(METRIC, found(*feeds), NOW)
+    assert "feed2 (" not in lineage.finding(METRIC, found(*feeds), NOW, "UTC")
+    assert "3 more feeds (last read today)" in lineage.finding(METRIC, found(*feeds), NOW, "UTC")
 
 
 def test_rows_are_counted_for_those_alone_who_see_the_state_of_the_feeds() -> None:
