@@ -59,11 +59,13 @@ def run_until(config: Path, home: Path, is_place: Callable[[str], bool], *, whol
     """Kills a run when it says a line of a place; returns the ids of the processes that it had started by then."""
     run = start(config, home)
     assert run.stderr is not None
+    said = []
     for line in run.stderr:
+        said.append(line)
         if is_place(line):
             break
     else:
-        raise AssertionError("the run ended before it came to the place")
+        raise AssertionError(f"the run ended before it came to the place; it said: {''.join(said[-8:])}")
     # dbt takes a moment to start.
     time.sleep(1.5)
     started = children(run.pid)
