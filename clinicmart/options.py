@@ -61,7 +61,7 @@ def recorded(command: F) -> F:
 
         words = " ".join(click.get_current_context().command_path.split()[1:])
         tenant, actor = kwargs.get("tenant") or PLATFORM, kwargs.get("user") or operator()
-        entry = {"entry": kwargs["entry"]} if "entry" in kwargs else {}
+        entry = {name: kwargs[name] for name in ("entry", "arguments") if name in kwargs}
         AccessStore.open(home).audit(tenant, actor, "list", detail={"command": words} | entry)
         return command(*args, home=home, **kwargs)
 

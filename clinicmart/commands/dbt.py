@@ -2,14 +2,14 @@
 
 import click
 
-from clinicmart.options import existing_home, home_option
+from clinicmart.options import home_option, recorded
 from foundation.home import Home
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND [OPTIONS]...")
 @home_option
-@existing_home
+@recorded
 def dbt(home: Home, arguments: tuple[str, ...]) -> int:
     """Run dbt on the warehouse of a home: clinicmart dbt docs generate, dbt build, dbt test, dbt compile, dbt ls, and so on.
 

@@ -32,7 +32,7 @@ TABLES = {
         "revenue_code varchar, billed_amount decimal(18,4), service_date date, source_position varchar"
     ),
     "staging.stg_system_of_record": "tenant_id varchar, entity varchar, source_system varchar, precedence integer",
-    "intermediate.int_encounter_crosswalk": "tenant_id varchar, encounter_id varchar, current_encounter_id varchar",
+    "intermediate.int_billed_encounters": "tenant_id varchar, encounter_id varchar, current_encounter_id varchar",
 }
 FIRST = date(2026, 3, 2)
 

@@ -31,8 +31,8 @@ MODELS = (
 LINEAGE = "source_system varchar, source_record_id varchar, source_position varchar, source_updated_at timestamp"
 CROSSWALKS = {
     f"intermediate.int_{name}_crosswalk": f"tenant_id varchar, {name}_id varchar, current_{name}_id varchar"
-    for name in ("patient", "provider", "payer", "encounter")
-}
+    for name in ("patient", "provider", "payer")
+} | {"intermediate.int_billed_encounters": "tenant_id varchar, encounter_id varchar, current_encounter_id varchar"}
 TABLES = CROSSWALKS | {
     "staging.stg_tenants": "tenant_id varchar, time_zone varchar",
     "staging.stg_system_of_record": "tenant_id varchar, entity varchar, source_system varchar, precedence integer",
