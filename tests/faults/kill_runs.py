@@ -55,8 +55,11 @@ def start(config: Path, home: Path) -> "subprocess.Popen[str]":
     )
 
 
-def run_until(config: Path, home: Path, is_place: Callable[[str], bool], *, whole_group: bool = False) -> list[int]:
-    """Kills a run when it says a line of a place; returns the ids of the processes that it had started by then."""
+def run_until(
+    config: Path, home: Path, is_place: Callable[[str], bool], *, has_child: bool = False, whole_group: bool = False
+) -> list[int]:
+    """Kills a run when it says a line of a place, with `has_child` once it has started a process there; returns the ids of the
+    processes that it had started by then."""
     run = start(config, home)
     assert run.stderr is not None
     said = []
@@ -66,8 +69,9 @@ def run_until(config: Path, home: Path, is_place: Callable[[str], bool], *, whol
             break
     else:
         raise AssertionError(f"the run ended before it came to the place; it said: {''.join(said[-8:])}")
-    # dbt takes a moment to start.
-    time.sleep(1.5)
+    latest = time.monotonic() + 10
+    while has_child and not children(run.pid) and time.monotonic() < latest:
+        time.sleep(0.05)
     started = children(run.pid)
     kill(run, whole_group=whole_group)
     return started

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 def test_killed_runs_and_lost_files_change_no_published_row(tmp_path: Path) -> None:
     config, home = write_site(tmp_path / "site"), Home.at(tmp_path / "home")
-    started = run_until(config, home.path, lambda line: "building and testing" in line)
+    started = run_until(config, home.path, lambda line: "building and testing" in line, has_child=True)
     assert started
     assert all(ends(process) for process in started)
     assert current_version(home, "harbor") is None
