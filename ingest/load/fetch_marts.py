@@ -77,6 +77,8 @@ _BACK = {
 }
 _MONEY = re.compile(r"_(amount|balance|cost)$")
 _NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
+# Text columns of seeds have a length on PostgreSQL; in DuckDB text has none.
+_LENGTH = re.compile(r"(?<=^character varying)\(\d+\)$")
 
 
 def _kinds(cursor: dbapi.Cursor, schema: str, name: str) -> dict[str, str]:
@@ -91,7 +93,7 @@ def _kinds(cursor: dbapi.Cursor, schema: str, name: str) -> dict[str, str]:
     kinds = {}
     for column, kind in rows:
         number = _NUMERIC.fullmatch(kind)
-        known = f"decimal({number[1]}, {number[2]})" if number else _BACK.get(kind)
+        known = f"decimal({number[1]}, {number[2]})" if number else _BACK.get(_LENGTH.sub("", kind))
         if kind == "numeric" and _MONEY.search(column):
             raise ClinicmartError(
                 f"{schema}.{name}: {column} is money without a scale: cast it in the model with money()"
