@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -166,18 +166,18 @@ def test_a_published_file_that_is_short_of_a_row_is_never_served(
 
 
 @pytest.fixture
-def wrong_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The dbt project with one more test, which finds a row of one tenant."""
+def mend_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """The dbt project with one more test, which finds a row of one tenant, until what this gives is called."""
     project = tmp_path / "dbt"
     shutil.copytree(DBT_PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
     (project / "tests" / f"{WRONG}.sql").write_text(WRONG_SQL, encoding="utf-8")
     with monkeypatch.context() as patched:
         patched.setattr(workspace_module, "DBT_PROJECT", project)
-        yield
+        yield patched.undo
 
 
 def test_a_run_publishes_those_that_pass_and_says_of_the_others_why_not_until_they_are_mended(
-    workspace: Workspace, wrong_project: None, request: pytest.FixtureRequest
+    workspace: Workspace, mend_project: Callable[[], None]
 ) -> None:
     home, folder = workspace.home, workspace.config.file.parent
     before = {tenant: current_version(home, tenant).version for tenant in TENANTS}
@@ -205,7 +205,7 @@ def test_a_run_publishes_those_that_pass_and_says_of_the_others_why_not_until_th
     assert status["published"]["iris"]["last_outcome"] == "stopped"
     assert "Not reconciled: harbor" in clinicmart("status", "--home", home.path).out
 
-    request.getfixturevalue("monkeypatch").setattr(workspace_module, "DBT_PROJECT", DBT_PROJECT)
+    mend_project()
     with Warehouse(home) as connection:
         connection.execute("insert into warehouse.raw.remittance_claim select * from warehouse.raw.kept_for_the_test")
         connection.execute("drop table warehouse.raw.kept_for_the_test")
