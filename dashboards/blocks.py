@@ -24,6 +24,7 @@ from serving.model import MetricDefinition
 MOST_BARS = 10
 MOST_ROWS = 40
 LEAST_AN_HOUR = 5
+FEW = "Too few people to compare"
 
 
 def tiles(context: PageContext, loaded: Mapping[str, Figure], actions: Mapping[str, str] | None = None) -> None:
@@ -151,11 +152,13 @@ def ranking(
     tested = line is not None and any(_is_counted_rate(found, base) for base in bases.values())
     notes = {member.id: _bar_note(context, member, metric, moving=moving) for member in shown}
     below = fmt.short(line, found.unit) if tested and line is not None else ""
-    nothing = _nothing_to_rank(found, shown)
+    hidden = context.source.hidden_note if any(member.now.get(metric) is None for member in members) else ""
+    nothing = _nothing_to_rank(found, shown, hidden)
     told = context.view.period.name if nothing else _ranking_note(context, shown, notes.values(), below, few=few)
     section(title, note or told)
     if not shown:
-        empty(context, "Nothing to compare", f"No {found.label.lower()} in this period.", f"{key}_empty")
+        none = ("Nothing to compare", f"No {found.label.lower()} in this period.")
+        empty(context, *(nothing or none), f"{key}_empty")
         return
     ranks = [
         charts.Rank(
@@ -186,10 +189,17 @@ def ranking(
     )
 
 
-def _nothing_to_rank(metric: MetricDefinition, shown: Sequence[Member]) -> tuple[str, str] | None:
-    """(title, text) in place of bars that would say nothing: one member alone, or zeros only; None where bars say something."""
+def _nothing_to_rank(metric: MetricDefinition, shown: Sequence[Member], hidden: str) -> tuple[str, str] | None:
+    """(title, text) in place of bars that would say nothing: one member alone, or zeros only; None where bars say something.
+
+    `hidden` says why members without a value may have one that is not shown; empty where all values are shown.
+    """
+    if hidden and not any(member.now[metric.name] for member in shown):
+        return FEW, hidden
     if len(shown) == 1:
         value = fmt.exact(shown[0].now[metric.name], metric.unit)
+        if hidden:
+            return f"Only {shown[0].name} can be shown", f"{metric.label} there: {value}. {hidden}"
         return f"Only {shown[0].name}", f"{metric.label} here is that of {shown[0].name} alone: {value}."
     if shown and not any(member.now[metric.name] for member in shown):
         value = fmt.exact(0, metric.unit)
@@ -324,10 +334,14 @@ def hours(context: PageContext, metric: str, *, volume: str, title: str, note: s
         start=context.view.period.start,
         end=context.view.period.end,
     )
+    hidden = context.source.hidden_note if any(frame[name].null_count() for name in (metric, *counted)) else ""
     if counted:
         frame = frame.filter(pl.col(volume) >= LEAST_AN_HOUR)
     cells = cells_of(frame, metric)
     counts = cells_of(frame, volume) if counted else {}
+    if hidden and not any(cells.values()):
+        empty(context, FEW, hidden, f"cm_hours_{metric}_hidden")
+        return
     if not cells:
         text = f"No hour of the week has {LEAST_AN_HOUR} or more of them. Choose a longer period or a wider place."
         empty(context, "Too few to tell hours apart", text, f"cm_hours_{metric}_none")

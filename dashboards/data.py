@@ -101,6 +101,14 @@ class Source:
         return self.reader.scope.row_tables_allowed
 
     @property
+    def hidden_note(self) -> str:
+        """Says which figures this person does not get because too few people are behind them; empty where all are shown."""
+        smallest = self.reader.scope.smallest_cell
+        if smallest <= 1:
+            return ""
+        return f"Figures about fewer than {smallest} people, and figures that would reveal them, are not shown."
+
+    @property
     def as_of(self) -> date:
         """The last day that the data reach; the local day of publication where no feed has a date."""
         zone = ZoneInfo(self.reader.tenant.time_zone)

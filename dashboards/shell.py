@@ -194,6 +194,7 @@ def head(context: PageContext, finding: str) -> None:
         "told with today's units and payer classes" if view.restated and source.was_reorganised else "",
         f"data to {fmt.day(source.as_of)}",
         f"published {fmt.moment(source.reader.published_at, source.time_zone)}",
+        source.hidden_note.removesuffix("."),
     ]
     tenant = source.tenant_name if source.scope_label else ""
     context.html(markup.heading(finding, line, markup.breadcrumb(steps, tenant=tenant)), key="cm_head")

@@ -1,6 +1,7 @@
 """Revenue cycle: what becomes of what is billed, what is denied and why, and how old the open balance is."""
 
 import re
+from decimal import Decimal
 
 from dashboards import blocks, breakdowns, chart_tables, charts, figures, findings, rows, shell, theme, widgets
 from dashboards import format as fmt
@@ -105,24 +106,28 @@ def _denials(context: PageContext) -> None:
     if metric is None:
         return
     found = context.source.metrics[metric]
-    members = [
-        member
-        for member in breakdowns.by_dimension(context.source, context.view, [metric], "denial_category", before=False)
-        if member.now.get(metric)
-    ]
+    categories = breakdowns.by_dimension(context.source, context.view, [metric], "denial_category", before=False)
+    members = [member for member in categories if member.now.get(metric)]
+    hidden = context.source.hidden_note if any(member.now.get(metric) is None for member in categories) else ""
     blocks.section(
         "Why claims are denied", f"{found.label} by reason, {context.view.period.name}; in brackets, the share so far"
     )
     if not members:
-        blocks.empty(context, "No denials", "No payer answer in this period denied a claim.", "cm_denials_none")
+        none = ("No denials", "No payer answer in this period denied a claim.")
+        blocks.empty(context, *((blocks.FEW, hidden) if hidden else none), "cm_denials_none")
         return
     members = breakdowns.folded(members, metric, 8)
-    total = sum(fmt.decimal(member.now[metric]) for member in members)
+    total: Decimal | None = sum((fmt.decimal(member.now[metric]) for member in members), Decimal(0))
+    if hidden:
+        # Categories that are not shown are part of the whole.
+        whole = figures.load(context.source, context.view, [metric], trend=False)[metric].value
+        total = None if whole is None else fmt.decimal(whole)
     so_far = fmt.decimal(0)
     ranks = []
     for member in members:
         so_far += fmt.decimal(member.now[metric])
-        ranks.append(charts.Rank(member.name, member.now[metric], f"({fmt.rounded(so_far / total * 100, 0)} %)"))
+        share = "" if total is None else f"({fmt.rounded(so_far / total * 100, 0)} %)"
+        ranks.append(charts.Rank(member.name, member.now[metric], share))
     option = charts.ranked_bars(context.look, ranks, unit=found.unit)
     alt = "Denials by reason, most first"
     table = chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=alt)

@@ -334,6 +334,7 @@ class FakeReader:
     told: list[bool] = field(default_factory=list)
     unit_ids: tuple[str, ...] = ()
     provider_id: str | None = None
+    smallest_cell: int = 1
     # (action, detail, result) of what would be audited.
     noted: list[tuple[str, Mapping[str, object], str]] = field(default_factory=list)
 
@@ -364,6 +365,7 @@ class FakeReader:
             provider_id=self.provider_id,
             is_restricted=bool(self.unit_ids or self.provider_id),
             row_tables_allowed=self.can_see_rows,
+            smallest_cell=self.smallest_cell,
         )
 
     @property
@@ -470,6 +472,11 @@ class FakeReader:
             ]
             shares = []
         answer = frame.group_by(keys).agg(values).sort(keys) if keys else frame.select(values)
+        if keys and self.smallest_cell > 1:
+            people = frame.group_by(keys).agg(pl.len().alias("people")).sort(keys)["people"]
+            answer = answer.with_columns(
+                pl.when(people >= self.smallest_cell).then(pl.col(name)).alias(name) for name in query.metrics
+            )
         for name in shares:
             answer = self._shared(query, answer, name)
         for key in query.by:

@@ -49,6 +49,34 @@ def test_every_page_stands_any_view(page, markup_of, key, params):
     assert "could not be drawn" not in markup_of(test)
 
 
+@pytest.mark.parametrize("smallest", [40, 100_000])
+@pytest.mark.parametrize("key", [key for key in KEYS if key != "data_health"])
+def test_a_page_never_takes_a_hidden_figure_for_nothing(page, markup_of, reader, key, smallest):
+    reader.smallest_cell = smallest
+    test = page(key)
+    html = markup_of(test)
+    assert not test.exception
+    assert f"Figures about fewer than {smallest} people, and figures that would reveal them, are not shown" in html
+    for claim in (" alone: ", "everywhere", " in every hour", "No denials", "Nothing to compare", "or more of them"):
+        assert claim not in html
+
+
+def test_shares_of_denials_are_of_all_denials_where_some_categories_are_hidden(page, reader, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(charts, "ranked_bars", lambda look, ranks, **_: drawn.setdefault(len(drawn), ranks) and {})
+    page("revenue_cycle", period="last_month")
+    every = max((ranks for ranks in drawn.values() if "%)" in ranks[0].note), key=len)
+    people = sorted(rank.value for rank in every)
+    assert every[-1].note == "(100 %)"
+    drawn.clear()
+    reader.smallest_cell = int(people[2])
+    reader.scope_hash = "1" * 64
+    page("revenue_cycle", period="last_month")
+    some = next(ranks for ranks in drawn.values() if "%)" in ranks[0].note)
+    assert 0 < len(some) < len(every)
+    assert [rank.note for rank in some] == [rank.note for rank in every[: len(some)]]
+
+
 def test_a_tile_shows_the_readers_figure(page, markup_of, source):
     view = states.parse({"place": "bayview"}, source.as_of)
     wanted = figures.load(source, view, ["no_show_rate"], trend=False)["no_show_rate"].value
