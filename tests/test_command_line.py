@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 
+from clinicmart.commands.metrics import drill
 from clinicmart.main import COMMANDS
+from serving.rows.drill import LIMIT
 from tests.support import ROOT, clinicmart, clinicmart_here
 
 
@@ -26,6 +29,12 @@ def test_help_is_quick_to_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_drill_takes_as_many_rows_as_can_be_asked_for() -> None:
+    limit = next(option for option in drill.params if option.name == "limit")
+    assert isinstance(limit.type, click.IntRange)
+    assert limit.type.max == LIMIT
 
 
 @pytest.mark.parametrize(

@@ -193,8 +193,9 @@ def query(
 @to_option
 @restated_option
 @as_of_option
+# The most is `serving.rows.drill.LIMIT`, which a command's help does not wait to import.
 @click.option(
-    "--limit", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Number of rows to print."
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Number of rows to print."
 )
 @click.option("--offset", type=click.IntRange(0), default=0, help="Number of rows to skip.")
 @format_option
