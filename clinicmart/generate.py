@@ -4,7 +4,6 @@
 `python -m clinicmart.generate` writes them; with `--check` it writes nothing and exits 1 where one is stale.
 """
 
-import argparse
 import csv
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from clinicmart.exposures import exposures
 from clinicmart.main import cli
+from data_contracts.generate import write_or_check
 from ingest.problems import problems
 from serving.modules import MODULES
 
@@ -158,23 +158,14 @@ def _problem(code: str, name: str, meaning: str, remedy: str) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Writes the files, or with `--check` names the stale ones and returns 1."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true")
-    check = parser.parse_args(arguments).check
-    pages = {
+    """Writes the files that follow from commands, metrics and problems, or checks them."""
+    texts = {
         COMMANDS_PAGE: commands_page(),
         METRICS_PAGE: metrics_page(),
         PROBLEMS_PAGE: problems_page(),
         EXPOSURES: exposures_file(),
     }
-    stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
-    for path in stale:
-        if check:
-            sys.stderr.write(f"{path.relative_to(ROOT)} is stale: run make generate\n")
-        else:
-            path.write_text(pages[path], encoding="utf-8")
-    return 1 if check and stale else 0
+    return write_or_check(texts, __doc__ or "", arguments)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -245,19 +246,24 @@ def generated() -> dict[Path, str]:
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Writes the files, or with `--check` names the stale ones and returns 1."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def write_or_check(texts: Mapping[Path, str], description: str, arguments: list[str] | None = None) -> int:
+    """Writes generated files, or with `--check` names the stale ones and returns 1. `texts` is path to text."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args(arguments).check
-    stale = [path for path, text in generated().items() if not path.exists() or path.read_text("utf-8") != text]
+    stale = [path for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
     for path in stale:
         if check:
             sys.stderr.write(f"{path.relative_to(ROOT)} is stale: run make generate\n")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(generated()[path], encoding="utf-8")
+            path.write_text(texts[path], encoding="utf-8")
     return 1 if check and stale else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes the files that follow from the contracts, or checks them."""
+    return write_or_check(generated(), __doc__ or "", arguments)
 
 
 if __name__ == "__main__":
