@@ -1,8 +1,8 @@
 """The orchestrator's page with a door: `python -m dagster_project.orchestrator_page` takes the options of `dagster-webserver`.
 
 The page has no sign-in and listens on this machine alone. Still any web page in a browser of this machine can send it forms and
-requests (CSRF), or reach it under a name of its own (DNS rebinding). So each request must name this machine as its host, and a
-browser's request must come from the page itself.
+requests (CSRF), or give this machine another name and read the answers (DNS rebinding). So each request must name this machine as
+its host, and a browser's request must come from the page itself.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from foundation.exposure import is_loopback
+from foundation.exposure import is_loopback, is_own_origin
 
 GRAPHQL = "/graphql"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -30,7 +30,7 @@ def refusal(method: str, path: str, query: str, headers: Mapping[str, str]) -> s
         name = ""
     if not is_loopback(name):
         return "This page answers at 127.0.0.1 and localhost alone."
-    if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+    if not is_own_origin(origin, host):
         return "This request comes from another page."
     if method not in _READING or path.endswith(GRAPHQL):
         # A browser that follows a link from elsewhere sends no origin with GET, but says where the link stood.

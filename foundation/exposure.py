@@ -1,4 +1,4 @@
-"""Which servers may be reached from where: health data leave this machine over TLS only."""
+"""Which servers may be reached from where: health data leave this machine over TLS only, and forms come from our own pages."""
 
 import ipaddress
 from pathlib import Path
@@ -12,6 +12,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_own_origin(origin: str | None, host: str) -> bool:
+    """Whether a request came from a page of the host that it asks, as far as the browser says: browsers send `Origin` with every
+    POST, so a request without it passes."""
+    return origin is None or origin in (f"http://{host}", f"https://{host}")
 
 
 def check_exposure(server: str, host: str, *, certificate: Path | None, proxy: str | None) -> None:

@@ -24,6 +24,7 @@ from dashboards import served_home
 from dashboards.server import refusals, signin_html
 from dashboards.theme import PERSON_HEADER
 from foundation.errors import AccessError
+from foundation.exposure import is_own_origin
 from serving.people.caller import Caller, set_caller
 from serving.people.sessions import session_id
 from serving.people.store import Principal
@@ -101,10 +102,8 @@ def form_is_ours(purpose: str, bound_to: str | None, given: str | None) -> bool:
 
 
 def same_origin(connection: HTTPConnection) -> bool:
-    """Whether a form came from our own pages, as far as the browser says. Browsers send Origin with every POST."""
-    origin = connection.headers.get("origin")
-    host = connection.headers.get("host", "")
-    return origin is None or origin in (f"http://{host}", f"https://{host}")
+    """Whether a form came from our own pages, as far as the browser says."""
+    return is_own_origin(connection.headers.get("origin"), connection.headers.get("host", ""))
 
 
 def own_path(value: str | None) -> str:
