@@ -11,7 +11,7 @@ from typing import Any
 from dashboards import format as fmt
 from dashboards import markup
 from serving.modules import PAGES
-from serving.modules.entities import NOUNS
+from serving.modules.entities import nouns_of
 
 MOST_NAMED = 3
 
@@ -45,7 +45,7 @@ def refusals(page: str, refused: Iterable[Mapping[str, Any]]) -> list[str]:
 def _nouns(page: str, brought: Iterable[str] | None) -> str:
     """What a feed brings for a page, in words; empty where the page does not rest on it."""
     resting = set(PAGES[page].entities) if page in PAGES else set()
-    nouns = list(dict.fromkeys(NOUNS[entity] for entity in NOUNS if entity in resting & set(brought or ())))
+    nouns = nouns_of(resting & set(brought or ()))
     named = nouns if len(nouns) <= MOST_NAMED else [*nouns[: MOST_NAMED - 1], "more"]
     return f"{', '.join(named[:-1])} and {named[-1]}" if len(named) > 1 else "".join(named)
 

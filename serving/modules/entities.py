@@ -1,6 +1,6 @@
 """Groups of contracts that pages rest on, and what people call their rows."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 # Contract to what people call its rows, in the order in which a line names them.
@@ -42,3 +42,8 @@ MONEY = (
 )
 APPOINTMENTS = ("appointment", "appointment_event", "slot")
 VISITS = ("encounter", "encounter_event", "bed_movement")
+
+
+def nouns_of(entities: Collection[str]) -> list[str]:
+    """What people call the rows of these contracts, each noun once; nothing for a contract that no noun names."""
+    return list(dict.fromkeys(noun for entity, noun in NOUNS.items() if entity in entities))

@@ -8,7 +8,7 @@ import polars as pl
 
 from dashboards import format as fmt
 from dashboards import markup
-from serving.modules.entities import NOUNS
+from serving.modules.entities import nouns_of
 
 DAY, HEIGHT = 10, 48
 STATUS_WORDS = {
@@ -36,7 +36,7 @@ def finding(alerts: Sequence[Row]) -> str:
         since = f"; figures from {fmt.day(min(days))} on are incomplete" if days else ""
         return f"{len(alerts)} feeds need attention{since}"
     (alert,) = alerts
-    nouns = list(dict.fromkeys(NOUNS[name] for name in NOUNS if name in (alert["entities"] or ())))
+    nouns = nouns_of(alert["entities"] or ())
     what = nouns[0] if nouns else "rows"
     if alert["kind"] == "stopped":
         return f"Feed {alert['feed']} stopped on {fmt.day(alert['since'])}; {what} since then are missing"
