@@ -17,10 +17,13 @@ log = logging.getLogger(__name__)
 def questions(source: data.Source) -> None:
     """Asks what the pages ask at first; the compiled questions serve every tenant and scope of the same definitions."""
     view = states.parse({}, source.as_of)
-    breakdowns.below(source, view, overview.MEMBERS)
     for page in PAGES.values():
-        figures.load(source, view, page.figures if page is overview.PAGE else page.tiles)
-        breakdowns.below(source, view, page.table)
+        if page is overview.PAGE:
+            figures.load(source, view, page.figures)
+            breakdowns.below(source, view, overview.MEMBERS)
+        elif page.table:
+            figures.load(source, view, page.tiles)
+            breakdowns.below(source, view, page.table)
 
 
 def _warm() -> None:

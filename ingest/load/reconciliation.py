@@ -233,10 +233,16 @@ def _read_files(
     connection.execute(
         f"create or replace temp table filed ({made}, source_updated_at timestamp, batch_sequence bigint, place bigint)"
     )
-    there = [item for item in batches if (home.path / item["file"]).exists()]
+    there: list[dict[str, Any]] = []
+    missing: set[str] = set()
+    for item in batches:
+        if (home.path / item["file"]).exists():
+            there.append(item)
+        else:
+            missing.add(item["file"])
     by_path = {duck.quoted(str(home.path / item["file"])): item["file"] for item in batches}
     skipped = _insert(connection, open_files(connection, home, keys, there), columns)
-    unread |= {by_path[path] for path in skipped} | {item["file"] for item in batches if item not in there}
+    unread |= missing | {by_path[path] for path in skipped}
     if of.name == "appointment":
         rename_landed(connection, "filed")
     connection.unregister("batch_sequences")

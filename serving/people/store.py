@@ -90,6 +90,13 @@ def _engine(path: Path) -> tuple[Engine, bool]:
         return engine, bring_up_to_date(engine, path)
 
 
+def _modules(connection: Connection, tenant_id: str) -> tuple[tuple[str, bool, bool], ...]:
+    """(module, is_granted, is_enabled) of a tenant, in the product's order."""
+    found = connection.execute(select(MODULE).where(MODULE.c.tenant_id == tenant_id)).mappings()
+    rows = {row["module"]: (row["module"], row["is_granted"], row["is_enabled"]) for row in found}
+    return tuple(rows.get(name, (name, is_granted, True)) for name, is_granted in _OF_PLANS.items())
+
+
 def _email(value: str) -> str:
     return value.strip().lower()
 
@@ -176,11 +183,12 @@ class AccessStore:
             tenant = connection.execute(select(TENANT).where(TENANT.c.tenant_id == tenant_id)).mappings().first()
             if tenant is None:
                 raise AccessError("there is no such tenant")
+            modules = _modules(connection, tenant_id)
         rule = Deidentification(
             rule=tenant["deidentification_rule"] or STRICT.rule,
             smallest_cell=tenant["smallest_cell"] or STRICT.smallest_cell,
         )
-        usable = {module for module, is_granted, is_enabled in self.modules(tenant_id) if is_granted and is_enabled}
+        usable = {module for module, is_granted, is_enabled in modules if is_granted and is_enabled}
         return TenantPolicy(
             tenant_id=tenant_id, version=tenant["policy_version"], modules=frozenset(usable), deidentification=rule
         )
@@ -188,9 +196,7 @@ class AccessStore:
     def modules(self, tenant_id: str) -> tuple[tuple[str, bool, bool], ...]:
         """(module, is_granted, is_enabled) of a tenant, in the product's order."""
         with self._reading.connect() as connection:
-            found = connection.execute(select(MODULE).where(MODULE.c.tenant_id == tenant_id)).mappings()
-            rows = {row["module"]: (row["module"], row["is_granted"], row["is_enabled"]) for row in found}
-        return tuple(rows.get(name, (name, is_granted, True)) for name, is_granted in _OF_PLANS.items())
+            return _modules(connection, tenant_id)
 
     def set_module(
         self, tenant_id: str, module: str, *, granted: bool | None = None, enabled: bool | None = None, actor: str
