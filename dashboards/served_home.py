@@ -3,7 +3,6 @@
 A process serves one home: Streamlit's runtime and configuration are process-wide as well.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -11,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 
 from foundation.errors import ConfigurationError
-from foundation.home import Home
+from foundation.home import Home, read_derived
 from foundation.keys import Keys
 from serving.people.store import AccessStore
 
@@ -55,7 +54,7 @@ def time_zone(tenant_id: str) -> str:
     """The tenant's time zone (an IANA name) as the configuration of the home's runs says it: also for a tenant of which nothing is
     published. UTC where this machine does not have the configuration."""
     try:
-        file = json.loads((home().path / "config.json").read_text("utf-8"))["file"]
+        file = read_derived(home().path / "config.json")["file"]
         # Not `load_config`: it needs the secrets of the feeds, which a server of pages does not have.
         configured = yaml.load(Path(file).read_text("utf-8"), Loader=yaml.CSafeLoader)
         return ZoneInfo(configured["tenants"][tenant_id]["time_zone"]).key

@@ -11,7 +11,6 @@ from serving.metrics.registry import PublishedTable
 from serving.model import Anonymity
 
 _TRAITS = ("birth_year", "sex", "zip3")
-_FIRST_DAY = "first_day"
 
 
 def measure(connection: duckdb.DuckDBPyConnection, tables: Sequence[PublishedTable], rule: str) -> Anonymity:
@@ -34,7 +33,7 @@ def measure(connection: duckdb.DuckDBPyConnection, tables: Sequence[PublishedTab
         "select coalesce(sum(people), 0), coalesce(min(people), 0), count(*) filter (where people = 1) from cells"
     ).fetchone()
     people, k, alone = (int(value) for value in row or (0, 0, 0))
-    return Anonymity(rule=rule, quasi_identifiers=(*traits, _FIRST_DAY), people=people, k=k, alone=alone)
+    return Anonymity(rule=rule, quasi_identifiers=(*traits, "first_day"), people=people, k=k, alone=alone)
 
 
 def _day_of(table: PublishedTable) -> str:
