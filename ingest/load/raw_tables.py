@@ -38,7 +38,7 @@ DUCKDB = "duckdb"
 class Loaded:
     """What a load gave: rows newly taken, and a text that is the same as after another load exactly where both left the same
     rows, accounts and problems in the raw tables; each tenant's own state, and the tenants whose marts are not built from it
-    (`ingest.load.touched_tenants`). A tenant's `standing` differs wherever its state does, or what its people are told of its feeds.
+    (`ingest.load.touched_tenants`). A tenant's `standing` changes when its state changes, and when messages about its feeds change.
     `unreadable` are batches (`tenant_id`, `feed`, `entity`, `file`, `rows_landed`) whose files are gone or lost bytes."""
 
     rows: int
