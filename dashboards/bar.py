@@ -8,12 +8,12 @@ from datetime import date
 from typing import Any
 
 import streamlit as st
+from markupsafe import Markup
 
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards import theme, widgets
 from dashboards.data import UNKNOWN, Source
-from dashboards.markup import esc
 from dashboards.view import View
 
 CUSTOM = "custom"
@@ -25,7 +25,7 @@ def navigation(source: Source, view: View, pages: Mapping[str, Any], current: st
     """The first line: whose data this is, the pages, who is signed in. Links carry the view along."""
     st.html(f"<style>{_paper_foot(source)}</style>")
     with st.container(horizontal=True, vertical_alignment="center", key="cm_nav", gap=None):
-        st.html(_mark(source.tenant_name), width="content")
+        st.html(str(_mark(source.tenant_name)), width="content")
         with st.container(horizontal=True, vertical_alignment="center", key="cm_pages", gap=None, width="stretch"):
             for key, page in pages.items():
                 with st.container(key=f"cm_page_{key}{'_here' if key == current else ''}", width="content"):
@@ -44,25 +44,24 @@ def _paper_foot(source: Source) -> str:
     return f'@media print {{ @page {{ @bottom-left {{ content: "{quoted}"; font: 10pt sans-serif; color: #444; }} }} }}'
 
 
-def _mark(name: str) -> str:
-    return f'<div class="cm-brand"><i aria-hidden="true">{esc(name[:1])}</i><b>{esc(name)}</b></div>'
+def _mark(name: str) -> Markup:
+    return Markup('<div class="cm-brand"><i aria-hidden="true">{}</i><b>{}</b></div>').format(name[:1], name)
 
 
-def _person(source: Source, token: str) -> str:
-    role = source.principal.role.replace("_", " ").capitalize()
-    return (
-        f'<div class="cm-person"><b>{esc(source.principal.display_name or source.principal.email)}</b>'
-        f"<span>{esc(source.principal.email)}</span><span>{esc(role)}</span>"
-        f'<a href="/account" target="_self">Password and sessions</a>{sign_out_form(token)}</div>'
-    )
+def _person(source: Source, token: str) -> Markup:
+    email, role = source.principal.email, source.principal.role.replace("_", " ").capitalize()
+    return Markup(
+        '<div class="cm-person"><b>{}</b><span>{}</span><span>{}</span>'
+        '<a href="/account" target="_self">Password and sessions</a>{}</div>'
+    ).format(source.principal.display_name or email, email, role, sign_out_form(token))
 
 
-def sign_out_form(token: str) -> str:
+def sign_out_form(token: str) -> Markup:
     """A form, not a link: signing out changes something, so it is a POST with a token."""
-    return (
-        f'<form method="post" action="/signout" class="cm-signout"><input type="hidden" name="token" value="{esc(token)}">'
+    return Markup(
+        '<form method="post" action="/signout" class="cm-signout"><input type="hidden" name="token" value="{}">'
         '<button type="submit">Sign out</button></form>'
-    )
+    ).format(token)
 
 
 def _set(name: str, value: object) -> None:

@@ -42,7 +42,7 @@ def _rows_action(figure: Figure) -> str:
 
 
 def section(title: str, note: str = "") -> None:
-    st.html(markup.section(title, note))
+    st.html(str(markup.section(title, note)))
 
 
 def empty(context: PageContext, title: str, text: str, key: str) -> None:

@@ -6,13 +6,15 @@ A table holds the same values as its chart, written exactly. `dashboards.widgets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from dashboards import charts, markup
 from dashboards import format as fmt
 
 
 def by_month(
     trend: Sequence[charts.Point], *, name: str, unit: str, earlier: Sequence[Any] = (), earlier_name: str = ""
-) -> str:
+) -> Markup:
     """One row a month: the value and, where there is one, the value it is compared with."""
     has_earlier = any(value is not None for value in earlier)
     columns = [markup.Column("Month"), markup.Column(name, unit)]
@@ -24,14 +26,14 @@ def by_month(
     return markup.table(columns, rows, caption=f"{name} by month")
 
 
-def of_parts(categories: Sequence[str], parts: Sequence[charts.Part], *, unit: str, first: str, caption: str) -> str:
+def of_parts(categories: Sequence[str], parts: Sequence[charts.Part], *, unit: str, first: str, caption: str) -> Markup:
     """One row for each bar, one column for each of its parts. `first` names what the bars are."""
     columns = [markup.Column(first), *[markup.Column(part.name, unit) for part in parts]]
     rows = [markup.Row((name, *[part.values[index] for part in parts])) for index, name in enumerate(categories)]
     return markup.table(columns, rows, caption=caption)
 
 
-def of_ranks(ranks: Sequence[charts.Rank], *, name: str, unit: str, caption: str) -> str:
+def of_ranks(ranks: Sequence[charts.Rank], *, name: str, unit: str, caption: str) -> Markup:
     """One row for each bar in the order of the chart, with what stands beside the bar."""
     has_note = any(rank.note for rank in ranks)
     columns = [
@@ -43,7 +45,7 @@ def of_ranks(ranks: Sequence[charts.Rank], *, name: str, unit: str, caption: str
     return markup.table(columns, rows, caption=caption)
 
 
-def by_hour(cells: Mapping[tuple[int, int], Any], *, unit: str, caption: str) -> str:
+def by_hour(cells: Mapping[tuple[int, int], Any], *, unit: str, caption: str) -> Markup:
     """One row an hour, one column a weekday; an empty cell is a dash."""
     days = sorted({day for day, _ in cells})
     hours = sorted({hour for _, hour in cells})

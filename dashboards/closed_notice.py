@@ -8,6 +8,8 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from markupsafe import Markup
+
 from dashboards import format as fmt
 from dashboards import markup
 from serving.closed_months.view import Change
@@ -107,10 +109,6 @@ def _list(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def banner(sentences: Sequence[str], action: str) -> str:
+def banner(sentences: Sequence[str], action: str) -> Markup:
     """The sentences as one notice that leads to the closed months."""
-    text = "".join(f"<span>{markup.esc(sentence)}</span>" for sentence in sentences)
-    link = (
-        f'<button type="button" data-do="{markup.esc(action)}">Closed months{markup.CHEVRON}</button>' if action else ""
-    )
-    return f'<div class="cm-incomplete" role="status"><p>{text}</p>{link}</div>' if sentences else ""
+    return markup.notice(sentences, link=("Closed months", action))

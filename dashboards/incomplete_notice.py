@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from markupsafe import Markup
+
 from dashboards import format as fmt
 from dashboards import markup
 from serving.modules import PAGES
@@ -61,12 +63,6 @@ def _sentence(alert: Mapping[str, Any], what: str, until: date) -> str:
     return f"Feed {feed} could not be read: {what} stand as they were when it last could."
 
 
-def banner(sentences: list[str], action: str) -> str:
+def banner(sentences: list[str], action: str) -> Markup:
     """The lines as one notice; with an action it leads to Data health."""
-    if not sentences:
-        return ""
-    text = "".join(f"<span>{markup.esc(sentence)}</span>" for sentence in sentences)
-    link = (
-        f'<button type="button" data-do="{markup.esc(action)}">Data health{markup.CHEVRON}</button>' if action else ""
-    )
-    return f'<div class="cm-incomplete" role="status">{markup.MARKS["bad"]}<p>{text}</p>{link}</div>'
+    return markup.notice(sentences, icon=markup.MARKS["bad"], link=("Data health", action))

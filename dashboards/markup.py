@@ -1,42 +1,50 @@
-"""HTML of tiles, tables, breadcrumbs and states. Pure: values in, escaped text out; every dynamic text goes through `esc`.
+"""HTML of tiles, tables, breadcrumbs and states. Pure: values in, `Markup` out.
+
+A template is `Markup("<p>{}</p>").format(value)`: values are escaped unless they are Markup themselves (markupsafe). An f-string
+is a plain `str`: drawn, it shows its tags as text, and mypy refuses it where Markup is asked for.
 
 An element with `data-do` is clickable and sends that text to Python (`dashboards.widgets`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 from typing import Any
+
+from markupsafe import Markup
+from markupsafe import escape as esc
 
 from dashboards import format as fmt
 from dashboards.figures import Figure
 from serving.model import MetricDefinition
 
-
-def esc(value: object) -> str:
-    return escape(str(value), quote=True)
+EMPTY = Markup("")
 
 
-def _icon(path: str, size: int = 16) -> str:
-    return (
-        f'<svg class="cm-icon" viewBox="0 0 16 16" width="{size}" height="{size}" aria-hidden="true" fill="none" '
-        f'stroke="currentColor" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round">{path}</svg>'
-    )
+def join(parts: Iterable[str]) -> Markup:
+    """The parts one after the other; a part that is not Markup is escaped."""
+    return EMPTY.join(parts)
+
+
+def _icon(path: Markup, size: int = 16) -> Markup:
+    return Markup(
+        '<svg class="cm-icon" viewBox="0 0 16 16" width="{size}" height="{size}" aria-hidden="true" fill="none" '
+        'stroke="currentColor" stroke-width="1.75" stroke-linecap="round" stroke-linejoin="round">{path}</svg>'
+    ).format(size=size, path=path)
 
 
 ARROWS = {
-    "up": _icon('<path d="M4 12 12 4M6 4h6v6"/>'),
-    "down": _icon('<path d="M4 4l8 8M12 6v6H6"/>'),
-    "flat": _icon('<path d="M3 8h10"/>'),
+    "up": _icon(Markup('<path d="M4 12 12 4M6 4h6v6"/>')),
+    "down": _icon(Markup('<path d="M4 4l8 8M12 6v6H6"/>')),
+    "flat": _icon(Markup('<path d="M3 8h10"/>')),
 }
 MARKS = {
-    "good": _icon('<path d="M3 8.5 6.5 12 13 4.5"/>'),
-    "bad": _icon('<path d="M8 2.5 14.5 13.5h-13zM8 6.5v3.2M8 11.6v.1"/>'),
-    "caution": _icon('<circle cx="8" cy="8" r="6"/><path d="M8 4.8v3.6l2.2 1.4"/>'),
+    "good": _icon(Markup('<path d="M3 8.5 6.5 12 13 4.5"/>')),
+    "bad": _icon(Markup('<path d="M8 2.5 14.5 13.5h-13zM8 6.5v3.2M8 11.6v.1"/>')),
+    "caution": _icon(Markup('<circle cx="8" cy="8" r="6"/><path d="M8 4.8v3.6l2.2 1.4"/>')),
 }
-INFO = _icon('<circle cx="8" cy="8" r="6"/><path d="M8 7.3v3.4M8 5v.1"/>')
-CHEVRON = _icon('<path d="M6 3.5 10.5 8 6 12.5"/>', 14)
+INFO = _icon(Markup('<circle cx="8" cy="8" r="6"/><path d="M8 7.3v3.4M8 5v.1"/>'))
+CHEVRON = _icon(Markup('<path d="M6 3.5 10.5 8 6 12.5"/>'), 14)
 
 
 SPARK_WIDTH, SPARK_HEIGHT = 160, 36
@@ -44,14 +52,14 @@ SPARK_WIDTH, SPARK_HEIGHT = 160, 36
 SPARK_LEFT, SPARK_RIGHT = 2, 4
 
 
-def sparkline(values: Sequence[Any], moving: Sequence[bool] = ()) -> str:
+def sparkline(values: Sequence[Any], moving: Sequence[bool] = ()) -> Markup:
     """A small line of the trend, the last value marked. Empty with fewer than two values.
 
     Dotted: across months without a value, and to months whose value will still move (`moving`, one for each value).
     """
     points = [index for index, value in enumerate(values) if value is not None]
     if len(points) < 2:
-        return '<div class="cm-spark"></div>'
+        return Markup('<div class="cm-spark"></div>')
     known = {index: float(values[index]) for index in points}
     low, spread = min(known.values()), (max(known.values()) - min(known.values())) or 1.0
 
@@ -69,21 +77,30 @@ def sparkline(values: Sequence[Any], moving: Sequence[bool] = ()) -> str:
             lines[-1][1].append(later)
         else:
             lines.append((kind, [earlier, later]))
-    drawn = "".join(
-        f'<polyline class="cm-{kind}" points="{" ".join("{:.1f},{:.1f}".format(*place(index)) for index in line)}"/>'
+    drawn = join(
+        Markup('<polyline class="cm-{}" points="{}"/>').format(
+            kind, " ".join("{:.1f},{:.1f}".format(*place(index)) for index in line)
+        )
         for kind, line in lines
     )
     box_width = SPARK_LEFT + SPARK_WIDTH + SPARK_RIGHT
     left, top = place(points[-1])
     end = "cm-spark-end cm-moving" if is_moving(points[-1]) else "cm-spark-end"
-    return (
-        f'<svg class="cm-spark" viewBox="-{SPARK_LEFT} 0 {box_width} {SPARK_HEIGHT}" preserveAspectRatio="none" '
-        f'aria-hidden="true">{drawn}</svg><i class="{end}" '
-        f'style="left:{(left + SPARK_LEFT) / box_width * 100:.1f}%;top:{top / SPARK_HEIGHT * 100:.1f}%"></i>'
+    return Markup(
+        '<svg class="cm-spark" viewBox="-{side} 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">{drawn}</svg>'
+        '<i class="{end}" style="left:{left:.1f}%;top:{top:.1f}%"></i>'
+    ).format(
+        side=SPARK_LEFT,
+        width=box_width,
+        height=SPARK_HEIGHT,
+        drawn=drawn,
+        end=end,
+        left=(left + SPARK_LEFT) / box_width * 100,
+        top=top / SPARK_HEIGHT * 100,
     )
 
 
-def definition(metric: MetricDefinition) -> str:
+def definition(metric: MetricDefinition) -> Markup:
     """What a figure means: shown when its mark is clicked, without a round trip."""
     rows = (
         ("Counts", metric.numerator),
@@ -94,65 +111,95 @@ def definition(metric: MetricDefinition) -> str:
         ("Comes from", metric.source),
         ("Version", metric.version),
     )
-    lines = "".join(f"<dt>{name}</dt><dd>{esc(text)}</dd>" for name, text in rows if text)
-    return (
-        f'<details class="cm-definition" name="definition"><summary aria-label="What {esc(metric.label)} means" '
-        f'title="What this means">{INFO}</summary><div><strong>{esc(metric.label)}</strong>'
-        f"<p>{esc(metric.description)}</p><dl>{lines}</dl>"
-        f'<button type="button" class="cm-rows" data-do="page:lineage?metric={esc(metric.name)}">Where it comes from'
+    return Markup(
+        '<details class="cm-definition" name="definition"><summary aria-label="What {label} means" '
+        'title="What this means">{icon}</summary><div><strong>{label}</strong><p>{description}</p>{terms}'
+        '<button type="button" class="cm-rows" data-do="page:lineage?metric={name}">Where it comes from'
         "</button></div></details>"
+    ).format(label=metric.label, icon=INFO, description=metric.description, terms=terms(rows), name=metric.name)
+
+
+def terms(rows: Iterable[tuple[str, str]]) -> Markup:
+    """A list of (term, text); terms without a text are left out."""
+    lines = join(Markup("<dt>{}</dt><dd>{}</dd>").format(name, text) for name, text in rows if text)
+    return Markup("<dl>{}</dl>").format(lines)
+
+
+def doubt(titles: Sequence[str], action: str = "") -> Markup:
+    """The mark of a figure that a finding of plausibility touches; with an action it leads to Data health. Empty without findings."""
+    if not titles:
+        return EMPTY
+    more = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
+    text = f"May be wrong: {titles[0][:1].lower()}{titles[0][1:]}{more}"
+    shown = button(text, action) if action else text
+    return Markup('<p class="cm-caution cm-doubt">{}<span>{}</span></p>').format(MARKS["bad"], shown)
+
+
+def button(text: str, action: str, kind: str = "", *, is_usable: bool = True) -> Markup:
+    """A button that sends `action` to Python when it is clicked; `kind` is its CSS class."""
+    return Markup('<button type="button"{}{}{}>{}</button>').format(
+        Markup(' class="{}"').format(kind) if kind else "",
+        Markup(' data-do="{}"').format(action),
+        "" if is_usable else " disabled",
+        text,
     )
 
 
-def doubt(titles: Sequence[str], action: str = "") -> str:
-    """The mark of a figure that a finding of plausibility touches; with an action it leads to Data health. Empty without findings."""
-    if not titles:
-        return ""
-    more = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
-    text = esc(f"May be wrong: {titles[0][:1].lower()}{titles[0][1:]}{more}")
-    shown = f'<button type="button" data-do="{esc(action)}">{text}</button>' if action else text
-    return f'<p class="cm-caution cm-doubt">{MARKS["bad"]}<span>{shown}</span></p>'
-
-
-def tile(figure: Figure, *, action: str = "", doubt_action: str = "") -> str:
+def tile(figure: Figure, *, action: str = "", doubt_action: str = "") -> Markup:
     """One figure: name, value, unit, change in words, sparkline, definition. Grey with a reason where it cannot be trusted."""
     metric = figure.metric
     shown = fmt.parts(None if figure.problem else figure.value, metric.unit)
     change = figure.change
     tone = "none" if figure.problem or figure.caution or figure.doubts else change.tone
     if figure.problem:
-        line = f"{MARKS['caution']}<span>{esc(figure.problem)}</span>"
+        mark, text = MARKS["caution"], figure.problem
     else:
-        mark = MARKS.get(change.tone, ARROWS[change.arrow] if change.tone == "neutral" else "")
+        mark = MARKS.get(change.tone, ARROWS[change.arrow] if change.tone == "neutral" else EMPTY)
         text = change.text
         if (figure.caution or figure.doubts) and change.amount:
             # A figure that will still move, or may be wrong, is neither good nor bad.
             mark, text = ARROWS[change.arrow], f"{change.amount} against {figure.against}"
-        line = f"{mark}<span>{esc(text)}</span>"
-    caution = (
-        f'<p class="cm-caution">{MARKS["caution"]}<span>{esc(figure.caution)}</span></p>' if figure.caution else ""
-    )
+    caution = EMPTY
+    if figure.caution:
+        caution = Markup('<p class="cm-caution">{}<span>{}</span></p>').format(MARKS["caution"], figure.caution)
     caution += doubt(figure.doubts, doubt_action)
-    base = f'<p class="cm-base">{esc(figure.counted)}</p>' if figure.counted and not figure.problem else ""
+    base = EMPTY
+    if figure.counted and not figure.problem:
+        base = Markup('<p class="cm-base">{}</p>').format(figure.counted)
     values = [value for _, value in figure.trend]
     moving = [month in figure.moving for month, _ in figure.trend]
-    title = (
-        f'<button type="button" data-do="{esc(action)}">{esc(metric.label)}</button>' if action else esc(metric.label)
-    )
-    return (
-        f'<article class="cm-tile cm-{tone}" data-metric="{esc(metric.name)}"><header><h3>{title}</h3>'
-        f"{definition(metric)}</header>"
-        f'<p class="cm-value"><b>{esc(shown.number)}</b><span>{esc(shown.unit)}</span></p>'
-        f'<div><p class="cm-change">{line}</p>{base}{caution}</div>'
-        f'<div class="cm-trend" title="Last {len(values)} months">{sparkline(values, moving)}</div></article>'
+    return Markup(
+        '<article class="cm-tile cm-{tone}" data-metric="{name}"><header><h3>{title}</h3>{definition}</header>'
+        '<p class="cm-value"><b>{number}</b><span>{unit}</span></p>'
+        '<div><p class="cm-change">{mark}<span>{text}</span></p>{base}{caution}</div>'
+        '<div class="cm-trend" title="Last {months} months">{trend}</div></article>'
+    ).format(
+        tone=tone,
+        name=metric.name,
+        title=button(metric.label, action) if action else metric.label,
+        definition=definition(metric),
+        number=shown.number,
+        unit=shown.unit,
+        mark=mark,
+        text=text,
+        base=base,
+        caution=caution,
+        months=len(values),
+        trend=sparkline(values, moving),
     )
 
 
-def tiles(figures: Sequence[Figure], actions: Sequence[str] = (), *, doubt_action: str = "") -> str:
+def tiles(figures: Sequence[Figure], actions: Sequence[str] = (), *, doubt_action: str = "") -> Markup:
     acts = list(actions) or [""] * len(figures)
     pairs = zip(figures, acts, strict=True)
-    inner = "".join(tile(figure, action=action, doubt_action=doubt_action) for figure, action in pairs)
-    return f'<section class="cm-tiles" style="--cm-count:{len(figures)}" aria-label="Key figures">{inner}</section>'
+    return tile_row([tile(figure, action=action, doubt_action=doubt_action) for figure, action in pairs])
+
+
+def tile_row(drawn: Sequence[Markup], name: str = "Key figures") -> Markup:
+    """Drawn tiles side by side; `name` is what a screen reader says."""
+    return Markup('<section class="cm-tiles" style="--cm-count:{}" aria-label="{}">{}</section>').format(
+        len(drawn), name, join(drawn)
+    )
 
 
 @dataclass(frozen=True)
@@ -172,45 +219,51 @@ class Row:
     rows_action: str = ""
 
 
-def _cell(value: Any, column: Column) -> str:
+def _cell(value: Any, column: Column) -> Markup:
     if isinstance(value, fmt.Change):
-        mark = MARKS.get(value.tone, "") if value.tone in ("good", "bad") else ""
-        return f'<td class="num cm-{value.tone}">{mark}{esc(value.amount or ("same" if value.tone == "neutral" else fmt.DASH))}</td>'
+        mark = MARKS.get(value.tone, EMPTY) if value.tone in ("good", "bad") else EMPTY
+        amount = value.amount or ("same" if value.tone == "neutral" else fmt.DASH)
+        return Markup('<td class="num cm-{}">{}{}</td>').format(value.tone, mark, amount)
     if column.unit == "text":
-        return f"<td>{esc(fmt.DASH if value is None or value == '' else value)}</td>"
-    return f'<td class="num">{esc(fmt.exact(value, column.unit))}</td>'
+        return Markup("<td>{}</td>").format(fmt.DASH if value is None or value == "" else value)
+    return Markup('<td class="num">{}</td>').format(fmt.exact(value, column.unit))
 
 
 def table(
     columns: Sequence[Column], rows: Sequence[Row], *, caption: str = "", total: Row | None = None, empty: str = ""
-) -> str:
+) -> Markup:
     """A table with figures right-aligned; rows that lead on look clickable; the total stands last."""
     if not rows:
         return state("Nothing here", empty or "No rows in this period. Choose another period or place.")
     has_rows = any(row.rows_action for row in rows)
-    head = "".join(
-        f'<th scope="col"{"" if column.unit == "text" else " class=num"}>{esc(column.title)}</th>' for column in columns
+    head = join(
+        Markup('<th scope="col"{}>{}</th>').format("" if column.unit == "text" else " class=num", column.title)
+        for column in columns
     )
-    head += '<th scope="col"><span class="cm-hidden">Rows</span></th>' if has_rows else ""
-    body = "".join(_row(columns, row, has_rows) for row in rows)
-    foot = f"<tfoot>{_row(columns, total, has_rows)}</tfoot>" if total else ""
-    name = f'<caption class="cm-hidden">{esc(caption)}</caption>' if caption else ""
-    return f'<div class="cm-scroll"><table class="cm-table">{name}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{foot}</table></div>'
+    head += Markup('<th scope="col"><span class="cm-hidden">Rows</span></th>') if has_rows else EMPTY
+    return Markup(
+        '<div class="cm-scroll"><table class="cm-table">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{foot}'
+        "</table></div>"
+    ).format(
+        caption=Markup('<caption class="cm-hidden">{}</caption>').format(caption) if caption else "",
+        head=head,
+        body=join(_row(columns, row, has_rows) for row in rows),
+        foot=Markup("<tfoot>{}</tfoot>").format(_row(columns, total, has_rows)) if total else "",
+    )
 
 
-def _row(columns: Sequence[Column], row: Row, has_rows: bool) -> str:
+def _row(columns: Sequence[Column], row: Row, has_rows: bool) -> Markup:
     first, *others = zip(row.cells, columns, strict=True)
     name = esc(fmt.DASH if first[0] in (None, "") else first[0])
     if row.action:
-        name = f'<button type="button" class="cm-go" data-do="{esc(row.action)}">{name}{CHEVRON}</button>'
-    cells = f'<th scope="row">{name}</th>' + "".join(_cell(value, column) for value, column in others)
+        name = button(name + CHEVRON, row.action, "cm-go")
+    cells = Markup('<th scope="row">{}</th>').format(name) + join(_cell(value, column) for value, column in others)
     if has_rows:
-        button = f'<button type="button" class="cm-rows" data-do="{esc(row.rows_action)}">Rows</button>'
-        cells += f"<td>{button if row.rows_action else ''}</td>"
-    return f"<tr>{cells}</tr>"
+        cells += Markup("<td>{}</td>").format(button("Rows", row.rows_action, "cm-rows") if row.rows_action else "")
+    return Markup("<tr>{}</tr>").format(cells)
 
 
-def breadcrumb(steps: Sequence[tuple[str, str]], *, tenant: str = "") -> str:
+def breadcrumb(steps: Sequence[tuple[str, str]], *, tenant: str = "") -> Markup:
     """The path to the place: (name, action) from the top; the last is where one is.
 
     With `tenant` the first step is only a part of that tenant: it is drawn as a chip behind the tenant's name.
@@ -219,42 +272,71 @@ def breadcrumb(steps: Sequence[tuple[str, str]], *, tenant: str = "") -> str:
     for index, (name, action) in enumerate(steps):
         here = index == len(steps) - 1
         items.append(
-            f'<li aria-current="page">{esc(name)}</li>'
+            Markup('<li aria-current="page">{}</li>').format(name)
             if here
-            else f'<li><button type="button" data-do="{esc(action)}">{esc(name)}</button></li>'
+            else Markup("<li>{}</li>").format(button(name, action))
         )
-    before = f'<span class="cm-tenant">{esc(tenant)}</span>' if tenant else ""
-    kind = "cm-crumbs cm-part" if tenant else "cm-crumbs"
-    return f'{before}<nav class="{kind}" aria-label="Place"><ol>{"".join(items)}</ol></nav>'
+    before = Markup('<span class="cm-tenant">{}</span>').format(tenant) if tenant else EMPTY
+    return before + Markup('<nav class="{}" aria-label="Place"><ol>{}</ol></nav>').format(
+        "cm-crumbs cm-part" if tenant else "cm-crumbs", join(items)
+    )
 
 
-def heading(title: str, context: Sequence[str], crumbs: str = "") -> str:
+def heading(title: str, context: Sequence[str], crumbs: Markup = EMPTY) -> Markup:
     """The head of a page: where and when, then the finding."""
-    line = "".join(f"<span>{esc(text)}</span>" for text in context if text)
-    return f'<div class="cm-head"><div class="cm-context">{crumbs}{line}</div><h1>{esc(title)}</h1></div>'
+    line = join(Markup("<span>{}</span>").format(text) for text in context if text)
+    return Markup('<div class="cm-head"><div class="cm-context">{}{}</div><h1>{}</h1></div>').format(
+        crumbs, line, title
+    )
 
 
-def section(title: str, note: str = "") -> str:
+def section(title: str, note: str = "") -> Markup:
     """The title of a block and, below it, what is drawn and in which unit."""
-    return f'<div class="cm-section"><h2>{esc(title)}</h2>{f"<p>{esc(note)}</p>" if note else ""}</div>'
+    below = Markup("<p>{}</p>").format(note) if note else EMPTY
+    return Markup('<div class="cm-section"><h2>{}</h2>{}</div>').format(title, below)
 
 
-def state(title: str, text: str, *, link: tuple[str, str] | None = None) -> str:
-    """An empty, stale, forbidden or failed state: what it means and what to do next."""
-    anchor = f'<p><a href="{esc(link[1])}" target="_self">{esc(link[0])}</a></p>' if link else ""
-    return f'<div class="cm-state" role="status"><h2>{esc(title)}</h2><p>{esc(text)}</p>{anchor}</div>'
+def state(title: str, text: str, *, link: tuple[str, str] | None = None) -> Markup:
+    """An empty, stale, forbidden or failed state: what it means and what to do next. `link` is (text, address)."""
+    anchor = Markup('<p><a href="{}" target="_self">{}</a></p>').format(link[1], link[0]) if link else EMPTY
+    return Markup('<div class="cm-state" role="status"><h2>{}</h2><p>{}</p>{}</div>').format(title, text, anchor)
 
 
-def folded(summary: str, content: str) -> str:
+def folded(summary: str, content: Markup) -> Markup:
     """Content that opens on a click, without a round trip."""
-    return f'<details class="cm-folded"><summary>{esc(summary)}</summary>{content}</details>'
+    return Markup('<details class="cm-folded"><summary>{}</summary>{}</details>').format(summary, content)
 
 
-def changes(items: Sequence[tuple[fmt.Change, str, str, str]]) -> str:
+def notice(sentences: Sequence[str], *, icon: Markup = EMPTY, link: tuple[str, str] | None = None) -> Markup:
+    """Sentences above a page; with a link (text, action) the notice leads on. Empty without sentences."""
+    if not sentences:
+        return EMPTY
+    text = join(Markup("<span>{}</span>").format(sentence) for sentence in sentences)
+    leads_on = button(esc(link[0]) + CHEVRON, link[1]) if link and link[1] else EMPTY
+    return Markup('<div class="cm-incomplete" role="status">{}<p>{}</p>{}</div>').format(icon, text, leads_on)
+
+
+def alerts(items: Iterable[tuple[str, str]]) -> Markup:
+    """A list of what needs attention: (what happened, what to do) each."""
+    lines = join(
+        Markup("<li>{}<p><b>{}</b> <span>{}</span></p></li>").format(MARKS["bad"], message, remedy)
+        for message, remedy in items
+    )
+    return Markup('<ul class="cm-alerts" role="status">{}</ul>').format(lines)
+
+
+def changes(items: Sequence[tuple[fmt.Change, str, str, str]]) -> Markup:
     """A list of what changed: (change, headline, detail, action) each."""
-    lines = "".join(
-        f'<li class="cm-{change.tone}"><button type="button" data-do="{esc(action)}">{MARKS.get(change.tone, ARROWS[change.arrow])}'
-        f"<span><b>{esc(headline)}</b><small>{esc(detail)}</small></span>{CHEVRON}</button></li>"
+    lines = join(
+        Markup('<li class="cm-{}">{}</li>').format(
+            change.tone,
+            button(
+                MARKS.get(change.tone, ARROWS[change.arrow])
+                + Markup("<span><b>{}</b><small>{}</small></span>").format(headline, detail)
+                + CHEVRON,
+                action,
+            ),
+        )
         for change, headline, detail, action in items
     )
-    return f'<ul class="cm-changes">{lines}</ul>'
+    return Markup('<ul class="cm-changes">{}</ul>').format(lines)

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from dashboards import figures, markup, theme, widgets
 from dashboards import format as fmt
@@ -92,10 +93,10 @@ def _not_split(context: PageContext, metric: MetricDefinition) -> str:
     return NOT_SPLIT.format(what="unit", all="a wider place")
 
 
-def _block(metric: MetricDefinition, note: str, content: str) -> str:
+def _block(metric: MetricDefinition, note: str, content: Markup) -> Markup:
     title = f"Rows behind {_lower(metric.label)}"
-    close = f'<button type="button" class="cm-rows" data-do="{markup.esc(widgets.move(rows=None))}">Close</button>'
-    return f'<div class="cm-rows-head">{markup.section(title, note)}{close}</div>{content}'
+    close = markup.button("Close", widgets.move(rows=None), "cm-rows")
+    return Markup('<div class="cm-rows-head">{}{}</div>{}').format(markup.section(title, note), close, content)
 
 
 def _lower(text: str) -> str:
@@ -138,18 +139,16 @@ def _number(value: object) -> fmt.Number | None:
     return value if isinstance(value, Decimal | float | int) else None
 
 
-def _toggle(context: PageContext, metric: MetricDefinition, drill: Drill) -> str:
+def _toggle(context: PageContext, metric: MetricDefinition, drill: Drill) -> Markup:
     """Of a share of rows: a button to the rows below the line as well, or back to those above it."""
     if drill.counted_rows is None or drill.base_rows is None:
-        return ""
+        return markup.EMPTY
     if context.view.counted_only:
         text, which = f"Show all {drill.base_rows:,} {_lower(metric.denominator)}", ALL_ROWS
     else:
         text, which = f"Show only the {drill.counted_rows:,} {_lower(metric.numerator)}", COUNTED_ROWS
-    action = markup.esc(widgets.move(rows=metric.name, which=which))
-    return (
-        f'<p class="cm-note"><button type="button" class="cm-rows" data-do="{action}">{markup.esc(text)}</button></p>'
-    )
+    button = markup.button(text, widgets.move(rows=metric.name, which=which), "cm-rows")
+    return Markup('<p class="cm-note">{}</p>').format(button)
 
 
 def columns_and_rows(source: Source, frame: pl.DataFrame) -> tuple[list[markup.Column], list[markup.Row]]:
@@ -224,19 +223,16 @@ def _plain(name: str, value: Any, names: Mapping[str, str], time_zone: str) -> A
     return names.get(value) or (value.replace("_", " ") if name in WORDS else value)
 
 
-def pager(view: View, total: int) -> str:
+def pager(view: View, total: int) -> Markup:
     """Previous and next, with the place between; nothing where one page holds all."""
     page = view.page
     pages = -(-total // ROWS_A_PAGE)
     if pages <= 1:
-        return ""
+        return markup.EMPTY
 
-    def button(text: str, to: int, usable: bool) -> str:
-        disabled = "" if usable else " disabled"
-        action = markup.esc(widgets.move(page=to))
-        return f'<button type="button" class="cm-rows" data-do="{action}"{disabled}>{text}</button>'
+    def button(text: str, to: int, is_usable: bool) -> Markup:
+        return markup.button(text, widgets.move(page=to), "cm-rows", is_usable=is_usable)
 
-    return (
-        f'<div class="cm-pager">{button("Previous", page - 1, page > 1)}<span>Page {page:,} of {pages:,}</span>'
-        f"{button('Next', page + 1, page < pages)}</div>"
+    return Markup('<div class="cm-pager">{}<span>Page {:,} of {:,}</span>{}</div>').format(
+        button("Previous", page - 1, page > 1), page, pages, button("Next", page + 1, page < pages)
     )

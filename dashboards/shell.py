@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 import streamlit as st
+from markupsafe import Markup
 
 from dashboards import bar, failures, figures, markup, served_home, theme, widgets
 from dashboards import closed_notice as closed
@@ -37,7 +38,7 @@ class PageContext:
     look: theme.Tokens
     pages: Mapping[str, Any]
 
-    def html(self, text: str, key: str) -> None:
+    def html(self, text: Markup, key: str) -> None:
         """Draws markup; its clicks change the view or open a page."""
         action = widgets.html(text, key=key, as_of=self.source.as_of)
         if action:
@@ -128,7 +129,7 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
                 bar.pickers(source, view)
             if asked and asked != view.place:
                 note = "That place is not among those you may see, or it is no longer there. This is everything you may see."
-                widgets.html(f'<p class="cm-note">{markup.esc(note)}</p>', key="cm_place_note")
+                widgets.html(Markup('<p class="cm-note">{}</p>').format(note), key="cm_place_note")
             if page.has_pickers:
                 incomplete_notice(context, page.key)
                 closed_notice(context, page.key)
@@ -169,7 +170,7 @@ def closed_notice(context: PageContext, page: str) -> None:
         context.html(closed.banner(sentences, action), key="cm_closed")
 
 
-def whose(source: Source) -> str:
+def whose(source: Source) -> Markup:
     """Whose figures a page shows, for a page about everything that the person sees: the tenant, or the part of it."""
     tenant = source.tenant_name if source.scope_label else ""
     return markup.breadcrumb([(source.scope_label or source.tenant_name, "")], tenant=tenant)

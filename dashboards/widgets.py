@@ -5,13 +5,14 @@ from datetime import date
 from typing import Any
 
 import streamlit as st
+from markupsafe import Markup
 
 from dashboards import theme
 from dashboards import view as states
 from dashboards.markup import folded
 from dashboards.view import View
 
-# The markup is made by `dashboards.markup`, which escapes every dynamic text.
+# What is drawn is `Markup`, which escapes every value laid into it: see `dashboards.markup`.
 _SCRIPT = """
 export default function({ data, parentElement, setTriggerValue }) {
   let root = parentElement.querySelector('.cm-root');
@@ -55,9 +56,9 @@ PAGE = "page:"  # an action that opens another page: page:<url path>?<query para
 MOVE = "view:"  # an action that changes the view: view:<name>=<value>&...
 
 
-def _mount(html: str, *, key: str, leave: str = "", on_action: Callable[[], None] | None = None) -> Any:
+def _mount(html: Markup, *, key: str, leave: str = "", on_action: Callable[[], None] | None = None) -> Any:
     component = st.components.v2.component("clinicmart_markup", js=_SCRIPT, isolate_styles=False)
-    return component(key=key, data={"html": html, "leave": leave}, on_action_change=on_action or (lambda: None))
+    return component(key=key, data={"html": str(html), "leave": leave}, on_action_change=on_action or (lambda: None))
 
 
 def current_view(as_of: date) -> View:
@@ -86,7 +87,7 @@ def apply_move(action: str, as_of: date) -> None:
         go(states.moved_by(current_view(as_of), action.removeprefix(MOVE)))
 
 
-def html(markup: str, *, key: str, as_of: date | None = None) -> str:
+def html(markup: Markup, *, key: str, as_of: date | None = None) -> str:
     """Draws markup. A click on a `view:` element changes the URL before the next run; a `page:` action is returned."""
 
     def act() -> None:
@@ -99,7 +100,7 @@ def html(markup: str, *, key: str, as_of: date | None = None) -> str:
     return action if action.startswith(PAGE) else ""
 
 
-def leave(markup: str, address: str) -> None:
+def leave(markup: Markup, address: str) -> None:
     """Draws markup and sends the browser away, to a page outside Streamlit."""
     _mount(markup, key="cm_leave", leave=address)
 
@@ -119,7 +120,7 @@ def chart(
     key: str,
     height: int,
     alt: str,
-    table: str,
+    table: Markup,
     moves: Sequence[Mapping[str, Any]] = (),
     as_of: date | None = None,
 ) -> None:
@@ -131,9 +132,9 @@ def chart(
     as_table(table)
 
 
-def as_table(table: str) -> None:
+def as_table(table: Markup) -> None:
     """A table folded away below what shows the same values."""
-    st.html(f'<div class="cm-root cm-as-table">{folded("Show as table", table)}</div>')
+    st.html(str(Markup('<div class="cm-root cm-as-table">{}</div>').format(folded("Show as table", table))))
 
 
 def _draw_chart(

@@ -1,6 +1,7 @@
 """The layout of the house: who may import whom, and that nothing of this workplace leaks into it."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -93,6 +94,19 @@ def test_folders_import_each_other_in_one_direction() -> None:
         below[room] |= {rooms[name] for name in imported if name in rooms} - {room}
     # static_order raises CycleError, which names the rooms of the cycle.
     assert set(TopologicalSorter(below).static_order()) == set(below)
+
+
+def test_html_is_markup_and_no_f_string() -> None:
+    # An f-string escapes nothing. `Markup("<p>{}</p>").format(value)` escapes every value that is not Markup itself.
+    tag = re.compile(r"</?(?!style\b)[a-z][a-z0-9]*[ >]")
+    places = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in _modules("dashboards")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.JoinedStr)
+        and any(isinstance(part, ast.Constant) and tag.search(str(part.value)) for part in node.values)
+    ]
+    assert places == []
 
 
 def test_every_module_says_what_it_is_for() -> None:

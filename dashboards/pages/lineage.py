@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from markupsafe import Markup
+
 from dashboards import blocks, markup
 from dashboards import format as fmt
 from dashboards.pages.data_health import coverage
@@ -125,7 +127,7 @@ def when(moment: datetime | None, now: datetime, time_zone: str) -> str:
     return {0: "today", 1: "yesterday"}.get((today - day).days, f"on {fmt.day(day)}")
 
 
-def feeds_table(found: MetricLineage, *, counts: bool, time_zone: str) -> str:
+def feeds_table(found: MetricLineage, *, counts: bool, time_zone: str) -> Markup:
     """A row a feed. Counts of rows are for those who see the state of the feeds."""
     columns = [
         markup.Column("Feed"),
@@ -158,7 +160,7 @@ def feeds_table(found: MetricLineage, *, counts: bool, time_zone: str) -> str:
     if not found.without_feed:
         return table
     names = _named([name.replace("_", " ") for name in found.without_feed])
-    return f'{table}<p class="cm-note">{markup.esc(f"No feed of this group brings {names}.")}</p>'
+    return table + Markup('<p class="cm-note">{}</p>').format(f"No feed of this group brings {names}.")
 
 
 STATES = {"stopped": "stopped", "short": "brings too little", "unreadable": "not read"}
@@ -171,7 +173,7 @@ def _state(feed: FeedState) -> str:
     return f"in part: {fmt.plural(feed.files_refused, 'file')} refused" if feed.files_refused else "in order"
 
 
-def fields_table(found: MetricLineage) -> str:
+def fields_table(found: MetricLineage) -> Markup:
     """A row a source field of each column; a count of rows has a row of its own."""
     rows = []
     for item in found.columns:
@@ -183,7 +185,6 @@ def fields_table(found: MetricLineage) -> str:
     return markup.table(columns, rows, caption="Columns and fields", empty="This figure reads no column.")
 
 
-def _meaning(metric: MetricDefinition) -> str:
+def _meaning(metric: MetricDefinition) -> Markup:
     rows = (("Counts", metric.numerator), ("Out of", metric.denominator), ("Comes from", metric.source))
-    lines = "".join(f"<dt>{name}</dt><dd>{markup.esc(text)}</dd>" for name, text in rows if text)
-    return f'<div class="cm-meaning"><p>{markup.esc(metric.description)}</p><dl>{lines}</dl></div>'
+    return Markup('<div class="cm-meaning"><p>{}</p>{}</div>').format(metric.description, markup.terms(rows))

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from html import escape
 from pathlib import Path
 
 import streamlit
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from dashboards import theme
@@ -28,18 +28,23 @@ def _style() -> str:
     return f"{_font_face()}\n{theme.variables(theme.LIGHT)}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n{sheet}"
 
 
-def _page(title: str, body: str, status: int) -> HTMLResponse:
-    return HTMLResponse(
+def _page(title: str, body: Markup, status: int) -> HTMLResponse:
+    page = Markup(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)} · Clinicmart</title><style>{_style()}</style></head>"
-        f'<body><main><div class="brand"><i aria-hidden="true"></i>Clinicmart</div>{body}</main></body></html>',
-        status_code=status,
+        "<title>{title} · Clinicmart</title><style>{style}</style></head>"
+        '<body><main><div class="brand"><i aria-hidden="true"></i>Clinicmart</div>{body}</main></body></html>'
     )
+    style = Markup(_style())  # noqa: S704  # the project's own stylesheet and tokens: no value of a request is in it
+    return HTMLResponse(page.format(title=title, style=style, body=body), status_code=status)
 
 
-def _problem(text: str) -> str:
-    return f'<p class="problem" role="alert">{escape(text)}</p>' if text else ""
+def _problem(text: str) -> Markup:
+    return Markup('<p class="problem" role="alert">{}</p>').format(text) if text else Markup("")
+
+
+def _hidden(name: str, value: str) -> Markup:
+    return Markup('<input type="hidden" name="{}" value="{}">').format(name, value)
 
 
 def sign_in(
@@ -54,31 +59,33 @@ def sign_in(
     status: int = 200,
 ) -> HTMLResponse:
     """The sign-in form. The organization is asked for only where neither the address nor the home says it."""
-    where = (
+    tenant_field = Markup(
         '<label for="tenant">Organization</label>'
-        f'<input id="tenant" name="tenant" autocomplete="organization" autocapitalize="none" value="{escape(tenant_given)}">'
+        '<input id="tenant" name="tenant" autocomplete="organization" autocapitalize="none" value="{}">'
         '<p class="hint">Its short name. Leave it empty if your user name ends with it, as in admin@harbor.</p>'
-        if ask_tenant
-        else ""
-    )
+    ).format(tenant_given)
     title = f"Sign in to {tenant_name}" if tenant_name else "Sign in"
-    return _page(
-        title,
-        f'<h1>{escape(title)}</h1>{_problem(problem)}<form method="post" action="/signin">'
-        f'<input type="hidden" name="token" value="{escape(token)}">'
-        f'<input type="hidden" name="next" value="{escape(next_path)}">{where}'
+    body = Markup(
+        '<h1>{title}</h1>{problem}<form method="post" action="/signin">{token}{next_path}{tenant_field}'
         '<label for="email">User name</label>'
-        f'<input id="email" name="email" autocomplete="username" autocapitalize="none" required autofocus value="{escape(email)}">'
+        '<input id="email" name="email" autocomplete="username" autocapitalize="none" required autofocus value="{email}">'
         '<label for="password">Password</label>'
         '<input id="password" name="password" type="password" autocomplete="current-password" required>'
         '<button type="submit">Sign in</button></form>'
         '<p class="foot">No account or password? Your organization\'s administrator makes an account, or gives you a link '
-        "to choose a new password.</p>",
-        status,
+        "to choose a new password.</p>"
+    ).format(
+        title=title,
+        problem=_problem(problem),
+        token=_hidden("token", token),
+        next_path=_hidden("next", next_path),
+        tenant_field=tenant_field if ask_tenant else "",
+        email=email,
     )
+    return _page(title, body, status)
 
 
-_NEW_FIELDS = (
+_NEW_FIELDS = Markup(
     '<label for="password">New password</label>'
     '<input id="password" name="password" type="password" autocomplete="new-password" minlength="12" required>'
     '<p class="hint">At least 12 characters, hard to guess, and not one you use elsewhere.</p>'
@@ -94,39 +101,41 @@ def password(*, token: str, reset: str = "", problem: str = "", status: int = 20
         if reset
         else "You signed in with a one-time password. Choose your own to go on."
     )
-    return _page(
-        "Choose a password",
-        f'<h1>Choose a password</h1><p class="lead">{why}</p>{_problem(problem)}<form method="post" action="/password">'
-        f'<input type="hidden" name="token" value="{escape(token)}">'
-        f'<input type="hidden" name="reset" value="{escape(reset)}">'
-        f'{_NEW_FIELDS}<button type="submit">Save and go on</button></form>',
-        status,
+    body = Markup(
+        '<h1>Choose a password</h1><p class="lead">{why}</p>{problem}<form method="post" action="/password">{token}{reset}'
+        '{fields}<button type="submit">Save and go on</button></form>'
+    ).format(
+        why=why,
+        problem=_problem(problem),
+        token=_hidden("token", token),
+        reset=_hidden("reset", reset),
+        fields=_NEW_FIELDS,
     )
+    return _page("Choose a password", body, status)
 
 
 def account(
     *, token: str, email: str, sessions: Sequence[tuple[str, str, str, bool]], problem: str = "", status: int = 200
 ) -> HTMLResponse:
     """A person's account. `sessions` are (last used, address, browser, whether it is this one)."""
-    rows = "".join(
-        f"<tr><td>{escape(when)}</td><td>{escape(browser)}</td><td>{escape(address)}</td>"
-        f"<td>{'this browser' if is_this else ''}</td></tr>"
+    rows = Markup("").join(
+        Markup("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>").format(
+            when, browser, address, "this browser" if is_this else ""
+        )
         for when, address, browser, is_this in sessions
     )
-    hidden = f'<input type="hidden" name="token" value="{escape(token)}">'
-    return _page(
-        "Your account",
-        f'<h1>Your account</h1><p class="lead">{escape(email)}</p>{_problem(problem)}'
-        f'<form method="post" action="/account">{hidden}<input type="hidden" name="action" value="password">'
+    body = Markup(
+        '<h1>Your account</h1><p class="lead">{email}</p>{problem}'
+        '<form method="post" action="/account">{token}<input type="hidden" name="action" value="password">'
         '<label for="current">Current password</label>'
         '<input id="current" name="current" type="password" autocomplete="current-password" required>'
-        f'{_NEW_FIELDS}<button type="submit">Change password</button></form>'
+        '{fields}<button type="submit">Change password</button></form>'
         "<h2>Where you are signed in</h2><table><thead><tr><th>Last used</th><th>Browser</th><th>Address</th><th></th></tr>"
-        f'</thead><tbody>{rows}</tbody></table><form method="post" action="/account">{hidden}'
+        '</thead><tbody>{rows}</tbody></table><form method="post" action="/account">{token}'
         '<input type="hidden" name="action" value="end"><button type="submit" class="quiet">Sign out everywhere</button>'
-        '</form><p class="foot"><a href="/">Back to the figures</a></p>',
-        status,
-    )
+        '</form><p class="foot"><a href="/">Back to the figures</a></p>'
+    ).format(email=email, problem=_problem(problem), token=_hidden("token", token), fields=_NEW_FIELDS, rows=rows)
+    return _page("Your account", body, status)
 
 
 def browser_name(agent: str) -> str:
@@ -148,8 +157,10 @@ def not_found() -> HTMLResponse:
     """The page of an address at which there is none."""
     return _page(
         "No page here",
-        '<h1>No page here</h1><p class="lead">There is no page at this address. The link may be old or mistyped.</p>'
-        '<p><a href="/">To the first page</a></p>',
+        Markup(
+            '<h1>No page here</h1><p class="lead">There is no page at this address. The link may be old or mistyped.</p>'
+            '<p><a href="/">To the first page</a></p>'
+        ),
         404,
     )
 
@@ -158,6 +169,6 @@ def refused(text: str, status: int) -> HTMLResponse:
     """A page that may not be shown: why, and the way on."""
     return _page(
         "Not available",
-        f'<h1>Not available</h1><p class="lead">{escape(text)}</p><p><a href="/signin">Go to sign-in</a></p>',
+        Markup('<h1>Not available</h1><p class="lead">{}</p><p><a href="/signin">Go to sign-in</a></p>').format(text),
         status,
     )

@@ -212,6 +212,10 @@ def test_names_from_feeds_are_escaped_everywhere():
         markup.section(HOSTILE, HOSTILE),
         markup.state(HOSTILE, HOSTILE, link=(HOSTILE, HOSTILE)),
         markup.changes([(fmt.Change("+1", HOSTILE, "bad", "up"), HOSTILE, HOSTILE, HOSTILE)]),
+        markup.notice([HOSTILE], link=(HOSTILE, HOSTILE)),
+        markup.alerts([(HOSTILE, HOSTILE)]),
+        markup.terms([(HOSTILE, HOSTILE)]),
+        markup.folded(HOSTILE, markup.EMPTY),
     ]
     for piece in pieces:
         assert "<img" not in piece

@@ -178,7 +178,7 @@ def test_the_past_is_told_in_two_ways_only_where_it_was_organised_otherwise(page
     reader.told.clear()
     today = page("no_show", rows="no_shows", told="today")
     assert today.selectbox(key="cm_told").value is True
-    assert "told with today&#x27;s units and payer classes" in markup_of(today)
+    assert "told with today&#39;s units and payer classes" in markup_of(today)
     assert set(reader.told) == {True}
 
 

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from dashboards import format as fmt
 from dashboards import markup
@@ -45,38 +46,38 @@ def finding(alerts: Sequence[Row]) -> str:
     return f"Feed {alert['feed']} could not be read; its {what} stand as they were"
 
 
-def alert_list(alerts: Sequence[Row]) -> str:
+def alert_list(alerts: Sequence[Row]) -> Markup:
     """Every alert in a sentence, and what to do about it."""
-    items = "".join(
-        f"<li>{markup.MARKS['bad']}<p><b>{markup.esc(alert['message'])}</b> "
-        f"<span>{markup.esc(WHAT_TO_DO.get(alert['kind'], ''))}</span></p></li>"
-        for alert in alerts
-    )
-    return f'<ul class="cm-alerts" role="status">{items}</ul>'
+    return markup.alerts((alert["message"], WHAT_TO_DO.get(alert["kind"], "")) for alert in alerts)
 
 
-def strips(coverage: pl.DataFrame, rhythms: pl.DataFrame, alerts: Sequence[Row]) -> str:
+def strips(coverage: pl.DataFrame, rhythms: pl.DataFrame, alerts: Sequence[Row]) -> Markup:
     """A line a feed: its rhythm, its days, its state. Feeds of an alert stand first."""
     alarmed = {alert["feed"]: alert for alert in alerts}
-    known = {row["feed"]: row for row in rhythms.iter_rows(named=True)}
+    rhythm_of = {row["feed"]: row for row in rhythms.iter_rows(named=True)}
     days = {str(key[0]): frame.sort("day").to_dicts() for key, frame in coverage.group_by("feed")}
-    names = sorted(known, key=lambda name: (name not in alarmed, name))
+    names = sorted(rhythm_of, key=lambda name: (name not in alarmed, name))
     shown = coverage["day"].unique().sort().to_list()
     if not names or not shown:
         return markup.state(
             "Nothing to show yet", "No feed has been read since days are counted. The next run fills this."
         )
-    lines = "".join(_line(known[name], days.get(name, []), shown, alarmed.get(name)) for name in names)
-    axis = f"<i></i><span>{fmt.day(shown[0])}</span><span>{fmt.day(shown[-1])}</span><i></i>"
-    return f'<div class="cm-coverage"><div class="cm-axis">{axis}</div>{lines}</div>'
+    lines = markup.join(_line(rhythm_of[name], days.get(name, []), shown, alarmed.get(name)) for name in names)
+    return Markup(
+        '<div class="cm-coverage"><div class="cm-axis"><i></i><span>{}</span><span>{}</span><i></i></div>{}</div>'
+    ).format(fmt.day(shown[0]), fmt.day(shown[-1]), lines)
 
 
-def _line(rhythm: Row, days: Sequence[Row], shown: Sequence[date], alert: Row | None) -> str:
-    tone = " cm-bad" if alert else ""
-    mark = markup.MARKS["bad"] if alert else ""
-    return (
-        f'<div class="cm-feed{tone}"><p><b>{markup.esc(rhythm["feed"])}</b><small>{markup.esc(usual(rhythm))}</small></p>'
-        f"{strip(days, shown, rhythm['feed'])}<p>{mark}<span>{markup.esc(_state(rhythm, days, alert))}</span></p></div>"
+def _line(rhythm: Row, days: Sequence[Row], shown: Sequence[date], alert: Row | None) -> Markup:
+    return Markup(
+        '<div class="cm-feed{tone}"><p><b>{feed}</b><small>{usual}</small></p>{strip}<p>{mark}<span>{state}</span></p></div>'
+    ).format(
+        tone=" cm-bad" if alert else "",
+        feed=rhythm["feed"],
+        usual=usual(rhythm),
+        strip=strip(days, shown, rhythm["feed"]),
+        mark=markup.MARKS["bad"] if alert else "",
+        state=_state(rhythm, days, alert),
     )
 
 
@@ -104,21 +105,20 @@ def _state(rhythm: Row, days: Sequence[Row], alert: Row | None) -> str:
     return ", ".join(told).capitalize() if told else "As expected"
 
 
-def strip(days: Sequence[Row], shown: Sequence[date], feed: str) -> str:
+def strip(days: Sequence[Row], shown: Sequence[date], feed: str) -> Markup:
     """The days of one feed as bars over the band expected; a missing day is a filled column, each day says its figures."""
     by_day = {day["day"]: day for day in days}
     highs = [day["high"] for day in days if day["high"] is not None]
     # A backfill must not flatten everything else: bars end at the top of the band, and their colour says so.
     top = max([*highs] or [day["received"] for day in days] or [1]) or 1
-    parts = "".join(_day(by_day[day], at * DAY, top) for at, day in enumerate(shown) if day in by_day)
-    width = len(shown) * DAY
-    return (
-        f'<svg class="cm-strip" viewBox="0 0 {width} {HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="Rows by day of feed {markup.esc(feed)}">{parts}<path d="M0 {HEIGHT}H{width}" class="base"/></svg>'
-    )
+    bars = markup.join(_day(by_day[day], at * DAY, top) for at, day in enumerate(shown) if day in by_day)
+    return Markup(
+        '<svg class="cm-strip" viewBox="0 0 {width} {height}" preserveAspectRatio="none" role="img" '
+        'aria-label="Rows by day of feed {feed}">{bars}<path d="M0 {height}H{width}" class="base"/></svg>'
+    ).format(width=len(shown) * DAY, height=HEIGHT, feed=feed, bars=bars)
 
 
-def _day(day: Row, left: int, top: int) -> str:
+def _day(day: Row, left: int, top: int) -> Markup:
     def height(value: int) -> float:
         return min(value / top, 1.0) * (HEIGHT - 2)
 
@@ -129,11 +129,14 @@ def _day(day: Row, left: int, top: int) -> str:
         parts.append(_box("band", left, HEIGHT - height(day["high"]), DAY, height(day["high"]) - height(day["low"])))
     if day["received"]:
         parts.append(_box(day["status"], left + 2, HEIGHT - height(day["received"]), DAY - 4, height(day["received"])))
-    return f"<g><title>{markup.esc(_hover(day))}</title>{_box('hit', left, 0, DAY, HEIGHT)}{''.join(parts)}</g>"
+    target = _box("hit", left, 0, DAY, HEIGHT)
+    return Markup("<g><title>{}</title>{}{}</g>").format(_hover(day), target, markup.join(parts))
 
 
-def _box(kind: str, left: float, above: float, width: float, height: float) -> str:
-    return f'<rect class="{kind}" x="{left:g}" y="{above:.1f}" width="{width:g}" height="{max(height, 1):.1f}"/>'
+def _box(kind: str, left: float, above: float, width: float, height: float) -> Markup:
+    return Markup('<rect class="{}" x="{:g}" y="{:.1f}" width="{:g}" height="{:.1f}"/>').format(
+        kind, left, above, width, max(height, 1)
+    )
 
 
 def _hover(day: Row) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from dashboards import blocks, markup, shell
 from dashboards import format as fmt
@@ -159,10 +160,9 @@ def _kept_back(part: int, whole: int, refused: int) -> str:
     return f"{fmt.exact(fmt.decimal(part) / whole, 'percent')} of what was read; {files}" if whole else files
 
 
-def _facts(facts: list[tuple[str, str, str]]) -> str:
-    inner = "".join(
-        f'<article class="cm-tile cm-fact"><header><h3>{markup.esc(name)}</h3></header>'
-        f'<p class="cm-value"><b>{markup.esc(value)}</b></p><p class="cm-change"><span>{markup.esc(note)}</span></p></article>'
-        for name, value, note in facts
+def _facts(facts: list[tuple[str, str, str]]) -> Markup:
+    template = Markup(
+        '<article class="cm-tile cm-fact"><header><h3>{}</h3></header>'
+        '<p class="cm-value"><b>{}</b></p><p class="cm-change"><span>{}</span></p></article>'
     )
-    return f'<section class="cm-tiles" style="--cm-count:{len(facts)}">{inner}</section>'
+    return markup.tile_row([template.format(*fact) for fact in facts])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import polars as pl
+from markupsafe import Markup
 
 from dashboards import blocks, markup
 from dashboards import format as fmt
@@ -35,24 +36,21 @@ def section(context: PageContext, health: Health) -> None:
         "Figures that rest on such rows carry a mark. They stay as they are until the cause is corrected",
     )
     labels = {name: metric.label for name, metric in context.source.metrics.items()}
-    items = "".join(_item(finding, labels) for finding in findings)
-    context.html(f'<ul class="cm-alerts" role="status">{items}</ul>', key="cm_plausibility")
+    context.html(markup.alerts(_item(finding, labels) for finding in findings), key="cm_plausibility")
     if health.plausibility_rows.height:
         table = _rows(health.plausibility_rows)
         context.html(markup.folded("Show the rows behind them", table), key="cm_plausibility_rows")
 
 
-def _item(finding: Finding, labels: dict[str, str]) -> str:
+def _item(finding: Finding, labels: dict[str, str]) -> tuple[str, str]:
+    """What was found, and what it means with what to do."""
     touched = [labels[name] for name in finding.metrics if name in labels]
     more = f" and {len(touched) - MOST_LABELS} more figures" if len(touched) > MOST_LABELS else ""
     touches = f" Touches {', '.join(touched[:MOST_LABELS])}{more}." if touched else ""
-    return (
-        f"<li>{markup.MARKS['bad']}<p><b>{markup.esc(finding.headline())}</b> "
-        f"<span>{markup.esc(f'{finding.meaning} {finding.remedy}{touches} ({finding.code})')}</span></p></li>"
-    )
+    return finding.headline(), f"{finding.meaning} {finding.remedy}{touches} ({finding.code})"
 
 
-def _rows(frame: pl.DataFrame) -> str:
+def _rows(frame: pl.DataFrame) -> Markup:
     columns = [
         markup.Column("Check"),
         markup.Column("Feed"),

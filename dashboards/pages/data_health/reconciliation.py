@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from dashboards import blocks, markup
 from dashboards import format as fmt
@@ -119,7 +120,7 @@ def _note(measures: int, shown: int, alerts: Sequence[dict[str, Any]]) -> str:
     return note
 
 
-def _bridge(lines: pl.DataFrame, unit: str, title: str) -> str:
+def _bridge(lines: pl.DataFrame, unit: str, title: str) -> Markup:
     order = list(MEASURES)
     columns = [
         markup.Column(title),
@@ -155,7 +156,7 @@ def _bridge(lines: pl.DataFrame, unit: str, title: str) -> str:
     return markup.table(columns, rows, caption=f"Reconciliation, {title.lower()}")
 
 
-def _details(steps: pl.DataFrame) -> str:
+def _details(steps: pl.DataFrame) -> Markup:
     columns = [
         markup.Column("What"),
         markup.Column("Feed"),
