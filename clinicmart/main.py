@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lineage": ("clinicmart.commands.lineage", "lineage"),
     "source": ("clinicmart.commands.source", "source"),
     "extract": ("clinicmart.commands.extract", "extract"),
+    "keys": ("clinicmart.commands.keys", "keys"),
     "serve": ("clinicmart.commands.serve", "serve"),
     "dagster": ("clinicmart.commands.serve", "dagster"),
     "tenants": ("clinicmart.commands.people", "tenants"),

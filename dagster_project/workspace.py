@@ -73,8 +73,9 @@ class Workspace:
         return cls.of_home(Home.at(os.environ.get(HOME_VARIABLE)))
 
     def remember(self) -> None:
-        """Notes the configuration's path and the target in the home, for `of_home`."""
+        """Notes the configuration's path and the target in the home, for `of_home`, and gives the serving ring the tenants' keys."""
         self.home.note_format()
+        self.keys.grant_serving(self.home, [tenant.tenant_id for tenant in self.config.tenants])
         note = json.dumps({"file": str(self.config.file), "target": self.target})
         write_atomically(self.home.path / "config.json", note.encode())
 

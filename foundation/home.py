@@ -1,6 +1,7 @@
 """The home folder: everything the embedded default writes, and where.
 
 keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment)
+keys/serving.ring          sealed under the serving key: the keys that a process of pages needs
 format                     the format number of the home
 key-check                  tells a wrong key before anything is read or written
 inbox/<tenant>/<feed>/...                        encrypted: what came over a network, as received
@@ -98,6 +99,10 @@ class Home:
         return self.path / "keys" / "master.key"
 
     @property
+    def serving_ring(self) -> Path:
+        return self.path / "keys" / "serving.ring"
+
+    @property
     def warehouse(self) -> Path:
         return self.folder("warehouse") / "warehouse.duckdb"
 
@@ -120,6 +125,10 @@ class Home:
 
     def published(self, tenant_id: str) -> Path:
         return self.folder("published", tenant_id)
+
+    def published_tenants(self) -> list[str]:
+        """Ids of the tenants that have published versions."""
+        return sorted(path.name for path in self.path.glob("published/*") if path.is_dir())
 
 
 def read_derived(path: Path) -> dict[str, Any]:

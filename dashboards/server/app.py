@@ -19,6 +19,7 @@ from dashboards.server.auth_gate import Gate
 from foundation.errors import ConfigurationError
 from foundation.exposure import check_exposure
 from foundation.home import Home
+from foundation.keys import use_serving_keys
 from serving.people.store import PLATFORM
 from serving.reader import close_all
 
@@ -89,6 +90,7 @@ def run(home: Path, place: Place) -> None:
             raise ConfigurationError(
                 f"cannot listen on {address}:{port}: {error.strerror}; choose another --port or --host"
             ) from None
+        use_serving_keys(Home.at(home))
         settings = uvicorn.Config(
             create_app(home, domain=place.domain),
             ssl_certfile=place.certificate,

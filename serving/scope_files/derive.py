@@ -55,8 +55,10 @@ def is_base(scope: Scope, registry: Registry) -> bool:
 
 def key_of(home: Home, scope: Scope, *, base: bool) -> str:
     """The key of a scope's file; the base file has the tenant's."""
-    purpose = "published" if base else f"published/{scope.hash}"
-    return Keys.of(home).derive_hex(purpose, scope.tenant_id)
+    keys = Keys.of(home)
+    if base:
+        return keys.derive_hex("published", scope.tenant_id)
+    return keys.derive_for_scope("file", scope.tenant_id, scope.hash)
 
 
 def scope_file(home: Home, version: Version, scope: Scope, registry: Registry) -> tuple[Path, str]:
@@ -133,7 +135,7 @@ def _derive(home: Home, base: Path, version: Version, scope: Scope, registry: Re
             registry=registry,
             as_of=version.data_as_of or version.published_at.date(),
             # Who sees no rows needs no surrogate twice: its key is thrown away with this connection.
-            surrogate_key=keys.derive_hex(f"surrogate/{scope.hash}", scope.tenant_id)
+            surrogate_key=keys.derive_for_scope("surrogate", scope.tenant_id, scope.hash)
             if scope.row_tables_allowed
             else secrets.token_hex(32),
         )

@@ -1,5 +1,7 @@
 """Removes files of scopes that nobody holds any more: after a change of rights or modules, and when a version is published."""
 
+import shutil
+
 from foundation.errors import AccessError
 from foundation.home import Home
 from serving.people.scope import Scope
@@ -21,8 +23,13 @@ def remove_unheld(home: Home, tenant_id: str) -> int:
             # A role that needs units or a provider, and has none, has no scope.
             continue
     removed = 0
-    for file in tenant_folder(home, tenant_id).glob("*/scopes/*.duckdb"):
+    folder = tenant_folder(home, tenant_id)
+    for file in folder.glob("*/by_scope/*.duckdb"):
         if file.stem not in held:
             file.unlink(missing_ok=True)
             removed += 1
+    # Earlier releases wrote the files of scopes here, under other keys; this one never opens them.
+    for earlier in folder.glob("*/scopes"):
+        removed += len(list(earlier.glob("*.duckdb")))
+        shutil.rmtree(earlier, ignore_errors=True)
     return removed

@@ -3,7 +3,7 @@
 published/<tenant>/current.json          names the served version: replaced atomically, so it is old or new, never half
 published/<tenant>/last_run.json         how the last run ended for the tenant
 published/<tenant>/<version>/base.duckdb, health.duckdb, semantic_manifest.json, registry.json, definitions.json, version.json
-published/<tenant>/<version>/scopes/<hash>.duckdb        made on first use
+published/<tenant>/<version>/by_scope/<hash>.duckdb      made on first use
 published/<tenant>/.building-<version>   being built; left behind only by a run that was killed
 """
 
@@ -63,7 +63,7 @@ class VersionFiles:
 
     @property
     def scopes(self) -> Path:
-        return self.folder / "scopes"
+        return self.folder / "by_scope"
 
 
 def tenant_folder(home: Home, tenant_id: str) -> Path:

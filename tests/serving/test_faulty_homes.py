@@ -298,7 +298,17 @@ def test_the_sentence_says_what_is_wrong_and_what_to_do(home: Home, fault: str, 
 
 def state(home: Home) -> dict[str, bytes]:
     """Every file of a home but those that a read may write: the audit, and what is made on first use."""
-    free = ("access.sqlite", "checked.json", "/scopes/", "/tmp/", "/extensions/", ".lock", "-wal", "-shm", "/compiled/")
+    free = (
+        "access.sqlite",
+        "checked.json",
+        "/by_scope/",
+        "/tmp/",
+        "/extensions/",
+        ".lock",
+        "-wal",
+        "-shm",
+        "/compiled/",
+    )
     files = {str(path): path for path in home.path.rglob("*") if path.is_file()}
     return {name: path.read_bytes() for name, path in files.items() if not any(part in name for part in free)}
 
