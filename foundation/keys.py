@@ -15,8 +15,8 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,23 +146,31 @@ class ServingKeys(Keys):
                     f"{tenant_id}: the serving ring does not hold this tenant's keys yet; run clinicmart run once"
                 )
             raise ConfigurationError(
-                f"this process holds the serving key, which does not open {purpose} data; unset {SERVING_VARIABLE} "
+                f"this process holds the serving key, which is not for {purpose} data; unset {SERVING_VARIABLE} "
                 "and give the master key to run this command"
             )
         return key
 
 
-def use_serving_keys(home: Home) -> None:
-    """From now on this process, and every process that it starts, holds the serving key and not the master key.
+@contextmanager
+def serving_keys(home: Home) -> Iterator[None]:
+    """Within it this process, and every process that it starts, holds the serving key and not the master key.
 
-    Does nothing where the environment holds a serving key already. Raises ConfigurationError as `Keys.of` does.
+    Raises ConfigurationError as `Keys.of` does.
     """
     keys = Keys.of(home)
     if isinstance(keys, ServingKeys):
+        yield
         return
     keys.grant_serving(home, home.published_tenants())
+    master = os.environ.pop(VARIABLE, None)
     os.environ[SERVING_VARIABLE] = base64.b64encode(keys.serving_key).decode()
-    os.environ.pop(VARIABLE, None)
+    try:
+        yield
+    finally:
+        del os.environ[SERVING_VARIABLE]
+        if master is not None:
+            os.environ[VARIABLE] = master
 
 
 def _expand(secret: bytes, name: str) -> bytes:

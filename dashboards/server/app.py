@@ -19,7 +19,7 @@ from dashboards.server.auth_gate import Gate
 from foundation.errors import ConfigurationError
 from foundation.exposure import check_exposure
 from foundation.home import Home
-from foundation.keys import use_serving_keys
+from foundation.keys import serving_keys
 from serving.people.store import PLATFORM
 from serving.reader import close_all
 
@@ -79,6 +79,11 @@ def run(home: Path, place: Place) -> None:
     Raises ConfigurationError, before anything is started, where the port is taken, where the certificate cannot be used, and
     where other machines would reach the pages without TLS.
     """
+    with serving_keys(Home.at(home)):
+        _run(home, place)
+
+
+def _run(home: Path, place: Place) -> None:
     check_exposure("The dashboards", place.host, certificate=place.certificate, proxy=place.trusted_proxy)
     address, port = place.host, place.port
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -90,7 +95,6 @@ def run(home: Path, place: Place) -> None:
             raise ConfigurationError(
                 f"cannot listen on {address}:{port}: {error.strerror}; choose another --port or --host"
             ) from None
-        use_serving_keys(Home.at(home))
         settings = uvicorn.Config(
             create_app(home, domain=place.domain),
             ssl_certfile=place.certificate,

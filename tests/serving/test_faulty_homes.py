@@ -67,6 +67,7 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "modules set": ("no_show", "--tenant", "harbor", "--off"),
     "audit list": ("--tenant", "harbor"),
     "audit verify": (),
+    "keys serving": (),
     "bi-login create": ("--tenant", "harbor"),
     "bi-login list": (),
     "bi-login revoke": ("somebody", "--tenant", "harbor"),

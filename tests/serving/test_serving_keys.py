@@ -16,7 +16,7 @@ from foundation.keys import (
     VARIABLE,
     Keys,
     ServingKeys,
-    use_serving_keys,
+    serving_keys,
 )
 from serving.model import MetricQuery
 from serving.people.store import PLATFORM, AccessStore
@@ -141,22 +141,23 @@ def test_a_wrong_or_missing_ring_or_key_is_one_sentence(served, monkeypatch):
         Keys.of(served.home)
 
 
-def test_a_process_that_begins_to_serve_gives_up_the_master_key(served, monkeypatch):
+def test_a_process_that_serves_holds_no_master_key(served, monkeypatch):
     served.home.serving_ring.unlink()
     monkeypatch.setenv(VARIABLE, base64.b64encode(served.home.master_key.read_bytes()).decode())
     monkeypatch.delenv(SERVING_VARIABLE, raising=False)
-    # monkeypatch takes back what this sets.
-    monkeypatch.setenv(SERVING_VARIABLE, "")
-    monkeypatch.delenv(SERVING_VARIABLE)
-    use_serving_keys(served.home)
-    assert VARIABLE not in os.environ
-    keys = Keys.of(served.home)
-    assert isinstance(keys, ServingKeys)
-    assert keys.master == b""
-    with pytest.raises(ConfigurationError):
-        keys.derive("vault", "harbor")
-    with pytest.raises(ConfigurationError):
-        keys.grant_serving(served.home, ["harbor", "new"])
+    master = os.environ[VARIABLE]
+    with serving_keys(served.home):
+        assert VARIABLE not in os.environ
+        keys = Keys.of(served.home)
+        assert isinstance(keys, ServingKeys)
+        assert keys.master == b""
+        with pytest.raises(ConfigurationError):
+            keys.derive("vault", "harbor")
+        with pytest.raises(ConfigurationError):
+            keys.grant_serving(served.home, ["harbor", "new"])
+        with serving_keys(served.home):
+            assert isinstance(Keys.of(served.home), ServingKeys)
+    assert (os.environ[VARIABLE], SERVING_VARIABLE in os.environ) == (master, False)
 
 
 def test_the_command_prints_the_key_records_it_and_refuses_a_server(served, monkeypatch):
