@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("clinicmart.commands.quarantine", "quarantine"),
     "metrics": ("clinicmart.commands.metrics", "metrics"),
     "drill": ("clinicmart.commands.metrics", "drill"),
+    "targets": ("clinicmart.commands.targets", "targets"),
     "close": ("clinicmart.commands.close", "close"),
     "lineage": ("clinicmart.commands.lineage", "lineage"),
     "source": ("clinicmart.commands.source", "source"),

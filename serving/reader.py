@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
@@ -38,15 +39,16 @@ from serving.model import (
     Tenant,
     Version,
 )
-from serving.people.scope import Scope
+from serving.people.scope import ROLES, Scope
 from serving.people.shown import gathered
 from serving.people.store import AccessStore, Principal
+from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
 from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
 from serving.rows.people import people_in
 from serving.rows.row_sources import RowSources, row_sources
 from serving.scope_files.connection import ScopeConnection
-from serving.scope_files.derive import scope_file
+from serving.scope_files.derive import UNKNOWN, scope_file
 from serving.versions.health import published_alerts, published_health, published_refusals
 from serving.versions.integrity import last_sound_version, note_damage
 from serving.versions.retention import version_as_of
@@ -382,6 +384,77 @@ class Reader:
         tenant is not told the money of the whole."""
         findings = published_findings(self._home, self.version)
         return tuple(replace(item, amount=None) for item in findings) if self.scope.is_restricted else findings
+
+    # Targets
+
+    def targets(self) -> TargetTable:
+        """The tenant's targets as they stand at this moment, of every version and for everybody who sees figures."""
+        return TargetTable(self.target_versions())
+
+    def target_versions(self) -> tuple[Target, ...]:
+        """Every version of the tenant's targets, in the order in which they were set, as far as their unit is in the person's scope
+        or above it."""
+        above = {unit for path in self._metrics.data.units["path"] for unit in path.strip("/").split("/")}
+        versions = self._access.targets.all(self.tenant.tenant_id)
+        return tuple(target for target in versions if target.service_unit_id in above | {WHOLE})
+
+    def target_path(self, service_unit: str | None) -> tuple[str, ...]:
+        """Whose target counts for a unit: the unit, then those above it, at last the whole tenant. None is all that is seen."""
+        # Rows that name no unit belong to a member beside the tree.
+        roots = [root for root in self._metrics.data.roots if root != UNKNOWN]
+        unit = service_unit or (roots[0] if len(roots) == 1 else None)
+        if unit is None:
+            return (WHOLE,)
+        return (*reversed(self._metrics.data.path_of(unit).strip("/").split("/")), WHOLE)
+
+    def target(self, metric: MetricDefinition, service_unit: str | None, on: date) -> Target | None:
+        """The target of a metric that counts for a unit on a day; None is all that is seen.
+
+        A rate, a mean or a number of days is also that of the units below it. A count or an amount is not: a part cannot be asked
+        for what the whole is.
+        """
+        path = self.target_path(service_unit)
+        if metric.unit in ADDITIVE_UNITS:
+            # The top of the tree and the whole tenant are the same.
+            path = path[:1] if len(path) > 2 else path
+        return self.targets().in_force(metric.name, path, on)
+
+    @property
+    def may_set_targets(self) -> bool:
+        """Whether the person's role sets targets, for the units that it sees."""
+        return ROLES[self.scope.role].sets_targets
+
+    def set_target(self, metric: str, service_unit: str | None, valid_from: date, value: Decimal | None) -> None:
+        """Sets the target of a metric for a unit (None: the whole tenant) from a day on; a value of None ends it.
+
+        Raises AccessError for who may not set it (audited), ConfigurationError for a metric that this person may not ask for, one
+        that is neither better high nor better low, and a value that the metric cannot have.
+        """
+        unit = service_unit or WHOLE
+        asked = {"metric": metric, "unit": unit, "from": valid_from.isoformat()}
+        if not self.may_set_targets or (unit == WHOLE and self.scope.is_restricted):
+            self.note("target set", asked, "refused")
+            raise AccessError("your role does not set this target; ask your administrator")
+        if unit != WHOLE:
+            self._metrics.data.path_of(unit)
+        definition = next((item for item in self.metrics() if item.name == metric), None)
+        if definition is None:
+            raise ConfigurationError(f"no metric is named {metric!r}")
+        if definition.direction not in ("higher", "lower"):
+            raise ConfigurationError(f"{definition.label} is neither better high nor better low, so it has no target")
+        is_possible = value is None or (value.is_finite() and value >= 0 and (definition.unit != "percent" or value <= 1))
+        if not is_possible:
+            raise ConfigurationError(f"{value} is not a target for {definition.label}")
+        self._access.targets.set(
+            Target(
+                tenant_id=self.tenant.tenant_id,
+                metric=metric,
+                service_unit_id=unit,
+                valid_from=valid_from,
+                value=value,
+                set_by=self._principal.email,
+            )
+        )
 
     def note(
         self, action: str, detail: Mapping[str, object], result: str, *, further: Sequence[Mapping[str, object]] = ()

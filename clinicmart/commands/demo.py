@@ -9,6 +9,7 @@ import click
 from clinicmart.options import home_option
 
 APPOINTMENTS = 15_000
+TENANTS = ("harbor", "mesa", "juniper")
 
 
 @click.command()
@@ -18,6 +19,7 @@ APPOINTMENTS = 15_000
 def demo(home: Path, port: int, no_serve: bool) -> int:
     """Write a sample group of three tenants, run the pipeline on it, print sign-ins, and serve the dashboards."""
     from clinicmart.pipeline import run_and_report
+    from clinicmart.sample.targets import set_sample_targets
     from dagster_project.dbt_project import DBT_PROJECT, DbtProject
     from dagster_project.workspace import load_checked_config
     from foundation.home import Home
@@ -34,6 +36,7 @@ def demo(home: Path, port: int, no_serve: bool) -> int:
             write_sample(feeds, tenants=3, appointments=APPOINTMENTS)
             parsed.result()
     code = run_and_report(place, load_checked_config(feeds / "config.yaml"))
+    set_sample_targets(place, TENANTS)
     # The sample has files that are broken on purpose; that they were refused is no reason to show nothing.
     if no_serve:
         return 0
@@ -41,7 +44,7 @@ def demo(home: Path, port: int, no_serve: bool) -> int:
     from dashboards import serve as serve_dashboards
     from serving.publish.publish import current_version
 
-    if not any(current_version(place, tenant) for tenant in ("harbor", "mesa", "juniper")):
+    if not any(current_version(place, tenant) for tenant in TENANTS):
         return code
     click.echo(f"Dashboards: http://harbor.localhost:{port} (also mesa.localhost and juniper.localhost)")
     serve_dashboards(place.path, Place(port=port))

@@ -35,7 +35,8 @@ IDENTITY_LEVELS = ("identified", "limited", "none")
 
 @dataclass(frozen=True, kw_only=True)
 class RoleRule:
-    """What a role may see. `needs` is what must be assigned to the person: units, provider or nothing."""
+    """What a role may see. `needs` is what must be assigned to the person: units, provider or nothing. `sets_targets`: for all units
+    that the person sees, and for the whole tenant where the person sees it all."""
 
     rows: bool
     identity_level: str
@@ -43,6 +44,7 @@ class RoleRule:
     needs: str = ""
     may_extract: bool = False
     sees_health: bool = True
+    sets_targets: bool = False
 
     def __post_init__(self) -> None:
         if self.identity_level not in IDENTITY_LEVELS:
@@ -56,10 +58,15 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             identity_level="identified",
             modules=modules_of_role("organization_admin"),
             may_extract=True,
+            sets_targets=True,
         ),
         Role.EXECUTIVE: RoleRule(rows=False, identity_level="none", modules=modules_of_role("executive")),
         Role.PROGRAM_MANAGER: RoleRule(
-            rows=True, identity_level="limited", modules=modules_of_role("program_manager"), needs="units"
+            rows=True,
+            identity_level="limited",
+            modules=modules_of_role("program_manager"),
+            needs="units",
+            sets_targets=True,
         ),
         Role.PROVIDER: RoleRule(
             rows=True,

@@ -30,6 +30,7 @@ from serving.people import audit_anchor, audit_log, passwords, sessions
 from serving.people.audit_anchor import anchor_of
 from serving.people.audit_log import AuditCheck, AuditRow
 from serving.people.migrate import bring_up_to_date
+from serving.people.targets import Targets
 from serving.people.tables import AUDIT, MODULE, TENANT, USER, USER_UNIT, open_engine
 
 # Platform administrators belong to this tenant and to no clinic group.
@@ -138,6 +139,11 @@ class AccessStore:
             head = connection.info.pop("audit head", None)
         if head is not None:
             audit_anchor.write(self._anchor, self._key, head)
+
+    @property
+    def targets(self) -> Targets:
+        """What tenants want figures to be."""
+        return Targets(reading=self._reading, writing=self._writing, audit=self._audit)
 
     # Tenants and modules
 

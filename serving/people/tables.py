@@ -12,6 +12,7 @@ from sqlalchemy import (
     DDL,
     Boolean,
     Column,
+    Date,
     DateTime,
     Engine,
     ForeignKeyConstraint,
@@ -131,6 +132,22 @@ AUDIT = Table(
     _text("previous_mac"),
     _text("mac"),
     Index("audit_by_tenant", "tenant_id", "sequence"),
+)
+# A row a version: nothing is overwritten. The unit is empty for the whole tenant; the value is a decimal as text, empty where the
+# target ends.
+TARGET = Table(
+    "target",
+    METADATA,
+    Column("target_id", Integer, primary_key=True),
+    _text("tenant_id"),
+    _text("metric"),
+    _text("service_unit_id"),
+    Column("valid_from", Date, nullable=False),
+    _text("value", nullable=True),
+    _text("set_by"),
+    Column("set_at", Utc, nullable=False),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+    Index("target_by_tenant", "tenant_id", "metric"),
 )
 # One row: how many audit rows there are, and a mac over that, so that cutting off the end of the chain is found too.
 AUDIT_HEAD = Table(

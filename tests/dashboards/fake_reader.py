@@ -20,6 +20,7 @@ from serving.lineage.metric import MetricLineage
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery, Tenant, Version
 from serving.modules import MODULES
 from serving.people.shown import gathered
+from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
 from serving.plausibility import Finding
 
 AS_OF = date(2026, 11, 14)
@@ -327,6 +328,8 @@ class FakeReader:
     published_at: datetime = datetime(2026, 11, 15, 6, 5, tzinfo=UTC)
     last_run: LastRun | None = PUBLISHED
     asked: int = 0
+    may_set_targets: bool = True
+    kept_targets: list[Target] = field(default_factory=list)
     stopped: bool = False
     doubted: bool = False
     refused: bool = False
@@ -347,6 +350,31 @@ class FakeReader:
         shown = gathered()
         if shown is not None:
             shown.note(action, detail)
+
+    def target_versions(self) -> tuple[Target, ...]:
+        return tuple(self.kept_targets)
+
+    def target(self, metric: MetricDefinition, service_unit: str | None, on: date) -> Target | None:
+        path, unit = [], service_unit
+        while unit:
+            path.append(unit)
+            unit = _PARENT[unit]
+        path = [*path, WHOLE]
+        path = path[:1] if metric.unit in ADDITIVE_UNITS and len(path) > 2 else path
+        return TargetTable(self.kept_targets).in_force(metric.name, path, on)
+
+    def set_target(self, metric: str, service_unit: str | None, valid_from: date, value: Decimal | None) -> None:
+        self.kept_targets.append(
+            Target(
+                tenant_id=self.tenant_id,
+                metric=metric,
+                service_unit_id=service_unit or WHOLE,
+                valid_from=valid_from,
+                value=value,
+                set_by="admin@harbor",
+                set_at=datetime(2026, 11, 15, tzinfo=UTC),
+            )
+        )
 
     def was_reorganised(self) -> bool:
         return self.reorganised

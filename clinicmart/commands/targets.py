@@ -1,0 +1,120 @@
+"""`clinicmart targets`: what figures should be, by metric, service unit and day."""
+
+import re
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import click
+
+from clinicmart.commands.metrics import definition_of, open_for
+from clinicmart.options import (
+    existing_home,
+    home_option,
+    json_option,
+    print_json,
+    print_table,
+    recorded,
+    tenant_option,
+    user_option,
+)
+from foundation.errors import ConfigurationError
+from foundation.home import Home
+
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+
+@click.group()
+def targets() -> None:
+    """List and set the targets of metrics."""
+
+
+@targets.command("list")
+@home_option
+@tenant_option
+@user_option
+@click.option("--metric", help="Show only this metric.")
+@click.option("--history", is_flag=True, help="Show every version, also those that later ones replaced.")
+@json_option
+@recorded
+def list_targets(home: Home, tenant: str, user: str, metric: str | None, history: bool, as_json: bool) -> None:
+    """List targets. An empty unit is the whole tenant. An empty target has ended."""
+    with open_for(home, tenant, user) as reader:
+        shown = reader.target_versions() if history else reader.targets().standing
+        units = {item.name: item.unit for item in reader.metrics()}
+    rows = [
+        {
+            "metric": target.metric,
+            "unit": target.service_unit_id,
+            "from": target.valid_from,
+            "target": target.value,
+            "set_by": target.set_by,
+            "set_at": target.set_at,
+        }
+        for target in shown
+        if target.metric in units and metric in (None, target.metric)
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ["Metric", "Service unit", "From", "Target", "Set by", "Set at (UTC)"],
+        [
+            [
+                row["metric"],
+                row["unit"],
+                row["from"],
+                _written(row["target"], units[row["metric"]]),
+                row["set_by"],
+                f"{row['set_at']:%Y-%m-%d %H:%M}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+@targets.command("set")
+@click.argument("metric")
+@click.argument("value")
+@home_option
+@tenant_option
+@user_option
+@click.option("--unit", help="The service unit. Without it the target is for the whole tenant.")
+@click.option(
+    "--from", "valid_from", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day on which it counts."
+)
+@existing_home
+def set_target(
+    home: Home, metric: str, value: str, tenant: str, user: str, unit: str | None, valid_from: datetime
+) -> None:
+    """Set the target of METRIC to VALUE. The earlier versions are kept.
+
+    VALUE is in the metric's unit: 6% for a share, 40 for days, 8200 a month for counts and amounts that add up over time. The word
+    none ends a target.
+    """
+    with open_for(home, tenant, user) as reader:
+        definition = definition_of(reader, metric)
+        amount = None if value == "none" else _value(value, definition.unit)
+        reader.set_target(metric, unit, valid_from.date(), amount)
+    shown = _written(amount, definition.unit) or "no target"
+    click.echo(f"{definition.label}: {shown} from {valid_from:%Y-%m-%d} for {unit or tenant}")
+
+
+def _value(text: str, unit: str) -> Decimal:
+    """The value that a person typed, in the metric's unit. A share has a percent sign, so that 6 is not read as 600 %."""
+    percent = _PERCENT.fullmatch(text.strip())
+    if percent and unit == "percent":
+        return Decimal(percent[1]) / 100
+    if unit == "percent" or percent:
+        expected = "a share such as 6%" if unit == "percent" else f"a number of {unit}"
+        raise ConfigurationError(f"{text!r} is not {expected}")
+    try:
+        return Decimal(text.replace(",", ""))
+    except InvalidOperation:
+        raise ConfigurationError(f"{text!r} is not a number of {unit}") from None
+
+
+def _written(value: Decimal | None, unit: str) -> Any:
+    if value is None:
+        return None
+    return f"{(value * 100).normalize():f} %" if unit == "percent" else f"{value:f} {unit}"
