@@ -1,6 +1,6 @@
 """A figure's target in one view, and how the figure stands against it in words.
 
-    target = targets.of(source, view, figure)     None where there is none, or where the view shows only some payers or providers
+target = targets.of(source, view, figure)     None where there is none, or where the view shows only some payers or providers
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,8 @@ def of(source: Source, view: View, figure: Figure) -> FigureTarget | None:
     if target is None or target.value is None:
         return None
     value = target.value * months_in(view.period) if is_per_month(metric) else target.value
-    own = {view.place or "", source.root.id if source.root and not view.place else "", WHOLE if not view.place else ""}
+    root = source.root.id if source.root else None
+    own = {root, WHOLE} if view.place in (None, root) else {view.place}
     unit = source.places.get(target.service_unit_id)
     name = source.tenant_name if target.service_unit_id == WHOLE else unit.name if unit else "a unit above"
     return FigureTarget(

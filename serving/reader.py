@@ -442,7 +442,9 @@ class Reader:
             raise ConfigurationError(f"no metric is named {metric!r}")
         if definition.direction not in ("higher", "lower"):
             raise ConfigurationError(f"{definition.label} is neither better high nor better low, so it has no target")
-        is_possible = value is None or (value.is_finite() and value >= 0 and (definition.unit != "percent" or value <= 1))
+        is_possible = value is None or (
+            value.is_finite() and value >= 0 and (definition.unit != "percent" or value <= 1)
+        )
         if not is_possible:
             raise ConfigurationError(f"{value} is not a target for {definition.label}")
         self._access.targets.set(

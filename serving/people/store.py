@@ -30,8 +30,8 @@ from serving.people import audit_anchor, audit_log, passwords, sessions
 from serving.people.audit_anchor import anchor_of
 from serving.people.audit_log import AuditCheck, AuditRow
 from serving.people.migrate import bring_up_to_date
-from serving.people.targets import Targets
 from serving.people.tables import AUDIT, MODULE, TENANT, USER, USER_UNIT, open_engine
+from serving.people.targets import Targets
 
 # Platform administrators belong to this tenant and to no clinic group.
 PLATFORM = "platform"
