@@ -109,6 +109,38 @@ def test_html_is_markup_and_no_f_string() -> None:
     assert places == []
 
 
+# Names that do not say what they hold. A local variable, a parameter or a field says what it holds.
+EMPTY_NAMES = {"found", "given", "it", "known", "of", "one", "rest", "said", "told"}
+# Folders and files that follow the rule, below the top of the project.
+ROOMS_WITH_NAMES = ("ingest/sources/x12",)
+
+
+def _bound_names(path: Path) -> list[tuple[int, str]]:
+    """Line and name of every variable, parameter and attribute that a module binds."""
+    names: list[tuple[int, str]] = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.append((node.lineno, node.id))
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.append((node.lineno, node.attr))
+        elif isinstance(node, ast.arg):
+            names.append((node.lineno, node.arg))
+    return names
+
+
+@pytest.mark.parametrize("room", ROOMS_WITH_NAMES)
+def test_names_say_what_they_hold(room: str) -> None:
+    files = sorted((ROOT / room).rglob("*.py")) if (ROOT / room).is_dir() else [ROOT / room]
+    assert files, f"{room} is no longer there"
+    places = [
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for path in files
+        for line, name in _bound_names(path)
+        if name in EMPTY_NAMES
+    ]
+    assert places == [], "rename by what the variable holds"
+
+
 def test_every_module_says_what_it_is_for() -> None:
     silent = [
         str(p.relative_to(ROOT))

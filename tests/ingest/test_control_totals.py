@@ -19,7 +19,7 @@ from ingest.control_totals import MoneyMismatch, amount_columns, conserved, payl
 from ingest.landing.contract_gate import check
 from ingest.sources.pm_database import links
 from ingest.sources.x12.reader import SOURCE
-from ingest.sources.x12.segments import Found
+from ingest.sources.x12.segments import BatchRows
 from tests.ingest import test_landing
 from tests.ingest.test_landing import Site, remittance
 
@@ -99,7 +99,7 @@ def test_a_reader_that_loses_a_claim_is_found_out_by_what_the_file_says(
 
     real = x12._READERS["835"]
 
-    def loses_one(*arguments: object) -> Found:
+    def loses_one(*arguments: object) -> BatchRows:
         found = real(*arguments)  # type: ignore[arg-type]
         found.rows["remittance_claim"] = found.rows["remittance_claim"].head(1)
         return found

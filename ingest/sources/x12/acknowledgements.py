@@ -1,9 +1,9 @@
-"""999, 997 and TA1: what became of the transactions, groups and interchanges that were sent, as rows and notices.
+"""999, 997 and TA1: whether transactions, groups and interchanges were accepted, as rows and notices.
 
-They name what they answer by its control numbers and never a claim: dbt finds the claims by the same numbers of the 837.
-Each AK2 is one record, a row of acknowledgement and a notice; so are a group whose AK2 are not sent, and a TA1 (which is no
-record, for it stands outside any transaction). A transaction that was turned back takes all its claims with it, which is
-why it must be seen. The bad data that an IK4 repeats may name a patient: it is never taken.
+They name what they acknowledge by control numbers and never name a claim. dbt finds the claims by the same numbers of the 837.
+Each AK2 is one record and gives a row of acknowledgement and a notice. So does a group without AK2, and a TA1 (which is not a
+record, because it is outside any transaction). A rejected transaction takes all its claims with it, so it must be seen. The bad data
+that an IK4 repeats may name a patient: it is never read.
 """
 
 import hashlib
@@ -18,7 +18,8 @@ import polars as pl
 from ingest.interface import Notice
 from ingest.sources.x12.elements import count_unused
 from ingest.sources.x12.envelope import Interchange
-from ingest.sources.x12.segments import Found, Placed
+from ingest.sources.x12.guide_segments import AK1, AK2, AK3, AK5, AK9, IK3, IK5, TA1, Segment
+from ingest.sources.x12.segments import BatchRows, Placed
 from ingest.sources.x12.transactions import Transactions, local_time
 
 USED: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -38,9 +39,8 @@ _KIND = re.compile(r"[0-9]{3}")
 _ERROR = re.compile(r"[A-Z]?[0-9]{1,3}")
 _TAG = re.compile(r"[A-Z][A-Z0-9]{1,2}")
 _TAG_OR_LETTER = re.compile(r"[A-Z0-9]{1,3}")
-
-
 _NOTE = re.compile(r"[0-9]{3}")
+_PLACE = re.compile(r"[0-9]{1,10}")
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "part": pl.Int32,
     "acknowledgement_id": pl.String,
@@ -66,44 +66,45 @@ def read_acknowledgements(
     separator: str,
     component_separator: str,
     zone: ZoneInfo,
-) -> Found:
+) -> BatchRows:
     """Rows and notices of 999 and 997 transactions that share their separators.
 
     Notices: transaction_accepted and transaction_rejected for each AK2, transaction_outcome_not_given where its IK5 or AK5
     is missing or unknown, group_accepted, group_rejected or group_outcome_not_given where no AK2 is sent at all.
     """
     del component_separator
-    found = Found()
+    result = BatchRows()
     parts = pl.Series([item.part for item in placed], dtype=pl.Int32)
-    found.dropped_fields = count_unused(segments.with_columns(part=parts.gather(segments["txn"])), separator, USED)
+    result.dropped_fields = count_unused(segments.with_columns(part=parts.gather(segments["txn"])), separator, USED)
     rows: list[dict[str, Any]] = []
     for item in placed:
         split = [[part.strip() for part in segment.split(separator)] for segment in item.segments]
-        rows += _of_transaction(item, split, zone, found)
-    found.rows = {"acknowledgement": _frame(rows)}
-    return found
+        rows += _of_transaction(item, split, zone, result)
+    result.rows = {"acknowledgement": _frame(rows)}
+    return result
 
 
-def read_interchange_acknowledgements(items: Transactions, part: int, zone: ZoneInfo) -> Found:
+def read_interchange_acknowledgements(items: Transactions, part: int, zone: ZoneInfo) -> BatchRows:
     """A row and a notice for each TA1 of a piece: interchange_accepted, interchange_rejected, interchange_outcome_not_given."""
-    found = Found()
+    result = BatchRows()
     rows = []
     interchange = items.piece.interchange
     for number, parts in items.interchange_acknowledgements:
-        outcome, note = _at(parts, 4), _safe(parts, 5, _NOTE)
-        named = f"interchange with control number {_safe(parts, 1, _CONTROL_NUMBER)}"
-        reason, said, is_accepted = _outcome("interchange", outcome)
+        note = _shown(parts, TA1, "note_code", _NOTE)
+        control_number = _shown(parts, TA1, "interchange_control_number", _CONTROL_NUMBER)
+        reason, outcome, is_accepted = _outcome("interchange", TA1.value(parts, "outcome_code"))
         because = "" if note in ("000", "not given") else f"; note code {note}"
         position = f"ISA {interchange.ordinal} TA1 (segment {number})"
-        found.notices.append((part, Notice(position=position, reason=reason, detail=f"{named} {said}{because}")))
+        detail = f"interchange with control number {control_number} {outcome}{because}"
+        result.notices.append((part, Notice(position=position, reason=reason, detail=detail)))
         made = local_time(interchange.date, interchange.time, zone)
         rows.append(
             {
                 "part": part,
                 "acknowledgement_id": _identifier(interchange, "", *parts),
                 "level": "interchange",
-                "interchange_control_number": _code(parts, 1, _CONTROL_NUMBER),
-                "outcome_code": _code(parts, 4, _TAG_OR_LETTER),
+                "interchange_control_number": _code(parts, TA1, "interchange_control_number", _CONTROL_NUMBER),
+                "outcome_code": _code(parts, TA1, "outcome_code", _TAG_OR_LETTER),
                 "is_accepted": is_accepted,
                 "error_codes": note if because else None,
                 "reported_at": made,
@@ -111,8 +112,8 @@ def read_interchange_acknowledgements(items: Transactions, part: int, zone: Zone
                 "source_position": position,
             }
         )
-    found.rows = {"acknowledgement": _frame(rows)} if rows else {}
-    return found
+    result.rows = {"acknowledgement": _frame(rows)} if rows else {}
+    return result
 
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
@@ -120,76 +121,77 @@ def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _identifier(interchange: Interchange, group: str, *parts: str) -> str:
-    """The same when the same interchange is delivered again, another for the next one: control numbers come round."""
-    given = (interchange.sender, interchange.control, interchange.date, interchange.time, group, *parts)
-    return hashlib.sha256("\x1f".join(given).encode()).hexdigest()[:24]
+    """The same id when the same interchange is delivered again. Date and time are part of it, because control numbers repeat."""
+    content = (interchange.sender, interchange.control, interchange.date, interchange.time, group, *parts)
+    return hashlib.sha256("\x1f".join(content).encode()).hexdigest()[:24]
 
 
-def _of_transaction(item: Placed, segments: list[list[str]], zone: ZoneInfo, found: Found) -> list[dict[str, Any]]:
-    """Rows of one transaction; its notices go to `found`."""
+def _of_transaction(item: Placed, segments: list[list[str]], zone: ZoneInfo, result: BatchRows) -> list[dict[str, Any]]:
+    """Rows of one transaction; its notices are added to `result`."""
     transaction = item.transaction
-    group = next((parts for parts in segments if parts[0] == "AK1"), [])
+    group = next((parts for parts in segments if parts[0] == AK1.tag), [])
     made = transaction.sent_at(zone)
     base = {
         "part": item.part,
-        "group_control_number": _code(group, 2, _CONTROL_NUMBER),
+        "group_control_number": _code(group, AK1, "group_control_number", _CONTROL_NUMBER),
         "receiver_code": transaction.group.receiver or None if transaction.group else None,
         "reported_at": made,
         "source_updated_at": made,
     }
     key = (transaction.group.control if transaction.group else "", transaction.control, transaction.digest)
     rows = []
-    starts = [index for index, parts in enumerate(segments) if parts[0] == "AK2"]
-    closing = [parts for parts in segments if parts[0] == "AK9"]
+    starts = [index for index, parts in enumerate(segments) if parts[0] == AK2.tag]
+    closing = [parts for parts in segments if parts[0] == AK9.tag]
     if closing or not starts:
         at = f"{transaction.position} (segment {transaction.number})"
-        named = f"the group with control number {_safe(group, 2, _CONTROL_NUMBER)}"
-        notice, told = _answer(at, "group", named, "a group", closing, "")
-        rows.append(base | told | {"acknowledgement_id": _identifier(transaction.interchange, *key, "0")})
+        group_number = _shown(group, AK1, "group_control_number", _CONTROL_NUMBER)
+        named = f"the group with control number {group_number}"
+        notice, row = _acknowledged(at, "group", named, "a group", closing, "")
+        rows.append(base | row | {"acknowledgement_id": _identifier(transaction.interchange, *key, "0")})
         if not starts:
-            found.notices.append((item.part, notice))
+            result.notices.append((item.part, notice))
     for ordinal, (start, end) in enumerate(zip(starts, [*starts[1:], len(segments)], strict=False), 1):
         opening = segments[start]
-        closing = [parts for parts in segments[start:end] if parts[0] in ("IK5", "AK5")]
-        faults = [parts for parts in segments[start:end] if parts[0] in ("IK3", "AK3")]
-        kind = f"transaction {_safe(opening, 1, _KIND)}"
-        named = f"{kind} with control number {_safe(opening, 2, _CONTROL_NUMBER)}"
+        closing = [parts for parts in segments[start:end] if parts[0] in (IK5.tag, AK5.tag)]
+        faults = [parts for parts in segments[start:end] if parts[0] in (IK3.tag, AK3.tag)]
+        kind = f"transaction {_shown(opening, AK2, 'transaction_kind', _KIND)}"
+        named = f"{kind} with control number {_shown(opening, AK2, 'control_number', _CONTROL_NUMBER)}"
         at = f"{transaction.position} AK2 {ordinal} (segment {transaction.number + start})"
-        notice, told = _answer(at, "transaction", named, f"a {kind}", closing, _first_fault(faults))
-        found.notices.append((item.part, notice))
-        told |= {
+        notice, row = _acknowledged(at, "transaction", named, f"a {kind}", closing, _first_fault(faults))
+        result.notices.append((item.part, notice))
+        row |= {
             "acknowledgement_id": _identifier(transaction.interchange, *key, str(ordinal)),
-            "transaction_kind": _code(opening, 1, _KIND),
-            "transaction_control_number": _code(opening, 2, _CONTROL_NUMBER),
+            "transaction_kind": _code(opening, AK2, "transaction_kind", _KIND),
+            "transaction_control_number": _code(opening, AK2, "control_number", _CONTROL_NUMBER),
         }
-        rows.append(base | told)
+        rows.append(base | row)
     return rows
 
 
-def _answer(
+def _acknowledged(
     position: str, level: str, named: str, unnamed: str, closing: list[list[str]], fault: str
 ) -> tuple[Notice, dict[str, Any]]:
-    """The outcome that the last of `closing` gives, as notice and as part of a row. What was accepted without an error is not
-    named: such notices are counted as one."""
+    """The outcome in the last segment of `closing` (IK5, AK5 or AK9), as a notice and as part of a row. `named` names the
+    transaction or group; if it was accepted without an error, `unnamed` is used, so that such notices are counted as one."""
     last = closing[-1] if closing else []
-    # AK9 has three counts between its outcome and its errors.
-    errors = [part for part in last[5 if level == "group" else 2 :] if _ERROR.fullmatch(part)]
+    layout = AK9 if level == "group" else IK5
+    errors = [part for part in last[layout.number("first_error_code") :] if _ERROR.fullmatch(part)]
     because = f"; error codes {', '.join(errors)}" if errors else ""
-    reason, said, is_accepted = _outcome(level, _at(last, 1))
+    reason, outcome, is_accepted = _outcome(level, layout.value(last, "outcome_code"))
     subject = unnamed if is_accepted and not because and not fault else named
-    notice = Notice(position=position, reason=reason, detail=f"{subject} {said}{because}{fault}")
-    told = {
+    notice = Notice(position=position, reason=reason, detail=f"{subject} {outcome}{because}{fault}")
+    row = {
         "level": level,
-        "outcome_code": _code(last, 1, _TAG_OR_LETTER),
+        "outcome_code": _code(last, layout, "outcome_code", _TAG_OR_LETTER),
         "is_accepted": is_accepted,
         "error_codes": ":".join(errors) or None,
         "source_position": position,
     }
-    return notice, told
+    return notice, row
 
 
 def _outcome(level: str, code: str) -> tuple[str, str, bool | None]:
-    """Reason, words and whether it was taken on, of an outcome code; neither for a group that was taken in part."""
+    """Reason, text, and whether it was accepted (None for a group accepted in part, and for an unknown code)."""
     if code in _ACCEPTED:
         return f"{level}_accepted", f"was accepted{_ACCEPTED[code]}", True
     if code in _REJECTED:
@@ -200,24 +202,20 @@ def _outcome(level: str, code: str) -> tuple[str, str, bool | None]:
 
 
 def _first_fault(faults: list[list[str]]) -> str:
-    """Where the first of `faults` (IK3 or AK3) lies, and how many there are."""
+    """The place of the first of `faults` (IK3 or AK3), and their number."""
     if not faults:
         return ""
-    tag, at = _safe(faults[0], 1, _TAG), _safe(faults[0], 2, re.compile(r"[0-9]{1,10}"))
+    tag, at = _shown(faults[0], IK3, "segment_tag", _TAG), _shown(faults[0], IK3, "segment_position", _PLACE)
     more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
     return f"; first error at segment {at} ({tag}){more}"
 
 
-def _at(parts: list[str], index: int) -> str:
-    return parts[index] if index < len(parts) else ""
-
-
-def _code(parts: list[str], index: int, pattern: re.Pattern[str]) -> str | None:
-    """An element that is a code and nothing else; None for any other, which may be anything."""
-    value = _at(parts, index)
+def _code(parts: list[str], layout: Segment, name: str, pattern: re.Pattern[str]) -> str | None:
+    """An element that has the form of its code; None for any other text, which may name a person."""
+    value = layout.value(parts, name)
     return value if pattern.fullmatch(value) else None
 
 
-def _safe(parts: list[str], index: int, pattern: re.Pattern[str]) -> str:
-    """The same for a text that is shown: "not given"."""
-    return _code(parts, index, pattern) or "not given"
+def _shown(parts: list[str], layout: Segment, name: str, pattern: re.Pattern[str]) -> str:
+    """The same for a text that is shown; "not given" for any other text."""
+    return _code(parts, layout, name, pattern) or "not given"

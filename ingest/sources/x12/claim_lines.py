@@ -3,17 +3,16 @@
 import polars as pl
 
 from ingest.sources.x12.elements import (
-    Told,
+    PartNotices,
     bad_dates,
     code,
     component,
-    elements,
     first_of,
-    is_tag,
     modifiers,
     position,
     to_date,
 )
+from ingest.sources.x12.guide_segments import DTP, LX, REF, SV1, SV2, SV3
 
 
 def _period(column: str) -> tuple[pl.Expr, pl.Expr]:
@@ -23,48 +22,41 @@ def _period(column: str) -> tuple[pl.Expr, pl.Expr]:
 
 
 def periods(dtp: pl.DataFrame, key: str, qualifier: str, prefix: str) -> pl.DataFrame:
-    """One row a key: `<prefix>_text`, `<prefix>_from`, `<prefix>_to` of its first DTP with this qualifier."""
-    found = first_of(dtp.filter(pl.col("e1") == qualifier), key, "e3", f"{prefix}_text")
+    """One row for each key: `<prefix>_text`, `<prefix>_from`, `<prefix>_to` of its first DTP with this qualifier."""
+    texts = first_of(dtp.filter(pl.col("qualifier") == qualifier), key, "period", f"{prefix}_text")
     start, end = _period(f"{prefix}_text")
-    return found.with_columns(start.alias(f"{prefix}_from"), end.alias(f"{prefix}_to"))
+    return texts.with_columns(start.alias(f"{prefix}_from"), end.alias(f"{prefix}_to"))
 
 
-def claim_lines(segments: pl.DataFrame, separator: str, composite: str, notices: Told) -> pl.DataFrame:
-    """Service lines with their own columns; `code` is the procedure composite."""
-    in_claim = segments.filter(pl.col("loop") == "line")
-    professional = elements(in_claim.filter(is_tag("SV1")), separator, 1, 2, 4, 5)
-    institutional = elements(in_claim.filter(is_tag("SV2")), separator, 1, 2, 3, 5)
-    dental = elements(in_claim.filter(is_tag("SV3")), separator, 1, 2, 3, 6)
-    rest = pl.exclude("^e\\d+$")
-    none = pl.lit(None, dtype=pl.String)
+def claim_lines(segments: pl.DataFrame, separator: str, composite: str, notices: PartNotices) -> pl.DataFrame:
+    """Service lines, one row for each SV1, SV2 or SV3; `procedure` is the composite of its code and modifiers."""
+    in_line = segments.filter(pl.col("loop") == "line")
+    professional = SV1.read(in_line, separator, "procedure", "billed_amount", "units", "place_of_service")
+    institutional = SV2.read(in_line, separator, "revenue_code", "procedure", "billed_amount", "units")
+    dental = SV3.read(in_line, separator, "procedure", "billed_amount", "place_of_service", "units")
     kinds = (
-        (professional, "e1", "e2", "e4", pl.col("e5"), none),
-        (institutional, "e2", "e3", "e5", none, code(pl.col("e1"))),
-        (dental, "e1", "e2", "e6", component("e3", composite, 0), none),
+        professional,
+        institutional.with_columns(revenue_code=code(pl.col("revenue_code"))),
+        dental.with_columns(place_of_service=component("place_of_service", composite, 0)),
     )
-    parts = [
-        frame.select(
-            rest, code=composites, billed_amount=billed, units=units, place_of_service=place, revenue_code=revenue
-        )
-        for frame, composites, billed, units, place, revenue in kinds
-    ]
-    sv = pl.concat(parts)
-    lx = elements(in_claim.filter(is_tag("LX")), separator, 1)
-    dtp = elements(in_claim.filter(is_tag("DTP")), separator, 1, 2, 3)
-    ref = elements(in_claim.filter(is_tag("REF")), separator, 1, 2).filter(pl.col("e1") == "6R")
+    # What a kind of line does not have is null: place of service or revenue code.
+    lines = pl.concat(kinds, how="diagonal")
+    lx = LX.read(in_line, separator, "line_number")
+    dtp = DTP.read(in_line, separator, "qualifier", "period")
+    ref = REF.read(in_line, separator, "qualifier", "identifier").filter(pl.col("qualifier") == "6R")
     for frame, key in (
-        (first_of(lx, "opened", "e1", "lx"), "opened"),
+        (first_of(lx, "opened", "line_number", "lx"), "opened"),
         (periods(dtp, "line", "472", "line"), "line"),
-        (first_of(ref, "line", "e2", "line_control_number"), "line"),
+        (first_of(ref, "line", "identifier", "line_control_number"), "line"),
     ):
-        sv = sv.join(frame, on=key, how="left", maintain_order="left")
-    sv = sv.sort("row").with_columns(line_number=_line_number())
-    notices += bad_dates(sv, [("line_text", "line_from"), ("line_text", "line_to")], "service date of a line")
-    return sv
+        lines = lines.join(frame, on=key, how="left", maintain_order="left")
+    lines = lines.sort("row").with_columns(line_number=_line_number())
+    notices += bad_dates(lines, [("line_text", "line_from"), ("line_text", "line_to")], "service date of a line")
+    return lines
 
 
 def _line_number() -> pl.Expr:
-    """LX01 where it numbers the lines of a claim, each once; else their order: the number is part of the line's key."""
+    """LX01 where it gives every line of the claim a different number, else the place of the line: the number is in the key."""
     number = pl.col("lx").cast(pl.Int64, strict=False)
     numbered = (number.n_unique() == pl.len()) & number.is_not_null().all()
     return pl.when(numbered.over("claim")).then(number).otherwise(pl.int_range(1, pl.len() + 1).over("claim"))
@@ -83,8 +75,8 @@ def line_rows(lines: pl.DataFrame, composite: str) -> pl.DataFrame:
         "units",
         "billed_amount",
         position(" CLM {} line {}", "claim_ordinal", "line_number"),
-        procedure_code=code(component("code", composite, 1)),
-        modifiers=modifiers("code", composite),
+        procedure_code=code(component("procedure", composite, 1)),
+        modifiers=modifiers("procedure", composite),
         service_date="line_from",
         service_to_date=pl.coalesce("line_to", "line_from"),
         source_record_id=pl.concat_str("claim_submission_id", "line_number", separator="-"),

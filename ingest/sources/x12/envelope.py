@@ -10,24 +10,25 @@ from dataclasses import dataclass, field
 
 from ingest.interface import Notice, Unit, UnreadableUnit
 from ingest.sources.files import READ_BYTES, read_blocks
+from ingest.sources.x12.guide_segments import ISA
 
-# Work is done on pieces of about this size: large enough for column operations to pay, small beside the memory budget.
+# About the size of a piece: large enough for column operations to pay, small beside the memory budget.
 PIECE_BYTES = 8 << 20
-# A transaction is needed whole, so one that does not end within this is refused: guides ask for a few megabytes at most.
+# A transaction is needed whole. One that does not end within this is refused: guides ask for a few megabytes at most.
 LARGEST_TRANSACTION_BYTES = 128 << 20
 ISA_LENGTH = 106
 _ISA_ELEMENTS = 16
 # Bytes that may stand before an ISA: byte-order mark, blanks, line ends, and the padding of mainframe files.
 _PADDING = b"\xef\xbb\xbf \t\r\n\x00\x1a"
 _PADDED = re.compile(b"[" + _PADDING + b"]*")
-# The fixed widths of ISA01 to ISA07: wherever this occurs an interchange begins, even inside a segment cut short.
+# The fixed widths of ISA01 to ISA07. An interchange begins wherever this occurs, even inside a segment that was cut short.
 _STRICT_ISA = re.compile(rb"ISA([^\w\s]).{2}\1.{10}\1.{2}\1.{10}\1.{2}\1.{15}\1.{2}\1", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Separators:
-    """Separators of one interchange, one character each. `repetition` is None before version 00402, where ISA11 says
-    something else."""
+    """Separators of one interchange, one character each. `repetition` is None before version 00402, where ISA11 has another
+    meaning."""
 
     element: str
     component: str
@@ -37,7 +38,7 @@ class Separators:
 
 @dataclass(kw_only=True)
 class Interchange:
-    """One ISA of the unit of that name, and how far it has been read. `groups` counts the GS segments met so far.
+    """One ISA of the landed file `unit`. `groups` counts the GS segments read so far.
 
     `date` and `time` are those of ISA09 and ISA10.
     """
@@ -88,7 +89,7 @@ class Piece:
 
 
 class _Buffer:
-    """Bytes of the unit from `at` on are not yet used; `used` counts those that are."""
+    """The bytes of a file. Those from `at` on are not yet used; `used` counts the bytes that are."""
 
     def __init__(self, unit: Unit) -> None:
         self._blocks = read_blocks(unit)
@@ -105,7 +106,7 @@ class _Buffer:
         """Reads on until `size` bytes are there, or the unit ends."""
         if self.held >= size or self.ended:
             return
-        # Used bytes go only when new ones come: a file of many small interchanges would copy the rest for each of them.
+        # Used bytes are dropped only when new ones come. Else a file of many small interchanges would copy the rest each time.
         blocks = [self.data[self.at :]]
         held = len(blocks[0])
         while held < size and not self.ended:
@@ -127,7 +128,7 @@ class _Buffer:
         return taken
 
     def skip_padding(self) -> None:
-        """Uses what may stand between interchanges."""
+        """Uses the padding between interchanges."""
         while True:
             self.fill(READ_BYTES)
             match = _PADDED.match(self.data, self.at)
@@ -139,10 +140,10 @@ class _Buffer:
 def read_separators(head: bytes, *, at: int) -> tuple[Separators, list[str], Notice | None]:
     """Separators and the elements of the ISA that `head` begins with.
 
-    The elements are found by the element separator (the byte after "ISA"), not by position. So an ISA whose elements
-    are a character short or long is still read, with a notice: it says the same as a correct one as long as sixteen
-    elements end in two separators and a GS, TA1 or IEA follows. Blanks before the segment terminator are read over, with
-    a notice. Otherwise UnreadableUnit, which names the terminator where that is what cannot be.
+    Elements are found by the element separator (the byte after "ISA"), not by position. So an ISA whose elements are a character
+    too short or too long is still read, with a notice, as long as sixteen elements end in two separators and a GS, TA1 or IEA
+    follows. Blanks before the segment terminator are skipped, with a notice. Otherwise raises UnreadableUnit, which names the
+    terminator where that is the fault.
     """
     element = head[3:4]
     if not element or element.isalnum() or element.isspace():
@@ -169,21 +170,25 @@ def read_separators(head: bytes, *, at: int) -> tuple[Separators, list[str], Not
     elif blanks:
         detail = f"a blank stands before each segment terminator, {_named(terminator)}; it was left out"
         notice = Notice(position=f"byte {at}", reason="blank_before_terminator", detail=detail)
-    repetition = elements[11] if elements[12] >= "00402" and len(elements[11]) == 1 else None
+    repetition = ISA.value(elements, "repetition_separator")
+    has_repetition = ISA.value(elements, "version") >= "00402" and len(repetition) == 1
     separators = Separators(
-        element=element.decode(), component=component.decode(), repetition=repetition, terminator=terminator.decode()
+        element=element.decode(),
+        component=component.decode(),
+        repetition=repetition if has_repetition else None,
+        terminator=terminator.decode(),
     )
     return separators, elements, notice
 
 
-def _last_element(rest: bytes, element: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+def _last_element(remainder: bytes, element: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     """What follows the last element separator of an ISA: component separator, segment terminator, blanks between the two, and
-    what comes after the terminator.
+    the bytes after the terminator.
 
-    Some senders put a blank before every terminator. By position the blank itself would then be the terminator, which
-    would cut names into segments: the first character that is not a blank is taken where a segment follows it.
+    Some senders put a blank before every terminator. By position the blank would be the terminator, which would cut names into
+    segments. So the first character that is not a blank is the terminator if a segment follows it.
     """
-    component, tail = rest[:1], rest[1:]
+    component, tail = remainder[:1], remainder[1:]
     stripped = tail.lstrip(b" ")
     blanks, after = tail[: len(tail) - len(stripped)], stripped[1:]
     if blanks and stripped and (_begins_a_segment(after, element) or not after.strip()):
@@ -192,12 +197,12 @@ def _last_element(rest: bytes, element: bytes) -> tuple[bytes, bytes, bytes, byt
 
 
 def _begins_a_segment(text: bytes, element: bytes) -> bool:
-    """Whether, after line ends and blanks, a segment begins that may follow an ISA."""
+    """Whether `text` begins, after line ends and blanks, with a segment that may follow an ISA."""
     return text.lstrip(b"\r\n\t ").startswith((b"GS" + element, b"TA1" + element, b"IEA" + element))
 
 
 def _named(separator: bytes) -> str:
-    """A separator as a message names it: a letter may be the first of a name, so that it is not repeated."""
+    """A separator as a message names it. A letter or digit is not repeated, because it may be the first of a name."""
     names = {b" ": "a blank", b"\t": "a tab", b"\r": "a carriage return", b"\n": "a line feed", b"": "missing"}
     if separator.isalnum():
         return "a letter or a digit"
@@ -232,9 +237,9 @@ def _last_transaction(data: bytes, start: int, separators: Separators, before: i
     terminator = separators.terminator.encode()
     best = start
     for between in (b"", b"\n", b"\r\n", b"\r"):
-        found = data.rfind(terminator + between + opening, start, before)
-        if found >= 0:
-            best = max(best, found + len(terminator + between))
+        at = data.rfind(terminator + between + opening, start, before)
+        if at >= 0:
+            best = max(best, at + len(terminator + between))
     return best
 
 
@@ -281,10 +286,10 @@ def pieces(unit: Unit) -> Iterator[Piece]:
             ordinal=ordinal,
             unit=unit.name,
             separators=separators,
-            sender=elements[6],
-            control=elements[13],
-            date=elements[9],
-            time=elements[10],
+            sender=ISA.value(elements, "sender"),
+            control=ISA.value(elements, "control_number"),
+            date=ISA.value(elements, "date"),
+            time=ISA.value(elements, "time"),
         )
         notices = [notice] if notice else []
         for data, last in _interchange_bytes(buffer, separators):
@@ -307,8 +312,8 @@ def _interchange_bytes(buffer: _Buffer, separators: Separators) -> Iterator[tupl
     wanted = PIECE_BYTES
     while True:
         buffer.fill(wanted)
-        found = _next_isa(buffer.data, buffer.at, separators.terminator.encode())
-        end = buffer.held if found < 0 and buffer.ended else found - buffer.at
+        next_isa = _next_isa(buffer.data, buffer.at, separators.terminator.encode())
+        end = buffer.held if next_isa < 0 and buffer.ended else next_isa - buffer.at
         if 0 <= end <= wanted:
             yield buffer.take(end), True
             return
@@ -323,5 +328,5 @@ def _interchange_bytes(buffer: _Buffer, separators: Separators) -> Iterator[tupl
                 remedy="Ask the sender for transactions of a few thousand claims each",
             )
         else:
-            # One transaction is larger than a piece: it is needed whole, because its SE decides whether it counts.
+            # One transaction is larger than a piece. It is needed whole, because its SE decides whether it counts.
             wanted *= 2

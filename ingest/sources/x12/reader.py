@@ -2,11 +2,10 @@
 claim acknowledgements and claim status responses (277) and acknowledgements of transactions (999, 997), version 005010;
 acknowledgements of interchanges (TA1).
 
-A record is one CLM, CLP, claim of a 277 or AK2, or the transaction where it holds none. Transactions of another kind,
-and those that do not hold together, are refused one by one; a file without an ISA is refused whole. See the modules
-beside this one: `envelope` (bytes to interchanges), `walk` (which transactions may be read),
-`segments` (segments of many transactions as one frame), `claims`, `remittances`, `statuses` and
-`acknowledgements` (segments to rows).
+A record is one CLM, CLP, claim of a 277 or AK2, or the transaction where it holds none. Transactions of another kind, and
+transactions whose envelope is wrong, are refused one by one. A file without an ISA is refused whole. The modules beside this one:
+`envelope` (bytes to interchanges), `walk` (which transactions may be read), `segments` (segments of many transactions as one
+frame), `guide_segments` (elements by name), `claims`, `remittances`, `statuses` and `acknowledgements` (segments to rows).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,12 +23,12 @@ from ingest.sources.x12 import envelope
 from ingest.sources.x12.acknowledgements import read_acknowledgements, read_interchange_acknowledgements
 from ingest.sources.x12.claims import read_claims
 from ingest.sources.x12.remittances import read_remittances
-from ingest.sources.x12.segments import Found, Placed, place, segments_of, split_by_part
+from ingest.sources.x12.segments import BatchRows, Placed, place, segments_of, split_by_part
 from ingest.sources.x12.stated import stated
 from ingest.sources.x12.statuses import read_statuses
 from ingest.sources.x12.transactions import Transactions
 from ingest.sources.x12.walk import read_transactions
-from ingest.sources.x12.words import taught, unknown_codes, with_payer_classes, with_taught_codes
+from ingest.sources.x12.words import unknown_codes, with_payer_classes, with_standard_codes, with_standard_columns
 
 SUFFIXES = (
     ".x12",
@@ -48,7 +47,7 @@ SUFFIXES = (
     ".997",
 )
 
-_Reader = Callable[[pl.DataFrame, Sequence[Placed], str, str, ZoneInfo], Found]
+_Reader = Callable[[pl.DataFrame, Sequence[Placed], str, str, ZoneInfo], BatchRows]
 _READERS: dict[str, _Reader] = {
     "835": read_remittances,
     "837": read_claims,
@@ -68,18 +67,18 @@ class X12Source:
         return find_files(feed, SUFFIXES, inbox)
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
-        """One chunk for some megabytes. Raises UnreadableUnit."""
+        """One chunk for every few megabytes. Raises UnreadableUnit."""
         return _Together([unit]).read(unit)
 
     def together(self, units: Sequence[Unit]) -> Callable[[Unit], Iterator[Chunk]]:
-        """A `read` for units that are read in this order: small ones share their work. See `ingest.interface.reading`."""
+        """A `read` for files that are read in this order. Small files share their work. See `ingest.interface.reading`."""
         return _Together(units).read
 
 
 @dataclass(kw_only=True)
 class _Part:
-    """What one chunk is made from: consecutive pieces of one unit. `has_ended` is set on the last part of a unit, and
-    `problem` where it ended because it cannot be read."""
+    """Consecutive pieces of one file, which make one chunk. `has_ended` is set on the last part of a file, `problem` if the file
+    cannot be read."""
 
     unit: Unit
     pieces: list[Transactions] = field(default_factory=list)
@@ -88,7 +87,7 @@ class _Part:
 
 
 class _Together:
-    """Reads units one after the other, some megabytes at a time whichever unit they belong to."""
+    """Reads files one after the other, a few megabytes at a time. One step may read parts of several files."""
 
     def __init__(self, units: Sequence[Unit]) -> None:
         self._units = units
@@ -96,8 +95,8 @@ class _Together:
         self._read = self._all()
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
-        """The chunks of one unit. Units passed over are read all the same, for nothing; one that is asked for out of turn
-        is read by itself."""
+        """The chunks of one file. Files that are skipped are read too, and their chunks are dropped. A file that is asked for out of
+        order is read alone."""
         if unit.name not in self._to_come:
             yield from _Together([unit]).read(unit)
             return
@@ -133,40 +132,40 @@ class _Together:
 
 
 def _chunks(parts: Sequence[_Part]) -> list[Chunk]:
-    """A chunk for each part. Transactions of all parts that are of one kind and share their separators are read at once."""
+    """A chunk for each part. Transactions of one kind with the same separators are read together, from all parts."""
     chunks = [Chunk() for _ in parts]
     groups: dict[tuple[str, str, str], list[Placed]] = {}
-    found: list[Found] = []
+    results: list[BatchRows] = []
     # Units that are read together are of one feed.
     profile = x12_profile(parts[0].unit.feed)
     zone = profile.zone(parts[0].unit.feed.time_zone)
     for index, part in enumerate(parts):
         for piece in part.pieces:
             for sent in place(piece, index):
-                placed = taught(sent, profile)
+                placed = with_standard_codes(sent, profile)
                 groups.setdefault((placed.transaction.kind, *placed.transaction.separators), []).append(placed)
             if piece.interchange_acknowledgements:
-                found.append(read_interchange_acknowledgements(piece, index, zone))
+                results.append(read_interchange_acknowledgements(piece, index, zone))
             _account(chunks[index], piece)
     for (kind, element, component), placed_together in groups.items():
         segments = segments_of(placed_together)
-        found.append(_READERS[kind](segments, placed_together, element, component, zone))
+        results.append(_READERS[kind](segments, placed_together, element, component, zone))
         for index, word in unknown_codes(segments, placed_together, kind, element, component):
             chunks[index].unknown_words.append(word)
     rows: list[dict[str, list[pl.DataFrame]]] = [{} for _ in parts]
-    for item in found:
-        for entity, frame in item.rows.items():
+    for result in results:
+        for entity, frame in result.rows.items():
             for index, rows_of_part in split_by_part(frame, len(parts)).items():
                 if rows_of_part.height:
                     rows[index].setdefault(entity, []).append(rows_of_part)
-        for index, notice in item.notices:
+        for index, notice in result.notices:
             chunks[index].notices.append(notice)
-        for index, name, count in item.dropped_fields:
+        for index, name, count in result.dropped_fields:
             chunks[index].dropped_fields[name] += count
     for chunk, entities in zip(chunks, rows, strict=True):
         for entity, frames in entities.items():
             chunk.rows[entity] = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal_relaxed")
-        chunk.rows = with_taught_codes(chunk.rows, profile)
+        chunk.rows = with_standard_columns(chunk.rows, profile)
         if profile.payer_classes and "payer" in chunk.rows:
             chunk.rows["payer"] = with_payer_classes(chunk.rows["payer"], profile.payer_classes)
     return chunks

@@ -1,16 +1,16 @@
-"""835: what names a payment, its claims and its provider adjustments, whichever file brings them.
+"""835: the ids of payments, claims and provider adjustments. They depend on content alone, not on the file.
 
-A payment is named by its payer (N104 of N1*PR, else the name N102), its trace (TRN02, and the company that made it,
-TRN03), amount (BPR02) and date (BPR16): 005010X221A1 says that one trace number is one payment. A claim of it is named by
-what it says: number (CLP01, CLP07), status (CLP02), first day of service and money. Separators, the production date, REF
-segments, the order of claims and how a clearing house cuts a payment into files are no part of either. So the same
-payment gives the same ids again, and the parts of a payment that was cut have one payment's id.
+The id of a payment comes from its payer (N104 of N1*PR, else the name N102), its trace number (TRN02) and company (TRN03), amount
+(BPR02) and date (BPR16): by 005010X221A1 one trace number is one payment. The id of a claim comes from its numbers (CLP01, CLP07),
+status (CLP02), first day of service and money. Separators, the production date, REF segments, the order of claims and the files
+into which a clearing house cuts a payment play no part. So a payment that comes again has the same ids, and all parts of a
+payment have one payment id.
 
-    remittance_id          <TRN02>-<8 hex digits>; without a trace, the claims take its place
+    remittance_id          <TRN02>-<8 hex digits>; without a trace number, the claims take its place
     remittance_claim_id    <remittance_id>-<10 hex digits: which claim>-<10 digits: its money>
     provider_adjustment_id <remittance_id>-plb-<10 hex digits>
 
-The second, third .. of several that are equal in one transaction end in `.2`, `.3` ..
+If several are equal in one transaction, the second ends in `.2`, the third in `.3`, and so on.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ from ingest.sources.x12.elements import MONEY, to_money
 NO_TRACE = "no-trace"
 _CLAIM_DIGITS = 10
 _MONEY_MODULUS = 10**10
-# What CLP03, CLP04 and CLP05 weigh in the mark of a claim's money: no two of them can stand in for each other.
-_WEIGHTS = {"e3": 1_000_003, "e4": 15_485_863, "e5": 32_452_843}
+# Weights of CLP03, CLP04 and CLP05 in the mark of a claim's money. They differ, so that swapped amounts give another mark.
+_WEIGHTS = {"billed_amount": 1_000_003, "payer_paid_amount": 15_485_863, "patient_responsibility_amount": 32_452_843}
 
 
 def digests(texts: Iterable[str | None], size_bytes: int = _CLAIM_DIGITS // 2) -> list[str]:
@@ -43,8 +43,11 @@ def trimmed(column: str) -> pl.Expr:
 
 
 def payment_ids(payment: pl.DataFrame, claims: pl.DataFrame) -> pl.Series:
-    """remittance_id of payments with trace_number, company_number (TRN03), payer_number (N104), name (N102), amount (BPR02),
-    payment_date; `claims` have their txn and `mark`."""
+    """remittance_id of each payment.
+
+    `payment` has txn, trace_number, company_number (TRN03), payer_number (N104), name (N102), payment_amount (BPR02),
+    payment_date and payment_date_text (BPR16 as sent); `claims` has txn and `mark`.
+    """
     texts = payment.select(
         pl.concat_str(
             pl.when(trimmed("payer_number") != "")
@@ -52,8 +55,8 @@ def payment_ids(payment: pl.DataFrame, claims: pl.DataFrame) -> pl.Series:
             .otherwise(trimmed("name").str.to_lowercase().str.replace_all(r"\s+", " ")),
             trimmed("company_number"),
             trimmed("trace_number"),
-            normal_amount("amount"),
-            pl.coalesce(pl.col("payment_date").cast(pl.String), trimmed("e16")),
+            normal_amount("payment_amount"),
+            pl.coalesce(pl.col("payment_date").cast(pl.String), trimmed("payment_date_text")),
             separator="\x1f",
         )
     ).to_series()
@@ -73,17 +76,20 @@ def payment_ids(payment: pl.DataFrame, claims: pl.DataFrame) -> pl.Series:
 
 
 def claim_marks(claims: pl.DataFrame, cas: pl.DataFrame) -> pl.Series:
-    """The part of a remittance_claim_id that names the claim within its payment, for rows with e1 .. e7 of a CLP, txn, claim
-    and service_from_date; `cas` are their adjustments with claim, group_code, reason_code and money."""
+    """The part of a remittance_claim_id that names the claim within its payment.
+
+    `claims` has the elements of CLP, txn, claim and service_from_date; `cas` has their adjustments: claim, group_code,
+    reason_code and money.
+    """
     with_money = claims.join(_adjustment_marks(cas), on="claim", how="left", maintain_order="left")
     amounts = [_cents(to_money(name)) * weight for name, weight in _WEIGHTS.items()]
     money = (pl.sum_horizontal(amounts) + pl.col("adjusted").fill_null(0)) % _MONEY_MODULUS
     parts = with_money.select(
         money.cast(pl.String).str.zfill(10).alias("money"),
         pl.concat_str(
-            trimmed("e1"),
-            trimmed("e2"),
-            trimmed("e7"),
+            trimmed("claim_id"),
+            trimmed("claim_status_code"),
+            trimmed("payer_claim_control_number"),
             pl.col("service_from_date").cast(pl.String).fill_null(""),
             separator="\x1f",
         ).alias("which"),
@@ -95,12 +101,12 @@ def claim_marks(claims: pl.DataFrame, cas: pl.DataFrame) -> pl.Series:
 
 
 def _cents(money: pl.Expr) -> pl.Expr:
-    """An amount in hundredths of a cent, reduced so that it can be weighed without leaving 64 bits; 0 for null."""
+    """An amount in hundredths of a cent, modulo 10^10, so that its product with a weight fits into 64 bits; 0 for null."""
     return money.cast(MONEY).fill_null(0).to_physical().cast(pl.Int64) % _MONEY_MODULUS
 
 
 def _adjustment_marks(cas: pl.DataFrame) -> pl.DataFrame:
-    """What the adjustments of each claim come to by group and reason, as one number: their order and place do not matter."""
+    """One number for the adjustments of each claim by group and reason. Their order and place do not change it."""
     reasons = cas.select("group_code", "reason_code").unique()
     names = reasons.select(pl.concat_str(trimmed("group_code"), trimmed("reason_code"), separator="\x1f")).to_series()
     weights = [int(mark, 16) for mark in digests(names, 3)]
@@ -135,8 +141,8 @@ def claim_of_mark(mark: str) -> str:
 
 
 def old_style_marks(claims: pl.DataFrame) -> pl.Series:
-    """Marks of rows of remittance_claim of one transaction by what rows of an earlier release tell too: its ids said nothing of
-    the claim. Patient responsibility, and adjustments by their reason, stand for less than in `claim_marks`."""
+    """Marks of rows of remittance_claim of one transaction, from columns that rows of an earlier release have too, because the ids
+    of that release do not name the claim. They leave out the adjustments that `claim_marks` counts."""
     which = claims.select(
         pl.concat_str(
             trimmed("claim_id"),
@@ -155,7 +161,7 @@ def old_style_marks(claims: pl.DataFrame) -> pl.Series:
 
 
 def numbered(frame: pl.DataFrame, name: str, within: Sequence[str] = ("txn",)) -> pl.Series:
-    """A column of marks, in which the second, third .. of several equal ones of a transaction end in .2, .3 .."""
+    """A column of marks. If several are equal in one transaction, the second ends in .2, the third in .3, and so on."""
     keys = [*within, name]
     if frame.select(keys).n_unique() == frame.height:
         return frame[name]

@@ -1,4 +1,4 @@
-"""835: what was read of payments, claims, lines and adjustments as rows of the contracts, with the column `part`."""
+"""835: payments, claims, lines and adjustments as rows of the contracts, with the column `part`."""
 
 import polars as pl
 
@@ -15,7 +15,7 @@ def remittance_rows(
     updated = pl.col("sent_at").alias("source_updated_at")
     claim_place = position(" CLP {}", "claim_ordinal")
     payment = payment.with_columns(position(""))
-    indicators = claims.select("txn", filing_indicator="e6").unique(maintain_order=True)
+    indicators = claims.select("txn", "filing_indicator").unique(maintain_order=True)
     cas_id = pl.concat_str("remittance_claim_id", pl.col("within") - pl.col("claim_within"), "triplet", separator="-")
     plb_id = pl.concat_str("remittance_id", "mark", separator="-")
     return {
@@ -31,8 +31,8 @@ def remittance_rows(
             "source_position",
             "payment_date",
             "produced_date",
-            payment_method="e4",
-            payment_amount="amount",
+            "payment_method",
+            "payment_amount",
             source_record_id="remittance_id",
         ),
         "remittance_claim": claims.select(
@@ -45,14 +45,14 @@ def remittance_rows(
             "service_to_date",
             updated,
             claim_place,
-            claim_id="e1",
-            payer_claim_control_number="e7",
+            "claim_id",
+            "payer_claim_control_number",
+            "claim_status_code",
+            "filing_indicator",
+            "billed_amount",
+            "payer_paid_amount",
+            "patient_responsibility_amount",
             original_payer_claim_control_number="original",
-            claim_status_code="e2",
-            filing_indicator="e6",
-            billed_amount="e3",
-            payer_paid_amount="e4",
-            patient_responsibility_amount="e5",
             adjudicated_date="default_date",
             source_record_id="remittance_claim_id",
         ),
@@ -69,12 +69,12 @@ def remittance_rows(
             "allowed_amount",
             "service_date",
             updated,
+            "units_paid",
+            "billed_amount",
+            "payer_paid_amount",
             position(" CLP {} SVC {}", "claim_ordinal", "line_ordinal"),
             remittance_line_id=_line_id(),
             line_number="line_ordinal",
-            units_paid="e5",
-            billed_amount="e2",
-            payer_paid_amount="e3",
             source_record_id=_line_id(),
         ),
         "remittance_adjustment": cas.select(

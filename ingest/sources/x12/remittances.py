@@ -1,12 +1,13 @@
 """835: segments of accepted transactions into remittance, remittance_claim, remittance_line, remittance_adjustment,
 provider_adjustment and payer.
 
-A payment is named by its content (trace number and a digest), not by its envelope: clearing houses deliver the same
-835 again under new control numbers, and money must not count twice. What does not balance is shown as a notice and
-kept as sent (`balances`). Nothing that names a patient is taken.
+The id of a payment comes from its content (trace number and a digest), not from its envelope: clearing houses deliver the same
+835 again under new control numbers, and money must not count twice. Amounts that do not balance are kept as sent, with a notice
+(`balances`). Nothing that names a patient is read.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
@@ -15,14 +16,12 @@ import polars as pl
 from ingest.sources.x12.adjustments import adjustments, provider_adjustments
 from ingest.sources.x12.balances import adjusted_lines, claim_balance, line_balance
 from ingest.sources.x12.elements import (
-    Told,
+    PartNotices,
     bad_dates,
     code,
     component,
     count_unused,
-    elements,
     first_of,
-    is_tag,
     modifiers,
     notices_of,
     payer_key,
@@ -30,9 +29,10 @@ from ingest.sources.x12.elements import (
     to_date,
     to_money,
 )
+from ingest.sources.x12.guide_segments import AMT, BPR, CLP, DTM, LQ, N1, REF, SVC, TRN, is_tag
 from ingest.sources.x12.remittance_ids import claim_marks, payment_ids, provider_adjustment_marks
 from ingest.sources.x12.remittance_rows import remittance_rows
-from ingest.sources.x12.segments import Found, Placed
+from ingest.sources.x12.segments import BatchRows, Placed
 
 USED: Mapping[str, frozenset[str]] = MappingProxyType(
     {
@@ -52,7 +52,7 @@ def read_remittances(
     separator: str,
     component_separator: str,
     zone: ZoneInfo,
-) -> Found:
+) -> BatchRows:
     """Rows, notices and counts of 835 transactions that share their separators."""
     shared = per_transaction(placed, zone)
     segments = _levels(segments).join(shared.drop("key", "digest"), on="txn", maintain_order="left")
@@ -60,14 +60,15 @@ def read_remittances(
     names = payment.select("txn", "payer_id", default_date=pl.coalesce("produced_date", "payment_date"))
     segments = segments.join(names, on="txn", maintain_order="left")
     cas = adjustments(segments, separator)
-    claims = elements(segments.filter(is_tag("CLP")), separator, 1, 2, 3, 4, 5, 6, 7)
-    notices = bad_dates(payment, [("e16", "payment_date"), ("e2", "produced_date")], "payment or production date")
+    claims = CLP.read(segments, separator, *CLP.names)
+    dates = [("payment_date_text", "payment_date"), ("produced_text", "produced_date")]
+    notices = bad_dates(payment, dates, "payment or production date")
     lines = _lines(segments, cas, separator, component_separator, notices)
     plb = provider_adjustments(segments, separator, component_separator)
     claims = _dates_and_allowed(segments, claims, lines, separator, notices)
-    payment, claims, lines, cas, plb = _named(payment, claims, lines, cas, plb)
+    payment, claims, lines, cas, plb = _with_ids(payment, claims, lines, cas, plb)
     notices += line_balance(lines) + claim_balance(claims, cas)
-    return Found(
+    return BatchRows(
         rows=remittance_rows(payment, claims, lines, cas, plb),
         notices=notices,
         dropped_fields=count_unused(segments, separator, USED),
@@ -83,51 +84,56 @@ def _levels(segments: pl.DataFrame) -> pl.DataFrame:
 
 
 def _payments(segments: pl.DataFrame, shared: pl.DataFrame, separator: str) -> pl.DataFrame:
-    """One row a transaction, BPR or no BPR, so that claims always have their payment."""
+    """One row for each transaction, even without a BPR, so that every claim has its payment."""
     head = segments.filter(pl.col("claim_ordinal") == 0)
-    bpr = elements(head.filter(is_tag("BPR")), separator, 2, 4, 16).unique("txn", keep="first", maintain_order=True)
-    trn = elements(head.filter(is_tag("TRN")), separator, 2, 3).filter(pl.col("e2").is_not_null())
+    bpr = BPR.read(head, separator, *BPR.names).unique("txn", keep="first", maintain_order=True)
+    trn = TRN.read(head, separator, *TRN.names).filter(pl.col("trace_number").is_not_null())
     trn = trn.unique("txn", keep="first", maintain_order=True)
-    n1 = elements(head.filter(is_tag("N1")), separator, 1, 2, 3, 4)
-    payer = n1.filter(pl.col("e1") == "PR").unique("txn", keep="first", maintain_order=True)
-    payee = n1.filter((pl.col("e1") == "PE") & (pl.col("e3") == "XX"))
-    taxed_payee = n1.filter((pl.col("e1") == "PE") & (pl.col("e3") == "FI"))
-    head_ref = elements(head.filter(is_tag("REF")), separator, 1, 2)
-    other_id = head_ref.filter(pl.col("e1") == "2U")
-    tax_id = head_ref.filter(pl.col("e1") == "TJ")
-    produced = elements(head.filter(is_tag("DTM")), separator, 1, 2).filter(pl.col("e1") == "405")
+    n1 = N1.read(head, separator, *N1.names)
+    payer = n1.filter(pl.col("entity_code") == "PR").unique("txn", keep="first", maintain_order=True)
+    payee = n1.filter((pl.col("entity_code") == "PE") & (pl.col("id_qualifier") == "XX"))
+    taxed_payee = n1.filter((pl.col("entity_code") == "PE") & (pl.col("id_qualifier") == "FI"))
+    head_ref = REF.read(head, separator, *REF.names)
+    other_id = head_ref.filter(pl.col("qualifier") == "2U")
+    tax_id = head_ref.filter(pl.col("qualifier") == "TJ")
+    produced = DTM.read(head, separator, *DTM.names).filter(pl.col("qualifier") == "405")
     start = segments.filter(is_tag("ST")).select("txn", "number")
     return (
         shared.join(start, on="txn", maintain_order="left")
-        .join(bpr.select("txn", "e4", "e16", amount="e2"), on="txn", how="left", maintain_order="left")
-        .join(trn.select("txn", trace_number="e2", company_number="e3"), on="txn", how="left", maintain_order="left")
-        .join(payer.select("txn", name="e2", payer_number="e4"), on="txn", how="left", maintain_order="left")
-        .join(first_of(other_id, "txn", "e2", "other_number"), on="txn", how="left", maintain_order="left")
-        .join(first_of(payee, "txn", "e4", "payee_npi"), on="txn", how="left", maintain_order="left")
-        .join(first_of(taxed_payee, "txn", "e4", "named_tax_id"), on="txn", how="left", maintain_order="left")
-        .join(first_of(tax_id, "txn", "e2", "other_tax_id"), on="txn", how="left", maintain_order="left")
-        .join(first_of(produced, "txn", "e2", "e2"), on="txn", how="left", maintain_order="left")
+        .join(
+            bpr.select("txn", "payment_method", "payment_amount", payment_date_text="payment_date"),
+            on="txn",
+            how="left",
+            maintain_order="left",
+        )
+        .join(trn.select("txn", "trace_number", "company_number"), on="txn", how="left", maintain_order="left")
+        .join(payer.select("txn", "name", payer_number="identifier"), on="txn", how="left", maintain_order="left")
+        .join(first_of(other_id, "txn", "identifier", "other_number"), on="txn", how="left", maintain_order="left")
+        .join(first_of(payee, "txn", "identifier", "payee_npi"), on="txn", how="left", maintain_order="left")
+        .join(first_of(taxed_payee, "txn", "identifier", "named_tax_id"), on="txn", how="left", maintain_order="left")
+        .join(first_of(tax_id, "txn", "identifier", "other_tax_id"), on="txn", how="left", maintain_order="left")
+        .join(first_of(produced, "txn", "date", "produced_text"), on="txn", how="left", maintain_order="left")
         .with_columns(electronic_payer_id=pl.coalesce("payer_number", "other_number"))
         .with_columns(
             payer_id=payer_key("electronic_payer_id", "name"),
             payee_tax_token=pl.coalesce("named_tax_id", "other_tax_id"),
-            payment_date=to_date("e16"),
-            produced_date=to_date("e2"),
+            payment_date=to_date("payment_date_text"),
+            produced_date=to_date("produced_text"),
         )
     )
 
 
-def _named(
+def _with_ids(
     payment: pl.DataFrame, claims: pl.DataFrame, lines: pl.DataFrame, cas: pl.DataFrame, plb: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """The frames with their ids. What belongs to a claim is named by its place behind the CLP."""
+    """The frames with their ids. The id of an adjustment names its place behind the CLP of the claim."""
     claims = claims.with_columns(claim_marks(claims, cas).alias("mark"))
     payment = payment.with_columns(payment_ids(payment, claims))
     of_payment = payment.select("txn", "remittance_id")
     claims = claims.join(of_payment, on="txn", maintain_order="left").with_columns(
         remittance_claim_id=pl.concat_str("remittance_id", "mark", separator="-")
     )
-    of_claim = claims.select("claim", "remittance_claim_id", claim_id="e1", claim_within="within")
+    of_claim = claims.select("claim", "remittance_claim_id", "claim_id", claim_within="within")
     lines = lines.join(of_claim, on="claim", maintain_order="left")
     cas = cas.join(of_claim, on="claim", maintain_order="left")
     plb = plb.join(of_payment, on="txn", maintain_order="left").with_columns(
@@ -136,31 +142,34 @@ def _named(
     return payment, claims, lines, cas, plb
 
 
-def _lines(segments: pl.DataFrame, cas: pl.DataFrame, separator: str, composite: str, notices: Told) -> pl.DataFrame:
-    svc = elements(segments.filter(is_tag("SVC") & (pl.col("claim_ordinal") > 0)), separator, 1, 2, 3, 4, 5, 6, 7)
-    svc = adjusted_lines(svc, cas)
-    svc = _unshifted(svc, composite, notices)
+def _lines(
+    segments: pl.DataFrame, cas: pl.DataFrame, separator: str, composite: str, notices: PartNotices
+) -> pl.DataFrame:
+    """One row for each SVC of a claim, with its dates, control number, allowed amount and remark codes."""
+    lines = SVC.read(segments.filter(pl.col("claim_ordinal") > 0), separator, *SVC.names)
+    lines = adjusted_lines(lines, cas)
+    lines = _unshifted(lines, composite, notices)
     in_line = segments.filter(pl.col("line_ordinal") > 0)
-    dtm = elements(in_line.filter(is_tag("DTM")), separator, 1, 2)
-    ref = elements(in_line.filter(is_tag("REF")), separator, 1, 2).filter(pl.col("e1") == "6R")
-    amt = elements(in_line.filter(is_tag("AMT")), separator, 1, 2).filter(pl.col("e1") == "B6")
-    lq = elements(in_line.filter(is_tag("LQ")), separator, 1, 2).filter(pl.col("e1") == "HE")
-    remarks = lq.group_by("line").agg(remark_codes=pl.col("e2").drop_nulls().str.join(":"))
+    dtm = DTM.read(in_line, separator, *DTM.names)
+    ref = REF.read(in_line, separator, *REF.names).filter(pl.col("qualifier") == "6R")
+    amt = AMT.read(in_line, separator, *AMT.names).filter(pl.col("qualifier") == "B6")
+    lq = LQ.read(in_line, separator, *LQ.names).filter(pl.col("qualifier") == "HE")
+    remarks = lq.group_by("line").agg(remark_codes=pl.col("code").drop_nulls().str.join(":"))
     for frame in (
-        first_of(dtm.filter(pl.col("e1").is_in(["472", "150"])), "line", "e2", "from_text"),
-        first_of(dtm.filter(pl.col("e1") == "151"), "line", "e2", "to_text"),
-        first_of(ref, "line", "e2", "line_control_number"),
-        first_of(amt, "line", "e2", "allowed_amount"),
+        first_of(dtm.filter(pl.col("qualifier").is_in(["472", "150"])), "line", "date", "from_text"),
+        first_of(dtm.filter(pl.col("qualifier") == "151"), "line", "date", "to_text"),
+        first_of(ref, "line", "identifier", "line_control_number"),
+        first_of(amt, "line", "amount", "allowed_amount"),
         remarks,
     ):
-        svc = svc.join(frame, on="line", how="left", maintain_order="left")
-    is_revenue = component("e1", composite, 0).eq("NU").fill_null(False)
-    adjudicated = code(component("e1", composite, 1))
-    lines = svc.with_columns(
+        lines = lines.join(frame, on="line", how="left", maintain_order="left")
+    is_revenue = component("procedure", composite, 0).eq("NU").fill_null(False)
+    adjudicated = code(component("procedure", composite, 1))
+    lines = lines.with_columns(
         procedure_code=pl.when(~is_revenue).then(adjudicated),
-        revenue_code=pl.coalesce(code(pl.col("e4")), pl.when(is_revenue).then(adjudicated)),
-        modifiers=modifiers("e1", composite),
-        submitted_procedure_code=code(component("e6", composite, 1)),
+        revenue_code=pl.coalesce(code(pl.col("revenue_code")), pl.when(is_revenue).then(adjudicated)),
+        modifiers=modifiers("procedure", composite),
+        submitted_procedure_code=code(component("submitted_procedure", composite, 1)),
         service_date=to_date("from_text"),
         last_date=pl.coalesce(to_date("to_text"), to_date("from_text")),
     )
@@ -168,45 +177,46 @@ def _lines(segments: pl.DataFrame, cas: pl.DataFrame, separator: str, composite:
     return lines
 
 
-def _unshifted(svc: pl.DataFrame, composite: str, notices: Told) -> pl.DataFrame:
-    """Puts lines right that were written with the element separator inside the procedure composite ("SVC*HC*X1*..").
+def _unshifted(lines: pl.DataFrame, composite: str, notices: PartNotices) -> pl.DataFrame:
+    """Repairs lines that have the element separator inside the procedure composite ("SVC*HC*X1*..").
 
-    Only where SVC01 is a bare qualifier, the line as sent does not balance and the line moved one element does, to the
-    cent: then no other reading is possible.
+    A line is moved by one element only where SVC01 is a bare qualifier, the line as sent does not balance, and the moved line
+    balances to the cent: then no other reading is possible.
     """
-    as_sent = (to_money("e2") - pl.col("adjusted")).eq_missing(to_money("e3"))
-    moved = (to_money("e3") - pl.col("adjusted")) == to_money("e4")
-    bare = pl.col("e1").str.contains(r"^[A-Z][A-Z0-9]$") & pl.col("e2").is_not_null()
-    shifted = svc.with_columns(shifted=(bare & ~as_sent & moved).fill_null(False))
+    charge, paid, moved_paid = (to_money(name) for name in ("billed_amount", "payer_paid_amount", "revenue_code"))
+    as_sent = (charge - pl.col("adjusted")).eq_missing(paid)
+    moved = (paid - pl.col("adjusted")) == moved_paid
+    bare = pl.col("procedure").str.contains(r"^[A-Z][A-Z0-9]$") & pl.col("billed_amount").is_not_null()
+    shifted = lines.with_columns(shifted=(bare & ~as_sent & moved).fill_null(False))
     wrong = shifted.filter("shifted")
     if wrong.is_empty():
         return shifted
-    said = "the procedure (SVC01) is split by the element separator; the line was read moved by one element, which balances"
-    notices += notices_of(wrong, "line_elements_shifted", said, " CLP {claim_ordinal}")
+    detail = "the procedure (SVC01) is split by the element separator; the line was read moved by one element, which balances"
+    notices += notices_of(wrong, "line_elements_shifted", detail, " CLP {claim_ordinal}")
     is_shifted = pl.col("shifted")
-    joined = pl.concat_str("e1", "e2", separator=composite)
-    moves = [pl.when(is_shifted).then(f"e{n + 1}").otherwise(f"e{n}").alias(f"e{n}") for n in range(2, 7)]
-    return shifted.with_columns(*moves, e1=pl.when(is_shifted).then(joined).otherwise("e1"))
+    joined = pl.concat_str("procedure", "billed_amount", separator=composite)
+    moves = [pl.when(is_shifted).then(right).otherwise(left).alias(left) for left, right in pairwise(SVC.names[1:])]
+    return shifted.with_columns(*moves, procedure=pl.when(is_shifted).then(joined).otherwise("procedure"))
 
 
 def _dates_and_allowed(
-    segments: pl.DataFrame, claims: pl.DataFrame, lines: pl.DataFrame, separator: str, notices: Told
+    segments: pl.DataFrame, claims: pl.DataFrame, lines: pl.DataFrame, separator: str, notices: PartNotices
 ) -> pl.DataFrame:
-    """Dates of service and allowed amount of each claim: what it says itself, else what all its lines say together."""
+    """Dates of service and allowed amount of each claim: its own values, else those of all its lines together."""
     on_claim = segments.filter((pl.col("claim_ordinal") > 0) & (pl.col("line_ordinal") == 0))
-    dtm = elements(on_claim.filter(is_tag("DTM")), separator, 1, 2)
-    amt = elements(on_claim.filter(is_tag("AMT")), separator, 1, 2).filter(pl.col("e1") == "B6")
+    dtm = DTM.read(on_claim, separator, *DTM.names)
+    amt = AMT.read(on_claim, separator, *AMT.names).filter(pl.col("qualifier") == "B6")
     of_lines = lines.group_by("claim").agg(
         line_from=pl.col("service_date").min(),
         line_to=pl.col("last_date").max(),
         line_allowed=pl.when(pl.col("allowed_amount").is_not_null().all()).then(to_money("allowed_amount").sum()),
     )
-    ref = elements(on_claim.filter(is_tag("REF")), separator, 1, 2).filter(pl.col("e1") == "F8")
+    ref = REF.read(on_claim, separator, *REF.names).filter(pl.col("qualifier") == "F8")
     for frame in (
-        first_of(ref, "claim", "e2", "original"),
-        first_of(dtm.filter(pl.col("e1") == "232"), "claim", "e2", "from_text"),
-        first_of(dtm.filter(pl.col("e1") == "233"), "claim", "e2", "to_text"),
-        first_of(amt, "claim", "e2", "claim_allowed"),
+        first_of(ref, "claim", "identifier", "original"),
+        first_of(dtm.filter(pl.col("qualifier") == "232"), "claim", "date", "from_text"),
+        first_of(dtm.filter(pl.col("qualifier") == "233"), "claim", "date", "to_text"),
+        first_of(amt, "claim", "amount", "claim_allowed"),
         of_lines,
     ):
         claims = claims.join(frame, on="claim", how="left", maintain_order="left")

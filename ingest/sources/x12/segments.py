@@ -1,6 +1,6 @@
 """Segments of many transactions as one frame: small files share the work on columns, which costs the same for one row.
 
-A batch holds transactions of several pieces, perhaps of several files; what each chunk is made of is told by its `part`.
+A batch holds transactions of several pieces, perhaps of several files. Its `part` says which chunk a transaction belongs to.
 `segments_of` gives a frame with these columns:
 
 | column  | type   | meaning |
@@ -20,17 +20,22 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ingest.interface import Notice
+from ingest.sources.x12.guide_segments import CLM, STC, SV1, SV2, SV3, SVC
 from ingest.sources.x12.transactions import Transaction, Transactions
 
-# Where composites stand whose second separator is known by position: after a qualifier of two characters.
-_COMPOSITES = {"SVC": 1, "SV1": 1, "SV2": 2, "SV3": 1, "CLM": 5, "STC": 1}
+# Composites that begin with a qualifier of two characters, so that the character after it is the component separator.
+_COMPOSITES = {
+    **{segment.tag: segment.number("procedure") for segment in (SVC, SV1, SV2, SV3)},
+    CLM.tag: CLM.number("service_location"),
+    STC.tag: STC.number("status_1"),
+}
 _SEPARATED = re.compile(r"\w\w([^\w\s.\-])")
 
 
 @dataclass(kw_only=True)
-class Found:
-    """What a reader makes of a batch: rows by entity with the column `part`; notices with their part; counts of fields that
-    are not used: part, name, number."""
+class BatchRows:
+    """What a reader gives for a batch: rows by entity, with the column `part`; notices with their part; counts of fields that
+    are not used (part, name, number)."""
 
     rows: dict[str, pl.DataFrame] = field(default_factory=dict)
     notices: list[tuple[int, Notice]] = field(default_factory=list)
@@ -46,16 +51,16 @@ class Placed:
     part: int
 
 
-def place(found: Transactions, part: int) -> list[Placed]:
-    """The accepted transactions of a piece, with the component separator each really uses.
+def place(transactions: Transactions, part: int) -> list[Placed]:
+    """The accepted transactions of a piece, with the component separator that each really uses.
 
-    Some translators use another than ISA16 declares; the first procedure or facility composite tells: two characters, then
-    the separator. A notice of `found` says so.
+    Some translators use another separator than ISA16 declares. The first procedure or facility composite shows it: two characters,
+    then the separator. Such a transaction gives a notice of its piece.
     """
     placed = []
-    for item in found.accepted:
-        segments = found.segments(item)
-        _find_component(item, segments, found.notices)
+    for item in transactions.accepted:
+        segments = transactions.segments(item)
+        _find_component(item, segments, transactions.notices)
         placed.append(Placed(transaction=item, segments=segments, part=part))
     return placed
 
@@ -87,7 +92,7 @@ def _find_component(item: Transaction, segments: list[str], notices: list[Notice
 
 
 def segments_of(placed: Sequence[Placed]) -> pl.DataFrame:
-    """The segments of transactions that share their element separator, one after the other."""
+    """The segments of transactions that share their element separator, in order."""
     every: list[str] = []
     for item in placed:
         every += item.segments

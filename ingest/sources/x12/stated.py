@@ -1,11 +1,11 @@
-"""What an X12 file says of its own content: claims and their money, counted segment by segment.
+"""The control totals of an X12 file: claims and their money, counted segment by segment.
 
-Nothing of the columns and joins that make rows is used here: a segment is split at its separator and one element is taken. What
-the rows then hold must be the same (`ingest.control_totals`).
+This count uses none of the columns and joins that make rows: it splits a segment at its separator and takes one element. The rows
+must give the same totals (`ingest.control_totals`).
 
-    835   CLP: remittance_claim, CLP03 billed, CLP04 paid; SVC after a CLP: remittance_line (the reader puts amounts of lines
-          right that were written one element too far: their sums are not the segments');
-          the transactions: remittance, the first BPR02 of each before its first CLP
+    835   CLP: remittance_claim, CLP03 billed, CLP04 paid
+          SVC after a CLP: remittance_line, without amounts (the reader moves amounts that stand one element too far)
+          ST: remittance, with the first BPR02 before the first CLP
     837   CLM: claim, CLM02 billed
 """
 
@@ -18,16 +18,17 @@ import polars as pl
 
 from ingest.control_totals import ROWS, total
 from ingest.interface import Stated
+from ingest.sources.x12.guide_segments import BPR, CLM, CLP, SVC, Segment
 from ingest.sources.x12.transactions import Transactions
 
-# Transaction -> segment -> entity, and the elements that its amounts are.
-_TOLD: Mapping[str, Mapping[str, tuple[str, Mapping[str, int]]]] = MappingProxyType(
+# Transaction -> tag -> segment, entity, and its amounts: elements that are measures of the same name.
+_COUNTED: Mapping[str, Mapping[str, tuple[Segment, str, tuple[str, ...]]]] = MappingProxyType(
     {
         "835": {
-            "CLP": ("remittance_claim", {"billed_amount": 3, "payer_paid_amount": 4}),
-            "SVC": ("remittance_line", {}),
+            CLP.tag: (CLP, "remittance_claim", ("billed_amount", "payer_paid_amount")),
+            SVC.tag: (SVC, "remittance_line", ()),
         },
-        "837": {"CLM": ("claim", {"billed_amount": 2})},
+        "837": {CLM.tag: (CLM, "claim", ("billed_amount",))},
     }
 )
 
@@ -37,8 +38,8 @@ def stated(piece: Transactions) -> list[Stated]:
     counts: dict[tuple[str, str], int] = defaultdict(int)
     sums: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for item in piece.accepted:
-        told = _TOLD.get(item.kind)
-        if told is None:
+        counted = _COUNTED.get(item.kind)
+        if counted is None:
             continue
         separator = item.separators[0]
         payment: str | None = None
@@ -46,19 +47,19 @@ def stated(piece: Transactions) -> list[Stated]:
         for segment in piece.segments(item):
             tag = segment[:3]
             if item.kind == "835" and tag == "BPR" and payment is None and not has_claim:
-                payment = _element(segment.split(separator), 2)
+                payment = BPR.value(segment.split(separator), "payment_amount")
                 continue
-            # A claim that lost the separator behind its identifier is a claim still: the gate holds its row.
-            if tag not in told:
+            # A claim that lost the separator behind its identifier is still a claim: the contract gate holds its row.
+            if tag not in counted:
                 continue
             if tag == "SVC" and not has_claim:
                 continue
-            entity, amounts = told[tag]
+            layout, entity, measures = counted[tag]
             has_claim = True
             parts = segment.split(separator)
             counts[entity, tag] += 1
-            for measure, place in amounts.items():
-                sums[entity, tag, measure].append(_element(parts, place))
+            for measure in measures:
+                sums[entity, tag, measure].append(layout.value(parts, measure))
         if item.kind == "835":
             counts["remittance", "ST"] += 1
             sums["remittance", "BPR", "payment_amount"].append(payment or "")
@@ -70,7 +71,3 @@ def stated(piece: Transactions) -> list[Stated]:
         Stated(entity=entity, measure=measure, total=total(pl.Series(values, dtype=pl.String)), told_by=tag)
         for (entity, tag, measure), values in sums.items()
     ]
-
-
-def _element(parts: list[str], place: int) -> str:
-    return parts[place] if place < len(parts) else ""

@@ -1,11 +1,11 @@
 """277: segments of accepted transactions into claim_status.
 
-Two guides are read. The claim acknowledgement (005010X214, "277CA") says whether clearinghouse or payer took a claim on;
-its TRN02 is the patient control number. The claim status response (005010X212) answers a question that was asked, and
-its TRN02 is the number of the question: there the patient control number is REF*EJ. What it says of claims that are
-decided is no status before adjudication (the remittance tells it) and gives a notice instead of a row.
+Two guides are read. The claim acknowledgement (005010X214, "277CA") says whether the clearing house or the payer accepted a claim;
+its TRN02 is the patient control number. The claim status response (005010X212) answers an inquiry, and its TRN02 is the number of
+the inquiry: there the patient control number is REF*EJ. A status of a decided claim gives a notice instead of a row, because the
+remittance carries the decision.
 
-A record is one TRN at the level of a patient: one claim. What names a patient or a member is not taken.
+A record is one TRN at the level of a patient: one claim. Names and numbers of patients and members are not read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,18 +16,17 @@ import polars as pl
 
 from ingest.sources.x12.claim_lines import periods
 from ingest.sources.x12.elements import (
-    Told,
+    PartNotices,
     component,
     count_unused,
-    elements,
     first_of,
-    is_tag,
     notices_of,
     per_transaction,
     position,
     to_money,
 )
-from ingest.sources.x12.segments import Found, Placed
+from ingest.sources.x12.guide_segments import BHT, DTP, HL, NM1, REF, STC, TRN, is_tag
+from ingest.sources.x12.segments import BatchRows, Placed
 from ingest.sources.x12.transactions import CLAIM_LEVELS, local_time
 
 USED: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -42,8 +41,8 @@ _STAGES = {"PR": "payer", "AY": "clearinghouse"}
 # Claim status category codes (X12 external code list 507).
 _ACCEPTED = ("A0", "A1", "A2", "A5")  # forwarded, received, accepted, accepted and split
 _REJECTED = ("A3", "A4", "A6", "A7", "A8")  # unprocessable, not found, missing, invalid, contradictory information
-# Where the statuses of one STC stand: STC01, STC10, STC11.
-_COMPOSITES = (1, 10, 11)
+# The composites of one STC: STC01, STC10, STC11.
+_COMPOSITES = ("status_1", "status_2", "status_3")
 
 
 def read_statuses(
@@ -52,12 +51,12 @@ def read_statuses(
     separator: str,
     component_separator: str,
     zone: ZoneInfo,
-) -> Found:
+) -> BatchRows:
     """Rows, notices and counts of 277 transactions that share their separators.
 
-    A claim that a status response names by no patient control number is left to the gate, which holds it back.
+    A claim without a patient control number in a status response is left to the contract gate, which quarantines it.
     """
-    found = Found()
+    result = BatchRows()
     shared = per_transaction(placed, zone).with_columns(
         _reported(segments, placed, separator, zone),
         is_response=pl.Series([item.transaction.guide == "X212" for item in placed], dtype=pl.Boolean),
@@ -66,25 +65,26 @@ def read_statuses(
     claims = _claims(segments, separator)
     statuses = _statuses(segments, separator, component_separator)
     of_claims = statuses.filter(pl.col("loop") == "claim").join(claims, on="claim", how="left", maintain_order="left")
-    told = _meanings(of_claims)
-    found.rows = {"claim_status": _rows(told.filter("is_status"), zone, found.notices)}
-    found.notices += _told_notices(told) + _without_status(claims, of_claims)
+    meanings = _meanings(of_claims)
+    result.rows = {"claim_status": _rows(meanings.filter("is_status"), zone, result.notices)}
+    result.notices += _claim_notices(meanings) + _without_status(claims, of_claims)
     above = statuses.filter(pl.col("loop") == "above")
-    found.notices += _above_notices(above, set(claims["txn"].to_list()))
-    found.notices += _without_anything(segments, claims, statuses)
-    found.dropped_fields = count_unused(segments, separator, USED)
-    # The status of a line explains that of its claim, and the model keeps statuses of claims.
+    result.notices += _above_notices(above, set(claims["txn"].to_list()))
+    result.notices += _without_anything(segments, claims, statuses)
+    result.dropped_fields = count_unused(segments, separator, USED)
+    # The model has statuses of claims only. The status of a line explains that of its claim.
     on_lines = statuses.filter(pl.col("loop") == "line").group_by("part").agg(pl.col("row").n_unique())
-    found.dropped_fields += [(part, "STC*line", count) for part, count in on_lines.iter_rows()]
-    return found
+    result.dropped_fields += [(part, "STC*line", count) for part, count in on_lines.iter_rows()]
+    return result
 
 
 def _reported(segments: pl.DataFrame, placed: Sequence[Placed], separator: str, zone: ZoneInfo) -> list[pl.Series]:
     """When each transaction was made (BHT04 and BHT05, else the group's), in UTC; and the day BHT04 names."""
-    bht = elements(segments.filter(is_tag("BHT")), separator, 4, 5).unique("txn", keep="first", maintain_order=True)
-    given = {txn: (date, time) for txn, date, time in bht.select("txn", "e4", "e5").rows()}
-    made = [item.transaction.sent_at(zone, *given.get(index, (None, None))) for index, item in enumerate(placed)]
-    days = [given.get(index, (None, None))[0] for index in range(len(placed))]
+    created = BHT.read(segments, separator, "created_date", "created_time")
+    created = created.unique("txn", keep="first", maintain_order=True).select("txn", "created_date", "created_time")
+    created_at = {txn: (date, time) for txn, date, time in created.rows()}
+    made = [item.transaction.sent_at(zone, *created_at.get(index, (None, None))) for index, item in enumerate(placed)]
+    days = [created_at.get(index, (None, None))[0] for index in range(len(placed))]
     return [
         pl.Series("made_at", made, dtype=pl.Datetime("us", "UTC")),
         pl.Series("made_day", days, dtype=pl.String),
@@ -93,7 +93,8 @@ def _reported(segments: pl.DataFrame, placed: Sequence[Placed], separator: str, 
 
 def _hierarchy_level(element: str) -> pl.Expr:
     """HL03 of the level each segment lies in; null before the first of a transaction."""
-    own = pl.col("segment").str.split(element).list.get(3, null_on_oob=True).str.strip_chars().fill_null("")
+    level_code = pl.col("segment").str.split(element).list.get(HL.number("level_code"), null_on_oob=True)
+    own = level_code.str.strip_chars().fill_null("")
     opened = pl.when(pl.col("tag") == "HL").then(own).when(pl.col("tag") == "ST").then(pl.lit(""))
     level = opened.forward_fill()
     return pl.when(level != "").then(level)
@@ -104,7 +105,7 @@ def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
     (running number of HL 20), biller (of HL 19) and loop: above, claim or line."""
     level = _hierarchy_level(separator)
     begins = is_tag("TRN") & pl.col("level").is_in(CLAIM_LEVELS).fill_null(False)
-    found = segments.with_columns(level=level).with_columns(
+    counted = segments.with_columns(level=level).with_columns(
         claim=begins.cum_sum(),
         source=(is_tag("ST") | (is_tag("HL") & (pl.col("level") == "20")).fill_null(False)).cum_sum(),
         biller=(is_tag("ST") | (is_tag("HL") & (pl.col("level") == "19")).fill_null(False)).cum_sum(),
@@ -120,53 +121,58 @@ def _levels(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
         .otherwise(pl.lit("claim"))
     )
     base = pl.when(is_tag("ST")).then("claim").forward_fill()
-    kept = found.with_columns(loop=loop, claim_ordinal=pl.col("claim") - base)
-    return kept.drop("last_claim", "last_level", "last_line")
+    levelled = counted.with_columns(loop=loop, claim_ordinal=pl.col("claim") - base)
+    return levelled.drop("last_claim", "last_level", "last_line")
 
 
 def _claims(segments: pl.DataFrame, separator: str) -> pl.DataFrame:
-    """One row a claim: the patient control number as claim_id (null where none is sent), the payer's number, the billing
+    """One row for each claim: the patient control number as claim_id (null where none is sent), the payer's number, the billing
     provider, the charge and the days of service."""
     on_claim = segments.filter(pl.col("loop") == "claim")
-    trn = elements(on_claim.filter(is_tag("TRN")), separator, 2)
-    refs = elements(on_claim.filter(is_tag("REF")), separator, 1, 2)
-    dtp = elements(on_claim.filter(is_tag("DTP")), separator, 1, 2, 3)
-    stc = elements(on_claim.filter(is_tag("STC")), separator, 4)
-    nm1 = elements(segments.filter(is_tag("NM1") & (pl.col("level") == "19")), separator, 1, 8, 9)
-    npi = nm1.filter((pl.col("e1") == "85") & (pl.col("e8") == "XX"))
+    claims = TRN.read(on_claim, separator, "trace_number")
+    ref = REF.read(on_claim, separator, "qualifier", "identifier")
+    dtp = DTP.read(on_claim, separator, "qualifier", "period")
+    stc = STC.read(on_claim, separator, "billed_amount")
+    providers = NM1.read(
+        segments.filter(pl.col("level") == "19"), separator, "entity_code", "id_qualifier", "identifier"
+    )
+    npi = providers.filter((pl.col("entity_code") == "85") & (pl.col("id_qualifier") == "XX"))
     for frame, key in (
-        (first_of(refs.filter(pl.col("e1") == "EJ"), "claim", "e2", "control"), "claim"),
-        (first_of(refs.filter(pl.col("e1") == "1K"), "claim", "e2", "payer_claim_control_number"), "claim"),
-        (first_of(stc, "claim", "e4", "billed_amount"), "claim"),
-        (first_of(npi, "biller", "e9", "billing_provider_npi"), "biller"),
+        (first_of(ref.filter(pl.col("qualifier") == "EJ"), "claim", "identifier", "control"), "claim"),
+        (
+            first_of(ref.filter(pl.col("qualifier") == "1K"), "claim", "identifier", "payer_claim_control_number"),
+            "claim",
+        ),
+        (first_of(stc, "claim", "billed_amount", "billed_amount"), "claim"),
+        (first_of(npi, "biller", "identifier", "billing_provider_npi"), "biller"),
         (periods(dtp, "claim", "472", "service"), "claim"),
     ):
-        trn = trn.join(frame, on=key, how="left", maintain_order="left")
-    return trn.with_columns(
-        claim_id=pl.when("is_response").then("control").otherwise("e2"), billed_amount=to_money("billed_amount")
+        claims = claims.join(frame, on=key, how="left", maintain_order="left")
+    return claims.with_columns(
+        claim_id=pl.when("is_response").then("control").otherwise("trace_number"),
+        billed_amount=to_money("billed_amount"),
     )
 
 
 def _statuses(segments: pl.DataFrame, separator: str, composite: str) -> pl.DataFrame:
-    """One row a status composite: category, status, day (STC02), stage, and where it stands."""
-    names = elements(segments.filter(is_tag("NM1")), separator, 1).filter(
-        (pl.col("level") == "20") & pl.col("e1").is_in(list(_STAGES))
+    """One row for each status composite: category, status, day (STC02), stage, and its place in the segment."""
+    names = NM1.read(segments, separator, "entity_code").filter(
+        (pl.col("level") == "20") & pl.col("entity_code").is_in(list(_STAGES))
     )
     stages = names.unique("source", keep="first", maintain_order=True).select(
-        "source", stage=pl.col("e1").replace_strict(_STAGES, return_dtype=pl.String())
+        "source", stage=pl.col("entity_code").replace_strict(_STAGES, return_dtype=pl.String())
     )
-    stc = elements(segments.filter(is_tag("STC")), separator, 2, *_COMPOSITES)
+    stc = STC.read(segments, separator, "date", *_COMPOSITES)
     stc = stc.join(stages, on="source", how="left", maintain_order="left")
     parts = []
-    for index in _COMPOSITES:
-        name = f"e{index}"
-        # An STC without its first status still says something of a claim, only not what.
-        part = stc if index == _COMPOSITES[0] else stc.filter(pl.col(name).is_not_null())
+    for name in _COMPOSITES:
+        # An STC without its first status concerns a claim too, but its meaning is not known.
+        part = stc if name == _COMPOSITES[0] else stc.filter(pl.col(name).is_not_null())
         parts.append(
             part.select(
-                pl.exclude("^e\\d+$"),
-                day="e2",
-                place_in_segment=pl.lit(index),
+                pl.exclude("date", *_COMPOSITES),
+                day="date",
+                place_in_segment=pl.lit(STC.number(name)),
                 category=component(name, composite, 0),
                 status=component(name, composite, 1),
             )
@@ -175,26 +181,26 @@ def _statuses(segments: pl.DataFrame, separator: str, composite: str) -> pl.Data
 
 
 def _category() -> pl.Expr:
-    """The category where it has the form of one: anything else is shown to nobody."""
-    shaped = pl.col("category").str.contains(r"^[A-Z]\d{1,2}$").fill_null(False)
-    return pl.when(shaped).then("category").otherwise(pl.lit("not known"))
+    """The category, if it has the form of a category code. Other text is never shown."""
+    is_code = pl.col("category").str.contains(r"^[A-Z]\d{1,2}$").fill_null(False)
+    return pl.when(is_code).then("category").otherwise(pl.lit("not known"))
 
 
 def _meanings(statuses: pl.DataFrame) -> pl.DataFrame:
     """Adds is_status (gives a row), is_accepted and, where there is something to show, reason."""
     category = pl.col("category")
     letter = category.str.slice(0, 1)
-    known = category.str.contains(r"^(A[0-8]|P\d|R1?\d)$").fill_null(False)
+    is_listed = category.str.contains(r"^(A[0-8]|P\d|R1?\d)$").fill_null(False)
     reason = (
         pl.when(letter == "F")
         .then(pl.lit("claim_already_adjudicated"))
         .when(letter.is_in(["D", "E"]))
         .then(pl.lit("claim_status_not_given"))
-        .when(~known)
+        .when(~is_listed)
         .then(pl.lit("status_category_not_known"))
     )
     accepted = (
-        # A pending claim (P) is in adjudication, so that it was taken on; a request for information (R) says neither.
+        # A pending claim (P) is in adjudication, so it was accepted. A request for information (R) does not say whether it was.
         pl.when(category.is_in(_ACCEPTED) | (letter == "P")).then(True).when(category.is_in(_REJECTED)).then(False)
     )
     return statuses.with_columns(
@@ -202,8 +208,8 @@ def _meanings(statuses: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: Told) -> pl.DataFrame:
-    """claim_status: reported on the day of STC02; at the time of the transaction where that is the same day."""
+def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: PartNotices) -> pl.DataFrame:
+    """Rows of claim_status, reported on the day of STC02. If that is the day of the transaction, its time is used."""
     days = statuses["day"].drop_nulls().unique().to_list()
     midnight = pl.DataFrame(
         {"day": days, "midnight": [local_time(day, None, zone) for day in days]},
@@ -213,8 +219,8 @@ def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: Told) -> pl.DataFrame
         ordinal=pl.int_range(1, pl.len() + 1).over("txn", "claim")
     )
     bad = dated.filter(pl.col("day").is_not_null() & pl.col("midnight").is_null())
-    said = "the date of a status (STC02) is not a valid date; the date of the transaction was used"
-    notices += notices_of(bad, "date_not_valid", said)
+    detail = "the date of a status (STC02) is not a valid date; the date of the transaction was used"
+    notices += notices_of(bad, "date_not_valid", detail)
     same_day = (pl.col("day") == pl.col("made_day")).fill_null(False)
     return dated.select(
         "part",
@@ -236,34 +242,34 @@ def _rows(statuses: pl.DataFrame, zone: ZoneInfo, notices: Told) -> pl.DataFrame
     )
 
 
-def _told_notices(told: pl.DataFrame) -> Told:
-    """Statuses that give no row, or a row of which it is not known what it means."""
-    said = {
-        "claim_already_adjudicated": "category {} reports a decided claim, which the remittance (835) tells; it gives no row",
+def _claim_notices(statuses: pl.DataFrame) -> PartNotices:
+    """Notices of statuses that give no row, or a row whose meaning is not known."""
+    details = {
+        "claim_already_adjudicated": "category {} reports a decided claim; it gives no row, because the remittance (835) does",
         "claim_status_not_given": "category {} means that no status could be given for the claim; it gives no row",
         "status_category_not_known": "category {} is not in the code list; whether the claim was accepted was left empty",
     }
     return [
         notice
-        for reason, text in said.items()
-        for notice in notices_of(told.filter(pl.col("reason") == reason), reason, pl.format(text, _category()))
+        for reason, text in details.items()
+        for notice in notices_of(statuses.filter(pl.col("reason") == reason), reason, pl.format(text, _category()))
     ]
 
 
-def _without_status(claims: pl.DataFrame, statuses: pl.DataFrame) -> Told:
+def _without_status(claims: pl.DataFrame, statuses: pl.DataFrame) -> PartNotices:
     silent = claims.join(statuses.select("claim").unique(), on="claim", how="anti", maintain_order="left")
     return notices_of(silent, "claim_without_status", "a claim has no status (STC)")
 
 
-def _without_anything(segments: pl.DataFrame, claims: pl.DataFrame, statuses: pl.DataFrame) -> Told:
+def _without_anything(segments: pl.DataFrame, claims: pl.DataFrame, statuses: pl.DataFrame) -> PartNotices:
     """Transactions that name neither a claim nor a status."""
-    saying = pl.concat([claims.select("txn"), statuses.select("txn")])
-    silent = segments.filter(is_tag("ST")).join(saying, on="txn", how="anti", maintain_order="left")
+    with_content = pl.concat([claims.select("txn"), statuses.select("txn")])
+    silent = segments.filter(is_tag("ST")).join(with_content, on="txn", how="anti", maintain_order="left")
     return notices_of(silent, "submission_status_unclear", "the transaction has neither a claim nor a status")
 
 
-def _above_notices(above: pl.DataFrame, with_claims: set[int]) -> Told:
-    """Statuses of a whole transmission or provider. Acceptance is shown only where no claim follows to say so itself."""
+def _above_notices(above: pl.DataFrame, with_claims: set[int]) -> PartNotices:
+    """Notices of statuses of a whole transmission or provider. An acceptance is shown only if no claim with a status follows."""
     category = pl.col("category")
     letter = category.str.slice(0, 1)
     reason = (
@@ -285,15 +291,15 @@ def _above_notices(above: pl.DataFrame, with_claims: set[int]) -> Told:
         .fill_null("transaction")
     )
     shown = above.with_columns(reason=reason)
-    said = pl.format("category {} for the {} as a whole", _category(), level)
-    spoken_for = (
+    detail = pl.format("category {} for the {} as a whole", _category(), level)
+    is_covered_by_claims = (
         (pl.col("reason") == "submission_accepted")
         & pl.col("txn").is_in(list(with_claims))
         & pl.col("level").is_in(["20", "21", "19"]).fill_null(False)
     )
-    told = shown.filter(~spoken_for)
+    shown = shown.filter(~is_covered_by_claims)
     return [
         notice
-        for name in told["reason"].unique(maintain_order=True)
-        for notice in notices_of(told.filter(pl.col("reason") == name), name, said)
+        for name in shown["reason"].unique(maintain_order=True)
+        for notice in notices_of(shown.filter(pl.col("reason") == name), name, detail)
     ]

@@ -24,9 +24,9 @@ class Transaction:
     """One ST. `first` and `end` are places in the piece's segments (SE included, end excluded), `offset` is the number in
     the file of the piece's first segment.
 
-    `records` is the number of segments that stand for one record (`RECORD_TAG`). `digest` is of the segments between ST
-    and SE, so that it is the same when the same content is sent again in another envelope or with other separators.
-    `component` is the component separator really used.
+    `records` is the number of segments that stand for one record (`RECORD_TAG`). `digest` is a mark of the segments between ST
+    and SE: it is the same when the same content is sent again in another envelope or with other separators.
+    `component` is the component separator that is really used.
     """
 
     interchange: Interchange
@@ -65,12 +65,11 @@ class Transaction:
 
     @property
     def submission_key(self) -> str:
-        """Names this submission of these claims: the file, the sender, the control numbers ISA13, GS06 and ST02, the place in its
-        interchange, and the content.
+        """The id of this submission: of the file, the sender, the control numbers ISA13, GS06 and ST02, the place in the interchange,
+        and the content.
 
-        Other separators and line ends change nothing. The file's name is part of it: two files that hold the same interchange
-        count as two submissions, because nothing tells whether the second is a copy or was sent again. Claims are billed once
-        all the same.
+        Other separators and line ends do not change it. The file's name is part of it: two files with the same interchange are two
+        submissions, because it is not known whether the second is a copy or was sent again. Claims are still billed once.
         """
         interchange = self.interchange
         group = (self.group.ordinal, self.group.control) if self.group else (0, "")
@@ -79,16 +78,16 @@ class Transaction:
         return f"{interchange.control}-{self.control}-{digest}"
 
     def sent_at(self, zone: ZoneInfo, date: str | None = None, time: str | None = None) -> datetime | None:
-        """Date and time of the transaction, given or else of its group, local in `zone`, as UTC; None where invalid."""
-        found = local_time(date, time, zone)
-        if found is None and self.group is not None:
-            found = local_time(self.group.date, self.group.time, zone)
-        return found
+        """`date` and `time`, or else those of the group, local in `zone`, as UTC; None where neither is valid."""
+        moment = local_time(date, time, zone)
+        if moment is None and self.group is not None:
+            moment = local_time(self.group.date, self.group.time, zone)
+        return moment
 
 
 @lru_cache(maxsize=4096)
 def local_time(date: str | None, time: str | None, zone: ZoneInfo) -> datetime | None:
-    """CCYYMMDD (or YYMMDD) and HHMM[SS...] local in `zone` as UTC. A time that is none counts as midnight."""
+    """CCYYMMDD (or YYMMDD) and HHMM[SS...], local in `zone`, as UTC; midnight without a valid time, None without a valid date."""
     if date is None or not date.isdigit() or len(date) not in (6, 8):
         return None
     try:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from ingest.interface import Notice, Refusal
 from ingest.sources.x12.content_totals import holding, money_adds_up
 from ingest.sources.x12.envelope import Group, Piece
+from ingest.sources.x12.guide_segments import GE, GS, HL, IEA, SE, ST
 from ingest.sources.x12.transactions import (
     CLAIM_LEVELS,
     HASH_LENGTH,
@@ -23,29 +24,29 @@ def read_transactions(piece: Piece) -> Transactions:
     """Checks the envelope of a piece and gives every transaction of `RECORD_TAG` that holds together.
 
     Refused are transactions of another kind, those without an SE, and those whose SE counts or names something else:
-    segments were lost or belong elsewhere, so that its sums cannot be trusted. The others of the file go on. Where only
-    SE02 is wrong, SE01 counts right and the money adds up, nothing was lost: such a transaction is read, with a notice.
+    segments were lost or belong elsewhere, so its sums cannot be trusted. Other transactions of the file are read. Where only
+    SE02 is wrong, SE01 is right and the money adds up, nothing was lost: such a transaction is read, with a notice.
     """
     walk = _Walk(piece)
     walk.run()
-    found = walk.found
+    transactions = walk.result
     for item in walk.transactions:
         if item.problem is not None and item.problem[0] == CONTROL_NUMBER_WRONG and _problem(item) is None:
             segments = piece.segments[item.first : item.end]
             if money_adds_up(item.kind, segments, piece.interchange.separators.element):
-                found.notices.append(_read_all_the_same(piece, item))
+                transactions.notices.append(_read_nevertheless(piece, item))
                 item.problem = None
         item.problem = item.problem or _problem(item)
         if item.problem is None:
             item.digest = _digest(piece, item)
-            found.accepted.append(item)
+            transactions.accepted.append(item)
         else:
-            found.refusals.append(_refusal(piece, item))
-    return found
+            transactions.refusals.append(_refusal(piece, item))
+    return transactions
 
 
 def _digest(piece: Piece, item: Transaction) -> str:
-    """Names the content between ST and SE, whichever separators it was sent with: `*` and `:` stand for them."""
+    """A mark of the content between ST and SE. It does not depend on the separators: `*`, `:` and `^` stand for them."""
     body, separators = "~".join(piece.segments[item.first + 1 : item.end - 1]), piece.interchange.separators
     for separator, canonical in ((separators.element, "*"), (separators.component, ":"), (separators.repetition, "^")):
         if separator not in (None, canonical):
@@ -53,7 +54,7 @@ def _digest(piece: Piece, item: Transaction) -> str:
     return hashlib.sha256(body.encode()).hexdigest()[:HASH_LENGTH]
 
 
-def _read_all_the_same(piece: Piece, item: Transaction) -> Notice:
+def _read_nevertheless(piece: Piece, item: Transaction) -> Notice:
     assert item.problem is not None
     return Notice(
         position=f"{item.position} (segment {piece.first + item.end - 1})",
@@ -65,14 +66,14 @@ def _read_all_the_same(piece: Piece, item: Transaction) -> Notice:
 class _Walk:
     """Follows ISA, GS, ST, SE, GE and IEA through a piece and counts records on the way.
 
-    Updates the interchange; gives every transaction, checked against its SE, and says what lies outside any. A TRN of a
-    277 is a record below a patient only: receivers and providers have one too.
+    Updates the interchange, checks every transaction against its SE, and reports segments outside any transaction. In a 277 only a
+    TRN below a patient is a record: receivers and providers have a TRN too.
     """
 
     def __init__(self, piece: Piece) -> None:
         self.piece, self.interchange = piece, piece.interchange
         self.element = piece.interchange.separators.element
-        self.found = Transactions(piece=piece, notices=list(piece.notices))
+        self.result = Transactions(piece=piece, notices=list(piece.notices))
         self.transactions: list[Transaction] = []
         self.current: Transaction | None = None
         # Where segments outside any transaction began, and how many records are among them.
@@ -88,7 +89,7 @@ class _Walk:
             if tag in ENVELOPE_TAGS:
                 self._envelope(row, tag, [part.strip() for part in segments[row].split(self.element)])
             elif tag == "HL":
-                self.level = _at(segments[row].split(self.element, 4), 3).strip()
+                self.level = HL.value(segments[row].split(self.element, 4), "level_code").strip()
             elif tag != "TRN" or self.level in CLAIM_LEVELS:
                 self._record(tag)
         self._leave(len(segments), "")
@@ -103,7 +104,7 @@ class _Walk:
     def _envelope(self, row: int, tag: str, parts: list[str]) -> None:
         self._leave(row, tag)
         self.stray_from, self.stray_records = row + 1, 0
-        interchange, notices = self.interchange, self.found.notices
+        interchange, notices = self.interchange, self.result.notices
         if tag == "GS":
             self._close_group(row)
             interchange.groups += 1
@@ -123,10 +124,10 @@ class _Walk:
         elif tag == "IEA":
             self._interchange_end(row, parts)
         elif tag == "TA1":
-            self.found.interchange_acknowledgements.append((self.piece.first + row, parts))
+            self.result.interchange_acknowledgements.append((self.piece.first + row, parts))
 
     def _leave(self, row: int, tag: str) -> None:
-        """What an envelope segment (or the end of the piece) at `row` puts an end to."""
+        """Ends the transaction, or the segments outside any, that an envelope segment or the end of the piece at `row` ends."""
         if self.current is not None and tag != "SE":
             self.current.end = row
             detail = "the transaction has no SE segment, so its end is missing"
@@ -146,9 +147,9 @@ class _Walk:
             interchange=interchange,
             group=group,
             ordinal=group.transactions if group else self.piece.first + row,
-            kind=_at(parts, 1),
-            control=_at(parts, 2),
-            version=_at(parts, 3) or (group.version if group else ""),
+            kind=ST.value(parts, "transaction_kind"),
+            control=ST.value(parts, "control_number"),
+            version=ST.value(parts, "version") or (group.version if group else ""),
             first=row,
             end=row + 1,
             offset=self.piece.first,
@@ -163,9 +164,9 @@ class _Walk:
         """Segments outside any transaction: refused where records are among them, else only shown."""
         detail, reason = f"{end - row} segments are outside any transaction (ST to SE)", "segments_outside_transaction"
         if not self.stray_records:
-            self.found.notices.append(self._notice(row, reason, f"{detail} and were not read", end - row))
+            self.result.notices.append(self._notice(row, reason, f"{detail} and were not read", end - row))
             return
-        self.found.refusals.append(
+        self.result.refusals.append(
             Refusal(
                 position=f"ISA {self.interchange.ordinal} (segment {self.piece.first + row})",
                 reason=reason,
@@ -178,34 +179,36 @@ class _Walk:
     def _group_end(self, row: int, parts: list[str]) -> None:
         group = self.interchange.group
         if group is None or group.closed:
-            self.found.notices.append(self._notice(row, "stray_ge", "a GE segment has no GS before it"))
+            self.result.notices.append(self._notice(row, "stray_ge", "a GE segment has no GS before it"))
             return
         group.closed = True
-        if _at(parts, 1).lstrip("0") != str(group.transactions).lstrip("0") or _at(parts, 2) != group.control:
+        counted = GE.value(parts, "transaction_count").lstrip("0")
+        if counted != str(group.transactions).lstrip("0") or GE.value(parts, "control_number") != group.control:
             detail = f"the count or the control number in GE is wrong; the group has {group.transactions} ST segments"
-            self.found.notices.append(self._notice(row, "group_count_wrong", detail))
+            self.result.notices.append(self._notice(row, "group_count_wrong", detail))
 
     def _interchange_end(self, row: int, parts: list[str]) -> None:
         interchange = self.interchange
         self._close_group(row)
         interchange.closed = True
-        if _at(parts, 1).lstrip("0") != str(interchange.groups).lstrip("0") or _at(parts, 2) != interchange.control:
+        counted = IEA.value(parts, "group_count").lstrip("0")
+        if counted != str(interchange.groups).lstrip("0") or IEA.value(parts, "control_number") != interchange.control:
             detail = (
                 f"the count or the control number in IEA is wrong; the interchange has {interchange.groups} GS segments"
             )
-            self.found.notices.append(self._notice(row, "interchange_count_wrong", detail))
+            self.result.notices.append(self._notice(row, "interchange_count_wrong", detail))
 
     def _close_group(self, row: int) -> None:
         group = self.interchange.group
         if group is not None and not group.closed:
             group.closed = True
-            self.found.notices.append(self._notice(row, "group_not_closed", "a GS segment has no GE"))
+            self.result.notices.append(self._notice(row, "group_not_closed", "a GS segment has no GE"))
 
     def _close(self) -> None:
         if self.piece.last and not self.interchange.closed:
             row = len(self.piece.segments)
             self._close_group(row)
-            self.found.notices.append(self._notice(row, "interchange_not_closed", "the ISA segment has no IEA"))
+            self.result.notices.append(self._notice(row, "interchange_not_closed", "the ISA segment has no IEA"))
 
 
 @lru_cache(maxsize=64)
@@ -218,32 +221,29 @@ def _marks(element: str) -> dict[str, str]:
 def _group(ordinal: int, parts: list[str]) -> Group:
     return Group(
         ordinal=ordinal,
-        sender=_at(parts, 2),
-        receiver=_at(parts, 3),
-        control=_at(parts, 6),
-        date=_at(parts, 4),
-        time=_at(parts, 5),
-        version=_at(parts, 8),
+        sender=GS.value(parts, "sender"),
+        receiver=GS.value(parts, "receiver"),
+        control=GS.value(parts, "control_number"),
+        date=GS.value(parts, "date"),
+        time=GS.value(parts, "time"),
+        version=GS.value(parts, "version"),
     )
-
-
-def _at(parts: list[str], index: int) -> str:
-    return parts[index] if index < len(parts) else ""
 
 
 def _se_problem(item: Transaction, parts: list[str]) -> tuple[str, str] | None:
     counted = item.end - item.first
-    given, control = _at(parts, 1), _at(parts, 2)
-    if given.lstrip("0") != str(counted):
-        said = given if given.isdigit() and len(given) < 11 else "something that is not a number"
-        return "segment_count_wrong", f"SE01 says {said}, but the transaction has {counted} segments"
-    if control != item.control:
+    segment_count = SE.value(parts, "segment_count")
+    if segment_count.lstrip("0") != str(counted):
+        is_number = segment_count.isdigit() and len(segment_count) < 11
+        shown = segment_count if is_number else "something that is not a number"
+        return "segment_count_wrong", f"SE01 says {shown}, but the transaction has {counted} segments"
+    if SE.value(parts, "control_number") != item.control:
         return CONTROL_NUMBER_WRONG, "the control number in SE02 is not the one in ST02"
     return None
 
 
 def _problem(item: Transaction) -> tuple[str, str] | None:
-    """Why a transaction that is closed properly is not read all the same."""
+    """Why a transaction with a correct SE is not read; None where it is read."""
     if item.kind not in RECORD_TAG:
         kind = item.kind if item.kind.isdigit() and len(item.kind) == 3 else "unknown"
         return "transaction_not_in_model", f"transaction {kind} is not read; 835, 837, 277, 999 and 997 are"

@@ -1,8 +1,8 @@
-"""Codes of X12 that decide what a row says: a sender's own, put in the words of the standard by its profile, and unknown ones.
+"""Codes of X12 that decide what a row means: codes of one sender, which its profile maps to the standard, and unknown codes.
 
-`taught` rewrites the segments of a transaction before they are read, so that every reader meets codes of the standard.
-`unknown_codes` counts the codes that a reader maps or passes over; codes that stand in a column of a row are counted by the landing
-step (CLP02, CLP06, CLM05-3, CAS01).
+`with_standard_codes` rewrites the segments of a transaction before they are read, so that every reader gets codes of the standard.
+`unknown_codes` counts the unknown codes that a reader maps or skips. Codes that are kept in a column of a row are counted by the
+landing step (CLP02, CLP06, CLM05-3, CAS01).
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,43 +14,44 @@ from ingest.interface import UnknownWord
 from ingest.profiles import X12Profile
 from ingest.profiles.word_lists import folded
 from ingest.profiles.x12 import ACKNOWLEDGEMENT_CODES, FILING_INDICATORS, PAYER_SEQUENCES
-from ingest.sources.x12.elements import component, elements, is_tag
+from ingest.sources.x12.elements import component
+from ingest.sources.x12.guide_segments import AK5, AK9, CLM, CLP, IK5, SBR, STC, Segment
 from ingest.sources.x12.segments import Placed
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a code stands: element of a segment, and component of it (from 0) where it is a composite."""
+    """Where a code is: element of a segment, and its component (from 0) if the element is a composite."""
 
-    tag: str
-    element: int
+    segment: Segment
+    element: str
     component: int | None = None
 
 
-# Codes that a payment and its claims are named by are mapped in their rows, so that a profile renames no payment:
-# list of a profile -> entity and column.
+# List of a profile -> entity and column. These codes are part of the ids of payments and claims. They are mapped in the rows, after
+# the ids are made, so that a profile never changes an id.
 _IN_ROWS = {
     "claim_statuses": ("remittance_claim", "claim_status_code"),
     "adjustment_groups": ("remittance_adjustment", "group_code"),
 }
-# List of a profile -> where its other words stand.
+# List of a profile -> the elements of its other codes.
 _PLACES: Mapping[str, tuple[_Place, ...]] = {
-    "filing_indicators": (_Place("SBR", 9), _Place("CLP", 6)),
-    "payer_sequences": (_Place("SBR", 1),),
-    "claim_frequencies": (_Place("CLM", 5, 2),),
-    "status_categories": (_Place("STC", 1, 0), _Place("STC", 10, 0), _Place("STC", 11, 0)),
-    "acknowledgement_codes": (_Place("IK5", 1), _Place("AK5", 1), _Place("AK9", 1)),
+    "filing_indicators": (_Place(SBR, "filing_indicator"), _Place(CLP, "filing_indicator")),
+    "payer_sequences": (_Place(SBR, "payer_sequence"),),
+    "claim_frequencies": (_Place(CLM, "service_location", 2),),
+    "status_categories": tuple(_Place(STC, name, 0) for name in ("status_1", "status_2", "status_3")),
+    "acknowledgement_codes": tuple(_Place(segment, "outcome_code") for segment in (IK5, AK5, AK9)),
 }
 # Categories of claim status (X12 external code list 507).
 _CATEGORY = r"^(A[0-8]|P\d|R1?\d|F\d|F3[FN]|D0|E\d)$"
 
 
-def taught(placed: Placed, profile: X12Profile) -> Placed:
-    """A transaction with the codes that its sender's profile maps in the words of the standard."""
+def with_standard_codes(placed: Placed, profile: X12Profile) -> Placed:
+    """A transaction in which the codes of its sender are replaced by codes of the standard, as the profile says."""
     rules = [(place, words) for key, places in _PLACES.items() if (words := getattr(profile, key)) for place in places]
     if not rules:
         return placed
-    tags = {place.tag for place, _ in rules}
+    tags = {place.segment.tag for place, _ in rules}
     element, composite = placed.transaction.separators
     segments = list(placed.segments)
     for index, segment in enumerate(segments):
@@ -58,14 +59,15 @@ def taught(placed: Placed, profile: X12Profile) -> Placed:
         if tag in tags:
             parts = segment.split(element)
             for place, words in rules:
-                if place.tag == tag and place.element < len(parts):
-                    parts[place.element] = _mapped(parts[place.element], place, words, composite)
+                number = place.segment.number(place.element)
+                if place.segment.tag == tag and number < len(parts):
+                    parts[number] = _mapped(parts[number], place, words, composite)
             segments[index] = element.join(parts)
     return replace(placed, segments=segments)
 
 
 def _mapped(text: str, place: _Place, words: Mapping[str, str], composite: str) -> str:
-    """An element, or one component of it, as the profile maps it; as it is where the profile says nothing of it."""
+    """An element, or one component of it, as the profile maps it; unchanged where the profile does not name it."""
     if place.component is None:
         return words.get(folded(text), text)
     parts = text.split(composite)
@@ -77,51 +79,51 @@ def _mapped(text: str, place: _Place, words: Mapping[str, str], composite: str) 
 def unknown_codes(
     segments: pl.DataFrame, placed: Sequence[Placed], kind: str, separator: str, composite: str
 ) -> list[tuple[int, UnknownWord]]:
-    """Unknown codes of transactions of one kind that share their separators, each with its part, and what rows have instead."""
-    found: list[tuple[int, UnknownWord]] = []
+    """Unknown codes of transactions of one kind that share their separators, each with its part."""
+    unknown_words: list[tuple[int, UnknownWord]] = []
 
-    def count(rows: pl.DataFrame, code: pl.Expr, known: pl.Expr, entity: str, column: str, became: str) -> None:
-        wrong = rows.select("txn", "number", code=code).filter(pl.col("code").is_not_null() & ~known)
+    def count(rows: pl.DataFrame, code: pl.Expr, is_known: pl.Expr, entity: str, column: str, became: str) -> None:
+        wrong = rows.select("txn", "number", code=code).filter(pl.col("code").is_not_null() & ~is_known)
         for (txn, word), group in wrong.group_by("txn", "code", maintain_order=True):
             item = placed[int(str(txn))]
             at = f"{item.transaction.position} (segment {group['number'][0]})"
             word = UnknownWord(
                 entity=entity, column=column, word=str(word), became=became, position=at, rows=group.height
             )
-            found.append((item.part, word))
+            unknown_words.append((item.part, word))
 
     code = pl.col("code")
     if kind == "837":
-        sbr = elements(segments.filter(is_tag("SBR")), separator, 1, 9)
-        count(sbr, pl.col("e9"), code.is_in(FILING_INDICATORS), "payer", "payer_class", "unmapped")
-        count(sbr, pl.col("e1"), code.is_in(PAYER_SEQUENCES), "claim", "payer_sequence", "unknown")
+        sbr = SBR.read(segments, separator, "payer_sequence", "filing_indicator")
+        count(sbr, pl.col("filing_indicator"), code.is_in(FILING_INDICATORS), "payer", "payer_class", "unmapped")
+        count(sbr, pl.col("payer_sequence"), code.is_in(PAYER_SEQUENCES), "claim", "payer_sequence", "unknown")
     elif kind == "277":
-        stc = elements(segments.filter(is_tag("STC")), separator, 1)
-        category = component("e1", composite, 0)
+        stc = STC.read(segments, separator, "status_1")
+        category = component("status_1", composite, 0)
         count(stc, category, code.str.contains(_CATEGORY), "claim_status", "category_code", "")
     elif kind in ("999", "997"):
-        answers = elements(segments.filter(is_tag("IK5", "AK5", "AK9")), separator, 1)
-        known = code.is_in(ACKNOWLEDGEMENT_CODES)
-        count(answers, pl.col("e1"), known, "acknowledgement", "outcome_code", "")
-    return found
+        closing = [segment.read(segments, separator, "outcome_code") for segment in (IK5, AK5, AK9)]
+        is_known = code.is_in(ACKNOWLEDGEMENT_CODES)
+        count(pl.concat(closing).sort("row"), pl.col("outcome_code"), is_known, "acknowledgement", "outcome_code", "")
+    return unknown_words
 
 
-def with_taught_codes(rows: Mapping[str, pl.DataFrame], profile: X12Profile) -> dict[str, pl.DataFrame]:
-    """Frames by entity with the codes of _IN_ROWS that the profile maps in the words of the standard."""
-    taught_rows = dict(rows)
+def with_standard_columns(rows: Mapping[str, pl.DataFrame], profile: X12Profile) -> dict[str, pl.DataFrame]:
+    """Frames by entity in which the codes of _IN_ROWS are replaced by codes of the standard, as the profile says."""
+    mapped_rows = dict(rows)
     for key, (entity, column) in _IN_ROWS.items():
         words: Mapping[str, str] = getattr(profile, key)
-        if words and entity in taught_rows:
-            codes = taught_rows[entity][column]
+        if words and entity in mapped_rows:
+            codes = mapped_rows[entity][column]
             mapped = [None if code is None else words.get(folded(code), code) for code in codes]
-            taught_rows[entity] = taught_rows[entity].with_columns(pl.Series(column, mapped, dtype=pl.String))
-    return taught_rows
+            mapped_rows[entity] = mapped_rows[entity].with_columns(pl.Series(column, mapped, dtype=pl.String))
+    return mapped_rows
 
 
 def with_payer_classes(payers: pl.DataFrame, classes: Mapping[str, str]) -> pl.DataFrame:
-    """Rows of payer with the class that a profile gives a payer by its id, else by its name."""
-    given = [
+    """Rows of payer with the class that the profile names for the payer's id, else for its name."""
+    payer_classes = [
         classes.get(folded(payer_id)) or classes.get(folded(name or "")) or payer_class
         for payer_id, name, payer_class in payers.select("payer_id", "name", "payer_class").iter_rows()
     ]
-    return payers.with_columns(pl.Series("payer_class", given, dtype=pl.String))
+    return payers.with_columns(pl.Series("payer_class", payer_classes, dtype=pl.String))
