@@ -73,10 +73,12 @@ class EventLog(SqliteEventLogStorage):
 
 
 def configure(home: Home) -> None:
-    """The orchestrator's own settings in the home: no telemetry, and its log below the home as it lies now, since a home may be
+    """The orchestrator's own settings in the home: no telemetry, no invitations, and its log below the home as it lies now: a home may be
     copied or moved."""
     settings = {
         "telemetry": {"enabled": False},
+        # No invitation to a newsletter over the page.
+        "nux": {"enabled": False},
         "python_logs": {"python_log_level": "ERROR"},
         "event_log_storage": {
             "module": EventLog.__module__,

@@ -58,6 +58,7 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
     def landed(context: AssetExecutionContext) -> MaterializeResult:  # type: ignore[type-arg]
         about = f"Reads feed {feed.name} of {feed.tenant_id} and lands what is new in it"
         told_of = workspace.lineage.job(context.run.run_id, f"{feed.tenant_id}/land/{feed.name}", about=about)
+        _ = workspace.states_before
         # Before the tenant is held: whoever lands it now has to let go of it first.
         report = None if workspace.ahead is None else workspace.ahead.report(feed)
         with workspace.step(feed.tenant_id) as ledger, told_of as told:
@@ -73,6 +74,7 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
                 accept_deletions=workspace.accept_deletions,
             )
             tell_landing(workspace.lineage, told, workspace.home, ledger, context.run.run_id, report)
+            workspace.note_landed(feed)
             covered = coverage(ledger, tenant_id=feed.tenant_id, feed=feed.name)
         return _result(report, covered)
 

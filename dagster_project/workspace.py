@@ -27,13 +27,14 @@ from dagster_project.dbt_project import (
 from dagster_project.lineage_events import Emitter
 from data_contracts import load_contracts
 from foundation import duck
-from foundation.config import Config, load_config
+from foundation.config import Config, Feed, load_config
 from foundation.errors import ConfigurationError
 from foundation.home import Home, read_derived, write_atomically
 from foundation.keys import Keys
 from foundation.run_lock import step
 from ingest.landing.side_by_side import SideBySide
 from ingest.ledger import Ledger
+from ingest.sources.files import state_of_files
 
 HOME_VARIABLE = "CLINICMART_HOME"
 LOADED = "_loaded"
@@ -75,9 +76,31 @@ class Workspace:
     def remember(self) -> None:
         """Notes the configuration's path and the target in the home, for `of_home`, and gives the serving ring the tenants' keys."""
         self.home.note_format()
+        # Before anything is landed: a file that changes while a run reads it is looked at again.
+        _ = self.states_before
         self.keys.grant_serving(self.home, [tenant.tenant_id for tenant in self.config.tenants])
         note = json.dumps({"file": str(self.config.file), "target": self.target})
         write_atomically(self.home.path / "config.json", note.encode())
+
+    @cached_property
+    def states_before(self) -> dict[tuple[str, str], str]:
+        """(tenant, feed) to the state of its files as this workspace first saw them; feeds without files are absent."""
+        feeds = [feed for tenant in self.config.tenants for feed in tenant.feeds if feed.path is not None]
+        return {(feed.tenant_id, feed.name): state_of_files(feed) for feed in feeds}
+
+    def landed_state(self, feed: Feed) -> str | None:
+        """The state of a feed's files that was landed last; None where it is not known."""
+        state: str | None = read_derived(self._landed(feed)).get("files")
+        return state
+
+    def note_landed(self, feed: Feed) -> None:
+        """Notes that a feed's files were landed as they were when this workspace first saw them."""
+        state = self.states_before.get((feed.tenant_id, feed.name))
+        if state is not None and state != self.landed_state(feed):
+            write_atomically(self._landed(feed), json.dumps({"files": state}).encode())
+
+    def _landed(self, feed: Feed) -> Path:
+        return self.home.folder("dagster", "landed", feed.tenant_id) / f"{feed.name}.json"
 
     @cached_property
     def keys(self) -> Keys:

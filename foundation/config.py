@@ -15,6 +15,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
           HARBOR: ["urn:oid:2.16.840.1.113883.19.5", "Harbor Hospital"]
         deidentification: {rule: safe_harbor}   # optional: see `foundation.deidentification`
         keep_versions_days: 31     # optional: how long a published version can be asked after another one replaced it
+        runs_at: [05:00]           # optional: when the orchestrator runs this tenant's feeds, in its time zone; [] for never
         system_of_record:          # optional; else the feed that is listed first wins
           encounter: [pm, ehr]
     warehouse: {postgres: "${CLINICMART_POSTGRES_URL}"}   # optional: for --target postgres, see `foundation.warehouse_server`
@@ -40,6 +41,8 @@ from foundation.yaml_nodes import NodeReader, compose_file
 KINDS = ("pm_database", "fhir", "hl7v2", "x12", "reference_file")
 # Kinds that say nothing without a profile: what each calls its feed.
 _NEEDS_PROFILE = {"pm_database": "a PM database", "reference_file": "a reference file"}
+RUNS_AT = ("05:00",)
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 TENANT_ID = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _ISSUER = re.compile(r"[^\s^&|][^\^&|]{0,119}")
 FEED_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -79,6 +82,7 @@ class Feed:
 class Tenant:
     """One tenant and its feeds. `system_of_record` maps an entity to feed names, the record first. `as_of` is set for a copy of
     an earlier state (a sample, a trial with last year's files): what came is judged as of the end of that day, not as of now.
+    `runs_at` holds the times of day (HH:MM, in order) at which the orchestrator reads the tenant's feeds, in its time zone.
     A published version stays for `keep_versions_days` after another one replaced it; one that a close names stays for ever.
     `issuer` is that of feeds that have none of their own; `issuers` maps an issuer to its other names."""
 
@@ -89,6 +93,7 @@ class Tenant:
     system_of_record: Mapping[str, tuple[str, ...]]
     as_of: date | None = None
     keep_versions_days: int = 31
+    runs_at: tuple[str, ...] = RUNS_AT
     issuer: str | None = None
     issuers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deidentification: Deidentification = STRICT
@@ -211,7 +216,9 @@ _KEPT_AT_MOST_DAYS = 3660
 
 def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: frozenset[str]) -> Tenant:
     key = f"tenants.{tenant_id}"
-    found = reader.mapping(node, key, ("name", "time_zone", "as_of", "keep_versions_days", "issuer", *_LISTS))
+    found = reader.mapping(
+        node, key, ("name", "time_zone", "as_of", "keep_versions_days", "runs_at", "issuer", *_LISTS)
+    )
     name = reader.text(reader.needed(found, node, key, "name"), f"{key}.name")
     zone_node = reader.needed(found, node, key, "time_zone")
     zone = reader.text(zone_node, f"{key}.time_zone")
@@ -250,6 +257,7 @@ def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: froze
         system_of_record=record,
         as_of=as_of,
         keep_versions_days=days,
+        runs_at=_times_of_day(reader, found["runs_at"], f"{key}.runs_at") if "runs_at" in found else RUNS_AT,
         issuer=_issuer(reader, found, key),
         issuers=_issuers(reader, found, key),
         deidentification=parse_deidentification(reader, found, key),
@@ -262,6 +270,11 @@ def _day(reader: NodeReader, node: yaml.Node, key: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise reader.fail(node, key, f"{text!r} is not a day, such as 2026-10-31") from None
+
+
+def _times_of_day(reader: NodeReader, node: yaml.Node, key: str) -> tuple[str, ...]:
+    what = "a time of day from 00:00 to 23:59, such as 05:00"
+    return tuple(sorted({reader.matching(item, key, _TIME_OF_DAY, what) for item in reader.items(node, key)}))
 
 
 def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> Config:

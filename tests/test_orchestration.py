@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from dagster import (
     DagsterEventType,
     DagsterInstance,
     SkipReason,
+    build_schedule_context,
     build_sensor_context,
 )
 
@@ -27,6 +29,7 @@ from clinicmart.main import cli
 from dagster_project.definitions import JOB, build_definitions
 from dagster_project.landing_assets import COVERAGE
 from dagster_project.run import RunOutcome, run_pipeline
+from dagster_project.triggers import TENANTS_TAG
 from dagster_project.workspace import DBT_PROJECT, Workspace, load_checked_config
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
@@ -139,18 +142,84 @@ def _told_as_lineage(workspace: Workspace, run_id: str) -> None:
     assert "warehouse.marts.fct_remittance_lines" in names["dbt/fct_remittance_lines"] & read["mesa/publish"]
 
 
-def test_a_new_file_starts_a_run_and_nothing_new_does_not(workspace: Workspace) -> None:
-    definitions = build_definitions(workspace)
-    sensor = definitions.resolve_sensor_def("new_files")
-    with DagsterInstance.ephemeral() as instance:
-        first = sensor(build_sensor_context(instance=instance))
-        assert len(first.run_requests) == 1
-        quiet = sensor(build_sensor_context(instance=instance, cursor=first.cursor))
-        assert isinstance(quiet, SkipReason)
-        (workspace.config.file.parent / "835" / "b.835").write_text(remittance(2, [("C2", "10.00", "10.00")]))
-        again = sensor(build_sensor_context(instance=instance, cursor=first.cursor))
-        assert len(again.run_requests) == 1
-    assert definitions.resolve_schedule_def("every_morning").job_name == JOB
+def test_new_files_start_a_run_once_they_stay_the_same_and_nothing_new_does_not(workspace: Workspace) -> None:
+    sensor = build_definitions(workspace).resolve_sensor_def("new_files")
+    cursor: str | None = None
+
+    def look() -> bool:
+        """One look of the sensor; whether it starts a run."""
+        nonlocal cursor
+        with DagsterInstance.ephemeral() as instance:
+            context = build_sensor_context(instance=instance, cursor=cursor)
+            came = sensor(context)
+            cursor = context.cursor
+        return not isinstance(came, SkipReason)
+
+    # The workspace was landed: opening the orchestrator starts nothing.
+    run_pipeline(workspace.home, workspace.config)
+    assert [look(), look()] == [False, False]
+    growing = workspace.config.file.parent / "835" / "b.835"
+    growing.write_text(remittance(2, [("C2", "10.00", "10.00")])[:200])
+    assert not look()
+    growing.write_text(remittance(2, [("C2", "10.00", "10.00")]))
+    assert not look()
+    assert [look(), look(), look()] == [True, False, False]
+    run_pipeline(workspace.home, workspace.config)
+    assert [look(), look()] == [False, False]
+    growing.unlink()
+    assert [look(), look(), look()] == [False, True, False]
+
+
+def test_tenants_run_at_their_own_times_and_share_a_run_where_these_are_the_same(workspace: Workspace) -> None:
+    file = workspace.config.file.with_name("times.yaml")
+    tenants = {
+        "bay": ("America/New_York", "runs_at: [13:30, 05:00]"),
+        "elm": ("America/New_York", "runs_at: [05:00, 13:30]"),
+        "fir": ("Asia/Kolkata", "issuer: FIR"),
+        "oak": ("Asia/Kolkata", "runs_at: []"),
+    }
+    file.write_text(
+        "tenants:\n"
+        + "".join(
+            f"  {tenant}: {{name: {tenant}, time_zone: {zone}, {more}, feeds: [{{name: remits, kind: x12, path: 835}}]}}\n"
+            for tenant, (zone, more) in tenants.items()
+        )
+    )
+    definitions = build_definitions(Workspace(workspace.home, load_checked_config(file)))
+    repository = definitions.get_repository_def()
+    found = {schedule.name: schedule for schedule in repository.schedule_defs}
+    assert {name: (schedule.cron_schedule, schedule.execution_timezone) for name, schedule in found.items()} == {
+        "daily_America_New_York_0500_1330": (["0 5 * * *", "30 13 * * *"], "America/New_York"),
+        "daily_Asia_Kolkata_0500": (["0 5 * * *"], "Asia/Kolkata"),
+    }
+    every = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+    for name, landed in (("daily_America_New_York_0500_1330", {"bay", "elm"}), ("daily_Asia_Kolkata_0500", {"fir"})):
+        with DagsterInstance.ephemeral() as instance:
+            context = build_schedule_context(instance=instance, repository_def=repository)
+            (request,) = found[name].evaluate_tick(context).run_requests
+        assert request.tags[TENANTS_TAG] == ",".join(sorted(landed))
+        chosen = {key.to_user_string() for key in request.asset_selection}
+        left_out = {f"{tenant}/landing/remits" for tenant in tenants.keys() - landed}
+        assert every - chosen == left_out
+
+
+def test_a_scheduled_run_lands_its_tenants_and_publishes(workspace: Workspace) -> None:
+    harbor = workspace.config.only("harbor").tenants[0]
+    mesa = replace(workspace.config.tenant("mesa"), runs_at=())
+    definitions = build_definitions(replace(workspace, config=replace(workspace.config, tenants=(harbor, mesa))))
+    repository = definitions.get_repository_def()
+    (schedule,) = repository.schedule_defs
+    (workspace.config.file.parent / "835" / "scheduled.835").write_text(remittance(7, [("C7", "10.00", "10.00")]))
+    before = {tenant: current_version(workspace.home, tenant) for tenant in ("harbor", "mesa")}
+    with DagsterInstance.from_config(str(workspace.home.dagster)) as instance:
+        (request,) = schedule.evaluate_tick(
+            build_schedule_context(instance=instance, repository_def=repository)
+        ).run_requests
+        job = definitions.resolve_job_def(JOB)
+        ran = job.execute_in_process(instance=instance, asset_selection=request.asset_selection)
+    assert ran.success
+    after = {tenant: current_version(workspace.home, tenant) for tenant in before}
+    assert {tenant for tenant in before if after[tenant] != before[tenant]} == {"harbor"}
 
 
 def test_a_failed_audit_leaves_the_last_published_version_and_says_why(
