@@ -13,11 +13,9 @@ from dagster import (
 
 from dagster_project.landing_assets import landing_asset
 from dagster_project.publish_assets import mart_keys, published_asset
-from dagster_project.triggers import exports_under_way, new_files, schedules
+from dagster_project.triggers import JOB, exports_under_way, new_files, old_runs, schedules
 from dagster_project.warehouse_assets import dbt_models, raw_tables
 from dagster_project.workspace import Workspace
-
-JOB = "run_everything"
 
 
 def build_definitions(workspace: Workspace) -> Definitions:
@@ -31,8 +29,8 @@ def build_definitions(workspace: Workspace) -> Definitions:
     return Definitions(
         assets=[*landed, raw_tables(workspace), models, *published],
         jobs=[job],
-        schedules=schedules(workspace, JOB, everything),
-        sensors=[new_files(workspace, JOB), exports_under_way(workspace, JOB)],
+        schedules=schedules(workspace, everything),
+        sensors=[new_files(workspace), exports_under_way(workspace), old_runs(workspace)],
         # One process: a DuckDB file has one writer, and a process for each step would start a thousand times for nothing.
         executor=in_process_executor,
     )

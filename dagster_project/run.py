@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from dagster_project.dbt_project import TARGET
-from dagster_project.definitions import JOB, build_definitions
+from dagster_project.definitions import build_definitions
 from dagster_project.event_log import configure
 from dagster_project.landing_assets import part_of_key
 from dagster_project.lineage_events import RUN
+from dagster_project.run_history import log_of, remove_old_runs
+from dagster_project.triggers import JOB
 from dagster_project.workspace import Workspace
 from foundation import duck
 from foundation.config import Config
@@ -80,7 +81,7 @@ def run_pipeline(
                 job = definitions.resolve_job_def(JOB)
                 # dbt's own lines go to a file: the progress lines say what a person needs.
                 told_of = workspace.lineage.job(run_id, RUN, about="Every feed to every published page", parent=None)
-                with told_of as told, _log(home, run_id).open("w", encoding="utf-8") as log, redirect_stdout(log):
+                with told_of as told, log_of(home, run_id).open("w", encoding="utf-8") as log, redirect_stdout(log):
                     result = job.execute_in_process(
                         instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
                     )
@@ -90,6 +91,7 @@ def run_pipeline(
                 ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
                 held = held_sentence(ledger, [tenant.tenant_id for tenant in config.tenants])
                 outcome = replace(outcome, alerts=_alerts(ledger, config), held=held)
+                remove_old_runs(home, instance, config.keep_runs_days)
             finally:
                 ledger.close()
     return outcome
@@ -100,11 +102,6 @@ def _alerts(ledger: Ledger, config: Config) -> tuple[str, ...]:
     feeds = {(tenant.tenant_id, feed.name) for tenant in config.tenants for feed in tenant.feeds}
     rows = coverage(ledger).alerts.sort("tenant_id", "feed").to_dicts()
     return tuple(f"{row['tenant_id']}: {row['message']}" for row in rows if (row["tenant_id"], row["feed"]) in feeds)
-
-
-def _log(home: Home, run_id: str) -> Path:
-    """Where the lines of a run's tools are kept."""
-    return home.folder("logs") / f"run-{run_id}.log"
 
 
 def _failure(result: object) -> str | None:

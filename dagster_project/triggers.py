@@ -20,6 +20,7 @@ from dagster import (
 )
 
 from dagster_project.landing_assets import landing_key
+from dagster_project.run_history import remove_old_runs
 from dagster_project.workspace import Workspace
 from foundation.config import Tenant
 from ingest.inbox.inbox import Inbox
@@ -27,10 +28,11 @@ from ingest.receive.fhir.server import is_under_way
 from ingest.sources.files import state_of_files
 
 _UNENDED = [DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+JOB = "run_everything"
 TENANTS_TAG = "clinicmart/tenants"
 
 
-def schedules(workspace: Workspace, job_name: str, assets: AssetSelection) -> list[ScheduleDefinition]:
+def schedules(workspace: Workspace, assets: AssetSelection) -> list[ScheduleDefinition]:
     """One schedule for each time zone and list of times of day (`Tenant.runs_at`). Tenants that share both share a run, because most
     of a run's cost does not depend on how many tenants it reads.
 
@@ -41,14 +43,13 @@ def schedules(workspace: Workspace, job_name: str, assets: AssetSelection) -> li
         if tenant.runs_at:
             together[tenant.time_zone, tenant.runs_at].append(tenant)
     return [
-        _schedule(workspace, job_name, assets, zone, times, tenants)
+        _schedule(workspace, assets, zone, times, tenants)
         for (zone, times), tenants in sorted(together.items(), key=lambda item: item[0])
     ]
 
 
 def _schedule(
     workspace: Workspace,
-    job_name: str,
     assets: AssetSelection,
     zone: str,
     times: tuple[str, ...],
@@ -66,7 +67,7 @@ def _schedule(
 
     return ScheduleDefinition(
         name=f"daily_{_word(zone)}_{'_'.join(time.replace(':', '') for time in times)}",
-        job_name=job_name,
+        job_name=JOB,
         cron_schedule=[f"{int(time[3:])} {int(time[:2])} * * *" for time in times],
         execution_timezone=zone,
         execution_fn=selected,
@@ -80,13 +81,13 @@ def _word(zone: str) -> str:
     return re.sub(r"\W", "_", zone.replace("+", "_plus_").replace("-", "_minus_"))
 
 
-def new_files(workspace: Workspace, job_name: str) -> SensorDefinition:
+def new_files(workspace: Workspace) -> SensorDefinition:
     """Starts a run when a file of any feed came, went or changed since the feed was last landed, and then stayed the same for a look:
     a file that is still being written is not read twice."""
 
     @sensor(
         name="new_files",
-        job_name=job_name,
+        job_name=JOB,
         minimum_interval_seconds=60,
         default_status=DefaultSensorStatus.RUNNING,
         description="Looks at the names, sizes and times of every file feed once a minute.",
@@ -110,12 +111,29 @@ def new_files(workspace: Workspace, job_name: str) -> SensorDefinition:
     return look
 
 
-def exports_under_way(workspace: Workspace, job_name: str) -> SensorDefinition:
+def old_runs(workspace: Workspace) -> SensorDefinition:
+    """Removes records of runs that are older than the configuration keeps them; it starts nothing."""
+
+    @sensor(
+        name="old_runs",
+        job_name=JOB,
+        minimum_interval_seconds=3600,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Removes the records and logs of runs that ended longer ago than the configuration keeps them.",
+    )
+    def look(context: SensorEvaluationContext) -> SkipReason:
+        removed = remove_old_runs(workspace.home, context.instance, workspace.config.keep_runs_days)
+        return SkipReason(f"removed {removed} old runs")
+
+    return look
+
+
+def exports_under_way(workspace: Workspace) -> SensorDefinition:
     """Starts a run for exports that take servers longer than the last run waited: else they would be a day late every day."""
 
     @sensor(
         name="exports_under_way",
-        job_name=job_name,
+        job_name=JOB,
         minimum_interval_seconds=1800,
         default_status=DefaultSensorStatus.RUNNING,
         description="Looks every half hour for exports that a server had not finished when the last run ended.",

@@ -19,6 +19,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
         system_of_record:          # optional; else the feed that is listed first wins
           encounter: [pm, ehr]
     warehouse: {postgres: "${CLINICMART_POSTGRES_URL}"}   # optional: for --target postgres, see `foundation.warehouse_server`
+    keep_runs_days: 90                # optional: how long the orchestrator keeps its records of a run, and the run's log
     lineage: {file: lineage.ndjson}   # optional: OpenLineage events of every run, see `foundation.lineage_target`
 """
 
@@ -42,6 +43,7 @@ KINDS = ("pm_database", "fhir", "hl7v2", "x12", "reference_file")
 # Kinds that say nothing without a profile: what each calls its feed.
 _NEEDS_PROFILE = {"pm_database": "a PM database", "reference_file": "a reference file"}
 RUNS_AT = ("05:00",)
+KEEP_RUNS_DAYS = 90
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 TENANT_ID = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _ISSUER = re.compile(r"[^\s^&|][^\^&|]{0,119}")
@@ -113,6 +115,7 @@ class Config:
     tenants: tuple[Tenant, ...]
     lineage: LineageTarget | None = None
     warehouse: WarehouseServer = field(default_factory=WarehouseServer)
+    keep_runs_days: int = KEEP_RUNS_DAYS
 
     def tenant(self, tenant_id: str) -> Tenant:
         """One tenant. Raises ConfigurationError naming those that exist."""
@@ -286,7 +289,7 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
     path = Path(file).expanduser().resolve()
     root = compose_file(path)
     reader = NodeReader(path)
-    found = reader.mapping(root, "", ("tenants", "lineage", "warehouse"))
+    found = reader.mapping(root, "", ("tenants", "lineage", "warehouse", "keep_runs_days"))
     tenants_node = reader.needed(found, root, "", "tenants")
     tenants = []
     for tenant_id, node in reader.mapping(tenants_node, "tenants").items():
@@ -301,4 +304,6 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
         raise reader.fail(tenants_node, "tenants", "has no tenant")
     target = parse_lineage(reader, found["lineage"], "lineage") if "lineage" in found else None
     server = parse_warehouse(reader, found["warehouse"], "warehouse") if "warehouse" in found else WarehouseServer()
-    return Config(file=path, tenants=tuple(tenants), lineage=target, warehouse=server)
+    kept = found.get("keep_runs_days")
+    days = KEEP_RUNS_DAYS if kept is None else reader.number(kept, "keep_runs_days", 1, _KEPT_AT_MOST_DAYS)
+    return Config(file=path, tenants=tuple(tenants), lineage=target, warehouse=server, keep_runs_days=days)

@@ -26,10 +26,11 @@ from dagster import (
 
 import dagster_project.workspace as workspace_module
 from clinicmart.main import cli
-from dagster_project.definitions import JOB, build_definitions
+from dagster_project.definitions import build_definitions
 from dagster_project.landing_assets import COVERAGE
 from dagster_project.run import RunOutcome, run_pipeline
-from dagster_project.triggers import TENANTS_TAG
+from dagster_project.run_history import remove_old_runs
+from dagster_project.triggers import JOB, TENANTS_TAG
 from dagster_project.workspace import DBT_PROJECT, Workspace, load_checked_config
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
@@ -255,6 +256,27 @@ def test_a_failed_audit_leaves_the_last_published_version_and_says_why(
 
     with DagsterInstance.from_config(str(workspace.home.dagster)) as instance:
         assert [run.status.value for run in instance.get_runs(limit=3)] == ["SUCCESS", "FAILURE", "SUCCESS"]
+
+
+def test_records_and_logs_of_old_runs_go_and_those_of_new_ones_stay(workspace: Workspace) -> None:
+    logs = workspace.home.folder("logs")
+    with DagsterInstance.from_config(str(workspace.home.dagster)) as instance:
+        runs = {run.run_id for run in instance.get_runs()}
+        assert runs
+        assert remove_old_runs(workspace.home, instance, 90) == 0
+        assert {run.run_id for run in instance.get_runs()} == runs
+        before = set(logs.glob("run-*.log"))
+        left = logs / "run-of-an-earlier-release.log"
+        left.touch()
+        os.utime(left, (0, 0))
+        assert remove_old_runs(workspace.home, instance, 90) == 0
+        assert set(logs.glob("run-*.log")) == before
+        under_way = instance.create_run_for_job(build_definitions(workspace).resolve_job_def(JOB))
+        assert remove_old_runs(workspace.home, instance, 90, now=datetime.now(UTC) + timedelta(days=91)) == len(runs)
+        assert [run.run_id for run in instance.get_runs()] == [under_way.run_id]
+        assert not instance.all_logs(min(runs))
+        instance.delete_run(under_way.run_id)
+    assert not set(logs.glob("run-*.log"))
 
 
 def test_two_runs_in_one_home_do_not_meet(workspace: Workspace) -> None:

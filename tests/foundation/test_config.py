@@ -63,6 +63,7 @@ def test_a_secret_never_shows_in_the_representation(written) -> None:
         (("America/New_York", "America/Boston"), 4, "tenants.harbor.time_zone"),
         (("    feeds:", "    as_of: 31.10.2026\n    feeds:"), 5, "tenants.harbor.as_of"),
         (("    feeds:", "    keep_versions_days: long\n    feeds:"), 5, "tenants.harbor.keep_versions_days"),
+        (("tenants:", "keep_runs_days: 0\ntenants:"), 1, "keep_runs_days"),
         (("    feeds:", "    runs_at: [24:00]\n    feeds:"), 5, "tenants.harbor.runs_at"),
         (("    feeds:", "    runs_at: 05:00\n    feeds:"), 5, "tenants.harbor.runs_at"),
         (("kind: fhir", "kind: hl7"), 7, "tenants.harbor.feeds[1].kind"),

@@ -19,7 +19,6 @@ from dagster import DagsterInstance, DagsterRunStatus, RunRequest, build_sensor_
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from dagster_project.definitions import JOB
 from dagster_project.triggers import exports_under_way
 from dagster_project.workspace import Workspace
 from foundation import duck
@@ -248,7 +247,7 @@ def test_an_export_under_way_starts_a_run_until_it_is_fetched(make_site: Maker, 
     site = make_site(_visits(2))
     home = house(site, wait_minutes=1)
     workspace = Workspace(home.home, home.config)
-    sensor = exports_under_way(workspace, JOB)
+    sensor = exports_under_way(workspace)
     with DagsterInstance.ephemeral() as instance:
 
         def starts() -> bool:
