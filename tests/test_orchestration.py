@@ -333,7 +333,7 @@ def test_a_run_that_is_interrupted_says_so_and_leaves_what_is_served(workspace: 
     os.killpg(run.pid, signal.SIGINT)
     said = run.stderr.read()
     assert run.wait(timeout=120) == 1
-    assert "the run was interrupted" in said
+    assert "the run was interrupted" in said, said
     assert current_version(workspace.home, "harbor") == before
     ledger = Ledger(workspace.home)
     last = ledger.last_run()
