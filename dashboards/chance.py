@@ -72,12 +72,13 @@ def of_months(change: float, months: Sequence[float]) -> Verdict:
     return Verdict.REAL if abs(change) > Z * sqrt(2) * _sigma(months) else Verdict.CHANCE
 
 
-def usual_range(months: Sequence[float]) -> tuple[float, float] | None:
+def usual_range(months: Sequence[float], mean_of: int = 1) -> tuple[float, float] | None:
     """The control limits of a monthly figure (Shewhart's chart of individuals): the mean of its months and three times their
-    usual spread to each side, from the mean moving range. None where the months are too few to tell."""
+    usual spread to each side, from the mean moving range. With `mean_of` they are the limits of the mean of so many months, which
+    spreads less by the root of their number. None where the months are too few to tell."""
     if len(months) < LEAST_MONTHS:
         return None
-    reach = 3 * _sigma(months)
+    reach = 3 * _sigma(months) / sqrt(mean_of)
     middle = sum(months) / len(months)
     return middle - reach, middle + reach
 

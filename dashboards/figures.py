@@ -35,6 +35,7 @@ class Figure:
     and that touches it; all are empty when all is well. `base` is what a rate was counted from; `settled` are the monthly values
     that no longer move, oldest first, and `months` how many months the period has: a change is tested with them. `moving` are the
     months of the trend that have not settled. `uncompared` says why there is no comparison; empty where there is one.
+    `before_known_by` is the day as of which `before` counts, where the two are compared at equal age; None where all of it counts.
     """
 
     metric: MetricDefinition
@@ -50,6 +51,7 @@ class Figure:
     settled: tuple[Any, ...] = ()
     moving: frozenset[date] = frozenset()
     uncompared: str = ""
+    before_known_by: date | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -208,6 +210,7 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
     moving = {name: maturity.unsettled(source.metrics[name], source.as_of, shown, trends) for name in wanted}
     waiting = {name: maturity.unripe(source.metrics[name], view.period.end, source.as_of, now) for name in wanted}
     at_equal_age = _at_equal_age(source, view, [name for name in answerable if waiting[name]])
+    known_by = compared.end + (source.as_of - view.period.end)
     caution = caution_of(view, source.as_of)
     return {
         name: Figure(
@@ -226,6 +229,7 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
             ),
             moving=moving[name],
             uncompared="" if name in at_equal_age else maturity.uncompared(caution, waiting[name]),
+            before_known_by=known_by if name in at_equal_age else None,
         )
         for name in wanted
     }

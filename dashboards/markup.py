@@ -323,20 +323,3 @@ def alerts(items: Iterable[tuple[str, str]]) -> Markup:
         for message, remedy in items
     )
     return Markup('<ul class="cm-alerts" role="status">{}</ul>').format(lines)
-
-
-def changes(items: Sequence[tuple[fmt.Change, str, str, str]]) -> Markup:
-    """A list of what changed: (change, headline, detail, action) each."""
-    lines = join(
-        Markup('<li class="cm-{}">{}</li>').format(
-            change.tone,
-            button(
-                MARKS.get(change.tone, ARROWS[change.arrow])
-                + Markup("<span><b>{}</b><small>{}</small></span>").format(headline, detail)
-                + CHEVRON,
-                action,
-            ),
-        )
-        for change, headline, detail, action in items
-    )
-    return Markup('<ul class="cm-changes">{}</ul>').format(lines)

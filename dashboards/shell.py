@@ -50,8 +50,10 @@ class PageContext:
         if key in self.pages:
             view = widgets.moved_by(self.view, changes)
             params = view.params(shared_only=True)
-            figure = {"metric": view.metric} if view.metric and changes else {}
-            st.switch_page(self.pages[key], query_params=params | figure)
+            named = {name: getattr(view, name) for name in ("metric", "rows") if f"{name}=" in changes}
+            st.switch_page(
+                self.pages[key], query_params=params | {name: value for name, value in named.items() if value}
+            )
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class PageSpec:
     A page `of_feeds` is about the data as they came: it has no pickers, and only those see it whom `serving` lets.
     A page `of_figure` is opened from a figure's definition: it does not stand in the bar, and has no pickers either.
     A page `of_closes` is about closed months: it has no pickers, and is there once a month was closed.
+    A page that `tells_gaps` says itself which feeds stopped or were refused: it needs no line above it.
     """
 
     key: str
@@ -70,6 +73,7 @@ class PageSpec:
     of_feeds: bool = False
     of_figure: bool = False
     of_closes: bool = False
+    tells_gaps: bool = False
 
     @property
     def has_pickers(self) -> bool:
@@ -131,7 +135,8 @@ def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable
                 note = "That place is not among those you may see, or it is no longer there. This is everything you may see."
                 widgets.html(Markup('<p class="cm-note">{}</p>').format(note), key="cm_place_note")
             if page.has_pickers:
-                incomplete_notice(context, page.key)
+                if not page.tells_gaps:
+                    incomplete_notice(context, page.key)
                 closed_notice(context, page.key)
             page.draw(context)
         except AccessError as error:

@@ -411,10 +411,12 @@ class Reader:
         """The target of a metric that counts for a unit on a day; None is all that is seen.
 
         A rate, a mean or a number of days is also that of the units below it. A count or an amount is not: a part cannot be asked
-        for what the whole is.
+        for what the whole is, and neither can a person's own patients.
         """
         path = self.target_path(service_unit)
         if metric.unit in ADDITIVE_UNITS:
+            if self.scope.provider_id or (path == (WHOLE,) and self.scope.is_restricted):
+                return None
             # The top of the tree and the whole tenant are the same.
             path = path[:1] if len(path) > 2 else path
         return self.targets().in_force(metric.name, path, on)

@@ -1,7 +1,8 @@
 """The pages, in the order they stand in the bar. A page whose module is not granted is absent."""
 
-from dashboards.pages import closed_months, lineage, no_show, overview, payer_mix, revenue_cycle, throughput
+from dashboards.pages import closed_months, lineage, no_show, payer_mix, revenue_cycle, throughput
 from dashboards.pages.data_health import page as data_health
+from dashboards.pages.overview import page as overview
 from dashboards.shell import PageSpec
 from serving.modules import MODULES, PAGES
 
@@ -14,7 +15,16 @@ _DRAWN_BY = {
 }
 _MODULE_OF = {page.key: module.name for module in MODULES for page in module.pages}
 ALL = (
-    *(PageSpec(page.key, page.title, _MODULE_OF.get(page.key), _DRAWN_BY[page.key]) for page in PAGES.values()),
+    *(
+        PageSpec(
+            page.key,
+            page.title,
+            _MODULE_OF.get(page.key),
+            _DRAWN_BY[page.key],
+            tells_gaps=page is overview.PAGE,
+        )
+        for page in PAGES.values()
+    ),
     PageSpec("closed_months", "Closed months", None, closed_months.draw, of_closes=True),
     PageSpec("data_health", "Data health", None, data_health.draw, of_feeds=True),
     PageSpec("lineage", "Where a figure comes from", None, lineage.draw, of_figure=True),

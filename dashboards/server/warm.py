@@ -5,7 +5,7 @@ import threading
 
 from dashboards import breakdowns, data, figures, served_home
 from dashboards import view as states
-from dashboards.pages import overview
+from dashboards.pages.overview import page as overview
 from foundation.errors import ClinicmartError
 from serving.modules import PAGES
 from serving.people.shown import gathering
@@ -19,8 +19,7 @@ def questions(source: data.Source) -> None:
     view = states.parse({}, source.as_of)
     for page in PAGES.values():
         if page is overview.PAGE:
-            figures.load(source, view, page.figures)
-            breakdowns.below(source, view, overview.MEMBERS)
+            overview.questions(source, view)
         elif page.table:
             figures.load(source, view, page.tiles)
             breakdowns.below(source, view, page.table)

@@ -3,23 +3,34 @@
 from serving.modules.declaration import Page
 from serving.modules.entities import APPOINTMENTS, MONEY, VISITS
 
-# The sixth tile is the first of these that the person has.
-SIXTH = ("third_next_available_days", "cycle_time_minutes", "encounters")
-# The trend shows the first of these that the person has.
-MAIN = ("payer_paid_amount", "encounters", "completed_appointments", "claims", "bed_days")
+# Tiles in place of those that a person or a period does not have.
+FURTHER = ("cycle_time_minutes", "encounters", "late_cancel_rate", "lead_time_days", "fill_rate", "bed_occupancy_rate")
+# Names short enough for a tile; the definition beside it has the metric's own.
+TILE_NAMES = {
+    "ar_over_90_rate": "A/R over 90 days",
+    "completed_appointments": "Visits seen",
+    "third_next_available_days": "Third next available",
+    "wait_time_minutes": "Wait for a room",
+    "cycle_time_minutes": "Cycle time",
+    "late_cancel_rate": "Late cancellations",
+    "lead_time_days": "Lead time",
+    "bed_occupancy_rate": "Bed occupancy",
+}
 PAGE = Page(
     key="overview",
     title="Overview",
     lead="net_collection_rate",
-    tiles=("net_collection_rate", "days_in_ar", "denial_rate", "no_show_rate", "completed_appointments"),
-    table=(
-        "completed_appointments",
-        "encounters",
-        "no_show_rate",
-        "billed_amount",
-        "denial_rate",
+    tiles=(
         "net_collection_rate",
+        "days_in_ar",
+        "denial_rate",
+        "ar_over_90_rate",
+        "no_show_rate",
+        "third_next_available_days",
+        "completed_appointments",
+        "wait_time_minutes",
     ),
-    more=(*SIXTH, *MAIN),
+    table=("denial_rate", "no_show_rate", "days_in_ar", "completed_appointments"),
+    more=(*FURTHER, "denied_billed_amount"),
     entities=(*MONEY, *APPOINTMENTS, *VISITS),
 )

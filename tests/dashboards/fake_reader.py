@@ -228,6 +228,20 @@ RULES: dict[str, tuple[str, str, str, str, Rule]] = {
     "open_balance": ("Open balance", "usd", "lower", "revenue_cycle", Rule(_count("open"))),
     "remitted_claims": ("Answered claims", "count", "neutral", "revenue_cycle", Rule(_count("answered"))),
     "claims": ("Claims", "count", "neutral", "revenue_cycle", Rule(_count("done"))),
+    "denied_billed_amount": (
+        "Billed on denied claims",
+        "usd",
+        "lower",
+        "revenue_cycle",
+        Rule(pl.col("billed").filter(pl.col("denied")).sum()),
+    ),
+    "first_decided_amount": (
+        "Billed on decided claims",
+        "usd",
+        "neutral",
+        "revenue_cycle",
+        Rule(pl.col("billed").filter(pl.col("answered")).sum()),
+    ),
     "denied_claims": ("Denied claims", "count", "lower", "revenue_cycle", Rule(_count("denied"))),
     "denial_rate": ("Denial rate", "percent", "lower", "revenue_cycle", Rule(_count("denied"), _count("answered"))),
     "net_collection_rate": (
@@ -261,9 +275,13 @@ RULES: dict[str, tuple[str, str, str, str, Rule]] = {
 }
 # What a rate is counted from, and when a figure has settled, as metrics say it in their definitions.
 OUT_OF = {"no_show_rate": "expected_appointments", "denial_rate": "remitted_claims"}
-KNOWN_ON = {"denial_rate": "answered_date", "remitted_claims": "answered_date"}
+KNOWN_ON = dict.fromkeys(
+    ("denial_rate", "remitted_claims", "denied_billed_amount", "first_decided_amount"), "answered_date"
+)
 MATURES = {
     "denial_rate": (60, "answers"),
+    "denied_billed_amount": (60, "answers"),
+    "first_decided_amount": (60, "answers"),
     "net_collection_rate": (120, "money"),
     "payer_paid_amount": (120, "money"),
     "patient_paid_amount": (120, "money"),

@@ -12,7 +12,7 @@ OF_THEIR_OWN = {
     "metrics query", "drill", "close month", "close reopen", "lineage", "source", "extract", "users add",
     "users change", "users reset", "modules set", "keys serving", "bi-login create", "bi-login revoke",
 }  # fmt: skip
-SHOW_NOTHING = {"audit verify", "serve", "dagster", "demo", "run", "listen", "sample"}
+SHOW_NOTHING = {"targets set", "audit verify", "serve", "dagster", "demo", "run", "listen", "sample"}
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,201 @@
+"""Overview: how are we doing, why did it change, what needs attention, where, and can it be trusted; on one screen."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from dashboards import chance, figures, findings, markup, rows, shell, targets, widgets
+from dashboards import format as fmt
+from dashboards import view as states
+from dashboards.data import Source
+from dashboards.figures import Figure
+from dashboards.pages.overview import attention, html, lead, trust, units
+from dashboards.pages.overview import level as levels
+from dashboards.pages.overview.attention import Answers
+from dashboards.pages.overview.lead import Bar, Explained
+from dashboards.pages.overview.level import Level
+from dashboards.shell import HEALTH_PAGE, PageContext
+from dashboards.view import View
+from serving.modules import PAGES
+from serving.modules.overview import FURTHER
+
+PAGE = PAGES["overview"]
+MOST_TILES = 8
+# What tells how far the claims of the period are answered.
+ANSWERED = ("remitted_claims", "claims")
+ASKED = (*PAGE.tiles, *FURTHER, *lead.METRICS, *ANSWERED)
+
+
+def draw(context: PageContext) -> None:
+    source, view = context.source, context.view
+    loaded = figures.load(source, view, ASKED)
+    if shell.before_data(context, loaded):
+        return
+    level = levels.level_of(source, view)
+    answers = _ask(source, view, level)
+    chosen = lead.choose(loaded)
+    explained = lead.explain(source, view, chosen, loaded[chosen.amount], level) if chosen else None
+    tiles = chosen_tiles(loaded)
+    shell.head(context, _finding(explained, tiles))
+    parts = [
+        _tiles(context, tiles),
+        Markup('<div class="cm-two">{}{}</div>').format(
+            _why(context, explained), _attention(context, level, answers, loaded)
+        ),
+        Markup('<div class="cm-two cm-wide">{}{}</div>').format(
+            _units(context, level, answers[0], loaded), _trust(context, loaded)
+        ),
+    ]
+    context.html(Markup('<div class="cm-overview">{}</div>').format(markup.join(parts)), key="cm_overview")
+    rows.draw(context)
+
+
+def questions(source: Source, view: View) -> None:
+    """Asks what the page asks, to warm it up."""
+    loaded = figures.load(source, view, ASKED)
+    level = levels.level_of(source, view)
+    _ask(source, view, level)
+    chosen = lead.choose(loaded)
+    if chosen:
+        lead.explain(source, view, chosen, loaded[chosen.amount], level)
+
+
+def _ask(source: Source, view: View, level: Level) -> list[Answers]:
+    """Figures by member, and by member and payer class."""
+    by_member = [*units.question(), *attention.metrics(by_payer=False)]
+    found = [attention.ask(source, view, level, by_member, by_payer=False)]
+    if not view.payer:
+        found.append(attention.ask(source, view, level, attention.metrics(by_payer=True), by_payer=True))
+    return found
+
+
+def chosen_tiles(loaded: Mapping[str, Figure]) -> dict[str, Figure]:
+    """The tiles: the page's own that have a value in any month, then further ones in place of what is not there."""
+    names = [name for name in (*PAGE.tiles, *FURTHER) if name in loaded and _has_value(loaded[name])]
+    return {name: loaded[name] for name in names[:MOST_TILES]}
+
+
+def _has_value(figure: Figure) -> bool:
+    return figure.value is not None or bool(figure.problem) or any(value is not None for _, value in figure.trend)
+
+
+def _tiles(context: PageContext, tiles: Mapping[str, Figure]) -> Markup:
+    health = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
+    drawn = [
+        html.tile(figure, targets.of(context.source, context.view, figure), _page_of(context, name), health)
+        for name, figure in tiles.items()
+    ]
+    return markup.tile_row(drawn)
+
+
+def _page_of(context: PageContext, metric: str, moves: Mapping[str, Any] | None = None) -> str:
+    """An action that opens the page of a metric's area, at what `moves` change in the view."""
+    module = context.source.metrics[metric].module
+    if module not in context.pages:
+        return ""
+    return f"{widgets.PAGE}{module}?{states.encode(moves or {})}"
+
+
+def _rows_of(context: PageContext, metric: str, moves: Mapping[str, Any]) -> str:
+    """The same with the rows of the metric open, for who sees rows."""
+    is_open = context.source.metrics[metric].can_drill
+    return _page_of(context, metric, {**moves, "rows": metric} if is_open else moves)
+
+
+def _why(context: PageContext, explained: Explained | None) -> Markup:
+    view = context.view
+    if explained is None:
+        text = "Nothing to explain: no figure of this choice has a comparison that has settled."
+        return html.panel("Why it changed", "", Markup("<p>{}</p>").format(text), "why")
+    figure = explained.figure
+    unit = figure.metric.unit
+    before, now = fmt.short(figure.before, unit), fmt.short(figure.value, unit)
+    verb = "rose" if fmt.decimal(figure.value) > fmt.decimal(figure.before) else "fell"
+    title = f"Why {explained.lead.subject.lower()} {verb} from {before} to {now}"
+    if not explained.bars:
+        title = f"{explained.lead.subject}: {now}, as before"
+    doubt = "" if lead.is_news(figure) else "; the change is no more than chance"
+    exactly = "to the cent" if unit == "usd" else "exactly"
+    note = f"{figure.metric.label}, {figure.against} to {view.period.name}; parts add up {exactly}{doubt}"
+
+    def lead_to(bar: Bar) -> str:
+        return _rows_of(context, figure.metric.name, bar.moves) if bar.moves else ""
+
+    bars = lead.as_parts(explained, view.compared.name, view.period.name)
+    return html.panel(title, note, html.waterfall(bars, unit, figure.metric.direction, title, lead_to), "why")
+
+
+def _attention(context: PageContext, level: Level, answers: list[Answers], loaded: Mapping[str, Figure]) -> Markup:
+    source, view = context.source, context.view
+    moving = attention.is_moving(source, view, loaded)
+    found = attention.find(source, view, level, answers, moving)
+    note = "Ranked by money, then patients; only what left its usual range"
+    if not found.items:
+        judged = fmt.plural(found.judged, "figure")
+        text = f"No {level.noun} has left its usual range to the bad side in {view.period.name}: {judged} judged."
+        if not found.judged:
+            text = (
+                f"No {level.noun} has enough cases and months to tell what is usual: {chance.LEAST_VOLUME} cases and "
+                f"{chance.LEAST_MONTHS} months before the period are needed."
+            )
+        if moving and all(moving.values()):
+            text = "Nothing is judged before the period is over."
+        return html.panel("Needs attention", note, Markup('<p class="cm-nothing">{}</p>').format(text), "needs")
+    shown = found.items[: attention.MOST_ITEMS]
+    content = html.attention(
+        shown, len(found.items) - len(shown), lambda item: _rows_of(context, item.rule.metric, item.moves)
+    )
+    return html.panel("Needs attention", note, content, "needs")
+
+
+def _units(context: PageContext, level: Level, answer: Answers, loaded: Mapping[str, Figure]) -> Markup:
+    found = units.units(context.source, context.view, level, answer, loaded)
+    noun = f"{level.noun.capitalize()}s"
+    if not found.members:
+        text = f"No {level.noun} has figures in this period."
+        return html.panel(noun, "", Markup('<p class="cm-nothing">{}</p>').format(text), "level")
+    note = f"{context.view.period.name}; dot: this period, band: usual range of the months before, tick: target"
+    if found.more:
+        note += f"; {found.more} more with less volume"
+
+    def lead_to(_member: str, moves: Mapping[str, Any]) -> str:
+        return widgets.move(**moves) if moves else ""
+
+    return html.panel(noun, note, html.unit_table(found, lead_to, note), "level")
+
+
+def _trust(context: PageContext, loaded: Mapping[str, Figure]) -> Markup:
+    health = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
+    lines = trust.lines(context.source, context.view, loaded)
+    return html.panel("Can these figures be trusted?", "", html.trust(lines, health), "trusted")
+
+
+def _finding(explained: Explained | None, tiles: Mapping[str, Figure]) -> str:
+    """What happened to the lead figure and why; else how many tiles got better or worse; else how it stands."""
+    if explained is not None and lead.is_news(explained.figure):
+        return lead.finding(explained, explained.figure.against)
+    judged = [figure for figure in tiles.values() if not figure.problem and not figure.caution]
+    worse = [figure for figure in judged if figure.change.tone == "bad" and not findings.is_steady(figure)]
+    better = [figure for figure in judged if figure.change.tone == "good" and not findings.is_steady(figure)]
+    if worse and better:
+        also = names_of(better)
+        also = f"{also[:1].lower()}{also[1:]}" if len(better) < 3 else "other figures"
+        return f"{names_of(worse)} got worse; {also} got better"
+    if worse or better:
+        return f"{names_of(worse or better)} got {'worse' if worse else 'better'}"
+    if explained is not None:
+        return findings.finding(explained.figure, explained.lead.subject)
+    first = next(iter(tiles.values()), None)
+    return findings.finding(first, first.metric.label if first else "Overview")
+
+
+def names_of(chosen: list[Figure]) -> str:
+    """`Days in receivables, no-show rate and 2 other figures`."""
+    labels = [
+        chosen[0].metric.label,
+        *(f"{figure.metric.label[:1].lower()}{figure.metric.label[1:]}" for figure in chosen[1:]),
+    ]
+    if len(labels) > 3:
+        return f"{labels[0]}, {labels[1]} and {len(labels) - 2} other figures"
+    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"

@@ -1,0 +1,131 @@
+"""The overview: parts that add up, what needs attention and nothing else, units beside their usual range, targets in words."""
+
+import re
+from decimal import Decimal
+
+import pytest
+
+from dashboards import figures
+from dashboards import view as states
+from dashboards.pages.overview import attention, lead, page, units
+from dashboards.pages.overview import level as levels
+from serving.model import MetricQuery
+
+D = Decimal
+VIEWS = [
+    {},
+    {"place": "behavioral"},
+    {"place": "bayview"},
+    {"place": "bayview", "provider": "bayview-1"},
+    {"payer": "medicaid"},
+    {"period": "last_month"},
+    {"period": "2026-05-10_2026-08-20", "compare": "year"},
+]
+
+
+def explained(source, chosen, params):
+    view = states.parse(params, source.as_of)
+    figure = figures.load(source, view, [chosen.amount, chosen.volume])[chosen.amount]
+    return lead.explain(source, view, chosen, figure, levels.level_of(source, view))
+
+
+@pytest.mark.parametrize("params", VIEWS, ids=str)
+@pytest.mark.parametrize("smallest", [1, 40, 100_000])
+@pytest.mark.parametrize("chosen", lead.LEADS[:3], ids=lambda chosen: chosen.amount)
+def test_the_waterfall_leads_from_one_figure_to_the_other_to_the_cent(source, params, smallest, chosen):
+    source.reader.smallest_cell = smallest
+    found = explained(source, chosen, params)
+    assert found is not None
+    parts = sum((bar.part for bar in found.bars), D(0))
+    if None not in (found.figure.value, found.figure.before):
+        assert D(found.figure.before) + parts == D(found.figure.value)
+    few = [bar for bar in found.bars if bar.kind == "few"]
+    assert {bar.label for bar in few} <= {lead.FEW}
+    assert not few or smallest > 1
+
+
+def test_named_parts_lead_to_the_unit_and_payer_whose_figures_they_are(source):
+    found = explained(source, lead.LEADS[0], {"period": "2026-07-01_2026-09-30"})
+    bar = next(bar for bar in found.bars if bar.kind == "rate")
+    assert bar.moves["payer"] == "medicaid"
+    assert source.places[bar.moves["place"]].name in bar.label
+
+
+def test_what_needs_attention_is_the_readers_figure_outside_its_usual_range(source):
+    view = states.parse({"period": "2026-07-01_2026-09-30", "place": "behavioral"}, source.as_of)
+    level = levels.level_of(source, view)
+    answers = [attention.ask(source, view, level, attention.metrics(by_payer=False), by_payer=False)]
+    found = attention.find(source, view, level, answers, {})
+    (item,) = [item for item in found.items if item.rule.metric == "no_shows"]
+    assert item.moves["place"] == "bayview"
+    question = MetricQuery(
+        metrics=["no_shows"],
+        where={"service_unit": "bayview"},
+        date_from=view.period.start,
+        date_to=view.period.end,
+    )
+    assert item.value == source.reader.query(question)["no_shows"][0]
+    low, high = (int(text) for text in re.search(r"usual (\d+) to (\d+) a month", item.detail).groups())
+    assert low < high < item.value / 3
+    assert found.judged > len(found.items)
+
+
+def test_the_list_is_ranked_by_money_and_says_how_many_are_left(page, markup_of):
+    html = markup_of(page("", period="2026-07-01_2026-09-30", place="behavioral"))
+    panel = html.split("<h2>Needs attention</h2>")[1].split("<h2>")[0]
+    assert "No-shows, Bayview Clinic" in panel
+    assert "Front desk" in panel
+    action = re.search(r'data-do="(page:no_show[^"]*)"', panel)[1]
+    assert "place=bayview" in action
+    assert "rows=no_shows" in action
+
+
+def test_nothing_to_attend_to_is_said(page, markup_of):
+    html = markup_of(page("", period="2026-02-01_2026-02-28", place="surgery"))
+    panel = html.split("<h2>Needs attention</h2>")[1].split("<h2>")[0]
+    assert "has left its usual range to the bad side in February 2026" in panel
+    assert "<li" not in panel
+
+
+def test_units_stand_beside_their_own_usual_range(source):
+    view = states.parse({"period": "2026-07-01_2026-09-30"}, source.as_of)
+    level = levels.level_of(source, view)
+    source.reader.set_target("no_show_rate", "behavioral", view.period.start, D("0.12"))
+    answer = attention.ask(source, view, level, units.question(), by_payer=False)
+    found = units.units(source, view, level, answer, figures.load(source, view, page.ASKED))
+    column = next(column for column in found.columns if column.metric.name == "no_show_rate")
+    cells = dict(zip([member for member, _, _ in found.members], column.cells, strict=True))
+    assert cells["behavioral"].tone == "bad"
+    assert cells["behavioral"].target == 0.12
+    assert cells["primary"].tone == ""
+    assert all(column.low <= cell.at <= column.high for cell in column.cells)
+
+
+def test_tiles_say_how_they_stand_against_their_target(page, markup_of, reader, source):
+    reader.set_target("no_show_rate", None, reader.data_as_of.replace(year=2026, month=1, day=1), D("0.05"))
+    html = markup_of(page("", period="2026-07-01_2026-09-30"))
+    tile = html.split('data-metric="no_show_rate"')[1].split("</article>")[0]
+    assert 'title="worse than target"' in tile
+    assert "target 5" in tile
+    assert "cm-worse" in tile
+    assert "of" in re.search(r"<small title=\"([^\"]+)\"", tile)[1]
+
+
+def test_what_a_person_does_not_hold_leaves_no_hole(page, markup_of, reader):
+    reader.modules = ("no_show",)
+    reader.scope_hash = "m" * 64
+    html = markup_of(page(""))
+    assert html.count('class="cm-tile') >= 4
+    for word in ("Net collection", "Denied", "billed", "claims of"):
+        assert word not in html
+    assert "No-shows" in html.split("<h2>")[1]
+
+
+def test_the_page_says_what_its_figures_rest_on(page, markup_of, reader):
+    html = markup_of(page(""))
+    assert "All feeds in order" in html
+    reader.refused = True
+    reader.scope_hash = "r" * 64
+    html = markup_of(page(""))
+    assert "was refused" in html.split("Can these figures be trusted?")[1]
+    assert "cm-incomplete" not in html
