@@ -71,10 +71,10 @@ def entity_id(resource: Json, profile: FhirProfile, resource_id: str) -> str:
         return resource_id
     key = str(kind).lower()
     if kind in ISSUED_TYPES:
-        found = number_of_system(resource, names.get(key)) or number_of_type(resource, names.get(f"{key}_type"))
+        number = number_of_system(resource, names.get(key)) or number_of_type(resource, names.get(f"{key}_type"))
     else:
-        found = identifier_of(resource, names.get(key)) or identifier_of_type(resource, names.get(f"{key}_type"))
-    return found or resource_id
+        number = identifier_of(resource, names.get(key)) or identifier_of_type(resource, names.get(f"{key}_type"))
+    return number or resource_id
 
 
 def named_row(profile: FhirProfile, kind: str, system: str | None, value: str) -> str:
@@ -180,9 +180,9 @@ def _resources(files: tuple[tuple[str, int, int], ...], kind: str, profile: _Pro
         for resource in _read(Path(name), size_bytes, inbox):
             try:
                 if resource["resourceType"] == kind:
-                    known = by_id[record_id(resource)] = known_of(resource, profile.profile, None)
+                    resource_known = by_id[record_id(resource)] = known_of(resource, profile.profile, None)
                     if kind in FOUND_BY_IDENTIFIER:
-                        by_identifier.update((pair, known) for pair in identifiers_of(resource))
+                        by_identifier.update((pair, resource_known) for pair in identifiers_of(resource))
             except MALFORMED:
                 continue
     return Beside(by_id, by_identifier)

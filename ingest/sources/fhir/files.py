@@ -30,7 +30,7 @@ def read_lines(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[lis
     pieces: list[bytes] = []
     pending, number = 0, 0
     for block in read_path(path, size_bytes, inbox):
-        head, found, tail = block.partition(b"\n")
+        head, line_end, tail = block.partition(b"\n")
         if number == 0 and not pieces:
             head = head.removeprefix(_BOM)
         pieces.append(head)
@@ -41,12 +41,12 @@ def read_lines(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[lis
                 problem=f"a line is longer than {MAXIMUM_LINE_BYTES >> 20} MiB",
                 remedy="Ask the sender for one resource per line",
             )
-        if found:
-            *lines, rest = tail.split(b"\n")
+        if line_end:
+            *lines, remainder = tail.split(b"\n")
             lines.insert(0, b"".join(pieces))
             number += len(lines)
             yield lines
-            pieces, pending = [rest], len(rest)
+            pieces, pending = [remainder], len(remainder)
     if last := b"".join(pieces):
         yield [last]
 

@@ -71,14 +71,14 @@ class Index:
         for entry in entries:
             try:
                 resource, url = entry["resource"], entry.get("fullUrl")
-                known = known_of(resource, self.profile, url)
-                self.local[f"{known.type}/{record_id(resource, url)}"] = known
+                target = known_of(resource, self.profile, url)
+                self.local[f"{target.type}/{record_id(resource, url)}"] = target
                 if url:
-                    self.local[url] = known
+                    self.local[url] = target
                     if base := parse_reference(url).base:
                         self.bases.add(base)
                 for system, value in identifiers_of(resource):
-                    self._by_identifier[known.type, system, value] = known
+                    self._by_identifier[target.type, system, value] = target
             except MALFORMED:
                 continue
 
@@ -93,7 +93,7 @@ class Index:
         text = reference.get("reference")
         if not text:
             return self._of_identifier(reference, expected)
-        known, problem = self._resolve(text, reference, holder, expected)
+        target, problem = self._resolve(text, reference, holder, expected)
         if problem:
             kind = parse_reference(text).type.strip("#")
             self.missing.append(
@@ -101,33 +101,33 @@ class Index:
             )
             # What it is may matter where which it is is not known.
             return Known(kind, "") if kind else None
-        return known
+        return target
 
     def _resolve(self, text: str, reference: Json, holder: Json, expected: str) -> tuple[Known | None, str | None]:
         """What a literal reference leads to, and why it leads to nothing."""
-        kind, found, system, base = parse_reference(text)
+        kind, target_id, system, base = parse_reference(text)
         if kind == "#":
-            known = self._contained(holder, found)
-            return known, None if known else "not contained"
+            target = self._contained(holder, target_id)
+            return target, None if target else "not contained"
         if system is not None:
-            return self._conditional(kind, system, found)
-        if self.local and (known := self.local.get(text)) is not None:
-            return known, None
+            return self._conditional(kind, system, target_id)
+        if self.local and (target := self.local.get(text)) is not None:
+            return target, None
         if text.startswith("urn:"):
             return None, "not in the bundle"
-        if not found:
+        if not target_id:
             return None, "a search that names no identifier" if "?" in text else None
         if self.is_elsewhere(base):
             return None, "on another server"
-        if self.local and (known := self.local.get(f"{kind}/{found}")) is not None:
-            return known, None
+        if self.local and (target := self.local.get(f"{kind}/{target_id}")) is not None:
+            return target, None
         kind = kind or reference.get("type") or expected
         named = reference.get("identifier")
         if named and named.get("value") and self._names(kind, named.get("system"), named):
             return Known(kind, self._row(kind, named.get("system"), named["value"])), None
-        if self._is_kept(kind) and (known := self.beside(kind).by_id.get(found)) is not None:
-            return known, None
-        return Known(kind, found), None
+        if self._is_kept(kind) and (target := self.beside(kind).by_id.get(target_id)) is not None:
+            return target, None
+        return Known(kind, target_id), None
 
     def is_elsewhere(self, base: str) -> bool:
         """True for the address of a server that is not the one this came from, where that one is known."""
@@ -138,22 +138,22 @@ class Index:
         if not identifier or not identifier.get("value"):
             return None
         kind, system, value = reference.get("type") or expected, identifier.get("system"), identifier["value"]
-        known = None if self._names(kind, system, identifier) else self._having(kind, system or "", value)
-        return known or Known(kind, self._row(kind, system, value))
+        target = None if self._names(kind, system, identifier) else self._having(kind, system or "", value)
+        return target or Known(kind, self._row(kind, system, value))
 
     def _conditional(self, kind: str, system: str, value: str) -> tuple[Known | None, str | None]:
         if value and self._names(kind, system, {}):
             return Known(kind, self._row(kind, system, value)), None
-        known = self._having(kind, system, value)
-        return known, None if known else "nothing matches"
+        target = self._having(kind, system, value)
+        return target, None if target else "nothing matches"
 
     def _row(self, kind: str, system: str | None, value: str) -> str:
         return named_row(self.profile, kind, system, value)
 
     def _having(self, kind: str, system: str, value: str) -> Known | None:
         """The resource that has an identifier, in the bundle or beside."""
-        if known := self._by_identifier.get((kind, system, value)):
-            return known
+        if resources := self._by_identifier.get((kind, system, value)):
+            return resources
         return self.beside(kind).by_identifier.get((system, value)) if kind in FOUND_BY_IDENTIFIER else None
 
     def _names(self, kind: str, system: str | None, identifier: Json) -> bool:
@@ -174,20 +174,20 @@ class Index:
         key = kind.lower()
         return kind in KEPT_TYPES or (kind != "Patient" and (key in names or f"{key}_type" in names))
 
-    def _contained(self, holder: Json, found: str) -> Known | None:
+    def _contained(self, holder: Json, fragment: str) -> Known | None:
         for resource in holder.get("contained") or ():
-            if resource.get("id") == found:
-                known = known_of(resource, self.profile, None)
+            if resource.get("id") == fragment:
+                target = known_of(resource, self.profile, None)
                 # The id of a contained resource means nothing outside: only an identifier, or a link, names anything.
-                return Known(known.type, "" if known.id == found else known.id, known.links)
+                return Known(target.type, "" if target.id == fragment else target.id, target.links)
         return None
 
     def beside(self, kind: str) -> Beside:
         """Resources of one type in the files beside the unit; looked for once a unit."""
-        found = self._beside.get(kind)
-        if found is None:
-            found = self._beside[kind] = resources_beside(self.folder, self.inbox, kind, self.profile)
-        return found
+        resources = self._beside.get(kind)
+        if resources is None:
+            resources = self._beside[kind] = resources_beside(self.folder, self.inbox, kind, self.profile)
+        return resources
 
 
 def payer_text(reference: Json) -> tuple[str, str] | None:

@@ -70,26 +70,28 @@ def claim(context: Context, resource: Json, record: str) -> None:
     claim_type = mapped(resource.get("type"), profile.claim_types)
     if claim_type is None:
         context.unknown("claim", "claim_type", code_of(resource.get("type")), became="unknown")
-    context.add(
-        "claim",
-        record,
-        claim_id,
-        encounter,
-        context.patient(resource.get("patient"), resource, "patient"),
-        payer,
-        context.unit(resource.get("facility"), resource, "facility") or context.unit(biller, resource, "provider"),
-        _provider(context, resource),
-        _billing_npi(context, biller, resource),
-        claim_type or "unknown",
-        "8" if withdrawn else "1" if replaced is None else "7",
-        replaced and ((replaced.get("reference") or {}).get("value")),
-        replaced and context.id_of(replaced.get("claim"), resource, "Claim", "related.claim"),
-        _SEQUENCES.get(insurance.get("sequence", 0), "unknown"),
-        _place(first(items)),
-        billed if billed is not None else total_of(nets),
-        start,
-        end,
-        resource.get("created"),
+    context.add_claim(
+        claim_submission_id=record,
+        claim_id=claim_id,
+        encounter_id=encounter,
+        patient_id=context.patient(resource.get("patient"), resource, "patient"),
+        payer_id=payer,
+        service_unit_id=context.unit(resource.get("facility"), resource, "facility")
+        or context.unit(biller, resource, "provider"),
+        provider_id=_provider(context, resource),
+        billing_provider_npi=_billing_npi(context, biller, resource),
+        claim_type=claim_type or "unknown",
+        frequency_code="8" if withdrawn else "1" if replaced is None else "7",
+        original_payer_claim_control_number=(replaced.get("reference") or {}).get("value") if replaced else None,
+        replaced_claim_id=context.id_of(replaced.get("claim"), resource, "Claim", "related.claim")
+        if replaced
+        else None,
+        payer_sequence=_SEQUENCES.get(insurance.get("sequence", 0), "unknown"),
+        place_of_service=_place(first(items)),
+        billed_amount=billed if billed is not None else total_of(nets),
+        service_from_date=start,
+        service_to_date=end,
+        submitted_at=resource.get("created"),
     )
     for item, net in zip(items, nets, strict=True):
         if net is not None:
@@ -105,20 +107,19 @@ def _replaced(resource: Json) -> Json | None:
 def _line(context: Context, resource: Json, record: str, claim_id: str, item: Json, net: Decimal) -> None:
     start, end = _item_dates(item)
     visits = item.get("encounter")
-    context.add(
-        "claim_line",
-        record,
-        item["sequence"],
-        claim_id,
-        context.id_of(first(visits), resource, "Encounter", "item.encounter") if visits else None,
-        code_of(item.get("productOrService")),
-        ":".join(codes_of(item.get("modifier"))) or None,
-        code_of(item.get("revenue")),
-        _place(item),
-        amount_of(item.get("quantity")),
-        net,
-        start,
-        end,
+    context.add_claim_line(
+        claim_submission_id=record,
+        line_number=item["sequence"],
+        claim_id=claim_id,
+        encounter_id=context.id_of(first(visits), resource, "Encounter", "item.encounter") if visits else None,
+        procedure_code=code_of(item.get("productOrService")),
+        modifiers=":".join(codes_of(item.get("modifier"))) or None,
+        revenue_code=code_of(item.get("revenue")),
+        place_of_service=_place(item),
+        units=amount_of(item.get("quantity")),
+        billed_amount=net,
+        service_date=start,
+        service_to_date=end,
     )
 
 
@@ -165,13 +166,13 @@ def _provider(context: Context, resource: Json) -> str | None:
     """Who rendered: the responsible or first member of the care team, else the provider where it is a person."""
     team = resource.get("careTeam") or ()
     member = next((item for item in team if item.get("responsible")), first(team))
-    found = context.provider(member.get("provider"), resource, "careTeam.provider") if member else None
-    return found or context.provider(resource.get("provider"), resource, "provider")
+    provider_id = context.provider(member.get("provider"), resource, "careTeam.provider") if member else None
+    return provider_id or context.provider(resource.get("provider"), resource, "provider")
 
 
 def _billing_npi(context: Context, biller: Json | None, resource: Json) -> str | None:
-    known = context.index.find(biller, resource, "Organization", "provider")
-    return known.id if known is not None and is_npi(known.id) else None
+    organization = context.index.find(biller, resource, "Organization", "provider")
+    return organization.id if organization is not None and is_npi(organization.id) else None
 
 
 def explanation_of_benefit(context: Context, resource: Json, record: str) -> None:
@@ -196,7 +197,14 @@ def _adjudicated(context: Context, resource: Json, key: str, claim_path: str, pa
     claim_id = context.id_of(resource.get(claim_path), resource, "Claim", claim_path) or number or key
     outcome, created = resource.get("outcome"), resource.get("created")
     if outcome in ("error", "queued"):
-        context.add("claim_status", key, claim_id, outcome, outcome == "queued", "payer", created)
+        context.add_claim_status(
+            claim_status_id=key,
+            claim_id=claim_id,
+            status_code=outcome,
+            is_accepted=outcome == "queued",
+            stage="payer",
+            reported_at=created,
+        )
         return
     items = resource.get("item") or ()
     money = _Amounts(context, resource, items)
@@ -204,21 +212,20 @@ def _adjudicated(context: Context, resource: Json, key: str, claim_path: str, pa
     start, end = _service_dates(resource, items)
     paid = money.paid or _ZERO
     payment = resource.get("payment") or {}
-    context.add(
-        "remittance_claim",
-        key,
-        claim_id,
-        context.patient(resource.get("patient"), resource, "patient"),
-        payer,
-        number,
-        "22" if withdrawn else _status(resource, money, paid),
-        None if money.billed is None else money.billed * sign,
-        paid * sign,
-        None if money.patient is None else money.patient * sign,
-        None if money.allowed is None else money.allowed * sign,
-        start,
-        end,
-        date_part(created or payment.get("date")),
+    context.add_remittance_claim(
+        remittance_claim_id=key,
+        claim_id=claim_id,
+        patient_id=context.patient(resource.get("patient"), resource, "patient"),
+        payer_id=payer,
+        payer_claim_control_number=number,
+        claim_status_code="22" if withdrawn else _status(resource, money, paid),
+        billed_amount=None if money.billed is None else money.billed * sign,
+        payer_paid_amount=paid * sign,
+        patient_responsibility_amount=None if money.patient is None else money.patient * sign,
+        allowed_amount=None if money.allowed is None else money.allowed * sign,
+        service_from_date=start,
+        service_to_date=end,
+        adjudicated_date=date_part(created or payment.get("date")),
     )
     for number_of_item, item in enumerate(items, start=1):
         _remittance_line(context, key, claim_id, item, item.get(sequence, number_of_item), sign)
@@ -277,39 +284,38 @@ def _count_categories(context: Context, adjudications: Iterable[Json]) -> None:
 
 def _by_word(adjudications: Iterable[Json], words: Mapping[str, str]) -> dict[str, Decimal]:
     """Amounts by what the profile says their category comes to; a denial counts without an amount too."""
-    found: dict[str, Decimal] = {}
+    amounts: dict[str, Decimal] = {}
     for item in adjudications:
         word = mapped(item.get("category"), words)
         amount = amount_of(item.get("amount"))
         if word == "denial":
-            found[word] = amount or _ZERO
+            amounts[word] = amount or _ZERO
         elif word is not None and amount is not None:
-            found[word] = found.get(word, _ZERO) + amount
-    return found
+            amounts[word] = amounts.get(word, _ZERO) + amount
+    return amounts
 
 
 def _remittance_line(context: Context, key: str, claim_id: str, item: Json, number: Any, sign: Decimal) -> None:
     """A line where the item says both what was billed and what was paid; its adjustments either way."""
     adjudications = item.get("adjudication") or ()
-    found = _by_word(adjudications, context.profile.adjudication)
-    billed = found.get("billed", _net(item))
+    amounts = _by_word(adjudications, context.profile.adjudication)
+    billed = amounts.get("billed", _net(item))
     line = None
-    if billed is not None and "paid" in found:
+    if billed is not None and "paid" in amounts:
         line = f"{key}/{number}"
-        allowed = found.get("allowed")
-        context.add(
-            "remittance_line",
-            line,
-            key,
-            claim_id,
-            number,
-            code_of(item.get("productOrService")),
-            ":".join(codes_of(item.get("modifier"))) or None,
-            code_of(item.get("revenue")),
-            billed * sign,
-            found["paid"] * sign,
-            None if allowed is None else allowed * sign,
-            _item_dates(item)[0],
+        allowed = amounts.get("allowed")
+        context.add_remittance_line(
+            remittance_line_id=line,
+            remittance_claim_id=key,
+            claim_id=claim_id,
+            line_number=number,
+            procedure_code=code_of(item.get("productOrService")),
+            modifiers=":".join(codes_of(item.get("modifier"))) or None,
+            revenue_code=code_of(item.get("revenue")),
+            billed_amount=billed * sign,
+            payer_paid_amount=amounts["paid"] * sign,
+            allowed_amount=None if allowed is None else allowed * sign,
+            service_date=_item_dates(item)[0],
         )
     _adjustments(context, key, line, claim_id, adjudications, sign, part=f"{number}")
 
@@ -329,13 +335,12 @@ def _adjustments(
         amount = amount_of(item.get("amount"))
         if meaning and amount:
             group, _, reason = meaning.partition("-")
-            context.add(
-                "remittance_adjustment",
-                f"{key}/{part}/{number}",
-                key,
-                line,
-                claim_id,
-                group,
-                reason,
-                amount * sign,
+            context.add_remittance_adjustment(
+                remittance_adjustment_id=f"{key}/{part}/{number}",
+                remittance_claim_id=key,
+                remittance_line_id=line,
+                claim_id=claim_id,
+                group_code=group,
+                reason_code=reason,
+                adjustment_amount=amount * sign,
             )

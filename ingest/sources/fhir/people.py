@@ -27,32 +27,36 @@ def patient(context: Context, resource: Json, record: str) -> None:
     address = _preferred(resource.get("address"))
     birth_date = resource.get("birthDate")
     name = _preferred(resource.get("name"))
-    context.add(
-        "patient",
-        raw,
-        birth_date[:4] if birth_date else None,
-        context.profile.sexes.get(gender, gender) if (gender := resource.get("gender")) else None,
-        name.get("family"),
-        _zip3(address),
-        _language(resource),
+    context.add_patient(
+        patient_id=raw,
+        birth_year=birth_date[:4] if birth_date else None,
+        sex=context.profile.sexes.get(gender, gender) if (gender := resource.get("gender")) else None,
+        family_name_token=name.get("family"),
+        zip3=_zip3(address),
+        language=_language(resource),
     )
     lines = address.get("line") or []
-    context.add(
-        "patient_identity",
-        number or raw,
-        number and number_of(number),
-        name.get("family") or name.get("text"),
-        " ".join(name.get("given") or []) or None,
-        birth_date if birth_date and len(birth_date) == 10 else None,
-        ", ".join(lines) or None,
-        address.get("city"),
-        address.get("state"),
-        address.get("postalCode"),
-        _telecom(resource, "phone"),
-        _telecom(resource, "email"),
+    context.add_patient_identity(
+        patient_id=number or raw,
+        medical_record_number=number and number_of(number),
+        family_name=name.get("family") or name.get("text"),
+        given_name=" ".join(name.get("given") or []) or None,
+        birth_date=birth_date if birth_date and len(birth_date) == 10 else None,
+        address_line=", ".join(lines) or None,
+        city=address.get("city"),
+        state=address.get("state"),
+        postal_code=address.get("postalCode"),
+        phone=_telecom(resource, "phone"),
+        email=_telecom(resource, "email"),
     )
     if number:
-        context.add("patient_merge", f"{raw} is {number_of(number)}", raw, number, "alias", f"{SINCE_EVER}T00:00:00Z")
+        context.add_patient_merge(
+            patient_merge_id=f"{raw} is {number_of(number)}",
+            from_patient_id=raw,
+            to_patient_id=number,
+            merge_type="alias",
+            merged_at=f"{SINCE_EVER}T00:00:00Z",
+        )
     for link in resource.get("link") or ():
         _link(context, resource, raw, link)
 
@@ -63,16 +67,22 @@ def _link(context: Context, resource: Json, raw: str, link: Json) -> None:
     if other is None or link.get("type") not in ("replaced-by", "replaces"):
         return
     old, new = (raw, other) if link["type"] == "replaced-by" else (other, raw)
-    context.add("patient_merge", f"{old} into {new}", old, new, "merge", context.updated_at or context.file_time)
+    context.add_patient_merge(
+        patient_merge_id=f"{old} into {new}",
+        from_patient_id=old,
+        to_patient_id=new,
+        merge_type="merge",
+        merged_at=context.updated_at or context.file_time,
+    )
 
 
 def _preferred(items: Any) -> Json:
     """The official or home entry of names and addresses, never an old one while there is another."""
-    found: list[Json] = [item for item in items or () if item.get("use") not in ("old", "maiden", "temp")]
-    for item in found:
+    current: list[Json] = [item for item in items or () if item.get("use") not in ("old", "maiden", "temp")]
+    for item in current:
         if item.get("use") in ("official", "home"):
             return item
-    return first(found) or first(items) or {}
+    return first(current) or first(items) or {}
 
 
 def _zip3(address: Json) -> str | None:
@@ -104,14 +114,13 @@ def practitioner(context: Context, resource: Json, record: str) -> None:
     name = _preferred(resource.get("name"))
     parts = [*(name.get("prefix") or ()), *(name.get("given") or ()), name.get("family") or ""]
     qualification = first(resource.get("qualification")) or {}
-    context.add(
-        "provider",
-        entity_id(resource, context.profile, record),
-        npi if is_npi(npi) else None,
-        name.get("text") or " ".join(part for part in parts if part) or None,
-        None,
-        display_of(qualification.get("code")),
-        resource.get("active"),
+    context.add_provider(
+        provider_id=entity_id(resource, context.profile, record),
+        npi=npi if is_npi(npi) else None,
+        display_name=name.get("text") or " ".join(part for part in parts if part) or None,
+        specialty=None,
+        provider_type=display_of(qualification.get("code")),
+        is_active=resource.get("active"),
     )
 
 
@@ -127,14 +136,26 @@ def practitioner_role(context: Context, resource: Json, record: str) -> None:
     display = (reference or {}).get("display")
     if display or provider_id == record:
         npi = provider_id if is_npi(provider_id) else None
-        context.add("provider", provider_id, npi, display or kind, specialty, kind, resource.get("active"))
+        context.add_provider(
+            provider_id=provider_id,
+            npi=npi,
+            display_name=display or kind,
+            specialty=specialty,
+            provider_type=kind,
+            is_active=resource.get("active"),
+        )
     period = resource.get("period") or {}
     units = [context.unit(place, resource, "location") for place in resource.get("location") or ()]
     if not any(units):
         units = [context.id_of(resource.get("organization"), resource, "Organization", "organization")]
     for unit in dict.fromkeys(unit for unit in units if unit):
         start = date_part(period.get("start")) or SINCE_EVER
-        context.add("provider_service_unit", provider_id, unit, start, date_part(period.get("end")))
+        context.add_provider_service_unit(
+            provider_id=provider_id,
+            service_unit_id=unit,
+            credentialed_from=start,
+            credentialed_to=date_part(period.get("end")),
+        )
 
 
 def organization(context: Context, resource: Json, record: str) -> None:
@@ -144,11 +165,15 @@ def organization(context: Context, resource: Json, record: str) -> None:
     name = resource.get("name") or first(resource.get("alias")) or identifier
     kinds = list(codes_of(resource.get("type")))
     if any(kind in profile.payer_organization_types for kind in kinds):
-        context.add("payer", identifier, SINCE_EVER, name, context.payer_class(identifier, name))
+        context.add_payer(
+            payer_id=identifier, effective_from=SINCE_EVER, name=name, payer_class=context.payer_class(identifier, name)
+        )
         return
     parent = context.id_of(resource.get("partOf"), resource, "Organization", "partOf")
     npi = identifier_of(resource, profile.identifiers.get("npi"))
-    context.add("organization", identifier, parent, name, npi if is_npi(npi) else None)
+    context.add_organization(
+        organization_id=identifier, parent_organization_id=parent, name=name, npi=npi if is_npi(npi) else None
+    )
     unit_type = next(
         (profile.organization_unit_types[kind] for kind in kinds if kind in profile.organization_unit_types), None
     )
@@ -158,8 +183,14 @@ def organization(context: Context, resource: Json, record: str) -> None:
     for extension in resource.get("extension") or ():
         if extension.get("url") == profile.staffed_beds_extension:
             beds = extension.get("valueInteger")
-    context.add(
-        "service_unit", identifier, parent, identifier, name, unit_type or "organization", beds, resource.get("active")
+    context.add_service_unit(
+        service_unit_id=identifier,
+        parent_service_unit_id=parent,
+        organization_id=identifier,
+        name=name,
+        unit_type=unit_type or "organization",
+        staffed_beds=beds,
+        is_active=resource.get("active"),
     )
 
 
@@ -174,15 +205,14 @@ def location(context: Context, resource: Json, record: str) -> None:
     unit_type = mapped(physical, profile.location_unit_types)
     if unit_type is None:
         context.unknown("service_unit", "unit_type", code_of(physical), became="clinic")
-    context.add(
-        "service_unit",
-        identifier,
-        parent,
-        runs,
-        resource.get("name") or first(resource.get("alias")) or resource.get("description") or identifier,
-        unit_type or "clinic",
-        None,
-        None if status is None else status == "active",
+    context.add_service_unit(
+        service_unit_id=identifier,
+        parent_service_unit_id=parent,
+        organization_id=runs,
+        name=resource.get("name") or first(resource.get("alias")) or resource.get("description") or identifier,
+        unit_type=unit_type or "clinic",
+        staffed_beds=None,
+        is_active=None if status is None else status == "active",
     )
 
 
@@ -199,14 +229,13 @@ def coverage(context: Context, resource: Json, record: str) -> None:
     identifier = first(resource.get("identifier")) or {}
     plan: Json = next((item for item in resource.get("class") or () if code_of(item.get("type")) == "plan"), {})
     period = resource.get("period") or {}
-    context.add(
-        "coverage",
-        record,
-        context.patient(resource.get("beneficiary"), resource, "beneficiary"),
-        payer_id,
-        resource.get("subscriberId") or identifier.get("value"),
-        plan.get("name") or plan.get("value") or display_of(kind),
-        resource.get("order"),
-        date_part(period.get("start")),
-        date_part(period.get("end")),
+    context.add_coverage(
+        coverage_id=record,
+        patient_id=context.patient(resource.get("beneficiary"), resource, "beneficiary"),
+        payer_id=payer_id,
+        member_token=resource.get("subscriberId") or identifier.get("value"),
+        plan_name=plan.get("name") or plan.get("value") or display_of(kind),
+        priority=resource.get("order"),
+        effective_from=date_part(period.get("start")),
+        effective_to=date_part(period.get("end")),
     )

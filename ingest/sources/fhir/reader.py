@@ -126,11 +126,11 @@ class _Reading:
         context = self.context
         context.position = position
         try:
-            found = resource.get("id")
-            if type(found) is not str or not found.strip():
-                found = record_id(resource, full_url)
-            context.begin(kind, found, resource.get("meta"))
-            mapping(context, resource, found)
+            resource_id = resource.get("id")
+            if type(resource_id) is not str or not resource_id.strip():
+                resource_id = record_id(resource, full_url)
+            context.begin(kind, resource_id, resource.get("meta"))
+            mapping(context, resource, resource_id)
         except Refused as refused:
             reason, detail = refused.reason, refused.detail
         except MALFORMED:
@@ -147,15 +147,15 @@ class _Reading:
     def delete(self, entry: Json, bundle: Json, position: str) -> None:
         """One record: an entry of a bundle that deletes a resource."""
         try:
-            kind, found, system, _ = parse_reference(entry["request"].get("url") or entry["fullUrl"])
+            kind, resource_id, system, _ = parse_reference(entry["request"].get("url") or entry["fullUrl"])
             response, meta = entry.get("response") or {}, bundle.get("meta") or {}
             at = response.get("lastModified") or meta.get("lastUpdated") or bundle.get("timestamp")
             version = response.get("etag")
         except MALFORMED:
-            kind, found, system, at, version = "", "", None, None, None
+            kind, resource_id, system, at, version = "", "", None, None, None
         if kind not in ENTITIES_OF and _TYPE.fullmatch(kind):
             self._count_outside(kind, position)
-        elif kind not in ENTITIES_OF or (system is None and not found):
+        elif kind not in ENTITIES_OF or (system is None and not resource_id):
             self.refuse(
                 position, "malformed_resource", "the entry deletes a record but does not name it", _payload(entry)
             )
@@ -165,8 +165,8 @@ class _Reading:
         else:
             self.records += 1
             self.context.position = position
-            self.context.begin(kind, found, {"lastUpdated": at, "versionId": version})
-            self.context.delete(kind, found)
+            self.context.begin(kind, resource_id, {"lastUpdated": at, "versionId": version})
+            self.context.delete(kind, resource_id)
 
     def refuse(self, position: str, reason: str, detail: str, raw: bytes | None) -> None:
         """A record that is no resource."""
@@ -204,7 +204,7 @@ class _Reading:
 
     def chunk(self) -> Chunk:
         """What was read since the last chunk. Types outside the model are told in the last."""
-        given = Chunk(
+        chunk = Chunk(
             rows=self.context.frames(),
             records_read=self.records,
             records_used=self.records - len(self.refusals),
@@ -216,18 +216,18 @@ class _Reading:
             for names, number in shapes.items():
                 for name in names:
                     if name not in used:
-                        given.dropped_fields[f"{kind}.{name}"] += number
+                        chunk.dropped_fields[f"{kind}.{name}"] += number
             shapes.clear()
         self.records, self.refusals = 0, []
-        return given
+        return chunk
 
     def last_chunk(self) -> Chunk:
         """The last chunk, with one refusal for each type outside the model and a notice for each kind of reference that does not
         resolve."""
-        given = self.chunk()
+        chunk = self.chunk()
         for kind, number in sorted(self.outside.items()):
-            given.records_read += number
-            given.refusals.append(
+            chunk.records_read += number
+            chunk.refusals.append(
                 Refusal(
                     position=self.first_outside[kind],
                     reason="resource_type_not_in_model",
@@ -237,8 +237,8 @@ class _Reading:
             )
         for (reason, detail), number in sorted(self.noticed.items()):
             position = self.first_noticed[reason, detail]
-            given.notices.append(Notice(position=position, reason=reason, detail=detail, records=number))
-        return given
+            chunk.notices.append(Notice(position=position, reason=reason, detail=detail, records=number))
+        return chunk
 
 
 def _payload(value: Any) -> bytes | None:

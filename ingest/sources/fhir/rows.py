@@ -7,6 +7,8 @@ not what was said the day before.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,7 @@ from ingest.profiles import FhirProfile
 from ingest.sources.columns import frame_of
 from ingest.sources.fhir.beside import Known, outside
 from ingest.sources.fhir.index import Index, payer_text
+from ingest.sources.fhir.row_builders import RowBuilders
 from ingest.sources.fhir.tables import COLUMNS, ENTITIES_OF, Lineage, Table
 from ingest.sources.fhir.values import (
     Json,
@@ -52,7 +55,7 @@ class Refused(Exception):
 
 
 @dataclass
-class Context:
+class Context(RowBuilders):
     """What a mapping needs to know, and where its rows go. One a unit."""
 
     feed: Feed
@@ -86,9 +89,9 @@ class Context:
         self._patient_prefix = f"{self.feed.name}/"
         self.is_encounter_named = not {"encounter", "encounter_type"}.isdisjoint(self.profile.identifiers)
 
-    def begin(self, kind: str, found: str, meta: Json | None) -> None:
+    def begin(self, kind: str, resource_id: str, meta: Json | None) -> None:
         """Starts a resource of a type and id, at `position`."""
-        self.record = record = f"{self.feed.name}/{found}" if kind == "Patient" else f"{kind}/{found}"
+        self.record = record = f"{self.feed.name}/{resource_id}" if kind == "Patient" else f"{kind}/{resource_id}"
         version = 0
         if meta:
             self.updated_at = meta.get("lastUpdated")
@@ -103,12 +106,6 @@ class Context:
         self.index.begin_bundle(entries)
         self._providers.clear()
         self._units.clear()
-
-    def add(self, entity: str, *values: Any) -> None:
-        """One row: the values of COLUMNS[entity], in that order."""
-        table = self.tables[entity]
-        table.rows.append(values)
-        table.lineage.append(self.lineage)
 
     def unknown(self, entity: str, column: str, word: str | None, became: str = "") -> None:
         """Counts a word that could not be mapped and stands in no column of a row; `became` is what the row has instead."""
@@ -125,16 +122,15 @@ class Context:
             for (entity, column, word, became), (rows, position) in counted.items()
         ]
 
-    def delete(self, kind: str, found: str) -> None:
+    def delete(self, kind: str, resource_id: str) -> None:
         """Rows that say that a resource is deleted: one for each entity its type feeds."""
-        record = f"{self.feed.name}/{found}" if kind == "Patient" else f"{kind}/{found}"
+        record = f"{self.feed.name}/{resource_id}" if kind == "Patient" else f"{kind}/{resource_id}"
         if kind == "Slot":
             record = f"{record}/{self.snapshot_date()}"
         _, updated_at, version, position = self.lineage
-        table = self.tables["record_deletion"]
-        for entity in ENTITIES_OF[kind]:
-            table.rows.append((entity, record, "reported"))
-            table.lineage.append((record, updated_at, version, position))
+        with self._lineage_of(record, updated_at, version, position):
+            for entity in ENTITIES_OF[kind]:
+                self.add_record_deletion(entity=entity, deleted_record_id=record, found_by="reported")
 
     def snapshot_date(self) -> str:
         """The day for which a slot is told."""
@@ -157,16 +153,16 @@ class Context:
 
     def frames(self) -> dict[str, pl.DataFrame]:
         """The collected rows as frames with the contract's types, or text; the tables are empty afterwards."""
-        found = {}
+        frames = {}
         for entity, table in self.tables.items():
             columns = table.columns()
             if columns[0]:
                 names = (*COLUMNS[entity], *LINEAGE)
-                found[entity] = frame_of(contract(entity), names, columns, zone=self.feed.time_zone)
+                frames[entity] = frame_of(contract(entity), names, columns, zone=self.feed.time_zone)
                 self.tables[entity] = Table(len(COLUMNS[entity]))
         self._visit_types.clear()
         self._payers.clear()
-        return found
+        return frames
 
     # References
 
@@ -174,8 +170,8 @@ class Context:
         """The id of the row a reference leads to, whatever its type. `path` is the element it stands in."""
         if reference is None:
             return None
-        known = self.index.find(reference, holder, expected, path)
-        return (known.id or None) if known else None
+        target = self.index.find(reference, holder, expected, path)
+        return (target.id or None) if target else None
 
     def patient(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The raw identifier of a patient: bare for a medical record number, else with the feed's name."""
@@ -189,19 +185,19 @@ class Context:
             return self._by_number(identifier) if identifier and identifier.get("value") else None
         if text[0] == "#":
             return self._contained_patient(holder, path, text)
-        known = self.index.local.get(text) if self.index.local else None
-        if known is not None:
-            kind, found = known.type, known.id
+        target = self.index.local.get(text) if self.index.local else None
+        if target is not None:
+            kind, target_id = target.type, target.id
         else:
-            kind, found, system, base = parse_reference(text)
+            kind, target_id, system, base = parse_reference(text)
             if system is not None:
-                return self._searched_patient(reference, holder, path, system, found)
+                return self._searched_patient(reference, holder, path, system, target_id)
             if text.startswith("urn:") or self.index.is_elsewhere(base):
                 # Nobody knows this patient here, yet what is told of it is told of one person.
                 self.index.find(reference, holder, "Patient", path)
                 return f"{self.feed.name}/{text}"
         # A Group may be the subject of an encounter: no patient.
-        return f"{self.feed.name}/{found}" if found and kind in ("Patient", "") else None
+        return f"{self.feed.name}/{target_id}" if target_id and kind in ("Patient", "") else None
 
     def _contained_patient(self, holder: Json, path: str, text: str) -> str | None:
         for resource in holder.get("contained") or ():
@@ -216,8 +212,8 @@ class Context:
             return None
         if is_system(system, self.profile.identifiers.get("patient_system")):
             return issued_by(value, system, self.profile.identifiers.get("patient_system"))
-        known = self.index.find(reference, holder, "Patient", path)
-        return f"{self.feed.name}/{known.id}" if known and known.id else f"{self.feed.name}/{system}|{value}"
+        target = self.index.find(reference, holder, "Patient", path)
+        return f"{self.feed.name}/{target.id}" if target and target.id else f"{self.feed.name}/{system}|{value}"
 
     def _by_number(self, identifier: Json) -> str:
         names, value = self.profile.identifiers, identifier["value"]
@@ -238,35 +234,35 @@ class Context:
         if not reference:
             return None
         text = reference.get("reference")
-        found = self._providers.get(text)
-        if found is not None and "identifier" not in reference:
-            return found
-        found = self.provider_of(self.index.find(reference, holder, "Practitioner", path))
-        if found and _is_lasting(reference, text):
-            self._providers[text] = found
-        return found
+        provider_id = self._providers.get(text)
+        if provider_id is not None and "identifier" not in reference:
+            return provider_id
+        provider_id = self.provider_of(self.index.find(reference, holder, "Practitioner", path))
+        if provider_id and _is_lasting(reference, text):
+            self._providers[text] = provider_id
+        return provider_id
 
-    def provider_of(self, known: Known | None) -> str | None:
+    def provider_of(self, target: Known | None) -> str | None:
         """The provider behind what a reference leads to."""
-        if known is not None and known.type == "PractitionerRole" and known.links:
-            known = self.index.find(known.links[0], _ROLE, "Practitioner", "practitioner") or known
-        if known is None or known.type not in ("Practitioner", "PractitionerRole"):
+        if target is not None and target.type == "PractitionerRole" and target.links:
+            target = self.index.find(target.links[0], _ROLE, "Practitioner", "practitioner") or target
+        if target is None or target.type not in ("Practitioner", "PractitionerRole"):
             return None
-        return known.id or None
+        return target.id or None
 
     def unit(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The service unit a reference leads to: a Location or an Organization."""
         if not reference:
             return None
         text = reference.get("reference")
-        found = self._units.get(text)
-        if found is not None and "identifier" not in reference:
-            return found
-        known = self.index.find(reference, holder, "Location", path)
-        found = (known.id or None) if known is not None and known.type in ("Location", "Organization") else None
-        if found and _is_lasting(reference, text):
-            self._units[text] = found
-        return found
+        unit_id = self._units.get(text)
+        if unit_id is not None and "identifier" not in reference:
+            return unit_id
+        target = self.index.find(reference, holder, "Location", path)
+        unit_id = (target.id or None) if target is not None and target.type in ("Location", "Organization") else None
+        if unit_id and _is_lasting(reference, text):
+            self._units[text] = unit_id
+        return unit_id
 
     # Rows that many resources repeat: one a chunk is enough.
 
@@ -285,37 +281,44 @@ class Context:
             name = name_of(concept)
             if name and name != identifier:
                 self._visit_types.add(identifier)
-                self._add_shared("visit_type", identifier, (identifier, name))
+                with self._lineage_of(identifier, None, 0, self.position):
+                    self.add_visit_type(visit_type_id=identifier, name=name)
         return identifier
 
     def payer(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The id of a payer, whose row is added where its name is known. A patient who pays is self-pay."""
         if not reference:
             return None
-        known = self.index.find(reference, holder, "Organization", path)
+        target = self.index.find(reference, holder, "Organization", path)
         text = payer_text(outside(reference, holder))
-        if known is not None and known.type in ("Patient", "RelatedPerson"):
-            return self.add_payer(*SELF_PAY)
-        if known is not None and known.id:
-            return self.add_payer(known.id, text[1]) if text else known.id
-        return self.add_payer(*text) if text else None
+        if target is not None and target.type in ("Patient", "RelatedPerson"):
+            return self.payer_named(*SELF_PAY)
+        if target is not None and target.id:
+            return self.payer_named(target.id, text[1]) if text else target.id
+        return self.payer_named(*text) if text else None
 
     def payer_of_coverage(self, reference: Json | None, holder: Json, path: str) -> str | None:
         """The payer of the coverage a reference leads to; else the payer its text names."""
         if not reference:
             return None
         if reference.get("reference"):
-            known = self.index.find(reference, holder, "Coverage", path)
-            if known is not None and known.links and (found := self.payer(known.links[0], _COVERAGE, "payor")):
-                return found
+            target = self.index.find(reference, holder, "Coverage", path)
+            if target is not None and target.links and (payer_id := self.payer(target.links[0], _COVERAGE, "payor")):
+                return payer_id
         text = payer_text(reference)
-        return self.add_payer(*text) if text else None
+        return self.payer_named(*text) if text else None
 
-    def add_payer(self, payer_id: str, name: str) -> str:
+    def payer_named(self, payer_id: str, name: str) -> str:
         """Adds a payer's row, its class from the profile by id or name; returns the id."""
         if payer_id not in self._payers:
             self._payers.add(payer_id)
-            self._add_shared("payer", payer_id, (payer_id, SINCE_EVER, name, self.payer_class(payer_id, name)))
+            with self._lineage_of(payer_id, None, 0, self.position):
+                self.add_payer(
+                    payer_id=payer_id,
+                    effective_from=SINCE_EVER,
+                    name=name,
+                    payer_class=self.payer_class(payer_id, name),
+                )
         return payer_id
 
     def payer_class(self, payer_id: str, name: str) -> str:
@@ -323,10 +326,14 @@ class Context:
         classes = self.profile.payer_classes
         return classes.get(payer_id.lower()) or classes.get(normal_text(name)) or "unmapped"
 
-    def _add_shared(self, entity: str, identifier: str, values: tuple[Any, ...]) -> None:
-        table = self.tables[entity]
-        table.rows.append(values)
-        table.lineage.append((identifier, None, 0, self.position))
+    @contextmanager
+    def _lineage_of(self, record: str, updated_at: str | None, version: int, position: str) -> Iterator[None]:
+        """Rows added within are rows of this record, and not of the resource that was begun last."""
+        of_resource, self.lineage = self.lineage, (record, updated_at, version, position)
+        try:
+            yield
+        finally:
+            self.lineage = of_resource
 
 
 def _is_lasting(reference: Json, text: Any) -> bool:

@@ -1,4 +1,7 @@
-"""Which columns of each entity FHIR resources fill, in the order in which the mappings give them; which types feed which."""
+"""Which columns of each entity FHIR resources fill, and which entities each resource type fills.
+
+`make generate` makes `row_builders` from it.
+"""
 
 from typing import Any
 
@@ -189,7 +192,7 @@ ENTITIES_OF: dict[str, tuple[str, ...]] = {
     "ExplanationOfBenefit": _REMITTANCE,
 }
 
-# Record, time of change, version, position: what a row says of where it came from.
+# Record, time of change, version, position: where a row came from.
 Lineage = tuple[str, str | None, int, str]
 _LINEAGE_WIDTH = 4
 
@@ -218,11 +221,11 @@ class Table:
         the last of one moment."""
         self.settle()
         *values, records, times, versions, positions = self._columns
-        found = [*values, records, times, positions]
+        columns = [*values, records, times, positions]
         if not any(versions):
-            return found
-        known = {pair for pair in zip(records, versions, strict=True) if pair[1]}
-        if len(known) == len({record for record, _ in known}):
-            return found
+            return columns
+        seen = {pair for pair in zip(records, versions, strict=True) if pair[1]}
+        if len(seen) == len({record for record, _ in seen}):
+            return columns
         order = sorted(range(len(records)), key=versions.__getitem__)
-        return [[column[row] for row in order] for column in found]
+        return [[column[row] for row in order] for column in columns]

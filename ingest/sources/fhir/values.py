@@ -27,9 +27,9 @@ class Reference(NamedTuple):
 
 def parse_reference(text: str) -> Reference:
     """`Type/id`, an absolute URL, either with `/_history/n`, `urn:uuid:id`, `#id`, or `Type?identifier=system|value`."""
-    kind, _, found = text.partition("/")
-    if kind.isalpha() and found and "/" not in found and "?" not in found:
-        return Reference(kind, found)
+    kind, _, resource_id = text.partition("/")
+    if kind.isalpha() and resource_id and "/" not in resource_id and "?" not in resource_id:
+        return Reference(kind, resource_id)
     if text.startswith("#"):
         return Reference("#", text[1:])
     if text.startswith("urn:"):
@@ -53,12 +53,12 @@ def parse_reference(text: str) -> Reference:
 
 def record_id(resource: Json, full_url: str | None = None) -> str:
     """The id of a resource, or of its bundle entry. Raises ValueError where there is none."""
-    found = resource.get("id")
-    if found is None and isinstance(full_url, str):
-        found = parse_reference(full_url).id
-    if not isinstance(found, str) or not found.strip():
+    resource_id = resource.get("id")
+    if resource_id is None and isinstance(full_url, str):
+        resource_id = parse_reference(full_url).id
+    if not isinstance(resource_id, str) or not resource_id.strip():
         raise ValueError("no id")
-    return found
+    return resource_id
 
 
 def code_of(concept: Json | None) -> str | None:
@@ -138,8 +138,8 @@ def number_of(value: Any) -> Decimal | None:
 
 def total_of(values: Iterable[Decimal | None]) -> Decimal | None:
     """The sum of what is known; None where nothing is."""
-    known = [value for value in values if value is not None]
-    return sum(known, Decimal(0)) if known else None
+    amounts = [value for value in values if value is not None]
+    return sum(amounts, Decimal(0)) if amounts else None
 
 
 def identifier_of(resource: Json, system: str | None) -> str | None:

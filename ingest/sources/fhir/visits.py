@@ -34,21 +34,20 @@ def encounter(context: Context, resource: Json, record: str) -> None:
     kinds = get("type")
     booked, whole = get("appointment"), get("partOf")
     team = get("participant")
-    context.add(
-        "encounter",
-        identifier,
-        patient,
-        unit,
-        _encounter_provider(context, resource, team) if team else None,
-        context.visit_type(first(kinds)) if kinds else None,
-        context.id_of(first(booked), resource, "Appointment", "appointment") if booked else None,
-        context.id_of(whole, resource, "Encounter", "partOf") if whole else None,
-        encounter_class,
-        profile.encounter_statuses.get(status, status),
-        code_of(stay.get("admitSource")) if stay else None,
-        code_of(stay.get("dischargeDisposition")) if stay else None,
-        period.get("start"),
-        period.get("end"),
+    context.add_encounter(
+        encounter_id=identifier,
+        patient_id=patient,
+        service_unit_id=unit,
+        provider_id=_encounter_provider(context, resource, team) if team else None,
+        visit_type_id=context.visit_type(first(kinds)) if kinds else None,
+        appointment_id=context.id_of(first(booked), resource, "Appointment", "appointment") if booked else None,
+        part_of_encounter_id=context.id_of(whole, resource, "Encounter", "partOf") if whole else None,
+        encounter_class=encounter_class,
+        status=profile.encounter_statuses.get(status, status),
+        admission_source=code_of(stay.get("admitSource")) if stay else None,
+        discharge_disposition=code_of(stay.get("dischargeDisposition")) if stay else None,
+        started_at=period.get("start"),
+        ended_at=period.get("end"),
     )
     if "statusHistory" in resource:
         _events(context, resource, identifier)
@@ -63,16 +62,16 @@ def encounter(context: Context, resource: Json, record: str) -> None:
         _movements(context, resource, identifier, patient)
 
 
-def _class(given: Any, words: Mapping[str, str]) -> str:
+def _class(sent: Any, words: Mapping[str, str]) -> str:
     """The class by its code, else by what its display says: a Coding in R4, a list of concepts in R5, a bare code in the drafts
     before."""
-    if isinstance(given, list):
-        given = first(given)
-    if given is None or isinstance(given, str):
-        return words.get(given or "UNK", given or "UNK")
-    if (code := given.get("code")) is None:
-        return mapped(given, words) or code_of(given) or "UNK"
-    return words.get(code) or words.get((given.get("display") or "").lower(), code)
+    if isinstance(sent, list):
+        sent = first(sent)
+    if sent is None or isinstance(sent, str):
+        return words.get(sent or "UNK", sent or "UNK")
+    if (code := sent.get("code")) is None:
+        return mapped(sent, words) or code_of(sent) or "UNK"
+    return words.get(code) or words.get((sent.get("display") or "").lower(), code)
 
 
 def _encounter_provider(context: Context, resource: Json, team: Any) -> str | None:
@@ -87,9 +86,9 @@ def _encounter_provider(context: Context, resource: Json, team: Any) -> str | No
             for coding in kind.get("coding") or ():
                 here = min(here, ranks.get(coding.get("code"), here))
         if here < rank:
-            found = context.provider(_person(participant), resource, "participant.individual")
-            if found:
-                best, rank = found, here
+            provider_id = context.provider(_person(participant), resource, "participant.individual")
+            if provider_id:
+                best, rank = provider_id, here
     return best
 
 
@@ -109,24 +108,32 @@ def _events(context: Context, resource: Json, identifier: str) -> None:
             continue
         seen[event] = number = seen.get(event, 0) + 1
         key = f"{identifier}/{event}/{number}"
-        context.add("encounter_event", key, identifier, event, None, start)
+        context.add_encounter_event(
+            encounter_event_id=key, encounter_id=identifier, event_type=event, encounter_class=None, occurred_at=start
+        )
 
 
 def _class_changes(context: Context, resource: Json, identifier: str, encounter_class: str) -> set[str]:
     """Adds from when on the encounter had which class; returns those classes. classHistory need not hold the present class: it
     begins where the last of the others ends (R4, Encounter.classHistory)."""
-    told: list[tuple[str, str | None, str]] = []
+    changes: list[tuple[str, str | None, str]] = []
     for item in resource["classHistory"] or ():
         period = item.get("period") or {}
         if start := period.get("start"):
-            told.append((start, period.get("end"), _class(item.get("class"), context.encounter_classes)))
-    if told and all(end for _, end, _ in told):
-        _, end, last_class = max(told, key=lambda span: span[1] or "")
+            changes.append((start, period.get("end"), _class(item.get("class"), context.encounter_classes)))
+    if changes and all(end for _, end, _ in changes):
+        _, end, last_class = max(changes, key=lambda span: span[1] or "")
         if last_class != encounter_class:
-            told.append((end or "", None, encounter_class))
-    for number, (start, _, changed_to) in enumerate(told, start=1):
-        context.add("encounter_event", f"{identifier}/class/{number}", identifier, "class_change", changed_to, start)
-    return {changed_to for _, _, changed_to in told}
+            changes.append((end or "", None, encounter_class))
+    for number, (start, _, changed_to) in enumerate(changes, start=1):
+        context.add_encounter_event(
+            encounter_event_id=f"{identifier}/class/{number}",
+            encounter_id=identifier,
+            event_type="class_change",
+            encounter_class=changed_to,
+            occurred_at=start,
+        )
+    return {changed_to for _, _, changed_to in changes}
 
 
 def _movements(context: Context, resource: Json, identifier: str, patient: str | None) -> None:
@@ -144,11 +151,29 @@ def _movements(context: Context, resource: Json, identifier: str, patient: str |
     for number, (start, unit, bed) in enumerate(stays, start=1):
         kind = "admit" if number == 1 else "transfer"
         key = f"{identifier}/{number}"
-        context.add("bed_movement", key, identifier, patient, kind, unit, before, bed, start)
+        context.add_bed_movement(
+            bed_movement_id=key,
+            encounter_id=identifier,
+            patient_id=patient,
+            movement_type=kind,
+            service_unit_id=unit,
+            from_service_unit_id=before,
+            bed=bed,
+            occurred_at=start,
+        )
         before = unit
     if stays and period.get("end"):
         key = f"{identifier}/discharge"
-        context.add("bed_movement", key, identifier, patient, "discharge", None, before, None, period["end"])
+        context.add_bed_movement(
+            bed_movement_id=key,
+            encounter_id=identifier,
+            patient_id=patient,
+            movement_type="discharge",
+            service_unit_id=None,
+            from_service_unit_id=before,
+            bed=None,
+            occurred_at=period["end"],
+        )
 
 
 def appointment(context: Context, resource: Json, record: str) -> None:
@@ -159,47 +184,48 @@ def appointment(context: Context, resource: Json, record: str) -> None:
         actor = participant.get("actor")
         if not actor or participant.get("status") == "declined":
             continue
-        known = context.index.find(actor, resource, "", "participant.actor")
-        if known is None:
+        target = context.index.find(actor, resource, "", "participant.actor")
+        if target is None:
             continue
-        if known.type == "Patient":
+        if target.type == "Patient":
             patient = patient or context.patient(actor, resource, "participant.actor")
-        elif known.type == "Location":
-            unit = unit or known.id or None
+        elif target.type == "Location":
+            unit = unit or target.id or None
         else:
-            provider = provider or context.provider_of(known)
+            provider = provider or context.provider_of(target)
     status = resource["status"]
     kind, service = resource.get("appointmentType"), first(resource.get("serviceType"))
     visit = service or kind
     why = resource.get("cancelationReason") or resource.get("cancellationReason")
     requested = first(resource.get("requestedPeriod")) or {}
-    context.add(
-        "appointment",
-        entity_id(resource, profile, record),
-        patient,
-        unit,
-        provider,
-        context.visit_type(visit),
-        context.id_of(first(resource.get("replaces")), resource, "Appointment", "replaces"),
-        profile.appointment_statuses.get(status, status),
-        _initiator(context, why) if why else None,
-        code_of(why),
-        not set(profile.walk_in_types).isdisjoint(codes_of([kind])) if kind else None,
-        resource.get("created"),
-        date_part(requested.get("start")),
-        resource.get("start"),
-        resource.get("end"),
-        resource.get("cancellationDate"),
+    context.add_appointment(
+        appointment_id=entity_id(resource, profile, record),
+        patient_id=patient,
+        service_unit_id=unit,
+        provider_id=provider,
+        visit_type_id=context.visit_type(visit),
+        rescheduled_from_appointment_id=context.id_of(
+            first(resource.get("replaces")), resource, "Appointment", "replaces"
+        ),
+        status=profile.appointment_statuses.get(status, status),
+        cancel_initiator=_initiator(context, why) if why else None,
+        cancel_reason_code=code_of(why),
+        is_walk_in=not set(profile.walk_in_types).isdisjoint(codes_of([kind])) if kind else None,
+        booked_at=resource.get("created"),
+        requested_date=date_part(requested.get("start")),
+        scheduled_start_at=resource.get("start"),
+        scheduled_end_at=resource.get("end"),
+        cancelled_at=resource.get("cancellationDate"),
     )
 
 
 def _initiator(context: Context, why: Json) -> str:
     """Who cancelled, by the first letters of any of the reason's codes."""
     initiators = context.profile.cancel_initiators.items()
-    found = next((word for code in codes_of([why]) for start, word in initiators if code.startswith(start)), None)
-    if found is None:
+    initiator = next((word for code in codes_of([why]) for start, word in initiators if code.startswith(start)), None)
+    if initiator is None:
         context.unknown("appointment", "cancel_initiator", next(iter(codes_of([why])), None), became="unknown")
-    return found or "unknown"
+    return initiator or "unknown"
 
 
 def slot(context: Context, resource: Json, record: str) -> None:
@@ -214,24 +240,23 @@ def slot(context: Context, resource: Json, record: str) -> None:
             unit = context.unit(extension.get("valueReference"), resource, "extension")
     schedule = context.index.find(resource.get("schedule"), resource, "Schedule", "schedule")
     for actor in schedule.links if schedule else ():
-        known = context.index.find(actor, _SCHEDULE, "", "actor")
-        if known is not None and known.type == "Location":
-            unit = unit or known.id or None
+        target = context.index.find(actor, _SCHEDULE, "", "actor")
+        if target is not None and target.type == "Location":
+            unit = unit or target.id or None
         else:
-            provider = provider or context.provider_of(known)
+            provider = provider or context.provider_of(target)
     visit = first(resource.get("serviceType")) or resource.get("appointmentType")
     day = context.snapshot_date()
     context.lineage = (f"{context.record}/{day}", *context.lineage[1:])
-    context.add(
-        "slot",
-        record,
-        day,
-        unit,
-        provider,
-        context.visit_type(visit),
-        context.profile.slot_statuses.get(status, status),
-        resource.get("start"),
-        resource.get("end"),
+    context.add_slot(
+        slot_id=record,
+        snapshot_date=day,
+        service_unit_id=unit,
+        provider_id=provider,
+        visit_type_id=context.visit_type(visit),
+        status=context.profile.slot_statuses.get(status, status),
+        start_at=resource.get("start"),
+        end_at=resource.get("end"),
     )
 
 

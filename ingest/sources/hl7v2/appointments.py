@@ -71,22 +71,22 @@ _MINUTES = {
 
 def read_siu(message: Message, rows: Rows) -> str | None:
     """Adds the rows of one SIU message; gives why it has none, or None."""
-    found = split(message, *USED)
-    sch = _one(found, "SCH")
+    segments = split(message, *USED)
+    sch = _one(segments, "SCH")
     placer = issued_entity(message, value(sch, 1)) if sch is not None else None
     identifier = (issued_entity(message, value(sch, 2)) or placer) if sch is not None else None
     if sch is None or identifier is None:
         return "the message has no appointment number: SCH-1 and SCH-2 are empty"
-    pid, pv1 = _one(found, "PID"), _one(found, "PV1")
+    pid, pv1 = _one(segments, "PID"), _one(segments, "PV1")
     patient = patient_of(message, pid)
     if pid is not None and patient is not None:
         add_patient(message, pid, patient, rows, always=False)
     visit = issued_number(message, value(pv1, 19)) if pv1 is not None else None
-    add_coverage(message, found.get("IN1", []), patient, visit_of(message, pv1, pid), rows)
+    add_coverage(message, segments.get("IN1", []), patient, visit_of(message, pv1, pid), rows)
     emptied = cleared(message, sch, _SCH_COLUMNS)
     for tag, name in _RESOURCES.items():
-        emptied += _without_removed(found, tag, name)
-    start, end, minutes = _times(message, found, sch, rows)
+        emptied += _without_removed(segments, tag, name)
+    start, end, minutes = _times(message, segments, sch, rows)
     default, open_to_sender = _EVENTS[message.trigger]
     stated = part(message, value(sch, 25), 1) if open_to_sender else None
     known_status = default
@@ -103,62 +103,70 @@ def read_siu(message: Message, rows: Rows) -> str | None:
             rows.unknown(message, "appointment", "cancel_initiator", reason, became="unknown")
     if known_status is not None and not ended:
         emptied += _OF_AN_END
-    rows.add(
-        "appointment",
+    rows.add_appointment(
         message,
-        identifier,
-        patient,
-        _unit(message, found),
-        _provider(message, found, rows),
-        _visit_type(message, found, sch),
-        visit,
-        status,
-        initiator,
-        reason if ended else None,
-        message.sent if message.trigger == "S12" else None,
-        start,
-        end,
-        message.sent if ended else None,
-        minutes,
-        placer,
-        named(emptied),
+        appointment_id=identifier,
+        patient_id=patient,
+        service_unit_id=_unit(message, segments),
+        provider_id=_provider(message, segments, rows),
+        visit_type_id=_visit_type(message, segments, sch),
+        encounter_id=visit,
+        status=status,
+        cancel_initiator=initiator,
+        cancel_reason_code=reason if ended else None,
+        booked_at=message.sent if message.trigger == "S12" else None,
+        scheduled_start_at=start,
+        scheduled_end_at=end,
+        cancelled_at=message.sent if ended else None,
+        minutes=minutes,
+        placer_appointment_id=placer,
+        cleared_columns=named(emptied),
     )
     changed = known_status or ("unknown" if stated is not None else "scheduled")
     changed = "rescheduled" if message.trigger == "S13" else changed
     event = extended(identifier, f"-{message.trigger}-{message.sent}")
     by = initiator or ("unknown" if ended else None)
-    rows.add("appointment_event", message, event, identifier, changed, by, reason, start, message.sent)
+    rows.add_appointment_event(
+        message,
+        appointment_event_id=event,
+        appointment_id=identifier,
+        status=changed,
+        initiator=by,
+        reason_code=reason,
+        scheduled_start_at=start,
+        occurred_at=message.sent,
+    )
     return None
 
 
-def _without_removed(found: dict[str, list[Segment]], tag: str, column: str) -> list[str]:
+def _without_removed(segments: dict[str, list[Segment]], tag: str, column: str) -> list[str]:
     """Takes out of `found` the resources that the message removes (action code D); gives their column where none is left."""
-    resources = found.get(tag, [])
+    resources = segments.get(tag, [])
     kept = [resource for resource in resources if (value(resource, 2) or "").upper() != "D"]
     if len(kept) == len(resources):
         return []
-    found[tag] = kept
+    segments[tag] = kept
     return [] if kept else [column]
 
 
-def _one(found: dict[str, list[Segment]], tag: str) -> Segment | None:
-    segments = found.get(tag)
+def _one(message_segments: dict[str, list[Segment]], tag: str) -> Segment | None:
+    segments = message_segments.get(tag)
     return segments[0] if segments else None
 
 
 def _times(
-    message: Message, found: dict[str, list[Segment]], sch: Segment, rows: Rows
+    message: Message, segments: dict[str, list[Segment]], sch: Segment, rows: Rows
 ) -> tuple[str | None, str | None, str | None]:
     """Start, end and length in minutes, as sent."""
     minutes = _minutes(message, value(sch, 9), value(sch, 10), rows)
-    tq1 = _one(found, "TQ1")
+    tq1 = _one(segments, "TQ1")
     if tq1 is not None and value(tq1, 7):
         return part(message, value(tq1, 7), 1), part(message, value(tq1, 8), 1), minutes
     timing = value(sch, 11)
     if start := part(message, timing, 4):
         return start, part(message, timing, 5), minutes
     for tag, start_at, length, unit in (("AIS", 4, 7, 8), ("AIL", 6, 9, 10), ("AIG", 8, 11, 12), ("AIP", 6, 9, 10)):
-        for resource in found.get(tag, []):
+        for resource in segments.get(tag, []):
             if start := part(message, value(resource, start_at), 1):
                 return start, None, minutes or _minutes(message, value(resource, length), value(resource, unit), rows)
     return None, None, minutes
@@ -180,27 +188,27 @@ def _minutes(message: Message, length: str | None, unit: str | None, rows: Rows)
     return str(number * factor)
 
 
-def _unit(message: Message, found: dict[str, list[Segment]]) -> str | None:
-    for resource in found.get("AIL", []):
+def _unit(message: Message, segments: dict[str, list[Segment]]) -> str | None:
+    for resource in segments.get("AIL", []):
         if unit := unit_of(message, resource, 3):
             return unit
-    return unit_of(message, _one(found, "PV1"), 3)
+    return unit_of(message, _one(segments, "PV1"), 3)
 
 
-def _provider(message: Message, found: dict[str, list[Segment]], rows: Rows) -> str | None:
+def _provider(message: Message, segments: dict[str, list[Segment]], rows: Rows) -> str | None:
     """Of the personnel, else the attending doctor, else the general resource: older systems send people as AIG."""
     for tag, index in (("AIP", 3), ("PV1", 7), ("AIG", 3)):
-        for segment in found.get(tag, []):
+        for segment in segments.get(tag, []):
             if provider := provider_of(message, value(segment, index), rows):
                 return provider
     return None
 
 
-def _visit_type(message: Message, found: dict[str, list[Segment]], sch: Segment) -> str | None:
+def _visit_type(message: Message, segments: dict[str, list[Segment]], sch: Segment) -> str | None:
     kind = part(message, value(sch, 8), 1)
     if kind and kind.upper() not in _NO_VISIT_TYPES:
         return kind
-    for service in found.get("AIS", []):
+    for service in segments.get("AIS", []):
         if code := part(message, value(service, 3), 1):
             return code
     return part(message, value(sch, 7), 1)

@@ -34,19 +34,19 @@ _PAYMENTS = frozenset({"PY", "CO"})
 
 def read_dft(message: Message, rows: Rows) -> str | None:
     """Adds the rows of one DFT message; gives why it has none, or None."""
-    found = split(message, *USED)
-    pid = found["PID"][0] if "PID" in found else None
-    pv1 = found["PV1"][0] if "PV1" in found else None
+    segments = split(message, *USED)
+    pid = segments["PID"][0] if "PID" in segments else None
+    pv1 = segments["PV1"][0] if "PV1" in segments else None
     patient = patient_of(message, pid)
     if pid is not None and patient is not None:
         add_patient(message, pid, patient, rows, always=False)
     visit = visit_of(message, pv1, pid)
     if visit is None and pid is not None:
         visit = issued_number(message, value(pid, 18))
-    payer = add_coverage(message, found.get("IN1", []), patient, visit, rows)
-    entered = occurred(message, found["EVN"][0] if "EVN" in found else None)
+    payer = add_coverage(message, segments.get("IN1", []), patient, visit, rows)
+    entered = occurred(message, segments["EVN"][0] if "EVN" in segments else None)
     read = 0
-    for index, ft1 in enumerate(found.get("FT1", []), start=1):
+    for index, ft1 in enumerate(segments.get("FT1", []), start=1):
         sent = part(message, value(ft1, 6), 1) or ""
         kind = meaning(message.profile.transaction_types, _TYPES, sent) or ""
         identifier = part(message, value(ft1, 2), 1) or _own_id(message, ft1, index)
@@ -58,12 +58,30 @@ def read_dft(message: Message, rows: Rows) -> str | None:
         elif kind in _PAYMENTS:
             unit = unit_of(message, ft1, 16) or part(message, value(ft1, 13), 1) or unit_of(message, pv1, 3)
             amount, paid, posted = _amount(message, ft1), value(ft1, 4), value(ft1, 5)
-            rows.add("patient_payment", message, identifier, patient, visit, unit, amount, paid, posted)
+            rows.add_patient_payment(
+                message,
+                patient_payment_id=identifier,
+                patient_id=patient,
+                encounter_id=visit,
+                service_unit_id=unit,
+                payment_amount=amount,
+                paid_date=paid,
+                posted_date=posted,
+            )
         elif kind == "AJ":
             charge = part(message, value(ft1, 33), 1)
             code, amount = part(message, value(ft1, 7), 1), _amount(message, ft1)
             made, posted = value(ft1, 4), value(ft1, 5)
-            rows.add("adjustment", message, identifier, charge, "other", code, amount, made, posted)
+            rows.add_adjustment(
+                message,
+                adjustment_id=identifier,
+                charge_id=charge,
+                adjustment_type="other",
+                reason_code=code,
+                adjustment_amount=amount,
+                adjusted_date=made,
+                posted_date=posted,
+            )
         else:
             read -= 1
             if sent:
@@ -110,24 +128,23 @@ def _charge(
         provider = provider_of(message, value(pv1, 7), rows)
     modifiers = value(ft1, 26)
     codes = [part(message, code, 1) for code in modifiers.split(message.repetition)] if modifiers else []
-    rows.add(
-        "charge",
+    rows.add_charge(
         message,
-        charge,
-        visit,
-        patient,
-        unit_of(message, ft1, 16) or part(message, value(ft1, 13), 1) or unit_of(message, pv1, 3),
-        provider,
-        payer,
-        part(message, value(ft1, 25), 1) or part(message, value(ft1, 7), 1),
-        ":".join(code for code in codes if code) or None,
-        reversed_charge,
-        "posted",
-        units,
-        amount,
-        value(ft1, 4),
-        value(ft1, 5),
-        at,
+        charge_id=charge,
+        encounter_id=visit,
+        patient_id=patient,
+        service_unit_id=unit_of(message, ft1, 16) or part(message, value(ft1, 13), 1) or unit_of(message, pv1, 3),
+        provider_id=provider,
+        payer_id=payer,
+        procedure_code=part(message, value(ft1, 25), 1) or part(message, value(ft1, 7), 1),
+        modifiers=":".join(code for code in codes if code) or None,
+        reversal_of_charge_id=reversed_charge,
+        status="posted",
+        units=units,
+        billed_amount=amount,
+        service_date=value(ft1, 4),
+        posted_date=value(ft1, 5),
+        entered_at=at,
     )
 
 

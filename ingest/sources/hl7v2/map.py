@@ -130,8 +130,8 @@ def value(segment: Sequence[str], index: int) -> str | None:
     """Field `index` as sent; None where it is empty, not sent, or the HL7 null ("")."""
     if index >= len(segment):
         return None
-    found = segment[index]
-    return found if found and found != '""' else None
+    content = segment[index]
+    return content if content and content != '""' else None
 
 
 def part(message: Message, text: str | None, index: int) -> str | None:
@@ -164,7 +164,7 @@ def unescape(message: Message, text: str) -> str:
     if len(pieces) % 2 == 0:
         # An escape character without its partner: the text is not escaped, it only holds the character.
         return text
-    known = {
+    replacements = {
         "F": message.field_separator,
         "S": message.component,
         "T": message.subcomponent,
@@ -174,7 +174,7 @@ def unescape(message: Message, text: str) -> str:
     }
     for index in range(1, len(pieces), 2):
         code = pieces[index]
-        pieces[index] = known[code] if code in known else _hexadecimal(code)
+        pieces[index] = replacements[code] if code in replacements else _hexadecimal(code)
     return "".join(pieces)
 
 
@@ -252,8 +252,8 @@ def meaning(taught: Mapping[str, str], standard: Mapping[str, str], word: str) -
 
     Words of `taught` and of `standard` are in lower case, or all of `standard` in upper case.
     """
-    found = taught.get(folded(word)) if taught else None
-    return found or standard.get(word) or standard.get(word.lower()) or standard.get(word.upper())
+    mapped = taught.get(folded(word)) if taught else None
+    return mapped or standard.get(word) or standard.get(word.lower()) or standard.get(word.upper())
 
 
 def sex_of(message: Message, code: str | None) -> str | None:
@@ -266,8 +266,8 @@ def language_of(message: Message, code: str | None) -> str | None:
     if code is None:
         return None
     lowered = code.lower()
-    known = meaning(message.profile.languages, LANGUAGE, code)
-    return known or (lowered if len(lowered) in (2, 3) and lowered.isascii() and lowered.isalpha() else None)
+    language = meaning(message.profile.languages, LANGUAGE, code)
+    return language or (lowered if len(lowered) in (2, 3) and lowered.isascii() and lowered.isalpha() else None)
 
 
 def zip3_of(postal_code: str | None, country: str | None) -> str | None:
@@ -299,10 +299,10 @@ def person(message: Message, text: str | None) -> tuple[str, str | None, str | N
         is_npi = "NPI" in (parts[8:9] + parts[12:13]) or (len(parts) > 8 and "2.16.840.1.113883.4.6" in parts[8])
         names = [name for name in (part(message, repetition, 3), part(message, repetition, 2)) if name]
         npi = identifier if is_npi and len(identifier) == 10 and identifier.isdigit() else None
-        found = (identifier, npi, " ".join(names) or None)
+        named = (identifier, npi, " ".join(names) or None)
         if npi is not None:
-            return found
+            return named
         if not is_npi:
-            found = (issued(identifier, authority_of(message, repetition, 9)), None, found[2])
-        first = first or found
+            named = (issued(identifier, authority_of(message, repetition, 9)), None, named[2])
+        first = first or named
     return first

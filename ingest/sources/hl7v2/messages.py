@@ -114,9 +114,9 @@ def raw_messages(blocks: Iterable[bytes], framing: Framing) -> Iterator[Raw]:
 
 def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Segments without their line ends and frame bytes. A segment is never cut at the end of a block."""
-    rest, started = b"", False
+    remainder, started = b"", False
     for block in blocks:
-        data = rest + block
+        data = remainder + block
         if not started:
             data = data.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n\x0b\x00")
             if not data:
@@ -124,10 +124,10 @@ def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
             _check_start(data)
             started = True
         flat = data.replace(b"\r\n", b"\r").replace(b"\n", b"\r").replace(b"\x0b", b"\r").replace(b"\x1c", b"\r")
-        *lines, rest = flat.split(b"\r")
+        *lines, remainder = flat.split(b"\r")
         yield from (line for line in lines if line and not line.isspace())
-    if rest.strip(b" \x00\x1a\xef\xbb\xbf"):
-        yield rest
+    if remainder.strip(b" \x00\x1a\xef\xbb\xbf"):
+        yield remainder
     if not started:
         raise UnreadableUnit(position="byte 0", problem="the file is empty", remedy="Ask the sender for the file again")
 
@@ -150,8 +150,8 @@ def _check_start(data: bytes) -> None:
 def _number(line: bytes) -> int | None:
     """The count in BTS-1 or FTS-1; None where none is given."""
     parts = line.split(line[3:4] or b"|")
-    given = parts[1].strip() if len(parts) > 1 else b""
-    return int(given) if given.isdigit() and len(given) < 10 else None
+    number = parts[1].strip() if len(parts) > 1 else b""
+    return int(number) if number.isdigit() and len(number) < 10 else None
 
 
 def _envelope(framing: Framing, tag: str, line: bytes) -> None:
@@ -165,23 +165,23 @@ def _envelope(framing: Framing, tag: str, line: bytes) -> None:
         framing.in_batch, framing.in_batch_messages = True, 0
         framing.batches += 1
     elif tag == "BTS":
-        given = _number(line)
+        number = _number(line)
         if not framing.in_batch:
             framing.note("batch_trailer_without_header", "a batch trailer (BTS) has no header (BHS)")
-        elif given is not None and given != framing.in_batch_messages:
+        elif number is not None and number != framing.in_batch_messages:
             framing.note(
-                "batch_count_wrong", f"BTS-1 says {given}, but the batch has {framing.in_batch_messages} messages"
+                "batch_count_wrong", f"BTS-1 says {number}, but the batch has {framing.in_batch_messages} messages"
             )
         framing.in_batch = False
     else:
-        given = _number(line)
+        number = _number(line)
         if framing.in_batch:
             framing.note("batch_not_closed", "a batch header (BHS) has no trailer (BTS)")
             framing.in_batch = False
         if not framing.in_file:
             framing.note("file_trailer_without_header", "a file trailer (FTS) has no header (FHS)")
-        elif given is not None and framing.batches and given != framing.batches:
-            framing.note("file_count_wrong", f"FTS-1 says {given}, but the file has {framing.batches} batches")
+        elif number is not None and framing.batches and number != framing.batches:
+            framing.note("file_count_wrong", f"FTS-1 says {number}, but the file has {framing.batches} batches")
         framing.in_file = False
 
 

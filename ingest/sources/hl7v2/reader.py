@@ -65,8 +65,8 @@ def _read_journal(unit: Unit) -> Iterator[Chunk]:
     reading, framing, last = _Reading(unit), Framing(), unit.cursor
     try:
         for entry in mllp_journal.read_journal(unit.inbox, unit.cursor):
-            for found in _received(entry, framing, reading.rows.notices):
-                reading.take(found)
+            for message in _received(entry, framing, reading.rows.notices):
+                reading.take(message)
             last = entry.cursor
             if reading.chunk.records_read >= MESSAGES_A_CHUNK:
                 yield reading.finish(framing, last)
@@ -90,11 +90,11 @@ def _received(entry: mllp_journal.Entry, framing: Framing, notices: list[Notice]
     framing.segments = 0
     try:
         for raw in raw_messages((entry.content,), framing):
-            found = parse(raw, entry.sequence, notices)
-            if isinstance(found, Message) and found.sent is None:
-                found.sent = datetime.fromtimestamp(entry.received_at, UTC).strftime("%Y%m%d%H%M%S+0000")
-                found.changed = found.changed or found.sent
-            yield found
+            message = parse(raw, entry.sequence, notices)
+            if isinstance(message, Message) and message.sent is None:
+                message.sent = datetime.fromtimestamp(entry.received_at, UTC).strftime("%Y%m%d%H%M%S+0000")
+                message.changed = message.changed or message.sent
+            yield message
     except UnreadableUnit as error:
         yield Refusal(position=position, reason="no_msh", detail=error.problem, payload=entry.content)
 
@@ -111,18 +111,18 @@ class _Reading:
         self.reused: list[str] = []
         self.chunk, self.rows = Chunk(), Rows(self.zone)
 
-    def take(self, found: Message | Refusal) -> None:
+    def take(self, message: Message | Refusal) -> None:
         """One message, to be read with those that follow it, or a refusal."""
         self.chunk.records_read += 1
-        if isinstance(found, Message):
-            found.profile = self.profile
+        if isinstance(message, Message):
+            message.profile = self.profile
             if not self.profile.uses_msh7_offset:
-                found.offset = None
-            found = self._unread(found) or found
-        if isinstance(found, Refusal):
-            self.chunk.refusals.append(found)
+                message.offset = None
+            message = self._unread(message) or message
+        if isinstance(message, Refusal):
+            self.chunk.refusals.append(message)
             return
-        self.waiting.append(found)
+        self.waiting.append(message)
         if len(self.waiting) >= MESSAGES_ASKED_FOR:
             self._read_waiting()
 
@@ -157,9 +157,9 @@ class _Reading:
         that was used before is a fault of the sender, not a repetition: it is read. A message without a control id and a time
         is never taken for a repetition.
         """
-        known = [message for message in self.waiting if message.control or message.sent]
-        contents = [(f"{m.sender}\0{m.control}".encode(), m.content) for m in known]
-        outcomes = dict(zip(map(id, known), self.seen.meet(contents), strict=True))
+        identified = [message for message in self.waiting if message.control or message.sent]
+        contents = [(f"{m.sender}\0{m.control}".encode(), m.content) for m in identified]
+        outcomes = dict(zip(map(id, identified), self.seen.meet(contents), strict=True))
         for message in self.waiting:
             outcome = outcomes.get(id(message), NEW)
             if outcome == REPEATED:

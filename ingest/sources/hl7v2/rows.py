@@ -1,9 +1,8 @@
 """Rows of one chunk of HL7 v2 messages: collected as tuples of text, turned into frames column by column."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
 from datetime import datetime, timedelta, timezone
-from types import MappingProxyType
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -12,135 +11,9 @@ from data_contracts import LINEAGE, contract
 from ingest.interface import Notice, UnknownWord
 from ingest.sources.columns import local_to_utc, settle_days, settle_repeated_hour
 from ingest.sources.hl7v2.messages import Message
+from ingest.sources.hl7v2.row_builders import RowBuilders
+from ingest.sources.hl7v2.tables import COLUMNS
 
-# Columns of each entity in the order the readers give them; the three of lineage follow.
-COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "patient": (
-            "patient_id",
-            "birth_year",
-            "sex",
-            "family_name_token",
-            "zip3",
-            "language",
-            "cleared_columns",
-        ),
-        "patient_identity": (
-            "patient_id",
-            "medical_record_number",
-            "family_name",
-            "given_name",
-            "birth_date",
-            "address_line",
-            "city",
-            "state",
-            "postal_code",
-            "phone",
-            "email",
-        ),
-        "patient_merge": ("patient_merge_id", "from_patient_id", "to_patient_id", "merge_type", "merged_at"),
-        "encounter": (
-            "encounter_id",
-            "patient_id",
-            "service_unit_id",
-            "provider_id",
-            "payer_id",
-            "encounter_class",
-            "status",
-            "admission_source",
-            "discharge_disposition",
-            "started_at",
-            "ended_at",
-            "cleared_columns",
-        ),
-        "encounter_event": ("encounter_event_id", "encounter_id", "event_type", "encounter_class", "occurred_at"),
-        "bed_movement": (
-            "bed_movement_id",
-            "encounter_id",
-            "patient_id",
-            "movement_type",
-            "service_unit_id",
-            "from_service_unit_id",
-            "bed",
-            "occurred_at",
-        ),
-        "coverage": (
-            "coverage_id",
-            "patient_id",
-            "payer_id",
-            "member_token",
-            "plan_name",
-            "priority",
-            "effective_from",
-            "effective_to",
-            "cleared_columns",
-        ),
-        "payer": ("payer_id", "name", "payer_class", "effective_from"),
-        "provider": ("provider_id", "npi", "display_name"),
-        "appointment": (
-            "appointment_id",
-            "patient_id",
-            "service_unit_id",
-            "provider_id",
-            "visit_type_id",
-            "encounter_id",
-            "status",
-            "cancel_initiator",
-            "cancel_reason_code",
-            "booked_at",
-            "scheduled_start_at",
-            "scheduled_end_at",
-            "cancelled_at",
-            "minutes",
-            "placer_appointment_id",
-            "cleared_columns",
-        ),
-        "appointment_event": (
-            "appointment_event_id",
-            "appointment_id",
-            "status",
-            "initiator",
-            "reason_code",
-            "scheduled_start_at",
-            "occurred_at",
-        ),
-        "charge": (
-            "charge_id",
-            "encounter_id",
-            "patient_id",
-            "service_unit_id",
-            "provider_id",
-            "payer_id",
-            "procedure_code",
-            "modifiers",
-            "reversal_of_charge_id",
-            "status",
-            "units",
-            "billed_amount",
-            "service_date",
-            "posted_date",
-            "entered_at",
-        ),
-        "patient_payment": (
-            "patient_payment_id",
-            "patient_id",
-            "encounter_id",
-            "service_unit_id",
-            "payment_amount",
-            "paid_date",
-            "posted_date",
-        ),
-        "adjustment": (
-            "adjustment_id",
-            "charge_id",
-            "adjustment_type",
-            "reason_code",
-            "adjustment_amount",
-            "adjusted_date",
-            "posted_date",
-        ),
-    }
-)
 # Entities of which every message says the same again: of rows that say the same the newest is enough in a chunk.
 _ONCE = frozenset({"payer", "provider", "patient", "patient_identity"})
 _PAD = "00000000000000"
@@ -149,32 +22,41 @@ _DAY_LENGTHS, _HOUR_LENGTHS = (8, 13), (10, 15)
 _SLOT_MINUTES_LIMIT = 7 * 24 * 60
 
 
-# What a PID says of patient and identity, and whether it says more than an identifier.
-PersonSaid = tuple[tuple[str | None, ...], tuple[str | None, ...], bool]
+class PidFields(NamedTuple):
+    """The fields of a PID. `is_more_than_a_number` is False where it has neither birth date nor sex and clears no field."""
+
+    birth_date: str | None
+    sex: str | None
+    family_name: str | None
+    given_name: str | None
+    zip3: str | None
+    language: str | None
+    address_line: str | None
+    city: str | None
+    state: str | None
+    postal_code: str | None
+    phone: str | None
+    email: str | None
+    cleared_columns: str | None
+    is_more_than_a_number: bool
 
 
-class Rows:
-    """Collects rows; `add` takes values in the order of COLUMNS, all text or None.
+class Rows(RowBuilders):
+    """Collects rows, through the methods of `RowBuilders`.
 
-    `people` and `persons` hold what PID segments and XCN fields of the chunk say, by their delimiters and text. `zone` is that of
-    times without an offset in messages without one.
+    `people` and `persons` hold the fields of PID segments and XCN fields of the chunk, by their delimiters and text. `zone` is the
+    zone of times without an offset, in messages without one.
     """
 
     def __init__(self, zone: ZoneInfo) -> None:
         self.zone = zone
         self._offsets: dict[tuple[str, str], str] = {}
-        self._rows: dict[str, list[tuple[str | None, ...]]] = {}
+        self.collected = defaultdict(list)
         self.notices: list[Notice] = []
         self.unused: Counter[str] = Counter()
         self._unknown: dict[tuple[str, str, str, str], tuple[int, str]] = {}
-        self.people: dict[tuple[str, str], PersonSaid] = {}
+        self.people: dict[tuple[str, str], PidFields] = {}
         self.persons: dict[tuple[str, str], tuple[str, str | None, str | None] | None] = {}
-
-    def add(self, entity: str, message: Message, *values: str | None) -> None:
-        found = self._rows.get(entity)
-        if found is None:
-            found = self._rows[entity] = []
-        found.append((*values, message.record, message.changed, message.position, message.offset))
 
     def offset_of(self, message: Message) -> str:
         """The offset in MSH-7 of a message that has one, after a "~" where the feed's zone has it at that moment (`timestamps`)."""
@@ -186,7 +68,7 @@ class Rows:
 
     def count(self) -> int:
         """Rows collected so far."""
-        return sum(map(len, self._rows.values()))
+        return sum(map(len, self.collected.values()))
 
     def note(self, message: Message, reason: str, detail: str) -> None:
         self.notices.append(Notice(position=message.position, reason=reason, detail=detail))
@@ -206,33 +88,33 @@ class Rows:
 
     def frames(self) -> dict[str, pl.DataFrame]:
         """Frames typed as the contract says. Adds notices of bad dates."""
-        return {entity: self._frame(entity, rows) for entity, rows in self._rows.items()}
+        return {entity: self._frame(entity, rows) for entity, rows in self.collected.items()}
 
     def _frame(self, entity: str, rows: list[tuple[str | None, ...]]) -> pl.DataFrame:
         names = COLUMNS[entity] + LINEAGE
         *columns, offsets = zip(*rows, strict=True)
         default = pl.Series(offsets, dtype=pl.String) if any(offsets) else None
         frame = pl.DataFrame(
-            [pl.Series(name, found, dtype=pl.String) for name, found in zip(names, columns, strict=True)]
+            [pl.Series(name, values, dtype=pl.String) for name, values in zip(names, columns, strict=True)]
         )
         by_name = contract(entity).by_name
         typed = []
         for name in names:
             kind = by_name[name].logical_type if name in by_name else "text"
             if kind == "timestamp" and (precision_column := by_name[name].precision_column) is not None:
-                converted, told = self._with_precision(frame[name], default, precision_column)
+                converted, precision = self._with_precision(frame[name], default, precision_column)
                 self._note_bad(frame, name, converted)
-                typed += [converted, told]
+                typed += [converted, precision]
                 if entity == "encounter":
-                    exact = pl.when(told == "minute").then(pl.lit(converted))
+                    exact = pl.when(precision == "minute").then(pl.lit(converted))
                     typed.append(pl.select(exact.alias(name.replace("_at", "_exact_at"))).to_series())
             elif kind in ("timestamp", "date"):
                 converted = timestamps(frame[name], self.zone, default) if kind == "timestamp" else dates(frame[name])
                 self._note_bad(frame, name, converted)
                 typed.append(converted)
-        sent, of = frame, contract(entity)
-        frame = settle_days(of, frame.with_columns(typed))
-        frame = settle_repeated_hour(of, frame, str(self.zone), lambda end: _is_local(sent[end], default))
+        sent, entity_contract = frame, contract(entity)
+        frame = settle_days(entity_contract, frame.with_columns(typed))
+        frame = settle_repeated_hour(entity_contract, frame, str(self.zone), lambda end: _is_local(sent[end], default))
         if entity in _ONCE:
             # A missing time is the file's, which is later than any in it.
             newest_last = frame.sort("source_updated_at", nulls_last=True, maintain_order=True)
@@ -254,8 +136,10 @@ class Rows:
             default = None if default is None else pl.select(pl.when(~is_day).then(default)).to_series()
         converted = timestamps(text, self.zone, default)
         word = pl.when(is_day).then(pl.lit("day")).when(is_hour).then(pl.lit("hour")).otherwise(pl.lit("minute"))
-        told = pl.select(pl.when(pl.lit(converted).is_not_null()).then(word).alias(precision_column)).to_series()
-        return converted.alias(text.name), told
+        sent_precision = pl.select(
+            pl.when(pl.lit(converted).is_not_null()).then(word).alias(precision_column)
+        ).to_series()
+        return converted.alias(text.name), sent_precision
 
     def _note_bad(self, frame: pl.DataFrame, name: str, converted: pl.Series) -> None:
         # What is empty stays empty: more of it is what could not be read.
@@ -274,8 +158,8 @@ class Rows:
 
 def _is_local(sent: pl.Series, default: pl.Series | None) -> pl.Series:
     """Rows whose time, as sent, has no offset, neither of its own nor of its message."""
-    found = ~sent.str.contains(r"[+-]\d{4}$").fill_null(value=False)
-    return found if default is None else found & default.is_null()
+    is_local = ~sent.str.contains(r"[+-]\d{4}$").fill_null(value=False)
+    return is_local if default is None else is_local & default.is_null()
 
 
 def _with_length(frame: pl.DataFrame) -> pl.DataFrame:
@@ -315,8 +199,10 @@ def timestamps(text: pl.Series, zone: ZoneInfo, default: pl.Series | None = None
         part = value.str.extract(r"\.(\d{1,6})").str.pad_end(6, "0").cast(pl.Int64)
         naive += pl.duration(microseconds=part.fill_null(0))
     minutes = _minutes(value)
-    found = pl.select(exact=_at_offset(naive, minutes), without=pl.when(minutes.is_null()).then(naive), minutes=minutes)
-    exact, without = found["exact"], found["without"]
+    parsed = pl.select(
+        exact=_at_offset(naive, minutes), without=pl.when(minutes.is_null()).then(naive), minutes=minutes
+    )
+    exact, without = parsed["exact"], parsed["without"]
     if exact.null_count() == text.null_count():
         return exact.alias(text.name)
     local = local_to_utc(without, str(zone))

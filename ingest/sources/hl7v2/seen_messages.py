@@ -55,15 +55,15 @@ class SeenMessages:
     def of(cls, home: Home, keys: Keys, ledger: Ledger, tenant_id: str) -> "SeenMessages":
         """Those of a tenant, without what is too old."""
         path = home.folder("messages") / f"{tenant_id}.sqlite"
-        found = cls(path, keys.derive("messages", tenant_id), ledger)
+        seen = cls(path, keys.derive("messages", tenant_id), ledger)
         unit = tables.unit.c
         query = sa.select(sa.func.max(unit.unit_id).label("last")).where(
             unit.read_at < now() - timedelta(days=KEPT_DAYS)
         )
         last = ledger.rows(query)[0]["last"]
         if last is not None:
-            found._connection.execute("delete from message where unit_id <= ?", (last,))
-        return found
+            seen._connection.execute("delete from message where unit_id <= ?", (last,))
+        return seen
 
     def begin(self, unit_id: int, again: Sequence[int] = ()) -> None:
         """What is met from now on is of this unit. Messages of the units `again` are new to it: it reads them anew."""
@@ -84,16 +84,16 @@ class SeenMessages:
         """For each message, as (who sent it under which control id, content): NEW, REPEATED or REUSED (the control id was there
         with other content). All are remembered."""
         pairs = [(self._hash(identity), self._hash(content)) for identity, content in messages]
-        known: dict[int, set[int]] = {}
+        units_by_mark: dict[int, set[int]] = {}
         query = "select key, digest, unit_id from message where key in (select value from json_each(?))"
         rows = self._connection.execute(query, (json.dumps([key for key, _ in pairs]),)).fetchall()
         self._ask({unit_id for _, _, unit_id in rows})
         for key, digest, unit_id in rows:
             if unit_id not in self._again and (unit_id in self._counting or self._landed[unit_id]):
-                known.setdefault(key, set()).add(digest)
+                units_by_mark.setdefault(key, set()).add(digest)
         outcomes, fresh = [], []
         for key, digest in pairs:
-            digests = known.setdefault(key, set())
+            digests = units_by_mark.setdefault(key, set())
             outcomes.append(REPEATED if digest in digests else REUSED if digests else NEW)
             if digest not in digests:
                 digests.add(digest)

@@ -17,7 +17,7 @@ from ingest.sources.hl7v2.map import (
     zip3_of,
 )
 from ingest.sources.hl7v2.messages import Message
-from ingest.sources.hl7v2.rows import PersonSaid, Rows
+from ingest.sources.hl7v2.rows import PidFields, Rows
 
 Segment = list[str]
 BEGINNING = "19000101"
@@ -39,12 +39,12 @@ def named(columns: list[str]) -> str | None:
 
 def split(message: Message, *tags: str) -> dict[str, list[Segment]]:
     """The fields of every segment whose identifier is in `tags`, by identifier, in order."""
-    found: dict[str, list[Segment]] = {}
+    segments: dict[str, list[Segment]] = {}
     for segment in message.segments:
         tag = segment[:3]
         if tag in tags and segment[3:4] == message.field_separator:
-            found.setdefault(tag, []).append(segment.split(message.field_separator))
-    return found
+            segments.setdefault(tag, []).append(segment.split(message.field_separator))
+    return segments
 
 
 def patient_of(message: Message, pid: Segment | None) -> str | None:
@@ -55,53 +55,74 @@ def patient_of(message: Message, pid: Segment | None) -> str | None:
 def merged_patient(message: Message, mrg: Segment, beside: str | None) -> str | None:
     """The medical record number of an MRG: MRG-1, else MRG-4. Many senders leave the authority out there: then it is that of the
     PID that the MRG stands with (`beside`)."""
-    found = record_number(message, value(mrg, 1) or value(mrg, 4))
-    if found is None or beside is None or stated_issuer(found):
-        return found
-    return issued(found, stated_issuer(beside))
+    number = record_number(message, value(mrg, 1) or value(mrg, 4))
+    if number is None or beside is None or stated_issuer(number):
+        return number
+    return issued(number, stated_issuer(beside))
 
 
 def add_patient(message: Message, pid: Segment, patient: str, rows: Rows, *, always: bool) -> None:
     """The patient and, for the vault, the identity. Without `always` only where the PID says more than the identifier."""
-    # Messages about one patient repeat the PID: what it says is worked out once a chunk.
+    # Messages about one patient repeat the PID, so its fields are worked out once for each chunk.
     key = (message.segments[0][3:8], message.field_separator.join(pid[2:]))
-    said = rows.people.get(key)
-    if said is None:
-        said = rows.people[key] = _said_of(message, pid, rows)
-    of_patient, of_identity, says_more = said
-    if always or says_more:
-        rows.add("patient", message, patient, *of_patient)
-        rows.add("patient_identity", message, patient, number_of(patient), *of_identity)
+    fields = rows.people.get(key)
+    if fields is None:
+        fields = rows.people[key] = _pid_fields(message, pid, rows)
+    if always or fields.is_more_than_a_number:
+        rows.add_patient(
+            message,
+            patient_id=patient,
+            birth_year=fields.birth_date[:4] if fields.birth_date else None,
+            sex=fields.sex,
+            family_name_token=fields.family_name,
+            zip3=fields.zip3,
+            language=fields.language,
+            cleared_columns=fields.cleared_columns,
+        )
+        rows.add_patient_identity(
+            message,
+            patient_id=patient,
+            medical_record_number=number_of(patient),
+            family_name=fields.family_name,
+            given_name=fields.given_name,
+            birth_date=fields.birth_date,
+            address_line=fields.address_line,
+            city=fields.city,
+            state=fields.state,
+            postal_code=fields.postal_code,
+            phone=fields.phone,
+            email=fields.email,
+        )
 
 
-def _said_of(message: Message, pid: Segment, rows: Rows) -> PersonSaid:
-    """What a PID says, in the order of the columns of patient and of patient_identity, and whether it says more than who it is."""
-    birth = value(pid, 7)
+def _pid_fields(message: Message, pid: Segment, rows: Rows) -> PidFields:
+    birth_date = value(pid, 7)
     sex = part(message, value(pid, 8), 1)
     name = value(pid, 5)
     empty = cleared(message, pid, _PID_COLUMNS)
     address, phones = value(pid, 11), value(pid, 13)
-    postal = part(message, address, 5)
-    spoken = part(message, value(pid, 15), 1)
-    language = language_of(message, spoken)
-    if spoken is not None and language is None:
-        rows.unknown(message, "patient", "language", spoken)
-    zip3 = zip3_of(postal, part(message, address, 6))
+    postal_code = part(message, address, 5)
+    language_sent = part(message, value(pid, 15), 1)
+    language = language_of(message, language_sent)
+    if language_sent is not None and language is None:
+        rows.unknown(message, "patient", "language", language_sent)
     street = address.replace(message.subcomponent, " ") if address else None
-    family_name = part(message, name, 1)
-    of_identity = (
-        family_name,
-        _joined(part(message, name, 2), part(message, name, 3)),
-        birth,
-        _joined(part(message, street, 1), part(message, street, 2)),
-        part(message, address, 3),
-        part(message, address, 4),
-        postal,
-        _phone(message, phones),
-        _email(message, phones),
+    return PidFields(
+        birth_date=birth_date,
+        sex=sex_of(message, sex),
+        family_name=part(message, name, 1),
+        given_name=_joined(part(message, name, 2), part(message, name, 3)),
+        zip3=zip3_of(postal_code, part(message, address, 6)),
+        language=language,
+        address_line=_joined(part(message, street, 1), part(message, street, 2)),
+        city=part(message, address, 3),
+        state=part(message, address, 4),
+        postal_code=postal_code,
+        phone=_phone(message, phones),
+        email=_email(message, phones),
+        cleared_columns=named(empty),
+        is_more_than_a_number=bool(birth_date or sex or empty),
     )
-    of_patient = (birth[:4] if birth else None, sex_of(message, sex), family_name, zip3, language, named(empty))
-    return of_patient, of_identity, bool(birth or sex or empty)
 
 
 def _joined(*parts: str | None) -> str | None:
@@ -128,8 +149,8 @@ def visit_of(message: Message, pv1: Segment | None, pid: Segment | None) -> str 
     for field in message.profile.visit_number:
         tag, _, index = field.partition("-")
         segment = pv1 if tag == "PV1" else pid
-        if segment is not None and (found := issued_number(message, value(segment, int(index)))):
-            return found
+        if segment is not None and (number := issued_number(message, value(segment, int(index)))):
+            return number
     return None
 
 
@@ -140,11 +161,11 @@ def provider_of(message: Message, text: str | None, rows: Rows) -> str | None:
     key = (message.segments[0][3:8], text)
     if key not in rows.persons:
         rows.persons[key] = person(message, text)
-    found = rows.persons[key]
-    if found is None:
+    named = rows.persons[key]
+    if named is None:
         return None
-    identifier, npi, name = found
-    rows.add("provider", message, identifier, npi, name)
+    identifier, npi, name = named
+    rows.add_provider(message, provider_id=identifier, npi=npi, display_name=name)
     return identifier
 
 
@@ -168,24 +189,23 @@ def add_coverage(
             continue
         classes = message.profile.payer_classes
         payer_class = classes.get(folded(payer)) or classes.get(folded(name or "")) if classes else None
-        rows.add("payer", message, payer, name, payer_class, BEGINNING)
+        rows.add_payer(message, payer_id=payer, name=name, payer_class=payer_class, effective_from=BEGINNING)
         stated = value(in1, 22) or value(in1, 1) or ""
         priority = int(stated) if stated.isdigit() and 1 <= int(stated) <= 9 else min(index, 9)
         if primary is None or priority < primary[0]:
             primary = (priority, payer)
         if patient is None:
             continue
-        rows.add(
-            "coverage",
+        rows.add_coverage(
             message,
-            extended(visit or f"{message.sender}/{message.control}", f"-{index}"),
-            patient,
-            payer,
-            part(message, value(in1, 36), 1),
-            part(message, value(in1, 2), 2),
-            str(priority),
-            value(in1, 12),
-            value(in1, 13),
-            named(cleared(message, in1, _IN1_COLUMNS)),
+            coverage_id=extended(visit or f"{message.sender}/{message.control}", f"-{index}"),
+            patient_id=patient,
+            payer_id=payer,
+            member_token=part(message, value(in1, 36), 1),
+            plan_name=part(message, value(in1, 2), 2),
+            priority=str(priority),
+            effective_from=value(in1, 12),
+            effective_to=value(in1, 13),
+            cleared_columns=named(cleared(message, in1, _IN1_COLUMNS)),
         )
     return primary[1] if primary else None

@@ -99,18 +99,18 @@ def read_adt(message: Message, rows: Rows) -> str | None:
     """Adds the rows of one ADT message; gives why it has none, or None."""
     if message.trigger in MERGE_EVENTS:
         return _merge(message, rows)
-    found = split(message, "EVN", "PID", "MRG", "PV1", "PV2", "IN1")
+    segments = split(message, "EVN", "PID", "MRG", "PV1", "PV2", "IN1")
     if message.trigger in LINK_EVENTS:
-        return _link(message, found, rows)
-    pid = _one(found, "PID")
+        return _link(message, segments, rows)
+    pid = _one(segments, "PID")
     patient = patient_of(message, pid)
     if pid is not None and patient is not None:
         add_patient(message, pid, patient, rows, always=True)
-    pv1 = _one(found, "PV1")
+    pv1 = _one(segments, "PV1")
     visit = visit_of(message, pv1, pid)
     if patient is None and visit is None:
         return "the message has neither a patient number nor a visit number"
-    payer = add_coverage(message, found.get("IN1", []), patient, visit, rows)
+    payer = add_coverage(message, segments.get("IN1", []), patient, visit, rows)
     if message.trigger in ACCOUNT_EVENTS:
         return "the message merges accounts or visits; encounters keep their numbers"
     if message.trigger in PERSON_EVENTS or pv1 is None:
@@ -118,12 +118,12 @@ def read_adt(message: Message, rows: Rows) -> str | None:
     if visit is None:
         rows.note(message, "visit_number_missing", "the fields of the visit number are empty, so no encounter was read")
         return None
-    _visit(message, found, pv1, visit, patient, payer, rows)
+    _visit(message, segments, pv1, visit, patient, payer, rows)
     return None
 
 
-def _one(found: dict[str, list[Segment]], tag: str) -> Segment | None:
-    segments = found.get(tag)
+def _one(message_segments: dict[str, list[Segment]], tag: str) -> Segment | None:
+    segments = message_segments.get(tag)
     return segments[0] if segments else None
 
 
@@ -131,33 +131,35 @@ def occurred(message: Message, evn: Segment | None) -> str | None:
     """When the event happened, as sent."""
     if evn is None:
         return message.sent
-    told = [part(message, value(evn, 6), 1), part(message, value(evn, 2), 1), message.sent]
-    return _exact(*told)
+    times = [part(message, value(evn, 6), 1), part(message, value(evn, 2), 1), message.sent]
+    return _exact(*times)
 
 
-def _exact(*told: str | None) -> str | None:
+def _exact(*times: str | None) -> str | None:
     """The first of some times; where it is only a day, the first that says the time on that day."""
-    known = [text for text in told if text]
-    if not known or len(known[0]) > _DAY_LENGTH:
-        return known[0] if known else None
-    return next((text for text in known if text[:8] == known[0][:8] and len(text) > _DAY_LENGTH), known[0])
+    sent = [text for text in times if text]
+    if not sent or len(sent[0]) > _DAY_LENGTH:
+        return sent[0] if sent else None
+    return next((text for text in sent if text[:8] == sent[0][:8] and len(text) > _DAY_LENGTH), sent[0])
 
 
 def _visit(
     message: Message,
-    found: dict[str, list[Segment]],
+    segments: dict[str, list[Segment]],
     pv1: Segment,
     visit: str,
     patient: str | None,
     payer: str | None,
     rows: Rows,
 ) -> None:
-    event = occurred(message, _one(found, "EVN"))
+    event = occurred(message, _one(segments, "EVN"))
     trigger = message.trigger
-    given = part(message, value(pv1, 2), 1)
+    class_code = part(message, value(pv1, 2), 1)
     # A word that nobody knows goes on as it is: the landing step counts it and gives the row the class UNK.
-    encounter_class = (meaning(message.profile.visit_classes, ENCOUNTER_CLASS, given) or given) if given else None
-    started = _exact(part(message, value(pv1, 44), 1), _begin(message, found, event))
+    encounter_class = (
+        (meaning(message.profile.visit_classes, ENCOUNTER_CLASS, class_code) or class_code) if class_code else None
+    )
+    started = _exact(part(message, value(pv1, 44), 1), _begin(message, segments, event))
     ended = _exact(part(message, value(pv1, 45), 1), event if trigger == "A03" else None)
     disposition = part(message, value(pv1, 36), 1)
     emptied = cleared(message, pv1, _PV1_COLUMNS)
@@ -165,21 +167,20 @@ def _visit(
         emptied = [*emptied, *_REOPENS[trigger]]
         ended = None
         disposition = None if trigger == "A13" else disposition
-    rows.add(
-        "encounter",
+    rows.add_encounter(
         message,
-        visit,
-        patient,
-        unit_of(message, pv1, 3),
-        provider_of(message, value(pv1, 7), rows),
-        payer,
-        encounter_class,
-        STATUS[trigger],
-        part(message, value(pv1, 14), 1),
-        disposition,
-        started,
-        ended,
-        named(emptied),
+        encounter_id=visit,
+        patient_id=patient,
+        service_unit_id=unit_of(message, pv1, 3),
+        provider_id=provider_of(message, value(pv1, 7), rows),
+        payer_id=payer,
+        encounter_class=encounter_class,
+        status=STATUS[trigger],
+        admission_source=part(message, value(pv1, 14), 1),
+        discharge_disposition=disposition,
+        started_at=started,
+        ended_at=ended,
+        cleared_columns=named(emptied),
     )
     if encounter_class and trigger in _CLASS_CHANGES:
         _class_change(message, pv1, visit, encounter_class, started if trigger == "A04" else event, rows)
@@ -189,10 +190,10 @@ def _visit(
         _move(message, pv1, visit, movement, at, patient, rows)
 
 
-def _begin(message: Message, found: dict[str, list[Segment]], event: str | None) -> str | None:
+def _begin(message: Message, segments: dict[str, list[Segment]], event: str | None) -> str | None:
     if message.trigger not in _BEGINS:
         return None
-    pv2 = _one(found, "PV2")
+    pv2 = _one(segments, "PV2")
     expected = part(message, value(pv2, 8), 1) if pv2 is not None and STATUS[message.trigger] == "planned" else None
     return expected or event
 
@@ -202,11 +203,23 @@ def _class_change(message: Message, pv1: Segment, visit: str, encounter_class: s
     identifier = extended(visit, f"-class-{message.trigger}-{at}")
     # A word that nobody knows is counted once, for the visit.
     known_class = encounter_class if encounter_class in _CLASSES else "UNK"
-    rows.add("encounter_event", message, identifier, visit, "class_change", known_class, at)
+    rows.add_encounter_event(
+        message,
+        encounter_event_id=identifier,
+        encounter_id=visit,
+        event_type="class_change",
+        encounter_class=known_class,
+        occurred_at=at,
+    )
     started = part(message, value(pv1, 44), 1)
     if message.trigger == "A06" and started is not None and len(started) > _DAY_LENGTH and started != at:
-        rows.add(
-            "encounter_event", message, extended(visit, f"-class-before-{at}"), visit, "class_change", "UNK", started
+        rows.add_encounter_event(
+            message,
+            encounter_event_id=extended(visit, f"-class-before-{at}"),
+            encounter_id=visit,
+            event_type="class_change",
+            encounter_class="UNK",
+            occurred_at=started,
         )
 
 
@@ -218,7 +231,17 @@ def _move(
     bed = part(message, value(pv1, 3), 3)
     # Named by what happened, not by the message: the same movement sent again is the same row.
     identifier = extended(visit, f"-{movement}-{at}-{unit or ''}")
-    rows.add("bed_movement", message, identifier, visit, patient, movement, unit, before, bed, at)
+    rows.add_bed_movement(
+        message,
+        bed_movement_id=identifier,
+        encounter_id=visit,
+        patient_id=patient,
+        movement_type=movement,
+        service_unit_id=unit,
+        from_service_unit_id=before,
+        bed=bed,
+        occurred_at=at,
+    )
 
 
 def _merge(message: Message, rows: Rows) -> str | None:
@@ -243,24 +266,38 @@ def _merge(message: Message, rows: Rows) -> str | None:
             at = occurred(message, evn)
             # Never of the two numbers: an identifier column is not tokenised.
             identifier = f"{message.sender}/{message.control}-{at}-{count}"
-            rows.add("patient_merge", message, identifier, ended, survivor, "merge", at)
+            rows.add_patient_merge(
+                message,
+                patient_merge_id=identifier,
+                from_patient_id=ended,
+                to_patient_id=survivor,
+                merge_type="merge",
+                merged_at=at,
+            )
     return None if merged else "does not name the two identifiers it merges"
 
 
-def _link(message: Message, found: dict[str, list[Segment]], rows: Rows) -> str | None:
+def _link(message: Message, segments: dict[str, list[Segment]], rows: Rows) -> str | None:
     """Links to the first PID what further PID and the MRG name, or parts it from there."""
-    pids = [(pid, patient_of(message, pid)) for pid in found.get("PID", [])]
-    known = [patient for _, patient in pids]
-    beside = next((patient for patient in known if patient is not None), None)
-    known += [merged_patient(message, mrg, beside) for mrg in found.get("MRG", [])]
-    patients = list(dict.fromkeys(patient for patient in known if patient is not None))
+    pids = [(pid, patient_of(message, pid)) for pid in segments.get("PID", [])]
+    identifiers = [patient for _, patient in pids]
+    beside = next((patient for patient in identifiers if patient is not None), None)
+    identifiers += [merged_patient(message, mrg, beside) for mrg in segments.get("MRG", [])]
+    patients = list(dict.fromkeys(patient for patient in identifiers if patient is not None))
     if len(patients) < 2:
         return "does not name the two identifiers it links or parts"
     for pid, patient in pids:
         if patient is not None:
             add_patient(message, pid, patient, rows, always=True)
-    at = occurred(message, _one(found, "EVN"))
+    at = occurred(message, _one(segments, "EVN"))
     for count, other in enumerate(patients[1:], start=1):
         identifier = f"{message.sender}/{message.control}-{at}-{count}"
-        rows.add("patient_merge", message, identifier, other, patients[0], LINK_EVENTS[message.trigger], at)
+        rows.add_patient_merge(
+            message,
+            patient_merge_id=identifier,
+            from_patient_id=other,
+            to_patient_id=patients[0],
+            merge_type=LINK_EVENTS[message.trigger],
+            merged_at=at,
+        )
     return None
