@@ -27,15 +27,17 @@ def judge(report: Mapping[str, Any] | None) -> tuple[int, list[str]]:
     answered = [package for package in packages if "skip_reason" not in package]
     if not answered:
         return 0, [NO_SOURCE]
-    told = [
+    lines = [
         f"{package['name']} {package['version']}: {advisory['id']}; fixed in {', '.join(advisory['fix_versions']) or 'no version'}"
         for package in answered
         for advisory in package["vulns"]
         if advisory["id"] not in ACCEPTED
     ]
     silent = len(packages) - len(answered)
-    summary = f"advisories: {len(answered)} packages checked, {silent} of which no source knows, {len(told)} advisories"
-    return (1 if told else 0), [*told, summary]
+    summary = (
+        f"advisories: {len(answered)} packages checked, {silent} of which no source knows, {len(lines)} advisories"
+    )
+    return (1 if lines else 0), [*lines, summary]
 
 
 def _report() -> Mapping[str, Any] | None:

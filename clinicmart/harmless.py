@@ -17,7 +17,7 @@ _HARMFUL_BUT_STYLES = re.compile(f"(\x1b\\[(?:0|1|2|3|22|23)?m)|[{_CONTROLS}]")
 
 def visible(text: str) -> str:
     """A text whose control characters are shown and not acted on."""
-    return _HARMFUL.sub(lambda found: _shown(found[0]), text)
+    return _HARMFUL.sub(lambda match: _shown(match[0]), text)
 
 
 def _shown(character: str) -> str:
@@ -32,7 +32,7 @@ class HarmlessOutput:
 
     def write(self, text: str) -> int:
         """Writes a text; returns the length that was asked for, as callers expect."""
-        self._stream.write(_HARMFUL_BUT_STYLES.sub(lambda found: found[1] or _shown(found[0]), text))
+        self._stream.write(_HARMFUL_BUT_STYLES.sub(lambda match: match[1] or _shown(match[0]), text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:

@@ -94,10 +94,10 @@ def main() -> None:
     except Exception as error:
         from foundation.faults import sentence_of
 
-        told = sentence_of(error)
-        if told is None:
+        sentence = sentence_of(error)
+        if sentence is None:
             raise
-        click.echo(f"clinicmart: {told}", err=True)
+        click.echo(f"clinicmart: {sentence}", err=True)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
 

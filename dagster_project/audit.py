@@ -24,7 +24,7 @@ class Audit:
     are data tests which found rows, with the SQL that finds them."""
 
     failures: tuple[str, ...] = ()
-    found: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    failing_rows: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     models_built: int = 0
     tests_passed: int = 0
 
@@ -41,33 +41,33 @@ def read_audit(dbt_target: Path) -> Audit:
     except (OSError, ValueError, KeyError):
         return Audit(failures=("dbt left no results: see the log of the run",))
     failures = []
-    found = {}
+    queries = {}
     models = tests = 0
     for result in results:
         kind, name = result["unique_id"].split(".")[0], result["unique_id"].split(".")[2]
         if result["status"] in _FAILED:
             rows = result.get("failures")
-            said = " ".join((result.get("message") or "").split())
-            message = told_rows(rows) if kind == "test" and rows else said
+            flat_message = " ".join((result.get("message") or "").split())
+            message = told_rows(rows) if kind == "test" and rows else flat_message
             failures.append(f"{kind} {name}: {message[:300]}")
             if kind == "test" and rows and result.get("compiled_code"):
-                found[failures[-1]] = result["compiled_code"]
+                queries[failures[-1]] = result["compiled_code"]
         elif kind in ("test", "unit_test"):
             tests += 1
         elif result["status"] == "success":
             models += 1
-    return Audit(failures=tuple(failures), found=found, models_built=models, tests_passed=tests)
+    return Audit(failures=tuple(failures), failing_rows=queries, models_built=models, tests_passed=tests)
 
 
 def failures_by_tenant(home: Home, keys: Keys, audit: Audit, tenants: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Tenant to the failures that keep it from being published, with the rules its rows break; of `tenants`, all where a failure concerns
     everybody."""
-    whose = failing_tenants(home, keys, audit.found) if audit.found else {}
+    whose = failing_tenants(home, keys, audit.failing_rows) if audit.failing_rows else {}
     reasons: dict[str, list[str]] = {}
     for failure in audit.failures:
-        found = whose.get(failure)
-        for tenant in sorted(tenants if found is None else found):
-            rules = () if found is None else found[tenant]
-            told = f"{failure.partition(':')[0]}: {'; '.join(rules)}" if rules else failure
-            reasons.setdefault(tenant, []).append(told)
+        touched = whose.get(failure)
+        for tenant in sorted(tenants if touched is None else touched):
+            rules = () if touched is None else touched[tenant]
+            reason = f"{failure.partition(':')[0]}: {'; '.join(rules)}" if rules else failure
+            reasons.setdefault(tenant, []).append(reason)
     return {tenant: tuple(failures) for tenant, failures in reasons.items()}

@@ -79,8 +79,8 @@ class DbtProject:
             check=False,
         )
         if ran.returncode != 0:
-            said = (ran.stdout + ran.stderr).strip()
-            raise ClinicmartError(sentence_of_words(said, target) or f"the dbt project does not parse: {said}")
+            output = (ran.stdout + ran.stderr).strip()
+            raise ClinicmartError(sentence_of_words(output, target) or f"the dbt project does not parse: {output}")
         _keep(target, kept)
 
 

@@ -84,8 +84,8 @@ def compare_built(
     if metrics is not None and not metrics:
         return EngineComparison(marts=marts, metrics=MetricsComparison())
     progress.info("comparing: %s", "the metrics named" if metrics else "every metric")
-    found = compare_metrics(home, keys, target, conninfo, metrics or (), every=every)
-    return EngineComparison(marts=marts, metrics=found)
+    metric_differences = compare_metrics(home, keys, target, conninfo, metrics or (), every=every)
+    return EngineComparison(marts=marts, metrics=metric_differences)
 
 
 def build_on_postgres(workspace: Workspace, server: Mapping[str, str]) -> None:

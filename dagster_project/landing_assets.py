@@ -61,7 +61,7 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
         _ = workspace.states_before
         # Before the tenant is held: whoever lands it now has to let go of it first.
         report = None if workspace.ahead is None else workspace.ahead.report(feed)
-        with workspace.step(feed.tenant_id) as ledger, told_of as told:
+        with workspace.step(feed.tenant_id) as ledger, told_of as lines:
             check_free_space(workspace.home)
             ledger.ensure_run(context.run.run_id, str(workspace.config.file))
             report = report or land_feed(
@@ -73,7 +73,7 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
                 full_refresh=workspace.full_refresh,
                 accept_deletions=workspace.accept_deletions,
             )
-            tell_landing(workspace.lineage, told, workspace.home, ledger, context.run.run_id, report)
+            tell_landing(workspace.lineage, lines, workspace.home, ledger, context.run.run_id, report)
             workspace.note_landed(feed)
             covered = coverage(ledger, tenant_id=feed.tenant_id, feed=feed.name)
         return _result(report, covered)

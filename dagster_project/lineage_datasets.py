@@ -59,21 +59,21 @@ def raw_name(entity: str) -> str:
     return f"{WAREHOUSE}.{RAW}.{entity}"
 
 
-def _schema(of: Contract) -> dict[str, DatasetFacet]:
+def _schema(entity_contract: Contract) -> dict[str, DatasetFacet]:
     fields = [
         schema_dataset.SchemaDatasetFacetFields(
             name=column.name, type=column.logical_type, description=column.description or None
         )
-        for column in of.columns
+        for column in entity_contract.columns
     ]
     return {
         "schema": schema_dataset.SchemaDatasetFacet(fields=fields),
-        "documentation": documentation_dataset.DocumentationDatasetFacet(description=of.grain),
+        "documentation": documentation_dataset.DocumentationDatasetFacet(description=entity_contract.grain),
     }
 
 
 @_never_fails
-def tell_landing(emitter: Emitter, told: Told, home: Home, ledger: Ledger, run_id: str, report: FeedReport) -> None:
+def tell_landing(emitter: Emitter, facts: Told, home: Home, ledger: Ledger, run_id: str, report: FeedReport) -> None:
     """A feed's landing: what it read of the feed, and how many rows of which entities it landed in this run."""
     feed, contracts = report.feed, load_contracts()
     batch = tables.batch.c
@@ -91,7 +91,7 @@ def tell_landing(emitter: Emitter, told: Told, home: Home, ledger: Ledger, run_i
         rowCount=report.records_read, fileCount=report.units_landed
     )
     about = documentation_dataset.DocumentationDatasetFacet(description=_about(feed))
-    told.inputs = [
+    facts.inputs = [
         InputDataset(
             namespace=emitter.namespace,
             name=f"{feed.tenant_id}/feed/{feed.name}",
@@ -99,7 +99,7 @@ def tell_landing(emitter: Emitter, told: Told, home: Home, ledger: Ledger, run_i
             inputFacets={"inputStatistics": statistics},
         )
     ]
-    told.outputs = [
+    facts.outputs = [
         OutputDataset(
             namespace=emitter.namespace,
             name=landing_name(feed.tenant_id, entity),
@@ -112,11 +112,11 @@ def tell_landing(emitter: Emitter, told: Told, home: Home, ledger: Ledger, run_i
         )
         for entity, counted in sorted(landed.items())
     ]
-    said = f"{report.units_refused or 'all'} files or tables of the feed could not be read; `clinicmart status` shows the names"
+    problem = f"{report.units_refused or 'all'} files or tables of the feed could not be read; `clinicmart status` shows the names"
     if report.outcome == UNREADABLE:
-        told.problem = said
+        facts.problem = problem
     elif not report.is_whole:
-        told.shortcoming = said
+        facts.shortcoming = problem
 
 
 def _about(feed: Feed) -> str:
@@ -168,26 +168,26 @@ def _asserted(emitter: Emitter, name: str, assertions: list[data_quality_asserti
 
 
 @_never_fails
-def tell_load(emitter: Emitter, told: Told, ledger: Ledger, run_id: str) -> None:
+def tell_load(emitter: Emitter, facts: Told, ledger: Ledger, run_id: str) -> None:
     """The load: landed rows of this run into the raw tables."""
-    told.inputs = landed_datasets(emitter, ledger, run_id)
+    facts.inputs = landed_datasets(emitter, ledger, run_id)
     contracts = load_contracts()
-    entities = sorted({item.name.rpartition("/")[2] for item in told.inputs})
-    told.outputs = [
+    entities = sorted({item.name.rpartition("/")[2] for item in facts.inputs})
+    facts.outputs = [
         OutputDataset(namespace=emitter.namespace, name=raw_name(entity), facets=_schema(contracts[entity]))
         for entity in entities
     ]
 
 
 @_never_fails
-def tell_dbt(emitter: Emitter, told: Told, run_id: str, dbt_target: Path) -> None:
+def tell_dbt(emitter: Emitter, facts: Told, run_id: str, dbt_target: Path) -> None:
     """Every model that dbt built and every model it tested, each as a job of its own below the build."""
     try:
         manifest = json.loads((dbt_target / "manifest.json").read_bytes())
         results = json.loads((dbt_target / "run_results.json").read_bytes())["results"]
         lineage = read_lineage(dbt_target, manifest)
     except (OSError, ValueError, KeyError, ClinicmartError):
-        told.problem = "dbt left no manifest or results to read; the log of the run says why"
+        facts.problem = "dbt left no manifest or results to read; the log of the run says why"
         return
     nodes = {**manifest["nodes"], **manifest["sources"], **manifest.get("unit_tests", {})}
     tested: dict[str, list[Mapping[str, Any]]] = {}
@@ -205,7 +205,7 @@ def tell_dbt(emitter: Emitter, told: Told, run_id: str, dbt_target: Path) -> Non
     for model, outcomes in sorted(tested.items()):
         _tell_tests(emitter, run_id, nodes[model], outcomes, nodes)
     if failed:
-        told.problem = f"{failed} models or tests failed; the log of the run says which"
+        facts.problem = f"{failed} models or tests failed; the log of the run says which"
 
 
 def _dataset_name(node: Mapping[str, Any]) -> str:
@@ -241,13 +241,13 @@ def _tell_model(
     traced = _column_lineage(emitter, lineage.columns.get(model, {}), {_short(item): item for item in inputs})
     if traced:
         facets["columnLineage"] = column_lineage_dataset.ColumnLineageDatasetFacet(fields=traced)
-    told = Told(
+    facts = Told(
         inputs=[InputDataset(namespace=emitter.namespace, name=_dataset_name(item)) for item in inputs],
         outputs=[OutputDataset(namespace=emitter.namespace, name=_dataset_name(node), facets=facets)],
         problem="the model was not built; the log of the run says why" if result["status"] in _FAILED else "",
     )
     emitter.state(RunState.START, run_id, name, about=about, kind="MODEL", parent=DBT, at=times[0])
-    emitter.ended(run_id, name, told, about=about, kind="MODEL", parent=DBT, at=times[1])
+    emitter.ended(run_id, name, facts, about=about, kind="MODEL", parent=DBT, at=times[1])
 
 
 def _short(node: Mapping[str, Any]) -> str:
@@ -271,7 +271,7 @@ def _fields(node: Mapping[str, Any], columns: Mapping[str, Any]) -> list[schema_
 def _column_lineage(
     emitter: Emitter, columns: Mapping[str, Any], inputs: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, column_lineage_dataset.Fields]:
-    found = {}
+    columns_lineage = {}
     for name, fields in columns.items():
         below = [
             column_lineage_dataset.InputField(
@@ -281,8 +281,8 @@ def _column_lineage(
             if item.relation in inputs
         ]
         if below:
-            found[name] = column_lineage_dataset.Fields(inputFields=below)
-    return found
+            columns_lineage[name] = column_lineage_dataset.Fields(inputFields=below)
+    return columns_lineage
 
 
 def _tell_tests(
@@ -298,10 +298,10 @@ def _tell_tests(
     assertions = []
     for result in outcomes:
         test = nodes[result["unique_id"]]
-        of = test.get("test_metadata") or {}
+        test_metadata = test.get("test_metadata") or {}
         assertions.append(
             data_quality_assertions_dataset.Assertion(
-                assertion=str(of.get("name") or "custom_sql"),
+                assertion=str(test_metadata.get("name") or "custom_sql"),
                 success=result["status"] not in _FAILED,
                 column=test.get("column_name") or None,
                 name=test["name"],
@@ -310,23 +310,23 @@ def _tell_tests(
         )
     name, about = f"{DBT}/test/{model['name']}", f"Tests of {model['name']}"
     failed = sum(result["status"] in _FAILED for result in outcomes)
-    told = Told(
+    facts = Told(
         inputs=[_asserted(emitter, _dataset_name(model), assertions)],
         problem=f"{failed} tests failed" if failed else "",
     )
     emitter.state(RunState.START, run_id, name, about=about, kind="TEST", parent=DBT, at=min(spans)[0])
-    emitter.ended(run_id, name, told, about=about, kind="TEST", parent=DBT, at=max(end for _, end in spans))
+    emitter.ended(run_id, name, facts, about=about, kind="TEST", parent=DBT, at=max(end for _, end in spans))
 
 
 @_never_fails
-def tell_publish(emitter: Emitter, told: Told, line: TenantOutcome, marts: list[str]) -> None:
+def tell_publish(emitter: Emitter, facts: Told, line: TenantOutcome, marts: list[str]) -> None:
     """A tenant's publication: marts (`schema.model`) to its published version."""
-    told.inputs = [InputDataset(namespace=emitter.namespace, name=f"{WAREHOUSE}.{name}") for name in sorted(marts)]
+    facts.inputs = [InputDataset(namespace=emitter.namespace, name=f"{WAREHOUSE}.{name}") for name in sorted(marts)]
     if line.outcome == "stopped":
-        told.problem = "the audit stopped it; the version published before stays"
+        facts.problem = "the audit stopped it; the version published before stays"
         return
     statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=line.rows)
-    told.outputs = [
+    facts.outputs = [
         OutputDataset(
             namespace=emitter.namespace,
             name=f"{line.tenant_id}/published",

@@ -77,22 +77,22 @@ class Emitter:
         self, run_id: str, name: str, *, about: str, kind: str = "TASK", parent: str | None = RUN
     ) -> Iterator[Told]:
         """START, the block, then COMPLETE; FAIL where it raises or names a problem."""
-        told = Told()
+        facts = Told()
         self.state(RunState.START, run_id, name, about=about, kind=kind, parent=parent)
         try:
-            yield told
+            yield facts
         except BaseException as error:
             # The message of an error may quote what it met; its kind does not.
-            told.problem = told.problem or f"stopped by {type(error).__name__}; the log of the run says where"
-            self.ended(run_id, name, told, about=about, kind=kind, parent=parent)
+            facts.problem = facts.problem or f"stopped by {type(error).__name__}; the log of the run says where"
+            self.ended(run_id, name, facts, about=about, kind=kind, parent=parent)
             raise
-        self.ended(run_id, name, told, about=about, kind=kind, parent=parent)
+        self.ended(run_id, name, facts, about=about, kind=kind, parent=parent)
 
     def ended(
         self,
         run_id: str,
         name: str,
-        told: Told,
+        facts: Told,
         *,
         about: str,
         kind: str = "TASK",
@@ -100,8 +100,8 @@ class Emitter:
         at: datetime | None = None,
     ) -> None:
         """COMPLETE or FAIL with what the job told."""
-        state = RunState.FAIL if told.problem else RunState.COMPLETE
-        self.state(state, run_id, name, about=about, kind=kind, parent=parent, told=told, at=at)
+        state = RunState.FAIL if facts.problem else RunState.COMPLETE
+        self.state(state, run_id, name, about=about, kind=kind, parent=parent, facts=facts, at=at)
 
     def state(
         self,
@@ -112,19 +112,19 @@ class Emitter:
         about: str,
         kind: str = "TASK",
         parent: str | None = RUN,
-        told: Told | None = None,
+        facts: Told | None = None,
         at: datetime | None = None,
     ) -> None:
         """One event of a job. `parent` is the job it belongs to, None for the run itself; `at` (UTC) is now where absent."""
         if not self.is_on:
             return
-        told = told or Told()
+        facts = facts or Told()
         facets: dict[str, RunFacet] = {}
         if parent is not None:
             facets["parent"] = self._parent(run_id, parent)
-        if told.problem or told.shortcoming:
+        if facts.problem or facts.shortcoming:
             facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(
-                message=told.problem or told.shortcoming, programmingLanguage="Python"
+                message=facts.problem or facts.shortcoming, programmingLanguage="Python"
             )
         integration = "DBT" if name.split("/")[0] == "dbt" else "CLINICMART"
         job_facets: dict[str, JobFacet] = {
@@ -137,8 +137,8 @@ class Emitter:
                 eventType=state,
                 run=Run(runId=run_id_of(run_id, name), facets=facets),
                 job=Job(namespace=self.namespace, name=name, facets=job_facets),
-                inputs=told.inputs,
-                outputs=told.outputs,
+                inputs=facts.inputs,
+                outputs=facts.outputs,
                 producer=PRODUCER,
             )
         )

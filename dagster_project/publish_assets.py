@@ -40,7 +40,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
             progress.info("%s: nothing new", tenant.tenant_id)
             return MaterializeResult(metadata={"report": "unchanged"})
         name, about = f"{tenant.tenant_id}/publish", f"Publishes what the people of {tenant.tenant_id} may read"
-        with workspace.step() as ledger, workspace.lineage.job(context.run.run_id, name, about=about) as told:
+        with workspace.step() as ledger, workspace.lineage.job(context.run.run_id, name, about=about) as facts:
             report = publish(
                 workspace.home,
                 dbt_target=workspace.dbt_target,
@@ -50,7 +50,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
                 built_from=workspace.built_from(tenant.tenant_id),
                 keep_days=tenant.keep_versions_days,
             )
-            tell_publish(workspace.lineage, told, report.tenants[0], [".".join(key.path[1:]) for key in marts])
+            tell_publish(workspace.lineage, facts, report.tenants[0], [".".join(key.path[1:]) for key in marts])
             (line,) = report.tenants
             marks = partial(marks_of_units, ledger, workspace.keys, tenant.tenant_id)
             restated = restate(workspace.home, tenant.tenant_id, context.run.run_id, file_marks=marks)

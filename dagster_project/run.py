@@ -81,13 +81,13 @@ def run_pipeline(
                 job = definitions.resolve_job_def(JOB)
                 # dbt's own lines go to a file: the progress lines say what a person needs.
                 told_of = workspace.lineage.job(run_id, RUN, about="Every feed to every published page", parent=None)
-                with told_of as told, log_of(home, run_id).open("w", encoding="utf-8") as log, redirect_stdout(log):
+                with told_of as lines, log_of(home, run_id).open("w", encoding="utf-8") as log, redirect_stdout(log):
                     result = job.execute_in_process(
                         instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
                     )
                     outcome = _outcome(ledger, run_id, result.success, _failure(result), _stopped(home, config, run_id))
                     if outcome.outcome == "stopped":
-                        told.problem = "the run stopped; clinicmart status and its log say why"
+                        lines.problem = "the run stopped; clinicmart status and its log say why"
                 ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
                 held = held_sentence(ledger, [tenant.tenant_id for tenant in config.tenants])
                 outcome = replace(outcome, alerts=_alerts(ledger, config), held=held)
@@ -120,10 +120,10 @@ def _failure(result: object) -> str | None:
 
 def _stopped(home: Home, config: Config, run_id: str) -> dict[str, str]:
     """Tenants that this run did not publish, with the reason."""
-    found = {tenant.tenant_id: outcome(home, tenant.tenant_id) for tenant in config.tenants}
+    outcomes = {tenant.tenant_id: outcome(home, tenant.tenant_id) for tenant in config.tenants}
     return {
         tenant: last.reason
-        for tenant, last in found.items()
+        for tenant, last in outcomes.items()
         if last is not None and last.run_id == run_id and last.outcome in ("stopped", "failed")
     }
 
@@ -138,15 +138,15 @@ def _outcome(
     feeds = ledger.rows(sa.select(feed_run).where(feed_run.c.run_id == run_id))
     problems = [line for feed in feeds if feed["problem"] for line in feed["problem"].splitlines()]
     # The steps said how the run ended: published, or unchanged where the marts were current.
-    (said,) = ledger.rows(sa.select(run.c.outcome).where(run.c.run_id == run_id))
-    if not succeeded and stopped and said["outcome"] in ("published", "unchanged"):
-        told = {tenant: reason.replace(f"{tenant}: ", "") for tenant, reason in stopped.items()}
-        reasons = [f"{tenant} is not published: {reason}" for tenant, reason in told.items()]
+    (last_run,) = ledger.rows(sa.select(run.c.outcome).where(run.c.run_id == run_id))
+    if not succeeded and stopped and last_run["outcome"] in ("published", "unchanged"):
+        reason_of = {tenant: reason.replace(f"{tenant}: ", "") for tenant, reason in stopped.items()}
+        reasons = [f"{tenant} is not published: {reason}" for tenant, reason in reason_of.items()]
         return RunOutcome(
-            run_id=run_id, outcome=said["outcome"], stopped=tuple(stopped), problems=(*problems, *reasons)
+            run_id=run_id, outcome=last_run["outcome"], stopped=tuple(stopped), problems=(*problems, *reasons)
         )
     if not succeeded:
         return RunOutcome(
             run_id=run_id, outcome="stopped", problems=(*problems, failure or "the run failed; see its log")
         )
-    return RunOutcome(run_id=run_id, outcome=said["outcome"] or "unchanged", problems=tuple(problems))
+    return RunOutcome(run_id=run_id, outcome=last_run["outcome"] or "unchanged", problems=tuple(problems))

@@ -50,8 +50,8 @@ def raw_tables(workspace: Workspace) -> AssetsDefinition:
         if workspace.ahead is not None:
             workspace.ahead.close()
         told_of = workspace.lineage.job(context.run.run_id, "load", about="Takes landed batches into the raw tables")
-        with workspace.step() as ledger, told_of as told:
-            tell_load(workspace.lineage, told, ledger, context.run.run_id)
+        with workspace.step() as ledger, told_of as lines:
+            tell_load(workspace.lineage, lines, ledger, context.run.run_id)
             lost = start_anew_if_lost(workspace.home, workspace.keys, ledger)
             if lost is not None:
                 workspace.forget(everybody=True)
@@ -122,7 +122,7 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
             progress.info("dbt: building and testing the marts")
             about = "Builds the marts and tests them"
             told_of = workspace.lineage.job(context.run.run_id, DBT, about=about, kind="COMMAND")
-            with target_of(workspace) as target, workspace.dbt_environment(target.variables), told_of as told:
+            with target_of(workspace) as target, workspace.dbt_environment(target.variables), told_of as lines:
                 invocation = workspace.dbt(target.name).cli(
                     [*arguments, *target.arguments],
                     context=context,
@@ -131,7 +131,7 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
                 )
                 yield from invocation.stream()
                 audit = target.finish(workspace, read_audit(target.dbt_target), succeeded=invocation.is_successful())
-                tell_dbt(workspace.lineage, told, context.run.run_id, workspace.dbt_target)
+                tell_dbt(workspace.lineage, lines, context.run.run_id, workspace.dbt_target)
             progress.info("dbt: %d models built, %d tests passed", audit.models_built, audit.tests_passed)
             if not invocation.is_successful() and audit.passed:
                 audit = Audit(failures=("dbt stopped before its end: see the log of the run",))
@@ -146,7 +146,7 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
                 return
             problem = f"the audit of the marts failed, nothing is published: {'; '.join(audit.failures)}"
             ledger.end_run(context.run.run_id, "stopped", problem)
-        _record(workspace, context.run.run_id, "stopped", {t: "; ".join(told) for t, told in failures.items()})
+        _record(workspace, context.run.run_id, "stopped", {t: "; ".join(lines) for t, lines in failures.items()})
         raise Failure(problem)
 
     return models

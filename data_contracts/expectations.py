@@ -32,33 +32,33 @@ def suite(contract: Contract) -> list[tuple[str, str, Any]]:
     import great_expectations.expectations as gxe
     from great_expectations.expectations.row_conditions import Column
 
-    found: list[tuple[str, str, Any]] = []
+    expectations: list[tuple[str, str, Any]] = []
     for column in contract.reader_columns:
         name = column.name
         if column.required:
-            found.append((REQUIRED, name, gxe.ExpectColumnValuesToNotBeNull(column=name)))
+            expectations.append((REQUIRED, name, gxe.ExpectColumnValuesToNotBeNull(column=name)))
         if column.valid_values:
             expectation: Any = gxe.ExpectColumnValuesToBeInSet(column=name, value_set=list(column.valid_values))
-            found.append((VALID_VALUES, name, expectation))
+            expectations.append((VALID_VALUES, name, expectation))
         if column.pattern:
-            found.append((PATTERN, name, gxe.ExpectColumnValuesToMatchRegex(column=name, regex=column.pattern)))
+            expectations.append((PATTERN, name, gxe.ExpectColumnValuesToMatchRegex(column=name, regex=column.pattern)))
         if column.minimum is not None or column.maximum is not None:
             expectation = gxe.ExpectColumnValuesToBeBetween(
                 column=name, min_value=column.minimum, max_value=column.maximum
             )
-            found.append((RANGE, name, expectation))
+            expectations.append((RANGE, name, expectation))
     for condition in contract.required_unless:
         expectation = gxe.ExpectColumnValuesToNotBeNull(
             column=condition.column,
             row_condition=Column(condition.unless_column).is_not_in(list(condition.unless_values)),
         )
-        found.append((REQUIRED, condition.column, expectation))
+        expectations.append((REQUIRED, condition.column, expectation))
     for rule in contract.order_rules:
         expectation = gxe.ExpectColumnPairValuesAToBeGreaterThanB(
             column_A=rule.later, column_B=rule.earlier, or_equal=True, ignore_row_if="either_value_is_missing"
         )
-        found.append((ORDER, rule.later, expectation))
-    return found
+        expectations.append((ORDER, rule.later, expectation))
+    return expectations
 
 
 @lru_cache(maxsize=1)
@@ -97,14 +97,14 @@ def validate(contract: Contract, frame: pl.DataFrame) -> list[ExpectationResult]
         gx.ExpectationSuite(name=contract.name, expectations=[expectation for _, _, expectation in rules]),
         result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
     ).results
-    found: list[ExpectationResult] = []
+    results: list[ExpectationResult] = []
     # Results come in an order of the library's own; the number in `meta` brings each back to its rule.
     for outcome in sorted(outcomes, key=lambda item: item.expectation_config.meta["rule"]):
         rule, column, _ = rules[outcome.expectation_config.meta["rule"]]
         if outcome.exception_info.get("raised_exception"):
             raise RuntimeError(f"{contract.name}.{column}: the expectation {rule} could not be evaluated")
         unexpected = int(outcome.result.get("unexpected_count", 0))
-        found.append(ExpectationResult(rule=rule, column=column, rows=frame.height, unexpected=unexpected))
-    if len(found) != len(rules):
-        raise RuntimeError(f"{contract.name}: {len(rules)} rules, {len(found)} results")
-    return found
+        results.append(ExpectationResult(rule=rule, column=column, rows=frame.height, unexpected=unexpected))
+    if len(results) != len(rules):
+        raise RuntimeError(f"{contract.name}: {len(rules)} rules, {len(results)} results")
+    return results

@@ -78,7 +78,7 @@ def dbt_sources() -> str:
 
 def _references() -> list[dict[str, str]]:
     """Every column of a landing entity that names a row of another: those with a relationship, and patients' tokens."""
-    found = []
+    references = []
     for contract in load_contracts().values():
         if contract.store != "landing":
             continue
@@ -88,8 +88,10 @@ def _references() -> list[dict[str, str]]:
                 target = "patient.patient_id"
             if target is not None:
                 entity, _, name = target.partition(".")
-                found.append({"entity": contract.name, "column": column.name, "target": entity, "target_column": name})
-    return found
+                references.append(
+                    {"entity": contract.name, "column": column.name, "target": entity, "target_column": name}
+                )
+    return references
 
 
 def references_macro() -> str:
@@ -167,8 +169,8 @@ def _rule(column: Column) -> str:
     if column.unknown_value:
         parts.append(f"any other word becomes `{column.unknown_value}` and is counted")
     if column.known_values:
-        known = ", ".join(f"`{value}`" for value in column.known_values)
-        parts.append(f"any code but {known} is counted as an unknown word")
+        values = ", ".join(f"`{value}`" for value in column.known_values)
+        parts.append(f"any code but {values} is counted as an unknown word")
     if column.minimum is not None:
         parts.append(f"at least {column.minimum}")
     if column.maximum is not None:

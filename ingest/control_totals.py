@@ -27,9 +27,9 @@ class MoneyMismatch(RuntimeError):
     """Money that was read neither landed nor is held: a defect of this product, never of the data."""
 
 
-def amount_columns(of: Contract) -> tuple[str, ...]:
+def amount_columns(entity_contract: Contract) -> tuple[str, ...]:
     """Names of the contract's columns that hold an amount of money."""
-    return tuple(c.name for c in of.columns if c.logical_type == "number" and c.name.endswith(_SUFFIX))
+    return tuple(c.name for c in entity_contract.columns if c.logical_type == "number" and c.name.endswith(_SUFFIX))
 
 
 def amounts(values: pl.Series) -> pl.Series:
@@ -45,38 +45,38 @@ def total(values: pl.Series) -> Decimal:
     return Decimal(summed).quantize(_NOTHING) if summed is not None else _NOTHING
 
 
-def totals(of: Contract, frames: Iterable[pl.DataFrame]) -> dict[str, Decimal]:
+def totals(entity_contract: Contract, frames: Iterable[pl.DataFrame]) -> dict[str, Decimal]:
     """Amount column to its sum over frames that may lack it."""
-    found = dict.fromkeys(amount_columns(of), _NOTHING)
+    sums = dict.fromkeys(amount_columns(entity_contract), _NOTHING)
     for frame in frames:
-        for name in found:
+        for name in sums:
             if name in frame.columns:
-                found[name] += total(frame[name])
-    return found
+                sums[name] += total(frame[name])
+    return sums
 
 
-def payload_totals(of: Contract, bad: pl.DataFrame) -> dict[str, Decimal]:
+def payload_totals(entity_contract: Contract, bad: pl.DataFrame) -> dict[str, Decimal]:
     """Amount column to its sum over rows that the gate held back, read out of what quarantine keeps of them."""
-    names = amount_columns(of)
+    names = amount_columns(entity_contract)
     if not names or bad.is_empty():
         return dict.fromkeys(names, _NOTHING)
     shape = pl.Struct(dict.fromkeys(names, pl.String))
-    return totals(of, [bad.select(pl.col(PAYLOAD).str.json_decode(shape)).unnest(PAYLOAD)])
+    return totals(entity_contract, [bad.select(pl.col(PAYLOAD).str.json_decode(shape)).unnest(PAYLOAD)])
 
 
 def conserved(
-    of: Contract, read: Mapping[str, Decimal], landed: Mapping[str, Decimal], held: Mapping[str, Decimal]
+    entity_contract: Contract, read: Mapping[str, Decimal], landed: Mapping[str, Decimal], held: Mapping[str, Decimal]
 ) -> list[dict[str, str]]:
     """A row of the ledger for each amount column. Raises MoneyMismatch where read is not landed + held."""
     rows = []
-    for name in amount_columns(of):
+    for name in amount_columns(entity_contract):
         if read[name] != landed[name] + held[name]:
             raise MoneyMismatch(
-                f"{of.name}.{name}: {read[name]} were read, {landed[name]} landed and {held[name]} are held"
+                f"{entity_contract.name}.{name}: {read[name]} were read, {landed[name]} landed and {held[name]} are held"
             )
         rows.append(
             {
-                "entity": of.name,
+                "entity": entity_contract.name,
                 "measure": name,
                 "read_amount": str(read[name]),
                 "landed_amount": str(landed[name]),

@@ -262,8 +262,8 @@ class Ledger:
         """Columns of this version that the database's tables lack."""
         missing = []
         for table in metadata.tables.values():
-            found = {row[1] for row in connection.execute(sa.text(f"pragma table_info({table.name})"))}
-            missing += [column for column in table.columns if column.name not in found]
+            existing = {row[1] for row in connection.execute(sa.text(f"pragma table_info({table.name})"))}
+            missing += [column for column in table.columns if column.name not in existing]
         return missing
 
     @contextmanager
@@ -275,9 +275,9 @@ class Ledger:
     def rows(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
         """The rows of a query as mappings."""
         with self._engine.connect() as connection:
-            found = connection.execute(query)
-            names = tuple(found.keys())
-            return [dict(zip(names, row, strict=True)) for row in found.all()]
+            result = connection.execute(query)
+            names = tuple(result.keys())
+            return [dict(zip(names, row, strict=True)) for row in result.all()]
 
     def frame(self, query: sa.Select[Any]) -> pl.DataFrame:
         """The rows of a query that may have very many, as a frame of the selected columns: texts, whole numbers and dates."""
@@ -290,8 +290,8 @@ class Ledger:
         sql = query.compile(self._engine)
         with self._engine.connect() as connection:
             # As SQLite gives them: SQLAlchemy would make a date of each of half a million texts.
-            found = connection.exec_driver_sql(str(sql), tuple(sql.params[name] for name in sql.positiontup or ()))
-            rows = found.fetchall()
+            result = connection.exec_driver_sql(str(sql), tuple(sql.params[name] for name in sql.positiontup or ()))
+            rows = result.fetchall()
         dates = [name for name, kind in types.items() if kind == pl.Date]
         raw = {name: pl.String if name in dates else kind for name, kind in types.items()}
         return pl.DataFrame(rows, schema=raw, orient="row").with_columns(pl.col(dates).str.to_date())
@@ -324,19 +324,19 @@ class Ledger:
 
     def add_problem(self, run_id: str, tenant_id: str, feed: str, problem: str) -> None:
         """Adds a problem to what a run says of a feed that it has read."""
-        of = (feed_run.c.run_id == run_id) & (feed_run.c.tenant_id == tenant_id) & (feed_run.c.feed == feed)
+        of_feed = (feed_run.c.run_id == run_id) & (feed_run.c.tenant_id == tenant_id) & (feed_run.c.feed == feed)
         with self.write() as connection:
-            told = connection.execute(sa.select(feed_run.c.problem).where(of)).scalar()
+            earlier = connection.execute(sa.select(feed_run.c.problem).where(of_feed)).scalar()
             connection.execute(
                 sa.update(feed_run)
-                .where(of)
-                .values(problem=f"{told}\n{problem}" if told else problem, outcome="partly")
+                .where(of_feed)
+                .values(problem=f"{earlier}\n{problem}" if earlier else problem, outcome="partly")
             )
 
     def last_run(self) -> dict[str, Any] | None:
         """The latest run, or None."""
-        found = self.rows(sa.select(run).order_by(run.c.started_at.desc()).limit(1))
-        return found[0] if found else None
+        runs = self.rows(sa.select(run).order_by(run.c.started_at.desc()).limit(1))
+        return runs[0] if runs else None
 
     def table_state(self, tenant_id: str, feed: str, name: str) -> TableState:
         """Where the reads of a table stand."""

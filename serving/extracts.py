@@ -133,7 +133,7 @@ def _table(
     connection: duckdb.DuckDBPyConnection, name: str, columns: tuple[str, ...], rows: Iterable[tuple[object, ...]]
 ) -> None:
     held = pl.DataFrame(list(rows), schema=list(columns), orient="row", infer_schema_length=None)
-    given: pa.Table = held.to_arrow()
-    connection.register("dictionary_rows", given)
+    arrow_table: pa.Table = held.to_arrow()
+    connection.register("dictionary_rows", arrow_table)
     connection.execute(f'create table target.dictionary."{name}" as from dictionary_rows')
     connection.unregister("dictionary_rows")

@@ -69,12 +69,12 @@ class Finding:
 def published_findings(home: Home, version: Version) -> tuple[Finding, ...]:
     """The findings of a published version by code and feed, each with the metrics that it touches. Empty where all is plausible, and for
     versions that were published before there were such checks."""
-    found, brought = published_plausibility(home, version)
-    if found.is_empty():
+    findings, brought = published_plausibility(home, version)
+    if findings.is_empty():
         return ()
     resting = _resting_entities(home, version)
     return tuple(
-        _finding(row, brought, resting) for row in found.sort("code", "feed", "other_feed", "entity").to_dicts()
+        _finding(row, brought, resting) for row in findings.sort("code", "feed", "other_feed", "entity").to_dicts()
     )
 
 

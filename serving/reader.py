@@ -254,16 +254,16 @@ class Reader:
         asked = {"metric": metric, "where": dict(where or {}), "from": date_from, "to": date_to, "offset": offset}
         metrics = self._metrics.restated if restated else self._metrics
         try:
-            found = drilling.drill(
+            drilled = drilling.drill(
                 metrics, metric, where or {}, date_from, date_to, limit=limit, offset=offset, counted_only=counted_only
             )
         except (AccessError, ConfigurationError):
             self.note("drill", asked, "refused")
             raise
-        first, *further = people_in(found.frame, self.registry.table(found.table)) or [{}]
-        counts = {"rows": found.frame.height, "of": found.total_rows}
+        first, *further = people_in(drilled.frame, self.registry.table(drilled.table)) or [{}]
+        counts = {"rows": drilled.frame.height, "of": drilled.total_rows}
         self.note("drill", asked | counts | first, "done", further=[{"metric": metric} | part for part in further])
-        return found
+        return drilled
 
     def sources(self, table: str, key: str) -> RowSources:
         """Which source records a row was made of: `key` is the row's id as a drill shows it. Every refusal is audited; who opens a
@@ -287,15 +287,15 @@ class Reader:
         held = {table for item in self._metrics.visible() for table in item.tables}
         facts = [fact for fact in facts if fact.table in held]
         if not facts:
-            known = ", ".join(self._metrics.index.all_names)
-            raise ConfigurationError(f"there is no dimension {name!r}; known are {known}")
-        found = facts[0].find(wanted)
-        assert found is not None
+            names = ", ".join(self._metrics.index.all_names)
+            raise ConfigurationError(f"there is no dimension {name!r}; known are {names}")
+        member = facts[0].find(wanted)
+        assert member is not None
         if where:
             return self._occurring(wanted, [fact.table for fact in facts], where)
-        if not found.is_joined:
+        if not member.is_joined:
             return self._occurring(wanted, [fact.table for fact in facts], {})
-        members = self._metrics.data.members(found).select("id", "name").unique("id")
+        members = self._metrics.data.members(member).select("id", "name").unique("id")
         if wanted == SERVICE_UNIT:
             parents = self._metrics.data.units.select(id="service_unit_id", parent_id="parent_service_unit_id")
             members = members.join(parents, on="id", how="left")

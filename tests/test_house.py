@@ -112,7 +112,9 @@ def test_html_is_markup_and_no_f_string() -> None:
 # Names that do not say what they hold. A local variable, a parameter or a field says what it holds.
 EMPTY_NAMES = {"found", "given", "it", "known", "of", "one", "rest", "said", "told"}
 # Folders and files that follow the rule, below the top of the project.
-ROOMS_WITH_NAMES = ("ingest/sources/x12",)
+ROOMS_WITH_NAMES = ("clinicmart", "dagster_project", "data_contracts", "ingest", "serving")
+# A name that is a key of files in a home.
+STORED_NAMES = {("ingest/receive/fhir/state.py", "said")}
 
 
 def _bound_names(path: Path) -> list[tuple[int, str]]:
@@ -136,7 +138,7 @@ def test_names_say_what_they_hold(room: str) -> None:
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in files
         for line, name in _bound_names(path)
-        if name in EMPTY_NAMES
+        if name in EMPTY_NAMES and (str(path.relative_to(ROOT)), name) not in STORED_NAMES
     ]
     assert places == [], "rename by what the variable holds"
 

@@ -496,7 +496,7 @@ def test_a_reader_who_may_become_the_owner_is_refused(site: Site) -> None:
 
 def test_a_build_that_fails_for_one_tenant_is_shown_to_nobody(site: Site) -> None:
     failed = Audit(
-        failures=("test x: 1 rows break it",), found={"test x: 1 rows break it": "select 'harbor' as tenant_id"}
+        failures=("test x: 1 rows break it",), failing_rows={"test x: 1 rows break it": "select 'harbor' as tenant_id"}
     )
     # The server is never asked: nothing listens there.
     nowhere = {"host": "/nowhere", "dbname": "warehouse", "user": "clinicmart"}

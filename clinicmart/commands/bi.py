@@ -69,12 +69,12 @@ def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
     from serving.postgres import bi_logins
 
     workspace = Workspace.of_home(home)
-    found: tuple[bi_logins.BiLogin, ...] = ()
+    logins: tuple[bi_logins.BiLogin, ...] = ()
     if has_server(workspace):
         with warehouse_server(workspace) as server:
-            found = bi_logins.logins(server, tenant=tenant)
+            logins = bi_logins.logins(server, tenant=tenant)
     if as_json:
-        print_json([asdict(item) for item in found])
+        print_json([asdict(item) for item in logins])
         return
     print_table(
         ["Login", "Tenant", "Service units", "For", "Made (UTC)"],
@@ -86,7 +86,7 @@ def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
                 item.label or None,
                 item.created_at,
             ]
-            for item in found
+            for item in logins
         ],
     )
 

@@ -207,7 +207,7 @@ def restatements(
     for cause in months.causes(chosen).iter_rows(named=True):
         texts.setdefault(cause["cause_set"], []).append(cause_text(cause))
     causes = pl.DataFrame(
-        [(name, "; ".join(found)) for name, found in texts.items()],
+        [(name, "; ".join(lines)) for name, lines in texts.items()],
         schema={"cause_set": pl.String, "cause": pl.String},
         orient="row",
     )

@@ -51,21 +51,21 @@ def compare_engines(
         from dagster_project import engines
         from dagster_project.workspace import Workspace
 
-        found = engines.compare_engines(Workspace.of_home(home), url, metrics=names, every=every)
+        comparison = engines.compare_engines(Workspace.of_home(home), url, metrics=names, every=every)
     if as_json:
-        print_json(_as_data(found))
+        print_json(_as_data(comparison))
     else:
-        _print_marts(found)
+        _print_marts(comparison)
         if not marts_only:
-            _print_metrics(found)
-    return 0 if found.equal else 1
+            _print_metrics(comparison)
+    return 0 if comparison.equal else 1
 
 
-def _as_data(found: "EngineComparison") -> dict[str, object]:
-    metrics = found.metrics
+def _as_data(comparison: "EngineComparison") -> dict[str, object]:
+    metrics = comparison.metrics
     return {
-        "equal": found.equal,
-        "marts": [asdict(mart) | {"equal": mart.equal} for mart in found.marts],
+        "equal": comparison.equal,
+        "marts": [asdict(mart) | {"equal": mart.equal} for mart in comparison.marts],
         "metrics": asdict(metrics) | {"equal": metrics.equal},
     }
 
@@ -75,8 +75,8 @@ def _print_keys(keys: Iterable[Mapping[str, str | None]]) -> None:
         click.echo("  " + ", ".join(f"{name}={value}" for name, value in key.items()))
 
 
-def _print_marts(found: "EngineComparison") -> None:
-    marts = found.marts
+def _print_marts(comparison: "EngineComparison") -> None:
+    marts = comparison.marts
     print_table(
         ["Mart", "Rows in DuckDB", "Rows in PostgreSQL", "Rows that differ"],
         [[mart.mart, mart.rows_duckdb, mart.rows_postgres, mart.rows_differing] for mart in marts],
@@ -93,8 +93,8 @@ def _print_marts(found: "EngineComparison") -> None:
     )
 
 
-def _print_metrics(found: "EngineComparison") -> None:
-    metrics = found.metrics
+def _print_metrics(comparison: "EngineComparison") -> None:
+    metrics = comparison.metrics
     for item in metrics.differences:
         asked = f"{item.metric}{f' by {item.dimension}' if item.dimension else ''}{f', each {item.grain}' if item.grain else ''}"
         click.echo(f"{asked} ({item.tenant_id}): {item.reason or f'{item.rows_differing:,} answers differ'}")

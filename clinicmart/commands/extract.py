@@ -25,11 +25,11 @@ def extract(home: Home, tenant: str, user: str, out: Path) -> None:
 
     report = write_extract(home, AccessStore.open(home).principal(tenant, user), out)
     click.echo(f"{report.path}: {len(report.tables)} tables, {report.rows:,} rows, version {report.version}")
-    found = report.anonymity
+    anonymity = report.anonymity
     click.echo(
-        f"rule: {found.rule}; {found.people:,} patients, each shares {', '.join(found.quasi_identifiers)} with at least "
-        f"{found.k:,} (k-anonymity), {found.alone:,} with nobody"
-        if found.people
-        else f"rule: {found.rule}; no patients"
+        f"rule: {anonymity.rule}; {anonymity.people:,} patients, each shares {', '.join(anonymity.quasi_identifiers)} with at least "
+        f"{anonymity.k:,} (k-anonymity), {anonymity.alone:,} with nobody"
+        if anonymity.people
+        else f"rule: {anonymity.rule}; no patients"
     )
     click.echo(f"key: {report.key}")

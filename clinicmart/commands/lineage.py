@@ -32,17 +32,17 @@ def lineage(home: Home, metric: str, tenant: str, user: str, as_json: bool) -> N
     """
     with open_for(home, tenant, user) as reader:
         definition_of(reader, metric)
-        found = reader.lineage(metric)
+        metric_lineage = reader.lineage(metric)
         counts = reader.scope.sees_health
-    if found is None:
+    if metric_lineage is None:
         raise ConfigurationError(
             "this version was published without lineage; start `clinicmart run` again to publish one with lineage"
         )
     if as_json:
-        print_json(dataclasses.asdict(found))
+        print_json(dataclasses.asdict(metric_lineage))
         return
     rows = []
-    for item in found.columns:
+    for item in metric_lineage.columns:
         name = f"{item.mart}.{item.column}"
         rows += [[name, f"{s.entity}.{s.field}", ", ".join(s.feeds) or "-"] for s in item.fields] or [
             [name, "a count of rows", "-"]
@@ -57,7 +57,7 @@ def lineage(home: Home, metric: str, tenant: str, user: str, as_json: bool) -> N
             feed.last_read_at,
             feed.message or "in order",
         ]
-        for feed in found.feeds
+        for feed in metric_lineage.feeds
     ]
     head = ["Feed", "Brings", *(["Rows landed"] if counts else []), "Last landed (UTC)", "Last read (UTC)", "State"]
     print_table(head, feeds)

@@ -40,14 +40,14 @@ as_of_option = click.option(
 
 def _conditions(where: Sequence[str]) -> dict[str, str | list[str]]:
     """`--where` options as dimension to values; a dimension given twice takes either value."""
-    found: dict[str, str | list[str]] = {}
+    conditions: dict[str, str | list[str]] = {}
     for text in where:
         name, sign, value = text.partition("=")
         if not sign or not name or not value:
             raise ConfigurationError(f"--where {text!r}: write DIM=VALUE")
-        held = found.get(name)
-        found[name] = value if held is None else [*([held] if isinstance(held, str) else held), value]
-    return found
+        held = conditions.get(name)
+        conditions[name] = value if held is None else [*([held] if isinstance(held, str) else held), value]
+    return conditions
 
 
 def open_for(home: Home, tenant: str, user: str, as_of: str | None = None) -> Any:
@@ -62,13 +62,13 @@ def definition_of(reader: Any, name: str) -> Any:
     """The definition of a metric that the reader may ask for. Raises ConfigurationError naming close ones."""
     import difflib
 
-    found = {item.name: item for item in reader.metrics()}
-    if name not in found:
-        close = difflib.get_close_matches(name, found, n=3)
+    definitions = {item.name: item for item in reader.metrics()}
+    if name not in definitions:
+        close = difflib.get_close_matches(name, definitions, n=3)
         raise ConfigurationError(
             f"no metric is named {name!r}" + (f"; similar names: {', '.join(close)}" if close else "")
         )
-    return found[name]
+    return definitions[name]
 
 
 def _day(moment: datetime | None) -> Any:
@@ -88,13 +88,13 @@ def metrics() -> None:
 @recorded
 def list_(home: Home, tenant: str, user: str, as_json: bool) -> None:
     """List the metrics that a person may see."""
-    found = open_for(home, tenant, user).metrics()
+    definitions = open_for(home, tenant, user).metrics()
     if as_json:
-        print_json([vars(item) if hasattr(item, "__dict__") else str(item) for item in found])
+        print_json([vars(item) if hasattr(item, "__dict__") else str(item) for item in definitions])
         return
     print_table(
         ["Metric", "Unit", "Better", "Module", "Meaning"],
-        [[item.name, item.unit, item.direction, item.module, item.description] for item in found],
+        [[item.name, item.unit, item.direction, item.module, item.description] for item in definitions],
     )
 
 
@@ -110,8 +110,8 @@ def show(home: Home, name: str, tenant: str, user: str, as_of: str | None, as_js
     """Explain one metric: numerator, denominator, exclusions, dates, source and variants."""
     import dataclasses
 
-    found = definition_of(open_for(home, tenant, user, as_of), name)
-    values = dataclasses.asdict(found)
+    definition = definition_of(open_for(home, tenant, user, as_of), name)
+    values = dataclasses.asdict(definition)
     if as_json:
         print_json(values)
         return
@@ -163,9 +163,9 @@ def query(
     asked = [name for name in names.split(",") if name]
     reader = open_for(home, tenant, user, as_of)
     if variant is not None:
-        known = {item.name: item.variants for item in reader.metrics()}
-        if len(asked) != 1 or variant not in known.get(asked[0], ()):
-            variants = ", ".join(known.get(asked[0], ())) if asked else ""
+        variants_of = {item.name: item.variants for item in reader.metrics()}
+        if len(asked) != 1 or variant not in variants_of.get(asked[0], ()):
+            variants = ", ".join(variants_of.get(asked[0], ())) if asked else ""
             raise ConfigurationError(f"--variant {variant!r} is not a variant of {names}; it has {variants or 'none'}")
         asked = [variant]
     frame = reader.query(
@@ -215,7 +215,7 @@ def drill(
     output: str,
 ) -> None:
     """Show the rows behind metric NAME. Their count or sum is the figure."""
-    found = open_for(home, tenant, user, as_of).drill(
+    drilled = open_for(home, tenant, user, as_of).drill(
         name,
         _conditions(where),
         _day(date_from),
@@ -224,10 +224,10 @@ def drill(
         offset=offset,
         restated=restated,
     )
-    print_frame(found.frame, output)
+    print_frame(drilled.frame, output)
     if output == "table":
-        click.echo(f"{found.frame.height:,} of {found.total_rows:,} rows; {name} = {found.total_value}")
-        if found.source_key:
+        click.echo(f"{drilled.frame.height:,} of {drilled.total_rows:,} rows; {name} = {drilled.total_value}")
+        if drilled.source_key:
             click.echo(
-                f"clinicmart source {found.table} ID opens the source message of a row; ID is the value of {found.source_key}"
+                f"clinicmart source {drilled.table} ID opens the source message of a row; ID is the value of {drilled.source_key}"
             )

@@ -28,11 +28,11 @@ def list_tenants(home: Home, as_json: bool) -> None:
     """List the tenants of the home."""
     from serving.people.store import AccessStore
 
-    found = AccessStore.open(home).tenants()
+    listed = AccessStore.open(home).tenants()
     if as_json:
-        print_json(found)
+        print_json(listed)
         return
-    print_table(["Tenant", "Name"], [[tenant_id, name] for tenant_id, name in dict(found).items()])
+    print_table(["Tenant", "Name"], [[tenant_id, name] for tenant_id, name in dict(listed).items()])
 
 
 @click.group()
@@ -49,7 +49,7 @@ def list_users(home: Home, tenant: str, as_json: bool) -> None:
     """List the users of a tenant with role, units and provider."""
     from serving.people.store import AccessStore
 
-    found = [
+    listed = [
         {
             "email": item.email,
             "name": item.display_name,
@@ -60,13 +60,13 @@ def list_users(home: Home, tenant: str, as_json: bool) -> None:
         for item in AccessStore.open(home).users(tenant)
     ]
     if as_json:
-        print_json(found)
+        print_json(listed)
         return
     print_table(
         ["User", "Name", "Role", "Service units", "Provider"],
         [
             [row["email"], row["name"], row["role"], ", ".join(row["units"] or ()) or None, row["provider"]]
-            for row in found
+            for row in listed
         ],
     )
 
@@ -177,13 +177,13 @@ def list_modules(home: Home, tenant: str, as_json: bool) -> None:
     """List modules: whether the plan of the tenant includes them, and whether they are switched on."""
     from serving.people.store import AccessStore
 
-    found = AccessStore.open(home).modules(tenant)
+    listed = AccessStore.open(home).modules(tenant)
     if as_json:
-        print_json([{"module": name, "granted": granted, "enabled": enabled} for name, granted, enabled in found])
+        print_json([{"module": name, "granted": granted, "enabled": enabled} for name, granted, enabled in listed])
         return
     words = {True: "yes", False: "no"}
     print_table(
-        ["Module", "Granted", "Switched on"], [[name, words[granted], words[on]] for name, granted, on in found]
+        ["Module", "Granted", "Switched on"], [[name, words[granted], words[on]] for name, granted, on in listed]
     )
 
 
@@ -240,6 +240,10 @@ def verify(home: Home) -> int:
     """Check that no row of the audit log was changed or removed. Exit code 1: a row was."""
     from serving.people.store import AccessStore
 
-    found = AccessStore.open(home).verify_audit()
-    click.echo(f"{found.rows:,} rows, intact" if found.is_intact else f"row {found.first_bad}: {found.problem}")
-    return 0 if found.is_intact else 1
+    verification = AccessStore.open(home).verify_audit()
+    click.echo(
+        f"{verification.rows:,} rows, intact"
+        if verification.is_intact
+        else f"row {verification.first_bad}: {verification.problem}"
+    )
+    return 0 if verification.is_intact else 1

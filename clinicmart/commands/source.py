@@ -60,10 +60,10 @@ def source(
         raise ConfigurationError(f"--reason: write a sentence of 5 to {LONGEST_REASON} characters")
     with open_for(home, tenant, user) as reader:
         identified = _sees_identity(reader, reason)
-        found = reader.sources(table, row)
+        row_sources = reader.sources(table, row)
         keys, ledger = Keys.of(home), Ledger(home)
         try:
-            records = _records(home, keys, ledger, tenant, found)
+            records = _records(home, keys, ledger, tenant, row_sources)
             chosen = _chosen(records, record)
             text = None if chosen is None else _opened(home, keys, ledger, tenant, chosen)
             detail = {"table": table, "opened": text.position if text else None, "masked": not identified}
@@ -88,19 +88,19 @@ def _sees_identity(reader: Any, reason: str | None) -> bool:
     return may and reason is not None
 
 
-def _records(home: Home, keys: Any, ledger: Any, tenant: str, found: Any) -> list[dict[str, Any]]:
+def _records(home: Home, keys: Any, ledger: Any, tenant: str, row_sources: Any) -> list[dict[str, Any]]:
     """Landed rows of every source record, each with its `entity`; the record that the row names first, then the newest."""
     from ingest.load.landed_rows import landed_rows
 
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     wanted: dict[tuple[str, str], list[str]] = {}
-    for item in found.records:
+    for item in row_sources.records:
         wanted.setdefault((item.entity, item.column), []).append(item.value)
     for (entity, column), values in wanted.items():
         for row in landed_rows(home, keys, ledger, tenant, entity, column, values):
-            is_own = bool(found.position) and (row["source_system"], row["source_position"]) == (
-                found.feed,
-                found.position,
+            is_own = bool(row_sources.position) and (row["source_system"], row["source_position"]) == (
+                row_sources.feed,
+                row_sources.position,
             )
             rows[entity, row["batch_id"], row["source_position"]] = row | {"entity": entity, "is_own": is_own}
     # Stable: entities stay in the order of the rule, the newest first.
@@ -149,17 +149,17 @@ def _shown(text: "SourceText", record: Mapping[str, Any], *, identified: bool) -
     from ingest.trace.source_masks import masked, masked_row
     from ingest.trace.source_text import OPENED
 
-    of = contract(record["entity"])
-    row = {name: record.get(name) for name in of.column_names}
+    entity_contract = contract(record["entity"])
+    row = {name: record.get(name) for name in entity_contract.column_names}
     seen = text if identified else masked(text)
     return {
         "position": text.position,
         "file": text.mark,
         "state": text.state,
-        "said": text.said,
+        "explanation": text.explanation,
         "segments": list(seen.segments),
         "resource": seen.resource,
-        "row": None if text.state == OPENED else row if identified else masked_row(of, row),
+        "row": None if text.state == OPENED else row if identified else masked_row(entity_contract, row),
     }
 
 
@@ -176,8 +176,8 @@ def _print(
         )
         return
     click.echo(f"{opened['file']}, {opened['position']}:")
-    if opened["said"]:
-        click.echo(opened["said"])
+    if opened["explanation"]:
+        click.echo(opened["explanation"])
     if opened["segments"]:
         click.echo(_safe("\n".join(opened["segments"])))
     elif opened["resource"] is not None:

@@ -56,7 +56,7 @@ def jwks(file: Path, tenant: str, name: str) -> int:
     servers = {feed.name: feed.server for feed in feeds if feed.server is not None and feed.server.key is not None}
     server = servers.get(name)
     if server is None:
-        known = ", ".join(servers) or "none"
-        raise click.UsageError(f"feed {name!r} of {tenant} has no server with a key; those that have: {known}")
+        names = ", ".join(servers) or "none"
+        raise click.UsageError(f"feed {name!r} of {tenant} has no server with a key; those that have: {names}")
     print_json(SigningKey.of(server).jwks())
     return 0

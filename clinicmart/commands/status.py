@@ -36,34 +36,34 @@ def status(home: Home, reconciliation: bool, as_json: bool) -> None:
     at_work = is_held(home)
 
     ledger = Ledger(home)
-    found = ledger_status(ledger, Keys.of(home))
+    feeds_status = ledger_status(ledger, Keys.of(home))
     ledger.close()
-    if found["last_run"] is not None:
-        found["last_run"]["is_under_way"] = found["last_run"]["outcome"] is None and at_work
-    tenants = sorted({feed["tenant_id"] for feed in found["feeds"]})
-    found["published"], health, found["reconciliation"] = _published(home, tenants)
-    found["plausibility"] = _findings(home, tenants)
-    found |= health
+    if feeds_status["last_run"] is not None:
+        feeds_status["last_run"]["is_under_way"] = feeds_status["last_run"]["outcome"] is None and at_work
+    tenants = sorted({feed["tenant_id"] for feed in feeds_status["feeds"]})
+    feeds_status["published"], health, feeds_status["reconciliation"] = _published(home, tenants)
+    feeds_status["plausibility"] = _findings(home, tenants)
+    feeds_status |= health
     if as_json:
-        print_json(found)
+        print_json(feeds_status)
         return
-    if found["last_run"] is None:
+    if feeds_status["last_run"] is None:
         click.echo("No run has started in this home. Start one with `clinicmart run`.")
         return
     if reconciliation:
-        _bridges(found["reconciliation"])
+        _bridges(feeds_status["reconciliation"])
         return
-    _alerts(found["alerts"])
-    _last_run(found)
-    _reconciled(found["reconciliation"])
-    _plausible(found["plausibility"])
-    _feeds(found["feeds"])
-    _coverage(found["coverage"])
-    _unknown_words(found["unknown_words"])
-    _unmatched(found)
-    _notices(found)
-    rows, records = found["rows"], found["records"]
-    sign = "=" if found["is_conserved"] else "DOES NOT EQUAL"
+    _alerts(feeds_status["alerts"])
+    _last_run(feeds_status)
+    _reconciled(feeds_status["reconciliation"])
+    _plausible(feeds_status["plausibility"])
+    _feeds(feeds_status["feeds"])
+    _coverage(feeds_status["coverage"])
+    _unknown_words(feeds_status["unknown_words"])
+    _unmatched(feeds_status)
+    _notices(feeds_status)
+    rows, records = feeds_status["rows"], feeds_status["records"]
+    sign = "=" if feeds_status["is_conserved"] else "DOES NOT EQUAL"
     click.echo(f"Rows: {rows['read']:,} read {sign} {rows['landed']:,} landed + {rows['quarantined']:,} quarantined")
     click.echo(f"Records: {records['read']:,} read {sign} {records['used']:,} used + {records['refused']:,} refused")
 
@@ -96,19 +96,19 @@ def _published(
         }
         reconciled[tenant_id] = {"measures": 0, "open": open_of(last), "bridge": []}
         if version is not None:
-            said = published_health(home, version)
-            measures, _ = summary(said.reconciliation_checks)
-            lines = bridge(said.reconciliation, said.reconciliation_checks).to_dicts()
+            version_health = published_health(home, version)
+            measures, _ = summary(version_health.reconciliation_checks)
+            lines = bridge(version_health.reconciliation, version_health.reconciliation_checks).to_dicts()
             reconciled[tenant_id] |= {"measures": measures, "bridge": lines}
-            matches = [row for row in said.remittance_matches.to_dicts() if not row["is_matched"]]
+            matches = [row for row in version_health.remittance_matches.to_dicts() if not row["is_matched"]]
             # Rows that wait for another message: known to the warehouse alone, not to the ledger.
-            waiting = [row for row in said.notices.to_dicts() if row["reason"].endswith("_incomplete")]
+            waiting = [row for row in version_health.notices.to_dicts() if row["reason"].endswith("_incomplete")]
             incomplete = with_codes(waiting)
             tables = (
-                said.unmatched_references.to_dicts(),
+                version_health.unmatched_references.to_dicts(),
                 matches,
-                said.conflicts.to_dicts(),
-                said.visits.to_dicts(),
+                version_health.conflicts.to_dicts(),
+                version_health.visits.to_dicts(),
                 incomplete,
             )
             for rows, table in zip(health.values(), tables, strict=True):
@@ -170,8 +170,8 @@ def _alerts(alerts: Sequence[Mapping[str, Any]]) -> None:
         click.echo("No alerts.")
 
 
-def _last_run(found: Mapping[str, Any]) -> None:
-    last_run = found["last_run"]
+def _last_run(feeds_status: Mapping[str, Any]) -> None:
+    last_run = feeds_status["last_run"]
     ended = last_run["outcome"] or ("under way" if last_run["is_under_way"] else UNENDED)
     click.echo(f"Last run {last_run['started_at']:%d %b %Y %H:%M} UTC: {ended}")
     for line in (last_run["problem"] or "").splitlines():
@@ -180,14 +180,14 @@ def _last_run(found: Mapping[str, Any]) -> None:
         ["Tenant", "Published version", "Published at (UTC)", "Last outcome", "Reason"],
         [
             [tenant, item["version"], item["published_at"], item["last_outcome"], item["reason"]]
-            for tenant, item in found["published"].items()
+            for tenant, item in feeds_status["published"].items()
         ],
     )
-    if found["refused_files"]:
+    if feeds_status["refused_files"]:
         click.echo("Refused files of the last read. Their names may hold names of patients: keep them on this server.")
         names = ("tenant_id", "feed", "code", "mark", "name", "position", "problem")
         headers = ["Tenant", "Feed", "Code", "Shown elsewhere as", "Name", "Position", "Problem"]
-        _table(headers, found["refused_files"], names)
+        _table(headers, feeds_status["refused_files"], names)
 
 
 def _table(headers: Sequence[str], rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
@@ -232,21 +232,21 @@ def _cell(day: Mapping[str, Any]) -> str:
     return f"{day['received']}/{expected}{MARKS.get(day['status'], '')}"
 
 
-def _unmatched(found: Mapping[str, Any]) -> None:
-    if found["unmatched_references"]:
+def _unmatched(feeds_status: Mapping[str, Any]) -> None:
+    if feeds_status["unmatched_references"]:
         click.echo("References to records that no feed has brought:")
         names = ("tenant_id", "feed", "entity", "column_name", "unmatched_rows", "rows_with_reference", "unmatched_ids")
         _table(
             ["Tenant", "Feed", "Entity", "Column", "Unmatched rows", "Of rows", "Distinct ids"],
-            found["unmatched_references"],
+            feeds_status["unmatched_references"],
             names,
         )
-    if found["unmatched_remittances"]:
+    if feeds_status["unmatched_remittances"]:
         click.echo("Remittances that match no claim or no charge:")
         names = ("tenant_id", "feed", "level", "match_method", "records", "billed_amount", "payer_paid_amount")
         _table(
             ["Tenant", "Feed", "Level", "Matched to", "Remittances", "Billed", "Paid"],
-            found["unmatched_remittances"],
+            feeds_status["unmatched_remittances"],
             names,
         )
 
@@ -270,21 +270,23 @@ def _unknown_words(words: Sequence[Mapping[str, Any]]) -> None:
         _table(headers, words, names)
 
 
-def _notices(found: Mapping[str, Any]) -> None:
-    notices = [*found["notices"], *found["incomplete"]]
+def _notices(feeds_status: Mapping[str, Any]) -> None:
+    notices = [*feeds_status["notices"], *feeds_status["incomplete"]]
     if notices:
         click.echo("Problems in records that were read:")
         shown = ("tenant_id", "feed", "code", "reason", "detail", "rows", "first_position")
         _table(["Tenant", "Feed", "Code", "Reason", "Detail", "Records", "First position"], notices, shown)
-    if found["visits"]:
+    if feeds_status["visits"]:
         click.echo(
             "Visits that feeds number differently. Matched visits count once, ambiguous visits count separately:"
         )
         headers = ["Tenant", "Found by", "Outcome", "Visit numbers"]
-        _table(headers, found["visits"], ("tenant_id", "match_rule", "outcome", "encounters"))
-    if found["conflicts"]:
+        _table(headers, feeds_status["visits"], ("tenant_id", "match_rule", "outcome", "encounters"))
+    if feeds_status["conflicts"]:
         click.echo("Values on which feeds disagree. Figures use the value of the feed of record:")
         names = ("tenant_id", "entity", "column_name", "record_feed", "other_feed", "keys_in_conflict")
         _table(
-            ["Tenant", "Entity", "Column", "Feed of record", "Other feed", "Disagreements"], found["conflicts"], names
+            ["Tenant", "Entity", "Column", "Feed of record", "Other feed", "Disagreements"],
+            feeds_status["conflicts"],
+            names,
         )

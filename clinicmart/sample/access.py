@@ -66,22 +66,27 @@ def draw_slots(story: Story) -> Slots:
     )
 
 
-def slots(story: Story, found: Slots) -> pl.DataFrame:
+def slots(story: Story, drawn_slots: Slots) -> pl.DataFrame:
     """One row per slot and snapshot day."""
     group = story.group
-    clinic = group.provider_clinics[found.provider, 0]
-    local = found.day * DAY + 8 * 3600 + found.place * (9 * 3600 // found.per_day) // 900 * 900
+    clinic = group.provider_clinics[drawn_slots.provider, 0]
+    local = drawn_slots.day * DAY + 8 * 3600 + drawn_slots.place * (9 * 3600 // drawn_slots.per_day) // 900 * 900
     start = story.zones.to_utc(local, group.clinic_zone[clinic])
-    provider = pick(group.provider_ids, found.provider)
-    evening = story.zones.to_utc(found.snapshot * DAY + 16 * 3600, 0)
+    provider = pick(group.provider_ids, drawn_slots.provider)
+    evening = story.zones.to_utc(drawn_slots.snapshot * DAY + 16 * 3600, 0)
     return pl.DataFrame(
         {
-            "slot_id": "T" + numbers(found.provider + 1, 3) + "-" + numbers(found.day) + "-" + numbers(found.place),
-            "snapshot_date": dates(found.snapshot),
+            "slot_id": "T"
+            + numbers(drawn_slots.provider + 1, 3)
+            + "-"
+            + numbers(drawn_slots.day)
+            + "-"
+            + numbers(drawn_slots.place),
+            "snapshot_date": dates(drawn_slots.snapshot),
             "service_unit_id": pick(group.clinic_ids, clinic),
             "provider_id": provider,
-            "visit_type_id": pick(VISIT_TYPE_IDS, np.where(found.place == 0, NEW, -1)),
-            "status": pick(SLOT_STATUSES, found.status),
+            "visit_type_id": pick(VISIT_TYPE_IDS, np.where(drawn_slots.place == 0, NEW, -1)),
+            "status": pick(SLOT_STATUSES, drawn_slots.status),
             "start_at": timestamps(start),
             "end_at": timestamps(start + 1800),
             "updated_at": timestamps(evening),
@@ -121,14 +126,14 @@ def draw_reminders(story: Story) -> Reminders:
 
 def reminders(story: Story) -> pl.DataFrame:
     """One row per reminder."""
-    found = draw_reminders(story)
-    when = timestamps(found.sent)
+    drawn = draw_reminders(story)
+    when = timestamps(drawn.sent)
     return pl.DataFrame(
         {
-            "reminder_id": "R" + numbers(np.arange(1, len(found.sent) + 1), 7),
-            "appointment_id": story.appointment_ids.gather(found.appointment),
-            "channel": pick(REMINDER_CHANNELS, found.channel),
-            "outcome": pick(REMINDER_OUTCOMES, found.outcome),
+            "reminder_id": "R" + numbers(np.arange(1, len(drawn.sent) + 1), 7),
+            "appointment_id": story.appointment_ids.gather(drawn.appointment),
+            "channel": pick(REMINDER_CHANNELS, drawn.channel),
+            "outcome": pick(REMINDER_OUTCOMES, drawn.outcome),
             "sent_at": when,
             "updated_at": when,
         }
@@ -192,20 +197,20 @@ def draw_referrals(story: Story) -> Referrals:
 
 def referrals(story: Story) -> tuple[pl.DataFrame, pl.Series]:
     """One row per referral; and the referral id of each appointment."""
-    booked, group, found = story.appointments, story.group, draw_referrals(story)
-    source, ordered, authorized = found.source, found.ordered, found.authorized
+    booked, group, drawn = story.appointments, story.group, draw_referrals(story)
+    source, ordered, authorized = drawn.source, drawn.ordered, drawn.authorized
     ids = "F" + numbers(np.arange(1, len(source) + 1), 7)
     of_appointment = np.full(len(booked), -1)
-    of_appointment[source[: found.kept]] = np.arange(found.kept)
+    of_appointment[source[: drawn.kept]] = np.arange(drawn.kept)
     frame = pl.DataFrame(
         {
             "referral_id": ids,
             "medical_record_number": story.people.record_numbers.gather(booked.patient[source]),
-            "referral_partner_id": pick(codes.REFERRAL_PARTNERS, found.partner),
-            "referring_provider_id": pick(group.provider_ids, found.provider),
+            "referral_partner_id": pick(codes.REFERRAL_PARTNERS, drawn.partner),
+            "referring_provider_id": pick(group.provider_ids, drawn.provider),
             "service_unit_id": pick(group.clinic_ids, booked.clinic[source]),
             "visit_type_id": pick(VISIT_TYPE_IDS, booked.visit_type[source]),
-            "status": pick(REFERRAL_STATES, found.state),
+            "status": pick(REFERRAL_STATES, drawn.state),
             "ordered_at": timestamps(ordered),
             "authorized_at": timestamps(authorized),
             "expires_at": timestamps(ordered + REFERRAL_DAYS * DAY),
@@ -259,20 +264,25 @@ class Sessions:
 def draw_sessions(story: Story) -> Sessions:
     """Half-day sessions that were held: four hours of a provider in a clinic, where at least one visit took place."""
     booked, visits = story.appointments, story.encounters
-    of = visits.appointment
-    afternoon = (booked.start_local[of] % DAY >= 12 * 3600 + 1800).astype(np.int64)
+    appointment = visits.appointment
+    afternoon = (booked.start_local[appointment] % DAY >= 12 * 3600 + 1800).astype(np.int64)
     keys = np.unique(
-        ((booked.start_local[of] // DAY * 1000 + booked.provider[of]) * 100 + booked.clinic[of]) * 2 + afternoon
+        (
+            (booked.start_local[appointment] // DAY * 1000 + booked.provider[appointment]) * 100
+            + booked.clinic[appointment]
+        )
+        * 2
+        + afternoon
     )
-    afternoon, rest = keys % 2, keys // 2
-    clinic, rest = rest % 100, rest // 100
-    return Sessions(provider=rest % 1000, clinic=clinic, day=rest // 1000, afternoon=afternoon)
+    afternoon, remaining = keys % 2, keys // 2
+    clinic, remaining = remaining % 100, remaining // 100
+    return Sessions(provider=remaining % 1000, clinic=clinic, day=remaining // 1000, afternoon=afternoon)
 
 
 def staff_shifts(story: Story) -> pl.DataFrame:
     """One row per session."""
-    group, found = story.group, draw_sessions(story)
-    provider, clinic, day, afternoon = found.provider, found.clinic, found.day, found.afternoon
+    group, sessions = story.group, draw_sessions(story)
+    provider, clinic, day, afternoon = sessions.provider, sessions.clinic, sessions.day, sessions.afternoon
     start = story.zones.to_utc(day * DAY + np.where(afternoon == 1, 13, 8) * 3600, group.clinic_zone[clinic])
     end = timestamps(start + 4 * 3600)
     return pl.DataFrame(
@@ -311,8 +321,8 @@ def draw_supplies(story: Story) -> Supplies:
 
 def inventory_usage(story: Story) -> pl.DataFrame:
     """One row per usage."""
-    visits, booked, found = story.encounters, story.appointments, draw_supplies(story)
-    source, item = found.visit, found.item
+    visits, booked, supplies = story.encounters, story.appointments, draw_supplies(story)
+    source, item = supplies.visit, supplies.item
     used = timestamps(visits.started[source] + 1200)
     return pl.DataFrame(
         {
@@ -321,8 +331,8 @@ def inventory_usage(story: Story) -> pl.DataFrame:
             "encounter_id": story.encounter_ids.gather(source),
             "item_code": pick([supply[0] for supply in codes.SUPPLIES], item),
             "item_name": pick([supply[1] for supply in codes.SUPPLIES], item),
-            "quantity": numbers(found.quantity),
-            "cost_amount": money(found.cost),
+            "quantity": numbers(supplies.quantity),
+            "cost_amount": money(supplies.cost),
             "used_at": used,
             "updated_at": used,
         }

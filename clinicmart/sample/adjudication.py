@@ -188,7 +188,7 @@ class Adjudicator:
         denial = rng.choice(len(DENIAL_CODES), size, p=DENIAL_SHARES)
         denial = np.where(jump & (rng.random(size) < 0.9), PRIOR_AUTHORIZATION, denial)
         status = np.where(denied & (rng.random(size) < 0.8), 4, 1)
-        found = Remittances(
+        remittances = Remittances(
             claim=np.arange(size),
             stage=np.full(size, FIRST),
             payer=claims.payer,
@@ -197,7 +197,7 @@ class Adjudicator:
             submission=np.ones(size, np.int64),
             **self.decide(np.arange(size), denied, denial),  # type: ignore[arg-type]
         )
-        return found.only(pay_day <= self.calendar.as_of)
+        return remittances.only(pay_day <= self.calendar.as_of)
 
     def paid(self, decided: Remittances) -> Remittances:
         """Those whose claim was allowed something."""
@@ -254,12 +254,12 @@ class Adjudicator:
         pay_day = self.pay_days(other, day)
         patient = paid.amounts["pr1"] + paid.amounts["pr2"] + paid.amounts["pr3"]
         is_medicaid = np.array([item.payer_class == "medicaid" for item in PAYERS])[other]
-        rest = np.where(is_medicaid[paid.owner], 0, patient // 10)
+        remaining = np.where(is_medicaid[paid.owner], 0, patient // 10)
         nothing = np.zeros_like(patient)
         amounts = dict.fromkeys(AMOUNTS, nothing) | {
             "billed": paid.amounts["billed"],
-            "paid": patient - rest,
-            "pr2": rest,
+            "paid": patient - remaining,
+            "pr2": remaining,
             "oa23": paid.amounts["billed"] - patient,
         }
         answer = replace(

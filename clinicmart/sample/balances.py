@@ -138,12 +138,12 @@ def _patient_shares(
     habit = rng.random(int(charges.encounter.max()) + 1 if size else 1)[charges.encounter]
     small = (open_share > 0) & (open_share < SMALL) & (habit >= 0.3)
     adjustments.post(lines, np.where(small, open_share, 0), last_day + 30, SMALL_BALANCE)
-    rest = np.where(small, 0, open_share)
+    remainder = np.where(small, 0, open_share)
     pay_day = last_day + rng.integers(10, 61, size)
-    paid = np.where(habit < 0.72, rest, np.where(habit < 0.82, rest // 2, 0))
+    paid = np.where(habit < 0.72, remainder, np.where(habit < 0.82, remainder // 2, 0))
     payments.post(lines, paid, pay_day, np.where(habit < 0.3, 3, rng.integers(0, 4, size)))
-    rest = rest - paid
-    written_off = np.where(rng.random(size) < 0.8, rest, 0)
+    remainder = remainder - paid
+    written_off = np.where(rng.random(size) < 0.8, remainder, 0)
     adjustments.post(lines, written_off, last_day + 125, np.where(habit > 0.93, CHARITY, BAD_DEBT))
     credit = np.where(decided & (allowed > 0) & (rng.random(size) < 0.8), np.minimum(due - at_visit, 0), 0)
     payments.post(lines, credit, last_day + 20, 2)

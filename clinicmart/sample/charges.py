@@ -75,8 +75,8 @@ def draw_charges(
     lines = 1 + np.searchsorted([0.48, 0.81, 0.95], rng.random(len(encounter)), side="right")
     owner = np.repeat(np.arange(len(encounter)), lines)
     number = np.arange(len(owner)) - np.repeat(np.cumsum(lines) - lines, lines) + 1
-    of = appointment[encounter][owner]
-    code = _codes(rng, group, booked, of, number)
+    appointment_of_line = appointment[encounter][owner]
+    code = _codes(rng, group, booked, appointment_of_line, number)
     multiple = np.isin(np.array(CODES), list(MULTIPLE_UNITS))[code]
     units = np.where(multiple, rng.integers(1, 4, len(code)), 1)
     noon = np.where(lag == 0, visits.ended + rng.integers(5, 50, len(lag)) * 60, -1)
@@ -88,7 +88,7 @@ def draw_charges(
         code=code,
         units=units,
         billed=np.array([PRICES[item] for item in CODES])[code] * units,
-        remote=booked.telehealth[of],
+        remote=booked.telehealth[appointment_of_line],
         service_day=visits.started_day[encounter][owner],
         entered=entered[encounter][owner],
         entered_day=entered_day[encounter][owner],
@@ -114,20 +114,20 @@ def _entry_lag(
 
 
 def _codes(
-    rng: np.random.Generator, group: Group, booked: Appointments, of: np.ndarray, number: np.ndarray
+    rng: np.random.Generator, group: Group, booked: Appointments, appointment_of_line: np.ndarray, number: np.ndarray
 ) -> np.ndarray:
     """Index of CODES: the visit type's own on the first line, extras of the service line (each once) on the others."""
     place = {code: index for index, code in enumerate(CODES)}
-    draw = rng.random(len(of))
-    code = np.zeros(len(of), np.int64)
+    draw = rng.random(len(appointment_of_line))
+    code = np.zeros(len(appointment_of_line), np.int64)
     for index, item in enumerate(VISIT_TYPES):
-        mine = (number == 1) & (booked.visit_type[of] == index)
+        mine = (number == 1) & (booked.visit_type[appointment_of_line] == index)
         code[mine] = np.array([place[name] for name in item.codes])[(draw[mine] * len(item.codes)).astype(np.int64)]
-    line_of = group.clinic_line[booked.clinic[of]]
+    line_of = group.clinic_line[booked.clinic[appointment_of_line]]
     for index, line in enumerate(SERVICE_LINES):
         mine = (number > 1) & (line_of == index)
         extras = np.array([place[name] for name in line.extras])
-        code[mine] = extras[(number[mine] - 2 + of[mine]) % len(extras)]
+        code[mine] = extras[(number[mine] - 2 + appointment_of_line[mine]) % len(extras)]
     return code
 
 

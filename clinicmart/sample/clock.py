@@ -43,15 +43,15 @@ def months_before(day: date, months: int) -> date:
 
 def holidays(first: date, last: date) -> set[date]:
     """Days on which the clinics are all but closed: fixed ones, Memorial Day, Labor Day and Thanksgiving."""
-    found: set[date] = set()
+    days: set[date] = set()
     for year in range(first.year, last.year + 1):
-        found |= {date(year, 1, 1), date(year, 7, 4), date(year, 12, 24), date(year, 12, 25)}
+        days |= {date(year, 1, 1), date(year, 7, 4), date(year, 12, 24), date(year, 12, 25)}
         may_end, september, november = date(year, 5, 31), date(year, 9, 1), date(year, 11, 1)
-        found.add(may_end - timedelta(days=may_end.weekday()))
-        found.add(september + timedelta(days=-september.weekday() % 7))
+        days.add(may_end - timedelta(days=may_end.weekday()))
+        days.add(september + timedelta(days=-september.weekday() % 7))
         thursday = november + timedelta(days=(3 - november.weekday()) % 7 + 21)
-        found |= {thursday, thursday + timedelta(days=1)}
-    return found
+        days |= {thursday, thursday + timedelta(days=1)}
+    return days
 
 
 @dataclass(frozen=True)

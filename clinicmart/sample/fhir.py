@@ -63,11 +63,11 @@ def _joined(frame: pl.DataFrame, text: str) -> str:
 
 def _organizations(story: Story) -> list[dict[str, object]]:
     group = story.group
-    found: list[dict[str, object]] = [
+    resources: list[dict[str, object]] = [
         {"resourceType": "Organization", "id": GROUP_ID, "active": True, "name": group.tenant.name}
     ]
     for payer_id, name in zip(group.payer_ids, group.payer_names, strict=True):
-        found.append(
+        resources.append(
             {
                 "resourceType": "Organization",
                 "id": str(payer_id),
@@ -76,7 +76,7 @@ def _organizations(story: Story) -> list[dict[str, object]]:
                 "name": str(name),
             }
         )
-    return found
+    return resources
 
 
 def _locations(story: Story) -> list[dict[str, object]]:
@@ -95,20 +95,20 @@ def _locations(story: Story) -> list[dict[str, object]]:
 
 
 def _practitioners(story: Story) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
+    resources: list[dict[str, object]] = []
     group = story.group
     for provider_id, npi, name in zip(group.provider_ids, group.provider_npis, group.provider_names, strict=True):
-        *_, given, family = str(name).split(" ")
-        found.append(
+        *_, given_name, family = str(name).split(" ")
+        resources.append(
             {
                 "resourceType": "Practitioner",
                 "id": str(provider_id).lower(),
                 "active": True,
                 "identifier": [{"system": NPI_SYSTEM, "value": str(npi)}],
-                "name": [{"text": str(name), "family": family, "given": [given]}],
+                "name": [{"text": str(name), "family": family, "given": [given_name]}],
             }
         )
-    return found
+    return resources
 
 
 def _patients(story: Story, views: Views) -> str:
@@ -123,7 +123,7 @@ def _patients(story: Story, views: Views) -> str:
             "updated": pl.repeat(_updated(story), len(total), eager=True),
             "record": people.record_numbers,
             "family": pick(names.FAMILY_NAMES, people.family),
-            "given": pick(names.GIVEN_NAMES, people.given),
+            "given": pick(names.GIVEN_NAMES, people.given_name),
             "sex": pick(("male", "female"), people.is_female),
             "birth": birth_dates(birth_day),
             "street": numbers(people.street) + " " + pick(names.STREETS, people.street % len(names.STREETS)),
@@ -173,17 +173,19 @@ def _encounters(story: Story, views: Views) -> str:
     shown = np.flatnonzero(in_fhir(story))
     later = np.zeros(len(visits), np.int64)
     later[views.fhir_visits] = LATER_SECONDS
-    of = visits.appointment[shown]
+    appointment = visits.appointment[shown]
     place = '"location":[<<"location":<<"reference":"Location/'.replace("<<", "{")
-    where = place + pick(group.clinic_ids, booked.clinic[of]) + '"}}],'
+    where = place + pick(group.clinic_ids, booked.clinic[appointment]) + '"}}],'
     no_place = pick([""], np.zeros(len(stays)))
     kinds = [item.encounter_class for item in VISIT_TYPES]
     start = np.concatenate([visits.started[shown] + later[shown], stays.admitted])
     end = np.concatenate([visits.ended[shown], stays.discharged])
     ended = timestamps(end, "%Y-%m-%dT", "%H:%M:%SZ")
     kind_text = [f'"type":[{{"coding":[{{"code":"{code}"}}]}}],' for code in VISIT_TYPE_IDS]
-    patient = np.concatenate([booked.patient[of], stays.patient])
-    provider = pick(group.provider_ids, np.concatenate([booked.provider[of], stays.provider])).str.to_lowercase()
+    patient = np.concatenate([booked.patient[appointment], stays.patient])
+    provider = pick(
+        group.provider_ids, np.concatenate([booked.provider[appointment], stays.provider])
+    ).str.to_lowercase()
     ids = pl.concat([fhir_visit_ids(story, views).gather(shown), story.stay_ids])
     frame = pl.DataFrame(
         {
@@ -191,8 +193,8 @@ def _encounters(story: Story, views: Views) -> str:
             "updated": timestamps(np.maximum(start, end), "%Y-%m-%dT", "%H:%M:%SZ"),
             "number": ids,
             "status": pick(["finished", "in-progress"], end < 0),
-            "class": pl.concat([pick(kinds, booked.visit_type[of]), pick(["IMP"], np.zeros(len(stays)))]),
-            "type": pl.concat([pick(kind_text, booked.visit_type[of]), no_place]),
+            "class": pl.concat([pick(kinds, booked.visit_type[appointment]), pick(["IMP"], np.zeros(len(stays)))]),
+            "type": pl.concat([pick(kind_text, booked.visit_type[appointment]), no_place]),
             "patient": numbers(patient + 1),
             "provider": provider,
             "where": pl.concat([where, no_place]),

@@ -116,7 +116,7 @@ def _person(
         {
             "record": people.record_numbers.gather(patient) if record is None else record,
             "family": pick(names.FAMILY_NAMES, people.family[patient]),
-            "given": pick(names.GIVEN_NAMES, people.given[patient]),
+            "given": pick(names.GIVEN_NAMES, people.given_name[patient]),
             "birth": birth_dates(people.birth_day, "%Y%m%d").gather(patient),
             "sex": pick(sexes, people.is_female[patient]),
             "street": numbers(people.street[patient]) + " " + pick(names.STREETS, people.street[patient] % 10),
@@ -132,8 +132,8 @@ def _doctor(story: Story, provider: np.ndarray) -> pl.Series:
     """XCN of a provider by NPI."""
     names = [str(name).removeprefix("Dr. ").split(" ") for name in story.group.provider_names]
     texts = [
-        f"{npi}^{family}^{given}^^^^^^NPI^^^^NPI"
-        for npi, (given, family) in zip(story.group.provider_npis, names, strict=True)
+        f"{npi}^{family}^{given_name}^^^^^^NPI^^^^NPI"
+        for npi, (given_name, family) in zip(story.group.provider_npis, names, strict=True)
     ]
     return pick(texts, provider)
 
@@ -150,7 +150,7 @@ def _registrations(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:
     visits, booked, group = story.encounters, story.appointments, story.group
     index = np.concatenate([views.registered, views.registered])
     over = np.repeat([False, True], len(views.registered))
-    of = visits.appointment[index]
+    appointment = visits.appointment[index]
     when = np.where(over, visits.ended[index], visits.started[index])
     event = pick(["A04", "A03"], over)
     frame = pl.DataFrame(
@@ -158,10 +158,10 @@ def _registrations(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:
             "head": _head(story, event, "ADT_A01", when, "EHR"),
             "event": event,
             "at": moments(when),
-            "person": _person(story, booked.patient[of]),
+            "person": _person(story, booked.patient[appointment]),
             "class": pick(["O", *overlaps.ADT_WORDS["visit_classes"]], np.arange(len(index)) % 2),
-            "clinic": pick(group.clinic_ids, booked.clinic[of]),
-            "doctor": _doctor(story, booked.provider[of]),
+            "clinic": pick(group.clinic_ids, booked.clinic[appointment]),
+            "doctor": _doctor(story, booked.provider[appointment]),
             "visit": adt_visit_ids(story, views).gather(index),
             "started": moments(visits.started[index]),
             "ended": moments(np.where(over, visits.ended[index], -1)).fill_null(""),
@@ -177,15 +177,15 @@ def _charges(story: Story, views: Views) -> tuple[np.ndarray, pl.Series]:
     charge = overlaps.charges_of(story, views.registered)
     visit, first, count = np.unique(lines.encounter[charge], return_index=True, return_counts=True)
     when = lines.entered[charge[first]] + 3600
-    of = visits.appointment[visit]
+    appointment = visits.appointment[visit]
     sexes = tuple(reversed(list(overlaps.ADT_WORDS["sexes"])))
     frame = pl.DataFrame(
         {
             "head": _head(story, pick(["P03"], np.zeros(len(visit))), "DFT_P03", when, "EHR"),
             "at": moments(when),
-            "person": _person(story, booked.patient[of], sexes=(sexes[0], sexes[1])),
-            "clinic": pick(story.group.clinic_ids, booked.clinic[of]),
-            "doctor": _doctor(story, booked.provider[of]),
+            "person": _person(story, booked.patient[appointment], sexes=(sexes[0], sexes[1])),
+            "clinic": pick(story.group.clinic_ids, booked.clinic[appointment]),
+            "doctor": _doctor(story, booked.provider[appointment]),
             "visit": adt_visit_ids(story, views).gather(visit),
         }
     )

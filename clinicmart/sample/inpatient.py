@@ -65,10 +65,10 @@ def draw_stays(rng: np.random.Generator, group: Group, people: People, calendar:
 
 def dispositions(index: np.ndarray) -> np.ndarray:
     """Index of DISPOSITIONS of the stays with these numbers."""
-    found = index % 10 // 8
+    disposition = index % 10 // 8
     for place, remainder in ((2, 24), (3, 12), (4, 6)):
-        found = np.where(index % 25 == remainder, place, found)
-    return found
+        disposition = np.where(index % 25 == remainder, place, disposition)
+    return disposition
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,11 +66,11 @@ def programs(story: Story, clinic: np.ndarray, day: np.ndarray | None) -> tuple[
     rows = _rows(story)
 
     def program(unit: str) -> str:
-        found: str | None = unit
-        while found is not None and rows[found]["unit_type"] != "program":
-            found = rows[found]["parent_service_unit_id"]
-        assert found is not None
-        return found
+        ancestor: str | None = unit
+        while ancestor is not None and rows[ancestor]["unit_type"] != "program":
+            ancestor = rows[ancestor]["parent_service_unit_id"]
+        assert ancestor is not None
+        return ancestor
 
     now = [program(str(unit)) for unit in (*story.group.clinic_ids, WARD_ID)]
     labels = list(dict.fromkeys(now))

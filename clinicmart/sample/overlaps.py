@@ -89,7 +89,7 @@ def charges_of(story: Story, encounter: np.ndarray) -> np.ndarray:
 def recut(text: str) -> str:
     """An 835 as a clearinghouse cuts it anew: other separators, its own envelope, one REF more in each transaction."""
     segments = [segment.split("*") for segment in text.rstrip("~").split("~")]
-    found: list[list[str]] = []
+    transactions: list[list[str]] = []
     for elements in segments:
         name = elements[0]
         if name == "ISA":
@@ -103,10 +103,10 @@ def recut(text: str) -> str:
             elements = [name, elements[1], "900000001"]
         elif name == "SE":
             elements = [name, str(int(elements[1]) + 1), elements[2]]
-        found.append(elements)
+        transactions.append(elements)
         if name == "TRN":
-            found.append(["REF", "EV", "CLEARHOUSE"])
-    return "".join("|".join(elements).replace(":", ">") + "'\n" for elements in found)
+            transactions.append(["REF", "EV", "CLEARHOUSE"])
+    return "".join("|".join(elements).replace(":", ">") + "'\n" for elements in transactions)
 
 
 def planted(story: Story) -> dict[str, str]:

@@ -31,7 +31,7 @@ class People:
     count: int
     record_numbers: pl.Series
     family: np.ndarray
-    given: np.ndarray
+    given_name: np.ndarray
     birth_day: np.ndarray
     is_female: np.ndarray
     postal: np.ndarray
@@ -71,7 +71,7 @@ def draw_people(rng: np.random.Generator, calendar: Calendar, appointments: int)
         count=count,
         record_numbers="M" + numbers(np.arange(1, total + 1), 7),
         family=rng.integers(0, len(names.FAMILY_NAMES), total),
-        given=rng.integers(0, len(names.GIVEN_NAMES), total),
+        given_name=rng.integers(0, len(names.GIVEN_NAMES), total),
         birth_day=calendar.first - age_days,
         is_female=rng.random(total) < 0.54,
         postal=rng.integers(0, 100, total),
@@ -99,7 +99,7 @@ def patients_table(people: People, group: Group, changed: np.ndarray) -> pl.Data
         {
             "medical_record_number": people.record_numbers,
             "family_name": pick(names.FAMILY_NAMES, people.family),
-            "given_name": pick(names.GIVEN_NAMES, people.given),
+            "given_name": pick(names.GIVEN_NAMES, people.given_name),
             "birth_date": birth_dates(people.birth_day),
             "sex": pick(("male", "female"), people.is_female),
             "address_line": numbers(people.street) + " " + pick(names.STREETS, people.street % len(names.STREETS)),

@@ -33,9 +33,9 @@ def changed_at(story: Story) -> np.ndarray:
 
 def encounter_of(story: Story) -> np.ndarray:
     """Index of each appointment's encounter, -1 for none."""
-    found = np.full(len(story.appointments), -1)
-    found[story.encounters.appointment] = np.arange(len(story.encounters))
-    return found
+    encounters = np.full(len(story.appointments), -1)
+    encounters[story.encounters.appointment] = np.arange(len(story.encounters))
+    return encounters
 
 
 def appointments(story: Story, referral_ids: pl.Series) -> pl.DataFrame:
@@ -103,7 +103,7 @@ def appointment_status_history(story: Story) -> pl.DataFrame:
 def encounters(story: Story) -> pl.DataFrame:
     """Visits, then the stays in the ward."""
     booked, visits, stays, group = story.appointments, story.encounters, story.stays, story.group
-    of = visits.appointment
+    appointment = visits.appointment
     classes = [item.encounter_class for item in VISIT_TYPES]
     gone = stays.discharged >= 0
     none = np.full(len(stays), -1)
@@ -112,20 +112,22 @@ def encounters(story: Story) -> pl.DataFrame:
         {
             "encounter_id": pl.concat([story.encounter_ids, story.stay_ids]),
             "medical_record_number": story.people.record_numbers.gather(
-                np.concatenate([booked.patient[of], stays.patient])
+                np.concatenate([booked.patient[appointment], stays.patient])
             ),
-            "service_unit_id": pl.concat([pick(group.clinic_ids, booked.clinic[of]), pick([WARD_ID], none + 1)]),
-            "provider_id": pick(group.provider_ids, np.concatenate([booked.provider[of], stays.provider])),
-            "payer_id": pick(group.payer_ids, np.concatenate([booked.payer[of], stays.payer])),
-            "visit_type_id": pick(VISIT_TYPE_IDS, np.concatenate([booked.visit_type[of], none])),
-            "appointment_id": some(story.appointment_ids, np.concatenate([of, none])),
-            "encounter_class": pl.concat([pick(classes, booked.visit_type[of]), pick(["IMP"], none + 1)]),
+            "service_unit_id": pl.concat(
+                [pick(group.clinic_ids, booked.clinic[appointment]), pick([WARD_ID], none + 1)]
+            ),
+            "provider_id": pick(group.provider_ids, np.concatenate([booked.provider[appointment], stays.provider])),
+            "payer_id": pick(group.payer_ids, np.concatenate([booked.payer[appointment], stays.payer])),
+            "visit_type_id": pick(VISIT_TYPE_IDS, np.concatenate([booked.visit_type[appointment], none])),
+            "appointment_id": some(story.appointment_ids, np.concatenate([appointment, none])),
+            "encounter_class": pl.concat([pick(classes, booked.visit_type[appointment]), pick(["IMP"], none + 1)]),
             "status": pick(["finished", "in_progress"], np.concatenate([visits.ended < 0, ~gone])),
             "admission_source": pl.concat(
-                [pick([], np.full(len(of), -1)), pick(["1", "7"], np.arange(len(stays)) % 2)]
+                [pick([], np.full(len(appointment), -1)), pick(["1", "7"], np.arange(len(stays)) % 2)]
             ),
             "discharge_disposition": pl.concat(
-                [pick([], np.full(len(of), -1)), pick(inpatient.DISPOSITIONS, ended_by)]
+                [pick([], np.full(len(appointment), -1)), pick(inpatient.DISPOSITIONS, ended_by)]
             ),
             "started_at": timestamps(np.concatenate([visits.started, stays.admitted])),
             "ended_at": timestamps(np.concatenate([visits.ended, stays.discharged])),
@@ -162,10 +164,10 @@ def encounter_timestamps(story: Story) -> pl.DataFrame:
 
 def admit_decisions(story: Story) -> pl.DataFrame:
     """When it was decided to admit those who came through the emergency department."""
-    found = inpatient.draw_admit_decisions(story.rng("boarding"), story.stays)
-    decided = timestamps(found.decided)
+    decisions = inpatient.draw_admit_decisions(story.rng("boarding"), story.stays)
+    decided = timestamps(decisions.decided)
     return pl.DataFrame(
-        {"encounter_id": story.stay_ids.gather(found.stay), "decided_at": decided, "updated_at": decided}
+        {"encounter_id": story.stay_ids.gather(decisions.stay), "decided_at": decided, "updated_at": decided}
     )
 
 
@@ -178,7 +180,7 @@ def line_controls(story: Story) -> pl.Series:
 def charges(story: Story) -> pl.DataFrame:
     """One row per charge line."""
     lines, group, booked = story.charges, story.group, story.appointments
-    of = story.encounters.appointment[lines.encounter]
+    appointment = story.encounters.appointment[lines.encounter]
     sent = np.append(story.claims.submitted, -1)[lines.claim]
     places = [item.place_of_service for item in VISIT_TYPES]
     return pl.DataFrame(
@@ -187,14 +189,14 @@ def charges(story: Story) -> pl.DataFrame:
             "encounter_id": story.encounter_ids.gather(lines.encounter),
             "claim_id": some(story.claim_ids, lines.claim),
             "line_control_number": line_controls(story),
-            "medical_record_number": story.people.record_numbers.gather(booked.patient[of]),
-            "service_unit_id": pick(group.clinic_ids, booked.clinic[of]),
-            "provider_id": pick(group.provider_ids, booked.provider[of]),
-            "payer_id": pick(group.payer_ids, booked.payer[of]),
+            "medical_record_number": story.people.record_numbers.gather(booked.patient[appointment]),
+            "service_unit_id": pick(group.clinic_ids, booked.clinic[appointment]),
+            "provider_id": pick(group.provider_ids, booked.provider[appointment]),
+            "payer_id": pick(group.payer_ids, booked.payer[appointment]),
             "procedure_code": pick(CODES, lines.code),
             "modifiers": pick([TELEHEALTH_MODIFIER], np.where(lines.remote, 0, -1)),
             "revenue_code": pick([], np.full(len(lines), -1)),
-            "place_of_service": pick(places, booked.visit_type[of]),
+            "place_of_service": pick(places, booked.visit_type[appointment]),
             "reversal_of_charge_id": some(story.charge_ids, lines.reverses),
             "status": pick(["posted", "void"], lines.kind == VOID),
             "units": numbers(lines.units),
@@ -230,7 +232,7 @@ def replaced_numbers(story: Story) -> pl.Series:
 def claims(story: Story) -> pl.DataFrame:
     """One row per submission."""
     sent, bills, group, booked = story.submissions, story.claims, story.group, story.appointments
-    of = story.encounters.appointment[bills.encounter[sent.claim]]
+    appointment = story.encounters.appointment[bills.encounter[sent.claim]]
     day = dates(bills.service_day[sent.claim])
     when = timestamps(submitted_at(story))
     places = [item.place_of_service for item in VISIT_TYPES]
@@ -239,16 +241,16 @@ def claims(story: Story) -> pl.DataFrame:
             "claim_submission_id": submission_ids(story),
             "claim_id": story.claim_ids.gather(sent.claim),
             "encounter_id": story.encounter_ids.gather(bills.encounter[sent.claim]),
-            "medical_record_number": story.people.record_numbers.gather(booked.patient[of]),
+            "medical_record_number": story.people.record_numbers.gather(booked.patient[appointment]),
             "payer_id": pick(group.payer_ids, sent.payer),
-            "service_unit_id": pick(group.clinic_ids, booked.clinic[of]),
-            "provider_id": pick(group.provider_ids, booked.provider[of]),
+            "service_unit_id": pick(group.clinic_ids, booked.clinic[appointment]),
+            "provider_id": pick(group.provider_ids, booked.provider[appointment]),
             "billing_provider_npi": pick([group.billing_npi], np.zeros(len(sent))),
             "claim_type": pick(["professional"], np.zeros(len(sent))),
             "frequency_code": numbers(sent.frequency),
             "payer_sequence": pick(["primary", "secondary"], sent.is_secondary),
             "original_payer_claim_control_number": replaced_numbers(story),
-            "place_of_service": pick(places, booked.visit_type[of]),
+            "place_of_service": pick(places, booked.visit_type[appointment]),
             "billed_amount": money(bills.billed[sent.claim]),
             "service_from_date": day,
             "service_to_date": day,
@@ -265,7 +267,7 @@ def claim_lines(story: Story) -> pl.DataFrame:
     owner = np.repeat(np.arange(len(sent)), count)
     offset = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count)
     charge = bills.first_line[sent.claim][owner] + offset
-    of = story.encounters.appointment[lines.encounter[charge]]
+    appointment = story.encounters.appointment[lines.encounter[charge]]
     places = [item.place_of_service for item in VISIT_TYPES]
     day = dates(lines.service_day[charge])
     return pl.DataFrame(
@@ -279,7 +281,7 @@ def claim_lines(story: Story) -> pl.DataFrame:
             "procedure_code": pick(CODES, lines.code[charge]),
             "modifiers": pick([TELEHEALTH_MODIFIER], np.where(lines.remote[charge], 0, -1)),
             "revenue_code": pick([], np.full(len(charge), -1)),
-            "place_of_service": pick(places, story.appointments.visit_type[of]),
+            "place_of_service": pick(places, story.appointments.visit_type[appointment]),
             "units": numbers(lines.units[charge]),
             "billed_amount": money(lines.billed[charge]),
             "service_date": day,
@@ -293,16 +295,16 @@ def patient_payments(story: Story) -> pl.DataFrame:
     """One row per payment or refund."""
     paid, lines, booked = story.balances.payments, story.charges, story.appointments
     encounter = lines.encounter[paid.charge]
-    of = story.encounters.appointment[encounter]
+    appointment = story.encounters.appointment[encounter]
     day = dates(paid.day)
     return pl.DataFrame(
         {
             "patient_payment_id": "P" + numbers(np.arange(1, len(paid) + 1), 8),
-            "medical_record_number": story.people.record_numbers.gather(booked.patient[of]),
+            "medical_record_number": story.people.record_numbers.gather(booked.patient[appointment]),
             "encounter_id": story.encounter_ids.gather(encounter),
             "claim_id": some(story.claim_ids, lines.claim[paid.charge]),
             "charge_id": story.charge_ids.gather(paid.charge),
-            "service_unit_id": pick(story.group.clinic_ids, booked.clinic[of]),
+            "service_unit_id": pick(story.group.clinic_ids, booked.clinic[appointment]),
             "payment_method": pick(balances.METHODS, paid.kind),
             "is_point_of_service": paid.at_visit.astype(np.int64),
             "payment_amount": money(paid.amount),

@@ -121,13 +121,13 @@ def _organizations(tenant: TenantSpec, billing_npi: str, tenant_index: int) -> p
 
 def _units(tenant: TenantSpec, place_offset: int, appointments: int) -> tuple[pl.DataFrame, list[str], list[int]]:
     rows: list[tuple[str, str | None, str, str, str | None, int | None, str]] = []
-    known: dict[tuple[str, ...], str] = {}
+    ids_by_path: dict[tuple[str, ...], str] = {}
 
     def unit(path: tuple[str, ...], unit_type: str, prefix: str, parent: str) -> str:
-        if path not in known:
-            known[path] = f"{prefix}{sum(len(item) == len(path) for item in known) + 1}"
-            rows.append((known[path], parent, path[-1], unit_type, None, None, BILLING_ORGANIZATION))
-        return known[path]
+        if path not in ids_by_path:
+            ids_by_path[path] = f"{prefix}{sum(len(item) == len(path) for item in ids_by_path) + 1}"
+            rows.append((ids_by_path[path], parent, path[-1], unit_type, None, None, BILLING_ORGANIZATION))
+        return ids_by_path[path]
 
     rows.append((GROUP_ID, None, tenant.name, "organization", tenant.time_zone, None, GROUP_ID))
     clinics: list[tuple[str, int]] = []

@@ -39,8 +39,8 @@ def quotient(numerator: int | Fraction, denominator: int | Fraction) -> str | No
 def sums(codes: np.ndarray, values: np.ndarray, size: int) -> list[int]:
     """Whole-number sums by code; negative codes are left out."""
     shown = codes >= 0
-    found = np.bincount(codes[shown], weights=values[shown], minlength=size)
-    return [round(value) for value in found.tolist()]
+    sums_by_code = np.bincount(codes[shown], weights=values[shown], minlength=size)
+    return [round(value) for value in sums_by_code.tolist()]
 
 
 @dataclass
@@ -56,9 +56,9 @@ class Tally:
         self.totals[name] = text(round(float(values.sum())) if values.dtype.kind == "f" else int(values.sum()))
         for dimension in dimensions:
             size = len(dimension.labels)
-            found = sums(dimension.codes, values.astype(np.int64), size)
+            totals = sums(dimension.codes, values.astype(np.int64), size)
             present = sums(dimension.codes, np.ones(len(values)), size)
-            self._put(dimension, name, {i: text(found[i]) for i in range(size) if present[i]})
+            self._put(dimension, name, {i: text(totals[i]) for i in range(size) if present[i]})
 
     def ratio(
         self, name: str, above: np.ndarray, below: np.ndarray, dimensions: list[Dimension], *, unit: int = 1
@@ -88,5 +88,5 @@ class Tally:
             counts = np.bincount(pairs % size, minlength=size)
             self._put(dimension, name, {i: str(counts[i]) for i in range(size) if counts[i]})
 
-    def _put(self, dimension: Dimension, name: str, found: dict[int, str | None]) -> None:
-        self.by.setdefault(dimension.name, {})[name] = {dimension.labels[i]: value for i, value in found.items()}
+    def _put(self, dimension: Dimension, name: str, figures: dict[int, str | None]) -> None:
+        self.by.setdefault(dimension.name, {})[name] = {dimension.labels[i]: value for i, value in figures.items()}

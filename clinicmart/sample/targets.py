@@ -42,6 +42,6 @@ def set_sample_targets(home: Home, tenants: tuple[str, ...]) -> None:
         with reader:
             for metric, value in FOR_THE_TENANT.items():
                 reader.set_target(metric, None, FROM, Decimal(value))
-            for (of, metric, unit), value in FOR_UNITS.items():
-                if of == tenant:
+            for (unit_kind, metric, unit), value in FOR_UNITS.items():
+                if unit_kind == tenant:
                     reader.set_target(metric, unit, FROM, Decimal(value))

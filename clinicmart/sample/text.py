@@ -46,8 +46,8 @@ def dates(days: np.ndarray, pattern: str = "%Y-%m-%d") -> pl.Series:
 
 def timestamps(seconds: np.ndarray, day_pattern: str = "%Y-%m-%d ", time_pattern: str = "%H:%M:%S") -> pl.Series:
     """Seconds since 1970 as text."""
-    day, rest = np.divmod(seconds, DAY)
-    return dates(np.where(seconds < 0, -1, day), day_pattern) + _seconds(time_pattern).gather(rest)
+    day, second_of_day = np.divmod(seconds, DAY)
+    return dates(np.where(seconds < 0, -1, day), day_pattern) + _seconds(time_pattern).gather(second_of_day)
 
 
 def money(cents: np.ndarray) -> pl.Series:

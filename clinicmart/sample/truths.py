@@ -117,18 +117,18 @@ class Truths:
         """Encounters of all classes and the times of the visits; by month of the local start."""
         story, tally = self.story, self.tally
         visits, booked, stays = story.encounters, story.appointments, story.stays
-        of = visits.appointment
+        appointment = visits.appointment
         kinds = np.array([ENCOUNTER_CLASSES.index(item.encounter_class) for item in VISIT_TYPES])
         day = np.concatenate([visits.started_day, self.admission_day()])
-        clinic = np.concatenate([booked.clinic[of], np.full(len(stays), self.ward)])
-        payer = np.concatenate([booked.payer[of], stays.payer])
-        kind = np.concatenate([kinds[booked.visit_type[of]], np.full(len(stays), 3)])
+        clinic = np.concatenate([booked.clinic[appointment], np.full(len(stays), self.ward)])
+        payer = np.concatenate([booked.payer[appointment], stays.payer])
+        kind = np.concatenate([kinds[booked.visit_type[appointment]], np.full(len(stays), 3)])
         by = [self.month(day), self.unit(clinic), *self.payers(payer)]
         by.append(Dimension(name="encounter_class", codes=kind, labels=ENCOUNTER_CLASSES))
         by += self.programs(clinic, day)
         tally.total("encounters", np.ones(len(day), np.int64), by)
-        visit_by = [self.month(visits.started_day), self.unit(booked.clinic[of])]
-        ready = np.maximum(visits.checked_in, booked.start[of])
+        visit_by = [self.month(visits.started_day), self.unit(booked.clinic[appointment])]
+        ready = np.maximum(visits.checked_in, booked.start[appointment])
         timed = (visits.checked_in >= 0) & (visits.checked_out >= visits.checked_in)
         cycle = np.where(timed, visits.checked_out - ready, 0)
         tally.ratio("cycle_time_minutes", cycle, timed, visit_by, unit=60)
@@ -186,10 +186,14 @@ class Truths:
         story, tally = self.story, self.tally
         lines, balances = story.charges, story.balances
         live = np.flatnonzero(lines.kind != VOID)
-        of = story.encounters.appointment[lines.encounter[live]]
+        appointment = story.encounters.appointment[lines.encounter[live]]
         booked = story.appointments
-        by = [self.month(lines.service_day[live]), self.unit(booked.clinic[of]), *self.payers(booked.payer[of])]
-        by += self.programs(booked.clinic[of], lines.service_day[live])
+        by = [
+            self.month(lines.service_day[live]),
+            self.unit(booked.clinic[appointment]),
+            *self.payers(booked.payer[appointment]),
+        ]
+        by += self.programs(booked.clinic[appointment], lines.service_day[live])
         billed, paid = lines.billed[live], balances.payer_paid[live]
         patient, adjusted = balances.patient_paid[live], balances.adjusted[live]
         left = billed - paid - patient - adjusted
@@ -209,7 +213,7 @@ class Truths:
         old = np.where(story.calendar.as_of - lines.service_day[live] > AGED_DAYS, left, 0)
         tally.total("open_balance_over_90", old, by, in_cents=True)
         # The rate is of a day's receivables, so it has no month of service, and units stand where they stand on that day.
-        today = self.programs(booked.clinic[of], np.full(len(live), story.calendar.as_of))
+        today = self.programs(booked.clinic[appointment], np.full(len(live), story.calendar.as_of))
         tally.ratio("ar_over_90_rate", old, left, [*by[1:4], *today])
 
     def claims(self) -> None:
@@ -287,8 +291,8 @@ class Truths:
         tally.total("provider_adjustment_amount", amount, beside, in_cents=True)
         tally.total("takeback_provider_level_amount", recouped, beside, in_cents=True)
         both = [
-            Dimension(name=one.name, codes=np.concatenate([one.codes, other.codes]), labels=one.labels)
-            for one, other in zip(by, beside, strict=True)
+            Dimension(name=first.name, codes=np.concatenate([first.codes, other.codes]), labels=first.labels)
+            for first, other in zip(by, beside, strict=True)
         ]
         tally.total("takeback_amount", np.concatenate([taken, recouped]), both, in_cents=True)
         by = [self.month(transactions.day, "payment_month"), *self.payers(transactions.payer)]
@@ -307,6 +311,10 @@ class Truths:
         payer = remits.payer[remits.owner[latest[charge]]]
         expected = story.group.rates[payer, lines.code[charge]] * lines.units[charge]
         missing = np.where((allowed > 0) & (expected - allowed > 1), expected - allowed, 0)
-        of = story.encounters.appointment[lines.encounter[charge]]
-        by = [self.month(lines.service_day[charge]), self.unit(story.appointments.clinic[of]), *self.payers(payer)]
+        appointment = story.encounters.appointment[lines.encounter[charge]]
+        by = [
+            self.month(lines.service_day[charge]),
+            self.unit(story.appointments.clinic[appointment]),
+            *self.payers(payer),
+        ]
         self.tally.total("underpaid_amount", missing, by, in_cents=True)

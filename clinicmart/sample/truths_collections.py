@@ -42,9 +42,9 @@ def add(truths: "Truths") -> None:
 def of_charges(truths: "Truths", charge: np.ndarray, day: np.ndarray) -> list[Dimension]:
     """Month of a day, unit and payer of charge lines."""
     story = truths.story
-    of = story.encounters.appointment[story.charges.encounter[charge]]
+    appointment = story.encounters.appointment[story.charges.encounter[charge]]
     booked = story.appointments
-    return [truths.month(day), truths.unit(booked.clinic[of]), *truths.payers(booked.payer[of])]
+    return [truths.month(day), truths.unit(booked.clinic[appointment]), *truths.payers(booked.payer[appointment])]
 
 
 def _write_offs(truths: "Truths") -> None:

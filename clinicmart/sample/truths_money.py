@@ -204,15 +204,19 @@ def _visits(truths: "Truths") -> None:
     """Visits that are over and were never charged; how long notes stayed open."""
     story, tally = truths.story, truths.tally
     visits, booked = story.encounters, story.appointments
-    of = visits.appointment
-    by = [truths.month(visits.started_day), truths.unit(booked.clinic[of]), *truths.payers(booked.payer[of])]
-    due = (booked.status[of] == COMPLETED) & (visits.started_day < story.calendar.as_of - HOLD_DAYS)
+    appointment = visits.appointment
+    by = [
+        truths.month(visits.started_day),
+        truths.unit(booked.clinic[appointment]),
+        *truths.payers(booked.payer[appointment]),
+    ]
+    due = (booked.status[appointment] == COMPLETED) & (visits.started_day < story.calendar.as_of - HOLD_DAYS)
     charged = np.zeros(len(visits), bool)
     charged[story.charges.encounter[story.charges.kind != VOID]] = True
     tally.total("unbilled_visits", due & ~charged, by)
     tally.ratio("unbilled_visit_rate", due & ~charged, due, by)
     signed = np.flatnonzero((visits.signed >= 0) & (visits.signed < (story.calendar.as_of + 1) * DAY))
-    days = story.zones.local_day(visits.signed[signed], booked.zone[of[signed]]) - visits.started_day[signed]
-    tally.ratio("note_close_lag_days", days, np.ones(len(days), np.int64), [one.of(signed) for one in by])
+    days = story.zones.local_day(visits.signed[signed], booked.zone[appointment[signed]]) - visits.started_day[signed]
+    tally.ratio("note_close_lag_days", days, np.ones(len(days), np.int64), [dimension.of(signed) for dimension in by])
     tally.median("note_close_lag_days_median", days)
     _percentile_90(truths, "note_close_lag_days_p90", days)

@@ -51,10 +51,14 @@ def _work_rvus(truths: "Truths") -> None:
     value = work_rvus.of_lines(story, live)
     sign = np.where(lines.kind[live] == REVERSED_ENTRY, -1, 1)
     work = np.where(value < 0, 0, value * lines.units[live] * sign)
-    of = story.encounters.appointment[lines.encounter[live]]
-    by = [truths.month(lines.service_day[live]), truths.unit(booked.clinic[of]), *truths.payers(booked.payer[of])]
+    appointment = story.encounters.appointment[lines.encounter[live]]
+    by = [
+        truths.month(lines.service_day[live]),
+        truths.unit(booked.clinic[appointment]),
+        *truths.payers(booked.payer[appointment]),
+    ]
     visit_types = [item.visit_type_id for item in VISIT_TYPES]
-    by.append(Dimension(name="visit_type", codes=booked.visit_type[of], labels=visit_types))
+    by.append(Dimension(name="visit_type", codes=booked.visit_type[appointment], labels=visit_types))
     # Hundredths of a unit, as cents are of a dollar.
     tally.total("work_rvus", work, by, in_cents=True)
     tally.total("work_rvus_unadjusted", work, [], in_cents=True)
@@ -92,10 +96,10 @@ def _beds(truths: "Truths") -> None:
 
 def _boarding(truths: "Truths") -> None:
     story, tally = truths.story, truths.tally
-    found = inpatient.draw_admit_decisions(story.rng("boarding"), story.stays)
-    waited = story.stays.admitted[found.stay] - found.decided
+    decisions = inpatient.draw_admit_decisions(story.rng("boarding"), story.stays)
+    waited = story.stays.admitted[decisions.stay] - decisions.decided
     ones = np.ones(len(waited), np.int64)
-    by = [truths.month(truths.admission_day()[found.stay]), *truths.payers(story.stays.payer[found.stay])]
+    by = [truths.month(truths.admission_day()[decisions.stay]), *truths.payers(story.stays.payer[decisions.stay])]
     tally.total("admit_decisions", ones, by)
     tally.median("boarding_minutes", waited, unit=60)
     tally.ratio("boarding_minutes_mean", waited, ones, by, unit=60)
@@ -123,22 +127,22 @@ def _readmissions(truths: "Truths") -> None:
 
 def _referrals(truths: "Truths") -> None:
     story, tally = truths.story, truths.tally
-    booked, found, as_of = story.appointments, access.draw_referrals(story), story.calendar.as_of
-    ones = np.ones(len(found.source), np.int64)
-    kept = np.arange(len(ones)) < found.kept
+    booked, drawn, as_of = story.appointments, access.draw_referrals(story), story.calendar.as_of
+    ones = np.ones(len(drawn.source), np.int64)
+    kept = np.arange(len(ones)) < drawn.kept
     visit_types = [item.visit_type_id for item in VISIT_TYPES]
-    by = [truths.unit(booked.clinic[found.source])]
-    by.append(Dimension(name="visit_type", codes=booked.visit_type[found.source], labels=visit_types))
-    reported = found.state == REFERRAL["reported"]
-    attended = reported | (found.state == REFERRAL["attended"])
+    by = [truths.unit(booked.clinic[drawn.source])]
+    by.append(Dimension(name="visit_type", codes=booked.visit_type[drawn.source], labels=visit_types))
+    reported = drawn.state == REFERRAL["reported"]
+    attended = reported | (drawn.state == REFERRAL["attended"])
     scheduled = attended | kept
-    elsewhere = found.state == REFERRAL["out_of_network"]
-    cancelled = found.state == REFERRAL["cancelled"]
-    lapsed = (found.state == REFERRAL["expired"]) | (found.ordered_day + access.REFERRAL_DAYS < as_of)
+    elsewhere = drawn.state == REFERRAL["out_of_network"]
+    cancelled = drawn.state == REFERRAL["cancelled"]
+    lapsed = (drawn.state == REFERRAL["expired"]) | (drawn.ordered_day + access.REFERRAL_DAYS < as_of)
     lapsed &= ~attended & ~elsewhere & ~cancelled
     closed = attended | elsewhere | cancelled | lapsed
     tally.total("referrals", ones, by)
-    tally.total("referrals_authorized", scheduled | (found.authorized >= 0), by)
+    tally.total("referrals_authorized", scheduled | (drawn.authorized >= 0), by)
     tally.total("referrals_scheduled", scheduled, by)
     tally.total("referrals_attended", attended, by)
     tally.total("referrals_reported", reported, by)
@@ -148,20 +152,20 @@ def _referrals(truths: "Truths") -> None:
     tally.ratio("referral_leakage_rate", elsewhere, elsewhere | attended, by)
     tally.ratio("referral_leakage_rate_with_uncompleted", closed & ~attended, closed, by)
     tally.ratio("referral_outcome_known_rate", elsewhere | attended, closed, by)
-    waited = np.where(kept, booked.booked_local[found.source] // DAY - found.ordered_day, 0)
+    waited = np.where(kept, booked.booked_local[drawn.source] // DAY - drawn.ordered_day, 0)
     tally.ratio("referral_to_schedule_days", waited, kept, by)
     tally.median("referral_to_schedule_days_median", waited[kept])
-    seen = kept & (booked.status[found.source] == COMPLETED)
-    until_visit = np.where(seen, booked.start_local[found.source] // DAY - found.ordered_day, 0)
+    seen = kept & (booked.status[drawn.source] == COMPLETED)
+    until_visit = np.where(seen, booked.start_local[drawn.source] // DAY - drawn.ordered_day, 0)
     tally.ratio("referral_to_visit_days", until_visit, seen, by)
 
 
 def _reminders(truths: "Truths") -> None:
     story, tally = truths.story, truths.tally
-    booked, found = story.appointments, access.draw_reminders(story)
+    booked, drawn = story.appointments, access.draw_reminders(story)
     reminded, confirmed = np.zeros(len(booked), bool), np.zeros(len(booked), bool)
-    reminded[found.appointment[found.outcome != FAILED]] = True
-    confirmed[found.appointment[found.outcome == CONFIRMED]] = True
+    reminded[drawn.appointment[drawn.outcome != FAILED]] = True
+    confirmed[drawn.appointment[drawn.outcome == CONFIRMED]] = True
     missed = ~booked.walk_in & (booked.status == NO_SHOW)
     expected = ~booked.walk_in & np.isin(booked.status, (NO_SHOW, COMPLETED, ARRIVED))
     by = [truths.month(booked.start_local // DAY), truths.unit(booked.clinic), *truths.payers(booked.payer)]
@@ -194,11 +198,13 @@ def _sessions(truths: "Truths") -> None:
         for clinic, day, hour in zip(sessions.clinic.tolist(), sessions.day.tolist(), begins.tolist(), strict=True)
         for offset in range(4)
     }
-    of = visits.appointment[done]
-    local = booked.start_local[of] + visits.started[done] - booked.start[of]
-    places = zip(booked.clinic[of].tolist(), (local // DAY).tolist(), (local % DAY // HOUR).tolist(), strict=True)
+    appointment = visits.appointment[done]
+    local = booked.start_local[appointment] + visits.started[done] - booked.start[appointment]
+    places = zip(
+        booked.clinic[appointment].tolist(), (local // DAY).tolist(), (local % DAY // HOUR).tolist(), strict=True
+    )
     covered = np.array([place in staffed for place in places])
-    by = [truths.unit(booked.clinic[of])]
+    by = [truths.unit(booked.clinic[appointment])]
     tally.total("covered_visits", covered, by)
     tally.total("visits_by_hour", np.ones(len(done), np.int64), by)
     tally.ratio("staffing_coverage_rate", covered, np.ones(len(done), np.int64), by)
@@ -216,24 +222,24 @@ def _sessions(truths: "Truths") -> None:
 
 def _supplies(truths: "Truths") -> None:
     story, tally = truths.story, truths.tally
-    booked, visits, found = story.appointments, story.encounters, access.draw_supplies(story)
-    of = visits.appointment[found.visit]
-    by = [truths.month(visits.started_day[found.visit]), truths.unit(booked.clinic[of])]
-    tally.total("supply_cost_amount", found.cost, by, in_cents=True)
-    tally.total("supply_quantity", found.quantity, by)
-    tally.totals["encounters_with_supplies"] = str(len(np.unique(found.visit)))
+    booked, visits, drawn = story.appointments, story.encounters, access.draw_supplies(story)
+    appointment = visits.appointment[drawn.visit]
+    by = [truths.month(visits.started_day[drawn.visit]), truths.unit(booked.clinic[appointment])]
+    tally.total("supply_cost_amount", drawn.cost, by, in_cents=True)
+    tally.total("supply_quantity", drawn.quantity, by)
+    tally.totals["encounters_with_supplies"] = str(len(np.unique(drawn.visit)))
     encounters = len(visits) + len(story.stays)
-    tally.totals["supply_cost_per_encounter"] = quotient(int(found.cost.sum()), 100 * encounters)
-    tally.totals["supply_quantity_per_encounter"] = quotient(int(found.quantity.sum()), encounters)
+    tally.totals["supply_cost_per_encounter"] = quotient(int(drawn.cost.sum()), 100 * encounters)
+    tally.totals["supply_quantity_per_encounter"] = quotient(int(drawn.quantity.sum()), encounters)
 
 
 def _visit_times(truths: "Truths") -> None:
     """Durations between two times of a visit, where both are there and in order, and how often they are."""
     story, tally = truths.story, truths.tally
     visits, booked = story.encounters, story.appointments
-    of = visits.appointment
-    by = [truths.month(visits.started_day), truths.unit(booked.clinic[of])]
-    classes = np.array([item.encounter_class for item in VISIT_TYPES])[booked.visit_type[of]]
+    appointment = visits.appointment
+    by = [truths.month(visits.started_day), truths.unit(booked.clinic[appointment])]
+    classes = np.array([item.encounter_class for item in VISIT_TYPES])[booked.visit_type[appointment]]
     timed = (classes == "AMB") & (visits.ended >= 0)
     steps = {
         "room_to_provider": ("room_to_provider_minutes", visits.roomed, visits.provider_in),
@@ -242,12 +248,12 @@ def _visit_times(truths: "Truths") -> None:
         "cycle_time": ("cycle_time_minutes_from_check_in", visits.checked_in, visits.checked_out),
     }
     for name, (metric, begin, end) in steps.items():
-        known = (begin >= 0) & (end >= begin)
-        spent = np.where(known, end - begin, 0)
-        tally.ratio(metric, spent, known, by, unit=60)
+        has_both_times = (begin >= 0) & (end >= begin)
+        spent = np.where(has_both_times, end - begin, 0)
+        tally.ratio(metric, spent, has_both_times, by, unit=60)
         if name != "cycle_time":
-            tally.median(f"{metric}_median", spent[known], unit=60)
-        tally.ratio(f"{name}_completeness_rate", known & timed, timed, by)
+            tally.median(f"{metric}_median", spent[has_both_times], unit=60)
+        tally.ratio(f"{name}_completeness_rate", has_both_times & timed, timed, by)
 
 
 def _booking(truths: "Truths") -> None:

@@ -54,29 +54,29 @@ class Book:
 
     def balance(self, day: int) -> np.ndarray:
         """What each line owes at the end of a day."""
-        known = self.day <= day
-        return total_by(self.charge[known], self.change[known], self.size)
+        is_posted = self.day <= day
+        return total_by(self.charge[is_posted], self.change[is_posted], self.size)
 
     def last_activity(self, day: int) -> np.ndarray:
         """The last day on which something was posted to each line."""
-        known, last = self.day <= day, np.full(self.size, -1)
-        np.maximum.at(last, self.charge[known], self.day[known])
+        is_posted, last = self.day <= day, np.full(self.size, -1)
+        np.maximum.at(last, self.charge[is_posted], self.day[is_posted])
         return last
 
     def patient_due(self, day: int, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(what of the balances patients owe, since when)."""
         charge, when, share, later = self.shares
-        known = when <= day
-        first = known & ~later
-        has_later = total_by(charge[known & later], np.ones(int((known & later).sum())), self.size) > 0
+        is_due = when <= day
+        first = is_due & ~later
+        has_later = total_by(charge[is_due & later], np.ones(int((is_due & later).sum())), self.size) > 0
         of_first = total_by(charge[first], share[first], self.size)
-        of_later = total_by(charge[known & later], share[known & later], self.size)
+        of_later = total_by(charge[is_due & later], share[is_due & later], self.size)
         payments = self.truths.story.balances.payments
         so_far = payments.day <= day
         paid = total_by(payments.charge[so_far], payments.amount[so_far], self.size)
         due = np.maximum(np.where(has_later, of_later, of_first) - paid, 0)
         moved = np.full(self.size, NEVER)
-        np.minimum.at(moved, charge[known & (share != 0)], when[known & (share != 0)])
+        np.minimum.at(moved, charge[is_due & (share != 0)], when[is_due & (share != 0)])
         service = self.truths.story.charges.service_day
         owed = np.where(self.payer == SELF_PAY, left, np.minimum(due, left))
         return np.where(left < 0, 0, owed), np.where(moved < NEVER, moved, service)
@@ -133,15 +133,15 @@ def _days(book: Book, day: int, amounts: dict[str, np.ndarray]) -> dict[str, tup
     after = as_date(day) + timedelta(days=1)
     windows = {"": 90, "_365_days": 365}
     windows |= {f"_{months}_months": day + 1 - _months_back(after.toordinal(), months) for months in (3, 6, 12)}
-    found = {
+    columns = {
         f"days_in_ar{name}": (amounts["receivables"], book.billed_between(day - days + 1, day), days)
         for name, days in windows.items()
     }
     billed = book.billed_between(day - 89, day)
-    found["days_in_ar_without_credits"] = (amounts["receivables_debit"], billed, 90)
-    found["unbilled_days"] = (amounts["unbilled_amount"], billed, 90)
-    found["unbilled_days_after_5_days"] = (amounts["unbilled_amount_after_5_days"], billed, 90)
-    return found
+    columns["days_in_ar_without_credits"] = (amounts["receivables_debit"], billed, 90)
+    columns["unbilled_days"] = (amounts["unbilled_amount"], billed, 90)
+    columns["unbilled_days_after_5_days"] = (amounts["unbilled_amount_after_5_days"], billed, 90)
+    return columns
 
 
 def _months_back(ordinal: int, months: int) -> int:
@@ -156,11 +156,11 @@ def add(truths: "Truths") -> None:
     """Adds the last snapshot, by unit and payer, those of all month ends, and `by_day` those of the last two months."""
     story, tally, book = truths.story, truths.tally, Book(truths=truths)
     as_of = story.calendar.as_of
-    of = story.encounters.appointment[story.charges.encounter]
-    by = [truths.unit(story.appointments.clinic[of]), *truths.payers(book.payer)]
+    appointment = story.encounters.appointment[story.charges.encounter]
+    by = [truths.unit(story.appointments.clinic[appointment]), *truths.payers(book.payer)]
     amounts = book.amounts(as_of)
     for name, values in amounts.items():
-        tally.total(name, values[book.live], [one.of(book.live) for one in by], in_cents=True)
+        tally.total(name, values[book.live], [dimension.of(book.live) for dimension in by], in_cents=True)
     for name, (part, whole) in RATES.items():
         tally.ratio(name, amounts[part], amounts[whole], by)
     for name, (owed, billed, days) in _days(book, as_of, amounts).items():

@@ -59,9 +59,9 @@ def draw_views(story: Story) -> Views:
     visits, booked, stays = story.encounters, story.appointments, story.stays
     patient = story.people.final(booked.patient[visits.appointment])
     alone = _alone(patient, visits.started_day, visits.started_day) & (visits.ended >= 0)
-    of = visits.appointment
-    ambulatory = np.array([item.encounter_class == "AMB" for item in VISIT_TYPES])[booked.visit_type[of]]
-    is_scheduled = scheduled(story)[of]
+    appointment = visits.appointment
+    ambulatory = np.array([item.encounter_class == "AMB" for item in VISIT_TYPES])[booked.visit_type[appointment]]
+    is_scheduled = scheduled(story)[appointment]
     registered = np.flatnonzero(alone & ambulatory & is_scheduled)[::REGISTERED]
     own = np.flatnonzero(alone & in_fhir(story))[::OWN_VISITS]
     own = np.union1d(own, registered[::2])
@@ -82,11 +82,11 @@ def _alone(patient: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarr
     patient, first, last = patient[order], first[order], last[order]
     same = patient[1:] == patient[:-1]
     near = same & (first[1:] - last[:-1] <= APART_DAYS)
-    found = np.ones(len(patient), bool)
-    found[1:] &= ~near
-    found[:-1] &= ~near
+    is_alone = np.ones(len(patient), bool)
+    is_alone[1:] &= ~near
+    is_alone[:-1] &= ~near
     alone = np.empty(len(patient), bool)
-    alone[order] = found
+    alone[order] = is_alone
     return alone
 
 
@@ -137,26 +137,26 @@ def merge_history(story: Story) -> list[Change]:
     def at(days: int) -> int:
         return (as_of - days) * DAY + 18 * 3600
 
-    found = [Change(at(MERGE_GAP_DAYS * (DUPLICATES - step)), True, *pair) for step, pair in enumerate(pairs)]
+    changes = [Change(at(MERGE_GAP_DAYS * (DUPLICATES - step)), True, *pair) for step, pair in enumerate(pairs)]
     first = pairs[0]
-    found += [Change(at(MERGE_GAP_DAYS * DUPLICATES - 2), False, *first)]
-    found += [Change(at(MERGE_GAP_DAYS * DUPLICATES - 4), True, *first)]
+    changes += [Change(at(MERGE_GAP_DAYS * DUPLICATES - 2), False, *first)]
+    changes += [Change(at(MERGE_GAP_DAYS * DUPLICATES - 4), True, *first)]
     unmerged = np.setdiff1d(np.arange(people.count), people.survivor)
     for number in range(MISTAKES):
         ended, kept = int(unmerged[2 * number]), int(unmerged[2 * number + 1])
-        found += [Change(at(40 - number), True, ended, kept), Change(at(20 - number), False, ended, kept)]
-    return sorted(found)
+        changes += [Change(at(40 - number), True, ended, kept), Change(at(20 - number), False, ended, kept)]
+    return sorted(changes)
 
 
 def contradictions(views: Views) -> list[dict[str, object]]:
     """What the feeds say differently, as truths.json holds it: the number of keys by entity, column and pair of feeds."""
-    found = (
+    columns = (
         ("encounter", "admission_source", "adt", len(views.adt_stays)),
         ("encounter", "started_at", "ehr", len(views.fhir_visits)),
         ("patient", "birth_year", "ehr", len(views.other_birth_year)),
     )
     return [
         {"entity": entity, "column": column, "record": "pm", "other": other, "keys": str(keys)}
-        for entity, column, other, keys in found
+        for entity, column, other, keys in columns
         if keys
     ]

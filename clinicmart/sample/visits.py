@@ -93,7 +93,7 @@ def draw_appointments(
     def all_of(first: np.ndarray, later: np.ndarray) -> np.ndarray:
         return np.concatenate([first, later])[order]
 
-    found = Appointments(
+    appointments = Appointments(
         clinic=clinic[of_base][order],
         provider=provider[of_base][order],
         visit_type=visit_type[of_base][order],
@@ -112,15 +112,15 @@ def draw_appointments(
         parent=parent,
         child=child,
     )
-    return _finished(found, people, zones)
+    return _finished(appointments, people, zones)
 
 
-def _finished(found: Appointments, people: People, zones: Zones) -> Appointments:
-    found.payer = people.payer_on(found.patient, found.start_local // DAY)
-    found.start = zones.to_utc(found.start_local, found.zone)
-    found.booked = zones.to_utc(found.booked_local, found.zone)
-    found.cancelled = zones.to_utc(found.cancelled_local, found.zone)
-    return found
+def _finished(appointments: Appointments, people: People, zones: Zones) -> Appointments:
+    appointments.payer = people.payer_on(appointments.patient, appointments.start_local // DAY)
+    appointments.start = zones.to_utc(appointments.start_local, appointments.zone)
+    appointments.booked = zones.to_utc(appointments.booked_local, appointments.zone)
+    appointments.cancelled = zones.to_utc(appointments.cancelled_local, appointments.zone)
+    return appointments
 
 
 def _places(rng: np.random.Generator, group: Group, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -43,14 +43,14 @@ def draw_work_rvus(story: Story) -> WorkRvus:
 
 def files(story: Story) -> Iterator[tuple[str, str]]:
     """Name and text of each year's file."""
-    found = draw_work_rvus(story)
-    for place, year in enumerate(found.years):
+    rates = draw_work_rvus(story)
+    for place, year in enumerate(rates.years):
         text = io.StringIO()
         out = csv.writer(text, lineterminator="\n")
         out.writerow(COLUMNS)
         for index, code in enumerate(CODES):
             for remote, modifier in enumerate(("", TELEHEALTH_MODIFIER)):
-                value = int(found.values[place, index, remote])
+                value = int(rates.values[place, index, remote])
                 if value >= 0:
                     span = (f"{year}-01-01", f"{year}-12-31")
                     out.writerow((code, modifier, *span, f"{value // 100}.{value % 100:02d}"))
@@ -59,6 +59,6 @@ def files(story: Story) -> Iterator[tuple[str, str]]:
 
 def of_lines(story: Story, lines: np.ndarray) -> np.ndarray:
     """Value of one unit of charge lines on their day, in hundredths; -1 where the table has none."""
-    found, charges = draw_work_rvus(story), story.charges
-    year = np.array([as_date(day).year - found.years[0] for day in charges.service_day[lines].tolist()], np.int64)
-    return found.values[year, charges.code[lines], charges.remote[lines].astype(np.int64)]
+    rates, charges = draw_work_rvus(story), story.charges
+    year = np.array([as_date(day).year - rates.years[0] for day in charges.service_day[lines].tolist()], np.int64)
+    return rates.values[year, charges.code[lines], charges.remote[lines].astype(np.int64)]

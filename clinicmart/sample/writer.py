@@ -118,8 +118,8 @@ def tenant_specs(count: int) -> list[TenantSpec]:
 def shares(specs: list[TenantSpec], appointments: int) -> list[int]:
     """Appointments of each tenant by its weight, at least FEWEST, adding up to `appointments`."""
     weights = np.array([spec.weight for spec in specs])
-    rest = appointments - FEWEST * len(specs)
-    counts = FEWEST + np.floor(rest * weights / weights.sum()).astype(int)
+    remaining = appointments - FEWEST * len(specs)
+    counts = FEWEST + np.floor(remaining * weights / weights.sum()).astype(int)
     counts[0] += appointments - counts.sum()
     return [int(count) for count in counts]
 

@@ -81,14 +81,14 @@ def _replies(story: Story, answers: Answers) -> Iterator[tuple[str, str]]:
 
 def _reply(control: int, group: int, day: int, outcomes: list[tuple[str, bool]]) -> str:
     """A 999 of the group of one 837 file, with an AK2 for each transaction and whether it was taken on."""
-    said = "".join(
+    segments = "".join(
         f"AK2*837*{number}*{CLAIMS_VERSION}~{'IK5*A~' if is_accepted else 'IK3*NM1*9**8~IK4*9*67*7~IK5*R*5~'}"
         for number, is_accepted in outcomes
     )
     accepted = sum(is_accepted for _, is_accepted in outcomes)
     whole = "A" if accepted == len(outcomes) else "P"
     body = (
-        f"ST*999*0001*{REPLY_VERSION}~AK1*HC*{group}*{CLAIMS_VERSION}~{said}"
+        f"ST*999*0001*{REPLY_VERSION}~AK1*HC*{group}*{CLAIMS_VERSION}~{segments}"
         f"AK9*{whole}*{len(outcomes)}*{len(outcomes)}*{accepted}~"
     )
     text = f"{body}SE*{body.count('~') + 1}*0001~"
@@ -139,7 +139,7 @@ def _statuses(story: Story, claim: np.ndarray, day: np.ndarray, refused: np.ndar
         {
             "level": np.arange(len(claim)) - np.searchsorted(day, day) + 4,
             "family": pick(names.FAMILY_NAMES, people.family[patient]),
-            "given": pick(names.GIVEN_NAMES, people.given[patient]),
+            "given": pick(names.GIVEN_NAMES, people.given_name[patient]),
             "member": member_ids(people, patient, bills.payer[claim]),
             "claim": story.claim_ids.gather(claim),
             "status": pl.select(

@@ -28,7 +28,7 @@ _HOUSE_WORDS = {"BL": "NW"}
 def provider_name(story: Story) -> pl.Series:
     """Family*given of each provider, as NM103 and NM104 hold them."""
     names = [str(name).removeprefix("Dr. ").split(" ") for name in story.group.provider_names]
-    return pl.Series([f"{family}*{given}" for given, family in names])
+    return pl.Series([f"{family}*{given_name}" for given_name, family in names])
 
 
 def files(story: Story) -> Iterator[tuple[str, str]]:
@@ -94,8 +94,8 @@ def _pieces(story: Story, order: np.ndarray) -> tuple[pl.Series, pl.Series, np.n
 def _heads(story: Story, order: np.ndarray) -> pl.Series:
     sent, bills, booked, people, group = story.submissions, story.claims, story.appointments, story.people, story.group
     claim = sent.claim[order]
-    of = story.encounters.appointment[bills.encounter[claim]]
-    patient = booked.patient[of]
+    appointment = story.encounters.appointment[bills.encounter[claim]]
+    patient = booked.patient[appointment]
     payer, secondary = sent.payer[order], sent.is_secondary[order]
     first_of_day = np.searchsorted(sent.day[order], sent.day[order])
     frame = pl.DataFrame(
@@ -104,7 +104,7 @@ def _heads(story: Story, order: np.ndarray) -> pl.Series:
             "sequence": pick(["P", "S"], secondary),
             "filing": pick([_HOUSE_WORDS.get(item.filing_indicator, item.filing_indicator) for item in PAYERS], payer),
             "family": pick(names.FAMILY_NAMES, people.family[patient]),
-            "given": pick(names.GIVEN_NAMES, people.given[patient]),
+            "given": pick(names.GIVEN_NAMES, people.given_name[patient]),
             "member": member_ids(people, patient, payer),
             "street": numbers(people.street[patient]) + " " + pick(names.STREETS, people.street[patient] % 10),
             "city": pick(names.PLACES, people.postal[patient] % len(names.PLACES)),
@@ -115,14 +115,14 @@ def _heads(story: Story, order: np.ndarray) -> pl.Series:
             "payer_id": pick(group.electronic_ids, payer),
             "claim": story.claim_ids.gather(claim),
             "amount": money(bills.billed[claim]),
-            "place": pick([item.place_of_service for item in VISIT_TYPES], booked.visit_type[of]),
+            "place": pick([item.place_of_service for item in VISIT_TYPES], booked.visit_type[appointment]),
             "frequency": sent.frequency[order],
             "replaced": ("REF*F8*" + replaced_numbers(story) + "~").gather(order).fill_null(""),
             "submission": submission_ids(story).gather(order),
             "record": people.record_numbers.gather(patient),
             "diagnosis": pick(codes.DIAGNOSES, claim % len(codes.DIAGNOSES)),
-            "provider": provider_name(story).gather(booked.provider[of]),
-            "npi": pick(group.provider_npis, booked.provider[of]),
+            "provider": provider_name(story).gather(booked.provider[appointment]),
+            "npi": pick(group.provider_npis, booked.provider[appointment]),
             "other": _other_payer(story, order),
         }
     )
@@ -151,7 +151,7 @@ def _other_payer(story: Story, order: np.ndarray) -> pl.Series:
             "filing": pick([item.filing_indicator for item in PAYERS], payer),
             "paid": money(paid[claim]),
             "family": pick(names.FAMILY_NAMES, people.family[patient]),
-            "given": pick(names.GIVEN_NAMES, people.given[patient]),
+            "given": pick(names.GIVEN_NAMES, people.given_name[patient]),
             "member": member_ids(people, patient, payer),
             "payer": pick(story.group.payer_names, payer),
             "payer_id": pick(story.group.electronic_ids, payer),

@@ -74,8 +74,8 @@ def _transaction_set(story: Story, index: int, number: int, text: str, segments:
 
 def _heads(story: Story) -> pl.Series:
     remits, bills, booked, people = story.remits, story.claims, story.appointments, story.people
-    of = story.encounters.appointment[bills.encounter[remits.claim]]
-    patient = booked.patient[of]
+    appointment = story.encounters.appointment[bills.encounter[remits.claim]]
+    patient = booked.patient[appointment]
     share = remits.claim_sum("pr1") + remits.claim_sum("pr2") + remits.claim_sum("pr3")
     frame = pl.DataFrame(
         {
@@ -86,14 +86,14 @@ def _heads(story: Story) -> pl.Series:
             "share": money(share),
             "filing": pick([item.filing_indicator for item in PAYERS], remits.payer),
             "control": story.control_numbers(remits.claim, remits.payer, remits.submission),
-            "place": pick([item.place_of_service for item in VISIT_TYPES], booked.visit_type[of]),
+            "place": pick([item.place_of_service for item in VISIT_TYPES], booked.visit_type[appointment]),
             "frequency": np.where(_is_replacement(story), 7, 1),
             "reasons": _claim_reasons(story),
             "family": pick(names.FAMILY_NAMES, people.family[patient]),
-            "given": pick(names.GIVEN_NAMES, people.given[patient]),
+            "given": pick(names.GIVEN_NAMES, people.given_name[patient]),
             "member": member_ids(people, patient, remits.payer),
-            "provider": provider_name(story).gather(booked.provider[of]),
-            "npi": pick(story.group.provider_npis, booked.provider[of]),
+            "provider": provider_name(story).gather(booked.provider[appointment]),
+            "npi": pick(story.group.provider_npis, booked.provider[appointment]),
             "record": people.record_numbers.gather(patient),
             "day": dates(bills.service_day[remits.claim], "%Y%m%d"),
         }

@@ -74,7 +74,7 @@ def marks_of_units(ledger: Ledger, keys: Keys, tenant_id: str, unit_ids: Sequenc
 
 def ledger_accounts(ledger: Ledger, keys: Keys) -> dict[str, pl.DataFrame]:
     """Every account by the name of its raw table."""
-    found = coverage(ledger)
+    feeds = coverage(ledger)
     return {
         "feed_status": feed_status(ledger),
         "batch": select(ledger, sa.select(tables.batch)),
@@ -83,9 +83,9 @@ def ledger_accounts(ledger: Ledger, keys: Keys) -> dict[str, pl.DataFrame]:
         "contract_result": _contract_results(ledger),
         "notice_reason": notice_reasons(ledger),
         "unknown_word": unknown_words(ledger),
-        "feed_coverage": found.days,
-        "feed_alert": found.alerts,
-        "feed_rhythm": found.rhythms,
+        "feed_coverage": feeds.days,
+        "feed_alert": feeds.alerts,
+        "feed_rhythm": feeds.rhythms,
     }
 
 
@@ -287,11 +287,11 @@ def notice_reasons(ledger: Ledger) -> pl.DataFrame:
         .group_by(*key)
     )
     names = ["tenant_id", "feed", "reason"]
-    found = select(ledger, query).sort(*names, "rows", "detail", descending=[False, False, False, True, False])
+    reasons = select(ledger, query).sort(*names, "rows", "detail", descending=[False, False, False, True, False])
     is_kept = pl.int_range(pl.len()).over(names) < DETAILS_KEPT
     detail = pl.when(is_kept).then("detail").otherwise(pl.lit("others")).alias("detail")
     return (
-        found.with_columns(detail)
+        reasons.with_columns(detail)
         .group_by(*names, "detail", maintain_order=True)
         .agg(pl.col("rows").sum(), pl.col("first_position").min(), pl.col("last_seen_at").max())
     )

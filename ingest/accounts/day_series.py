@@ -40,14 +40,16 @@ class Series:
     @classmethod
     def of(cls, counts: Mapping[date, int], last: date) -> "Series | None":
         """The series up to `last`; None where no day up to then has rows."""
-        known = sorted(day for day, rows in counts.items() if rows > 0 and last - timedelta(HISTORY_DAYS) < day <= last)
-        if not known:
+        days_with_rows = sorted(
+            day for day, rows in counts.items() if rows > 0 and last - timedelta(HISTORY_DAYS) < day <= last
+        )
+        if not days_with_rows:
             return None
-        first = known[0]
+        first = days_with_rows[0]
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         rows = np.array([counts.get(day, 0) for day in days], dtype=float)
         names = [special_day(day) for day in days]
-        newest = (known[-1] - first).days
+        newest = (days_with_rows[-1] - first).days
         is_plain = np.array([name is None and index <= newest for index, name in enumerate(names)])
         return cls(first, rows, newest, names, is_plain)
 

@@ -110,28 +110,28 @@ def _shown(series: Series) -> range:
     return range(max(0, len(series.rows) - SHOWN_DAYS), len(series.rows))
 
 
-def _unjudged(series: Series, index: int, known: Day | None = None) -> Day:
+def _unjudged(series: Series, index: int, expected: Day | None = None) -> Day:
     """A day without a verdict; what is expected of it stands where it is known."""
     return Day(
         day=series.day(index),
         received=int(series.rows[index]),
         status=NOT_YET_KNOWN,
-        expected=known.expected if known else None,
-        low=known.low if known else None,
-        high=known.high if known else None,
+        expected=expected.expected if expected else None,
+        low=expected.low if expected else None,
+        high=expected.high if expected else None,
     )
 
 
 def _short_since(days: list[Day]) -> date | None:
     """The first of the short days that reach to the latest judged one, closed days aside, where there are enough of them."""
-    found: list[Day] = []
+    short_days: list[Day] = []
     for day in reversed(days):
         if day.status in (SHORT, MISSING):
-            found.append(day)
+            short_days.append(day)
         elif day.status not in (CLOSED_DAY, NOT_YET_KNOWN):
             break
-    short = sum(day.status == SHORT for day in found)
-    return found[-1].day if short >= SHORT_DAYS else None
+    short = sum(day.status == SHORT for day in short_days)
+    return short_days[-1].day if short >= SHORT_DAYS else None
 
 
 def received_by_day(arrivals: pl.DataFrame) -> pl.DataFrame:
@@ -221,21 +221,21 @@ def coverage(ledger: Ledger, *, tenant_id: str | None = None, feed: str | None =
     judged = judge_feeds(received_by_day(_arrivals(ledger, chosen)), _reads(ledger, chosen))
     outcomes = _outcomes(ledger, chosen)
     days, alerts, rhythms = [], [], []
-    for (tenant, name), found in judged.items():
+    for (tenant, name), judgement in judged.items():
         common: dict[str, Any] = {"tenant_id": tenant, "feed": name}
-        days += [common | asdict(day) for day in found.days]
+        days += [common | asdict(day) for day in judgement.days]
         rhythms.append(
             common
             | {
-                "rhythm": found.rhythm,
-                "period_days": found.period_days,
-                "usual_rows": found.usual_rows,
-                "newest_day": found.newest_day,
+                "rhythm": judgement.rhythm,
+                "period_days": judgement.period_days,
+                "usual_rows": judgement.usual_rows,
+                "newest_day": judgement.newest_day,
             }
         )
-        kind, since, message = _alert(name, found, outcomes.get((tenant, name), ""))
+        kind, since, message = _alert(name, judgement, outcomes.get((tenant, name), ""))
         if kind:
-            newest = {"newest_day": found.newest_day, "message": message}
+            newest = {"newest_day": judgement.newest_day, "message": message}
             alerts.append(common | {"kind": kind, "since": since} | newest)
     return Coverage(
         days=pl.DataFrame(days, schema=_COVERAGE, orient="row"),
@@ -244,19 +244,21 @@ def coverage(ledger: Ledger, *, tenant_id: str | None = None, feed: str | None =
     )
 
 
-def _alert(feed: str, found: Judgement, outcome: str) -> tuple[str, date | None, str]:
+def _alert(feed: str, judgement: Judgement, outcome: str) -> tuple[str, date | None, str]:
     """Kind, first day and sentence of what is wrong with a feed; empty where nothing is."""
-    since = found.stopped_since or found.short_since
-    if found.stopped_since and found.rhythm == PERIODIC:
-        usual = f"about {found.usual_rows:,} rows every {found.period_days} days are usual"
+    since = judgement.stopped_since or judgement.short_since
+    if judgement.stopped_since and judgement.rhythm == PERIODIC:
+        usual = f"about {judgement.usual_rows:,} rows every {judgement.period_days} days are usual"
         return (
             STOPPED,
             since,
             f"Feed {feed} stopped: the delivery that was due on {_text(since)} has not arrived; {usual}.",
         )
-    if found.stopped_since:
+    if judgement.stopped_since:
         usual = (
-            f"about {found.usual_rows:,} rows a day are usual" if found.usual_rows else "rows on most days are usual"
+            f"about {judgement.usual_rows:,} rows a day are usual"
+            if judgement.usual_rows
+            else "rows on most days are usual"
         )
         return (
             STOPPED,
@@ -265,8 +267,8 @@ def _alert(feed: str, found: Judgement, outcome: str) -> tuple[str, date | None,
         )
     if outcome == UNREADABLE:
         return UNREADABLE, None, f"Feed {feed} could not be read at the last try."
-    if found.short_since:
-        usual = f"about {found.usual_rows:,} rows a day are usual"
+    if judgement.short_since:
+        usual = f"about {judgement.usual_rows:,} rows a day are usual"
         return FEWER, since, f"Feed {feed} brings far fewer rows than expected since {_text(since)}; {usual}."
     return "", None, ""
 

@@ -47,11 +47,11 @@ class Daily:
         self.number = np.bincount(weekday, minlength=7)
         self.full = np.bincount(weekday[rows > 0], minlength=7)
         self.share = self.full / np.maximum(self.number, 1)
-        known = series.plain(series.newest - 2 * WINDOW_DAYS, series.newest)
-        self.at = [known[series.weekdays(known) == day] for day in range(7)]
-        usual = np.array([float(np.median(self._before(index))) for index in known])
+        recent = series.plain(series.newest - 2 * WINDOW_DAYS, series.newest)
+        self.at = [recent[series.weekdays(recent) == day] for day in range(7)]
+        usual = np.array([float(np.median(self._before(index))) for index in recent])
         # Half a year, so that the weeks in which a lasting change is being learned do not widen the band over it.
-        self.noise = _spread(series.rows[known[usual > 0]] / usual[usual > 0])
+        self.noise = _spread(series.rows[recent[usual > 0]] / usual[usual > 0])
         self.silences = series.silences(2 * WINDOW_DAYS)
 
     def _before(self, index: int, days: int = LEVEL_WEEKS) -> np.ndarray:
@@ -111,8 +111,8 @@ class Daily:
             return self._dip_a_year_ago(index)
         past = [at for at in range(min(index, self.series.newest + 1)) if self.series.names[at] == name]
         parts = [(self.series.rows[at], self.series.usual_near(at)) for at in past]
-        known = [min(rows / usual, 1.0) for rows, usual in parts if usual > 0]
-        factor = float(np.median(known)) if known else math.nan
+        shares = [min(rows / usual, 1.0) for rows, usual in parts if usual > 0]
+        factor = float(np.median(shares)) if shares else math.nan
         return None if factor >= AS_EVER else factor
 
     def _dip_a_year_ago(self, index: int) -> float | None:
@@ -122,10 +122,10 @@ class Daily:
             index - 364,
             (day.replace(year=day.year - 1, day=min(day.day, 28 if day.month == 2 else 31)) - self.series.first).days,
         ]
-        found = [part for at in ago if at >= 0 and (part := self._part(at)) is not None and part < 0.5]
-        if not found or any(self._dip_length(at) > 3 for at in ago if at >= 0):
+        dips = [part for at in ago if at >= 0 and (part := self._part(at)) is not None and part < 0.5]
+        if not dips or any(self._dip_length(at) > 3 for at in ago if at >= 0):
             return None
-        return min(found)
+        return min(dips)
 
     def _part(self, at: int) -> float | None:
         """What part of a usual day a day was, None where its weekday was no full day at that time."""

@@ -19,8 +19,8 @@ _BETWEEN = "between Christmas and New Year"
 
 @lru_cache(maxsize=64)
 def _of_year(year: int) -> dict[date, str]:
-    found: dict[date, str] = {date(year, 12, day): _BETWEEN for day in range(26, 31)}
-    found[easter(year) - timedelta(days=2)] = "Good Friday"
+    names: dict[date, str] = {date(year, 12, day): _BETWEEN for day in range(26, 31)}
+    names[easter(year) - timedelta(days=2)] = "Good Friday"
     # A year's holidays may be observed in the year before, and New Year's Eve belongs to the next year's New Year.
     # A plain dictionary: theirs works out further years when asked for a day of one.
     named = dict(holidays.country_holidays("US", years=[year - 1, year, year + 1]))
@@ -29,10 +29,10 @@ def _of_year(year: int) -> dict[date, str]:
         for offset in (-1, 1) if name in _BEFORE else (1,):
             near = day + timedelta(days=offset)
             if near not in named:
-                found[near] = f"{'day before' if offset < 0 else 'day after'} {name}"
+                names[near] = f"{'day before' if offset < 0 else 'day after'} {name}"
     for day, text in named.items():
-        found[day] = text.removesuffix(" (observed)")
-    return {day: name for day, name in found.items() if day.year == year}
+        names[day] = text.removesuffix(" (observed)")
+    return {day: name for day, name in names.items() if day.year == year}
 
 
 def special_day(day: date) -> str | None:

@@ -25,15 +25,17 @@ def status(ledger: Ledger, keys: Keys) -> dict[str, Any]:
     `refused_files`: files the last read refused, by mark and by name: it may hold a patient's name, so operators alone are told;
     `is_conserved`: whether rows read = landed + quarantined and records read = used + refused, recomputed from the ledger.
     """
-    found = coverage(ledger)
-    feeds = feed_status(ledger).join(found.rhythms, on=["tenant_id", "feed"], how="left").sort("tenant_id", "feed")
+    coverage_of = coverage(ledger)
+    feeds = (
+        feed_status(ledger).join(coverage_of.rhythms, on=["tenant_id", "feed"], how="left").sort("tenant_id", "feed")
+    )
     behind = (pl.col("judged_at") - pl.col("newest_record_at")).dt.total_minutes() / 60
     rows, records = _balance(ledger)
     return {
         "last_run": ledger.last_run(),
-        "alerts": found.alerts.sort("tenant_id", "feed").to_dicts(),
+        "alerts": coverage_of.alerts.sort("tenant_id", "feed").to_dicts(),
         "feeds": feeds.with_columns(behind.clip(0).round().cast(pl.Int64).alias("hours_behind")).to_dicts(),
-        "coverage": found.days.group_by("tenant_id", "feed", maintain_order=True).tail(DAYS_TOLD).to_dicts(),
+        "coverage": coverage_of.days.group_by("tenant_id", "feed", maintain_order=True).tail(DAYS_TOLD).to_dicts(),
         "notices": with_codes(notice_reasons(ledger).to_dicts()),
         "unknown_words": unknown_words(ledger).to_dicts(),
         "refused_files": _refused_files(ledger, keys),

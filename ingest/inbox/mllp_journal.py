@@ -205,15 +205,15 @@ class Journal:
 
     def _insert(self, item: _Waiting) -> str:
         key, digest = self._seals.hash(item.sender, item.control), self._seals.hash(item.content)
-        known = self._connection.execute("select digest from message where key = ?", (key,)).fetchall()
-        if (digest,) in known:
+        stored = self._connection.execute("select digest from message where key = ?", (key,)).fetchall()
+        if (digest,) in stored:
             return REPEATED
         payload = self._seals.seal(self._last + 1, digest, item.content)
         self._connection.execute(
             "insert into message values (?, ?, ?, ?, ?)", (self._last + 1, int(time.time()), key, digest, payload)
         )
         self._last += 1
-        return CHANGED if known and item.control else STORED
+        return CHANGED if stored and item.control else STORED
 
 
 def read_journal(inbox: Inbox, cursor: str | None) -> Iterator[Entry]:
@@ -228,10 +228,10 @@ def read_journal(inbox: Inbox, cursor: str | None) -> Iterator[Entry]:
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
         connection.execute("pragma busy_timeout = 30000")
         connection.execute("pragma query_only = 1")
-        found = connection.execute("select salt from journal").fetchone()
-        if found is None:
+        journal_row = connection.execute("select salt from journal").fetchone()
+        if journal_row is None:
             return
-        seals = _Seals.of(inbox.key, found[0])
+        seals = _Seals.of(inbox.key, journal_row[0])
         (last,) = connection.execute("select coalesce(max(seq), 0) from sqlite_sequence").fetchone()
         after = seals.sequence_of(cursor)
         after = 0 if after > last else after
@@ -268,8 +268,14 @@ def read_message(inbox: Inbox, sequence: int) -> bytes | None:
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
         connection.execute("pragma query_only = 1")
         journal = connection.execute("select salt from journal").fetchone()
-        found = connection.execute("select digest, payload from message where sequence = ?", (sequence,)).fetchone()
-        return None if journal is None or found is None else _Seals.of(inbox.key, journal[0]).open(sequence, *found)
+        message_row = connection.execute(
+            "select digest, payload from message where sequence = ?", (sequence,)
+        ).fetchone()
+        return (
+            None
+            if journal is None or message_row is None
+            else _Seals.of(inbox.key, journal[0]).open(sequence, *message_row)
+        )
 
 
 def _lock(path: Path) -> IO[bytes]:

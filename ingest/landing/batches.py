@@ -91,13 +91,15 @@ class Staged:
         self.rows += other.rows
         self.size_bytes += other.size_bytes
 
-    def gated(self, entity: str, of: Contract) -> Gated:
+    def gated(self, entity: str, entity_contract: Contract) -> Gated:
         """The rows of one entity through the gate: once for all frames of one shape, since small files come by the hundred."""
         shapes: dict[tuple[tuple[str, pl.DataType], ...], list[pl.DataFrame]] = {}
         for frame in self.frames.get(entity, ()):
             shapes.setdefault(tuple(frame.schema.items()), []).append(frame)
-        parts = [check(of, pl.concat(frames)) for frames in shapes.values()]
-        parts += [withhold(of, frame, reason, detail) for frame, reason, detail in self.withheld.get(entity, ())]
+        parts = [check(entity_contract, pl.concat(frames)) for frames in shapes.values()]
+        parts += [
+            withhold(entity_contract, frame, reason, detail) for frame, reason, detail in self.withheld.get(entity, ())
+        ]
         counts: dict[tuple[str, str], int] = {}
         for part in parts:
             for rule, number in part.counts.items():
@@ -135,7 +137,7 @@ class Unfinished:
     words: dict[tuple[str, str, str, str], tuple[int, str]] = field(default_factory=dict)
     # What the source says of its rows, and what its reader gave of them, by entity and measure.
     stated: dict[tuple[str, str], Stated] = field(default_factory=dict)
-    given: dict[tuple[str, str], Decimal] = field(default_factory=dict)
+    read_totals: dict[tuple[str, str], Decimal] = field(default_factory=dict)
 
     @property
     def is_of_other_kind(self) -> bool:
@@ -157,7 +159,7 @@ class Unfinished:
             self.stated[key] = replace(item, total=before + item.total)
         for entity, frame in chunk.rows.items():
             for measure, number in {ROWS: Decimal(frame.height), **totals(contract(entity), [frame])}.items():
-                self.given[entity, measure] = self.given.get((entity, measure), Decimal(0)) + number
+                self.read_totals[entity, measure] = self.read_totals.get((entity, measure), Decimal(0)) + number
 
 
 class Landing:
@@ -209,11 +211,11 @@ class Landing:
         unit.count(chunk)
         for name, number in chunk.dropped_fields.items():
             unit.dropped[name] = unit.dropped.get(name, 0) + number
-        found = list(chunk.unknown_words)
+        unknown_words = list(chunk.unknown_words)
         for entity, frame in self._new_rows(unit, chunk).items():
-            found += self._add_rows(unit, landing_contract(self.feed.kind, entity), frame)
-        if found:
-            unit.count_words(found, names_in(chunk.rows))
+            unknown_words += self._add_rows(unit, landing_contract(self.feed.kind, entity), frame)
+        if unknown_words:
+            unit.count_words(unknown_words, names_in(chunk.rows))
         if chunk.refusals:
             unit.staged.refusals.append(refusal_rows(unit.unit_id, chunk.refusals))
             unit.staged.refused += refused
@@ -239,41 +241,43 @@ class Landing:
             unit.staged.hold(entity, prepared, CONTRADICTS, CONTRADICTS_DETAIL)
         return taken.rows
 
-    def _add_rows(self, unit: Unfinished, of: Contract, frame: pl.DataFrame) -> list[UnknownWord]:
+    def _add_rows(self, unit: Unfinished, entity_contract: Contract, frame: pl.DataFrame) -> list[UnknownWord]:
         """Stages the rows of one frame; gives the unknown words in them."""
         unnamed = [
             name
             for name in frame.columns
-            if name not in of.by_name or name in ("tenant_id", "source_system", "batch_id")
+            if name not in entity_contract.by_name or name in ("tenant_id", "source_system", "batch_id")
         ]
         for name in unnamed:
-            key = f"{of.name}.{name}"
+            key = f"{entity_contract.name}.{name}"
             unit.dropped[key] = unit.dropped.get(key, 0) + frame.height - frame[name].null_count()
         frame = frame.drop(unnamed)
         # A whole read counts all rows anew, any other read those that no earlier one met.
-        words = unknown_words(of, frame) if unit.index is None or unit.is_whole else []
+        words = unknown_words(entity_contract, frame) if unit.index is None or unit.is_whole else []
         if unit.index is not None:
-            frame = self._without_known(unit, unit.index, of, frame)
-            words = words if unit.is_whole else unknown_words(of, frame)
+            frame = self._without_known(unit, unit.index, entity_contract, frame)
+            words = words if unit.is_whole else unknown_words(entity_contract, frame)
         if frame.height == 0:
             return words
         if words:
-            frame = with_unknown_values(of, frame)
-        unit.staged.add(of.name, self._prepared(unit, of, frame))
+            frame = with_unknown_values(entity_contract, frame)
+        unit.staged.add(entity_contract.name, self._prepared(unit, entity_contract, frame))
         return words
 
-    def _prepared(self, unit: Unfinished, of: Contract, frame: pl.DataFrame) -> pl.DataFrame:
+    def _prepared(self, unit: Unfinished, entity_contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
         """Rows as they are staged: identifiers are tokens, the position names the unit, no time is missing."""
-        frame = tokenise_rows(of, frame, self._token_key).with_columns(
+        frame = tokenise_rows(entity_contract, frame, self._token_key).with_columns(
             pl.format("unit {}: {}", pl.lit(unit.unit_id), pl.col("source_position")).alias("source_position")
         )
         unit.staged.file_times.add(unit.modified_at)
         return with_unit_time(frame, self.feed, unit.modified_at)
 
-    def _without_known(self, unit: Unfinished, index: RowIndex, of: Contract, frame: pl.DataFrame) -> pl.DataFrame:
+    def _without_known(
+        self, unit: Unfinished, index: RowIndex, entity_contract: Contract, frame: pl.DataFrame
+    ) -> pl.DataFrame:
         """Drops rows that an earlier read met."""
         records = frame.select("source_record_id")
-        domain = of.token_columns.get("source_record_id")
+        domain = entity_contract.token_columns.get("source_record_id")
         if domain is not None:
             records = tokenise(records, {"source_record_id": domain}, self._token_key)
         is_known = index.meet(frame, records.to_series())
@@ -389,16 +393,16 @@ class Landing:
             duck.add_parquet_key(connection, self._parquet_key)
             quarantined = list(staged.refusals)
             for entity in dict.fromkeys([*staged.frames, *staged.withheld]):
-                of = landing_contract(self.feed.kind, entity)
-                gated = staged.gated(entity, of)
+                entity_contract = landing_contract(self.feed.kind, entity)
+                gated = staged.gated(entity, entity_contract)
                 rows = gated.good.with_columns(
                     pl.lit(self.feed.tenant_id).alias("tenant_id"),
                     pl.lit(self.feed.name).alias("source_system"),
                     pl.lit(batch_id).alias("batch_id"),
-                ).select(of.column_names)
-                results = cross_check(of, gated.checked, gated.counts)
+                ).select(entity_contract.column_names)
+                results = cross_check(entity_contract, gated.checked, gated.counts)
                 file = None
-                if rows.height and of.store == "vault":
+                if rows.height and entity_contract.store == "vault":
                     self._vault.append(rows)
                 elif rows.height:
                     path = self.home.landing(self.feed.tenant_id, entity) / f"{batch_id}.parquet"
@@ -415,16 +419,19 @@ class Landing:
                     | _batch(entity, file, read, rows.height)
                     | {"newest_record_at": newest.replace(tzinfo=None) if isinstance(newest, datetime) else None}
                 )
-                ledger_rows["notice"] += implausible_dates(of, gated.good, self.feed, moment)
+                ledger_rows["notice"] += implausible_dates(entity_contract, gated.good, self.feed, moment)
                 ledger_rows["result"] += [_result(batch_id, entity, item) for item in results]
                 if not self.is_again:
                     ledger_rows["received"] += _received(rows, entity, self.feed, batch_id, moment)
                 if gated.bad.height:
-                    quarantined.append(held_back(of, gated.bad))
+                    quarantined.append(held_back(entity_contract, gated.bad))
                 if read != sum(frame.height for frame in staged.rows_of(entity)):
                     raise RuntimeError(f"{entity}: rows are not conserved")
                 money = conserved(
-                    of, totals(of, staged.rows_of(entity)), totals(of, [rows]), payload_totals(of, gated.bad)
+                    entity_contract,
+                    totals(entity_contract, staged.rows_of(entity)),
+                    totals(entity_contract, [rows]),
+                    payload_totals(entity_contract, gated.bad),
                 )
                 ledger_rows["amount"] += [_of_batch(common) | row for row in money]
             if staged.refused:
@@ -492,7 +499,7 @@ def _stated(unit: Unfinished, feed: Feed) -> list[dict[str, Any]]:
             "feed": feed.name,
             "told_by": item.told_by,
             "stated_total": str(item.total),
-            "given_total": str(unit.given.get((entity, measure), Decimal(0))),
+            "given_total": str(unit.read_totals.get((entity, measure), Decimal(0))),
         }
         for (entity, measure), item in unit.stated.items()
     ]

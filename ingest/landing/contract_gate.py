@@ -39,14 +39,14 @@ def _text(name: str) -> pl.Expr:
     return pl.when(trimmed != "").then(trimmed)
 
 
-def _cast(column: Column, given: pl.DataType) -> pl.Expr:
+def _cast(column: Column, sent_type: pl.DataType) -> pl.Expr:
     """The column in its contract's type; null where it does not cast."""
     wanted = column.polars_type
     if column.logical_type == "string":
         return pl.col(column.name).cast(pl.String).str.strip_chars() if column.keeps_empty else _text(column.name)
-    if given == wanted:
+    if sent_type == wanted:
         return pl.col(column.name)
-    if given != pl.String():
+    if sent_type != pl.String():
         return pl.col(column.name).cast(wanted, strict=False)
     text = _text(column.name)
     match column.logical_type:
@@ -64,21 +64,25 @@ def _cast(column: Column, given: pl.DataType) -> pl.Expr:
 def cast_to_contract(contract: Contract, frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
     """The frame with exactly the contract's reader columns and types, and, for each column that has some, the rows whose
     value did not cast. Columns that the contract does not name must have been dropped and counted before."""
-    given = frame.schema
+    sent_types = frame.schema
     added = [
         pl.lit(None, dtype=column.polars_type).alias(column.name)
         for column in contract.reader_columns
-        if column.name not in given
+        if column.name not in sent_types
     ]
     cast = [
-        _cast(column, given[column.name]).alias(column.name)
+        _cast(column, sent_types[column.name]).alias(column.name)
         for column in contract.reader_columns
-        if column.name in given
+        if column.name in sent_types
     ]
     typed = frame.select(*cast).with_columns(*added).select(column.name for column in contract.reader_columns)
     broken: dict[str, pl.Series] = {}
     for column in contract.reader_columns:
-        if column.name not in given or given[column.name] == column.polars_type or column.logical_type == "string":
+        if (
+            column.name not in sent_types
+            or sent_types[column.name] == column.polars_type
+            or column.logical_type == "string"
+        ):
             continue
         had = frame.select(_text(column.name).is_not_null()).to_series()
         lost = had & typed[column.name].is_null()

@@ -111,15 +111,15 @@ class PaymentMemory:
         query = "select name, unit_id, content from part where name in (select value from json_each(?)) order by rowid"
         rows = self._connection.execute(query, (json.dumps(list(by_hash)),)).fetchall()
         landed = self._landed({unit_id for _, unit_id, _ in rows})
-        known: dict[str, PaymentPart] = {}
+        parts: dict[str, PaymentPart] = {}
         for hashed, unit_id, content in rows:
             if unit_id in landed:
                 part = self._opened(by_hash[hashed], content)
-                if by_hash[hashed] in known:
-                    known[by_hash[hashed]].add(part)
+                if by_hash[hashed] in parts:
+                    parts[by_hash[hashed]].add(part)
                 else:
-                    known[by_hash[hashed]] = part
-        return known
+                    parts[by_hash[hashed]] = part
+        return parts
 
     def _landed(self, unit_ids: set[int]) -> set[int]:
         """Units that count."""

@@ -56,13 +56,15 @@ def take(memory: PaymentMemory, unit_id: int, chunk: Chunk) -> Taken:
     old_names = (
         rows[PAYMENT].select(old_name()).to_series().to_list() if memory.knows_old_style() else [""] * len(names)
     )
-    known = memory.recall([*names, *filter(None, old_names)])
+    remembered = memory.recall([*names, *filter(None, old_names)])
     repeated = {name for name, times in Counter(names).items() if times > 1}
-    doubtful = repeated | {name for name, old in zip(names, old_names, strict=True) if name in known or old in known}
+    doubtful = repeated | {
+        name for name, old in zip(names, old_names, strict=True) if name in remembered or old in remembered
+    }
     parts = _parts(rows, without=doubtful)
     notices = _balance_notices(rows[PAYMENT], parts, unit_id)
     memory.keep(unit_id, parts.items())
-    taken = _compare(memory, unit_id, rows, known, doubtful) if doubtful else Taken(rows=rows)
+    taken = _compare(memory, unit_id, rows, remembered, doubtful) if doubtful else Taken(rows=rows)
     taken.notices += notices
     taken.rows |= {entity: frame for entity, frame in chunk.rows.items() if entity not in rows}
     return taken
@@ -72,7 +74,7 @@ def _compare(
     memory: PaymentMemory,
     unit_id: int,
     rows: dict[str, pl.DataFrame],
-    known: dict[str, PaymentPart],
+    remembered: dict[str, PaymentPart],
     doubtful: set[str],
 ) -> Taken:
     """Goes through the transactions of payments in doubt, one after the other."""
@@ -90,11 +92,11 @@ def _compare(
         .iter_rows()
     ):
         mine = {entity: frame.filter(pl.col("_txn") == txn) for entity, frame in placed.items()}
-        before = known.get(name) or known.get(old)
+        before = remembered.get(name) or remembered.get(old)
         if before is None:
-            known[name] = _part(name, mine, is_old_style=False)
-            taken.notices += _balance_notices(mine[PAYMENT], known, unit_id)
-            memory.keep(unit_id, [(name, known[name])])
+            remembered[name] = _part(name, mine, is_old_style=False)
+            taken.notices += _balance_notices(mine[PAYMENT], remembered, unit_id)
+            memory.keep(unit_id, [(name, remembered[name])])
             continue
         verdict = _judge(before, mine, amount or Decimal(0))
         if verdict.contradicts:
@@ -109,7 +111,7 @@ def _compare(
             before.add(verdict.fresh)
             taken.notices += _balance_notices(mine[PAYMENT], {name: before}, unit_id)
             verdict.fresh.open_at = before.open_at
-            memory.keep(unit_id, [(name if name in known else old, verdict.fresh)])
+            memory.keep(unit_id, [(name if name in remembered else old, verdict.fresh)])
         if before.remittance_id != name:
             renamed[txn] = before.remittance_id
         for entity, frame in verdict.repeated.items():
@@ -175,7 +177,7 @@ def _differ(before: set[str], now: set[str]) -> bool:
     for side, marks in enumerate((before, now)):
         for mark in marks:
             of_claim.setdefault(claim_of_mark(mark), (set(), set()))[side].add(mark)
-    return any(one and other and not one <= other and not other <= one for one, other in of_claim.values())
+    return any(first and other and not first <= other and not other <= first for first, other in of_claim.values())
 
 
 def old_name() -> pl.Expr:
@@ -292,5 +294,5 @@ def _renamed(frame: pl.DataFrame, names: dict[int, str]) -> pl.DataFrame:
     """The frame with the id that an earlier release gave the payments of some transactions."""
     if not names or "remittance_id" not in frame.columns:
         return frame
-    known = pl.col("_txn").replace_strict(names, default=None, return_dtype=pl.String)
-    return frame.with_columns(pl.coalesce(known, "remittance_id").alias("remittance_id"))
+    new_names = pl.col("_txn").replace_strict(names, default=None, return_dtype=pl.String)
+    return frame.with_columns(pl.coalesce(new_names, "remittance_id").alias("remittance_id"))

@@ -86,8 +86,8 @@ def _utc(day: date | None, moment: time) -> datetime | None:
     return None if day is None else datetime.combine(day, moment, UTC)
 
 
-def _is_before(one: Any, other: Any) -> bool:
-    return one is not None and other is not None and one < other
+def _is_before(first: Any, other: Any) -> bool:
+    return first is not None and other is not None and first < other
 
 
 def _words(column: Column) -> str:

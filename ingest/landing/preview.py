@@ -37,31 +37,31 @@ def preview(feed: Feed) -> Preview:
 
     A server is signed in to, asked what it can, and for one page of resources.
     """
-    found = Preview(feed=feed)
+    result = Preview(feed=feed)
     if feed.server is None:
-        _look(found, None)
-        return found
+        _look(result, None)
+        return result
     from ingest.receive.fhir.server import look
 
     with look(feed) as seen:
-        found.problems += seen.problems
-        _look(found, seen.inbox)
-        found.reasons += seen.missing
-    return found
+        result.problems += seen.problems
+        _look(result, seen.inbox)
+        result.reasons += seen.missing
+    return result
 
 
-def _look(found: Preview, inbox: Inbox | None) -> None:
-    feed, source = found.feed, source_for(found.feed.kind)
+def _look(result: Preview, inbox: Inbox | None) -> None:
+    feed, source = result.feed, source_for(result.feed.kind)
     try:
         units = source.discover(feed, inbox)
     except UnreadableUnit as error:
-        found.problems.append(str(error))
+        result.problems.append(str(error))
         return
-    found.units = len(units)
+    result.units = len(units)
     held: Counter[str] = Counter()
     for unit in units[:UNITS]:
         if unit.refusal is not None:
-            found.problems.append(f"{unit.name}: {unit.refusal}")
+            result.problems.append(f"{unit.name}: {unit.refusal}")
             continue
         if unit.notices:
             held.update({f"noticed: {notice.reason}: {notice.detail}": notice.records for notice in unit.notices})
@@ -69,11 +69,11 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
         try:
             chunk = next(iter(source.read(unit)), None)
         except UnreadableUnit as error:
-            found.problems.append(f"{unit.name}: {error}")
+            result.problems.append(f"{unit.name}: {error}")
             continue
         if chunk is None:
             continue
-        found.records += chunk.records_read
+        result.records += chunk.records_read
         for refusal in chunk.refusals:
             held[f"records refused: {refusal.reason}"] += refusal.records
         for notice in chunk.notices:
@@ -81,15 +81,15 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
         words = list(chunk.unknown_words)
         names = names_in(chunk.rows)
         for entity, frame in chunk.rows.items():
-            of = landing_contract(feed.kind, entity)
-            frame = frame.drop([name for name in frame.columns if name not in of.by_name])
-            words += unknown_words(of, frame)
-            frame = with_unknown_values(of, frame)
+            entity_contract = landing_contract(feed.kind, entity)
+            frame = frame.drop([name for name in frame.columns if name not in entity_contract.by_name])
+            words += unknown_words(entity_contract, frame)
+            frame = with_unknown_values(entity_contract, frame)
             frame = with_unit_time(frame, feed, unit.modified_at or datetime.now(UTC))
             # A key of its own: these tokens are thrown away.
-            gated = check(of, tokenise_rows(of, frame, b"preview"))
-            found.rows_good += gated.good.height
-            found.rows_bad += gated.bad.height
+            gated = check(entity_contract, tokenise_rows(entity_contract, frame, b"preview"))
+            result.rows_good += gated.good.height
+            result.rows_bad += gated.bad.height
             for row in gated.bad.group_by(REASON, COLUMN).len().iter_rows():
                 held[f"{entity}.{row[1]}: {row[0]}{_place(feed, entity, row[1])}"] += row[2]
         for word in words:
@@ -98,7 +98,7 @@ def _look(found: Preview, inbox: Inbox | None) -> None:
             for name, number in chunk.dropped_fields.items():
                 entity, _, column = name.partition(".")
                 held[f"{name}: no contract names it, dropped{_place(feed, entity, column)}"] += number
-    found.reasons = [f"{text}: {number:,} rows" for text, number in sorted(held.items())]
+    result.reasons = [f"{text}: {number:,} rows" for text, number in sorted(held.items())]
 
 
 def _unknown(feed: Feed, word: UnknownWord, shown: str) -> str:

@@ -57,10 +57,10 @@ def held_sentence(ledger: Ledger, tenants: Sequence[str]) -> str:
 
 
 def _held(ledger: Ledger, held_id: int) -> dict[str, Any]:
-    found = ledger.rows(sa.select(tables.held).where(tables.held.c.held_id == held_id))
-    if not found:
+    entries = ledger.rows(sa.select(tables.held).where(tables.held.c.held_id == held_id))
+    if not entries:
         raise ClinicmartError(f"quarantine has no entry {held_id}; `clinicmart quarantine list` shows the entries")
-    return found[0]
+    return entries[0]
 
 
 def _read(home: Home, keys: Keys, entry: dict[str, Any]) -> pl.DataFrame:
@@ -81,8 +81,8 @@ def _kind(ledger: Ledger, entry: dict[str, Any]) -> str:
     query = sa.select(feed_run.kind).where(
         feed_run.tenant_id == entry["tenant_id"], feed_run.feed == entry["feed"], feed_run.run_id == entry["run_id"]
     )
-    found = ledger.rows(query)
-    return str(found[0]["kind"]) if found else "release"
+    kinds = ledger.rows(query)
+    return str(kinds[0]["kind"]) if kinds else "release"
 
 
 def held_details(home: Home, keys: Keys, ledger: Ledger, held_id: int, limit: int = 50) -> dict[str, Any]:
@@ -116,13 +116,13 @@ def release(home: Home, keys: Keys, ledger: Ledger, held_id: int, run_id: str) -
             f"entry {held_id} holds no rows that could land: mend the source and let it be read again"
         )
     kind = _kind(ledger, entry)
-    of = landing_contract(kind, entry["entity"])
+    entity_contract = landing_contract(kind, entry["entity"])
     replaced = sa.select(tables.unit.c.unit_id).where(tables.unit.c.outcome == "replaced")
     rows = _without_units(_read(home, keys, entry), {row["unit_id"] for row in ledger.rows(replaced)})
-    names = [column.name for column in of.reader_columns]
+    names = [column.name for column in entity_contract.reader_columns]
     shape = pl.Struct(dict.fromkeys(names, pl.String))
     frame = rows.select(pl.col("payload").str.json_decode(shape)).unnest("payload")
-    passing = check(of, frame)
+    passing = check(entity_contract, frame)
     feed = Feed(tenant_id=entry["tenant_id"], name=entry["feed"], kind=kind)
     landing = Landing(home, keys, ledger, feed, run_id)
     with ledger.write() as connection:
@@ -131,7 +131,7 @@ def release(home: Home, keys: Keys, ledger: Ledger, held_id: int, run_id: str) -
         unit_id = int(connection.execute(insert).scalar_one())
     unit = Unfinished(unit_id=unit_id, modified_at=entry["held_at"])
     unit.records_read = unit.records_used = frame.height
-    unit.staged.add(of.name, frame)
+    unit.staged.add(entity_contract.name, frame)
     landing.finish(unit)
     landing.flush()
     with ledger.write() as connection:

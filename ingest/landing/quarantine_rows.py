@@ -33,11 +33,11 @@ SCHEMA = {
 }
 
 
-def held_back(of: Contract, bad: pl.DataFrame) -> pl.DataFrame:
+def held_back(entity_contract: Contract, bad: pl.DataFrame) -> pl.DataFrame:
     """Rows the gate held back as rows of the quarantine; what belongs in the vault is not kept here."""
-    payload = pl.lit(None, dtype=pl.String) if of.store == "vault" else pl.col(PAYLOAD)
+    payload = pl.lit(None, dtype=pl.String) if entity_contract.store == "vault" else pl.col(PAYLOAD)
     return bad.select(
-        pl.lit(of.name).alias("entity"),
+        pl.lit(entity_contract.name).alias("entity"),
         "source_record_id",
         "source_position",
         pl.col(REASON).alias("reason"),
@@ -45,19 +45,21 @@ def held_back(of: Contract, bad: pl.DataFrame) -> pl.DataFrame:
         pl.col(DETAIL).alias("detail"),
         pl.lit(1, dtype=pl.Int64).alias("records"),
         payload.alias("payload"),
-        *_counted(of),
+        *_counted(entity_contract),
     )
 
 
-def _counted(of: Contract) -> list[pl.Expr]:
+def _counted(entity_contract: Contract) -> list[pl.Expr]:
     """What a person counts of a held row. Of a payment that is held whole, the payment alone counts, not what it is made of."""
-    is_part = (pl.col(REASON) == CONTRADICTS) & pl.lit(of.name in ENTITIES and of.name != PAYMENT)
+    is_part = (pl.col(REASON) == CONTRADICTS) & pl.lit(
+        entity_contract.name in ENTITIES and entity_contract.name != PAYMENT
+    )
     amount = pl.lit(None, dtype=pl.String)
-    names = amount_columns(of)
+    names = amount_columns(entity_contract)
     name = next((wanted for wanted in _HELD_AMOUNTS if wanted in names), None)
     if name is not None:
         amount = pl.col(PAYLOAD).str.json_decode(pl.Struct({name: pl.String})).struct.field(name)
-    what = pl.lit("payment" if of.name == PAYMENT else f"{of.name.replace('_', ' ')} row")
+    what = pl.lit("payment" if entity_contract.name == PAYMENT else f"{entity_contract.name.replace('_', ' ')} row")
     return [
         pl.when(~is_part).then(what).alias("what"),
         pl.when(is_part).then(0).otherwise(1).cast(pl.Int64).alias("what_count"),

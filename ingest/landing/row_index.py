@@ -142,8 +142,8 @@ class RowIndex:
         return self._connection.execute("select record_id from gone order by record_id").pl()["record_id"]
 
     def _count(self, query: str) -> int:
-        found = self._connection.execute(query).fetchone()
-        return int(found[0]) if found else 0
+        counted = self._connection.execute(query).fetchone()
+        return int(counted[0]) if counted else 0
 
     def keep(self, unit_id: int, *, whole: bool) -> None:
         """Writes what was met, all of it or what was new, for the reads to come."""

@@ -57,11 +57,11 @@ def helpers_for(tenants: Sequence[Tenant]) -> int:
     helpers = min(len(os.sched_getaffinity(0)), len(tenants), MAXIMUM_HELPERS + 1) - 1
     if helpers < 1:
         return 0
-    known = 0
+    sized = 0
     for feed in (feed for tenant in tenants for feed in tenant.feeds):
         for size in _sizes(feed):
-            known += size
-            if known >= WORTH_BYTES:
+            sized += size
+            if sized >= WORTH_BYTES:
                 return helpers
     return 0
 
@@ -158,14 +158,14 @@ class SideBySide:
 
 def land_tenant(task: Task) -> dict[str, FeedReport]:
     """Lands a tenant's feeds, in a helper; feed to its report, without those that an error came from which no reader foresaw."""
-    home, found = Home(task.home), {}
+    home, result = Home(task.home), {}
     with step(home, task.tenant_id):
         ledger = Ledger(home)
         try:
             for feed in task.feeds:
                 # The run meets the same error again and tells of it.
                 with suppress(Exception):
-                    found[feed.name] = land_feed(
+                    result[feed.name] = land_feed(
                         home,
                         Keys.of(home),
                         ledger,
@@ -176,12 +176,12 @@ def land_tenant(task: Task) -> dict[str, FeedReport]:
                     )
         finally:
             ledger.close()
-    return found
+    return result
 
 
-def _begin(told: "Queue[Any]", level: int) -> None:
+def _begin(queue: "Queue[Any]", level: int) -> None:
     """Makes a process a helper: its progress goes to the run, and it ends with it."""
-    progress.addHandler(QueueHandler(told))
+    progress.addHandler(QueueHandler(queue))
     progress.setLevel(level)
     progress.propagate = False
     parent = parent_process()

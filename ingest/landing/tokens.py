@@ -44,9 +44,9 @@ def tokenise(frame: pl.DataFrame, columns: Mapping[str, str], key: bytes) -> pl.
             # Systems write one name as O'Neil, ONEIL and O NEIL.
             value = value.str.to_uppercase().str.replace_all(r"[^\p{L}]", "")
         frame = frame.with_columns(pl.when(value != "").then(value).alias(name))
-        known = frame[name].drop_nulls().unique()
+        identifiers = frame[name].drop_nulls().unique()
         mapping = pl.DataFrame(
-            {name: known, "_token": [_token_with_issuer(key, domain, item) for item in known.to_list()]},
+            {name: identifiers, "_token": [_token_with_issuer(key, domain, item) for item in identifiers.to_list()]},
             schema={name: pl.String, "_token": pl.String},
         )
         position = frame.columns
@@ -59,15 +59,15 @@ def tokenise(frame: pl.DataFrame, columns: Mapping[str, str], key: bytes) -> pl.
     return frame
 
 
-def tokenise_rows(of: Contract, frame: pl.DataFrame, key: bytes) -> pl.DataFrame:
+def tokenise_rows(entity_contract: Contract, frame: pl.DataFrame, key: bytes) -> pl.DataFrame:
     """A frame of one entity with tokens for identifiers, wherever its contract names a domain.
 
     Where the domain is that of another entity's records (`token_domain_of`), each row gets the domain of the entity it names;
     a name that is no entity gets the domain of patients: an id nobody knows may be one.
     """
-    frame = tokenise(frame, of.token_columns, key)
+    frame = tokenise(frame, entity_contract.token_columns, key)
     entities = load_contracts()
-    for column in of.columns:
+    for column in entity_contract.columns:
         if column.token_domain_of is None or column.name not in frame.columns:
             continue
         names = frame[column.token_domain_of].cast(pl.String).fill_null("") if column.token_domain_of in frame else None
@@ -106,12 +106,12 @@ def remove_from_vault(home: Home, keys: Keys, tenant_id: str, deletions: pl.Data
         connection.unregister("deletions")
 
 
-def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, of: Contract) -> None:
+def _upsert(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame, entity_contract: Contract) -> None:
     """Puts rows into a table of the contract's columns, one row per primary key; a newer `source_updated_at` wins, on a tie the new row."""
-    names = ", ".join(of.column_names)
-    key = ", ".join(of.primary_key)
-    same = " and ".join(f"held.{name} = incoming.{name}" for name in of.primary_key)
-    connection.register("incoming_rows", rows.select(of.column_names))
+    names = ", ".join(entity_contract.column_names)
+    key = ", ".join(entity_contract.primary_key)
+    same = " and ".join(f"held.{name} = incoming.{name}" for name in entity_contract.primary_key)
+    connection.register("incoming_rows", rows.select(entity_contract.column_names))
     connection.execute(
         f"create or replace temp table incoming as select {names} from incoming_rows "
         f"qualify row_number() over (partition by {key} order by source_updated_at desc, source_position desc) = 1"

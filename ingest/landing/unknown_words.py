@@ -24,10 +24,10 @@ _MOST_DIGITS = 3
 _NAMES = ("family_name", "given_name")
 
 
-def unknown_words(of: Contract, frame: pl.DataFrame) -> list[UnknownWord]:
+def unknown_words(entity_contract: Contract, frame: pl.DataFrame) -> list[UnknownWord]:
     """The words of a reader's frame that are none of the values a contract knows, each with its number of rows."""
-    found = []
-    for column in _columns(of, frame):
+    words = []
+    for column in _columns(entity_contract, frame):
         rows = frame.filter(_is_unknown(column))
         if rows.is_empty():
             continue
@@ -36,20 +36,25 @@ def unknown_words(of: Contract, frame: pl.DataFrame) -> list[UnknownWord]:
             pl.len().alias("rows"), place.first().alias("position")
         )
         became = column.unknown_value or ""
-        found += [
+        words += [
             UnknownWord(
-                entity=of.name, column=column.name, word=word, became=became, position=position or "", rows=rows
+                entity=entity_contract.name,
+                column=column.name,
+                word=word,
+                became=became,
+                position=position or "",
+                rows=rows,
             )
             for word, rows, position in counted.iter_rows()
         ]
-    return found
+    return words
 
 
-def with_unknown_values(of: Contract, frame: pl.DataFrame) -> pl.DataFrame:
+def with_unknown_values(entity_contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with the contract's unknown value in place of words it does not know."""
     replaced = [
         pl.when(_is_unknown(column)).then(pl.lit(column.unknown_value)).otherwise(column.name).alias(column.name)
-        for column in _columns(of, frame)
+        for column in _columns(entity_contract, frame)
         if column.unknown_value is not None
     ]
     return frame.with_columns(replaced) if replaced else frame
@@ -77,11 +82,11 @@ def names_in(rows: Mapping[str, pl.DataFrame]) -> frozenset[str]:
     return frozenset(part for text in texts for part in re.findall(r"[a-z]+", text.lower()) if len(part) > 1)
 
 
-def _columns(of: Contract, frame: pl.DataFrame) -> list[Column]:
+def _columns(entity_contract: Contract, frame: pl.DataFrame) -> list[Column]:
     """The columns of a frame that hold words."""
     return [
         column
-        for column in of.columns
+        for column in entity_contract.columns
         if (column.valid_values or column.known_values)
         and column.value_set is None
         and frame.schema.get(column.name) == pl.String()

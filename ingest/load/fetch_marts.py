@@ -93,14 +93,14 @@ def _kinds(cursor: dbapi.Cursor, schema: str, name: str) -> dict[str, str]:
     kinds = {}
     for column, kind in rows:
         number = _NUMERIC.fullmatch(kind)
-        known = f"decimal({number[1]}, {number[2]})" if number else _BACK.get(_LENGTH.sub("", kind))
+        column_type = f"decimal({number[1]}, {number[2]})" if number else _BACK.get(_LENGTH.sub("", kind))
         if kind == "numeric" and _MONEY.search(column):
             raise ClinicmartError(
                 f"{schema}.{name}: {column} is money without a scale: cast it in the model with money()"
             )
-        if known is None:
+        if column_type is None:
             raise ClinicmartError(
                 f"{schema}.{name}: the column {column} is {kind}, which has no counterpart in the home"
             )
-        kinds[column] = known
+        kinds[column] = column_type
     return kinds

@@ -29,15 +29,15 @@ _SPELLING = {"tenant_id": pl.String, "entity": pl.String, "spelling": pl.String,
 _FEED = {"tenant_id": pl.String, "source_system": pl.String, "issuer": pl.String}
 
 
-def issued_columns(of: Contract) -> dict[str, str]:
+def issued_columns(entity_contract: Contract) -> dict[str, str]:
     """Columns of an entity that hold such a number, and the entity that it names."""
-    found = {}
-    for column in of.columns:
+    columns = {}
+    for column in entity_contract.columns:
         for entity in ENTITIES:
             if column.name.endswith(f"{entity}_id") and column.name not in ("source_record_id", "patient_merge_id"):
-                found[column.name] = entity
+                columns[column.name] = entity
     # A coverage of an HL7 v2 feed is named by the visit on which it came.
-    return found | ({"coverage_id": "encounter"} if of.name == "coverage" else {})
+    return columns | ({"coverage_id": "encounter"} if entity_contract.name == "coverage" else {})
 
 
 def make_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -73,17 +73,17 @@ def _defaults(tenant: Tenant) -> list[tuple[str, str]]:
     return [(name, issuer) for name, issuer in [*feeds, (TENANT_WIDE, tenant.issuer)] if issuer]
 
 
-def note_spellings(connection: duckdb.DuckDBPyConnection, of: Contract, table: str) -> bool:
+def note_spellings(connection: duckdb.DuckDBPyConnection, entity_contract: Contract, table: str) -> bool:
     """Adds the names of issuers in a table of arrived rows to those that are known; returns whether there were new ones, which
     `settle` must then give a meaning."""
     added = 0
-    for column, entity in issued_columns(of).items():
-        found = connection.execute(
+    for column, entity in issued_columns(entity_contract).items():
+        spellings = connection.execute(
             "insert into warehouse.raw.issuer_spelling (tenant_id, entity, spelling) "
             f"select tenant_id, '{entity}', split_part({column}, '{MARK}', 2) from {table} where contains({column}, '{MARK}') "
             "except select tenant_id, entity, spelling from warehouse.raw.issuer_spelling"
         ).fetchone()
-        added += int(found[0]) if found else 0
+        added += int(spellings[0]) if spellings else 0
     return added > 0
 
 

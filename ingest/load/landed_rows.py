@@ -91,8 +91,8 @@ def landed_rows(
 
     Identifiers of patients are tokens, as everywhere after landing. Batches whose files are gone are left out.
     """
-    of = contract(entity)
-    if column not in of.by_name:
+    entity_contract = contract(entity)
+    if column not in entity_contract.by_name:
         raise ValueError(f"{entity} has no column {column}")
     batch = tables.batch.c
     query = sa.select(batch.batch_id, batch.file, batch.landed_at).where(
@@ -109,13 +109,13 @@ def landed_rows(
     )
     with duck.session(home) as connection:
         duck.add_parquet_key(connection, keys.derive("landing", tenant_id))
-        found = connection.execute(
+        arrived = connection.execute(
             f'select * from ({reads}) where tenant_id = $tenant and cast("{column}" as varchar) in (select unnest($values))',
             {"tenant": tenant_id, "values": list(values)},
         ).pl()
     landed_at = {row["batch_id"]: row["landed_at"] for row in batches}
     rows = [
-        {name: row.get(name) for name in of.column_names} | {"landed_at": landed_at[row["batch_id"]]}
-        for row in found.iter_rows(named=True)
+        {name: row.get(name) for name in entity_contract.column_names} | {"landed_at": landed_at[row["batch_id"]]}
+        for row in arrived.iter_rows(named=True)
     ]
     return sorted(rows, key=lambda row: (row["landed_at"], row["source_position"]), reverse=True)

@@ -138,25 +138,25 @@ def partial_feeds(ledger: Ledger, config: Config) -> set[tuple[str, str]]:
 class _Layout:
     """Names of one entity's tables and columns, as SQL."""
 
-    of: Contract
+    contract: Contract
 
     @property
     def table(self) -> str:
-        return f"warehouse.parts.{self.of.name}"
+        return f"warehouse.parts.{self.contract.name}"
 
     @property
     def key(self) -> str:
-        return ", ".join(self.of.primary_key)
+        return ", ".join(self.contract.primary_key)
 
     @property
     def identifier(self) -> str:
         """The column of the number."""
-        return self.of.entity_key[0]
+        return self.contract.entity_key[0]
 
     @property
-    def rest(self) -> list[str]:
+    def other_keys(self) -> list[str]:
         """The key but for the number: tenant, feed and what else."""
-        return [name for name in self.of.primary_key if name != self.identifier]
+        return [name for name in self.contract.primary_key if name != self.identifier]
 
     def number(self, rows: str) -> str:
         """SQL: the number of a row without its issuer."""
@@ -166,18 +166,20 @@ class _Layout:
     @property
     def issued_entity(self) -> str | None:
         """Whose number it is, where somebody issues it."""
-        return issued_columns(self.of).get(self.identifier)
+        return issued_columns(self.contract).get(self.identifier)
 
     @property
     def own(self) -> tuple[Column, ...]:
-        return _own(self.of.name)
+        return _own(self.contract.name)
 
     @property
-    def said(self) -> list[str]:
+    def value_columns(self) -> list[str]:
         """Columns that a row may leave out."""
-        fixed = (*self.of.primary_key, *LINEAGE, "batch_id")
+        fixed = (*self.contract.primary_key, *LINEAGE, "batch_id")
         return [
-            c.name for c in landing_contract(KIND, self.of.name).columns if c.name not in fixed and c.name != CLEARED
+            c.name
+            for c in landing_contract(KIND, self.contract.name).columns
+            if c.name not in fixed and c.name != CLEARED
         ]
 
 
@@ -211,14 +213,16 @@ def prepare(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[str, str]]) 
     connection.unregister("partial_feeds")
 
 
-def take_parts(connection: duckdb.DuckDBPyConnection, of: Contract, arrived: str) -> int:
+def take_parts(connection: duckdb.DuckDBPyConnection, entity_contract: Contract, arrived: str) -> int:
     """Takes rows of HL7 v2 feeds into the parts and puts the raw rows of their numbers together anew, in one transaction.
 
     `arrived` is the name of a table with the columns of `landing_contract`, `batch_sequence` and `file_row_number`; columns of
     this module may be absent. Returns how many raw rows were written. Taking the same rows twice changes nothing.
     """
-    layout = _Layout(of)
-    touched = f"select distinct {', '.join(layout.rest)}, {layout.number('arrived')} as number from {arrived} arrived"
+    layout = _Layout(entity_contract)
+    touched = (
+        f"select distinct {', '.join(layout.other_keys)}, {layout.number('arrived')} as number from {arrived} arrived"
+    )
     return _take(connection, layout, touched, arrived)
 
 
@@ -227,10 +231,10 @@ def regroup(connection: duckdb.DuckDBPyConnection, tenants: set[str]) -> None:
     for entity in ENTITIES:
         layout = _Layout(contract(entity))
         if layout.issued_entity and tenants:
-            rest = ", ".join(layout.rest)
+            other_keys = ", ".join(layout.other_keys)
             named = ", ".join(f"'{tenant}'" for tenant in sorted(tenants))
             several = (
-                f"select {rest}, {layout.number('held')} as number from {layout.table} held where tenant_id in ({named}) "
+                f"select {other_keys}, {layout.number('held')} as number from {layout.table} held where tenant_id in ({named}) "
                 f"group by all having count(distinct {layout.identifier}) > 1"
             )
             _take(connection, layout, several, f"(from {layout.table} limit 0)")
@@ -268,7 +272,7 @@ def _candidates(layout: _Layout, arrived: str) -> str:
         f"left join warehouse.raw.issuer_spelling n on n.tenant_id = r.tenant_id and n.entity = '{layout.issued_entity}' "
         f"and n.spelling = {spelling}"
     )
-    group = f"{', '.join(layout.rest)}, number"
+    group = f"{', '.join(layout.other_keys)}, number"
     return (
         f"select * exclude (issuer), number || coalesce('{MARK}' || coalesce(issuer, min(issuer) over (partition by {group})), '') "
         f"as issued_key, {place} from ({issuer})"
@@ -281,74 +285,83 @@ def _says(column: str) -> str:
 
 
 def _keep_winners(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> None:
-    newest = ", ".join(f"max(place) filter (where {_says(name)})" for name in layout.said)
+    newest = ", ".join(f"max(place) filter (where {_says(name)})" for name in layout.value_columns)
     connection.execute(f"delete from {layout.table} held using touched where {_same(layout, 'held')}")
     # Of every identifier, not of every key: which of them are one may change.
     connection.execute(
         f"insert into {layout.table} by name select * exclude (place, number, issued_key) from candidates where place in "
         f"(select unnest([max(place), {newest}]) from candidates group by {layout.key})"
     )
-    key = ", ".join(layout.rest[:2])
+    key = ", ".join(layout.other_keys[:2])
     if layout.issued_entity:
         connection.execute(
-            f"delete from {_ISSUED_KEY} k using touched where k.entity = '{layout.of.name}' and {_same(layout, 'k', 'k.identifier')}"
+            f"delete from {_ISSUED_KEY} k using touched where k.entity = '{layout.contract.name}' and {_same(layout, 'k', 'k.identifier')}"
         )
         connection.execute(
-            f"insert into {_ISSUED_KEY} select distinct '{layout.of.name}', {key}, {layout.identifier}, issued_key from candidates "
+            f"insert into {_ISSUED_KEY} select distinct '{layout.contract.name}', {key}, {layout.identifier}, issued_key from candidates "
             f"where issued_key <> {layout.identifier}"
         )
 
 
 def _merged(layout: _Layout) -> str:
     """SQL: one row a key, each column as the newest row says it that says anything of it; lineage of the newest row."""
-    said = ", ".join(
+    merged_columns = ", ".join(
         f"(arg_max(struct_pack(value := {name}), place) filter (where {_says(name)})).value as {name}"
-        for name in layout.said
+        for name in layout.value_columns
     )
     lineage = ", ".join(f"arg_max({name}, place) as {name}" for name in (*LINEAGE, "batch_id", "batch_sequence"))
-    rest = ", ".join(layout.rest)
-    return f"select {rest}, issued_key as {layout.identifier}, {said}, {lineage} from candidates group by {rest}, issued_key"
+    other_keys = ", ".join(layout.other_keys)
+    columns = f"{other_keys}, issued_key as {layout.identifier}, {merged_columns}, {lineage}"
+    return f"select {columns} from candidates group by {other_keys}, issued_key"
 
 
 def _same(layout: _Layout, rows: str, identifier: str | None = None) -> str:
     """SQL: whether a row is of a touched number."""
     number = f"split_part({identifier}, '{MARK}', 1)" if identifier else layout.number(rows)
-    return " and ".join([*(f"{rows}.{name} = touched.{name}" for name in layout.rest), f"{number} = touched.number"])
+    return " and ".join(
+        [*(f"{rows}.{name} = touched.{name}" for name in layout.other_keys), f"{number} = touched.number"]
+    )
 
 
 def _write(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> int:
     """Replaces the raw rows of the numbers touched by those that keep the contract; the others wait."""
-    of, derived = layout.of, ENTITIES[layout.of.name]
-    columns = ", ".join(f"{derived.get(name, name)} as {name}" for name in of.column_names)
-    empty = [(f"{c.name} is null", c.name) for c in of.columns if c.required and c.name not in of.primary_key]
+    entity_contract, derived = layout.contract, ENTITIES[layout.contract.name]
+    columns = ", ".join(f"{derived.get(name, name)} as {name}" for name in entity_contract.column_names)
+    empty = [
+        (f"{c.name} is null", c.name)
+        for c in entity_contract.columns
+        if c.required and c.name not in entity_contract.primary_key
+    ]
     empty += [
         (f"{rule.column} is null and {rule.unless_column} not in {rule.unless_values}", rule.column)
-        for rule in of.required_unless
+        for rule in entity_contract.required_unless
     ]
-    wrong = [(f"{rule.later} < {rule.earlier}", rule.later) for rule in of.order_rules]
+    wrong = [(f"{rule.later} < {rule.earlier}", rule.later) for rule in entity_contract.order_rules]
     first = " ".join(f"when {condition} then '{name}'" for condition, name in empty + wrong)
     missing = f"case {first} end"
     connection.execute(
         f"create or replace temp table finished as select *, {missing} as missing "
         f"from (select {columns}, batch_sequence from merged)"
     )
-    connection.execute(f"delete from warehouse.raw.{of.name} held using touched where {_same(layout, 'held')}")
     connection.execute(
-        f"insert into warehouse.raw.{of.name} by name select * exclude (missing) from finished where missing is null "
+        f"delete from warehouse.raw.{entity_contract.name} held using touched where {_same(layout, 'held')}"
+    )
+    connection.execute(
+        f"insert into warehouse.raw.{entity_contract.name} by name select * exclude (missing) from finished where missing is null "
         f"order by {layout.key}"
     )
-    name = " || '/' || ".join(f"{column}::varchar" for column in of.entity_key)
+    name = " || '/' || ".join(f"{column}::varchar" for column in entity_contract.entity_key)
     number = " || '/' || ".join(
-        "t.number" if column == layout.identifier else f"t.{column}::varchar" for column in of.entity_key
+        "t.number" if column == layout.identifier else f"t.{column}::varchar" for column in entity_contract.entity_key
     )
     waiting = f"split_part(w.record_key, '{MARK}', 1)" if layout.issued_entity else "w.record_key"
     connection.execute(
         "delete from warehouse.parts.waiting w using touched t "
-        f"where w.entity = '{of.name}' and w.tenant_id = t.tenant_id and w.source_system = t.source_system "
+        f"where w.entity = '{entity_contract.name}' and w.tenant_id = t.tenant_id and w.source_system = t.source_system "
         f"and {waiting} = {number}"
     )
     connection.execute(
-        f"insert into warehouse.parts.waiting select '{of.name}', tenant_id, source_system, {name}, missing, "
+        f"insert into warehouse.parts.waiting select '{entity_contract.name}', tenant_id, source_system, {name}, missing, "
         "source_position, source_updated_at from finished where missing is not null"
     )
     taken = connection.execute("select count(*) from finished where missing is null").fetchone()
@@ -356,11 +369,11 @@ def _write(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> int:
     return int(taken[0]) if taken else 0
 
 
-def rename(connection: duckdb.DuckDBPyConnection, of: Contract, landed: str) -> None:
+def rename(connection: duckdb.DuckDBPyConnection, entity_contract: Contract, landed: str) -> None:
     """Gives the rows of a table of landed rows the identifiers under which the raw table has them."""
-    identifier = _Layout(of).identifier
+    identifier = _Layout(entity_contract).identifier
     connection.execute(
-        f"update {landed} as l set {identifier} = k.issued_key from {_ISSUED_KEY} k where k.entity = '{of.name}' "
+        f"update {landed} as l set {identifier} = k.issued_key from {_ISSUED_KEY} k where k.entity = '{entity_contract.name}' "
         f"and k.tenant_id = l.tenant_id and k.source_system = l.source_system and k.identifier = l.{identifier}"
     )
 

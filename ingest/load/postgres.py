@@ -58,20 +58,20 @@ _TYPES = {
 def server_of(url: str) -> dict[str, str]:
     """The libpq parameters in a PostgreSQL URL. Raises ConfigurationError, which never repeats the URL: it holds a password."""
     try:
-        given = conninfo_to_dict(url)
+        settings = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         raise ConfigurationError(
             "--postgres is not a PostgreSQL URL, such as postgresql://user:password@host:port/database"
         ) from None
-    unknown = sorted(set(given) - set(PARAMETERS))
+    unknown = sorted(set(settings) - set(PARAMETERS))
     if unknown:
         raise ConfigurationError(
             f"--postgres: {', '.join(unknown)} cannot be given in the URL; set libpq's environment variables instead"
         )
-    lacking = [name for name in ("host", "user", "dbname") if not given.get(name)]
+    lacking = [name for name in ("host", "user", "dbname") if not settings.get(name)]
     if lacking:
         raise ConfigurationError(f"--postgres: the URL lacks {', '.join(lacking)}")
-    return {name: str(value) for name, value in given.items() if value}
+    return {name: str(value) for name, value in settings.items() if value}
 
 
 def planner_options() -> str:
@@ -260,5 +260,5 @@ def _columns(warehouse: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]
     if not types:
         raise ClinicmartError(f"the warehouse has no table {RAW}.{table}: run clinicmart run first")
     contract = load_contracts().get(table) if table not in OPERATIONAL else None
-    known = {column.name: column.postgres_type for column in contract.columns} if contract else {}
-    return {name: known.get(name) or _TYPES[kind] for name, kind in types}
+    contract_types = {column.name: column.postgres_type for column in contract.columns} if contract else {}
+    return {name: contract_types.get(name) or _TYPES[kind] for name, kind in types}

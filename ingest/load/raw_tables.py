@@ -87,9 +87,9 @@ def _load(
     with duck.session(home) as connection:
         duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"))
         connection.execute("create schema if not exists warehouse.raw")
-        for of in load_contracts().values():
-            if of.store == "landing":
-                _make(connection, of)
+        for entity_contract in load_contracts().values():
+            if entity_contract.store == "landing":
+                _make(connection, entity_contract)
         structure_history.prepare(connection)
         pending = _pending(ledger, without)
         # Deletions first: rows that come with them, or after them, may be of deleted records.
@@ -97,15 +97,15 @@ def _load(
         partial_rows.prepare(connection, in_parts)
         renamed = issuers.configure(connection, config)
         for entity in sorted(pending, key=lambda name: name != DELETION):
-            of, batches = contract(entity), pending[entity]
+            entity_contract, batches = contract(entity), pending[entity]
             feeds = in_parts if entity in partial_rows.ENTITIES else set()
             parts = [b for b in batches if (b["tenant_id"], b["feed"]) in feeds]
             whole = [b for b in batches if (b["tenant_id"], b["feed"]) not in feeds]
             if parts:
-                taken += _take_parts(connection, home, keys, config, of, parts, renamed)
-            taken += _take(connection, home, keys, of, whole) if whole else 0
+                taken += _take_parts(connection, home, keys, config, entity_contract, parts, renamed)
+            taken += _take(connection, home, keys, entity_contract, whole) if whole else 0
             if whole and entity in structure_history.STATES:
-                _arrive(connection, home, keys, of, whole, "arrived_states")
+                _arrive(connection, home, keys, entity_contract, whole, "arrived_states")
                 structure_history.observe(connection, entity, "arrived_states")
                 connection.execute("drop table arrived_states")
         if not {"appointment", "appointment_event"}.isdisjoint(pending):
@@ -149,14 +149,19 @@ def _standings(ledger: Ledger, accounts: Mapping[str, pl.DataFrame], tenants: Ma
     for name, columns in (("feed_status", ("feed", "problem")), ("feed_alert", ("feed", "kind", "since"))):
         for tenant_id, *values in accounts[name].select("tenant_id", *columns).sort("tenant_id", *columns).rows():
             parts.setdefault(tenant_id, []).append((name, *values))
-    return {tenant: hashlib.sha256(repr(found).encode()).hexdigest() for tenant, found in sorted(parts.items())}
+    return {
+        tenant: hashlib.sha256(repr(tenant_parts).encode()).hexdigest()
+        for tenant, tenant_parts in sorted(parts.items())
+    }
 
 
-def _make(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:
+def _make(connection: duckdb.DuckDBPyConnection, entity_contract: Contract) -> None:
     """Makes a raw table where absent, and gives one of an earlier version the columns that its contract has gained."""
-    columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in of.columns)
-    connection.execute(f"create table if not exists warehouse.raw.{of.name} ({columns}, batch_sequence bigint)")
-    add_columns(connection, "raw", of)
+    columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in entity_contract.columns)
+    connection.execute(
+        f"create table if not exists warehouse.raw.{entity_contract.name} ({columns}, batch_sequence bigint)"
+    )
+    add_columns(connection, "raw", entity_contract)
 
 
 def _pending(ledger: Ledger, without: frozenset[int] = frozenset()) -> dict[str, list[dict[str, Any]]]:
@@ -179,18 +184,18 @@ def _pending(ledger: Ledger, without: frozenset[int] = frozenset()) -> dict[str,
         .where(batch.file.is_not(None), loaded.batch_sequence.is_(None))
         .order_by(batch.batch_sequence)
     )
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    batches: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in ledger.rows(query):
         if row["batch_sequence"] not in without:
-            found[row["entity"]].append(row)
-    return found
+            batches[row["entity"]].append(row)
+    return batches
 
 
 def _arrive(
     connection: duckdb.DuckDBPyConnection,
     home: Home,
     keys: Keys,
-    of: Contract,
+    entity_contract: Contract,
     batches: list[dict[str, Any]],
     table: str,
 ) -> None:
@@ -200,10 +205,10 @@ def _arrive(
     Batches landed before a contract gained a column lack it: then files are read one by one, and what they lack is null.
     """
     try:
-        rows = _arrived(connection, home, keys, of, batches, alike=True)
+        rows = _arrived(connection, home, keys, entity_contract, batches, alike=True)
         connection.execute(f"create or replace temp table {table} as from {rows}")
     except (duckdb.BinderException, duckdb.InvalidInputException, duckdb.IOException):
-        rows = _arrived(connection, home, keys, of, batches, alike=False)
+        rows = _arrived(connection, home, keys, entity_contract, batches, alike=False)
         connection.execute(f"create or replace temp table {table} as from {rows}")
     finally:
         connection.unregister("batch_sequences")
@@ -213,13 +218,13 @@ def _arrived(
     connection: duckdb.DuckDBPyConnection,
     home: Home,
     keys: Keys,
-    of: Contract,
+    entity_contract: Contract,
     batches: list[dict[str, Any]],
     *,
     alike: bool,
 ) -> str:
-    """SQL for `_arrive`; holds while `batch_sequences` is registered. `alike`: every file has every column of `of`."""
-    absent = ", ".join(f"null::{c.duckdb_type} as {c.name}" for c in of.columns)
+    """SQL for `_arrive`; holds while `batch_sequences` is registered. `alike`: every file has every column of the contract."""
+    absent = ", ".join(f"null::{c.duckdb_type} as {c.name}" for c in entity_contract.columns)
     reads = [] if alike else [f"select {absent} where false"]
     for key, files in open_files(connection, home, keys, batches).items():
         # Files of one read must be alike; DuckDB's own union by name fails on encrypted files.
@@ -227,13 +232,13 @@ def _arrived(
             reads.append(f"select * from {read_files(key, group)}")
     columns = ", ".join(
         f"landed.{c.name}::timestamp as {c.name}" if c.logical_type == "timestamp" else f"landed.{c.name}"
-        for c in of.columns
+        for c in entity_contract.columns
     )
     # What was deleted goes before the newest is chosen: a version that came after the deletion may be dated before it.
     return (
         f"(select * from (select {columns}, s.batch_sequence, file_row_number "
         f"from ({' union all by name '.join(reads)}) landed join batch_sequences s using (batch_id)) arrived "
-        f"where {_stands(of)})"
+        f"where {_stands(entity_contract)})"
     )
 
 
@@ -242,38 +247,46 @@ def _take_parts(
     home: Home,
     keys: Keys,
     config: Config,
-    of: Contract,
+    entity_contract: Contract,
     batches: list[dict[str, Any]],
     renamed: set[str],
 ) -> int:
     """Takes batches of feeds that say things in parts (`ingest.load.partial_rows`); returns how many raw rows were written.
     `renamed` takes up the tenants of which a name of an issuer came to mean another."""
-    landed = partial_rows.landing_contract(partial_rows.KIND, of.name)
+    landed = partial_rows.landing_contract(partial_rows.KIND, entity_contract.name)
     _arrive(connection, home, keys, landed, batches, "arrived_parts")
-    if of.name == "appointment":
+    if entity_contract.name == "appointment":
         appointment_numbers.meet_numbers(connection, "arrived_parts")
-    if issuers.note_spellings(connection, of, "arrived_parts"):
+    if issuers.note_spellings(connection, entity_contract, "arrived_parts"):
         renamed |= issuers.settle(connection, config)
-    taken = partial_rows.take_parts(connection, of, "arrived_parts")
+    taken = partial_rows.take_parts(connection, entity_contract, "arrived_parts")
     connection.execute("drop table arrived_parts")
     return taken
 
 
 def _take(
-    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    keys: Keys,
+    entity_contract: Contract,
+    batches: list[dict[str, Any]],
 ) -> int:
     """Upserts the rows of some batches of one entity into its raw table; returns how many rows it now newly holds."""
-    return sum(_upsert(connection, home, keys, of, some) for some in by_size(batches))
+    return sum(_upsert(connection, home, keys, entity_contract, some) for some in by_size(batches))
 
 
 def _upsert(
-    connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, of: Contract, batches: list[dict[str, Any]]
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    keys: Keys,
+    entity_contract: Contract,
+    batches: list[dict[str, Any]],
 ) -> int:
-    table = f"warehouse.raw.{of.name}"
-    _arrive(connection, home, keys, of, batches, "incoming")
-    issuers.note_spellings(connection, of, "incoming")
-    _keep_newest(connection, of)
-    same = " and ".join(f"held.{name} = incoming.{name}" for name in of.primary_key)
+    table = f"warehouse.raw.{entity_contract.name}"
+    _arrive(connection, home, keys, entity_contract, batches, "incoming")
+    issuers.note_spellings(connection, entity_contract, "incoming")
+    _keep_newest(connection, entity_contract)
+    same = " and ".join(f"held.{name} = incoming.{name}" for name in entity_contract.primary_key)
     # Written out, so that DuckDB passes over the rows of other tenants.
     mine = f"held.tenant_id in ({', '.join(duck.quoted(name) for name in sorted({b['tenant_id'] for b in batches}))})"
     connection.execute("begin")
@@ -291,9 +304,9 @@ def _upsert(
     return int(taken[0]) if taken else 0
 
 
-def _keep_newest(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:
+def _keep_newest(connection: duckdb.DuckDBPyConnection, entity_contract: Contract) -> None:
     """Leaves one row a key in `incoming`. Keys are ranked only where two rows share a hash: hardly any do, and ranking all is dear."""
-    key = ", ".join(of.primary_key)
+    key = ", ".join(entity_contract.primary_key)
     hashed = f"hash({key})"
     shared = f"select {hashed} from incoming group by {hashed} having count(*) > 1"
     # A batch has one file an entity, its rows in the order of arrival: of two changes at one moment the later one stands.
@@ -305,9 +318,9 @@ def _keep_newest(connection: duckdb.DuckDBPyConnection, of: Contract) -> None:
     )
 
 
-def _stands(of: Contract) -> str:
+def _stands(entity_contract: Contract) -> str:
     """SQL: the condition under which an arrived row is not of a record that its source has deleted since."""
-    return "true" if of.name == DELETION else f"not {deleted(of.name, 'arrived')}"
+    return "true" if entity_contract.name == DELETION else f"not {deleted(entity_contract.name, 'arrived')}"
 
 
 def _operational(connection: duckdb.DuckDBPyConnection, config: Config, accounts: Mapping[str, pl.DataFrame]) -> None:

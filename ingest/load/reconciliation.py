@@ -101,8 +101,8 @@ def _zeros(batches: Sequence[Mapping[str, Any]], rows: Sequence[_Row]) -> list[_
 
 
 def _tenants(connection: duckdb.DuckDBPyConnection) -> set[str]:
-    found = connection.execute("select tenant_id from warehouse.raw.tenant").fetchall()
-    return {str(row[0]) for row in found}
+    tenants = connection.execute("select tenant_id from warehouse.raw.tenant").fetchall()
+    return {str(row[0]) for row in tenants}
 
 
 def _feeds(ledger: Ledger, kind: str) -> set[tuple[str, str]]:
@@ -170,25 +170,25 @@ def _unsummed(ledger: Ledger) -> set[tuple[str, str, str]]:
     return {(row["tenant_id"], row["feed"], row["entity"]) for row in ledger.rows(query)}
 
 
-def _of_raw(connection: duckdb.DuckDBPyConnection, of: Contract, tenants: set[str]) -> list[_Row]:
+def _of_raw(connection: duckdb.DuckDBPyConnection, entity_contract: Contract, tenants: set[str]) -> list[_Row]:
     query = (
-        f"select tenant_id, source_system, '', {_measures(of)} from warehouse.raw.{of.name} "
+        f"select tenant_id, source_system, '', {_measures(entity_contract)} from warehouse.raw.{entity_contract.name} "
         "where tenant_id in (select unnest(?::varchar[])) group by all"
     )
-    return _spread(of, "raw", connection.execute(query, [sorted(tenants)]).fetchall())
+    return _spread(entity_contract, "raw", connection.execute(query, [sorted(tenants)]).fetchall())
 
 
-def _measures(of: Contract) -> str:
+def _measures(entity_contract: Contract) -> str:
     """SQL: the number of rows and the sum of each amount column."""
-    return ", ".join(["count(*)", *(f"coalesce(sum({name}), 0)" for name in amount_columns(of))])
+    return ", ".join(["count(*)", *(f"coalesce(sum({name}), 0)" for name in amount_columns(entity_contract))])
 
 
-def _spread(of: Contract, step: str, found: Sequence[Sequence[Any]]) -> list[_Row]:
+def _spread(entity_contract: Contract, step: str, counted: Sequence[Sequence[Any]]) -> list[_Row]:
     """Rows of (tenant, feed, reason, count, sums...) as a row for each measure."""
     return [
-        (tenant, feed, of.name, measure, step, reason, Decimal(str(total)))
-        for tenant, feed, reason, *totals in found
-        for measure, total in zip((ROWS, *amount_columns(of)), totals, strict=True)
+        (tenant, feed, entity_contract.name, measure, step, reason, Decimal(str(total)))
+        for tenant, feed, reason, *totals in counted
+        for measure, total in zip((ROWS, *amount_columns(entity_contract)), totals, strict=True)
     ]
 
 
@@ -196,24 +196,24 @@ def _of_files(
     connection: duckdb.DuckDBPyConnection,
     home: Home,
     keys: Keys,
-    of: Contract,
+    entity_contract: Contract,
     batches: list[dict[str, Any]],
     unread: set[str],
 ) -> list[_Row]:
     """`filed` and `left` of one entity; files that cannot be read are added to `unread`."""
     rows: list[_Row] = []
     for some in by_size(batches):
-        _read_files(connection, home, keys, of, some, unread)
+        _read_files(connection, home, keys, entity_contract, some, unread)
         filed = connection.execute(
-            f"select tenant_id, source_system, '', {_measures(of)} from filed group by all"
+            f"select tenant_id, source_system, '', {_measures(entity_contract)} from filed group by all"
         ).fetchall()
-        rows += _spread(of, "filed", filed)
-        if _doubt(connection, of, {item["tenant_id"] for item in some}):
+        rows += _spread(entity_contract, "filed", filed)
+        if _doubt(connection, entity_contract, {item["tenant_id"] for item in some}):
             left = connection.execute(
-                f"select tenant_id, source_system, reason, {_measures(of)} from ({_classified(of)}) "
+                f"select tenant_id, source_system, reason, {_measures(entity_contract)} from ({_classified(entity_contract)}) "
                 "where reason <> '' group by all"
             ).fetchall()
-            rows += _spread(of, "left", left)
+            rows += _spread(entity_contract, "left", left)
         connection.execute("drop table filed; drop table doubtful")
     return rows
 
@@ -222,13 +222,13 @@ def _read_files(
     connection: duckdb.DuckDBPyConnection,
     home: Home,
     keys: Keys,
-    of: Contract,
+    entity_contract: Contract,
     batches: list[dict[str, Any]],
     unread: set[str],
 ) -> None:
     """Temporary table `filed`: keys, lineage and amounts of the landed rows, with their batch's sequence and their place in it."""
-    columns = list(dict.fromkeys([*of.primary_key, "source_record_id", *amount_columns(of)]))
-    types = {column.name: column.duckdb_type for column in of.columns}
+    columns = list(dict.fromkeys([*entity_contract.primary_key, "source_record_id", *amount_columns(entity_contract)]))
+    types = {column.name: column.duckdb_type for column in entity_contract.columns}
     made = ", ".join(f"{name} {types[name]}" for name in columns)
     connection.execute(
         f"create or replace temp table filed ({made}, source_updated_at timestamp, batch_sequence bigint, place bigint)"
@@ -243,11 +243,11 @@ def _read_files(
     by_path = {duck.quoted(str(home.path / item["file"])): item["file"] for item in batches}
     skipped = _insert(connection, open_files(connection, home, keys, there), columns)
     unread |= missing | {by_path[path] for path in skipped}
-    if of.name == "appointment":
+    if entity_contract.name == "appointment":
         rename_landed(connection, "filed")
     connection.unregister("batch_sequences")
-    if of.name in partial_rows.ENTITIES:
-        partial_rows.rename(connection, of, "filed")
+    if entity_contract.name in partial_rows.ENTITIES:
+        partial_rows.rename(connection, entity_contract, "filed")
 
 
 def _insert(
@@ -278,13 +278,13 @@ def _insert(
     return []
 
 
-def _doubt(connection: duckdb.DuckDBPyConnection, of: Contract, tenants: set[str]) -> bool:
+def _doubt(connection: duckdb.DuckDBPyConnection, entity_contract: Contract, tenants: set[str]) -> bool:
     """Makes the temporary table `doubtful`, rows of `filed` that need a reason: those of keys of which not every landed row is one raw
     row of its own, which nearly all are. False where there are none."""
-    same = " and ".join(f"held.{name} = f.{name}" for name in of.primary_key)
+    same = " and ".join(f"held.{name} = f.{name}" for name in entity_contract.primary_key)
     connection.execute(
         f"create or replace temp table standing as select f.rowid as filed_row, held.rowid as raw_row from filed f "
-        f"join warehouse.raw.{of.name} held on {same} and held.batch_sequence = f.batch_sequence "
+        f"join warehouse.raw.{entity_contract.name} held on {same} and held.batch_sequence = f.batch_sequence "
         "and held.source_updated_at = f.source_updated_at where held.tenant_id in (select unnest(?::varchar[]))",
         [sorted(tenants)],
     )
@@ -297,11 +297,11 @@ def _doubt(connection: duckdb.DuckDBPyConnection, of: Contract, tenants: set[str
             "and count(*) over (partition by raw_row) = 1"
         )
     asks = [f"f.rowid not in ({alone})"]
-    if of.name != DELETION:
-        asks.append(deleted(of.name, "f"))
-    if of.name in partial_rows.ENTITIES:
-        asks.append(_waits(of, "f"))
-    key = ", ".join(of.primary_key)
+    if entity_contract.name != DELETION:
+        asks.append(deleted(entity_contract.name, "f"))
+    if entity_contract.name in partial_rows.ENTITIES:
+        asks.append(_waits(entity_contract, "f"))
+    key = ", ".join(entity_contract.primary_key)
     connection.execute(
         f"create or replace temp table doubtful as with asked as (from filed f where {' or '.join(asks)}) "
         f"select * from filed where ({key}) in (select ({key}) from asked)"
@@ -316,21 +316,21 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
     return row[0] if row else None
 
 
-def _waits(of: Contract, rows: str) -> str:
+def _waits(entity_contract: Contract, rows: str) -> str:
     """SQL: the condition under which a row of the alias `rows` is of a key that is no row of the contract yet."""
-    name = " || '/' || ".join(f"{rows}.{column}::varchar" for column in of.entity_key)
+    name = " || '/' || ".join(f"{rows}.{column}::varchar" for column in entity_contract.entity_key)
     return (
-        f"exists (from warehouse.parts.waiting w where w.entity = '{of.name}' and w.tenant_id = {rows}.tenant_id "
+        f"exists (from warehouse.parts.waiting w where w.entity = '{entity_contract.name}' and w.tenant_id = {rows}.tenant_id "
         f"and w.source_system = {rows}.source_system and w.record_key = {name})"
     )
 
 
-def _classified(of: Contract) -> str:
+def _classified(entity_contract: Contract) -> str:
     """SQL: `doubtful` with `reason`, why each row is not in its raw table: empty where it is, or where nothing explains it."""
-    key = ", ".join(of.primary_key)
-    same = " and ".join(f"held.{name} = r.{name}" for name in of.primary_key)
+    key = ", ".join(entity_contract.primary_key)
+    same = " and ".join(f"held.{name} = r.{name}" for name in entity_contract.primary_key)
     order = "source_updated_at desc, batch_sequence desc, place desc"
-    is_gone = deleted(of.name, "f") if of.name != DELETION else "false"
+    is_gone = deleted(entity_contract.name, "f") if entity_contract.name != DELETION else "false"
     # The load takes deleted rows out before it chooses the newest of a batch.
     ranked = (
         f"select *, row_number() over (partition by {key} order by {order}) as recency, "
@@ -339,20 +339,18 @@ def _classified(of: Contract) -> str:
         f"from (select *, {is_gone} as is_deleted from doubtful f)"
     )
     is_raw = (
-        f"exists (from warehouse.raw.{of.name} held where {same} and held.batch_sequence = r.batch_sequence "
+        f"exists (from warehouse.raw.{entity_contract.name} held where {same} and held.batch_sequence = r.batch_sequence "
         "and held.source_updated_at = r.source_updated_at) and not is_deleted and recency_in_batch = 1"
     )
     replaced = (
         "when recency > 1 then case when source_updated_at = newest_at then 'came_again' else 'newer_version' end"
     )
-    whole = (
-        f"case when {is_raw} then '' when is_deleted then 'deleted_at_source' {replaced} {_superseded(of)} else '' end"
-    )
-    if of.name not in partial_rows.ENTITIES:
+    whole = f"case when {is_raw} then '' when is_deleted then 'deleted_at_source' {replaced} {_superseded(entity_contract)} else '' end"
+    if entity_contract.name not in partial_rows.ENTITIES:
         return f"select *, {whole} as reason from ({ranked}) r"
     parts = (
-        f"case when {_waits(of, 'r')} then 'waits_for_another_part' when recency > 1 then 'part_of_a_row' "
-        f"when exists (from warehouse.raw.{of.name} held where {same}) then '' "
+        f"case when {_waits(entity_contract, 'r')} then 'waits_for_another_part' when recency > 1 then 'part_of_a_row' "
+        f"when exists (from warehouse.raw.{entity_contract.name} held where {same}) then '' "
         "when is_deleted then 'deleted_at_source' else '' end"
     )
     said_in_parts = (
@@ -361,14 +359,14 @@ def _classified(of: Contract) -> str:
     return f"select *, case when {said_in_parts} then {parts} else {whole} end as reason from ({ranked}) r"
 
 
-def _superseded(of: Contract) -> str:
+def _superseded(entity_contract: Contract) -> str:
     """SQL: the branch for a part of a FHIR resource whose newer version has come without it."""
-    if of.name not in PARTS:
+    if entity_contract.name not in PARTS:
         return ""
     newer = (
         "tenant_id = r.tenant_id and {0}.source_system = r.source_system and {0}.source_record_id = r.source_record_id"
     )
-    whole = PARTS[of.name]
+    whole = PARTS[entity_contract.name]
     later = "(p.source_updated_at, p.batch_sequence) > (r.source_updated_at, r.batch_sequence)"
     later = "p.source_updated_at > r.source_updated_at" if whole is not None else later
     versions = [f"exists (from filed p where p.{newer.format('p')} and {later})"]

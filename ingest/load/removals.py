@@ -53,8 +53,8 @@ def remove_deleted(connection: duckdb.DuckDBPyConnection) -> int:
             "select 1 from duckdb_tables() where database_name = 'warehouse' and schema_name = 'raw' and table_name = ?",
             [entity],
         ).fetchone():
-            found = connection.execute(f"delete from {table} where {deleted(entity, table)}").fetchone()
-            removed += int(found[0]) if found else 0
+            deleted_rows = connection.execute(f"delete from {table} where {deleted(entity, table)}").fetchone()
+            removed += int(deleted_rows[0]) if deleted_rows else 0
     return removed
 
 
@@ -88,10 +88,10 @@ def remove_superseded(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[st
         newest = f"select {columns}, max(moment) as newest_moment from ({versions}) group by all"
         same = " and ".join(f"held.{name} = newest.{name}" for name in columns.split(", "))
         held_moment = moment.replace("(", "(held.").replace(", batch", ", held.batch")
-        found = connection.execute(
+        superseded_rows = connection.execute(
             f"delete from warehouse.raw.{part} held using ({newest}) newest "
             f"where {same} and {held_moment} < newest.newest_moment"
         ).fetchone()
-        removed += int(found[0]) if found else 0
+        removed += int(superseded_rows[0]) if superseded_rows else 0
     connection.unregister("versioned_feeds")
     return removed

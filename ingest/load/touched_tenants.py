@@ -33,7 +33,10 @@ def tenant_states(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> dict
     for table in ("tenant", "system_of_record", "issuer_spelling", "feed_issuer"):
         for tenant_id, *values in connection.execute(f"select * from warehouse.raw.{table} order by all").fetchall():
             parts.setdefault(str(tenant_id), []).append((table, *values))
-    return {tenant: hashlib.sha256(repr(found).encode()).hexdigest() for tenant, found in sorted(parts.items())}
+    return {
+        tenant: hashlib.sha256(repr(tenant_parts).encode()).hexdigest()
+        for tenant, tenant_parts in sorted(parts.items())
+    }
 
 
 def write_touched(
@@ -44,8 +47,8 @@ def write_touched(
     marts = connection.execute(
         "select 1 from duckdb_tables() where database_name = 'warehouse' and schema_name = 'marts' limit 1"
     ).fetchone()
-    known = built if marts else {}
-    touched = tuple(sorted(t for t in {*states, *known} if known.get(t) != states.get(t)))
+    built_states = built if marts else {}
+    touched = tuple(sorted(t for t in {*states, *built_states} if built_states.get(t) != states.get(t)))
     connection.execute(f"create or replace table warehouse.raw.{TABLE} (tenant_id varchar)")
     connection.execute(f"insert into warehouse.raw.{TABLE} select unnest(?::varchar[])", [list(touched)])
     return touched

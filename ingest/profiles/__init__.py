@@ -50,13 +50,13 @@ _KINDS = ("pm_database", "fhir", "hl7v2", "x12", "reference_file")
 
 def shipped_profiles(kind: str) -> tuple[str, ...]:
     """Names of the profiles of a kind that come with the product."""
-    found = []
+    names = []
     for path in sorted(FOLDER.glob("*.yaml")):
         root = compose_file(path)
         reader = NodeReader(path)
         if reader.text(reader.needed(reader.mapping(root, ""), root, "", "kind"), "kind") == kind:
-            found.append(path.stem)
-    return tuple(found)
+            names.append(path.stem)
+    return tuple(names)
 
 
 @overload
@@ -85,9 +85,9 @@ def _path(name: str, kind: str) -> Path:
         return Path(name).expanduser().resolve()
     path = FOLDER / f"{Path(name).name}.yaml"
     if Path(name).name != name or not path.is_file():
-        known = ", ".join(shipped_profiles(kind)) or "none"
+        names = ", ".join(shipped_profiles(kind)) or "none"
         raise ConfigurationError(
-            f"no profile {name!r} for {kind}; choose one of {known}, or give the path of a .yaml file"
+            f"no profile {name!r} for {kind}; choose one of {names}, or give the path of a .yaml file"
         )
     return path
 
@@ -105,13 +105,13 @@ def _load(path: Path, kind: str, _changed: int) -> Profile:
 def _parse(path: Path, kind: str, below: tuple[Path, ...]) -> Profile:
     reader = NodeReader(path)
     root = compose_file(path)
-    found = reader.mapping(root, "")
-    kind_node = reader.needed(found, root, "", "kind")
-    given = reader.text(kind_node, "kind")
-    if given not in _KINDS:
-        raise reader.fail(kind_node, "kind", f"{given!r} is not one of {', '.join(_KINDS)}")
-    if given != kind:
-        raise reader.fail(kind_node, "kind", f"is {given}, but the feed is of kind {kind}")
+    nodes = reader.mapping(root, "")
+    kind_node = reader.needed(nodes, root, "", "kind")
+    kind_named = reader.text(kind_node, "kind")
+    if kind_named not in _KINDS:
+        raise reader.fail(kind_node, "kind", f"{kind_named!r} is not one of {', '.join(_KINDS)}")
+    if kind_named != kind:
+        raise reader.fail(kind_node, "kind", f"is {kind_named}, but the feed is of kind {kind}")
     if kind == "pm_database":
         return parse_pm_database(reader, root, path.stem)
     if kind == "reference_file":
@@ -121,11 +121,11 @@ def _parse(path: Path, kind: str, below: tuple[Path, ...]) -> Profile:
     if kind == "x12":
         return parse_x12(reader, root, path.stem)
     base = None
-    if "extends" in found:
-        other = reader.text(found["extends"], "extends")
+    if "extends" in nodes:
+        other = reader.text(nodes["extends"], "extends")
         other_path = _base(path, other)
         if other_path in (*below, path) or not other_path.is_file():
-            raise reader.fail(found["extends"], "extends", f"{other!r} is not the name of another profile")
+            raise reader.fail(nodes["extends"], "extends", f"{other!r} is not the name of another profile")
         parsed = _parse(other_path, kind, (*below, path))
         assert isinstance(parsed, FhirProfile)
         base = parsed
@@ -170,14 +170,14 @@ def profile_digest(feed: Feed) -> str | None:
     if feed.kind == "pm_database":
         return None
     profile = profile_of(feed)
-    given = []
+    parts = []
     for item in fields(profile):
         value = getattr(profile, item.name)
         is_left_out = not value if item.default is MISSING else value == item.default
         if item.name in _NOT_READ_BY or is_left_out:
             continue
-        given.append((item.name, sorted(value.items()) if isinstance(value, Mapping) else value))
-    return hashlib.sha256(repr(given).encode()).hexdigest()[:32] if given else ""
+        parts.append((item.name, sorted(value.items()) if isinstance(value, Mapping) else value))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32] if parts else ""
 
 
 def place_in_profile(name: str, kind: str, entity: str, column: str) -> str | None:
@@ -193,8 +193,8 @@ def place_in_profile(name: str, kind: str, entity: str, column: str) -> str | No
     key = word_field(kind, entity, column).profile_key
     path: Path | None = _path(name, kind)
     while key and path is not None:
-        found = NodeReader(path).mapping(compose_file(path), "")
-        if key in found:
-            return f"{path}:{found[key].start_mark.line + 1}"
-        path = _base(path, str(found["extends"].value)) if "extends" in found else None
+        nodes = NodeReader(path).mapping(compose_file(path), "")
+        if key in nodes:
+            return f"{path}:{nodes[key].start_mark.line + 1}"
+        path = _base(path, str(nodes["extends"].value)) if "extends" in nodes else None
     return None

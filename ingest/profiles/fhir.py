@@ -135,10 +135,10 @@ _TEXTS = ("staffed_beds_extension", "slot_location_extension")
 
 def parse_fhir(reader: NodeReader, root: yaml.Node, name: str, base: FhirProfile | None) -> FhirProfile:
     """Checks the nodes of one file over the profile it extends. Raises ConfigurationError naming file, line and key."""
-    found = reader.mapping(root, "", ("kind", "extends", *_KEYS))
+    nodes = reader.mapping(root, "", ("kind", "extends", *_KEYS))
     values: dict[str, object] = {"name": name}
     for key in _KEYS:
-        node = found.get(key)
+        node = nodes.get(key)
         if key in _TEXTS:
             values[key] = reader.text(node, key) if node is not None else (getattr(base, key) if base else "")
         elif key == "requires":
@@ -156,7 +156,7 @@ def parse_fhir(reader: NodeReader, root: yaml.Node, name: str, base: FhirProfile
 
 
 def _map(reader: NodeReader, node: yaml.Node, key: str) -> dict[str, str]:
-    found = {}
+    mapped = {}
     for name, value in reader.mapping(node, key, IDENTIFIERS if key == "identifiers" else None).items():
         text = reader.text(value, f"{key}.{name}")
         words: tuple[str, ...] = ADJUDICATION_WORDS if key == "adjudication" else ()
@@ -167,8 +167,8 @@ def _map(reader: NodeReader, node: yaml.Node, key: str) -> dict[str, str]:
             raise reader.fail(value, f"{key}.{name}", f"{text!r} holds more than one *")
         if words and text not in words:
             raise reader.fail(value, f"{key}.{name}", f"{text!r} is not one of {', '.join(words)}")
-        found[name.strip().lower() if key == "payer_classes" else name] = text
-    return found
+        mapped[name.strip().lower() if key == "payer_classes" else name] = text
+    return mapped
 
 
 def _yes_or_no(reader: NodeReader, node: yaml.Node, key: str) -> bool:
@@ -181,18 +181,18 @@ def _yes_or_no(reader: NodeReader, node: yaml.Node, key: str) -> bool:
 def _requirements(reader: NodeReader, node: yaml.Node | None, base: Requirements) -> Requirements:
     if node is None:
         return base
-    found = reader.mapping(node, "requires", ("resources", "operations"))
-    given = {}
+    nodes = reader.mapping(node, "requires", ("resources", "operations"))
+    required = {}
     for name, pattern, what in (
         ("resources", _RESOURCE_TYPE, "a resource type such as Patient"),
         ("operations", _OPERATION, "the name of an operation such as group-export"),
     ):
         held = getattr(base, name)
-        if name in found:
+        if name in nodes:
             key = f"requires.{name}"
-            held = tuple(reader.matching(item, key, pattern, what) for item in reader.items(found[name], key))
-        given[name] = held
-    return Requirements(**given)
+            held = tuple(reader.matching(item, key, pattern, what) for item in reader.items(nodes[name], key))
+        required[name] = held
+    return Requirements(**required)
 
 
 def _searches(reader: NodeReader, node: yaml.Node | None) -> dict[str, tuple[str, ...]]:

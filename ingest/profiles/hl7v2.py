@@ -81,23 +81,23 @@ _KEYS = (
 
 def parse_hl7v2(reader: NodeReader, root: yaml.Node, name: str) -> HL7v2Profile:
     """Checks the nodes of one file. Raises ConfigurationError naming file, line and key."""
-    found = reader.mapping(root, "", ("kind", *_KEYS))
+    nodes = reader.mapping(root, "", ("kind", *_KEYS))
     words = {
-        key: word_list(reader, found.get(key), key, values_of(entity, column))
+        key: word_list(reader, nodes.get(key), key, values_of(entity, column))
         for key, (entity, column) in COLUMNS.items()
     }
-    offset = found.get("uses_msh7_offset")
+    offset = nodes.get("uses_msh7_offset")
     return HL7v2Profile(
         name=name,
-        time_zone=time_zone(reader, found.get("time_zone")),
+        time_zone=time_zone(reader, nodes.get("time_zone")),
         uses_msh7_offset=True if offset is None else reader.yes_or_no(offset, "uses_msh7_offset"),
-        visit_number=_visit_number(reader, found.get("visit_number")),
-        languages=word_list(reader, found.get("languages"), "languages", _LANGUAGE, "a BCP 47 code such as en"),
-        transaction_types=word_list(reader, found.get("transaction_types"), "transaction_types", TRANSACTION_TYPES),
+        visit_number=_visit_number(reader, nodes.get("visit_number")),
+        languages=word_list(reader, nodes.get("languages"), "languages", _LANGUAGE, "a BCP 47 code such as en"),
+        transaction_types=word_list(reader, nodes.get("transaction_types"), "transaction_types", TRANSACTION_TYPES),
         duration_units=word_list(
-            reader, found.get("duration_units"), "duration_units", _MINUTES, "a number of minutes such as 60"
+            reader, nodes.get("duration_units"), "duration_units", _MINUTES, "a number of minutes such as 60"
         ),
-        events=_events(reader, found.get("events")),
+        events=_events(reader, nodes.get("events")),
         **words,
     )
 

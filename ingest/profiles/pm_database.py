@@ -72,9 +72,9 @@ class EntityQuery:
         """Where the profile gives a column ("file:line"): the last line that names it so; the SELECT where none does."""
         file, lines = self.place.rpartition(":")[0], self.sql.splitlines()
         for pattern in (rf"\bas\s+[\"`]?{column}\b", rf"\b{column}\b"):
-            found = [number for number, line in enumerate(lines) if re.search(pattern, line, re.IGNORECASE)]
-            if found and self.first_line:
-                return f"{file}:{self.first_line + found[-1]}"
+            matching = [number for number, line in enumerate(lines) if re.search(pattern, line, re.IGNORECASE)]
+            if matching and self.first_line:
+                return f"{file}:{self.first_line + matching[-1]}"
         return self.place
 
 
@@ -105,16 +105,16 @@ class PmDatabaseProfile:
 
 def parse_pm_database(reader: NodeReader, root: yaml.Node, name: str) -> PmDatabaseProfile:
     """Checks the nodes of one file. Raises ConfigurationError naming file, line and key."""
-    found = reader.mapping(root, "", ("kind", "time_zone", *DEFAULTS, "keys", "entities"))
-    zone_node = reader.needed(found, root, "", "time_zone")
+    nodes = reader.mapping(root, "", ("kind", "time_zone", *DEFAULTS, "keys", "entities"))
+    zone_node = reader.needed(nodes, root, "", "time_zone")
     zone = reader.text(zone_node, "time_zone")
     if zone != TENANT_ZONE:
         try:
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
             raise reader.fail(zone_node, "time_zone", f"{zone!r} is neither `tenant` nor an IANA time zone") from None
-    numbers = _numbers(reader, found, "", {name: default for name, (default, _, _) in DEFAULTS.items()})
-    entities_node = reader.needed(found, root, "", "entities")
+    numbers = _numbers(reader, nodes, "", {name: default for name, (default, _, _) in DEFAULTS.items()})
+    entities_node = reader.needed(nodes, root, "", "entities")
     entities = {}
     contracts = load_contracts()
     for entity, node in reader.mapping(entities_node, "entities").items():
@@ -127,16 +127,16 @@ def parse_pm_database(reader: NodeReader, root: yaml.Node, name: str) -> PmDatab
         name=name,
         time_zone=zone,
         timeout_seconds=numbers["timeout_seconds"],
-        keys=_key_rules(reader, found.get("keys")),
+        keys=_key_rules(reader, nodes.get("keys")),
         entities=MappingProxyType(entities),
     )
 
 
 def _key_rules(reader: NodeReader, node: yaml.Node | None) -> KeyRules:
     """The rules under `keys`; without it every key is its exact text."""
-    found = reader.mapping(node, "keys", tuple(_KEY_RULES)) if node is not None else {}
+    nodes = reader.mapping(node, "keys", tuple(_KEY_RULES)) if node is not None else {}
     words = {name: default for name, (default, _) in _KEY_RULES.items()}
-    for name, value in found.items():
+    for name, value in nodes.items():
         words[name] = reader.text(value, f"keys.{name}")
         if words[name] not in _KEY_RULES[name]:
             allowed = ", ".join(_KEY_RULES[name])
@@ -145,29 +145,29 @@ def _key_rules(reader: NodeReader, node: yaml.Node | None) -> KeyRules:
 
 
 def _numbers(
-    reader: NodeReader, found: Mapping[str, yaml.Node], key: str, defaults: Mapping[str, int]
+    reader: NodeReader, nodes: Mapping[str, yaml.Node], key: str, defaults: Mapping[str, int]
 ) -> dict[str, int]:
     """The numbers among some keys, those that are not there by default."""
     numbers = dict(defaults)
     for name, (_, lowest, highest) in DEFAULTS.items():
-        if name not in found:
+        if name not in nodes:
             continue
         place = f"{key}.{name}" if key else name
-        text = reader.text(found[name], place)
+        text = reader.text(nodes[name], place)
         if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
-            raise reader.fail(found[name], place, f"{text!r} is not a whole number from {lowest} to {highest}")
+            raise reader.fail(nodes[name], place, f"{text!r} is not a whole number from {lowest} to {highest}")
         numbers[name] = int(text)
     return numbers
 
 
 def _query(reader: NodeReader, node: yaml.Node, contract: Contract, defaults: Mapping[str, int]) -> EntityQuery:
     key = f"entities.{contract.name}"
-    found = reader.mapping(node, key, ("sql", "changes", *_OF_ENTITIES))
-    numbers = _numbers(reader, found, key, {name: defaults[name] for name in _OF_ENTITIES})
-    changes = reader.text(found["changes"], f"{key}.changes") if "changes" in found else _CHANGES[0]
+    nodes = reader.mapping(node, key, ("sql", "changes", *_OF_ENTITIES))
+    numbers = _numbers(reader, nodes, key, {name: defaults[name] for name in _OF_ENTITIES})
+    changes = reader.text(nodes["changes"], f"{key}.changes") if "changes" in nodes else _CHANGES[0]
     if changes not in _CHANGES:
-        raise reader.fail(found["changes"], f"{key}.changes", f"{changes!r} is not one of {', '.join(_CHANGES)}")
-    sql_node = reader.needed(found, node, key, "sql")
+        raise reader.fail(nodes["changes"], f"{key}.changes", f"{changes!r} is not one of {', '.join(_CHANGES)}")
+    sql_node = reader.needed(nodes, node, key, "sql")
     sql = _END.sub("", reader.text(sql_node, f"{key}.sql").strip()).rstrip()
     bare = _COMMENT.sub(" ", sql)
     if not _READS.match(bare):

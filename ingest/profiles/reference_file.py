@@ -51,90 +51,96 @@ class ReferenceFileProfile:
 
 def parse_reference_file(reader: NodeReader, root: yaml.Node, name: str) -> ReferenceFileProfile:
     """Checks the nodes of one file. Raises ConfigurationError naming file, line and key."""
-    found = reader.mapping(root, "", ("kind", "entity", *_OPTIONS, "columns", "constants"))
-    of = _entity(reader, reader.needed(found, root, "", "entity"))
+    nodes = reader.mapping(root, "", ("kind", "entity", *_OPTIONS, "columns", "constants"))
+    entity_contract = _entity(reader, reader.needed(nodes, root, "", "entity"))
     columns: dict[str, str | int] = {}
-    for column, text in _columns(reader, found, "columns", of).items():
+    for column, text in _columns(reader, nodes, "columns", entity_contract).items():
         columns[column] = int(text) if re.fullmatch(r"[1-9]\d{0,3}", text, re.ASCII) else text
-    constants = _columns(reader, found, "constants", of)
+    constants = _columns(reader, nodes, "constants", entity_contract)
     for column in constants:
         if column in columns:
-            raise reader.fail(found["constants"], f"constants.{column}", "is also in columns; give it in one place")
-    for column in of.entity_key:
-        if column not in columns and column not in constants and not of.by_name[column].keeps_empty:
-            raise reader.fail(root, f"columns.{column}", f"is missing: it belongs to the key of {of.name}")
+            raise reader.fail(nodes["constants"], f"constants.{column}", "is also in columns; give it in one place")
+    for column in entity_contract.entity_key:
+        if column not in columns and column not in constants and not entity_contract.by_name[column].keeps_empty:
+            raise reader.fail(root, f"columns.{column}", f"is missing: it belongs to the key of {entity_contract.name}")
     return ReferenceFileProfile(
         name=name,
-        entity=of.name,
-        delimiter=_delimiter(reader, found),
-        encoding=_one_of(reader, found, "encoding", ENCODINGS),
-        header_line=_header_line(reader, found),
-        date_format=reader.text(found["date_format"], "date_format") if "date_format" in found else "%Y-%m-%d",
+        entity=entity_contract.name,
+        delimiter=_delimiter(reader, nodes),
+        encoding=_one_of(reader, nodes, "encoding", ENCODINGS),
+        header_line=_header_line(reader, nodes),
+        date_format=reader.text(nodes["date_format"], "date_format") if "date_format" in nodes else "%Y-%m-%d",
         columns=MappingProxyType(columns),
         constants=MappingProxyType(constants),
-        places=MappingProxyType(_places(reader, found)),
+        places=MappingProxyType(_places(reader, nodes)),
     )
 
 
 def _entity(reader: NodeReader, node: yaml.Node) -> Contract:
     name = reader.text(node, "entity")
-    known = {of.name: of for of in load_contracts().values() if _is_reference(of)}
-    if name not in known:
-        raise reader.fail(node, "entity", f"{name!r} is not one of {', '.join(known)}")
-    return known[name]
+    contracts = {
+        entity_contract.name: entity_contract
+        for entity_contract in load_contracts().values()
+        if _is_reference(entity_contract)
+    }
+    if name not in contracts:
+        raise reader.fail(node, "entity", f"{name!r} is not one of {', '.join(contracts)}")
+    return contracts[name]
 
 
-def _is_reference(of: Contract) -> bool:
+def _is_reference(entity_contract: Contract) -> bool:
     """Whether rows of an entity may come in a reference file: nothing in them names a patient."""
-    named = any(column.token_domain or column.token_domain_of for column in of.columns)
-    return of.store == "landing" and of.name != "record_deletion" and not named
+    named = any(column.token_domain or column.token_domain_of for column in entity_contract.columns)
+    return entity_contract.store == "landing" and entity_contract.name != "record_deletion" and not named
 
 
-def _columns(reader: NodeReader, found: Mapping[str, yaml.Node], key: str, of: Contract) -> dict[str, str]:
-    if key not in found:
+def _columns(reader: NodeReader, nodes: Mapping[str, yaml.Node], key: str, entity_contract: Contract) -> dict[str, str]:
+    if key not in nodes:
         return {}
-    known = {column.name for column in of.reader_columns if column.name not in _NOT_GIVEN}
-    given = {}
-    for column, node in reader.mapping(found[key], key).items():
-        if column not in known:
+    settable = {column.name for column in entity_contract.reader_columns if column.name not in _NOT_GIVEN}
+    headings = {}
+    for column, node in reader.mapping(nodes[key], key).items():
+        if column not in settable:
             raise reader.fail(
-                node, f"{key}.{column}", f"{of.name} has no such column; it has {', '.join(sorted(known))}"
+                node,
+                f"{key}.{column}",
+                f"{entity_contract.name} has no such column; it has {', '.join(sorted(settable))}",
             )
-        given[column] = reader.text(node, f"{key}.{column}")
-    return given
+        headings[column] = reader.text(node, f"{key}.{column}")
+    return headings
 
 
-def _delimiter(reader: NodeReader, found: Mapping[str, yaml.Node]) -> str:
-    if "delimiter" not in found:
+def _delimiter(reader: NodeReader, nodes: Mapping[str, yaml.Node]) -> str:
+    if "delimiter" not in nodes:
         return ","
-    text = reader.text(found["delimiter"], "delimiter")
+    text = reader.text(nodes["delimiter"], "delimiter")
     if len(text) != 1 or text in '"\r\n':
-        raise reader.fail(found["delimiter"], "delimiter", 'is one character, such as ";" or a tab written "\\t"')
+        raise reader.fail(nodes["delimiter"], "delimiter", 'is one character, such as ";" or a tab written "\\t"')
     return text
 
 
-def _one_of(reader: NodeReader, found: Mapping[str, yaml.Node], key: str, known: tuple[str, ...]) -> str:
-    if key not in found:
-        return known[0]
-    text = reader.text(found[key], key)
-    if text not in known:
-        raise reader.fail(found[key], key, f"{text!r} is not one of {', '.join(known)}")
+def _one_of(reader: NodeReader, nodes: Mapping[str, yaml.Node], key: str, allowed: tuple[str, ...]) -> str:
+    if key not in nodes:
+        return allowed[0]
+    text = reader.text(nodes[key], key)
+    if text not in allowed:
+        raise reader.fail(nodes[key], key, f"{text!r} is not one of {', '.join(allowed)}")
     return text
 
 
-def _header_line(reader: NodeReader, found: Mapping[str, yaml.Node]) -> int:
-    if "header_line" not in found:
+def _header_line(reader: NodeReader, nodes: Mapping[str, yaml.Node]) -> int:
+    if "header_line" not in nodes:
         return 1
-    text = reader.text(found["header_line"], "header_line")
+    text = reader.text(nodes["header_line"], "header_line")
     if not re.fullmatch(r"[1-9]\d{0,3}", text, re.ASCII):
-        raise reader.fail(found["header_line"], "header_line", f"{text!r} is not a line number from 1 to 9999")
+        raise reader.fail(nodes["header_line"], "header_line", f"{text!r} is not a line number from 1 to 9999")
     return int(text)
 
 
-def _places(reader: NodeReader, found: Mapping[str, yaml.Node]) -> dict[str, str]:
+def _places(reader: NodeReader, nodes: Mapping[str, yaml.Node]) -> dict[str, str]:
     places = {}
     for key in ("columns", "constants"):
-        if key in found:
-            for column, node in reader.mapping(found[key], key).items():
+        if key in nodes:
+            for column, node in reader.mapping(nodes[key], key).items():
                 places[column] = f"{reader.file}:{node.start_mark.line + 1}"
     return places

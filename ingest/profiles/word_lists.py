@@ -30,8 +30,8 @@ def folded(word: str) -> str:
 
 def values_of(entity: str, column: str) -> tuple[str, ...]:
     """The values that a column of the model may have, or has a meaning for."""
-    found = contract(entity).by_name[column]
-    return found.known_values or found.valid_values
+    column_contract = contract(entity).by_name[column]
+    return column_contract.known_values or column_contract.valid_values
 
 
 def word_list(

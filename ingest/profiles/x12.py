@@ -70,12 +70,12 @@ _MEANINGS = {
 
 def parse_x12(reader: NodeReader, root: yaml.Node, name: str) -> X12Profile:
     """Checks the nodes of one file. Raises ConfigurationError naming file, line and key."""
-    found = reader.mapping(root, "", ("kind", "time_zone", *_MEANINGS, "status_categories"))
-    words = {key: word_list(reader, found.get(key), key, meanings) for key, meanings in _MEANINGS.items()}
-    categories = found.get("status_categories")
+    nodes = reader.mapping(root, "", ("kind", "time_zone", *_MEANINGS, "status_categories"))
+    words = {key: word_list(reader, nodes.get(key), key, meanings) for key, meanings in _MEANINGS.items()}
+    categories = nodes.get("status_categories")
     return X12Profile(
         name=name,
-        time_zone=time_zone(reader, found.get("time_zone")),
+        time_zone=time_zone(reader, nodes.get("time_zone")),
         status_categories=word_list(reader, categories, "status_categories", _CATEGORY, "a category such as A3"),
         **words,
     )

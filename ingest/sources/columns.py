@@ -78,16 +78,16 @@ def to_series(
     if kind == "timestamp":
         return timestamps(text, zone)
     if kind == "boolean":
-        found = text.str.to_lowercase().replace_strict(
+        booleans = text.str.to_lowercase().replace_strict(
             {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False},
             default=None,
             return_dtype=pl.Boolean(),
         )
     elif kind == "date":
-        found = text.str.to_date("%Y-%m-%d", strict=False)
+        booleans = text.str.to_date("%Y-%m-%d", strict=False)
     else:
-        found = text.cast(column.polars_type, strict=False)
-    return found if found.null_count() == text.null_count() else text
+        booleans = text.cast(column.polars_type, strict=False)
+    return booleans if booleans.null_count() == text.null_count() else text
 
 
 def _as_given(name: str, values: Sequence[Any] | pl.Series, kind: str, dtype: pl.DataType) -> pl.Series | None:
@@ -120,18 +120,18 @@ def timestamps(text: pl.Series, zone: str | None) -> pl.Series:
     """
     if len(text) >= MANY_ROWS and (instants := parse_instants(text)) is not None:
         return instants
-    found = text.str.to_datetime(_ZONED, time_unit="us", time_zone="UTC", strict=False)
-    if zone is not None and found.null_count() > text.null_count():
+    utc = text.str.to_datetime(_ZONED, time_unit="us", time_zone="UTC", strict=False)
+    if zone is not None and utc.null_count() > text.null_count():
         naive = pl.Series(text.name, [None] * len(text), dtype=pl.Datetime("us"))
         for pattern in _NAIVE:
-            if naive.null_count() + found.null_count() - len(text) == text.null_count():
+            if naive.null_count() + utc.null_count() - len(text) == text.null_count():
                 break
             parsed = text.str.to_datetime(pattern, time_unit="us", strict=False)
             naive = pl.select(pl.coalesce(naive, parsed)).to_series()
-        found = pl.select(pl.coalesce(found, local_to_utc(naive, zone))).to_series()
-    if found.null_count() == text.null_count():
-        return found.alias(text.name)
-    return pl.select(pl.coalesce(found.dt.strftime(_ISO_UTC), text)).to_series().alias(text.name)
+        utc = pl.select(pl.coalesce(utc, local_to_utc(naive, zone))).to_series()
+    if utc.null_count() == text.null_count():
+        return utc.alias(text.name)
+    return pl.select(pl.coalesce(utc.dt.strftime(_ISO_UTC), text)).to_series().alias(text.name)
 
 
 def local_to_utc(naive: pl.Series, zone: str) -> pl.Series:
@@ -155,7 +155,7 @@ def frame_of(
     Where a timestamp that has a precision column is only a day in some row, that column is added, and the timestamp is noon
     of the day.
     """
-    found = []
+    series = []
     for name, values in zip(names, columns, strict=True):
         column = contract.by_name[name]
         if column.precision_column is not None and column.precision_column not in names:
@@ -163,10 +163,10 @@ def frame_of(
             is_day = (text.str.len_bytes() == _DAY_LENGTH).fill_null(value=False)
             if is_day.any():
                 noon = pl.select(pl.when(is_day).then(text + "T12:00:00").otherwise(text).alias(name)).to_series()
-                found += [to_series(column, noon, zone=zone), precision(column.precision_column, is_day, text)]
+                series += [to_series(column, noon, zone=zone), precision(column.precision_column, is_day, text)]
                 continue
-        found.append(to_series(column, values, zone=zone))
-    return settle_days(contract, pl.DataFrame(found))
+        series.append(to_series(column, values, zone=zone))
+    return settle_days(contract, pl.DataFrame(series))
 
 
 def precision(name: str, is_day: pl.Series, values: pl.Series) -> pl.Series:
@@ -186,7 +186,9 @@ def settle_days(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with two times of one day in order where one of them is only the day: it is moved to the other."""
     for rule in contract.order_rules:
         names = [contract.by_name[name].precision_column for name in (rule.earlier, rule.later)]
-        told = [pl.col(name) if name is not None and name in frame.columns else pl.lit("minute") for name in names]
+        precisions = [
+            pl.col(name) if name is not None and name in frame.columns else pl.lit("minute") for name in names
+        ]
         if all(name not in frame.columns for name in names):
             continue
         earlier, later = pl.col(rule.earlier), pl.col(rule.later)
@@ -194,8 +196,8 @@ def settle_days(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
             continue
         is_one_day = (later < earlier) & (earlier - later <= pl.duration(hours=12))
         frame = frame.with_columns(
-            pl.when(is_one_day & (told[1] == "day")).then(earlier).otherwise(later).alias(rule.later),
-            pl.when(is_one_day & (told[0] == "day")).then(later).otherwise(earlier).alias(rule.earlier),
+            pl.when(is_one_day & (precisions[1] == "day")).then(earlier).otherwise(later).alias(rule.later),
+            pl.when(is_one_day & (precisions[0] == "day")).then(later).otherwise(earlier).alias(rule.earlier),
         )
     return frame
 

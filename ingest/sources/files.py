@@ -261,24 +261,24 @@ def is_wide_text(start: bytes) -> bool:
 
 
 def _blocks(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[bytes]:
-    given = 0
+    size = 0
     try:
         if inbox is not None:
             yield from inbox.read(path)
             return
         with _open(path) as handle:
             while block := handle.read(READ_BYTES):
-                given += len(block)
-                if isinstance(handle, gzip.GzipFile) and given > MAXIMUM_GZIP_RATIO * max(size_bytes, READ_BYTES):
+                size += len(block)
+                if isinstance(handle, gzip.GzipFile) and size > MAXIMUM_GZIP_RATIO * max(size_bytes, READ_BYTES):
                     raise UnreadableUnit(
-                        position=f"byte {given}",
+                        position=f"byte {size}",
                         problem=f"the file unpacks to more than {MAXIMUM_GZIP_RATIO} times its size",
                         remedy="If the file is genuine, ask the sender for it uncompressed",
                     )
                 yield block
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise UnreadableUnit(
-            position=f"byte {given} unpacked",
+            position=f"byte {size} unpacked",
             problem="the gzip file is incomplete",
             remedy="Ask the sender for the file again",
         ) from None
@@ -290,7 +290,7 @@ def _blocks(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[bytes]
         ) from None
     except OSError as error:
         raise UnreadableUnit(
-            position=f"byte {given}",
+            position=f"byte {size}",
             problem=error.strerror or "the file cannot be read",
             remedy="Check the rights of the file",
         ) from None

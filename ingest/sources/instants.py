@@ -24,24 +24,24 @@ def parse_instants(text: pl.Series) -> pl.Series | None:
         return None
     has_milliseconds, has_offset = _SHAPES[length]
     whole, pattern = (text, f"{_SECONDS}Z") if length == 20 else (text.str.slice(0, 19), _SECONDS)
-    found = whole.str.to_datetime(pattern, time_unit="us", strict=False, cache=False).to_physical()
-    first = found.min()
+    instants = whole.str.to_datetime(pattern, time_unit="us", strict=False, cache=False).to_physical()
+    first = instants.min()
     if not isinstance(first, int) or first < _YEAR_ONE_US:
         return None
     if has_milliseconds:
         fraction = text.str.slice(19, length - 19 - (6 if has_offset else 0))
         if not fraction.str.contains(r"^\.[0-9]{3}" + ("$" if has_offset else "Z$")).all():
             return None
-        found = found + text.str.slice(20, 3).cast(pl.Int64, strict=False) * 1000
+        instants = instants + text.str.slice(20, 3).cast(pl.Int64, strict=False) * 1000
     if has_offset:
         offsets = text.str.slice(length - 6)
         minutes = {offset: _minutes(offset) for offset in offsets.unique().drop_nulls().to_list()}
         if None in minutes.values():
             return None
-        found = found - offsets.replace_strict(minutes, return_dtype=pl.Int64) * 60_000_000
-    if found.null_count() != text.null_count():
+        instants = instants - offsets.replace_strict(minutes, return_dtype=pl.Int64) * 60_000_000
+    if instants.null_count() != text.null_count():
         return None
-    return found.cast(pl.Datetime("us", "UTC")).alias(text.name)
+    return instants.cast(pl.Datetime("us", "UTC")).alias(text.name)
 
 
 def _minutes(offset: str) -> int | None:

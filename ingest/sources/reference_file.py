@@ -99,38 +99,38 @@ class _Reading:
     def _text(self) -> Iterator[str]:
         """The lines from the headings on, with their ends."""
         decoder = codecs.getincrementaldecoder(self.profile.encoding)()
-        rest, number = "", 0
+        remainder, number = "", 0
         blocks = read_blocks(self.unit, is_wide=True)
         try:
             for block in blocks:
-                rest += decoder.decode(block)
-                *whole, rest = rest.split("\n")
+                remainder += decoder.decode(block)
+                *whole, remainder = remainder.split("\n")
                 for text in whole:
                     number += 1
                     if number >= self.profile.header_line:
                         yield _first(text, number) + "\n"
-            rest += decoder.decode(b"", final=True)
+            remainder += decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             raise UnreadableUnit(
                 position=f"line {number + 1}",
                 problem=f"the file is not {self.profile.encoding} text",
                 remedy="Set encoding in the profile, or save the file in that encoding",
             ) from None
-        if rest and number + 1 >= self.profile.header_line:
-            yield _first(rest, number + 1)
+        if remainder and number + 1 >= self.profile.header_line:
+            yield _first(remainder, number + 1)
 
     def _places(self, headings: Sequence[str]) -> dict[str, int]:
         """Column of the contract to its place in a row. Raises UnreadableUnit for a heading that is not there."""
-        known: dict[str, list[int]] = {}
+        places_by_heading: dict[str, list[int]] = {}
         for index, name in enumerate(headings):
-            known.setdefault(name.casefold(), []).append(index)
+            places_by_heading.setdefault(name.casefold(), []).append(index)
         places = {}
         for column, wanted in self.profile.columns.items():
-            found = [wanted - 1] if isinstance(wanted, int) else known.get(wanted.casefold(), [])
-            if len(found) == 1 and found[0] < len(headings):
-                places[column] = found[0]
+            indexes = [wanted - 1] if isinstance(wanted, int) else places_by_heading.get(wanted.casefold(), [])
+            if len(indexes) == 1 and indexes[0] < len(headings):
+                places[column] = indexes[0]
                 continue
-            what = "has more than one column" if len(found) > 1 else "has no column"
+            what = "has more than one column" if len(indexes) > 1 else "has no column"
             raise UnreadableUnit(
                 position=f"line {self.profile.header_line}",
                 problem=f"{what} {wanted!r} for {self.profile.entity}.{column}",
@@ -141,18 +141,18 @@ class _Reading:
     def _refusal(self, line: int, values: list[str], headings: Sequence[str], places: dict[str, int]) -> Refusal | None:
         """Why a row is not taken; None for one that is."""
         if len(values) != len(headings):
-            said = f"the row has {len(values)} fields, but there are {len(headings)} headings"
-            return Refusal(position=f"line {line}", reason="field_count", detail=said, payload=_payload(values))
+            problem = f"the row has {len(values)} fields, but there are {len(headings)} headings"
+            return Refusal(position=f"line {line}", reason="field_count", detail=problem, payload=_payload(values))
         key = self._key(values, places)
         if key in self.keys:
-            said = "an earlier row of the file has the same key"
-            return Refusal(position=f"line {line}", reason="key_given_twice", detail=said, payload=_payload(values))
+            problem = "an earlier row of the file has the same key"
+            return Refusal(position=f"line {line}", reason="key_given_twice", detail=problem, payload=_payload(values))
         self.keys.add(key)
         return None
 
     def _key(self, values: list[str], places: dict[str, int]) -> tuple[str, ...]:
-        given = self.profile.constants
-        return tuple(values[places[name]] if name in places else given.get(name, "") for name in self.of.entity_key)
+        constants = self.profile.constants
+        return tuple(values[places[name]] if name in places else constants.get(name, "") for name in self.of.entity_key)
 
     def _finished(
         self, chunk: Chunk, taken: list[tuple[int, list[str]]], places: dict[str, int], dropped: list[str]
@@ -166,11 +166,11 @@ class _Reading:
         }
         for column in self.of.reader_columns:
             if column.name in places:
-                found = [values[places[column.name]] for _, values in taken]
+                column_values = [values[places[column.name]] for _, values in taken]
                 if column.logical_type == "date":
-                    columns[column.name] = _iso(found, self.profile.date_format)
+                    columns[column.name] = _iso(column_values, self.profile.date_format)
                 else:
-                    columns[column.name] = [value if value or column.keeps_empty else None for value in found]
+                    columns[column.name] = [value if value or column.keeps_empty else None for value in column_values]
             elif column.name in self.profile.constants:
                 columns[column.name] = [self.profile.constants[column.name]] * len(taken)
             elif column.name in self.of.entity_key:
@@ -190,8 +190,8 @@ def _first(text: str, number: int) -> str:
 def _iso(values: list[str], pattern: str) -> list[str | None]:
     """Dates in ISO 8601; what does not fit the pattern as it is, for the gate to hold back."""
     text = pl.Series(values, dtype=pl.String)
-    found = text.str.to_date(pattern, strict=False).cast(pl.String)
-    return [iso or (value or None) for iso, value in zip(found.to_list(), values, strict=True)]
+    parsed = text.str.to_date(pattern, strict=False).cast(pl.String)
+    return [iso or (value or None) for iso, value in zip(parsed.to_list(), values, strict=True)]
 
 
 def _payload(values: list[str]) -> bytes:

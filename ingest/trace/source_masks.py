@@ -201,8 +201,10 @@ def _hl7v2(segment: str, separators: tuple[str, ...]) -> str:
     name = tag if _TAG.fullmatch(tag) else MASK
     if tag == "MSH":
         # MSH-1 is the separator itself and MSH-2 the other marks.
-        rest = [_element(v, allowed.get(n), component, repetition + escape) for n, v in enumerate(values[1:], start=3)]
-        return field.join([tag, values[0] if values else "", *rest])
+        fields = [
+            _element(v, allowed.get(n), component, repetition + escape) for n, v in enumerate(values[1:], start=3)
+        ]
+        return field.join([tag, values[0] if values else "", *fields])
     others = repetition + escape + subcomponent
     return field.join([name, *(_element(v, allowed.get(n), component, others) for n, v in enumerate(values, start=1))])
 
@@ -225,14 +227,14 @@ def _fhir(value: Any, allowed: frozenset[str], path: str) -> Any:
     """A JSON value with what is not allowed masked, keys included: a name may stand there too. What is masked of one object is one
     entry, so that not even its number or order tells anything."""
     if isinstance(value, dict):
-        found: dict[str, Any] = {}
+        masked: dict[str, Any] = {}
         for key, item in value.items():
             below = f"{path}.{key}" if path else str(key)
-            if below in allowed or any(known.startswith(f"{below}.") for known in allowed):
-                found[str(key)] = _fhir(item, allowed, below)
+            if below in allowed or any(allowed_path.startswith(f"{below}.") for allowed_path in allowed):
+                masked[str(key)] = _fhir(item, allowed, below)
             else:
-                found[MASK] = MASK
-        return found
+                masked[MASK] = MASK
+        return masked
     if isinstance(value, list):
         return [_fhir(item, allowed, path) for item in value]
     if value is None or path not in allowed:
@@ -254,27 +256,27 @@ _ORGANISATION_IDS = frozenset(
 _PEOPLE = frozenset({"patient", "patient_identity", "patient_merge"})
 
 
-def masked_row(of: Contract, row: Mapping[str, Any]) -> dict[str, Any]:
+def masked_row(entity_contract: Contract, row: Mapping[str, Any]) -> dict[str, Any]:
     """A landed row for the same readers: columns of its contract that hold a number, a date of an event, one of a list of values
     or a code; identifiers, names and words masked, and of patients everything but the sex."""
-    found: dict[str, Any] = {}
+    masked: dict[str, Any] = {}
     for name, value in row.items():
-        column = of.by_name.get(name)
+        column = entity_contract.by_name.get(name)
         if column is None:
             continue
         if value is None or name in _ORGANISATION_IDS:
-            found[name] = value
-        elif of.name in _PEOPLE:
-            found[name] = value if name == "sex" else MASK
+            masked[name] = value
+        elif entity_contract.name in _PEOPLE:
+            masked[name] = value if name == "sex" else MASK
         elif column.logical_type != "string":
-            found[name] = value
+            masked[name] = value
         elif column.valid_values:
-            found[name] = value if value in column.valid_values else MASK
+            masked[name] = value if value in column.valid_values else MASK
         elif _is_identifier(column.name) or column.token_domain or column.token_domain_of or column.classification:
-            found[name] = MASK
+            masked[name] = MASK
         else:
-            found[name] = _shown(str(value))
-    return found
+            masked[name] = _shown(str(value))
+    return masked
 
 
 def _is_identifier(name: str) -> bool:

@@ -76,7 +76,7 @@ class SourceText:
     bytes are others now) or unknown (the feed is no longer configured, or the position is not in the file).
 
     `content` holds, by `kind`, segments (hl7v2 and x12, with their separators) or one JSON value (fhir). `mark` stands for the file's
-    name. `said` is a sentence for a person where the state is not opened.
+    name. `explanation` is a sentence for a person where the state is not opened.
     """
 
     kind: str
@@ -84,7 +84,7 @@ class SourceText:
     mark: str
     position: str
     state: str
-    said: str = ""
+    explanation: str = ""
     segments: tuple[str, ...] = field(default=(), repr=False)
     separators: tuple[str, ...] = ()
     resource: Any = field(default=None, repr=False)
@@ -94,10 +94,10 @@ def open_position(
     home: Home, keys: Keys, ledger: Ledger, config: Config, tenant_id: str, source_position: str
 ) -> SourceText:
     """Opens a position of a tenant's row. Raises ClinicmartError for what is no position, or none of this tenant."""
-    found = _POSITION.fullmatch(source_position)
-    if found is None:
+    match = _POSITION.fullmatch(source_position)
+    if match is None:
         raise ClinicmartError("the row's position is not one that a reader writes")
-    unit_id, place = int(found.group(1)), found.group(2)
+    unit_id, place = int(match.group(1)), match.group(2)
     mine = (tables.unit.c.unit_id == unit_id) & (tables.unit.c.tenant_id == tenant_id)
     rows = ledger.rows(sa.select(tables.unit).where(mine))
     if not rows:
@@ -107,10 +107,10 @@ def open_position(
 
 def mark_of(keys: Keys, ledger: Ledger, tenant_id: str, source_position: str) -> str:
     """What stands for the file of a position (`ingest.accounts.accounts.file_mark`), or the table's name; a dash where it is unknown."""
-    found = _POSITION.fullmatch(source_position)
-    if found is None:
+    match = _POSITION.fullmatch(source_position)
+    if match is None:
         return "-"
-    mine = (tables.unit.c.unit_id == int(found.group(1))) & (tables.unit.c.tenant_id == tenant_id)
+    mine = (tables.unit.c.unit_id == int(match.group(1))) & (tables.unit.c.tenant_id == tenant_id)
     rows = ledger.rows(sa.select(tables.unit.c.name, tables.unit.c.fingerprint).where(mine))
     if not rows:
         return "-"
@@ -125,9 +125,11 @@ def _open(home: Home, keys: Keys, config: Config, unit: dict[str, Any], source_p
     mark = file_mark(keys, tenant_id, name) if unit["fingerprint"] else name
     common: dict[str, Any] = {"kind": kind, "feed": unit["feed"], "mark": mark, "position": source_position}
     if feed is None:
-        return SourceText(**common, state=UNKNOWN, said="The feed is no longer in the configuration.")
+        return SourceText(**common, state=UNKNOWN, explanation="The feed is no longer in the configuration.")
     if unit["fingerprint"] is None and not is_journal:
-        return SourceText(**common, state=TABLE, said="A row of a table: what was landed is all that is kept of it.")
+        return SourceText(
+            **common, state=TABLE, explanation="A row of a table: what was landed is all that is kept of it."
+        )
     inbox = Inbox.of(home, keys, feed) if feed.server or feed.listen else None
     try:
         if is_journal:
@@ -136,15 +138,17 @@ def _open(home: Home, keys: Keys, config: Config, unit: dict[str, Any], source_p
         path = _path(feed, inbox, name)
         state = _state(path, unit["fingerprint"])
         if state != OPENED:
-            said = {
+            sentences = {
                 GONE: "The file is no longer where it was read; what was landed of it is shown.",
                 CHANGED: "The file is not the one that was read: its bytes differ; what was landed is shown.",
             }[state]
-            return SourceText(**common, state=state, said=said)
+            return SourceText(**common, state=state, explanation=sentences)
         read = Unit(feed=feed, name=name, path=path, size_bytes=path.stat().st_size, inbox=inbox)
         return _READERS[kind](common, read, place) if kind in _READERS else _not_found(common)
     except (UnreadableUnit, OSError):
-        return SourceText(**common, state=GONE, said="The file cannot be read any more; what was landed is shown.")
+        return SourceText(
+            **common, state=GONE, explanation="The file cannot be read any more; what was landed is shown."
+        )
 
 
 def _feed(config: Config, tenant_id: str, name: str) -> Feed | None:
@@ -172,8 +176,8 @@ def _state(path: Path, fingerprint: str) -> str:
 
 
 def _not_found(common: dict[str, Any]) -> SourceText:
-    said = "The position is not in the file as readers read it today; what was landed is shown."
-    return SourceText(**common, state=UNKNOWN, said=said)
+    sentence = "The position is not in the file as readers read it today; what was landed is shown."
+    return SourceText(**common, state=UNKNOWN, explanation=sentence)
 
 
 def _message(common: dict[str, Any], message: Message) -> SourceText:
@@ -187,8 +191,8 @@ def _hl7v2(common: dict[str, Any], unit: Unit, place: str) -> SourceText:
         return _not_found(common)
     for ordinal, raw in enumerate(raw_messages(read_blocks(unit), Framing()), start=1):
         if ordinal == int(wanted.group(1)):
-            found = parse(raw, ordinal, [])
-            return _message(common, found) if isinstance(found, Message) else _not_found(common)
+            message = parse(raw, ordinal, [])
+            return _message(common, message) if isinstance(message, Message) else _not_found(common)
     return _not_found(common)
 
 
@@ -196,10 +200,10 @@ def _journal(common: dict[str, Any], inbox: Inbox, place: str) -> SourceText:
     wanted = _MESSAGE.fullmatch(place)
     content = mllp_journal.read_message(inbox, int(wanted.group(1))) if wanted is not None else None
     if content is None:
-        return SourceText(**common, state=GONE, said="The message is no longer in the listener's journal.")
+        return SourceText(**common, state=GONE, explanation="The message is no longer in the listener's journal.")
     for raw in raw_messages((content,), Framing()):
-        found = parse(raw, 1, [])
-        return _message(common, found) if isinstance(found, Message) else _not_found(common)
+        message = parse(raw, 1, [])
+        return _message(common, message) if isinstance(message, Message) else _not_found(common)
     return _not_found(common)
 
 
@@ -253,9 +257,9 @@ def _x12(common: dict[str, Any], unit: Unit, place: str) -> SourceText:
         element = piece.interchange.separators.element
         if wanted.group(2) == "ST" and _control(piece.segments, at, element) != wanted.group(3):
             return _not_found(common)
-        found = tuple(_loop(piece.segments, at, element))
+        loop = tuple(_loop(piece.segments, at, element))
         return SourceText(
-            **common, state=OPENED, segments=found, separators=(element, piece.interchange.separators.component)
+            **common, state=OPENED, segments=loop, separators=(element, piece.interchange.separators.component)
         )
     return _not_found(common)
 
@@ -278,11 +282,11 @@ def _loop(segments: list[str], at: int, element: str) -> Iterator[str]:
     tag = _tag(segments[at], element)
     for outer in _WITHIN.get(tag, ()):
         for segment in reversed(segments[:at]):
-            found = _tag(segment, element)
-            if found == outer:
+            segment_tag = _tag(segment, element)
+            if segment_tag == outer:
                 yield segment
                 break
-            if found in _CLOSES[outer]:
+            if segment_tag in _CLOSES[outer]:
                 break
     yield segments[at]
     for segment in segments[at + 1 :] if tag in _ENDS else ():

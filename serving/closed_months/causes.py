@@ -290,11 +290,15 @@ class Evidence:
             for row in wanted.iter_rows(named=True):
                 member = TOTAL if self._is_shared(str(metric), str(dimension)) else row["member"]
                 own = by_figure.get((member, row["period"]), rows.clear())
-                found = self._causes(own, is_redefined=metric in redefined)
-                name = hashlib.sha256(repr(found).encode()).hexdigest()[:20]
-                causes.setdefault(name, found)
+                cause_rows = self._causes(own, is_redefined=metric in redefined)
+                name = hashlib.sha256(repr(cause_rows).encode()).hexdigest()[:20]
+                causes.setdefault(name, cause_rows)
                 sets.append((*(row[column] for column in KEY), name))
-        lines = [(name, ordinal, *cause) for name, found in causes.items() for ordinal, cause in enumerate(found, 1)]
+        lines = [
+            (name, ordinal, *cause)
+            for name, cause_rows in causes.items()
+            for ordinal, cause in enumerate(cause_rows, 1)
+        ]
         schema = pl.Schema({**{name: changed.schema[name] for name in KEY}, "cause_set": pl.String()})
         return (
             pl.DataFrame(sets, schema=schema, orient="row"),
@@ -306,8 +310,8 @@ class Evidence:
         return dimension in self._item(metric).share_over
 
     def _item(self, metric: str) -> RegistryMetric:
-        found = self._now.metrics.registry.metrics.get(metric)
-        return found if found is not None else self._before.metrics.registry.metrics[metric]
+        definition = self._now.metrics.registry.metrics.get(metric)
+        return definition if definition is not None else self._before.metrics.registry.metrics[metric]
 
     def _rows(self, metric: str, grain: str, dimension: str, month: date) -> pl.DataFrame:
         """Differing rows of a metric's facts in a month with member, period and what explains them."""
@@ -318,9 +322,9 @@ class Evidence:
             if not self._differing(fact):
                 continue
             for row_filter, value in _readings(item, fact):
-                found = self._rows_of(fact, item, (row_filter, value), grain, dimension, month)
-                if found.height:
-                    frames.append(found.cast(frames[0].schema))
+                counted_rows = self._rows_of(fact, item, (row_filter, value), grain, dimension, month)
+                if counted_rows.height:
+                    frames.append(counted_rows.cast(frames[0].schema))
                     break
         return pl.concat(frames)
 
@@ -362,10 +366,10 @@ class Evidence:
 
     def _causes(self, rows: pl.DataFrame, *, is_redefined: bool) -> list[tuple[object, ...]]:
         """(kind, feed, file, entity, record_kind, record_id, landed_at, rows), at most SHOWN and one that counts the rest."""
-        found: list[tuple[object, ...]] = [("definition", *[None] * 6, 0)] if is_redefined else []
-        told = rows.filter(pl.col("kind").is_not_null())
+        causes: list[tuple[object, ...]] = [("definition", *[None] * 6, 0)] if is_redefined else []
+        with_kind = rows.filter(pl.col("kind").is_not_null())
         grouped = (
-            told.group_by("kind", "feed", "unit", "record_kind", "record_id")
+            with_kind.group_by("kind", "feed", "unit", "record_kind", "record_id")
             .agg(
                 pl.col("entity").unique().sort().str.join(", "),
                 pl.col("landed_at").max(),
@@ -378,14 +382,14 @@ class Evidence:
         for row in grouped.head(SHOWN).iter_rows(named=True):
             file = marks.get(row["unit"], f"unit {row['unit']}" if row["unit"] else None)
             record = (row["record_kind"] or None, row["record_id"])
-            found.append((row["kind"], row["feed"], file, row["entity"], *record, row["landed_at"], row["rows"]))
-        rest = grouped.slice(SHOWN)
-        if rest.height:
-            found.append(("more", *[None] * 5, rest["landed_at"].max(), rest.height))
+            causes.append((row["kind"], row["feed"], file, row["entity"], *record, row["landed_at"], row["rows"]))
+        not_shown = grouped.slice(SHOWN)
+        if not_shown.height:
+            causes.append(("more", *[None] * 5, not_shown["landed_at"].max(), not_shown.height))
         unexplained = rows.filter(pl.col("kind").is_null()).select("fact", "row_key").n_unique()
-        if unexplained or not found:
-            found.append(("unexplained", *[None] * 6, unexplained))
-        return found
+        if unexplained or not causes:
+            causes.append(("unexplained", *[None] * 6, unexplained))
+        return causes
 
     def _marks_of(self, units: Sequence[str | None]) -> dict[str, str]:
         numbers = sorted({int(unit) for unit in units if unit})

@@ -171,27 +171,27 @@ def missing_data(home: Home, version: Version, month: date) -> tuple[str, ...]:
 
     Coverage is known for the last eight weeks of each feed; of months before that only alerts that still stand tell.
     """
-    health, last, found = published_health(home, version), last_day(month), []
+    health, last, sentences = published_health(home, version), last_day(month), []
     if version.data_as_of is None or version.data_as_of < last:
         reach = "no feed says" if version.data_as_of is None else f"only to {version.data_as_of}"
-        found.append(f"the data reach {reach}, not to the end of the month")
+        sentences.append(f"the data reach {reach}, not to the end of the month")
     days = health.coverage.filter((pl.col("status") == "missing") & pl.col("day").is_between(month, last))
     for (feed,), lines in sorted(days.group_by("feed")):
         named = lines["day"].sort().to_list()
         more = f" and {len(named) - DAYS_NAMED} more" if len(named) > DAYS_NAMED else ""
         listed = ", ".join(f"{day:%d %b}" for day in named[:DAYS_NAMED])
-        found.append(f"feed {feed} brought nothing for {listed}{more}")
+        sentences.append(f"feed {feed} brought nothing for {listed}{more}")
     for row in health.alerts.sort("feed").to_dicts():
-        told = any(sentence.startswith(f"feed {row['feed']} ") for sentence in found)
-        if not told and (row["since"] is None or row["since"] <= last):
-            found.append(f"feed {row['feed']}: {str(row['message']).rstrip('.')}")
-    return tuple(found)
+        is_named = any(sentence.startswith(f"feed {row['feed']} ") for sentence in sentences)
+        if not is_named and (row["since"] is None or row["since"] <= last):
+            sentences.append(f"feed {row['feed']}: {str(row['message']).rstrip('.')}")
+    return tuple(sentences)
 
 
 def _doubts(home: Home, version: Version, month: date) -> tuple[str, ...]:
     """What plausibility finds that touches the month, a sentence each; they do not keep it from being closed."""
-    found = published_findings(home, version)
-    return tuple(finding.headline() for finding in found if finding.touches_days(month, last_day(month)))
+    findings = published_findings(home, version)
+    return tuple(finding.headline() for finding in findings if finding.touches_days(month, last_day(month)))
 
 
 def _freeze(home: Home, version: Version, close: Close) -> Close:
@@ -199,25 +199,25 @@ def _freeze(home: Home, version: Version, close: Close) -> Close:
     whole = open_whole(home, version)
     try:
         asked = everything(whole.metrics)
-        found = figures(whole.metrics, asked, [close.month])
+        frozen = figures(whole.metrics, asked, [close.month])
         path = figures_file(home, close)
         temporary = path.with_name(f".{path.name}.part")
-        _write(home, close, temporary, whole, asked, found)
+        _write(home, close, temporary, whole, asked, frozen)
     finally:
         whole.close()
     temporary.chmod(0o600)
     temporary.replace(path)
-    return Close(**{**vars(close), "figures": found.height})
+    return Close(**{**vars(close), "figures": frozen.height})
 
 
-def _write(home: Home, close: Close, path: Path, whole: Whole, asked: Sequence[Asked], found: pl.DataFrame) -> None:
+def _write(home: Home, close: Close, path: Path, whole: Whole, asked: Sequence[Asked], frozen: pl.DataFrame) -> None:
     """The encrypted file of a close: `asked`, `figure`, `metric`."""
     for left in (path, path.with_name(f"{path.name}.wal")):
         left.unlink(missing_ok=True)
     texts = [(name, *words) for name, words in sorted(labels(whole.metrics).items())]
     frames = {
         "asked": pl.DataFrame([vars(item) for item in asked], schema=["metric", "grain", "dimension"]),
-        "figure": found.sort("metric", "grain", "dimension", "member", "period"),
+        "figure": frozen.sort("metric", "grain", "dimension", "member", "period"),
         "metric": pl.DataFrame(texts, schema=["metric", "label", "unit", "module"], orient="row"),
     }
     with duck.session(home) as connection:
@@ -235,9 +235,9 @@ def read_figures(home: Home, close: Close) -> tuple[pl.DataFrame, tuple[Asked, .
     with duck.session(home) as connection:
         key = key_of(home, close.tenant_id)
         duck.attach(connection, figures_file(home, close), alias="close", key=key, read_only=True)
-        found = connection.execute("from close.figure").pl().cast(FIGURES)  # type: ignore[arg-type]
+        figures_read = connection.execute("from close.figure").pl().cast(FIGURES)  # type: ignore[arg-type]
         asked = tuple(Asked(*row) for row in connection.execute("from close.asked").fetchall())
-    return found, asked
+    return figures_read, asked
 
 
 def read_labels(home: Home, close: Close) -> pl.DataFrame:

@@ -145,21 +145,21 @@ class Asked:
 
 def everything(metrics: Metrics) -> tuple[Asked, ...]:
     """Every question that a close asks."""
-    found = []
+    questions = []
     for item in metrics.visible():
         name = item.definition.name
-        found += [Asked(name, grain, TOTAL) for grain in (DAY, WEEK, MONTH)]
+        questions += [Asked(name, grain, TOTAL) for grain in (DAY, WEEK, MONTH)]
         for dimension in item.definition.dimensions:
             if dimension != CHILDREN and not dimension.startswith(CURRENT):
-                found.append(Asked(name, MONTH, dimension))
-    return tuple(sorted(found))
+                questions.append(Asked(name, MONTH, dimension))
+    return tuple(sorted(questions))
 
 
 def can_ask(metrics: Metrics, asked: Asked) -> bool:
     """Whether a version knows the metric and the dimension of a question."""
-    found = metrics.registry.metrics.get(asked.metric)
-    known = found is not None and found in metrics.visible()
-    return known and (asked.dimension == TOTAL or metrics.index.fits(asked.metric, asked.dimension))
+    definition = metrics.registry.metrics.get(asked.metric)
+    is_visible = definition is not None and definition in metrics.visible()
+    return is_visible and (asked.dimension == TOTAL or metrics.index.fits(asked.metric, asked.dimension))
 
 
 def figures(metrics: Metrics, asked: Iterable[Asked], months: Sequence[date]) -> pl.DataFrame:
@@ -178,9 +178,9 @@ def _together(metrics: Metrics, asked: Iterable[Asked]) -> Iterator[tuple[tuple[
     """Questions that one SELECT can answer: the same grain and dimension, metrics of the same facts."""
     groups: dict[tuple[str, str, object], list[str]] = {}
     for item in sorted(set(asked)):
-        found = metrics.registry.metrics[item.metric]
+        definition = metrics.registry.metrics[item.metric]
         facts = tuple(fact.name for fact in metrics.index.facts_of(item.metric))
-        kind = (facts, found.share_of, found.share_over, metrics.index.snapshot_of(item.metric))
+        kind = (facts, definition.share_of, definition.share_over, metrics.index.snapshot_of(item.metric))
         groups.setdefault((item.grain, item.dimension, kind), []).append(item.metric)
     for (grain, dimension, _), names in groups.items():
         yield (grain, dimension), names
@@ -196,11 +196,15 @@ def _in_months(grain: str, months: Sequence[date]) -> pl.Expr:
 
 def _column(metrics: Metrics, answer: pl.DataFrame, metric: str, grain: str, dimension: str) -> pl.DataFrame:
     """One metric of an answer as FIGURES; what needs no row is left out."""
-    found = metrics.registry.metrics[metric]
+    definition = metrics.registry.metrics[metric]
     kind = answer.schema[metric]
     is_exact = kind.is_integer() or (isinstance(kind, pl.Decimal) and kind.scale <= SCALE)
     value = pl.col(metric)
-    kept = value.is_not_null() & (value != 0) if found.is_additive and not found.share_of else value.is_not_null()
+    kept = (
+        value.is_not_null() & (value != 0)
+        if definition.is_additive and not definition.share_of
+        else value.is_not_null()
+    )
     if kind.is_float():
         kept = kept & value.is_finite()
     name = f"{dimension}_name" if f"{dimension}_name" in answer.columns else dimension

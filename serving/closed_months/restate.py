@@ -63,7 +63,7 @@ def restate(home: Home, tenant_id: str, run_id: str, *, file_marks: FileMarks | 
                 continue
             with _Comparison(home, kept[baseline], served) as comparison:
                 written += comparison.write(of_baseline, run_id, file_marks)
-        names = [f"{close.name}.{close.number}" for found in by_baseline.values() for close in found]
+        names = [f"{close.name}.{close.number}" for closes in by_baseline.values() for close in closes]
         if names:
             noted = checked | dict.fromkeys(names, served.version)
             write_atomically(folder(home, tenant_id) / CHECKED, json.dumps(noted, indent=1).encode())
@@ -75,9 +75,9 @@ def _checked(home: Home, tenant_id: str) -> dict[str, str]:
     return read_derived(folder(home, tenant_id) / CHECKED)
 
 
-def _is_same(one: Version, other: Version) -> bool:
+def _is_same(first: Version, other: Version) -> bool:
     """Whether two versions hold the same data under the same definitions: their fingerprint covers both."""
-    return "data" in one.fingerprints and one.fingerprints["data"] == other.fingerprints.get("data")
+    return "data" in first.fingerprints and first.fingerprints["data"] == other.fingerprints.get("data")
 
 
 class _Comparison:
@@ -94,10 +94,10 @@ class _Comparison:
         self._before.close()
         self._now.close()
 
-    def write(self, of: Sequence[Close], run_id: str, file_marks: FileMarks | None) -> int:
+    def write(self, closes: Sequence[Close], run_id: str, file_marks: FileMarks | None) -> int:
         """Adds what changed to the files of some closes; returns how many rows."""
-        months = [close.month for close in of]
-        questions = {close: self._questions(close) for close in of}
+        months = [close.month for close in closes]
+        questions = {close: self._questions(close) for close in closes}
         everything = sorted({asked for asked in _chained(questions.values()) if can_ask(self._now.metrics, asked)})
         if not any(questions.values()):
             return 0
@@ -105,11 +105,11 @@ class _Comparison:
         evidence = Evidence(self._home, self._before, self._now, file_marks)
         written = 0
         try:
-            for close in of:
-                known = read_restated(self._home, close)
-                changed = self._changed(close, questions[close], answers, known)
+            for close in closes:
+                restated = read_restated(self._home, close)
+                changed = self._changed(close, questions[close], answers, restated)
                 if changed.height:
-                    rows, causes = self._explained(close, changed, known, evidence, run_id)
+                    rows, causes = self._explained(close, changed, restated, evidence, run_id)
                     write_restated(self._home, close, Restated(rows=rows, causes=causes))
                     written += changed.height
         finally:
@@ -122,19 +122,19 @@ class _Comparison:
         """The questions of a close whose answers can have changed since `before`."""
         _, asked = read_figures(self._home, close)
         tables, dimensions = self._changed_tables(close.month), self._changed_dimensions
-        index, found = self._now.metrics.index, set()
+        index, questions = self._now.metrics.index, set()
         for item in asked:
             if item.metric in self.redefined or not can_ask(self._now.metrics, item):
-                found.add(item)
+                questions.add(item)
                 continue
             facts = index.facts_of(item.metric)
             if any(fact.table in tables for fact in facts):
-                found.add(item)
+                questions.add(item)
             elif item.dimension:
                 members = [fact.find(item.dimension) for fact in facts]
                 if any(member is not None and member.table in dimensions for member in members):
-                    found.add(item)
-        return found
+                    questions.add(item)
+        return questions
 
     @cached_property
     def redefined(self) -> frozenset[str]:
@@ -151,22 +151,22 @@ class _Comparison:
 
     def _changed_tables(self, month: date) -> set[str]:
         """Facts that hold other rows in a month than before, by any of their dates."""
-        return {table for table, of in self._prints.items() if of[0].get(month) != of[1].get(month)}
+        return {table for table, prints in self._prints.items() if prints[0].get(month) != prints[1].get(month)}
 
     @cached_property
     def _prints(self) -> dict[str, tuple[Mapping[date, Any], Mapping[date, Any]]]:
         """Fact to what its rows of each month come to, before and now."""
-        found: dict[str, tuple[Mapping[date, Any], Mapping[date, Any]]] = {}
+        prints: dict[str, tuple[Mapping[date, Any], Mapping[date, Any]]] = {}
         for fact in self._now.metrics.index.facts.values():
             columns = sorted(set(fact.date_columns.values()))
             if columns and self._before.metrics.registry.table(fact.table) is None:
-                found[fact.table] = ({}, _months(self._now, fact.table, columns))
+                prints[fact.table] = ({}, _months(self._now, fact.table, columns))
             elif columns:
-                found[fact.table] = (
+                prints[fact.table] = (
                     _months(self._before, fact.table, columns),
                     _months(self._now, fact.table, columns),
                 )
-        return found
+        return prints
 
     @cached_property
     def _changed_dimensions(self) -> frozenset[str]:
@@ -176,7 +176,7 @@ class _Comparison:
 
     # What changed
 
-    def _changed(self, close: Close, asked: set[Asked], answers: pl.DataFrame, known: Restated) -> pl.DataFrame:
+    def _changed(self, close: Close, asked: set[Asked], answers: pl.DataFrame, restated: Restated) -> pl.DataFrame:
         """Figures of a close that differ from what was known, with closed, old, new and amount."""
         frozen, _ = read_figures(self._home, close)
         questions = pl.DataFrame(
@@ -184,7 +184,7 @@ class _Comparison:
             schema=dict.fromkeys(("metric", "grain", "dimension"), pl.String),
             orient="row",
         )
-        last = known.rows.sort("restatement").unique(subset=KEY, keep="last")
+        last = restated.rows.sort("restatement").unique(subset=KEY, keep="last")
         sides = [
             frozen.rename({"exact": "closed_exact", "real": "closed_real", "member_name": "closed_name"}),
             last.select(*KEY, last_exact="new_exact", last_real="new_real", is_known=pl.lit(True)),
@@ -229,11 +229,11 @@ class _Comparison:
     # Why
 
     def _explained(
-        self, close: Close, changed: pl.DataFrame, known: Restated, evidence: Evidence, run_id: str
+        self, close: Close, changed: pl.DataFrame, restated: Restated, evidence: Evidence, run_id: str
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """(restatements, causes) of a close, those known so far included."""
         sets, causes = evidence.explain(close.month, changed.select(*KEY), self.redefined)
-        first = int(known.rows["restatement"].max() or 0) + 1  # type: ignore[arg-type]
+        first = int(restated.rows["restatement"].max() or 0) + 1  # type: ignore[arg-type]
         fresh = (
             changed.join(sets, on=list(KEY), how="left")
             .sort(KEY)
@@ -245,13 +245,13 @@ class _Comparison:
                 first_seen_at=pl.lit(datetime.now(UTC).replace(tzinfo=None)),
             )
         )
-        rows = pl.concat([known.rows, fresh.select(*RESTATEMENTS).cast(RESTATEMENTS)])  # type: ignore[arg-type]
-        merged = pl.concat([known.causes, causes]).unique(subset=["cause_set", "ordinal"], keep="first")
+        rows = pl.concat([restated.rows, fresh.select(*RESTATEMENTS).cast(RESTATEMENTS)])  # type: ignore[arg-type]
+        merged = pl.concat([restated.causes, causes]).unique(subset=["cause_set", "ordinal"], keep="first")
         return rows, merged
 
 
 def _chained(sets: Any) -> Any:
-    return (item for found in sets for item in found)
+    return (item for table in sets for item in table)
 
 
 def _is_sum(metric: Any) -> bool:
@@ -260,7 +260,7 @@ def _is_sum(metric: Any) -> bool:
 
 def _months(whole: Whole, table: str, columns: Sequence[str]) -> dict[date, Any]:
     """First day of a month to the number of rows and their hashes, over each date of a fact."""
-    found: dict[date, Any] = {}
+    marks: dict[date, Any] = {}
     for column in columns:
         rows = whole.metrics.data.frame(
             f"select cast(date_trunc('month', {column}) as date) as month, count(*) as rows, "
@@ -268,8 +268,8 @@ def _months(whole: Whole, table: str, columns: Sequence[str]) -> dict[date, Any]
             f'from warehouse.marts."{table}" as fact where {column} is not null group by 1'
         )
         for month, *values in rows.rows():
-            found.setdefault(month, []).append((column, *values))
-    return found
+            marks.setdefault(month, []).append((column, *values))
+    return marks
 
 
 def _all(whole: Whole, table: str) -> Any:

@@ -88,11 +88,11 @@ class ClosedMonths:
     def causes(self, close: Close) -> pl.DataFrame:
         """The causes of changes in scope; records are named to those who see rows and identifiers."""
         mine = self.restatements(close).select("cause_set").unique()
-        found = self._restated(close).causes.join(mine, on="cause_set", how="semi").sort("cause_set", "ordinal")
+        causes = self._restated(close).causes.join(mine, on="cause_set", how="semi").sort("cause_set", "ordinal")
         scope = self._reader.scope
         if scope.row_tables_allowed and scope.identity_level in _NAMED:
-            return found
-        return found.with_columns(record_id=pl.lit(None, dtype=pl.String))
+            return causes
+        return causes.with_columns(record_id=pl.lit(None, dtype=pl.String))
 
     @property
     def stamp(self) -> str:
@@ -115,14 +115,14 @@ class ClosedMonths:
         else:
             level = self._level_of(unit)
             rows = rows.filter((pl.col("dimension") == level) & (pl.col("member") == unit))
-        causes, found = self.causes(close), []
+        causes, changes = self.causes(close), []
         for (metric,), own in rows.sort("restatement").group_by("metric", maintain_order=True):
             last = own.row(-1, named=True)
             closed, now = _value(last, "closed"), _value(last, "new")
             if closed == now:
                 continue
             of_own = causes.join(own.select("cause_set").unique(), on="cause_set", how="semi")
-            found.append(
+            changes.append(
                 Change(
                     close=close,
                     metric=str(metric),
@@ -133,7 +133,7 @@ class ClosedMonths:
                     causes=tuple(of_own.to_dicts()),
                 )
             )
-        return found
+        return changes
 
     def _level_of(self, unit: str) -> str:
         """The level of the tree on which a unit's member stands for it and all below it."""
@@ -152,17 +152,17 @@ class ClosedMonths:
         scope = self._reader.scope
         words = read_labels(self._home, close)
         words = words.filter(pl.col("module").map_elements(lambda m: sees_module(scope, m), return_dtype=pl.Boolean))
-        found = frame.join(words.select("metric", "label", "unit"), on="metric", how="inner")
+        visible = frame.join(words.select("metric", "label", "unit"), on="metric", how="inner")
         if not scope.is_restricted:
-            return found
+            return visible
         if scope.provider_id is not None:
             mine = (pl.col("dimension") == PROVIDER) & (pl.col("member") == scope.provider_id)
-            return found.filter(mine & pl.lit(not scope.unit_ids))
+            return visible.filter(mine & pl.lit(not scope.unit_ids))
         units = set(self._reader.tree()["service_unit_id"].to_list())
         whole = sorted(units - self._wider(close, units))
         own = (pl.col("dimension") == SERVICE_UNIT) & pl.col("member").is_in(sorted(units))
         rolled_up = pl.col("dimension").is_in(UNIT_DIMENSIONS) & pl.col("member").is_in(whole)
-        return found.filter(own | rolled_up)
+        return visible.filter(own | rolled_up)
 
     def _wider(self, close: Close, units: set[str]) -> set[str]:
         """Units below which one stood, at some time, that is not in scope: their figures hold rows of it."""
@@ -186,13 +186,13 @@ class ClosedMonths:
                 "select table_name from duckdb_tables() where database_name = 'base' and "
                 "table_name in ('dim_service_units', 'dim_service_unit_versions')"
             ).fetchall()
-            found: list[tuple[str, str]] = []
+            places: list[tuple[str, str]] = []
             for (table,) in tables:
-                found += connection.execute(
+                places += connection.execute(
                     f"select service_unit_id, path from base.marts.{table} where tenant_id = $tenant",
                     {"tenant": version.tenant_id},
                 ).fetchall()
-        return found
+        return places
 
 
 def _value(row: Mapping[str, Any], which: str) -> Any:

@@ -132,7 +132,7 @@ class PostgresMarts(MartData):
 
     def _frame(self, sql: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
         query = _PARAMETER.sub(
-            lambda found: _placeholder(found[1], parameters[found[1]]) if found[1] in parameters else found[0],
+            lambda match: _placeholder(match[1], parameters[match[1]]) if match[1] in parameters else match[0],
             sql.replace("%", "%%"),
         )
         with self._connection.cursor() as cursor:
@@ -166,8 +166,10 @@ def _placeholder(name: str, value: Any) -> str:
 
 def _series(name: str, kind: str, values: Sequence[Any]) -> pl.Series:
     if kind != "numeric":
-        known = _POLARS.get(kind)
-        return pl.Series(name, values if known is not None else [None if v is None else str(v) for v in values], known)
+        polars_type = _POLARS.get(kind)
+        return pl.Series(
+            name, values if polars_type is not None else [None if v is None else str(v) for v in values], polars_type
+        )
     numbers = [value for value in values if isinstance(value, Decimal)]
     if any(not value.is_finite() for value in numbers):
         return pl.Series(name, [None if value is None else float(value) for value in values], pl.Float64)

@@ -76,17 +76,17 @@ def compare_marts(home: Home, keys: Keys, dbt_target: Path, conninfo: str) -> tu
 
 def mart_keys(manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Mart to the columns that its tests say are unique together; with `tenant_id`, and the fewest, where there are several."""
-    found: dict[str, list[tuple[str, ...]]] = {}
+    keys_by_mart: dict[str, list[tuple[str, ...]]] = {}
     for node in manifest["nodes"].values():
         test = node.get("test_metadata") or {}
         model = manifest["nodes"].get(node.get("attached_node") or "")
         if model is None or test.get("name") != "rows_hold":
             continue
         keys = test["kwargs"].get("unique") or ()
-        found.setdefault(model.get("alias") or model["name"], []).extend(map(tuple, keys))
+        keys_by_mart.setdefault(model.get("alias") or model["name"], []).extend(map(tuple, keys))
     return {
         mart: min(choices, key=lambda names: ("tenant_id" not in names, len(names), names))
-        for mart, choices in found.items()
+        for mart, choices in keys_by_mart.items()
         if choices
     }
 

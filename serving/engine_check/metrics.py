@@ -95,12 +95,14 @@ def compare_metrics(
     wanted = tuple(sorted(set(names) or project.registry.metrics))
     questions = tuple(questions_of(project.registry, project.index, wanted, every))
     with ThreadPoolExecutor(max_workers=min(len(tenants) or 1, os.cpu_count() or 1)) as pool:
-        found = list(pool.map(lambda tenant: _of_tenant(project, home, keys, conninfo, tenant, questions), tenants))
+        comparisons = list(
+            pool.map(lambda tenant: _of_tenant(project, home, keys, conninfo, tenant, questions), tenants)
+        )
     return MetricsComparison(
         metrics=wanted,
-        questions=sum(each.questions for each in found),
-        figures=sum(each.figures for each in found),
-        differences=tuple(difference for each in found for difference in each.differences),
+        questions=sum(each.questions for each in comparisons),
+        figures=sum(each.figures for each in comparisons),
+        differences=tuple(difference for each in comparisons for difference in each.differences),
     )
 
 
@@ -196,9 +198,9 @@ def _of_tenant(
         sides = (_metrics(project, ours, tenant_id), _metrics(project, theirs, tenant_id))
         for question in asked:
             questions += len(question.metrics)
-            compared, found = _ask(sides, question, tenant_id)
+            compared, differing = _ask(sides, question, tenant_id)
             figures += compared
-            differences += found
+            differences += differing
     return MetricsComparison(questions=questions, figures=figures, differences=tuple(differences))
 
 
@@ -219,19 +221,19 @@ def _ask(sides: tuple[Metrics, Metrics], question: Question, tenant_id: str) -> 
         ours, theirs = (side.query(question.query) for side in sides)
     except ClinicmartError as error:
         if len(question.metrics) > 1:
-            answers = [_ask(sides, one, tenant_id) for one in question.alone()]
-            return sum(count for count, _ in answers), [item for _, found in answers for item in found]
+            answers = [_ask(sides, single, tenant_id) for single in question.alone()]
+            return sum(count for count, _ in answers), [item for _, differing in answers for item in differing]
         return 0, [_difference(question, tenant_id, question.metrics[0], reason=str(error))]
-    found = [
+    differing = [
         _difference(question, tenant_id, metric, rows_differing=len(keys), keys=tuple(keys[:KEYS_SHOWN]))
         for metric, keys in answers_differ(ours, theirs, question.metrics, sides[0].registry).items()
     ]
-    return max(ours.height, theirs.height) * len(question.metrics), found
+    return max(ours.height, theirs.height) * len(question.metrics), differing
 
 
-def _difference(question: Question, tenant_id: str, metric: str, **found: Any) -> MetricDifference:
+def _difference(question: Question, tenant_id: str, metric: str, **values: Any) -> MetricDifference:
     return MetricDifference(
-        tenant_id=tenant_id, metric=metric, dimension=question.dimension or "", grain=question.grain or "", **found
+        tenant_id=tenant_id, metric=metric, dimension=question.dimension or "", grain=question.grain or "", **values
     )
 
 
@@ -251,10 +253,10 @@ def answers_differ(
         _agree(metric, ours, theirs, none_is_nought=registry.metrics[metric].is_additive) for metric in metrics
     )
     alone = ~(pl.col(_HERE) & pl.col(_HERE + _OTHER)) & pl.all_horizontal(metrics)
-    found = {metric: joined.filter(~pl.col(metric) | alone).sort(on) for metric in metrics}
+    differing = {metric: joined.filter(~pl.col(metric) | alone).sort(on) for metric in metrics}
     return {
         metric: [{name: row[name] for name in keys} for row in frame.iter_rows(named=True)]
-        for metric, frame in found.items()
+        for metric, frame in differing.items()
         if frame.height
     }
 

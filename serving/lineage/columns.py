@@ -45,32 +45,32 @@ class Lineage:
 
     def sources(self, model: str, column: str) -> tuple[Field, ...]:
         """The raw fields behind one column of a model, sorted; none for a count of rows and for constants."""
-        found: set[Field] = set()
-        self._walk(Field(model, column), found, set())
-        return tuple(sorted(found))
+        fields: set[Field] = set()
+        self._walk(Field(model, column), fields, set())
+        return tuple(sorted(fields))
 
-    def _walk(self, at: Field, found: set[Field], seen: set[Field]) -> None:
+    def _walk(self, at: Field, fields: set[Field], seen: set[Field]) -> None:
         for below in self.columns.get(at.relation, {}).get(at.column, ()):
             if below in seen:
                 continue
             seen.add(below)
             if below.relation.startswith(f"{RAW}."):
-                found.add(below)
+                fields.add(below)
             else:
-                self._walk(below, found, seen)
+                self._walk(below, fields, seen)
 
     def entities(self, model: str) -> tuple[str, ...]:
         """The raw tables that a model's rows rest on, sorted, without the schema."""
-        found: set[str] = set()
+        entities: set[str] = set()
         waiting, seen = [model], {model}
         while waiting:
             for below in self.inputs.get(waiting.pop(), ()):
                 if below.startswith(f"{RAW}."):
-                    found.add(below.removeprefix(f"{RAW}."))
+                    entities.add(below.removeprefix(f"{RAW}."))
                 elif below not in seen:
                     seen.add(below)
                     waiting.append(below)
-        return tuple(sorted(found))
+        return tuple(sorted(entities))
 
     def to_json(self) -> bytes:
         """As a file, for `from_json`."""
@@ -102,16 +102,16 @@ def read_lineage(dbt_target: Path, manifest: Mapping[str, Any]) -> Lineage:
             return Lineage.from_json(noted["lineage"].encode())
     except (OSError, ValueError, KeyError):
         pass
-    found = lineage_of(manifest)
-    write_atomically(kept, json.dumps({"state": state, "lineage": found.to_json().decode()}).encode())
-    return found
+    lineage = lineage_of(manifest)
+    write_atomically(kept, json.dumps({"state": state, "lineage": lineage.to_json().decode()}).encode())
+    return lineage
 
 
 def _state(manifest: Mapping[str, Any]) -> str:
     """A fingerprint of what lineage is read from: files of models and seeds, macros, and the columns of sources. Not the compiled
     SQL: that names the tenants of a run."""
     own = f"macro.{(manifest.get('metadata') or {}).get('project_name')}."
-    said = [
+    parts = [
         [
             (key, (node.get("checksum") or {}).get("checksum"), *node["columns"], _maps_identifiers(node))
             for key, node in sorted({**manifest["nodes"], **(manifest.get("sources") or {})}.items())
@@ -119,7 +119,7 @@ def _state(manifest: Mapping[str, Any]) -> str:
         ],
         sorted((key, item["macro_sql"]) for key, item in (manifest.get("macros") or {}).items() if key.startswith(own)),
     ]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def lineage_of(manifest: Mapping[str, Any]) -> Lineage:
@@ -131,7 +131,7 @@ def lineage_of(manifest: Mapping[str, Any]) -> Lineage:
     needs = {
         key: [n for n in (node.get("depends_on") or {}).get("nodes", ()) if n in nodes] for key, node in nodes.items()
     }
-    known: dict[str, tuple[str, ...]] = {}
+    columns_of: dict[str, tuple[str, ...]] = {}
     columns: dict[str, dict[str, tuple[Field, ...]]] = {}
     inputs: dict[str, tuple[str, ...]] = {}
     for key in TopologicalSorter(needs).static_order():
@@ -140,14 +140,14 @@ def lineage_of(manifest: Mapping[str, Any]) -> Lineage:
             if not node.get("compiled_code"):
                 raise ConfigurationError(f"model {node['name']} is not compiled; run clinicmart run first")
             read = [nodes[need] for need in needs[key]]
-            traced = _trace(node["compiled_code"], _schema_of(read, known))
+            traced = _trace(node["compiled_code"], _schema_of(read, columns_of))
             maps = {_name(other) for other in read if _maps_identifiers(other)}
             columns[_name(node)] = {name: _without(fields, maps) for name, fields in traced.items()}
             inputs[_name(node)] = tuple(sorted(_name(nodes[need]) for need in needs[key]))
             names: Iterable[str] = traced
         else:
             names = _columns_of_table(node)
-        known[_relation(node)] = tuple(names)
+        columns_of[_relation(node)] = tuple(names)
     return Lineage(columns=columns, inputs=inputs)
 
 
@@ -166,11 +166,11 @@ def _relation(node: Mapping[str, Any]) -> str:
     return f"{node['database']}.{node['schema']}.{node.get('identifier') or node.get('alias') or node['name']}"
 
 
-def _schema_of(read: Iterable[Mapping[str, Any]], known: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+def _schema_of(read: Iterable[Mapping[str, Any]], columns_of: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Columns of the relations that a model reads, as the parser wants them; of no others, since it copies what it is given."""
     schema: dict[str, Any] = {}
     for node in read:
-        if names := known[_relation(node)]:
+        if names := columns_of[_relation(node)]:
             tables = schema.setdefault(node["database"], {}).setdefault(node["schema"], {})
             tables[_relation(node).rpartition(".")[2]] = dict.fromkeys(names, "text")
     return schema
@@ -208,7 +208,7 @@ def _trace(sql: str, schema: Mapping[str, Any]) -> dict[str, tuple[Field, ...]]:
     )
     assert isinstance(query, exp.Query)
     scope = build_scope(query)
-    found = {}
+    traced = {}
     for column in query.named_selects:
         leaves = set()
         # Trimming would copy the whole query once a column.
@@ -220,8 +220,8 @@ def _trace(sql: str, schema: Mapping[str, Any]) -> dict[str, tuple[Field, ...]]:
             if isinstance(table, exp.Table):
                 relation = f"{RAW}.{table.name}" if table.db == RAW else table.name
                 leaves.add(Field(relation, node.name.rsplit(".", 1)[-1].strip('"')))
-        found[column] = tuple(sorted(leaves))
-    return found
+        traced[column] = tuple(sorted(leaves))
+    return traced
 
 
 @lru_cache(maxsize=512)
@@ -237,13 +237,13 @@ def metric_fields(semantic: Mapping[str, Any], name: str) -> tuple[Field, ...]:
 
     Raises ConfigurationError for a metric that the semantic manifest does not have.
     """
-    found: set[Field] = set()
+    fields: set[Field] = set()
     for model, measure, filtered in _measures_of(semantic, name):
         table = model["node_relation"]["alias"]
         columns = _columns_of(str(measure.get("expr") or measure["name"]))
-        found |= {Field(table, column) for column in columns or (ROWS,)}
-        found |= {Field(table, column) for column in _filtered(model, *filtered)}
-    return tuple(sorted(found))
+        fields |= {Field(table, column) for column in columns or (ROWS,)}
+        fields |= {Field(table, column) for column in _filtered(model, *filtered)}
+    return tuple(sorted(fields))
 
 
 def counted_keys(semantic: Mapping[str, Any], name: str) -> tuple[Field, ...]:
@@ -251,13 +251,13 @@ def counted_keys(semantic: Mapping[str, Any], name: str) -> tuple[Field, ...]:
 
     Raises ConfigurationError for a metric that the semantic manifest does not have.
     """
-    found: set[Field] = set()
+    fields: set[Field] = set()
     for model, measure, _ in _measures_of(semantic, name):
         if measure["agg"] != "sum" or _ADDS_ONES.search(str(measure.get("expr") or "")):
             keys = [entity for entity in model["entities"] if entity["type"] == "primary"]
             columns = {column for key in keys for column in _columns_of(str(key.get("expr") or key["name"]))}
-            found |= {Field(model["node_relation"]["alias"], column) for column in columns}
-    return tuple(sorted(found))
+            fields |= {Field(model["node_relation"]["alias"], column) for column in columns}
+    return tuple(sorted(fields))
 
 
 def _measures_of(

@@ -118,13 +118,13 @@ def metric_entities(lineage: Lineage, semantic: Mapping[str, Any], metric: str) 
 
 def _brought(batches: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:
     """Feed to entity to rows landed and when the last came."""
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    landed: dict[str, dict[str, dict[str, Any]]] = {}
     for row in batches:
         if row["rows_landed"]:
-            one = found.setdefault(row["feed"], {}).setdefault(row["entity"], {"rows": 0, "at": None})
-            one["rows"] += row["rows_landed"]
-            one["at"] = max(filter(None, (one["at"], row.get("landed_at"))), default=None)
-    return found
+            entry = landed.setdefault(row["feed"], {}).setdefault(row["entity"], {"rows": 0, "at": None})
+            entry["rows"] += row["rows_landed"]
+            entry["at"] = max(filter(None, (entry["at"], row.get("landed_at"))), default=None)
+    return landed
 
 
 def _fields(lineage: Lineage, mart: str, column: str, by_entity: Mapping[str, list[str]]) -> Iterable[SourceField]:
@@ -137,15 +137,15 @@ def _fields(lineage: Lineage, mart: str, column: str, by_entity: Mapping[str, li
 def _entities(lineage: Lineage, columns: Iterable[MartColumn]) -> tuple[str, ...]:
     """Entities whose values enter a figure, sorted; of a count of rows those whose keys make the rows: the mart's first column that
     leads to any."""
-    found = {source.entity for column in columns for source in column.fields}
-    if not found:
+    entities = {source.entity for column in columns for source in column.fields}
+    if not entities:
         for column in columns:
             for name in lineage.columns.get(column.mart, {}):
                 behind = [s for s in lineage.sources(column.mart, name) if s.column not in BOOKKEEPING]
                 if behind:
-                    found |= {source.relation.removeprefix(f"{RAW}.") for source in behind}
+                    entities |= {source.relation.removeprefix(f"{RAW}.") for source in behind}
                     break
-    return tuple(sorted(found))
+    return tuple(sorted(entities))
 
 
 def _state(
@@ -161,9 +161,9 @@ def _state(
         kind=str(state.get("kind") or ""),
         entities=tuple(sorted(entities)),
         last_read_at=state.get("last_read_at"),
-        last_landed_at=max(filter(None, (one["at"] for one in entities.values())), default=None),
+        last_landed_at=max(filter(None, (entry["at"] for entry in entities.values())), default=None),
         newest_day=newest.get(feed),
-        rows_landed=sum(one["rows"] for one in entities.values()),
+        rows_landed=sum(entry["rows"] for entry in entities.values()),
         alert=str(alert.get("kind") or ""),
         message=str(alert.get("message") or ""),
         files_refused=int(state.get("units_refused") or 0),

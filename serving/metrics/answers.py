@@ -91,15 +91,15 @@ class Metrics:
 
     def metric(self, name: str) -> RegistryMetric:
         """A metric by name. Raises ConfigurationError for an unknown one, AccessError for one outside the scope."""
-        found = self.registry.metrics.get(name)
-        if found is None:
+        definition = self.registry.metrics.get(name)
+        if definition is None:
             close = difflib.get_close_matches(name, [item.definition.name for item in self.visible()], n=4)
             raise ConfigurationError(
                 f"no metric is named {name!r}" + (f"; similar names: {', '.join(close)}" if close else "")
             )
-        if not sees_module(self.scope, found.definition.module):
+        if not sees_module(self.scope, definition.definition.module):
             raise AccessError(f"the metric {name!r} belongs to a part of the product that you may not use")
-        return found
+        return definition
 
     def member(self, metric: str, name: str) -> Member:
         """What a dimension's name means for a metric. Raises ConfigurationError naming close matches."""
@@ -121,8 +121,8 @@ class Metrics:
 
     def _children(self, query: MetricQuery, metrics: Sequence[RegistryMetric]) -> pl.DataFrame:
         """The direct children of the unit in the filter; of the top of the scope without one."""
-        given = query.where.get(SERVICE_UNIT)
-        parents = values_of(given) if given is not None else []
+        chosen = query.where.get(SERVICE_UNIT)
+        parents = values_of(chosen) if chosen is not None else []
         if len(parents) == 1:
             levels = {self.data.depth_of(parents[0]) + 1: None}
         else:
@@ -139,8 +139,10 @@ class Metrics:
         by = tuple(item for item in query.by if item != CHILDREN)
         frames = []
         for unit in parents or self.data.roots:
-            one = self._answer(replace(query, where={**query.where, SERVICE_UNIT: unit}), metrics, by)
-            frames.append(one.with_columns(pl.lit(unit).alias(CHILDREN), pl.lit(names[unit]).alias(f"{CHILDREN}_name")))
+            answer = self._answer(replace(query, where={**query.where, SERVICE_UNIT: unit}), metrics, by)
+            frames.append(
+                answer.with_columns(pl.lit(unit).alias(CHILDREN), pl.lit(names[unit]).alias(f"{CHILDREN}_name"))
+            )
         return pl.concat(frames, how="vertical_relaxed")
 
     def _answer(self, query: MetricQuery, metrics: Sequence[RegistryMetric], by: tuple[str, ...]) -> pl.DataFrame:
@@ -271,11 +273,11 @@ class Metrics:
         conditions = [f"{column} is not null"]
         conditions += [f"{column} >= $date_from"] if date_from else []
         conditions += [f"{column} <= $date_to"] if date_to else []
-        found = self.data.frame(
+        days = self.data.frame(
             f"select max({column}) as day from {self.data.table(table)} where {' and '.join(conditions)} {period}",
             {"date_from": date_from, "date_to": date_to},
         )
-        return found["day"].to_list()
+        return days["day"].to_list()
 
     def _run(
         self, shape: Shape, parts: Sequence[_Part], parameters: Mapping[str, Any], grain: str | None

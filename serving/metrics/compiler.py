@@ -46,8 +46,8 @@ class _Renderer:
         from metricflow.protocols.sql_client import SqlEngine
         from metricflow.sql.render.postgres import PostgresSQLSqlPlanRenderer
 
-        known = {DUCKDB: _duckdb_renderer, POSTGRES: PostgresSQLSqlPlanRenderer}
-        self._renderers = {engine: known[engine]() for engine in engines}
+        renderers = {DUCKDB: _duckdb_renderer, POSTGRES: PostgresSQLSqlPlanRenderer}
+        self._renderers = {engine: renderers[engine]() for engine in engines}
         self.rendered: dict[str, str] = {}
         # Plans are the same for both engines: MetricFlow makes them otherwise for BigQuery alone.
         self.sql_engine_type = SqlEngine.DUCKDB
@@ -149,7 +149,7 @@ class Compiler:
 
     def _plain_days(self, sql: str) -> str:
         """Leaves a day as it is instead of truncating it to the day: a condition on a plain column skips row groups."""
-        return _DAY.sub(lambda found: found[1] if found[2] in self._date_columns else found[0], sql)
+        return _DAY.sub(lambda match: match[1] if match[2] in self._date_columns else match[0], sql)
 
 
 _COMPILERS: dict[tuple[str, frozenset[str], tuple[str, ...]], Compiler] = {}
@@ -192,10 +192,10 @@ def day_filter(dunder: str, parameter: str) -> str:
 def date_filters(parameters: Iterable[str]) -> tuple[str, ...]:
     """The period of a question, for those of the parameters `date_from`, `date_to` and `snapshots` that are given."""
     day = "{{ TimeDimension('metric_time', 'day') }}"
-    known = {
+    conditions = {
         "date_from": f"{day} >= $date_from",
         "date_to": f"{day} <= $date_to",
         "snapshots": f"{day} in (select unnest($snapshots))",
     }
-    given = set(parameters)
-    return tuple(condition for name, condition in known.items() if name in given)
+    names = set(parameters)
+    return tuple(condition for name, condition in conditions.items() if name in names)

@@ -71,8 +71,12 @@ class Fact:
         if not self.is_restated:
             return next(iter((*exact, *named)), None)
         present = [replace(member, name=name) for member in self.members if member.name == CURRENT + name]
-        found = next(iter((*exact, *present, *named)), None)
-        return replace(found, path_column=CURRENT + PATH) if found is not None and found.path_column else found
+        dimension = next(iter((*exact, *present, *named)), None)
+        return (
+            replace(dimension, path_column=CURRENT + PATH)
+            if dimension is not None and dimension.path_column
+            else dimension
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,16 +207,16 @@ class DimensionIndex:
         columns = {item["name"]: _expression(item) for item in owner["dimensions"]}
         primary = self._primary(owner)
         key = next((_expression(item) for item in owner["entities"] if item["name"] == primary), "")
-        found = columns.get(element, key)
+        column = columns.get(element, key)
         return Member(
             name=name,
             dunder=dunder,
             is_entity=is_entity,
             table=self._table(owner),
-            column=found,
+            column=column,
             fact_key=fact_key,
             table_key=key,
-            id_column=found,
+            id_column=column,
             name_column=columns.get(f"{friendly(element)}_name", "") if element.endswith("_id") else "",
             path_column=columns.get(PATH, "") if element == f"{primary}_id" else "",
         )
@@ -221,10 +225,10 @@ class DimensionIndex:
 
     def facts_of(self, metric: str) -> tuple[Fact, ...]:
         """The facts behind a metric, each once."""
-        found: dict[str, Fact] = {}
+        facts: dict[str, Fact] = {}
         for name in self._sources(metric):
-            found.setdefault(name, self.facts[name])
-        return tuple(found.values())
+            facts.setdefault(name, self.facts[name])
+        return tuple(facts.values())
 
     def _sources(self, metric: str) -> Iterator[str]:
         params = self._metrics[metric]["type_params"]
@@ -264,15 +268,15 @@ class DimensionIndex:
 
     def ratio_of(self, metric: str) -> "tuple[RatioPart, RatioPart] | None":
         """(numerator, denominator) of a ratio with the conditions it puts on each; None for any other metric."""
-        found = self._metrics[metric]
-        if found["type"] != "ratio":
+        definition = self._metrics[metric]
+        if definition["type"] != "ratio":
             return None
         parts = []
         for key in ("numerator", "denominator"):
-            part = found["type_params"][key]
+            part = definition["type_params"][key]
             if part.get("offset_window") or part.get("offset_to_grain"):
                 return None
-            filters = (found.get("filter"), part.get("filter"))
+            filters = (definition.get("filter"), part.get("filter"))
             parts.append(RatioPart(metric=part["name"], where=tuple(_templates(filters))))
         return parts[0], parts[1]
 
@@ -281,10 +285,10 @@ class DimensionIndex:
         return self._resolve(metric, name)
 
     def _resolve_once(self, metric: str, name: str) -> Member | None:
-        found = [fact.find(name) for fact in self.facts_of(metric)]
-        if not found or any(member is None for member in found):
+        dimensions = [fact.find(name) for fact in self.facts_of(metric)]
+        if not dimensions or any(member is None for member in dimensions):
             return None
-        return found[0] if len({member.dunder for member in found if member is not None}) == 1 else None
+        return dimensions[0] if len({member.dunder for member in dimensions if member is not None}) == 1 else None
 
     def of(self, metric: str) -> tuple[str, ...]:
         """The names a metric can be grouped and filtered by, in the order of its first fact."""

@@ -84,5 +84,5 @@ class MartData(ABC):
         if member.path_column:
             steps = [f"/{unit}/" for unit in values if self.path_of(unit)]
             return [key for key, path in self._places(member) if any(step in path for step in steps)]
-        found = self.members(member)
-        return found.filter(pl.col("id").cast(pl.String).is_in(list(values)))["key"].to_list()
+        rows = self.members(member)
+        return rows.filter(pl.col("id").cast(pl.String).is_in(list(values)))["key"].to_list()

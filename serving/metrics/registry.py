@@ -180,7 +180,7 @@ def _one_line(text: str | None) -> str:
 def published_tables(manifest: Mapping[str, Any], semantic: Mapping[str, Any]) -> tuple[PublishedTable, ...]:
     """Models with `meta: {publish: true}`, without their types. Raises ConfigurationError for one in another schema."""
     dates = _date_columns(semantic)
-    found = []
+    tables = []
     for node in manifest["nodes"].values():
         meta = _meta(node)
         if node.get("resource_type") != "model" or not meta.get("publish"):
@@ -198,7 +198,7 @@ def published_tables(manifest: Mapping[str, Any], semantic: Mapping[str, Any]) -
             )
             for key, column in node["columns"].items()
         )
-        found.append(
+        tables.append(
             PublishedTable(
                 schema=schema,
                 name=name,
@@ -211,18 +211,18 @@ def published_tables(manifest: Mapping[str, Any], semantic: Mapping[str, Any]) -
                 columns=columns,
             )
         )
-    return tuple(sorted(found, key=lambda table: (table.schema, table.name)))
+    return tuple(sorted(tables, key=lambda table: (table.schema, table.name)))
 
 
 def _date_columns(semantic: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Table to the plain column behind its default time dimension: what most questions filter by."""
-    found: dict[str, tuple[str, ...]] = {}
+    date_columns: dict[str, tuple[str, ...]] = {}
     for model in semantic["semantic_models"]:
         default = (model.get("defaults") or {}).get("agg_time_dimension")
         for dimension in model["dimensions"]:
             if dimension["name"] == default and str(dimension.get("expr") or default).isidentifier():
-                found[model["node_relation"]["alias"]] = (str(dimension.get("expr") or default),)
-    return found
+                date_columns[model["node_relation"]["alias"]] = (str(dimension.get("expr") or default),)
+    return date_columns
 
 
 def private_columns(tables: Sequence[PublishedTable]) -> dict[str, tuple[str, ...]]:
@@ -321,19 +321,19 @@ def _text(meta: Mapping[str, Any], key: str) -> str:
 
 
 def _maturity(meta: Mapping[str, Any], name: str) -> str:
-    found = _text(meta, "matures_by")
-    if found and found not in MATURITIES:
-        raise ConfigurationError(f"metric {name}: matures_by {found!r} is not one of {', '.join(MATURITIES)}")
-    return found
+    text = _text(meta, "matures_by")
+    if text and text not in MATURITIES:
+        raise ConfigurationError(f"metric {name}: matures_by {text!r} is not one of {', '.join(MATURITIES)}")
+    return text
 
 
 def _known_on(meta: Mapping[str, Any], walk: _Metrics, name: str) -> str:
     """The day on which a row began to count: a time dimension that every fact of the metric has."""
-    found = _text(meta, "known_on")
-    for model, _ in walk.sources(name) if found else ():
-        if found not in {item["name"] for item in model["dimensions"] if item["type"] == "time"}:
-            raise ConfigurationError(f"metric {name}: known_on {found!r} is not a day of {model['name']}")
-    return found
+    text = _text(meta, "known_on")
+    for model, _ in walk.sources(name) if text else ():
+        if text not in {item["name"] for item in model["dimensions"] if item["type"] == "time"}:
+            raise ConfigurationError(f"metric {name}: known_on {text!r} is not a day of {model['name']}")
+    return text
 
 
 def _drill(meta: Mapping[str, Any], walk: _Metrics, name: str) -> DrillRule | None:
@@ -366,14 +366,14 @@ def registry_metrics(semantic: Mapping[str, Any], tables: Sequence[PublishedTabl
         if meta.get("variant_of"):
             variants.setdefault(str(meta["variant_of"]), []).append(name)
     dimensions = DimensionIndex(semantic, private_columns(tables))
-    found = {}
+    definitions = {}
     for name, metric in sorted(walk.by_name.items()):
         meta, sources = metas[name], walk.tables(name)
         module = _text(meta, "module") or next((folder[table] for table in sources if table in folder), "")
         if not _text(meta, "unit") or any(table not in folder for table in sources):
             continue
         drill = _drill(meta, walk, name)
-        found[name] = RegistryMetric(
+        definitions[name] = RegistryMetric(
             definition=MetricDefinition(
                 name=name,
                 label=metric.get("label") or name.replace("_", " ").capitalize(),
@@ -404,7 +404,7 @@ def registry_metrics(semantic: Mapping[str, Any], tables: Sequence[PublishedTabl
             share_over=tuple(meta.get("share_over") or ()),
             is_additive=walk.is_additive(name),
         )
-    return found
+    return definitions
 
 
 def read_manifests(dbt_target: Path) -> tuple[dict[str, Any], dict[str, Any], bytes]:

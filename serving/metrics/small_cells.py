@@ -65,13 +65,13 @@ def hidden_cells(
     answer = {}
     for name, behind in wanted.items():
         people = [counts[rows] for rows in behind]
-        found = [[each.get(cell, 0) for cell in cells] for each in people if each is not None]
-        if len(found) < len(people):
+        people_in_cells = [[each.get(cell, 0) for cell in cells] for each in people if each is not None]
+        if len(people_in_cells) < len(people):
             answer[name] = [True] * len(cells)
             continue
-        hidden = [any(0 < each[row] < asked.smallest_cell for each in found) for row in range(len(cells))]
-        if found:
-            _hide_next_smallest(cells, found[0], hidden)
+        hidden = [any(0 < each[row] < asked.smallest_cell for each in people_in_cells) for row in range(len(cells))]
+        if people_in_cells:
+            _hide_next_smallest(cells, people_in_cells[0], hidden)
         answer[name] = hidden
     return answer
 
@@ -116,13 +116,13 @@ def _counts(
     groups: dict[_Rows, list[_Rows]] = {}
     for rows in dict.fromkeys(wanted):
         groups.setdefault(replace(rows, condition=""), []).append(rows)
-    found: dict[_Rows, dict[Key, int] | None] = {}
+    counts: dict[_Rows, dict[Key, int] | None] = {}
     for group, members in groups.items():
         frame = _counted(asked, query, by, group, [rows.condition for rows in members])
         width = len(by) + (1 if query.grain else 0)
         for place, rows in enumerate(members):
-            found[rows] = None if frame is None else {row[:width]: row[width + place] for row in frame.rows()}
-    return found
+            counts[rows] = None if frame is None else {row[:width]: row[width + place] for row in frame.rows()}
+    return counts
 
 
 def _counted(
@@ -144,8 +144,11 @@ def _counted(
         if not member.is_joined:
             keys.append(f"cast({member.column} as varchar)")
             continue
-        known = asked.data.members(member)
-        parameters |= {f"k{place}": known["key"].to_list(), f"i{place}": known["id"].cast(pl.String).to_list()}
+        names_of_members = asked.data.members(member)
+        parameters |= {
+            f"k{place}": names_of_members["key"].to_list(),
+            f"i{place}": names_of_members["id"].cast(pl.String).to_list(),
+        }
         joins.append(
             f"left join (select unnest($k{place}) as cell_key_{place}, unnest($i{place}) as cell_id_{place}) "
             f"on {member.fact_key} = cell_key_{place}"

@@ -30,8 +30,8 @@ class Head:
 
 def anchor_of(home: Home) -> Path:
     """The file that heads are written to."""
-    given = os.environ.get(VARIABLE)
-    return Path(given) if given else home.path / "audit-heads.log"
+    configured = os.environ.get(VARIABLE)
+    return Path(configured) if configured else home.path / "audit-heads.log"
 
 
 def _signature(key: bytes, head: Head) -> str:
@@ -62,8 +62,8 @@ def heads(file: Path, key: bytes) -> list[Head]:
         return []
     signed = []
     for line in lines:
-        sequence, _, rest = line.partition(" ")
-        mac, _, signature = rest.partition(" ")
+        sequence, _, after = line.partition(" ")
+        mac, _, signature = after.partition(" ")
         if sequence.isdigit():
             head = Head(sequence=int(sequence), mac=mac)
             if hmac.compare_digest(signature, _signature(key, head)):

@@ -93,8 +93,8 @@ def _engine(path: Path) -> tuple[Engine, bool]:
 
 def _modules(connection: Connection, tenant_id: str) -> tuple[tuple[str, bool, bool], ...]:
     """(module, is_granted, is_enabled) of a tenant, in the product's order."""
-    found = connection.execute(select(MODULE).where(MODULE.c.tenant_id == tenant_id)).mappings()
-    rows = {row["module"]: (row["module"], row["is_granted"], row["is_enabled"]) for row in found}
+    module_rows = connection.execute(select(MODULE).where(MODULE.c.tenant_id == tenant_id)).mappings()
+    rows = {row["module"]: (row["module"], row["is_granted"], row["is_enabled"]) for row in module_rows}
     return tuple(rows.get(name, (name, is_granted, True)) for name, is_granted in _OF_PLANS.items())
 
 
@@ -156,12 +156,12 @@ class AccessStore:
             is_me = TENANT.c.tenant_id == tenant_id
             chosen = deidentification or STRICT
             rule = {"deidentification_rule": chosen.rule, "smallest_cell": chosen.smallest_cell}
-            known = connection.execute(select(TENANT).where(is_me)).mappings().first()
-            if known is not None:
-                if known["name"] != name:
+            existing = connection.execute(select(TENANT).where(is_me)).mappings().first()
+            if existing is not None:
+                if existing["name"] != name:
                     connection.execute(update(TENANT).where(is_me).values(name=name))
-                if deidentification is not None and rule != {column: known[column] for column in rule}:
-                    version = known["policy_version"] + 1
+                if deidentification is not None and rule != {column: existing[column] for column in rule}:
+                    version = existing["policy_version"] + 1
                     connection.execute(update(TENANT).where(is_me).values(policy_version=version, **rule))
                     self._audit(connection, tenant_id, "system", "de-identification changed", rule)
                 return
@@ -180,8 +180,8 @@ class AccessStore:
     def tenants(self) -> tuple[tuple[str, str], ...]:
         """(tenant_id, name) of every tenant, by name; the platform's own is not among them."""
         with self._reading.connect() as connection:
-            found = select(TENANT.c.tenant_id, TENANT.c.name).where(TENANT.c.tenant_id != PLATFORM)
-            return tuple((row.tenant_id, row.name) for row in connection.execute(found.order_by(TENANT.c.name)))
+            query = select(TENANT.c.tenant_id, TENANT.c.name).where(TENANT.c.tenant_id != PLATFORM)
+            return tuple((row.tenant_id, row.name) for row in connection.execute(query.order_by(TENANT.c.name)))
 
     def policy(self, tenant_id: str) -> TenantPolicy:
         """What the tenant's plan and settings allow. Raises AccessError for an unknown tenant."""
@@ -349,9 +349,9 @@ class AccessStore:
 
     def users(self, tenant_id: str) -> tuple[Principal, ...]:
         """The tenant's people that may sign in, by user name."""
-        found = select(USER).where(USER.c.tenant_id == tenant_id, USER.c.is_active).order_by(USER.c.email)
+        query = select(USER).where(USER.c.tenant_id == tenant_id, USER.c.is_active).order_by(USER.c.email)
         with self._reading.connect() as connection:
-            return tuple(self._principal(connection, row) for row in connection.execute(found).mappings().all())
+            return tuple(self._principal(connection, row) for row in connection.execute(query).mappings().all())
 
     # Sign-in
 
@@ -515,12 +515,12 @@ class AccessStore:
         self, tenant_id: str, *, action: str | None = None, limit: int = 200, offset: int = 0
     ) -> tuple[AuditRow, ...]:
         """A tenant's audit rows, the newest first."""
-        found = select(AUDIT).where(AUDIT.c.tenant_id == tenant_id)
+        query = select(AUDIT).where(AUDIT.c.tenant_id == tenant_id)
         if action is not None:
-            found = found.where(AUDIT.c.action == action)
-        found = found.order_by(AUDIT.c.sequence.desc()).limit(limit).offset(offset)
+            query = query.where(AUDIT.c.action == action)
+        query = query.order_by(AUDIT.c.sequence.desc()).limit(limit).offset(offset)
         with self._reading.connect() as connection:
-            return tuple(audit_log.row_of(row) for row in connection.execute(found).mappings())
+            return tuple(audit_log.row_of(row) for row in connection.execute(query).mappings())
 
     def verify_audit(self) -> AuditCheck:
         """Recomputes the whole chain of all tenants, and holds it against the heads that were written outside the database."""
@@ -591,9 +591,9 @@ class AccessStore:
     @staticmethod
     def _role(tenant_id: str, role: Role | str) -> Role:
         try:
-            known = Role(role)
+            checked = Role(role)
         except ValueError:
             raise ConfigurationError(f"{role!r} is not a role; known are {', '.join(Role)}") from None
-        if (known is Role.SUPER_ADMIN) != (tenant_id == PLATFORM):
+        if (checked is Role.SUPER_ADMIN) != (tenant_id == PLATFORM):
             raise ConfigurationError(f"a super_admin belongs to the tenant {PLATFORM!r}, and nobody else does")
-        return known
+        return checked

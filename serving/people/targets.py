@@ -113,8 +113,8 @@ class TargetTable:
     @property
     def standing(self) -> list[Target]:
         """What stands, by metric, unit and day; ends of targets too."""
-        found = [target for days in self._standing.values() for target in days.values()]
-        return sorted(found, key=lambda target: (target.metric, target.service_unit_id, target.valid_from))
+        targets = [target for days in self._standing.values() for target in days.values()]
+        return sorted(targets, key=lambda target: (target.metric, target.service_unit_id, target.valid_from))
 
     def in_force(self, metric: str, path: Sequence[str], on: date) -> Target | None:
         """The target of a metric on a day: of the first unit of `path` (the unit, then those above it, WHOLE last) that has one."""

@@ -92,10 +92,10 @@ def create(
 def _refuse_scope(
     store: AccessStore, tenants: tuple[str, ...], units: tuple[str, ...], *, chooses: bool, citus: bool
 ) -> None:
-    known = {tenant_id for tenant_id, _ in store.tenants()}
-    unknown = sorted(set(tenants) - known)
+    tenant_ids = {tenant_id for tenant_id, _ in store.tenants()}
+    unknown = sorted(set(tenants) - tenant_ids)
     if unknown or not tenants:
-        raise ConfigurationError(f"there is no tenant {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        raise ConfigurationError(f"there is no tenant {', '.join(unknown)}; known are {', '.join(sorted(tenant_ids))}")
     if len(tenants) > 1 and not chooses:
         raise ConfigurationError(
             "a login stands for one tenant; one for a service of several is made with --chooses-tenant"
@@ -123,18 +123,18 @@ def logins(server: Mapping[str, str], *, tenant: str | None = None) -> tuple[BiL
         rows = connection.execute(
             "select login, tenant_id, chooses_from, unit_ids, label, created_at from access.login_scope order by created_at, login"
         ).fetchall()
-    found = [
+    listed = [
         BiLogin(
             login=login,
-            tenants=(one,) if one else tuple(several),
-            chooses=one is None,
+            tenants=(single_unit,) if single_unit else tuple(several),
+            chooses=single_unit is None,
             unit_ids=tuple(units or ()),
             label=label,
             created_at=created_at,
         )
-        for login, one, several, units, label, created_at in rows
+        for login, single_unit, several, units, label, created_at in rows
     ]
-    return tuple(item for item in found if tenant is None or tenant in item.tenants)
+    return tuple(item for item in listed if tenant is None or tenant in item.tenants)
 
 
 def revoke(server: Mapping[str, str], store: AccessStore, login: str, *, tenant: str, actor: str) -> None:

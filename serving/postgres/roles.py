@@ -217,7 +217,7 @@ def refuse_unsafe(connection: psycopg.Connection[Any], readers: str) -> None:
     """
     # Asked apart: Citus reads a view of the catalogue beside a table of its own with the rights of who asks.
     logins = [name for (name,) in connection.execute("select login from access.login_scope").fetchall()]
-    found = connection.execute(
+    unsafe = connection.execute(
         "select r.rolname, concat_ws(', ', case when r.rolsuper then 'superuser' end, "
         "case when r.rolbypassrls then 'bypassrls' end, case when r.rolcreaterole then 'createrole' end, "
         "case when r.rolcreatedb then 'createdb' end, case when r.rolreplication then 'replication' end, "
@@ -228,7 +228,7 @@ def refuse_unsafe(connection: psycopg.Connection[Any], readers: str) -> None:
         "where m.member = r.oid and g.rolname = %(readers)s and r.rolname <> current_user)",
         {"readers": readers, "logins": logins},
     ).fetchall()
-    wrong = [f"{name} ({why})" for name, why in found if why]
+    wrong = [f"{name} ({why})" for name, why in unsafe if why]
     if wrong:
         raise ConfigurationError(
             f"row-level security would not bind who reads here: {'; '.join(sorted(wrong))}. "

@@ -189,8 +189,8 @@ def _typed(connection: psycopg.Connection[Any], table: PublishedTable) -> Publis
     columns = []
     for name, kind in rows:
         data_type = "VARCHAR" if kind in ("text", "character varying", "character", "name", "json", "jsonb") else kind
-        known = described.get(name)
-        columns.append(replace(known or TableColumn(name=name, data_type=""), data_type=data_type))
+        column_type = described.get(name)
+        columns.append(replace(column_type or TableColumn(name=name, data_type=""), data_type=data_type))
     return replace(table, columns=tuple(columns))
 
 

@@ -29,8 +29,8 @@ def failing_tenants(home: Home, keys: Keys, queries: Mapping[str, str]) -> dict[
     with duck.session(home) as connection:
         duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"), read_only=True)
         touched = _found(connection, "select tenant_id from warehouse.raw.touched_tenant") or {}
-        found = {name: _found(connection, query) for name, query in queries.items()}
-    return {name: _among(tenants, touched) for name, tenants in found.items()}
+        tenants_by_test = {name: _found(connection, query) for name, query in queries.items()}
+    return {name: _among(tenants, touched) for name, tenants in tenants_by_test.items()}
 
 
 def _among(tenants: Found | None, touched: Found) -> Found | None:
@@ -48,11 +48,11 @@ def _found(connection: duckdb.DuckDBPyConnection, query: str) -> Found | None:
         return None
     if not rows or any(tenant is None for tenant, *_ in rows):
         return None
-    found: dict[str, list[str]] = {tenant: [] for tenant, *_ in sorted(rows)}
+    rows_by_tenant: dict[str, list[str]] = {tenant: [] for tenant, *_ in sorted(rows)}
     for tenant, rule, count in sorted(rows, key=lambda row: -row[2]):
         if rule is not None:
-            found[tenant].append(f"{rule}: {told_rows(count)}")
-    return {tenant: tuple(rules) for tenant, rules in found.items()}
+            rows_by_tenant[tenant].append(f"{rule}: {told_rows(count)}")
+    return {tenant: tuple(rules) for tenant, rules in rows_by_tenant.items()}
 
 
 def told_rows(count: int) -> str:

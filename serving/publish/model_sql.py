@@ -22,8 +22,8 @@ def definitions_json(manifest: Mapping[str, Any]) -> bytes:
     nodes: Mapping[str, Any] = manifest["nodes"]
     named = {node.get("alias") or node["name"]: key for key, node in nodes.items() if node["resource_type"] == "model"}
     tables = [table.name for table in published_tables(manifest, {"semantic_models": []})]
-    found = {name: _digest(sorted(set(_behind(manifest, named[name], set())))) for name in tables}
-    return json.dumps(found, indent=1, sort_keys=True).encode()
+    digests = {name: _digest(sorted(set(_behind(manifest, named[name], set())))) for name in tables}
+    return json.dumps(digests, indent=1, sort_keys=True).encode()
 
 
 def _behind(manifest: Mapping[str, Any], key: str, seen: set[str]) -> Iterator[str]:

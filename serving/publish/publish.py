@@ -123,15 +123,18 @@ def publish(
             run_id=run_id,
             keep_days=keep_days,
         )
-        known = _tenants(connection)
-        wanted = list(known) if tenants is None else list(tenants)
-        unknown = sorted(set(wanted) - set(known))
+        built_tenants = _tenants(connection)
+        wanted = list(built_tenants) if tenants is None else list(tenants)
+        unknown = sorted(set(wanted) - set(built_tenants))
         if unknown:
             raise PublishError(f"the warehouse has no tenant {', '.join(unknown)}")
         for tenant, sentences in open_differences(connection).items():
             failures[tenant] = [*failures.get(tenant, ()), *sentences]
         prints = _fingerprints(source, [tenant for tenant in wanted if not failures.get(tenant)], built_from or {})
-        lines = [_one(source, tenant, known[tenant], prints.get(tenant, {}), failures.get(tenant)) for tenant in wanted]
+        lines = [
+            _one(source, tenant, built_tenants[tenant], prints.get(tenant, {}), failures.get(tenant))
+            for tenant in wanted
+        ]
     return PublishReport(run_id=run_id, tenants=tuple(lines))
 
 
@@ -148,12 +151,12 @@ def _typed(connection: duckdb.DuckDBPyConnection, tables: Sequence[PublishedTabl
         "select schema_name, table_name, column_name, data_type from duckdb_columns() "
         "where database_name = 'warehouse' order by column_index"
     ).fetchall()
-    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    columns_by_table: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for schema, table, column, data_type in rows:
-        found.setdefault((schema, table), []).append((column, data_type))
+        columns_by_table.setdefault((schema, table), []).append((column, data_type))
     typed = []
     for table in tables:
-        columns = found.get((table.schema, table.name))
+        columns = columns_by_table.get((table.schema, table.name))
         if columns is None:
             raise PublishError(f"{table.schema}.{table.name} is to be published and is not in the warehouse; run dbt")
         if not table.shared and all(name != "tenant_id" for name, _ in columns):
@@ -181,8 +184,8 @@ def _fingerprints(source: _Source, tenants: Sequence[str], built_from: Mapping[s
     A table's part is its row count, the exclusive or and the sum of its rows' hashes: one scan of the warehouse for all
     tenants together. The definitions, the layout and DuckDB's version (whose hash it is) are in the data's fingerprint.
     """
-    said = (source.registry_json, source.semantic_json, source.lineage_json or b"")
-    definitions = [str(LAYOUT), duckdb.__version__, *(content.hex() for content in said)]
+    metadata = (source.registry_json, source.semantic_json, source.lineage_json or b"")
+    definitions = [str(LAYOUT), duckdb.__version__, *(content.hex() for content in metadata)]
     parts: dict[str, dict[str, list[str]]] = {tenant: {DATA: list(definitions), HEALTH: []} for tenant in tenants}
     for table in source.registry.tables if tenants else ():
         if table.shared:

@@ -59,17 +59,17 @@ class Difference:
     check: str
     feed: str
     expected: Decimal
-    found: Decimal
+    actual: Decimal
 
     def sentence(self) -> str:
         """`harbor: rows of charge in feed pm do not reconcile: 12 in the landed files, 11 in the raw tables, 1 short`."""
         before, after = STATIONS[self.check]
-        by = self.found - self.expected
+        by = self.actual - self.expected
         feed = f" in feed {self.feed}" if self.feed else ""
         what = self.measure.replace("_", " ")
         return (
             f"{self.tenant_id}: {what} of {self.entity}{feed} {RECONCILE}: {self._told(self.expected)} in {before}, "
-            f"{self._told(self.found)} in {after}, {self._told(abs(by))} {'short' if by < 0 else 'too many'}"
+            f"{self._told(self.actual)} in {after}, {self._told(abs(by))} {'short' if by < 0 else 'too many'}"
         )
 
     def _told(self, number: Decimal) -> str:
@@ -86,15 +86,15 @@ def open_differences(connection: duckdb.DuckDBPyConnection) -> dict[str, list[st
         f"from warehouse.{HEALTH}.{CHECKS} where difference <> 0"
     ).fetchall()
     order = list(STATIONS)
-    found: dict[str, list[Difference]] = {}
+    differences: dict[str, list[Difference]] = {}
     for tenant, entity, measure, check, feed, expected, seen in rows:
         item = Difference(
-            tenant_id=tenant, entity=entity, measure=measure, check=check, feed=feed, expected=expected, found=seen
+            tenant_id=tenant, entity=entity, measure=measure, check=check, feed=feed, expected=expected, actual=seen
         )
-        found.setdefault(tenant, []).append(item)
+        differences.setdefault(tenant, []).append(item)
     return {
         tenant: told(sorted(items, key=lambda d: (order.index(d.check), d.measure != ROWS, d.entity, d.feed)))
-        for tenant, items in found.items()
+        for tenant, items in differences.items()
     }
 
 
@@ -129,9 +129,9 @@ def check_published(
             name, mine = f'"{table.schema}"."{table.name}"', "" if table.shared else " where tenant_id = $tenant"
             values = None if table.shared else {"tenant": tenant_id}
             expected = _number(warehouse, f"select count(*) from warehouse.{name}{mine}", values)
-            found = _number(connection, f"select count(*) from {name}")
-            if found != expected:
-                wrong.append(_published(tenant_id, table.name, ROWS, expected, found))
+            published_rows = _number(connection, f"select count(*) from {name}")
+            if published_rows != expected:
+                wrong.append(_published(tenant_id, table.name, ROWS, expected, published_rows))
         if bridge:
             duck.attach(connection, health, alias="told", key=key)
             wrong += _answers(connection, warehouse, tenant_id)
@@ -152,26 +152,26 @@ def _answers(
     told_here = all(_has(connection, "told", table) for table in (STEPS, CHECKS))
     wrong = []
     for entity, measure, expected, question in asked:
-        found = _number(connection, question)
-        if found != expected:
-            wrong.append(_published(tenant_id, entity, measure, expected, found))
+        answer = _number(connection, question)
+        if answer != expected:
+            wrong.append(_published(tenant_id, entity, measure, expected, answer))
         if not told_here:
             continue
         connection.execute(
             f"insert into told.{HEALTH}.{STEPS} (tenant_id, feed, entity, measure, step, reason, total, counted_as) "
             "values (?, '', ?, ?, 'published', '', ?, '')",
-            [tenant_id, entity, measure, found],
+            [tenant_id, entity, measure, answer],
         )
         connection.execute(
             f"insert into told.{HEALTH}.{CHECKS} "
             "(tenant_id, entity, measure, check_name, feed, expected, found, difference) "
             "values (?, ?, ?, 'published', '', ?, ?, ?)",
-            [tenant_id, entity, measure, expected, found, found - expected],
+            [tenant_id, entity, measure, expected, answer, answer - expected],
         )
     return wrong
 
 
-def _published(tenant_id: str, entity: str, measure: str, expected: Decimal, found: Decimal) -> Difference:
+def _published(tenant_id: str, entity: str, measure: str, expected: Decimal, actual: Decimal) -> Difference:
     return Difference(
         tenant_id=tenant_id,
         entity=entity,
@@ -179,13 +179,13 @@ def _published(tenant_id: str, entity: str, measure: str, expected: Decimal, fou
         check="published",
         feed="",
         expected=expected,
-        found=found,
+        actual=actual,
     )
 
 
 def _number(connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, object] | None = None) -> Decimal:
-    found = connection.execute(query, values).fetchone() if values else connection.execute(query).fetchone()
-    return Decimal(str(found[0])) if found and found[0] is not None else Decimal(0)
+    result = connection.execute(query, values).fetchone() if values else connection.execute(query).fetchone()
+    return Decimal(str(result[0])) if result and result[0] is not None else Decimal(0)
 
 
 def _has(connection: duckdb.DuckDBPyConnection, database: str, table: str) -> bool:
@@ -214,8 +214,8 @@ def bridge(steps: pl.DataFrame, checks: pl.DataFrame) -> pl.DataFrame:
         summed = steps.filter(pl.col("step") == step).group_by(keys).agg(pl.col("total").sum().alias(step))
         line = line.join(summed, on=keys, how="left", maintain_order="left")
     off = checks.group_by(keys).agg(pl.col("difference").abs().sum())
-    known = pl.col("quarantined", "left", "merged", "left_out", "difference").fill_null(0)
-    return line.join(off, on=keys, how="left", maintain_order="left").with_columns(known).sort(keys)
+    measured = pl.col("quarantined", "left", "merged", "left_out", "difference").fill_null(0)
+    return line.join(off, on=keys, how="left", maintain_order="left").with_columns(measured).sort(keys)
 
 
 def summary(checks: pl.DataFrame) -> tuple[int, int]:

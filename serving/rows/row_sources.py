@@ -28,12 +28,12 @@ MOST = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Records of `entity` whose `column` is the row's `of`. `prefix`: only where the row's value begins so, and without it.
+    """Records of `entity` whose `column` is the row's `value_of`. `prefix`: only where the row's value begins so, and without it.
     `is_wider`: they may speak of more than this row (a claim of all its lines), so that only unrestricted scopes are led to them."""
 
     entity: str
     column: str
-    of: str
+    value_of: str
     prefix: str = ""
     is_wider: bool = False
 
@@ -49,11 +49,11 @@ class Rule:
 
 
 def _by_key(entity: str, key: str, *more: Part, through: tuple[tuple[str, str], ...] = ()) -> Rule:
-    return Rule(key=key, parts=(Part(entity=entity, column=key, of=key), *more), through=through)
+    return Rule(key=key, parts=(Part(entity=entity, column=key, value_of=key), *more), through=through)
 
 
 def _same(entity: str, name: str, *, is_wider: bool = False) -> Part:
-    return Part(entity=entity, column=name, of=name, is_wider=is_wider)
+    return Part(entity=entity, column=name, value_of=name, is_wider=is_wider)
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -89,8 +89,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "fct_claims": Rule(
             key="claim_id",
             parts=(
-                Part(entity="claim", column="claim_id", of="claim_number"),
-                Part(entity="claim_line", column="claim_id", of="claim_number"),
+                Part(entity="claim", column="claim_id", value_of="claim_number"),
+                Part(entity="claim_line", column="claim_id", value_of="claim_number"),
             ),
             through=(
                 ("fct_claim_submissions", "claim_id"),
@@ -102,25 +102,25 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "fct_claim_answers": Rule(
             key="answer_id",
             parts=(
-                Part(entity="claim_status", column="source_record_id", of="source_record_id"),
-                Part(entity="acknowledgement", column="source_record_id", of="source_record_id"),
+                Part(entity="claim_status", column="source_record_id", value_of="source_record_id"),
+                Part(entity="acknowledgement", column="source_record_id", value_of="source_record_id"),
             ),
         ),
         "fct_payments": Rule(
             key="payment_id",
             parts=(
-                Part(entity="remittance_line", column="remittance_line_id", of="payment_id", prefix="line/"),
-                Part(entity="remittance_claim", column="remittance_claim_id", of="payment_id", prefix="claim/"),
-                Part(entity="patient_payment", column="patient_payment_id", of="payment_id", prefix="payment/"),
+                Part(entity="remittance_line", column="remittance_line_id", value_of="payment_id", prefix="line/"),
+                Part(entity="remittance_claim", column="remittance_claim_id", value_of="payment_id", prefix="claim/"),
+                Part(entity="patient_payment", column="patient_payment_id", value_of="payment_id", prefix="payment/"),
             ),
         ),
         "fct_postings": Rule(
             key="posting_id",
             parts=(
-                Part(entity="charge", column="charge_id", of="posting_id", prefix="billed/charge/"),
-                Part(entity="adjustment", column="adjustment_id", of="posting_id", prefix="adjustment/"),
-                Part(entity="remittance_line", column="remittance_line_id", of="posting_id", prefix="line/"),
-                Part(entity="remittance_claim", column="remittance_claim_id", of="posting_id", prefix="claim/"),
+                Part(entity="charge", column="charge_id", value_of="posting_id", prefix="billed/charge/"),
+                Part(entity="adjustment", column="adjustment_id", value_of="posting_id", prefix="adjustment/"),
+                Part(entity="remittance_line", column="remittance_line_id", value_of="posting_id", prefix="line/"),
+                Part(entity="remittance_claim", column="remittance_claim_id", value_of="posting_id", prefix="claim/"),
             ),
         ),
         "fct_ledger_entries": _by_key("ledger_entry", "ledger_entry_id"),
@@ -134,9 +134,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "fct_takebacks": Rule(
             key="takeback_id",
             parts=(
-                Part(entity="remittance_claim", column="remittance_claim_id", of="takeback_id", prefix="claim/"),
+                Part(entity="remittance_claim", column="remittance_claim_id", value_of="takeback_id", prefix="claim/"),
                 Part(
-                    entity="provider_adjustment", column="provider_adjustment_id", of="takeback_id", prefix="provider/"
+                    entity="provider_adjustment",
+                    column="provider_adjustment_id",
+                    value_of="takeback_id",
+                    prefix="provider/",
                 ),
             ),
         ),
@@ -181,16 +184,18 @@ def row_sources(home: Home, version: Version, metrics: Metrics, table_name: str,
     row = _mine(metrics, table, rule.key, value)
     if row is None:
         raise AccessError(f"there is no such row of {table_name} in what you may see")
-    found = [(table, rule, value)]
+    to_open = [(table, rule, value)]
     for name, column in rule.through:
         other, its_rule = metrics.registry.table(name), RULES[name]
         if other is not None:
-            found += [(other, its_rule, key) for key in _keys(metrics, other, its_rule.key, column, str(row[rule.key]))]
+            to_open += [
+                (other, its_rule, key) for key in _keys(metrics, other, its_rule.key, column, str(row[rule.key]))
+            ]
     records: dict[SourceRecord, None] = {}
     own: Mapping[str, Any] = {}
     with _Base(home, version, metrics) as base:
-        for place, (of, its, key) in enumerate(found[:MOST]):
-            for full in base.rows(of, its.key, key):
+        for place, (table_of, its, key) in enumerate(to_open[:MOST]):
+            for full in base.rows(table_of, its.key, key):
                 own = full if place == 0 and not own else own
                 records |= dict.fromkeys(_records(its, full, is_restricted=metrics.scope.is_restricted))
     return RowSources(
@@ -204,21 +209,21 @@ def row_sources(home: Home, version: Version, metrics: Metrics, table_name: str,
 
 
 def _records(rule: Rule, row: Mapping[str, Any], *, is_restricted: bool) -> list[SourceRecord]:
-    found = []
+    records = []
     for part in rule.parts:
-        value = row.get(part.of)
+        value = row.get(part.value_of)
         if value is None or not str(value).startswith(part.prefix) or (part.is_wider and is_restricted):
             continue
-        found.append(SourceRecord(entity=part.entity, column=part.column, value=str(value).removeprefix(part.prefix)))
-    return found
+        records.append(SourceRecord(entity=part.entity, column=part.column, value=str(value).removeprefix(part.prefix)))
+    return records
 
 
 def _held(metrics: Metrics, table: PublishedTable) -> bool:
-    found = metrics.data.frame(
+    held = metrics.data.frame(
         "select count(*) from duckdb_tables() where database_name = 'warehouse' and schema_name = $schema and table_name = $name",
         {"schema": table.schema, "name": table.name},
     )
-    return bool(found.item())
+    return bool(held.item())
 
 
 def _mine(metrics: Metrics, table: PublishedTable, key: str, value: str) -> Mapping[str, Any] | None:

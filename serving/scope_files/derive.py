@@ -97,15 +97,15 @@ class _Cut:
             return []
         if table.name == "dim_patients" and not self.scope.row_tables_allowed:
             return ["false"]
-        found = ["tenant_id = $tenant"]
+        conditions = ["tenant_id = $tenant"]
         if table.name in _UNITS or (not table.is_dimension and self.scope.unit_ids):
-            found += self._unit(table)
+            conditions += self._unit(table)
         if not table.is_dimension and self.scope.provider_id is not None:
-            found.append(self._provider(table))
+            conditions.append(self._provider(table))
         if table.name in _PEOPLE and self.scope.is_restricted:
             column = _PEOPLE[table.name]
-            found.append(f"({column} = '{UNKNOWN}' or {column} in (select {column} from seen_{column}))")
-        return found
+            conditions.append(f"({column} = '{UNKNOWN}' or {column} in (select {column} from seen_{column}))")
+        return conditions
 
     def _unit(self, table: PublishedTable) -> list[str]:
         if not self.scope.unit_ids:
@@ -120,8 +120,8 @@ class _Cut:
         return f'"{table.provider_column}" = $provider'
 
     def parameters(self, sql: str) -> dict[str, str | None]:
-        given = {"tenant": self.scope.tenant_id, "provider": self.scope.provider_id}
-        return {name: value for name, value in given.items() if f"${name}" in sql}
+        parameters = {"tenant": self.scope.tenant_id, "provider": self.scope.provider_id}
+        return {name: value for name, value in parameters.items() if f"${name}" in sql}
 
 
 def _derive(home: Home, base: Path, version: Version, scope: Scope, registry: Registry, path: Path, key: str) -> None:

@@ -73,10 +73,10 @@ class Close:
 
 def month_of(text: str) -> date:
     """The first day of a month given as `2026-09`. Raises ConfigurationError for anything else."""
-    found = _MONTH.fullmatch(text)
-    if found is None or found[1] == "0000":
+    match = _MONTH.fullmatch(text)
+    if match is None or match[1] == "0000":
         raise ConfigurationError(f"{text!r} is not a month, such as 2026-09")
-    return date(int(found[1]), int(found[2]), 1)
+    return date(int(match[1]), int(match[2]), 1)
 
 
 def last_day(month: date) -> date:
@@ -129,12 +129,12 @@ def standing(home: Home, tenant_id: str) -> tuple[Close, ...]:
 def close_of(home: Home, tenant_id: str, month: date, number: int | None = None) -> Close:
     """A close by month and number, the last one for None. Raises ConfigurationError naming those there are."""
     all_of = closes(home, tenant_id)
-    found = [close for close in all_of if close.month == month and number in (None, close.number)]
-    if not found:
+    matching = [close for close in all_of if close.month == month and number in (None, close.number)]
+    if not matching:
         asked = f"{month:%Y-%m}" + (f" (close {number})" if number is not None else "")
-        known = ", ".join(f"{close.name} (close {close.number})" for close in all_of) or "none"
-        raise ConfigurationError(f"the month {asked} was not closed; closed months are: {known}")
-    return found[-1]
+        names = ", ".join(f"{close.name} (close {close.number})" for close in all_of) or "none"
+        raise ConfigurationError(f"the month {asked} was not closed; closed months are: {names}")
+    return matching[-1]
 
 
 def pinned_versions(home: Home, tenant_id: str) -> frozenset[str]:

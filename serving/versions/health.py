@@ -98,10 +98,10 @@ def _tables(home: Home, version: Version) -> Iterator[Callable[[str], pl.DataFra
     key = Keys.of(home).derive_hex("published", version.tenant_id)
     with duck.session(home) as connection:
         duck.attach(connection, path, alias="warehouse", key=key, read_only=True)
-        found = connection.execute(
+        tables = connection.execute(
             "select table_name from duckdb_tables() where database_name = 'warehouse' and schema_name = 'health'"
         ).fetchall()
-        there = {name for (name,) in found}
+        there = {name for (name,) in tables}
 
         def table(name: str) -> pl.DataFrame:
             if name not in there and name in _LATER:
@@ -157,9 +157,9 @@ def published_refusals(home: Home, version: Version) -> pl.DataFrame:
 def published_plausibility(home: Home, version: Version) -> tuple[pl.DataFrame, dict[str, list[str]]]:
     """The table `plausibility`, and feed to the sorted names of what it has brought so far."""
     with _tables(home, version) as table:
-        found = table("plausibility")
-        brought = {} if found.is_empty() else dict(_brought(table("batch")).iter_rows())
-        return found, brought
+        checks = table("plausibility")
+        brought = {} if checks.is_empty() else dict(_brought(table("batch")).iter_rows())
+        return checks, brought
 
 
 def _brought(batches: pl.DataFrame) -> pl.DataFrame:

@@ -108,8 +108,8 @@ def version_as_of(home: Home, tenant_id: str, as_of: str, *, time_zone: str) -> 
     """
     close = _CLOSE.fullmatch(as_of)
     if close is not None:
-        found = close_of(home, tenant_id, month_of(close[1]), None if close[2] is None else int(close[2]))
-        return _kept(home, tenant_id, found.version, as_of)
+        close_found = close_of(home, tenant_id, month_of(close[1]), None if close[2] is None else int(close[2]))
+        return _kept(home, tenant_id, close_found.version, as_of)
     if _DAY.fullmatch(as_of) is None:
         return _kept(home, tenant_id, as_of, as_of)
     try:
@@ -117,9 +117,9 @@ def version_as_of(home: Home, tenant_id: str, as_of: str, *, time_zone: str) -> 
     except ValueError:
         raise ConfigurationError(f"--as-of {as_of!r} is not a day") from None
     end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone)).astimezone(UTC)
-    known = {version.version: (version.published_at, version.number) for version in kept_versions(home, tenant_id)}
+    kept = {version.version: (version.published_at, version.number) for version in kept_versions(home, tenant_id)}
     gone = {name: (datetime.fromisoformat(at), 0) for name, at in _removed(tenant_folder(home, tenant_id)).items()}
-    served = [(at, number, name) for name, (at, number) in {**gone, **known}.items() if at < end]
+    served = [(at, number, name) for name, (at, number) in {**gone, **kept}.items() if at < end]
     if not served:
         raise ConfigurationError(f"nothing was published by the end of {as_of}; {_there(home, tenant_id)}")
     return _kept(home, tenant_id, max(served)[2], as_of)

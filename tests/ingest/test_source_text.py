@@ -379,7 +379,7 @@ def test_a_feed_that_is_no_longer_configured_says_so(place: Place) -> None:
     config = load_config(file)
     opened = open_position(place.home, Keys.of(place.home), place.ledger, config, "harbor", claim["source_position"])
     assert opened.state == UNKNOWN
-    assert "no longer in the configuration" in opened.said
+    assert "no longer in the configuration" in opened.explanation
 
 
 def test_a_row_of_a_table_has_nothing_but_what_was_landed(place: Place) -> None:

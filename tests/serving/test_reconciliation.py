@@ -59,7 +59,7 @@ def test_reasons_of_an_audit_and_of_the_reconciliation_stand_together(place):
 def test_many_differences_are_told_by_the_first_and_counted():
     wrong = [
         Difference(
-            tenant_id="t", entity=f"e{n}", measure="rows", check="gate", feed="", expected=Decimal(1), found=Decimal(0)
+            tenant_id="t", entity=f"e{n}", measure="rows", check="gate", feed="", expected=Decimal(1), actual=Decimal(0)
         )
         for n in range(8)
     ]

@@ -31,10 +31,10 @@ def clear_blocks(response: httpx.Response, *, limit_bytes: int, what: str) -> It
             f"{what} has the content encoding {encoding[:20]!r}, which was not requested",
             "Ask the server's owner to send gzip",
         )
-    given = 0
+    size = 0
     for block in _unpacked_by_content(blocks, what):
-        given += len(block)
-        if given > limit_bytes:
+        size += len(block)
+        if size > limit_bytes:
             raise ServerProblem(
                 f"{what} is larger than {limit_bytes >> 20:,} MiB",
                 "If the file is genuine, raise maximum_file_gib of the feed's server",
@@ -49,8 +49,8 @@ def _unpacked_by_content(blocks: Iterator[bytes], what: str) -> Iterator[bytes]:
         head += block
         if len(head) >= len(_GZIP_MAGIC):
             break
-    rest = _after(head, blocks)
-    yield from _unpacked(rest, what) if head.startswith(_GZIP_MAGIC) else rest
+    remainder = _after(head, blocks)
+    yield from _unpacked(remainder, what) if head.startswith(_GZIP_MAGIC) else remainder
 
 
 def _after(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -61,7 +61,7 @@ def _after(head: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _unpacked(blocks: Iterator[bytes], what: str) -> Iterator[bytes]:
     """Undoes gzip of one or more members. Raises BrokenOff where it ends too early or is damaged."""
-    taken = given = 0
+    taken = unpacked = 0
     inflate = None
     try:
         for block in blocks:
@@ -71,8 +71,8 @@ def _unpacked(blocks: Iterator[bytes], what: str) -> Iterator[bytes]:
                 inflate = inflate or zlib.decompressobj(wbits=31)
                 clear = inflate.decompress(data, BLOCK_BYTES)
                 data = inflate.unconsumed_tail
-                given += len(clear)
-                if given > MAXIMUM_GZIP_RATIO * max(taken, READ_BYTES):
+                unpacked += len(clear)
+                if unpacked > MAXIMUM_GZIP_RATIO * max(taken, READ_BYTES):
                     raise ServerProblem(
                         f"{what} unpacks to more than {MAXIMUM_GZIP_RATIO} times its size",
                         "If the file is genuine, ask the server's owner to send it uncompressed",

@@ -49,12 +49,12 @@ def parse_capability(statement: dict[str, Any]) -> Capability:
     """The parts of a CapabilityStatement that matter here; what is not of the standard's shape is left out."""
     types: dict[str, frozenset[str]] = {}
     operations: set[str] = set()
-    for rest in _objects(statement.get("rest")):
-        if rest.get("mode", "server") != "server":
+    for rest_entry in _objects(statement.get("rest")):
+        if rest_entry.get("mode", "server") != "server":
             continue
-        operations |= _operations(rest)
-        everywhere = _names(rest.get("searchParam"))
-        for resource in _objects(rest.get("resource")):
+        operations |= _operations(rest_entry)
+        everywhere = _names(rest_entry.get("searchParam"))
+        for resource in _objects(rest_entry.get("resource")):
             name = resource.get("type")
             if isinstance(name, str):
                 types[name] = types.get(name, frozenset()) | _names(resource.get("searchParam")) | everywhere
@@ -89,9 +89,9 @@ def missing(capability: Capability, server: FhirServer, profile: FhirProfile) ->
         if name not in capability.types:
             lines.append(f"the server does not list {name}, which profile {profile.name} searches")
             continue
-        known = capability.types[name]
+        searches = capability.types[name]
         for parameter in profile.search_parameters(name):
-            if known and parameter not in known:
+            if searches and parameter not in searches:
                 lines.append(
                     f"the server does not list the search parameter {name}.{parameter} of profile {profile.name}"
                 )
@@ -99,13 +99,13 @@ def missing(capability: Capability, server: FhirServer, profile: FhirProfile) ->
 
 
 def _operations(place: dict[str, Any]) -> set[str]:
-    found = set()
+    operations = set()
     for item in _objects(place.get("operation")):
         for key in ("name", "definition"):
             value = item.get(key)
             if isinstance(value, str):
-                found.add(value.partition("|")[0].rstrip("/").rpartition("/")[2].removeprefix("$"))
-    return found
+                operations.add(value.partition("|")[0].rstrip("/").rpartition("/")[2].removeprefix("$"))
+    return operations
 
 
 def _names(value: Any) -> frozenset[str]:

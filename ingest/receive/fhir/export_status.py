@@ -23,7 +23,7 @@ class ExportFailed(Refused):
 
 def poll(http: Http, job: Job, feed: str) -> Answer:
     """The first page of the manifest, waited for. Raises Forgotten, ExportFailed, NotYet, ServerProblem."""
-    asked, failures, said = 0, 0, ""
+    asked, failures, last_progress = 0, 0, ""
     while True:
         answer = http.ask("GET", job.status_url, _STATUS, accept="application/json", passing=PASSING - {500})
         if answer.status == 200:
@@ -33,9 +33,9 @@ def poll(http: Http, job: Job, feed: str) -> Answer:
         if answer.status == 202:
             asked += 1
             now = plain(answer.headers.get("x-progress"))
-            if now != said:
+            if now != last_progress:
                 progress.info("%s: export under way: %s", feed, now)
-            said = now
+            last_progress = now
             seconds = backoff(asked) if answer.retry_after is None else max(answer.retry_after, 0.5)
             more = f" ({now})" if now else ""
             http.pace.wait(seconds, f"the export asked for at {job.asked_at[:16]} UTC is under way{more}")

@@ -57,12 +57,12 @@ class Answer:
     def json(self, what: str) -> dict[str, Any]:
         """The JSON object it holds. Raises ServerProblem for anything else."""
         try:
-            found = orjson.loads(self.content)
+            document = orjson.loads(self.content)
         except orjson.JSONDecodeError:
-            found = None
-        if not isinstance(found, dict):
+            document = None
+        if not isinstance(document, dict):
             raise ServerProblem(f"{what} is not JSON", "Check the server's url: something else may answer there")
-        return found
+        return document
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -243,8 +243,8 @@ class Http:
 
 def refused(answer: Answer, what: str, *, with_text: bool) -> Refused:
     """The problem that an answer's status means."""
-    said = explained(answer.content, with_text=with_text)
-    return Refused(answer.status, f"{what}: status {answer.status}{said}", remedy(answer.status))
+    explanation = explained(answer.content, with_text=with_text)
+    return Refused(answer.status, f"{what}: status {answer.status}{explanation}", remedy(answer.status))
 
 
 def remedy(status: int) -> str:

@@ -27,42 +27,46 @@ def learn(inbox: Inbox, folder: str, kinds: frozenset[str]) -> None:
     """Adds the ids of a delivery's files, and takes away those that it deletes. Doing it again changes nothing."""
     if not kinds:
         return
-    found: dict[str, set[str]] = {kind: set() for kind in kinds}
+    ids: dict[str, set[str]] = {kind: set() for kind in kinds}
     gone: dict[str, set[str]] = {kind: set() for kind in kinds}
     for path in sorted((inbox.folder / folder).rglob(f"*.ndjson{SUFFIX}")):
-        of = path.name.partition(".")[0]
+        kind_of_file = path.name.partition(".")[0]
         if path.parent.name == "deleted":
             for kind, name in _deleted(resources(inbox, str(path.relative_to(inbox.folder)))):
                 gone.get(kind, set()).add(name)
-        elif of in kinds:
+        elif kind_of_file in kinds:
             for resource in resources(inbox, str(path.relative_to(inbox.folder))):
-                given = resource.get("id")
-                if resource.get("resourceType") == of and isinstance(given, str) and _ID.fullmatch(given):
-                    found[of].add(given)
+                resource_id = resource.get("id")
+                if (
+                    resource.get("resourceType") == kind_of_file
+                    and isinstance(resource_id, str)
+                    and _ID.fullmatch(resource_id)
+                ):
+                    ids[kind_of_file].add(resource_id)
     for kind in kinds:
-        if found[kind] or gone[kind]:
-            names = sorted((set(known_ids(inbox, kind)) | found[kind]) - gone[kind])
+        if ids[kind] or gone[kind]:
+            names = sorted((set(known_ids(inbox, kind)) | ids[kind]) - gone[kind])
             with inbox.write(_name(kind)) as writer:
                 writer.write("\n".join(names).encode())
 
 
 def resources(inbox: Inbox, name: str) -> Iterator[dict[str, Any]]:
     """The JSON objects of a sealed NDJSON file; lines that are none are left to its reader."""
-    rest = b""
+    remainder = b""
     for block in inbox.read(inbox.path(name.removesuffix(SUFFIX))):
-        *lines, rest = (rest + block).split(b"\n")
+        *lines, remainder = (remainder + block).split(b"\n")
         yield from _objects(lines)
-    yield from _objects([rest])
+    yield from _objects([remainder])
 
 
 def _objects(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
-            found = orjson.loads(line)
+            resource = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue
-        if isinstance(found, dict):
-            yield found
+        if isinstance(resource, dict):
+            yield resource
 
 
 def _deleted(bundles: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:

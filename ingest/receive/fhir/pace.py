@@ -60,7 +60,7 @@ def retry_after(response: httpx.Response) -> float | None:
 def http_date(text: str) -> datetime | None:
     """A date of HTTP such as "Sat, 21 Nov 2026 10:00:00 GMT"; None for anything else."""
     try:
-        found = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
     except (ValueError, TypeError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -74,9 +74,9 @@ class _Found:
             self.outcomes[severity, code] += 1
         elif isinstance(kind, str) and TYPE.fullmatch(kind):
             line = orjson.dumps(resource)
-            known = hash(line)
-            if known not in self.seen:
-                self.seen.add(known)
+            mark = hash(line)
+            if mark not in self.seen:
+                self.seen.add(mark)
                 self._writer(kind).write(line + b"\n")
                 return True
         return False
@@ -125,7 +125,7 @@ class PagedSearch:
         done, opened = {}, False
         for kind, queries in wanted.items():
             try:
-                found = self._search(kind, queries, folder, started_at, full_refresh)
+                result = self._search(kind, queries, folder, started_at, full_refresh)
             except NotYet as error:
                 problems.append(error)
                 break
@@ -133,8 +133,8 @@ class PagedSearch:
                 problems.append(error)
                 continue
             done[kind] = started_at.isoformat()
-            opened = opened or found
-            if found:
+            opened = opened or result
+            if result:
                 learn(self.inbox, folder, ids_of)
         if opened:
             self.inbox.finish(folder)
@@ -161,26 +161,26 @@ class PagedSearch:
         before = None if full_refresh else instant(self.state.searched.get(kind))
         addresses = dict.fromkeys(self._addresses(kind, queries, before))
         with ExitStack() as stack:
-            found = _Found(self.inbox, folder, kind, started_at, stack)
+            result = _Found(self.inbox, folder, kind, started_at, stack)
             self.inbox.begin(folder)
-            unanswered = self._ask_all(list(addresses), kind, found)
+            unanswered = self._ask_all(list(addresses), kind, result)
         if unanswered:
             self.state.note(
                 kind, "search_unanswered", "searches name records that the server does not know", unanswered
             )
-        for (severity, code), number in sorted(found.outcomes.items()):
+        for (severity, code), number in sorted(result.outcomes.items()):
             self.state.note(kind, "search_outcome", f"the server reports: {severity} {code}", number)
-        progress.info("%s: %s: %s found", self._name, kind, f"{len(found.seen):,}")
-        return bool(found.writers)
+        progress.info("%s: %s: %s found", self._name, kind, f"{len(result.seen):,}")
+        return bool(result.writers)
 
-    def _ask_all(self, addresses: list[str], kind: str, found: _Found) -> int:
+    def _ask_all(self, addresses: list[str], kind: str, result: _Found) -> int:
         """Asks every address, several at once; how many name what the server does not know. The first that fails ends it."""
         unanswered = 0
         names_records = bool(wanted_types([self.profile.search[kind]]))
         with ThreadPoolExecutor(SEARCHES_AT_ONCE) as pool:
             for start in range(0, len(addresses), TOLD_EVERY):
                 part = addresses[start : start + TOLD_EVERY]
-                asked = [pool.submit(self._pages, url, kind, found, names_records=names_records) for url in part]
+                asked = [pool.submit(self._pages, url, kind, result, names_records=names_records) for url in part]
                 try:
                     unanswered += sum(not answer.result() for answer in asked)
                 except BaseException:
@@ -211,7 +211,7 @@ class PagedSearch:
             for ids in product(*(known_ids(self.inbox, name) for name in kinds)):
                 yield f"{server.url}/{kind}?{_filled(query, values | dict(zip(kinds, ids, strict=True)))}"
 
-    def _pages(self, url: str, kind: str, found: _Found, *, names_records: bool) -> bool:
+    def _pages(self, url: str, kind: str, result: _Found, *, names_records: bool) -> bool:
         """Follows one search to its last page; False where the server does not know what it names."""
         what, seen, barren = f"search of {kind}", set(), 0
         next_url: str | None = url
@@ -225,7 +225,7 @@ class PagedSearch:
             if answer.status != 200:
                 raise _not_found(answer, what, self.profile)
             bundle = answer.json(what)
-            barren = 0 if found.take(bundle, what) else barren + 1
+            barren = 0 if result.take(bundle, what) else barren + 1
             next_url = _next(bundle, answer.url)
             if next_url is not None and origin(next_url) != origin(url):
                 raise ServerProblem(

@@ -49,8 +49,8 @@ def issues_of(outcome: Any) -> Iterator[tuple[str, str, str]]:
     """The same of a parsed OperationOutcome."""
     if not isinstance(outcome, dict) or outcome.get("resourceType") != "OperationOutcome":
         return
-    found = outcome.get("issue")
-    for issue in found if isinstance(found, list) else ():
+    issues = outcome.get("issue")
+    for issue in issues if isinstance(issues, list) else ():
         if isinstance(issue, dict):
             details = issue.get("details")
             text = (details.get("text") if isinstance(details, dict) else None) or issue.get("diagnostics")
@@ -72,7 +72,7 @@ def plain(value: Any) -> str:
 def explained(content: bytes, *, with_text: bool) -> str:
     """What an OperationOutcome says, to follow a status: `: error invalid (…)`. The server's own words are given only
     `with_text`: where the question named no patient, the answer cannot either."""
-    said = []
+    texts = []
     for severity, code, text in issues(content)[:3]:
-        said.append(f"{severity} {code}" + (f" ({text})" if with_text and text else ""))
-    return ": " + "; ".join(said) if said else ""
+        texts.append(f"{severity} {code}" + (f" ({text})" if with_text and text else ""))
+    return ": " + "; ".join(texts) if texts else ""

@@ -175,16 +175,16 @@ def look(feed: Feed) -> Iterator[Look]:
 
 def _look_at_a_page(http: Http, seen: Look, profile: FhirProfile) -> None:
     """Reads one page of the first type that the server lets us search without further ado."""
-    told: ServerProblem | None = None
+    problem: ServerProblem | None = None
     for kind in ("Encounter", "Patient", *profile.export_types):
         what = f"search of {kind}"
         answer = http.ask("GET", f"{http.server.url}/{kind}?_count={LOOK_RESOURCES}", what)
         if answer.status == 200:
             write_page(seen.inbox, f"page/{kind}", answer.json(what), what, datetime.now(UTC))
             return
-        told = told or Refused(answer.status, f"{what}: status {answer.status}", "")
-    if told is not None:
-        seen.missing.append(f"no page of resources could be read ({told.problem}); an export may still work")
+        problem = problem or Refused(answer.status, f"{what}: status {answer.status}", "")
+    if problem is not None:
+        seen.missing.append(f"no page of resources could be read ({problem.problem}); an export may still work")
 
 
 def _server(feed: Feed) -> FhirServer:

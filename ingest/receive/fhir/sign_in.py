@@ -153,10 +153,10 @@ class SignIn:
         if answer.status == 200:
             return answer.json("the answer to signing in")
         try:
-            said = answer.json("")
+            document = answer.json("")
         except ServerProblem:
-            said = {}
-        words = [plain(said.get(name)) for name in ("error", "error_description")]
+            document = {}
+        words = [plain(document.get(name)) for name in ("error", "error_description")]
         raise Refused(
             answer.status, f"{what}: status {answer.status}: {' '.join(filter(None, words))}".rstrip(": "), _REMEDY
         )
@@ -217,6 +217,6 @@ def _texts(value: Any) -> frozenset[str]:
 
 def _covers(scope: str, name: str) -> bool:
     """Whether a scope such as system/*.rs, system/Patient.cruds or system/Patient.read lets us read a type."""
-    context, _, rest = scope.partition("?")[0].partition("/")
-    kind, _, rights = rest.partition(".")
+    context, _, permission = scope.partition("?")[0].partition("/")
+    kind, _, rights = permission.partition(".")
     return context == "system" and kind in ("*", name) and (rights in ("read", "*") or {"r", "s"} <= set(rights))

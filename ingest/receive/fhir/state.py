@@ -79,9 +79,9 @@ class State:
         if not path.exists():
             return cls(address=address)
         try:
-            found = orjson.loads(b"".join(inbox.read(path)))
-            job = found.pop("job")
-            state = cls(**found)
+            document = orjson.loads(b"".join(inbox.read(path)))
+            job = document.pop("job")
+            state = cls(**document)
             if job is not None:
                 files = [ExportedFile(**item) for item in job.pop("files")]
                 state.job = Job(**job, files=files)
@@ -126,7 +126,7 @@ def instant(text: Any) -> datetime | None:
     if not isinstance(text, str):
         return None
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return found if found.tzinfo is not None else None
+    return moment if moment.tzinfo is not None else None

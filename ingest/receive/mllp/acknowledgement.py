@@ -87,8 +87,8 @@ def read_header(message: bytes, receiving_application: str | None = None) -> tup
 
 
 def _problem(header: Header, message: bytes, receiving_application: str | None) -> Problem | None:
-    rest = message.replace(b"\n", b"\r")
-    if any(b"\r" + tag + header.separator in rest for tag in (b"MSH", b"BHS", b"FHS")):
+    unread = message.replace(b"\n", b"\r")
+    if any(b"\r" + tag + header.separator in unread for tag in (b"MSH", b"BHS", b"FHS")):
         return SEVERAL_MESSAGES
     kind, _, event = header.fields[9].partition(header.component)
     if kind.strip() not in KINDS:
@@ -112,10 +112,10 @@ def acknowledgement(header: Header, outcome: str, problem: Problem | None = None
     letter = _letter(header, outcome)
     if letter is None:
         return None
-    one, two = header.separator, header.component
-    version = header.fields[12].split(two)[0].strip()
-    event = header.fields[9].split(two)[1:2]
-    kind = b"ACK" if not event or version in (b"2.1", b"2.2") else two.join([b"ACK", event[0], b"ACK"])
+    field_separator, component_separator = header.separator, header.component
+    version = header.fields[12].split(component_separator)[0].strip()
+    event = header.fields[9].split(component_separator)[1:2]
+    kind = b"ACK" if not event or version in (b"2.1", b"2.2") else component_separator.join([b"ACK", event[0], b"ACK"])
     now = time.strftime("%Y%m%d%H%M%S+0000", time.gmtime()).encode()
     # 20 characters are what MSH-10 may hold in every version.
     control = f"{time.time_ns() // 1000:x}{next(_SERIAL) % 0x100000:05x}".encode()
@@ -128,7 +128,7 @@ def acknowledgement(header: Header, outcome: str, problem: Problem | None = None
     if problem is not None:
         msa.append(problem.text.encode())
         segments.append(_err(header, problem, version))
-    return b"".join(one.join(segment) + b"\r" for segment in segments)
+    return b"".join(field_separator.join(segment) + b"\r" for segment in segments)
 
 
 def _letter(header: Header, outcome: str) -> str | None:

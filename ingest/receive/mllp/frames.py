@@ -36,18 +36,18 @@ class Frames:
     def feed(self, data: bytes) -> list[bytes]:
         """Adds bytes; gives the messages that are now whole, without their frames, in order. Raises FrameTooLarge."""
         self._rest += data
-        found = []
+        frames = []
         while (end := self._rest.find(END, self._searched)) >= 0:
             content = self._content(bytes(self._rest[:end]))
             del self._rest[: end + 1]
             self._searched = 0
             if content:
-                found.append(content)
+                frames.append(content)
         self._drop_idle_bytes()
         self._searched = len(self._rest)
         if len(self._rest) > self.limit_bytes:
             raise FrameTooLarge(bytes(self._rest[:65_536]).lstrip(_BETWEEN + START))
-        return found
+        return frames
 
     def _content(self, frame: bytes) -> bytes:
         before, started, content = frame.rpartition(START)

@@ -224,8 +224,8 @@ class _Connection:
             outcome = REJECTED
             if done is not None:
                 try:
-                    found = await asyncio.wrap_future(done)
-                    port.counts[found] += 1
+                    stored = await asyncio.wrap_future(done)
+                    port.counts[stored] += 1
                     outcome = ACCEPTED
                 except Exception as error:
                     log.error("%s: a message could not be written: %s", port.name, error)

@@ -66,7 +66,7 @@ class Block(Protocol):
         """The rows that have this value in a column, as texts that are equal where rows are."""
         ...
 
-    def without(self, given: Counter[str]) -> "Block":
+    def without(self, repeated: Counter[str]) -> "Block":
         """The rows but those of `given`, which are taken from it."""
         ...
 
@@ -103,12 +103,12 @@ class Rows:
     def counted(self, index: int, value: Any) -> Counter[str]:
         return Counter(_text(row) for row in self.rows if row[index] == value)
 
-    def without(self, given: Counter[str]) -> "Rows":
+    def without(self, repeated: Counter[str]) -> "Rows":
         kept = []
         for row in self.rows:
             text = _text(row)
-            if given[text] > 0:
-                given[text] -= 1
+            if repeated[text] > 0:
+                repeated[text] -= 1
             else:
                 kept.append(row)
         return Rows(kept)
@@ -152,11 +152,11 @@ class Batch:
         same = [place for place, item in enumerate(self.values(index)) if item == value]
         return Counter(_texts(self.batch.take(pa.array(same, pa.int64()))))
 
-    def without(self, given: Counter[str]) -> "Batch":
+    def without(self, repeated: Counter[str]) -> "Batch":
         kept = []
         for text in _texts(self.batch):
-            kept.append(given[text] <= 0)
-            given[text] -= 1 if given[text] > 0 else 0
+            kept.append(repeated[text] <= 0)
+            repeated[text] -= 1 if repeated[text] > 0 else 0
         return Batch(self.batch.filter(pa.array(kept, pa.bool_())))
 
 
@@ -176,19 +176,19 @@ def _text(row: Sequence[Any]) -> str:
 
 def unknown_types(schema: pa.Schema) -> list[str]:
     """Names of PostgreSQL's types in a result whose Arrow values are not what the row-by-row driver gives."""
-    found = []
+    types = []
     for field in schema:
         kind = (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
         if kind not in _KNOWN and not (pa.types.is_string(field.type) or pa.types.is_null(field.type)):
-            found.append(kind or str(field.type))
-    return sorted(set(found))
+            types.append(kind or str(field.type))
+    return sorted(set(types))
 
 
 def _range(array: pa.Array) -> tuple[int, int] | None:
     """The lowest and highest tick of a column of dates or times, as integers; None where it has none."""
     ticks = array.cast(pa.int32() if pa.types.is_date32(array.type) else pa.int64())
-    found = pc.min_max(ticks)
-    low, high = found["min"].as_py(), found["max"].as_py()
+    extremes = pc.min_max(ticks)
+    low, high = extremes["min"].as_py(), extremes["max"].as_py()
     return None if low is None else (low, high)
 
 
@@ -202,17 +202,17 @@ _MICROSECONDS = (_DAYS[0] * 86_400_000_000, (_DAYS[1] + 1) * 86_400_000_000 - 1)
 
 def _is_in_range(array: pa.Array) -> bool:
     """Whether every time is one that Python has: PostgreSQL also knows infinity and years of five digits."""
-    found = _range(array)
+    extremes = _range(array)
     low, high = _DAYS if pa.types.is_date32(array.type) else _MICROSECONDS
-    return found is None or (low <= found[0] and found[1] <= high)
+    return extremes is None or (low <= extremes[0] and extremes[1] <= high)
 
 
 def _is_past(array: pa.Array) -> bool:
     """Whether no time of a column lies ahead, in whatever zone it is meant."""
-    found = _range(array)
+    extremes = _range(array)
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(hours=10)
     limit = soon.timestamp() * (1 / 86_400 if pa.types.is_date32(array.type) else 1_000_000)
-    return found is not None and found[0] > -(1 << 62) and found[1] <= limit
+    return extremes is not None and extremes[0] > -(1 << 62) and extremes[1] <= limit
 
 
 def _is_time(kind: pa.DataType) -> bool:
@@ -225,14 +225,14 @@ def _python(array: pa.Array) -> list[Any]:
         low, high = _DAYS if pa.types.is_date32(array.type) else _MICROSECONDS
         ticks = array.cast(pa.int32() if pa.types.is_date32(array.type) else pa.int64()).to_pylist()
         inside = pa.array([None if tick is None or not low <= tick <= high else tick for tick in ticks], pa.int64())
-        known = inside.cast(pa.int32()).cast(array.type) if pa.types.is_date32(array.type) else inside.cast(array.type)
+        typed = inside.cast(pa.int32()).cast(array.type) if pa.types.is_date32(array.type) else inside.cast(array.type)
         return [
             value
             if value is not None or tick is None
             else "infinity"
             if tick > high or tick in _ENDLESS
             else "-infinity"
-            for value, tick in zip(known.to_pylist(), ticks, strict=True)
+            for value, tick in zip(typed.to_pylist(), ticks, strict=True)
         ]
     values = array.to_pylist()
     if isinstance(array, pa.ExtensionArray) and pa.types.is_string(array.type.storage_type):
@@ -275,6 +275,6 @@ def _series(array: pa.Array, column: Column, zone: str) -> pl.Series | None:
     if pa.types.is_timestamp(kind) and wanted == "timestamp":
         if kind.tz is not None:
             return series.dt.cast_time_unit("us").dt.convert_time_zone("UTC")
-        found = local_to_utc(series.dt.cast_time_unit("us"), zone)
-        return found if found.null_count() == series.null_count() else None
+        utc = local_to_utc(series.dt.cast_time_unit("us"), zone)
+        return utc if utc.null_count() == series.null_count() else None
     return None

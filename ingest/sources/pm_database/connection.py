@@ -100,18 +100,18 @@ def _limits(url: URL, timeout_seconds: int) -> dict[str, Any]:
     """Arguments of the driver that end a wait for a connection or an answer; what the URL says goes before."""
     match url.get_backend_name():
         case "postgresql":
-            known: dict[str, Any] = {
+            limits: dict[str, Any] = {
                 "connect_timeout": CONNECT_SECONDS,
                 "keepalives_idle": 30,
                 "keepalives_interval": 10,
             }
         case "mysql" | "mariadb" if url.get_driver_name() == "pymysql":
-            known = {"connect_timeout": CONNECT_SECONDS, "read_timeout": timeout_seconds + CONNECT_SECONDS}
+            limits = {"connect_timeout": CONNECT_SECONDS, "read_timeout": timeout_seconds + CONNECT_SECONDS}
         case "mysql" | "mariadb" if url.get_driver_name() == "mysqldb":
-            known = {"connect_timeout": CONNECT_SECONDS}
+            limits = {"connect_timeout": CONNECT_SECONDS}
         case _:
-            known = {}
-    return {name: value for name, value in known.items() if name not in url.query}
+            limits = {}
+    return {name: value for name, value in limits.items() if name not in url.query}
 
 
 def session_settings(dialect: str, timeout_seconds: int) -> tuple[str, ...]:
@@ -281,14 +281,14 @@ class Watch:
         """What the function returns or raises. Raises Broken where it does not answer in time."""
         self._calls.put(function)
         try:
-            found, error = self._answers.get(timeout=self.seconds)
+            answer, error = self._answers.get(timeout=self.seconds)
         except queue.Empty:
             if self.leave is not None:
                 self.leave()
             raise Broken(f"no answer for {self.seconds:.0f} seconds") from None
         if error is not None:
             raise error
-        return found  # type: ignore[no-any-return]
+        return answer  # type: ignore[no-any-return]
 
     def end(self, last: Callable[[], None]) -> None:
         """Ends the thread after one more call, which is not waited for: it may stand behind one that hangs."""

@@ -8,7 +8,7 @@ from data_contracts import Contract, load_contracts
 from ingest.profiles.pm_database import KeyRules
 
 
-def comparable_keys(frame: pl.DataFrame, of: Contract, rules: KeyRules) -> pl.DataFrame:
+def comparable_keys(frame: pl.DataFrame, entity_contract: Contract, rules: KeyRules) -> pl.DataFrame:
     """The frame of an entity with its keys and references in the form in which equal ones are equal texts.
 
     Upper case where the database ignores case, no blanks at the end where it ignores padding. Other columns stay as they are.
@@ -16,7 +16,7 @@ def comparable_keys(frame: pl.DataFrame, of: Contract, rules: KeyRules) -> pl.Da
     if not rules.is_case_insensitive and not rules.is_trimmed:
         return frame
     changed = []
-    for name in key_columns(of.name):
+    for name in key_columns(entity_contract.name):
         if name not in frame.columns or frame.schema[name] != pl.String():
             continue
         value = pl.col(name)
@@ -29,16 +29,16 @@ def comparable_keys(frame: pl.DataFrame, of: Contract, rules: KeyRules) -> pl.Da
 def key_columns(entity: str) -> tuple[str, ...]:
     """Columns of an entity that name a row: its key, what other entities refer to, its references, and identifiers of patients.
     `source_record_id` is not among them: it names a record for the source alone."""
-    of = load_contracts()[entity]
+    entity_contract = load_contracts()[entity]
     targets = {column.references for other in load_contracts().values() for column in other.columns}
     return tuple(
         column.name
-        for column in of.reader_columns
+        for column in entity_contract.reader_columns
         if column.name != "source_record_id"
         and (
-            column.name in of.entity_key
+            column.name in entity_contract.entity_key
             or column.references is not None
-            or of.token_columns.get(column.name) == "patient"
+            or entity_contract.token_columns.get(column.name) == "patient"
             or f"{entity}.{column.name}" in targets
         )
     )

@@ -50,21 +50,23 @@ class Shape:
         return self.indexes[self.names.index(name)]
 
 
-def shape_of(of: Contract, query: EntityQuery, given: Sequence[str]) -> Shape:
+def shape_of(entity_contract: Contract, query: EntityQuery, names: Sequence[str]) -> Shape:
     """The shape of a result by its column names. Raises UnreadableUnit where a needed one is missing or given twice."""
-    lower = [name.lower() for name in given]
+    lower = [name.lower() for name in names]
     remedy = f"Correct the SELECT at {query.place}"
     twice = sorted(name for name, count in Counter(lower).items() if count > 1)
     if twice:
         raise UnreadableUnit(position="", problem=f"the SELECT has the column {', '.join(twice)} twice", remedy=remedy)
-    missing = [name for name in (*of.entity_key, "source_record_id", UPDATED) if name not in lower]
+    missing = [name for name in (*entity_contract.entity_key, "source_record_id", UPDATED) if name not in lower]
     if missing:
         raise UnreadableUnit(position="", problem=f"the SELECT lacks the column {', '.join(missing)}", remedy=remedy)
-    settable = {column.name for column in of.reader_columns} - {"source_position", *ADDED_AT_LANDING}
-    known = [(index, name) for index, name in enumerate(lower) if name in settable]
-    dropped = tuple((index, given[index]) for index, name in enumerate(lower) if name not in settable)
-    order = tuple((lower.index(name), name) for name in dict.fromkeys((UPDATED, *of.entity_key, "source_record_id")))
-    return Shape(tuple(name for _, name in known), tuple(index for index, _ in known), dropped, order)
+    settable = {column.name for column in entity_contract.reader_columns} - {"source_position", *ADDED_AT_LANDING}
+    columns = [(index, name) for index, name in enumerate(lower) if name in settable]
+    dropped = tuple((index, names[index]) for index, name in enumerate(lower) if name not in settable)
+    order = tuple(
+        (lower.index(name), name) for name in dict.fromkeys((UPDATED, *entity_contract.entity_key, "source_record_id"))
+    )
+    return Shape(tuple(name for _, name in columns), tuple(index for index, _ in columns), dropped, order)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Statement:
     def literal(self) -> str:
         """With the values in it, quoted as PostgreSQL quotes them: COPY takes no parameters."""
         values = dict(self.values)
-        return _PLACE.sub(lambda found: _quoted(values[found[1]]), self.sql)
+        return _PLACE.sub(lambda match: _quoted(values[match[1]]), self.sql)
 
 
 def _quoted(value: Any) -> str:
@@ -128,10 +130,10 @@ def statement_of(
 def _at_or_after(names: Sequence[str], after: Sequence[Any], place: int) -> str:
     if place == len(names):
         return "1 = 1"
-    name, rest = names[place], _at_or_after(names, after, place + 1)
+    name, later = names[place], _at_or_after(names, after, place + 1)
     if after[place] is None:
-        return f"({name} is not null or {rest})"
-    return f"({name} > {{position_{place}}} or ({name} = {{position_{place}}} and {rest}))"
+        return f"({name} is not null or {later})"
+    return f"({name} > {{position_{place}}} or ({name} = {{position_{place}}} and {later}))"
 
 
 def is_position(values: Sequence[Any]) -> bool:
@@ -148,19 +150,19 @@ def cursor_of(value: Any) -> str:
 
 def earlier(cursor: str, minutes: int) -> str:
     """A cursor so many minutes earlier, written as it is written, so that text compares. Text that is no time stays."""
-    found = _TIME.fullmatch(cursor)
-    if found is None or not minutes:
+    match = _TIME.fullmatch(cursor)
+    if match is None or not minutes:
         return cursor
-    clock, part, offset = found["clock"] or "00:00:00", found["part"] or "", found["offset"] or ""
+    clock, part, offset = match["clock"] or "00:00:00", match["part"] or "", match["offset"] or ""
     try:
-        moment = dt.datetime.fromisoformat(f"{found['day']} {clock}") - dt.timedelta(minutes=minutes)
+        moment = dt.datetime.fromisoformat(f"{match['day']} {clock}") - dt.timedelta(minutes=minutes)
     except (ValueError, OverflowError):
         return cursor
-    if found["mark"] is None:
+    if match["mark"] is None:
         # A bare day: the day on which that minute lies.
         return f"{moment:%Y-%m-%d}{offset}"
     layout = "%H:%M:%S" if len(clock) == 8 else "%H:%M"
-    return f"{moment:%Y-%m-%d}{found['mark']}{moment:{layout}}{part}{offset}"
+    return f"{moment:%Y-%m-%d}{match['mark']}{moment:{layout}}{part}{offset}"
 
 
 def newest_of(times: Sequence[Any], newest: Any, limit: dt.datetime, zone: dt.tzinfo) -> Any:
@@ -169,12 +171,12 @@ def newest_of(times: Sequence[Any], newest: Any, limit: dt.datetime, zone: dt.tz
     Values that are neither text nor a time give no cursor. A time that lies ahead would hide all that change before it.
     """
     for kind in (str, dt.datetime, dt.date):
-        known = [value for value in (*times, newest) if isinstance(value, kind)]
-        if known:
-            highest = max(known)
+        values_of_kind = [value for value in (*times, newest) if isinstance(value, kind)]
+        if values_of_kind:
+            highest = max(values_of_kind)
             if not _is_after(highest, limit, zone):
                 return highest
-            return max((value for value in set(known) if not _is_after(value, limit, zone)), default=None)
+            return max((value for value in set(values_of_kind) if not _is_after(value, limit, zone)), default=None)
     return newest
 
 

@@ -162,7 +162,7 @@ class _Reading:
 
     def __post_init__(self) -> None:
         self.query: EntityQuery = self.profile.entities[self.unit.name]
-        self.of: Contract = contract(self.query.entity)
+        self.contract: Contract = contract(self.query.entity)
         self.zone = self.profile.zone(self.unit.feed.time_zone)
         self.remedy = f"Correct the SELECT at {self.query.place}, or the database"
         self.limit = datetime.now(UTC) + AHEAD
@@ -192,7 +192,7 @@ class _Reading:
                 held.cursor = self.unit.cursor if self.newest is None else cursor_of(self.newest)
                 if self.counted is not None:
                     counted = Decimal(self.counted)
-                    held.stated = [Stated(entity=self.of.name, measure=ROWS, total=counted, told_by="COUNT(*)")]
+                    held.stated = [Stated(entity=self.contract.name, measure=ROWS, total=counted, told_by="COUNT(*)")]
                 yield held
                 return
             except NoBulk as error:
@@ -220,7 +220,7 @@ class _Reading:
                 engine = engine_of(self.unit.feed, self.profile.timeout_seconds, self.zone)
                 link = RowLink(engine, self.profile.timeout_seconds, self.remedy)
             if self.shape is None:
-                self.shape = shape_of(self.of, self.query, link.names(columns_of(self.query)))
+                self.shape = shape_of(self.contract, self.query, link.names(columns_of(self.query)))
             # A read that goes on after a break is not of one snapshot.
             version = link.version() if self.since is None and self.position is None else None
             counted = link.count(count_of(self.query)) if version is not None else None
@@ -234,16 +234,16 @@ class _Reading:
 
     def _blocks(self, link: Link, shape: Shape) -> Iterator[Chunk]:
         order = [index for index, _ in shape.order]
-        given: Counter[str] = Counter()
+        emitted: Counter[str] = Counter()
         if self.position is not None:
             # Rows with the last one's own time and key come again: those given already are left out.
             for block in self.tied:
-                given += block.counted(shape.index_of(UPDATED), self.position[0])
+                emitted += block.counted(shape.index_of(UPDATED), self.position[0])
         given_at = self.position[0] if self.position is not None else None
         for block in link.blocks(statement_of(self.query, shape, link.dialect, self.since, self.position), CHUNK_ROWS):
-            fresh = block.without(given) if given.total() else block
-            if given and block.last(order)[0] != given_at:
-                given = Counter()
+            fresh = block.without(emitted) if emitted.total() else block
+            if emitted and block.last(order)[0] != given_at:
+                emitted = Counter()
             if not fresh.height:
                 continue
             chunk = self._chunk(fresh, shape)
@@ -257,12 +257,16 @@ class _Reading:
         """The columns with the precision of timestamps that are only a day: of a type without time, or if the SELECT says so."""
         by_name = {column.name: column for column in series}
         for name, index in zip(shape.names, shape.indexes, strict=True):
-            precision_column, moments = self.of.by_name[name].precision_column, by_name[name]
+            precision_column, moments = self.contract.by_name[name].precision_column, by_name[name]
             if precision_column is None or moments.dtype == pl.String:
                 continue
-            told = by_name.get(precision_column)
-            is_told = told is not None and told.null_count() < len(told)
-            is_day = (told == "day").fill_null(value=False) if told is not None and is_told else block.days(index)
+            sent_precision = by_name.get(precision_column)
+            is_told = sent_precision is not None and sent_precision.null_count() < len(sent_precision)
+            is_day = (
+                (sent_precision == "day").fill_null(value=False)
+                if sent_precision is not None and is_told
+                else block.days(index)
+            )
             if is_day.any():
                 by_name[name] = noon_of_days(moments, is_day, self.zone)
                 if not is_told:
@@ -273,19 +277,19 @@ class _Reading:
         """One chunk of rows."""
         chunk = Chunk(records_read=block.height, records_used=block.height)
         series = [
-            block.series(index, self.of.by_name[name], self.zone)
+            block.series(index, self.contract.by_name[name], self.zone)
             for name, index in zip(shape.names, shape.indexes, strict=True)
         ]
         series = self._with_precision(block, shape, series)
         frame, chunk.notices = without_zero_dates(
-            self.of, pl.DataFrame(series), self.zone, f"row {self.rows_given + 1}"
+            self.contract, pl.DataFrame(series), self.zone, f"row {self.rows_given + 1}"
         )
-        settled = settle_repeated_hour(self.of, settle_days(self.of, frame), self.zone)
+        settled = settle_repeated_hour(self.contract, settle_days(self.contract, frame), self.zone)
         numbers = pl.Series("number", range(self.rows_given + 1, self.rows_given + block.height + 1))
-        frame = comparable_keys(settled, self.of, self.profile.keys)
-        chunk.rows[self.of.name] = frame.with_columns(pl.format("row {}", numbers).alias("source_position"))
+        frame = comparable_keys(settled, self.contract, self.profile.keys)
+        chunk.rows[self.contract.name] = frame.with_columns(pl.format("row {}", numbers).alias("source_position"))
         for index, name in shape.dropped:
-            chunk.dropped_fields[f"{self.of.name}.{name}"] += block.height - block.nulls(index)
+            chunk.dropped_fields[f"{self.contract.name}.{name}"] += block.height - block.nulls(index)
         times = block.newest(shape.index_of(UPDATED))
         self.newest = newest_of(times, self.newest, self.limit, ZoneInfo(self.zone))
         return chunk

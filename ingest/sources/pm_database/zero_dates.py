@@ -15,16 +15,16 @@ _FIRST_DAYS = (dt.date(1753, 1, 1), dt.date(1, 1, 1), dt.date(1900, 1, 1), dt.da
 
 
 def without_zero_dates(
-    of: Contract, frame: pl.DataFrame, zone: str, position: str
+    entity_contract: Contract, frame: pl.DataFrame, zone: str, position: str
 ) -> tuple[pl.DataFrame, list[Notice]]:
     """The rows of an entity, optional dates and times that are a zero date left empty, and a notice for each such column.
 
     The first day of a database's type is taken for none in a column that another one must not be after: an end, not a start.
     `zone` is that of the timestamps, `position` where the rows begin.
     """
-    ends = {rule.later for rule in of.order_rules}
+    ends = {rule.later for rule in entity_contract.order_rules}
     notices = []
-    for column in of.reader_columns:
+    for column in entity_contract.reader_columns:
         if column.required or column.logical_type not in ("date", "timestamp") or column.name not in frame.columns:
             continue
         is_zero = pl.any_horizontal(*_is_zero(frame.schema[column.name], column.name, zone, is_end=column.name in ends))
