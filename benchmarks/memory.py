@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--limit-megabytes N] [--times N] [--kind fhir|hl7v2|835|837]
 
-Each file is landed whole (read, gated, encrypted, accounted) by a process of its own that is killed as soon as its resident
+Each file is landed whole (read, gated, encrypted, accounted) by a separate process that is killed as soon as its resident
 memory passes the limit. Peak resident memory and the rows landed are printed. (Not by RLIMIT_DATA: DuckDB and Polars reserve
 address space that they never fill.)
 """

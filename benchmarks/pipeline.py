@@ -2,7 +2,7 @@
 
     python benchmarks/pipeline.py [--tenants N] [--appointments N]
 
-Wall and processor seconds and peak memory of each stage as a process of its own, as a user would run it, and what each run took
+Wall and processor seconds and peak memory of each stage as a separate process, as a user would run it, and what each run took
 of the first, which builds everything: in all, and its part in dbt (wall).
 """
 

@@ -2,7 +2,7 @@
 
     python benchmarks/pm_database.py [--rows N]
 
-A server of its own holds one table of appointments with the types such tables have. Each way reads it whole into frames of
+A separate server holds one table of appointments with the types such tables have. Each way reads it whole into frames of
 the contract, three times in turn; the median counts. The peer is psycopg fetching the same rows as Python tuples and doing
 nothing with them. CPU seconds of this process, so that neither the server nor a busy machine counts; peak resident memory.
 """

@@ -2,7 +2,7 @@
 
     python benchmarks/side_by_side.py [--tenants N] [--appointments N] [--helpers N]
 
-Seconds and rows of each, over the same feeds into homes of their own, and the ratio.
+Seconds and rows of each, over the same feeds into separate homes, and the ratio.
 """
 
 import argparse

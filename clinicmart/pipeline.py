@@ -7,7 +7,7 @@ import click
 from foundation.config import Config
 from foundation.home import Home
 
-# A refused file is told by a mark, since its name may name a patient (`ingest.accounts.accounts.file_mark`).
+# A refused file is shown as a mark, because its name may name a patient (`ingest.accounts.accounts.file_mark`).
 MARKED = re.compile(r": file [0-9a-f]{10}")
 
 

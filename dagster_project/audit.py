@@ -1,4 +1,4 @@
-"""What dbt said of its own run: the audit that decides whose marts may be published.
+"""The result of a dbt run: the audit that decides whose marts may be published.
 
 A model that does not build, a unit test that fails, and a data test that cannot say whose rows it found stop everybody. Any other
 data test stops the tenants whose rows it found, and the others publish. For that dbt builds on where a data test fails

@@ -85,7 +85,7 @@ class DbtProject:
 
 
 def is_parsed(folder: Path) -> bool:
-    """Whether a folder holds what dbt parsed, whole. dbt itself parses anew where its own file `partial_parse.msgpack` is torn."""
+    """Whether a folder holds what dbt parsed, whole. dbt itself parses again where its file `partial_parse.msgpack` is torn."""
     return all((folder / name).is_file() for name in _PARSED) and all(
         read_derived(folder / name) for name in _MANIFESTS
     )

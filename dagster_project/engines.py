@@ -100,7 +100,7 @@ def build_on_postgres(workspace: Workspace, server: Mapping[str, str]) -> None:
     progress.info("postgres: %s rows of the raw tables copied", f"{copied:,}")
     variables = dbt_variables(server)
     variables |= {"PGOPTIONS": planner_options(), "CLINICMART_TEST_SEVERITY": "error"}
-    # What dbt says and leaves goes to a folder of its own: the home keeps the manifest of its own engine.
+    # What dbt says and leaves goes to a separate folder: the home keeps the manifest of its engine.
     with tempfile.TemporaryDirectory(prefix="clinicmart-dbt-") as folder:
         target = Path(folder) / "target"
         with (

@@ -1,6 +1,6 @@
 """The orchestrator's event log in SQLite, with one connection for each file while it is in use.
 
-Dagster's own makes an engine and a connection for every event, compiles the same few statements anew, asks whether its tables are
+Dagster's own makes an engine and a connection for every event, compiles the same few statements again, asks whether its tables are
 there, and, closing the last connection, has SQLite fold its journal into the file: that was a large part of a run over
 forty tenants' feeds with nothing new.
 """
@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 
 from foundation.home import Home, write_atomically
 
-# A run has a file of its own: the index's and those of the last runs are kept.
+# A run has a separate file: the index's and those of the last runs are kept.
 _KEPT = 4
 
 

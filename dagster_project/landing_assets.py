@@ -59,7 +59,7 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
         about = f"Reads feed {feed.name} of {feed.tenant_id} and lands what is new in it"
         told_of = workspace.lineage.job(context.run.run_id, f"{feed.tenant_id}/land/{feed.name}", about=about)
         _ = workspace.states_before
-        # Before the tenant is held: whoever lands it now has to let go of it first.
+        # Before the tenant is locked: a process that lands it now must finish first.
         report = None if workspace.ahead is None else workspace.ahead.report(feed)
         with workspace.step(feed.tenant_id) as ledger, told_of as lines:
             check_free_space(workspace.home)
@@ -82,7 +82,7 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
 
 
 def _coverage_check(covered: Coverage) -> AssetCheckResult:
-    """Passes unless the feed stopped or brings much too little; that it could not be read has a check of its own."""
+    """Passes unless the feed stopped or brings much too little; another check covers a feed that could not be read."""
     alerts = covered.alerts.filter(pl.col("kind") != UNREADABLE)
     latest = covered.days.tail(1).to_dicts()
     day = {name: latest[0][name] for name in ("received", "expected")} if latest else {}

@@ -181,7 +181,7 @@ def tell_load(emitter: Emitter, facts: Told, ledger: Ledger, run_id: str) -> Non
 
 @_never_fails
 def tell_dbt(emitter: Emitter, facts: Told, run_id: str, dbt_target: Path) -> None:
-    """Every model that dbt built and every model it tested, each as a job of its own below the build."""
+    """Every model that dbt built and every model it tested, each as a separate job below the build."""
     try:
         manifest = json.loads((dbt_target / "manifest.json").read_bytes())
         results = json.loads((dbt_target / "run_results.json").read_bytes())["results"]

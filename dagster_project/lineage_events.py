@@ -49,8 +49,8 @@ def run_id_of(run_id: str, job: str) -> str:
 
 @dataclass(kw_only=True)
 class Told:
-    """What a job says of itself before it ends. `problem` makes it one that failed, in words without content of a record;
-    `shortcoming` is said of one that ended well all the same."""
+    """What a job reports before it ends. `problem` marks it as failed, in words without content of a record;
+    `shortcoming` describes a problem of a job that succeeded."""
 
     inputs: list[InputDataset] = field(default_factory=list)
     outputs: list[OutputDataset] = field(default_factory=list)

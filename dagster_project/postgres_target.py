@@ -109,14 +109,14 @@ def warehouse_server(workspace: Workspace) -> Iterator[dict[str, str]]:
 def home_server(home: Home) -> Iterator[dict[str, str]]:
     """A server of our own in `postgres` of the home, on a socket alone; the role that builds is no superuser there either.
 
-    Whoever may read the home's folder may sign in as anybody: it is no server to let BI tools in."""
+    Everybody who may read the home's folder may sign in as any role: do not use it for BI tools."""
     with quiet_server(home.path / "postgres") as server, server as running:
         _close_again(home)
         yield _own_database(server_of(running.get_uri()))
 
 
 def _close_again(home: Home) -> None:
-    """PostgreSQL does not run as root: where root starts it, a user of its own does, for whom the folders above were opened to
+    """PostgreSQL does not run as root: where root starts it, a separate user does, for whom the folders above were opened to
     everybody. It has to pass through the home and no more: nobody is to list it or to read what lies in it."""
     if os.geteuid() != 0:
         return

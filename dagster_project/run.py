@@ -23,7 +23,7 @@ from ingest.landing.side_by_side import SideBySide, helpers_for
 from ingest.ledger import Ledger
 from serving.publish.publish import outcome
 
-# What happens is told by the progress lines and kept in the orchestrator's event log; its console log would bury both.
+# The progress lines show what happens, and it is kept in the orchestrator's event log; its console log would bury both.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 

@@ -1,5 +1,5 @@
 """How long the orchestrator's records of runs and their logs are kept. The ledger, the audit log and published versions are not
-touched: they have rules of their own."""
+touched: they follow other rules."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

@@ -100,7 +100,7 @@ def _record(workspace: Workspace, run_id: str, outcome: str, reasons: Mapping[st
 def dbt_models(workspace: Workspace) -> AssetsDefinition:
     """The dbt project as assets; one dbt process builds and tests all models, for the tenants that the load found touched.
 
-    Where the marts stand built from the same batches, dbt project and configuration, nothing runs and nothing below is published anew.
+    Where the marts stand built from the same batches, dbt project and configuration, nothing runs and nothing below is published again.
     """
 
     # Given as a mapping: by path the library would keep the first one it read for as long as the process lives.
@@ -114,7 +114,7 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
                 _record(workspace, context.run.run_id, "unchanged", {})
                 progress.info("dbt: nothing new to build")
                 return
-            # Without a tenant whose marts stand there is nothing to keep: tables are made anew.
+            # Without a tenant whose marts stand there is nothing to keep: tables are made again.
             full = workspace.full_refresh or not workspace.built_tenants()
             workspace.forget(everybody=full)
             # Unit tests ask about the project, not about these rows: they run where the project is tested.

@@ -227,7 +227,7 @@ class Workspace:
 
     def note_built(self, failures: Mapping[str, Sequence[str]]) -> None:
         """Notes that the marts were built from what the raw tables hold now, and why those of some tenants did not pass: these are
-        built anew next time."""
+        built again next time."""
         write_atomically(
             self._stamp(AUDITED), json.dumps({"failures": {t: list(f) for t, f in failures.items()}}).encode()
         )
@@ -243,7 +243,7 @@ class Workspace:
         return tuple(read_derived(self._stamp(AUDITED)).get("failures", {}).get(tenant_id, ()))
 
     def unbuild(self, tenant_id: str) -> None:
-        """What was built for a tenant must not be published: it is checked and built anew next time, and till then not everything
+        """What was built for a tenant must not be published: it is checked and built again next time, and till then not everything
         is current."""
         self._note_built_tenants({t: state for t, state in self.built_tenants().items() if t != tenant_id})
         for stage in (BUILT, tenant_id):

@@ -192,7 +192,7 @@ def _placed(source: Source, member: Member, at: str) -> Member:
 
 
 def _unplaced(source: Source, view: View, metrics: Sequence[str]) -> list[Member]:
-    """Rows that name no unit, as a member of their own at the top, where there are any: else the parts would not add up."""
+    """Rows that name no unit, as a separate member at the top, where there are any: else the parts would not add up."""
     unknown = source.places.get(UNKNOWN)
     if view.place or unknown is None:
         return []

@@ -1,4 +1,4 @@
-"""What a page says of closed months: which figures of its period were closed as something else, and why. Pure.
+"""The notice of closed months on a page: which figures of its period were closed as something else, and why. Pure.
 
 Both figures are told, as closed and as now, for the most important figure of the page that changed; how many others did follows.
 """

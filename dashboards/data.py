@@ -79,7 +79,7 @@ class Source:
 
     @cached_property
     def was_reorganised(self) -> bool:
-        """Whether a unit was moved or a payer classed anew, so that the past can be told in two ways."""
+        """Whether a unit was moved or a payer got another class, so that the past can be shown in two ways."""
         return bool(self._cached({"ask": "reorganised"}, self.reader.was_reorganised))
 
     @property
@@ -274,7 +274,7 @@ class Source:
 
     @contextmanager
     def recorded(self, page: str, shown: Mapping[str, object], *, is_refused: bool) -> Iterator[None]:
-        """Audits one run of a page: a row before anything is shown, with what the address says of the view, and a row with the
+        """Audits one run of a page: a row before anything is shown, with the view in the address, and a row with the
         metrics that it asked for, once all is drawn. Where the first cannot be written, nothing is shown."""
         self.reader.note("page", {"page": page, "view": dict(shown)}, "refused" if is_refused else "done")
         with gathering() as seen:
@@ -301,7 +301,7 @@ class Source:
             found = [(top, change) for top in tops for change in self.closed_changes(close, top.id)]
             is_one = len(tops) == 1
             return [change if is_one else replace(change, label=f"{change.label}, {top.name}") for top, change in found]
-        # A provider sees figures of their own, which are not split by place.
+        # A provider sees only own figures, which are not split by place.
         unit = None if self.reader.scope.provider_id else place_id
         question = {"ask": "closed", "month": close.name, "number": close.number, "unit": unit, "at": self.closed.stamp}
         changes: list[Change] = self._cached(question, lambda: self.closed.changes(close, unit=unit))

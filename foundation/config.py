@@ -86,7 +86,7 @@ class Tenant:
     an earlier state (a sample, a trial with last year's files): what came is judged as of the end of that day, not as of now.
     `runs_at` holds the times of day (HH:MM, in order) at which the orchestrator reads the tenant's feeds, in its time zone.
     A published version stays for `keep_versions_days` after another one replaced it; one that a close names stays for ever.
-    `issuer` is that of feeds that have none of their own; `issuers` maps an issuer to its other names."""
+    `issuer` is the issuer of feeds that name none; `issuers` maps an issuer to its other names."""
 
     tenant_id: str
     name: str

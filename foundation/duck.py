@@ -55,7 +55,7 @@ def install_extension(home: Home) -> Path:
 
 def settings(extensions: str | Path, temporary: str | Path) -> dict[str, Any]:
     """The configuration of one DuckDB that holds rows, dbt's among them: where it finds its extension, and how much it may use before
-    it writes into a folder of its own below `temporary`, encrypted: what lies there is no less confidential than the home's files.
+    it writes into a separate folder below `temporary`, encrypted: what lies there is no less confidential than the home's files.
     Two of them in one folder would give their files the same names, and read what the other wrote. DuckDB makes the folder when it
     needs it and removes it at its end; `remove_left_over` removes those of killed processes.
 

@@ -27,7 +27,7 @@ from typing import Any
 from foundation.errors import ConfigurationError, DamagedFileError
 
 DEFAULT = Path(".clinicmart")
-# The form of a home: raised when an earlier release could no longer work in what this one writes. Databases have numbers of their own.
+# The form of a home: raised when an earlier release could no longer work in what this one writes. Databases have separate numbers.
 FORMAT = 1
 FORMAT_FILE = "format"
 _SIGNS_OF_USE = ("config.json", "ledger.sqlite", "access.sqlite", "keys", "landing", "published", "warehouse")

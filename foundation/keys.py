@@ -117,7 +117,7 @@ class Keys:
         try:
             ring = _open_ring(home, self.serving_key)
         except ConfigurationError:
-            # Absent, or of another key: it follows from the master key alone, so it is made anew.
+            # Absent, or of another key: it follows from the master key alone, so it is made again.
             ring = {}
         wanted = {f"{purpose}/" for purpose in SERVING_HOME_PURPOSES}
         wanted |= {f"{purpose}/{tenant_id}" for purpose in SERVING_TENANT_PURPOSES for tenant_id in tenant_ids}

@@ -1,4 +1,4 @@
-"""Who may work in a home now. Whoever is killed lets go by dying.
+"""Which process may work in a home now. A process that is killed releases its lock.
 
 run.lock             held by `clinicmart run` from beginning to end: one at a time
 step.lock            held by each step of any run, the orchestrator's too: landing steps share it, every other step has it alone
@@ -14,7 +14,7 @@ from pathlib import Path
 from foundation.errors import ClinicmartError
 from foundation.home import Home
 
-# Whoever asks `is_held` holds the file for an instant: a run that begins just then waits it out.
+# A process that asks `is_held` holds the file for an instant: a run that begins then waits.
 _PATIENCE_SECONDS = 1.0
 
 

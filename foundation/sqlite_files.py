@@ -1,4 +1,4 @@
-"""SQLite files of a home that can be made again: what they remember is worked out anew, or comes again, where they are lost."""
+"""SQLite files of a home that can be made again: if they are lost, their content is computed again or comes again."""
 
 import sqlite3
 from pathlib import Path

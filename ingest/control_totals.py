@@ -2,7 +2,7 @@
 
 Amounts are the contract's columns that end in `_amount`. They are summed as `decimal(38,4)` from the rows as their reader gave
 them, before the gate; from the rows that landed; and from what quarantine holds. The first must be the sum of the others. A
-value that is no amount counts for nothing in all three: it is why its row is held. The ledger keeps sums as decimal text.
+value that is not an amount counts as 0 in all three: it is the reason why its row is held. The ledger keeps sums as decimal text.
 
 A `Stated` is what the source itself says it sent (the count and the sum of CLP segments, a COUNT and SUM of the database): it
 is worked out beside the rows, not from them, and must be what the reader gave.

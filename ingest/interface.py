@@ -59,7 +59,8 @@ class TableState:
 
 @dataclass(frozen=True, kw_only=True)
 class Stated:
-    """What a source says of its own rows: `measure` is ROWS or an amount column of `entity`, `told_by` says how it was told."""
+    """A total of its rows that a source states: `measure` is ROWS or an amount column of `entity`, `told_by` names the segment or
+    query that states it."""
 
     entity: str
     measure: str
@@ -145,7 +146,7 @@ class Refusal:
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """Something a reader saw and read over: a balance that does not hold, an envelope left open, a date that is none.
+    """Something odd in a record that was still read: a balance that does not hold, an open envelope, a date that is not valid.
 
     Nothing is withheld because of it; it is kept and shown. `reason` is a stable word, `detail` explains it without
     any content that identifies a person. `records` > 1 stands for several of one kind, `position` being the first.
@@ -181,7 +182,7 @@ class Chunk:
     records_read = records_used + sum of `records` over refusals; a record is a FHIR resource, an HL7 message,
     a CLM, CLP, 277 claim or AK2 loop (or the transaction where it holds none), a database row.
     `rows` maps entity to frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last
-    chunk of a table. `stated` is what the source itself says of the rows of this chunk or of the unit: those of all chunks of a
+    chunk of a table. `stated` are totals as the source itself states them, of this chunk or of the unit: those of all chunks of a
     unit add up, by entity and measure, and must be what all its chunks gave. `unknown_words` are words that the reader itself
     could not map; words that stand in a column of a row are found by the landing step.
     """

@@ -10,7 +10,7 @@ files and positions, never the content of a record.
     batch      one row per batch and entity: rows read = landed + quarantined; `batch_sequence` orders all batches
     result     one row per batch, entity and expectation
     amount     sums of money per batch, entity and amount column: read = landed + quarantined, as decimal text
-    stated     what a unit's source itself says of its rows and their money, and what the reader gave of both
+    stated     the rows and money of a landed file as its source states them, and as the reader gave them
     held       rows in quarantine by batch, entity, reason and column
     received   rows landed by batch, entity and day of the record in the tenant's zone: what `ingest.accounts.feed_coverage` learns from
     notice     what a reader found odd but could read (balances, counts of envelopes, references to nothing)
@@ -323,7 +323,7 @@ class Ledger:
             connection.execute(ended.values(ended_at=now(), outcome=outcome, problem=problem))
 
     def add_problem(self, run_id: str, tenant_id: str, feed: str, problem: str) -> None:
-        """Adds a problem to what a run says of a feed that it has read."""
+        """Adds a problem to the record of a feed that a run has read."""
         of_feed = (feed_run.c.run_id == run_id) & (feed_run.c.tenant_id == tenant_id) & (feed_run.c.feed == feed)
         with self.write() as connection:
             earlier = connection.execute(sa.select(feed_run.c.problem).where(of_feed)).scalar()

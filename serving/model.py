@@ -1,4 +1,4 @@
-"""What serving hands to its callers: frozen values without behaviour of their own.
+"""What serving hands to its callers: frozen values without behaviour.
 
 Money is Decimal, dates are dates, timestamps are UTC and aware, identifiers are strings.
 """

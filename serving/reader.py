@@ -4,7 +4,7 @@
     reader.query(MetricQuery(metrics=["no_show_rate"], by=["clinic"], grain="month"))
     reader.drill("no_shows", {"clinic": "imaging"}, limit=50)
 
-A reader belongs to one person and one published version. Rights are those of this moment: the scope is worked out anew each
+A reader belongs to one person and one published version. Rights are those of this moment: the scope is computed again each
 time, and only the open file behind it is shared, by tenant, scope and version.
 """
 
@@ -86,7 +86,7 @@ def _open(home: Home, scope: Scope, version: Version, files: VersionFiles) -> _O
         semantic = files.semantic_manifest.read_bytes()
     except (FileNotFoundError, ValueError):
         note_damage(home, version)
-        raise DamagedFileError(f"version {version.version} lost files; the next run publishes it anew") from None
+        raise DamagedFileError(f"version {version.version} lost files; the next run publishes it again") from None
     data = _data(home, scope, version, files, registry)
     row = data.frame("select tenant_id, name, time_zone from warehouse.marts.dim_tenants").rows()
     if len(row) != 1 or row[0][0] != scope.tenant_id:
@@ -267,7 +267,7 @@ class Reader:
 
     def sources(self, table: str, key: str) -> RowSources:
         """Which source records a row was made of: `key` is the row's id as a drill shows it. Every refusal is audited; who opens a
-        message writes an audit row of its own.
+        message writes a separate audit row.
 
         Raises AccessError for a scope without rows and a row that is not in it, ConfigurationError for a table without source records.
         """
@@ -478,7 +478,7 @@ def open_reader(home: Home, principal: Principal, *, as_of: str | None = None) -
     """Opens what a person may see of the served version; writes the scope's file on first use.
 
     `as_of` opens another one instead: `2026-10-05` what was served at the end of that day, a version's name, or
-    `close:2026-09`. It answers with the definitions it was published with; rights are those of this moment all the same.
+    `close:2026-09`. It answers with the definitions it was published with; rights are still those of this moment.
     Raises AccessError where the role sees nothing (the refusal is audited), NothingPublished before the first version,
     ConfigurationError for an `as_of` that is not kept.
     """

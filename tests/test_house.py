@@ -96,6 +96,29 @@ def test_folders_import_each_other_in_one_direction() -> None:
     assert set(TopologicalSorter(below).static_order()) == set(below)
 
 
+# Phrases of the private English that this project once had. A reader whose second language is English stumbles over them.
+PRIVATE_ENGLISH = re.compile(
+    r"\btold by\b|\bthat is none\b|\bof (its|their) own\b|\bis no date\b|\bwhoever\b|\bhowever many\b|\bthat is no (?!longer)"
+    r"|\banew\b",
+    re.IGNORECASE,
+)
+PROSE = ("*.py", "*.md", "*.yaml", "*.yml", "*.sql", "*.csv")
+ROOMS_IN_PLAIN_ENGLISH = (*PACKAGES, "benchmarks", "dbt", "docs")
+
+
+@pytest.mark.parametrize("room", ROOMS_IN_PLAIN_ENGLISH)
+def test_plain_english(room: str) -> None:
+    places = [
+        f"{path.relative_to(ROOT)}:{number} {match[0]}"
+        for pattern in PROSE
+        for path in sorted((ROOT / room).rglob(pattern))
+        if not {"target", "dbt_packages"} & set(path.relative_to(ROOT).parts)
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+        if (match := PRIVATE_ENGLISH.search(line))
+    ]
+    assert places == [], "say it in plain words: short sentences; subject, verb, object"
+
+
 def test_html_is_markup_and_no_f_string() -> None:
     # An f-string escapes nothing. `Markup("<p>{}</p>").format(value)` escapes every value that is not Markup itself.
     tag = re.compile(r"</?(?!style\b)[a-z][a-z0-9]*[ >]")

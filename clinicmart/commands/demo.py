@@ -31,7 +31,7 @@ def demo(home: Path, port: int, no_serve: bool) -> int:
 
         click.echo("Writing the sample: three tenants, a PM database, FHIR, HL7 v2 and X12 feeds each")
         with ThreadPoolExecutor(1) as beside, TemporaryDirectory() as folder:
-            # The run will want it, and dbt parses in a process of its own.
+            # The run needs it, and dbt parses in a separate process.
             parsed = beside.submit(DbtProject(DBT_PROJECT).parse, Path(folder))
             write_sample(feeds, tenants=3, appointments=APPOINTMENTS)
             parsed.result()

@@ -1,7 +1,7 @@
 """The truths of operations in words."""
 
 DEFINITIONS = {
-    "work_rvus": "Value of the code on its day x units over posted charges, reversals negative; telehealth has a row of its own.",
+    "work_rvus": "Value of the code on its day x units over posted charges, reversals negative; telehealth has a separate row.",
     "work_rvus_unadjusted": "The same: no modifier of the sample has a share.",
     "work_rvu_lines": "Posted charges.",
     "work_rvu_coverage_rate": "Posted charges with a value in the table / posted charges. Drugs and supplies have none.",

@@ -13,7 +13,7 @@ from clinicmart.sample.clock import as_date
 
 @dataclass(frozen=True)
 class Pieces:
-    """Texts in the order of their owner; `bounds[i]` to `bounds[i + 1]` belong to owner i; `segments` counts ends ("~")."""
+    """Texts in the order of their owners; `bounds[i]` to `bounds[i + 1]` belong to owner i; `segments` counts ends ("~")."""
 
     texts: pl.Series
     segments: np.ndarray

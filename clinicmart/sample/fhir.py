@@ -168,7 +168,7 @@ def _coverages(story: Story) -> str:
 
 
 def _encounters(story: Story, views: Views) -> str:
-    """Visits with their place, and the stays: where those lay is told by ADT."""
+    """Visits with their place, and the stays: ADT says in which beds they were."""
     booked, visits, stays, group = story.appointments, story.encounters, story.stays, story.group
     shown = np.flatnonzero(in_fhir(story))
     later = np.zeros(len(visits), np.int64)

@@ -43,7 +43,7 @@ def bad_charges(good: pl.DataFrame) -> pl.DataFrame:
 
 
 def broken_remittances(story: Story) -> dict[str, bytes]:
-    """A file that is no 835 at all, and one that breaks off before its first claim."""
+    """A file that is not an 835, and one that breaks off before its first claim."""
     payer_id = story.group.electronic_ids[0]
     truncated = (
         f"ISA*00*          *00*          *ZZ*{payer_id:<15}*ZZ*{'CLINICMART':<15}*261030*1800*^*00501*000009999*0*T*:~"

@@ -1,7 +1,7 @@
 """HL7 v2.5.1 messages: ADT of the ward's stays and of merges (all of them), SIU of the recent and coming appointments, DFT.
 
 ADT by month: A01 admit, A08 update of every third stay, A02 to another bed, A03 discharge; A04 and A03 of the visits that
-ADT registers. A40 in a file of its own; A37, which takes a merge back, in one that is read before it. Stays and visits
+ADT registers. A40 is in a separate file; A37, which undoes a merge, is in a file that is read before it. Stays and visits
 that ADT names itself: see views.py.
 DFT: the charges of the visits that ADT registers. Another authority's visits with the same numbers: see overlaps.py.
 SIU by month of the message: S12 booked, S13 moved, S15 cancelled, S26 missed, of every second appointment that starts in the

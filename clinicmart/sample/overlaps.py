@@ -4,7 +4,7 @@
 - A second assigning authority in the ADT feed, whose patient and visit numbers are those of other people here; its visits
   were registered in error and taken back.
 - Claims that the 837s void (frequency 8, REF*F8) and send again; the PM database knows only what stands.
-- A remittance file that the clearinghouse cut anew: other separators, another envelope, a further REF.
+- A remittance file that the clearing house cut again: other separators, another envelope, a further REF.
 - Claim payments without lines: what payers pay and take off stands on the claim (x12_remits.py).
 - Words of the senders' own, which their profiles teach.
 """
@@ -87,7 +87,7 @@ def charges_of(story: Story, encounter: np.ndarray) -> np.ndarray:
 
 
 def recut(text: str) -> str:
-    """An 835 as a clearinghouse cuts it anew: other separators, its own envelope, one REF more in each transaction."""
+    """An 835 as a clearing house cuts it again: other separators, its own envelope, one REF more in each transaction."""
     segments = [segment.split("*") for segment in text.rstrip("~").split("~")]
     transactions: list[list[str]] = []
     for elements in segments:

@@ -21,7 +21,7 @@ FOR_THE_TENANT = {
     "wait_time_minutes": "8",
     "cycle_time_minutes": "50",
 }
-# Some units have targets of their own: (tenant, metric, unit) to the target; counts are a month's worth.
+# Some units have separate targets: (tenant, metric, unit) to the target; counts are a month's worth.
 FOR_UNITS = {
     ("harbor", "completed_appointments", None): "330",
     ("harbor", "no_show_rate", "BU3"): "0.10",

@@ -1,6 +1,6 @@
 """Truths of receivables: what every line owed at the end of a day, how old that was, and what was billed before.
 
-A balance is worked out anew for each day from all that was posted up to it; `definitions_money.py` states each in words.
+A balance is computed for each day from all postings up to it; `definitions_money.py` defines each in words.
 """
 
 from dataclasses import dataclass

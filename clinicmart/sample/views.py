@@ -1,10 +1,10 @@
-"""One visit and one person as several systems tell them: under identifiers of their own, and not always alike.
+"""One visit and one person as several systems tell them: under different identifiers, and not always alike.
 
 The EHR (FHIR) has its own identifier for some visits, the ADT system for some stays; it also registers some visits whose
 appointment it schedules, which names them. Chosen are visits and stays of patients with no other within two days, so that
 each has one counterpart. Where the systems differ, the PM database is right: it is the record.
 
-Among the merges, two pairs of people are joined by mistake and parted again, and one duplicate is parted and joined anew.
+Among the merges, two pairs of people are joined by mistake and parted again, and one duplicate is parted and joined again.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Views:
-    """Indexes of visits and stays that a feed tells under an identifier of its own.
+    """Indexes of visits and stays that a feed sends under a different identifier.
 
     `fhir_visits` and `registered` (ADT) are indexes of encounters, `adt_stays` of stays; `other_birth_year` are patient
     numbers whose year of birth the EHR has wrong.

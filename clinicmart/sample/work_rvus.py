@@ -1,6 +1,6 @@
 """The tenant's table of work relative value units: invented values for the sample's codes, one file for each year of service.
 
-Drugs and supplies have no value, as in any such table, and telehealth has a row of its own.
+Drugs and supplies have no value, as in any such table, and telehealth has a separate row.
 """
 
 import csv

@@ -126,7 +126,7 @@ def shares(specs: list[TenantSpec], appointments: int) -> list[int]:
 
 @dataclass(frozen=True)
 class _Job:
-    """One tenant to write. Its story is told anew in each process: that costs a tenth of writing it."""
+    """One tenant to write. Each process makes its story again, which costs a tenth of writing it."""
 
     out: Path
     seed: int
@@ -193,7 +193,7 @@ def _write(folder: Path, suffix: str, files: Iterable[tuple[str, str]]) -> int:
 
 
 def _plant_remittances(story: Story, folder: Path) -> int:
-    """The broken files, and the first real one again under another name and cut anew."""
+    """The broken files, and the first real one again under another name and cut again."""
     first = min(folder.glob("*.835"))
     (folder / f"{flaws.DUPLICATE_PREFIX}{first.name}").write_bytes(first.read_bytes())
     (folder / f"{overlaps.RECUT_PREFIX}{first.name}").write_text(overlaps.recut(first.read_text("utf-8")), "utf-8")

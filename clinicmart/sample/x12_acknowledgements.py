@@ -1,6 +1,6 @@
 """What the clearinghouse answers before any payer decides: 999s of the 837s and 277CAs of their claims.
 
-One 999 for each 837 file; one day's transaction is turned back and, a day later, taken on in a 999 of its own. 277CAs are
+One 999 for each 837 file; one day's transaction is turned back and, a day later, accepted in a separate 999. 277CAs are
 one file a month, in it one transaction a day: nearly every claim is taken on the day after it was first sent; some are
 turned back first and taken on two days later, put right on the clearinghouse's own pages without another 837.
 What was sent on the as-of day has no answer yet.

@@ -174,7 +174,7 @@ def _state(feed: FeedState) -> str:
 
 
 def fields_table(found: MetricLineage) -> Markup:
-    """A row a source field of each column; a count of rows has a row of its own."""
+    """A row a source field of each column; a count of rows has a separate row."""
     rows = []
     for item in found.columns:
         name = item.mart if item.column == "*" else f"{item.mart}.{item.column}"

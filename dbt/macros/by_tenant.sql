@@ -1,7 +1,7 @@
 {#
     A table of which a run replaces the rows of touched tenants, and leaves those of all others: within one transaction the
     tenant's rows go and what the model's SELECT gives for it comes, so that a tenant without rows is gone. Where everybody is
-    to be built the table is made anew, as by the materialization `table`.
+    to be built the table is made again, as by the materialization `table`.
 
     The model has a column tenant_id, and reads nothing from which another tenant's rows could change its own.
 #}

@@ -1,6 +1,6 @@
 {#
     DuckDB converts ten times faster to a zone that is written out than to one that comes from a column (0.24 against
-    2.4 microseconds a row, DuckDB 1.5), so each zone that the feeds name gets a branch of its own. A zone that is not
+    2.4 microseconds a row, DuckDB 1.5), so each zone that the feeds name gets a separate branch. A zone that is not
     among them, which only a zone made up in SQL can be, still converts, at the slower pace.
 #}
 {% macro duckdb__local_timestamp(utc_timestamp, time_zone) -%}

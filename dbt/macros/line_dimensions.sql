@@ -1,4 +1,4 @@
-{# What a figure of money is told by, of a charge line: unit where it stood on the day of service, provider, payer, visit type, class. #}
+{# The dimensions by which money of a charge line is shown: unit where it stood on the day of service, provider, payer, visit type, class. #}
 {% macro line_dimensions(lines) -%}
     {{ lines }}.service_unit_id,
     {{ service_unit_key(lines ~ '.service_unit_id', lines ~ '.tenant_id', lines ~ '.service_date') }} as service_unit_key,

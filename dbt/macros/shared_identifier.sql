@@ -1,7 +1,7 @@
 {#
     A crosswalk of identifiers by one that feeds share: feeds that know only the shared identifier (an NPI, an electronic
-    payer identifier) and feeds with identifiers of their own speak of the same. The identifier of the best feed stands
-    for it, one of its own before the shared one; two identifiers of one feed stay two, as that feed means to keep them
+    payer identifier) and feeds with other identifiers mean the same. The identifier of the best feed stands
+    for it, an identifier of that feed before the shared one; two identifiers of one feed stay two, as that feed means to keep them
     apart. Gives (tenant_id, <name>_id, current_<name>_id) for identifiers that stand for another one.
 
     relation   staging model

@@ -6,7 +6,7 @@ brings. A feed is judged on the day it was last read, in its tenant's zone, and 
     coverage(ledger)   tenant_id, feed, day, expected, low, high, received, status: the last eight weeks of every feed
     alerts(ledger)     tenant_id, feed, kind, since, newest_day, message: what somebody must look into
 
-Days that arrive late heal: a day's status is worked out anew from all that came, nothing is stored.
+A day that arrives late is corrected: its status is computed each time from all rows that came; nothing is stored.
 """
 
 from collections.abc import Mapping, Sequence

@@ -135,7 +135,7 @@ class Unfinished:
     replaces: tuple[int, ...] = ()
     # Rows and first position of each unknown word, by entity, column, word and what it became.
     words: dict[tuple[str, str, str, str], tuple[int, str]] = field(default_factory=dict)
-    # What the source says of its rows, and what its reader gave of them, by entity and measure.
+    # The totals as the source states them, and as its reader gave them, by entity and measure.
     stated: dict[tuple[str, str], Stated] = field(default_factory=dict)
     read_totals: dict[tuple[str, str], Decimal] = field(default_factory=dict)
 
@@ -252,7 +252,7 @@ class Landing:
             key = f"{entity_contract.name}.{name}"
             unit.dropped[key] = unit.dropped.get(key, 0) + frame.height - frame[name].null_count()
         frame = frame.drop(unnamed)
-        # A whole read counts all rows anew, any other read those that no earlier one met.
+        # A whole read counts all rows again; any other read counts the rows that no earlier read saw.
         words = unknown_words(entity_contract, frame) if unit.index is None or unit.is_whole else []
         if unit.index is not None:
             frame = self._without_known(unit, unit.index, entity_contract, frame)
@@ -288,7 +288,7 @@ class Landing:
 
     def reconcile(self, unit: Unfinished, entity: str, rules: TableRules, *, accept: bool) -> int:
         """Deletes what a whole read of a table no longer met; returns how many records. Raises UnreadableUnit where they are too
-        many to be believed: the rows that came are good all the same, and count as those of a read from the cursor on."""
+        many to be believed: the rows that came are still good, and count as those of a read from the cursor on."""
         if unit.index is None or not unit.is_whole:
             return 0
         try:

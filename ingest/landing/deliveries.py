@@ -47,7 +47,7 @@ def take_delivery(ledger: Ledger, feed: Feed, inbox: Inbox, run_id: str, *, full
 def remove_landed(ledger: Ledger, feed: Feed, inbox: Inbox, whole_folder: str | None) -> int:
     """Removes files that were landed more than `keep_days` ago; how many. The ledger keeps their accounts.
 
-    Files of types that references are looked up in stay until a whole export has brought these types anew.
+    Files of types that references are looked up in stay until a whole export has brought these types again.
     """
     assert feed.server is not None
     profile = load_profile(feed.profile or "r4", "fhir")

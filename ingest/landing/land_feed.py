@@ -71,7 +71,7 @@ def land_feed(
     """Reads what is new in a feed into landing. Never raises for bad input; see FeedReport.problems.
 
     A server is asked first; what it gave before is read even where it gives nothing now. `full_refresh` asks it for everything,
-    and reads tables whole. `accept_deletions` believes a whole read however many records it lacks.
+    and reads tables whole. With `accept_deletions`, a whole read may lack any number of records.
     """
     report = FeedReport(feed=feed)
     source = source_for(feed.kind)
@@ -172,7 +172,7 @@ def _land_table(
 ) -> None:
     """Reads a table from its cursor on, or whole where that is due, and accounts for it.
 
-    Deletions that a whole read finds but that are not believed are a refused unit of their own; its rows land all the same.
+    Deletions that a whole read finds but that are not believed are a separate refused file; the rows that were read land.
     """
     rules, feed = unit.table, unit.feed
     assert rules is not None
@@ -193,7 +193,7 @@ def _land_table(
             progress.info("%s/%s: %s records of %s are gone", feed.tenant_id, feed.name, f"{gone:,}", unit.name)
     except UnreadableUnit as error:
         name = f"{unit.name} (deletions)"
-        # What is left may be older than what was met: the next read goes on from there all the same.
+        # What is left may be older than what was read: the next read continues from there.
         reading.cursor = state.cursor or reading.cursor
         _refuse(landing, ledger, unit, _begin(ledger, unit, run_id, name), name, report, error)
     landing.finish(reading)

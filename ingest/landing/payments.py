@@ -171,7 +171,7 @@ def _judge(before: PaymentPart, mine: dict[str, pl.DataFrame], amount: Decimal) 
 
 
 def _differ(before: set[str], now: set[str]) -> bool:
-    """Whether a claim is in both with other money. Where one says all that the other says of it, and more of the same number,
+    """Whether a claim is in both with other money. If one has all rows of the other for this number, and more,
     the payment is only more complete."""
     of_claim: dict[str, tuple[set[str], set[str]]] = {}
     for side, marks in enumerate((before, now)):

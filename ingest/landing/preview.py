@@ -86,7 +86,7 @@ def _look(result: Preview, inbox: Inbox | None) -> None:
             words += unknown_words(entity_contract, frame)
             frame = with_unknown_values(entity_contract, frame)
             frame = with_unit_time(frame, feed, unit.modified_at or datetime.now(UTC))
-            # A key of its own: these tokens are thrown away.
+            # A key that is used once: these tokens are thrown away.
             gated = check(entity_contract, tokenise_rows(entity_contract, frame, b"preview"))
             result.rows_good += gated.good.height
             result.rows_bad += gated.bad.height

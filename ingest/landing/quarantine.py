@@ -142,7 +142,7 @@ def release(home: Home, keys: Keys, ledger: Ledger, held_id: int, run_id: str) -
 def close_replaced(home: Home, keys: Keys, ledger: Ledger, tenant_id: str, feed: str) -> None:
     """Takes out of a feed's open entries what came from reads that a later read of the same file has replaced.
 
-    The later read quarantines anew what still cannot land. An entry of which nothing is left is closed.
+    The later read quarantines again what still cannot land. An entry of which nothing is left is closed.
     """
     unit, held = tables.unit.c, tables.held
     of_feed = sa.and_(unit.tenant_id == tenant_id, unit.feed == feed, unit.outcome == "replaced")

@@ -84,7 +84,7 @@ class RowIndex:
         self._knows = self._connection.execute("select 1 from known limit 1").fetchone() is not None
 
     def _forget(self) -> None:
-        """A file lost bytes: all are made anew, and no record counts as gone until a whole read has met them again."""
+        """A file lost bytes: all files are made again. No record counts as deleted until a whole read has seen all records."""
         for path in self._files:
             path.unlink(missing_ok=True)
         self._files = []

@@ -1,7 +1,7 @@
-"""Lands the feeds of several tenants side by side, in processes of their own.
+"""Lands the feeds of several tenants side by side, in separate processes.
 
 A run goes through its feeds one after another. Helpers begin with the tenants that its turn would come to last and work towards it:
-whoever comes to a tenant first lands all its feeds. What a helper could not do, or was killed over, is left to the run itself, so
+the process that reaches a tenant first lands all its feeds. What a helper could not do, or was killed over, is left to the run itself, so
 that an error is met, told and noted in one place. A helper ends when the process that started it does.
 """
 
@@ -90,7 +90,7 @@ class SideBySide:
             # Not forked: a fork of a process with threads (polars, DuckDB) may stand still for ever.
             context = get_context("spawn")
             self._told: Queue[logging.LogRecord | None] = context.Queue()
-            # Whoever is killed while it writes a line keeps the others from writing: nobody may wait for lines for ever.
+            # A process that is killed while it writes a line blocks the others: do not wait for lines for ever.
             self._told.cancel_join_thread()
             self._teller = threading.Thread(target=self._tell, daemon=True)
             self._teller.start()
@@ -151,7 +151,7 @@ class SideBySide:
             self._teller.join(_LAST_LINES_SECONDS)
 
     def _tell(self) -> None:
-        """Hands the progress lines of helpers to whoever shows those of the run."""
+        """Hands the progress lines of helpers to the logger that shows those of the run."""
         while (line := self._told.get()) is not None:
             progress.handle(line)
 

@@ -63,7 +63,7 @@ def tokenise_rows(entity_contract: Contract, frame: pl.DataFrame, key: bytes) ->
     """A frame of one entity with tokens for identifiers, wherever its contract names a domain.
 
     Where the domain is that of another entity's records (`token_domain_of`), each row gets the domain of the entity it names;
-    a name that is no entity gets the domain of patients: an id nobody knows may be one.
+    an unknown entity gets the domain of patients, because its id may be that of a patient.
     """
     frame = tokenise(frame, entity_contract.token_columns, key)
     entities = load_contracts()

@@ -1,6 +1,6 @@
 """Words that no profile knows: counted by feed, column and word, and shown where they cannot name a person.
 
-A column whose contract lists its valid values may receive a word that is none of them. `unknown_words` counts such words.
+A column whose contract lists its valid values may receive another word. `unknown_words` counts such words.
 `with_unknown_values` then gives the row the contract's `unknown_value`, so that the row lands and no figure takes the word for a
 known one; a column without an unknown value keeps the word, and the contract gate quarantines the row. A column with
 `known_values` keeps any code as sent.

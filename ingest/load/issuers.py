@@ -6,7 +6,7 @@
                           is the tenant's
 
 Names are the same where the configuration says so (`issuers`), or where a sender states both of them at once: a name together with
-a universal id, of which the name has no other. Each entity has names of its own: one hospital's medical record numbers and visit
+a universal id, of which the name has no other. Each entity has separate names: one hospital's medical record numbers and visit
 numbers often have two universal ids under one name.
 
 dbt decides with these tables, and with what the rows say, which identifiers are one (`dbt/README.md`, "Who issued a number").
@@ -88,7 +88,7 @@ def note_spellings(connection: duckdb.DuckDBPyConnection, entity_contract: Contr
 
 
 def settle(connection: duckdb.DuckDBPyConnection, config: Config) -> set[str]:
-    """Decides anew which issuer each name means; returns the tenants of which a name now means another issuer than before."""
+    """Decides again which issuer each name means; returns the tenants for which a name now means another issuer."""
     configured = {tenant.tenant_id: tenant for tenant in config.tenants}
     held = connection.execute(
         "select tenant_id, entity, spelling, issuer from warehouse.raw.issuer_spelling"
@@ -105,7 +105,7 @@ def settle(connection: duckdb.DuckDBPyConnection, config: Config) -> set[str]:
         for (tenant_id, entity), names in spellings.items()
         for spelling, issuer in meanings(names, _equals(configured.get(tenant_id))).items()
     }
-    # A run for some tenants knows nothing of what the configuration says of the others.
+    # A run for some tenants does not know the configuration of the others.
     now |= {key: issuer for key, issuer in before.items() if issuer is not None and key[0] not in configured}
     connection.register(
         "issuer_spellings", pl.DataFrame([(*key, now[key]) for key in sorted(now)], schema=_SPELLING, orient="row")
@@ -130,7 +130,7 @@ def meanings(spellings: Iterable[str], equals: Mapping[str, str]) -> dict[str, s
     """The issuer that each name means. `equals` is what the configuration says, name to issuer.
 
     A universal id is one issuer. A name beside it (`NORTH&1.2.3`) means the same, and so does the name alone where it stands beside
-    no other universal id. What the configuration says of a universal id goes before what it says of a name beside it.
+    no other universal id. A universal id in the configuration has priority over a name beside it.
     """
     beside: dict[str, set[str]] = defaultdict(set)
     for text in set(spellings):

@@ -214,7 +214,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[str, str]]) 
 
 
 def take_parts(connection: duckdb.DuckDBPyConnection, entity_contract: Contract, arrived: str) -> int:
-    """Takes rows of HL7 v2 feeds into the parts and puts the raw rows of their numbers together anew, in one transaction.
+    """Takes rows of HL7 v2 feeds into the parts and makes the raw rows of their numbers again, in one transaction.
 
     `arrived` is the name of a table with the columns of `landing_contract`, `batch_sequence` and `file_row_number`; columns of
     this module may be absent. Returns how many raw rows were written. Taking the same rows twice changes nothing.
@@ -227,7 +227,7 @@ def take_parts(connection: duckdb.DuckDBPyConnection, entity_contract: Contract,
 
 
 def regroup(connection: duckdb.DuckDBPyConnection, tenants: set[str]) -> None:
-    """Puts the raw rows of numbers with several identifiers together anew, after names of issuers came to mean others."""
+    """Makes the raw rows of numbers with several identifiers again, after names of issuers changed their meaning."""
     for entity in ENTITIES:
         layout = _Layout(contract(entity))
         if layout.issued_entity and tenants:

@@ -11,7 +11,7 @@ A run on the target builds beside what is served, in schemas whose names end in 
     ... dbt build, ingest.load.fetch_marts ...
     drop_building(server)
 
-Messages name tables and SQLSTATEs, never what PostgreSQL says of a value: it would quote the row.
+Messages name tables and SQLSTATEs, never the text of PostgreSQL about a value: it would quote the row.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ from foundation.keys import Keys
 RAW = "raw"
 # What dbt's profile can be told. Anything else libpq takes from its own environment variables (PGSSLROOTCERT and so on).
 PARAMETERS = ("host", "port", "user", "password", "dbname", "sslmode")
-MARK = "Made by clinicmart compare-engines, which drops and makes it anew."
+MARK = "Made by clinicmart compare-engines, which drops it and makes it again."
 TARGET_MARK = "Made by clinicmart run --target postgres."
 BUILDING = "_building"
 CHUNK = 50_000
@@ -187,7 +187,7 @@ def _copy_table(
     columns: Mapping[str, str],
     digest: str,
 ) -> int:
-    """Makes one raw table anew and fills it, in one transaction; returns its rows."""
+    """Drops one raw table, makes it again and fills it, in one transaction; returns its number of rows."""
     listed = ", ".join(f'"{name}"' for name in columns)
     made = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
     with postgres.cursor() as cursor:

@@ -280,7 +280,7 @@ def _insert(
 
 def _doubt(connection: duckdb.DuckDBPyConnection, entity_contract: Contract, tenants: set[str]) -> bool:
     """Makes the temporary table `doubtful`, rows of `filed` that need a reason: those of keys of which not every landed row is one raw
-    row of its own, which nearly all are. False where there are none."""
+    separate row, as nearly all are. False where there are none."""
     same = " and ".join(f"held.{name} = f.{name}" for name in entity_contract.primary_key)
     connection.execute(
         f"create or replace temp table standing as select f.rowid as filed_row, held.rowid as raw_row from filed f "
@@ -317,7 +317,7 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
 
 
 def _waits(entity_contract: Contract, rows: str) -> str:
-    """SQL: the condition under which a row of the alias `rows` is of a key that is no row of the contract yet."""
+    """SQL: the condition under which a row of the alias `rows` is of a key that has no row in the raw table yet."""
     name = " || '/' || ".join(f"{rows}.{column}::varchar" for column in entity_contract.entity_key)
     return (
         f"exists (from warehouse.parts.waiting w where w.entity = '{entity_contract.name}' and w.tenant_id = {rows}.tenant_id "

@@ -1,10 +1,10 @@
-"""Which tenants' marts do not stand on what the raw tables hold now: `raw.touched_tenant`, the tenants that dbt builds anew.
+"""Which tenants' marts do not stand on what the raw tables hold now: `raw.touched_tenant`, the tenants that dbt builds again.
 
 A tenant's state is a text that differs wherever anything differs that its marts are made of: the batches that were taken (rows
 come, and are taken out by deletions and newer versions, with a batch only), its row of `raw.tenant` (name, time zone, the day its
 data reach to) and its precedence of feeds and
 names of issuers. The other operational tables are copied to Data health whole and touch nobody.
-What code made of it is not in it: whoever keeps the states forgets them where the dbt project changes.
+The state does not cover the code. When the dbt project changes, the caller drops the stored states.
 """
 
 import hashlib

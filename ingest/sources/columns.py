@@ -54,7 +54,7 @@ def text_series(name: str, values: Sequence[Any] | pl.Series) -> pl.Series:
     """A String column of any values."""
     if isinstance(values, pl.Series):
         return values.cast(pl.String).alias(name)
-    # Asked first: Polars does not refuse every value that is no text with an error one can catch.
+    # Asked first: Polars does not refuse every other value with an error that can be caught.
     if set(map(type, values)) <= _TEXT_OR_NULL:
         return pl.Series(name, values, dtype=pl.String, strict=True)
     return pl.Series(name, [text_of(value) for value in values], dtype=pl.String)
@@ -113,7 +113,7 @@ def _as_given(name: str, values: Sequence[Any] | pl.Series, kind: str, dtype: pl
 
 
 def timestamps(text: pl.Series, zone: str | None) -> pl.Series:
-    """Text in ISO 8601 to UTC timestamps; text again where a value has no time, is no date, or has no offset and no zone.
+    """Text in ISO 8601 to UTC timestamps; text again where a value has no time, is not a date, or has neither offset nor zone.
 
     A local time that occurs twice (clocks going back) is taken as the first; one that does not occur (clocks going
     forward) is read with the offset before the change.
@@ -207,7 +207,7 @@ def settle_repeated_hour(
 ) -> pl.DataFrame:
     """The frame with an end before its start moved to the second of two hours, where its local time occurs twice in `zone`.
 
-    `is_local` says of a column in which rows no offset was sent that says which hour is meant; without it in all.
+    `is_local` gives, for a column, the rows without an offset that says which hour is meant; without it, all rows.
     """
     for rule in contract.order_rules:
         if frame.schema.get(rule.earlier) != _TIMESTAMP or frame.schema.get(rule.later) != _TIMESTAMP:

@@ -90,7 +90,7 @@ class _Listing:
     others: list[Path] = field(default_factory=list)
 
     def take(self, path: Path, wanted: tuple[str, ...] | None) -> None:
-        """Sorts one entry that is no folder. `wanted` are endings; None takes every file."""
+        """Sorts one entry that is not a folder. `wanted` are endings; None takes every file."""
         if any(part.startswith(".") for part in path.relative_to(self.base).parts):
             return
         if wanted is not None and not path.name.lower().endswith(wanted):

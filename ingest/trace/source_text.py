@@ -6,7 +6,7 @@
     unit 109: row 12                                    a table: nothing to open, the row as landed is all there is
 
 The unit's number leads to the file through the ledger. A file is opened only if its bytes are those that were landed (SHA-256), so
-that no name, link or position leads anywhere else. What is found is the message as received: whoever shows it to anybody but an
+that no name, link or position leads anywhere else. What is found is the message as received: code that shows it to anybody but an
 administrator masks it first (`ingest.trace.source_masks`).
 """
 

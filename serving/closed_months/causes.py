@@ -2,12 +2,12 @@
 
 The rows of a fact that differ between the version compared last and the served one are found by value (`source_position` and
 the like do not count). Behind each of them stand the raw rows of the same claim, appointment or encounter that were landed
-after the earlier version: their feed, the file (the unit of the ledger, told by its mark) and the record. In this order:
+after the earlier version: their feed, the file (the unit of the ledger, shown as its mark) and the record. In this order:
 
     late         raw rows of the record arrived later: the claim first, then appointment, encounter, other identifiers
     deleted      the source deleted the record
     merged       the patient was merged with another, or un-merged
-    related      a fact without records of its own (balances, mixes): rows of the same place and payer that have such causes
+    related      a fact without own records (balances, mixes): rows of the same place and payer that have such causes
     reference    the payer, provider, service unit or visit type that the row names was changed
     definition   the metric, or the SQL of a model behind it, is another one than before
     unexplained  rows differ and nothing that arrived since explains it: a setting, or time itself

@@ -3,7 +3,7 @@
 Grains: every metric in total by day, by week (weeks that lie wholly in the month) and by month; by each dimension that it can
 be grouped by, by month, which is the grain that pages show. Dimensions named `current_...` are left out: they tell the past
 with the tree and the classes of today, so they change by their nature. So are the children of a unit: each level of the tree
-is a dimension of its own. Quarters and years are not months; the version that a close names answers them (`close:2026-09`).
+is a separate dimension. Quarters and years are not months; the version that a close names answers them (`close:2026-09`).
 
 A sum or count that has no row is 0; any other figure that has no row has no denominator.
 """

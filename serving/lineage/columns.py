@@ -152,7 +152,7 @@ def lineage_of(manifest: Mapping[str, Any]) -> Lineage:
 
 
 def _maps_identifiers(node: Mapping[str, Any]) -> bool:
-    """Whether a model says which identifiers of all rows are one. An identifier that it rewrites is still that of its own row, so
+    """Whether a model says which identifiers of all rows are one. An identifier that it rewrites still identifies its row, so
     it does not rest on the other rows."""
     return bool((node.get("meta") or {}).get("maps_identifiers"))
 

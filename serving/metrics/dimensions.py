@@ -34,7 +34,7 @@ class Member:
     `dunder` is MetricFlow's name; `is_entity` tells how it is written there. `table` and `column` are where its values
     are: the fact itself, or the table one join away; then `fact_key` and `table_key` are the columns of the join.
     `id_column` and `name_column` are the identifier and the name that people see, where the table has them. `path_column`
-    holds the ancestors of a member of a tree: whoever asks for one asks for all below it.
+    holds the ancestors of a member of a tree: a question for one asks for all below it.
     """
 
     name: str

@@ -302,7 +302,7 @@ class _Metrics:
         return below["name"] if below and not below.get("filter") else ""
 
     def is_additive(self, name: str) -> bool:
-        """Whether no rows mean 0: a plain sum or count that is no balance, or what the metric says of empty periods."""
+        """Whether no rows mean 0: a plain sum or count that is not a balance, or as the metric declares for empty periods."""
         metric = self.by_name[name]
         if metric["type"] != "simple":
             return False

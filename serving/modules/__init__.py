@@ -1,7 +1,7 @@
 """The modules of the product, one file each.
 
 Whatever depends on which modules there are reads it from here: plans, roles, navigation, tiles and tables of pages, the figures
-compared after a month is closed, what a page says of feeds that stopped, warm-up, generated docs and the doubles of tests.
+compared after a month is closed, the notices of stopped feeds, warm-up, generated docs and the doubles of tests.
 
     MODULES             every module, in the product's order
     MODULES_BY_NAME     the same by name

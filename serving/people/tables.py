@@ -54,7 +54,7 @@ TENANT = Table(
     # Raised by every change of what a role or a module means for the tenant: it is part of each scope's hash.
     Column("policy_version", Integer, nullable=False),
     Column("created_at", Utc, nullable=False),
-    # What the configuration says of de-identification; empty before a run named it.
+    # The rule of de-identification in the configuration; empty before the first run.
     _text("deidentification_rule", nullable=True),
     Column("smallest_cell", Integer),
 )

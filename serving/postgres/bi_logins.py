@@ -1,6 +1,6 @@
 """Logins for BI tools on the PostgreSQL server: made, listed and revoked by the operator, each an audit row of its tenants.
 
-The name of a login says nothing: whoever may connect can read the names of all roles of a server. Its password is shown once; the
+The name of a login has no meaning, because every login can read the names of all roles of a server. Its password is shown once; the
 server is given its SCRAM verifier, so that no log holds it. A revoked login reads nothing from its next query on.
 """
 

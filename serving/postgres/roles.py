@@ -58,7 +58,7 @@ declare
 begin
     if not exists (select from access.build as b where b.build = $1) then
         raise exception 'what is served was replaced after this transaction began' using errcode = 'serialization_failure',
-            hint = 'Begin the transaction anew.';
+            hint = 'Start the transaction again.';
     end if;
     select s.tenant_id, s.chooses_from into bound, choices from access.login_scope as s where s.login = session_user;
     if not found then
@@ -215,7 +215,7 @@ def refuse_unsafe(connection: psycopg.Connection[Any], readers: str) -> None:
     Such are superusers, roles with BYPASSRLS, CREATEROLE, CREATEDB or REPLICATION, and members of anything but the group of
     readers: of the owner, or of a role that reads all data or files of the server.
     """
-    # Asked apart: Citus reads a view of the catalogue beside a table of its own with the rights of who asks.
+    # Asked apart: Citus reads a view of the catalogue beside its own table with the rights of the session.
     logins = [name for (name,) in connection.execute("select login from access.login_scope").fetchall()]
     unsafe = connection.execute(
         "select r.rolname, concat_ws(', ', case when r.rolsuper then 'superuser' end, "

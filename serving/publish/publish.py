@@ -1,6 +1,6 @@
 """Publishes: copies what each tenant's people may read out of the warehouse, one encrypted file per tenant and version.
 
-A version is built in a folder of its own, renamed when it is whole, and only then named by `current.json`: whoever reads
+A version is built in a separate folder, renamed when it is complete, and only then named by `current.json`: a process that reads
 meets the old version or the new one, also when this process is killed at any point. A tenant whose data did not change
 since its served version is passed over. A tenant with an audit failure, or whose rows and money do not agree from source to
 the written file (`serving.publish.reconciliation`), keeps the version it has.

@@ -7,7 +7,7 @@
     summary(checks)                         how many measures were compared, and how many do not agree
 
 The steps and checks are those of the dbt models `health.reconciliation` and `health.reconciliation_check`; `published` comes from
-here. Counts and sums of money are no PHI: they may be told to whoever reads Data health.
+here. Counts and sums of money are not PHI: everybody who may read Data health may see them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -203,7 +203,7 @@ def open_of(last: LastRun | None) -> list[str]:
 def bridge(steps: pl.DataFrame, checks: pl.DataFrame) -> pl.DataFrame:
     """A line for each entity and measure that reaches the marts, over all feeds.
 
-    `read` - `quarantined` - `left` (replaced, deleted, parts of one row) - `merged` (told by several feeds) - `left_out` (not in
+    `read` - `quarantined` - `left` (replaced, deleted, parts of one row) - `merged` (the same from several feeds) - `left_out` (not in
     the mart, for a reason) = `marts` = `published`; `difference` is what does not agree, over all checks. Null is not known: sums
     of what an earlier version landed.
     """

@@ -1,7 +1,7 @@
 """The rows behind a figure, from the metric's own definition.
 
 `meta.drill` of a metric names the model, the condition and what is added up; the filters and the period of the question
-are the same as the metric's. The figure is worked out again from these rows alone, so that whoever looks can compare.
+are the same as the metric's. The figure is worked out again from these rows alone, so that a person can compare.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def drill(
 ) -> Drill:
     """One page of the rows behind a metric's figure. `counted_only` leaves out, of a share of rows, those not above the line.
 
-    Raises AccessError for a scope that sees figures only, ConfigurationError for a metric without rows of its own or a
+    Raises AccessError for a scope that sees figures only, ConfigurationError for a metric without own rows or a
     dimension that these rows do not have.
     """
     metric = metrics.metric(name)
@@ -55,7 +55,7 @@ def drill(
         raise AccessError("your role sees figures, not rows")
     rule = metric.drill
     if rule is None:
-        raise ConfigurationError(f"the metric {name} has no rows of its own")
+        raise ConfigurationError(f"the metric {name} is computed from other metrics and has no rows")
     if not 1 <= limit <= LIMIT or offset < 0:
         raise ConfigurationError(f"limit is 1 to {LIMIT:,}, offset 0 or more")
     if metrics.scope.deidentification == SAFE_HARBOR:

@@ -1,7 +1,7 @@
 """The scope file that people's questions go to.
 
 A scope file is one DuckDB instance, read-only, cut off from the file system and locked. It is attached as `warehouse` with the
-schemas of the warehouse, so that MetricFlow's SQL runs unchanged. Every question runs on a cursor of its own, so that threads
+schemas of the warehouse, so that MetricFlow's SQL runs unchanged. Every question runs on a separate cursor, so that threads
 never share one.
 """
 
@@ -46,7 +46,7 @@ class ScopeConnection(MartData):
         return f'warehouse.marts."{name}"'
 
     def frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """As in MartData, on a cursor of its own."""
+        """As in MartData, on a separate cursor."""
         used = {name: value for name, value in (parameters or {}).items() if f"${name}" in sql}
         with self._lock:
             cursor = self._connection.cursor()
@@ -62,4 +62,4 @@ class ScopeConnection(MartData):
         if not is_damage(str(error)):
             return error
         self._on_damage()
-        return DamagedFileError("the published file lost bytes on disk; the next run publishes it anew")
+        return DamagedFileError("the published file lost bytes on disk; the next run publishes it again")

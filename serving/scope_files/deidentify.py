@@ -1,9 +1,9 @@
 """De-identification: what a column becomes in a scope with little or no identity, and in rows that leave it.
 
-What a model's YAML says of a column decides; where it says nothing, the name does: a text identifier that is not known to be of an
-organisation counts as one of a person, and a text that is not in WORDS is left out. So a column that somebody forgets to mark is
-hidden, not shown. The surrogate of an identifier is a keyed hash (SHA-256, key of the tenant and the scope): equal values stay
-equal, so that tables still join and people are still counted, but two scopes cannot be matched with each other.
+The YAML of a model decides about a column. If it does not name the column, the column's name decides: a text identifier that is not
+known to be of an organisation counts as one of a person, and a text that is not in WORDS is left out. So a column that somebody
+forgets to mark is hidden, not shown. The surrogate of an identifier is a keyed hash (SHA-256, key of the tenant and the scope): equal
+values stay equal, so that tables still join and people are still counted, but two scopes cannot be matched with each other.
 
 Under Safe Harbor (45 CFR 164.514(b)(2)) rows that leave, by a drill or in an extract, have no date finer than the year. The scope's
 file keeps days, for figures by month; these are shown for enough people only (`serving.metrics.small_cells`).
@@ -110,7 +110,7 @@ def _names_patient(column: TableColumn) -> bool:
 
 
 def limited_treatment(column: TableColumn) -> str:
-    """What `treatment` says of patients and their traits; everything else is kept."""
+    """`treatment` for patients and their traits; everything else is kept."""
     if _names_patient(column):
         return "surrogate"
     return treatment(column) if column.name in {"birth_year", "zip3", "age", "age_years"} else "keep"

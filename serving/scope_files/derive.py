@@ -62,7 +62,7 @@ def key_of(home: Home, scope: Scope, *, base: bool) -> str:
 
 
 def scope_file(home: Home, version: Version, scope: Scope, registry: Registry) -> tuple[Path, str]:
-    """(file, key) of a scope in a version; written on first use, once, however many ask at the same time."""
+    """(file, key) of a scope in a version; written on first use, and only once even if several ask at the same time."""
     if scope.tenant_id != version.tenant_id:
         raise AccessError("this version belongs to another tenant")
     files = files_of(home, version.tenant_id, version.version)

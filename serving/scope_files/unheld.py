@@ -12,7 +12,7 @@ from serving.versions.store import tenant_folder
 def remove_unheld(home: Home, tenant_id: str) -> int:
     """Removes the files, in every kept version of a tenant, of scopes that none of its people has now; returns how many.
 
-    Who still has such a file open reads on; the next request asks for their rights anew.
+    A process that has such a file open can still read it; the next request checks the rights again.
     """
     store = AccessStore.open(home)
     policy, held = store.policy(tenant_id), set()

@@ -36,7 +36,7 @@ class Close:
 
     `month` is its first day; `number` counts the closes of the month from 1; `version` is the published version whose figures
     are frozen, and `run_id` the run that published it; `figures` counts them. `missing` says what the data lacked and
-    `accepted_because` why the month was closed all the same; both are empty for a month whose data were complete. `doubts` are the
+    `accepted_because` why the month was closed nevertheless; both are empty for a month whose data were complete. `doubts` are the
     findings of plausibility that touched the month, a sentence each.
     `reopened_at` is None while the close stands. Times are UTC.
     """

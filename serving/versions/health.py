@@ -115,7 +115,7 @@ def _tables(home: Home, version: Version) -> Iterator[Callable[[str], pl.DataFra
 
 
 def published_health(home: Home, version: Version) -> Health:
-    """What a published version says of the feeds. Counts and reasons, never a record."""
+    """The state of the feeds in a published version: counts and reasons, never a record."""
     with _tables(home, version) as table:
         return Health(
             feeds=table("feed_status"),

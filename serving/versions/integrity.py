@@ -1,7 +1,7 @@
 """Whether the files of a version are those that were published: a disk loses bytes without a word.
 
 A file is read again where its size or time changed, and otherwise once a day; that it was sound is noted beside it. A version
-that a reader found damaged is noted too, is no longer served while an earlier one is whole, and is published anew.
+that a reader found damaged is noted too, is no longer served while an earlier one is whole, and is published again.
 """
 
 import hashlib

@@ -285,7 +285,7 @@ def test_no_command_ends_in_a_traceback(home: Home, fault: str) -> None:
         ("home of a later release", "metrics query", "was written by a later release of Clinicmart"),
         ("home of a later release", "run", "was written by a later release of Clinicmart"),
         ("people of a later release", "users list", "was written by a later release"),
-        ("lost versions", "metrics query", "the next run publishes it anew"),
+        ("lost versions", "metrics query", "the next run publishes it again"),
     ],
 )
 def test_the_sentence_says_what_is_wrong_and_what_to_do(home: Home, fault: str, command: str, said: str) -> None:

@@ -109,8 +109,8 @@ def _found(row: dict[str, Any]) -> str:
 
 
 def notices(context: PageContext, frame: pl.DataFrame) -> None:
-    """What was odd and read all the same, by feed and kind with the commonest detail of each; what was accepted is not odd."""
-    blocks.section("Problems in records that were read", "Readers noticed these and read the records all the same")
+    """What was odd and still read, by feed and kind with the commonest detail of each; what was accepted is not odd."""
+    blocks.section("Problems in records that were read", "Readers noticed these problems and still read the records")
     columns = [markup.Column("Feed"), markup.Column("What"), markup.Column("Detail"), markup.Column("Records", "count")]
     kinds = (
         frame.filter(~pl.col("reason").str.ends_with("_accepted"))

@@ -107,7 +107,7 @@ def _title(measures: int, is_open: int) -> str:
 
 
 def _note(measures: int, shown: int, alerts: Sequence[dict[str, Any]]) -> str:
-    note = "Counted anew at every station from source to published file; what leaves on the way has a reason"
+    note = "Counted again at every station from source to published file; what leaves on the way has a reason"
     if measures > shown:
         note += (
             f". {shown} measures reach the pages and are shown; {measures - shown} more agree up to the current rows"

@@ -32,7 +32,7 @@ PROTOCOL_REASONS = {
     "resource_type_not_in_model": "A resource that the model does not take",
     "transaction_not_in_model": "A transaction that the model does not take",
 }
-# The gate's rules, as a sentence about the column; what a protocol found has words of its own.
+# The gate's rules, as a sentence about the column; problems of a protocol have other words.
 RULES = {
     "required": "is missing",
     "valid_values": "is not one of the allowed values",

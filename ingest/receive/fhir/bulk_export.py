@@ -3,7 +3,7 @@
 Every step that would be missed is on disk before the next: the status address as soon as the server gives it, the manifest
 before the first file, each file as it is whole. A run that ends anywhere goes on from there, asks the same export and fetches
 only what is missing. The delivery is shown to readers once all of it is here. An export that the server forgot, or whose files
-have expired, is asked for anew.
+have expired, is asked for again.
 """
 
 import logging

@@ -31,7 +31,7 @@ class Fetched:
 def fetch(
     http: Http, inbox: Inbox, url: str, name: str, *, what: str, token: bool, content_at: datetime, limit_bytes: int
 ) -> Fetched:
-    """Brings one NDJSON file into the inbox as `name`; a transfer that breaks off begins anew. The file is there whole or not
+    """Brings one NDJSON file into the inbox as `name`; a transfer that breaks off begins again. The file is there whole or not
     at all. Raises Refused for a status, ServerProblem for what is no NDJSON, too large or broken every time."""
     cut_at = -1
     for failures in range(1, ATTEMPTS + 1):

@@ -36,7 +36,7 @@ _REMEDIES = {
     401: "Check client_id and key, and that the server knows the key's public half (clinicmart sources jwks)",
     403: "Ask the server's owner which scopes and which data this client may read",
     404: "Check the server's url, export and group",
-    410: "The next run asks anew",
+    410: "The next run asks again",
     429: "Too many requests, or an export of this client is still under way there: run again later",
 }
 
@@ -115,7 +115,7 @@ class Http:
         form: Callable[[], Mapping[str, str]] | None = None,
         passing: frozenset[int] = PASSING,
     ) -> Answer:
-        """One request and its whole answer, of whatever status. `form` is made anew for each try.
+        """One request and its whole answer, of whatever status. `form` is made again for each try.
 
         Raises ServerProblem where the server cannot be reached or
         sends too much, NotYet where it asks to wait for longer than may be."""

@@ -31,7 +31,7 @@ class Refused(ServerProblem):
 
 
 class Forgotten(Exception):
-    """The server no longer knows an export: it must be asked for anew."""
+    """The server no longer knows an export: it must be asked for again."""
 
 
 def issues(content: bytes) -> list[tuple[str, str, str]]:

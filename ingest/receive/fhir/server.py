@@ -31,7 +31,7 @@ LOOK_RESOURCES = 50
 
 @dataclass(kw_only=True)
 class Received:
-    """What came of asking a server. `problems` name what it did not give; what it gave lies in the inbox all the same."""
+    """What came of asking a server. `problems` name what it did not give; what it gave is in the inbox."""
 
     problems: list[ServerProblem] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)

@@ -5,7 +5,7 @@ connections share the writes to the disk (see `mllp_journal`). Nothing is parsed
 by `clinicmart run`, from the journal.
 
 SIGTERM: no new connections; messages that have begun may end for a moment; what was received is written and acknowledged.
-SIGHUP: certificates are read anew. Logs hold counts, addresses of senders and hashes of control ids.
+SIGHUP: certificates are read again. Logs hold counts, addresses of senders and hashes of control ids.
 """
 
 import asyncio

@@ -129,7 +129,7 @@ def practitioner_role(context: Context, resource: Json, record: str) -> None:
     reference = resource.get("practitioner")
     provider_id = context.provider(reference, resource, "practitioner")
     if provider_id is None:
-        # A role that nobody fills is a provider of its own: appointments may be booked with it.
+        # A role without a person is a provider itself: appointments may be booked with it.
         provider_id = record
     specialty = display_of(first(resource.get("specialty")))
     kind = display_of(first(resource.get("code")))

@@ -15,7 +15,7 @@ says what a payment came to. Every resource counts as a record and is used or re
 
     resource_type_not_in_model   one refusal a file and type, without payload
     no_resource_type             a JSON value that names no resource type
-    not_json                     a line that is no JSON, or is cut off
+    not_json                     a line that is not JSON, or is cut off
     no_id, malformed_resource    a resource without an id, or not of the shape R4 gives it
     not_a_claim, not_submitted, not_us_dollars
     no_resource                  an entry of a bundle that holds nothing
@@ -169,7 +169,7 @@ class _Reading:
             self.context.delete(kind, resource_id)
 
     def refuse(self, position: str, reason: str, detail: str, raw: bytes | None) -> None:
-        """A record that is no resource."""
+        """A record that is not a resource."""
         self.records += 1
         self._refuse(position, reason, detail, raw)
 

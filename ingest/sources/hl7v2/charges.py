@@ -1,6 +1,6 @@
 """DFT: charges, credits, patient payments and adjustments, one of them an FT1.
 
-A credit (CR, CD) is a charge of its own with a negative amount; it names the charge it takes back by FT1-33, else by
+A credit (CR, CD) is a separate charge with a negative amount; it names the charge it takes back by FT1-33, else by
 its own transaction id, which many systems repeat.
 """
 
@@ -95,8 +95,8 @@ def read_dft(message: Message, rows: Rows) -> str | None:
 
 
 def _own_id(message: Message, ft1: Segment, index: int) -> str:
-    """An id for a transaction without FT1-2: of its message and its content, because some senders count their control
-    ids anew. Sent again it is the same."""
+    """An id for a transaction without FT1-2: of its message and its content, because some senders begin to
+    count control ids again. A transaction that is sent again has the same id."""
     digest = hashlib.blake2b(message.field_separator.join(ft1).encode(), digest_size=4).hexdigest()
     return f"{message.sender}/{message.control}-{index}-{digest}"
 

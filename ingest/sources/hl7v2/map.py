@@ -286,7 +286,7 @@ def location(message: Message, text: str | None) -> str | None:
 def person(message: Message, text: str | None) -> tuple[str, str | None, str | None] | None:
     """Id, NPI and display name of an XCN field; of its repetitions the one that is an NPI, else the first with an id.
 
-    An id that is no NPI has its issuer (XCN.9) behind it.
+    An id that is not an NPI has its issuer (XCN.9) behind it.
     """
     if text is None:
         return None

@@ -29,8 +29,8 @@ class Message:
 
     `position` names the number of the message and the number in the file of its MSH segment, `record` sender and control id.
     `changed` is when the source recorded the event, by which messages are put in order: EVN-2, else MSH-7 (an interface engine
-    that sends a day's messages again may set MSH-7 anew). `offset` is the offset from UTC in MSH-7 ("-0800"), None where it has
-    none. `has_nulls` where the message says of some field that it is empty (""). `content` is the message as received.
+    that sends a day's messages again may write a new MSH-7). `offset` is the offset from UTC in MSH-7 ("-0800"), None where it has
+    none. `has_nulls` where the message empties a field (""). `content` is the message as received.
     `profile` says what the sender's words and habits are.
     """
 

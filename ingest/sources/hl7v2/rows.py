@@ -124,7 +124,7 @@ class Rows(RowBuilders):
     def _with_precision(
         self, text: pl.Series, default: pl.Series | None, precision_column: str
     ) -> tuple[pl.Series, pl.Series]:
-        """UTC timestamps, of a day its noon, and how exactly each is known. A day is one of the feed's zone, whoever sent it."""
+        """UTC timestamps, of a day its noon, and how exactly each is known. A day is always a day of the feed's zone."""
         length = pl.lit(text).str.len_bytes()
         flags = pl.select(
             is_day=length.is_in(_DAY_LENGTHS).fill_null(value=False),
@@ -157,7 +157,7 @@ class Rows(RowBuilders):
 
 
 def _is_local(sent: pl.Series, default: pl.Series | None) -> pl.Series:
-    """Rows whose time, as sent, has no offset, neither of its own nor of its message."""
+    """Rows whose time, as sent, has no offset, and whose message has none."""
     is_local = ~sent.str.contains(r"[+-]\d{4}$").fill_null(value=False)
     return is_local if default is None else is_local & default.is_null()
 
@@ -215,7 +215,7 @@ def timestamps(text: pl.Series, zone: ZoneInfo, default: pl.Series | None = None
 
 
 def _offset_in(zone: ZoneInfo, hour: str, offset: str) -> str:
-    """The offset of a zone at a local hour (YYYYMMDD, HH where known) that is told with an offset; empty where that is no hour."""
+    """The offset of a zone at a local hour (YYYYMMDD, HH where known) that was sent with an offset; empty for an invalid hour."""
     try:
         east = timedelta(hours=int(offset[:3]), minutes=int(offset[0] + offset[3:]))
         year, month, day = int(hour[:4]), int(hour[4:6]), int(hour[6:8])

@@ -66,7 +66,7 @@ class SeenMessages:
         return seen
 
     def begin(self, unit_id: int, again: Sequence[int] = ()) -> None:
-        """What is met from now on is of this unit. Messages of the units `again` are new to it: it reads them anew."""
+        """Messages from now on belong to this unit. Messages of the units `again` count as new: they are read again."""
         self._unit_id = unit_id
         self._counting.add(unit_id)
         self._again = frozenset(again)

@@ -155,7 +155,7 @@ def visit_of(message: Message, pv1: Segment | None, pid: Segment | None) -> str 
 
 
 def provider_of(message: Message, text: str | None, rows: Rows) -> str | None:
-    """The id of an XCN field; adds the provider with what the field says of it."""
+    """The id of an XCN field; adds the provider that the field names."""
     if text is None:
         return None
     key = (message.segments[0][3:8], text)

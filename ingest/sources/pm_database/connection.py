@@ -258,7 +258,7 @@ def explain(error: BaseException) -> str:
 
 
 class Watch:
-    """Runs calls one after another in a thread of its own and waits for each `seconds` at most.
+    """Runs calls one after another in a separate thread and waits for each `seconds` at most.
 
     A call that does not come back is left behind with its thread, which ends nothing and holds nothing but its own
     connection: `leave` names what is then done, from outside, to end the call.

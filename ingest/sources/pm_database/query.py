@@ -1,9 +1,8 @@
-"""What is asked of a PM database: a profile's SELECT, wrapped, from a moment or a position on and in a fixed order.
+"""The statements for a PM database: a profile's SELECT, wrapped, from a moment or a position on and in a fixed order.
 
-Rows come by `source_updated_at` (those without one first), then by the entity's key, then by `source_record_id`: whoever
-changes a row during a read moves it behind the rows given so far, and a read that breaks off goes on from the last row it
-gave. SQLite files do not break off and read the same way each time: their rows come in the order of the SELECT, since
-sorting would cost more than reading.
+Rows are sorted by `source_updated_at` (rows without one first), then by the entity's key, then by `source_record_id`. So a row that
+changes during a read moves behind the rows that were read, and a read that breaks off continues from its last row. SQLite files do not
+break off and read the same way each time: their rows come in the order of the SELECT, because sorting would cost more than reading.
 """
 
 import datetime as dt
@@ -149,7 +148,7 @@ def cursor_of(value: Any) -> str:
 
 
 def earlier(cursor: str, minutes: int) -> str:
-    """A cursor so many minutes earlier, written as it is written, so that text compares. Text that is no time stays."""
+    """A cursor so many minutes earlier, written as it is written, so that text compares. Text that is not a time stays."""
     match = _TIME.fullmatch(cursor)
     if match is None or not minutes:
         return cursor

@@ -17,7 +17,7 @@ row refuse the unit.
 A whole read on one connection is counted by the database too, where both see the same rows (`Chunk.stated`).
 
 Typing: see `ingest.sources.columns`. Times without an offset are in the profile's time zone. Column names are taken
-without regard to case. Errors of the database are told by what they say of tables and columns, never with a value or
+without regard to case. Errors of the database name tables and columns, never a value or
 the URL.
 """
 

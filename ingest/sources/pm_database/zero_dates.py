@@ -42,7 +42,7 @@ def _is_zero(kind: pl.DataType, name: str, zone: str, *, is_end: bool) -> Iterat
     if kind == pl.String():
         yield value.str.contains(_ZERO)
         if is_end:
-            # A column with a value that is no date is text: its times are in UTC, as `columns.timestamps` writes them.
+            # A column with a value that is not a date is text: its times are in UTC, as `columns.timestamps` writes them.
             value = value.str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
             kind = pl.Datetime("us", "UTC")
     if is_end and isinstance(kind, pl.Datetime):

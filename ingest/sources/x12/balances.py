@@ -11,7 +11,7 @@ from ingest.sources.x12.elements import MONEY, PartNotices, notices_of, to_money
 
 
 def adjusted_lines(svc: pl.DataFrame, cas: pl.DataFrame) -> pl.DataFrame:
-    """Service lines with the sum of their own adjustments as `adjusted`, 0 where there is none."""
+    """Service lines with the sum of their adjustments as `adjusted`, 0 where there is none."""
     adjusted = _sums(cas.filter(pl.col("line_ordinal") > 0), "line", "adjusted")
     return svc.join(adjusted, on="line", how="left", maintain_order="left").with_columns(
         pl.col("adjusted").fill_null(0)

@@ -1,5 +1,5 @@
 -- CM-PLAUS-005: words of a sender that neither the standard nor the feed's profile knows, from one in a hundred of the rows of
--- their entity on. A word that is no row's (an event of a message that is not read) is of the whole feed.
+-- their entity on. A word that belongs to no row (an event of a message that is not read) concerns the whole feed.
 with words as (
     select
         word.tenant_id,

@@ -22,7 +22,7 @@ movements as (
         and movement.encounter_id = part.encounter_id
     where part.encounter_id is null or movement.movement_type <> 'discharge'
     union all
-    -- A part without movements of its own still says where the patient lay.
+    -- A part without movements still says in which ward the patient was.
     select
         encounter.tenant_id,
         encounter.source_system,

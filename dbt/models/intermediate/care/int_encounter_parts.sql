@@ -26,7 +26,7 @@ wholes as (
     group by encounters.tenant_id, encounters.encounter_id
 ),
 
--- A newborn's stay that is a part of its mother's is a stay of its own.
+-- A newborn's stay that is a part of its mother's is a separate stay.
 links as (
     select parts.tenant_id, parts.encounter_id, parts.whole_encounter_id
     from parts

@@ -1,5 +1,5 @@
 -- PM charges carry the billing where a claim has any (void ones too: that system has spoken); else the lines of the
--- claim's current submission do, and what they lack of the claim's total is a line of its own. What several feeds bill is
+-- claim's current submission do, and the amount that they lack of the claim's total is a separate line. What several feeds bill is
 -- billed by one of them (`int_billing_links`).
 with claim_lines as (
     select

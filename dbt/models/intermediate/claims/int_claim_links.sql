@@ -1,5 +1,5 @@
 -- What a bill belongs to: a replacement or void to the bill whose payer number it names (REF*F8), else to the one whose
--- number it names, else to an earlier one of its own number; charges, and what another kind of feed says differently, to
+-- number it names, else to an earlier one with the same number; charges, and what another kind of feed says differently, to
 -- the submission of their number. What could be two is linked to none.
 with bills as (
     select * from {{ ref('int_claim_bills') }}

@@ -16,7 +16,7 @@ with patients as (
     from {{ source('raw', 'patient') }}{{ where_touched() }}
 ),
 
--- A feed with identifiers of its own says which number they stand for.
+-- A feed with other identifiers says which number they stand for.
 listed as (
     select tenant_id, source_system, patient_id as identifier, birth_year, sex, family_name_token, source_updated_at
     from patients

@@ -1,5 +1,5 @@
 -- Everything that moves the balance of a line after it was billed, as it was stated. Money that finds no line goes to its
--- claim's own line, money that finds no claim to a line of its own: nothing is dropped, and sums per claim are exact.
+-- claim's own line, money that finds no claim to a separate line: nothing is dropped, and sums per claim are exact.
 with payer_lines as (
     select
         tenant_id,

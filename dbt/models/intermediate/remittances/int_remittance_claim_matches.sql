@@ -1,5 +1,5 @@
--- The claim of a claim payment: the one of its number that is most like it; where that is none, or one of several, the
--- claim that the payer's number stands for. What could be two is matched with none.
+-- The claim of a claim payment: the claim of its number that is most like it. If there is none, or several, the
+-- claim that the payer's number stands for. If two claims are possible, none is matched.
 with by_number as (
     select
         bills.tenant_id,

@@ -32,7 +32,7 @@ targets as materialized (
         coalesce(procedure_code, revenue_code) as billed_code,
         coalesce(modifiers, '') as modifiers,
         abs(billed_amount) as billed_size,
-        -- A line without a day of its own may be any day's.
+        -- A line without a day may be of any day.
         case when has_own_date then service_date end as own_date,
         case when is_reversal then 1 else 0 end as preference,
         row_number() over (

@@ -1,2 +1,2 @@
--- Some feeds know a provider by the NPI alone, others by an identifier of their own.
+-- Some feeds know a provider by the NPI alone, others by another identifier.
 {{ shared_identifier(ref('stg_providers'), 'provider', 'npi') }}

@@ -1,4 +1,4 @@
-{#- Two clinicians: they have two NPIs. An NPI that serves as an identifier is the same whoever writes it. -#}
+{#- Two clinicians: they have two NPIs. An NPI that serves as an identifier is the same in every feed. -#}
 with providers as (
     select tenant_id, source_system, provider_id, npi, source_updated_at
     from {{ source('raw', 'provider') }}{{ where_touched() }}

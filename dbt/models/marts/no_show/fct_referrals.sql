@@ -1,4 +1,4 @@
-{#- Days after which a referral without an end of its own has lapsed, unless the project is built with another number. -#}
+{#- Days after which a referral without an end date has lapsed, unless the project is built with another number. -#}
 {%- set expiry_days = var('referral_expiry_days', 90) -%}
 with collapsed as (
     {{ collapse(ref('stg_referrals'), 'referral', 'referral_id',

@@ -13,7 +13,7 @@ lines as (
         and line.procedure_code is not null
 ),
 
--- What is valued: each is looked up once, however many lines have it.
+-- What is valued: each is looked up once, for all lines that have it.
 services as (
     select distinct tenant_id, procedure_code, coalesce(modifiers, '') as modifiers, service_date
     from lines
