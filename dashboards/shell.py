@@ -63,6 +63,7 @@ class PageSpec:
     A page `of_feeds` is about the data as they came: it has no pickers, and only those see it whom `serving` lets.
     A page `of_figure` is opened from a figure's definition: it does not stand in the bar, and has no pickers either.
     A page `of_closes` is about closed months: it has no pickers, and is there once a month was closed.
+    The page `of_targets` is opened from figures too; it has no pickers.
     A page that `tells_gaps` says itself which feeds stopped or were refused: it needs no line above it.
     """
 
@@ -74,11 +75,12 @@ class PageSpec:
     of_figure: bool = False
     of_closes: bool = False
     tells_gaps: bool = False
+    of_targets: bool = False
 
     @property
     def has_pickers(self) -> bool:
         """Whether the page shows figures of a period and a place that are chosen above it."""
-        return not (self.of_feeds or self.of_figure or self.of_closes)
+        return not (self.of_feeds or self.of_figure or self.of_closes or self.of_targets)
 
     def is_for(self, source: Source) -> bool:
         """Whether this person has the page at all; what is not granted is absent."""

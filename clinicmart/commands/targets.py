@@ -1,8 +1,7 @@
 """`clinicmart targets`: what figures should be, by metric, service unit and day."""
 
-import re
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -18,10 +17,7 @@ from clinicmart.options import (
     tenant_option,
     user_option,
 )
-from foundation.errors import ConfigurationError
 from foundation.home import Home
-
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
 @click.group()
@@ -92,26 +88,14 @@ def set_target(
     VALUE is in the metric's unit: 6% for a share, 40 for days, 8200 a month for counts and amounts that add up over time. The word
     none ends a target.
     """
+    from serving.people.targets import read_value
+
     with open_for(home, tenant, user) as reader:
         definition = definition_of(reader, metric)
-        amount = None if value == "none" else _value(value, definition.unit)
+        amount = None if value == "none" else read_value(value, definition.unit)
         reader.set_target(metric, unit, valid_from.date(), amount)
     shown = _written(amount, definition.unit) or "no target"
     click.echo(f"{definition.label}: {shown} from {valid_from:%Y-%m-%d} for {unit or tenant}")
-
-
-def _value(text: str, unit: str) -> Decimal:
-    """The value that a person typed, in the metric's unit. A share has a percent sign, so that 6 is not read as 600 %."""
-    percent = _PERCENT.fullmatch(text.strip())
-    if percent and unit == "percent":
-        return Decimal(percent[1]) / 100
-    if unit == "percent" or percent:
-        expected = "a share such as 6%" if unit == "percent" else f"a number of {unit}"
-        raise ConfigurationError(f"{text!r} is not {expected}")
-    try:
-        return Decimal(text.replace(",", ""))
-    except InvalidOperation:
-        raise ConfigurationError(f"{text!r} is not a number of {unit}") from None
 
 
 def _written(value: Decimal | None, unit: str) -> Any:

@@ -7,17 +7,20 @@
 Who may set one is said by `serving.people.scope` (`RoleRule.sets_targets`): `Reader.check_target` asks it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, RowMapping, insert, select
 
+from foundation.errors import ConfigurationError
 from serving.people.tables import TARGET
 
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 # The service unit of a target for the whole tenant.
 WHOLE = ""
 # Figures in these units add up over units, and over time where they are not a balance.
@@ -36,6 +39,23 @@ class Target:
     value: Decimal | None
     set_by: str
     set_at: datetime | None = None
+
+
+def read_value(text: str, unit: str) -> Decimal:
+    """The value that a person typed, in a metric's unit. A share needs its percent sign, so that 6 is not read as 600 %.
+
+    Raises ConfigurationError for what is not a number of that unit.
+    """
+    percent = _PERCENT.fullmatch(text.strip())
+    if percent and unit == "percent":
+        return Decimal(percent[1]) / 100
+    if unit == "percent" or percent:
+        expected = "a share such as 6%" if unit == "percent" else f"a number of {unit}"
+        raise ConfigurationError(f"{text!r} is not {expected}")
+    try:
+        return Decimal(text.strip().replace(",", ""))
+    except InvalidOperation:
+        raise ConfigurationError(f"{text!r} is not a number of {unit}") from None
 
 
 class Audits(Protocol):

@@ -62,3 +62,43 @@ def test_two_values_that_read_alike_are_on_target(source):
     metric = source.metrics["no_show_rate"]
     assert targets.standing(metric, 0.0801, D("0.08")) == targets.EQUAL
     assert targets.standing(metric, 0.0806, D("0.08")) == targets.WORSE
+
+
+def filled(test, metric, value):
+    test.selectbox[0].set_value(metric)
+    test.text_input[0].set_value(value)
+    return test.button[0].click().run()
+
+
+def test_a_target_is_set_in_the_browser_and_every_version_stays(page, markup_of, reader):
+    test = page("targets")
+    assert "No targets are set" in markup_of(test)
+    for value, stands in (("6%", "6.0"), ("5 %", "5.0")):
+        html = markup_of(filled(test, "no_show_rate", value))
+        assert "Saved: No-show rate for Harbor Health" in html
+        assert f"{stands}\u00a0%" in html
+    assert "<h1>1 target set</h1>" in html
+    assert "Every version" in html
+    assert [target.value for target in reader.kept_targets] == [D("0.06"), D("0.05")]
+
+
+def test_what_is_no_value_is_refused_in_a_sentence(page, markup_of, reader):
+    html = markup_of(filled(page("targets"), "no_show_rate", "6"))
+    assert "is not a share such as 6%." in html
+    assert reader.kept_targets == []
+
+
+def test_who_may_not_set_targets_reads_them(page, markup_of, reader):
+    reader.set_target("no_show_rate", None, JANUARY, D("0.06"))
+    reader.may_set_targets = False
+    test = page("targets")
+    assert not test.selectbox
+    assert not test.text_input
+    assert "You can read targets" in markup_of(test)
+    assert "1 target set" in markup_of(test)
+
+
+def test_targets_are_opened_from_the_overview_and_stand_in_no_bar(page, markup_of):
+    test = page("")
+    assert 'data-do="page:targets?"' in markup_of(test)
+    assert "Targets" not in [element.proto.label for element in test.main if element.type == "page_link"]

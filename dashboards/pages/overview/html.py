@@ -113,10 +113,13 @@ def _target_words(figure: Figure, target: FigureTarget | None) -> Markup:
     )
 
 
-def panel(title: str, note: str, content: Markup, kind: str) -> Markup:
-    """A titled part of the page."""
+def panel(title: str, note: str, content: Markup, kind: str, link: tuple[str, str] = ("", "")) -> Markup:
+    """A titled part of the page. `link` is (text, action) of what stands beside the title."""
     below = Markup("<p>{}</p>").format(note) if note else EMPTY
-    return Markup('<section class="cm-panel cm-{}"><h2>{}</h2>{}{}</section>').format(kind, title, below, content)
+    leads_on = markup.button(Markup("{}{}").format(link[0], CHEVRON), link[1], "cm-go") if link[1] else EMPTY
+    return Markup('<section class="cm-panel cm-{}"><header><h2>{}</h2>{}</header>{}{}</section>').format(
+        kind, title, leads_on, below, content
+    )
 
 
 def waterfall(bars: Sequence[Bar], unit: str, direction: str, caption: str, lead_to: Callable[[Bar], str]) -> Markup:

@@ -162,7 +162,9 @@ def _units(context: PageContext, level: Level, answer: Answers, loaded: Mapping[
     def lead_to(_member: str, moves: Mapping[str, Any]) -> str:
         return widgets.move(**moves) if moves else ""
 
-    return html.panel(noun, note, html.unit_table(found, lead_to, note), "level")
+    to_targets = f"{widgets.PAGE}targets?" if "targets" in context.pages else ""
+    table = html.unit_table(found, lead_to, note)
+    return html.panel(noun, note, table, "level", link=("Targets", to_targets))
 
 
 def _trust(context: PageContext, loaded: Mapping[str, Figure]) -> Markup:
