@@ -24,13 +24,15 @@ class ConfigurationError(ClinicmartError):
 
 
 class FeedError(ClinicmartError):
-    """A feed, or one file of it, cannot be read."""
+    """A feed, or one file of it, cannot be read. `code` is the code of the problem ("CM-FEED-011")."""
 
-    def __init__(self, *, tenant: str, feed: str, unit: str, position: str, problem: str, remedy: str) -> None:
+    def __init__(
+        self, *, tenant: str, feed: str, unit: str, position: str, problem: str, remedy: str, code: str = ""
+    ) -> None:
         self.tenant, self.feed, self.unit, self.position = tenant, feed, unit, position
-        self.problem, self.remedy = problem, remedy
+        self.problem, self.remedy, self.code = problem, remedy, code
         place = f"{unit} ({position})" if position else unit
-        super().__init__(f"{tenant}/{feed}: {place}: {problem}. {remedy}")
+        super().__init__(f"{tenant}/{feed}: {place}: {problem}. {remedy}{f' ({code})' if code else ''}")
 
 
 class DamagedFileError(ClinicmartError):

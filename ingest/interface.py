@@ -199,14 +199,15 @@ class Chunk:
 
 
 class UnreadableUnit(Exception):
-    """The unit is not what its kind says, or breaks off: it is refused whole, by name.
+    """The landed file is not what its kind says, or is cut off: it is refused whole, by name.
 
-    `position` is line, byte, segment or row; `problem` and `remedy` are for the person who must act, without PHI.
+    `reason` is the slug of its cause (`ingest.problems`). `position` is line, byte, segment or row; `problem` and `remedy` are for
+    the person who must act, without PHI.
     """
 
-    def __init__(self, *, position: str, problem: str, remedy: str) -> None:
+    def __init__(self, *, reason: str, position: str, problem: str, remedy: str) -> None:
         super().__init__(f"{position}: {problem}. {remedy}" if position else f"{problem}. {remedy}")
-        self.position, self.problem, self.remedy = position, problem, remedy
+        self.reason, self.position, self.problem, self.remedy = reason, position, problem, remedy
 
 
 class Source(Protocol):

@@ -23,6 +23,7 @@ from ingest.landing.deliveries import SERVER, remove_landed, take_delivery
 from ingest.landing.quarantine import close_replaced
 from ingest.landing.reread import readings
 from ingest.ledger import Ledger, now
+from ingest.problems import problem_code
 from ingest.sources import Unit, UnreadableUnit, source_for
 from ingest.sources.hl7v2.seen_messages import SeenMessages
 
@@ -80,7 +81,9 @@ def land_feed(
     if feed.server is not None and inbox is not None:
         received = take_delivery(ledger, feed, inbox, run_id, full_refresh=full_refresh)
         for problem in received.problems:
-            unreadable = UnreadableUnit(position="", problem=problem.problem, remedy=problem.remedy)
+            unreadable = UnreadableUnit(
+                reason="server_not_read", position="", problem=problem.problem, remedy=problem.remedy
+            )
             report.problems.append(_message(feed, SERVER, unreadable))
             report.units_refused += 1
     try:
@@ -225,6 +228,7 @@ def _read_whole(
             landing.add(reading, chunk)
         if reading.is_of_other_kind and not report.is_of_the_kind:
             raise UnreadableUnit(
+                reason="no_record_of_the_kind",
                 position="",
                 problem=f"none of its {reading.records_read:,} records is {_FORMATS.get(unit.feed.kind, unit.feed.kind)}",
                 remedy="Check that the feed's kind is right and that the file was not changed in transfer",
@@ -258,6 +262,7 @@ def _message(feed: Feed, unit: str, error: UnreadableUnit) -> str:
             position=error.position,
             problem=error.problem,
             remedy=error.remedy,
+            code=problem_code(error.reason),
         )
     )
 

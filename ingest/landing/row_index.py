@@ -135,6 +135,7 @@ class RowIndex:
         if not accept and (is_empty or (gone > BELIEVED and gone * 100 > before * rules.maximum_deleted_percent)):
             share = "all" if is_empty else f"{100 * gone // before} %"
             raise UnreadableUnit(
+                reason="too_many_deleted",
                 position="",
                 problem=f"{gone:,} of {before:,} known records ({share}) are missing from a full read; none was treated as deleted",
                 remedy="Check that the database is complete; if they were deleted, run with --full-refresh --accept-deletions",

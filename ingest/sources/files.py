@@ -28,11 +28,13 @@ MAXIMUM_GZIP_RATIO = 200
 _WIDE = re.compile(rb"([ -~]\0){2}|(\0[ -~]){2}|[ -~]\0\0\0|\0\0\0[ -~]")
 
 _OUTSIDE = UnreadableUnit(
+    reason="link_outside_folder",
     position="",
     problem="the file is a link to a place outside the feed's folder",
     remedy="Put the file itself into the folder, or set the feed's path to the folder of the link's target",
 )
 _NO_FILE = UnreadableUnit(
+    reason="not_a_regular_file",
     position="",
     problem="it is not a regular file, or it is a link to a file that does not exist",
     remedy="Remove it, or ask the sender for the file again",
@@ -57,6 +59,7 @@ def find_files(feed: Feed, suffixes: tuple[str, ...], inbox: Inbox | None = None
         listing = _search(location, wanted)
     except OSError as error:
         raise UnreadableUnit(
+            reason="feed_path_not_readable",
             position="",
             problem=f"{location} cannot be opened: {error.strerror or 'unknown error'}",
             remedy="Check the feed's path, and that the account of Clinicmart may read it",
@@ -65,7 +68,10 @@ def find_files(feed: Feed, suffixes: tuple[str, ...], inbox: Inbox | None = None
         endings = f"no {' or '.join(suffixes)} file" if location.is_dir() else "no such file or folder"
         others = f"; {_not_read(listing.others, feed, suffixes).detail}" if listing.others else ""
         raise UnreadableUnit(
-            position="", problem=f"{endings} at {location}{others}", remedy="Check the feed's path, kind and rights"
+            reason="feed_without_files",
+            position="",
+            problem=f"{endings} at {location}{others}",
+            remedy="Check the feed's path, kind and rights",
         )
     units = [_unit(feed, listing.base, path) for path in sorted(listing.files)]
     units += [
@@ -131,6 +137,7 @@ def _search_folder(location: Path, wanted: tuple[str, ...]) -> _Listing:
         if folder == location:
             raise error
         listing.refused[folder] = UnreadableUnit(
+            reason="folder_not_readable",
             position="",
             problem=f"the folder cannot be opened: {error.strerror}",
             remedy="Check that the account that runs Clinicmart may read it",
@@ -247,6 +254,7 @@ def read_path(path: Path, size_bytes: int, inbox: Inbox | None, *, is_wide: bool
         return
     if not is_wide and is_wide_text(first):
         raise UnreadableUnit(
+            reason="file_is_utf16",
             position="byte 0",
             problem="the file is UTF-16 or UTF-32 text",
             remedy="Ask the sender for UTF-8, or save the file as UTF-8",
@@ -271,6 +279,7 @@ def _blocks(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[bytes]
                 size += len(block)
                 if isinstance(handle, gzip.GzipFile) and size > MAXIMUM_GZIP_RATIO * max(size_bytes, READ_BYTES):
                     raise UnreadableUnit(
+                        reason="gzip_too_large",
                         position=f"byte {size}",
                         problem=f"the file unpacks to more than {MAXIMUM_GZIP_RATIO} times its size",
                         remedy="If the file is genuine, ask the sender for it uncompressed",
@@ -278,18 +287,21 @@ def _blocks(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[bytes]
                 yield block
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise UnreadableUnit(
+            reason="gzip_incomplete",
             position=f"byte {size} unpacked",
             problem="the gzip file is incomplete",
             remedy="Ask the sender for the file again",
         ) from None
     except BrokenSeal as broken:
         raise UnreadableUnit(
+            reason="file_damaged_in_inbox",
             position=f"byte {broken.position}",
             problem="the file was altered or cut off in the inbox",
             remedy="Restore it from a backup, or ask the sender for the file again",
         ) from None
     except OSError as error:
         raise UnreadableUnit(
+            reason="file_not_readable",
             position=f"byte {size}",
             problem=error.strerror or "the file cannot be read",
             remedy="Check the rights of the file",

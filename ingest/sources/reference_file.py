@@ -89,6 +89,7 @@ class _Reading:
                 yield line + self.profile.header_line - 1, [value.strip() for value in values]
         except csv.Error as error:
             raise UnreadableUnit(
+                reason="csv_not_valid",
                 position=f"line {line + self.profile.header_line}",
                 problem=f"the line is not valid CSV: {error}",
                 remedy="Check the quotes of this line and the delimiter of the profile",
@@ -112,6 +113,7 @@ class _Reading:
             remainder += decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             raise UnreadableUnit(
+                reason="encoding_differs",
                 position=f"line {number + 1}",
                 problem=f"the file is not {self.profile.encoding} text",
                 remedy="Set encoding in the profile, or save the file in that encoding",
@@ -132,6 +134,7 @@ class _Reading:
                 continue
             what = "has more than one column" if len(indexes) > 1 else "has no column"
             raise UnreadableUnit(
+                reason="heading_missing",
                 position=f"line {self.profile.header_line}",
                 problem=f"{what} {wanted!r} for {self.profile.entity}.{column}",
                 remedy=f"Check header_line and columns of the profile ({self.profile.places[column]})",

@@ -162,7 +162,9 @@ def _path(feed: Feed, inbox: Inbox | None, name: str) -> Path:
     """Where a unit's file lies. Raises UnreadableUnit for a name that leads out of the feed's folder."""
     parts = PurePath(name)
     if parts.is_absolute() or ".." in parts.parts:
-        raise UnreadableUnit(position="", problem="the name leads elsewhere", remedy="Restore the ledger")
+        raise UnreadableUnit(
+            reason="file_not_readable", position="", problem="the name leads elsewhere", remedy="Restore the ledger"
+        )
     return inbox.path(name) if inbox is not None else base_of(feed) / name
 
 

@@ -17,6 +17,7 @@ from ingest.landing.land_feed import FeedReport, land_feed
 from ingest.landing.preview import preview
 from ingest.ledger import Ledger
 from ingest.sources.files import find_files, read_blocks
+from tests.refusals import refused_file
 
 MESSAGE = "MSH|^~\\&|ADT|CLINIC|DW|CLINIC|20260105120000||ADT^A04|{0}|P|2.5\rPID|1||P{0}^^^CLINIC\rPV1|1|O|||||||||||||||||V{0}\r"
 RESOURCE = '{"resourceType":"Patient","id":"p1","meta":{"lastUpdated":"2026-01-05T12:00:00Z"}}\n'
@@ -180,7 +181,7 @@ def test_wide_text_is_named_as_such(tmp_path_factory: pytest.TempPathFactory, en
     folder = tmp_path_factory.mktemp("wide")
     (folder / "a.hl7").write_bytes(content.encode(encoding))
     (unit,) = find_files(hl7_feed(folder), (".hl7",))
-    with pytest.raises(UnreadableUnit, match="UTF-16"):
+    with refused_file("file_is_utf16"):
         b"".join(read_blocks(unit))
 
 

@@ -23,6 +23,7 @@ from ingest.sources.fhir.tables import COLUMNS
 from ingest.sources.fhir.values import parse_reference
 from ingest.sources.files import is_wide_text
 from tests.ingest.fhir_reading import NPI, SOURCE, bundle, feed, gather, lines, read
+from tests.refusals import refused_file
 
 REAL = Path(__file__).parents[2] / "../shared/data/fhir"
 
@@ -761,7 +762,7 @@ def test_a_document_that_does_not_parse_is_refused_whole_with_its_place(
 def test_a_document_larger_than_the_bound_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(fhir_files, "MAXIMUM_DOCUMENT_BYTES", 10)
     (unit,) = SOURCE.discover(feed(bundle(tmp_path)))
-    with pytest.raises(UnreadableUnit, match="the document is larger than"):
+    with refused_file("json_document_too_large"):
         list(SOURCE.read(unit))
 
 
@@ -770,7 +771,7 @@ def test_a_line_longer_than_the_bound_is_refused(tmp_path: Path, monkeypatch: An
     path = tmp_path / "one.ndjson"
     path.write_bytes(b"{}\n" + b"x" * (3 << 20))
     (unit,) = SOURCE.discover(feed(path))
-    with pytest.raises(UnreadableUnit, match="line is longer") as caught:
+    with refused_file("json_line_too_long") as caught:
         list(SOURCE.read(unit))
     assert caught.value.position == "line 2"
 
@@ -779,7 +780,7 @@ def test_a_cut_gzip_file_is_refused_whole(tmp_path: Path) -> None:
     path = tmp_path / "one.ndjson.gz"
     path.write_bytes(gzip.compress(orjson.dumps(ENCOUNTER) * 50)[:-20])
     (unit,) = SOURCE.discover(feed(path))
-    with pytest.raises(UnreadableUnit, match="gzip"):
+    with refused_file("gzip_incomplete"):
         list(SOURCE.read(unit))
 
 
@@ -916,7 +917,7 @@ def test_arbitrary_bytes_never_crash_the_reader(tmp_path: Path, content: bytes) 
     path = tmp_path / "any.ndjson"
     path.write_bytes(content)
     if is_wide_text(content):
-        with pytest.raises(UnreadableUnit, match="UTF-16"):
+        with refused_file("file_is_utf16"):
             read(path)
         return
     result = read(path)

@@ -22,6 +22,7 @@ from ingest.landing.contract_gate import check
 from ingest.profiles import load_profile
 from ingest.sources import source_for
 from ingest.sources.pm_database import reader as pm_database
+from tests.refusals import refused_file
 
 SCHEMA = Path(__file__).parents[2] / "clinicmart" / "sample" / "pm_schema.sql"
 SOURCE = source_for("pm_database")
@@ -294,7 +295,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path,
 
 def test_a_missing_file_is_refused_and_not_made(tmp_path: Path) -> None:
     path = tmp_path / "absent.db"
-    with pytest.raises(UnreadableUnit, match="no such file"):
+    with refused_file("database_file_missing"):
         SOURCE.discover(feed(url_of(path)))
     assert not path.exists()
 

@@ -37,6 +37,7 @@ def read_lines(path: Path, size_bytes: int, inbox: Inbox | None) -> Iterator[lis
         pending += len(head)
         if pending > MAXIMUM_LINE_BYTES:
             raise UnreadableUnit(
+                reason="json_line_too_long",
                 position=f"line {number + 1}",
                 problem=f"a line is longer than {MAXIMUM_LINE_BYTES >> 20} MiB",
                 remedy="Ask the sender for one resource per line",
@@ -59,6 +60,7 @@ def read_document(path: Path, size_bytes: int, inbox: Inbox | None) -> Any:
         size += len(block)
         if size > MAXIMUM_DOCUMENT_BYTES:
             raise UnreadableUnit(
+                reason="json_document_too_large",
                 position=f"byte {size}",
                 problem=f"the document is larger than {MAXIMUM_DOCUMENT_BYTES >> 20} MiB",
                 remedy="Ask the sender for NDJSON",
@@ -68,6 +70,7 @@ def read_document(path: Path, size_bytes: int, inbox: Inbox | None) -> Any:
         return orjson.loads(b"".join(blocks).removeprefix(_BOM))
     except orjson.JSONDecodeError as error:
         raise UnreadableUnit(
+            reason="json_document_not_valid",
             position=f"line {error.lineno} column {error.colno}",
             problem="the file is not valid JSON, or is cut off",
             remedy="Ask the sender for the file again",

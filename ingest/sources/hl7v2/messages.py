@@ -129,18 +129,25 @@ def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     if remainder.strip(b" \x00\x1a\xef\xbb\xbf"):
         yield remainder
     if not started:
-        raise UnreadableUnit(position="byte 0", problem="the file is empty", remedy="Ask the sender for the file again")
+        raise UnreadableUnit(
+            reason="file_empty",
+            position="byte 0",
+            problem="the file is empty",
+            remedy="Ask the sender for the file again",
+        )
 
 
 def _check_start(data: bytes) -> None:
     if _INTERCHANGE.match(data):
         raise UnreadableUnit(
+            reason="file_is_x12",
             position="byte 0",
             problem="the file is an X12 interchange",
             remedy="Set the feed's kind to x12, or move the file",
         )
     if not _SEGMENT.match(data):
         raise UnreadableUnit(
+            reason="file_is_not_hl7v2",
             position="byte 0",
             problem="the file does not begin with an HL7 v2 segment",
             remedy="Check that the feed's kind is right and that the file was not changed in transfer",

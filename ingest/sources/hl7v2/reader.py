@@ -72,6 +72,7 @@ def _read_journal(unit: Unit) -> Iterator[Chunk]:
                 yield reading.finish(framing, last)
     except sqlite3.Error as error:
         raise UnreadableUnit(
+            reason="journal_not_readable",
             position=f"after {last}" if last else "",
             problem=f"the journal of received messages cannot be read: {error}",
             remedy="Check the disk; restore the home's inbox from a backup where it is damaged",

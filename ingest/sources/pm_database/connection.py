@@ -53,7 +53,10 @@ def url_of(feed: Feed) -> URL:
         return make_url((feed.url or "").replace("postgres://", "postgresql://", 1))
     except (sa.exc.ArgumentError, ValueError):
         raise UnreadableUnit(
-            position="", problem="the url is not a SQLAlchemy URL", remedy="Check the feed's url"
+            reason="database_url_not_valid",
+            position="",
+            problem="the url is not a SQLAlchemy URL",
+            remedy="Check the feed's url",
         ) from None
 
 
@@ -69,14 +72,22 @@ def engine_of(feed: Feed, timeout_seconds: int, zone: str = "UTC") -> Engine:
         engine = sa.create_engine(url, poolclass=NullPool, connect_args=_limits(url, timeout_seconds))
     except sa.exc.NoSuchModuleError:
         raise UnreadableUnit(
-            position="", problem="the url names an unknown kind of database", remedy="Check the feed's url"
+            reason="database_kind_unknown",
+            position="",
+            problem="the url names an unknown kind of database",
+            remedy="Check the feed's url",
         ) from None
     except ModuleNotFoundError as error:
         remedy = f"Install the driver {error.name}"
-        raise UnreadableUnit(position="", problem="the database driver is not installed", remedy=remedy) from None
+        raise UnreadableUnit(
+            reason="database_driver_missing", position="", problem="the database driver is not installed", remedy=remedy
+        ) from None
     except (sa.exc.ArgumentError, ValueError):
         raise UnreadableUnit(
-            position="", problem="the url is not a SQLAlchemy URL", remedy="Check the feed's url"
+            reason="database_url_not_valid",
+            position="",
+            problem="the url is not a SQLAlchemy URL",
+            remedy="Check the feed's url",
         ) from None
 
     @sa.event.listens_for(engine, "connect")
@@ -89,7 +100,12 @@ def engine_of(feed: Feed, timeout_seconds: int, zone: str = "UTC") -> Engine:
 def _sqlite_engine(url: URL) -> Engine:
     path = Path(url.database or "").expanduser()
     if not url.database or url.database == ":memory:" or not path.is_file():
-        raise UnreadableUnit(position="", problem=f"no such file: {path}", remedy="Check the feed's url and its rights")
+        raise UnreadableUnit(
+            reason="database_file_missing",
+            position="",
+            problem=f"no such file: {path}",
+            remedy="Check the feed's url and its rights",
+        )
     place = f"file:{quote(str(path.resolve()))}?mode=ro"
     return sa.create_engine(
         "sqlite://", creator=lambda: sqlite3.connect(place, uri=True, check_same_thread=False), poolclass=NullPool
@@ -191,7 +207,10 @@ def connect(engine: Engine) -> Connection:
         if _is_passing_at_sign_in(error):
             raise Broken(f"the database cannot be reached ({explain(error)})") from None
         raise UnreadableUnit(
-            position="", problem=f"the database cannot be reached ({explain(error)})", remedy="Check the feed's url"
+            reason="database_not_reachable",
+            position="",
+            problem=f"the database cannot be reached ({explain(error)})",
+            remedy="Check the feed's url",
         ) from None
 
 
@@ -214,6 +233,7 @@ def probe(connection: Connection) -> None:
         if is_broken(error):
             raise Broken(explain(error)) from None
         raise UnreadableUnit(
+            reason="not_a_database",
             position="",
             problem=f"the file or address is not a readable database ({explain(error)})",
             remedy="Check the feed's url",

@@ -70,7 +70,9 @@ def told(error: BaseException, remedy: str) -> Exception:
     """An error of a driver as Broken or UnreadableUnit."""
     if is_broken(error):
         return Broken(explain(error))
-    return UnreadableUnit(position="", problem=f"cannot be read ({explain(error)})", remedy=remedy)
+    return UnreadableUnit(
+        reason="query_failed", position="", problem=f"cannot be read ({explain(error)})", remedy=remedy
+    )
 
 
 class RowLink:

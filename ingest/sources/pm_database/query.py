@@ -55,10 +55,20 @@ def shape_of(entity_contract: Contract, query: EntityQuery, names: Sequence[str]
     remedy = f"Correct the SELECT at {query.place}"
     twice = sorted(name for name, count in Counter(lower).items() if count > 1)
     if twice:
-        raise UnreadableUnit(position="", problem=f"the SELECT has the column {', '.join(twice)} twice", remedy=remedy)
+        raise UnreadableUnit(
+            reason="column_given_twice",
+            position="",
+            problem=f"the SELECT has the column {', '.join(twice)} twice",
+            remedy=remedy,
+        )
     missing = [name for name in (*entity_contract.entity_key, "source_record_id", UPDATED) if name not in lower]
     if missing:
-        raise UnreadableUnit(position="", problem=f"the SELECT lacks the column {', '.join(missing)}", remedy=remedy)
+        raise UnreadableUnit(
+            reason="column_missing",
+            position="",
+            problem=f"the SELECT lacks the column {', '.join(missing)}",
+            remedy=remedy,
+        )
     settable = {column.name for column in entity_contract.reader_columns} - {"source_position", *ADDED_AT_LANDING}
     columns = [(index, name) for index, name in enumerate(lower) if name in settable]
     dropped = tuple((index, names[index]) for index, name in enumerate(lower) if name not in settable)

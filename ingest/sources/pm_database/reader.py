@@ -147,6 +147,7 @@ def _pause(failed: int) -> None:
 
 def _given_up(error: Broken, position: str, tries: int) -> UnreadableUnit:
     return UnreadableUnit(
+        reason="database_connection_lost",
         position=position,
         problem=f"{error.reason}; {tries} tries failed",
         remedy="Check that the database runs and can be reached; the next run tries again",

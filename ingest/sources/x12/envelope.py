@@ -213,6 +213,7 @@ def _named(separator: bytes) -> str:
 
 def _damaged_isa(at: int, what: str) -> UnreadableUnit:
     return UnreadableUnit(
+        reason="isa_damaged",
         position=f"byte {at}",
         problem=f"the ISA segment is damaged: {what}",
         remedy="Ask the sender for the interchange again",
@@ -275,6 +276,7 @@ def pieces(unit: Unit) -> Iterator[Piece]:
             break
         if buffer.peek(3) != b"ISA":
             raise UnreadableUnit(
+                reason="isa_missing",
                 position=f"byte {buffer.used}",
                 problem="the file does not begin with an ISA segment, so its separators and sender are unknown",
                 remedy="Ask the sender for the file with its whole envelope, from ISA to IEA",
@@ -304,7 +306,12 @@ def pieces(unit: Unit) -> Iterator[Piece]:
             number += len(segments)
             notices = []
     if ordinal == 0:
-        raise UnreadableUnit(position="byte 0", problem="the file is empty", remedy="Ask the sender for the file again")
+        raise UnreadableUnit(
+            reason="file_empty",
+            position="byte 0",
+            problem="the file is empty",
+            remedy="Ask the sender for the file again",
+        )
 
 
 def _interchange_bytes(buffer: _Buffer, separators: Separators) -> Iterator[tuple[bytes, bool]]:
@@ -323,6 +330,7 @@ def _interchange_bytes(buffer: _Buffer, separators: Separators) -> Iterator[tupl
             wanted = PIECE_BYTES
         elif wanted >= LARGEST_TRANSACTION_BYTES:
             raise UnreadableUnit(
+                reason="transaction_too_large",
                 position=f"byte {buffer.used}",
                 problem=f"a transaction does not end within {LARGEST_TRANSACTION_BYTES >> 20} megabytes",
                 remedy="Ask the sender for transactions of a few thousand claims each",
