@@ -14,7 +14,7 @@ from foundation.home import Home
 from serving.model import MetricQuery
 from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
-from tests.ingest.test_x12 import interchange, transaction
+from tests.ingest.x12_files import interchange, transaction
 
 pytestmark = pytest.mark.slow
 

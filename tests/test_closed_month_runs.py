@@ -19,7 +19,7 @@ from serving.model import MetricQuery
 from serving.people.store import AccessStore
 from serving.reader import open_reader
 from tests.ingest.test_landing import remittance
-from tests.ingest.test_x12 import interchange, transaction
+from tests.ingest.x12_files import interchange, transaction
 from tests.support import clinicmart
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from ingest.sources.fhir import files as fhir_files
 from ingest.sources.fhir import reader as fhir
 from ingest.sources.files import is_wide_text
 from tests.ingest.fhir_reading import SOURCE, bundle, feed, gather, lines, read
-from tests.ingest.test_fhir import CLAIM, ENCOUNTER, PATIENT, eob
+from tests.ingest.fhir_resources import CLAIM, ENCOUNTER, PATIENT, eob
 from tests.refusals import refused_file
 
 COVERAGE = {

@@ -35,7 +35,7 @@ from ingest.load.raw_tables import load_warehouse
 from ingest.profiles import load_profile, profile_digest
 from ingest.sources import source_for
 from tests.ingest.test_hl7v2 import message
-from tests.ingest.test_x12 import CLAIM_BODY, REMITTANCE_BODY, interchange, transaction
+from tests.ingest.x12_files import CLAIM_BODY, REMITTANCE_BODY, interchange, transaction
 from tests.support import clinicmart_here
 
 

@@ -13,7 +13,7 @@ from data_contracts import contract
 from ingest.landing import contract_gate
 from ingest.sources import Chunk, UnreadableUnit, source_for
 from ingest.sources.x12 import envelope
-from tests.ingest.test_x12 import CLAIM_BODY, ISA, folder, interchange, merged, read, reasons, transaction, unit_of
+from tests.ingest.x12_files import CLAIM_BODY, ISA, folder, interchange, merged, read, reasons, transaction, unit_of
 
 HEAD = ["BHT*0085*08*77*20260105*093015*TH", "HL*1**20*1", "NM1*AY*2*HARBOR EXCHANGE*****46*X1", "TRN*1*IN1"]
 RECEIVER = ["HL*2*1*21*1", "NM1*41*2*HARBOR*****46*H1", "TRN*2*BATCH1", "STC*A1:20*20260105*WQ*300"]

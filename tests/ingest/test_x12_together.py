@@ -11,8 +11,8 @@ from foundation.config import Feed
 from ingest.interface import Unit, reading
 from ingest.sources import Chunk, UnreadableUnit, source_for
 from ingest.sources.x12 import envelope
-from tests.ingest.test_x12 import CLAIM_BODY, ISA, REMITTANCE_BODY, interchange, merged, transaction
 from tests.ingest.test_x12_acknowledgements import CA, REPLY, of_guide
+from tests.ingest.x12_files import CLAIM_BODY, ISA, REMITTANCE_BODY, interchange, merged, transaction
 from tests.refusals import refused_file
 
 SOURCE = source_for("x12")
