@@ -2,164 +2,41 @@
 
 A batch holds the rows of one or more whole units (files, tables). Nothing of a unit counts before the ledger transaction that
 names its batch; files without a ledger row are leftovers of a killed run and are never read.
-Memory is bounded by ROWS_A_BATCH and BYTES_A_BATCH: a unit that holds more is written in parts, which the ledger takes together at its end.
+Memory is bounded by ROWS_A_BATCH and BYTES_A_BATCH of `staged`. A unit that holds more is
+written in parts, which the ledger takes together at its end.
 """
 
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import polars as pl
 import sqlalchemy as sa
 
-from data_contracts import Contract, contract
-from data_contracts.expectations import ExpectationResult
+from data_contracts import Contract
 from foundation import duck
 from foundation.config import Feed
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.control_totals import ROWS, conserved, payload_totals, totals
-from ingest.interface import NOT_OF_THE_KIND, Stated, TableState, UnknownWord
-from ingest.landing.contract_gate import Gated, check, cross_check, withhold
+from ingest.control_totals import conserved, payload_totals, totals
+from ingest.interface import TableState, UnknownWord
+from ingest.landing.contract_gate import cross_check
 from ingest.landing.landed_payments import remember_landed
+from ingest.landing.ledger_rows import batch_row, of_batch, received_rows, record_words, result_row, stated_rows
 from ingest.landing.payment_memory import PaymentMemory
 from ingest.landing.payments import CONTRADICTS, CONTRADICTS_DETAIL, OUT_OF_BALANCE, PAYMENT, take
 from ingest.landing.plausible_dates import implausible_dates
 from ingest.landing.quarantine_rows import RECORD, entries, held_back, refusal_rows
 from ingest.landing.row_index import RowIndex, index_session
+from ingest.landing.staged import Staged, Unfinished
 from ingest.landing.tokens import remove_from_vault, tokenise, tokenise_rows, write_to_vault
-from ingest.landing.unknown_words import names_in, shown_word, unknown_words, with_unknown_values
+from ingest.landing.unknown_words import names_in, unknown_words, with_unknown_values
 from ingest.ledger import Ledger, now
 from ingest.load.partial_rows import landing_contract
 from ingest.load.removals import DELETION
 from ingest.sources import Chunk, TableRules, UnreadableUnit
-
-ROWS_A_BATCH = 500_000
-# Gating holds some copies of a batch at once: about six times this is what landing takes at most.
-BYTES_A_BATCH = 128 << 20
-
-
-@dataclass
-class Staged:
-    """Rows that no ledger row names yet: identifiers are tokens, the gate is still to come."""
-
-    frames: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
-    # Rows that are held back whatever their contract says, with reason and detail.
-    withheld: dict[str, list[tuple[pl.DataFrame, str, str]]] = field(default_factory=dict)
-    refusals: list[pl.DataFrame] = field(default_factory=list)
-    refused: int = 0
-    rows: int = 0
-    size_bytes: int = 0
-    # Times of the files, which stand in for records that have none.
-    file_times: set[datetime] = field(default_factory=set)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether a batch is to be written before more is read."""
-        return self.rows >= ROWS_A_BATCH or self.size_bytes >= BYTES_A_BATCH
-
-    def add(self, entity: str, frame: pl.DataFrame) -> None:
-        """Takes the rows of one frame."""
-        self.frames.setdefault(entity, []).append(frame)
-        self.rows += frame.height
-        self.size_bytes += int(frame.estimated_size())
-
-    def hold(self, entity: str, frame: pl.DataFrame, reason: str, detail: str) -> None:
-        """Takes the rows of one frame for the quarantine."""
-        self.withheld.setdefault(entity, []).append((frame, reason, detail))
-        self.rows += frame.height
-        self.size_bytes += int(frame.estimated_size())
-
-    def rows_of(self, entity: str) -> list[pl.DataFrame]:
-        """Every frame of one entity, to land and to hold back."""
-        return [*self.frames.get(entity, ()), *(frame for frame, _, _ in self.withheld.get(entity, ()))]
-
-    def merge(self, other: "Staged") -> None:
-        """Takes over everything another holds."""
-        for entity, frames in other.frames.items():
-            self.frames.setdefault(entity, []).extend(frames)
-        for entity, withheld in other.withheld.items():
-            self.withheld.setdefault(entity, []).extend(withheld)
-        self.refusals += other.refusals
-        self.refused += other.refused
-        self.file_times |= other.file_times
-        self.rows += other.rows
-        self.size_bytes += other.size_bytes
-
-    def gated(self, entity: str, entity_contract: Contract) -> Gated:
-        """The rows of one entity through the gate: once for all frames of one shape, since small files come by the hundred."""
-        shapes: dict[tuple[tuple[str, pl.DataType], ...], list[pl.DataFrame]] = {}
-        for frame in self.frames.get(entity, ()):
-            shapes.setdefault(tuple(frame.schema.items()), []).append(frame)
-        parts = [check(entity_contract, pl.concat(frames)) for frames in shapes.values()]
-        parts += [
-            withhold(entity_contract, frame, reason, detail) for frame, reason, detail in self.withheld.get(entity, ())
-        ]
-        counts: dict[tuple[str, str], int] = {}
-        for part in parts:
-            for rule, number in part.counts.items():
-                counts[rule] = counts.get(rule, 0) + number
-        return Gated(
-            good=pl.concat([part.good for part in parts]),
-            bad=pl.concat([part.bad for part in parts]),
-            checked=pl.concat([part.checked for part in parts]),
-            counts=counts,
-        )
-
-
-@dataclass
-class Unfinished:
-    """One unit being read."""
-
-    unit_id: int
-    modified_at: datetime
-    staged: Staged = field(default_factory=Staged)
-    records_read: int = 0
-    records_used: int = 0
-    records_refused: int = 0
-    refusal_reasons: set[str] = field(default_factory=set)
-    dropped: dict[str, int] = field(default_factory=dict)
-    notices: list[Any] = field(default_factory=list)
-    # Payments out of balance, by unit and position of their notice, that this unit completes.
-    settled: set[tuple[int, str]] = field(default_factory=set)
-    cursor: str | None = None
-    index: RowIndex | None = None
-    is_whole: bool | None = None
-    definition: str | None = None
-    # Units of the ledger that read the same file or messages under an earlier profile: this one stands in their place.
-    replaces: tuple[int, ...] = ()
-    # Rows and first position of each unknown word, by entity, column, word and what it became.
-    words: dict[tuple[str, str, str, str], tuple[int, str]] = field(default_factory=dict)
-    # The totals as the source states them, and as its reader gave them, by entity and measure.
-    stated: dict[tuple[str, str], Stated] = field(default_factory=dict)
-    read_totals: dict[tuple[str, str], Decimal] = field(default_factory=dict)
-
-    @property
-    def is_of_other_kind(self) -> bool:
-        """Whether every record was refused because it is not what the feed's kind says, so that nothing of the unit was read."""
-        return self.records_read > 0 and self.records_used == 0 and self.refusal_reasons <= NOT_OF_THE_KIND
-
-    def count_words(self, words: Iterable[UnknownWord], names: frozenset[str]) -> None:
-        """Takes down unknown words; `names` are parts of names that no shown word may hold."""
-        for item in words:
-            key = (item.entity, item.column, shown_word(item.word, names), item.became)
-            rows, position = self.words.get(key, (0, item.position))
-            self.words[key] = (rows + item.rows, position)
-
-    def count(self, chunk: Chunk) -> None:
-        """Takes down the control totals of a chunk."""
-        for item in chunk.stated:
-            key = (item.entity, item.measure)
-            before = self.stated[key].total if key in self.stated else Decimal(0)
-            self.stated[key] = replace(item, total=before + item.total)
-        for entity, frame in chunk.rows.items():
-            for measure, number in {ROWS: Decimal(frame.height), **totals(contract(entity), [frame])}.items():
-                self.read_totals[entity, measure] = self.read_totals.get((entity, measure), Decimal(0)) + number
 
 
 class Landing:
@@ -370,8 +247,8 @@ class Landing:
                     ]
                     connection.execute(sa.insert(tables.notice), rows)
                 if unit.stated:
-                    connection.execute(sa.insert(tables.stated), _stated(unit, self.feed))
-                _record_words(connection, unit, self.feed)
+                    connection.execute(sa.insert(tables.stated), stated_rows(unit, self.feed))
+                record_words(connection, unit, self.feed)
             _settle(connection, self._finished)
         self._done, self._finished, self._pending, self._vault, self._forgotten = Staged(), [], [], [], []
 
@@ -416,13 +293,13 @@ class Landing:
                 read = gated.good.height + gated.bad.height
                 ledger_rows["batch"].append(
                     common
-                    | _batch(entity, file, read, rows.height)
+                    | batch_row(entity, file, read, rows.height)
                     | {"newest_record_at": newest.replace(tzinfo=None) if isinstance(newest, datetime) else None}
                 )
                 ledger_rows["notice"] += implausible_dates(entity_contract, gated.good, self.feed, moment)
-                ledger_rows["result"] += [_result(batch_id, entity, item) for item in results]
+                ledger_rows["result"] += [result_row(batch_id, entity, item) for item in results]
                 if not self.is_again:
-                    ledger_rows["received"] += _received(rows, entity, self.feed, batch_id, moment)
+                    ledger_rows["received"] += received_rows(rows, entity, self.feed, batch_id, moment)
                 if gated.bad.height:
                     quarantined.append(held_back(entity_contract, gated.bad))
                 if read != sum(frame.height for frame in staged.rows_of(entity)):
@@ -433,10 +310,10 @@ class Landing:
                     totals(entity_contract, [rows]),
                     payload_totals(entity_contract, gated.bad),
                 )
-                ledger_rows["amount"] += [_of_batch(common) | row for row in money]
+                ledger_rows["amount"] += [of_batch(common) | row for row in money]
             if staged.refused:
                 ledger_rows["batch"].append(
-                    common | _batch(RECORD, None, staged.refused, 0) | {"newest_record_at": None}
+                    common | batch_row(RECORD, None, staged.refused, 0) | {"newest_record_at": None}
                 )
             if quarantined:
                 rows = pl.concat(quarantined)
@@ -454,27 +331,6 @@ def _settle(connection: sa.Connection, units: Iterable[Unfinished]) -> None:
         connection.execute(sa.delete(tables.notice).where(completed))
 
 
-def _record_words(connection: sa.Connection, unit: Unfinished, feed: Feed) -> None:
-    """Writes a unit's unknown words; those of the reads in whose place it stands no longer count."""
-    units, words = tables.unit.c, tables.unknown_word
-    if unit.replaces:
-        replaced = sa.update(tables.unit).where(units.unit_id.in_(unit.replaces))
-        connection.execute(replaced.values(outcome="replaced"))
-    if unit.is_whole:
-        name = sa.select(units.name).where(units.unit_id == unit.unit_id).scalar_subquery()
-        earlier = sa.select(units.unit_id).where(
-            units.tenant_id == feed.tenant_id, units.feed == feed.name, units.name == name, units.unit_id < unit.unit_id
-        )
-        connection.execute(sa.delete(words).where(words.c.unit_id.in_(earlier)))
-    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for (entity, column, word, became), (number, position) in unit.words.items():
-        values = {"tenant_id": feed.tenant_id, "feed": feed.name, "unit_id": unit.unit_id, "became": became}
-        values |= {"entity": entity, "column_name": column, "word": word, "first_position": position, "rows": number}
-        rows[entity, column, word] = values
-    if rows:
-        connection.execute(sa.insert(words), list(rows.values()))
-
-
 def with_unit_time(frame: pl.DataFrame, feed: Feed, modified_at: datetime) -> pl.DataFrame:
     """Fills a missing `source_updated_at` with the time of the file. A table has no such time: a row that lacks it breaks
     its contract."""
@@ -488,27 +344,6 @@ def with_unit_time(frame: pl.DataFrame, feed: Feed, modified_at: datetime) -> pl
     return frame.with_columns(pl.coalesce("source_updated_at", stand_in).alias("source_updated_at"))
 
 
-def _stated(unit: Unfinished, feed: Feed) -> list[dict[str, Any]]:
-    """A unit's control totals as rows of the ledger."""
-    return [
-        {
-            "unit_id": unit.unit_id,
-            "entity": entity,
-            "measure": measure,
-            "tenant_id": feed.tenant_id,
-            "feed": feed.name,
-            "told_by": item.told_by,
-            "stated_total": str(item.total),
-            "given_total": str(unit.read_totals.get((entity, measure), Decimal(0))),
-        }
-        for (entity, measure), item in unit.stated.items()
-    ]
-
-
-def _of_batch(common: dict[str, Any]) -> dict[str, Any]:
-    return {name: common[name] for name in ("batch_id", "tenant_id", "feed")}
-
-
 def _copy(connection: Any, rows: pl.DataFrame, path: str) -> None:
     """Writes rows as encrypted Parquet under a temporary name, then under its own."""
     connection.register("landing_rows", rows)
@@ -517,34 +352,3 @@ def _copy(connection: Any, rows: pl.DataFrame, path: str) -> None:
         f"(format parquet, compression zstd, use_tmp_file true, encryption_config {{footer_key: '{duck.PARQUET_KEY}'}})"
     )
     connection.unregister("landing_rows")
-
-
-def _batch(entity: str, file: str | None, read: int, landed: int) -> dict[str, Any]:
-    return {
-        "entity": entity,
-        "file": file,
-        "rows_read": read,
-        "rows_landed": landed,
-        "rows_quarantined": read - landed,
-        "landed_at": now(),
-    }
-
-
-def _result(batch_id: str, entity: str, item: ExpectationResult) -> dict[str, Any]:
-    return {
-        "batch_id": batch_id,
-        "entity": entity,
-        "rule": item.rule,
-        "column_name": item.column,
-        "rows": item.rows,
-        "unexpected": item.unexpected,
-    }
-
-
-def _received(rows: pl.DataFrame, entity: str, feed: Feed, batch_id: str, moment: datetime) -> list[dict[str, Any]]:
-    """Rows landed by the day of their record in the tenant's zone: what coverage learns a feed's rhythm from."""
-    day = pl.col("source_updated_at").dt.convert_time_zone(feed.time_zone).dt.date().alias("day")
-    counted = rows.group_by(day).agg(pl.len().alias("rows")).sort("day")
-    arrived_on = feed.judged_at(moment).astimezone(ZoneInfo(feed.time_zone)).date()
-    common = {"batch_id": batch_id, "entity": entity, "tenant_id": feed.tenant_id, "feed": feed.name}
-    return [common | row | {"arrived_on": arrived_on} for row in counted.to_dicts()]

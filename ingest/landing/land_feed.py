@@ -18,10 +18,11 @@ from ingest import ledger as tables
 from ingest.accounts.accounts import file_mark
 from ingest.inbox.inbox import Inbox
 from ingest.interface import Read, reading
-from ingest.landing.batches import Landing, Unfinished
+from ingest.landing.batches import Landing
 from ingest.landing.deliveries import SERVER, remove_landed, take_delivery
 from ingest.landing.quarantine import close_replaced
 from ingest.landing.reread import readings
+from ingest.landing.staged import Unfinished
 from ingest.ledger import Ledger, now
 from ingest.problems import problem_code
 from ingest.sources import Unit, UnreadableUnit, source_for

@@ -20,9 +20,10 @@ from foundation.errors import ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.landing.batches import Landing, Unfinished
+from ingest.landing.batches import Landing
 from ingest.landing.contract_gate import check
 from ingest.landing.quarantine_rows import RECORD
+from ingest.landing.staged import Unfinished
 from ingest.ledger import Ledger, now
 from ingest.load.partial_rows import landing_contract
 

@@ -28,7 +28,7 @@ from ingest.landing.land_feed import FeedReport, land_feed, progress
 from ingest.ledger import Ledger
 from ingest.sources.files import paths_of
 
-# Each takes what landing takes at most (`ingest.landing.batches.BYTES_A_BATCH`), about a gigabyte.
+# Each takes what landing takes at most (`ingest.landing.staged.BYTES_A_BATCH`), about a gigabyte.
 MAXIMUM_HELPERS = 3
 # A helper needs two seconds before it lands anything: less than this is landed sooner without.
 WORTH_BYTES = 64 << 20

@@ -14,7 +14,8 @@ from foundation.config import Config, Feed, Tenant
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.landing.batches import Landing, Unfinished
+from ingest.landing.batches import Landing
+from ingest.landing.staged import Unfinished
 from ingest.landing.tokens import token
 from ingest.ledger import Ledger, now
 from ingest.load.raw_tables import load_warehouse

@@ -379,8 +379,8 @@ def test_a_run_killed_at_any_moment_loses_and_doubles_nothing(site: Site) -> Non
             remittance(number, [(f"C{number}-{n}", "10.00", "8.00") for n in range(50)])
         )
     script = textwrap.dedent(f"""
-        import ingest.landing.batches
-        ingest.landing.batches.ROWS_A_BATCH = 300
+        import ingest.landing.staged
+        ingest.landing.staged.ROWS_A_BATCH = 300
         from pathlib import Path
         from foundation.config import load_config
         from foundation.home import Home
