@@ -20,9 +20,11 @@ import streamlit as st
 
 from dashboards import served_home
 from foundation.errors import AccessError
+from serving.administration import Administration
 from serving.closed_months.view import Change, ClosedMonths
 from serving.lineage.metric import MetricLineage
 from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
+from serving.people.scope import ROLES
 from serving.people.shown import gathering
 from serving.people.store import Principal
 from serving.plausibility import Finding
@@ -99,6 +101,21 @@ class Source:
     def sees_rows(self) -> bool:
         """Whether this person's role shows the rows behind figures."""
         return self.reader.scope.row_tables_allowed
+
+    @property
+    def administers(self) -> bool:
+        """Whether this person administers the people of the organization."""
+        rule = ROLES.get(self.principal.role)
+        return rule is not None and rule.administers
+
+    @cached_property
+    def administration(self) -> Administration:
+        """The acts of an administrator. Raises AccessError for everybody else. Nothing of it is cached."""
+        units = [place for place in self.places if place != UNKNOWN]
+        providers = [provider for provider in self.names("provider") if provider != UNKNOWN]
+        return Administration(
+            served_home.home(), served_home.access(), self.principal, units=units, providers=providers
+        )
 
     @property
     def hidden_note(self) -> str:

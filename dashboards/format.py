@@ -146,6 +146,11 @@ def sentence(text: str) -> str:
     return text if not text else f"{text[0].upper()}{text[1:].rstrip('.')}."
 
 
+def unbroken(text: str) -> str:
+    """The same text, which no line break parts."""
+    return text.replace(" ", "\u00a0")
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """1 row, 1,204 rows."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

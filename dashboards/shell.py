@@ -65,6 +65,7 @@ class PageSpec:
     A page `of_closes` is about closed months: it has no pickers, and is there once a month was closed.
     The page `of_targets` is opened from figures too; it has no pickers.
     A page that `tells_gaps` says itself which feeds stopped or were refused: it needs no line above it.
+    A page `of_people` is for those who administer the organization.
     """
 
     key: str
@@ -76,16 +77,19 @@ class PageSpec:
     of_closes: bool = False
     tells_gaps: bool = False
     of_targets: bool = False
+    of_people: bool = False
 
     @property
     def has_pickers(self) -> bool:
         """Whether the page shows figures of a period and a place that are chosen above it."""
-        return not (self.of_feeds or self.of_figure or self.of_closes or self.of_targets)
+        return not (self.of_feeds or self.of_figure or self.of_closes or self.of_targets or self.of_people)
 
     def is_for(self, source: Source) -> bool:
         """Whether this person has the page at all; what is not granted is absent."""
         if self.of_feeds:
             return source.sees_health
+        if self.of_people:
+            return source.administers
         if self.of_closes:
             return bool(source.modules and source.closed.closes)
         return self.module is None or self.module in source.modules
@@ -116,6 +120,7 @@ def _why_refused(page: PageSpec, source: Source) -> tuple[str, str]:
     if page.of_closes:
         return "No month is closed", "The page Closed months appears when an administrator has closed a month."
     is_of_role = rule is not None and (rule.sees_health if page.of_feeds else page.module in rule.modules)
+    is_of_role = is_of_role and not page.of_people
     if not is_of_role:
         text = f"Your role ({role.replace('_', ' ')}) does not include this page. An administrator of your organization can change roles."
         return f"{page.title} is not available to you", text

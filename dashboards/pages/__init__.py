@@ -1,6 +1,7 @@
 """The pages, in the order they stand in the bar. A page whose module is not granted is absent."""
 
 from dashboards.pages import closed_months, lineage, no_show, payer_mix, revenue_cycle, targets, throughput
+from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
 from dashboards.pages.overview import page as overview
 from dashboards.shell import PageSpec
@@ -28,5 +29,6 @@ ALL = (
     PageSpec("closed_months", "Closed months", None, closed_months.draw, of_closes=True),
     PageSpec("data_health", "Data health", None, data_health.draw, of_feeds=True),
     PageSpec("targets", "Targets", None, targets.draw, of_targets=True),
+    PageSpec("administration", "Administration", None, administration.draw, of_people=True),
     PageSpec("lineage", "Where a figure comes from", None, lineage.draw, of_figure=True),
 )

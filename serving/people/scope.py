@@ -36,7 +36,7 @@ IDENTITY_LEVELS = ("identified", "limited", "none")
 @dataclass(frozen=True, kw_only=True)
 class RoleRule:
     """What a role may see. `needs` is what must be assigned to the person: units, provider or nothing. `sets_targets`: for all units
-    that the person sees, and for the whole tenant where the person sees it all."""
+    that the person sees, and for the whole tenant where the person sees it all. `administers`: the tenant's people and their rights."""
 
     rows: bool
     identity_level: str
@@ -45,6 +45,7 @@ class RoleRule:
     may_extract: bool = False
     sees_health: bool = True
     sets_targets: bool = False
+    administers: bool = False
 
     def __post_init__(self) -> None:
         if self.identity_level not in IDENTITY_LEVELS:
@@ -59,6 +60,7 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             modules=modules_of_role("organization_admin"),
             may_extract=True,
             sets_targets=True,
+            administers=True,
         ),
         Role.EXECUTIVE: RoleRule(rows=False, identity_level="none", modules=modules_of_role("executive")),
         Role.PROGRAM_MANAGER: RoleRule(

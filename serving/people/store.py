@@ -224,6 +224,10 @@ class AccessStore:
             connection.execute(update(TENANT).where(TENANT.c.tenant_id == tenant_id).values(**raised))
             self._audit(connection, tenant_id, actor, "module changed", {"module": module, **values})
 
+    def reading(self) -> Connection:
+        """A connection that only reads; close it."""
+        return self._reading.connect()
+
     # People
 
     def ensure_admin(self, tenant_id: str) -> str | None:
@@ -512,15 +516,31 @@ class AccessStore:
                 self._audit(connection, tenant_id, actor, action, each, scope_hash=scope_hash, result=result)
 
     def audit_rows(
-        self, tenant_id: str, *, action: str | None = None, limit: int = 200, offset: int = 0
+        self,
+        tenant_id: str,
+        *,
+        action: str | None = None,
+        actor: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 200,
+        offset: int = 0,
     ) -> tuple[AuditRow, ...]:
-        """A tenant's audit rows, the newest first."""
-        query = select(AUDIT).where(AUDIT.c.tenant_id == tenant_id)
-        if action is not None:
-            query = query.where(AUDIT.c.action == action)
-        query = query.order_by(AUDIT.c.sequence.desc()).limit(limit).offset(offset)
+        """A tenant's audit rows, the newest first: of one action or actor, from `since` on and before `until`."""
+        wanted = [AUDIT.c.tenant_id == tenant_id]
+        wanted += [] if action is None else [AUDIT.c.action == action]
+        wanted += [] if actor is None else [AUDIT.c.actor == actor]
+        wanted += [] if since is None else [AUDIT.c.at >= since]
+        wanted += [] if until is None else [AUDIT.c.at < until]
+        rows = select(AUDIT).where(*wanted).order_by(AUDIT.c.sequence.desc()).limit(limit).offset(offset)
         with self._reading.connect() as connection:
-            return tuple(audit_log.row_of(row) for row in connection.execute(query).mappings())
+            return tuple(audit_log.row_of(row) for row in connection.execute(rows).mappings())
+
+    def audit_actions(self, tenant_id: str) -> tuple[str, ...]:
+        """The actions that stand in a tenant's audit log, in order."""
+        actions = select(AUDIT.c.action).where(AUDIT.c.tenant_id == tenant_id).distinct().order_by(AUDIT.c.action)
+        with self._reading.connect() as connection:
+            return tuple(connection.execute(actions).scalars())
 
     def verify_audit(self) -> AuditCheck:
         """Recomputes the whole chain of all tenants, and holds it against the heads that were written outside the database."""

@@ -1,0 +1,1 @@
+"""The page Administration: who may sign in and as what, and what was done."""

@@ -1,0 +1,37 @@
+"""Administration: the people of the organization, and what they did."""
+
+import streamlit as st
+
+from dashboards import format as fmt
+from dashboards import markup, shell
+from dashboards.pages.administration import activity, people
+from dashboards.shell import PageContext
+from serving.administration import Person
+
+VIEWS = {"People": people.draw, "Activity": activity.draw}
+
+
+def draw(context: PageContext) -> None:
+    everybody = context.source.administration.people()
+    context.html(
+        markup.heading(_finding(everybody), ["Who may sign in, and what was done"], shell.whose(context.source)),
+        key="cm_head",
+    )
+    with st.container(key="cm_admin_views"):
+        chosen = st.segmented_control(
+            "Show", list(VIEWS), default="People", required=True, key="cm_admin_view", label_visibility="collapsed"
+        )
+    VIEWS[chosen or "People"](context, everybody)
+
+
+def _finding(everybody: tuple[Person, ...]) -> str:
+    """How many people may sign in, and how many of them never did or are locked."""
+    numbers = {
+        status: sum(person.status == status for person in everybody) for status in ("active", "invited", "locked")
+    }
+    parts = [f"{fmt.plural(numbers['active'], 'person', 'people')} can sign in"]
+    if numbers["invited"]:
+        parts.append(f"{numbers['invited']} invited")
+    if numbers["locked"]:
+        parts.append(f"{numbers['locked']} locked")
+    return ", ".join(parts)

@@ -1,0 +1,253 @@
+"""What an administrator of a tenant does with its people: who may sign in, as what, for which units, and what was done.
+
+Every act looks the administrator up again, so that one whose role was just changed does nothing more, and is an audit row under the
+administrator's name. Nobody administers another tenant: the tenant is the administrator's own, never an argument.
+"""
+
+import csv
+import io
+import json
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+
+from foundation.errors import AccessError, ConfigurationError
+from foundation.home import Home
+from serving.people.audit_log import AuditRow
+from serving.people.scope import ROLES
+from serving.people.sessions import ABSOLUTE_LIMIT, IDLE_LIMIT
+from serving.people.store import AccessStore, Principal, Role
+from serving.people.tables import SESSION, USER, USER_UNIT
+from serving.scope_files.unheld import remove_unheld
+
+MOST_EXPORTED = 100_000
+# A cell that begins so is a formula to a spreadsheet.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FIELDS = ("at", "actor", "action", "scope_hash", "detail", "result", "channel", "address", "session", "os_user")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """A person of the tenant. `invited`: has not chosen a password yet. `last_seen_at` (UTC) is of the sessions that are open."""
+
+    email: str
+    display_name: str
+    role: Role
+    unit_ids: tuple[str, ...]
+    provider_id: str | None
+    is_active: bool
+    invited: bool
+    last_seen_at: datetime | None
+
+    @property
+    def status(self) -> str:
+        """One word for a table."""
+        if not self.is_active:
+            return "locked"
+        return "invited" if self.invited else "active"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invitation:
+    """A link with which a person chooses a password: a path at the dashboards' own address. It works once, for 24 hours."""
+
+    email: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Which audit rows: of whom, which action, and from which day to which (both included) in the tenant's time zone."""
+
+    actor: str | None = None
+    action: str | None = None
+    first: date | None = None
+    last: date | None = None
+
+
+class Administration:
+    """The acts of one administrator. Raises AccessError for everybody else, at every act."""
+
+    def __init__(
+        self,
+        home: Home,
+        store: AccessStore,
+        principal: Principal,
+        *,
+        units: Collection[str],
+        providers: Collection[str],
+    ) -> None:
+        """`units` and `providers` are the ids that the served version has: others are refused."""
+        self._home, self._store = home, store
+        self._tenant, self._email = principal.tenant_id, principal.email
+        self._units, self._providers = frozenset(units), frozenset(providers)
+        self._check()
+
+    def _check(self) -> None:
+        rule = ROLES.get(self._store.principal(self._tenant, self._email).role)
+        if rule is None or not rule.administers:
+            raise AccessError("only an administrator of the organization does this")
+
+    # People
+
+    def people(self) -> tuple[Person, ...]:
+        """Everybody of the tenant, locked people too, by user name."""
+        self._check()
+        now = datetime.now(UTC)
+        alive = (SESSION.c.created_at > now - ABSOLUTE_LIMIT) & (SESSION.c.last_seen_at > now - IDLE_LIMIT)
+        seen = (
+            select(SESSION.c.email, func.max(SESSION.c.last_seen_at).label("last_seen_at"))
+            .where(SESSION.c.tenant_id == self._tenant, alive)
+            .group_by(SESSION.c.email)
+        )
+        with self._store.reading() as connection:
+            mine = select(USER).where(USER.c.tenant_id == self._tenant).order_by(USER.c.email)
+            rows = connection.execute(mine).mappings().all()
+            last_seen = {row.email: row.last_seen_at for row in connection.execute(seen)}
+            units: dict[str, list[str]] = {}
+            for row in connection.execute(select(USER_UNIT).where(USER_UNIT.c.tenant_id == self._tenant)):
+                units.setdefault(row.email, []).append(row.service_unit_id)
+        return tuple(
+            Person(
+                email=row["email"],
+                display_name=row["display_name"],
+                role=Role(row["role"]),
+                unit_ids=tuple(sorted(units.get(row["email"], ()))),
+                provider_id=row["provider_id"],
+                is_active=row["is_active"],
+                invited=row["must_change_password"],
+                last_seen_at=last_seen.get(row["email"]),
+            )
+            for row in rows
+        )
+
+    def person(self, email: str) -> Person:
+        """One of `people`. Raises AccessError for a user name of nobody here."""
+        for person in self.people():
+            if person.email == email:
+                return person
+        raise AccessError("there is no such user in your organization")
+
+    def invite(
+        self, email: str, *, display_name: str, role: Role, unit_ids: Sequence[str] = (), provider_id: str | None = None
+    ) -> Invitation:
+        """Adds a person, and a link to choose the first password.
+
+        Raises ConfigurationError for a user name that exists or is none, and where the role lacks what it needs.
+        """
+        self._check()
+        self._check_rights(role, unit_ids, provider_id)
+        name = display_name.strip() or email.partition("@")[0]
+        # The password is thrown away: the person chooses one with the link.
+        self._store.add_user(
+            self._tenant,
+            email,
+            display_name=name,
+            role=role,
+            password=secrets.token_urlsafe(24),
+            unit_ids=unit_ids,
+            provider_id=provider_id,
+            actor=self._email,
+        )
+        return self.reset(email)
+
+    def change(self, email: str, *, role: Role, unit_ids: Sequence[str], provider_id: str | None) -> None:
+        """Gives a person other rights; open sessions end. Raises as `invite`, and where nobody would be left to administer."""
+        person = self.person(email)
+        self._check_rights(role, unit_ids, provider_id)
+        if not ROLES[role].administers:
+            self._check_somebody_is_left(person)
+        self._store.change_rights(
+            self._tenant, email, role=role, unit_ids=unit_ids, provider_id=provider_id or "", actor=self._email
+        )
+        remove_unheld(self._home, self._tenant)
+
+    def lock(self, email: str) -> None:
+        """Refuses sign-in; open sessions end. Raises ConfigurationError for oneself and for the last administrator."""
+        person = self.person(email)
+        if person.email == self._email:
+            raise ConfigurationError("you cannot lock your own account; ask another administrator")
+        self._check_somebody_is_left(person)
+        self._store.change_rights(self._tenant, email, is_active=False, actor=self._email)
+        remove_unheld(self._home, self._tenant)
+
+    def unlock(self, email: str) -> None:
+        """Allows sign-in again."""
+        self.person(email)
+        self._store.change_rights(self._tenant, email, is_active=True, actor=self._email)
+
+    def reset(self, email: str) -> Invitation:
+        """A link with which the person chooses a new password; earlier links and open sessions end."""
+        address = self.person(email.strip().lower()).email
+        token = self._store.begin_reset(self._tenant, address, actor=self._email)
+        return Invitation(email=address, path=f"/password?reset={token}")
+
+    def _check_rights(self, role: Role, unit_ids: Sequence[str], provider_id: str | None) -> None:
+        """A role that lacks what it needs would see nothing, and a unit that does not exist is a mistake of the hand."""
+        rule = ROLES.get(role)
+        if rule is None:
+            raise ConfigurationError("a platform administrator does not belong to an organization")
+        if rule.needs == "units" and not unit_ids:
+            raise ConfigurationError("choose at least one service unit: this role sees assigned units only")
+        if rule.needs == "provider" and not provider_id:
+            raise ConfigurationError("choose the provider that this person is")
+        unknown = sorted(set(unit_ids) - self._units)
+        if unknown:
+            raise ConfigurationError(f"there is no service unit {', '.join(unknown)}")
+        if provider_id and provider_id not in self._providers:
+            raise ConfigurationError("there is no such provider")
+
+    def _check_somebody_is_left(self, person: Person) -> None:
+        others = [
+            other
+            for other in self.people()
+            if other.email != person.email and other.is_active and ROLES[other.role].administers
+        ]
+        if ROLES[person.role].administers and not others:
+            raise ConfigurationError("this is the only administrator; make another one first")
+
+    # What was done
+
+    def activity(self, asked: Asked, zone: str, *, limit: int = 100, offset: int = 0) -> tuple[AuditRow, ...]:
+        """Audit rows of the tenant, the newest first."""
+        self._check()
+        return self._store.audit_rows(self._tenant, limit=limit, offset=offset, **_bounds(asked, zone))
+
+    def actions(self) -> tuple[str, ...]:
+        """The actions that stand in the tenant's audit log, in order."""
+        self._check()
+        return self._store.audit_actions(self._tenant)
+
+    def activity_csv(self, asked: Asked, zone: str) -> str:
+        """The rows of `activity` as CSV with a header, times in UTC, at most 100,000 of the newest; the export is an audit row."""
+        self._check()
+        rows = self._store.audit_rows(self._tenant, limit=MOST_EXPORTED, **_bounds(asked, zone))
+        words = {name: str(value) for name, value in vars(asked).items() if value is not None}
+        self._store.audit(self._tenant, self._email, "audit exported", detail={"rows": len(rows), **words})
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(_FIELDS)
+        writer.writerows([_cell(getattr(row, name)) for name in _FIELDS] for row in rows)
+        return out.getvalue()
+
+
+def _bounds(asked: Asked, zone: str) -> dict[str, Any]:
+    """The arguments of `AccessStore.audit_rows`."""
+
+    def midnight(day: date) -> datetime:
+        return datetime.combine(day, time(tzinfo=ZoneInfo(zone)))
+
+    since = None if asked.first is None else midnight(asked.first)
+    until = None if asked.last is None else midnight(asked.last + timedelta(days=1))
+    return {"actor": asked.actor, "action": asked.action, "since": since, "until": until}
+
+
+def _cell(value: object) -> str:
+    text = value.isoformat() if isinstance(value, datetime) else value
+    text = json.dumps(text, sort_keys=True) if isinstance(text, dict) else str(text or "")
+    return f"'{text}" if text.startswith(_FORMULA) else text
