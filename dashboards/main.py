@@ -1,20 +1,19 @@
 """One run of the script: who is asking, which page, and what to show when something fails.
 
-The person is looked up from the session cookie on the server on each run, never from the URL or the browser's state.
+The person is looked up on each run (`dashboards.person`).
 """
 
 from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, data, markup, served_home, shell, theme, widgets
+from dashboards import bar, data, markup, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards.pages import ALL
+from dashboards.person import host_fits, person, session_token, signed_out
 from dashboards.server import auth_gate
 from foundation.errors import AccessError
 from serving.model import NothingPublished
-from serving.people.caller import Caller, set_caller
-from serving.people.sessions import session_id
 
 
 def main() -> None:
@@ -25,20 +24,11 @@ def main() -> None:
         initial_sidebar_state="collapsed",
     )
     widgets.style(widgets.look())
-    # Over TLS the gate has let the socket in by the prefixed cookie; a plain one beside it counts for nothing.
-    cookies = st.context.cookies
-    token = cookies.get(f"{auth_gate.HOST_PREFIX}{auth_gate.SESSION_COOKIE}") or cookies.get(auth_gate.SESSION_COOKIE)
-    principal = auth_gate.signed_in(token)
-    set_caller(Caller(channel="page", address=st.context.ip_address or "", session=session_id(token) if token else ""))
+    principal, token = person(), session_token()
     if principal is None or token is None:
-        widgets.leave(
-            markup.state(
-                "You are signed out", "Your session ended. Sign in again.", link=("Sign in", auth_gate.SIGN_IN)
-            ),
-            auth_gate.SIGN_IN,
-        )
+        signed_out()
         return
-    if not _host_fits(principal.tenant_id):
+    if not host_fits(principal.tenant_id):
         widgets.html(
             markup.state("Not available", auth_gate.OTHER_TENANT, link=("Sign in", auth_gate.SIGN_IN)), key="cm_state"
         )
@@ -72,13 +62,3 @@ def main() -> None:
     with source.recorded(current or chosen.url_path, shell.view_of(source).params(), is_refused=not current):
         bar.navigation(source, shell.view_of(source), listed, current, sign_out)
         chosen.run()
-
-
-def _host_fits(tenant_id: str) -> bool:
-    """The gate checks this when the WebSocket opens; a script checks it again because a socket outlives a request."""
-    named = st.context.headers.get("host", "")
-    try:
-        tenant = auth_gate.tenant_of_host(named, served_home.tenants(), served_home.served().domain)
-    except auth_gate.UnknownTenant:
-        return False
-    return tenant in (None, tenant_id)

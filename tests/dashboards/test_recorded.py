@@ -10,7 +10,7 @@ from serving.people.store import PLATFORM, AccessStore
 # These write rows of their own, which say more, or show nothing that Clinicmart holds.
 OF_THEIR_OWN = {
     "metrics query", "drill", "close month", "close reopen", "lineage", "source", "extract", "users add",
-    "users change", "users reset", "modules set", "keys serving", "bi-login create", "bi-login revoke",
+    "users change", "users reset", "modules set", "keys serving", "targets set", "bi-login create", "bi-login revoke",
 }  # fmt: skip
 SHOW_NOTHING = {"targets set", "audit verify", "serve", "dagster", "demo", "run", "listen", "sample"}
 

@@ -9,6 +9,7 @@ from dashboards import blocks, markup, widgets
 from dashboards import format as fmt
 from dashboards import view as view_states
 from dashboards.data import UNKNOWN, Source
+from dashboards.person import still
 from dashboards.shell import PageContext
 from foundation.errors import ClinicmartError
 from serving.administration import Administration, Invitation, Person
@@ -41,12 +42,12 @@ def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
     )
     action = widgets.html(table, key="cm_admin_people", as_of=source.as_of)
     if invites:
-        _drawer("Invite a person", lambda: _invite(source))
+        _drawer(source, "Invite a person", lambda: _invite(source))
     elif action.startswith(f"{widgets.PAGE}{KEY}?"):
         (email,) = parse_qs(action.partition("?")[2]).get("person", [""])
         chosen = next((person for person in everybody if person.email == email), None)
         if chosen is not None:
-            _drawer(chosen.display_name, lambda: _change(source, chosen))
+            _drawer(source, chosen.display_name, lambda: _change(source, chosen))
 
 
 def role_name(role: Role) -> str:
@@ -87,9 +88,9 @@ def _text(source: Source, person: Person) -> str:
     return " ".join((person.display_name, person.email, role_name(person.role), _sees(source, person), person.status))
 
 
-def _drawer(title: str, draw_inside: Callable[[], None]) -> None:
+def _drawer(source: Source, title: str, draw_inside: Callable[[], None]) -> None:
     """A drawer at the right; the page behind it is drawn anew once it closes."""
-    st.dialog(title, position="right", on_dismiss="rerun")(draw_inside)()
+    st.dialog(title, position="right", on_dismiss="rerun")(still(source.principal, draw_inside))()
 
 
 def _rights(source: Source, person: Person | None) -> tuple[Role, list[str], str | None]:
