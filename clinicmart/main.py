@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "modules": ("clinicmart.commands.people", "modules"),
     "audit": ("clinicmart.commands.people", "audit"),
     "bi-login": ("clinicmart.commands.bi", "bi_login"),
+    "backup": ("clinicmart.commands.backup", "backup"),
+    "restore": ("clinicmart.commands.backup", "restore"),
     "dbt": ("clinicmart.commands.dbt", "dbt"),
     "compare-engines": ("clinicmart.commands.engines", "compare_engines"),
     "sample": ("clinicmart.commands.sample", "sample"),

@@ -30,6 +30,7 @@ DEFAULT = Path(".clinicmart")
 # The form of a home: raised when an earlier release could no longer work in what this one writes. Databases have separate numbers.
 FORMAT = 1
 FORMAT_FILE = "format"
+AUDIT_HEADS = "audit-heads.log"
 _SIGNS_OF_USE = ("config.json", "ledger.sqlite", "access.sqlite", "keys", "landing", "published", "warehouse")
 
 
@@ -113,6 +114,12 @@ class Home:
     @property
     def dagster(self) -> Path:
         return self.folder("dagster")
+
+    @property
+    def tenants(self) -> tuple[str, ...]:
+        """Tenants that have data in the home, sorted."""
+        found = {path.name for kind in ("landing", "published", "inbox") for path in self.path.glob(f"{kind}/*")}
+        return tuple(sorted(name for name in found if not name.startswith(".")))
 
     def landing(self, tenant_id: str, entity: str) -> Path:
         return self.folder("landing", tenant_id, entity)

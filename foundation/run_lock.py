@@ -3,9 +3,12 @@
 run.lock             held by `clinicmart run` from beginning to end: one at a time
 step.lock            held by each step of any run, the orchestrator's too: landing steps share it, every other step has it alone
 step-<tenant>.lock   held by a landing step, so that no two land for one tenant at once
+landing.lock         shared by all who land rows; a backup has it alone for the moment in which it takes the landed files
+backup.lock          held by `clinicmart backup` from beginning to end: one at a time
 """
 
 import fcntl
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +19,7 @@ from foundation.home import Home
 
 # A process that asks `is_held` holds the file for an instant: a run that begins then waits.
 _PATIENCE_SECONDS = 1.0
+_progress = logging.getLogger("clinicmart.progress")
 
 
 @contextmanager
@@ -41,7 +45,35 @@ def step(home: Home, tenant_id: str | None = None) -> Iterator[None]:
             return
         with (home.path / f"step-{tenant_id}.lock").open("a") as of_tenant:
             fcntl.flock(of_tenant, fcntl.LOCK_EX)
-            yield
+            with landing(home):
+                yield
+
+
+@contextmanager
+def landing(home: Home) -> Iterator[None]:
+    """Held while rows land: a backup waits for it, or it waits for a backup that takes the landed files just now."""
+    with _landing_file(home).open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+
+
+@contextmanager
+def landing_paused(home: Home) -> Iterator[None]:
+    """Waits until no feed lands, and holds up the next one."""
+    with _landing_file(home).open("a") as handle:
+        if not _taken(handle.fileno(), fcntl.LOCK_EX):
+            _progress.info("waiting for the feed that is being landed")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def backup(home: Home) -> Iterator[None]:
+    """Holds the home for one backup. Raises ClinicmartError where another backup is under way."""
+    with (home.path / "backup.lock").open("a") as handle:
+        if not _taken(handle.fileno(), fcntl.LOCK_EX):
+            raise ClinicmartError(f"{home.path}: another backup of this home is under way; wait for it to end")
+        yield
 
 
 def is_held(home: Home) -> bool:
@@ -68,6 +100,10 @@ def _taken(descriptor: int, kind: int) -> bool:
 
 def _file(home: Home) -> Path:
     return home.path / "run.lock"
+
+
+def _landing_file(home: Home) -> Path:
+    return home.path / "landing.lock"
 
 
 def _step_file(home: Home) -> Path:

@@ -1,6 +1,8 @@
-"""SQLite files of a home that can be made again: if they are lost, their content is computed again or comes again."""
+"""SQLite files of a home. Some can be made again: if they are lost, their content is computed again or comes again. `compact` writes a
+database again without the bytes of removed rows."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 _NOT_OURS = ("file is not a database", "database disk image is malformed")
@@ -18,6 +20,13 @@ def open_derived(path: Path, schema: str) -> tuple[sqlite3.Connection, bool]:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     return _opened(path, schema), True
+
+
+def compact(path: Path) -> None:
+    """Writes a database again without the bytes of removed rows. Nobody else may have it open."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("vacuum")
+        connection.execute("pragma wal_checkpoint(truncate)")
 
 
 def _opened(path: Path, schema: str) -> sqlite3.Connection:

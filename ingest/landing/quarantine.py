@@ -14,7 +14,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from data_contracts import contract
-from foundation import duck
+from foundation import duck, run_lock
 from foundation.config import Feed
 from foundation.errors import ClinicmartError
 from foundation.home import Home
@@ -126,18 +126,25 @@ def release(home: Home, keys: Keys, ledger: Ledger, held_id: int, run_id: str) -
     passing = check(entity_contract, frame)
     feed = Feed(tenant_id=entry["tenant_id"], name=entry["feed"], kind=kind)
     landing = Landing(home, keys, ledger, feed, run_id)
+    with run_lock.landing(home):
+        _land(landing, entity_contract.name, frame, entry)
+    return passing.good.height, passing.bad.height
+
+
+def _land(landing: Landing, entity: str, frame: pl.DataFrame, entry: dict[str, Any]) -> None:
+    """Lands the rows of an entry as a unit of the ledger, and closes the entry."""
+    ledger, feed, run_id, held_id = landing.ledger, landing.feed, landing.run_id, entry["held_id"]
     with ledger.write() as connection:
         values = {"tenant_id": feed.tenant_id, "feed": feed.name, "name": f"release of {held_id}", "outcome": "reading"}
         insert = sa.insert(tables.unit).values(**values, run_id=run_id, read_at=now()).returning(tables.unit.c.unit_id)
         unit_id = int(connection.execute(insert).scalar_one())
     unit = Unfinished(unit_id=unit_id, modified_at=entry["held_at"])
     unit.records_read = unit.records_used = frame.height
-    unit.staged.add(entity_contract.name, frame)
+    unit.staged.add(entity, frame)
     landing.finish(unit)
     landing.flush()
     with ledger.write() as connection:
         connection.execute(sa.update(tables.held).where(tables.held.c.held_id == held_id).values(released_at=now()))
-    return passing.good.height, passing.bad.height
 
 
 def close_replaced(home: Home, keys: Keys, ledger: Ledger, tenant_id: str, feed: str) -> None:

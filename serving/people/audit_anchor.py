@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from foundation.errors import ConfigurationError
-from foundation.home import Home
+from foundation.home import AUDIT_HEADS, Home
 from serving.people.tables import AUDIT
 
 VARIABLE = "CLINICMART_AUDIT_ANCHOR"
@@ -31,7 +31,12 @@ class Head:
 def anchor_of(home: Home) -> Path:
     """The file that heads are written to."""
     configured = os.environ.get(VARIABLE)
-    return Path(configured) if configured else home.path / "audit-heads.log"
+    return Path(configured) if configured else own_file(home)
+
+
+def own_file(home: Home) -> Path:
+    """The file of heads that lies in the home."""
+    return home.path / AUDIT_HEADS
 
 
 def _signature(key: bytes, head: Head) -> str:

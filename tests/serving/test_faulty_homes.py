@@ -32,7 +32,7 @@ from tests.support import Ran, clinicmart_here
 
 PERSON = ("--tenant", "harbor", "--as", "admin@harbor")
 MONTH = "2026-02"
-# Command to its arguments; None for the two that work on no home.
+# Command to its arguments; None for those that work on no home.
 COMMANDS: dict[str, tuple[str, ...] | None] = {
     "demo": ("--no-serve",),
     "run": ("--config", "CONFIG"),
@@ -71,6 +71,8 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "bi-login create": ("--tenant", "harbor"),
     "bi-login list": (),
     "bi-login revoke": ("somebody", "--tenant", "harbor"),
+    "backup": ("--to", "BACKUPS"),
+    "restore": None,
     "dbt": ("ls",),
     "compare-engines": ("--postgres", "postgresql://nobody@127.0.0.1:1/none"),
 }
@@ -162,6 +164,7 @@ def ask(home: Home, name: str) -> Ran:
     assert arguments is not None
     folder = home.path.parent
     named = {"CONFIG": str(folder / "clinicmart.yaml"), "OUT": str(folder / f"extract-{name}.duckdb")}
+    named["BACKUPS"] = str(folder / "backups")
     close_all()
     return clinicmart_here(*name.split(), *(named.get(item, item) for item in arguments), "--home", home.path)
 

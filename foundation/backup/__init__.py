@@ -1,0 +1,1 @@
+"""Backups of a home: encrypted, incremental, in a folder or in object storage, and the way back."""

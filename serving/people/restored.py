@@ -1,0 +1,45 @@
+"""The access database of a home that was just restored from a backup.
+
+Every session ends: a cookie of the running home opens nothing in the copy. A home of one tenant holds its people alone; its audit log
+begins anew, because rows of a chain cannot be taken out.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import delete, text
+
+from foundation.home import Home
+from foundation.keys import Keys
+from foundation.sqlite_files import compact
+from serving.people import audit_anchor
+from serving.people.migrate import bring_up_to_date
+from serving.people.store import PLATFORM, AccessStore
+from serving.people.tables import AUDIT, AUDIT_HEAD, METADATA, SESSION, SIGN_IN_FAILURE, open_engine
+
+
+def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, object]) -> None:
+    """Ends sessions, removes other tenants where `tenant` is given, and notes the restore in the audit log of the restored home.
+
+    Heads are written into the restored home, never to the file that CLINICMART_AUDIT_ANCHOR names: that is the running home's.
+    """
+    engine = open_engine(home.access)
+    try:
+        bring_up_to_date(engine, home.access)
+        with engine.begin() as connection:
+            connection.execute(delete(SESSION))
+            connection.execute(delete(SIGN_IN_FAILURE))
+            if tenant is not None:
+                for table in reversed(METADATA.sorted_tables):
+                    if "tenant_id" in table.c and table is not AUDIT:
+                        connection.execute(delete(table).where(table.c.tenant_id != tenant))
+        if tenant is not None:
+            with engine.begin() as connection:
+                # With their triggers, which forbid removing single rows.
+                for table in (AUDIT, AUDIT_HEAD):
+                    connection.execute(text(f"drop table {table.name}"))
+                METADATA.create_all(connection)
+        store = AccessStore(engine, Keys.of(home).derive("audit"), audit_anchor.own_file(home))
+        store.audit(tenant or PLATFORM, actor, "restore", detail=detail)
+    finally:
+        engine.dispose()
+    compact(home.access)

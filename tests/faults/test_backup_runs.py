@@ -1,0 +1,113 @@
+"""Backups that are made while a run and readers work: what is restored gives every figure, and works by itself."""
+
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from foundation.home import Home
+from serving.model import MetricQuery
+from serving.people.store import AccessStore
+from serving.reader import open_reader
+from serving.versions.store import current_version
+from tests.faults.kill_runs import TENANTS, add_remittance, published, run_to_end, start, write_site
+from tests.support import CLINICMART, clinicmart
+
+pytestmark = pytest.mark.slow
+RECOVERY_KEY = "a sentence that is long enough"
+
+
+def figures(home: Path) -> dict[tuple[str, str, str | None], list[tuple[object, ...]]]:
+    """Every metric of every tenant, in total and by month, as an administrator asks for it."""
+    opened, answers = Home.at(home), {}
+    for tenant in TENANTS:
+        reader = open_reader(opened, AccessStore.open(opened).principal(tenant, f"admin@{tenant}"))
+        for item in reader.metrics():
+            for grain in (None, "month"):
+                rows = reader.query(MetricQuery(metrics=[item.name], grain=grain)).rows()
+                # Sums of binary fractions differ in the last digit with the order of rows.
+                answers[tenant, item.name, grain] = [
+                    tuple(round(value, 9) if isinstance(value, float) else value for value in row) for row in rows
+                ]
+    return answers
+
+
+def test_what_was_backed_up_while_a_run_worked_gives_the_same_figures(tmp_path: Path) -> None:
+    site, home, place = tmp_path / "site", tmp_path / "home", tmp_path / "backups"
+    config, key = write_site(site), {"CLINICMART_RECOVERY_KEY": RECOVERY_KEY}
+
+    def backup(*more: str) -> str:
+        done = clinicmart("backup", "--home", home, "--to", place, *more, env=key)
+        assert done.code == 0, done.err
+        return done.out
+
+    def restored(name: str, *more: str | Path) -> Path:
+        done = clinicmart("restore", "--from", place, "--to", tmp_path / name, *more, env=key)
+        assert done.code == 0, done.err
+        return tmp_path / name
+
+    run_to_end(config, home)
+    first = published(home)
+    add_remittance(site, 2)
+    run = start(config, home)
+    stop = threading.Event()
+    readings: list[object] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            readings.append(published(home))
+
+    reads = threading.Thread(target=read)
+    reads.start()
+    assert run.stderr is not None
+    made = 0
+    for line in run.stderr:
+        # Once while feeds land and once while dbt builds; lines come as the run goes on.
+        if made < 2 and ("harbor" in line or "building and testing" in line):
+            backup()
+            made += 1
+    assert run.wait() == 0
+    stop.set()
+    reads.join()
+    assert made == 2
+    assert readings
+
+    # A backup that is killed while it sends leaves whole ones, and the next one goes on.
+    before = sum(path.is_file() for path in (place / "data").rglob("*"))
+    killed = subprocess.Popen(
+        [str(CLINICMART), "backup", "--home", str(home), "--to", str(place)],
+        env=os.environ | key,
+        stderr=subprocess.DEVNULL,
+    )
+    while killed.poll() is None and sum(path.is_file() for path in (place / "data").rglob("*")) == before:
+        time.sleep(0.001)
+    killed.kill()
+    killed.wait()
+    assert "every part is what was written" in backup("--check")
+    backup("--keep", "3")
+
+    whole = restored("whole")
+    assert published(whole) == published(home) != first
+    assert figures(whole) == figures(home)
+
+    # The oldest that is left was made while the run worked: the next run brings it to where the home is.
+    oldest = sorted(path.name for path in (place / "backups").iterdir())[0]
+    early = restored("early", "--at", oldest)
+    run_to_end(config, early)
+    assert published(early) == published(home)
+
+    one = restored("one", "--tenant", "mesa")
+    opened = Home.at(one)
+    assert AccessStore.open(opened).tenants() == (("mesa", "Mesa"),)
+    assert AccessStore.open(opened).verify_audit().is_intact
+    assert current_version(opened, "mesa") == current_version(Home.at(home), "mesa")
+    names = [path.relative_to(one).as_posix() for path in one.rglob("*")]
+    assert names
+    assert not [name for name in names if "harbor" in name]
+    assert b"harbor" not in (one / "ledger.sqlite").read_bytes()
+    done = clinicmart("run", "--config", config, "--home", one, "--tenant", "mesa")
+    assert done.code == 0, done.err
+    assert AccessStore.open(Home.at(whole)).verify_audit().is_intact
