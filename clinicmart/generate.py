@@ -16,6 +16,7 @@ from clinicmart.exposures import exposures
 from clinicmart.main import cli
 from clinicmart.row_builders import fhir_row_builders, hl7v2_row_builders
 from data_contracts.generate import write_or_check
+from foundation.findings import home_problems
 from ingest.problems import problems
 from ingest.sources.fhir import tables as fhir_tables
 from ingest.sources.hl7v2 import tables as hl7v2_tables
@@ -154,6 +155,15 @@ def problems_page() -> str:
     with PLAUSIBILITY_CHECKS.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             lines += _problem(row["code"], row["title"], row["meaning"], row["remedy"])
+    lines += [
+        "## The home itself",
+        "",
+        "`clinicmart doctor` shows these, and `--repair` repairs what is safe to repair.",
+        "",
+    ]
+    for found in home_problems().values():
+        remedy = found.remedy + (f" `--repair` {found.repair}." if found.repair else "")
+        lines += _problem(found.code, f"`{found.slug}`", found.meaning, remedy)
     return "\n".join(lines)
 
 

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bi-login": ("clinicmart.commands.bi", "bi_login"),
     "backup": ("clinicmart.commands.backup", "backup"),
     "restore": ("clinicmart.commands.backup", "restore"),
+    "doctor": ("clinicmart.commands.doctor", "doctor"),
     "dbt": ("clinicmart.commands.dbt", "dbt"),
     "compare-engines": ("clinicmart.commands.engines", "compare_engines"),
     "sample": ("clinicmart.commands.sample", "sample"),

@@ -75,11 +75,11 @@ def remove_left_over(home: Home) -> None:
     """Removes what killed processes had written because their memory was full: a day later, since a process of another container may
     use the home too, and is not seen from here."""
     for folder in home.folder("tmp").iterdir():
-        if not _is_alive(folder.name.split("-")[0]) and time.time() - folder.stat().st_mtime > _LEFT_OVER_SECONDS:
+        if not is_alive(folder.name.split("-")[0]) and time.time() - folder.stat().st_mtime > _LEFT_OVER_SECONDS:
             shutil.rmtree(folder, ignore_errors=True) if folder.is_dir() else folder.unlink(missing_ok=True)
 
 
-def _is_alive(process: str) -> bool:
+def is_alive(process: str) -> bool:
     try:
         os.kill(int(process), 0)
     except (ValueError, ProcessLookupError):

@@ -114,9 +114,7 @@ def restore(url: str, target: Path, tenant: str | None, at: str | None, key_file
     from foundation.backup.place import Place
     from foundation.backup.restore import restore as restore_home
     from foundation.keys import VARIABLE as MASTER_KEY_VARIABLE
-    from foundation.sqlite_files import compact
-    from ingest.accounts.one_tenant import keep_one_tenant
-    from ingest.ledger import Ledger
+    from ingest.accounts.restored import settle_ledger
     from serving.people.restored import settle
 
     key = _recovery_key(key_file) or _ask()
@@ -124,11 +122,8 @@ def restore(url: str, target: Path, tenant: str | None, at: str | None, key_file
 
     def finish(home: Home, found: "Backup") -> None:
         settle(home, tenant=tenant, actor=operator(), detail={"from": place.storage.url, "backup": found.name})
-        if tenant is not None:
-            ledger = Ledger(home)
-            keep_one_tenant(ledger, tenant)
-            ledger.close()
-            compact(home.ledger)
+        if home.ledger.exists():
+            settle_ledger(home, tenant=tenant)
 
     with shown("Restoring"):
         done = restore_home(

@@ -30,7 +30,7 @@ def status(ledger: Ledger, keys: Keys) -> dict[str, Any]:
         feed_status(ledger).join(coverage_of.rhythms, on=["tenant_id", "feed"], how="left").sort("tenant_id", "feed")
     )
     behind = (pl.col("judged_at") - pl.col("newest_record_at")).dt.total_minutes() / 60
-    rows, records = _balance(ledger)
+    rows, records = balance(ledger)
     return {
         "last_run": ledger.last_run(),
         "alerts": coverage_of.alerts.sort("tenant_id", "feed").to_dicts(),
@@ -46,7 +46,7 @@ def status(ledger: Ledger, keys: Keys) -> dict[str, Any]:
     }
 
 
-def _balance(ledger: Ledger) -> tuple[dict[str, int], dict[str, int]]:
+def balance(ledger: Ledger) -> tuple[dict[str, int], dict[str, int]]:
     """Rows read, landed and quarantined; records read, used and refused."""
     batch, unit = tables.batch.c, tables.unit.c
 

@@ -33,7 +33,7 @@ def start_anew_if_lost(home: Home, keys: Keys, ledger: Ledger) -> str | None:
     `warehouse.duckdb.damaged`. Safe to kill: the batches count as not loaded before the file goes.
     """
     path = home.warehouse
-    reason = "was lost" if not path.exists() else "lost bytes" if _is_damaged(home, keys) else None
+    reason = "was lost" if not path.exists() else "lost bytes" if is_damaged(home, keys) else None
     if reason is None:
         return None
     with ledger.write() as connection:
@@ -45,7 +45,7 @@ def start_anew_if_lost(home: Home, keys: Keys, ledger: Ledger) -> str | None:
     return reason if forgotten or reason == "lost bytes" else None
 
 
-def _is_damaged(home: Home, keys: Keys) -> bool:
+def is_damaged(home: Home, keys: Keys) -> bool:
     if (home.warehouse.parent / DAMAGED).exists():
         return True
     with duck.session(home) as connection:

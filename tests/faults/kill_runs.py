@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from foundation import duck
@@ -92,10 +92,10 @@ def children(process: int) -> list[int]:
     return [int(child) for child in listed.read_text().split()] if listed.exists() else []
 
 
-def published(home: Path) -> dict[str, dict[str, list[tuple[object, ...]]]]:
+def published(home: Path, tenants: Iterable[str] = tuple(TENANTS)) -> dict[str, dict[str, list[tuple[object, ...]]]]:
     """Tenant to mart to its rows, without columns that differ from home to home; of the served versions."""
     opened, found = Home.at(home), {}
-    for tenant in TENANTS:
+    for tenant in tenants:
         version = current_version(opened, tenant)
         assert version is not None
         with duck.session(opened) as connection:

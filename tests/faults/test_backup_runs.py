@@ -12,9 +12,8 @@ from foundation.home import Home
 from serving.model import MetricQuery
 from serving.people.store import AccessStore
 from serving.reader import open_reader
-from serving.versions.store import current_version
 from tests.faults.kill_runs import TENANTS, add_remittance, published, run_to_end, start, write_site
-from tests.support import CLINICMART, clinicmart
+from tests.support import CLINICMART, clinicmart, clinicmart_here
 
 pytestmark = pytest.mark.slow
 RECOVERY_KEY = "a sentence that is long enough"
@@ -93,21 +92,18 @@ def test_what_was_backed_up_while_a_run_worked_gives_the_same_figures(tmp_path: 
     assert published(whole) == published(home) != first
     assert figures(whole) == figures(home)
 
-    # The oldest that is left was made while the run worked: the next run brings it to where the home is.
-    oldest = sorted(path.name for path in (place / "backups").iterdir())[0]
-    early = restored("early", "--at", oldest)
-    run_to_end(config, early)
-    assert published(early) == published(home)
+    assert clinicmart_here("doctor", "--home", whole).out.startswith(f"{whole}: nothing is wrong.")
 
-    one = restored("one", "--tenant", "mesa")
+    # The oldest that is left was made while the run worked: the next run brings a tenant of it to where the home is.
+    oldest = sorted(path.name for path in (place / "backups").iterdir())[0]
+    one = restored("one", "--tenant", "mesa", "--at", oldest)
     opened = Home.at(one)
     assert AccessStore.open(opened).tenants() == (("mesa", "Mesa"),)
     assert AccessStore.open(opened).verify_audit().is_intact
-    assert current_version(opened, "mesa") == current_version(Home.at(home), "mesa")
     names = [path.relative_to(one).as_posix() for path in one.rglob("*")]
     assert names
     assert not [name for name in names if "harbor" in name]
     assert b"harbor" not in (one / "ledger.sqlite").read_bytes()
     done = clinicmart("run", "--config", config, "--home", one, "--tenant", "mesa")
     assert done.code == 0, done.err
-    assert AccessStore.open(Home.at(whole)).verify_audit().is_intact
+    assert published(one, ("mesa",))["mesa"] == published(home)["mesa"]

@@ -73,6 +73,7 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "bi-login revoke": ("somebody", "--tenant", "harbor"),
     "backup": ("--to", "BACKUPS"),
     "restore": None,
+    "doctor": (),
     "dbt": ("ls",),
     "compare-engines": ("--postgres", "postgresql://nobody@127.0.0.1:1/none"),
 }
