@@ -161,9 +161,9 @@ def problems_page() -> str:
         "`clinicmart doctor` shows these, and `--repair` repairs what is safe to repair.",
         "",
     ]
-    for found in home_problems().values():
-        remedy = found.remedy + (f" `--repair` {found.repair}." if found.repair else "")
-        lines += _problem(found.code, f"`{found.slug}`", found.meaning, remedy)
+    for home_problem in home_problems().values():
+        remedy = home_problem.remedy + (f" `--repair` {home_problem.repair}." if home_problem.repair else "")
+        lines += _problem(home_problem.code, f"`{home_problem.slug}`", home_problem.meaning, remedy)
     return "\n".join(lines)
 
 

@@ -65,12 +65,12 @@ def _current(home: Home, tenant_id: str, there: set[str]) -> Iterator[Finding]:
 def closed_months(home: Home, tenant_id: str) -> Iterator[Finding]:
     """Closes whose figures or version are gone or damaged."""
     try:
-        found = closes(home, tenant_id)
+        all_closes = closes(home, tenant_id)
     except (ClinicmartError, KeyError, json.JSONDecodeError) as error:
         yield finding("close_damaged", home.path / "closes" / tenant_id, tenant_id=tenant_id, detail=str(error))
         return
     key = Keys.of(home).derive_hex("closes", tenant_id)
-    for close in found:
+    for close in all_closes:
         if not files_of(home, tenant_id, close.version).base.exists():
             what = f"close {close.number} of {close.name} names a version that is gone"
             yield finding(

@@ -36,6 +36,7 @@ def test_there_are_units_for_everything_that_keeps_running() -> None:
         "clinicmart-listen",
         "clinicmart-dagster",
         "clinicmart-run",
+        "clinicmart-backup",
     }
 
 

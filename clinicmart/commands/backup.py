@@ -120,8 +120,8 @@ def restore(url: str, target: Path, tenant: str | None, at: str | None, key_file
     key = _recovery_key(key_file) or _ask()
     place = Place.existing(url, recovery_key=key)
 
-    def finish(home: Home, found: "Backup") -> None:
-        settle(home, tenant=tenant, actor=operator(), detail={"from": place.storage.url, "backup": found.name})
+    def finish(home: Home, source: "Backup") -> None:
+        settle(home, tenant=tenant, actor=operator(), detail={"from": place.storage.url, "backup": source.name})
         if home.ledger.exists():
             settle_ledger(home, tenant=tenant)
 
@@ -147,35 +147,35 @@ def restore(url: str, target: Path, tenant: str | None, at: str | None, key_file
 
 
 def _list(place: "Place", as_json: bool) -> None:
-    found = [place.backup(name) for name in place.names()]
+    backups = [place.backup(name) for name in place.names()]
     if as_json:
-        print_json([_facts(item) for item in found])
+        print_json([_facts(item) for item in backups])
         return
     print_table(
         ["Backup", "Made at (UTC)", "Tenants", "Files", "Size"],
         [
             [item.name, item.created_at, ", ".join(item.tenants), len(item.files), _megabytes(item.size_bytes)]
-            for item in found
+            for item in backups
         ],
     )
 
 
 def _check(place: "Place", at: str | None, as_json: bool) -> None:
-    found = place.backup(at)
-    files = place.check(found)
+    chosen = place.backup(at)
+    files = place.check(chosen)
     if as_json:
-        print_json(_facts(found) | {"checked": True})
+        print_json(_facts(chosen) | {"checked": True})
         return
-    click.echo(f"{place.storage.url}: backup {found.name}, {files:,} files, every part is what was written")
+    click.echo(f"{place.storage.url}: backup {chosen.name}, {files:,} files, every part is what was written")
 
 
-def _facts(found: "Backup") -> dict[str, object]:
+def _facts(listed: "Backup") -> dict[str, object]:
     return {
-        "backup": found.name,
-        "created_at": found.created_at,
-        "tenants": list(found.tenants),
-        "files": len(found.files),
-        "bytes": found.size_bytes,
+        "backup": listed.name,
+        "created_at": listed.created_at,
+        "tenants": list(listed.tenants),
+        "files": len(listed.files),
+        "bytes": listed.size_bytes,
     }
 
 

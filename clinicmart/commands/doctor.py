@@ -30,33 +30,33 @@ def doctor(home: Home, repair: bool, as_json: bool) -> int:
     # A home whose people cannot be opened is one of the findings.
     with suppress(Exception):
         AccessStore.open(home).audit(PLATFORM, operator(), "list", detail={"command": "doctor", "repair": repair})
-    found = list(_findings(home))
-    repaired = [item for item in found if repair and item.mend is not None and _mended(item)]
-    open_findings = [item for item in found if item not in repaired]
+    findings = list(_findings(home))
+    repaired = [item for item in findings if repair and item.mend is not None and _mended(item)]
+    open_findings = [item for item in findings if item not in repaired]
     if as_json:
-        print_json([_facts(item) | {"is_repaired": item in repaired} for item in found])
+        print_json([_facts(item) | {"is_repaired": item in repaired} for item in findings])
     else:
-        for item in found:
+        for item in findings:
             _print(item, is_repaired=item in repaired)
-        if not found:
+        if not findings:
             click.echo(f"{home.path}: nothing is wrong. Tenants: {', '.join(home.tenants) or 'none'}")
     if open_findings:
         can = sum(item.mend is not None for item in open_findings)
         hint = f"; --repair repairs {can}" if can and not repair else ""
-        click.echo(f"clinicmart: {len(open_findings)} of {len(found)} findings are open{hint}", err=True)
+        click.echo(f"clinicmart: {len(open_findings)} of {len(findings)} findings are open{hint}", err=True)
     return 1 if open_findings else 0
 
 
 def _findings(home: Home) -> Iterator["Finding"]:
     """Every finding. A check that meets an unreadable file is a finding; those after it go on."""
-    from foundation import home_checks as of_home
+    from foundation import home_checks as machine_checks
     from foundation.findings import finding
     from foundation.keys import Keys
-    from ingest.accounts import home_checks as of_ledger
+    from ingest import home_checks as ledger_checks
     from ingest.ledger import Ledger
-    from serving import home_checks as of_serving
+    from serving import home_checks as serving_checks
 
-    for check in (of_home.disk, of_home.rights, of_home.databases, of_home.left_over):
+    for check in (machine_checks.disk, machine_checks.rights, machine_checks.databases, machine_checks.left_over):
         yield from _tried(partial(check, home), home.path)
     try:
         keys = Keys.of(home)
@@ -67,31 +67,35 @@ def _findings(home: Home) -> Iterator["Finding"]:
         ledgers: list[Ledger] = []
         yield from _tried(lambda: ledgers.append(Ledger(home)) or (), home.ledger)  # type: ignore[func-returns-value]
         for ledger in ledgers:
-            yield from _tried(partial(of_ledger.runs, home, ledger), home.ledger)
-            for of in (of_ledger.landed_files, of_ledger.quarantine_files, of_ledger.warehouse):
-                yield from _tried(partial(of, home, keys, ledger), home.ledger)
+            yield from _tried(partial(ledger_checks.runs, home, ledger), home.ledger)
+            for check_of_ledger in (
+                ledger_checks.landed_files,
+                ledger_checks.quarantine_files,
+                ledger_checks.warehouse,
+            ):
+                yield from _tried(partial(check_of_ledger, home, keys, ledger), home.ledger)
             ledger.close()
     for tenant_id in home.tenants:
-        for each in (of_serving.versions, of_serving.closed_months):
+        for each in (serving_checks.versions, serving_checks.closed_months):
             yield from _tried(partial(each, home, tenant_id), home.path)
     if home.access.exists():
-        yield from _tried(partial(of_serving.audit, home), home.access)
+        yield from _tried(partial(serving_checks.audit, home), home.access)
 
 
 def _tried(check: Callable[[], Iterable["Finding"]], subject: object) -> list["Finding"]:
     from foundation.faults import sentence_of
     from foundation.findings import finding
 
-    found: list[Finding] = []
+    findings: list[Finding] = []
     try:
         for item in check():
-            found.append(item)
+            findings.append(item)
     except Exception as error:
-        told = sentence_of(error)
-        if told is None:
+        sentence = sentence_of(error)
+        if sentence is None:
             raise
-        found.append(finding("cannot_check", subject, detail=told))
-    return found
+        findings.append(finding("cannot_check", subject, detail=sentence))
+    return findings
 
 
 def _mended(item: "Finding") -> bool:

@@ -1,7 +1,7 @@
 """The access database of a home that was just restored from a backup.
 
 Every session ends: a cookie of the running home opens nothing in the copy. A home of one tenant holds its people alone; its audit log
-begins anew, because rows of a chain cannot be taken out.
+begins again at its first row, because rows of a chain cannot be taken out.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,8 @@ from serving.people.tables import AUDIT, AUDIT_HEAD, METADATA, SESSION, SIGN_IN_
 
 
 def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, object]) -> None:
-    """Ends sessions, removes other tenants where `tenant` is given, and notes the restore in the audit log of the restored home.
+    """Ends sessions, writes the keys of the processes that serve pages, removes other tenants where `tenant` is given, and records the
+    restore in the audit log of the restored home.
 
     Heads are written into the restored home, never to the file that CLINICMART_AUDIT_ANCHOR names: that is the running home's.
     """
@@ -38,7 +39,9 @@ def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, o
                 for table in (AUDIT, AUDIT_HEAD):
                     connection.execute(text(f"drop table {table.name}"))
                 METADATA.create_all(connection)
-        store = AccessStore(engine, Keys.of(home).derive("audit"), audit_anchor.own_file(home))
+        keys = Keys.of(home)
+        keys.grant_serving(home, home.published_tenants())
+        store = AccessStore(engine, keys.derive("audit"), audit_anchor.own_file(home))
         store.audit(tenant or PLATFORM, actor, "restore", detail=detail)
     finally:
         engine.dispose()
