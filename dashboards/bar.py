@@ -10,11 +10,12 @@ from typing import Any
 import streamlit as st
 from markupsafe import Markup
 
+from dashboards import filters, markup, theme, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
-from dashboards import theme, widgets
 from dashboards.data import UNKNOWN, Source
 from dashboards.view import View
+from serving.modules import PAGES
 
 CUSTOM = "custom"
 EVERYWHERE = ""
@@ -69,8 +70,9 @@ def _set(name: str, value: object) -> None:
     st.session_state[name] = value
 
 
-def pickers(source: Source, view: View) -> None:
-    """The second line: period, comparison, place, payer class; how to tell the past where it was organised otherwise.
+def pickers(source: Source, view: View, page: str) -> None:
+    """The second line: period, comparison, place, payer class, further filters that the page's figures take; how to tell the past
+    where it was organised otherwise. Below it a chip for each filter in force.
 
     On a phone they are folded away below one line, so that figures stand on the first screen.
     """
@@ -83,6 +85,54 @@ def pickers(source: Source, view: View) -> None:
             _payer(source.as_of, view)
         if source.was_reorganised:
             _told(source.as_of, view)
+        _further(source, page)
+    _chips(source, view)
+
+
+def _further(source: Source, page: str) -> None:
+    """A pop-over that adds a filter: first what it is, then its value."""
+    spec = PAGES.get(page)
+    names = [*spec.tiles, *spec.table] if spec else list(source.metrics)
+    offered = filters.offered(source.metrics[name] for name in names if name in source.metrics)
+    offered = [name for name in offered if name != "payer_class"]
+    if not offered:
+        return
+
+    def changed() -> None:
+        dimension, value = st.session_state["cm_filter"], st.session_state.get("cm_filter_value")
+        if dimension and value:
+            st.session_state["cm_filter"] = None
+            st.session_state["cm_filter_value"] = None
+            now = widgets.current_view(source.as_of)
+            now = now.moved(provider=value) if dimension == "provider" else now.filtered(dimension, [value])
+            widgets.go(now)
+
+    with st.popover("Add filter", key="cm_add_filter"):
+        dimension = st.selectbox(
+            "Filter by",
+            offered,
+            index=None,
+            key="cm_filter",
+            format_func=filters.LABELS.__getitem__,
+            placeholder="Choose what",
+        )
+        if dimension:
+            st.selectbox(
+                filters.LABELS[dimension],
+                list(filters.names(source, dimension)),
+                index=None,
+                key="cm_filter_value",
+                format_func=lambda value: filters.value_label(source, dimension, value),
+                on_change=changed,
+                placeholder="Choose one",
+            )
+
+
+def _chips(source: Source, view: View) -> None:
+    found = filters.chips(source, view)
+    if found:
+        shown = [(chip.name, chip.value, widgets.move(**{chip.url_name: None})) for chip in found]
+        widgets.html(markup.chips(shown), key="cm_chips", as_of=source.as_of)
 
 
 def _period(as_of: date, view: View) -> None:
@@ -149,7 +199,7 @@ def _place(source: Source, view: View) -> None:
 
     def changed() -> None:
         chosen = st.session_state["cm_place"] or None
-        widgets.go(widgets.current_view(source.as_of).moved(place=chosen, provider=None, rows=None))
+        widgets.go(widgets.current_view(source.as_of).moved(place=chosen, provider=None))
 
     st.selectbox("Place", options, key="cm_place", format_func=label, on_change=changed, width=288)
 

@@ -28,17 +28,13 @@ FEW = "Too few people to compare"
 
 
 def tiles(context: PageContext, loaded: Mapping[str, Figure], actions: Mapping[str, str] | None = None) -> None:
-    """The row of tiles; a tile's name leads to the rows behind it unless `actions` says otherwise."""
+    """The row of tiles; a tile opens the passport of its figure unless `actions` says otherwise."""
     # A figure without a value in any of the months shown does not exist here: no tile for it.
     chosen = [f for f in loaded.values() if f.value is not None or f.problem or any(v is not None for _, v in f.trend)]
-    acts = [(actions or {}).get(f.metric.name, "") if actions else _rows_action(f) for f in chosen]
+    acts = [(actions or {}).get(f.metric.name, "") if actions else widgets.passport(f.metric.name) for f in chosen]
     if chosen:
         health = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
         context.html(markup.tiles(chosen, acts, doubt_action=health), key="cm_tiles")
-
-
-def _rows_action(figure: Figure) -> str:
-    return widgets.move(rows=figure.metric.name) if figure.metric.can_drill and not figure.problem else ""
 
 
 def section(title: str, note: str = "") -> None:
@@ -97,15 +93,30 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
         hollow=hollow,
         closed=closed,
         usual=usual,
+        clickable=True,
     )
+    marks = month_marks(metric, [month for month, _ in now])
     table = chart_tables.by_month(
         now,
         name=found.label,
         unit=found.unit,
         earlier=[value for _, value in earlier],
         earlier_name="A year before",
+        marks=marks,
     )
-    widgets.chart(option, key=f"cm_trend_{metric}", height=320, alt=f"{found.label} by month", table=table)
+    context.chart(
+        option, key=f"cm_trend_{metric}", height=320, alt=f"{found.label} by month", table=table, marks=[marks]
+    )
+
+
+def month_marks(metric: str, months: Sequence[date], changes: Mapping[str, Any] | None = None) -> list[str]:
+    """What opens the passport of a metric in each month; `changes` narrow the view besides."""
+    return [widgets.passport(metric, {**(changes or {}), "month": f"{month:%Y-%m}"}) for month in months]
+
+
+def member_marks(metric: str, members: Sequence[Member]) -> list[str]:
+    """What opens the passport of a metric for each member; empty for one that no filter can name."""
+    return [widgets.passport(metric, member.moves) if member.moves else "" for member in members]
 
 
 def _usual(metric: MetricDefinition, settled: Sequence[Any]) -> tuple[float, float] | None:
@@ -133,8 +144,9 @@ def ranking(
     ordered: bool = False,
     reference: Figure | None = None,
 ) -> None:
-    """Horizontal bars of one metric, sorted; a click leads down. At the bar: what a rate was counted from, and its change where that
-    is more than chance. In the accent: rates that are worse than all together by more than chance. Faint: too few to judge."""
+    """Horizontal bars of one metric, sorted; a click opens the bar's passport. At the bar: what a rate was counted from, and its
+    change where that is more than chance. In the accent: rates that are worse than all together by more than chance. Faint: too
+    few to judge."""
     found = context.source.metrics[metric]
     shown = [member for member in members if member.now.get(metric) is not None]
     moving = _is_moving(context, reference)
@@ -169,23 +181,21 @@ def ranking(
         )
         for member in shown
     ]
-    moves = [member.moves for member in shown]
-    table = chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=title)
+    marks = member_marks(metric, shown)
+    table = chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=title, marks=marks)
     if nothing:
         empty(context, *nothing, f"{key}_flat")
-        widgets.as_table(table)
+        context.html(widgets.as_table(table), key=f"{key}_flat_table")
         return
-    option = charts.ranked_bars(context.look, ranks, unit=found.unit, clickable=any(moves))
+    option = charts.ranked_bars(context.look, ranks, unit=found.unit, clickable=any(marks))
     height = 28 * len(ranks) + 16
-    identity = f"{key}_{view_key(context.view)}"
-    widgets.chart(
+    context.chart(
         option,
-        key=identity,
+        key=f"{key}_{view_key(context.view)}",
         height=max(height, 96),
         alt=f"{title}: {found.label}",
         table=table,
-        moves=moves if any(moves) else (),
-        as_of=context.source.as_of,
+        marks=[marks],
     )
 
 
@@ -249,7 +259,7 @@ def _bar_colour(
 
 def _ranking_note(context: PageContext, shown: Sequence[Member], notes: Iterable[str], line: str, *, few: bool) -> str:
     """What a ranking shows: the period, what stands at the bars, what the colours mean."""
-    hint = "; click a bar to go down" if any(member.moves for member in shown) else ""
+    hint = "; click a bar for its passport" if any(member.moves for member in shown) else ""
     overall = f"; in colour: worse than all together ({line}) by more than chance" if line else ""
     faint = f"; faint: fewer than {chance.LEAST_VOLUME}" if few else ""
     changes = f"; in brackets: change from {context.view.compared.name}" if any("(" in text for text in notes) else ""
@@ -275,7 +285,7 @@ def _bar_note(context: PageContext, member: Member, metric: str, *, moving: bool
 def level_table(
     context: PageContext, level: Level, metrics: Sequence[str], *, lead: str, loaded: Mapping[str, Figure]
 ) -> None:
-    """The table one level down: exact values, the lead metric's change, a way down and the rows behind."""
+    """The table one level down: exact values that open their passports, the lead metric's change, and a way down."""
     source, view = context.source, context.view
     shown = [name for name in metrics if name in source.metrics]
     if not shown:
@@ -288,23 +298,23 @@ def level_table(
     titles.append(markup.Column(f"{source.metrics[change_of].label}, change", "change"))
     rows = []
     for member in level.members[:MOST_ROWS]:
-        values = [member.now.get(name) for name in shown]
-        if all(value is None for value in values):
+        if all(member.now.get(name) is None for name in shown):
             continue
-        target = {**member.moves, "rows": change_of}
+        values = [markup.Link(member.now.get(name), mark) for name, mark in _cell_marks(member, shown)]
         rows.append(
             markup.Row(
                 (member.name, *values, member.change(source, change_of, against, moving=moving)),
                 action=widgets.move(**member.moves) if member.moves else "",
-                rows_action=widgets.move(**target) if member.moves and source.metrics[change_of].can_drill else "",
             )
         )
-    total = markup.Row(
-        ("All", *[loaded[name].value if name in loaded else None for name in shown], _total_change(loaded, change_of)),
-        rows_action=widgets.move(rows=change_of) if source.metrics[change_of].can_drill else "",
-    )
+    totals = [markup.Link(loaded[name].value, widgets.passport(name)) if name in loaded else None for name in shown]
+    total = markup.Row(("All", *totals, _total_change(loaded, change_of)))
     section(f"By {level.noun}", f"{view.period.name}; exact values")
     context.html(markup.table(titles, rows, caption=f"Figures by {level.noun}", total=total), key="cm_level")
+
+
+def _cell_marks(member: Member, metrics: Sequence[str]) -> list[tuple[str, str]]:
+    return [(name, widgets.passport(name, member.moves) if member.moves else "") for name in metrics]
 
 
 def _total_change(loaded: Mapping[str, Figure], name: str) -> fmt.Change | None:
@@ -352,11 +362,16 @@ def hours(context: PageContext, metric: str, *, volume: str, title: str, note: s
         return
     volume_label = context.source.metrics[volume].label if counted else ""
     option = charts.heat_map(
-        context.look, cells, name=found.label, unit=found.unit, counts=counts, counted=volume_label
+        context.look, cells, name=found.label, unit=found.unit, counts=counts, counted=volume_label, clickable=True
     )
+    marks = {
+        (day, hour): widgets.passport(metric, {"weekday": str(day + 1), "hour": str(hour)})
+        for (day, hour), value in sorted(cells.items())
+        if value is not None
+    }
     alt = f"{found.label} by weekday and hour"
-    table = chart_tables.by_hour(cells, unit=found.unit, caption=alt)
-    widgets.chart(option, key=f"cm_hours_{metric}", height=312, alt=alt, table=table)
+    table = chart_tables.by_hour(cells, unit=found.unit, caption=alt, marks=marks)
+    context.chart(option, key=f"cm_hours_{metric}", height=312, alt=alt, table=table, marks=[list(marks.values())])
 
 
 def cells_of(frame: pl.DataFrame, metric: str) -> dict[tuple[int, int], Any]:
@@ -375,4 +390,4 @@ def cells_of(frame: pl.DataFrame, metric: str) -> dict[tuple[int, int], Any]:
 
 def view_key(view: View) -> str:
     """A short text that differs between views: a chart's key, so that a click chosen in one is not kept in the next."""
-    return hashlib.sha256(states.encode(view.params()).encode()).hexdigest()[:12]
+    return hashlib.sha256(states.encode(view.opened(None).params()).encode()).hexdigest()[:12]

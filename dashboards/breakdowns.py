@@ -1,18 +1,18 @@
 """Where a figure comes from: its values by a dimension, now and before, and where a click leads."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from dashboards import figures, maturity, theme
+from dashboards import figures, maturity
 from dashboards import format as fmt
 from dashboards.chance import Verdict
 from dashboards.data import UNKNOWN, Place, Source
-from dashboards.view import View
+from dashboards.filters import hashable, label_of
+from dashboards.view import URL_NAMES, View
 
-NOT_RECORDED = "Not recorded"
 OTHERS = "All others"
 
 
@@ -69,10 +69,6 @@ class Level:
         return f"{self.noun}s"
 
 
-# How a reminder went out, where the contract's word alone would not tell.
-REMINDERS = {"none": "No reminder", "text": "Text message", "phone": "Phone call"}
-
-
 def _values(frame: pl.DataFrame, dimension: str, metrics: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {
         str(row[dimension] if row[dimension] is not None else ""): {name: row[name] for name in metrics}
@@ -85,21 +81,6 @@ def _names(frame: pl.DataFrame, dimension: str) -> dict[str, str]:
     if column not in frame.columns:
         return {}
     return {str(key): name for key, name in zip(frame[dimension], frame[column], strict=True) if name}
-
-
-def label_of(dimension: str, value: str, names: Mapping[str, str]) -> str:
-    """The name of a member: its own, a payer class's, else the value in plain words."""
-    if not value:
-        return NOT_RECORDED
-    if dimension == "payer_class":
-        return theme.payer_label(value)
-    if value == "0 same day":
-        return "Same day"
-    if dimension == "reminder_channel":
-        return REMINDERS.get(value, value.replace("_", " ").capitalize())
-    if dimension == "lead_time_band" and value[:1].isdigit():
-        return f"{value} days"
-    return names.get(value) or value.replace("_", " ")[:1].upper() + value.replace("_", " ")[1:]
 
 
 def by_dimension(
@@ -138,10 +119,16 @@ def by_dimension(
             for key, values in _values(compared, dimension, group).items():
                 earlier.setdefault(key, {}).update(values)
     members = [
-        Member(key, label_of(dimension, key, names), now.get(key, {}), earlier.get(key, {}))
+        Member(key, label_of(dimension, key, names), now.get(key, {}), earlier.get(key, {}), moves_to(dimension, key))
         for key in dict.fromkeys([*now, *earlier])
     ]
     return sorted(members, key=lambda member: _rank(member, metrics[0]))
+
+
+def moves_to(dimension: str, value: str) -> dict[str, Any]:
+    """What narrows a view to one value of a dimension; empty where the URL has no name for it, or rows name no value."""
+    name = {"payer_class": "payer", "provider": "provider"}.get(dimension) or URL_NAMES.get(dimension, "")
+    return {name: value} if name and value else {}
 
 
 def _rank(member: Member, metric: str) -> tuple[bool, Any, str]:
@@ -156,7 +143,7 @@ def _same_filters(
     for name in names:
         found = figures.filters(view, source.metrics[name])
         if found is not None:
-            groups.setdefault(tuple(sorted({**found, **(where or {})}.items())), []).append(name)
+            groups.setdefault(hashable({**found, **(where or {})}), []).append(name)
     return groups
 
 
@@ -176,8 +163,7 @@ def below(source: Source, view: View, metrics: Sequence[str]) -> Level:
         placed = [_placed(source, member, at) for member in members]
         return Level("service_unit", "unit", (*placed, *_unplaced(source, view, asked)), at)
     members = by_dimension(source, view, asked, "provider")
-    moved = [replace(m, moves={"provider": m.id} if m.id else {}) for m in members]
-    return Level("provider", "provider", tuple(moved))
+    return Level("provider", "provider", tuple(members))
 
 
 def _placed(source: Source, member: Member, at: str) -> Member:
@@ -187,7 +173,7 @@ def _placed(source: Source, member: Member, at: str) -> Member:
     place = source.places.get(member.id)
     if place is None:
         return member
-    moves = {"place": member.id, "provider": None, "rows": None}
+    moves = {"place": member.id, "provider": None}
     return Member(member.id, place.name, member.now, member.before, moves)
 
 
@@ -211,7 +197,7 @@ def _units(source: Source, view: View, metrics: Sequence[str], places: Sequence[
                 place.name,
                 {name: figure.value for name, figure in loaded.items()},
                 {name: figure.before for name, figure in loaded.items()},
-                {"place": place.id, "provider": None, "rows": None},
+                {"place": place.id, "provider": None},
             )
         )
     return sorted(found, key=lambda member: _rank(member, metrics[0])) if metrics else found
@@ -250,4 +236,6 @@ def folded(members: Sequence[Member], metric: str, most: int) -> list[Member]:
         known = [fmt.decimal(value) for value in (getattr(m, side).get(metric) for m in rest) if value is not None]
         return sum(known) if known else None
 
-    return [*kept, Member("", f"{OTHERS} ({len(rest)})", {metric: total("now")}, {metric: total("before")})]
+    names = {name for member in rest for name in member.moves}
+    moves = {names.pop(): [value for member in rest for value in member.moves.values()]} if len(names) == 1 else {}
+    return [*kept, Member("", f"{OTHERS} ({len(rest)})", {metric: total("now")}, {metric: total("before")}, moves)]

@@ -187,12 +187,13 @@ def line_over_time(
     hollow: frozenset[date] = frozenset(),
     closed: frozenset[date] = frozenset(),
     usual: tuple[float, float] | None = None,
+    clickable: bool = False,
 ) -> Option:
     """A line by month; the comparison dashed, the chosen period shaded, months that will still move drawn hollow on a dotted line,
     closed ones marked.
 
     `earlier` is the comparison's value for each month of `trend`. `usual` are the control limits: a pale band, and a ring around
-    settled months outside it.
+    settled months outside it. `clickable`: a click anywhere above a month chooses it, not on its small point alone.
     """
     months = [month for month, _ in trend]
     every = [value for _, value in trend] + list(earlier or [])
@@ -226,6 +227,7 @@ def line_over_time(
             "endLabel": {**end_label, "color": look.accent, "fontWeight": 600, "offset": [0, -nudge]},
             "emphasis": {"disabled": True},
             "z": 3,
+            **_clicks(look, clickable),
         }
     ]
     areas = [area for area in (_band(look, months, chosen), _usual_band(look, usual, scale)) if area]
@@ -250,23 +252,42 @@ def line_over_time(
                 "emphasis": {"disabled": True},
             }
         )
+    room = _room_for(usual, every, scale, always=clickable)
+    if clickable:
+        series.append(_columns(look, values, room["max"]))
     return {
         **_base(look),
         "grid": {"left": 8, "right": 132, "top": 16, "bottom": 8, "containLabel": True},
         "tooltip": {**_base(look)["tooltip"], "trigger": "axis", "formatter": "{@[2]}"},
         "xAxis": _category_axis(look, names, boundaryGap=True, label={"interval": 0}),
-        "yAxis": _value_axis(look, scale, min=0, **_room_for(usual, every, scale)),
+        "yAxis": _value_axis(look, scale, min=0, **room),
         "series": series,
     }
 
 
-def _room_for(usual: tuple[float, float] | None, values: Sequence[Any], scale: Scale) -> Option:
-    """An end of the axis above the usual range, where the values alone would end it below; nothing else."""
+def _columns(look: Tokens, values: Sequence[float | None], top: float) -> Option:
+    """Unseen bars as high as the axis, one for each month with a value: what a click on a month hits."""
+    return {
+        "type": "bar",
+        "data": [[index, None if value is None else top] for index, value in enumerate(values)],
+        "barWidth": "100%",
+        "itemStyle": {"color": look.accent, "opacity": 0},
+        "emphasis": {"itemStyle": {"opacity": 0.08}},
+        "tooltip": {"show": False},
+        "z": 1,
+        "cursor": "pointer",
+        "selectedMode": "single",
+        "select": {"itemStyle": {"color": look.accent, "opacity": 0.08, "borderWidth": 0}},
+    }
+
+
+def _room_for(usual: tuple[float, float] | None, values: Sequence[Any], scale: Scale, *, always: bool) -> Option:
+    """An end of the axis above the usual range, where the values alone would end it below, or `always`; else nothing."""
     top = max((scale.of(value) or 0.0 for value in values), default=0.0)
     limit = scale.of(usual[1]) if usual else None
-    if limit is None or limit <= top:
+    if not always and (limit is None or limit <= top):
         return {}
-    least = limit / 4
+    least = max(limit or 0.0, top) / 4 or 0.25
     power = 10 ** floor(log10(least))
     step = next(power * factor for factor in (1, 1.5, 2, 2.5, 5, 10) if power * factor >= least)
     return {"max": step * 4, "interval": step}
@@ -472,6 +493,7 @@ def heat_map(
     unit: str,
     counts: Mapping[tuple[int, int], Any] | None = None,
     counted: str = "",
+    clickable: bool = False,
 ) -> Option:
     """Weekday by hour in one hue. `cells` maps (weekday 0 to 6 from Monday, hour 0 to 23) to a value; gaps stay empty.
 
@@ -526,7 +548,7 @@ def heat_map(
                 "encode": {"x": 0, "y": 1, "value": 2, "tooltip": 3},
                 "itemStyle": {"borderColor": look.ground, "borderWidth": 2},
                 "emphasis": {"disabled": True},
-                "cursor": "default",
+                **_clicks(look, clickable),
             }
         ],
     }

@@ -23,7 +23,9 @@ from foundation.errors import AccessError
 from serving.administration import Administration
 from serving.closed_months.view import Change, ClosedMonths
 from serving.lineage.metric import MetricLineage
-from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery
+from serving.model import Drill, Health, LastRun, Listing, MetricDefinition, MetricQuery
+from serving.people.caller import caller as current_caller
+from serving.people.caller import set_caller
 from serving.people.scope import ROLES
 from serving.people.shown import gathering
 from serving.people.store import Principal
@@ -64,20 +66,26 @@ class Place:
 class Source:
     """A reader and the key of its scope."""
 
-    def __init__(self, reader: Reader, principal: Principal, *, restated: bool = False) -> None:
+    def __init__(
+        self, reader: Reader, principal: Principal, *, restated: bool = False, asked_as_of: str | None = None
+    ) -> None:
+        """`asked_as_of` is the earlier version that the reader was opened for, None for the served one."""
         self.reader = reader
         self.principal = principal
         self.restated = restated
+        self.asked_as_of = asked_as_of
         self.tenant_id = reader.tenant.tenant_id
-        self._key = (self.tenant_id, reader.scope.hash, reader.version.version)
+        self.key = (self.tenant_id, reader.scope.hash, reader.version.version)
 
     def _cached(self, question: Mapping[str, Any], ask: Callable[[], T]) -> T:
-        answer: T = _answer(*self._key, json.dumps(question, sort_keys=True, default=str), ask)
+        answer: T = _answer(*self.key, json.dumps(question, sort_keys=True, default=str), ask)
         return answer
 
     def telling(self, restated: bool) -> "Source":
         """The same data with the past told as it was, or (restated) with the tree and the payer classes of today."""
-        return self if restated == self.restated else Source(self.reader, self.principal, restated=restated)
+        if restated == self.restated:
+            return self
+        return Source(self.reader, self.principal, restated=restated, asked_as_of=self.asked_as_of)
 
     @cached_property
     def was_reorganised(self) -> bool:
@@ -241,7 +249,15 @@ class Source:
         return self._cached({"ask": "query", **vars(asked)}, lambda: self.reader.query(asked))
 
     def drill(
-        self, metric: str, where: Mapping[str, Any], start: date, end: date, page: int, *, counted_only: bool
+        self,
+        metric: str,
+        where: Mapping[str, Any],
+        start: date,
+        end: date,
+        page: int,
+        *,
+        counted_only: bool,
+        listing: Listing | None = None,
     ) -> Drill:
         """One page of the rows behind a figure, as `Reader.drill`. Never cached: every look at rows is an audit row."""
         offset = (page - 1) * ROWS_A_PAGE
@@ -254,7 +270,46 @@ class Source:
             offset=offset,
             restated=self.restated,
             counted_only=counted_only,
+            listing=listing,
         )
+
+    def rows_file(
+        self,
+        metric: str,
+        where: Mapping[str, Any],
+        start: date,
+        end: date,
+        *,
+        file_format: str,
+        columns: Sequence[str],
+        counted_only: bool,
+        listing: Listing | None,
+    ) -> Callable[[], bytes]:
+        """What makes a file of the rows behind a figure when somebody takes it, as `Reader.export_rows`. It runs outside the page: the
+        person's rights are looked up again, and the audit names the caller of the page."""
+        who, principal, as_of = current_caller(), self.principal, self.asked_as_of
+
+        def make() -> bytes:
+            set_caller(who)
+            now = served_home.access().principal(principal.tenant_id, principal.email)
+            reader = (
+                open_reader(served_home.home(), now)
+                if as_of is None
+                else open_reader(served_home.home(), now, as_of=as_of)
+            )
+            return reader.export_rows(
+                metric,
+                dict(where),
+                start,
+                end,
+                file_format=file_format,
+                columns=columns,
+                restated=self.restated,
+                counted_only=counted_only,
+                listing=listing,
+            ).content
+
+        return make
 
     @cached_property
     def health(self) -> Health:
@@ -338,6 +393,9 @@ def time_zone_of(principal: Principal) -> str:
         return served_home.time_zone(principal.tenant_id)
 
 
-def source_of(principal: Principal) -> Source:
-    """The data of one person. Raises AccessError, NothingPublished."""
-    return Source(open_reader(served_home.home(), principal), principal)
+def source_of(principal: Principal, as_of: str | None = None) -> Source:
+    """The data of one person, of the served version or of the one that `as_of` means. Raises AccessError, NothingPublished, and
+    ConfigurationError for an `as_of` that is not kept."""
+    if as_of is None:
+        return Source(open_reader(served_home.home(), principal), principal)
+    return Source(open_reader(served_home.home(), principal, as_of=as_of), principal, asked_as_of=as_of)

@@ -12,6 +12,7 @@ from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.chance import Verdict
 from dashboards.data import Source
+from dashboards.filters import chosen, hashable, missing
 from dashboards.view import View
 from serving.model import MetricDefinition
 
@@ -128,31 +129,14 @@ def with_bases(source: Source, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*wanted, *(name for name in below if name in source.metrics)]))
 
 
-def filters(view: View, metric: MetricDefinition, *, place: bool = True) -> dict[str, Any] | None:
-    """The view's filters as `where`; None where the metric does not know one of them."""
-    wanted: dict[str, Any] = {}
-    if place and view.place:
-        wanted["service_unit"] = view.place
-    if view.provider:
-        wanted["provider"] = view.provider
-    if view.payer:
-        wanted["payer_class"] = view.payer
-    if metric.dimensions and any(name not in metric.dimensions for name in wanted):
-        return None
-    return wanted
+def filters(view: View, metric: MetricDefinition) -> dict[str, Any] | None:
+    """The view's filters as `where`; None where the metric does not know one of them (`missing` says which)."""
+    return None if missing(view, metric) else chosen(view)
 
 
 def knows(metric: MetricDefinition | None, *dimensions: str) -> bool:
     """Whether a metric can be asked by these dimensions."""
     return metric is not None and all(name in metric.dimensions for name in dimensions)
-
-
-def _unknown_filter(view: View, metric: MetricDefinition) -> str:
-    if view.payer and "payer_class" not in metric.dimensions:
-        return "Not split by payer class"
-    if view.provider and "provider" not in metric.dimensions:
-        return "Not split by provider"
-    return "Not split by place"
 
 
 def caution_of(view: View, as_of: date) -> str:
@@ -175,7 +159,7 @@ def _grouped(source: Source, view: View, names: Sequence[str]) -> dict[tuple[Any
         metric = source.metrics[name]
         where = filters(view, metric)
         if where is not None:
-            groups.setdefault((metric.module, tuple(sorted(where.items()))), []).append(name)
+            groups.setdefault((metric.module, hashable(where)), []).append(name)
     return groups
 
 
@@ -219,7 +203,7 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
             before=at_equal_age.get(name, before.get(name)),
             against=f"{compared.name} at the same age" if name in at_equal_age else compared.name,
             trend=trends.get(name, ()),
-            problem="" if name in now else _unknown_filter(view, source.metrics[name]),
+            problem="" if name in now else missing(view, source.metrics[name]),
             caution=caution or waiting[name],
             doubts=source.doubts(name, view.period.end),
             base=base_of(source, source.metrics[name], now, before | at_equal_age),
@@ -233,6 +217,15 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
         )
         for name in wanted
     }
+
+
+def values(source: Source, view: View, names: Sequence[str]) -> dict[str, tuple[Any, Base | None]]:
+    """(value, what it was counted from) of metrics in the view's period; those that do not know a filter of it are left out."""
+    found: dict[str, Any] = {}
+    for (_, where), group in _grouped(source, view, with_bases(source, names)).items():
+        frame = source.query(group, where=dict(where), start=view.period.start, end=view.period.end)
+        found |= {name: _one(frame, name) for name in group}
+    return {name: (found[name], base_of(source, source.metrics[name], found, {})) for name in names if name in found}
 
 
 def _at_equal_age(source: Source, view: View, names: Sequence[str]) -> dict[str, Any]:

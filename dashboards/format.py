@@ -151,6 +151,11 @@ def unbroken(text: str) -> str:
     return text.replace(" ", "\u00a0")
 
 
+def lower_first(text: str) -> str:
+    """A label or title inside a sentence."""
+    return f"{text[:1].lower()}{text[1:]}"
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """1 row, 1,204 rows."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -44,6 +44,7 @@ MARKS = {
     "caution": _icon(Markup('<circle cx="8" cy="8" r="6"/><path d="M8 4.8v3.6l2.2 1.4"/>')),
 }
 INFO = _icon(Markup('<circle cx="8" cy="8" r="6"/><path d="M8 7.3v3.4M8 5v.1"/>'))
+CROSS = _icon(Markup('<path d="M4.5 4.5l7 7M11.5 4.5l-7 7"/>'), 14)
 CHEVRON = _icon(Markup('<path d="M6 3.5 10.5 8 6 12.5"/>'), 14)
 
 
@@ -170,13 +171,15 @@ def tile(figure: Figure, *, action: str = "", doubt_action: str = "") -> Markup:
     moving = [month in figure.moving for month, _ in figure.trend]
     return Markup(
         '<article class="cm-tile cm-{tone}" data-metric="{name}"><header><h3>{title}</h3>{definition}</header>'
-        '<p class="cm-value"><b>{number}</b><span>{unit}</span></p>'
+        '<p class="cm-value"{lead}><b>{number}</b><span>{unit}</span></p>'
         '<div><p class="cm-change">{mark}<span>{text}</span></p>{base}{caution}</div>'
-        '<div class="cm-trend" title="Last {months} months">{trend}</div></article>'
+        '<div class="cm-trend"{lead} title="Last {months} months">{trend}</div></article>'
     ).format(
         tone=tone,
         name=metric.name,
         title=button(metric.label, action) if action else metric.label,
+        # The name is the way by keyboard; value and trend are larger targets for a pointer.
+        lead=Markup(' data-do="{}"').format(action) if action else "",
         definition=definition(metric),
         number=shown.number,
         unit=shown.unit,
@@ -204,22 +207,38 @@ def tile_row(drawn: Sequence[Markup], name: str = "Key figures") -> Markup:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. `unit` is a metric unit, `text`, or `change` (a `fmt.Change`)."""
+    """A column of a table. `unit` is a metric unit, `text`, or `change` (a `fmt.Change`). `action` sorts by it; `sorted` is
+    ascending, descending or empty."""
 
     title: str
     unit: str = "text"
+    action: str = ""
+    sorted: str = ""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A value of a cell that leads on."""
+
+    value: Any
+    action: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: cells for the columns; `action` makes the first cell lead on, `rows_action` opens its rows."""
+    """A row of a table: cells for the columns, a `Link` where one leads on; `action` makes the first cell lead on."""
 
     cells: tuple[Any, ...]
     action: str = ""
-    rows_action: str = ""
 
 
 def _cell(value: Any, column: Column) -> Markup:
+    if isinstance(value, Link):
+        if value.value is None or not value.action:
+            return _cell(value.value, column)
+        is_text = column.unit == "text"
+        shown = button(value.value if is_text else fmt.exact(value.value, column.unit), value.action, "cm-open")
+        return Markup("<td{}>{}</td>").format("" if is_text else Markup(' class="num"'), shown)
     if isinstance(value, fmt.Change):
         mark = MARKS.get(value.tone, EMPTY) if value.tone in ("good", "bad") else EMPTY
         amount = value.amount or ("same" if value.tone == "neutral" else fmt.DASH)
@@ -235,31 +254,35 @@ def table(
     """A table with figures right-aligned; rows that lead on look clickable; the total stands last."""
     if not rows:
         return state("Nothing here", empty or "No rows in this period. Choose another period or place.")
-    has_rows = any(row.rows_action for row in rows)
-    head = join(
-        Markup('<th scope="col"{}>{}</th>').format("" if column.unit == "text" else " class=num", column.title)
-        for column in columns
-    )
-    head += Markup('<th scope="col"><span class="cm-hidden">Rows</span></th>') if has_rows else EMPTY
+    head = join(_title(column) for column in columns)
     return Markup(
         '<div class="cm-scroll"><table class="cm-table">{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>{foot}'
         "</table></div>"
     ).format(
         caption=Markup('<caption class="cm-hidden">{}</caption>').format(caption) if caption else "",
         head=head,
-        body=join(_row(columns, row, has_rows) for row in rows),
-        foot=Markup("<tfoot>{}</tfoot>").format(_row(columns, total, has_rows)) if total else "",
+        body=join(_row(columns, row) for row in rows),
+        foot=Markup("<tfoot>{}</tfoot>").format(_row(columns, total)) if total else "",
     )
 
 
-def _row(columns: Sequence[Column], row: Row, has_rows: bool) -> Markup:
+def _title(column: Column) -> Markup:
+    kind = "" if column.unit == "text" else " class=num"
+    if not column.action:
+        return Markup('<th scope="col"{}>{}</th>').format(kind, column.title)
+    order = Markup(' aria-sort="{}"').format(column.sorted) if column.sorted else ""
+    arrow = {"ascending": " \u2191", "descending": " \u2193"}.get(column.sorted, "")
+    return Markup('<th scope="col"{}{}>{}</th>').format(
+        kind, order, button(f"{column.title}{arrow}", column.action, "cm-sort")
+    )
+
+
+def _row(columns: Sequence[Column], row: Row) -> Markup:
     first, *others = zip(row.cells, columns, strict=True)
     name = esc(fmt.DASH if first[0] in (None, "") else first[0])
     if row.action:
         name = button(name + CHEVRON, row.action, "cm-go")
     cells = Markup('<th scope="row">{}</th>').format(name) + join(_cell(value, column) for value, column in others)
-    if has_rows:
-        cells += Markup("<td>{}</td>").format(button("Rows", row.rows_action, "cm-rows") if row.rows_action else "")
     return Markup("<tr>{}</tr>").format(cells)
 
 
@@ -294,6 +317,18 @@ def section(title: str, note: str = "") -> Markup:
     """The title of a block and, below it, what is drawn and in which unit."""
     below = Markup("<p>{}</p>").format(note) if note else EMPTY
     return Markup('<div class="cm-section"><h2>{}</h2>{}</div>').format(title, below)
+
+
+def chips(items: Sequence[tuple[str, str, str]]) -> Markup:
+    """Filters in force: (what, value, action that takes it away) each."""
+    lines = join(
+        Markup(
+            '<li><span>{name}: <b>{value}</b></span><button type="button" data-do="{action}" '
+            'aria-label="Remove filter {name}: {value}">{cross}</button></li>'
+        ).format(name=name, value=value, action=action, cross=CROSS)
+        for name, value, action in items
+    )
+    return Markup('<ul class="cm-chips" aria-label="Filters">{}</ul>').format(lines)
 
 
 def state(title: str, text: str, *, link: tuple[str, str] | None = None) -> Markup:

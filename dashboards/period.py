@@ -119,15 +119,19 @@ def parse(key: str | None, as_of: date) -> Period:
     """A period from its URL form. What cannot be read, ends before it starts or is absurdly long is the default."""
     if key in PRESETS:
         return preset(key, as_of)
-    found = _RANGE.fullmatch(key or "")
-    if found:
-        try:
-            start, end = date.fromisoformat(found[1]), date.fromisoformat(found[2])
-        except ValueError:
-            return preset(DEFAULT, as_of)
-        if start <= end and (end - start).days <= LONGEST_DAYS:
-            return Period(start, end, range_key(start, end))
-    return preset(DEFAULT, as_of)
+    return explicit(key) or preset(DEFAULT, as_of)
+
+
+def explicit(key: str | None) -> Period | None:
+    """A period that is written as its two days; None for what cannot be read, ends before it starts or is absurdly long."""
+    days = _RANGE.fullmatch(key or "")
+    if days is None:
+        return None
+    try:
+        start, end = date.fromisoformat(days[1]), date.fromisoformat(days[2])
+    except ValueError:
+        return None
+    return Period(start, end, range_key(start, end)) if start <= end and (end - start).days <= LONGEST_DAYS else None
 
 
 def months_of(start: date, end: date) -> list[date]:

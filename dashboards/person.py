@@ -7,8 +7,10 @@ from typing import ParamSpec
 
 import streamlit as st
 
-from dashboards import markup, served_home, widgets
+from dashboards import data, markup, served_home, widgets
+from dashboards.data import Source
 from dashboards.server import auth_gate
+from foundation.errors import AccessError
 from serving.people.caller import Caller, set_caller
 from serving.people.sessions import session_id
 from serving.people.store import Principal
@@ -45,6 +47,18 @@ def host_fits(tenant_id: str) -> bool:
     except auth_gate.UnknownTenant:
         return False
     return tenant in (None, tenant_id)
+
+
+def still_sees(source: Source) -> bool:
+    """Whether the person who opened a page is still signed in and may see the same of the same version. A part of a page that is
+    drawn later than the page asks this first."""
+    now = person()
+    if now is None or now != source.principal:
+        return False
+    try:
+        return data.source_of(now, as_of=source.asked_as_of).key == source.key
+    except AccessError:
+        return False
 
 
 def still(principal: Principal, body: Callable[P, None]) -> Callable[P, None]:

@@ -1,24 +1,28 @@
 """The rows behind a figure: paged, with a total that equals the figure, columns by what the person may see."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 import polars as pl
+import streamlit as st
 from markupsafe import Markup
 
 from dashboards import figures, markup, theme, widgets
 from dashboards import format as fmt
 from dashboards.data import ROWS_A_PAGE, Source
+from dashboards.filters import missing
 from dashboards.shell import PageContext
 from dashboards.view import ALL_ROWS, COUNTED_ROWS, View
-from foundation.errors import AccessError, ClinicmartError
-from serving.model import Drill, MetricDefinition
+from foundation.errors import ClinicmartError
+from serving.model import Drill, Listing, MetricDefinition
 
 MOST_COLUMNS = 11
 # Where a row was read from stands last: the feed and the place in what it brought, which `clinicmart source` opens.
+SEARCH, LONGEST_SEARCH = "cm_rows_search", 80
+FORMATS = {"csv": "CSV", "xlsx": "Excel (XLSX)", "parquet": "Parquet"}
 ORIGIN = {"source_system": "Feed", "source_position": "Read from"}
 TOKEN_SHOWN = 10
 LEFT_OUT = re.compile(r"tenant_id|batch_id|source_.*|is_.*|.*_key|.*_position|local_.*|updated_at|time_zone")
@@ -45,88 +49,156 @@ DIMENSIONS = {
 WORDS = frozenset(
     {"outcome", "status", "denial_category", "encounter_class", "lead_time_band", "claim_type", "claim_origin"}
 )
-NOT_SPLIT = "These rows are not split by {what}. Choose {all}, or open the rows of another figure."
 NO_ROWS = "This figure is computed from totals, for example of beds or of hours on duty. It has no rows to show."
 
 
-def draw(context: PageContext) -> None:
-    """Draws the rows of the metric that the URL names; nothing where it names none."""
-    source, view = context.source, context.view
-    metric = source.metrics.get(view.rows or "")
-    if metric is None:
-        return
+def draw(context: PageContext, page_view: View, view: View, metric: MetricDefinition) -> None:
+    """Draws the rows behind a figure in the drawer, with search, sort, choice of columns and files to take away. `view` is what the
+    figure is about, `page_view` says which page of rows is shown and how it is sorted."""
+    source = context.source
     where = figures.filters(view, metric)
     if not source.sees_rows:
         role = source.principal.role.replace("_", " ")
         text = f"Your role ({role}) shows figures and not the rows behind them. An administrator of your organization can change roles."
-        context.html(_block(metric, "", markup.state("Not available to you", text)), "cm_rows")
+        _put(context, _titled("", markup.state("Not available to you", text)))
         return
     if not metric.can_drill or where is None:
-        context.html(
-            _block(metric, "", markup.state("No rows", NO_ROWS if where is not None else _not_split(context, metric))),
-            "cm_rows",
-        )
+        text = NO_ROWS if where is not None else f"{missing(view, metric)}."
+        _put(context, _titled("", markup.state("No rows", text)))
         return
+    listing = _listing(source, page_view)
     try:
-        drill = source.drill(
-            metric.name, where, view.period.start, view.period.end, view.page, counted_only=view.counted_only
-        )
-    except AccessError as error:
-        context.html(_block(metric, "", markup.state("Not available to you", fmt.sentence(str(error)))), "cm_rows")
+        drill = _drill(source, page_view, view, metric, where, listing)
+    except ClinicmartError as error:
+        _put(context, _titled("", markup.state("Not available to you", fmt.sentence(str(error)))))
         return
-    table = markup.table(*columns_and_rows(source, drill.frame), caption="Rows", empty="No rows in this period.")
-    note = _note(context, metric, drill)
-    content = _toggle(context, metric, drill) + table + pager(view, drill.total_rows)
-    context.html(_block(metric, note, content), "cm_rows")
-
-
-def _not_split(context: PageContext, metric: MetricDefinition) -> str:
-    """Which chosen filter the rows do not have, and what to do."""
-    view = context.view
-    choices = (
-        ("payer class", "all payers", view.payer, "payer_class"),
-        ("provider", "all providers", view.provider, "provider"),
+    _put(context, _titled(_note(source, view, metric, drill), _toggle(page_view, metric, drill)))
+    columns = _tools(source, page_view, view, metric, where, listing, drill)
+    table = markup.table(
+        *columns_and_rows(source, drill.frame, columns, sort=page_view.sort),
+        caption="Rows",
+        empty="No row holds that text." if listing.search else "No rows in this period.",
     )
-    for what, every, chosen, dimension in choices:
-        if chosen and dimension not in metric.dimensions:
-            return NOT_SPLIT.format(what=what, all=every)
-    return NOT_SPLIT.format(what="unit", all="a wider place")
+    said = markup.EMPTY
+    if listing.search:
+        said = Markup('<p class="cm-note">{} found</p>').format(fmt.plural(drill.listed_rows, "row"))
+    block = Markup('<div class="cm-rows-block">{}{}{}</div>').format(said, table, pager(page_view, drill.listed_rows))
+    _put(context, block, "cm_rows_table")
 
 
-def _block(metric: MetricDefinition, note: str, content: Markup) -> Markup:
-    title = f"Rows behind {_lower(metric.label)}"
-    close = markup.button("Close", widgets.move(rows=None), "cm-rows")
-    return Markup('<div class="cm-rows-head">{}{}</div>{}').format(markup.section(title, note), close, content)
+def _put(context: PageContext, text: Markup, key: str = "cm_rows") -> None:
+    widgets.html(Markup('<div class="cm-passport">{}</div>').format(text), key=key, as_of=context.source.as_of)
 
 
-def _lower(text: str) -> str:
-    return f"{text[:1].lower()}{text[1:]}"
+def _titled(note: str, content: Markup) -> Markup:
+    return Markup(
+        '<section class="cm-pass-part cm-rows-block"><h3>Rows</h3><p class="cm-rows-note">{}</p>{}</section>'
+    ).format(note, content)
 
 
-def _note(context: PageContext, metric: MetricDefinition, drill: Drill) -> str:
+def _drill(
+    source: Source, page_view: View, view: View, metric: MetricDefinition, where: Mapping[str, Any], listing: Listing
+) -> Drill:
+    return source.drill(
+        metric.name,
+        where,
+        view.period.start,
+        view.period.end,
+        page_view.page,
+        counted_only=page_view.counted_only,
+        listing=listing,
+    )
+
+
+def _listing(source: Source, page_view: View) -> Listing:
+    """What the search field and the address say. The text that is searched for stays out of the address: it may name a person."""
+    text = str(st.session_state.get(SEARCH) or "").strip()[:LONGEST_SEARCH]
+    by_name = {column: _names_of(source, column) for column in DIMENSIONS}
+    ids = {
+        column: [key for key, name in names.items() if text.lower() in name.lower()]
+        for column, names in by_name.items()
+    }
+    sort = page_view.sort or ""
+    names = by_name.get(sort.removeprefix("-"), {})
+    return Listing(
+        search=text,
+        search_ids=ids if text else {},
+        order_by=sort,
+        order_ids=sorted(names, key=lambda key: names[key]),
+    )
+
+
+def _tools(
+    source: Source,
+    page_view: View,
+    view: View,
+    metric: MetricDefinition,
+    where: Mapping[str, Any],
+    listing: Listing,
+    drill: Drill,
+) -> list[str]:
+    """Search, choice of columns and files of the rows; the columns that are shown."""
+    usual = chosen_columns(drill.frame)
+    every = [*usual, *(n for n in drill.frame.columns if n not in usual and not LEFT_OUT.fullmatch(n))]
+
+    def searched() -> None:
+        widgets.go(widgets.current_view(source.as_of).moved())
+
+    with st.container(horizontal=True, vertical_alignment="bottom", key="cm_rows_tools", gap="small"):
+        st.text_input("Search in these rows", key=SEARCH, max_chars=LONGEST_SEARCH, on_change=searched, width="stretch")
+        with st.popover("Columns", key="cm_rows_columns"):
+            columns = st.multiselect(
+                "Columns", every, default=usual, format_func=_title, key=f"cm_columns_{drill.table or metric.name}"
+            )
+        with st.popover("Export", key="cm_rows_export"):
+            st.caption(f"{fmt.plural(drill.listed_rows, 'row')} with the columns chosen. The export is recorded.")
+            for file_format, name in FORMATS.items():
+                st.download_button(
+                    name,
+                    source.rows_file(
+                        metric.name,
+                        where,
+                        view.period.start,
+                        view.period.end,
+                        file_format=file_format,
+                        columns=columns or usual,
+                        counted_only=page_view.counted_only,
+                        listing=listing,
+                    ),
+                    file_name=f"{metric.name}_{view.period.start}_{view.period.end}.{file_format}",
+                    key=f"cm_export_{file_format}",
+                    on_click="ignore",
+                )
+    return columns or usual
+
+
+def _note(source: Source, view: View, metric: MetricDefinition, drill: Drill) -> str:
     """The figure as its two parts: what is above the line, and out of what; then how many rows are listed."""
     rows = fmt.plural(drill.total_rows, "row")
     if drill.counted_rows is not None and drill.base_rows is not None:
-        parts = f"{drill.counted_rows:,} {_lower(metric.numerator)}, out of {drill.base_rows:,} {_lower(metric.denominator)}"
-        return f"{parts}: {fmt.exact(_number(drill.total_value), metric.unit)}"
+        above = f"{drill.counted_rows:,} {fmt.lower_first(metric.numerator)}"
+        below = f"{drill.base_rows:,} {fmt.lower_first(metric.denominator)}"
+        return f"{above}, out of {below}: {fmt.exact(_number(drill.total_value), metric.unit)}"
     value = _number(drill.total_value)
     if value is None:
         return rows
     if drill.figure_of in ("", metric.name):
-        above = f"{_lower(metric.label)} {fmt.exact(value, metric.unit)}"
+        above = f"{fmt.lower_first(metric.label)} {fmt.exact(value, metric.unit)}"
         return (
-            f"{above}; from {drill.total_rows:,} {_lower(metric.denominator)}"
+            f"{above}; from {drill.total_rows:,} {fmt.lower_first(metric.denominator)}"
             if metric.denominator
             else f"{rows}; {above}"
         )
-    return _ratio_note(context, metric, drill, value, rows)
+    return _ratio_note(source, view, metric, drill, value, rows)
 
 
-def _ratio_note(context: PageContext, metric: MetricDefinition, drill: Drill, value: fmt.Number, rows: str) -> str:
+def _ratio_note(
+    source: Source, view: View, metric: MetricDefinition, drill: Drill, value: fmt.Number, rows: str
+) -> str:
     """Of a ratio the rows are the numerator. The denominator follows from it and from the figure, which is exact."""
-    numerator = context.source.metrics.get(drill.figure_of)
+    numerator = source.metrics.get(drill.figure_of)
     unit = numerator.unit if numerator else "usd" if isinstance(value, Decimal) else "count"
-    loaded = figures.load(context.source, context.view, [metric.name], trend=False)[metric.name].value
+    loaded = figures.values(source, view, [metric.name])[metric.name][0]
     above = f"{metric.numerator or metric.label}: {fmt.exact(value, unit)} ({rows})"
     if not loaded or not metric.denominator:
         return above
@@ -139,23 +211,25 @@ def _number(value: object) -> fmt.Number | None:
     return value if isinstance(value, Decimal | float | int) else None
 
 
-def _toggle(context: PageContext, metric: MetricDefinition, drill: Drill) -> Markup:
+def _toggle(view: View, metric: MetricDefinition, drill: Drill) -> Markup:
     """Of a share of rows: a button to the rows below the line as well, or back to those above it."""
     if drill.counted_rows is None or drill.base_rows is None:
         return markup.EMPTY
-    if context.view.counted_only:
-        text, which = f"Show all {drill.base_rows:,} {_lower(metric.denominator)}", ALL_ROWS
+    if view.counted_only:
+        text, which = f"Show all {drill.base_rows:,} {fmt.lower_first(metric.denominator)}", ALL_ROWS
     else:
-        text, which = f"Show only the {drill.counted_rows:,} {_lower(metric.numerator)}", COUNTED_ROWS
-    button = markup.button(text, widgets.move(rows=metric.name, which=which), "cm-rows")
+        text, which = f"Show only the {drill.counted_rows:,} {fmt.lower_first(metric.numerator)}", COUNTED_ROWS
+    button = markup.button(text, widgets.move(which=which), "cm-rows")
     return Markup('<p class="cm-note">{}</p>').format(button)
 
 
-def columns_and_rows(source: Source, frame: pl.DataFrame) -> tuple[list[markup.Column], list[markup.Row]]:
-    """A frame of rows as a table: what a reader looks for first, names in place of ids, money and dates as everywhere."""
-    names = _chosen(frame)
+def columns_and_rows(
+    source: Source, frame: pl.DataFrame, names: Sequence[str], *, sort: str | None = None
+) -> tuple[list[markup.Column], list[markup.Row]]:
+    """Columns of a frame of rows as a table: names in place of ids, money and dates as everywhere. `sort` is the column that they are
+    sorted by; titles lead to sorting by them."""
     lookups = {name: _names_of(source, name) for name in names}
-    titles = [markup.Column(_title(name), _unit_of(name, frame.schema[name])) for name in names]
+    titles = [markup.Column(_title(name), _unit_of(name, frame.schema[name]), *_sorting(name, sort)) for name in names]
     body = [
         markup.Row(tuple(_plain(name, row[name], lookups[name], source.time_zone) for name in names))
         for row in frame.iter_rows(named=True)
@@ -163,7 +237,14 @@ def columns_and_rows(source: Source, frame: pl.DataFrame) -> tuple[list[markup.C
     return titles, body
 
 
-def _chosen(frame: pl.DataFrame) -> list[str]:
+def _sorting(name: str, sort: str | None) -> tuple[str, str]:
+    """(action, how it is sorted now): first ascending, then descending, then as usual."""
+    following = {name: f"-{name}", f"-{name}": None}.get(sort or "", name)
+    now = {name: "ascending", f"-{name}": "descending"}.get(sort or "", "")
+    return widgets.move(sort=following), now
+
+
+def chosen_columns(frame: pl.DataFrame) -> list[str]:
     """At most so many columns, in the order of `ORDER`; bookkeeping, keys and columns without any value are left out."""
     first = frame.columns[1] if frame.columns and frame.columns[0] == "tenant_id" and frame.width > 1 else ""
     first = first or (frame.columns[0] if frame.columns else "")

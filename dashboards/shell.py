@@ -1,15 +1,16 @@
 """What every page has around its content: the view, the pickers, friendly failures, the head with context."""
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import streamlit as st
 from markupsafe import Markup
 
-from dashboards import bar, failures, figures, markup, served_home, theme, widgets
+from dashboards import bar, failures, figures, filters, markup, served_home, theme, widgets
 from dashboards import closed_notice as closed
 from dashboards import format as fmt
 from dashboards import incomplete_notice as incomplete
@@ -31,18 +32,60 @@ CLOSED_PAGE = "closed_months"
 
 @dataclass(frozen=True)
 class PageContext:
-    """What a page draws with: the data, the view, and the ground's tokens. `open_page` moves to another page."""
+    """What a page draws with: the data, the view, and the ground's tokens. `open_page` moves to another page.
+
+    What can be clicked is a fragment: a click that opens a figure's passport (`show_passport`) draws nothing else anew, and one
+    that moves the view draws the whole page.
+    """
 
     source: Source
     view: View
     look: theme.Tokens
     pages: Mapping[str, Any]
+    show_passport: Callable[["PageContext"], None]
 
     def html(self, text: Markup, key: str) -> None:
-        """Draws markup; its clicks change the view or open a page."""
+        """Draws markup; its clicks change the view, open a passport or open a page."""
+        st.fragment(self._html, key=f"{key}_fragment")(text, key)
+
+    def _html(self, text: Markup, key: str) -> None:
+        widgets.rerun_if_moved()
         action = widgets.html(text, key=key, as_of=self.source.as_of)
         if action:
             self.open(action)
+        if widgets.asked_for_passport():
+            self.show_passport(self)
+
+    def chart(
+        self,
+        option: Mapping[str, Any],
+        *,
+        key: str,
+        height: int,
+        alt: str,
+        table: Markup,
+        marks: Sequence[Sequence[str]] = (),
+    ) -> None:
+        """Draws a chart and, folded below it, the same values as a table whose cells lead where the marks do.
+
+        `marks` holds, for each series, the action of each of its marks (`widgets.passport`); one list is for all series.
+        """
+        st.fragment(self._chart, key=f"{key}_fragment")(option, key, height, alt, table, marks)
+
+    def _chart(
+        self,
+        option: Mapping[str, Any],
+        key: str,
+        height: int,
+        alt: str,
+        table: Markup,
+        marks: Sequence[Sequence[str]],
+    ) -> None:
+        widgets.rerun_if_moved()
+        widgets.chart(option, key=key, height=height, alt=alt, marks=marks, as_of=self.source.as_of)
+        widgets.html(widgets.as_table(table), key=f"{key}_table", as_of=self.source.as_of)
+        if widgets.asked_for_passport():
+            self.show_passport(self)
 
     def open(self, action: str) -> None:
         """Carries out `page:<key>?<changes>`."""
@@ -50,7 +93,7 @@ class PageContext:
         if key in self.pages:
             view = widgets.moved_by(self.view, changes)
             params = view.params(shared_only=True)
-            named = {name: getattr(view, name) for name in ("metric", "rows") if f"{name}=" in changes}
+            named = {name: getattr(view, name) for name in ("metric", "figure", "at") if f"{name}=" in changes}
             st.switch_page(
                 self.pages[key], query_params=params | {name: value for name, value in named.items() if value}
             )
@@ -96,11 +139,8 @@ class PageSpec:
 
 
 def view_of(source: Source) -> View:
-    """The URL's view, without a place or provider that this person cannot see."""
-    view = widgets.current_view(source.as_of)
-    if view.place and view.place not in source.places:
-        view = replace(view, place=None, provider=None)
-    return view
+    """The URL's view, without a place or a filter that this person cannot see."""
+    return filters.checked(source, widgets.current_view(source.as_of))[0]
 
 
 def refused(page: PageSpec, source: Source) -> Callable[[], None]:
@@ -128,36 +168,57 @@ def _why_refused(page: PageSpec, source: Source) -> tuple[str, str]:
     return f"{page.title} is not available yet", text
 
 
-def runner(page: PageSpec, source: Source, pages: Mapping[str, Any]) -> Callable[[], None]:
+def runner(
+    page: PageSpec, source: Source, pages: Mapping[str, Any], show_passport: Callable[[PageContext], None]
+) -> Callable[[], None]:
     """The function that Streamlit calls for the page: pickers, content, and a friendly state for whatever fails."""
 
     def run() -> None:
-        asked = widgets.current_view(source.as_of).place
-        view = view_of(source)
-        context = PageContext(source.telling(view.restated and source.was_reorganised), view, widgets.look(), pages)
-        try:
+        view, left_out = filters.checked(source, widgets.current_view(source.as_of))
+        context = PageContext(
+            source.telling(view.restated and source.was_reorganised), view, widgets.look(), pages, show_passport
+        )
+        with explained(page.key):
             if page.has_pickers:
-                bar.pickers(source, view)
-            if asked and asked != view.place:
-                note = "That place is not among those you may see, or it is no longer there. This is everything you may see."
-                widgets.html(Markup('<p class="cm-note">{}</p>').format(note), key="cm_place_note")
+                bar.pickers(source, view, page.key)
+            note_left_out(source, page.key, left_out)
             if page.has_pickers:
                 if not page.tells_gaps:
                     incomplete_notice(context, page.key)
                 closed_notice(context, page.key)
             page.draw(context)
-        except AccessError as error:
-            widgets.html(markup.state("Not available to you", fmt.sentence(str(error))), key="cm_refused")
-        except ClinicmartError as error:
-            log.warning("page %s: %s", page.key, type(error).__name__)
-            widgets.html(markup.state("This cannot be shown", fmt.sentence(str(error))), key="cm_failed")
-        except Exception as error:
-            log.error("page %s failed: %s", page.key, failures.place_of(error))
-            text = "Something went wrong on our side while drawing this page. Your data are safe. Try again, or choose another period."
-            widgets.html(markup.state("This page could not be drawn", text), key="cm_failed")
+        # Drawn after the page, so that the page stands behind it; what fails in it does not take the page away.
+        if view.figure and page.has_pickers:
+            show_passport(context)
 
     run.__name__ = page.key
     return run
+
+
+@contextmanager
+def explained(page: str) -> Iterator[None]:
+    """Draws a friendly state for whatever fails inside."""
+    try:
+        yield
+    except AccessError as error:
+        widgets.html(markup.state("Not available to you", fmt.sentence(str(error))), key="cm_refused")
+    except ClinicmartError as error:
+        log.warning("page %s: %s", page, type(error).__name__)
+        widgets.html(markup.state("This cannot be shown", fmt.sentence(str(error))), key="cm_failed")
+    except Exception as error:
+        log.error("page %s failed: %s", page, failures.place_of(error))
+        text = "Something went wrong on our side while drawing this page. Your data are safe. Try again, or choose another period."
+        widgets.html(markup.state("This page could not be drawn", text), key="cm_failed")
+
+
+def note_left_out(source: Source, page: str, left_out: Sequence[str]) -> None:
+    """Says which parts of the address were left out, and audits it: names of filters, never their values."""
+    strange = filters.unknown_names(st.query_params)
+    said = [*left_out, *([filters.refusal_of_names(strange)] if strange else [])]
+    if said:
+        source.reader.note("page", {"page": page, "left_out": said}, "refused")
+        text = markup.join(Markup('<p class="cm-note">{}</p>').format(sentence) for sentence in said)
+        widgets.html(text, key="cm_place_note")
 
 
 def incomplete_notice(context: PageContext, page: str) -> None:
@@ -175,7 +236,9 @@ def closed_notice(context: PageContext, page: str) -> None:
     source, view = context.source, context.view
     inside = [close for close in source.closed.standing if view.period.start <= close.month <= view.period.end]
     changes = [change for close in inside for change in source.closed_changes(close, view.place)]
-    is_filtered = bool(view.payer or view.provider or view.restated or (view.place and source.reader.scope.provider_id))
+    is_filtered = bool(
+        view.payer or view.provider or view.filters or view.restated or (view.place and source.reader.scope.provider_id)
+    )
     sentences = closed.lines(page, changes, source.reader.tenant.time_zone, in_part=is_filtered)
     if sentences:
         action = f"{widgets.PAGE}{CLOSED_PAGE}?" if CLOSED_PAGE in context.pages else ""
@@ -193,17 +256,14 @@ def head(context: PageContext, finding: str) -> None:
     source, view = context.source, context.view
     path = source.path(view.place)
     whole = source.scope_label or source.tenant_name
-    steps = [(whole, widgets.move(place=None, provider=None, rows=None))]
-    steps += [
-        (place.name, widgets.move(place=place.id, provider=None, rows=None)) for place in path if place != source.root
-    ]
+    steps = [(whole, widgets.move(place=None, provider=None))]
+    steps += [(place.name, widgets.move(place=place.id, provider=None)) for place in path if place != source.root]
     if view.provider:
         name = source.names("provider").get(view.provider, "One provider")
         steps.append((name, widgets.move(provider=view.provider)))
     line = [
         f"{view.period.name} ({view.period.dates})" if view.period.name != view.period.dates else view.period.name,
         f"compared with {view.compared.name}",
-        theme.payer_label(view.payer) if view.payer else "",
         "told with today's units and payer classes" if view.restated and source.was_reorganised else "",
         f"data to {fmt.day(source.as_of)}",
         f"published {fmt.moment(source.reader.published_at, source.time_zone)}",

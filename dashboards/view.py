@@ -1,13 +1,14 @@
-"""What a page shows, as its URL says it: period, comparison, place, provider, payer class. Pure.
+"""What a page shows, as its URL says it: period, comparison, place, filters, the figure whose passport is open. Pure.
 
 The URL is the only memory of a page: links, reload, back and bookmarks all lead to the same view. Every value in it is
 user input, is checked here or against what the reader may see, and names no patient.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from dashboards import period as periods
@@ -15,17 +16,46 @@ from dashboards.period import Period
 
 _IDENTIFIER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
+_COLUMN = re.compile(r"-?[a-z][a-z0-9_]{0,60}")
+_MONTH = re.compile(r"(\d{4})-(\d{2})")
+_AS_OF = re.compile(r"[A-Za-z0-9:/._-]{1,80}")
 TODAY = "today"
 ALL_ROWS, COUNTED_ROWS = "all", "counted"
+# Filters beside place, provider and payer class: what the URL calls them, and the registry's dimension.
+FILTERS = {
+    "payer_id": "payer",
+    "carc": "carc",
+    "denial_category": "denial_category",
+    "visit_type": "visit_type",
+    "weekday": "weekday",
+    "hour": "hour_of_day",
+    "lead_time_band": "lead_time_band",
+    "reminder_channel": "reminder_channel",
+    "ageing_bucket": "ageing_bucket",
+}
+URL_NAMES = {dimension: name for name, dimension in FILTERS.items()}
+# All that an address may hold. Anything else is refused by name (`dashboards.filters`).
+PARAMETERS = frozenset(
+    {
+        *("period", "compare", "place", "provider", "payer", "told", "basis", "rows", "which", "page", "metric"),
+        *("month", "figure", "at", "sort", "as_of", "against", "next"),
+        *FILTERS,
+    }
+)
+Filter = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class View:
     """One view. `place` and `provider` are ids, None for the whole organization; `payer` a payer class, None for all.
 
-    `restated` tells the past with the tree of units and the payer classes of today.
-    `basis` is the payer-mix basis, `rows` the metric whose rows are open, `page` the page of those rows from 1, `metric`
-    the figure that the lineage page is about. `counted_only` lists, of a share of rows, only the rows above the line.
+    `filters` are further (dimension, values), sorted. `month` (its first day) narrows the page to one month; `period` is that
+    month then, and `chosen` the period that the picker keeps. `restated` tells the past with the tree of units and the payer
+    classes of today. `as_of` names an earlier version.
+    `basis` is the payer-mix basis, `metric` the figure that the lineage page is about.
+    `figure` is the metric whose passport is open and `at` what its mark changes in the view, as `encode` writes it;
+    `counted_only` lists, of a share of rows, only the rows above the line, `sort` names a column (`-` for descending), `page` is
+    the page of rows from 1. `against` is the other side of a comparison, as `encode` writes it.
     """
 
     period: Period
@@ -35,88 +65,212 @@ class View:
     payer: str | None = None
     restated: bool = False
     basis: str | None = None
-    rows: str | None = None
     counted_only: bool = True
     page: int = 1
     metric: str | None = None
+    filters: tuple[Filter, ...] = ()
+    month: date | None = None
+    chosen: Period | None = None
+    figure: str | None = None
+    at: str = ""
+    sort: str | None = None
+    as_of: str | None = None
+    against: str = ""
 
     @property
     def compared(self) -> Period:
         return self.period.compared(self.compare)
 
-    def params(self, *, shared_only: bool = False) -> dict[str, str]:
-        """The URL's query parameters, without those that are as by default."""
-        found: dict[str, str] = {}
-        if self.period.key != periods.DEFAULT:
-            found["period"] = self.period.key
+    def values(self, dimension: str) -> tuple[str, ...]:
+        """The values that a dimension is filtered by; empty where it is not."""
+        return dict(self.filters).get(dimension, ())
+
+    def params(self, *, shared_only: bool = False) -> dict[str, Any]:
+        """The URL's query parameters, without those that are as by default. A filter by several values is a list."""
+        params: dict[str, Any] = {}
+        kept = self.chosen or self.period
+        if kept.key != periods.DEFAULT:
+            params["period"] = kept.key
         if self.compare != "before":
-            found["compare"] = self.compare
+            params["compare"] = self.compare
         for name in ("place", "provider", "payer"):
             if getattr(self, name):
-                found[name] = getattr(self, name)
+                params[name] = getattr(self, name)
+        if self.month:
+            params["month"] = f"{self.month:%Y-%m}"
+        for dimension, values in self.filters:
+            params[URL_NAMES[dimension]] = values[0] if len(values) == 1 else list(values)
         if self.restated:
-            found["told"] = TODAY
+            params["told"] = TODAY
+        if self.as_of:
+            params["as_of"] = self.as_of
         if not shared_only:
-            for name in ("basis", "rows", "metric"):
+            for name in ("basis", "metric", "figure", "at", "sort", "against"):
                 if getattr(self, name):
-                    found[name] = getattr(self, name)
-            if self.rows and not self.counted_only:
-                found["which"] = ALL_ROWS
+                    params[name] = getattr(self, name)
+            if self.figure and not self.counted_only:
+                params["which"] = ALL_ROWS
             if self.page > 1:
-                found["page"] = str(self.page)
-        return found
+                params["page"] = str(self.page)
+        return params
 
     def moved(self, **changes: object) -> "View":
-        """The view with some values changed. Another place, provider, payer or period closes open rows' pages."""
+        """The view with some values changed. Another place, filter or period goes back to the first page of rows."""
         if "page" not in changes:
             changes["page"] = 1
+        if "period" in changes:
+            changes |= {"month": None, "chosen": None}
         return replace(self, **changes)  # type: ignore[arg-type]
+
+    def filtered(self, dimension: str, values: Sequence[str]) -> "View":
+        """The view with a filter set, or taken away where there are no values."""
+        kept = {name: found for name, found in self.filters if name != dimension}
+        if values:
+            kept[dimension] = tuple(values)
+        return self.moved(filters=tuple(sorted(kept.items())))
+
+    def in_month(self, month: date | None) -> "View":
+        """The view narrowed to a month, or back at the period that the picker keeps."""
+        chosen = self.chosen or self.period
+        if month is None:
+            return self.moved(period=chosen)
+        first = periods.month_start(month)
+        end = periods.month_end(month)
+        return replace(
+            self, period=Period(first, end, periods.range_key(first, end)), month=first, chosen=chosen, page=1
+        )
+
+    def opened(self, figure: str | None, at: str = "") -> "View":
+        """The view with a figure's passport open; closed for None."""
+        return self.moved(figure=figure, at=at if figure else "", sort=None, counted_only=True, against="")
+
+    @property
+    def of_figure(self) -> "View":
+        """What the open passport is about: the view as its mark changes it."""
+        return moved_by(self, self.at)
 
 
 def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:
     return value if value and pattern.fullmatch(value) else None
 
 
-def parse(params: Mapping[str, str], as_of: date) -> View:
-    """The view of a URL. Values that mean nothing are left out, so that an old link still opens."""
-    page = params.get("page", "1")
-    return View(
-        period=periods.parse(params.get("period"), as_of),
-        compare=params["compare"] if params.get("compare") in periods.COMPARISONS else "before",
-        place=_matching(_IDENTIFIER, params.get("place")),
-        provider=_matching(_IDENTIFIER, params.get("provider")),
-        payer=_matching(_NAME, params.get("payer")),
-        restated=params.get("told") == TODAY,
-        basis=_matching(_NAME, params.get("basis")),
-        rows=_matching(_NAME, params.get("rows")),
-        metric=_matching(_NAME, params.get("metric")),
-        counted_only=params.get("which") != ALL_ROWS,
-        page=int(page) if page.isascii() and page.isdigit() and 0 < int(page) < 100_000 else 1,
+def _month(value: str | None) -> date | None:
+    found = _MONTH.fullmatch(value or "")
+    if found is None or not 1 <= int(found[2]) <= 12 or not 1990 <= int(found[1]) <= 2100:
+        return None
+    return date(int(found[1]), int(found[2]), 1)
+
+
+def _page(value: str) -> int:
+    return int(value) if value.isascii() and value.isdigit() and 0 < int(value) < 100_000 else 1
+
+
+def _query(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Parameters as pairs: one that holds a list comes once for each of its values."""
+    return [
+        (name, str(value)) for name, held in params.items() for value in ([held] if isinstance(held, str) else held)
+    ]
+
+
+def parse(params: Mapping[str, Any], as_of: date) -> View:
+    """The view of a URL; a parameter is a text or a list of texts. Values that mean nothing are left out, so that an old link
+    still opens: `rows` of earlier releases opens the passport."""
+    one = dict(_query(params))
+    figure = _matching(_NAME, one.get("figure") or one.get("rows"))
+    view = View(
+        period=periods.parse(one.get("period"), as_of),
+        compare=one["compare"] if one.get("compare") in periods.COMPARISONS else "before",
+        place=_matching(_IDENTIFIER, one.get("place")),
+        provider=_matching(_IDENTIFIER, one.get("provider")),
+        payer=_matching(_NAME, one.get("payer")),
+        restated=one.get("told") == TODAY,
+        basis=_matching(_NAME, one.get("basis")),
+        metric=_matching(_NAME, one.get("metric")),
+        counted_only=one.get("which") != ALL_ROWS,
+        figure=figure,
+        at=one.get("at", "")[:2000] if figure else "",
+        sort=_matching(_COLUMN, one.get("sort")) if figure else None,
+        as_of=_matching(_AS_OF, one.get("as_of")),
+        against=one.get("against", "")[:2000] if figure else "",
     )
+    view = _with_filters(view, _query(params))
+    month = _month(one.get("month"))
+    view = view.in_month(month) if month else view
+    return replace(view, page=_page(one.get("page", "1")))
+
+
+def _with_filters(view: View, pairs: Iterable[tuple[str, str]]) -> View:
+    """The view with the filters that pairs of (URL name, value) name; an empty value takes a filter away."""
+    asked: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if name in FILTERS:
+            asked.setdefault(FILTERS[name], []).append(value)
+    for dimension, values in asked.items():
+        known = [value for value in values if _matching(_IDENTIFIER, value)]
+        if known or "" in values:
+            view = view.filtered(dimension, sorted(set(known)))
+    return view
 
 
 def encode(changes: Mapping[str, object]) -> str:
-    """Changes of a view as a query string; None is the empty text."""
-    return urlencode({name: "" if value is None else str(value) for name, value in changes.items()})
+    """Changes of a view as a query string; None is the empty text, a list stands once for each of its values."""
+    flat = {
+        name: list(value) if isinstance(value, list | tuple) else "" if value is None else str(value)
+        for name, value in changes.items()
+    }
+    return urlencode(flat, doseq=True)
+
+
+def pairs_of(query: str) -> list[tuple[str, str]]:
+    """`encode`d changes as pairs of name and value; none where there are absurdly many."""
+    try:
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=200)
+    except ValueError:
+        return []
+
+
+def pairs_by_name(query: str) -> dict[str, list[str]]:
+    """`encode`d changes as name to its values."""
+    found: dict[str, list[str]] = {}
+    for name, value in pairs_of(query):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def joined(query: str, changes: Mapping[str, object]) -> str:
+    """`encode`d changes with some of them replaced."""
+    kept = [(name, value) for name, value in pairs_of(query) if name not in changes]
+    return "&".join(part for part in (urlencode(kept), encode(changes)) if part)
 
 
 def moved_by(view: View, query: str) -> View:
     """The view after `encode`d changes. Unknown names and unreadable values change nothing: they come from a browser."""
-    changes = dict(parse_qsl(query, keep_blank_values=True))
+    pairs = pairs_of(query)
+    changes = dict(pairs)
     wanted: dict[str, object] = {}
     for name in ("place", "provider"):
         if name in changes:
             wanted[name] = _matching(_IDENTIFIER, changes[name])
-    for name in ("payer", "basis", "rows", "metric"):
+    for name in ("payer", "basis", "metric"):
         if name in changes:
             wanted[name] = _matching(_NAME, changes[name])
-    if "rows" in changes or "which" in changes:
-        wanted["counted_only"] = changes.get("which") != ALL_ROWS
-    if (
-        "page" in changes
-        and changes["page"].isascii()
-        and changes["page"].isdigit()
-        and 0 < int(changes["page"]) < 100_000
-    ):
-        wanted["page"] = int(changes["page"])
-    return view.moved(**wanted) if wanted else view
+    period = periods.explicit(changes.get("period"))
+    if period is not None:
+        wanted["period"] = period
+    if "as_of" in changes:
+        wanted["as_of"] = _matching(_AS_OF, changes["as_of"])
+    if "sort" in changes:
+        wanted["sort"] = _matching(_COLUMN, changes["sort"])
+    if "which" in changes:
+        wanted["counted_only"] = changes["which"] != ALL_ROWS
+    if "against" in changes:
+        wanted["against"] = changes["against"][:2000]
+    if "figure" in changes:
+        view = view.opened(_matching(_NAME, changes["figure"]), changes.get("at", "")[:2000])
+    if "page" in changes:
+        wanted["page"] = _page(changes["page"])
+    moved = view.moved(**wanted) if wanted else view
+    moved = _with_filters(moved, pairs)
+    if "month" in changes:
+        moved = moved.in_month(_month(changes["month"]))
+    return moved

@@ -24,15 +24,13 @@ export default function({ data, parentElement, setTriggerValue }) {
   if (root.cmHtml !== data.html) {
     root.innerHTML = data.html;
     root.cmHtml = data.html;
-    // Rows open far below the tile that was clicked: bring them into view.
-    const rows = root.querySelector('.cm-rows-head');
-    if (rows) {
-      rows.tabIndex = -1;
-      rows.focus({ preventScroll: true });
-      rows.scrollIntoView({ block: 'start' });
-    }
   }
   root.onclick = (event) => {
+    const copy = event.target.closest('[data-copy]');
+    if (copy && navigator.clipboard) {
+      navigator.clipboard.writeText(window.location.href).then(() => { copy.innerText = copy.dataset.copy; });
+      return;
+    }
     const target = event.target.closest('[data-do]');
     if (!target || !root.contains(target)) return;
     event.preventDefault();
@@ -54,6 +52,9 @@ export default function({ data, parentElement, setTriggerValue }) {
 """
 PAGE = "page:"  # an action that opens another page: page:<url path>?<query parameters>
 MOVE = "view:"  # an action that changes the view: view:<name>=<value>&...
+FIGURE = "figure:"  # an action that opens a figure's passport: figure:<metric>?<what its mark changes in the view>
+# In the session's state: a click moved the whole page, or asked for a passport.
+_MOVED, _ASKED = "cm_moved", "cm_asked"
 
 
 def _mount(html: Markup, *, key: str, leave: str = "", on_action: Callable[[], None] | None = None) -> Any:
@@ -63,7 +64,7 @@ def _mount(html: Markup, *, key: str, leave: str = "", on_action: Callable[[], N
 
 def current_view(as_of: date) -> View:
     """The view that the URL says now."""
-    return states.parse(st.query_params.to_dict(), as_of)
+    return states.parse({name: st.query_params.get_all(name) for name in st.query_params}, as_of)
 
 
 def moved_by(view: View, changes: str) -> View:
@@ -81,14 +82,40 @@ def move(**changes: Any) -> str:
     return MOVE + states.encode(changes)
 
 
+def passport(metric: str, changes: Mapping[str, Any] | None = None) -> str:
+    """The action text that opens a figure's passport; `changes` narrow the view to the mark that was clicked."""
+    return f"{FIGURE}{metric}?{states.encode(changes or {})}"
+
+
 def apply_move(action: str, as_of: date) -> None:
-    """Carries out a `view:` action. Anything else is ignored: actions come from the browser."""
+    """Carries out a `view:` or `figure:` action. Anything else is ignored: actions come from the browser."""
     if action.startswith(MOVE):
+        st.session_state[_MOVED] = True
         go(states.moved_by(current_view(as_of), action.removeprefix(MOVE)))
+    elif action.startswith(FIGURE):
+        st.session_state[_ASKED] = True
+        metric, _, at = action.removeprefix(FIGURE).partition("?")
+        go(states.moved_by(current_view(as_of), states.encode({"figure": metric, "at": at})))
+
+
+def asked_for_passport() -> bool:
+    """Whether a click of this run asked for a passport; true once for each click."""
+    return bool(st.session_state.pop(_ASKED, False))
+
+
+def rerun_if_moved() -> None:
+    """Draws the whole page again where a click inside a fragment changed its view."""
+    if st.session_state.pop(_MOVED, False):
+        st.rerun()
+
+
+def forget_moves() -> None:
+    """A click in the drawer moved only what the drawer shows: the page need not follow."""
+    st.session_state.pop(_MOVED, None)
 
 
 def html(markup: Markup, *, key: str, as_of: date | None = None) -> str:
-    """Draws markup. A click on a `view:` element changes the URL before the next run; a `page:` action is returned."""
+    """Draws markup. A click on a `view:` or `figure:` element changes the URL before the next run; a `page:` action is returned."""
 
     def act() -> None:
         action = st.session_state[key]["action"]
@@ -120,40 +147,39 @@ def chart(
     key: str,
     height: int,
     alt: str,
-    table: Markup,
-    moves: Sequence[Mapping[str, Any]] = (),
+    marks: Sequence[Sequence[str]] = (),
     as_of: date | None = None,
 ) -> None:
-    """Draws a chart and, folded below it, the same values as a table.
-
-    `moves` holds, for each category, what a click on its mark changes in the view.
-    """
-    _draw_chart(option, key=key, height=height, alt=alt, moves=moves, as_of=as_of)
-    as_table(table)
-
-
-def as_table(table: Markup) -> None:
-    """A table folded away below what shows the same values."""
-    st.html(str(Markup('<div class="cm-root cm-as-table">{}</div>').format(folded("Show as table", table))))
-
-
-def _draw_chart(
-    option: Mapping[str, Any],
-    *,
-    key: str,
-    height: int,
-    alt: str,
-    moves: Sequence[Mapping[str, Any]],
-    as_of: date | None,
-) -> None:
-    if not moves or as_of is None:
+    """Draws a chart. `marks` holds, for each series, the action of each of its marks (`passport`); one list is for all series."""
+    if not marks or as_of is None:
         st.echarts_chart(dict(option), height=height, theme=None, renderer="svg", key=key, alt=alt)
         return
+    kept = f"{key}//chosen"
 
     def act() -> None:
-        chosen = st.session_state[key]["selection"]["selected"]
-        indices = [index for group in chosen for index in group["data_indices"]]
-        if indices and 0 <= indices[0] < len(moves) and moves[indices[0]]:
-            go(current_view(as_of).moved(**moves[indices[0]]))
+        chosen = [
+            (group["series_index"], index)
+            for group in st.session_state[key]["selection"]["selected"]
+            for index in group["data_indices"]
+        ]
+        before = st.session_state.get(kept, [])
+        st.session_state[kept] = chosen
+        # A second click on a mark takes its selection away: it asks for the same passport again.
+        clicked = [mark for mark in chosen if mark not in before] or [mark for mark in before if mark not in chosen]
+        action = _mark_at(marks, clicked[0]) if clicked else ""
+        if action:
+            apply_move(action, as_of)
 
     st.echarts_chart(dict(option), height=height, theme=None, renderer="svg", key=key, alt=alt, on_select=act)
+
+
+def _mark_at(marks: Sequence[Sequence[str]], place: tuple[int, int]) -> str:
+    """The action of a mark by (series, position); empty where the browser names none of them."""
+    series, index = place
+    of_series = marks[0] if len(marks) == 1 else marks[series] if 0 <= series < len(marks) else ()
+    return of_series[index] if 0 <= index < len(of_series) else ""
+
+
+def as_table(table: Markup) -> Markup:
+    """A table folded away below what shows the same values."""
+    return Markup('<div class="cm-as-table">{}</div>').format(folded("Show as table", table))

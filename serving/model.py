@@ -190,6 +190,31 @@ class MetricQuery:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Which of the rows behind a figure are listed, and in which order; the figure is that of all rows all the same.
+
+    `search` keeps rows of which a column holds the text, whatever its case; `search_ids` maps a column to ids that count as found
+    (those of units or payers whose names hold the text). `order_by` is a column, a leading `-` for descending, empty for the newest
+    first; `order_ids` are the ids of that column in the order wanted, where it is to be sorted by names.
+    """
+
+    search: str = ""
+    search_ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    order_by: str = ""
+    order_ids: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsFile:
+    """Rows behind a figure as a file that was written for a person: its content, how many rows it holds, and its MIME type."""
+
+    content: bytes = field(repr=False)
+    rows: int
+    mime: str
+    extension: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Drill:
     """The rows behind a figure.
 
@@ -198,6 +223,7 @@ class Drill:
     to a ratio or a share: `figure_of` names the metric whose figure `total_value` is, its numerator then.
     `counted_rows` counts, for a share of rows, those above the line (no-shows among expected appointments); None otherwise.
     `base_rows` counts the rows of the whole figure, which `total_rows` does too unless only the counted ones were asked for.
+    `listed_rows` are those that the search found, all of `total_rows` without one.
     `table` holds the rows; `source_key` is the column whose value `Reader.sources` takes, empty where rows add up others.
     """
 
@@ -211,6 +237,7 @@ class Drill:
     source_key: str = ""
     counted_rows: int | None = None
     base_rows: int | None = None
+    listed_rows: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

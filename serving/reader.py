@@ -33,9 +33,11 @@ from serving.model import (
     Filter,
     Health,
     LastRun,
+    Listing,
     MetricDefinition,
     MetricQuery,
     NothingPublished,
+    RowsFile,
     Tenant,
     Version,
 )
@@ -45,6 +47,7 @@ from serving.people.store import AccessStore, Principal
 from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
 from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
+from serving.rows.export import MOST_ROWS, rows_file
 from serving.rows.people import people_in
 from serving.rows.row_sources import RowSources, row_sources
 from serving.scope_files.connection import ScopeConnection
@@ -144,6 +147,18 @@ def close_all() -> None:
     """Forgets all shared files of this process, for tests and shut-down; readers that hold one can go on."""
     with _LOCK:
         _OPEN.clear()
+
+
+def _chosen_columns(drilled: Drill, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows of a file with the columns asked for. Raises ConfigurationError for an unknown column and for too many rows."""
+    if drilled.listed_rows > MOST_ROWS:
+        raise ConfigurationError(
+            f"{drilled.listed_rows:,} rows are more than the {MOST_ROWS:,} of one file; narrow the figure, or take an extract"
+        )
+    unknown = [name for name in columns if name not in drilled.frame.columns]
+    if unknown:
+        raise ConfigurationError(f"these rows have no column {unknown[0]!r}")
+    return drilled.frame.select(columns) if columns else drilled.frame
 
 
 class Reader:
@@ -246,24 +261,83 @@ class Reader:
         offset: int = 0,
         restated: bool = False,
         counted_only: bool = False,
+        listing: Listing | None = None,
     ) -> Drill:
         """One page of the rows behind a figure, and the figure worked out from all of them. Every call is audited.
 
-        `restated` as in MetricQuery. `counted_only` lists, of a share of rows, only those above the line.
+        `restated` as in MetricQuery. `counted_only` lists, of a share of rows, only those above the line. `listing` searches and
+        sorts; what was searched for is not kept in the audit, as it may name a person.
         """
         asked = {"metric": metric, "where": dict(where or {}), "from": date_from, "to": date_to, "offset": offset}
+        if listing is not None and listing.search:
+            asked["searched"] = True
         metrics = self._metrics.restated if restated else self._metrics
         try:
             drilled = drilling.drill(
-                metrics, metric, where or {}, date_from, date_to, limit=limit, offset=offset, counted_only=counted_only
+                metrics,
+                metric,
+                where or {},
+                date_from,
+                date_to,
+                limit=limit,
+                offset=offset,
+                counted_only=counted_only,
+                listing=listing,
             )
         except (AccessError, ConfigurationError):
             self.note("drill", asked, "refused")
             raise
+        self._note_rows("drill", asked, drilled)
+        return drilled
+
+    def _note_rows(self, action: str, asked: Mapping[str, object], drilled: Drill) -> None:
+        """Audits whose rows were shown: the first people with the act, the others in further rows of it."""
         first, *further = people_in(drilled.frame, self.registry.table(drilled.table)) or [{}]
         counts = {"rows": drilled.frame.height, "of": drilled.total_rows}
-        self.note("drill", asked | counts | first, "done", further=[{"metric": metric} | part for part in further])
-        return drilled
+        more = [{"metric": asked["metric"]} | part for part in further]
+        self.note(action, {**asked, **counts, **first}, "done", further=more)
+
+    def export_rows(
+        self,
+        metric: str,
+        where: Mapping[str, Filter] | None = None,
+        date_from: date | None = None,
+        date_to: date | None = None,
+        *,
+        file_format: str,
+        columns: Sequence[str] = (),
+        restated: bool = False,
+        counted_only: bool = False,
+        listing: Listing | None = None,
+    ) -> RowsFile:
+        """The rows behind a figure as a file (`serving.rows.export.FORMATS`), of the columns named or of all. The same gate as `drill`;
+        one audit row names format, columns and count.
+
+        Raises AccessError and ConfigurationError as `drill`, ConfigurationError too for more than MOST_ROWS rows.
+        """
+        asked: dict[str, object] = {"metric": metric, "where": dict(where or {}), "from": date_from, "to": date_to}
+        asked |= {"format": file_format, "columns": list(columns)}
+        if listing is not None and listing.search:
+            asked["searched"] = True
+        try:
+            drilled = drilling.drill(
+                self._metrics.restated if restated else self._metrics,
+                metric,
+                where or {},
+                date_from,
+                date_to,
+                limit=MOST_ROWS,
+                offset=0,
+                counted_only=counted_only,
+                listing=listing,
+                most=MOST_ROWS,
+            )
+            file = rows_file(_chosen_columns(drilled, columns), file_format)
+        except (AccessError, ConfigurationError):
+            self.note("export", asked, "refused")
+            raise
+        self._note_rows("export", asked, drilled)
+        return file
 
     def sources(self, table: str, key: str) -> RowSources:
         """Which source records a row was made of: `key` is the row's id as a drill shows it. Every refusal is audited; who opens a

@@ -1,6 +1,6 @@
 """No-show: how many appointments are missed, since when, where and at which hours."""
 
-from dashboards import blocks, breakdowns, figures, findings, rows, shell
+from dashboards import blocks, breakdowns, figures, findings, shell
 from dashboards.shell import PageContext
 from serving.modules import PAGES
 
@@ -66,4 +66,3 @@ def draw(context: PageContext) -> None:
     )
     blocks.columns(found)
     blocks.level_table(context, level, PAGE.table, lead=LEAD, loaded=loaded)
-    rows.draw(context)

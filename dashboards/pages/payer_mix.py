@@ -13,10 +13,10 @@ from dashboards import (
     chart_tables,
     charts,
     figures,
+    filters,
     findings,
     markup,
     maturity,
-    rows,
     shell,
     theme,
     widgets,
@@ -69,11 +69,11 @@ def draw(context: PageContext) -> None:
         blocks.empty(context, "Nothing in this period", "Choose another period, place or payer class.", "cm_mix_empty")
         return
     shown = shares[:MOST_TILES]
-    context.html(markup.tiles(shown, [_rows_action(context, basis)] * len(shown)), key="cm_tiles")
+    marks = [widgets.passport(basis.share, _of_class(figure.metric.name, basis)) for figure in shown]
+    context.html(markup.tiles(shown, marks), key="cm_tiles")
     _over_time(context, basis)
     _units(context, basis)
     _table(context, members, basis, {figure.metric.label: figure for figure in shares})
-    rows.draw(context)
 
 
 def _picker(context: PageContext, chosen: str, labels: Mapping[str, str]) -> None:
@@ -81,20 +81,16 @@ def _picker(context: PageContext, chosen: str, labels: Mapping[str, str]) -> Non
 
     def changed() -> None:
         basis = st.session_state["cm_basis"] or chosen
-        widgets.go(widgets.current_view(context.source.as_of).moved(basis=basis, rows=None))
+        widgets.go(widgets.current_view(context.source.as_of).moved(basis=basis))
 
     st.segmented_control(
         "Share of", list(labels), format_func=labels.__getitem__, key="cm_basis", on_change=changed, required=True
     )
 
 
-def _rows_action(context: PageContext, basis: Basis) -> str:
-    return widgets.move(rows=basis.amount) if _can_drill(context, basis) else ""
-
-
-def _can_drill(context: PageContext, basis: Basis) -> bool:
-    amount = context.source.metrics.get(basis.amount)
-    return amount is not None and amount.can_drill
+def _of_class(name: str, basis: Basis) -> dict[str, str]:
+    """What narrows a view to the payer class of a share that `_shares` named."""
+    return breakdowns.moves_to("payer_class", name.removeprefix(f"{basis.share}_"))
 
 
 def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[Figure]:
@@ -133,7 +129,9 @@ def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[F
 
 def _monthly(context: PageContext, basis: Basis, first: date, last: date) -> dict[str, dict[Any, Any]]:
     """Shares by payer class and month."""
-    where = figures.filters(context.view, context.source.metrics[basis.share]) or {}
+    where = figures.filters(context.view, context.source.metrics[basis.share])
+    if where is None:
+        return {}
     frame = context.source.query([basis.share], by=["payer_class"], grain="month", where=where, start=first, end=last)
     found: dict[str, dict[Any, Any]] = {}
     for row in frame.iter_rows(named=True):
@@ -164,7 +162,7 @@ def _order(payer_class: str) -> int:
 
 
 def _part(context: PageContext, payer_class: str, values: tuple[Any, ...]) -> charts.Part:
-    label = theme.payer_label(payer_class) if payer_class else breakdowns.NOT_RECORDED
+    label = theme.payer_label(payer_class) if payer_class else filters.NOT_RECORDED
     return charts.Part(label, theme.payer_colour(payer_class, context.look), values)
 
 
@@ -176,17 +174,24 @@ def _over_time(context: PageContext, basis: Basis) -> None:
         f"{basis.label} by payer class over time",
         "Share of each month; a payer class has one colour on every page" + blocks.closed_note(context, months),
     )
-    parts = []
+    parts, marks = [], []
     for key in sorted(by_class, key=_order):
+        of_class = breakdowns.moves_to("payer_class", key)
+        marks.append(blocks.month_marks(basis.share, months, of_class) if of_class else [""] * len(months))
         values = dict(figures.series(by_class[key], first, last))
         parts.append(_part(context, key, tuple(values.get(month) for month in months)))
     names = [fmt.month(month) for month in months]
     option = charts.stacked_bars(
-        context.look, charts.month_names(months, context.source.closed_months), parts, unit="percent", full_names=names
+        context.look,
+        charts.month_names(months, context.source.closed_months),
+        parts,
+        unit="percent",
+        full_names=names,
+        clickable=True,
     )
     alt = f"{basis.label} by payer class and month"
-    table = chart_tables.of_parts(names, parts, unit="percent", first="Month", caption=alt)
-    widgets.chart(option, key="cm_mix", height=360, alt=alt, table=table)
+    table = chart_tables.of_parts(names, parts, unit="percent", first="Month", caption=alt, marks=marks)
+    context.chart(option, key=f"cm_mix_{basis.share}", height=360, alt=alt, table=table, marks=marks)
 
 
 def _units(context: PageContext, basis: Basis) -> None:
@@ -198,27 +203,38 @@ def _units(context: PageContext, basis: Basis) -> None:
     values = breakdowns.crossed(source, view, level, basis.share, "payer_class")
     if not members or not values:
         return
-    parts = [
-        _part(context, key, tuple(values.get((member.id, key)) for member in members))
-        for key in sorted({key for _, key in values}, key=_order)
+    classes = sorted({key for _, key in values}, key=_order)
+    parts = [_part(context, key, tuple(values.get((member.id, key)) for member in members)) for key in classes]
+    marks = [
+        [
+            widgets.passport(basis.share, {**member.moves, **breakdowns.moves_to("payer_class", key)})
+            if member.moves and key
+            else ""
+            for member in members
+        ]
+        for key in classes
     ]
-    hint = "; click a bar to go down" if any(member.moves for member in members) else ""
+    hint = "; click a part for its passport" if any(member.moves for member in members) else ""
     blocks.section(f"{basis.label} by {level.noun}", f"Share of each {level.noun}, {view.period.name}{hint}")
     option = charts.stacked_bars(
         context.look, [member.name for member in members], parts, unit="percent", horizontal=True, clickable=bool(hint)
     )
     alt = f"{basis.label} by {level.noun} and payer class"
     names = [member.name for member in members]
-    table = chart_tables.of_parts(names, parts, unit="percent", first=level.noun.capitalize(), caption=alt)
-    widgets.chart(
+    first = level.noun.capitalize()
+    table = chart_tables.of_parts(names, parts, unit="percent", first=first, caption=alt, marks=marks)
+    context.chart(
         option,
         key=f"cm_mix_units_{blocks.view_key(view)}",
         height=34 * len(members) + 80,
         alt=alt,
         table=table,
-        moves=[member.moves for member in members],
-        as_of=source.as_of,
+        marks=marks,
     )
+
+
+def _mark(metric: str, member: Member) -> str:
+    return widgets.passport(metric, member.moves) if member.moves else ""
 
 
 def _table(context: PageContext, members: list[Member], basis: Basis, shares: Mapping[str, Figure]) -> None:
@@ -227,17 +243,15 @@ def _table(context: PageContext, members: list[Member], basis: Basis, shares: Ma
     if amount:
         columns.append(markup.Column(amount.label, amount.unit))
     columns += [markup.Column("Share", "percent"), markup.Column("Share, change", "change")]
-    can_drill = _can_drill(context, basis)
     body = [
         markup.Row(
             (
                 member.name,
-                *([member.now.get(basis.amount)] if amount else []),
-                shares[member.name].value,
+                *([markup.Link(member.now.get(basis.amount), _mark(basis.amount, member))] if amount else []),
+                markup.Link(shares[member.name].value, _mark(basis.share, member)),
                 shares[member.name].change,
             ),
             action=widgets.move(payer=member.id) if member.id and not context.view.payer else "",
-            rows_action=widgets.move(payer=member.id, rows=basis.amount) if member.id and can_drill else "",
         )
         for member in members
     ]

@@ -3,7 +3,7 @@
 import re
 from decimal import Decimal
 
-from dashboards import blocks, breakdowns, chart_tables, charts, figures, findings, rows, shell, theme, widgets
+from dashboards import blocks, breakdowns, chart_tables, charts, figures, findings, shell, theme
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.shell import PageContext
@@ -55,7 +55,6 @@ def draw(context: PageContext) -> None:
     ]
     blocks.columns(found if "denial_rate" in source.metrics else found[2:3])
     blocks.level_table(context, level, PAGE.table, lead="denial_rate", loaded=loaded)
-    rows.draw(context)
 
 
 def _lead(loaded: dict[str, figures.Figure]) -> tuple[str, str, str | None]:
@@ -89,11 +88,17 @@ def _money(context: PageContext) -> None:
     ]
     names = [fmt.month(month) for month in months]
     option = charts.stacked_bars(
-        context.look, charts.month_names(months, context.source.closed_months), parts, unit="usd", full_names=names
+        context.look,
+        charts.month_names(months, context.source.closed_months),
+        parts,
+        unit="usd",
+        full_names=names,
+        clickable=True,
     )
+    marks = [blocks.month_marks(name, months) for name in PARTS if name in found]
     alt = "Billed charges by month of service and what became of them"
-    table = chart_tables.of_parts(names, parts, unit="usd", first="Month", caption=alt)
-    widgets.chart(option, key="cm_money", height=344, alt=alt, table=table)
+    table = chart_tables.of_parts(names, parts, unit="usd", first="Month", caption=alt, marks=marks)
+    context.chart(option, key="cm_money", height=344, alt=alt, table=table, marks=marks)
 
 
 def _denials(context: PageContext) -> None:
@@ -128,10 +133,12 @@ def _denials(context: PageContext) -> None:
         so_far += fmt.decimal(member.now[metric])
         share = "" if total is None else f"({fmt.rounded(so_far / total * 100, 0)} %)"
         ranks.append(charts.Rank(member.name, member.now[metric], share))
-    option = charts.ranked_bars(context.look, ranks, unit=found.unit)
+    option = charts.ranked_bars(context.look, ranks, unit=found.unit, clickable=True)
+    marks = blocks.member_marks(metric, members)
     alt = "Denials by reason, most first"
-    table = chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=alt)
-    widgets.chart(option, key="cm_denials", height=max(28 * len(ranks) + 16, 96), alt=alt, table=table)
+    table = chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=alt, marks=marks)
+    height = max(28 * len(ranks) + 16, 96)
+    context.chart(option, key="cm_denials", height=height, alt=alt, table=table, marks=[marks])
 
 
 def _ageing(context: PageContext) -> None:
@@ -173,11 +180,17 @@ def _ageing(context: PageContext) -> None:
         )
     names = [fmt.month(month) for month in months]
     option = charts.stacked_bars(
-        context.look, charts.month_names(months, context.source.closed_months), parts, unit="usd", full_names=names
+        context.look,
+        charts.month_names(months, context.source.closed_months),
+        parts,
+        unit="usd",
+        full_names=names,
+        clickable=True,
     )
+    marks = [blocks.month_marks(metric, months, {"ageing_bucket": bucket}) for bucket in buckets]
     alt = "Open balance at month end by days since service"
-    table = chart_tables.of_parts(names, parts, unit="usd", first="Month", caption=alt)
-    widgets.chart(option, key="cm_ageing", height=300, alt=alt, table=table)
+    table = chart_tables.of_parts(names, parts, unit="usd", first="Month", caption=alt, marks=marks)
+    context.chart(option, key="cm_ageing", height=300, alt=alt, table=table, marks=marks)
 
 
 def _bucket_order(bucket: str) -> tuple[int, str]:

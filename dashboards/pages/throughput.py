@@ -1,6 +1,6 @@
 """Throughput: how many people are seen, how long they wait and stay, at which hours, and how full the beds are."""
 
-from dashboards import blocks, breakdowns, figures, findings, rows, shell
+from dashboards import blocks, breakdowns, figures, findings, shell
 from dashboards.shell import PageContext
 from serving.modules import PAGES
 
@@ -55,12 +55,8 @@ def draw(context: PageContext) -> None:
     blocks.columns(found)
     shown = [name for name in PAGE.table if inpatient or name not in ("bed_days", "length_of_stay_days")]
     blocks.level_table(context, level, shown, lead=LEAD, loaded=loaded)
-    rows.draw(context)
 
 
 def _providers(context: PageContext) -> None:
-    members = [
-        breakdowns.Member(m.id, m.name, m.now, m.before, {"provider": m.id} if m.id else {})
-        for m in breakdowns.by_dimension(context.source, context.view, [LEAD], "provider")
-    ]
+    members = breakdowns.by_dimension(context.source, context.view, [LEAD], "provider")
     blocks.ranking(context, members, LEAD, title="Encounters by provider", key="cm_providers")

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+import polars as pl
+
 from foundation.deidentification import SAFE_HARBOR
 from foundation.errors import AccessError, ConfigurationError
 from serving.metrics.answers import Metrics, values_of
 from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, Fact, Member
 from serving.metrics.registry import DrillRule, PublishedTable
-from serving.model import Drill, Filter
+from serving.model import Drill, Filter, Listing
 from serving.rows.row_sources import RULES
 from serving.scope_files.deidentify import released
 
@@ -31,6 +33,8 @@ _FIGURES = {
 _TECHNICAL = ("_key",)
 _TECHNICAL_NAMES = frozenset({"tenant_id", "batch_id", "batch_sequence"})
 VALUE = "value"
+# The place of a row in the usual order, while rows are listed.
+PLACE = "//place"
 _PARTS_OF_DAYS = frozenset({"hour_of_day", "weekday", "is_midnight", "days_before"})
 
 
@@ -44,8 +48,11 @@ def drill(
     limit: int,
     offset: int,
     counted_only: bool = False,
+    listing: Listing | None = None,
+    most: int = LIMIT,
 ) -> Drill:
     """One page of the rows behind a metric's figure. `counted_only` leaves out, of a share of rows, those not above the line.
+    A page has at most `most` rows.
 
     Raises AccessError for a scope that sees figures only, ConfigurationError for a metric without own rows or a
     dimension that these rows do not have.
@@ -56,8 +63,8 @@ def drill(
     rule = metric.drill
     if rule is None:
         raise ConfigurationError(f"the metric {name} is computed from other metrics and has no rows")
-    if not 1 <= limit <= LIMIT or offset < 0:
-        raise ConfigurationError(f"limit is 1 to {LIMIT:,}, offset 0 or more")
+    if not 1 <= limit <= most or offset < 0:
+        raise ConfigurationError(f"limit is 1 to {most:,}, offset 0 or more")
     if metrics.scope.deidentification == SAFE_HARBOR:
         _check_whole_years(where, date_from, date_to)
     table = metrics.registry.table(rule.model)
@@ -75,12 +82,13 @@ def drill(
         parameters,
     ).row(0, named=True)
     shown, value_column = _columns(table, rule, metrics.scope.deidentification)
-    order, listed = _order(table, rule), counted if counted_only else mine
-    frame = metrics.data.frame(
-        f"select {shown} from {source} where {condition} and ({listed}) "
-        f"order by {order} limit {int(limit)} offset {int(offset)}",
-        parameters,
+    listed = counted if counted_only else mine
+    rows = (
+        f'select {shown}, row_number() over (order by {_order(table, rule)}) as "{PLACE}" '
+        f"from {source} where {condition} and ({listed})"
     )
+    frame, found_rows = _listed(metrics, rows, parameters, listing or Listing(), limit=limit, offset=offset)
+    total_rows = int(totals["counted" if counted_only else "rows"])
     value, figure_of = totals["figure"], metrics.registry.metrics.get(rule.figure_of)
     # A sum over no row of the metric is 0 where there are rows around (no credit among the balances), else as the metric.
     empty_is_nought = figure_of is not None and figure_of.is_additive
@@ -89,7 +97,7 @@ def drill(
     return Drill(
         metric=name,
         frame=frame,
-        total_rows=int(totals["counted" if counted_only else "rows"]),
+        total_rows=total_rows,
         total_value=value,
         value_column=value_column,
         figure_of=rule.figure_of,
@@ -97,7 +105,44 @@ def drill(
         source_key=RULES[rule.model].key if rule.model in RULES else "",
         counted_rows=int(totals["counted"]) if rule.counted_condition else None,
         base_rows=int(totals["rows"]),
+        listed_rows=total_rows if found_rows is None else found_rows,
     )
+
+
+def _listed(
+    metrics: Metrics, rows: str, parameters: Mapping[str, Any], listing: Listing, *, limit: int, offset: int
+) -> tuple[pl.DataFrame, int | None]:
+    """(one page, how many rows the search found; None without a search) of a SELECT of rows, as it leaves this place.
+
+    A search reads the columns as the person sees them, so that it finds nothing that is not shown.
+    """
+    columns = metrics.data.frame(f"{rows} limit 0", parameters).columns
+    order = f'"{PLACE}"'
+    if listing.order_by:
+        name, direction = listing.order_by.removeprefix("-"), "desc" if listing.order_by.startswith("-") else "asc"
+        if name not in columns or name == PLACE:
+            raise ConfigurationError(f"these rows have no column {name!r} to sort by")
+        parameters = {**parameters, "order_ids": list(listing.order_ids)}
+        key = f'list_position($order_ids, "{name}")' if listing.order_ids else f'"{name}"'
+        order = f"{key} {direction} nulls last, {order}"
+    searched, found_rows = "true", None
+    if listing.search:
+        texts = [f'contains(lower(cast("{name}" as varchar)), lower($search))' for name in columns if name != PLACE]
+        parameters = {**parameters, "search": listing.search}
+        for place, (name, ids) in enumerate(sorted(listing.search_ids.items())):
+            if name in columns:
+                parameters[f"ids{place}"] = list(ids)
+                texts.append(f'"{name}" in (select unnest($ids{place}))')
+        searched = " or ".join(texts)
+        found_rows = int(
+            metrics.data.frame(f"select count(*) as rows from ({rows}) where {searched}", parameters).item()
+        )
+    page = metrics.data.frame(
+        f'select * exclude ("{PLACE}") from ({rows}) where {searched} order by {order} '
+        f"limit {int(limit)} offset {int(offset)}",
+        parameters,
+    )
+    return page, found_rows
 
 
 def _check_whole_years(where: Mapping[str, Filter], date_from: date | None, date_to: date | None) -> None:

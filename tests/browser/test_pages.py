@@ -113,29 +113,59 @@ def test_drilling_goes_from_the_organization_to_a_provider_and_back(tab, site, r
     assert tile(tab, "encounters") == fmt.short(answer(reader, "encounters", service_unit=names[path[1]]), "count")
 
 
-def test_a_click_on_a_bar_leads_one_level_down(tab, site):
+def passport(tab):
+    """(name, figure) of the open drawer, once it is drawn."""
+    tab.wait_for_selector(".cm-pass-head")
+    tab.wait_for_function("document.querySelector('.stApp').dataset.testScriptState === 'notRunning'")
+    parts = tab.locator(".cm-pass-head .cm-value").evaluate("p => [p.children[0].innerText, p.children[1].innerText]")
+    return tab.inner_text(".cm-pass-head h2"), fmt.Parts(*parts).text
+
+
+def close_passport(tab):
+    tab.keyboard.press("Escape")
+    tab.wait_for_selector(".cm-pass-head", state="detached")
+    tab.wait_for_function("!location.search.includes('figure=')")
+
+
+def test_a_click_on_a_bar_opens_its_passport_and_leads_one_level_down(tab, site, reader):
     tab.goto(f"{site.of('harbor')}/no_show")
     settled(tab)
-    chart = tab.locator("[class*='st-key-cm_units']")
-    chart.locator("path[fill='#0f5f8c']").first.click()
-    tab.wait_for_url("**place=**")
+    chart = tab.locator("[class*='st-key-cm_units']").first
+    bar = chart.locator("path[fill='#9aa5ae'], path[fill='#0f5f8c']").first
+    bar.click()
+    name, shown = passport(tab)
+    assert name == "No-show rate"
+    tab.wait_for_function("location.search.includes('at=place')")
+    place = re.search(r"at=place%3D(\w+)", tab.evaluate("location.search"))[1]
+    assert shown == fmt.short(answer(reader, "no_show_rate", service_unit=place), "percent")
+    close_passport(tab)
+    # The same bar again, and back closes it.
+    bar.click()
+    assert passport(tab) == (name, shown)
+    tab.go_back()
+    tab.wait_for_selector(".cm-pass-head", state="detached")
+    bar.click()
+    passport(tab)
+    tab.click("text=Show the page for this")
+    tab.wait_for_function("location.search.includes('?place=')")
     settled(tab)
     assert len(crumbs(tab)) == 2
+    assert tile(tab, "no_show_rate") == shown
 
 
-def test_open_rows_add_up_to_the_tile(tab, site, reader):
+def test_the_rows_in_the_drawer_are_the_figure(tab, site, reader):
     tab.goto(f"{site.of('harbor')}/no_show?place=BU1")
     settled(tab)
     tab.click('[data-metric="no_shows"] h3 button')
-    tab.wait_for_selector(".cm-rows-head p")
     count = answer(reader, "no_shows", service_unit="BU1")
-    assert tab.inner_text(".cm-rows-head p").startswith(fmt.plural(count, "row"))
-    assert tab.locator(".st-key-cm_rows tbody tr").count() == min(count, 25)
+    assert passport(tab) == ("No-shows", fmt.short(count, "count"))
+    tab.wait_for_selector(".cm-rows-note")
+    assert tab.inner_text(".cm-rows-note").startswith(fmt.plural(count, "row"))
+    assert tab.locator(".cm-rows-block tbody tr").count() == min(count, 25)
     if count > 25:
         tab.click(".cm-pager >> text=Next")
-        tab.wait_for_url("**page=2")
         tab.wait_for_function("document.querySelector('.cm-pager span').innerText.startsWith('Page 2')")
-        assert tab.locator(".st-key-cm_rows tbody tr").count() == min(count - 25, 25)
+        assert tab.locator(".cm-rows-block tbody tr").count() == min(count - 25, 25)
 
 
 def test_a_definition_is_one_click_away(tab, site, reader):

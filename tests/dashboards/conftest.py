@@ -164,9 +164,9 @@ def page(served: served_home.Served, reader: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def markup_of(test: AppTest) -> str:
-    """All markup that a page drew, in order."""
+    """All markup that a page drew, in order; what stands in an open drawer comes last."""
     found = []
-    for element in test.main:
+    for element in [*test.main, *test._tree[2]]:
         if element.type == "bidi_component":
             found.append(json.loads(element.proto.json)["html"])
         elif element.type == "html":

@@ -17,11 +17,12 @@ import polars as pl
 
 from foundation.errors import AccessError
 from serving.lineage.metric import MetricLineage
-from serving.model import Drill, Health, LastRun, MetricDefinition, MetricQuery, Tenant, Version
+from serving.model import Drill, Health, LastRun, Listing, MetricDefinition, MetricQuery, RowsFile, Tenant, Version
 from serving.modules import MODULES
 from serving.people.shown import gathered
 from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
 from serving.plausibility import Finding
+from serving.rows.export import rows_file
 
 AS_OF = date(2026, 11, 14)
 START = date(2025, 1, 1)
@@ -462,7 +463,7 @@ class FakeReader:
         )
 
     def dimension_values(self, name: str, where: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        found = NAMES.get(name, {})
+        found = NAMES.get(name) or {str(value): str(value) for value in sorted(self.visits[name].drop_nulls().unique())}
         return pl.DataFrame(
             {"id": list(found), "name": list(found.values())}, schema={"id": pl.String, "name": pl.String}
         )
@@ -478,7 +479,7 @@ class FakeReader:
             if name == "service_unit":
                 frame = frame.filter(pl.col("leaf").is_in([leaf for unit in values for leaf in below(unit)]))
             else:
-                frame = frame.filter(pl.col(name).is_in(values))
+                frame = frame.filter(pl.col(name).cast(pl.String).is_in(values))
         return frame
 
     def query(self, query: MetricQuery) -> pl.DataFrame:
@@ -554,6 +555,7 @@ class FakeReader:
         offset: int = 0,
         restated: bool = False,
         counted_only: bool = False,
+        listing: Listing | None = None,
     ) -> Drill:
         self.told.append(restated)
         if not self.can_see_rows:
@@ -568,18 +570,48 @@ class FakeReader:
             frame = frame.filter("no_show")
         shown = ["appointment_id", "appointment_date", "leaf", "visit_type", "payer_class", "lead_time_days", "billed"]
         total = frame["billed"].sum() if column == "billed" else frame.height
+        listed = frame.select(shown).rename({"leaf": "service_unit", "billed": "billed_amount"})
+        asked = listing or Listing()
+        if asked.search:
+            texts = [pl.col(name).cast(pl.String).str.contains(asked.search, literal=True) for name in listed.columns]
+            listed = listed.filter(pl.any_horizontal(texts))
+        name = asked.order_by.removeprefix("-") or "appointment_id"
         return Drill(
             metric=metric,
-            frame=frame.sort("appointment_id")
-            .slice(offset, limit)
-            .select(shown)
-            .rename({"leaf": "service_unit", "billed": "billed_amount"}),
+            frame=listed.sort(name, descending=asked.order_by.startswith("-")).slice(offset, limit),
             total_rows=frame.height,
+            listed_rows=listed.height,
             total_value=missed.height / base_rows if base_rows else total,
             counted_rows=missed.height if base_rows else None,
             base_rows=base_rows,
             value_column="billed_amount" if column == "billed" else None,
         )
+
+    def export_rows(
+        self,
+        metric: str,
+        where: Mapping[str, Any] | None = None,
+        date_from: date | None = None,
+        date_to: date | None = None,
+        *,
+        file_format: str,
+        columns: Sequence[str] = (),
+        restated: bool = False,
+        counted_only: bool = False,
+        listing: Listing | None = None,
+    ) -> RowsFile:
+        found = self.drill(
+            metric,
+            where,
+            date_from,
+            date_to,
+            limit=10_000,
+            restated=restated,
+            counted_only=counted_only,
+            listing=listing,
+        )
+        self.note("export", {"metric": metric, "format": file_format, "rows": found.frame.height}, "done")
+        return rows_file(found.frame.select(columns) if columns else found.frame, file_format)
 
     def health(self) -> Health:
         at = datetime(2026, 11, 15, 5, 58, tzinfo=UTC)

@@ -137,7 +137,7 @@ def test_a_metric_that_does_not_know_a_filter_says_so_and_is_not_asked(source, r
     source.__dict__["metrics"] = {**source.metrics, "no_show_rate": narrow}
     asked = reader.asked
     found = figures.load(source, view_of(source, payer="medicaid"), ["no_show_rate"])["no_show_rate"]
-    assert (found.value, found.problem) == (None, "Not split by payer class")
+    assert (found.value, found.problem) == (None, "Cannot be filtered by payer class")
     assert reader.asked == asked
 
 
@@ -194,7 +194,7 @@ def test_rows_show_names_and_leave_out_bookkeeping(source):
             "appointment_date": [date(2026, 8, 3)],
         }
     )
-    columns, body = rows.columns_and_rows(source, frame)
+    columns, body = rows.columns_and_rows(source, frame, rows.chosen_columns(frame))
     assert [column.title for column in columns] == [
         "Appointment number",
         "Appointment date",

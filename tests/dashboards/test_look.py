@@ -206,7 +206,7 @@ def test_names_from_feeds_are_escaped_everywhere():
     column = markup.Column(HOSTILE)
     pieces = [
         markup.tile(figure(metric=replace(METRIC, label=HOSTILE, description=HOSTILE))),
-        markup.table([column, column], [markup.Row((HOSTILE, HOSTILE), action=HOSTILE, rows_action=HOSTILE)]),
+        markup.table([column, column], [markup.Row((HOSTILE, HOSTILE), action=HOSTILE)]),
         markup.breadcrumb([(HOSTILE, HOSTILE), (HOSTILE, "")]),
         markup.heading(HOSTILE, [HOSTILE]),
         markup.section(HOSTILE, HOSTILE),

@@ -32,14 +32,15 @@ def tile(figure: Figure, target: FigureTarget | None, action: str, doubt_action:
     name = TILE_NAMES.get(metric.name, metric.label)
     return Markup(
         '<article class="cm-tile cm-{tone}" data-metric="{metric}"><header><h3>{title}</h3>{definition}</header>'
-        '<p class="cm-value"><b>{number}</b><span>{unit}</span>{counted}</p>'
+        '<p class="cm-value"{lead}><b>{number}</b><span>{unit}</span>{counted}</p>'
         '<div><p class="cm-change">{change}</p>{doubt}</div>'
         '<div class="cm-against">{bullet}<p>{target}</p></div>'
-        '<div class="cm-trend" title="Last {months} months">{trend}</div></article>'
+        '<div class="cm-trend"{lead} title="Last {months} months">{trend}</div></article>'
     ).format(
         tone="none" if is_grey else figure.change.tone,
         metric=metric.name,
         title=markup.button(name, action) if action else name,
+        lead=Markup(' data-do="{}"').format(action) if action else "",
         definition=markup.definition(metric),
         number=shown.number,
         unit=shown.unit,
@@ -171,7 +172,7 @@ def _column(bar: Bar, low: float, high: float, unit: str, direction: str, action
 
 
 def attention(items: Sequence[Item], more: int, lead_to: Callable[[Item], str]) -> Markup:
-    """A line each: how much, what and where, who works on it; a click leads to the rows."""
+    """A line each: how much, what and where, who works on it; a click opens the passport of its figure."""
     lines = [
         Markup(
             '<li class="cm-{kind}"><button type="button" data-do="{action}"><b>{amount}</b>'
@@ -191,8 +192,11 @@ def attention(items: Sequence[Item], more: int, lead_to: Callable[[Item], str]) 
     return Markup('<ul class="cm-attention">{}</ul>{}').format(join(lines), rest)
 
 
-def unit_table(units: Units, lead_to: Callable[[str, Any], str], note: str) -> Markup:
-    """A row a member, a column a metric: dot, pale bar of the usual range, tick of the target, then the figure."""
+def unit_table(
+    units: Units, lead_to: Callable[[str, Any], str], passport: Callable[[str, Any], str], note: str
+) -> Markup:
+    """A row a member, a column a metric: dot, pale bar of the usual range, tick of the target, then the figure, which opens its
+    `passport` (an action by metric and what narrows the view to the member)."""
     head = join(
         Markup('<th scope="col">{}</th>').format(TILE_NAMES.get(column.metric.name, column.metric.label))
         for column in units.columns
@@ -201,7 +205,10 @@ def unit_table(units: Units, lead_to: Callable[[str, Any], str], note: str) -> M
     for place, (member, name, moves) in enumerate(units.members):
         action = lead_to(member, moves)
         label = markup.button(Markup("{}{}").format(name, CHEVRON), action, "cm-go") if action else name
-        cells = join(_unit_cell(column, column.cells[place]) for column in units.columns)
+        cells = join(
+            _unit_cell(column, column.cells[place], passport(column.metric.name, moves) if moves else "")
+            for column in units.columns
+        )
         body.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(label, cells))
     return Markup(
         '<div class="cm-scroll"><table class="cm-units"><caption class="cm-hidden">{note}</caption>'
@@ -209,7 +216,7 @@ def unit_table(units: Units, lead_to: Callable[[str, Any], str], note: str) -> M
     ).format(note=note, noun=units.noun.capitalize(), head=head, body=join(body))
 
 
-def _unit_cell(column: Column, cell: Cell) -> Markup:
+def _unit_cell(column: Column, cell: Cell, action: str) -> Markup:
     unit = column.metric.unit
     spread = column.high - column.low or 1.0
 
@@ -231,10 +238,13 @@ def _unit_cell(column: Column, cell: Cell) -> Markup:
         said = ["no figure: nothing to count, or too few people to show"]
     kind = "moving" if cell.is_moving else cell.tone
     words = {"bad": "worse than usual; ", "good": "better than usual; ", "moving": "still settling; "}.get(kind, "")
+    value = fmt.short(cell.value, unit)
+    if action and cell.value is not None:
+        value = markup.button(value, action, "cm-open")
     return Markup(
         '<td class="cm-{kind}" title="{title}"><span aria-hidden="true">{marks}</span><b>{value}</b>'
         '<small class="cm-hidden">{title}</small></td>'
-    ).format(kind=kind or "plain", title=f"{words}{'; '.join(said)}", marks=marks, value=fmt.short(cell.value, unit))
+    ).format(kind=kind or "plain", title=f"{words}{'; '.join(said)}", marks=marks, value=value)
 
 
 def trust(lines: Sequence[Line], health_action: str) -> Markup:

@@ -13,6 +13,7 @@ from dashboards.data import Source
 from dashboards.figures import Figure
 from dashboards.pages.overview import level as levels
 from dashboards.pages.overview.level import MEMBER, PAYER, Level
+from dashboards.period import Period
 from dashboards.view import View
 
 PROVIDER = "provider"
@@ -180,7 +181,12 @@ def _cause(explained: Explained, change: Decimal) -> str:
     return f", {words} {where}"
 
 
-def as_parts(explained: Explained, start: str, end: str) -> list[Bar]:
-    """All bars of the waterfall: the earlier figure, its parts, the later figure."""
-    first = Bar(label=start, part=fmt.decimal(explained.figure.before), kind="total", moves={})
-    return [first, *explained.bars, replace(first, label=end, part=fmt.decimal(explained.figure.value))]
+def as_parts(explained: Explained, earlier: Period, end: str) -> list[Bar]:
+    """All bars of the waterfall: the earlier figure, its parts, the later figure.
+
+    The first bar leads to the earlier period, unless it is shown as it stood at an earlier day.
+    """
+    at = {"period": earlier.key} if explained.figure.before_known_by is None else {}
+    first = Bar(label=earlier.name, part=fmt.decimal(explained.figure.before), kind="total", moves=at)
+    last = replace(first, label=end, part=fmt.decimal(explained.figure.value), moves={})
+    return [first, *explained.bars, last]

@@ -93,10 +93,10 @@ def names(source: Source, level: Level) -> dict[str, str]:
 
 
 def moves(level: Level, member: str) -> dict[str, Any]:
-    """What a click on a member changes in the view; nothing for rows of the unit itself, and for a visit type."""
+    """What a click on a member changes in the view; nothing for rows of the unit itself, and for those that name no member."""
     if level.dimension.startswith("service_unit"):
         return {} if member in ("", level.at) else {"place": member, "provider": None}
-    return {"provider": member} if level.dimension == "provider" and member else {}
+    return {level.dimension: member} if member else {}
 
 
 def name_of(level: Level, member: str, named: Mapping[str, str]) -> str:

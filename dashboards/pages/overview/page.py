@@ -5,9 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from dashboards import chance, figures, findings, markup, rows, shell, targets, widgets
+from dashboards import chance, figures, findings, markup, shell, targets, widgets
 from dashboards import format as fmt
-from dashboards import view as states
 from dashboards.data import Source
 from dashboards.figures import Figure
 from dashboards.pages.overview import attention, html, lead, trust, units
@@ -48,7 +47,6 @@ def draw(context: PageContext) -> None:
         ),
     ]
     context.html(Markup('<div class="cm-overview">{}</div>').format(markup.join(parts)), key="cm_overview")
-    rows.draw(context)
 
 
 def questions(source: Source, view: View) -> None:
@@ -83,24 +81,10 @@ def _has_value(figure: Figure) -> bool:
 def _tiles(context: PageContext, tiles: Mapping[str, Figure]) -> Markup:
     health = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
     drawn = [
-        html.tile(figure, targets.of(context.source, context.view, figure), _page_of(context, name), health)
+        html.tile(figure, targets.of(context.source, context.view, figure), widgets.passport(name), health)
         for name, figure in tiles.items()
     ]
     return markup.tile_row(drawn)
-
-
-def _page_of(context: PageContext, metric: str, moves: Mapping[str, Any] | None = None) -> str:
-    """An action that opens the page of a metric's area, at what `moves` change in the view."""
-    module = context.source.metrics[metric].module
-    if module not in context.pages:
-        return ""
-    return f"{widgets.PAGE}{module}?{states.encode(moves or {})}"
-
-
-def _rows_of(context: PageContext, metric: str, moves: Mapping[str, Any]) -> str:
-    """The same with the rows of the metric open, for who sees rows."""
-    is_open = context.source.metrics[metric].can_drill
-    return _page_of(context, metric, {**moves, "rows": metric} if is_open else moves)
 
 
 def _why(context: PageContext, explained: Explained | None) -> Markup:
@@ -120,9 +104,9 @@ def _why(context: PageContext, explained: Explained | None) -> Markup:
     note = f"{figure.metric.label}, {figure.against} to {view.period.name}; parts add up {exactly}{doubt}"
 
     def lead_to(bar: Bar) -> str:
-        return _rows_of(context, figure.metric.name, bar.moves) if bar.moves else ""
+        return widgets.passport(figure.metric.name, bar.moves)
 
-    bars = lead.as_parts(explained, view.compared.name, view.period.name)
+    bars = lead.as_parts(explained, view.compared, view.period.name)
     return html.panel(title, note, html.waterfall(bars, unit, figure.metric.direction, title, lead_to), "why")
 
 
@@ -144,7 +128,7 @@ def _attention(context: PageContext, level: Level, answers: list[Answers], loade
         return html.panel("Needs attention", note, Markup('<p class="cm-nothing">{}</p>').format(text), "needs")
     shown = found.items[: attention.MOST_ITEMS]
     content = html.attention(
-        shown, len(found.items) - len(shown), lambda item: _rows_of(context, item.rule.metric, item.moves)
+        shown, len(found.items) - len(shown), lambda item: widgets.passport(item.rule.metric, item.moves)
     )
     return html.panel("Needs attention", note, content, "needs")
 
@@ -163,7 +147,7 @@ def _units(context: PageContext, level: Level, answer: Answers, loaded: Mapping[
         return widgets.move(**moves) if moves else ""
 
     to_targets = f"{widgets.PAGE}targets?" if "targets" in context.pages else ""
-    table = html.unit_table(found, lead_to, note)
+    table = html.unit_table(found, lead_to, widgets.passport, note)
     return html.panel(noun, note, table, "level", link=("Targets", to_targets))
 
 

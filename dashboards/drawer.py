@@ -1,0 +1,149 @@
+"""The drawer that every mark opens: a figure's passport, the next level, the rows behind it.
+
+The address names the figure (`figure`, `at`), so that a link opens it and back closes it. The drawer is a fragment: what is done in
+it draws nothing of the page anew. It looks up the person's rights on each run, as the page that it stands on may be older.
+"""
+
+from typing import Any
+
+import streamlit as st
+from markupsafe import Markup
+
+from dashboards import breakdowns, figures, filters, markup, passport, passport_markup, rows, widgets
+from dashboards import format as fmt
+from dashboards import view as states
+from dashboards.passport import Passport
+from dashboards.person import still_sees
+from dashboards.shell import PageContext, explained
+from dashboards.view import View
+from serving.modules import MODULES
+
+TITLE = "About this figure"
+WIDTH = 720
+UNITS = "service_unit"
+MOST_MEMBERS = 15
+NOT_THERE = "This figure is not available to you, or there is none of this name."
+_PAGE_OF_MODULE = {module.name: page.key for module in MODULES for page in module.pages}
+
+
+def show(context: PageContext) -> None:
+    """Opens the drawer on the figure that the address names."""
+
+    def closed() -> None:
+        widgets.go(widgets.current_view(context.source.as_of).opened(None))
+
+    st.dialog(TITLE, width=WIDTH, position="right", on_dismiss=closed)(_draw)(context)
+
+
+def _draw(context: PageContext) -> None:
+    if not still_sees(context.source):
+        st.rerun()
+    widgets.asked_for_passport()
+    view, _ = filters.checked(context.source, widgets.current_view(context.source.as_of))
+    if view.figure is None:
+        # Something in the drawer led away from the figure: the page follows.
+        st.rerun()
+    widgets.forget_moves()
+    shown = {"figure": view.figure, **view.opened(None).params()}
+    with explained("passport"):
+        refusal = _refusal(context, view)
+        with context.source.recorded("passport", shown, is_refused=bool(refusal)):
+            if refusal:
+                widgets.html(markup.state("This figure cannot be shown", refusal), key="cm_passport_refused")
+            else:
+                _draw_passport(context, view)
+
+
+def _refusal(context: PageContext, view: View) -> str:
+    """Why the address opens no passport; empty where it does."""
+    if view.figure not in context.source.metrics:
+        return NOT_THERE
+    strange = passport.strange_names(view.at)
+    if strange:
+        return filters.refusal_of_names(strange).replace(
+            "It was left out.", "Close this and choose a mark on the page."
+        )
+    _, left_out = filters.checked(context.source, view.of_figure)
+    return " ".join(left_out).replace("The filter was left out.", "Close this and choose another mark.")
+
+
+def _draw_passport(context: PageContext, view: View) -> None:
+    source = context.source
+    assert view.figure is not None
+    found = passport.of(source, view.of_figure, view.figure, view.at)
+    lineage = f"{widgets.PAGE}lineage?metric={found.metric.name}" if "lineage" in context.pages else ""
+    parts = [
+        passport_markup.head(found, hidden=source.hidden_note),
+        passport_markup.actions(_next_steps(context, view, found)),
+        passport_markup.meaning(found.metric),
+        passport_markup.readings(found, {}),
+    ]
+    _markup(context, markup.join(parts), "cm_passport")
+    _next_level(context, view, found)
+    rows.draw(context, view, found.view, found.metric)
+    rest = passport_markup.rests_on(
+        found.feeds,
+        version=source.reader.version.version,
+        published=fmt.moment(source.reader.published_at, source.time_zone),
+        lineage=lineage,
+        time_zone=source.time_zone,
+    )
+    sees = f"You see {source.scope_label or f'all of {source.tenant_name}'}. {source.hidden_note}".strip()
+    _markup(context, rest + passport_markup.footnote(found, sees=sees), "cm_passport_rest")
+
+
+def _markup(context: PageContext, text: Markup, key: str) -> None:
+    """Draws markup in the drawer; a click runs the drawer alone, unless it opens another page."""
+    action = widgets.html(Markup('<div class="cm-passport">{}</div>').format(text), key=key, as_of=context.source.as_of)
+    if action:
+        context.open(action)
+
+
+def _next_steps(context: PageContext, view: View, found: Passport) -> list[tuple[str, str]]:
+    steps = []
+    if view.at:
+        changes: dict[str, Any] = {**states.pairs_by_name(view.at), "figure": None}
+        steps.append(("Show the page for this", widgets.move(**changes)))
+    page = _PAGE_OF_MODULE.get(found.metric.module, "")
+    if page in context.pages:
+        changed = states.encode(states.pairs_by_name(view.at))
+        steps.append((f"Open {fmt.lower_first(context.pages[page].title)}", f"{widgets.PAGE}{page}?{changed}"))
+    return steps
+
+
+def _next_level(context: PageContext, view: View, found: Passport) -> None:
+    """The figure by a dimension of the reader's choice; each member leads to its own passport."""
+    source, metric = context.source, found.metric
+    has_units = UNITS in metric.dimensions and (len(source.places) > 1 or found.view.place)
+    offered = [UNITS] if has_units and not found.view.provider else []
+    offered += [name for name in filters.offered([metric]) if name not in filters.chosen(found.view)]
+    if not offered or found.figure.problem:
+        return
+    key = f"cm_level_of_{metric.name}"
+    labels = {name: filters.LABELS[name] for name in offered}
+    chosen = st.selectbox("Next level: the same figure by", offered, key=key, format_func=labels.__getitem__)
+    if chosen == UNITS:
+        below = breakdowns.below(source, found.view, [metric.name])
+        members, label = list(below.members), below.noun.capitalize()
+    else:
+        members = breakdowns.by_dimension(source, found.view, [metric.name], chosen, before=False)
+        label = labels[chosen]
+    hidden = source.hidden_note if any(member.now.get(metric.name) is None for member in members) else ""
+    shown = [member for member in members if member.now.get(metric.name) is not None]
+    listed = [
+        (member.name, member.now[metric.name], _counted(context, found, member)) for member in shown[:MOST_MEMBERS]
+    ]
+    marks = [
+        widgets.passport(metric.name, {**states.pairs_by_name(view.at), **member.moves}) if member.moves else ""
+        for member in shown[:MOST_MEMBERS]
+    ]
+    more = len(shown) - len(listed)
+    note = markup.EMPTY
+    if more > 0:
+        note = Markup('<p class="cm-note">{} not listed.</p>').format(fmt.plural(more, "more", "more"))
+    _markup(context, passport_markup.level(label, metric, listed, marks, hidden) + note, "cm_passport_level")
+
+
+def _counted(context: PageContext, found: Passport, member: breakdowns.Member) -> str:
+    base = member.base(context.source, found.metric.name)
+    return figures.counted(found.metric, member.now.get(found.metric.name), base, short=True)
