@@ -1,7 +1,7 @@
 """The drawer that every mark opens: a figure's passport, the next level, the rows behind it.
 
 The address names the figure (`figure`, `at`), so that a link opens it and back closes it. The drawer is a fragment: what is done in
-it draws nothing of the page anew. It looks up the person's rights on each run, as the page that it stands on may be older.
+it does not draw the page again. It looks up the person's rights on each run, because the page may have been open for long.
 """
 
 from typing import Any

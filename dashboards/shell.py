@@ -34,7 +34,7 @@ CLOSED_PAGE = "closed_months"
 class PageContext:
     """What a page draws with: the data, the view, and the ground's tokens. `open_page` moves to another page.
 
-    What can be clicked is a fragment: a click that opens a figure's passport (`show_passport`) draws nothing else anew, and one
+    What can be clicked is a fragment: a click that opens a figure's passport (`show_passport`) draws nothing else, and one
     that moves the view draws the whole page.
     """
 

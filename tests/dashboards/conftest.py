@@ -166,7 +166,9 @@ def page(served: served_home.Served, reader: Any, monkeypatch: pytest.MonkeyPatc
 def markup_of(test: AppTest) -> str:
     """All markup that a page drew, in order; what stands in an open drawer comes last."""
     found = []
-    for element in [*test.main, *test._tree[2]]:
+    # The style sheet stands beside the drawer, outside the page.
+    beside = [element for element in test._tree[2] if element.type != "html"]
+    for element in [*test.main, *beside]:
         if element.type == "bidi_component":
             found.append(json.loads(element.proto.json)["html"])
         elif element.type == "html":

@@ -211,7 +211,7 @@ def test_names_from_feeds_are_escaped_everywhere():
         markup.heading(HOSTILE, [HOSTILE]),
         markup.section(HOSTILE, HOSTILE),
         markup.state(HOSTILE, HOSTILE, link=(HOSTILE, HOSTILE)),
-        markup.changes([(fmt.Change("+1", HOSTILE, "bad", "up"), HOSTILE, HOSTILE, HOSTILE)]),
+        markup.chips([(HOSTILE, HOSTILE, HOSTILE)]),
         markup.notice([HOSTILE], link=(HOSTILE, HOSTILE)),
         markup.alerts([(HOSTILE, HOSTILE)]),
         markup.terms([(HOSTILE, HOSTILE)]),

@@ -75,9 +75,8 @@ def test_the_list_is_ranked_by_money_and_says_how_many_are_left(page, markup_of)
     panel = html.split("<h2>Needs attention</h2>")[1].split("<h2>")[0]
     assert "No-shows, Bayview Clinic" in panel
     assert "Front desk" in panel
-    action = re.search(r'data-do="(page:no_show[^"]*)"', panel)[1]
+    action = re.search(r'data-do="(figure:no_shows[^"]*)"', panel)[1]
     assert "place=bayview" in action
-    assert "rows=no_shows" in action
 
 
 def test_nothing_to_attend_to_is_said(page, markup_of):
