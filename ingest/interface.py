@@ -29,9 +29,10 @@ from ingest.inbox.inbox import Inbox
 
 @dataclass(frozen=True, kw_only=True)
 class TableRules:
-    """How a table is followed: how far before its cursor it is read again, after how many days it is read whole and compared
-    (0: only when asked), and which share of its records may be gone without somebody confirming it. `definition` changes with
-    what is asked of the table: it is then read whole too. So is, each time, a table that does not tell of its changes."""
+    """How a table is followed: how far before its cursor the next read begins, after how many days it is read whole and
+    compared (0: only with --full-refresh), and which share of its records may be missing without a confirmation. `definition`
+    changes with the SELECT of the table; the table is then read whole too. A table without times of change is read whole each
+    time."""
 
     definition: str
     overlap_minutes: int
@@ -42,8 +43,8 @@ class TableRules:
 
 @dataclass(frozen=True, kw_only=True)
 class TableState:
-    """What the ledger knows of a table: the cursor of its last read, when it was last read whole (UTC, without a zone) and by
-    which definition, and the units of that read and those after it."""
+    """The state of a table in the ledger: the cursor of its last read, the time (UTC, without a zone) and definition of its
+    last whole read, and the units of that read and of later reads."""
 
     cursor: str | None = None
     whole_at: datetime | None = None
@@ -51,7 +52,7 @@ class TableState:
     units: tuple[int, ...] = ()
 
     def is_due(self, rules: TableRules, at: datetime) -> bool:
-        """Whether the table is to be read whole."""
+        """Whether the table must be read whole."""
         if self.whole_at is None or self.definition != rules.definition or not rules.tells_changes:
             return True
         return rules.reconcile_days > 0 and at - self.whole_at >= timedelta(days=rules.reconcile_days)
@@ -68,14 +69,14 @@ class Stated:
     told_by: str
 
 
-# Reasons of refusals that say: this is not what the feed's kind says. A file with no other record is refused whole.
+# Reasons of refusals of records that are not of the feed's kind. A file with no other record is refused whole.
 NOT_OF_THE_KIND = frozenset({"not_json", "no_resource_type"})
-# The unit that stands for the files of a feed which its reader does not open.
+# The name of the unit for the files of a feed that its reader does not open.
 NOT_READ = "(files that are not read)"
 
 
 class MessageMemory(Protocol):
-    """Which messages were landed before, see `ingest.sources.hl7v2.seen_messages`."""
+    """The messages that were landed before, see `ingest.sources.hl7v2.seen_messages`."""
 
     def begin(self, unit_id: int, again: Sequence[int] = ()) -> None: ...
     def forget(self, unit_id: int) -> None: ...
@@ -86,14 +87,13 @@ class MessageMemory(Protocol):
 class Unit:
     """What is read whole or refused whole: one file, or one table of a PM database.
 
-    `name` is stable between runs (the file's path below the feed's folder, or the entity). `fingerprint` is the
-    SHA-256 of a file's bytes; None for a table, whose changes the cursor finds. `modified_at` (UTC) stands in for a
-    missing `source_updated_at`. `cursor` is where the last read of a table ended; without one it is
-    read whole. `table` is set for a table. `inbox` is where the unit lies sealed, for
-    feeds that come over a network. `seen` knows the messages that the tenant has landed before.
-    `refusal` is set where the unit is known to be unreadable before it is opened. A unit with `notices` and no path says
-    something about the whole feed and holds no records. `definition` changes with the
-    profile by which files are read; `replaces` are units of the ledger that read the same file or messages under an earlier one.
+    `name` is stable between runs (the file's path below the feed's folder, or the entity). `fingerprint` is the SHA-256 of a
+    file's bytes; None for a table, whose changes the cursor finds. `modified_at` (UTC) is used for a missing
+    `source_updated_at`. `cursor` is the end of the last read of a table; without it the table is read whole. `table` is set for
+    a table. `inbox` holds the unit, encrypted, for feeds that come over a network. `seen` knows the messages that the tenant
+    has landed before. `refusal` is set if the unit is known to be unreadable before it is opened. A unit with `notices` and no
+    path concerns the whole feed and holds no records. `definition` changes with the profile by which files are read; `replaces`
+    are units of the ledger that read the same file or messages under an earlier one.
     """
 
     feed: Feed
@@ -119,7 +119,7 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Holding:
-    """What quarantine holds, as a person counts it: `count` of `what` (singular: "payment"), `amount` in US dollars where it
+    """The content of quarantine as a person counts it: `count` of `what` (singular: "payment"), `amount` in US dollars if it
     has one."""
 
     what: str
@@ -129,11 +129,11 @@ class Holding:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Source records that give no row. `reason` is a stable word, `detail` explains it without content of the record.
+    """Source records that give no row. `reason` is a slug of `ingest/problems.yaml`, `detail` explains it without content of
+    the record.
 
-    `records` > 1 stands for a run of records refused for one reason, `position` being the first.
-    `payload` is the record as received; it is kept encrypted in quarantine and printed nowhere. `holding` is what a person
-    counts of it where that is not records.
+    If `records` > 1, several records were refused for one reason, and `position` is the first. `payload` is the record as
+    received; quarantine keeps it encrypted, and nothing prints it. `holding` is what a person counts if that is not records.
     """
 
     position: str
@@ -148,8 +148,9 @@ class Refusal:
 class Notice:
     """Something odd in a record that was still read: a balance that does not hold, an open envelope, a date that is not valid.
 
-    Nothing is withheld because of it; it is kept and shown. `reason` is a stable word, `detail` explains it without
-    any content that identifies a person. `records` > 1 stands for several of one kind, `position` being the first.
+    Nothing is held back because of it; the notice is kept and shown. `reason` is a slug of `ingest/problems.yaml`, `detail`
+    explains it without any content that identifies a person. If `records` > 1, there are several of one kind, and `position` is
+    the first.
     """
 
     position: str
@@ -162,9 +163,9 @@ class Notice:
 class UnknownWord:
     """A word of a coded field that neither the standard nor the feed's profile knows, in `rows` rows.
 
-    `entity` and `column` say what it was to give. `became` is the value that the rows have instead, empty where they keep the
-    word or where no row came of it. `position` is the first place. `word` is the word as sent: the landing step shows it
-    only where it cannot name a person (`ingest.landing.unknown_words`).
+    `entity` and `column` name the column that it was for. `became` is the value that the rows have instead; empty if they keep
+    the word or if there is no row. `position` is the first place. `word` is the word as sent: the landing step shows it only
+    where it cannot name a person (`ingest.landing.unknown_words`).
     """
 
     entity: str
@@ -181,10 +182,10 @@ class Chunk:
 
     records_read = records_used + sum of `records` over refusals; a record is a FHIR resource, an HL7 message,
     a CLM, CLP, 277 claim or AK2 loop (or the transaction where it holds none), a database row.
-    `rows` maps entity to frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last
-    chunk of a table. `stated` are totals as the source itself states them, of this chunk or of the unit: those of all chunks of a
-    unit add up, by entity and measure, and must be what all its chunks gave. `unknown_words` are words that the reader itself
-    could not map; words that stand in a column of a row are found by the landing step.
+    `rows` maps an entity to its frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last chunk
+    of a table. `stated` are totals as the source itself states them, of this chunk or of the unit. Over all chunks of a unit
+    they add up, by entity and measure, and must equal the rows of all its chunks. `unknown_words` are words that the reader
+    could not map; the landing step finds words in a column of a row.
     """
 
     rows: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -211,19 +212,19 @@ class UnreadableUnit(Exception):
 
 
 class Source(Protocol):
-    """One protocol. Stateless: all it needs is in the feed and the unit."""
+    """One protocol. It has no state: all it needs is in the feed and the unit."""
 
     kind: str
 
     def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:
-        """Units there are now, in the order they are to be read; those of a feed with `server` or `listen` lie in the inbox.
+        """The present units, in the order of reading. Units of a feed with `server` or `listen` are in the inbox.
 
-        Raises UnreadableUnit where the feed is missing or unreadable.
+        Raises UnreadableUnit if the feed is missing or unreadable.
         """
         ...
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
-        """Reads one unit in bounded chunks. Raises UnreadableUnit; chunks given before that are thrown away."""
+        """Reads one unit in bounded chunks. Raises UnreadableUnit; earlier chunks of the unit are then discarded."""
         ...
 
 

@@ -27,7 +27,7 @@ from ingest.interface import NOT_READ
 from ingest.ledger import Ledger, now
 from ingest.profiles import word_field
 
-# The endings that readers know. Any other part of a file's name may say whose file it is.
+# The endings that readers know. Any other part of a file's name may name a patient.
 _ENDINGS = (
     *(".json", ".ndjson", ".csv", ".tsv", ".txt", ".dat", ".gz"),
     *(".hl7", ".hl7v2", ".adt", ".siu", ".dft", ".msg"),
@@ -50,10 +50,9 @@ UNKNOWN_WORD: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 def file_mark(keys: Keys, tenant_id: str, name: str) -> str:
-    """What stands for a file wherever it may be read by others than operators: `file 3f9c2a7b1c.835`.
-
-    Names of files and folders hold patients' names in some systems, and a plain hash of a name can be guessed: this one needs the
-    tenant's key. The same file keeps its mark. `clinicmart status` on the server says which mark is which file.
+    """The mark that is shown in place of a file name to everybody but operators: `file 3f9c2a7b1c.835`. Names of files and
+    folders hold patients' names in some systems, and a plain hash of a name can be guessed: this mark needs the tenant's key.
+    The same file keeps its mark. `clinicmart status` on the server shows the file of each mark.
     """
     digest = hmac.new(keys.derive("token", tenant_id), f"file {name}".encode(), hashlib.sha256).hexdigest()[:10]
     endings = [suffix.lower() for suffix in PurePath(name).suffixes[-2:] if suffix.lower() in _ENDINGS]
@@ -61,7 +60,7 @@ def file_mark(keys: Keys, tenant_id: str, name: str) -> str:
 
 
 def marks_of_units(ledger: Ledger, keys: Keys, tenant_id: str, unit_ids: Sequence[int]) -> dict[int, str]:
-    """Unit of a tenant to what stands for it: the mark of a file, the name of a table."""
+    """Unit of a tenant to the text shown for it: the mark of a file, the name of a table."""
     unit = tables.unit.c
     query = sa.select(unit.unit_id, unit.name, unit.fingerprint).where(
         unit.tenant_id == tenant_id, unit.unit_id.in_(list(unit_ids))
@@ -269,7 +268,8 @@ def _contract_results(ledger: Ledger) -> pl.DataFrame:
 def notice_reasons(ledger: Ledger) -> pl.DataFrame:
     """Notices by tenant, feed, reason and detail: `rows` counts the records they stand for.
 
-    Details that name a claim or a segment are many: beyond the most frequent ones of a reason they are counted together.
+    There may be many details, because they name a claim or a segment: the most frequent ones of a reason are kept, the others
+    are counted together.
     """
     notice, unit = tables.notice.c, tables.unit.c
     key = (unit.tenant_id, unit.feed, notice.reason, notice.detail)

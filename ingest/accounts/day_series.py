@@ -1,4 +1,4 @@
-"""Rows of a feed by day, and what is said of a day: the material and the words of `ingest.accounts.rhythm`."""
+"""Rows of a feed by day, and the verdict on a day: input and output of `ingest.accounts.rhythm`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ SHOWN_DAYS = 56
 SHORT_DAYS = 3
 # A series that fell silent this long before its feed was first read is an archive: it has no days to come.
 ARCHIVE_DAYS = 35
-# Rows of one day that come again later than this after the first of them are the same rows sent again.
+# Rows of one day that come later than this after its first rows are the same rows sent again.
 SAME_DELIVERY_DAYS = 3
 LATENESS_LEARNED_FROM = 10
 UNREADABLE, STOPPED, FEWER = "unreadable", "stopped", "short"
@@ -77,9 +77,8 @@ class Judgement:
 
 
 def judge(counts: Mapping[date, int], *, judged_on: date, first_read: date, lateness_days: int = 0) -> Judgement:
-    """Judges a series on the day `judged_on`, which itself is not over and so not judged.
-
-    `first_read` is when the feed was first read; `lateness_days` how many days a day usually still lacks its rows after it is over.
+    """Judges a series as of the day `judged_on`, which is not over and so not judged. `first_read` is the first day on which
+    the feed was read; `lateness_days` is how many days after a day its rows usually arrive.
     """
     series = Series.of(counts, judged_on - timedelta(days=1))
     if series is None:
@@ -111,7 +110,7 @@ def _shown(series: Series) -> range:
 
 
 def _unjudged(series: Series, index: int, expected: Day | None = None) -> Day:
-    """A day without a verdict; what is expected of it stands where it is known."""
+    """A day without a verdict, with its expected rows if they are known."""
     return Day(
         day=series.day(index),
         received=int(series.rows[index]),
@@ -137,8 +136,8 @@ def _short_since(days: list[Day]) -> date | None:
 def received_by_day(arrivals: pl.DataFrame) -> pl.DataFrame:
     """Rows by tenant_id, feed and day, and the day `first_arrived_on` which the first of them came.
 
-    `arrivals`: tenant_id, feed, entity, day, arrived_on, rows. A full read or a file sent again brings rows that were there: of
-    deliveries of one day that lie apart the largest counts, not their sum.
+    `arrivals`: tenant_id, feed, entity, day, arrived_on, rows. A full read or a file that is sent again repeats rows: of
+    separate deliveries for one day the largest counts, not their sum.
     """
     key = [*_KEY, "entity", "day"]
     first = pl.col("arrived_on").min().over(key)
@@ -157,10 +156,10 @@ def received_by_day(arrivals: pl.DataFrame) -> pl.DataFrame:
 
 
 def lateness(first_arrivals: Mapping[date, date], reads: Sequence[date]) -> int:
-    """How many days a feed's days usually still lack their rows after they are over, as its own reads saw it.
+    """How many days after a day its rows usually arrive, as the reads of the feed saw it.
 
     `first_arrivals` maps a day to the day on which its first rows came, `reads` are the days on which the feed was read. Days
-    from before the first read tell nothing; an outage that was healed is an exception and changes little.
+    before the first read are left out; an outage that was filled in later is an exception and changes little.
     """
     ordered = np.array(sorted(set(reads)), dtype="datetime64[D]")
     seen = []
@@ -192,7 +191,7 @@ def judge_feeds(received: pl.DataFrame, reads: pl.DataFrame) -> dict[tuple[str, 
     return judged
 
 
-# A run asks for the same feeds when it lands them, when it tells the warehouse of them, and at its end.
+# A run needs the same feeds when it lands them, when it writes them into the warehouse, and at its end.
 @lru_cache(maxsize=1024)
 def _judge_feed(
     days: tuple[date, ...], rows: tuple[int, ...], arrived_on: tuple[date, ...], read_on: tuple[date, ...]

@@ -1,4 +1,4 @@
-"""How much a feed brings, learned from what it brought. Pure: one series of rows by day in, expectations out.
+"""How many rows a feed is expected to bring, learned from its history. Pure: one series of rows by day in, expectations out.
 
 Two rhythms are known. A *daily* feed brings rows on most days or on fixed weekdays: each weekday has a level (the median of
 its six days before the one that is judged) and a band (median absolute deviation, never tighter than chance in counting). A
@@ -137,7 +137,7 @@ class Daily:
         return float(self.series.rows[at] / usual) if is_steady else None
 
     def _dip_length(self, at: int) -> int:
-        """How many days that should be full in a row were not, around one of them."""
+        """The number of consecutive short days around one of them."""
         length = 0
         for step in (-1, 1):
             near = at if step == 1 else at - 1
@@ -179,7 +179,7 @@ def _second_largest(values: np.ndarray) -> float:
 
 
 class Periodic:
-    """A feed that brings a drop every so many days. Days right behind each other are one drop."""
+    """A feed with a delivery every few days. Consecutive days are one delivery."""
 
     rhythm = PERIODIC
 

@@ -1,9 +1,9 @@
-"""Days on which clinics work differently: what a feed brings on them is learned by name, not by weekday.
+"""Days on which clinics work differently. A feed's rows on them are learned by the name of the day, not by weekday.
 
 US federal holidays with the days on which they are observed (package `holidays`), Good Friday, and the days around
 them on which many clinics close or work half: those before Independence Day and Thanksgiving, Christmas Eve, the days between
-the years, New Year's Eve, and the day after any of them. A name says nothing about a feed: `ingest.accounts.rhythm` asks
-what it brought on the same name before.
+the years, New Year's Eve, and the day after any of them. A name alone decides nothing: `ingest.accounts.rhythm` uses the feed's
+rows on earlier days of the same name.
 """
 
 from datetime import date, timedelta

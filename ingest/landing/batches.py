@@ -65,7 +65,7 @@ class Landing:
         self._index_session = self._payments = None
 
     def follow(self, unit: Unfinished, table: str, state: TableState, rules: TableRules, *, whole: bool) -> None:
-        """Lets a unit that is a table know the rows that earlier reads met; `whole` where this read will meet all there are."""
+        """Gives a unit that is a table the index of rows from earlier reads; `whole` if this read sees all rows."""
         if self._index_session is None:
             self._index_session = index_session(self.home, self.keys, self.feed.tenant_id)
         unit.index = RowIndex(self._index_session, self.home, self.feed, table, state)
@@ -152,7 +152,7 @@ class Landing:
     def _without_known(
         self, unit: Unfinished, index: RowIndex, entity_contract: Contract, frame: pl.DataFrame
     ) -> pl.DataFrame:
-        """Drops rows that an earlier read met."""
+        """Drops rows that an earlier read saw."""
         records = frame.select("source_record_id")
         domain = entity_contract.token_columns.get("source_record_id")
         if domain is not None:
@@ -164,8 +164,8 @@ class Landing:
         return frame.filter(~is_known) if number else frame
 
     def reconcile(self, unit: Unfinished, entity: str, rules: TableRules, *, accept: bool) -> int:
-        """Deletes what a whole read of a table no longer met; returns how many records. Raises UnreadableUnit where they are too
-        many to be believed: the rows that came are still good, and count as those of a read from the cursor on."""
+        """Deletes the records that a whole read of a table no longer sees; returns their number. Raises UnreadableUnit if they
+        exceed the safety limit: the rows that came are still good, and count as those of a read from the cursor on."""
         if unit.index is None or not unit.is_whole:
             return 0
         try:
@@ -324,7 +324,7 @@ class Landing:
 
 
 def _settle(connection: sa.Connection, units: Iterable[Unfinished]) -> None:
-    """Removes the notices of payments that were out of balance until a part of them came."""
+    """Removes the notices of payments that were out of balance until this part came."""
     notice = tables.notice.c
     for unit_id, position in sorted(place for unit in units for place in unit.settled):
         completed = (notice.unit_id == unit_id) & (notice.position == position) & (notice.reason == OUT_OF_BALANCE)

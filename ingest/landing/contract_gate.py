@@ -62,8 +62,8 @@ def _cast(column: Column, sent_type: pl.DataType) -> pl.Expr:
 
 
 def cast_to_contract(contract: Contract, frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
-    """The frame with exactly the contract's reader columns and types, and, for each column that has some, the rows whose
-    value did not cast. Columns that the contract does not name must have been dropped and counted before."""
+    """The frame with exactly the contract's reader columns and types, and, by column, the rows whose value could not be
+    converted. Columns that the contract does not name must have been dropped and counted before."""
     sent_types = frame.schema
     added = [
         pl.lit(None, dtype=column.polars_type).alias(column.name)
@@ -154,7 +154,7 @@ def check(contract: Contract, frame: pl.DataFrame) -> Gated:
 
 
 def withhold(contract: Contract, frame: pl.DataFrame, reason: str, detail: str) -> Gated:
-    """Holds back every row of a frame for a reason that lies outside its contract; none is good, none was checked."""
+    """Quarantines every row of a frame for a reason outside its contract; no row is good or checked."""
     typed, _ = cast_to_contract(contract, frame.clear())
     bad = frame.select(
         _text("source_record_id").alias("source_record_id"),

@@ -1,7 +1,7 @@
 """Reads one feed from its source into landing: discover, read, gate, land, account.
 
-Bad input never stops good input: a file that cannot be read is refused by name and the next one follows; a feed that is not
-there is named, and the other feeds go on. What happened is in the ledger and in the `FeedReport`.
+Bad input never stops good input: a file that cannot be read is refused by name, and the next one is read; a missing feed is
+named, and the other feeds are read. The ledger and the `FeedReport` record the result.
 """
 
 import logging
@@ -72,8 +72,8 @@ def land_feed(
 ) -> FeedReport:
     """Reads what is new in a feed into landing. Never raises for bad input; see FeedReport.problems.
 
-    A server is asked first; what it gave before is read even where it gives nothing now. `full_refresh` asks it for everything,
-    and reads tables whole. With `accept_deletions`, a whole read may lack any number of records.
+    A server is asked first. Its earlier files are read even if it gives nothing now. `full_refresh` asks it for everything and
+    reads tables whole. With `accept_deletions`, a whole read may lack any number of records.
     """
     report = FeedReport(feed=feed)
     source = source_for(feed.kind)
@@ -269,7 +269,7 @@ def _message(feed: Feed, unit: str, error: UnreadableUnit) -> str:
 
 
 def _total(ledger: Ledger, report: FeedReport, run_id: str) -> None:
-    """Totals of this run from the ledger, so that what is reported is what is recorded."""
+    """Totals of this run from the ledger, so that the report equals the record."""
     feed = report.feed
     batch, unit = tables.batch.c, tables.unit.c
     rows = ledger.rows(

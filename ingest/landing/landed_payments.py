@@ -1,8 +1,9 @@
-"""Payments out of the landed rows, for a home whose memory of payments is missing: one of an earlier release, or a lost file.
+"""Finds payments in the landed rows, for a home without a memory of payments: from an earlier release, or after the file was
+lost.
 
-Payments whose rows an earlier release landed keep their ids. Their claims are known by number, status, day and amounts, and
-the payment by payer, trace, amount and date: a delivery of today is recognised by these. Payments that an earlier release
-took for two, because their text differed, stay two.
+Payments whose rows an earlier release landed keep their ids. Claims are recognised by number, status, day and amounts, and the
+payment by payer, trace number, amount and date. Payments that an earlier release counted as two, because their text differed,
+stay two.
 """
 
 import re
@@ -103,7 +104,7 @@ def _part(name: str, claims: pl.DataFrame | None, adjustments: pl.DataFrame | No
         of_payment = adjustments.with_columns(pl.lit(0).alias("txn"))
         part.adjustments = set(provider_adjustment_marks(of_payment))
         part.adjusted = _total(adjustments["adjustment_amount"])
-    # Without a claim to tell by, the length of the mark does.
+    # Without a claim, the length of the mark shows the style.
     part.is_old_style |= claims is None and len(name.rpartition("-")[2]) != 8
     return part
 

@@ -16,7 +16,7 @@ from ingest.ledger import now
 
 
 def record_words(connection: sa.Connection, unit: Unfinished, feed: Feed) -> None:
-    """Writes a unit's unknown words; those of the reads in whose place it stands no longer count."""
+    """Writes a unit's unknown words. Words of the reads that it replaces no longer count."""
     units, words = tables.unit.c, tables.unknown_word
     if unit.replaces:
         replaced = sa.update(tables.unit).where(units.unit_id.in_(unit.replaces))

@@ -1,4 +1,4 @@
-"""Which payments of payers a tenant has landed, and which claims of each: so that a payment is known when it comes again, in
+"""The payer payments that a tenant has landed, with their claims, so that a payment is recognised when it comes again in
 another file, with other separators, through another feed or in parts.
 
     home/payments/<tenant>.sqlite
@@ -40,7 +40,7 @@ create index if not exists part_by_unit on part (unit_id);
 
 @dataclass(kw_only=True)
 class PaymentPart:
-    """What one transaction, or all of them together, brought of a payment.
+    """The content of a payment in one transaction, or in all of them together.
 
     `claims` and `adjustments` are marks: the rest of their ids behind the remittance_id, or what `is_old_style` rows of an
     earlier release are compared by. `paid` is the sum of CLP04, `adjusted` of PLB amounts, in US dollars. `open_at` are the
@@ -70,7 +70,7 @@ class PaymentMemory:
     def __init__(self, path: Path, key: bytes, ledger: Ledger) -> None:
         self._key, self._seal, self._ledger = key, AESGCM(hashlib.sha256(b"seal" + key).digest()), ledger
         self._counting: set[int] = set()
-        # Units that are being landed, and the earlier reads of the same files in whose place they stand.
+        # Units that are being landed, and the earlier reads of the same files that they replace.
         self._replaced: dict[int, frozenset[int]] = {}
         self._connection, self.is_new = open_derived(path, _SCHEMA)
 

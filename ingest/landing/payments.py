@@ -1,4 +1,4 @@
-"""The same payment again: which rows of a payer's payment are new, which came before, and which contradict what came before.
+"""A payment that comes again: which of its rows are new, which came before, and which contradict earlier rows.
 
 Readers name a payment by payer, trace, amount and date and its claims by what they say (`ingest.sources.x12.remittance_ids`).
 A transaction of a payment that is known already is compared with what is known of it:
@@ -29,7 +29,7 @@ from ingest.sources.x12.remittance_ids import claim_of_mark, old_style_marks
 CONTRADICTS = "payment_contradicts"
 OUT_OF_BALANCE = "payment_out_of_balance"
 PAYMENT = "remittance"
-# Entities whose rows are of a payment.
+# Entities whose rows belong to a payment.
 ENTITIES = ("remittance", "remittance_claim", "remittance_line", "remittance_adjustment", "provider_adjustment")
 CONTRADICTS_DETAIL = "the same payment (payer, trace, amount, date) arrived before with other money for its claims"
 _CAME_AGAIN = "the same payment (payer, trace, amount, date) arrived before; it counts once"
@@ -40,8 +40,8 @@ _IN_PARTS = (
 
 @dataclass(kw_only=True)
 class Taken:
-    """What is left of a chunk: `rows` to land, `withheld` to hold back, by entity, and what to say of it. `settled` are notices
-    of earlier transactions, by unit and position, that a part of this chunk makes untrue."""
+    """The result for a chunk: `rows` to land, `withheld` rows for the quarantine, by entity, and notices. `settled` are notices
+    of earlier transactions, by unit and position, that a part of this chunk ends."""
 
     rows: dict[str, pl.DataFrame]
     withheld: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -181,7 +181,7 @@ def _differ(before: set[str], now: set[str]) -> bool:
 
 
 def old_name() -> pl.Expr:
-    """What names a payment whose rows an earlier release landed: it kept no TRN03."""
+    """The name of a payment whose rows an earlier release landed, without TRN03."""
     amount = pl.coalesce(pl.col("payment_amount").cast(MONEY, strict=False).cast(pl.String), pl.lit(""))
     parts = (
         pl.col("payer_id").str.strip_chars().fill_null(""),
@@ -189,7 +189,7 @@ def old_name() -> pl.Expr:
         amount,
         pl.col("payment_date").cast(pl.String).fill_null(""),
     )
-    # Without a trace nothing names such a payment; a name with a line feed is nobody's.
+    # Without a trace number such a payment has no name; no real name contains a line feed.
     return (
         pl.when(pl.col("trace_number").is_not_null())
         .then(pl.concat_str(*parts, separator="\x1f"))
@@ -199,7 +199,7 @@ def old_name() -> pl.Expr:
 
 
 def _balance_notices(payments: pl.DataFrame, parts: Mapping[str, PaymentPart], unit_id: int) -> list[Notice]:
-    """A notice for each payment whose claims and adjustments do not come to its amount; its part notes where."""
+    """A notice for each payment whose claims and adjustments do not add up to its amount; its part keeps the place."""
     notices = []
     amounts = payments.select("remittance_id", pl.col("payment_amount").cast(MONEY, strict=False), "source_position")
     for name, amount, place in amounts.iter_rows():
@@ -248,7 +248,7 @@ def _part(name: str, mine: dict[str, pl.DataFrame], *, is_old_style: bool) -> Pa
 
 
 def _mark(column: str) -> pl.Expr:
-    """What an id says behind its payment's."""
+    """The part of an id behind the id of its payment."""
     return pl.col(column).str.strip_prefix(pl.format("{}-", "remittance_id")).alias("_mark")
 
 

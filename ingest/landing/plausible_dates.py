@@ -1,8 +1,8 @@
-"""Dates that are most likely wrong: notices of rows whose dates lie outside the range that their contract calls plausible.
+"""Dates that are probably wrong: notices of rows with dates outside the plausible range of their contract.
 
 A contract gives a column `plausibleFrom` (a day) and `plausibleDaysAhead` (days after the feed is judged), and two columns an order
-of severity `warning`. Such a row is landed as it is: the date may be right, and a mistyped year is the source's to correct. The notice
-says how many there are and where the first is.
+of severity `warning`. Such a row lands as it is: the date may be right, and only the source can correct a mistyped year. The
+notice has the number of rows and the position of the first.
 """
 
 from datetime import UTC, date, datetime, time, timedelta

@@ -20,8 +20,8 @@ UNITS = 25
 
 @dataclass(kw_only=True)
 class Preview:
-    """What a look at a feed gave. `problems` stop a run's feed or file; `reasons` count rows a run would hold back,
-    and say what a server does not offer."""
+    """The result of a test of a feed. `problems` would stop the feed or a file of it; `reasons` count the rows that a run would
+    quarantine, and name what a server does not offer."""
 
     feed: Feed
     units: int = 0
@@ -33,9 +33,9 @@ class Preview:
 
 
 def preview(feed: Feed) -> Preview:
-    """Looks at the first chunk of up to 25 files or tables of a feed. Raises nothing for bad input; see Preview.
+    """Reads the first chunk of up to 25 files or tables of a feed. Raises nothing for bad input; see Preview.
 
-    A server is signed in to, asked what it can, and for one page of resources.
+    For a server: signs in, asks for its capabilities and for one page of resources.
     """
     result = Preview(feed=feed)
     if feed.server is None:
@@ -102,14 +102,14 @@ def _look(result: Preview, inbox: Inbox | None) -> None:
 
 
 def _unknown(feed: Feed, word: UnknownWord, shown: str) -> str:
-    """What is said of one unknown word."""
+    """The line for one unknown word."""
     known_as = word_field(feed.kind, word.entity, word.column).name
     outcome = f", which becomes {word.became}" if word.became else ""
     return f"{word.entity}.{word.column}: unknown word {shown} in {known_as}{outcome}{_place(feed, word.entity, word.column)}"
 
 
 def _place(feed: Feed, entity: str, column: str) -> str:
-    """Where the feed's profile gives a column, as the end of a message; empty where no profile says it."""
+    """The place of a column in the feed's profile, as the end of a message; empty if no profile has it."""
     name = feed.profile or ("r4" if feed.kind == "fhir" else None)
     place = None if name is None else place_in_profile(name, feed.kind, entity, column)
     return f" (see {place})" if place else ""

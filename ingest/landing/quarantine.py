@@ -1,8 +1,8 @@
-"""What is held back, why, and letting it through once the cause is mended.
+"""Held rows and records, their reasons, and their release after the cause is corrected.
 
 `held_rows` counts; `held_details` names single rows by source record and position, never their content; `release` checks held
-rows against today's contracts and lands those that now pass. Rows of the vault, and records that gave no row, cannot be released: they
-come in again with their source.
+rows against today's contracts and lands those that now pass. Rows of the vault, and records that gave no row, cannot be
+released. They are read again when the source sends them again.
 """
 
 from collections import Counter
@@ -148,9 +148,8 @@ def _land(landing: Landing, entity: str, frame: pl.DataFrame, entry: dict[str, A
 
 
 def close_replaced(home: Home, keys: Keys, ledger: Ledger, tenant_id: str, feed: str) -> None:
-    """Takes out of a feed's open entries what came from reads that a later read of the same file has replaced.
-
-    The later read quarantines again what still cannot land. An entry of which nothing is left is closed.
+    """Removes from a feed's open entries the rows of reads that a later read of the same file has replaced. The later read
+    quarantines again the rows that still cannot land. An entry without rows is closed.
     """
     unit, held = tables.unit.c, tables.held
     of_feed = sa.and_(unit.tenant_id == tenant_id, unit.feed == feed, unit.outcome == "replaced")

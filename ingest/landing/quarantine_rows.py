@@ -1,6 +1,7 @@
-"""What quarantine keeps of rows and records that did not land, and how it counts them.
+"""The rows and records in quarantine, and how they are counted.
 
-`SCHEMA` is that of the quarantine's files. `what`, `what_count` and `amount` say what a person counts of it: "payment", 1, "80.00".
+`SCHEMA` is the schema of the quarantine's files. `what`, `what_count` and `amount` are what a person counts: "payment", 1,
+"80.00".
 """
 
 import base64
@@ -16,7 +17,7 @@ from ingest.landing.contract_gate import COLUMN, DETAIL, REASON
 from ingest.landing.payments import CONTRADICTS, ENTITIES, PAYMENT
 
 RECORD = "record"  # what quarantine calls a source record that gave no row
-# The amount that a held row is told with: the first that its entity has.
+# The amount that is shown for a held row: the first of its entity.
 _HELD_AMOUNTS = ("payment_amount", "payer_paid_amount", "billed_amount", "adjustment_amount")
 SCHEMA = {
     "entity": pl.String,
@@ -34,7 +35,7 @@ SCHEMA = {
 
 
 def held_back(entity_contract: Contract, bad: pl.DataFrame) -> pl.DataFrame:
-    """Rows the gate held back as rows of the quarantine; what belongs in the vault is not kept here."""
+    """Rows that the gate held back, as rows of the quarantine. Columns of the vault are not kept here."""
     payload = pl.lit(None, dtype=pl.String) if entity_contract.store == "vault" else pl.col(PAYLOAD)
     return bad.select(
         pl.lit(entity_contract.name).alias("entity"),
@@ -50,7 +51,7 @@ def held_back(entity_contract: Contract, bad: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counted(entity_contract: Contract) -> list[pl.Expr]:
-    """What a person counts of a held row. Of a payment that is held whole, the payment alone counts, not what it is made of."""
+    """What a person counts of a held row. If a payment is held whole, only the payment counts, not its claims and lines."""
     is_part = (pl.col(REASON) == CONTRADICTS) & pl.lit(
         entity_contract.name in ENTITIES and entity_contract.name != PAYMENT
     )

@@ -1,9 +1,8 @@
-"""Which files of a feed are read: those that are new, and those that were read under another profile.
-
-A profile decides what a file says: a word that it learns, another field for the visit number. So a file that was landed under
-another one is read again, as a table of a PM database is read whole when its SELECT changes. The new read stands in the place of the
-earlier ones: these become `replaced` in the ledger, their unknown words and notices no longer count, and what they left in
-quarantine is closed (`ingest.landing.quarantine.close_replaced`). Rows replace themselves by their keys.
+"""Which files of a feed are read: new files, and files that were read under another profile. A profile decides what a file
+means: a word that it explains, another field for the visit number. So a file that was landed under another profile is read
+again, as a table of a PM database is read whole when its SELECT changes. The new read replaces the earlier ones: these become
+`replaced` in the ledger, their unknown words and notices no longer count, and their rows in quarantine are closed
+(`ingest.landing.quarantine.close_replaced`). Rows replace themselves by their keys.
 
 Read again is what is still there: files of the feed's folder, files of a server that its inbox still keeps, messages that the
 journal of a listener still holds.
@@ -83,7 +82,7 @@ def _landed(ledger: Ledger, feed: Feed, digest: str) -> dict[str, list[dict[str,
 
 
 def _still_held(unit: Unit, earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The reads of a journal of which it may still hold messages."""
+    """The reads of a journal whose messages it may still hold."""
     oldest = mllp_journal.first_received_at(unit.inbox) if unit.inbox is not None else None
     if oldest is None:
         return []

@@ -1,5 +1,5 @@
-"""Which rows of a table were met: a mark of every row's content and the record it is of, so that rows which a read meets
-again are not landed again, and records that a whole read no longer meets are found.
+"""The rows of a table that were read: a mark of every row's content and its record. So rows that come again are not landed
+again, and records that a whole read no longer sees are found.
 
 One encrypted file a read, `index/<tenant>/<feed>/<table>/<unit>.parquet`, of `record_id` (as the landed row has it: a token
 where that is one), `mark` (64 bits of a hash over the row as it was read) and `updated_at`. A whole read writes all of its
@@ -28,7 +28,7 @@ from ingest.interface import TableRules, TableState, UnreadableUnit
 _SEED = 20261031
 # Cursors are in the database's zone and words, marks of time here in UTC: the overlap is widened by what may lie between.
 _SLACK = timedelta(days=2)
-# So few records gone are believed, whatever share they are, unless the table is empty.
+# So few missing records count as deleted, at any share, unless the table is empty.
 BELIEVED = 5
 _MET = "(record_id varchar, mark ubigint, updated_at timestamptz, is_known boolean)"
 
@@ -62,7 +62,7 @@ class RowIndex:
         return f"read_parquet([{files}], encryption_config = {{footer_key: '{duck.PARQUET_KEY}'}})"
 
     def recall(self, rules: TableRules, *, whole: bool) -> None:
-        """Recalls the rows met before: all, or those that a read from the cursor on meets again."""
+        """Loads the rows of earlier reads: all, or those that a read from the cursor on sees again."""
         if not self._files:
             return
         condition = ""
@@ -90,8 +90,8 @@ class RowIndex:
         self._files = []
 
     def meet(self, frame: pl.DataFrame, records: pl.Series) -> pl.Series:
-        """Takes down the rows of a frame as they were read; `records` are their record ids as landed. Returns which were met
-        before."""
+        """Records the rows of a frame as they were read; `records` are their record ids as landed. Returns which of them were
+        read before."""
         content = sorted(name for name in frame.columns if name != "source_position")
         moments = frame["source_updated_at"]
         if moments.dtype == pl.String():
@@ -119,9 +119,8 @@ class RowIndex:
         return is_known
 
     def absent(self, rules: TableRules, *, accept: bool) -> pl.Series:
-        """Record ids that were met before and not in this read, which was a whole one.
-
-        Raises UnreadableUnit where so many are gone that the source is at fault more likely than its users, unless accepted.
+        """Record ids of earlier reads that this whole read did not see. Raises UnreadableUnit if they exceed the safety limit,
+        because then the source is probably incomplete, unless accepted.
         """
         if not self._files or not self.has_baseline:
             return pl.Series(dtype=pl.String)
@@ -147,7 +146,7 @@ class RowIndex:
         return int(counted[0]) if counted else 0
 
     def keep(self, unit_id: int, *, whole: bool) -> None:
-        """Writes what was met, all of it or what was new, for the reads to come."""
+        """Writes the rows of this read, all or only the new ones, for later reads."""
         which = "" if whole else " where not is_known"
         if whole or self._count(f"select count(*) from met{which}"):
             self._connection.execute(

@@ -1,8 +1,8 @@
 """Lands the feeds of several tenants side by side, in separate processes.
 
-A run goes through its feeds one after another. Helpers begin with the tenants that its turn would come to last and work towards it:
-the process that reaches a tenant first lands all its feeds. What a helper could not do, or was killed over, is left to the run itself, so
-that an error is met, told and noted in one place. A helper ends when the process that started it does.
+A run lands its feeds one after another. Helpers begin with the tenants at the end of its list and work towards it: the process
+that reaches a tenant first lands all its feeds. A tenant that a helper could not land is left to the run itself, so that errors
+are reported in one place. A helper ends when the process that started it does.
 """
 
 import logging
@@ -82,12 +82,13 @@ class SideBySide:
     def __init__(self, helpers: int) -> None:
         self._pool: ProcessPoolExecutor | None = None
         self._helpers = helpers
-        # Given out one by one: the pool would take one more than it has helpers, which the run could not take back.
+        # Given out one by one, because the pool would accept one task more than it has helpers, and the run could not take it
+        # back.
         self._waiting: list[Task] = []
         self._lock = threading.Lock()
         self._futures: dict[str, Future[dict[str, FeedReport]]] = {}
         if helpers:
-            # Not forked: a fork of a process with threads (polars, DuckDB) may stand still for ever.
+            # Not forked: a fork of a process with threads (polars, DuckDB) may hang for ever.
             context = get_context("spawn")
             self._told: Queue[logging.LogRecord | None] = context.Queue()
             # A process that is killed while it writes a line blocks the others: do not wait for lines for ever.
@@ -115,7 +116,7 @@ class SideBySide:
             self._give_next(None)
 
     def _give_next(self, before: Future[dict[str, FeedReport]] | None) -> None:
-        """Gives a helper the last tenant that nobody has begun with, unless it did not come back from the one before."""
+        """Gives a helper the last tenant that no process has begun, unless the helper did not finish its tenant before."""
         with self._lock:
             if self._pool is None or not self._waiting or (before is not None and before.exception() is not None):
                 return
@@ -138,11 +139,11 @@ class SideBySide:
         try:
             return future.result().get(feed.name)
         except Exception:
-            # Whatever ended the helper, the run meets it again, or does not.
+            # The cause that ended the helper will occur again in the run, or not.
             return None
 
     def close(self) -> None:
-        """Ends the helpers; what they were not asked for is not begun."""
+        """Ends the helpers. Tenants that they were not given are not begun."""
         with self._lock:
             pool, self._pool = self._pool, None
         if pool is not None:
@@ -163,7 +164,7 @@ def land_tenant(task: Task) -> dict[str, FeedReport]:
         ledger = Ledger(home)
         try:
             for feed in task.feeds:
-                # The run meets the same error again and tells of it.
+                # The run gets the same error again and reports it.
                 with suppress(Exception):
                     result[feed.name] = land_feed(
                         home,

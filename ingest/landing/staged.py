@@ -26,13 +26,13 @@ class Staged:
     """Rows that no ledger row names yet: identifiers are tokens, the gate is still to come."""
 
     frames: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
-    # Rows that are held back whatever their contract says, with reason and detail.
+    # Rows that are quarantined even if they meet their contract, with reason and detail.
     withheld: dict[str, list[tuple[pl.DataFrame, str, str]]] = field(default_factory=dict)
     refusals: list[pl.DataFrame] = field(default_factory=list)
     refused: int = 0
     rows: int = 0
     size_bytes: int = 0
-    # Times of the files, which stand in for records that have none.
+    # Times of the files, used for records without a time.
     file_times: set[datetime] = field(default_factory=set)
 
     @property
@@ -108,7 +108,7 @@ class Unfinished:
     index: RowIndex | None = None
     is_whole: bool | None = None
     definition: str | None = None
-    # Units of the ledger that read the same file or messages under an earlier profile: this one stands in their place.
+    # Units of the ledger that read the same file or messages under an earlier profile: this one replaces them.
     replaces: tuple[int, ...] = ()
     # Rows and first position of each unknown word, by entity, column, word and what it became.
     words: dict[tuple[str, str, str, str], tuple[int, str]] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class Unfinished:
 
     @property
     def is_of_other_kind(self) -> bool:
-        """Whether every record was refused because it is not what the feed's kind says, so that nothing of the unit was read."""
+        """Whether every record was refused because it is not of the feed's kind, so that nothing of the unit was read."""
         return self.records_read > 0 and self.records_used == 0 and self.refusal_reasons <= NOT_OF_THE_KIND
 
     def count_words(self, words: Iterable[UnknownWord], names: frozenset[str]) -> None:

@@ -92,7 +92,7 @@ def write_to_vault(home: Home, keys: Keys, tenant_id: str, rows: pl.DataFrame) -
 
 
 def remove_from_vault(home: Home, keys: Keys, tenant_id: str, deletions: pl.DataFrame) -> None:
-    """Takes identity rows out of the tenant's vault whose records are deleted (rows of the `record_deletion` contract)."""
+    """Deletes identity rows of deleted records from the tenant's vault (rows of the `record_deletion` contract)."""
     if not deletions.height or not home.vault(tenant_id).exists():
         return
     with duck.session(home) as connection:

@@ -1,4 +1,4 @@
-"""Words that no profile knows: counted by feed, column and word, and shown where they cannot name a person.
+"""Words that no profile explains: counted by feed, column and word, and shown only if they cannot name a person.
 
 A column whose contract lists its valid values may receive another word. `unknown_words` counts such words.
 `with_unknown_values` then gives the row the contract's `unknown_value`, so that the row lands and no figure takes the word for a
@@ -25,7 +25,7 @@ _NAMES = ("family_name", "given_name")
 
 
 def unknown_words(entity_contract: Contract, frame: pl.DataFrame) -> list[UnknownWord]:
-    """The words of a reader's frame that are none of the values a contract knows, each with its number of rows."""
+    """The words of a reader's frame that are not among the values of the contract, each with its number of rows."""
     words = []
     for column in _columns(entity_contract, frame):
         rows = frame.filter(_is_unknown(column))

@@ -1,9 +1,9 @@
 """Lists of raw values into Polars columns of the contract's type, without inference.
 
 A column whose values all convert is typed as the contract says; one that holds a value which does not convert stays
-text, with the values that do convert in canonical form, so that the gate quarantines the bad row and only it.
-Money never passes through binary arithmetic: a float is taken by its shortest decimal text ("77.49000000000001"),
-then rounded half to even at four places.
+text, with the values that do convert in canonical form, so that the contract gate quarantines only the bad rows. Money never
+passes through binary arithmetic: a float is taken by its shortest decimal text ("77.49000000000001"), then rounded half to even
+at four places.
 """
 
 import datetime as dt
@@ -140,7 +140,7 @@ def local_to_utc(naive: pl.Series, zone: str) -> pl.Series:
         return naive.dt.replace_time_zone("UTC")
     local = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     hour = pl.duration(hours=1)
-    # In the gap of spring the hour before has the old offset: read it there and go on one hour.
+    # In the gap of spring the hour before has the old offset: read it there and add one hour.
     shifted = pl.select(
         (pl.lit(naive) - hour).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null") + hour
     ).to_series()
@@ -183,7 +183,7 @@ def noon_of_days(moments: pl.Series, is_day: pl.Series, zone: str) -> pl.Series:
 
 
 def settle_days(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with two times of one day in order where one of them is only the day: it is moved to the other."""
+    """The frame in which a time that is only a day is moved to the other time of the same day, so that both are in order."""
     for rule in contract.order_rules:
         names = [contract.by_name[name].precision_column for name in (rule.earlier, rule.later)]
         precisions = [
@@ -205,7 +205,7 @@ def settle_days(contract: Contract, frame: pl.DataFrame) -> pl.DataFrame:
 def settle_repeated_hour(
     contract: Contract, frame: pl.DataFrame, zone: str, is_local: Callable[[str], pl.Series] | None = None
 ) -> pl.DataFrame:
-    """The frame with an end before its start moved to the second of two hours, where its local time occurs twice in `zone`.
+    """The frame in which an end before its start is moved by one hour if its local time occurs twice in `zone`.
 
     `is_local` gives, for a column, the rows without an offset that says which hour is meant; without it, all rows.
     """

@@ -44,10 +44,10 @@ _NO_FILE = UnreadableUnit(
 def find_files(feed: Feed, suffixes: tuple[str, ...], inbox: Inbox | None = None) -> list[Unit]:
     """Files of a feed in name order; of a feed without a path, the sealed files of its inbox.
 
-    A folder is searched to any depth for the suffixes (and suffix + .gz). A pattern or a single file is taken as it is.
-    Names that begin with a dot are left out. What else lies there is named, not passed over: a folder that cannot be opened
-    and a link that leads out of the feed's folder are units with a `refusal`; files with other endings are one unit with a
-    notice (NOT_READ). Links to folders are not followed.
+    A folder is searched to any depth for the suffixes (and suffix + .gz). A pattern or a single file is used as it is. Names
+    that begin with a dot are left out. Everything else is reported: a folder that cannot be opened and a link to a place
+    outside the feed's folder are units with a `refusal`; files with other endings are one unit with a notice (NOT_READ). Links
+    to folders are not followed.
 
     Raises UnreadableUnit where the path does not exist, cannot be opened or holds no file of the feed.
     """
@@ -88,7 +88,7 @@ def find_files(feed: Feed, suffixes: tuple[str, ...], inbox: Inbox | None = None
 
 @dataclass
 class _Listing:
-    """What lies at a feed's path. Names are relative to `base`. `others` are files that no reader of the feed opens."""
+    """The entries at a feed's path. Names are relative to `base`. `others` are files that no reader of the feed opens."""
 
     base: Path
     files: list[Path] = field(default_factory=list)
@@ -198,13 +198,13 @@ def _fixed_part(pattern: Path) -> Path:
 def _unit(feed: Feed, base: Path, path: Path, inbox: Inbox | None = None) -> Unit:
     name = str(path.relative_to(base)).removesuffix(SUFFIX if inbox else "")
     try:
-        # A link inside the folder: the file it leads to now, so that a link which changes later opens nothing else.
+        # A link inside the folder: use its present target, so that a later change of the link opens no other file.
         path = path.resolve() if path.is_symlink() else path
         status = path.stat()
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError:
-        # Reading it will fail again and refuse this file by name, while the others go on.
+        # Reading it will fail again and refuse this file by name; the others are read.
         return Unit(feed=feed, name=name, path=path, fingerprint=f"unreadable {name}", inbox=inbox)
     return Unit(
         feed=feed,
@@ -218,7 +218,7 @@ def _unit(feed: Feed, base: Path, path: Path, inbox: Inbox | None = None) -> Uni
 
 
 def paths_of(feed: Feed) -> Iterator[Path]:
-    """What lies where a feed's path says, of whatever kind; nothing where nothing does."""
+    """All paths that a feed's path names, of any kind; none if it names none."""
     location = Path(feed.path or "")
     return location.rglob("*") if location.is_dir() else map(Path, glob.iglob(str(location), recursive=True))
 

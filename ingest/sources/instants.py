@@ -17,7 +17,8 @@ _SHAPES = {20: (False, False), 24: (True, False), 25: (False, True), 29: (True, 
 
 
 def parse_instants(text: pl.Series) -> pl.Series | None:
-    """UTC timestamps of a column of texts that all have the same shape; None where they do not, or one of them is no instant."""
+    """UTC timestamps of a column of texts that all have the same shape; None if the shapes differ or a text is not a valid
+    instant."""
     lengths = text.str.len_bytes()
     length = lengths.max()
     if not isinstance(length, int) or length not in _SHAPES or lengths.min() != length:

@@ -1,8 +1,8 @@
 """Reference files: CSV tables of codes, rates or values, through a profile that says which column is which.
 
-A record is a row under the line of headings; blank rows are none. A row with another number of fields than the headings,
-and one whose key the file gave before, is refused by its line; a file without the columns of its profile is refused whole.
-A later file replaces the rows that have its keys and leaves the others: what ends is given its last day.
+A record is a row below the line of headings; blank rows do not count. A row with another number of fields than the headings,
+or with a key that occurred before in the file, is refused by its line. A file without the columns of its profile is refused
+whole. A later file replaces the rows with its keys and leaves the others: to end a row, give it a last day.
 """
 
 import codecs

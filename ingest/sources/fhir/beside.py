@@ -1,8 +1,8 @@
-"""What is kept of FHIR resources that others refer to, and looking for it in the files beside a unit.
+"""The parts of FHIR resources that other resources need, and the search for them in the files beside a landed file.
 
-"Practitioner.000.ndjson", "Schedule-1.json": files are looked in by the type in their names, as Bulk Data names them. Of a server's
-inbox all deliveries count as beside, the latest last: a later one brings what changed, not what it refers to. A change in such a
-file alone does not re-read the files that refer to it.
+"Practitioner.000.ndjson", "Schedule-1.json": files are searched by the type in their names, as Bulk Data names them. In the
+inbox of a server, all deliveries are searched, the latest last, because a later delivery brings changes without the resources
+they refer to. If only such a file changes, the files that refer to it are not read again.
 """
 
 import re
@@ -33,12 +33,12 @@ from ingest.sources.fhir.values import (
     record_id,
 )
 
-# Above this a file beside is not searched: Coverage files of a large group lie well below it.
+# A larger file is not searched. Coverage files of a large group are much smaller.
 MAXIMUM_BYTES = 1 << 30
 KEPT_TYPES = ("Practitioner", "PractitionerRole", "Schedule", "Coverage")
 # Types whose resources are also found by an identifier: there are thousands of them, not millions.
 FOUND_BY_IDENTIFIER = ("Practitioner", "PractitionerRole", "Organization", "Location")
-# Types whose rows are named by numbers that several issuers may give: these carry their issuer.
+# Types whose numbers may come from several issuers: the numbers carry their issuer.
 ISSUED_TYPES = ("Encounter", "Appointment", "Practitioner")
 _NAMES_NO_TYPE = ("patient_type", "patient_system", "npi")
 

@@ -1,4 +1,4 @@
-"""What references lead to: ids of the rows that other resources give.
+"""The targets of references: ids of the rows that other resources give.
 
     #id                              the contained resource: the row its own identifier names, or what it refers to in turn
     urn:uuid:..., urn:oid:...        the entry of the same bundle that has this full URL
@@ -85,8 +85,8 @@ class Index:
     def find(self, reference: Json | None, holder: Json, expected: str, path: str) -> Known | None:
         """The row a reference leads to, without an id where only its type is known, or None.
 
-        `holder` is the resource it stands in, for contained resources, `path` the element; `expected` is the type of a reference
-        that does not say it.
+        `holder` is the resource with the reference, for contained resources, `path` its element; `expected` is the type of a
+        reference that does not name one.
         """
         if not reference:
             return None
@@ -183,7 +183,7 @@ class Index:
         return None
 
     def beside(self, kind: str) -> Beside:
-        """Resources of one type in the files beside the unit; looked for once a unit."""
+        """Resources of one type in the files beside the landed file; searched once for each file."""
         resources = self._beside.get(kind)
         if resources is None:
             resources = self._beside[kind] = resources_beside(self.folder, self.inbox, kind, self.profile)

@@ -1,8 +1,8 @@
 """Claim, ClaimResponse, ExplanationOfBenefit to rows.
 
-A claim response and the explanation of benefit that refers to it speak of one adjudication: both have the same
-`remittance_claim_id`, so that it counts once. What a payer could not process is a claim_status, never a denial.
-A cancelled adjudication keeps its id with amounts of zero, so that what it said before counts for nothing.
+A claim response and the explanation of benefit that refers to it are one adjudication: both have the same
+`remittance_claim_id`, so it counts once. A claim that a payer could not process gives a claim_status, never a denial. A
+cancelled adjudication keeps its id with amounts of zero, so its earlier amounts no longer count.
 """
 
 from collections.abc import Iterable, Mapping
@@ -99,7 +99,7 @@ def claim(context: Context, resource: Json, record: str) -> None:
 
 
 def _replaced(resource: Json) -> Json | None:
-    """The related claim that this one stands for: an earlier instance of it (`prior`), or one that it replaces."""
+    """The related claim that this claim replaces: an earlier instance of it (`prior`), or another claim."""
     related = resource.get("related") or ()
     return next((item for item in related if code_of(item.get("relationship")) in ("prior", "replaces")), None)
 
@@ -233,7 +233,7 @@ def _adjudicated(context: Context, resource: Json, key: str, claim_path: str, pa
 
 
 def _status(resource: Json, money: "_Amounts", paid: Decimal) -> str:
-    """CLP02: 4 only where the payer says that it denied and pays nothing; else processed as primary to tertiary."""
+    """CLP02: 4 only if the payer denies and pays nothing; else processed as primary to tertiary."""
     if paid == 0 and money.is_denied:
         return "4"
     precedence = resource.get("precedence", 1)
@@ -283,7 +283,7 @@ def _count_categories(context: Context, adjudications: Iterable[Json]) -> None:
 
 
 def _by_word(adjudications: Iterable[Json], words: Mapping[str, str]) -> dict[str, Decimal]:
-    """Amounts by what the profile says their category comes to; a denial counts without an amount too."""
+    """Amounts by the meaning of their category in the profile; a denial counts without an amount too."""
     amounts: dict[str, Decimal] = {}
     for item in adjudications:
         word = mapped(item.get("category"), words)
@@ -296,7 +296,7 @@ def _by_word(adjudications: Iterable[Json], words: Mapping[str, str]) -> dict[st
 
 
 def _remittance_line(context: Context, key: str, claim_id: str, item: Json, number: Any, sign: Decimal) -> None:
-    """A line where the item says both what was billed and what was paid; its adjustments either way."""
+    """A line if the item has both a billed and a paid amount; its adjustments in any case."""
     adjudications = item.get("adjudication") or ()
     amounts = _by_word(adjudications, context.profile.adjudication)
     billed = amounts.get("billed", _net(item))

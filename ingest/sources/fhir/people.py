@@ -62,7 +62,7 @@ def patient(context: Context, resource: Json, record: str) -> None:
 
 
 def _link(context: Context, resource: Json, raw: str, link: Json) -> None:
-    """A merged record names the one that replaces it, and the other way round; both say the same merge."""
+    """A merged record names the record that replaces it, or the other way round. Both mean the same merge."""
     other = context.patient(link.get("other"), resource, "link.other")
     if other is None or link.get("type") not in ("replaced-by", "replaces"):
         return

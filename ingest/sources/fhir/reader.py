@@ -198,12 +198,12 @@ class _Reading:
         missing.clear()
 
     def notice(self, reason: str, detail: str, position: str) -> None:
-        """Something that is told once a file, with its number."""
+        """A notice that is given once for each file, with its number of records."""
         self.noticed[reason, detail] += 1
         self.first_noticed.setdefault((reason, detail), position)
 
     def chunk(self) -> Chunk:
-        """What was read since the last chunk. Types outside the model are told in the last."""
+        """The rows since the last chunk. Types outside the model are reported in the last chunk."""
         chunk = Chunk(
             rows=self.context.frames(),
             records_read=self.records,
@@ -242,8 +242,8 @@ class _Reading:
 
 
 def _payload(value: Any) -> bytes | None:
-    """A refused part of a document as it is kept; None for what is nested deeper than can be written again (254 levels by
-    orjson, some 900 by the standard library): the document itself has it, at the position told."""
+    """A refused part of a document as quarantine keeps it; None if it is nested too deeply to be written again (254 levels by
+    orjson, some 900 by the standard library): the document itself has it, at the named position."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -293,7 +293,7 @@ def _document(unit: Unit, reading: _Reading) -> Iterator[None]:
 
 
 def _entries(bundle: Json, reading: _Reading, place: str) -> Iterator[None]:
-    """Reads the entries of a bundle, which is indexed first so that they find each other."""
+    """Indexes a bundle, so that its entries find each other, and reads its entries."""
     entries = bundle.get("entry") or []
     if type(entries) is not list:
         problem = "the bundle's entries are not a list"

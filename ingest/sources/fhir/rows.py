@@ -1,9 +1,9 @@
-"""Collects the rows that resources give, one table an entity, and makes frames of them.
+"""Collects the rows that resources give, in one table for each entity, and makes frames of them.
 
-`source_record_id` is the resource as FHIR names it, "Encounter/e1": rows of one resource bear the same, and no other resource's
-rows of that entity do. Patients are named by feed and id, as their identifiers are. Rows that many resources repeat (visit
-types, payers) are named by their own id. A slot is named with the day of its snapshot: what is said on one day about a slot is
-not what was said the day before.
+`source_record_id` is the resource as FHIR names it, "Encounter/e1": all rows of one resource have the same, and rows of other
+resources in that entity have another. Patients are named by feed and id, as their identifiers are. Rows that many resources
+repeat (visit types, payers) have their own id. The name of a slot includes the day of its snapshot, because each day has its
+own state of a slot.
 """
 
 import re
@@ -37,10 +37,10 @@ from ingest.sources.fhir.values import (
     parse_reference,
 )
 
-# Days on which things hold whose start no resource states (the key of the contract needs one).
+# The start of rows for which no resource states one (the key of the contract needs a start).
 SINCE_EVER = "1900-01-01"
 SELF_PAY = ("self_pay", "Self pay")
-# What references that an index kept stand in.
+# The holder of references that an index kept.
 _ROLE, _COVERAGE = {"resourceType": "PractitionerRole"}, {"resourceType": "Coverage"}
 # As nearly every reference to a patient is written.
 _PLAIN_PATIENT = re.compile(r"Patient/([^/?]+)").fullmatch
@@ -108,7 +108,7 @@ class Context(RowBuilders):
         self._units.clear()
 
     def unknown(self, entity: str, column: str, word: str | None, became: str = "") -> None:
-        """Counts a word that could not be mapped and stands in no column of a row; `became` is what the row has instead."""
+        """Counts a word that could not be mapped and is in no column of a row; `became` is the value that the row has instead."""
         if word:
             key = (entity, column, word, became)
             rows, position = self._unknown.get(key, (0, self.position))
@@ -123,7 +123,7 @@ class Context(RowBuilders):
         ]
 
     def delete(self, kind: str, resource_id: str) -> None:
-        """Rows that say that a resource is deleted: one for each entity its type feeds."""
+        """Rows for a deleted resource: one for each entity that its type fills."""
         record = f"{self.feed.name}/{resource_id}" if kind == "Patient" else f"{kind}/{resource_id}"
         if kind == "Slot":
             record = f"{record}/{self.snapshot_date()}"
@@ -133,7 +133,7 @@ class Context(RowBuilders):
                 self.add_record_deletion(entity=entity, deleted_record_id=record, found_by="reported")
 
     def snapshot_date(self) -> str:
-        """The day for which a slot is told."""
+        """The day of a slot's snapshot."""
         return date_part(self.updated_at) or self.file_date
 
     def take_back(self) -> None:
@@ -147,7 +147,7 @@ class Context(RowBuilders):
         self._payers.clear()
 
     def settle(self) -> None:
-        """What was given so far stays: nothing of it will be taken back."""
+        """Makes the rows so far permanent: they will not be removed."""
         for table in self.tables.values():
             table.settle()
 
@@ -167,7 +167,7 @@ class Context(RowBuilders):
     # References
 
     def id_of(self, reference: Json | None, holder: Json, expected: str, path: str) -> str | None:
-        """The id of the row a reference leads to, whatever its type. `path` is the element it stands in."""
+        """The id of the row that a reference leads to, of any type. `path` is the element with the reference."""
         if reference is None:
             return None
         target = self.index.find(reference, holder, expected, path)
@@ -193,7 +193,7 @@ class Context(RowBuilders):
             if system is not None:
                 return self._searched_patient(reference, holder, path, system, target_id)
             if text.startswith("urn:") or self.index.is_elsewhere(base):
-                # Nobody knows this patient here, yet what is told of it is told of one person.
+                # The patient is not known here, but all such rows are about one person.
                 self.index.find(reference, holder, "Patient", path)
                 return f"{self.feed.name}/{text}"
         # A Group may be the subject of an encounter: no patient.
@@ -337,7 +337,7 @@ class Context(RowBuilders):
 
 
 def _is_lasting(reference: Json, text: Any) -> bool:
-    """True for a reference that leads to the same row wherever in a file it stands: one that names a resource and its type."""
+    """True for a reference with a resource and its type: it leads to the same row in all places of a file."""
     return bool(text) and "/" in text and text[0] != "#" and "identifier" not in reference
 
 

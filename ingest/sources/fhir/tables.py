@@ -173,8 +173,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "record_deletion": ("entity", "deleted_record_id", "found_by"),
 }
 
-# Entities whose rows bear a resource's own record id, by its type: what a deletion takes away. (Who a patient is stays in the
-# vault; a visit type or payer that a resource named is named by others too.)
+# Entities whose rows have a resource's record id, by its type: a deletion removes them. (Who a patient is stays in the vault; a
+# visit type or payer that a resource named is named by others too.)
 _REMITTANCE = ("claim_status", "remittance_claim", "remittance_line", "remittance_adjustment")
 ENTITIES_OF: dict[str, tuple[str, ...]] = {
     "Patient": ("patient", "patient_merge"),
@@ -198,9 +198,8 @@ _LINEAGE_WIDTH = 4
 
 
 class Table:
-    """Rows of one entity. Rows come as their values and their lineage, which a resource has once; `settle` turns them by ninety
-    degrees now and then, so that millions of small tuples do not wait for the frame (the collector of garbage would count
-    them)."""
+    """Rows of one entity. A row is its values and its lineage, which all rows of a resource share. `settle` moves rows into
+    columns from time to time, because millions of small tuples would slow down the garbage collector."""
 
     def __init__(self, width: int) -> None:
         self.rows: list[tuple[Any, ...]] = []

@@ -102,8 +102,8 @@ def first(items: Any) -> Any:
 
 
 def mapped(concept: Json | None, meanings: Mapping[str, str]) -> str | None:
-    """What the first code of a concept that has a meaning means; else what its text means. Vendors give their own code first and
-    the standard one beside it."""
+    """The meaning of the first code of a concept that has one, else of its text. Vendors put their code before the standard
+    code."""
     if concept is None:
         return None
     for item in concept.get("coding") or ():
@@ -185,15 +185,15 @@ def number_of_type(resource: Json, wanted: str | None) -> str | None:
 
 
 def issued_by(value: Any, system: str | None, profile_system: str | None = None) -> str:
-    """An identifier with its issuer, its system (`ingest.issuers`). One of exactly the system that the profile names stands
-    alone: all such rows of the feed are of that issuer."""
+    """An identifier with its issuer, its system (`ingest.issuers`). An identifier of exactly the system that the profile names
+    has none: all such rows of the feed have that issuer."""
     if not system or system == profile_system:
         return str(value)
     return issued(str(value), issuer_named(system))
 
 
 def is_system(system: str | None, wanted: str | None) -> bool:
-    """True for the system that is wanted, in which one `*` stands for anything."""
+    """True for the wanted system, in which one `*` matches anything."""
     if system is None or wanted is None or "*" not in wanted:
         return system is not None and system == wanted
     head, _, tail = wanted.partition("*")

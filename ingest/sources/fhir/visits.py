@@ -1,6 +1,5 @@
-"""Encounter, Appointment, Slot to rows. A Schedule gives no row: it says where and with whom its slots are.
-
-R4 keeps no history of an appointment's status, so that no appointment_event comes from here.
+"""Encounter, Appointment, Slot to rows. A Schedule gives no row: it names service unit and provider of its slots. R4 keeps no
+history of an appointment's status, so that no appointment_event comes from here.
 """
 
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from ingest.sources.fhir.rows import Context
 from ingest.sources.fhir.values import Json, code_of, codes_of, date_part, first, mapped
 
 _NOTHING: Json = {}
-# What references that an index kept stand in.
+# The holder of references that an index kept.
 _SCHEDULE: Json = {"resourceType": "Schedule"}
 
 
@@ -63,8 +62,7 @@ def encounter(context: Context, resource: Json, record: str) -> None:
 
 
 def _class(sent: Any, words: Mapping[str, str]) -> str:
-    """The class by its code, else by what its display says: a Coding in R4, a list of concepts in R5, a bare code in the drafts
-    before."""
+    """The class by its code, else by its display: a Coding in R4, a list of concepts in R5, a bare code in the drafts before."""
     if isinstance(sent, list):
         sent = first(sent)
     if sent is None or isinstance(sent, str):

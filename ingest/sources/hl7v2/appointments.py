@@ -1,8 +1,8 @@
 """SIU: appointments and their changes.
 
-The start is TQ1-7 where a TQ1 is sent (2.5 and later), else SCH-11, else that of the first resource. The status is
-the event's; where the event only says that something changed, SCH-25's. A row says what its message says and no more:
-messages of one appointment are put together when they are loaded (`ingest.load.partial_rows`).
+The start is TQ1-7 where a TQ1 is sent (2.5 and later), else SCH-11, else that of the first resource. The status follows from
+the event; if the event only reports a change, it is SCH-25. A row has only the fields of its message: messages of one
+appointment are combined when they are loaded (`ingest.load.partial_rows`).
 """
 
 from collections.abc import Mapping
@@ -35,8 +35,8 @@ from ingest.sources.hl7v2.shared import (
 )
 
 USED = ("MSH", "SCH", "TQ1", "PID", "PV1", "IN1", "RGS", "AIS", "AIL", "AIP", "AIG")
-# Status of the appointment after the event, None where the event says nothing of it, and whether SCH-25 may say otherwise.
-# S18 to S22 add, change and take away a service or a resource.
+# Status of the appointment after the event (None where the event does not decide it), and whether SCH-25 may replace it. S18 to
+# S22 add, change and take away a service or a resource.
 _EVENTS: Mapping[str, tuple[str | None, bool]] = MappingProxyType(
     {
         "S12": ("scheduled", True),
@@ -54,7 +54,7 @@ _OF_AN_END = ["cancel_initiator", "cancel_reason_code", "cancelled_at"]
 _SCH_COLUMNS = MappingProxyType({6: "cancel_reason_code", 9: "minutes"})
 _RESOURCES = MappingProxyType({"AIL": "service_unit_id", "AIP": "provider_id"})
 _ENDED = frozenset({"cancelled", "no_show", "entered_in_error"})
-# Table 0277 says nothing of the kind of visit.
+# Table 0277 does not name the kind of visit.
 _NO_VISIT_TYPES = frozenset({"NORMAL", "TENTATIVE", "COMPLETE"})
 _MINUTES = {
     "MIN": 1.0,
@@ -92,7 +92,7 @@ def read_siu(message: Message, rows: Rows) -> str | None:
     known_status = default
     if stated is not None:
         known_status = meaning(message.profile.appointment_statuses, APPOINTMENT_STATUS, stated)
-    # A word that nobody knows goes on as it is: the landing step counts it and gives the row the status unknown.
+    # An unknown word stays as it is: the landing step counts it and gives the row the status unknown.
     status = known_status or stated
     reason = part(message, value(sch, 6), 1)
     ended = status in _ENDED
@@ -140,7 +140,7 @@ def read_siu(message: Message, rows: Rows) -> str | None:
 
 
 def _without_removed(segments: dict[str, list[Segment]], tag: str, column: str) -> list[str]:
-    """Takes out of `found` the resources that the message removes (action code D); gives their column where none is left."""
+    """Removes from `segments` the resources with action code D; returns their column if none is left."""
     resources = segments.get(tag, [])
     kept = [resource for resource in resources if (value(resource, 2) or "").upper() != "D"]
     if len(kept) == len(resources):

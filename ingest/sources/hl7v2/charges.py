@@ -1,7 +1,7 @@
-"""DFT: charges, credits, patient payments and adjustments, one of them an FT1.
+"""DFT: charges, credits, patient payments and adjustments. Each FT1 is one of them.
 
-A credit (CR, CD) is a separate charge with a negative amount; it names the charge it takes back by FT1-33, else by
-its own transaction id, which many systems repeat.
+A credit (CR, CD) is a separate charge with a negative amount; it names the reversed charge in FT1-33, else by its transaction
+id, which many systems repeat.
 """
 
 import hashlib

@@ -22,7 +22,7 @@ SEX: Mapping[str, str] = MappingProxyType(
         "UNKNOWN": "unknown",
     }
 )
-# PV1-2 (table 0004) to HL7 v3 ActCode. C (commercial account), N (not applicable) and U (unknown) say no class of care.
+# PV1-2 (table 0004) to HL7 v3 ActCode. C (commercial account), N (not applicable) and U (unknown) name no class of care.
 ENCOUNTER_CLASS: Mapping[str, str] = MappingProxyType(
     {
         "I": "IMP",
@@ -39,7 +39,7 @@ ENCOUNTER_CLASS: Mapping[str, str] = MappingProxyType(
         **{code: code for code in ("AMB", "EMER", "IMP", "ACUTE", "NONAC", "OBSENC", "SS", "PRENC", "HH", "FLD", "VR")},
     }
 )
-# Classes in which nobody lies in a bed: their arrivals and departures are no bed movements.
+# Classes without a bed: their arrivals and departures are not bed movements.
 WITHOUT_BED = frozenset({"AMB", "HH", "VR", "FLD"})
 # SCH-25 (table 0278) and the words scheduling systems use instead.
 APPOINTMENT_STATUS: Mapping[str, str] = MappingProxyType(
@@ -209,7 +209,7 @@ def issued_number(message: Message, text: str | None) -> str | None:
 
 
 def issued_entity(message: Message, text: str | None) -> str | None:
-    """The same of an EI field, such as a placer or filler number: its components 2 and 3 say who issued it."""
+    """The same for an EI field, such as a placer or filler number: its components 2 and 3 name the issuer."""
     number = part(message, text, 1)
     if number is None or text is None or message.component not in text:
         return number
@@ -219,8 +219,8 @@ def issued_entity(message: Message, text: str | None) -> str | None:
 def record_number(message: Message, *fields: str | None) -> str | None:
     """The medical record number, with its issuer, in the first of `fields` (CX, repeating) that has one.
 
-    By identifier type where one says "MR" or the like, else the first identifier that is not a social security,
-    licence, account or member number.
+    By an identifier type such as "MR", else the first identifier that is not a social security, licence, account or member
+    number.
     """
     component = message.component
     for text in fields:

@@ -25,13 +25,13 @@ _STANDARD = HL7v2Profile()
 
 @dataclass(slots=True)
 class Message:
-    """One message: its segments as text, delimiters, and what its MSH says.
+    """One message: its segments as text, delimiters, and the fields of its MSH.
 
     `position` names the number of the message and the number in the file of its MSH segment, `record` sender and control id.
-    `changed` is when the source recorded the event, by which messages are put in order: EVN-2, else MSH-7 (an interface engine
-    that sends a day's messages again may write a new MSH-7). `offset` is the offset from UTC in MSH-7 ("-0800"), None where it has
-    none. `has_nulls` where the message empties a field (""). `content` is the message as received.
-    `profile` says what the sender's words and habits are.
+    `changed` is when the source recorded the event; messages are ordered by it: EVN-2, else MSH-7 (an interface engine that
+    sends a day's messages again may write a new MSH-7). `offset` is the offset from UTC in MSH-7 ("-0800"), None where it has
+    none. `has_nulls` where the message empties a field (""). `content` is the message as received. `profile` describes the
+    words and habits of the sender.
     """
 
     position: str
@@ -65,7 +65,7 @@ class Raw:
 
 @dataclass
 class Framing:
-    """Where the walk through a file is: envelope counts and what was seen of them."""
+    """The state of reading a file: envelope counts, as declared and as counted."""
 
     notices: list[Notice] = field(default_factory=list)
     segments: int = 0
@@ -101,7 +101,7 @@ def raw_messages(blocks: Iterable[bytes], framing: Framing) -> Iterator[Raw]:
         elif current is None:
             current = Raw(lines=[line], first=framing.segments)
         else:
-            # Segments after a header and without an MSH may be of another message, whose MSH was lost.
+            # Segments after a header and without an MSH may belong to another message, whose MSH was lost.
             current.interrupted |= after_header
             current.lines.append(line)
     if current is not None:
@@ -249,7 +249,7 @@ def _offset(sent: str | None) -> str | None:
 
 
 def _recorded(segments: list[str], separator: str, component: str, sent: str | None) -> str | None:
-    """EVN-2 where it says more than the day and is not merely MSH-7 without its seconds, else MSH-7."""
+    """EVN-2 if it has a time and is not MSH-7 without its seconds, else MSH-7."""
     for segment in segments[1:4]:
         if segment[:3] != "EVN" or segment[3:4] != separator:
             continue

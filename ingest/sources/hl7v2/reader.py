@@ -1,7 +1,7 @@
 """HL7 v2: ADT (patients, visits), SIU (appointments) and DFT (charges), versions 2.1 to 2.9, pipe-delimited.
 
-A record is a message, or a run of segments without an MSH. Messages of other types and those that cannot be taken apart are
-refused one by one, those that came before (`seen_messages`) together. See the modules beside this one: `messages`
+A record is a message, or a run of segments without an MSH. Messages of other types and messages that cannot be parsed are
+refused one by one; messages that came before (`seen_messages`) are refused together. The modules beside this one: `messages`
 (bytes to messages), `visits`, `appointments`, `charges` (messages to rows), `rows` (rows to frames).
 """
 
@@ -22,7 +22,7 @@ from ingest.sources.hl7v2.seen_messages import NEW, REPEATED, REUSED, SeenMessag
 
 SUFFIXES = (".hl7", ".hl7v2", ".adt", ".siu", ".dft", ".txt", ".dat", ".msg")
 MESSAGES_A_CHUNK = 20_000
-# Messages that are asked for together whether they came before.
+# Number of messages that are checked together for repetition.
 MESSAGES_ASKED_FOR = 2_000
 
 _Reader = Callable[[Message, Rows], str | None]
@@ -81,7 +81,7 @@ def _read_journal(unit: Unit) -> Iterator[Chunk]:
 
 
 def _received(entry: mllp_journal.Entry, framing: Framing, notices: list[Notice]) -> Iterator[Message | Refusal]:
-    """The message of an entry, numbered by its place in the journal; received is sent where it does not say when."""
+    """The message of an entry, numbered by its place in the journal. Its time is the time of receipt if it has none."""
     position = f"message {entry.sequence}"
     if entry.content is None:
         yield Refusal(

@@ -14,10 +14,10 @@ from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.row_builders import RowBuilders
 from ingest.sources.hl7v2.tables import COLUMNS
 
-# Entities of which every message says the same again: of rows that say the same the newest is enough in a chunk.
+# Entities that every message repeats: of equal rows in a chunk only the newest is kept.
 _ONCE = frozenset({"payer", "provider", "patient", "patient_identity"})
 _PAD = "00000000000000"
-# Of a time whose digits end with the day, or with the hour: without an offset and with one.
+# Lengths of a time whose digits end with the day, or with the hour: without and with an offset.
 _DAY_LENGTHS, _HOUR_LENGTHS = (8, 13), (10, 15)
 _SLOT_MINUTES_LIMIT = 7 * 24 * 60
 
@@ -74,7 +74,7 @@ class Rows(RowBuilders):
         self.notices.append(Notice(position=message.position, reason=reason, detail=detail))
 
     def unknown(self, message: Message, entity: str, column: str, word: str, became: str = "") -> None:
-        """Counts a word that could not be mapped and stands in no column of a row; `became` is what the row has instead."""
+        """Counts a word that could not be mapped and is in no column of a row; `became` is the value that the row has instead."""
         key = (entity, column, word, became)
         rows, position = self._unknown.get(key, (0, message.position))
         self._unknown[key] = (rows + 1, position)
@@ -87,7 +87,7 @@ class Rows(RowBuilders):
         ]
 
     def frames(self) -> dict[str, pl.DataFrame]:
-        """Frames typed as the contract says. Adds notices of bad dates."""
+        """Frames with the types of the contract. Adds notices of dates that are not valid."""
         return {entity: self._frame(entity, rows) for entity, rows in self.collected.items()}
 
     def _frame(self, entity: str, rows: list[tuple[str | None, ...]]) -> pl.DataFrame:
@@ -163,10 +163,8 @@ def _is_local(sent: pl.Series, default: pl.Series | None) -> pl.Series:
 
 
 def _with_length(frame: pl.DataFrame) -> pl.DataFrame:
-    """Start, end and length of an appointment made to agree where a message says two of them.
-
-    Where it says the start or the length alone, the end said before does not hold any longer: it follows from what is known
-    (`ingest.load.partial_rows`).
+    """Makes start, end and length of an appointment agree if a message has two of them. If it has only the start or the length,
+    the earlier end is no longer valid: it is computed from the known values (`ingest.load.partial_rows`).
     """
     start, end, cleared = pl.col("scheduled_start_at"), pl.col("scheduled_end_at"), pl.col("cleared_columns")
     minutes = pl.col("minutes").cast(pl.Float64, strict=False)
@@ -184,9 +182,9 @@ def _with_length(frame: pl.DataFrame) -> pl.DataFrame:
 def timestamps(text: pl.Series, zone: ZoneInfo, default: pl.Series | None = None) -> pl.Series:
     """YYYYMMDD[HH[MM[SS[.S...]]]][+/-ZZZZ] to UTC; null where invalid or without a day.
 
-    A time without an offset has that of its message, `default` ("-0800"; null where MSH-7 has none), else it is local in `zone`.
-    Where the message's offset is the zone's own at that moment ("~-0500"), its times are local in the zone, whose clocks change:
-    the offset then says which of two is meant in the hour that occurs twice. Without it that is the first.
+    A time without an offset has the offset of its message, `default` ("-0800"; null where MSH-7 has none), else it is local in
+    `zone`. If the message's offset is the offset of the zone at that moment ("~-0500"), its times are local in the zone, whose
+    clocks change: the offset then decides between the two times of the repeated hour. Without it the first is taken.
     """
     if text.null_count() == len(text):
         return text.cast(pl.Datetime("us", "UTC"))
@@ -237,5 +235,5 @@ def _at_offset(naive: pl.Expr, minutes: pl.Expr) -> pl.Expr:
 
 
 def dates(text: pl.Series) -> pl.Series:
-    """The day of YYYYMMDD, with whatever time follows; null where it is none."""
+    """The day of YYYYMMDD; a time behind it is ignored. Null where it is not a valid day."""
     return pl.select(pl.lit(text).str.slice(0, 8).str.to_date("%Y%m%d", strict=False).alias(text.name)).to_series()

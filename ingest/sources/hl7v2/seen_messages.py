@@ -81,8 +81,8 @@ class SeenMessages:
         self._connection.close()
 
     def meet(self, messages: Sequence[tuple[bytes, bytes]]) -> list[str]:
-        """For each message, as (who sent it under which control id, content): NEW, REPEATED or REUSED (the control id was there
-        with other content). All are remembered."""
+        """For each message (mark of sender and control id, mark of content): NEW, REPEATED or REUSED (the control id came with
+        other content). All are remembered."""
         pairs = [(self._hash(identity), self._hash(content)) for identity, content in messages]
         units_by_mark: dict[int, set[int]] = {}
         query = "select key, digest, unit_id from message where key in (select value from json_each(?))"

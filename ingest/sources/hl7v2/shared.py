@@ -1,4 +1,4 @@
-"""What every HL7 v2 message type says the same way: the patient (PID), the visit (PV1), the insurance (IN1)."""
+"""Segments that all HL7 v2 message types share: the patient (PID), the visit (PV1), the insurance (IN1)."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -26,7 +26,7 @@ _IN1_COLUMNS = MappingProxyType({2: "plan_name", 12: "effective_from", 13: "effe
 
 
 def cleared(message: Message, segment: Segment | None, columns: Mapping[int, str]) -> list[str]:
-    """Of `columns`, by field of the segment, those of which the message says that they are empty: the HL7 null ("")."""
+    """The `columns` (by field of the segment) that the message empties with the HL7 null ("")."""
     if not message.has_nulls or segment is None:
         return []
     return [name for index, name in columns.items() if index < len(segment) and segment[index] == '""']
@@ -53,8 +53,8 @@ def patient_of(message: Message, pid: Segment | None) -> str | None:
 
 
 def merged_patient(message: Message, mrg: Segment, beside: str | None) -> str | None:
-    """The medical record number of an MRG: MRG-1, else MRG-4. Many senders leave the authority out there: then it is that of the
-    PID that the MRG stands with (`beside`)."""
+    """The medical record number of an MRG: MRG-1, else MRG-4. Many senders leave out the authority there: then it is the
+    authority of the PID of the same message (`beside`)."""
     number = record_number(message, value(mrg, 1) or value(mrg, 4))
     if number is None or beside is None or stated_issuer(number):
         return number
@@ -62,7 +62,7 @@ def merged_patient(message: Message, mrg: Segment, beside: str | None) -> str | 
 
 
 def add_patient(message: Message, pid: Segment, patient: str, rows: Rows, *, always: bool) -> None:
-    """The patient and, for the vault, the identity. Without `always` only where the PID says more than the identifier."""
+    """The patient and, for the vault, the identity. Without `always`, only if the PID has more than the identifier."""
     # Messages about one patient repeat the PID, so its fields are worked out once for each chunk.
     key = (message.segments[0][3:8], message.field_separator.join(pid[2:]))
     fields = rows.people.get(key)

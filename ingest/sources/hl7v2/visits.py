@@ -1,10 +1,10 @@
 """ADT: patients, merges, encounters, bed movements and coverages.
 
-A row says what its message says and no more: messages of one visit are put together when they are loaded
-(`ingest.load.partial_rows`), in the order of their events. So a cancellation undoes what it cancels also when it comes first.
+A row has only the fields of its message: messages of one visit are combined when they are loaded (`ingest.load.partial_rows`),
+in the order of their events. So a cancellation also works if it arrives first.
 
-The event is MSH-9's; EVN-1 repeats it and is sometimes wrong. It happened at EVN-6 (event occurred), else EVN-2
-(recorded), else MSH-7.
+The event is in MSH-9; EVN-1 repeats it and is sometimes wrong. Its time is EVN-6 (event occurred), else EVN-2 (recorded), else
+MSH-7.
 """
 
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ PERSON_EVENTS = frozenset({"A28", "A31"})
 MERGE_EVENTS = frozenset({"A18", "A34", "A36", "A39", "A40", "A46", "A47"})
 # The records of both PID are one patient's; they are apart again, which takes merges back too. Some systems send a PID and an MRG.
 LINK_EVENTS: Mapping[str, str] = MappingProxyType({"A24": "merge", "A37": "unmerge"})
-# Accounts or visits of one patient become one. Encounters keep their numbers: the person is read, the rest is shown.
+# Accounts or visits of one patient become one. Encounters keep their numbers: the person is read, the rest gives a notice.
 ACCOUNT_EVENTS = frozenset({"A35", "A41", "A42", "A49", "A50"})
 EVENTS = frozenset(STATUS) | PERSON_EVENTS | MERGE_EVENTS | frozenset(LINK_EVENTS) | ACCOUNT_EVENTS
 _MOVEMENT: Mapping[str, str] = MappingProxyType(
@@ -82,11 +82,11 @@ _MOVEMENT: Mapping[str, str] = MappingProxyType(
     }
 )
 _DAY_LENGTH = len("20260310")
-# Events that begin a visit, so that they say when it began even without PV1-44.
+# Events that begin a visit: their time is its start, even without PV1-44.
 _BEGINS = frozenset({"A01", "A04", "A05", "A14"})
-# Events that say which class a visit has from then on. An update (A08) corrects the class and does not change it.
+# Events that give a visit a class from then on. An update (A08) corrects the class and does not change it.
 _CLASS_CHANGES = frozenset({"A01", "A02", "A04", "A06", "A07"})
-# After these the visit goes on: what was said of its end holds no longer.
+# After these events the visit continues: an earlier end is no longer valid.
 _REOPENS: Mapping[str, list[str]] = MappingProxyType(
     {"A13": ["ended_at", "discharge_disposition"], "A22": ["ended_at"]}
 )
@@ -136,7 +136,7 @@ def occurred(message: Message, evn: Segment | None) -> str | None:
 
 
 def _exact(*times: str | None) -> str | None:
-    """The first of some times; where it is only a day, the first that says the time on that day."""
+    """The first of several times; if it is only a day, the first time on that day."""
     sent = [text for text in times if text]
     if not sent or len(sent[0]) > _DAY_LENGTH:
         return sent[0] if sent else None
@@ -155,7 +155,7 @@ def _visit(
     event = occurred(message, _one(segments, "EVN"))
     trigger = message.trigger
     class_code = part(message, value(pv1, 2), 1)
-    # A word that nobody knows goes on as it is: the landing step counts it and gives the row the class UNK.
+    # An unknown word stays as it is: the landing step counts it and gives the row the class UNK.
     encounter_class = (
         (meaning(message.profile.visit_classes, ENCOUNTER_CLASS, class_code) or class_code) if class_code else None
     )
@@ -199,9 +199,9 @@ def _begin(message: Message, segments: dict[str, list[Segment]], event: str | No
 
 
 def _class_change(message: Message, pv1: Segment, visit: str, encounter_class: str, at: str | None, rows: Rows) -> None:
-    """The class from a moment on. An A06 says too that the visit had another class before, whose own message may be missing."""
+    """The class from a moment on. An A06 also means that the visit had another class before, whose message may be missing."""
     identifier = extended(visit, f"-class-{message.trigger}-{at}")
-    # A word that nobody knows is counted once, for the visit.
+    # An unknown word is counted once, for the visit.
     known_class = encounter_class if encounter_class in _CLASSES else "UNK"
     rows.add_encounter_event(
         message,
@@ -278,7 +278,7 @@ def _merge(message: Message, rows: Rows) -> str | None:
 
 
 def _link(message: Message, segments: dict[str, list[Segment]], rows: Rows) -> str | None:
-    """Links to the first PID what further PID and the MRG name, or parts it from there."""
+    """Links the identifiers of further PID and MRG segments to the first PID, or separates them from it."""
     pids = [(pid, patient_of(message, pid)) for pid in segments.get("PID", [])]
     identifiers = [patient for _, patient in pids]
     beside = next((patient for patient in identifiers if patient is not None), None)

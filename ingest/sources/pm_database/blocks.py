@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from data_contracts import Column
 from ingest.sources.columns import local_to_utc, text_of, to_series
 
-# What PostgreSQL calls the types whose Arrow values are those that its row-by-row driver gives as Python values.
+# PostgreSQL's names of types whose Arrow values equal the Python values of its row-by-row driver.
 _SCALARS: tuple[str, ...] = (
     "bool",
     "int2",
@@ -67,7 +67,7 @@ class Block(Protocol):
         ...
 
     def without(self, repeated: Counter[str]) -> "Block":
-        """The rows but those of `given`, which are taken from it."""
+        """The rows without those of `repeated`, which are counted down in it."""
         ...
 
 
@@ -175,7 +175,7 @@ def _text(row: Sequence[Any]) -> str:
 
 
 def unknown_types(schema: pa.Schema) -> list[str]:
-    """Names of PostgreSQL's types in a result whose Arrow values are not what the row-by-row driver gives."""
+    """Names of PostgreSQL's types in a result whose Arrow values differ from those of the row-by-row driver."""
     types = []
     for field in schema:
         kind = (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
@@ -208,7 +208,7 @@ def _is_in_range(array: pa.Array) -> bool:
 
 
 def _is_past(array: pa.Array) -> bool:
-    """Whether no time of a column lies ahead, in whatever zone it is meant."""
+    """Whether no time of a column is in the future, in any zone."""
     extremes = _range(array)
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(hours=10)
     limit = soon.timestamp() * (1 / 86_400 if pa.types.is_date32(array.type) else 1_000_000)

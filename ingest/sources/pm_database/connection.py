@@ -1,8 +1,6 @@
-"""Connections to PM databases: read-only, with limits of time, and errors told without a value.
-
-A session is read-only where the database knows such (PostgreSQL, MySQL, MariaDB; a SQLite file is opened so), and reads
-from one snapshot. Every call to a server runs beside the caller, who waits for it so long and no longer (`Watch`): no
-driver notices by itself that a network has swallowed the answer.
+"""Connections to PM databases: read-only, with time limits, and with errors that show no value. Sessions on PostgreSQL, MySQL
+and MariaDB are read-only, a SQLite file is opened read-only, and each read uses one snapshot. Every call to a server runs in a
+thread beside the caller, who waits for a limited time (`Watch`), because no driver notices that a network has lost the answer.
 """
 
 import os
@@ -26,7 +24,7 @@ from foundation.config import Feed
 from ingest.interface import UnreadableUnit
 
 CONNECT_SECONDS = 15
-# What SQLite says about tables, columns and syntax; its other messages may hold values.
+# SQLite's messages about tables, columns and syntax; its other messages may contain values.
 _SQLITE_SCHEMA = re.compile(
     r"^(no such (table|column|function)|near \"|ambiguous column|incomplete input|SELECTs to the)"
 )
@@ -48,7 +46,7 @@ class Broken(Exception):
 
 
 def url_of(feed: Feed) -> URL:
-    """The feed's URL. Raises UnreadableUnit where it is none."""
+    """The feed's URL. Raises UnreadableUnit if it is not a URL."""
     try:
         return make_url((feed.url or "").replace("postgres://", "postgresql://", 1))
     except (sa.exc.ArgumentError, ValueError):
@@ -61,9 +59,8 @@ def url_of(feed: Feed) -> URL:
 
 
 def engine_of(feed: Feed, timeout_seconds: int, zone: str = "UTC") -> Engine:
-    """An engine without a pool whose sessions are read-only; a SQLite file is opened read-only and never made.
-
-    `zone` (IANA) is the one in which MySQL and MariaDB give their TIMESTAMP columns and the present day.
+    """An engine without a pool whose sessions are read-only; a SQLite file is opened read-only and never created. `zone` (IANA)
+    is the zone in which MySQL and MariaDB return TIMESTAMP columns and the current day.
     """
     url = url_of(feed)
     try:
@@ -113,7 +110,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _limits(url: URL, timeout_seconds: int) -> dict[str, Any]:
-    """Arguments of the driver that end a wait for a connection or an answer; what the URL says goes before."""
+    """Arguments of the driver that end a wait for a connection or an answer; the URL has priority."""
     match url.get_backend_name():
         case "postgresql":
             limits: dict[str, Any] = {
@@ -219,7 +216,7 @@ def _is_passing_at_sign_in(error: sa.exc.SQLAlchemyError) -> bool:
     if cause is None or isinstance(cause, sqlite3.Error):
         return False
     text = str(cause)
-    # Libpq gives no code here. FATAL is what the server itself said: a wrong password does not mend.
+    # Libpq gives no code here. FATAL comes from the server itself: another try does not help against a wrong password.
     return is_broken(error) and ("FATAL" not in text or bool(_PASSING_WORDS.search(text)))
 
 
@@ -311,7 +308,7 @@ class Watch:
         return answer  # type: ignore[no-any-return]
 
     def end(self, last: Callable[[], None]) -> None:
-        """Ends the thread after one more call, which is not waited for: it may stand behind one that hangs."""
+        """Ends the thread after one more call. It does not wait for that call, because the call before it may hang."""
 
         def quietly() -> None:
             # The connection may be gone already, which is all this call is for.

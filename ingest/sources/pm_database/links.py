@@ -1,6 +1,5 @@
-"""Two ways to the rows of a PM database: row by row through SQLAlchemy, and PostgreSQL's bulk way through ADBC.
-
-Both give blocks of rows for a statement. `Broken` tells that another try may do, UnreadableUnit that none will.
+"""Two ways to read rows of a PM database: row by row through SQLAlchemy, and in bulk from PostgreSQL through ADBC. Both return
+blocks of rows for a statement. `Broken` means that another try may work, UnreadableUnit that it will not.
 """
 
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ _WITHOUT_SNAPSHOT = (
 
 
 class NoBulk(Exception):
-    """The bulk way does not do for this statement; `reason` says why, without a value."""
+    """This statement cannot be read in bulk; `reason` says why, without a value."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -116,7 +115,7 @@ class RowLink:
 
     def version(self) -> object:
         if self.dialect == "sqlite":
-            # Each statement sees what is there; the file tells whether anybody else wrote.
+            # Each statement sees the current state; the file shows whether another process wrote.
             return self._call(lambda: self._connection.exec_driver_sql("pragma data_version").scalar_one())
         if self.dialect in ("mysql", "mariadb"):
             # Only InnoDB gives a transaction one snapshot.
@@ -134,8 +133,8 @@ class RowLink:
 class BulkLink:
     """PostgreSQL's COPY in binary form, as Arrow.
 
-    The driver tells errors among the rows without a code, and none in the words of `explain`: what is not the connection's
-    fault is left to the row-by-row way (NoBulk), which goes on at the same row and says what is wrong.
+    The driver reports errors among the rows without a code and without a text that `explain` could use. If the connection is
+    not the cause, the read continues row by row (NoBulk) at the same row, and that way reports the error.
     """
 
     dialect = "postgresql"
@@ -154,7 +153,7 @@ class BulkLink:
         self._watch = Watch(CONNECT_SECONDS * 2)
         try:
             self._connection = self._watch.call(lambda: dbapi.connect(uri, autocommit=True))
-            # A COPY is one statement however long its rows take: it is watched by the rows that come.
+            # A COPY is one statement, even if its rows take long: the time limit applies to the wait for the next rows.
             for setting in session_settings(self.dialect, 0):
                 self._watch.call(partial(self._run, setting))
         except (*self._errors, Broken):
@@ -194,7 +193,7 @@ class BulkLink:
 
     def _reader(self, statement: Statement) -> Any:
         def begin() -> Any:
-            # Held: a cursor that nobody holds closes, and its rows with it.
+            # Keep a reference: a cursor without one closes, and its rows are lost.
             self._cursor = cursor = self._connection.cursor()
             cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
             cursor.execute(statement.literal())

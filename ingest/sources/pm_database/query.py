@@ -23,9 +23,9 @@ from ingest.profiles import EntityQuery
 from ingest.sources.columns import text_of
 
 UPDATED = "source_updated_at"
-# Databases that put nulls last unless told otherwise.
+# Databases that sort nulls last by default.
 _NULLS_LAST = ("postgresql", "oracle", "cockroachdb")
-# A position is told to the database in its own words; other values could not be compared as it compares them.
+# A position is passed in types that the database itself compares; other values could be compared differently.
 _COMPARABLE = (str, int, Decimal, dt.date, UUID)
 _PLACE = re.compile(r"\{(cursor_value|position_\d+)\}")
 _TIME = re.compile(
@@ -146,12 +146,12 @@ def _at_or_after(names: Sequence[str], after: Sequence[Any], place: int) -> str:
 
 
 def is_position(values: Sequence[Any]) -> bool:
-    """Whether a database can be asked for the rows after these values."""
+    """Whether a statement can ask for the rows after these values."""
     return all(value is None or isinstance(value, _COMPARABLE) for value in values)
 
 
 def cursor_of(value: Any) -> str:
-    """A time as the database compares it: text as it stands, a time with an offset in UTC."""
+    """A time as the database compares it: text unchanged, a time with an offset in UTC."""
     if isinstance(value, dt.datetime) and value.tzinfo is not None:
         value = value.astimezone(dt.UTC)
     return text_of(value) or ""
@@ -168,7 +168,7 @@ def earlier(cursor: str, minutes: int) -> str:
     except (ValueError, OverflowError):
         return cursor
     if match["mark"] is None:
-        # A bare day: the day on which that minute lies.
+        # Only a day: the day of that minute.
         return f"{moment:%Y-%m-%d}{offset}"
     layout = "%H:%M:%S" if len(clock) == 8 else "%H:%M"
     return f"{moment:%Y-%m-%d}{match['mark']}{moment:{layout}}{part}{offset}"
@@ -177,7 +177,7 @@ def earlier(cursor: str, minutes: int) -> str:
 def newest_of(times: Sequence[Any], newest: Any, limit: dt.datetime, zone: dt.tzinfo) -> Any:
     """The highest of `times` and `newest`, as the database orders them, that is not after `limit` (UTC).
 
-    Values that are neither text nor a time give no cursor. A time that lies ahead would hide all that change before it.
+    Values that are neither text nor a time give no cursor. A time in the future would hide all changes before it.
     """
     for kind in (str, dt.datetime, dt.date):
         values_of_kind = [value for value in (*times, newest) if isinstance(value, kind)]

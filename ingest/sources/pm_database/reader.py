@@ -79,9 +79,10 @@ class PmDatabaseSource:
     kind = "pm_database"
 
     def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:  # noqa: ARG002
-        """One unit an entity of the profile, in the profile's order; `modified_at` is now, `cursor` is None.
+        """One unit for each entity of the profile, in the profile's order; `modified_at` is now, `cursor` is None.
 
-        Raises UnreadableUnit where the database cannot be reached or is none, ConfigurationError for a wrong profile.
+        Raises UnreadableUnit if the database cannot be reached or the address is not a database, ConfigurationError for a wrong
+        profile.
         """
         profile = load_profile(feed.profile or "", "pm_database")
         for failed in range(1, TRIES_TO_DISCOVER + 1):
@@ -99,7 +100,8 @@ class PmDatabaseSource:
         ]
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
-        """Reads one entity. Raises UnreadableUnit where its SELECT fails, lacks a key column, or breaks off for good."""
+        """Reads one entity. Raises UnreadableUnit if its SELECT fails, lacks a key column, or is still broken off after all
+        tries."""
         profile = load_profile(unit.feed.profile or "", "pm_database")
         return _Reading(unit, profile).chunks()
 
@@ -156,7 +158,7 @@ def _given_up(error: Broken, position: str, tries: int) -> UnreadableUnit:
 
 @dataclass
 class _Reading:
-    """One read of one entity: where it stands, so that it can go on with another connection."""
+    """One read of one entity, with its position, so that it can continue on another connection."""
 
     unit: Unit
     profile: PmDatabaseProfile
@@ -222,7 +224,7 @@ class _Reading:
                 link = RowLink(engine, self.profile.timeout_seconds, self.remedy)
             if self.shape is None:
                 self.shape = shape_of(self.contract, self.query, link.names(columns_of(self.query)))
-            # A read that goes on after a break is not of one snapshot.
+            # A read that continues after a break does not see one snapshot.
             version = link.version() if self.since is None and self.position is None else None
             counted = link.count(count_of(self.query)) if version is not None else None
             yield from self._blocks(link, self.shape)

@@ -1,4 +1,4 @@
-"""Dates that a database writes where it has none: they are no dates, and what stands beside them is not lost for their sake."""
+"""Zero dates, which a database writes for a missing date: they are left empty, and the other columns of the row are kept."""
 
 import datetime as dt
 from collections.abc import Iterator
