@@ -1,8 +1,8 @@
 """The result of a dbt run: the audit that decides whose marts may be published.
 
-A model that does not build, a unit test that fails, and a data test that cannot say whose rows it found stop everybody. Any other
-data test stops the tenants whose rows it found, and the others publish. For that dbt builds on where a data test fails
-(severity `warn`, which `dagster_project.workspace` asks for): here a warning is a failure.
+A model that does not build, a unit test that fails, and a data test without tenants stop all tenants. Any other data test stops
+the tenants whose rows it found, and the others publish. For this, dbt continues after a failed data test (severity `warn`,
+which `dagster_project.workspace` asks for): here a warning is a failure.
 """
 
 import json
@@ -20,8 +20,8 @@ _FAILED = ("error", "fail", "runtime error", "warn")
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Outcome of a dbt build. `failures` names each model or test that failed, with dbt's message; `found` are those of them that
-    are data tests which found rows, with the SQL that finds them."""
+    """Outcome of a dbt build. `failures` names each model or test that failed, with dbt's message; `failing_rows` are the data
+    tests among them that found rows, with the SQL that finds them."""
 
     failures: tuple[str, ...] = ()
     failing_rows: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

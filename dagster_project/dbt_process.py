@@ -15,7 +15,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """From now on this process is killed when its parent ends, however the parent ends. On Linux only; elsewhere it does nothing."""
+    """From now on this process is killed when its parent ends, even if the parent is killed. Only on Linux; elsewhere it does
+    nothing."""
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The dbt project: what it is made of, and what dbt parsed of it."""
+"""The dbt project: its files, and the result of parsing it."""
 
 import hashlib
 import os
@@ -113,5 +113,5 @@ def _keep(parsed: Path, kept: Path) -> None:
                 for path in earlier:
                     shutil.rmtree(path, ignore_errors=True)
     except OSError:
-        # Another process kept the same meanwhile, or nobody may write here: then the next home parses once more.
+        # Another process stored the same meanwhile, or the folder is read-only: then the next home parses again.
         return

@@ -74,9 +74,9 @@ def _build_and_compare(
 def compare_built(
     workspace: Workspace, server: Mapping[str, str], *, metrics: Sequence[str] | None = None, every: int = 1
 ) -> EngineComparison:
-    """Compares the home's marts with those that stand in a PostgreSQL database; `metrics`, `every` as in compare_engines.
+    """Compares the home's marts with those of a PostgreSQL database; `metrics`, `every` as in compare_engines.
 
-    The caller holds the home's step, and answers for both being built from the same rows.
+    The caller holds the home's step, and must ensure that both were built from the same rows.
     """
     home, keys, target, conninfo = workspace.home, workspace.keys, workspace.dbt_target, make_conninfo(**server)
     progress.info("comparing: every published mart, row by row")

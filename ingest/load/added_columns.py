@@ -1,4 +1,4 @@
-"""Columns that a table of an earlier version lacks, because its contract has gained them since."""
+"""Adds columns to tables of an earlier version, if their contract has gained columns since."""
 
 import duckdb
 

@@ -1,9 +1,10 @@
 """The two numbers of one appointment: the placer's (SCH-1) and the filler's (SCH-2).
 
-The first message of an appointment often has the placer's number alone, later ones have both. Rows that have only the placer's number
-are then rows of the filler's: in the parts, in the raw tables and in the history of the status, in whatever order the messages come.
-`parts.appointment_number` holds, for each feed, which placer's number belongs to which filler's. Where a feed names two filler's
-numbers for one placer's number, the one that was read first stands (of one load the one with the oldest message).
+The first message of an appointment often has the placer's number alone, later ones have both. Rows with only the placer's
+number are then moved to the filler's number: in the parts, in the raw tables and in the history of the status. The order of the
+messages does not matter. `parts.appointment_number` holds, for each feed, which placer's number belongs to which filler's.
+If a feed names two filler's numbers for one placer's number, the one that was read first is kept (within one load, the one with
+the oldest message).
 """
 
 import duckdb
@@ -23,8 +24,8 @@ def prepare_numbers(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def meet_numbers(connection: duckdb.DuckDBPyConnection, arrived: str) -> None:
-    """Learns the pairs of numbers that arrived rows of appointments state, and gives rows with a placer's number alone the filler's:
-    those that arrive, and those that the parts and the raw table hold.
+    """Stores the pairs of numbers in arrived rows of appointments, and gives rows that have only a placer's number the filler's
+    number: arrived rows, and rows of the parts and the raw table.
 
     `arrived` is a table as `take_parts` gets it. The rows of a filler's number that is new to its placer's are among them, so that
     `take_parts` puts them together with what they meet.
@@ -37,7 +38,7 @@ def meet_numbers(connection: duckdb.DuckDBPyConnection, arrived: str) -> None:
         f"from {arrived} r where {PLACER} <> appointment_id and not exists "
         f"(from {_TABLE} n where {_FEED} and n.placer_id = r.{PLACER}) group by all"
     )
-    # A number that is a filler's itself stands for another appointment.
+    # A number that is also a filler's number belongs to another appointment.
     connection.execute(
         f"delete from new_number n where exists (from {_TABLE} r where {_FEED} and r.filler_id = n.placer_id) "
         f"or exists (from new_number r where {_FEED} and r.filler_id = n.placer_id)"

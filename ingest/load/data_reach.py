@@ -56,7 +56,7 @@ PLANNED_ON = (("slot", "snapshot_date"),)
 
 def _last_days(moments: Iterable[tuple[str, str]], days: Iterable[tuple[str, str]]) -> str:
     """SQL: tenant and the last local day, not in the future, of some columns."""
-    # The zone is asked of one moment a tenant, not of every row.
+    # The zone is applied to one moment for each tenant, not to every row.
     parts = [
         "select tenant_id, timezone(time_zone, newest_at::timestamptz)::date as last_day from ("
         f"select tenant_id, max({moment}) as newest_at from warehouse.raw.{entity} "

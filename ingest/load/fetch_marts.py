@@ -19,11 +19,11 @@ from ingest.load.postgres import BUILDING, count_in, told
 def fetch_marts(
     home: Home, keys: Keys, server: Mapping[str, str], tables: Iterable[tuple[str, str]], *, suffix: str = BUILDING
 ) -> int:
-    """Replaces marts in the home's warehouse by those that were built on PostgreSQL; returns the number of rows.
+    """Replaces marts in the home's warehouse by the marts that were built on PostgreSQL; returns the number of rows.
 
     `tables` are (schema, name) as the home has them; on the server the schema ends in `suffix`. Decimals come as text, digit by
-    digit. All in one transaction: a fetch that is killed leaves the home as it was. Raises ClinicmartError for a column whose type
-    has no counterpart, and where fewer rows arrive than the server has.
+    digit. All in one transaction: a fetch that is killed leaves the home as it was. Raises ClinicmartError for a column whose
+    type has no counterpart, and if fewer rows arrive than the server has.
     """
     fetched = 0
     with (
@@ -72,7 +72,7 @@ _BACK = {
     "timestamp without time zone": "timestamp",
     "timestamp with time zone": "timestamptz",
     "interval": "interval",
-    # Minutes and the like, which come of a division: DuckDB holds them as binary fractions.
+    # Minutes and similar results of a division: DuckDB stores them as DOUBLE.
     "numeric": "double",
 }
 _MONEY = re.compile(r"_(amount|balance|cost)$")

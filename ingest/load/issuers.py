@@ -1,4 +1,4 @@
-"""Who issued the numbers in the raw tables, and which names of issuers mean the same.
+"""The issuers of the numbers in the raw tables, and which names mean the same issuer.
 
     raw.issuer_spelling   one row per tenant, entity and name of an issuer as it stands behind a number (`ingest.issuers`): the
                           issuer it means
@@ -22,7 +22,7 @@ from data_contracts import Contract
 from foundation.config import Config, Tenant
 from ingest.issuers import MARK, issuer_named
 
-# Entities whose rows are named by numbers that somebody issued.
+# Entities whose rows are identified by numbers of an issuer.
 ENTITIES = ("patient", "encounter", "appointment", "provider")
 TENANT_WIDE = ""
 _SPELLING = {"tenant_id": pl.String, "entity": pl.String, "spelling": pl.String, "issuer": pl.String}
@@ -48,8 +48,8 @@ def make_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def configure(connection: duckdb.DuckDBPyConnection, config: Config) -> set[str]:
-    """Writes what the configuration says into the tables; returns the tenants of which it says something else than before.
-    Tenants that it does not name stay as they are."""
+    """Writes the issuers of the configuration into the tables; returns the tenants whose issuers changed. Tenants that the
+    configuration does not name stay unchanged."""
     rows = [
         (tenant.tenant_id, feed, issuer_named(issuer))
         for tenant in config.tenants
@@ -116,7 +116,7 @@ def settle(connection: duckdb.DuckDBPyConnection, config: Config) -> set[str]:
 
 
 def _equals(tenant: Tenant | None) -> dict[str, str]:
-    """Name to issuer, as the configuration says it."""
+    """Name to issuer, from the configuration."""
     if tenant is None:
         return {}
     return {
@@ -127,9 +127,9 @@ def _equals(tenant: Tenant | None) -> dict[str, str]:
 
 
 def meanings(spellings: Iterable[str], equals: Mapping[str, str]) -> dict[str, str]:
-    """The issuer that each name means. `equals` is what the configuration says, name to issuer.
+    """The issuer that each name means. `equals` is the configuration: name to issuer.
 
-    A universal id is one issuer. A name beside it (`NORTH&1.2.3`) means the same, and so does the name alone where it stands beside
+    A universal id is one issuer. A name beside it (`NORTH&1.2.3`) means the same, and so does the name alone, if it occurs with
     no other universal id. A universal id in the configuration has priority over a name beside it.
     """
     beside: dict[str, set[str]] = defaultdict(set)

@@ -1,4 +1,4 @@
-"""Rows as they were landed: every version that any feed told of a record, read from the encrypted batches that the ledger names."""
+"""Rows as they were landed: every version of a record from any feed, read from the encrypted batches in the ledger."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -63,7 +63,8 @@ def read_files(key: str, files: Sequence[str]) -> str:
 
 
 def unreadable_batches(home: Home, keys: Keys, batches: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of some batches whose files are gone or lost bytes. Reads every file to its end: for use once a read of all has failed."""
+    """The batches among some whose files are missing or damaged. It reads every file to its end: use it after a read of all has
+    failed."""
     bad = []
     with duck.session(home) as connection:
         for item in batches:

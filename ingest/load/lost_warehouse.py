@@ -1,4 +1,4 @@
-"""A warehouse that was lost, or whose bytes are not those that were written: it is loaded again from the landed batches.
+"""Loads a warehouse again from the landed batches if it was lost or damaged.
 
 Everything in the warehouse is made from landed batches, which stay on disk. So nothing is lost with it but the time of one load.
 """
@@ -16,7 +16,7 @@ from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.ledger import Ledger
 
-# Laid beside the warehouse by a run that met lost bytes in it.
+# Written beside the warehouse by a run that found it damaged.
 DAMAGED = "damaged"
 
 
@@ -27,9 +27,8 @@ def note_damage(home: Home) -> None:
 
 
 def start_anew_if_lost(home: Home, keys: Keys, ledger: Ledger) -> str | None:
-    """Makes every landed batch one that is still to be loaded, where the warehouse lacks what the ledger says was loaded into it.
-
-    Returns why, as part of a sentence; None where the warehouse is whole or nothing was ever loaded. A damaged file is moved to
+    """Marks every landed batch as not loaded, if the warehouse lacks rows that the ledger says were loaded. Returns the reason,
+    as part of a sentence; None if the warehouse is complete or nothing was ever loaded. A damaged file is moved to
     `warehouse.duckdb.damaged`. Safe to kill: the batches count as not loaded before the file goes.
     """
     path = home.warehouse

@@ -1,11 +1,11 @@
-"""Rows that say only part of what is known: HL7 v2 messages repeat of a visit, an appointment or a patient what they like.
+"""Rows with only some of their columns: HL7 v2 messages repeat only some fields of a visit, an appointment or a patient.
 
-A row of such an entity (`ENTITIES`) from an HL7 v2 feed may leave everything empty but its key. It is landed as it is, with two
-columns beside those of its contract: `cleared_columns`, names of columns that the message says are empty (the HL7 null `""`, a
+A row of such an entity (`ENTITIES`) from an HL7 v2 feed may leave every column empty except its key. It is landed as it is,
+with two more columns than its contract: `cleared_columns`, names of columns that the message empties (the HL7 null `""`, a
 cancelled discharge), for appointments `minutes` and the placer's number (`ingest.load.appointment_numbers`), and for encounters
-the newest start and end that are known to the minute. The raw tables hold, column by column, what the newest row has to say that
-says anything of it (newest by source_updated_at, then by arrival): as if everything had come in order, whatever the order, the
-files and the runs in which it came.
+the newest start and end that are known to the minute. The raw tables hold, column by column, what the newest row has to say
+that says anything of it (newest by source_updated_at, then by arrival): as if everything had come in order, whatever the order,
+the files and the runs in which it came.
 
     parts.<entity>   of every key the rows that are the newest to say something; what a row was outdone in it never wins again,
                      so that these are all that is needed, and never more than one a column
@@ -58,12 +58,12 @@ _OWN: Mapping[str, tuple[Column, ...]] = MappingProxyType(
 
 
 def _own(entity: str) -> tuple[Column, ...]:
-    """Columns of this module beside those of the contract."""
+    """Columns that this module adds to the contract."""
     return _OWN.get(entity, (_CLEARED,))
 
 
 def _is_refined(name: str) -> str:
-    """SQL: whether an earlier message told to the minute what the newest says to the day (noon)."""
+    """SQL: whether an earlier message has the time to the minute and the newest only the day (noon)."""
     half = "interval 12 hours"
     return (
         f"coalesce({name}_precision <> 'minute' and {name}_exact_at >= {name}_at - {half} "
@@ -80,11 +80,11 @@ def _precision(name: str) -> str:
 
 
 _START, _END = _refined("started"), _refined("ended")
-# Of a day only noon is written: beside a time of that day which is known the day is not before or after it.
+# A day is written as noon. If a time of that day is known, the day counts as neither before nor after it.
 _ON_ONE_DAY = f"{_END} < {_START} and {_END} >= {_START} - interval 12 hours"
 _WITHOUT_BED = "('AMB', 'HH', 'VR', 'FLD')"
 _ENDED = "('cancelled', 'no_show', 'entered_in_error')"
-# Entity to what follows from the columns once they are put together: SQL by column, over the columns as they were said.
+# Entity to columns that are computed after its parts are combined: SQL by column, over the columns as sent.
 ENTITIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "patient": {},
@@ -97,7 +97,7 @@ ENTITIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "ended_at": f"case when ended_precision = 'day' and {_ON_ONE_DAY} then {_START} else {_END} end",
             "started_precision": _precision("started"),
             "ended_precision": _precision("ended"),
-            # An update says nothing of the status: it is read off the visit. A visit that has ended is not under way.
+            # An update does not contain the status: it follows from the visit. A visit with an end is not under way.
             "status": "case when status is null then case when ended_at is not null then 'finished' "
             "when encounter_class = 'PRENC' then 'planned' "
             f"when encounter_class is null or encounter_class in {_WITHOUT_BED} then 'unknown' else 'in_progress' end "
@@ -116,8 +116,8 @@ ENTITIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 @lru_cache(maxsize=64)
 def landing_contract(kind: str, entity: str) -> Contract:
-    """The contract that rows of an entity keep on landing: for what HL7 v2 feeds say in parts, everything but the key may be
-    empty, and the columns of this module stand beside the contract's."""
+    """The contract that rows of an entity must meet on landing. For entities that HL7 v2 feeds send in parts, all columns but
+    the key may be empty, and the columns of this module are added."""
     full = contract(entity)
     if kind != KIND or entity not in ENTITIES:
         return full
@@ -165,7 +165,7 @@ class _Layout:
 
     @property
     def issued_entity(self) -> str | None:
-        """Whose number it is, where somebody issues it."""
+        """The entity of the number, if it has an issuer."""
         return issued_columns(self.contract).get(self.identifier)
 
     @property
@@ -280,14 +280,14 @@ def _candidates(layout: _Layout, arrived: str) -> str:
 
 
 def _says(column: str) -> str:
-    """SQL: whether a row says something of a column, be it that it is empty."""
+    """SQL: whether a row has a value for a column, or empties it."""
     return f"({column} is not null or list_contains(string_split({CLEARED}, ','), '{column}'))"
 
 
 def _keep_winners(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> None:
     newest = ", ".join(f"max(place) filter (where {_says(name)})" for name in layout.value_columns)
     connection.execute(f"delete from {layout.table} held using touched where {_same(layout, 'held')}")
-    # Of every identifier, not of every key: which of them are one may change.
+    # For every identifier, not for every key: which identifiers are one may change.
     connection.execute(
         f"insert into {layout.table} by name select * exclude (place, number, issued_key) from candidates where place in "
         f"(select unnest([max(place), {newest}]) from candidates group by {layout.key})"
@@ -304,7 +304,8 @@ def _keep_winners(connection: duckdb.DuckDBPyConnection, layout: _Layout) -> Non
 
 
 def _merged(layout: _Layout) -> str:
-    """SQL: one row a key, each column as the newest row says it that says anything of it; lineage of the newest row."""
+    """SQL: one row for each key. Each column comes from the newest row that has or empties it; the lineage comes from the
+    newest row."""
     merged_columns = ", ".join(
         f"(arg_max(struct_pack(value := {name}), place) filter (where {_says(name)})).value as {name}"
         for name in layout.value_columns

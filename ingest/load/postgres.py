@@ -1,4 +1,4 @@
-"""What goes to PostgreSQL for dbt's target `postgres`: raw tables, and the schemas it builds in.
+"""Prepares PostgreSQL for dbt's target `postgres`: raw tables, and the schemas of the build.
 
     server = server_of(url)                         # dict of libpq parameters
     prepare_database(server, schemas)               # empty schemas of ours; refuses those that others made
@@ -35,7 +35,7 @@ from foundation.home import Home
 from foundation.keys import Keys
 
 RAW = "raw"
-# What dbt's profile can be told. Anything else libpq takes from its own environment variables (PGSSLROOTCERT and so on).
+# The settings that dbt's profile accepts. libpq takes all others from its environment variables (PGSSLROOTCERT and so on).
 PARAMETERS = ("host", "port", "user", "password", "dbname", "sslmode")
 MARK = "Made by clinicmart compare-engines, which drops it and makes it again."
 TARGET_MARK = "Made by clinicmart run --target postgres."
@@ -75,13 +75,13 @@ def server_of(url: str) -> dict[str, str]:
 
 
 def planner_options() -> str:
-    """What libpq's variable PGOPTIONS must hold while dbt builds, beside what it holds already."""
+    """The value of libpq's variable PGOPTIONS while dbt builds, added to its present value."""
     return f"{os.environ.get('PGOPTIONS', '')} {_PLANS}".strip()
 
 
 @contextmanager
 def told(what: str) -> Iterator[None]:
-    """Turns an error of either driver into one that says what was tried and the SQLSTATE."""
+    """Turns an error of either driver into one that names the attempted step and the SQLSTATE."""
     try:
         yield
     except (psycopg.Error, adbc_driver_manager.Error) as error:
@@ -101,10 +101,9 @@ def create_database(server: Mapping[str, str], name: str) -> dict[str, str]:
 
 
 def prepare_database(server: Mapping[str, str], schemas: Iterable[str]) -> None:
-    """Makes each schema empty. One that is there already is dropped only where an earlier call made it.
-
-    Raises ConfigurationError where a schema of that name belongs to somebody else, or where the database sorts text otherwise
-    than DuckDB: the first or last of several names would be another one.
+    """Makes each schema empty. An existing schema is dropped only if an earlier call created it. Raises ConfigurationError if a
+    schema of that name has another owner, or if the database sorts text differently from DuckDB, because the first or last of
+    several names would then differ.
     """
     with told("prepare its schemas"), psycopg.connect(make_conninfo(**server)) as connection:
         _refuse_unfit(connection)
@@ -161,8 +160,8 @@ def copy_raw(home: Home, keys: Keys, server: Mapping[str, str], *, keep_unchange
     """Copies every raw table of the home's warehouse into schema `raw`; returns the number of rows.
 
     Entities get the types of their contracts, operational tables those they have. Times stay `timestamp` in UTC. Rows go over
-    as Arrow in chunks of CHUNK, a table in one transaction. `keep_unchanged` passes over tables that an earlier copy left with
-    the same rows: a digest of them is the table's comment. Raises ClinicmartError naming the table that PostgreSQL refused or
+    as Arrow in chunks of CHUNK, a table in one transaction. `keep_unchanged` skips tables that an earlier copy left with the
+    same rows: the table's comment is a digest of its rows. Raises ClinicmartError with the table that PostgreSQL refused or
     took only in part.
     """
     copied = 0
@@ -207,7 +206,7 @@ def _copy_table(
 
 
 def _digest(warehouse: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]) -> str:
-    """The same for the same rows and columns, in whatever order the rows lie."""
+    """A digest that is equal for equal rows and columns; the order of rows does not matter."""
     rows = warehouse.execute(
         f'select count(*), bit_xor(hash(t)), sum(hash(t)) from warehouse.{RAW}."{table}" as t'
     ).fetchone()
@@ -232,7 +231,7 @@ def analyze(server: Mapping[str, str], schemas: Iterable[str]) -> None:
 
 
 def drop_building(server: Mapping[str, str]) -> None:
-    """Drops what a build left that is not served: schemas of ours whose names end in BUILDING."""
+    """Drops the schemas of a build that are not served: our schemas whose names end in BUILDING."""
     with told("drop what a build left"), psycopg.connect(make_conninfo(**server)) as connection:
         rows = connection.execute(
             "select nspname from pg_namespace where right(nspname, %s) = %s and obj_description(oid, 'pg_namespace') = %s",

@@ -1,9 +1,10 @@
 """Landed batches into the raw tables that dbt reads, and the operational tables beside them.
 
 Only batches that this warehouse has not taken are opened. A raw table holds one row per tenant, feed and entity key: the latest by
-`source_updated_at`, then by batch, of records that their source has not deleted since (`ingest.load.removals`); what HL7 v2 feeds say
-in parts is put together column by column (`ingest.load.partial_rows`). Raw tables lie in tenant order. Which tenants' rows are other
-ones than those their marts were built from is in `raw.touched_tenant` (`ingest.load.touched_tenants`).
+`source_updated_at`, then by batch, of records that their source has not deleted since (`ingest.load.removals`); rows that HL7
+v2 feeds send in parts are combined column by column (`ingest.load.partial_rows`). Raw tables are sorted by tenant.
+`raw.touched_tenant` lists the tenants whose rows differ from those that their marts were built from
+(`ingest.load.touched_tenants`).
 """
 
 import hashlib
@@ -36,10 +37,10 @@ DUCKDB = "duckdb"
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What a load gave: rows newly taken, and a text that is the same as after another load exactly where both left the same
-    rows, accounts and problems in the raw tables; each tenant's own state, and the tenants whose marts are not built from it
-    (`ingest.load.touched_tenants`). A tenant's `standing` changes when its state changes, and when messages about its feeds change.
-    `unreadable` are batches (`tenant_id`, `feed`, `entity`, `file`, `rows_landed`) whose files are gone or lost bytes."""
+    """The result of a load: the number of new rows; a text that is equal for two loads exactly if both left the same rows,
+    accounts and problems in the raw tables; each tenant's state; and the tenants whose marts are not built from it
+    (`ingest.load.touched_tenants`). A tenant's `standing` changes when its state changes, and when messages about its feeds
+    change. `unreadable` are batches (`tenant_id`, `feed`, `entity`, `file`, `rows_landed`) whose files are missing or damaged."""
 
     rows: int
     state: str
@@ -52,8 +53,8 @@ class Loaded:
 def load_warehouse(
     home: Home, keys: Keys, ledger: Ledger, config: Config, built: Mapping[str, str] | None = None
 ) -> Loaded:
-    """Takes every landed batch that the warehouse lacks into schema `raw`; see `_load`. Batches whose files cannot be read stay
-    pending and are named in `Loaded.unreadable`, and all others are taken."""
+    """Loads every landed batch that the warehouse lacks into schema `raw`; see `_load`. Batches whose files cannot be read stay
+    pending and are named in `Loaded.unreadable`; all others are loaded."""
     try:
         return _load(home, keys, ledger, config, built, without=frozenset())
     except duckdb.Error:
@@ -75,13 +76,12 @@ def _load(
     *,
     without: frozenset[int],
 ) -> Loaded:
-    """Takes every landed batch that the warehouse lacks into schema `raw`, but for those of the sequences `without`.
+    """Loads every landed batch that the warehouse lacks into schema `raw`, except the sequences `without`.
 
-    `built` holds the state of each tenant from which its marts were last built and passed their tests; tenants that are in
-    another state now, all of them for None, are named in `raw.touched_tenant`.
-
-    Makes the warehouse file and its raw tables where absent. One transaction an entity; the ledger notes batches as loaded after
-    their rows are in and what they remove is out. Taking a batch twice changes nothing, so a killed load is simply repeated.
+    `built` holds the state of each tenant from which its marts were last built and passed their tests; tenants with another
+    state now (all tenants for None) are listed in `raw.touched_tenant`. Creates the warehouse file and its raw tables if
+    missing. There is one transaction for each entity; the ledger marks batches as loaded after their rows are inserted and
+    their deletions are done. Loading a batch twice changes nothing, so a killed load is repeated.
     """
     taken = 0
     with duck.session(home) as connection:
@@ -138,7 +138,7 @@ def _load(
 
 
 def _standings(ledger: Ledger, accounts: Mapping[str, pl.DataFrame], tenants: Mapping[str, str]) -> dict[str, str]:
-    """Of every tenant its state, its newest batch, what was released from quarantine, and what stands against its feeds, as a digest."""
+    """For every tenant a digest of its state, its newest batch, releases from quarantine, and problems of its feeds."""
     parts: dict[str, list[object]] = {tenant: [state] for tenant, state in tenants.items()}
     batch, held = tables.batch.c, tables.held.c
     newest = sa.select(batch.tenant_id, sa.func.max(batch.batch_sequence).label("value")).group_by(batch.tenant_id)
@@ -199,10 +199,9 @@ def _arrive(
     batches: list[dict[str, Any]],
     table: str,
 ) -> None:
-    """Makes a temporary table of the landed rows of some batches of one entity, with `batch_sequence` and `file_row_number`, but
-    those of records that their source has deleted since.
-
-    Batches landed before a contract gained a column lack it: then files are read one by one, and what they lack is null.
+    """Makes a temporary table of the landed rows of some batches of one entity, with `batch_sequence` and `file_row_number`,
+    except rows of records that their source has deleted since. Batches that were landed before a contract gained a column lack
+    it: files are then read one by one, and missing columns are null.
     """
     try:
         rows = _arrived(connection, home, keys, entity_contract, batches, alike=True)
@@ -251,8 +250,8 @@ def _take_parts(
     batches: list[dict[str, Any]],
     renamed: set[str],
 ) -> int:
-    """Takes batches of feeds that say things in parts (`ingest.load.partial_rows`); returns how many raw rows were written.
-    `renamed` takes up the tenants of which a name of an issuer came to mean another."""
+    """Loads batches of feeds that send rows in parts (`ingest.load.partial_rows`); returns the number of raw rows written. Adds
+    to `renamed` the tenants for which the name of an issuer changed its meaning."""
     landed = partial_rows.landing_contract(partial_rows.KIND, entity_contract.name)
     _arrive(connection, home, keys, landed, batches, "arrived_parts")
     if entity_contract.name == "appointment":
@@ -287,7 +286,7 @@ def _upsert(
     issuers.note_spellings(connection, entity_contract, "incoming")
     _keep_newest(connection, entity_contract)
     same = " and ".join(f"held.{name} = incoming.{name}" for name in entity_contract.primary_key)
-    # Written out, so that DuckDB passes over the rows of other tenants.
+    # Written as literals, so that DuckDB skips the rows of other tenants.
     mine = f"held.tenant_id in ({', '.join(duck.quoted(name) for name in sorted({b['tenant_id'] for b in batches}))})"
     connection.execute("begin")
     if connection.execute(f"select 1 from {table} held where {mine} limit 1").fetchone():
@@ -309,7 +308,8 @@ def _keep_newest(connection: duckdb.DuckDBPyConnection, entity_contract: Contrac
     key = ", ".join(entity_contract.primary_key)
     hashed = f"hash({key})"
     shared = f"select {hashed} from incoming group by {hashed} having count(*) > 1"
-    # A batch has one file an entity, its rows in the order of arrival: of two changes at one moment the later one stands.
+    # A batch has one file for each entity, with rows in the order of arrival: of two changes at one moment the later one
+    # counts.
     newest_first = "source_updated_at desc, batch_sequence desc, file_row_number desc"
     connection.execute(
         "delete from incoming where rowid in (select place from (select rowid as place, "

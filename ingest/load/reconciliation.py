@@ -1,4 +1,4 @@
-"""The bridge from sources to raw tables: `raw.reconciliation_step`, counted at every station by itself.
+"""The totals from sources to raw tables: `raw.reconciliation_step`, counted separately at every station.
 
 One row per tenant, feed, entity, measure (`rows`, or an amount column), step and reason, with `total` (decimal). Steps:
 
@@ -360,7 +360,7 @@ def _classified(entity_contract: Contract) -> str:
 
 
 def _superseded(entity_contract: Contract) -> str:
-    """SQL: the branch for a part of a FHIR resource whose newer version has come without it."""
+    """SQL: the branch for a part of a FHIR resource that the newer version no longer has."""
     if entity_contract.name not in PARTS:
         return ""
     newer = (

@@ -1,10 +1,11 @@
-"""Rows that leave the raw tables: records their source deleted, and parts of a record that its newer version lacks.
+"""Rows that are removed from the raw tables: records that their source deleted, and parts of a record that its newer version
+lacks.
 
-Deletions are rows of `record_deletion`. One that the source reported holds for every row that is not newer, by
-(source_updated_at, batch_sequence); one that was found by absence holds for the rows of earlier batches. Both hold for rows
-that arrive after them too: `deleted` is asked before rows are taken, `remove_deleted` of those that are held.
+Deletions are rows of `record_deletion`. A deletion that the source reported applies to every row that is not newer, by
+(source_updated_at, batch_sequence). A deletion that was found by absence applies to rows of earlier batches. Both also apply to
+rows that arrive later: `deleted` is checked before rows are loaded, `remove_deleted` removes loaded rows.
 
-A FHIR resource comes whole: of the rows that its older version gave, those which the newer one does not replace are gone
+A FHIR resource always comes whole: rows of its older version that the newer one does not replace are removed
 (`remove_superseded`). Other feeds send rows and messages one by one, where a row that does not come again still holds.
 """
 
@@ -17,7 +18,7 @@ from ingest import ledger as tables
 from ingest.ledger import Ledger
 
 DELETION = "record_deletion"
-# Entities of which a resource gives several rows, and the entity that has one row for every version of it, if there is one.
+# Entities with several rows for a resource, and the entity that has one row for every version of it, if there is one.
 PARTS: dict[str, str | None] = {
     "claim_line": "claim",
     "remittance_line": "remittance_claim",
@@ -66,9 +67,8 @@ def fhir_feeds(ledger: Ledger) -> set[tuple[str, str]]:
 
 
 def remove_superseded(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[str, str]], entities: set[str]) -> int:
-    """Takes out rows of parts whose record has a newer version; returns how many.
-
-    `feeds` are (tenant, feed) to look at, `entities` those of which rows have just been taken.
+    """Removes rows of parts whose record has a newer version; returns their number. `feeds` are the (tenant, feed) to check,
+    `entities` the entities with newly loaded rows.
     """
     names = pl.DataFrame(sorted(feeds), schema={"tenant_id": pl.String, "source_system": pl.String}, orient="row")
     connection.register("versioned_feeds", names)
@@ -77,7 +77,7 @@ def remove_superseded(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[st
         if not feeds or entities.isdisjoint({part, whole}):
             continue
         columns = "tenant_id, source_system, source_record_id"
-        # Batches of one entity follow each other; between two entities their numbers say nothing.
+        # Batch numbers order the batches of one entity; between two entities they have no meaning.
         moment = "(source_updated_at, batch_sequence)" if whole is None else "(source_updated_at, 0)"
         versions = " union all ".join(
             f"select {columns}, {moment} as moment from warehouse.raw.{entity} "

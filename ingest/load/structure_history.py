@@ -1,9 +1,8 @@
-"""States of service units and payers that sources without a history were seen in: `raw.structure_observation`.
+"""The states in which service units and payers of sources without a history were read: `raw.structure_observation`.
 
-A raw table holds the newest state of a record. Where a source keeps no history of its tree or of its payers' classes, a
-unit that it shows elsewhere today would take its past along. So every state of it that was ever landed is kept beside,
-with the time of the change; dbt makes spans of them. What a source dates itself (`service_unit_placement`, a payer's
-`effective_from`) stands before what was seen.
+A raw table holds the newest state of a record. If a source keeps no history of its tree or of its payers' classes, a unit that
+moved today would move in the past too. So every landed state is kept, with the time of the change, and dbt makes spans of them.
+Dates from the source (`service_unit_placement`, a payer's `effective_from`) have priority over observed states.
 
 Columns: tenant_id, source_system, entity (service_unit or payer), identifier, parent_service_unit_id, billing_profile,
 payer_class, observed_at (UTC: when the source last changed the record, else when it was read).
@@ -16,7 +15,7 @@ TABLE = "structure_observation"
 STATES = {
     "service_unit": "select distinct tenant_id, source_system, 'service_unit', service_unit_id, parent_service_unit_id, "
     "billing_profile, null, source_updated_at from {rows}",
-    # 1900-01-01 is the contract's word for a source without history; a source that does not class payers says nothing.
+    # 1900-01-01 is the contract's value for a source without history. A source without payer classes is left out.
     "payer": "select distinct tenant_id, source_system, 'payer', payer_id, null, null, payer_class, source_updated_at "
     "from {rows} where effective_from = date '1900-01-01' and payer_class <> 'unmapped'",
 }

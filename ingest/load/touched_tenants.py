@@ -1,10 +1,10 @@
-"""Which tenants' marts do not stand on what the raw tables hold now: `raw.touched_tenant`, the tenants that dbt builds again.
+"""The tenants whose marts were built from other rows than the raw tables hold now: `raw.touched_tenant`, the tenants that dbt
+builds again.
 
-A tenant's state is a text that differs wherever anything differs that its marts are made of: the batches that were taken (rows
-come, and are taken out by deletions and newer versions, with a batch only), its row of `raw.tenant` (name, time zone, the day its
-data reach to) and its precedence of feeds and
-names of issuers. The other operational tables are copied to Data health whole and touch nobody.
-The state does not cover the code. When the dbt project changes, the caller drops the stored states.
+A tenant's state is a text that changes with every input of its marts: the loaded batches (rows are added and removed only with
+a batch), its row of `raw.tenant` (name, time zone, the day its data reach to) and its precedence of feeds and names of issuers.
+The other operational tables are copied whole to Data health and touch no tenant. The state does not cover the code. When the
+dbt project changes, the caller drops the stored states.
 """
 
 import hashlib
@@ -42,8 +42,8 @@ def tenant_states(connection: duckdb.DuckDBPyConnection, ledger: Ledger) -> dict
 def write_touched(
     connection: duckdb.DuckDBPyConnection, states: Mapping[str, str], built: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Replaces `raw.touched_tenant`, and returns what it holds: tenants whose state is not that which their marts were built
-    from and passed with (`built`); every tenant where the warehouse has no marts."""
+    """Replaces `raw.touched_tenant` and returns its tenants: those whose state differs from the state of their last build that
+    passed (`built`); all tenants if the warehouse has no marts."""
     marts = connection.execute(
         "select 1 from duckdb_tables() where database_name = 'warehouse' and schema_name = 'marts' limit 1"
     ).fetchone()

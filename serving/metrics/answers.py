@@ -1,9 +1,9 @@
 """Answers questions to the registry on one scope file.
 
-A question is split into parts that MetricFlow compiles to one SELECT each: metrics whose dimensions have the same names in
-the manifest go together, shares bring their total along, ratios of facts that name a dimension differently bring numerator
-and denominator. The parts are joined on what was asked for; a sum or count that a part does not know of is 0, anything else
-is null.
+A question is split into parts that MetricFlow compiles to one SELECT each: metrics whose dimensions have the same names in the
+manifest form one part; a share also needs its total; a ratio of facts with different names for a dimension needs numerator and
+denominator. The parts are joined on the dimensions of the question. A sum or count that is missing in a part is 0, other values
+are null.
 """
 
 import difflib
@@ -39,7 +39,7 @@ def values_of(value: Filter) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Part:
-    """One metric as MetricFlow is asked for it; `column` is what it is called until the parts are put together."""
+    """One metric as MetricFlow computes it; `column` is its name until the parts are joined."""
 
     metric: str
     column: str
@@ -264,10 +264,8 @@ class Metrics:
     def snapshot_days(
         self, table: str, column: str, grain: str | None, date_from: date | None, date_to: date | None
     ) -> list[date]:
-        """The last snapshot day of each period, whatever else is filtered.
-
-        MetricFlow takes the last day that is left after the filters: a payer whose balance was paid off months ago would
-        be shown with the balance it had then.
+        """The last snapshot day of each period, before other filters. MetricFlow takes the last day after the filters: a payer
+        whose balance was paid off months ago would be shown with its old balance.
         """
         period = f"group by date_trunc('{grain}', {column})" if grain else ""
         conditions = [f"{column} is not null"]

@@ -91,7 +91,7 @@ def _duckdb_renderer() -> "SqlPlanRenderer":
 
 
 def _engine(semantic_manifest: bytes, renderer: _Renderer) -> "MetricFlowEngine":
-    # Three seconds of imports: only who asks for a figure pays them.
+    # Imports of three seconds, which only questions for a figure need.
     from metricflow.engine.metricflow_engine import MetricFlowEngine
     from metricflow_semantics.model.dbt_manifest_parser import parse_manifest_from_dbt_generated_manifest
     from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
@@ -115,7 +115,7 @@ class Compiler:
 
     def sql(self, shape: Shape, engine: str = DUCKDB) -> str:
         """The SQL of a question; kept by the question's shape. Raises MetricError with MetricFlow's reason."""
-        # What is known waits for nobody; threads that ask the same new thing at once wait for one compilation of it.
+        # A compiled question does not wait. Threads that ask the same new question wait for one compilation of it.
         kept = self._kept.get(shape)
         if kept is None:
             with _LOCK:
@@ -159,7 +159,7 @@ _COMPILERS_KEPT = 8
 def compiler_of(
     semantic_manifest: bytes, date_columns: frozenset[str] = frozenset(), engines: tuple[str, ...] = (DUCKDB,)
 ) -> Compiler:
-    """The compiler of a manifest; one for equal manifests, whichever tenant or version they come from.
+    """The compiler of a manifest; equal manifests share one, across tenants and versions.
 
     `date_columns` are the columns that hold days (type DATE) in every published table that has them; `engines` those that its
     SQL is for.
@@ -180,7 +180,7 @@ def dimension_filter(dunder: str, *, is_entity: bool, parameter: str) -> str:
 
 
 def entity_filter(entity: str, parameter: str) -> str:
-    """The same on a join key, which is text: the comparison stays plain, so that it reaches the scan."""
+    """The same for a join key, which is text: the comparison has no function, so that the scan can use it."""
     return f"{{{{ Entity('{entity}') }}}} in (select unnest(${parameter}))"
 
 

@@ -1,4 +1,4 @@
-"""What metrics can be grouped and filtered by: friendly names to MetricFlow's names and to columns.
+"""The dimensions by which metrics can be grouped and filtered: friendly names, MetricFlow's names, and columns.
 
 `payer_class`, `payer`, `business_unit`, `hour_of_day` are what people type; `appointment__payer_class`, `payer`,
 `service_unit__business_unit_id` and `slot__hour_of_day` is what the semantic manifest calls them, and it differs from fact
@@ -112,8 +112,8 @@ class DimensionIndex:
         *,
         restated: bool = False,
     ) -> None:
-        """`private` maps a table to columns that are no dimension: identifiers of people, accounts and records. `restated`
-        tells what changed with time as it is now; the attribute of that name is the index that does."""
+        """`private` maps a table to columns that are no dimension: identifiers of people, accounts and records. With
+        `restated`, values that changed with time are today's values; the attribute of that name is the index that gives them."""
         self._is_restated = restated
         self._models: dict[str, Mapping[str, Any]] = {model["name"]: model for model in semantic["semantic_models"]}
         self._private = {table: frozenset(columns) for table, columns in (private or {}).items()}
@@ -281,7 +281,7 @@ class DimensionIndex:
         return parts[0], parts[1]
 
     def find(self, metric: str, name: str) -> Member | None:
-        """The member a name means for a metric; None where one of its facts lacks it."""
+        """The member that a name means for a metric; None if one of its facts lacks it."""
         return self._resolve(metric, name)
 
     def _resolve_once(self, metric: str, name: str) -> Member | None:

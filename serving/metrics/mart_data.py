@@ -15,7 +15,7 @@ TREE_COLUMNS = ("service_unit_id", "parent_service_unit_id", "name", "unit_type"
 
 
 class MartData(ABC):
-    """The marts of one tenant, whichever engine holds them: runs SQL on them, and knows the members of dimensions."""
+    """The marts of one tenant, on any engine: runs SQL on them, and gives the members of dimensions."""
 
     engine: ClassVar[str] = DUCKDB
 
@@ -55,7 +55,7 @@ class MartData(ABC):
 
     @cached_property
     def roots(self) -> tuple[str, ...]:
-        """Units whose parent is not in the scope: the top of what is seen."""
+        """Units whose parent is not in the scope: the top of the visible tree."""
         parents = zip(self.units["service_unit_id"], self.units["parent_service_unit_id"], strict=True)
         return tuple(unit for unit, parent in parents if parent is None or parent not in self._paths)
 
@@ -80,7 +80,7 @@ class MartData(ABC):
         return self._trees[member]
 
     def keys(self, member: Member, values: Sequence[str]) -> list[str]:
-        """Join keys of the members that have one of some identifiers; a service unit stands for all below it too."""
+        """Join keys of the members that have one of some identifiers; a service unit includes all units below it."""
         if member.path_column:
             steps = [f"/{unit}/" for unit in values if self.path_of(unit)]
             return [key for key, path in self._places(member) if any(step in path for step in steps)]

@@ -66,7 +66,7 @@ _SHARE_OF_ROWS = re.compile(r"case when (.+) then (1 else 0|0 else 1) end", re.D
 
 @dataclass(frozen=True, kw_only=True)
 class DrillRule:
-    """Where the rows behind a metric are: a published model, an SQL condition on it, and how the figure comes of them.
+    """The rows behind a metric: a published model, an SQL condition on it, and how the figure is computed from them.
 
     `aggregate` is count (of rows), distinct, sum, average, median or percentile_90, of `value`, a column or expression.
     `date_column` is what the period of a question applies to. `is_snapshot`: only the last day of a period counts.
@@ -246,7 +246,7 @@ class _Metrics:
         }
 
     def inputs(self, metric: Mapping[str, Any]) -> Iterator[str]:
-        """Names of the metrics a ratio or derived metric is made of."""
+        """Names of the metrics that a ratio or derived metric is computed from."""
         params = metric["type_params"]
         for part in (params.get("numerator"), params.get("denominator"), params.get("metric")):
             if isinstance(part, Mapping):
@@ -255,7 +255,7 @@ class _Metrics:
             yield part["name"]
 
     def sources(self, name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """(semantic model, measure) of every measure a metric rests on."""
+        """(semantic model, measure) of every measure that a metric uses."""
         metric = self.by_name.get(name)
         if metric is None:
             return

@@ -1,10 +1,11 @@
-"""Which figures of an answer are about so few people that they are not shown, and which others would give them away.
+"""The figures of an answer that are hidden because they concern too few people, and other figures from which these could be
+computed.
 
 A figure is hidden where fewer than `smallest` people, and more than none, stand behind
 - its rows, and of a rate the part above the line, the part below it, and what lies between;
-- what is left of them when one filter is turned round (the complement: everybody but this provider).
-Where one value of a row or column of the answer is hidden, the next smallest is hidden too: else the total less the others would
-be the value. Rows about patients are counted by patient, rows about claims without a patient by row; other rows hide nothing.
+- the people that remain if one filter is inverted (the complement: everybody except this provider). Where one value of a row or
+column of the answer is hidden, the next smallest is hidden too: else the total less the others would be the value. Rows about
+patients are counted by patient, rows about claims without a patient by row; other rows hide nothing.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,10 @@
-"""Whose rows a failed dbt test found, and which of its rules they break: its compiled SQL is asked again.
+"""The tenants whose rows a failed dbt test found, and the rules that they break: its compiled SQL is run again.
 
     failing_tenants(home, keys, {"rows_hold_fct_claims": "select ..."})
         -> {"rows_hold_fct_claims": {"harbor": ("is_denied where is_overturned: 2 rows break it",)}}
 
-A test that names no tenant, or finds a row without one, concerns everybody: None. One that has a single rule (no column `rule`) gives
-none.
+A test without tenants, or with a row without a tenant, concerns all tenants: None. One that has a single rule (no column
+`rule`) gives none.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,9 @@ Found = Mapping[str, tuple[str, ...]]
 
 
 def failing_tenants(home: Home, keys: Keys, queries: Mapping[str, str]) -> dict[str, Found | None]:
-    """Name of each failed test to the tenants whose rows it finds in the home's warehouse, with the rules they break; None where it
-    cannot tell.
-
-    A test that reads intermediate models may find rows of tenants that this build left alone: they are no finding, as dbt's own
-    count knows (`raw.touched_tenant`).
+    """Name of each failed test to the tenants whose rows it finds in the home's warehouse, with the rules they break; None if
+    the tenants are not known. A test that reads intermediate models may find rows of tenants that this build did not touch:
+    they do not count, as in dbt's count (`raw.touched_tenant`).
     """
     with duck.session(home) as connection:
         duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"), read_only=True)

@@ -1,4 +1,4 @@
-"""What figures were defined by, as digests: whether a figure changed because its definition did.
+"""Digests of the definitions of figures: they show whether a figure changed because its definition changed.
 
 `definitions.json` beside a version holds, for every published model, a digest of its SQL, of the SQL of every model and seed
 behind it, and of the project's macros that these use. A metric's own digest covers what it adds up and under which conditions,

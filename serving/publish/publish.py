@@ -1,9 +1,9 @@
-"""Publishes: copies what each tenant's people may read out of the warehouse, one encrypted file per tenant and version.
+"""Publishes: copies the published tables of each tenant from the warehouse into one encrypted file per tenant and version.
 
 A version is built in a separate folder, renamed when it is complete, and only then named by `current.json`: a process that reads
-meets the old version or the new one, also when this process is killed at any point. A tenant whose data did not change
-since its served version is passed over. A tenant with an audit failure, or whose rows and money do not agree from source to
-the written file (`serving.publish.reconciliation`), keeps the version it has.
+meets the old version or the new one, also when this process is killed at any point. A tenant whose data did not change since
+its served version is skipped. A tenant with an audit failure, or whose rows and money do not agree from source to the written
+file (`serving.publish.reconciliation`), keeps the version it has.
 
     publish(home, dbt_target=..., run_id=..., audit_failures={"harbor": ["charges do not balance"]}) -> PublishReport
 
@@ -67,7 +67,7 @@ DATA, BUILT = "data", "built"
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """What one call publishes from: an open warehouse, and the definitions that go beside the data."""
+    """The source of one publication: an open warehouse, and the definitions that are published with the data."""
 
     home: Home
     keys: Keys
@@ -97,8 +97,8 @@ def publish(
 ) -> PublishReport:
     """Publishes the tenants named (all of the warehouse for None) whose data changed.
 
-    `built_from` maps a tenant to a text that differs wherever its marts may: where that of the served version is the same, they are
-    not read to find out.
+    `built_from` maps a tenant to a text that changes whenever its marts may change. If it equals the text of the served
+    version, the marts are not read.
 
     `audit_failures` maps a tenant to the reasons why it must not be published; versions that were replaced stay for
     `keep_days` (`serving.versions.retention`). Raises ConfigurationError where dbt's
@@ -179,7 +179,7 @@ def _tenants(connection: duckdb.DuckDBPyConnection) -> dict[str, date | None]:
 
 
 def _fingerprints(source: _Source, tenants: Sequence[str], built_from: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Per tenant a fingerprint of its data, one of its health tables and, where it is told, one of what the data were built from.
+    """For each tenant a fingerprint of its data, one of its health tables and, if known, one of the inputs of the data.
 
     A table's part is its row count, the exclusive or and the sum of its rows' hashes: one scan of the warehouse for all
     tenants together. The definitions, the layout and DuckDB's version (whose hash it is) are in the data's fingerprint.

@@ -99,7 +99,7 @@ def open_differences(connection: duckdb.DuckDBPyConnection) -> dict[str, list[st
 
 
 def told(differences: Sequence[Difference]) -> list[str]:
-    """The first sentences, and how many there are beside them."""
+    """The first sentences, and the number of the others."""
     sentences = [item.sentence() for item in differences[:SENTENCES_TOLD]]
     more = len(differences) - len(sentences)
     return [*sentences, f"and {more:,} more that {RECONCILE}"] if more else sentences
@@ -143,7 +143,7 @@ def check_published(
 def _answers(
     connection: duckdb.DuckDBPyConnection, warehouse: duckdb.DuckDBPyConnection, tenant_id: str
 ) -> list[Difference]:
-    """Asks the published file what the marts were asked, and writes its answers into the attached `told`."""
+    """Runs the questions of the marts on the published file, and writes the answers into the attached database."""
     asked = warehouse.execute(
         f"select entity, measure, total, counted_as from warehouse.{HEALTH}.{STEPS} "
         "where tenant_id = ? and step = 'marts' order by entity, measure",

@@ -58,7 +58,7 @@ class ScopeConnection(MartData):
             cursor.close()
 
     def _explained(self, error: duckdb.Error) -> Exception:
-        """A DamagedFileError where DuckDB says that the bytes do not fit their key or checksum; else the error itself."""
+        """A DamagedFileError if DuckDB reports that the bytes do not match their key or checksum; else the error itself."""
         if not is_damage(str(error)):
             return error
         self._on_damage()

@@ -95,7 +95,7 @@ def _is_level(stem: str) -> bool:
 
 
 def _is_word(name: str) -> bool:
-    """Whether a text without a mark says something of no person; a level of the tree and a present value count as what they are of."""
+    """Whether a text without a mark describes no person. Levels of the tree and present values count as their base column."""
     bare = name.removeprefix("current_")
     return bare in WORDS or _is_level(bare.removesuffix("_name")) or bare in {"path", "name"}
 

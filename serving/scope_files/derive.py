@@ -1,8 +1,8 @@
 """Writes the file of a scope: the rows and columns of a version that one kind of person may see, and no others.
 
-A table is in the file where one of the scope's modules reads it. Its rows are those of the tenant (checked again), of the
-assigned units and below, and of the provider. A fact that does not say whose it is stays empty in a restricted scope.
-Of people, providers and the like only those remain that the remaining facts name.
+A table is in the file if one of the scope's modules reads it. Its rows are those of the tenant (checked again), of the assigned
+units and below, and of the provider. A fact without a service unit stays empty in a restricted scope. Of people, providers and
+other dimensions only the members remain that the remaining facts name.
 """
 
 import secrets
@@ -83,7 +83,7 @@ def scope_file(home: Home, version: Version, scope: Scope, registry: Registry) -
 
 @dataclass(frozen=True, kw_only=True)
 class _Cut:
-    """How the rows of a scope are told: an open connection with `base`, `target` and the table `units` in it."""
+    """The rows of a scope: an open connection with `base`, `target` and the table `units` in it."""
 
     connection: duckdb.DuckDBPyConnection
     scope: Scope
@@ -190,7 +190,7 @@ def _write(cut: _Cut, table: PublishedTable) -> None:
     )
     conditions = cut.conditions(table)
     where = f"where {' and '.join(conditions)}" if conditions else ""
-    # Copied in the order of the base file, which lies ordered already.
+    # Copied in the order of the base file, which is already sorted.
     sql = f"create table target.{name} as select {columns} from base.{name} {where}"
     cut.connection.execute(sql, cut.parameters(sql) or None)
     if not table.shared:

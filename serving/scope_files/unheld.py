@@ -1,4 +1,4 @@
-"""Removes files of scopes that nobody holds any more: after a change of rights or modules, and when a version is published."""
+"""Removes files of scopes that no person has any more: after a change of rights or modules, and when a version is published."""
 
 import shutil
 
