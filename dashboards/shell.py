@@ -20,7 +20,7 @@ from dashboards.data import Source
 from dashboards.figures import Figure
 from dashboards.view import View
 from foundation.errors import AccessError, ClinicmartError
-from serving.people.scope import ROLES
+from serving.people.scope import ROLES, RoleRule
 from serving.people.store import Principal
 from serving.versions.store import outcome
 
@@ -93,7 +93,7 @@ class PageContext:
         if key in self.pages:
             view = widgets.moved_by(self.view, changes)
             params = view.params(shared_only=True)
-            named = {name: getattr(view, name) for name in ("metric", "figure", "at") if f"{name}=" in changes}
+            named = {name: getattr(view, name) for name in ("metric", "figure", "at", "basis") if f"{name}=" in changes}
             st.switch_page(
                 self.pages[key], query_params=params | {name: value for name, value in named.items() if value}
             )
@@ -106,6 +106,7 @@ class PageSpec:
     A page `of_feeds` is about the data as they came: it has no pickers, and only those see it whom `serving` lets.
     A page `of_figure` is opened from a figure's definition: it does not stand in the bar, and has no pickers either.
     A page `of_closes` is about closed months: it has no pickers, and is there once a month was closed.
+    The page `of_work` has the worklists; only those have it who work on one.
     The page `of_targets` is opened from figures too; it has no pickers.
     A page that `tells_gaps` says itself which feeds stopped or were refused: it needs no line above it.
     A page `of_people` is for those who administer the organization.
@@ -121,11 +122,14 @@ class PageSpec:
     tells_gaps: bool = False
     of_targets: bool = False
     of_people: bool = False
+    of_work: bool = False
 
     @property
     def has_pickers(self) -> bool:
         """Whether the page shows figures of a period and a place that are chosen above it."""
-        return not (self.of_feeds or self.of_figure or self.of_closes or self.of_targets or self.of_people)
+        return not (
+            self.of_feeds or self.of_figure or self.of_closes or self.of_targets or self.of_people or self.of_work
+        )
 
     def is_for(self, source: Source) -> bool:
         """Whether this person has the page at all; what is not granted is absent."""
@@ -133,6 +137,8 @@ class PageSpec:
             return source.sees_health
         if self.of_people:
             return source.administers
+        if self.of_work:
+            return bool(source.reader.worklists)
         if self.of_closes:
             return bool(source.modules and source.closed.closes)
         return self.module is None or self.module in source.modules
@@ -159,13 +165,20 @@ def _why_refused(page: PageSpec, source: Source) -> tuple[str, str]:
     rule = ROLES.get(role)
     if page.of_closes:
         return "No month is closed", "The page Closed months appears when an administrator has closed a month."
-    is_of_role = rule is not None and (rule.sees_health if page.of_feeds else page.module in rule.modules)
+    is_of_role = rule is not None and _is_of_role(page, rule)
     is_of_role = is_of_role and not page.of_people
     if not is_of_role:
         text = f"Your role ({role.replace('_', ' ')}) does not include this page. An administrator of your organization can change roles."
         return f"{page.title} is not available to you", text
     text = "Your organization does not use this module, or no feed has brought data for it yet. Ask your administrator."
     return f"{page.title} is not available yet", text
+
+
+def _is_of_role(page: PageSpec, rule: RoleRule) -> bool:
+    """Whether a role has a page where its tenant has it."""
+    if page.of_work:
+        return rule.works_lists
+    return rule.sees_health if page.of_feeds else page.module in rule.modules
 
 
 def runner(

@@ -22,6 +22,7 @@ import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError, DamagedFileError
 from foundation.home import Home
+from foundation.keys import Keys
 from serving.lineage.metric import MetricLineage, metric_lineage
 from serving.metrics.answers import Metrics, values_of
 from serving.metrics.compiler import compiler_of
@@ -45,6 +46,7 @@ from serving.people.scope import ROLES, Scope
 from serving.people.shown import gathered
 from serving.people.store import AccessStore, Principal
 from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
+from serving.people.work_entries import Entry
 from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
 from serving.rows.export import MOST_ROWS, rows_file
@@ -56,6 +58,8 @@ from serving.versions.health import published_alerts, published_health, publishe
 from serving.versions.integrity import last_sound_version, note_damage
 from serving.versions.retention import version_as_of
 from serving.versions.store import VersionFiles, files_of, outcome
+from serving.worklists.lists import LISTS
+from serving.worklists.work import ROW_ID, TO_DO, Due, Work, Worklists
 
 OPEN_KEPT = 32
 
@@ -533,6 +537,50 @@ class Reader:
                 set_by=self._principal.email,
             )
         )
+
+    # Worklists
+
+    @cached_property
+    def _worklists(self) -> Worklists:
+        keys = Keys.of(self._home)
+        tenant_id = self.tenant.tenant_id
+        entries = {name: self._access.work_entries(keys, tenant_id, name) for name in LISTS}
+        return Worklists(self._metrics, entries, self._principal.email)
+
+    @property
+    def worklists(self) -> tuple[str, ...]:
+        """Names of the worklists that this person works on."""
+        return self._worklists.names
+
+    def worklist(
+        self, name: str, service_unit: str | None, today: date, show: str = TO_DO, limit: int = 25, offset: int = 0
+    ) -> Work:
+        """One page of a worklist (`serving.worklists.work`). Every look is audited with the ids of the rows shown."""
+        asked = {"list": name, "unit": service_unit, "show": show, "offset": offset}
+        try:
+            work = self._worklists.work(name, service_unit, today, show=show, limit=limit, offset=offset)
+        except (AccessError, ConfigurationError):
+            self.note("worklist", asked, "refused")
+            raise
+        self.note("worklist", asked | {"column": work.work_list.key, "people": work.rows[ROW_ID].to_list()}, "done")
+        return work
+
+    def due_work(self, today: date) -> tuple[Due, ...]:
+        """The worklists of which rows must be done within two weeks: counts and money, no rows."""
+        return self._worklists.due(today)
+
+    def set_work(self, name: str, entry: Entry) -> None:
+        """Notes an entry on a row of a worklist; who and when are set here. Every refusal is audited, without the row."""
+        try:
+            self._worklists.set(name, entry)
+        except (AccessError, ConfigurationError):
+            self.note("worklist set", {"list": name, "state": entry.state}, "refused")
+            raise
+
+    def coworkers(self) -> tuple[str, ...]:
+        """User names of the tenant's people who work on worklists: to whom a row can be given."""
+        people = self._access.users(self.tenant.tenant_id)
+        return tuple(person.email for person in people if person.role in ROLES and ROLES[person.role].works_lists)
 
     def note(
         self, action: str, detail: Mapping[str, object], result: str, *, further: Sequence[Mapping[str, object]] = ()

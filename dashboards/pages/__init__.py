@@ -1,6 +1,6 @@
 """The pages, in the order they stand in the bar. A page whose module is not granted is absent."""
 
-from dashboards.pages import closed_months, lineage, no_show, payer_mix, revenue_cycle, targets, throughput
+from dashboards.pages import closed_months, lineage, no_show, payer_mix, revenue_cycle, targets, throughput, worklists
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
 from dashboards.pages.overview import page as overview
@@ -28,6 +28,7 @@ ALL = (
     ),
     PageSpec("closed_months", "Closed months", None, closed_months.draw, of_closes=True),
     PageSpec("data_health", "Data health", None, data_health.draw, of_feeds=True),
+    PageSpec("worklists", "Worklists", None, worklists.draw, of_work=True),
     PageSpec("targets", "Targets", None, targets.draw, of_targets=True),
     PageSpec("administration", "Administration", None, administration.draw, of_people=True),
     PageSpec("lineage", "Where a figure comes from", None, lineage.draw, of_figure=True),

@@ -14,7 +14,7 @@ from foundation.errors import ConfigurationError
 from serving.people.tables import METADATA
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-NEWEST = "0004"
+NEWEST = "0005"
 # Databases from before there were numbers.
 _FIRST = "0001"
 

@@ -36,7 +36,8 @@ IDENTITY_LEVELS = ("identified", "limited", "none")
 @dataclass(frozen=True, kw_only=True)
 class RoleRule:
     """What a role may see. `needs` is what must be assigned to the person: units, provider or nothing. `sets_targets`: for all units
-    that the person sees, and for the whole tenant where the person sees it all. `administers`: the tenant's people and their rights."""
+    that the person sees, and for the whole tenant where the person sees it all. `administers`: the tenant's people and their rights.
+    `works_lists`: works on the rows of worklists."""
 
     rows: bool
     identity_level: str
@@ -46,6 +47,7 @@ class RoleRule:
     sees_health: bool = True
     sets_targets: bool = False
     administers: bool = False
+    works_lists: bool = False
 
     def __post_init__(self) -> None:
         if self.identity_level not in IDENTITY_LEVELS:
@@ -61,6 +63,7 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             may_extract=True,
             sets_targets=True,
             administers=True,
+            works_lists=True,
         ),
         Role.EXECUTIVE: RoleRule(rows=False, identity_level="none", modules=modules_of_role("executive")),
         Role.PROGRAM_MANAGER: RoleRule(
@@ -69,6 +72,7 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             modules=modules_of_role("program_manager"),
             needs="units",
             sets_targets=True,
+            works_lists=True,
         ),
         Role.PROVIDER: RoleRule(
             rows=True,
@@ -78,7 +82,11 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             sees_health=False,
         ),
         Role.BILLING_STAFF: RoleRule(
-            rows=True, identity_level="limited", modules=modules_of_role("billing_staff"), needs="units"
+            rows=True,
+            identity_level="limited",
+            modules=modules_of_role("billing_staff"),
+            needs="units",
+            works_lists=True,
         ),
         Role.ANALYST: RoleRule(rows=True, identity_level="none", modules=modules_of_role("analyst"), may_extract=True),
         # A partner sees the referrals it sent, and no board: those are for the people of the tenant.

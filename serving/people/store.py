@@ -32,6 +32,7 @@ from serving.people.audit_log import AuditCheck, AuditRow
 from serving.people.migrate import bring_up_to_date
 from serving.people.tables import AUDIT, MODULE, TENANT, USER, USER_UNIT, open_engine
 from serving.people.targets import Targets
+from serving.people.work_entries import Entries
 
 # Platform administrators belong to this tenant and to no clinic group.
 PLATFORM = "platform"
@@ -144,6 +145,17 @@ class AccessStore:
     def targets(self) -> Targets:
         """What tenants want figures to be."""
         return Targets(reading=self._reading, writing=self._writing, audit=self._audit)
+
+    def work_entries(self, keys: Keys, tenant_id: str, list_name: str) -> Entries:
+        """What people noted on the rows of a worklist."""
+        return Entries(
+            keys=keys,
+            tenant_id=tenant_id,
+            list_name=list_name,
+            reading=self._reading,
+            writing=self._writing,
+            audit=self._audit,
+        )
 
     # Tenants and modules
 

@@ -149,6 +149,24 @@ TARGET = Table(
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
     Index("target_by_tenant", "tenant_id", "metric"),
 )
+# What people noted on rows of worklists, a row a version. The row's id and the note are sealed (`serving.people.work_entries`).
+WORK_ENTRY = Table(
+    "work_entry",
+    METADATA,
+    Column("entry_id", Integer, primary_key=True),
+    _text("tenant_id"),
+    _text("list"),
+    _text("row_id"),
+    _text("state"),
+    _text("owner"),
+    _text("outcome"),
+    _text("note"),
+    Column("due", Date),
+    _text("set_by"),
+    Column("set_at", Utc, nullable=False),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+    Index("work_entry_by_list", "tenant_id", "list", "row_id"),
+)
 # One row: how many audit rows there are, and a mac over that, so that cutting off the end of the chain is found too.
 AUDIT_HEAD = Table(
     "audit_head",

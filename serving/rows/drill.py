@@ -70,7 +70,7 @@ def drill(
     table = metrics.registry.table(rule.model)
     if table is None:
         raise ConfigurationError(f"the rows behind {name} are not published")
-    condition, parameters = _condition(metrics, name, rule, where, date_from, date_to)
+    condition, parameters = condition_of(metrics, name, rule, where, date_from, date_to)
     source = f'warehouse.{table.schema}."{table.name}"'
     mine = rule.row_filter or "true"
     figure = _FIGURES[rule.aggregate].format(value=f"({rule.value})")
@@ -175,7 +175,7 @@ def _order(table: PublishedTable, rule: DrillRule) -> str:
     return ", ".join([*newest, *keys, "rowid"])
 
 
-def _condition(
+def condition_of(
     metrics: Metrics,
     name: str,
     rule: DrillRule,

@@ -15,14 +15,17 @@ from typing import Any
 
 import polars as pl
 
-from foundation.errors import AccessError
+from foundation.errors import AccessError, ConfigurationError
 from serving.lineage.metric import MetricLineage
 from serving.model import Drill, Health, LastRun, Listing, MetricDefinition, MetricQuery, RowsFile, Tenant, Version
 from serving.modules import MODULES
 from serving.people.shown import gathered
 from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
+from serving.people.work_entries import Entry
 from serving.plausibility import Finding
 from serving.rows.export import rows_file
+from serving.worklists.lists import DONE, LISTS
+from serving.worklists.work import TO_DO, Due, Work
 
 AS_OF = date(2026, 11, 14)
 START = date(2025, 1, 1)
@@ -349,6 +352,9 @@ class FakeReader:
     asked: int = 0
     may_set_targets: bool = True
     kept_targets: list[Target] = field(default_factory=list)
+    works_on: tuple[str, ...] = ()
+    kept_work: list[Entry] = field(default_factory=list)
+    kept_due: tuple[Due, ...] = ()
     stopped: bool = False
     doubted: bool = False
     refused: bool = False
@@ -394,6 +400,65 @@ class FakeReader:
                 set_at=datetime(2026, 11, 15, tzinfo=UTC),
             )
         )
+
+    @property
+    def worklists(self) -> tuple[str, ...]:
+        return self.works_on
+
+    def worklist(
+        self, name: str, service_unit: str | None, today: date, show: str = TO_DO, limit: int = 25, offset: int = 0
+    ) -> Work:
+        """Denied claims of the fake visits, with what was set on them; nothing is ever solved."""
+        item = LISTS[name]
+        frame = self._rows({"service_unit": service_unit} if service_unit else {}, None, None).filter(pl.col("denied"))
+        frame = frame.sort("billed", "appointment_id", descending=[True, False])
+        standing = {entry.row_id: entry for entry in self.kept_work}
+        entries = [standing.get(row_id, Entry(row_id=row_id, state="open")) for row_id in frame["appointment_id"]]
+        rows = frame.select(
+            pl.col("appointment_id").alias("row_id"),
+            pl.col("billed").alias("amount"),
+            pl.col("appointment_date").alias("decision_date"),
+            pl.col("appointment_date").alias("service_date"),
+            pl.col("leaf").alias("service_unit_id"),
+            pl.col("payer").alias("payer_id"),
+            "denial_category",
+            pl.lit("CO-197").alias("carc"),
+            *(
+                pl.Series(column, [getattr(entry, column) for entry in entries], dtype=kind)
+                for column, kind in (
+                    ("state", pl.String),
+                    ("owner", pl.String),
+                    ("outcome", pl.String),
+                    ("note", pl.String),
+                    ("due", pl.Date),
+                )
+            ),
+        )
+        chosen = rows.filter((pl.col("state") == DONE) if show == "worked" else (pl.col("state") != DONE))
+        return Work(
+            work_list=item,
+            rows=chosen.slice(offset, limit),
+            shown_rows=chosen.height,
+            open_rows=rows.height,
+            open_amount=rows["amount"].sum(),
+            mine=0,
+            due_soon=0,
+            since=today,
+            worked=len([entry for entry in standing.values() if entry.state == DONE]),
+            solved=0,
+            recovered=Decimal(0),
+        )
+
+    def due_work(self, today: date) -> tuple[Due, ...]:
+        return self.kept_due
+
+    def set_work(self, name: str, entry: Entry) -> None:
+        if entry.state == DONE and not entry.outcome:
+            raise ConfigurationError("a row that is done needs an outcome")
+        self.kept_work.append(entry)
+
+    def coworkers(self) -> tuple[str, ...]:
+        return ("admin@harbor", "billing@harbor")
 
     def was_reorganised(self) -> bool:
         return self.reorganised

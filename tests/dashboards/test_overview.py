@@ -1,6 +1,7 @@
 """The overview: parts that add up, what needs attention and nothing else, units beside their usual range, targets in words."""
 
 import re
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,8 @@ from dashboards import view as states
 from dashboards.pages.overview import attention, lead, page, units
 from dashboards.pages.overview import level as levels
 from serving.model import MetricQuery
+from serving.worklists.lists import LISTS
+from serving.worklists.work import Due
 
 D = Decimal
 VIEWS = [
@@ -56,7 +59,7 @@ def test_what_needs_attention_is_the_readers_figure_outside_its_usual_range(sour
     level = levels.level_of(source, view)
     answers = [attention.ask(source, view, level, attention.metrics(by_payer=False), by_payer=False)]
     found = attention.find(source, view, level, answers, {})
-    (item,) = [item for item in found.items if item.rule.metric == "no_shows"]
+    (item,) = [item for item in found.items if item.metric == "no_shows"]
     assert item.moves["place"] == "bayview"
     question = MetricQuery(
         metrics=["no_shows"],
@@ -128,3 +131,13 @@ def test_the_page_says_what_its_figures_rest_on(page, markup_of, reader):
     html = markup_of(page(""))
     assert "was refused" in html.split("Can these figures be trusted?")[1]
     assert "cm-incomplete" not in html
+
+
+def test_rows_with_a_deadline_are_told_with_their_worklist(page, markup_of, reader):
+    reader.works_on = ("denials",)
+    reader.kept_due = (Due(work_list=LISTS["denials"], rows=3, amount=D("812.50"), first=date(2026, 12, 5)),)
+    panel = markup_of(page("")).split("<h2>Needs attention</h2>")[1].split("<h2>")[0]
+    assert "Denied claims with a deadline" in panel
+    assert "3 rows, the first by 5 Dec 2026" in panel
+    assert "$813" in panel
+    assert "page:worklists?basis=denials" in panel

@@ -263,7 +263,7 @@ def test_a_module_that_is_not_granted_is_absent(page, markup_of, reader):
     reader.modules = ("no_show",)
     test = page("")
     labels = [element.proto.label for element in test.main if element.type == "page_link"]
-    assert labels == ["Overview", "No-show", "Data health"]
+    assert labels == ["Overview", "No-show", "Data health", "Administration"]
     html = markup_of(test)
     assert "Denial rate" not in html
     assert "No-show rate" in html

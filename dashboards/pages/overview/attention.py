@@ -5,8 +5,9 @@ is usual comes from the months before the period (`chance.usual_range`); fewer t
 period, tell nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from dashboards import chance, figures, maturity, targets, theme
@@ -26,7 +27,7 @@ LEAST_COUNT = 5
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """A figure that is watched for each member. `cases` counts what the amount is of, `out_of` what they are a part of; `owner` is who
-    works on it."""
+    works on it, `noun` what a count is of."""
 
     metric: str
     title: str
@@ -34,6 +35,7 @@ class Rule:
     cases: str = ""
     out_of: str = ""
     by_payer: bool = False
+    noun: str = ""
 
 
 BILLING, CHARGE_ENTRY, FRONT_DESK, CLINIC = "Billing", "Charge entry", "Front desk", "Clinic manager"
@@ -55,24 +57,47 @@ RULES = (
         by_payer=True,
     ),
     Rule(metric="unbilled_amount_after_5_days", title="Charges not billed after 5 days", owner=CHARGE_ENTRY),
-    Rule(metric="unbilled_visits", title="Visits without a charge", owner=CHARGE_ENTRY, out_of="chargeable_visits"),
+    Rule(
+        metric="unbilled_visits",
+        title="Visits without a charge",
+        owner=CHARGE_ENTRY,
+        out_of="chargeable_visits",
+        noun="visits",
+    ),
     Rule(metric="receivables_over_90", title="Receivables over 90 days", owner=BILLING),
     Rule(metric="receivables_credit_size", title="Credits not worked", owner=BILLING),
-    Rule(metric="no_shows", title="No-shows", owner=FRONT_DESK, out_of="expected_appointments"),
-    Rule(metric="late_cancels", title="Late cancellations", owner=FRONT_DESK, out_of="scheduled_appointments"),
+    Rule(metric="no_shows", title="No-shows", owner=FRONT_DESK, out_of="expected_appointments", noun="patients"),
+    Rule(
+        metric="late_cancels",
+        title="Late cancellations",
+        owner=FRONT_DESK,
+        out_of="scheduled_appointments",
+        noun="patients",
+    ),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One line: the figure, what and where it is, what is usual, who works on it, and what a click changes in the view."""
+    """One line: the figure in its unit, what and where it is, what is usual, who works on it, and what a click changes in the view.
 
-    rule: Rule
+    `metric` is whose figure it is; `noun` what a count is of. For rows of a worklist `work_list` names the list.
+    """
+
+    metric: str
     value: Any
     unit: str
     title: str
     detail: str
+    owner: str
+    noun: str = ""
     moves: Mapping[str, Any]
+    work_list: str = ""
+
+    @property
+    def amount(self) -> str:
+        """The figure as it is ranked: money, or so many of what is counted."""
+        return f"{fmt.short(self.value, self.unit)} {self.noun}".strip()
 
 
 def metrics(*, by_payer: bool) -> list[str]:
@@ -126,8 +151,34 @@ def find(source: Source, view: View, level: Level, answers: Sequence[Answers], m
                 judged += usual is not None
                 if usual is not None and _is_bad(source, view, rule, row, usual):
                     items.append(_item(source, level, rule, row, usual, named))
-    ranked = sorted(items, key=lambda item: (item.unit != "usd", -fmt.decimal(item.value), item.title))
-    return Found(items=tuple(ranked), judged=judged)
+    return Found(items=tuple(ranked(items)), judged=judged)
+
+
+def ranked(items: Iterable[Item]) -> list[Item]:
+    """Money before counts, the largest first."""
+    return sorted(items, key=lambda item: (item.unit != "usd", -fmt.decimal(item.value), item.title))
+
+
+def due(source: Source, today: date) -> list[Item]:
+    """Rows of worklists with a day by which they must be done, a line for each list."""
+    items = []
+    for work in source.reader.due_work(today):
+        title = work.work_list.title
+        rows = fmt.plural(work.rows, "row")
+        items.append(
+            Item(
+                metric=work.work_list.metric,
+                value=work.rows if work.amount is None else work.amount,
+                unit="count" if work.amount is None else "usd",
+                title=f"{title} with a deadline",
+                detail=f"{rows}, the first by {fmt.day(work.first)}",
+                owner=work.work_list.owner,
+                noun="rows" if work.amount is None else "",
+                moves={},
+                work_list=work.work_list.name,
+            )
+        )
+    return items
 
 
 def _key(row: Mapping[str, Any], answer: Answers) -> tuple[str, str]:
@@ -188,7 +239,9 @@ def _item(
     limits = f"usual {fmt.short(max(usual[0], 0), metric.unit)} to {fmt.short(usual[1], metric.unit)}"
     limits += " a month" if targets.is_per_month(metric) else ""
     return Item(
-        rule=rule,
+        metric=rule.metric,
+        owner=rule.owner,
+        noun=rule.noun,
         value=row[rule.metric],
         unit=metric.unit,
         title=f"{rule.title}, {place}" + (f", {theme.payer_label(payer)}" if payer else ""),
@@ -216,14 +269,6 @@ def _cases(source: Source, rule: Rule, row: Mapping[str, Any]) -> str:
         return ""
     label = source.metrics[rule.out_of].label
     return f"{fmt.short(part, 'count')} of {fmt.short(whole, 'count')} {label[:1].lower()}{label[1:]}"
-
-
-def unit_of_item(item: Item) -> str:
-    """The figure of an item as it is ranked: money, or so many of what is counted."""
-    if item.unit == "usd":
-        return fmt.short(item.value, "usd")
-    noun = {"no_shows": "patients", "late_cancels": "patients", "unbilled_visits": "visits"}.get(item.rule.metric, "")
-    return f"{fmt.short(item.value, item.unit)} {noun}".strip()
 
 
 def is_moving(source: Source, view: View, loaded: Mapping[str, figures.Figure]) -> dict[str, bool]:

@@ -10,7 +10,7 @@ from dashboards import format as fmt
 from dashboards import markup
 from dashboards.figures import Figure, counted
 from dashboards.markup import ARROWS, CHEVRON, EMPTY, MARKS, join
-from dashboards.pages.overview.attention import Item, unit_of_item
+from dashboards.pages.overview.attention import Item
 from dashboards.pages.overview.lead import Bar
 from dashboards.pages.overview.trust import Line
 from dashboards.pages.overview.units import Cell, Column, Units
@@ -180,10 +180,10 @@ def attention(items: Sequence[Item], more: int, lead_to: Callable[[Item], str]) 
         ).format(
             kind="money" if item.unit == "usd" else "people",
             action=lead_to(item),
-            amount=unit_of_item(item),
+            amount=item.amount,
             title=item.title,
             detail=item.detail,
-            owner=item.rule.owner,
+            owner=item.owner,
             chevron=CHEVRON,
         )
         for item in items

@@ -1,6 +1,7 @@
 """Overview: how are we doing, why did it change, what needs attention, where, and can it be trusted; on one screen."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup
@@ -11,7 +12,7 @@ from dashboards.data import Source
 from dashboards.figures import Figure
 from dashboards.pages.overview import attention, html, lead, trust, units
 from dashboards.pages.overview import level as levels
-from dashboards.pages.overview.attention import Answers
+from dashboards.pages.overview.attention import Answers, Item
 from dashboards.pages.overview.lead import Bar, Explained
 from dashboards.pages.overview.level import Level
 from dashboards.shell import HEALTH_PAGE, PageContext
@@ -21,6 +22,7 @@ from serving.modules.overview import FURTHER
 
 PAGE = PAGES["overview"]
 MOST_TILES = 8
+WORK_PAGE = "worklists"
 # What tells how far the claims of the period are answered.
 ANSWERED = ("remitted_claims", "claims")
 ASKED = (*PAGE.tiles, *FURTHER, *lead.METRICS, *ANSWERED)
@@ -113,24 +115,34 @@ def _why(context: PageContext, explained: Explained | None) -> Markup:
 def _attention(context: PageContext, level: Level, answers: list[Answers], loaded: Mapping[str, Figure]) -> Markup:
     source, view = context.source, context.view
     moving = attention.is_moving(source, view, loaded)
-    found = attention.find(source, view, level, answers, moving)
-    note = "Ranked by money, then patients; only what left its usual range"
-    if not found.items:
-        judged = fmt.plural(found.judged, "figure")
-        text = f"No {level.noun} has left its usual range to the bad side in {view.period.name}: {judged} judged."
-        if not found.judged:
+    judged = attention.find(source, view, level, answers, moving)
+    has_worklists = WORK_PAGE in context.pages
+    today = fmt.local_date(datetime.now(UTC), source.time_zone)
+    items = attention.ranked([*judged.items, *(attention.due(source, today) if has_worklists else [])])
+    note = "Ranked by money, then patients; only what left its usual range or has a deadline"
+    link = ("Worklists", f"{widgets.PAGE}{WORK_PAGE}?" if has_worklists else "")
+    if not items:
+        number = fmt.plural(judged.judged, "figure")
+        text = f"No {level.noun} has left its usual range to the bad side in {view.period.name}: {number} judged."
+        if not judged.judged:
             text = (
                 f"No {level.noun} has enough cases and months to tell what is usual: {chance.LEAST_VOLUME} cases and "
                 f"{chance.LEAST_MONTHS} months before the period are needed."
             )
         if moving and all(moving.values()):
             text = "Nothing is judged before the period is over."
-        return html.panel("Needs attention", note, Markup('<p class="cm-nothing">{}</p>').format(text), "needs")
-    shown = found.items[: attention.MOST_ITEMS]
-    content = html.attention(
-        shown, len(found.items) - len(shown), lambda item: widgets.passport(item.rule.metric, item.moves)
-    )
-    return html.panel("Needs attention", note, content, "needs")
+        content = Markup('<p class="cm-nothing">{}</p>').format(text)
+    else:
+        shown = items[: attention.MOST_ITEMS]
+        content = html.attention(shown, len(items) - len(shown), _of_item)
+    return html.panel("Needs attention", note, content, "needs", link)
+
+
+def _of_item(item: Item) -> str:
+    """The action that leads to the rows of an item: of its metric, or the worklist."""
+    if item.work_list:
+        return f"{widgets.PAGE}{WORK_PAGE}?{widgets.move(basis=item.work_list).removeprefix(widgets.MOVE)}"
+    return widgets.passport(item.metric, item.moves)
 
 
 def _units(context: PageContext, level: Level, answer: Answers, loaded: Mapping[str, Figure]) -> Markup:
