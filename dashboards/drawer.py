@@ -1,7 +1,7 @@
 """The drawer that every mark opens: a figure's passport, the next level, the rows behind it.
 
 The address names the figure (`figure`, `at`), so that a link opens it and back closes it. The drawer is a fragment: what is done in
-it does not draw the page again. It looks up the person's rights on each run, because the page may have been open for long.
+it does not draw the page again.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from dashboards import breakdowns, figures, filters, markup, passport, passport_
 from dashboards import format as fmt
 from dashboards import view as states
 from dashboards.passport import Passport
-from dashboards.person import still_sees
+from dashboards.person import still
 from dashboards.shell import PageContext, explained
 from dashboards.view import View
 from serving.modules import MODULES
@@ -32,12 +32,10 @@ def show(context: PageContext) -> None:
     def closed() -> None:
         widgets.go(widgets.current_view(context.source.as_of).opened(None))
 
-    st.dialog(TITLE, width=WIDTH, position="right", on_dismiss=closed)(_draw)(context)
+    st.dialog(TITLE, width=WIDTH, position="right", on_dismiss=closed)(still(context.source, _draw))(context)
 
 
 def _draw(context: PageContext) -> None:
-    if not still_sees(context.source):
-        st.rerun()
     widgets.asked_for_passport()
     view, _ = filters.checked(context.source, widgets.current_view(context.source.as_of))
     if view.figure is None:

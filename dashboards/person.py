@@ -49,23 +49,11 @@ def host_fits(tenant_id: str) -> bool:
     return tenant in (None, tenant_id)
 
 
-def still_sees(source: Source) -> bool:
-    """Whether the person who opened a page is still signed in and may see the same of the same version. A part of a page that is
-    drawn later than the page asks this first."""
-    now = person()
-    if now is None or now != source.principal:
-        return False
-    try:
-        return data.source_of(now, as_of=source.asked_as_of).key == source.key
-    except AccessError:
-        return False
+def still(source: Source, body: Callable[P, None]) -> Callable[P, None]:
+    """The body of a fragment or a dialog, for the person who opened its page.
 
-
-def still(principal: Principal, body: Callable[P, None]) -> Callable[P, None]:
-    """The body of a fragment or a dialog, for this person as they are now.
-
-    Streamlit runs such a body alone, without the rest of the script: so it asks again who is signed in. Where the session ended, or the
-    person's rights are others by now, it draws and does nothing.
+    Streamlit runs such a body alone, without the rest of the script: so it asks again who is signed in. Where the session ended it says
+    so. Where the person's rights or the version have changed, the whole page is drawn again.
     """
 
     @wraps(body)
@@ -73,10 +61,18 @@ def still(principal: Principal, body: Callable[P, None]) -> Callable[P, None]:
         now = person()
         if now is None:
             signed_out()
-        elif now != principal:
-            text = "Your rights were changed. Load the page again."
-            widgets.html(markup.state("This is out of date", text, link=("Load the page again", "")), key="cm_outdated")
+        elif not _sees_the_same(now, source):
+            st.rerun()
         else:
             body(*args, **kwargs)
 
     return checked
+
+
+def _sees_the_same(now: Principal, source: Source) -> bool:
+    if now != source.principal:
+        return False
+    try:
+        return data.source_of(now, as_of=source.asked_as_of).key == source.key
+    except AccessError:
+        return False

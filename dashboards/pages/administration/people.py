@@ -90,7 +90,7 @@ def _text(source: Source, person: Person) -> str:
 
 def _drawer(source: Source, title: str, draw_inside: Callable[[], None]) -> None:
     """A drawer at the right; the page behind it is drawn again when it closes."""
-    st.dialog(title, position="right", on_dismiss="rerun")(still(source.principal, draw_inside))()
+    st.dialog(title, position="right", on_dismiss="rerun")(still(source, draw_inside))()
 
 
 def _rights(source: Source, person: Person | None) -> tuple[Role, list[str], str | None]:
