@@ -85,7 +85,17 @@ def draw_people(rng: np.random.Generator, calendar: Calendar, appointments: int)
         ),
         survivor=survivor,
     )
-    same = ("family", "given_name", "birth_day", "is_female", "language", "payer", "later_payer", "switch_day", "secondary")
+    same = (
+        "family",
+        "given_name",
+        "birth_day",
+        "is_female",
+        "language",
+        "payer",
+        "later_payer",
+        "switch_day",
+        "secondary",
+    )
     for name in same:
         values = getattr(people, name)
         values[count:] = values[survivor]
