@@ -20,6 +20,7 @@ from dashboards.data import Source
 from dashboards.figures import Figure
 from dashboards.view import View
 from foundation.errors import AccessError, ClinicmartError
+from serving.counters import PAGE_ERRORS
 from serving.people.scope import ROLES, RoleRule
 from serving.people.store import Principal
 from serving.versions.store import outcome
@@ -219,6 +220,7 @@ def explained(page: str) -> Iterator[None]:
         log.warning("page %s: %s", page, type(error).__name__)
         widgets.html(markup.state("This cannot be shown", fmt.sentence(str(error))), key="cm_failed")
     except Exception as error:
+        PAGE_ERRORS.inc()
         log.error("page %s failed: %s", page, failures.place_of(error))
         text = "Something went wrong on our side while drawing this page. Your data are safe. Try again, or choose another period."
         widgets.html(markup.state("This page could not be drawn", text), key="cm_failed")

@@ -23,6 +23,7 @@ import polars as pl
 from foundation.errors import AccessError, ConfigurationError, DamagedFileError
 from foundation.home import Home
 from foundation.keys import Keys
+from serving.counters import QUERY_SECONDS
 from serving.lineage.metric import MetricLineage, metric_lineage
 from serving.metrics.answers import Metrics, values_of
 from serving.metrics.compiler import compiler_of
@@ -239,7 +240,8 @@ class Reader:
         asked: dict[str, object] = {"metrics": list(query.metrics), "by": list(query.by), "where": dict(query.where)}
         asked |= {"from": query.date_from, "to": query.date_to}
         try:
-            answer = self._metrics.query(query)
+            with QUERY_SECONDS.labels("query").time():
+                answer = self._metrics.query(query)
         except (AccessError, ConfigurationError):
             self.note("query", asked, "refused")
             raise
@@ -277,17 +279,18 @@ class Reader:
             asked["searched"] = True
         metrics = self._metrics.restated if restated else self._metrics
         try:
-            drilled = drilling.drill(
-                metrics,
-                metric,
-                where or {},
-                date_from,
-                date_to,
-                limit=limit,
-                offset=offset,
-                counted_only=counted_only,
-                listing=listing,
-            )
+            with QUERY_SECONDS.labels("drill").time():
+                drilled = drilling.drill(
+                    metrics,
+                    metric,
+                    where or {},
+                    date_from,
+                    date_to,
+                    limit=limit,
+                    offset=offset,
+                    counted_only=counted_only,
+                    listing=listing,
+                )
         except (AccessError, ConfigurationError):
             self.note("drill", asked, "refused")
             raise

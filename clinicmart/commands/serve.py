@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -28,6 +29,11 @@ host_option = click.option("--host", default="127.0.0.1", show_default=True, hel
 @click.option("--certificate", type=_FILE, help="Certificate chain in PEM, to serve over TLS.")
 @click.option("--key", type=_FILE, help="Private key of the certificate, in PEM.")
 @click.option("--trusted-proxy", help="Address of the proxy that ends TLS. Its X-Forwarded headers are trusted.")
+@click.option(
+    "--metrics-address",
+    metavar="[HOST:]PORT",
+    help="Answer Prometheus on /metrics of this address; the host is 127.0.0.1 where none is given. Default: no metrics.",
+)
 @existing_home
 def serve(
     home: Home,
@@ -37,6 +43,7 @@ def serve(
     certificate: Path | None,
     key: Path | None,
     trusted_proxy: str | None,
+    metrics_address: str | None,
 ) -> None:
     """Serve the dashboards until stopped.
 
@@ -47,17 +54,15 @@ def serve(
 
     if (certificate is None) != (key is None):
         raise click.UsageError("--certificate and --key must be given together")
-    serve_dashboards(
-        home.path,
-        Place(
-            host=host,
-            port=port,
-            domain=domain.lower(),
-            certificate=certificate,
-            key=key,
-            trusted_proxy=trusted_proxy,
-        ),
+    place = Place(
+        host=host, port=port, domain=domain.lower(), certificate=certificate, key=key, trusted_proxy=trusted_proxy
     )
+    with ExitStack() as beside:
+        if metrics_address is not None:
+            from clinicmart.metrics_server import metrics_served
+
+            beside.enter_context(metrics_served(home, metrics_address))
+        serve_dashboards(home.path, place)
 
 
 @click.command()

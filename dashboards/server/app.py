@@ -14,12 +14,13 @@ from streamlit import config
 
 from dashboards import Place, failures, served_home, theme
 from dashboards.pages import ALL
-from dashboards.server import signin_routes, warm
+from dashboards.server import health_routes, signin_routes, warm
 from dashboards.server.auth_gate import Gate
 from foundation.errors import ConfigurationError
 from foundation.exposure import check_exposure
 from foundation.home import Home
 from foundation.keys import serving_keys
+from serving.counters import PAGE_ERRORS
 from serving.people.store import PLATFORM
 from serving.reader import close_all
 
@@ -42,6 +43,7 @@ async def _lifespan(_: st.App) -> AsyncIterator[None]:
 
 def _on_script_error(error: Exception) -> bool:
     """Last resort for what a page did not catch: logged by type, never shown. Messages may hold what was asked for."""
+    PAGE_ERRORS.inc()
     log.error("a page failed: %s", failures.place_of(error))
     return True
 
@@ -55,7 +57,7 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
     """
     app = st.App(
         ENTRY,
-        routes=signin_routes.ROUTES,
+        routes=[*signin_routes.ROUTES, *health_routes.ROUTES],
         middleware=[Middleware(Gate, pages=[page.key for page in ALL])],
         lifespan=_lifespan,
         on_script_error=_on_script_error,

@@ -25,6 +25,7 @@ from dashboards.server import refusals, signin_html
 from dashboards.theme import PERSON_HEADER
 from foundation.errors import AccessError
 from foundation.exposure import is_own_origin
+from serving.counters import REQUESTS
 from serving.people.caller import Caller, set_caller
 from serving.people.sessions import session_id
 from serving.people.store import Principal
@@ -36,8 +37,9 @@ KNOWN_COOKIE = "clinicmart_known"
 # Over TLS the cookies carry this prefix: a browser then takes them from this very host alone, not from a sibling of it.
 HOST_PREFIX = "__Host-"
 SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH = "/signin", "/signout", "/password", "/account", "/healthz"
+READY = "/readyz"
 # Who opens the account's pages is looked up there.
-OPEN_PATHS = frozenset({SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH, "/favicon.png", "/favicon.ico"})
+OPEN_PATHS = frozenset({SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH, READY, "/favicon.png", "/favicon.ico"})
 OPEN_PREFIXES = ("/static/",)
 STREAMLIT_PREFIXES = ("/_stcore/", "/component/", "/media/", "/vendor/")
 WITHOUT_SESSION = "Sign in first."
@@ -183,6 +185,7 @@ class Gate:
             if status:
                 await run_in_threadpool(_record_refusal, HTTPConnection(scope), status)
             if message["type"] == "http.response.start":
+                REQUESTS.labels(f"{message['status'] // 100}xx").inc()
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)

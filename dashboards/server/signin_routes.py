@@ -6,7 +6,7 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dashboards import data, served_home
@@ -297,11 +297,6 @@ def _change_account(request: Request, fields: Mapping[str, str]) -> Response:
     return response
 
 
-async def healthz(_: Request) -> Response:
-    """GET /healthz: the process answers. Says nothing about any tenant."""
-    return JSONResponse({"status": "ok"})
-
-
 ROUTES = [
     Route(auth_gate.SIGN_IN, show_sign_in, methods=["GET"]),
     Route(auth_gate.SIGN_IN, sign_in, methods=["POST"]),
@@ -310,5 +305,4 @@ ROUTES = [
     Route(auth_gate.PASSWORD, set_password, methods=["POST"]),
     Route(auth_gate.ACCOUNT, show_account, methods=["GET"]),
     Route(auth_gate.ACCOUNT, change_account, methods=["POST"]),
-    Route(auth_gate.HEALTH, healthz, methods=["GET"]),
 ]

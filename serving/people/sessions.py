@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
 
 from serving.people.tables import SESSION
 
@@ -52,6 +52,16 @@ def create(connection: Connection, tenant_id: str, email: str, address: str, bro
         )
     )
     return token
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Tenant to the number of its sessions that still open pages."""
+    now = datetime.now(UTC)
+    is_open = (SESSION.c.created_at > now - ABSOLUTE_LIMIT) & (SESSION.c.last_seen_at > now - IDLE_LIMIT)
+    rows = connection.execute(
+        select(SESSION.c.tenant_id, func.count().label("sessions")).where(is_open).group_by(SESSION.c.tenant_id)
+    )
+    return {row.tenant_id: row.sessions for row in rows}
 
 
 def find(connection: Connection, token: str) -> RowMapping | None:

@@ -495,6 +495,12 @@ class AccessStore:
         with self._reading.connect() as connection:
             return sessions.open_sessions(connection, principal.tenant_id, principal.email)
 
+    def session_counts(self) -> dict[str, int]:
+        """Tenant to the number of its open sessions, 0 where there is none."""
+        with self._reading.connect() as connection:
+            counts = sessions.counts(connection)
+        return {tenant_id: counts.get(tenant_id, 0) for tenant_id, _ in self.tenants()}
+
     def end_session(self, token: str) -> None:
         """Signs out; nothing happens for an unknown token."""
         with self._writing() as connection:

@@ -72,13 +72,13 @@ def _checked(folder: Path) -> dict[str, list[float]]:
 def last_sound_version(home: Home, tenant_id: str) -> Version | None:
     """The served version, or, where it was lost or found damaged, the newest kept one that was not; None where nothing is published."""
     served = current_version(home, tenant_id)
-    if served is None or _is_there(home, served):
+    if served is None or can_be_served(home, served):
         return served
-    whole = [version for version in kept_versions(home, tenant_id) if _is_there(home, version)]
+    whole = [version for version in kept_versions(home, tenant_id) if can_be_served(home, version)]
     return whole[-1] if whole else served
 
 
-def _is_there(home: Home, version: Version) -> bool:
+def can_be_served(home: Home, version: Version) -> bool:
     """Whether the files that readers open are there and none was found damaged."""
     files = files_of(home, version.tenant_id, version.version)
     needed = (files.base, files.health, files.registry, files.semantic_manifest)

@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from dashboards import data, served_home
-from dashboards.server import app, auth_gate, signin_routes
+from dashboards.server import app, auth_gate, health_routes, signin_routes
 from foundation.home import Home
 from serving.people.store import AccessStore, Principal, Role
 
@@ -102,7 +102,12 @@ async def _socket(socket: WebSocket) -> None:
 @pytest.fixture
 def site(served: served_home.Served) -> Starlette:
     """The gate and the sign-in routes in front of one page and one socket, without Streamlit's runtime."""
-    routes = [*signin_routes.ROUTES, Route("/{path:path}", _inside), WebSocketRoute("/_stcore/stream", _socket)]
+    routes = [
+        *signin_routes.ROUTES,
+        *health_routes.ROUTES,
+        Route("/{path:path}", _inside),
+        WebSocketRoute("/_stcore/stream", _socket),
+    ]
     return Starlette(routes=routes, middleware=[Middleware(auth_gate.Gate, pages=["overview", "no_show"])])
 
 

@@ -1,11 +1,14 @@
 """Who may pass: sign-in, CSRF, the tenant of the address, first passwords, sign-out."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from dashboards.server import auth_gate
+from dashboards.server import auth_gate, health_routes
 from serving.people.store import Role
 
 ZONES = """\
@@ -226,3 +229,23 @@ def test_the_account_shows_times_of_the_tenants_zone(browser, home, tmp_path):
         note.unlink()
     assert " JST</td>" in shown
     assert " UTC</td>" not in shown
+
+
+def test_ready_says_why_not_without_a_name_and_asks_the_home_rarely(
+    browser: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def not_ready(path: Path) -> tuple[str, ...]:
+        asked.append(path)
+        return ("version_damaged",) if len(asked) > 1 else ()
+
+    monkeypatch.setattr(health_routes, "not_ready", not_ready)
+    monkeypatch.setattr(health_routes, "_readiness", None)
+    for _ in range(3):
+        answer = browser("http://elsewhere.test").get("/readyz")
+        assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
+    assert len(asked) == 1
+    monkeypatch.setattr(health_routes, "_readiness", None)
+    answer = browser().get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "reasons": ["version_damaged"]})
