@@ -39,10 +39,10 @@ class Result:
         return self.good[entity].row(index, named=True)
 
     def reasons(self) -> Counter[str]:
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for refusal in self.refusals:
-            found[refusal.reason] += refusal.records
-        return found
+            counts[refusal.reason] += refusal.records
+        return counts
 
 
 def gather(chunks: list[Chunk]) -> Result:

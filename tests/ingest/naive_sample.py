@@ -121,7 +121,7 @@ def transactions(folder: Path, skip: tuple[str, ...]) -> Iterator[Transaction]:
 
 def claims_837(folder: Path) -> list[dict[str, str]]:
     """Every CLM of the 837s: claim, amount, frequency, sum of the lines, submission, payer."""
-    found: list[dict[str, str]] = []
+    claims: list[dict[str, str]] = []
     for file in sorted(folder.glob("*.837")):
         payer = ""
         for segment in file.read_text().split("~"):
@@ -130,12 +130,12 @@ def claims_837(folder: Path) -> list[dict[str, str]]:
                 payer = parts[9]
             elif parts[0] == "CLM":
                 claim = {"claim": parts[1], "amount": parts[2], "frequency": parts[5].split(":")[2], "payer": payer}
-                found.append(claim | {"lines": "0"})
+                claims.append(claim | {"lines": "0"})
             elif parts[0] == "REF" and parts[1] == "D9":
-                found[-1]["submission"] = parts[2]
+                claims[-1]["submission"] = parts[2]
             elif parts[0] == "SV1":
-                found[-1]["lines"] = str(Decimal(found[-1]["lines"]) + Decimal(parts[2]))
-    return found
+                claims[-1]["lines"] = str(Decimal(claims[-1]["lines"]) + Decimal(parts[2]))
+    return claims
 
 
 class Naive:
@@ -161,9 +161,9 @@ class Naive:
         return self.connection.execute(f"SELECT * FROM {name}").fetchall()
 
     def local_day(self, text: str, unit: str) -> date:
-        found = moment(text)
-        assert found is not None
-        return found.astimezone(self.zones[unit]).date()
+        at = moment(text)
+        assert at is not None
+        return at.astimezone(self.zones[unit]).date()
 
     def put(self, name: str, value: Decimal | int | None, *, money: bool = False) -> None:
         if value is None or isinstance(value, int):
@@ -235,16 +235,16 @@ class Naive:
 
     def own_encounter_ids(self) -> dict[str, set[str]]:
         """Identifiers of visits and stays that the FHIR files and the ADT messages have and the PM database has not."""
-        known = {row["encounter_id"] for row in self.table("encounters")}
+        known_ids = {row["encounter_id"] for row in self.table("encounters")}
         lines = (self.folder / "fhir" / "Encounter.ndjson").read_text().splitlines()
-        found = {"ehr": {json.loads(line)["id"] for line in lines}, "adt": set[str]()}
+        own_ids = {"ehr": {json.loads(line)["id"] for line in lines}, "adt": set[str]()}
         for file in (self.folder / "hl7").glob("adt-*.hl7"):
             for segment in file.read_text().splitlines():
                 parts = segment.split("|")
                 # A number with another authority behind it is another visit.
                 if parts[0] == "PV1" and len(parts) > 19 and "^" not in parts[19]:
-                    found["adt"].add(parts[19])
-        return {feed: ids - known for feed, ids in found.items()}
+                    own_ids["adt"].add(parts[19])
+        return {feed: ids - known_ids for feed, ids in own_ids.items()}
 
     def care(self) -> None:
         rows, merges = self.table("encounters"), self.merges()
@@ -343,14 +343,14 @@ class Naive:
         for payment in sorted(payments, key=lambda item: item.day):
             if payment.status not in ("2", "22"):
                 answers[payment.claim].append(payment)
-        denied = {claim for claim, found in answers.items() if is_denied(found[0])}
+        denied = {claim for claim, decisions in answers.items() if is_denied(decisions[0])}
         overturned = {claim for claim in denied if any(item.allowed() > 0 for item in answers[claim][1:])}
         self.put("remitted_claims", len(answers))
         self.put("denied_claims", len(denied))
         self.put("overturned_claims", len(overturned))
         self.share("denial_rate", len(denied), len(answers))
         self.share("denial_overturn_rate", len(overturned), len(denied))
-        lags = [(found[0].day - sent[claim]).days for claim, found in answers.items()]
+        lags = [(decisions[0].day - sent[claim]).days for claim, decisions in answers.items()]
         self.share("payer_lag_days", sum(lags), len(lags))
         self.put("median_payer_lag_days", Decimal(median(lags)))
         self.put("remittance_claims", len(payments))
@@ -371,8 +371,8 @@ class Naive:
         charges = {r["line_control_number"]: r for r in self.table("charges") if r["claim_id"]}
         payers = {r["claim_id"]: r["payer_id"] for r in self.table("claims") if r["payer_sequence"] == "primary"}
         missing = Decimal(0)
-        for claim, found in answers.items():
-            for line in found[-1].lines:
+        for claim, decisions in answers.items():
+            for line in decisions[-1].lines:
                 row = charges[line.control]
                 rate = rates[payers[claim], row["procedure_code"], row["modifiers"] or ""]
                 gap = rate * Decimal(row["units"]) - (line.allowed or 0)

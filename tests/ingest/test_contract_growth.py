@@ -34,8 +34,10 @@ ENCOUNTER = (
 
 def older(entity: str) -> Contract:
     """The contract as it was before the column came."""
-    of = contract(entity)
-    return replace(of, columns=tuple(column for column in of.columns if column.name != NEW.get(entity)))
+    entity_contract = contract(entity)
+    return replace(
+        entity_contract, columns=tuple(column for column in entity_contract.columns if column.name != NEW.get(entity))
+    )
 
 
 @pytest.fixture

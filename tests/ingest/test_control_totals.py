@@ -85,11 +85,11 @@ def stated(site: Site) -> dict[tuple[str, str], tuple[Decimal, Decimal]]:
 def test_a_remittance_says_how_many_claims_it_holds_and_what_they_paid(site: Site) -> None:
     (site.remits / "a.835").write_text(remittance(1, [("C1", "100.00", "80.00"), ("C2", "50.25", "0.00")]))
     site.land("remits")
-    found = stated(site)
-    assert found["remittance_claim", "rows"] == (2, 2)
-    assert found["remittance_claim", "billed_amount"] == (Decimal("150.25"), Decimal("150.25"))
-    assert found["remittance_claim", "payer_paid_amount"] == (Decimal("80"), Decimal("80"))
-    assert found["remittance", "rows"] == (1, 1)
+    result = stated(site)
+    assert result["remittance_claim", "rows"] == (2, 2)
+    assert result["remittance_claim", "billed_amount"] == (Decimal("150.25"), Decimal("150.25"))
+    assert result["remittance_claim", "payer_paid_amount"] == (Decimal("80"), Decimal("80"))
+    assert result["remittance", "rows"] == (1, 1)
 
 
 def test_a_reader_that_loses_a_claim_is_found_out_by_what_the_file_says(
@@ -100,9 +100,9 @@ def test_a_reader_that_loses_a_claim_is_found_out_by_what_the_file_says(
     real = x12._READERS["835"]
 
     def loses_one(*arguments: object) -> BatchRows:
-        found = real(*arguments)  # type: ignore[arg-type]
-        found.rows["remittance_claim"] = found.rows["remittance_claim"].head(1)
-        return found
+        result = real(*arguments)  # type: ignore[arg-type]
+        result.rows["remittance_claim"] = result.rows["remittance_claim"].head(1)
+        return result
 
     monkeypatch.setitem(x12._READERS, "835", loses_one)
     (site.remits / "a.835").write_text(remittance(1, [("C1", "100.00", "80.00"), ("C2", "50.25", "7.00")]))
@@ -162,7 +162,7 @@ def test_whatever_is_sent_twice_left_out_or_moved_what_the_file_says_is_what_the
     body = [segment for segment in body if segment and not segment.startswith("SE*")]
     head = remittance(1, [("C1", "100.00", "80.00")]).split("ST*835")[0]
     text = head + "~".join([*body, f"SE*{len(body) + 1}*0001", "GE*1*1", "IEA*1*000000001"]) + "~"
-    said: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    expected_text: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     gave: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "a.835").write_text(text)
@@ -170,9 +170,9 @@ def test_whatever_is_sent_twice_left_out_or_moved_what_the_file_says_is_what_the
         for unit in SOURCE.discover(feed):
             for chunk in SOURCE.read(unit):
                 for item in chunk.stated:
-                    said[item.entity, item.measure] += item.total
+                    expected_text[item.entity, item.measure] += item.total
                 for entity, frame in chunk.rows.items():
                     gave[entity, "rows"] += frame.height
                     for measure, amount in totals(contract(entity), [frame]).items():
                         gave[entity, measure] += amount
-    assert {key: gave[key] for key in said} == dict(said)
+    assert {key: gave[key] for key in expected_text} == dict(expected_text)

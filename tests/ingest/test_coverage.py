@@ -26,13 +26,13 @@ def days(first: date, last: date) -> list[date]:
 
 
 def working(
-    weeks: int, *, until: date = TODAY - timedelta(days=1), of: Callable[[date], float] = lambda _: 1.0
+    weeks: int, *, until: date = TODAY - timedelta(days=1), share_of_day: Callable[[date], float] = lambda _: 1.0
 ) -> dict:
     """A clinic's rows for some weeks: by weekday, with chance, none on special days, times what `of` says of the day."""
     rng = random.Random(7)
-    found = {}
+    counts = {}
     for day in days(until - timedelta(weeks=weeks), until):
-        usual = WEEK[day.weekday()] * of(day)
+        usual = WEEK[day.weekday()] * share_of_day(day)
         closed = special_day(day) in (
             "Thanksgiving Day",
             "Christmas Day",
@@ -42,16 +42,16 @@ def working(
         )
         rows = 0 if closed else round(rng.gauss(usual, 0.08 * usual))
         if rows > 0:
-            found[day] = rows
-    return found
+            counts[day] = rows
+    return counts
 
 
 def judged(counts: dict, on: date = TODAY, first_read: date | None = None, lateness_days: int = 0) -> Judgement:
     return judge(counts, judged_on=on, first_read=first_read or on, lateness_days=lateness_days)
 
 
-def statuses(found: Judgement) -> dict[date, str]:
-    return {day.day: day.status for day in found.days}
+def statuses(judgement: Judgement) -> dict[date, str]:
+    return {day.day: day.status for day in judgement.days}
 
 
 def without(counts: dict, first: date, last: date) -> dict:
@@ -59,25 +59,25 @@ def without(counts: dict, first: date, last: date) -> dict:
 
 
 def test_a_feed_that_works_is_as_expected_on_working_days_and_closed_on_weekends():
-    found = judged(working(60))
-    assert found.rhythm == "daily"
-    assert (found.stopped_since, found.short_since) == (None, None)
-    seen = statuses(found)
+    result = judged(working(60))
+    assert result.rhythm == "daily"
+    assert (result.stopped_since, result.short_since) == (None, None)
+    seen = statuses(result)
     assert len(seen) == 56
     assert all(
         seen[day] == ("closed_day" if day.weekday() > 4 else "as_expected") for day in seen if not special_day(day)
     )
-    tuesday = next(day for day in found.days if day.day == date(2026, 11, 17))
+    tuesday = next(day for day in result.days if day.day == date(2026, 11, 17))
     assert abs(tuesday.expected - 110) <= 6
     assert tuesday.low < tuesday.expected < tuesday.high
 
 
 def test_a_feed_that_stops_is_an_alert_from_its_first_missing_day():
     counts = without(working(60), date(2026, 11, 12), TODAY)
-    found = judged(counts)
-    assert found.stopped_since == date(2026, 11, 12)
-    assert found.newest_day == date(2026, 11, 11)
-    seen = statuses(found)
+    result = judged(counts)
+    assert result.stopped_since == date(2026, 11, 12)
+    assert result.newest_day == date(2026, 11, 11)
+    seen = statuses(result)
     assert [seen[day] for day in days(date(2026, 11, 12), date(2026, 11, 17))] == [
         "missing", "missing", "closed_day", "closed_day", "missing", "missing",
     ]  # fmt: skip
@@ -85,9 +85,9 @@ def test_a_feed_that_stops_is_an_alert_from_its_first_missing_day():
 
 def test_the_first_silent_day_is_missing_and_the_second_an_alert():
     counts = working(60)
-    one = judged(without(counts, date(2026, 11, 17), TODAY))
-    assert statuses(one)[date(2026, 11, 17)] == "missing"
-    assert one.stopped_since is None
+    first = judged(without(counts, date(2026, 11, 17), TODAY))
+    assert statuses(first)[date(2026, 11, 17)] == "missing"
+    assert first.stopped_since is None
     assert judged(without(counts, date(2026, 11, 16), TODAY)).stopped_since == date(2026, 11, 16)
 
 
@@ -106,16 +106,16 @@ def test_days_that_arrive_late_heal_the_alert():
 
 def test_a_stop_that_lasts_for_months_does_not_become_the_habit():
     counts = without(working(60), date(2026, 6, 1), TODAY)
-    found = judged(counts, first_read=date(2026, 1, 5))
-    assert found.stopped_since == date(2026, 6, 1)
-    assert statuses(found)[date(2026, 11, 17)] == "missing"
+    result = judged(counts, first_read=date(2026, 1, 5))
+    assert result.stopped_since == date(2026, 6, 1)
+    assert statuses(result)[date(2026, 11, 17)] == "missing"
 
 
 def test_an_archive_that_was_silent_before_it_was_first_read_is_no_alert():
     counts = without(working(90), date(2026, 6, 1), TODAY)
-    found = judged(counts, first_read=TODAY)
-    assert found.stopped_since is None
-    assert set(statuses(found).values()) == {"not_yet_known"}
+    result = judged(counts, first_read=TODAY)
+    assert result.stopped_since is None
+    assert set(statuses(result).values()) == {"not_yet_known"}
 
 
 def test_a_feed_that_slowly_grows_stays_as_expected_and_one_that_loses_half_its_rows_is_short():
@@ -175,16 +175,16 @@ def test_days_of_a_year_ago_when_a_feed_brought_little_and_seldom_are_no_dips():
     for day in days(date(2025, 9, 1), date(2026, 5, 1)):
         if rng.random() < 0.4:
             counts[day] = rng.randint(1, 6)
-    found = judged(counts)
-    assert all(day.expected > 60 for day in found.days if day.day.weekday() < 5 and not special_day(day.day))
+    result = judged(counts)
+    assert all(day.expected > 60 for day in result.days if day.day.weekday() < 5 and not special_day(day.day))
 
 
 def test_a_weekly_feed_is_due_weekly_and_late_after_three_days():
     fridays = {day: 500 for day in days(date(2026, 5, 1), TODAY) if day.weekday() == 4}
-    found = judged(fridays)
-    assert (found.rhythm, found.period_days, found.stopped_since) == ("periodic", 7, None)
-    assert statuses(found)[date(2026, 11, 13)] == "as_expected"
-    assert statuses(found)[date(2026, 11, 12)] == "closed_day"
+    result = judged(fridays)
+    assert (result.rhythm, result.period_days, result.stopped_since) == ("periodic", 7, None)
+    assert statuses(result)[date(2026, 11, 13)] == "as_expected"
+    assert statuses(result)[date(2026, 11, 12)] == "closed_day"
     missed = without(fridays, date(2026, 11, 13), TODAY)
     assert judged(missed).stopped_since == date(2026, 11, 13)
     assert judged(missed, on=date(2026, 11, 15)).stopped_since is None
@@ -192,10 +192,10 @@ def test_a_weekly_feed_is_due_weekly_and_late_after_three_days():
 
 def test_a_monthly_drop_is_due_monthly_whatever_the_month_is_long():
     drops = {date(2026, month, 3): 3000 + 10 * month for month in range(1, 12)}
-    found = judged(drops)
-    assert found.rhythm == "periodic"
-    assert found.stopped_since is None
-    assert statuses(found)[date(2026, 11, 3)] == "as_expected"
+    result = judged(drops)
+    assert result.rhythm == "periodic"
+    assert result.stopped_since is None
+    assert statuses(result)[date(2026, 11, 3)] == "as_expected"
     assert judged(drops, on=date(2026, 12, 5)).stopped_since is None
     late = judged(drops, on=date(2026, 12, 15))
     assert late.stopped_since == date(2026, 12, 4)
@@ -216,13 +216,13 @@ def test_a_change_for_good_is_told_once_and_does_not_make_the_past_wrong():
 def test_a_one_off_backfill_is_above_and_leaves_the_level_alone():
     counts = working(60)
     counts[date(2026, 11, 10)] = 40_000
-    found = judged(counts)
-    assert statuses(found)[date(2026, 11, 10)] == "above"
-    assert {status for day, status in statuses(found).items() if day != date(2026, 11, 10)} <= {
+    result = judged(counts)
+    assert statuses(result)[date(2026, 11, 10)] == "above"
+    assert {status for day, status in statuses(result).items() if day != date(2026, 11, 10)} <= {
         "as_expected",
         "closed_day",
     }
-    assert abs(found.usual_rows - 100) <= 6
+    assert abs(result.usual_rows - 100) <= 6
 
 
 @pytest.mark.parametrize(
@@ -236,10 +236,10 @@ def test_a_one_off_backfill_is_above_and_leaves_the_level_alone():
     ids=["one file", "three days", "no rhythm", "two weeks"],
 )
 def test_what_has_no_rhythm_is_not_yet_known_and_never_an_alert(counts):
-    found = judged(counts, first_read=date(2026, 1, 1))
-    assert found.rhythm == "unknown"
-    assert found.stopped_since is None
-    assert {(day.status, day.expected, day.low) for day in found.days} <= {("not_yet_known", None, None)}
+    result = judged(counts, first_read=date(2026, 1, 1))
+    assert result.rhythm == "unknown"
+    assert result.stopped_since is None
+    assert {(day.status, day.expected, day.low) for day in result.days} <= {("not_yet_known", None, None)}
 
 
 def test_days_that_usually_come_late_are_not_held_against_the_feed_before_they_are_due():
@@ -293,8 +293,8 @@ series = st.dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(series, st.integers(0, 40), st.integers(0, 300))
 def test_any_history_is_judged_and_never_contradicts_itself(counts, lateness_days, read_ago):
-    found = judged(counts, first_read=TODAY - timedelta(days=read_ago), lateness_days=lateness_days)
-    for day in found.days:
+    result = judged(counts, first_read=TODAY - timedelta(days=read_ago), lateness_days=lateness_days)
+    for day in result.days:
         assert day.status in STATUSES
         assert day.received == counts.get(day.day, 0)
         if day.low is not None:
@@ -303,12 +303,12 @@ def test_any_history_is_judged_and_never_contradicts_itself(counts, lateness_day
             assert day.low <= day.expected <= day.high
         assert day.status != "missing" or day.received == 0
         assert day.status != "above" or day.received > 0
-        if found.rhythm == "unknown":
+        if result.rhythm == "unknown":
             assert (day.expected, day.status) == (None, "not_yet_known")
-    if found.stopped_since:
-        assert found.newest_day < found.stopped_since < TODAY
-    if found.days:
-        assert [day.day for day in found.days] == days(found.days[0].day, TODAY - timedelta(days=1))
+    if result.stopped_since:
+        assert result.newest_day < result.stopped_since < TODAY
+    if result.days:
+        assert [day.day for day in result.days] == days(result.days[0].day, TODAY - timedelta(days=1))
 
 
 @settings(max_examples=40, deadline=None)
@@ -317,9 +317,9 @@ def test_a_feed_that_never_stops_never_alerts_at_any_volume(volume, seed):
     rng = random.Random(seed)
     counts = {day: rows for day in days(date(2025, 9, 1), TODAY - timedelta(days=1)) if day.weekday() < 5
               and (rows := sum(rng.random() < 0.5 for _ in range(2 * volume)))}  # fmt: skip
-    found = judged(counts, first_read=date(2025, 9, 1))
-    gap = (TODAY - found.newest_day).days
-    assert found.stopped_since is None or gap > 3
+    result = judged(counts, first_read=date(2025, 9, 1))
+    gap = (TODAY - result.newest_day).days
+    assert result.stopped_since is None or gap > 3
 
 
 @pytest.fixture
@@ -358,15 +358,15 @@ def test_alerts_say_in_a_sentence_what_stopped_and_since_when(ledger):
     write(ledger, without(working(60), date(2026, 11, 10), TODAY), [datetime(2026, 11, 18, 11, 0, tzinfo=UTC)])
     write(ledger, working(60), [datetime(2026, 11, 18, 11, 0)], feed="fine")
     write(ledger, {}, [datetime(2026, 11, 18, 11, 0)], feed="gone", outcome="unreadable")
-    found = coverage(ledger)
-    assert found.alerts.select("feed", "kind", "since").rows() == [
+    result = coverage(ledger)
+    assert result.alerts.select("feed", "kind", "since").rows() == [
         ("gone", "unreadable", None),
         ("remits", "stopped", date(2026, 11, 10)),
     ]
-    text = found.alerts["message"][1]
+    text = result.alerts["message"][1]
     assert text.startswith("Feed remits stopped: no rows have arrived for 10 Nov 2026 or any later day; about ")
-    assert set(found.days["feed"]) == {"remits", "fine"}
-    assert dict(found.rhythms.select("feed", "rhythm").iter_rows()) == {
+    assert set(result.days["feed"]) == {"remits", "fine"}
+    assert dict(result.rhythms.select("feed", "rhythm").iter_rows()) == {
         "remits": "daily",
         "fine": "daily",
         "gone": "unknown",

@@ -31,9 +31,9 @@ def reach(rows: Rows, as_of: date | None = None) -> date | None:
             connection.execute(f"insert into raw.{entity} ({', '.join(whole)}) values ({marks})", list(whole.values()))
         tenant = Tenant(tenant_id="t", name="T", time_zone=ZONE, feeds=(), system_of_record={}, as_of=as_of)
         write_tenants(connection, Config(file=Path("clinicmart.yaml"), tenants=(tenant,)))
-        found = connection.execute("select data_as_of_date from raw.tenant where tenant_id = 't'").fetchall()
-    assert len(found) == 1
-    return found[0][0]
+        result = connection.execute("select data_as_of_date from raw.tenant where tenant_id = 't'").fetchall()
+    assert len(result) == 1
+    return result[0][0]
 
 
 def appointment(status: str, **moments: datetime) -> tuple[str, Mapping[str, Any]]:

@@ -47,13 +47,13 @@ class Site:
             write.execute(sa.insert(tables.feed_run).values(**values, kind=of_feed.kind, outcome="landed"))
             unit_id = write.execute(sa.select(sa.func.max(tables.unit.c.unit_id))).scalar_one()
         unit = Unfinished(unit_id=unit_id, modified_at=datetime.now(UTC))
-        frames = {entity: pl.DataFrame([_complete(row) for row in given]) for entity, given in rows.items()}
+        frames = {entity: pl.DataFrame([_complete(row) for row in rows_read]) for entity, rows_read in rows.items()}
         read = sum(frame.height for frame in frames.values())
         landing.add(unit, Chunk(rows=frames, records_read=read, records_used=read))
         landing.finish(unit)
         landing.flush()
-        found = self.ledger.rows(sa.select(tables.held).where(tables.held.c.run_id == run_id))
-        assert tuple(row["reason"] for row in found) == held
+        result = self.ledger.rows(sa.select(tables.held).where(tables.held.c.run_id == run_id))
+        assert tuple(row["reason"] for row in result) == held
 
     def load(self) -> None:
         load_warehouse(self.home, self.keys, self.ledger, self.config)

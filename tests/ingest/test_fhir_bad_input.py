@@ -204,11 +204,11 @@ TEMPLATES: list[dict[str, Any]] = [
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [path] if path else []
+    result = [path] if path else []
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
-        found += places(child, (*path, key))
-    return found
+        result += places(child, (*path, key))
+    return result
 
 
 @st.composite

@@ -129,17 +129,17 @@ def test_every_row_of_the_real_feeds_bears_a_record_that_a_deletion_would_name()
 def test_of_two_versions_of_one_moment_the_higher_comes_last(tmp_path: Path) -> None:
     rows = [visit(version="10", status="finished"), visit("e2", version="1"), visit(version="9", status="planned")]
     result = read(lines(tmp_path, *rows))
-    given = result.good["encounter"].select("encounter_id", "status").rows()
-    assert given.index(("e1", "planned")) < given.index(("e1", "finished"))
+    values = result.good["encounter"].select("encounter_id", "status").rows()
+    assert values.index(("e1", "planned")) < values.index(("e1", "finished"))
     history = [{"resource": rows[0]}, {"resource": rows[2]}]
-    given = read(bundle(tmp_path, *history, kind="history")).good["encounter"]["status"].to_list()
-    assert given == ["planned", "finished"]
+    values = read(bundle(tmp_path, *history, kind="history")).good["encounter"]["status"].to_list()
+    assert values == ["planned", "finished"]
 
 
 def test_versions_that_are_no_numbers_keep_the_order_of_the_file(tmp_path: Path) -> None:
     rows = [visit(version="b", status="planned"), visit(version="a"), visit(version="-3", status="arrived")]
-    given = read(lines(tmp_path, *rows)).good["encounter"]["status"].to_list()
-    assert given == ["planned", "finished", "arrived"]
+    values = read(lines(tmp_path, *rows)).good["encounter"]["status"].to_list()
+    assert values == ["planned", "finished", "arrived"]
 
 
 def test_a_history_is_read_from_its_end_over_chunks_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,8 +147,8 @@ def test_a_history_is_read_from_its_end_over_chunks_too(tmp_path: Path, monkeypa
     history = [
         {"resource": visit(version=str(number), status=status)} for number, status in ((2, "finished"), (1, "planned"))
     ]
-    given = read(bundle(tmp_path, *history, kind="history")).good["encounter"]["status"].to_list()
-    assert given == ["planned", "finished"]
+    values = read(bundle(tmp_path, *history, kind="history")).good["encounter"]["status"].to_list()
+    assert values == ["planned", "finished"]
 
 
 # To the raw tables

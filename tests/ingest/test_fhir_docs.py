@@ -19,9 +19,9 @@ ROW = re.compile(r"^\| `(\w+)` \| `(\w+)` \| (\S+) \|$", re.MULTILINE)
 def example(tmp_path: Path) -> Path:
     """The files of the example; its feed lies in `feed`."""
     (tmp_path / "feed").mkdir()
-    found = BLOCK.findall(SECTION)
-    assert len(found) == 5
-    for name, content in found:
+    result = BLOCK.findall(SECTION)
+    assert len(result) == 5
+    for name, content in result:
         (tmp_path / ("feed" if name.endswith("json") else "") / name).write_text(content)
     return tmp_path
 
@@ -29,10 +29,10 @@ def example(tmp_path: Path) -> Path:
 def test_the_example_gives_with_its_profile_what_the_page_says(example: Path) -> None:
     result = read(example / "feed", str(example / "northwind.yaml"))
     assert (result.refusals, result.bad) == ([], {})
-    told = ROW.findall(SECTION)
-    assert len(told) == 8
-    given: list[Any] = [(entity, column, str(result.row(entity)[column])) for entity, column, _ in told]
-    assert given == told
+    reported = ROW.findall(SECTION)
+    assert len(reported) == 8
+    values: list[Any] = [(entity, column, str(result.row(entity)[column])) for entity, column, _ in reported]
+    assert values == reported
 
 
 def test_the_example_shows_with_the_standard_alone_what_the_page_says(example: Path) -> None:

@@ -186,12 +186,12 @@ def test_a_gzip_bomb_is_refused_before_it_fills_the_memory(tmp_path: Path, monke
 
 def test_a_gzip_bomb_beside_is_left_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "READ_BYTES", 1 << 16)
-    given: list[int] = []
+    sizes: list[int] = []
     read_path = fhir_files.read_path
 
     def counted(*arguments: Any) -> Any:
         for block in read_path(*arguments):
-            given.append(len(block))
+            sizes.append(len(block))
             yield block
 
     monkeypatch.setattr(fhir_files, "read_path", counted)
@@ -201,7 +201,7 @@ def test_a_gzip_bomb_beside_is_left_aside(tmp_path: Path, monkeypatch: pytest.Mo
     result = gather(list(SOURCE.read(unit)))
     assert result.row("encounter")["provider_id"] == "d2"
     # A file may grow by MAXIMUM_GZIP_RATIO, and at least to that many blocks.
-    assert sum(given) < 20_000_000
+    assert sum(sizes) < 20_000_000
 
 
 def test_a_line_longer_than_the_bound_is_refused_without_being_held(

@@ -12,9 +12,9 @@ from ingest.sources.fhir.tables import COLUMNS
 
 def test_the_columns_rows_are_collected_in_are_the_contracts_own() -> None:
     for entity, names in COLUMNS.items():
-        of = contract(entity)
-        assert set(names) | set(LINEAGE) <= {column.name for column in of.reader_columns}, entity
-        required = {column.name for column in of.reader_columns if column.required}
+        entity_contract = contract(entity)
+        assert set(names) | set(LINEAGE) <= {column.name for column in entity_contract.reader_columns}, entity
+        required = {column.name for column in entity_contract.reader_columns if column.required}
         assert required <= {*names, *LINEAGE}, entity
 
 

@@ -65,12 +65,12 @@ def test_a_synthea_line_is_billed_paid_and_owed_by_the_patient_to_the_cent() -> 
     good = read(real("synthea-bundles"), "synthea").good
     owed = good["remittance_adjustment"].group_by("remittance_line_id").agg(pl.col("adjustment_amount").sum())
     joined = good["remittance_line"].join(owed, on="remittance_line_id", how="left")
-    rest = joined.select(
+    others = joined.select(
         pl.col("billed_amount") - pl.col("payer_paid_amount") - pl.col("adjustment_amount").fill_null(Decimal(0))
     ).to_series()
     # What is left is binary noise that four places cut off.
     assert joined.height == 356
-    assert rest.abs().max() <= Decimal("0.0001")
+    assert others.abs().max() <= Decimal("0.0001")
 
 
 @pytest.mark.real_data

@@ -62,8 +62,8 @@ APPOINTMENT_STATUSES = st.sampled_from([*contract("appointment").by_name["status
 @settings(deadline=None, max_examples=25)
 @given(rows=st.lists(st.tuples(APPOINTMENT_STATUSES, st.booleans()), min_size=1, max_size=12))
 def test_a_start_is_required_unless_the_status_allows_to_lack_it(rows: list[tuple[str | None, bool]]) -> None:
-    of = contract("appointment")
-    (rule,) = of.required_unless
+    entity_contract = contract("appointment")
+    (rule,) = entity_contract.required_unless
     assert (rule.column, rule.unless_column) == ("scheduled_start_at", "status")
     columns = ("appointment_id", "status", "scheduled_start_at")
     lineage = ("source_record_id", "source_updated_at", "source_position")
@@ -75,7 +75,7 @@ def test_a_start_is_required_unless_the_status_allows_to_lack_it(rows: list[tupl
         schema=dict.fromkeys((*columns, *lineage), pl.String),
         orient="row",
     )
-    gated = check(of, frame)
+    gated = check(entity_contract, frame)
     kept = {
         str(number)
         for number, (status, has_start) in enumerate(rows)
@@ -83,11 +83,11 @@ def test_a_start_is_required_unless_the_status_allows_to_lack_it(rows: list[tupl
     }
     assert set(gated.good["appointment_id"]) == kept
     assert gated.bad.height == len(rows) - len(kept)
-    cross_check(of, gated.checked, gated.counts)
+    cross_check(entity_contract, gated.checked, gated.counts)
 
 
 def test_an_end_before_its_start_is_held() -> None:
-    of = contract("appointment")
+    entity_contract = contract("appointment")
     frame = pl.DataFrame(
         {
             "appointment_id": ["1", "2", "3"],
@@ -99,18 +99,18 @@ def test_an_end_before_its_start_is_held() -> None:
             "source_position": ["row 1", "row 2", "row 3"],
         }
     )
-    gated = check(of, frame)
+    gated = check(entity_contract, frame)
     assert gated.good["appointment_id"].to_list() == ["2", "3"]
     assert gated.bad.select("source_position", "_reason").rows() == [("row 1", "order")]
-    assert sum(result.unexpected for result in cross_check(of, gated.checked, gated.counts)) == 1
+    assert sum(result.unexpected for result in cross_check(entity_contract, gated.checked, gated.counts)) == 1
 
 
 def test_a_gate_that_miscounts_is_found_out() -> None:
-    of = contract("charge")
-    gated = check(of, charges({}, {"status": "draft"}))
-    cross_check(of, gated.checked, gated.counts)
+    entity_contract = contract("charge")
+    gated = check(entity_contract, charges({}, {"status": "draft"}))
+    cross_check(entity_contract, gated.checked, gated.counts)
     with pytest.raises(GateMismatch, match=r"charge\.status"):
-        cross_check(of, gated.checked, gated.counts | {("valid_values", "status"): 0})
+        cross_check(entity_contract, gated.checked, gated.counts | {("valid_values", "status"): 0})
 
 
 texts = st.one_of(
@@ -128,20 +128,20 @@ texts = st.one_of(
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_whatever_comes_every_row_is_good_or_held_and_both_checks_agree(entity: str, data: st.DataObject) -> None:
-    of = contract(entity)
-    names = [column.name for column in of.reader_columns]
+    entity_contract = contract(entity)
+    names = [column.name for column in entity_contract.reader_columns]
     rows = data.draw(st.lists(st.lists(texts, min_size=len(names), max_size=len(names)), min_size=1, max_size=6))
     frame = pl.DataFrame(rows, schema=dict.fromkeys(names, pl.String), orient="row")
-    gated = check(of, frame)
+    gated = check(entity_contract, frame)
     assert gated.good.height + gated.bad.height == frame.height
     assert gated.bad["_reason"].null_count() == 0
-    cross_check(of, gated.checked, gated.counts)
+    cross_check(entity_contract, gated.checked, gated.counts)
 
 
 def test_every_contract_has_a_gate_that_compiles() -> None:
-    for of in load_contracts().values():
-        empty = pl.DataFrame(schema={column.name: pl.String for column in of.reader_columns})
-        assert check(of, empty).good.height == 0
+    for entity_contract in load_contracts().values():
+        empty = pl.DataFrame(schema={column.name: pl.String for column in entity_contract.reader_columns})
+        assert check(entity_contract, empty).good.height == 0
 
 
 def test_tokens_are_stable_within_a_tenant_and_unrelated_between_tenants() -> None:
@@ -159,8 +159,8 @@ def test_tokens_are_stable_within_a_tenant_and_unrelated_between_tenants() -> No
 
 
 def test_a_unit_in_a_time_zone_that_is_none_is_held_back_and_every_zone_that_passes_is_known_to_the_warehouse() -> None:
-    of = contract("service_unit")
-    zones = of.by_name["time_zone"].valid_values
+    entity_contract = contract("service_unit")
+    zones = entity_contract.by_name["time_zone"].valid_values
     rows = [
         {"service_unit_id": zone, "time_zone": zone, "name": "Clinic", "unit_type": "clinic", "source_record_id": zone}
         for zone in (*zones, "Mars/Olympus", "EST+5 or so")
@@ -168,14 +168,14 @@ def test_a_unit_in_a_time_zone_that_is_none_is_held_back_and_every_zone_that_pas
     frame = pl.DataFrame(rows).with_columns(
         pl.lit("2026-01-01T00:00:00Z").alias("source_updated_at"), pl.lit("row 1").alias("source_position")
     )
-    gated = check(of, frame)
+    gated = check(entity_contract, frame)
     assert gated.bad.select("source_record_id", "_reason", "_column").rows() == [
         ("Mars/Olympus", "valid_values", "time_zone"),
         ("EST+5 or so", "valid_values", "time_zone"),
     ]
-    cross_check(of, gated.checked, gated.counts)
+    cross_check(entity_contract, gated.checked, gated.counts)
     with duckdb.connect() as connection:
         connection.register("units", gated.good.select("time_zone"))
-        found = connection.execute("select count(timezone(time_zone, timestamptz '2026-01-01')) from units").fetchall()
-    assert found == [(len(zones),)]
+        result = connection.execute("select count(timezone(time_zone, timestamptz '2026-01-01')) from units").fetchall()
+    assert result == [(len(zones),)]
     assert {"America/New_York", "America/Indiana/Tell_City", "UTC"} < set(zones)

@@ -114,10 +114,10 @@ def test_identifiers_and_names_stay_in_their_own_columns(tmp_path: Path) -> None
     chunk = read(tmp_path, adt("A01", times="20260309113000") + adt("A40", control="C2").replace(PV1, "MRG|OLD9^^^^MR"))
     for entity, frame in chunk.rows.items():
         tokens = set(contract(entity).token_columns)
-        rest = frame.drop(tokens & set(frame.columns))
+        other_columns = frame.drop(tokens & set(frame.columns))
         if contract(entity).store != "vault":
             for secret in ("MRN1", "OLD9", "DOE", "JANE", "999-99-9999", "MAIN ST", "555-1234", "12345-6789"):
-                assert secret not in str(rest.rows()), entity
+                assert secret not in str(other_columns.rows()), entity
     assert "MRN1" not in str(chunk.notices) + str(chunk.refusals)
 
 
@@ -137,8 +137,8 @@ def test_identifiers_and_names_stay_in_their_own_columns(tmp_path: Path) -> None
 def test_status_and_movement_of_each_event(tmp_path: Path, event: str, status: str, movement: str | None) -> None:
     rows = read(tmp_path, adt(event, times="20260309113000")).rows
     assert rows["encounter"]["status"].to_list() == [status]
-    found = rows["bed_movement"]["movement_type"].to_list() if "bed_movement" in rows else []
-    assert found == ([movement] if movement else [])
+    result = rows["bed_movement"]["movement_type"].to_list() if "bed_movement" in rows else []
+    assert result == ([movement] if movement else [])
 
 
 def test_an_outpatient_visit_moves_through_no_bed(tmp_path: Path) -> None:
@@ -181,9 +181,9 @@ def test_merges_pair_each_old_number_with_its_survivor(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("second", ["PID|2||OLD1^^^H^MR", "MRG|OLD1^^^H^MR"])
 def test_an_unlink_takes_a_merge_back(tmp_path: Path, second: str) -> None:
-    found = read(tmp_path, message("ADT^A37", "EVN|A37|20260310120000", "PID|1||NEW1^^^H^MR", second)).rows
+    result = read(tmp_path, message("ADT^A37", "EVN|A37|20260310120000", "PID|1||NEW1^^^H^MR", second)).rows
     columns = ("from_patient_id", "to_patient_id", "merge_type", "merged_at")
-    (row,) = found["patient_merge"].select(columns).rows()
+    (row,) = result["patient_merge"].select(columns).rows()
     assert row[:3] == ("OLD1^^^H", "NEW1^^^H", "unmerge")
     assert str(row[3]).startswith("2026-03-10 ")
 
@@ -316,10 +316,10 @@ def test_line_ends_frames_marks_and_other_delimiters_read_alike(tmp_path: Path) 
         "FHS|^~\\&|A\rBHS|^~\\&|A\r" + plain + "BTS|2\rFTS|1\r",
     )
     for text in changed:
-        found = read(tmp_path, text)
-        assert found.notices == []
+        result = read(tmp_path, text)
+        assert result.notices == []
         for entity, frame in expected.rows.items():
-            assert frame.drop("source_position").equals(found.rows[entity].drop("source_position")), entity
+            assert frame.drop("source_position").equals(result.rows[entity].drop("source_position")), entity
 
 
 def test_escape_sequences_and_the_hl7_null(tmp_path: Path) -> None:
@@ -401,24 +401,24 @@ def test_what_cannot_be_read_is_refused_with_its_payload_or_shown(tmp_path: Path
 
 
 def test_a_message_sent_twice_in_a_file_counts_once(tmp_path: Path) -> None:
-    one = adt("A01", times="20260309113000")
-    chunk = read(tmp_path, one + one + one.replace("ICU", "MED"))
+    first = adt("A01", times="20260309113000")
+    chunk = read(tmp_path, first + first + first.replace("ICU", "MED"))
     assert [refusal.reason for refusal in chunk.refusals] == ["duplicate_message"]
     assert reasons(chunk) == ["control_id_used_again"], "other content under the same control id is read"
     assert chunk.rows["encounter"]["service_unit_id"].to_list() == ["ICU", "MED"]
 
 
 def test_envelopes_that_are_broken_are_shown_and_their_messages_read(tmp_path: Path) -> None:
-    one = adt("A31", control="1")
+    first = adt("A31", control="1")
     header, file_header = "BHS|^~\\&|A\r", "FHS|^~\\&|A\r"
     cases = {
-        header + one: ["batch_not_closed"],
-        file_header + one: ["file_not_closed"],
-        one + "BTS|1\r": ["batch_trailer_without_header"],
-        one + "FTS|1\r": ["file_trailer_without_header"],
-        header + one + "BTS|3\r": ["batch_count_wrong"],
-        file_header + header + one + "BTS|1\rFTS|2\r": ["file_count_wrong"],
-        header + one + header + adt("A31", control="2") + "BTS|1\r": ["batch_header_inside_batch"],
+        header + first: ["batch_not_closed"],
+        file_header + first: ["file_not_closed"],
+        first + "BTS|1\r": ["batch_trailer_without_header"],
+        first + "FTS|1\r": ["file_trailer_without_header"],
+        header + first + "BTS|3\r": ["batch_count_wrong"],
+        file_header + header + first + "BTS|1\rFTS|2\r": ["file_count_wrong"],
+        header + first + header + adt("A31", control="2") + "BTS|1\r": ["batch_header_inside_batch"],
     }
     for text, expected in cases.items():
         chunk = read(tmp_path, text)

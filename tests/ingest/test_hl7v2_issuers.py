@@ -98,12 +98,12 @@ def test_a_merge_without_an_authority_is_of_its_pids(tmp_path: Path, ended: str,
 
 @given(st.text("ab1&|^ .:/", max_size=12), st.text("ab1&|^ .:/", max_size=12))
 def test_an_issuer_never_breaks_the_notation(namespace: str, universal: str) -> None:
-    found = issuer_of(namespace, universal)
-    identifier = extended(issued("12", found), "-1")
-    assert (number_of(identifier), stated_issuer(identifier)) == ("12-1", found)
-    assert not set("^|") & set(found)
-    assert found.count("&") <= 1
-    assert issuer_of(*found.split("&")) == found, "written again it is the same"
+    result = issuer_of(namespace, universal)
+    identifier = extended(issued("12", result), "-1")
+    assert (number_of(identifier), stated_issuer(identifier)) == ("12-1", result)
+    assert not set("^|") & set(result)
+    assert result.count("&") <= 1
+    assert issuer_of(*result.split("&")) == result, "written again it is the same"
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_a_name_in_the_configuration_means_what_messages_write(text: str, wanted
 
 def test_names_that_a_sender_or_the_configuration_puts_together_are_one_issuer() -> None:
     names = {"NORTH", "NORTH&1.2", "&1.2", "SOUTH", "SOUTH&3.4", "SOUTH&3.5", "OLD"}
-    found = issuers.meanings(names, {"OLD": "NORTHERN", "&1.2": "NORTHERN", "NORTHERN": "NORTHERN"})
-    assert {found[name] for name in ("NORTH", "NORTH&1.2", "&1.2", "OLD")} == {"NORTHERN"}
-    assert (found["SOUTH&3.4"], found["SOUTH&3.5"]) == ("&3.4", "&3.5"), "a universal id is one issuer"
-    assert found["SOUTH"] == "SOUTH", "which of the two it is, nobody says"
+    result = issuers.meanings(names, {"OLD": "NORTHERN", "&1.2": "NORTHERN", "NORTHERN": "NORTHERN"})
+    assert {result[name] for name in ("NORTH", "NORTH&1.2", "&1.2", "OLD")} == {"NORTHERN"}
+    assert (result["SOUTH&3.4"], result["SOUTH&3.5"]) == ("&3.4", "&3.5"), "a universal id is one issuer"
+    assert result["SOUTH"] == "SOUTH", "which of the two it is, nobody says"
 
 
 # Messages of one feed
@@ -139,8 +139,8 @@ class Noting(Warehouse):
         super().__init__()
         self.config, self.renamed = config, issuers.configure(self.connection, config)
 
-    def note_issuers(self, of: Contract) -> None:
-        if issuers.note_spellings(self.connection, of, "arrived"):
+    def note_issuers(self, entity_contract: Contract) -> None:
+        if issuers.note_spellings(self.connection, entity_contract, "arrived"):
             self.renamed |= issuers.settle(self.connection, self.config)
 
 
@@ -174,7 +174,7 @@ def test_messages_of_one_visit_are_put_together_in_any_order_and_under_any_name(
 ) -> None:
     folder = tmp_path_factory.mktemp("issuers")
     clock = itertools.count(10)
-    told: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
+    reported: dict[tuple[str, str], list[tuple[str, int]]] = defaultdict(list)
     messages = []
     wanted: dict[tuple[str, str], list] = {}
     stated = defaultdict(set)
@@ -186,15 +186,15 @@ def test_messages_of_one_visit_are_put_together_in_any_order_and_under_any_name(
                 is_named = step == 0 or chance.random() < 0.6
                 # Without a name it can only be told where the number has one issuer: else the first by name is meant.
                 authority = chance.choice(NAMES[issuer]) if is_named else ""
-                said = {19: f"{number}{authority}", 3: f"U{at}"} | ({44: at} if step == 0 else {})
+                expected_text = {19: f"{number}{authority}", 3: f"U{at}"} | ({44: at} if step == 0 else {})
                 messages.append(
-                    (number, issuer if is_named else None, at, adt("A08" if step else "A04", at, None, said))
+                    (number, issuer if is_named else None, at, adt("A08" if step else "A04", at, None, expected_text))
                 )
     for number, issuer, at, _ in messages:
         # The universal id of NORTH goes before the name of SOUTH.
         owner = issuer or ("NORTH" if "NORTH" in stated[number] else "SOUTH")
-        told[number, owner].append((at, f"U{at}"))
-    wanted = {key: max(items)[1] for key, items in told.items()}
+        reported[number, owner].append((at, f"U{at}"))
+    wanted = {key: max(items)[1] for key, items in reported.items()}
     # NORTH is known to be 1.2 only where a message says so.
     messages.append(
         ("x", None, "", adt("A04", "20260301090000", None, {19: "x^^^NORTH&1.2&ISO", 44: "20260301090000"}))
@@ -202,10 +202,10 @@ def test_messages_of_one_visit_are_put_together_in_any_order_and_under_any_name(
     chance.shuffle(messages)
     cut = chance.randint(0, len(messages))
     made = load(folder, [[m[3] for m in part] for part in (messages[:cut], messages[cut:]) if part], CONFIG)
-    found = {key: row for key, row in visits(made).items() if not key.startswith("x")}
+    result = {key: row for key, row in visits(made).items() if not key.startswith("x")}
     # A number of which all messages write one name keeps it; dbt knows both names as one issuer.
     meant = {"&1.2": "NORTH", "NORTH": "NORTH", "SOUTH": "SOUTH"}
-    assert {(number_of(key), meant[stated_issuer(key)]): row[0] for key, row in found.items()} == wanted
+    assert {(number_of(key), meant[stated_issuer(key)]): row[0] for key, row in result.items()} == wanted
 
 
 def test_what_landed_before_issuers_were_kept_goes_on_under_its_number(tmp_path: Path) -> None:
@@ -226,9 +226,9 @@ def test_the_issuer_of_a_feed_is_that_of_numbers_without_one(tmp_path: Path) -> 
 
 
 def test_a_name_that_comes_to_mean_another_issuer_parts_or_joins_what_landed(tmp_path: Path) -> None:
-    one = adt("A04", "20260310090000", None, {19: "1001^^^NORTH", 3: "A", 44: "20260310090000"})
+    first = adt("A04", "20260310090000", None, {19: "1001^^^NORTH", 3: "A", 44: "20260310090000"})
     other = adt("A08", "20260312090000", None, {19: "1001^^^NH", 3: "B", 44: "20260310090000"})
-    made = load(tmp_path, [[one], [other]], CONFIG)
+    made = load(tmp_path, [[first], [other]], CONFIG)
     assert set(visits(made)) == {"1001^^^NORTH", "1001^^^NH"}
     for config, count in ((configured(NORTH=("NH",)), 1), (CONFIG, 2)):
         renamed = issuers.configure(made.connection, config)

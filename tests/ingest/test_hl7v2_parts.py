@@ -67,21 +67,25 @@ class Warehouse:
         for entity in ENTITIES:
             if entity not in frames:
                 continue
-            of = landing_contract("hl7v2", entity)
-            gated = check(of, pl.concat(frames[entity]))
+            entity_contract = landing_contract("hl7v2", entity)
+            gated = check(entity_contract, pl.concat(frames[entity]))
             assert gated.bad.height == 0, gated.bad
             added = {"tenant_id": "t", "source_system": "adt", "batch_id": f"b{self.batches}"}
             rows = gated.good.with_columns(pl.lit(text).alias(name) for name, text in added.items())
-            rows = rows.select(of.column_names).with_columns(pl.lit(self.batches, pl.Int64).alias("batch_sequence"))
+            rows = rows.select(entity_contract.column_names).with_columns(
+                pl.lit(self.batches, pl.Int64).alias("batch_sequence")
+            )
             self.connection.register("landed", rows.with_row_index("file_row_number"))
-            times = ", ".join(f"{c.name}::timestamp as {c.name}" for c in of.columns if c.logical_type == "timestamp")
+            times = ", ".join(
+                f"{c.name}::timestamp as {c.name}" for c in entity_contract.columns if c.logical_type == "timestamp"
+            )
             self.connection.execute(f"create or replace temp table arrived as select * replace ({times}) from landed")
             if entity == "appointment":
                 meet_numbers(self.connection, "arrived")
             self.note_issuers(contract(entity))
             take_parts(self.connection, contract(entity), "arrived")
 
-    def note_issuers(self, of: Contract) -> None:
+    def note_issuers(self, entity_contract: Contract) -> None:
         """What the load does with the table `arrived` before its rows are taken."""
 
     def rows(self, entity: str, *columns: str) -> list[tuple[object, ...]]:
@@ -162,8 +166,8 @@ def test_an_appointment_from_booking_to_no_show_message_by_message(tmp_path: Pat
         ("scheduled", None, again, utc(2026, 3, 27, 19, 45), None),
         ("no_show", "unknown", again, utc(2026, 3, 27, 19, 45), utc(2026, 3, 27, 20)),
     ]
-    rest = ("service_unit_id", "provider_id", "visit_type_id", "booked_at", "cancel_reason_code")
-    assert made.rows("appointment", *rest) == [("CARD", "D2", "OFFICE", utc(2026, 3, 1, 14), None)]
+    others = ("service_unit_id", "provider_id", "visit_type_id", "booked_at", "cancel_reason_code")
+    assert made.rows("appointment", *others) == [("CARD", "D2", "OFFICE", utc(2026, 3, 1, 14), None)]
     assert made.rows("payer", "name", "payer_class") == [("Acme Health", "unmapped")], "a later message names it not"
 
 

@@ -88,9 +88,9 @@ def test_a_touched_file_is_refused_by_name_and_place(inbox: Inbox, harm: str) ->
 def test_tenants_do_not_open_each_others_files(tmp_path: Path) -> None:
     home = Home.at(tmp_path / "home")
     keys = Keys.of(home)
-    one = Inbox.of(home, keys, FEED)
+    ours = Inbox.of(home, keys, FEED)
     other = Inbox.of(home, keys, Feed(tenant_id="lakeside", name="ehr", kind="fhir"))
-    path = write(one, "Patient.ndjson", b"of harbor")
+    path = write(ours, "Patient.ndjson", b"of harbor")
     moved = other.folder / path.name
     moved.write_bytes(path.read_bytes())
     with pytest.raises(BrokenSeal):

@@ -24,10 +24,10 @@ def general(text: str) -> datetime | None:
 
 @pytest.mark.parametrize("text", SHAPES)
 def test_a_column_of_one_shape_is_read_as_the_general_parser_reads_it(text: str) -> None:
-    found = parse_instants(pl.Series("at", [text, None, text]))
-    assert found is not None
-    assert found.dtype == pl.Datetime("us", "UTC")
-    assert (found.name, found.to_list()) == ("at", [general(text), None, general(text)])
+    result = parse_instants(pl.Series("at", [text, None, text]))
+    assert result is not None
+    assert result.dtype == pl.Datetime("us", "UTC")
+    assert (result.name, result.to_list()) == ("at", [general(text), None, general(text)])
 
 
 def test_instants_of_unlike_shapes_and_none_at_all_are_left_to_the_general_parser() -> None:
@@ -55,19 +55,19 @@ def test_whatever_is_read_is_what_the_general_parser_reads(text: str, changes: l
     for place, letter in changes:
         letters[place] = letter
     changed = "".join(letters)
-    found = parse_instants(pl.Series([changed]))
-    assert found is None or found.to_list() == [general(changed)]
+    result = parse_instants(pl.Series([changed]))
+    assert result is None or result.to_list() == [general(changed)]
 
 
 def test_a_time_is_in_utc() -> None:
-    found = parse_instants(pl.Series(["2026-03-01T22:00:00-05:00"]))
-    assert found is not None
-    assert found[0] == datetime(2026, 3, 2, 3, tzinfo=UTC)
+    result = parse_instants(pl.Series(["2026-03-01T22:00:00-05:00"]))
+    assert result is not None
+    assert result[0] == datetime(2026, 3, 2, 3, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("rows", [3, MANY_ROWS])
 @pytest.mark.parametrize("text", [*SHAPES, "2026-03-01 22:00", "2026-03-01", "2026-03-01T22:00:00.1Z"])
 def test_a_column_reads_the_same_however_long_it_is(text: str, rows: int) -> None:
     short = timestamps(pl.Series([text]), "America/New_York")
-    given = timestamps(pl.Series([text] * rows), "America/New_York")
-    assert (given.dtype, given.to_list()) == (short.dtype, short.to_list() * rows)
+    values = timestamps(pl.Series([text] * rows), "America/New_York")
+    assert (values.dtype, values.to_list()) == (short.dtype, short.to_list() * rows)

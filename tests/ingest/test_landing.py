@@ -127,15 +127,15 @@ def test_rows_land_encrypted_and_reach_the_raw_tables(site: Site) -> None:
     report = site.land("remits")
     assert (report.outcome, report.records_read, report.rows_quarantined, report.problems) == ("landed", 2, 0, [])
     site.load()
-    found = site.query(
+    result = site.query(
         "select tenant_id, source_system, claim_id, billed_amount, payer_paid_amount, source_position "
         "from warehouse.raw.remittance_claim order by claim_id"
     )
-    assert [(row[0], row[1], row[2], str(row[3]), str(row[4])) for row in found] == [
+    assert [(row[0], row[1], row[2], str(row[3]), str(row[4])) for row in result] == [
         ("harbor", "remits", "C1", "100.0000", "80.0000"),
         ("harbor", "remits", "C2", "50.0000", "50.0000"),
     ]
-    assert all(row[5].startswith("unit 1: ") for row in found)
+    assert all(row[5].startswith("unit 1: ") for row in result)
     landed = b"".join(path.read_bytes() for path in (site.home.path / "landing").rglob("*.parquet"))
     assert landed
     assert b"ICNC1" not in landed
@@ -192,10 +192,10 @@ def test_the_name_of_a_refused_file_is_told_to_operators_alone(site: Site, caplo
     )
     seen = repr(published) + repr(site.ledger.rows(sa.select(tables.feed_run))) + "".join(report.problems) + caplog.text
     assert not [word for word in ("Roe", "Jane", "1971") if word in seen]
-    (told,) = status(site.ledger, site.keys)["refused_files"]
-    assert told["name"] == name
-    assert told["mark"] in report.problems[0]
-    assert told["mark"].endswith(".835")
+    (reported,) = status(site.ledger, site.keys)["refused_files"]
+    assert reported["name"] == name
+    assert reported["mark"] in report.problems[0]
+    assert reported["mark"].endswith(".835")
 
 
 def test_marks_differ_between_tenants_and_homes_and_show_only_known_endings(site: Site) -> None:
@@ -233,10 +233,10 @@ def test_notices_are_counted_by_reason_with_the_records_they_stand_for(site: Sit
         rows = [told("one", 3, unit["unit_id"]), told("one", 4, unit["unit_id"])]
         rows += [told(f"claim {number}", 1, unit["unit_id"]) for number in range(30)]
         connection.execute(sa.insert(tables.notice), rows)
-    found = notice_reasons(site.ledger).filter(pl.col("reason") == "odd")
-    assert found["rows"].sum() == 37
-    assert found.select("detail", "rows").row(0) == ("one", 7)
-    assert dict(found.select("detail", "rows").iter_rows())["others"] == 11
+    result = notice_reasons(site.ledger).filter(pl.col("reason") == "odd")
+    assert result["rows"].sum() == 37
+    assert result.select("detail", "rows").row(0) == ("one", 7)
+    assert dict(result.select("detail", "rows").iter_rows())["others"] == 11
     site.load()
     assert site.query("select sum(rows) from warehouse.raw.notice_reason where reason = 'odd'") == [(37,)]
 
@@ -309,8 +309,8 @@ def test_a_release_lands_rows_that_todays_contract_takes(site: Site, monkeypatch
     site.change("update payers set payer_class = 'gold' where payer_id = 'P2'")
     site.land("pm")
     (entry,) = held_rows(site.ledger)
-    of = load_contracts()["payer"]
-    column = of.by_name["payer_class"]
+    entity_contract = load_contracts()["payer"]
+    column = entity_contract.by_name["payer_class"]
     object.__setattr__(column, "valid_values", (*column.valid_values, "gold"))
     try:
         assert release(site.home, site.keys, site.ledger, entry["held_id"], "r1") == (1, 0)
@@ -326,10 +326,10 @@ def test_the_ledger_balances_and_status_says_so(site: Site) -> None:
     site.change("update payers set payer_class = 'gold' where payer_id = 'P2'")
     site.land("remits")
     site.land("pm")
-    found = status(site.ledger, site.keys)
-    assert found["is_conserved"]
-    assert found["rows"]["read"] == found["rows"]["landed"] + found["rows"]["quarantined"] > 0
-    assert {feed["feed"]: feed["rows_quarantined"] for feed in found["feeds"]} == {"pm": 1, "remits": 0}
+    result = status(site.ledger, site.keys)
+    assert result["is_conserved"]
+    assert result["rows"]["read"] == result["rows"]["landed"] + result["rows"]["quarantined"] > 0
+    assert {feed["feed"]: feed["rows_quarantined"] for feed in result["feeds"]} == {"pm": 1, "remits": 0}
 
 
 def test_no_identifier_of_a_patient_leaves_the_vault(site: Site) -> None:

@@ -110,11 +110,11 @@ def test_a_damaged_landed_file_is_named_and_every_other_batch_is_loaded(site: Si
     bad = landed_files(site, "remittance_claim")[0]
     whole = bad.read_bytes()
     fault(bad)
-    found = load_warehouse(site.home, site.keys, site.ledger, site.config)
-    assert [site.home.path / item["file"] for item in found.unreadable] == [bad]
-    told = damage_of(found.unreadable[0])
-    assert told.startswith("harbor/remits: the landed file landing/harbor/remittance_claim/")
-    assert "1 rows; restore it from your backup" in told
+    result = load_warehouse(site.home, site.keys, site.ledger, site.config)
+    assert [site.home.path / item["file"] for item in result.unreadable] == [bad]
+    reported = damage_of(result.unreadable[0])
+    assert reported.startswith("harbor/remits: the landed file landing/harbor/remittance_claim/")
+    assert "1 rows; restore it from your backup" in reported
     assert [claim for claim, _ in site.query(RAW)] == ["C2"]
     assert site.query("select count(*) from warehouse.raw.payer where source_system = 'pm'") == [(3,)]
     # It stays pending: with the file back, the next load takes it.
@@ -128,8 +128,8 @@ def test_a_file_that_is_damaged_after_it_was_loaded_is_named_by_the_next_compari
     bad, other = landed_files(loaded, "remittance_claim")
     flip(bad, 0.5)
     other.unlink()
-    found = reconcile_landed(loaded.home, loaded.keys, loaded.ledger)
-    assert [loaded.home.path / item["file"] for item in found] == [bad, other]
+    result = reconcile_landed(loaded.home, loaded.keys, loaded.ledger)
+    assert [loaded.home.path / item["file"] for item in result] == [bad, other]
 
 
 def test_a_problem_of_a_landed_file_is_one_of_its_feed(loaded: Site) -> None:

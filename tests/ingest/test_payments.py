@@ -56,16 +56,16 @@ class Site:
         folder.mkdir(exist_ok=True)
         for number, text in enumerate(files):
             (folder / f"{run:03d}-{number:03d}.835").write_text(text)
-        of = Feed(tenant_id="t", name=feed, kind="x12", path=str(folder), time_zone="America/New_York")
-        report = land_feed(self.home, self.keys, self.ledger, of, f"run-{run}")
+        feed_read = Feed(tenant_id="t", name=feed, kind="x12", path=str(folder), time_zone="America/New_York")
+        report = land_feed(self.home, self.keys, self.ledger, feed_read, f"run-{run}")
         assert report.problems == []
 
     def rows(self, entity: str) -> pl.DataFrame:
         """Landed rows of an entity."""
         keys = {"remittance": "trace_number", "provider_adjustment": "provider_npi"}
         values = ["TRN1", "TRN2", "1234567893", "A1", "A2", "A3", "A4"]
-        found = landed_rows(self.home, self.keys, self.ledger, "t", entity, keys.get(entity, "claim_id"), values)
-        return pl.DataFrame(found, infer_schema_length=None)
+        result = landed_rows(self.home, self.keys, self.ledger, "t", entity, keys.get(entity, "claim_id"), values)
+        return pl.DataFrame(result, infer_schema_length=None)
 
     def figures(self) -> dict[str, tuple[int, Decimal]]:
         """Rows and their money by entity."""
@@ -178,7 +178,7 @@ def test_a_part_that_contradicts_the_other_part_is_held(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "adjustments", "said"),
+    ("amount", "adjustments", "expected_text"),
     [
         (
             "145.01",
@@ -194,20 +194,20 @@ def test_a_part_that_contradicts_the_other_part_is_held(site: Site) -> None:
     ],
 )
 def test_a_payment_that_does_not_balance_is_shown(
-    site: Site, amount: str, adjustments: tuple[tuple[str, Decimal], ...], said: str
+    site: Site, amount: str, adjustments: tuple[tuple[str, Decimal], ...], expected_text: str
 ) -> None:
     text = interchange(replace(WHOLE, adjustments=adjustments).segments()).replace(
         f"BPR*I*{replace(WHOLE, adjustments=adjustments).paid}*", f"BPR*I*{amount}*"
     )
     site.land(text)
     (notice,) = site.ledger.rows(sa.select(tables.notice))
-    assert (notice["reason"], notice["detail"]) == ("payment_out_of_balance", said)
+    assert (notice["reason"], notice["detail"]) == ("payment_out_of_balance", expected_text)
     assert notice["position"] == "ISA 1 GS 1 ST 0001 (segment 3)"
 
 
 def test_a_payment_that_lacks_a_part_is_shown_once_with_what_is_known_of_it(site: Site) -> None:
-    for number, one in enumerate(WHOLE.claims[:2], 1):
-        site.land(interchange(WHOLE.only([one]).segments(), control=number))
+    for number, claim in enumerate(WHOLE.claims[:2], 1):
+        site.land(interchange(WHOLE.only([claim]).segments(), control=number))
     notices = [row for row in site.ledger.rows(sa.select(tables.notice)) if row["reason"] == "payment_out_of_balance"]
     assert [notice["detail"] for notice in notices] == [
         "claim payments 150.0000 less provider adjustments 0.0000 is not payment 145.0000"
@@ -351,12 +351,15 @@ claims = st.builds(
     st.lists(st.sampled_from([("WO", TEN), ("L6", -TEN)]), max_size=3),
 )
 def test_however_a_payment_is_written_again_it_gives_the_same_rows(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, of: list[Claim], taken: list[tuple[str, Decimal]]
+    tmp_path_factory: pytest.TempPathFactory,
+    data: st.DataObject,
+    entity_contract: list[Claim],
+    taken: list[tuple[str, Decimal]],
 ) -> None:
     folder = tmp_path_factory.mktemp("again")
     home = Home.at(folder / "home")
     memory = memory_of(home)
-    payment = Payment("TRN1", tuple(of), tuple(taken))
+    payment = Payment("TRN1", tuple(entity_contract), tuple(taken))
     first = take(memory, 1, read(folder, interchange(payment.segments())))
     expected = union([first])
     order = data.draw(st.permutations(payment.claims))
@@ -379,15 +382,15 @@ def test_however_a_payment_is_written_again_it_gives_the_same_rows(
 @settings(max_examples=25, deadline=None)
 @given(st.data(), st.lists(claims, min_size=1, max_size=7, unique_by=lambda c: (c.number, c.status, c.icn)))
 def test_the_parts_of_a_payment_add_up_to_it_in_any_order_and_however_often(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, of: list[Claim]
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, entity_contract: list[Claim]
 ) -> None:
     folder = tmp_path_factory.mktemp("parts")
     home = Home.at(folder / "home")
     memory = memory_of(home)
-    payment = Payment("TRN1", tuple(of), (("WO", TEN),))
-    places = data.draw(st.lists(st.integers(0, 2), min_size=len(of), max_size=len(of)))
+    payment = Payment("TRN1", tuple(entity_contract), (("WO", TEN),))
+    places = data.draw(st.lists(st.integers(0, 2), min_size=len(entity_contract), max_size=len(entity_contract)))
     parts = [
-        payment.only([c for c, place in zip(of, places, strict=True) if place == k], payment.adjustments)
+        payment.only([c for c, place in zip(entity_contract, places, strict=True) if place == k], payment.adjustments)
         for k in range(3)
     ]
     parts = [part for part in parts if part.claims]

@@ -15,9 +15,9 @@ READ_AT = datetime(2026, 11, 29, 19, tzinfo=UTC)
 FEED = Feed(tenant_id="t", name="f", kind="fhir", time_zone="America/New_York", as_of=date(2026, 6, 30))
 JUDGED_ON = date(2026, 7, 1)  # in UTC the 30th of June of New York ends on the next day
 RANGED = [
-    (of.name, column.name)
-    for of in load_contracts().values()
-    for column in of.columns
+    (entity_contract.name, column.name)
+    for entity_contract in load_contracts().values()
+    for column in entity_contract.columns
     if column.plausible_from is not None
 ]
 

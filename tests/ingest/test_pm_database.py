@@ -131,9 +131,9 @@ def test_the_reference_profile_names_every_column_of_the_contract(database: Path
     assert set(profile.entities) == set(load_contracts()) - never
     with sqlite3.connect(database) as connection:
         for entity, query in profile.entities.items():
-            given = {item[0] for item in connection.execute(query.sql).description}
+            values = {item[0] for item in connection.execute(query.sql).description}
             wanted = {column.name for column in contract(entity).reader_columns} - {"source_position"}
-            assert given == wanted - elsewhere - never_said.get(entity, set()), entity
+            assert values == wanted - elsewhere - never_said.get(entity, set()), entity
     connection.close()
 
 
@@ -532,23 +532,23 @@ def test_a_visit_with_a_zero_date_as_its_end_is_kept_without_an_end(tmp_path: Pa
         "1753-01-01 00:00:00.000",
         "2026-03-11 10:30:00",
     ]
-    found = visits_of(tmp_path, *((f"E{number}", start, end) for number, end in enumerate(ends)))
-    good = check(contract("encounter"), found.rows["encounter"]).good
+    result = visits_of(tmp_path, *((f"E{number}", start, end) for number, end in enumerate(ends)))
+    good = check(contract("encounter"), result.rows["encounter"]).good
     assert good["ended_at"].to_list() == [None] * 4 + [datetime(2026, 3, 11, 14, 30, tzinfo=UTC)]
-    assert [(notice.reason, notice.records) for notice in found.notices] == [("zero_date", 4)]
+    assert [(notice.reason, notice.records) for notice in result.notices] == [("zero_date", 4)]
 
 
 def test_an_end_that_is_wrong_and_no_zero_date_is_held(tmp_path: Path) -> None:
-    found = visits_of(
+    result = visits_of(
         tmp_path, ("E1", "2026-03-11 10:00:00", "2025-03-11 10:00:00"), ("E2", "1900-01-01 00:00:00", None)
     )
-    checked = check(contract("encounter"), found.rows["encounter"])
+    checked = check(contract("encounter"), result.rows["encounter"])
     assert checked.good["encounter_id"].to_list() == ["E2"]
-    assert found.notices == []
+    assert result.notices == []
 
 
 def test_a_day_in_a_column_of_times_is_known_to_the_day(tmp_path: Path) -> None:
-    found = visits_of(
+    result = visits_of(
         tmp_path,
         ("E1", "2026-03-10", "2026-03-12"),
         ("E2", "2026-03-10 15:00:00", "2026-03-10"),
@@ -556,7 +556,7 @@ def test_a_day_in_a_column_of_times_is_known_to_the_day(tmp_path: Path) -> None:
     )
     columns = ("started_at", "started_precision", "ended_at", "ended_precision")
     noon, late = datetime(2026, 3, 10, 16, tzinfo=UTC), datetime(2026, 3, 10, 19, tzinfo=UTC)
-    assert found.rows["encounter"].select(columns).rows() == [
+    assert result.rows["encounter"].select(columns).rows() == [
         (noon, "day", datetime(2026, 3, 12, 16, tzinfo=UTC), "day"),
         (late, "minute", late, "day"),
         (noon, "day", None, None),
@@ -564,5 +564,5 @@ def test_a_day_in_a_column_of_times_is_known_to_the_day(tmp_path: Path) -> None:
 
 
 def test_an_end_before_its_start_in_the_hour_that_occurs_twice_is_in_the_second(tmp_path: Path) -> None:
-    found = visits_of(tmp_path, ("E1", "2026-11-01 01:30:00", "2026-11-01 01:10:00"))
-    assert found.rows["encounter"]["ended_at"].to_list() == [datetime(2026, 11, 1, 6, 10, tzinfo=UTC)]
+    result = visits_of(tmp_path, ("E1", "2026-11-01 01:30:00", "2026-11-01 01:10:00"))
+    assert result.rows["encounter"]["ended_at"].to_list() == [datetime(2026, 11, 1, 6, 10, tzinfo=UTC)]

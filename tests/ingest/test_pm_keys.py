@@ -116,14 +116,14 @@ def test_the_keys_of_an_entity_are_what_names_rows() -> None:
     st.booleans(),
 )
 def test_two_keys_are_one_text_where_the_database_takes_them_for_one(
-    one: str, other: str, blanks: int, ignores_case: bool, trims: bool
+    first: str, other: str, blanks: int, ignores_case: bool, trims: bool
 ) -> None:
     padded = other + " " * blanks
-    frame = pl.DataFrame({"encounter_id": [one, padded], "status": [one, padded]})
-    found = comparable_keys(frame, contract("encounter"), KeyRules(is_case_insensitive=ignores_case, is_trimmed=trims))
+    frame = pl.DataFrame({"encounter_id": [first, padded], "status": [first, padded]})
+    result = comparable_keys(frame, contract("encounter"), KeyRules(is_case_insensitive=ignores_case, is_trimmed=trims))
     collation = "collate nocase" if ignores_case else "collate binary"
     texts = [f"rtrim(?) {collation}" if trims else f"? {collation}"] * 2
     with sqlite3.connect(":memory:") as database:
-        is_one = database.execute(f"select {' = '.join(texts)}", (one, padded)).fetchone()[0]
-    assert found["encounter_id"].n_unique() == (1 if is_one else 2)
-    assert found["status"].to_list() == [one, padded]
+        is_one = database.execute(f"select {' = '.join(texts)}", (first, padded)).fetchone()[0]
+    assert result["encounter_id"].n_unique() == (1 if is_one else 2)
+    assert result["status"].to_list() == [first, padded]

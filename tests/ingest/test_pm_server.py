@@ -283,11 +283,11 @@ class Proxy:
                 threading.Thread(target=self._pass, args=(server, client, deed), daemon=True).start()
 
     def _pass(self, source: socket.socket, target: socket.socket, deed: tuple[str, int] | None) -> None:
-        given = 0
+        passed = 0
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 14):
-                given += len(data)
-                if deed is not None and given > deed[1]:
+                passed += len(data)
+                if deed is not None and passed > deed[1]:
                     if deed[0] == "stall":
                         return
                     break

@@ -228,8 +228,8 @@ def test_a_table_that_does_not_tell_of_its_changes_is_read_whole_each_time(site:
     assert site.landed() == 3, "what was met does not land again"
     site.change("update reminders set outcome = 'failed' where id = 'R1'; delete from reminders where id = 'R2'")
     site.run()
-    found = site.query("select reminder_id, outcome from warehouse.raw.reminder order by all")
-    assert found == [("R1", "failed"), ("R3", "delivered")]
+    result = site.query("select reminder_id, outcome from warehouse.raw.reminder order by all")
+    assert result == [("R1", "failed"), ("R3", "delivered")]
 
 
 def test_a_deleted_patient_leaves_tables_and_vault_by_token(site: Site) -> None:
@@ -241,8 +241,8 @@ def test_a_deleted_patient_leaves_tables_and_vault_by_token(site: Site) -> None:
     site.change("delete from patients where mrn = 'MRN-1'")
     site.run(full_refresh=True)
     assert site.query("select sex from warehouse.raw.patient") == [("male",)]
-    found = site.query("select entity, length(deleted_record_id) from warehouse.raw.record_deletion order by entity")
-    assert found == [("patient", 32), ("patient_identity", 32)]
+    result = site.query("select entity, length(deleted_record_id) from warehouse.raw.record_deletion order by entity")
+    assert result == [("patient", 32), ("patient_identity", 32)]
     with duck.session(site.home) as connection:
         duck.attach(connection, site.home.vault("harbor"), alias="vault", key=site.keys.derive_hex("vault", "harbor"))
         assert connection.execute("select family_name from vault.main.patient_identity").fetchall() == [("Quill",)]

@@ -22,9 +22,9 @@ insert into appts values
 def example() -> str:
     """The profile that the page shows."""
     page = (ROOT / "docs" / "profiles.md").read_text("utf-8")
-    found = re.search(r"```yaml\n(kind: pm_database\n.*?)```", page, re.DOTALL)
-    assert found is not None
-    return found[1]
+    result = re.search(r"```yaml\n(kind: pm_database\n.*?)```", page, re.DOTALL)
+    assert result is not None
+    return result[1]
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_column_that_no_contract_names_is_told_by_its_line(check) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "text", "said", "code"),
+    ("change", "text", "expected_text", "code"),
     [
         (("appointment:", "appointments:"), "appointments:", "there is no entity with this name", 2),
         (("reconcile_days: 1", "reconcile_day: 1"), "reconcile_day: 1", "unknown key", 2),
@@ -88,12 +88,12 @@ def test_a_column_that_no_contract_names_is_told_by_its_line(check) -> None:
         (("a.starts ", "a.begins "), "sql: |", "no such column: a.begins", 1),
     ],
 )
-def test_what_is_wrong_with_a_profile_is_named_by_file_and_line(check, change, text, said, code) -> None:
+def test_what_is_wrong_with_a_profile_is_named_by_file_and_line(check, change, text, expected_text, code) -> None:
     profile = example().replace(*change)
     assert profile != example()
     ran = check(profile)
     assert ran.code == code, ran.err
-    assert said in ran.err
+    assert expected_text in ran.err
     assert f"ours.yaml:{line_of(profile, text)}" in ran.err
 
 

@@ -44,14 +44,14 @@ def off(site: Site) -> dict[tuple[str, str, str], Decimal]:
         "select entity, measure, step, sum(total) from warehouse.raw.reconciliation_step group by all"
     ):
         steps[entity, measure][step] = total
-    found = {}
+    result = {}
     for (entity, measure), totals in steps.items():
         for station, (parts, end) in STATIONS.items():
             if end in totals and next(iter(parts)) in totals:
                 expected = sum((sign * totals.get(step, Decimal(0)) for step, sign in parts.items()), Decimal(0))
                 if totals[end] != expected:
-                    found[station, entity, measure] = totals[end] - expected
-    return found
+                    result[station, entity, measure] = totals[end] - expected
+    return result
 
 
 def tamper(site: Site, sql: str) -> None:
@@ -105,18 +105,18 @@ def test_everything_agrees_and_what_leaves_has_its_reason(landed: Site) -> None:
 
 def test_a_row_that_is_gone_from_a_landed_file_is_named_at_landing(landed: Site) -> None:
     rewrite(landed, file_of(landed, "remittance_claim"), "select * from {} where claim_id <> 'C2'")
-    found = off(landed)
-    assert found["landing", "remittance_claim", "rows"] == -1
-    assert found["landing", "remittance_claim", "payer_paid_amount"] == Decimal("-7")
-    assert {entity for _, entity, _ in found} == {"remittance_claim"}
+    result = off(landed)
+    assert result["landing", "remittance_claim", "rows"] == -1
+    assert result["landing", "remittance_claim", "payer_paid_amount"] == Decimal("-7")
+    assert {entity for _, entity, _ in result} == {"remittance_claim"}
 
 
 def test_a_landed_file_that_is_gone_or_cannot_be_read_counts_for_nothing(landed: Site) -> None:
     file_of(landed, "remittance").unlink()
     file_of(landed, "payer").write_bytes(b"no Parquet file")
-    found = off(landed)
-    assert found["landing", "remittance", "rows"] < 0
-    assert found["landing", "payer", "rows"] < 0
+    result = off(landed)
+    assert result["landing", "remittance", "rows"] < 0
+    assert result["landing", "payer", "rows"] < 0
 
 
 def test_a_raw_row_that_is_gone_doubled_or_changed_is_named_at_the_load(landed: Site) -> None:
@@ -125,12 +125,12 @@ def test_a_raw_row_that_is_gone_doubled_or_changed_is_named_at_the_load(landed: 
         landed, "update warehouse.raw.remittance set payment_amount = payment_amount + 0.01 where payment_amount > 50"
     )
     tamper(landed, "insert into warehouse.raw.payer select * from warehouse.raw.payer where payer_id = 'P1'")
-    found = off(landed)
-    assert found["load", "remittance_claim", "rows"] == -1
-    assert found["load", "remittance_claim", "billed_amount"] == Decimal("-10")
-    assert found["load", "remittance", "payment_amount"] == Decimal("0.01")
-    assert ("load", "remittance", "rows") not in found
-    assert found["load", "payer", "rows"] == 1
+    result = off(landed)
+    assert result["load", "remittance_claim", "rows"] == -1
+    assert result["load", "remittance_claim", "billed_amount"] == Decimal("-10")
+    assert result["load", "remittance", "payment_amount"] == Decimal("0.01")
+    assert ("load", "remittance", "rows") not in result
+    assert result["load", "payer", "rows"] == 1
 
 
 def test_a_ledger_that_was_written_over_is_named_at_the_gate(landed: Site) -> None:
@@ -138,9 +138,9 @@ def test_a_ledger_that_was_written_over_is_named_at_the_gate(landed: Site) -> No
         connection.exec_driver_sql(
             "update amount set landed_amount = '1.0000' where entity = 'remittance_line' and measure = 'billed_amount'"
         )
-    found = off(landed)
-    assert ("gate", "remittance_line", "billed_amount") in found
-    assert {entity for _, entity, _ in found} == {"remittance_line"}
+    result = off(landed)
+    assert ("gate", "remittance_line", "billed_amount") in result
+    assert {entity for _, entity, _ in result} == {"remittance_line"}
 
 
 def test_what_landed_before_the_ledger_knew_money_is_compared_from_its_files_on(landed: Site) -> None:

@@ -169,7 +169,7 @@ def test_the_encoding_of_the_profile_counts(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "line", "said"),
+    ("change", "line", "expected_text"),
     [
         (("entity: work_rvu_rate", "entity: patient"), 2, "'patient' is not one of"),
         (("entity: work_rvu_rate", "entity: appointment"), 2, "'appointment' is not one of"),
@@ -182,12 +182,12 @@ def test_the_encoding_of_the_profile_counts(site: Site) -> None:
     ],
 )
 def test_a_wrong_profile_is_told_by_file_line_and_key(
-    site: Site, change: tuple[str, str], line: int, said: str
+    site: Site, change: tuple[str, str], line: int, expected_text: str
 ) -> None:
     site.profile(PROFILE.replace(*change))
     with pytest.raises(ConfigurationError) as caught:
         load_profile(str(site.folder / "ours.yaml"), "reference_file")
-    assert said in str(caught.value)
+    assert expected_text in str(caught.value)
     assert f"ours.yaml:{line}:" in str(caught.value)
 
 

@@ -46,12 +46,12 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
-    one, two, other = tmp_path / "one", tmp_path / "two", tmp_path / "other"
-    write_sample(one, tenants=1, appointments=400, seed=3)
+    first, two, other = tmp_path / "one", tmp_path / "two", tmp_path / "other"
+    write_sample(first, tenants=1, appointments=400, seed=3)
     write_sample(two, tenants=1, appointments=400, seed=3)
     write_sample(other, tenants=1, appointments=400, seed=4)
-    assert digests(one) == digests(two)
-    assert digests(one)["harbor/pm.sqlite"] != digests(other)["harbor/pm.sqlite"]
+    assert digests(first) == digests(two)
+    assert digests(first)["harbor/pm.sqlite"] != digests(other)["harbor/pm.sqlite"]
 
 
 def test_processes_beside_each_other_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,10 +94,10 @@ def test_appointments_are_exactly_as_many_as_asked_for(truths: dict[str, dict]) 
 
 
 def test_tenants_share_ids_that_mean_different_things(report: SampleReport) -> None:
-    found = []
+    result = []
     for tenant in TENANTS[:2]:
         connection = sqlite3.connect(report.folder / tenant / "pm.sqlite")
-        found.append(
+        result.append(
             {
                 table: dict(connection.execute(f"SELECT {key}, {value} FROM {table}"))
                 for table, key, value in (
@@ -107,10 +107,10 @@ def test_tenants_share_ids_that_mean_different_things(report: SampleReport) -> N
                 )
             }
         )
-    for table in found[0]:
-        shared = found[0][table].keys() & found[1][table].keys()
+    for table in result[0]:
+        shared = result[0][table].keys() & result[1][table].keys()
         assert len(shared) > 200
-        assert sum(found[0][table][key] != found[1][table][key] for key in shared) > 0.9 * len(shared)
+        assert sum(result[0][table][key] != result[1][table][key] for key in shared) > 0.9 * len(shared)
 
 
 def test_every_key_of_the_pm_database_points_to_a_row(report: SampleReport) -> None:
@@ -240,9 +240,9 @@ def test_truths_are_what_a_naive_reading_of_the_feeds_finds(
     tenant: str, truths: dict[str, dict], naive: dict[str, Naive]
 ) -> None:
     expected = truths[tenant]
-    found = naive[tenant].totals
-    assert len(found) > 40
-    assert {name: expected["totals"][name] for name in found} == found
+    result = naive[tenant].totals
+    assert len(result) > 40
+    assert {name: expected["totals"][name] for name in result} == result
     assert expected["by_service_unit"]["no_show_rate"] == naive[tenant].by_unit["no_show_rate"]
     assert expected["by_month"]["appointments"] == naive[tenant].by_month["appointments"]
 
@@ -333,10 +333,10 @@ def test_other_systems_have_as_many_identifiers_of_their_own_as_the_truths_say(
     truths: dict[str, dict], naive: dict[str, Naive]
 ) -> None:
     for tenant in TENANTS:
-        found = naive[tenant].own_encounter_ids()
-        assert {feed: str(len(ids)) for feed, ids in found.items()} == truths[tenant]["planted"]["own_encounter_ids"]
-        assert len(found["ehr"]) > 5
-        assert {identifier[0] for identifier in found["adt"]} == {"N", "R"}
+        result = naive[tenant].own_encounter_ids()
+        assert {feed: str(len(ids)) for feed, ids in result.items()} == truths[tenant]["planted"]["own_encounter_ids"]
+        assert len(result["ehr"]) > 5
+        assert {identifier[0] for identifier in result["adt"]} == {"N", "R"}
 
 
 def test_merges_that_were_taken_back_do_not_stand_and_the_one_made_anew_does(naive: dict[str, Naive]) -> None:
@@ -352,8 +352,8 @@ def test_the_birth_years_that_the_ehr_has_wrong_are_as_many_as_planted(
     for tenant in TENANTS:
         years = {row["medical_record_number"]: row["birth_date"][:4] for row in naive[tenant].table("patients")}
         lines = (report.folder / tenant / "fhir" / "Patient.ndjson").read_text().splitlines()
-        told = {item["identifier"][0]["value"]: item["birthDate"][:4] for item in map(json.loads, lines)}
-        wrong = sum(years[record] != year for record, year in told.items())
+        reported = {item["identifier"][0]["value"]: item["birthDate"][:4] for item in map(json.loads, lines)}
+        wrong = sum(years[record] != year for record, year in reported.items())
         (planted,) = [
             item["keys"] for item in truths[tenant]["planted"]["contradictions"] if item["entity"] == "patient"
         ]

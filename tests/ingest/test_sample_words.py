@@ -29,13 +29,13 @@ def test_words_of_senders_are_taught_by_their_profiles(
         path = str(sample / "harbor" / folder)
         feed = Feed(tenant_id="t", name=name, kind=kind, path=path, profile=profile, time_zone="America/New_York")
         source = source_for(kind)
-        found = set()
+        result = set()
         for unit in source.discover(feed):
             for chunk in source.read(unit):
-                found |= {word.word for word in chunk.unknown_words}
+                result |= {word.word for word in chunk.unknown_words}
                 for entity, rows in chunk.rows.items():
-                    found |= {word.word for word in unknown_words(landing_contract(kind, entity), rows)}
-        return found
+                    result |= {word.word for word in unknown_words(landing_contract(kind, entity), rows)}
+        return result
 
     assert unknown(None) == {word for words in lists.values() for word in words}
     assert unknown(str(sample / "profiles" / f"{name}.yaml")) == set()

@@ -52,15 +52,15 @@ class Group:
 
     def land(self, ahead: SideBySide) -> dict[str, FeedReport]:
         """Every feed in the order of the configuration, as a run goes through them."""
-        found = {}
+        result = {}
         for tenant in self.config.tenants:
             (feed,) = tenant.feeds
             landed = ahead.report(feed)
             if landed is None:
                 with step(self.home, tenant.tenant_id):
                     landed = land_feed(self.home, Keys.of(self.home), self.ledger, feed, "run")
-            found[tenant.tenant_id] = landed
-        return found
+            result[tenant.tenant_id] = landed
+        return result
 
     def units(self, tenant: str) -> int:
         """How many files are landed."""
@@ -112,11 +112,11 @@ def test_every_tenant_is_landed_once_and_told_of_as_if_by_the_run(
     with caplog.at_level(logging.INFO, progress.name), closing(SideBySide(1)) as ahead:
         ahead.begin(group.home, group.config.tenants, "run", **HOW)
         wait_for(lambda: group.units("mesa") == 8)
-        found = group.land(ahead)
-    assert {t: replace(r, problems=[]) for t, r in found.items()} == {
+        result = group.land(ahead)
+    assert {t: replace(r, problems=[]) for t, r in result.items()} == {
         t: replace(r, problems=[]) for t, r in expected.items()
     }
-    (problem,) = found["mesa"].problems
+    (problem,) = result["mesa"].problems
     assert problem.startswith("mesa/remits")
     assert "none.835" not in problem
     assert sum("mesa/remits: 9 of 9 files" in line for line in caplog.messages) == 1
@@ -174,10 +174,10 @@ def test_a_helper_ends_with_the_run_that_was_killed(group: Group) -> None:
     group.holds_everything_once(60)
 
 
-def _children(of: int | None = None) -> list[int]:
+def _children(contract_of_entity: int | None = None) -> list[int]:
     """Helpers of a process: spawned, and not the tracker that comes with them."""
-    of = of or os.getpid()
-    found = []
+    contract_of_entity = contract_of_entity or os.getpid()
+    children = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
@@ -185,9 +185,9 @@ def _children(of: int | None = None) -> list[int]:
                 words = (folder / "cmdline").read_bytes()
             except OSError:
                 continue
-            if parent == of and b"spawn_main" in words:
-                found.append(int(folder.name))
-    return found
+            if parent == contract_of_entity and b"spawn_main" in words:
+                children.append(int(folder.name))
+    return children
 
 
 def test_helpers_are_called_where_there_is_more_than_they_cost(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:

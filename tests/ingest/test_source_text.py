@@ -33,11 +33,11 @@ MESSAGES = "\r".join(
         "BHS|^~\\&|EHR|HARBOR",
         *(
             line
-            for number, given in enumerate(("Dulcinea", "Sancho"), start=1)
+            for number, given_name in enumerate(("Dulcinea", "Sancho"), start=1)
             for line in (
                 f"MSH|^~\\&|EHR|HARBOR|CM|HARBOR|2026030110{number:02}00+0000||ADT^A04^ADT_A01|H{number}|P|2.5.1",
                 f"EVN|A04|2026030110{number:02}00+0000",
-                f"PID|1||M765432{number}^^^HARBOR^MR~078051120^^^SSA^SS||Quixote^{given}^^^^^L||19470923|F|||12 Windmill Lane^^Toboso"
+                f"PID|1||M765432{number}^^^HARBOR^MR~078051120^^^SSA^SS||Quixote^{given_name}^^^^^L||19470923|F|||12 Windmill Lane^^Toboso"
                 "^NY^11999^USA||5558675309|||||ACCT77|078-05-1120",
                 "NK1|1|Quixote^Rocinante|SPO",
                 f"PV1|1|O|CL01^R1^B2^HARBOR||||1900000013^Quixote^Alonso^^^^^^NPI^^^^NPI||||||||||||V90000{number}|||||||||||||||||"
@@ -169,7 +169,7 @@ def text_of(opened: SourceText) -> str:
 
 def test_each_row_leads_to_the_very_message_resource_or_loop_it_came_from(place: Place) -> None:
     visits = {row["source_system"]: place.open(row["source_position"]) for row in place.rows("encounter")}
-    assert all(found.state == OPENED for found in visits.values())
+    assert all(result.state == OPENED for result in visits.values())
     assert visits["ehr"].resource == ENCOUNTER
     second = next(row for row in place.rows("encounter") if row["encounter_id"] == "V900002")
     message = place.open(second["source_position"])
@@ -188,7 +188,7 @@ def test_each_row_leads_to_the_very_message_resource_or_loop_it_came_from(place:
         "REF",
     ]
     paid = {row["claim_id"]: place.open(row["source_position"]) for row in place.rows("remittance_claim")}
-    assert {claim_id: found.segments[0].split("*")[1] for claim_id, found in paid.items()} == {
+    assert {claim_id: result.segments[0].split("*")[1] for claim_id, result in paid.items()} == {
         "K900001": "K900001",
         "K900002": "K900002",
     }
@@ -197,8 +197,8 @@ def test_each_row_leads_to_the_very_message_resource_or_loop_it_came_from(place:
 
 def test_every_landed_row_of_every_entity_opens(place: Place) -> None:
     batch = tables.batch.c
-    found = place.ledger.rows(sa.select(batch.entity).where(batch.file.is_not(None)).distinct())
-    entities = {row["entity"] for row in found}
+    result = place.ledger.rows(sa.select(batch.entity).where(batch.file.is_not(None)).distinct())
+    entities = {row["entity"] for row in result}
     assert {
         "encounter",
         "claim",
@@ -319,12 +319,12 @@ def test_what_is_no_position_of_this_tenant_is_refused(place: Place, position: s
 
 
 @pytest.mark.parametrize(
-    "rest", ["line 999", "entry 0", "../../../etc/passwd", "message 1 (segment 1)", "line 1 entry 4", "row 1"]
+    "others", ["line 999", "entry 0", "../../../etc/passwd", "message 1 (segment 1)", "line 1 entry 4", "row 1"]
 )
-def test_a_position_that_the_file_does_not_have_shows_nothing_of_it(place: Place, rest: str) -> None:
+def test_a_position_that_the_file_does_not_have_shows_nothing_of_it(place: Place, others: str) -> None:
     positions = [row["source_position"] for row in place.rows("patient") if row["source_system"] == "ehr"]
     (unit,) = {position.split(":")[0] for position in positions if ": line" in position}
-    opened = place.open(f"{unit}: {rest}")
+    opened = place.open(f"{unit}: {others}")
     assert opened.state == UNKNOWN
     assert opened.segments == ()
     assert opened.resource is None

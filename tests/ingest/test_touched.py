@@ -81,14 +81,14 @@ def group(tmp_path: Path) -> Group:
         for feed in ("remits", "others"):
             (tmp_path / tenant / feed).mkdir(parents=True)
     home = Home.at(tmp_path / "home")
-    found = Group(tmp_path, home, Keys.of(home), Ledger(home))
-    found.bring("harbor", 1)
-    found.bring("mesa", 1)
-    assert found.load("harbor", "mesa") == ("harbor", "mesa")
+    result = Group(tmp_path, home, Keys.of(home), Ledger(home))
+    result.bring("harbor", 1)
+    result.bring("mesa", 1)
+    assert result.load("harbor", "mesa") == ("harbor", "mesa")
     # Without marts everybody is touched, whatever was built once.
-    assert found.load("harbor", "mesa") == ("harbor", "mesa")
-    found.query("create schema warehouse.marts; create table warehouse.marts.dim_tenants (tenant_id varchar)")
-    return found
+    assert result.load("harbor", "mesa") == ("harbor", "mesa")
+    result.query("create schema warehouse.marts; create table warehouse.marts.dim_tenants (tenant_id varchar)")
+    return result
 
 
 def test_nobody_is_touched_where_nothing_is_new(group: Group) -> None:

@@ -320,9 +320,9 @@ def read(
     for chunk in source.read(source.discover(feed)[0]):
         words += chunk.unknown_words
         for entity, frame in chunk.rows.items():
-            of = landing_contract(field.kind, entity)
-            words += landing_words.unknown_words(of, frame)
-            rows.setdefault(entity, []).extend(landing_words.with_unknown_values(of, frame).to_dicts())
+            entity_contract = landing_contract(field.kind, entity)
+            words += landing_words.unknown_words(entity_contract, frame)
+            rows.setdefault(entity, []).extend(landing_words.with_unknown_values(entity_contract, frame).to_dicts())
     return rows, words
 
 
@@ -336,9 +336,9 @@ WORDS = st.text(string.ascii_uppercase, min_size=2, max_size=6).map(lambda rest:
 def test_an_unknown_word_is_counted_becomes_no_known_one_and_is_taught(field: Field, word: str, tmp_path: Path) -> None:
     rows, words = read(field, word, tmp_path, None)
     sent = f"ADT^{word[:3]}" if field.list == "events" else word
-    found = [item for item in words if item.word == sent]
-    assert {(item.entity, item.column) for item in found} == {(field.entity, field.column)}
-    assert all(item.rows >= 1 and item.position for item in found)
+    result = [item for item in words if item.word == sent]
+    assert {(item.entity, item.column) for item in result} == {(field.entity, field.column)}
+    assert all(item.rows >= 1 and item.position for item in result)
     values = [row.get(field.column) for row in rows.get(field.entity, [])]
     if field.value is not None:
         assert field.value in values or (field.value == "" and word in values), values
@@ -398,8 +398,8 @@ class Site:
             duck.attach(
                 connection, self.home.warehouse, alias="w", key=self.keys.derive_hex("warehouse"), read_only=True
             )
-            found = connection.execute('select feed, field, word, became, "rows" from w.raw.unknown_word').fetchall()
-        return {(feed, field, word): (became, rows) for feed, field, word, became, rows in found}
+            result = connection.execute('select feed, field, word, became, "rows" from w.raw.unknown_word').fetchall()
+        return {(feed, field, word): (became, rows) for feed, field, word, became, rows in result}
 
     def held(self) -> dict[tuple[str, str], int]:
         """Rows in quarantine by feed and entity."""
@@ -497,8 +497,8 @@ def test_words_are_counted_shown_and_taught_and_only_their_rows_change(site: Sit
     assert site.rows("remittance_claim", "claim_status_code") == [("x12", "4")]
     assert site.rows("slot", "status") == [("fhir", "held")]
     assert site.held() == {}, "what the earlier read left in quarantine is closed"
-    said = notice_reasons(site.ledger).select("feed", "reason", "detail", "rows").rows()
-    assert said == notices.select("feed", "reason", "detail", "rows").rows(), "no notice counts twice"
+    expected_text = notice_reasons(site.ledger).select("feed", "reason", "detail", "rows").rows()
+    assert expected_text == notices.select("feed", "reason", "detail", "rows").rows(), "no notice counts twice"
 
 
 def test_a_word_taken_back_makes_its_rows_unknown_again(site: Site) -> None:
@@ -552,7 +552,7 @@ def test_only_a_word_that_looks_like_a_code_is_shown(word: str, shown: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "said"),
+    ("kind", "text", "expected_text"),
     [
         (
             "hl7v2",
@@ -570,13 +570,13 @@ def test_only_a_word_that_looks_like_a_code_is_shown(word: str, shown: str) -> N
     ],
 )
 def test_what_is_wrong_with_a_profile_is_named_by_file_line_and_key(
-    tmp_path: Path, kind: str, text: str, said: str
+    tmp_path: Path, kind: str, text: str, expected_text: str
 ) -> None:
     path = tmp_path / "sender.yaml"
     path.write_text(f"kind: {kind}\n{text}\n", encoding="utf-8")
     with pytest.raises(ConfigurationError) as error:
         load_profile(str(path), kind)  # type: ignore[call-overload]
-    assert f"{path}{said}" in str(error.value)
+    assert f"{path}{expected_text}" in str(error.value)
 
 
 def test_a_run_stops_before_it_reads_anything_where_a_profile_is_wrong(site: Site) -> None:
@@ -596,10 +596,10 @@ def test_a_profile_says_which_field_holds_the_visit_number_and_in_which_zone_tim
         "hl7v2", "encounter", "encounter_id", lambda _: adt(1).replace("||eng", "||eng|||ACCT9"), None, "", ""
     )
     plain, _ = read(field, "", tmp_path, None)
-    told, _ = read(field, "", tmp_path, str(path))
+    reported, _ = read(field, "", tmp_path, str(path))
     assert [row["encounter_id"] for row in plain["encounter"]] == ["V1"]
-    assert [row["encounter_id"] for row in told["encounter"]] == ["ACCT9"]
-    hours = [rows["encounter"][0]["started_at"].hour for rows in (plain, told)]
+    assert [row["encounter_id"] for row in reported["encounter"]] == ["ACCT9"]
+    hours = [rows["encounter"][0]["started_at"].hour for rows in (plain, reported)]
     assert hours == [12, 14], "8 o'clock in New York and in Denver"
 
 

@@ -32,23 +32,23 @@ def changes(draw: Any) -> Changes:
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(told=changes(), order=st.randoms(use_true_random=False))
+@given(reported=changes(), order=st.randoms(use_true_random=False))
 def test_messages_in_any_order_tell_the_same_changes_of_class(
-    tmp_path: Path, told: Changes, order: random.Random
+    tmp_path: Path, reported: Changes, order: random.Random
 ) -> None:
-    start = local(told[0][0])
+    start = local(reported[0][0])
     messages = []
-    for number, (moment, kind) in enumerate(told):
+    for number, (moment, kind) in enumerate(reported):
         event = "A04" if number == 0 else "A07" if kind == "AMB" else "A06"
         messages.append(adt(event, local(moment), None, {2: CODES[kind], 3: "W", 44: start}))
     order.shuffle(messages)
     rows = read(tmp_path, "".join(messages)).rows["encounter_event"]
-    found = [(at.replace(tzinfo=None), kind) for at, kind in rows.select("occurred_at", "encounter_class").iter_rows()]
-    assert sorted(pair for pair in found if pair[1] != "UNK") == told
+    result = [(at.replace(tzinfo=None), kind) for at, kind in rows.select("occurred_at", "encounter_class").iter_rows()]
+    assert sorted(pair for pair in result if pair[1] != "UNK") == reported
     # An A06 says that there was another class before.
-    assert {pair for pair in found if pair[1] == "UNK"} <= {(told[0][0], "UNK")}
+    assert {pair for pair in result if pair[1] == "UNK"} <= {(reported[0][0], "UNK")}
     assert put_together(tmp_path, *messages).rows("encounter", "encounter_class", "started_at") == [
-        (told[-1][1], told[0][0])
+        (reported[-1][1], reported[0][0])
     ]
 
 
@@ -91,8 +91,11 @@ def test_a_class_history_gives_the_changes_of_class(tmp_path: Path, history: lis
 
 
 def test_a_part_of_an_encounter_names_the_whole(tmp_path: Path) -> None:
-    found = read_resources(tmp_path, encounter(), encounter(id="e2", partOf={"reference": "Encounter/e1"}))
-    assert found.good["encounter"].select("encounter_id", "part_of_encounter_id").rows() == [("e1", None), ("e2", "e1")]
+    result = read_resources(tmp_path, encounter(), encounter(id="e2", partOf={"reference": "Encounter/e1"}))
+    assert result.good["encounter"].select("encounter_id", "part_of_encounter_id").rows() == [
+        ("e1", None),
+        ("e2", "e1"),
+    ]
 
 
 def test_a_period_of_days_is_known_to_the_day(tmp_path: Path) -> None:

@@ -421,9 +421,9 @@ def test_a_damaged_file_is_read_or_refused_but_never_fails(
 
 
 def published(name: str, file: str) -> Chunk:
-    found = [unit for unit in folder(name) if unit.name == file]
-    assert len(found) == 1, f"{file} is missing"
-    return merged(list(source_for("x12").read(found[0])))
+    result = [unit for unit in folder(name) if unit.name == file]
+    assert len(result) == 1, f"{file} is missing"
+    return merged(list(source_for("x12").read(result[0])))
 
 
 @pytest.mark.real_data
@@ -465,10 +465,10 @@ def test_claim_status_responses_of_the_guide(
     chunk = published("implementation-guide/277_005010X212", file)
     assert (chunk.records_read, chunk.records_used) == (records, records)
     assert [claim for frame in chunk.rows.values() for claim in frame["claim_id"]] == claims
-    found: Counter[str] = Counter()
+    result: Counter[str] = Counter()
     for item in chunk.notices:
-        found[item.reason] += item.records
-    assert found == notices
+        result[item.reason] += item.records
+    assert result == notices
 
 
 @pytest.mark.real_data

@@ -38,20 +38,20 @@ def test_what_another_payer_paid_is_not_taken_for_the_claims_own(tmp_path: Path)
     plain = read(tmp_path, interchange(transaction("837", CLAIM_BODY)))
     # 2320 and 2330 between the other payer's SBR and the first LX, 2430 at the end of the first line.
     body = [*CLAIM_BODY[:12], *other, *CLAIM_BODY[12:19], *line, *CLAIM_BODY[19:]]
-    found = read(tmp_path, interchange(transaction("837", body)))
-    assert found.notices == []
+    result = read(tmp_path, interchange(transaction("837", body)))
+    assert result.notices == []
     for entity, frame in plain.rows.items():
         changes = [name for name in frame.columns if name.endswith("_id") and name not in ("payer_id", "claim_id")]
         changes.append("source_position")
-        assert frame.drop(changes).equals(found.rows[entity].drop(changes)), entity
-    assert found.dropped_fields["CAS"] == 2
-    assert found.dropped_fields["AMT"] == 2
+        assert frame.drop(changes).equals(result.rows[entity].drop(changes)), entity
+    assert result.dropped_fields["CAS"] == 2
+    assert result.dropped_fields["AMT"] == 2
 
 
 def test_payers_get_their_class_from_the_filing_indicator_of_their_own_loop(tmp_path: Path) -> None:
     payers = read(tmp_path, interchange(transaction("837", CLAIM_BODY))).rows["payer"]
-    found = {row["payer_id"]: (row["name"], row["payer_class"]) for row in payers.rows(named=True)}
-    assert found == {"87726": ("PLAN ONE", "medicare"), "SECOND": ("PLAN TWO", "medicaid")}
+    result = {row["payer_id"]: (row["name"], row["payer_class"]) for row in payers.rows(named=True)}
+    assert result == {"87726": ("PLAN ONE", "medicare"), "SECOND": ("PLAN TWO", "medicaid")}
 
 
 def test_what_tells_claims_of_one_number_apart_is_taken_from_its_own_loop(tmp_path: Path) -> None:
@@ -124,24 +124,24 @@ def test_a_new_billing_provider_does_not_inherit_the_one_before(tmp_path: Path) 
 def test_lines_are_numbered_by_lx_or_else_by_their_order(tmp_path: Path) -> None:
     lines = ["LX*7", "SV1*HC:A1234*1*UN*1", "LX*7", "SV1*HC:A1234*2*UN*1", "SV1*HC:A1234*3*UN*1"]
     claims = [*CLAIM_BODY[:9], *lines, "CLM*ACCT2*3***11:B:1", "LX*4", "SV1*HC:A1234*3*UN*1"]
-    found = read(tmp_path, interchange(transaction("837", claims))).rows["claim_line"]
-    assert found["line_number"].to_list() == [1, 2, 3, 4]
-    assert found["claim_id"].to_list() == ["ACCT1", "ACCT1", "ACCT1", "ACCT2"]
+    result = read(tmp_path, interchange(transaction("837", claims))).rows["claim_line"]
+    assert result["line_number"].to_list() == [1, 2, 3, 4]
+    assert result["claim_id"].to_list() == ["ACCT1", "ACCT1", "ACCT1", "ACCT2"]
 
 
 def test_the_same_claims_sent_again_have_the_same_ids_and_a_resubmission_new_ones(tmp_path: Path) -> None:
-    one = interchange(transaction("837", CLAIM_BODY))
-    first = read(tmp_path, one).rows["claim"]["claim_submission_id"].to_list()
-    again = read(tmp_path, one).rows["claim"]["claim_submission_id"].to_list()
-    other = read(tmp_path, one.replace("000000001", "000000002")).rows["claim"]["claim_submission_id"].to_list()
+    single = interchange(transaction("837", CLAIM_BODY))
+    first = read(tmp_path, single).rows["claim"]["claim_submission_id"].to_list()
+    again = read(tmp_path, single).rows["claim"]["claim_submission_id"].to_list()
+    other = read(tmp_path, single.replace("000000001", "000000002")).rows["claim"]["claim_submission_id"].to_list()
     assert first == again
     assert first != other
 
 
 def test_the_same_837_with_other_separators_is_the_same_submission(tmp_path: Path) -> None:
-    one = interchange(transaction("837", CLAIM_BODY))
-    expected = read(tmp_path, one).rows["claim"]["claim_submission_id"].to_list()
-    flat = one.replace("\n", "")
+    first = interchange(transaction("837", CLAIM_BODY))
+    expected = read(tmp_path, first).rows["claim"]["claim_submission_id"].to_list()
+    flat = first.replace("\n", "")
     for text in (
         flat.replace("~", "\r\n"),
         flat.replace("*", "|").replace(":", ">").replace("^", "!").replace("~", "'\n"),

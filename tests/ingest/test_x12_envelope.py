@@ -40,11 +40,11 @@ def test_other_separators_and_line_ends(tmp_path: Path) -> None:
         "\ufeff\r\n" + plain,
         "\n".join(flat[start : start + 80] for start in range(0, len(flat), 80)),
     ):
-        found = read(tmp_path, changed)
-        assert found.notices == []
+        result = read(tmp_path, changed)
+        assert result.notices == []
         for entity, frame in expected.rows.items():
             ids = [name for name in frame.columns if name.endswith("_id") and name not in ("payer_id", "claim_id")]
-            assert frame.drop(ids).equals(found.rows[entity].drop(ids)), entity
+            assert frame.drop(ids).equals(result.rows[entity].drop(ids)), entity
 
 
 def test_component_separator_other_than_declared(tmp_path: Path) -> None:
@@ -140,11 +140,11 @@ def test_a_file_that_breaks_off_loses_only_its_last_transaction(tmp_path: Path) 
 
 
 def test_several_interchanges_and_groups(tmp_path: Path) -> None:
-    one = interchange(transaction("837", CLAIM_BODY))
-    two_groups = one.replace(
+    first = interchange(transaction("837", CLAIM_BODY))
+    two_groups = first.replace(
         "IEA*1*", f"GS*HC*S*R*20260102*1000*2*X*005010X222A1~{transaction('837', CLAIM_BODY)}GE*1*2~IEA*2*"
     )
-    other = one.replace("*", "|").replace("~", "'").replace("000000001", "000000002")
+    other = first.replace("*", "|").replace("~", "'").replace("000000001", "000000002")
     chunk = read(tmp_path, two_groups + "\n\n" + other)
     assert chunk.notices == []
     assert chunk.rows["claim"]["claim_submission_id"].n_unique() == 3

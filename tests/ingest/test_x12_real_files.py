@@ -47,15 +47,15 @@ def test_published_837_figures(name: str, claims: int, billed: str) -> None:
 
 @pytest.mark.real_data
 def test_published_remittance_figures() -> None:
-    found, refused = {}, {}
+    result, refused = {}, {}
     for unit in folder("remits"):
         try:
-            found[unit.name] = merged(list(source_for("x12").read(unit)))
+            result[unit.name] = merged(list(source_for("x12").read(unit)))
         except UnreadableUnit as error:
             refused[unit.name] = error.problem
     assert list(refused) == ["blue_cross_nc_sample.txt"]
     assert "ISA" in refused["blue_cross_nc_sample.txt"]
-    emedny, united = found["emedny_sample.txt"].rows, found["united_healthcare_legacy_sample.txt"].rows
+    emedny, united = result["emedny_sample.txt"].rows, result["united_healthcare_legacy_sample.txt"].rows
     assert emedny["remittance_claim"].height == 3
     assert emedny["remittance_claim"]["claim_status_code"].to_list().count("2") == 2
     assert money(emedny["remittance_claim"], "billed_amount") == Decimal("102.50")
@@ -64,7 +64,7 @@ def test_published_remittance_figures() -> None:
     assert money(united["remittance_claim"], "billed_amount") == Decimal("1157.52")
     assert money(united["remittance_claim"], "payer_paid_amount") == Decimal("349.99")
     assert united["payer"].select("payer_id", "payer_class").rows() == [("87726", "medicare_advantage")]
-    assert all(chunk.notices == [] for chunk in found.values())
+    assert all(chunk.notices == [] for chunk in result.values())
 
 
 @pytest.mark.real_data

@@ -11,7 +11,7 @@ from tests.ingest.x12_files import REMITTANCE_BODY, interchange, money, read, re
 
 
 @pytest.mark.parametrize(
-    ("payee", "found"),
+    ("payee", "result"),
     [
         (["N1*PE*HARBOR*FI*123456789"], (None, "123456789")),
         (["N1*PE*HARBOR*XX*1234567893", "REF*TJ*123456789"], ("1234567893", "123456789")),
@@ -19,11 +19,11 @@ from tests.ingest.x12_files import REMITTANCE_BODY, interchange, money, read, re
     ],
 )
 def test_a_payee_is_named_by_npi_or_tax_id(
-    tmp_path: Path, payee: list[str], found: tuple[str | None, str | None]
+    tmp_path: Path, payee: list[str], result: tuple[str | None, str | None]
 ) -> None:
     body = [part for line in REMITTANCE_BODY for part in (payee if line.startswith("N1*PE") else [line])]
     row = read(tmp_path, interchange(transaction("835", body))).rows["remittance"].row(0, named=True)
-    assert (row["payee_npi"], row["payee_tax_token"]) == found
+    assert (row["payee_npi"], row["payee_tax_token"]) == result
     assert (
         contract("remittance").token_columns["payee_tax_token"] == contract("claim").token_columns["billing_tax_token"]
     )
@@ -137,12 +137,12 @@ def test_notices_of_one_reason_are_counted_by_what_they_say(tmp_path: Path) -> N
         head = ["BPR*I*0*C*NON************20260112", "TRN*1*EFT1*1999999999", "N1*PR*PLAN ONE*XV*87726", "LX*1"]
         return interchange(transaction("835", [*head, *clps]), version="005010X221A1")
 
-    found = [
+    result = [
         item for item in read(tmp_path, remit(["90", "80", "90"])).notices if item.reason == "claim_out_of_balance"
     ]
-    assert sorted((item.records, item.detail.rpartition(" ")[2]) for item in found) == [(1, "80.0000"), (2, "90.0000")]
+    assert sorted((item.records, item.detail.rpartition(" ")[2]) for item in result) == [(1, "80.0000"), (2, "90.0000")]
     many = [
-        item for item in read(tmp_path, remit([str(n) for n in range(60)])).notices if item.reason == found[0].reason
+        item for item in read(tmp_path, remit([str(n) for n in range(60)])).notices if item.reason == result[0].reason
     ]
     assert len(many) == 21, "twenty texts, and one for the others"
     assert sum(item.records for item in many) == 60

@@ -68,15 +68,15 @@ def test_each_file_gives_what_it_gives_alone(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(envelope, "PIECE_BYTES", piece_bytes)
     read = reading(SOURCE, units)
     for unit in units:
-        found = outcome(read, unit)
-        if isinstance(found, dict) and isinstance(alone[unit.name], dict):
+        result = outcome(read, unit)
+        if isinstance(result, dict) and isinstance(alone[unit.name], dict):
             # Notices of one reason, payers and providers come once for each piece of a file.
-            for told_here in (found, alone[unit.name]):
+            for told_here in (result, alone[unit.name]):
                 told_here.pop("notices")
                 told_here["rows"] = {
                     name: rows for name, rows in told_here["rows"].items() if name not in ("payer", "provider")
                 }
-        assert found == alone[unit.name], unit.name
+        assert result == alone[unit.name], unit.name
 
 
 def test_a_file_that_is_passed_over_or_asked_for_twice_changes_nothing(tmp_path: Path) -> None:
@@ -164,6 +164,6 @@ def test_hostile_files_side_by_side_lose_nothing_and_disturb_nobody(
     read = reading(SOURCE, units)
     for unit in units:
         # `told` asserts for every chunk that what was read was used or refused.
-        found = outcome(read, unit)
-        assert found == outcome(SOURCE.read, unit), unit.name
-        assert unit.name == "b.835" or isinstance(found, dict)
+        result = outcome(read, unit)
+        assert result == outcome(SOURCE.read, unit), unit.name
+        assert unit.name == "b.835" or isinstance(result, dict)
