@@ -120,9 +120,9 @@ def test_an_archive_that_was_silent_before_it_was_first_read_is_no_alert():
 
 def test_a_feed_that_slowly_grows_stays_as_expected_and_one_that_loses_half_its_rows_is_short():
     first = TODAY - timedelta(weeks=60)
-    grown = judged(working(60, of=lambda day: 1.06 ** ((day - first).days / 30)))
+    grown = judged(working(60, share_of_day=lambda day: 1.06 ** ((day - first).days / 30)))
     assert set(statuses(grown).values()) <= {"as_expected", "closed_day"}
-    halved = judged(working(60, of=lambda day: 0.4 if day >= date(2026, 11, 12) else 1.0))
+    halved = judged(working(60, share_of_day=lambda day: 0.4 if day >= date(2026, 11, 12) else 1.0))
     assert halved.stopped_since is None
     assert halved.short_since == date(2026, 11, 12)
     assert statuses(halved)[date(2026, 11, 16)] == "short"
@@ -134,13 +134,13 @@ def test_christmas_week_is_learned_from_the_year_before_and_unknown_without_one(
         return 0.0 if name.startswith(("Christmas", "New Year")) else 0.4 if name.startswith("between") else 1.0
 
     on = date(2027, 1, 5)
-    learned = judged(working(110, until=on - timedelta(days=1), of=christmas), on=on)
+    learned = judged(working(110, until=on - timedelta(days=1), share_of_day=christmas), on=on)
     by_day = {day.day: day for day in learned.days}
     assert {day.status for day in learned.days} <= {"as_expected", "closed_day"}
     assert by_day[date(2026, 12, 25)].expected == 0
     assert by_day[date(2026, 12, 25)].status == "closed_day"
     assert 25 <= by_day[date(2026, 12, 28)].expected <= 60
-    new = judged(working(20, until=on - timedelta(days=1), of=christmas), on=on)
+    new = judged(working(20, until=on - timedelta(days=1), share_of_day=christmas), on=on)
     assert {day.status for day in new.days} <= {"as_expected", "closed_day"}
     assert next(day for day in new.days if day.day == date(2026, 12, 28)).expected is None
 
@@ -163,9 +163,9 @@ def test_answers_to_a_holidays_work_are_not_missed_the_day_after_it():
 
 def test_a_clinics_own_closed_day_is_learned_from_the_year_before():
     own = (date(2025, 11, 12), date(2026, 11, 12))
-    counts = working(80, of=lambda day: 0.0 if day in own else 1.0)
+    counts = working(80, share_of_day=lambda day: 0.0 if day in own else 1.0)
     assert statuses(judged(counts))[own[1]] == "closed_day"
-    once = working(80, of=lambda day: 0.0 if day == own[1] else 1.0)
+    once = working(80, share_of_day=lambda day: 0.0 if day == own[1] else 1.0)
     assert statuses(judged(once))[own[1]] == "missing"
 
 
@@ -203,11 +203,11 @@ def test_a_monthly_drop_is_due_monthly_whatever_the_month_is_long():
 
 
 def test_a_change_for_good_is_told_once_and_does_not_make_the_past_wrong():
-    more = judged(working(60, of=lambda day: 20.0 if day >= date(2026, 10, 5) else 1.0))
+    more = judged(working(60, share_of_day=lambda day: 20.0 if day >= date(2026, 10, 5) else 1.0))
     seen = {day: status for day, status in statuses(more).items() if not special_day(day) and day.weekday() < 5}
     assert {status for day, status in seen.items() if day < date(2026, 10, 5)} == {"as_expected"}
     assert {seen[date(2026, 10, 5)], seen[date(2026, 11, 16)]} == {"above", "as_expected"}
-    less = judged(working(60, of=lambda day: 0.3 if day >= date(2026, 10, 5) else 1.0))
+    less = judged(working(60, share_of_day=lambda day: 0.3 if day >= date(2026, 10, 5) else 1.0))
     assert statuses(less)[date(2026, 10, 6)] == "short"
     assert less.short_since is None
     assert less.usual_rows < 50

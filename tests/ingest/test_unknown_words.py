@@ -327,7 +327,7 @@ def read(
 
 
 # Two letters that begin no word of any standard here, then some more: an unknown word of every field.
-WORDS = st.text(string.ascii_uppercase, min_size=2, max_size=6).map(lambda rest: f"QJ{rest}")
+WORDS = st.text(string.ascii_uppercase, min_size=2, max_size=6).map(lambda others: f"QJ{others}")
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=str)
