@@ -4,13 +4,14 @@ The URL is the truth: each run lays its values into the pickers, and a picker's 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import streamlit as st
 from markupsafe import Markup
 
-from dashboards import filters, markup, theme, widgets
+from dashboards import as_of, filters, markup, theme, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.data import UNKNOWN, Source
@@ -19,6 +20,7 @@ from serving.modules import PAGES
 
 CUSTOM = "custom"
 EVERYWHERE = ""
+NOW = ""
 TOLD = {False: "As they were then", True: "As they are today"}
 
 
@@ -85,17 +87,18 @@ def pickers(source: Source, view: View, page: str) -> None:
             _payer(source.as_of, view)
         if source.was_reorganised:
             _told(source.as_of, view)
-        _further(source, page)
+        _further(source, view, page)
     _chips(source, view)
 
 
-def _further(source: Source, page: str) -> None:
+def _further(source: Source, view: View, page: str) -> None:
     """A pop-over that adds a filter: first what it is, then its value."""
     spec = PAGES.get(page)
     names = [*spec.tiles, *spec.table] if spec else list(source.metrics)
     offered = filters.offered(source.metrics[name] for name in names if name in source.metrics)
     offered = [name for name in offered if name != "payer_class"]
-    if not offered:
+    versions = as_of.choices(source)
+    if not offered and not versions:
         return
 
     def changed() -> None:
@@ -107,14 +110,18 @@ def _further(source: Source, page: str) -> None:
             now = now.moved(provider=value) if dimension == "provider" else now.filtered(dimension, [value])
             widgets.go(now)
 
-    with st.popover("Add filter", key="cm_add_filter"):
-        dimension = st.selectbox(
-            "Filter by",
-            offered,
-            index=None,
-            key="cm_filter",
-            format_func=filters.LABELS.__getitem__,
-            placeholder="Choose what",
+    with st.popover("Add filter" if offered else "Version", key="cm_add_filter"):
+        dimension = (
+            None
+            if not offered
+            else st.selectbox(
+                "Filter by",
+                offered,
+                index=None,
+                key="cm_filter",
+                format_func=filters.LABELS.__getitem__,
+                placeholder="Choose what",
+            )
         )
         if dimension:
             st.selectbox(
@@ -126,6 +133,25 @@ def _further(source: Source, page: str) -> None:
                 on_change=changed,
                 placeholder="Choose one",
             )
+        if versions:
+            _as_of(source, view, versions)
+
+
+def _as_of(source: Source, view: View, versions: Mapping[str, str]) -> None:
+    options = [NOW, *versions, *([view.as_of] if view.as_of and view.as_of not in versions else [])]
+    _set("cm_as_of", view.as_of or NOW)
+
+    def changed() -> None:
+        chosen = st.session_state["cm_as_of"] or None
+        widgets.go(replace(widgets.current_view(source.as_of), as_of=chosen))
+
+    st.selectbox(
+        "Show figures as of",
+        options,
+        key="cm_as_of",
+        format_func=lambda key: versions.get(key, key) if key else "Now",
+        on_change=changed,
+    )
 
 
 def _chips(source: Source, view: View) -> None:

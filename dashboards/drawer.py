@@ -21,6 +21,7 @@ from serving.modules import MODULES
 TITLE = "About this figure"
 WIDTH = 720
 UNITS = "service_unit"
+COMPARE = "compare"
 MOST_MEMBERS = 15
 NOT_THERE = "This figure is not available to you, or there is none of this name."
 _PAGE_OF_MODULE = {module.name: page.key for module in MODULES for page in module.pages}
@@ -30,14 +31,14 @@ def show(context: PageContext) -> None:
     """Opens the drawer on the figure that the address names."""
 
     def closed() -> None:
-        widgets.go(widgets.current_view(context.source.as_of).opened(None))
+        widgets.go(widgets.current_view(context.today).opened(None))
 
     st.dialog(TITLE, width=WIDTH, position="right", on_dismiss=closed)(still(context.source, _draw))(context)
 
 
 def _draw(context: PageContext) -> None:
     widgets.asked_for_passport()
-    view, _ = filters.checked(context.source, widgets.current_view(context.source.as_of))
+    view, _ = filters.checked(context.source, widgets.current_view(context.today))
     if view.figure is None:
         # Something in the drawer led away from the figure: the page follows.
         st.rerun()
@@ -74,7 +75,7 @@ def _draw_passport(context: PageContext, view: View) -> None:
         passport_markup.head(found, hidden=source.hidden_note),
         passport_markup.actions(_next_steps(context, view, found)),
         passport_markup.meaning(found.metric),
-        passport_markup.readings(found, {}),
+        passport_markup.readings(found, _explained(context, view, found)),
     ]
     _markup(context, markup.join(parts), "cm_passport")
     _next_level(context, view, found)
@@ -92,7 +93,7 @@ def _draw_passport(context: PageContext, view: View) -> None:
 
 def _markup(context: PageContext, text: Markup, key: str) -> None:
     """Draws markup in the drawer; a click runs the drawer alone, unless it opens another page."""
-    action = widgets.html(Markup('<div class="cm-passport">{}</div>').format(text), key=key, as_of=context.source.as_of)
+    action = widgets.html(Markup('<div class="cm-passport">{}</div>').format(text), key=key, as_of=context.today)
     if action:
         context.open(action)
 
@@ -106,7 +107,32 @@ def _next_steps(context: PageContext, view: View, found: Passport) -> list[tuple
     if page in context.pages:
         changed = states.encode(states.pairs_by_name(view.at))
         steps.append((f"Open {fmt.lower_first(context.pages[page].title)}", f"{widgets.PAGE}{page}?{changed}"))
+    if COMPARE in context.pages:
+        steps.append(("Why is my number different?", _compare(view, {})))
+        period = found.view.period
+        for close in context.source.closed.standing:
+            if period.whole_months == 1 and close.month == period.start and context.source.asked_as_of is None:
+                steps.append(
+                    (f"Compare with {close.month:%B} as closed", _compare(view, {"as_of": f"close:{close.name}"}))
+                )
     return steps
+
+
+def _compare(view: View, against: dict[str, str]) -> str:
+    """The action that opens the comparison of the open figure with another one."""
+    query = states.encode({"figure": view.figure, "at": view.at, "against": states.encode(against)})
+    return f"{widgets.PAGE}{COMPARE}?{query}"
+
+
+def _explained(context: PageContext, view: View, found: Passport) -> dict[str, str]:
+    """What holds each other definition against the open figure."""
+    if COMPARE not in context.pages:
+        return {}
+    return {
+        reading.metric.name: _compare(view, {"metric": reading.metric.name})
+        for reading in found.readings
+        if not reading.problem
+    }
 
 
 def _next_level(context: PageContext, view: View, found: Passport) -> None:

@@ -73,7 +73,7 @@ def draw(context: PageContext, page_view: View, view: View, metric: MetricDefini
         _put(context, _titled("", markup.state("Not available to you", fmt.sentence(str(error)))))
         return
     _put(context, _titled(_note(source, view, metric, drill), _toggle(page_view, metric, drill)))
-    columns = _tools(source, page_view, view, metric, where, listing, drill)
+    columns = _tools(context, page_view, view, metric, where, listing, drill)
     table = markup.table(
         *columns_and_rows(source, drill.frame, columns, sort=page_view.sort),
         caption="Rows",
@@ -87,7 +87,7 @@ def draw(context: PageContext, page_view: View, view: View, metric: MetricDefini
 
 
 def _put(context: PageContext, text: Markup, key: str = "cm_rows") -> None:
-    widgets.html(Markup('<div class="cm-passport">{}</div>').format(text), key=key, as_of=context.source.as_of)
+    widgets.html(Markup('<div class="cm-passport">{}</div>').format(text), key=key, as_of=context.today)
 
 
 def _titled(note: str, content: Markup) -> Markup:
@@ -129,7 +129,7 @@ def _listing(source: Source, page_view: View) -> Listing:
 
 
 def _tools(
-    source: Source,
+    context: PageContext,
     page_view: View,
     view: View,
     metric: MetricDefinition,
@@ -138,11 +138,11 @@ def _tools(
     drill: Drill,
 ) -> list[str]:
     """Search, choice of columns and files of the rows; the columns that are shown."""
-    usual = chosen_columns(drill.frame)
+    source, usual = context.source, chosen_columns(drill.frame)
     every = [*usual, *(n for n in drill.frame.columns if n not in usual and not LEFT_OUT.fullmatch(n))]
 
     def searched() -> None:
-        widgets.go(widgets.current_view(source.as_of).moved())
+        widgets.go(widgets.current_view(context.today).moved())
 
     with st.container(horizontal=True, vertical_alignment="bottom", key="cm_rows_tools", gap="small"):
         st.text_input("Search in these rows", key=SEARCH, max_chars=LONGEST_SEARCH, on_change=searched, width="stretch")

@@ -3,14 +3,14 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import streamlit as st
 from markupsafe import Markup
 
-from dashboards import bar, failures, figures, filters, markup, served_home, theme, widgets
+from dashboards import as_of, bar, failures, figures, filters, markup, served_home, theme, widgets
 from dashboards import closed_notice as closed
 from dashboards import format as fmt
 from dashboards import incomplete_notice as incomplete
@@ -33,7 +33,8 @@ CLOSED_PAGE = "closed_months"
 
 @dataclass(frozen=True)
 class PageContext:
-    """What a page draws with: the data, the view, and the ground's tokens. `open_page` moves to another page.
+    """What a page draws with: the data, the view, and the ground's tokens. `open_page` moves to another page. `today` is the day that
+    the served data reach, also where `source` is an earlier version: what periods of the address are relative to.
 
     What can be clicked is a fragment: a click that opens a figure's passport (`show_passport`) draws nothing else, and one
     that moves the view draws the whole page.
@@ -44,6 +45,7 @@ class PageContext:
     look: theme.Tokens
     pages: Mapping[str, Any]
     show_passport: Callable[["PageContext"], None]
+    today: date
 
     def html(self, text: Markup, key: str) -> None:
         """Draws markup; its clicks change the view, open a passport or open a page."""
@@ -51,7 +53,7 @@ class PageContext:
 
     def _html(self, text: Markup, key: str) -> None:
         widgets.rerun_if_moved()
-        action = widgets.html(text, key=key, as_of=self.source.as_of)
+        action = widgets.html(text, key=key, as_of=self.today)
         if action:
             self.open(action)
         if widgets.asked_for_passport():
@@ -83,8 +85,8 @@ class PageContext:
         marks: Sequence[Sequence[str]],
     ) -> None:
         widgets.rerun_if_moved()
-        widgets.chart(option, key=key, height=height, alt=alt, marks=marks, as_of=self.source.as_of)
-        widgets.html(widgets.as_table(table), key=f"{key}_table", as_of=self.source.as_of)
+        widgets.chart(option, key=key, height=height, alt=alt, marks=marks, as_of=self.today)
+        widgets.html(widgets.as_table(table), key=f"{key}_table", as_of=self.today)
         if widgets.asked_for_passport():
             self.show_passport(self)
 
@@ -94,7 +96,8 @@ class PageContext:
         if key in self.pages:
             view = widgets.moved_by(self.view, changes)
             params = view.params(shared_only=True)
-            named = {name: getattr(view, name) for name in ("metric", "figure", "at", "basis") if f"{name}=" in changes}
+            kept = ("metric", "figure", "at", "against", "basis")
+            named = {name: getattr(view, name) for name in kept if f"{name}=" in changes}
             st.switch_page(
                 self.pages[key], query_params=params | {name: value for name, value in named.items() if value}
             )
@@ -189,17 +192,29 @@ def runner(
 
     def run() -> None:
         view, left_out = filters.checked(source, widgets.current_view(source.as_of))
+        shown, not_kept = as_of.opened(source, view)
+        if not_kept:
+            left_out.append(not_kept)
+            view = replace(view, as_of=None)
         context = PageContext(
-            source.telling(view.restated and source.was_reorganised), view, widgets.look(), pages, show_passport
+            shown.telling(view.restated and source.was_reorganised),
+            view,
+            widgets.look(),
+            pages,
+            show_passport,
+            source.as_of,
         )
         with explained(page.key):
             if page.has_pickers:
                 bar.pickers(source, view, page.key)
             note_left_out(source, page.key, left_out)
+            if shown is not source:
+                context.html(as_of.banner(shown, as_of.choices(source)), key="cm_past")
             if page.has_pickers:
                 if not page.tells_gaps:
                     incomplete_notice(context, page.key)
-                closed_notice(context, page.key)
+                if shown is source:
+                    closed_notice(context, page.key)
             page.draw(context)
         # Drawn after the page, so that the page stands behind it; what fails in it does not take the page away.
         if view.figure and page.has_pickers:

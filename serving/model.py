@@ -6,6 +6,7 @@ Money is Decimal, dates are dates, timestamps are UTC and aware, identifiers are
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 
 import polars as pl
 
@@ -238,6 +239,44 @@ class Drill:
     counted_rows: int | None = None
     base_rows: int | None = None
     listed_rows: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsAsked:
+    """The rows of one figure, as `Reader.drill` takes them."""
+
+    metric: str
+    where: Mapping[str, Filter] = field(default_factory=dict)
+    date_from: date | None = None
+    date_to: date | None = None
+    restated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsOfSide:
+    """Rows that two figures do not share: how many, what they add up to, and the first of them.
+
+    `value` is the sum of what the figure adds up (1 for a row that is counted, 0 for one that is only in the denominator), or of what
+    it averages. `frame` has the columns of a drill; for rows that both figures have with different values `mine` and `theirs`.
+    """
+
+    rows: int
+    value: Decimal
+    frame: pl.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowDifference:
+    """How the rows of two figures differ. `key` is the column that rows are matched by. `same` counts rows that both have with the
+    same value. The rows and values of one side are those of `same`, of the rows only it has, and of those that differ."""
+
+    key: str
+    mine: RowsOfSide
+    theirs: RowsOfSide
+    only_mine: RowsOfSide
+    only_theirs: RowsOfSide
+    differing: RowsOfSide
+    same: int
 
 
 @dataclass(frozen=True, kw_only=True)

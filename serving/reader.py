@@ -39,6 +39,8 @@ from serving.model import (
     MetricDefinition,
     MetricQuery,
     NothingPublished,
+    RowDifference,
+    RowsAsked,
     RowsFile,
     Tenant,
     Version,
@@ -50,6 +52,7 @@ from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
 from serving.people.work_entries import Entry
 from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
+from serving.rows.compare import MOST_COMPARED, compare
 from serving.rows.export import MOST_ROWS, rows_file
 from serving.rows.people import people_in
 from serving.rows.row_sources import RowSources, row_sources
@@ -57,7 +60,7 @@ from serving.scope_files.connection import ScopeConnection
 from serving.scope_files.derive import UNKNOWN, scope_file
 from serving.versions.health import published_alerts, published_health, published_refusals
 from serving.versions.integrity import last_sound_version, note_damage
-from serving.versions.retention import version_as_of
+from serving.versions.retention import kept_versions, version_as_of
 from serving.versions.store import VersionFiles, files_of, outcome
 from serving.worklists.lists import LISTS
 from serving.worklists.work import ROW_ID, TO_DO, Due, Work, Worklists
@@ -345,6 +348,46 @@ class Reader:
             raise
         self._note_rows("export", asked, drilled)
         return file
+
+    def compare_rows(self, asked: RowsAsked, other: "Reader", theirs: RowsAsked) -> RowDifference:
+        """How the rows of a figure differ from those of another, which may be read from another version. The same gate as `drill`; an
+        audit row names whose rows are shown.
+
+        Raises as `drill`, and ConfigurationError where the rows have no record in common or are too many.
+        """
+        detail: dict[str, object] = {"metric": asked.metric, "where": dict(asked.where), "from": asked.date_from, "to": asked.date_to}
+        detail |= {"with": theirs.metric, "with_where": dict(theirs.where), "with_version": other.version.version}
+        try:
+            mine, others = self._all_rows(asked), other._all_rows(theirs)
+            difference = compare(mine, others)
+        except (AccessError, ConfigurationError):
+            self.note("compare", detail, "refused")
+            raise
+        parts = (difference.only_mine, difference.only_theirs, difference.differing)
+        shown = [part.frame for part in parts if part.frame.height]
+        people = [who for frame in shown for who in people_in(frame, self.registry.table(mine.table))]
+        first, *further = people or [{}]
+        counts = {name: part.rows for name, part in zip(("only_mine", "only_theirs", "differing"), parts, strict=True)}
+        self.note(
+            "compare", {**detail, **counts, **first}, "done", further=[{"metric": asked.metric} | p for p in further]
+        )
+        return difference
+
+    def _all_rows(self, asked: RowsAsked) -> Drill:
+        return drilling.drill(
+            self._metrics.restated if asked.restated else self._metrics,
+            asked.metric,
+            asked.where,
+            asked.date_from,
+            asked.date_to,
+            limit=MOST_COMPARED,
+            offset=0,
+            most=MOST_COMPARED,
+        )
+
+    def versions(self) -> tuple[Version, ...]:
+        """The published versions that can be asked for with `as_of`, the oldest first, the served one last."""
+        return kept_versions(self._home, self.tenant.tenant_id)
 
     def sources(self, table: str, key: str) -> RowSources:
         """Which source records a row was made of: `key` is the row's id as a drill shows it. Every refusal is audited; who opens a

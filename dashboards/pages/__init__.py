@@ -1,6 +1,16 @@
 """The pages, in the order they stand in the bar. A page whose module is not granted is absent."""
 
-from dashboards.pages import closed_months, lineage, no_show, payer_mix, revenue_cycle, targets, throughput, worklists
+from dashboards.pages import (
+    closed_months,
+    compare,
+    lineage,
+    no_show,
+    payer_mix,
+    revenue_cycle,
+    targets,
+    throughput,
+    worklists,
+)
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
 from dashboards.pages.overview import page as overview
@@ -31,5 +41,6 @@ ALL = (
     PageSpec("worklists", "Worklists", None, worklists.draw, of_work=True),
     PageSpec("targets", "Targets", None, targets.draw, of_targets=True),
     PageSpec("administration", "Administration", None, administration.draw, of_people=True),
+    PageSpec("compare", "Why is my number different?", None, compare.draw, of_figure=True),
     PageSpec("lineage", "Where a figure comes from", None, lineage.draw, of_figure=True),
 )

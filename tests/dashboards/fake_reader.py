@@ -17,12 +17,26 @@ import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.lineage.metric import MetricLineage
-from serving.model import Drill, Health, LastRun, Listing, MetricDefinition, MetricQuery, RowsFile, Tenant, Version
+from serving.model import (
+    Drill,
+    Health,
+    LastRun,
+    Listing,
+    MetricDefinition,
+    MetricQuery,
+    RowDifference,
+    RowsAsked,
+    RowsFile,
+    Tenant,
+    Version,
+)
 from serving.modules import MODULES
 from serving.people.shown import gathered
 from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
 from serving.people.work_entries import Entry
 from serving.plausibility import Finding
+from serving.reader import Reader
+from serving.rows.compare import compare
 from serving.rows.export import rows_file
 from serving.worklists.lists import DONE, LISTS
 from serving.worklists.work import TO_DO, Due, Work
@@ -489,6 +503,17 @@ class FakeReader:
             run_id="r1",
             rows=self.visits.height,
             data_as_of=self.data_as_of,
+        )
+
+    def versions(self) -> tuple[Version, ...]:
+        return (self.version,)
+
+    def compare_rows(self, asked: RowsAsked, other: Reader, theirs: RowsAsked) -> RowDifference:
+        return compare(
+            *(
+                side.drill(rows.metric, rows.where, rows.date_from, rows.date_to, limit=10_000)
+                for side, rows in ((self, asked), (other, theirs))
+            )
         )
 
     def metrics(self) -> list[MetricDefinition]:
