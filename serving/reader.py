@@ -355,7 +355,12 @@ class Reader:
 
         Raises as `drill`, and ConfigurationError where the rows have no record in common or are too many.
         """
-        detail: dict[str, object] = {"metric": asked.metric, "where": dict(asked.where), "from": asked.date_from, "to": asked.date_to}
+        detail: dict[str, object] = {
+            "metric": asked.metric,
+            "where": dict(asked.where),
+            "from": asked.date_from,
+            "to": asked.date_to,
+        }
         detail |= {"with": theirs.metric, "with_where": dict(theirs.where), "with_version": other.version.version}
         try:
             mine, others = self._all_rows(asked), other._all_rows(theirs)
