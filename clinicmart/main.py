@@ -12,6 +12,7 @@ from foundation.errors import ClinicmartError
 # Command -> (module, attribute).
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("clinicmart.commands.demo", "demo"),
+    "upgrade": ("clinicmart.commands.upgrade", "upgrade"),
     "run": ("clinicmart.commands.run", "run"),
     "listen": ("clinicmart.commands.listen", "listen"),
     "sources": ("clinicmart.commands.sources", "sources"),

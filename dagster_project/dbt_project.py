@@ -14,7 +14,7 @@ from pathlib import Path
 from dagster_project.dbt_process import PARENT_VARIABLE
 from foundation.errors import ClinicmartError
 from foundation.faults import sentence_of_words
-from foundation.home import read_derived, write_atomically
+from foundation.home import json_object, write_atomically
 
 DBT_PROJECT = Path(__file__).parent.parent / "dbt"
 TARGET = "duckdb"
@@ -86,9 +86,7 @@ class DbtProject:
 
 def is_parsed(folder: Path) -> bool:
     """Whether a folder holds what dbt parsed, whole. dbt itself parses again where its file `partial_parse.msgpack` is torn."""
-    return all((folder / name).is_file() for name in _PARSED) and all(
-        read_derived(folder / name) for name in _MANIFESTS
-    )
+    return all((folder / name).is_file() for name in _PARSED) and all(json_object(folder / name) for name in _MANIFESTS)
 
 
 def _copy(source: Path, target: Path) -> bool:

@@ -1,7 +1,6 @@
 """What a run works on: a home, a configuration, and the dbt project with its state in the home."""
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +28,8 @@ from data_contracts import load_contracts
 from foundation import duck
 from foundation.config import Config, Feed, load_config
 from foundation.errors import ConfigurationError
-from foundation.home import Home, read_derived, write_atomically
+from foundation.home import Home
+from foundation.kept_files import ConfigurationRecord, read_configuration_record, read_derived, write_derived
 from foundation.keys import Keys
 from foundation.run_lock import step
 from ingest.landing.side_by_side import SideBySide
@@ -63,10 +63,10 @@ class Workspace:
     @classmethod
     def of_home(cls, home: Home) -> "Workspace":
         """The workspace of the home's last run. Raises ConfigurationError where nothing ran in it."""
-        noted = read_derived(home.path / "config.json")
-        if "file" not in noted:
+        noted = read_configuration_record(home.path)
+        if not noted.file:
             raise ConfigurationError(f"{home.path}: nothing has run in this home; start with clinicmart run --config F")
-        return cls(home, load_checked_config(noted["file"]), target=noted.get("target", TARGET))
+        return cls(home, load_checked_config(noted.file), target=noted.target)
 
     @classmethod
     def of_environment(cls) -> "Workspace":
@@ -79,8 +79,7 @@ class Workspace:
         # Before anything is landed: a file that changes while a run reads it is looked at again.
         _ = self.states_before
         self.keys.grant_serving(self.home, [tenant.tenant_id for tenant in self.config.tenants])
-        note = json.dumps({"file": str(self.config.file), "target": self.target})
-        write_atomically(self.home.path / "config.json", note.encode())
+        ConfigurationRecord(file=str(self.config.file), target=self.target).write(self.home.path / "config.json")
 
     @cached_property
     def states_before(self) -> dict[tuple[str, str], str]:
@@ -97,7 +96,7 @@ class Workspace:
         """Notes that a feed's files were landed as they were when this workspace first saw them."""
         state = self.states_before.get((feed.tenant_id, feed.name))
         if state is not None and state != self.landed_state(feed):
-            write_atomically(self._landed(feed), json.dumps({"files": state}).encode())
+            write_derived(self._landed(feed), {"files": state})
 
     def _landed(self, feed: Feed) -> Path:
         return self.home.folder("dagster", "landed", feed.tenant_id) / f"{feed.name}.json"
@@ -169,7 +168,7 @@ class Workspace:
         stamp = self.dbt_target / "parsed.json"
         if read_derived(stamp).get("project") != self.project_fingerprint or not is_parsed(self.dbt_target):
             self.project.parse(self.dbt_target)
-            write_atomically(stamp, json.dumps({"project": self.project_fingerprint}).encode())
+            write_derived(stamp, {"project": self.project_fingerprint})
         return self.manifest
 
     @contextmanager
@@ -202,7 +201,7 @@ class Workspace:
     ) -> None:
         """Notes what the raw tables hold, in all and of each tenant (`ingest.load.raw_tables.Loaded`)."""
         noted = {"state": state, "tenants": dict(tenants or {}), "standings": dict(standings or {})}
-        write_atomically(self._stamp(LOADED), json.dumps(noted).encode())
+        write_derived(self._stamp(LOADED), noted)
 
     def built_tenants(self) -> dict[str, str]:
         """Tenant to the state of its raw rows from which this dbt project built its marts on this target, which passed; without those whose
@@ -218,19 +217,17 @@ class Workspace:
 
     def _note_built_tenants(self, tenants: Mapping[str, str]) -> None:
         noted = {"project": self.project_fingerprint, "target": self.target, "tenants": dict(tenants)}
-        write_atomically(self._stamp(BUILT_TENANTS), json.dumps(noted).encode())
+        write_derived(self._stamp(BUILT_TENANTS), noted)
 
     def note(self, stage: str) -> None:
         """Notes that a stage (BUILT, or a tenant's id once it is published) was reached from what the raw tables hold now."""
         state = self._build_state(None if stage == BUILT else stage)
-        write_atomically(self._stamp(stage), json.dumps(state).encode())
+        write_derived(self._stamp(stage), state)
 
     def note_built(self, failures: Mapping[str, Sequence[str]]) -> None:
         """Notes that the marts were built from what the raw tables hold now, and why those of some tenants did not pass: these are
         built again next time."""
-        write_atomically(
-            self._stamp(AUDITED), json.dumps({"failures": {t: list(f) for t, f in failures.items()}}).encode()
-        )
+        write_derived(self._stamp(AUDITED), {"failures": {t: list(f) for t, f in failures.items()}})
         loaded = read_derived(self._stamp(LOADED)).get("tenants", {})
         self._note_built_tenants({tenant: state for tenant, state in loaded.items() if tenant not in failures})
         for tenant in failures:

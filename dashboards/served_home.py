@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 
 from foundation.errors import ConfigurationError
-from foundation.home import Home, read_derived
+from foundation.home import Home
+from foundation.kept_files import read_configuration_record
 from foundation.keys import Keys
 from serving.people.store import AccessStore
 
@@ -54,7 +55,7 @@ def time_zone(tenant_id: str) -> str:
     """The tenant's time zone (an IANA name) as the configuration of the home's runs says it: also for a tenant of which nothing is
     published. UTC where this machine does not have the configuration."""
     try:
-        file = read_derived(home().path / "config.json")["file"]
+        file = read_configuration_record(home().path).file
         # Not `load_config`: it needs the secrets of the feeds, which a server of pages does not have.
         configured = yaml.load(Path(file).read_text("utf-8"), Loader=yaml.CSafeLoader)
         return ZoneInfo(configured["tenants"][tenant_id]["time_zone"]).key

@@ -13,14 +13,16 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from foundation.errors import ClinicmartError
+from foundation.errors import ClinicmartError, DamagedFileError
 from foundation.home import Home
 
 EXTENSION = "httpfs.duckdb_extension"
@@ -31,6 +33,10 @@ _HELD = re.compile(r"Could not set lock on file.*?\((PID \d+)\)", re.DOTALL)
 _LOCK_PATIENCE_SECONDS = 60.0
 _progress = logging.getLogger("clinicmart.progress")
 PARQUET_KEY = "landing"
+# The table of a database, and the key of a Parquet file's metadata, that hold the number of its form (`foundation.formats`).
+_NUMBER = "clinicmart_format"
+# What says how a Parquet file is encrypted is shorter.
+_LONGEST_HEAD = 4096
 
 
 def quoted(value: str) -> str:
@@ -136,6 +142,57 @@ def _named(error: duckdb.Error, path: Path) -> duckdb.Error:
 def add_parquet_key(connection: duckdb.DuckDBPyConnection, key: bytes, *, name: str = PARQUET_KEY) -> None:
     """Gives the connection a key for encrypted Parquet, to be named in `encryption_config`. Shared by its cursors."""
     connection.execute(f"pragma add_parquet_key({quoted(name)}, {quoted(base64.b64encode(key).decode())})")
+
+
+def parquet_options(number: int) -> str:
+    """The options of a COPY that writes encrypted Parquet under PARQUET_KEY, with the number of its form in the file's own metadata."""
+    return (
+        f"format parquet, compression zstd, use_tmp_file true, kv_metadata {{{_NUMBER}: '{number}'}}, "
+        f"encryption_config {{footer_key: '{PARQUET_KEY}'}}"
+    )
+
+
+def parquet_number(path: Path, key: bytes) -> int:
+    """The number of the form of an encrypted Parquet file; 0 for one from before there were numbers. DuckDB does not read the metadata of
+    encrypted files: the footer is decrypted here.
+
+    The file ends with the footer, its length (4 bytes, little-endian) and `PARE`. The footer is what says how it is encrypted, in a few
+    bytes, then a length, a nonce of 12 bytes, and AES-GCM of the metadata (Parquet Modular Encryption, without AAD). Raises
+    DamagedFileError for another file, and where the key is wrong.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 8))
+        size, magic = int.from_bytes(file.read(4), "little"), file.read(4)
+        if magic == b"PARE" and size < path.stat().st_size:
+            file.seek(-8 - size, os.SEEK_END)
+            footer = file.read(size)
+            for start in range(min(size - 4, _LONGEST_HEAD)):
+                if int.from_bytes(footer[start : start + 4], "little") == size - start - 4:
+                    sealed = footer[start + 4 :]
+                    with suppress(InvalidTag):
+                        clear = AESGCM(key).decrypt(sealed[:12], sealed[12:], None)
+                        found = re.search(_NUMBER.encode() + rb"\x18.(\d+)", clear, re.DOTALL)
+                        return int(found[1]) if found else 0
+    raise DamagedFileError(f"{path}: is not a Parquet file that was written under this key")
+
+
+def note_number(connection: duckdb.DuckDBPyConnection, alias: str, number: int) -> None:
+    """Notes the number of its form in an attached database."""
+    if number_of(connection, alias) == number:
+        return
+    connection.execute(f'create or replace table "{alias}".main.{_NUMBER} as select {int(number)} as number')
+
+
+def number_of(connection: duckdb.DuckDBPyConnection, alias: str) -> int:
+    """The number of the form of an attached database; 0 for one from before there were numbers."""
+    there = connection.execute(
+        f"select count(*) from duckdb_tables() where database_name = ? and schema_name = 'main' and table_name = '{_NUMBER}'",
+        [alias],
+    ).fetchone()
+    if there is None or not there[0]:
+        return 0
+    found = connection.execute(f'select number from "{alias}".main.{_NUMBER}').fetchone()
+    return 0 if found is None else int(found[0])
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment)
 keys/serving.ring          sealed under the serving key: the keys that a process of pages needs
-format                     the format number of the home
+format                     the format number of the home (`foundation.formats.HOME`)
+upgrade-backup/<format>/...                      sealed: files as they were before `clinicmart upgrade` changed them
 key-check                  tells a wrong key before anything is read or written
 inbox/<tenant>/<feed>/...                        encrypted: what came over a network, as received
 landing/<tenant>/<entity>/<batch>.parquet        encrypted, immutable
@@ -24,13 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from foundation.errors import ConfigurationError, DamagedFileError
+from foundation import formats
+from foundation.errors import ConfigurationError
 
 DEFAULT = Path(".clinicmart")
-# The form of a home: raised when an earlier release could no longer work in what this one writes. Databases have separate numbers.
-FORMAT = 1
 FORMAT_FILE = "format"
 AUDIT_HEADS = "audit-heads.log"
+# Homes from before there was the file.
+_FIRST = 1
+_SIGNS_OF_KEEPING = ("ledger.sqlite", "access.sqlite", "keys/master.key", "key-check")
 _SIGNS_OF_USE = ("config.json", "ledger.sqlite", "access.sqlite", "keys", "landing", "published", "warehouse")
 
 
@@ -38,20 +41,28 @@ _SIGNS_OF_USE = ("config.json", "ledger.sqlite", "access.sqlite", "keys", "landi
 class Home:
     """Paths below one home folder. `Home.at` makes the folder, readable by its owner alone.
 
-    `Home.at` raises ConfigurationError for a home that a later release has worked in.
+    `Home.at` raises ConfigurationError for a home that a later release has worked in, and for one that `clinicmart upgrade` must bring to
+    the form of this release first.
     """
 
     path: Path
 
     @classmethod
     def at(cls, path: str | Path | None = None) -> "Home":
-        root = Path(path if path is not None else DEFAULT).expanduser().resolve()
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home = cls(root)
-        if home.format > FORMAT:
+        home = cls.of_any_format(path)
+        home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if home.format < formats.HOME:
             raise ConfigurationError(
-                f"{root} was written by a later release of Clinicmart (format {home.format}, this one knows {FORMAT}); install that release"
+                f"{home.path} was written by an earlier release (format {home.format}, this one writes {formats.HOME}); stop what works "
+                f"in it and run clinicmart upgrade --home {home.path}"
             )
+        return home
+
+    @classmethod
+    def of_any_format(cls, path: str | Path | None = None) -> "Home":
+        """The same for a home of an earlier release, which only `clinicmart upgrade` may change. Makes no folder."""
+        home = cls(Path(path if path is not None else DEFAULT).expanduser().resolve())
+        formats.check_not_later(home.path, home.format, formats.HOME)
         return home
 
     @property
@@ -61,18 +72,17 @@ class Home:
 
     @property
     def format(self) -> int:
-        """The format number that the last run noted; homes from before there was one have the first."""
+        """The number of the home's form (`foundation.formats.HOME`), that of this release for a folder in which nothing is kept yet."""
         try:
             return int((self.path / FORMAT_FILE).read_text("ascii"))
-        except (FileNotFoundError, ValueError):
-            return FORMAT
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return _FIRST if any((self.path / name).exists() for name in _SIGNS_OF_KEEPING) else formats.HOME
 
     def note_format(self) -> None:
-        """Notes that this release has worked in the home."""
+        """Notes that the home has the form of this release."""
         self.make_private()
-        path = self.path / FORMAT_FILE
-        if not path.exists():
-            write_atomically(path, f"{FORMAT}\n".encode())
+        if not (self.path / FORMAT_FILE).exists() or self.format != formats.HOME:
+            write_atomically(self.path / FORMAT_FILE, f"{formats.HOME}\n".encode())
 
     def make_private(self) -> None:
         """Takes the rights of others from the home and what lies in it: earlier releases wrote some files for all to read."""
@@ -138,27 +148,13 @@ class Home:
         return sorted(path.name for path in self.path.glob("published/*") if path.is_dir())
 
 
-def read_derived(path: Path) -> dict[str, Any]:
-    """The JSON object in a file that can be made again; empty where the file is absent or does not parse, so that it is made again."""
+def json_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of another program; empty where the file is absent or does not parse."""
     try:
         content = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def read_kept(path: Path) -> dict[str, Any]:
-    """The JSON object in a file that cannot be made again; empty where there is none yet. Raises DamagedFileError where it does not
-    parse."""
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise DamagedFileError(f"{path}: does not parse; restore it from your backup")
-    return content
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -81,8 +81,12 @@ class Keys:
         try:
             kept = path.read_text("ascii").strip()
         except FileNotFoundError:
-            if is_from_file or not _has_data(home):
-                with suppress(OSError):
+            is_new = not _has_data(home)
+            with suppress(OSError):
+                if is_new:
+                    # Nothing is written into a home before its key is asked for.
+                    home.note_format()
+                if is_from_file or is_new:
                     write_atomically(path, f"{wanted}\n".encode())
             return
         if not hmac.compare_digest(kept, wanted):

@@ -1,5 +1,5 @@
-"""The ledger: what every run read, landed, quarantined and refused. SQLite beside the landing; it holds counts, names of
-files and positions, never the content of a record.
+"""The ledger: what every run read, landed, quarantined and refused. SQLite beside the landing; it holds counts, encrypted
+names of files and positions, never the content of a record.
 
     run        one row per pipeline run
     feed_run   one row per run and feed: outcome and totals
@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
-from zlib import crc32
 
 import polars as pl
 import sqlalchemy as sa
@@ -30,7 +29,11 @@ import sqlalchemy as sa
 from foundation.errors import DamagedFileError
 from foundation.faults import naming
 from foundation.home import Home
+from foundation.keys import Keys
+from foundation.migrations import Store
 from ingest.interface import TableState
+from ingest.migrations import STEPS
+from ingest.sealed_names import SealedName, register
 
 metadata = sa.MetaData()
 
@@ -67,7 +70,8 @@ unit = sa.Table(
     sa.Column("run_id", sa.String, nullable=False),
     sa.Column("tenant_id", sa.String, nullable=False),
     sa.Column("feed", sa.String, nullable=False),
-    sa.Column("name", sa.String, nullable=False),
+    # Encrypted: a file may be named after a patient.
+    sa.Column("name", SealedName, nullable=False),
     sa.Column("fingerprint", sa.String),
     sa.Column("outcome", sa.String, nullable=False),
     sa.Column("position", sa.String),
@@ -207,8 +211,7 @@ _LOST = (
     "Without one, move the folders landing, quarantine, index, messages, payments and warehouse out of the home: the next run then "
     "reads everything again that the feeds still have, and what is published stays until then"
 )
-# Tells a ledger that has all of these from one that an earlier version wrote.
-_VERSION = crc32(repr([(t.name, [c.name for c in t.columns]) for t in metadata.sorted_tables]).encode()) >> 1
+LEDGER = Store(metadata=metadata, steps=STEPS / "ledger")
 
 
 def now() -> datetime:
@@ -226,45 +229,18 @@ class Ledger:
     def __init__(self, home: Home) -> None:
         if not home.ledger.exists() and next(home.path.glob("landing/*/*/*.parquet"), None) is not None:
             raise DamagedFileError(_LOST.format(home=home.path))
+        # The key first: names in the ledger are encrypted, and a home that holds a ledger and no key has lost it.
+        teach = register(Keys.of(home))
         self._engine = sa.create_engine(f"sqlite:///{home.ledger}")
 
         @sa.event.listens_for(self._engine, "connect")
         def _settings(connection: Any, _record: Any) -> None:
             for setting in ("journal_mode = wal", "synchronous = normal", "busy_timeout = 30000"):
                 connection.execute(f"pragma {setting}")
+            teach(connection)
 
         with naming(home.ledger):
-            self._bring_up_to_date()
-
-    def _bring_up_to_date(self) -> None:
-        """Makes the tables of a new ledger, or what one of an earlier version lacks."""
-        with self._engine.connect() as connection:
-            is_of_this_version: bool = connection.execute(sa.text("pragma user_version")).scalar_one() == _VERSION
-        if not is_of_this_version:
-            metadata.create_all(self._engine)
-            self._add_missing_columns()
-            with self._engine.begin() as connection:
-                connection.execute(sa.text(f"pragma user_version = {_VERSION}"))
-
-    def _add_missing_columns(self) -> None:
-        """Brings a ledger that an earlier version wrote up to this one: columns were only ever added, with a default or null."""
-        with self._engine.begin() as connection:
-            if not self._missing(connection):
-                return
-            # Two processes may open an old ledger at once: the second waits here and finds nothing left to do.
-            connection.execute(sa.text("begin immediate"))
-            for column in self._missing(connection):
-                definition = sa.schema.CreateColumn(column).compile(self._engine)
-                connection.execute(sa.text(f"alter table {column.table.name} add column {definition}"))
-
-    @staticmethod
-    def _missing(connection: sa.Connection) -> list[sa.Column[Any]]:
-        """Columns of this version that the database's tables lack."""
-        missing = []
-        for table in metadata.tables.values():
-            existing = {row[1] for row in connection.execute(sa.text(f"pragma table_info({table.name})"))}
-            missing += [column for column in table.columns if column.name not in existing]
-        return missing
+            LEDGER.bring_up_to_date(home.ledger, teach)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import sqlalchemy as sa
 
 from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
+from ingest import ledger as tables
+from ingest.ledger import Ledger
 from serving.model import MetricQuery
 from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
@@ -276,10 +279,9 @@ def test_planted_flaws_are_held_and_counted(tenant: str, truths: dict, demo_home
                 (tenant, "record"),
             )
         )
-        refused = [
-            row[0]
-            for row in ledger.execute("select name from unit where tenant_id = ? and outcome = 'refused'", (tenant,))
-        ]
     ledger.close()
+    unit = tables.unit.c
+    of_tenant = sa.select(unit.name).where(unit.tenant_id == tenant, unit.outcome == "refused")
+    refused = [row["name"] for row in Ledger(Home.at(demo_home)).rows(of_tenant)]
     assert held == {entity: int(number) for entity, number in planted["quarantined_rows"].items()}
     assert sorted(refused) == sorted(name for names in planted["refused_files"].values() for name in names)

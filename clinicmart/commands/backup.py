@@ -111,8 +111,10 @@ def restore(url: str, target: Path, tenant: str | None, at: str | None, key_file
     marts again. All sessions have ended. Exit code 1: the backup was altered; nothing is left of the new folder.
     """
     from clinicmart.progress import shown
+    from clinicmart.upgrade import upgrade
     from foundation.backup.place import Place
     from foundation.backup.restore import restore as restore_home
+    from foundation.formats import HOME
     from foundation.keys import VARIABLE as MASTER_KEY_VARIABLE
     from ingest.accounts.restored import settle_ledger
     from serving.people.restored import settle
@@ -121,6 +123,8 @@ def restore(url: str, target: Path, tenant: str | None, at: str | None, key_file
     place = Place.existing(url, recovery_key=key)
 
     def finish(home: Home, source: "Backup") -> None:
+        if home.format < HOME:
+            upgrade(home)
         settle(home, tenant=tenant, actor=operator(), detail={"from": place.storage.url, "backup": source.name})
         if home.ledger.exists():
             settle_ledger(home, tenant=tenant)

@@ -18,7 +18,7 @@ from clinicmart.options import (
     user_option,
 )
 from foundation.errors import AccessError, ConfigurationError
-from foundation.home import Home, read_derived
+from foundation.home import Home
 
 if TYPE_CHECKING:
     from ingest.trace.source_text import SourceText
@@ -115,10 +115,11 @@ def _chosen(records: list[dict[str, Any]], number: int | None) -> dict[str, Any]
 
 def _opened(home: Home, keys: Any, ledger: Any, tenant: str, record: Mapping[str, Any]) -> "SourceText":
     from foundation.config import load_config
+    from foundation.kept_files import read_configuration_record
     from ingest.trace.source_text import open_position
 
-    file = read_derived(home.path / "config.json").get("file")
-    if file is None:
+    file = read_configuration_record(home.path).file
+    if not file:
         raise ConfigurationError(f"{home.path}: nothing has run in this home; start with clinicmart run")
     return open_position(home, keys, ledger, load_config(file), tenant, record["source_position"])
 

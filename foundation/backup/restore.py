@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from foundation import formats
 from foundation.backup.place import Backup, KeptFile, Place
 from foundation.errors import ClinicmartError, ConfigurationError
-from foundation.home import AUDIT_HEADS, FORMAT, Home
+from foundation.home import AUDIT_HEADS, Home
 
 MASTER_KEY = "keys/master.key"
 # Folders whose second level is the tenant, and those whose files bear the tenant's name.
@@ -42,7 +43,8 @@ def restore(
 ) -> Restored:
     """Writes a home from a backup: all of it, or one tenant. `with_key`: with its master key as a file.
 
-    `finish` is called with the restored home, under a passing name, before it counts. Every part and every file is checked.
+    `finish` is called with the restored home, under a passing name, before it counts; it brings the backup of an earlier release to the
+    form of this one. Every part and every file is checked.
     Raises ConfigurationError where the target holds something, or the backup or tenant is not there; DamagedFileError where the backup
     was altered; ClinicmartError where the disk has no room.
     """
@@ -50,7 +52,7 @@ def restore(
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise ConfigurationError(f"{target} is not empty; restore into a new folder")
     backup = place.backup(at)
-    if backup.home_format > FORMAT:
+    if backup.home_format > formats.HOME:
         raise ConfigurationError(f"backup {backup.name} is of a later release of Clinicmart; install that release")
     if tenant is not None and tenant not in backup.tenants:
         raise ConfigurationError(f"backup {backup.name} has no tenant {tenant!r}; it has: {', '.join(backup.tenants)}")
@@ -68,7 +70,7 @@ def restore(
     try:
         for file in files:
             _write(place, file, folder)
-        finish(Home.at(folder), backup)
+        finish(Home.of_any_format(folder), backup)
         if target.exists():
             target.rmdir()
         folder.rename(target)

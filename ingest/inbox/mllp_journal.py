@@ -26,27 +26,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from foundation.errors import ConfigurationError
+from foundation.migrations import Store
 from ingest.inbox.inbox import Inbox, sync_folder
+from ingest.migrations import STEPS
 
 FILE = "messages.sqlite"
 UNIT = "messages received"  # what the ledger calls it
 MESSAGES_A_COMMIT, BYTES_A_COMMIT = 2_000, 32 << 20
 _NONCE_BYTES = 12
-_SCHEMA = """
-create table if not exists message (
-    sequence integer primary key autoincrement,
-    received_at integer not null,
-    key blob not null,
-    digest blob not null,
-    payload blob not null
-);
-create unique index if not exists message_once on message (key, digest);
-create table if not exists journal (salt blob not null);
-"""
+_METADATA = sa.MetaData()
+sa.Table(
+    "message",
+    _METADATA,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("received_at", sa.Integer, nullable=False),
+    sa.Column("key", sa.LargeBinary, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Index("message_once", "key", "digest", unique=True),
+    sqlite_autoincrement=True,
+)
+sa.Table("journal", _METADATA, sa.Column("salt", sa.LargeBinary, nullable=False))
+JOURNAL = Store(metadata=_METADATA, steps=STEPS / "journal")
 
 STORED, REPEATED, CHANGED = "stored", "repeated", "changed"
 
@@ -115,7 +121,7 @@ class Journal:
         self.path.chmod(0o600)
         for setting in ("auto_vacuum = incremental", "journal_mode = wal", "synchronous = full"):
             self._connection.execute(f"pragma {setting}")
-        self._connection.executescript(_SCHEMA)
+        JOURNAL.bring_up_to_date(self.path)
         self._connection.execute(
             "insert into journal select ? where not exists (select 1 from journal)", (secrets.token_bytes(16),)
         )
@@ -220,11 +226,12 @@ def read_journal(inbox: Inbox, cursor: str | None) -> Iterator[Entry]:
     """Messages that came after a cursor, in order of arrival, as they stand now; safe while the listener writes.
 
     A journal that is not the cursor's, or that is older (restored from a backup), is read from its beginning: messages that were
-    landed before are known again. Raises sqlite3.Error where the file is damaged.
+    landed before are known again. Raises sqlite3.Error where the file is damaged, ConfigurationError where a later release wrote it.
     """
     path = inbox.folder / FILE
     if not path.exists():
         return
+    JOURNAL.check(path, JOURNAL.form(path))
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
         connection.execute("pragma busy_timeout = 30000")
         connection.execute("pragma query_only = 1")

@@ -15,7 +15,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from data_contracts import Contract
-from foundation import duck
+from foundation import duck, formats
 from foundation.config import Feed
 from foundation.home import Home
 from foundation.keys import Keys
@@ -347,8 +347,5 @@ def with_unit_time(frame: pl.DataFrame, feed: Feed, modified_at: datetime) -> pl
 def _copy(connection: Any, rows: pl.DataFrame, path: str) -> None:
     """Writes rows as encrypted Parquet under a temporary name, then under its own."""
     connection.register("landing_rows", rows)
-    connection.execute(
-        f"copy landing_rows to {duck.quoted(path)} "
-        f"(format parquet, compression zstd, use_tmp_file true, encryption_config {{footer_key: '{duck.PARQUET_KEY}'}})"
-    )
+    connection.execute(f"copy landing_rows to {duck.quoted(path)} ({duck.parquet_options(formats.LANDED)})")
     connection.unregister("landing_rows")

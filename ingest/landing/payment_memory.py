@@ -24,18 +24,24 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from foundation.home import Home
 from foundation.keys import Keys
-from foundation.sqlite_files import open_derived
+from foundation.migrations import Store, open_derived
 from ingest import ledger as tables
 from ingest.ledger import Ledger
+from ingest.migrations import STEPS
 
 _NONCE_BYTES = 12
-_SCHEMA = """
-create table if not exists part (
-    name integer not null, unit_id integer not null, is_old_style integer not null, content blob not null
-);
-create index if not exists part_by_name on part (name);
-create index if not exists part_by_unit on part (unit_id);
-"""
+_METADATA = sa.MetaData()
+sa.Table(
+    "part",
+    _METADATA,
+    sa.Column("name", sa.Integer, nullable=False),
+    sa.Column("unit_id", sa.Integer, nullable=False),
+    sa.Column("is_old_style", sa.Integer, nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Index("part_by_name", "name"),
+    sa.Index("part_by_unit", "unit_id"),
+)
+PAYMENTS = Store(metadata=_METADATA, steps=STEPS / "payments")
 
 
 @dataclass(kw_only=True)
@@ -72,7 +78,7 @@ class PaymentMemory:
         self._counting: set[int] = set()
         # Units that are being landed, and the earlier reads of the same files that they replace.
         self._replaced: dict[int, frozenset[int]] = {}
-        self._connection, self.is_new = open_derived(path, _SCHEMA)
+        self._connection, self.is_new = open_derived(path, PAYMENTS)
 
     @classmethod
     def of(cls, home: Home, keys: Keys, ledger: Ledger, tenant_id: str) -> "PaymentMemory":

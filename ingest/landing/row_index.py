@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from foundation import duck
+from foundation import duck, formats
 from foundation.config import Feed
 from foundation.faults import is_damage
 from foundation.home import Home
@@ -151,8 +151,7 @@ class RowIndex:
         if whole or self._count(f"select count(*) from met{which}"):
             self._connection.execute(
                 f"copy (select record_id, mark, updated_at from met{which} order by updated_at) "
-                f"to {duck.quoted(str(self._folder / f'{unit_id}.parquet'))} (format parquet, compression zstd, "
-                f"use_tmp_file true, encryption_config {{footer_key: '{duck.PARQUET_KEY}'}})"
+                f"to {duck.quoted(str(self._folder / f'{unit_id}.parquet'))} ({duck.parquet_options(formats.INDEXED)})"
             )
 
 

@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from data_contracts import Contract, contract, load_contracts
-from foundation import duck
+from foundation import duck, formats
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest.issuers import MARK
@@ -88,6 +88,7 @@ def write_to_vault(home: Home, keys: Keys, tenant_id: str, rows: pl.DataFrame) -
         duck.attach(connection, home.vault(tenant_id), alias="vault", key=keys.derive_hex("vault", tenant_id))
         columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in identity.columns)
         connection.execute(f"create table if not exists vault.main.patient_identity ({columns})")
+        duck.note_number(connection, "vault", formats.VAULT)
         _upsert(connection, "vault.main.patient_identity", rows, identity)
 
 

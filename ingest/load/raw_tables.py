@@ -18,7 +18,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from data_contracts import Contract, contract, load_contracts
-from foundation import duck
+from foundation import duck, formats
 from foundation.config import Config
 from foundation.home import Home
 from foundation.keys import Keys
@@ -87,6 +87,7 @@ def _load(
     with duck.session(home) as connection:
         duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"))
         connection.execute("create schema if not exists warehouse.raw")
+        duck.note_number(connection, "warehouse", formats.WAREHOUSE)
         for entity_contract in load_contracts().values():
             if entity_contract.store == "landing":
                 _make(connection, entity_contract)

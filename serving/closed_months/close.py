@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from foundation import duck
+from foundation import duck, formats
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
@@ -226,6 +226,7 @@ def _write(home: Home, close: Close, path: Path, whole: Whole, asked: Sequence[A
             connection.register("rows_of_close", frame.to_arrow())
             connection.execute(f"create table close.{name} as from rows_of_close")
             connection.unregister("rows_of_close")
+        duck.note_number(connection, "close", formats.FIGURES)
         connection.execute("checkpoint close")
         connection.execute("detach close")
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import polars as pl
 
-from foundation.home import Home, read_derived, write_atomically
+from foundation.home import Home
+from foundation.kept_files import read_derived, write_derived
 from foundation.keys import Keys
 from serving.metrics.answers import TIME, Metrics
 from serving.metrics.compiler import Compiler, Shape, compiler_of
@@ -77,7 +78,7 @@ class KeptCompiler(Compiler):
     def save(self) -> None:
         """Writes what is new, and removes the files of manifests that were not asked for longest."""
         if self._is_changed:
-            write_atomically(self._path, json.dumps(self._stored).encode())
+            write_derived(self._path, self._stored)
         elif self._path.exists():
             self._path.touch()
         files = sorted(self._path.parent.glob("*.json"), key=lambda path: path.stat().st_mtime)

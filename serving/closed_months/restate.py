@@ -20,7 +20,8 @@ from typing import Any
 import polars as pl
 
 from foundation.errors import PublishError
-from foundation.home import Home, read_derived, write_atomically
+from foundation.home import Home
+from foundation.kept_files import read_derived, write_derived
 from serving.closed_months.causes import Evidence, FileMarks
 from serving.closed_months.close import read_figures
 from serving.closed_months.figures import EXACT, KEY, MONTH, TOTAL, Asked, Whole, can_ask, figures, open_whole
@@ -66,7 +67,7 @@ def restate(home: Home, tenant_id: str, run_id: str, *, file_marks: FileMarks | 
         names = [f"{close.name}.{close.number}" for closes in by_baseline.values() for close in closes]
         if names:
             noted = checked | dict.fromkeys(names, served.version)
-            write_atomically(folder(home, tenant_id) / CHECKED, json.dumps(noted, indent=1).encode())
+            write_derived(folder(home, tenant_id) / CHECKED, noted)
     return written
 
 

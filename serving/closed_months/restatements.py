@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from foundation import duck
+from foundation import duck, formats
 from foundation.home import Home
 from serving.closed_months.causes import CAUSES
 from serving.closed_months.figures import EXACT
@@ -59,6 +59,7 @@ def write_restated(home: Home, close: Close, restated: Restated) -> None:
             connection.register("rows_of_close", frame.to_arrow())
             connection.execute(f"create table close.{name} as from rows_of_close")
             connection.unregister("rows_of_close")
+        duck.note_number(connection, "close", formats.RESTATED)
         connection.execute("checkpoint close")
         connection.execute("detach close")
     temporary.chmod(0o600)

@@ -10,14 +10,16 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from foundation import formats
 from foundation.errors import ConfigurationError
-from foundation.home import write_atomically
+from foundation.kept_files import KeptFile, read_derived, write_derived
 
 RAW = "raw"
 ROWS = "*"  # the column of a field that stands for rows being there at all
@@ -74,19 +76,21 @@ class Lineage:
 
     def to_json(self) -> bytes:
         """As a file, for `from_json`."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        return _LineageFile(columns=self.columns, inputs=self.inputs).to_bytes()  # type: ignore[arg-type]
 
     @classmethod
     def from_json(cls, content: bytes) -> "Lineage":
-        """Reads what `to_json` wrote."""
-        raw = json.loads(content)
-        return cls(
-            columns={
-                model: {name: tuple(Field(*item) for item in fields) for name, fields in columns.items()}
-                for model, columns in raw["columns"].items()
-            },
-            inputs={model: tuple(names) for model, names in raw["inputs"].items()},
-        )
+        """Reads what `to_json` of this or an earlier release wrote. Raises ValueError, and ConfigurationError for a later release's."""
+        file = _LineageFile.parse(content)
+        return cls(columns=file.columns, inputs=file.inputs)
+
+
+class _LineageFile(KeptFile):
+    """`lineage.json`."""
+
+    FORMAT = formats.LINEAGE
+    columns: dict[str, dict[str, tuple[Field, ...]]]
+    inputs: dict[str, tuple[str, ...]]
 
 
 def read_lineage(dbt_target: Path, manifest: Mapping[str, Any]) -> Lineage:
@@ -96,14 +100,12 @@ def read_lineage(dbt_target: Path, manifest: Mapping[str, Any]) -> Lineage:
     Raises ConfigurationError where dbt has not compiled the models.
     """
     kept, state = dbt_target / "lineage.json", _state(manifest)
-    try:
-        noted = json.loads(kept.read_text("utf-8"))
-        if noted["state"] == state:
+    noted = read_derived(kept)
+    if noted.get("state") == state:
+        with suppress(ValueError, KeyError):
             return Lineage.from_json(noted["lineage"].encode())
-    except (OSError, ValueError, KeyError):
-        pass
     lineage = lineage_of(manifest)
-    write_atomically(kept, json.dumps({"state": state, "lineage": lineage.to_json().decode()}).encode())
+    write_derived(kept, {"state": state, "lineage": lineage.to_json().decode()})
     return lineage
 
 

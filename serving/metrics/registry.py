@@ -14,11 +14,13 @@ A metric:                            module, unit, direction, numerator, denomin
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from foundation import formats
 from foundation.errors import ConfigurationError
+from foundation.kept_files import KeptFile
 from serving.metrics.dimensions import DimensionIndex
 from serving.model import MATURITIES, MetricDefinition
 
@@ -120,42 +122,22 @@ class Registry:
 
     def to_json(self) -> bytes:
         """The file `registry.json`."""
-        tables = [asdict(table) for table in self.tables]
-        metrics = {name: asdict(metric) for name, metric in self.metrics.items()}
-        return json.dumps({"tables": tables, "metrics": metrics}, indent=1, sort_keys=True).encode()
+        return _RegistryFile(tables=self.tables, metrics=dict(self.metrics)).to_bytes()
 
     @classmethod
     def from_json(cls, content: bytes) -> "Registry":
-        """Reads what `to_json` wrote."""
-        raw = json.loads(content)
-        tables = tuple(
-            PublishedTable(
-                **{
-                    **table,
-                    "order_by": tuple(table["order_by"]),
-                    "columns": tuple(TableColumn(**column) for column in table["columns"]),
-                }
-            )
-            for table in raw["tables"]
-        )
-        metrics = {}
-        for name, metric in raw["metrics"].items():
-            definition = metric["definition"]
-            metrics[name] = RegistryMetric(
-                definition=MetricDefinition(
-                    **{
-                        **definition,
-                        "variants": tuple(definition["variants"]),
-                        "dimensions": tuple(definition["dimensions"]),
-                    }
-                ),
-                tables=tuple(metric["tables"]),
-                drill=None if metric["drill"] is None else DrillRule(**metric["drill"]),
-                share_of=metric["share_of"],
-                share_over=tuple(metric["share_over"]),
-                is_additive=metric["is_additive"],
-            )
-        return cls(tables=tables, metrics=metrics)
+        """Reads what `to_json` of this or an earlier release wrote. Raises ValueError where it is not that, ConfigurationError where a
+        later release wrote it."""
+        file = _RegistryFile.parse(content)
+        return cls(tables=file.tables, metrics=file.metrics)
+
+
+class _RegistryFile(KeptFile):
+    """`registry.json`. Pydantic fills the dataclasses; fields that they do not have are ignored."""
+
+    FORMAT = formats.REGISTRY
+    tables: tuple[PublishedTable, ...]
+    metrics: dict[str, RegistryMetric]
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -12,9 +12,8 @@ from foundation.home import Home
 from foundation.keys import Keys
 from foundation.sqlite_files import compact
 from serving.people import audit_anchor
-from serving.people.migrate import bring_up_to_date
 from serving.people.store import PLATFORM, AccessStore
-from serving.people.tables import AUDIT, AUDIT_HEAD, METADATA, SESSION, SIGN_IN_FAILURE, open_engine
+from serving.people.tables import ACCESS, AUDIT, AUDIT_HEAD, METADATA, SESSION, SIGN_IN_FAILURE, open_engine
 
 
 def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, object]) -> None:
@@ -23,9 +22,9 @@ def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, o
 
     Heads are written into the restored home, never to the file that CLINICMART_AUDIT_ANCHOR names: that is the running home's.
     """
+    ACCESS.bring_up_to_date(home.access)
     engine = open_engine(home.access)
     try:
-        bring_up_to_date(engine, home.access)
         with engine.begin() as connection:
             connection.execute(delete(SESSION))
             connection.execute(delete(SIGN_IN_FAILURE))

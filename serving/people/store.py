@@ -29,8 +29,7 @@ from serving.modules import MODULES
 from serving.people import audit_anchor, audit_log, passwords, sessions
 from serving.people.audit_anchor import anchor_of
 from serving.people.audit_log import AuditCheck, AuditRow
-from serving.people.migrate import bring_up_to_date
-from serving.people.tables import AUDIT, MODULE, TENANT, USER, USER_UNIT, open_engine
+from serving.people.tables import ACCESS, AUDIT, MODULE, TENANT, USER, USER_UNIT, open_engine
 from serving.people.targets import Targets
 from serving.people.work_entries import Entries
 
@@ -87,9 +86,10 @@ class TenantPolicy:
 @lru_cache(maxsize=16)
 def _engine(path: Path) -> tuple[Engine, bool]:
     """The engine of a database, and whether it was of an earlier release when this process opened it."""
-    engine = open_engine(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path):
-        return engine, bring_up_to_date(engine, path)
+        was_older = ACCESS.bring_up_to_date(path)
+    return open_engine(path), was_older
 
 
 def _modules(connection: Connection, tenant_id: str) -> tuple[tuple[str, bool, bool], ...]:
@@ -122,11 +122,11 @@ class AccessStore:
         engine, was_older = _engine(home.access)
         store = cls(engine, key, anchor_of(home))
         if was_older:
-            store._begin_anchor()
+            store.begin_anchor()
         return store
 
-    def _begin_anchor(self) -> None:
-        """Earlier releases wrote no heads outside the database: the first one is that of today."""
+    def begin_anchor(self) -> None:
+        """Earlier releases wrote no heads of the audit outside the database: the first one is that of today."""
         with self._reading.connect() as connection:
             head = audit_log.head(connection)
         if head is not None and not self._anchor.exists():

@@ -26,6 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from foundation.migrations import Store
+
 METADATA = MetaData()
 
 
@@ -186,8 +188,13 @@ for _operation in ("update", "delete"):
     )
 
 
+ACCESS = Store(
+    metadata=METADATA, steps=Path(__file__).parent / "migrations" / "versions", unnumbered="0001", keeps_copy=True
+)
+
+
 def open_engine(path: Path) -> Engine:
-    """An engine on the access database, whose file is readable by its owner alone. `migrate` brings its tables up to date."""
+    """An engine on the access database, whose file is readable by its owner alone. `ACCESS` brings its tables up to date."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=True)
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})

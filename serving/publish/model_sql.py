@@ -11,10 +11,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from foundation.home import read_derived
+from foundation import formats
+from foundation.errors import DamagedFileError
+from foundation.kept_files import KeptFile
 from serving.metrics.registry import published_tables
 
 _WORDS = frozenset({"description", "label", "metadata", "config"})
+
+
+class _DefinitionsFile(KeptFile):
+    """`definitions.json`: model to digest."""
+
+    FORMAT = formats.DEFINITIONS
+    models: dict[str, str]
+
+    @classmethod
+    def older(cls, content: dict[str, Any], number: int) -> dict[str, Any]:  # noqa: ARG003
+        return {"models": content}
 
 
 def definitions_json(manifest: Mapping[str, Any]) -> bytes:
@@ -23,7 +36,7 @@ def definitions_json(manifest: Mapping[str, Any]) -> bytes:
     named = {node.get("alias") or node["name"]: key for key, node in nodes.items() if node["resource_type"] == "model"}
     tables = [table.name for table in published_tables(manifest, {"semantic_models": []})]
     digests = {name: _digest(sorted(set(_behind(manifest, named[name], set())))) for name in tables}
-    return json.dumps(digests, indent=1, sort_keys=True).encode()
+    return _DefinitionsFile(models=dict(sorted(digests.items()))).to_bytes()
 
 
 def _behind(manifest: Mapping[str, Any], key: str, seen: set[str]) -> Iterator[str]:
@@ -57,8 +70,12 @@ def _digest(value: object) -> str:
 
 
 def read_definitions(path: Path) -> dict[str, str]:
-    """Model to digest; empty for a version that was published before there was such a file."""
-    return read_derived(path)
+    """Model to digest; empty for a version that was published before there was such a file, or whose file is torn."""
+    try:
+        noted = _DefinitionsFile.read(path)
+    except DamagedFileError:
+        return {}
+    return {} if noted is None else noted.models
 
 
 def metric_digests(semantic: Mapping[str, Any]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from typing import Any
 import duckdb
 from filelock import FileLock
 
-from foundation import duck
+from foundation import duck, formats
 from foundation.errors import ConfigurationError, PublishError
 from foundation.home import Home
 from foundation.keys import Keys
@@ -358,6 +358,7 @@ def _copy(source: _Source, tenant: str, path: Path, tables: Sequence[PublishedTa
         # Tables side by side: writing one of them keeps hardly more than one processor busy.
         with ThreadPoolExecutor(os.cpu_count()) as beside:
             rows = sum(beside.map(lambda table: _copy_table(connection, tenant, table), tables))
+        duck.note_number(connection, "target", formats.PUBLISHED)
         connection.execute("checkpoint target")
     finally:
         connection.execute("detach target")

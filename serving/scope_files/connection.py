@@ -13,8 +13,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from foundation import duck
-from foundation.errors import DamagedFileError
+from foundation import duck, formats
+from foundation.errors import ConfigurationError, DamagedFileError
 from foundation.faults import is_damage
 from foundation.home import Home
 from serving.metrics.mart_data import MartData
@@ -31,11 +31,15 @@ class ScopeConnection(MartData):
         self._lock = threading.Lock()
         try:
             duck.attach(self._connection, path, alias="warehouse", key=key, read_only=True)
+            formats.check_not_later(path, duck.number_of(self._connection, "warehouse"), formats.PUBLISHED)
             self._connection.execute("set enable_external_access = false")
             self._connection.execute("set lock_configuration = true")
         except duckdb.Error as error:
             self._connection.close()
             raise self._explained(error) from None
+        except ConfigurationError:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         """Closes the file; cursors that still run finish first."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock
 
-from foundation import duck
+from foundation import duck, formats
 from foundation.errors import AccessError
 from foundation.home import Home
 from foundation.keys import Keys
@@ -146,6 +146,7 @@ def _derive(home: Home, base: Path, version: Version, scope: Scope, registry: Re
             connection.execute(f'create schema if not exists target."{schema}"')
         for table in tables:
             _write(cut, table)
+        duck.note_number(connection, "target", formats.PUBLISHED)
         connection.execute("checkpoint target")
         connection.execute("detach target")
     path.chmod(0o600)

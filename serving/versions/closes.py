@@ -10,20 +10,21 @@ A file counts when `closes.json` names it: a close that was killed leaves at mos
 """
 
 import calendar
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
+from pydantic import BaseModel, ConfigDict
 
+from foundation import formats
 from foundation.config import TENANT_ID
 from foundation.errors import AccessError, ConfigurationError
-from foundation.home import Home, read_kept, write_atomically
+from foundation.home import Home
+from foundation.kept_files import KeptFile
 from foundation.keys import Keys
 
 CLOSES = "closes.json"
@@ -69,6 +70,37 @@ class Close:
     def stands(self) -> bool:
         """Whether it was not reopened."""
         return self.reopened_at is None
+
+
+class _CloseRecord(BaseModel):
+    """A close as the file has it. What a later release adds to it is kept when this one writes the file."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    month: str
+    number: int
+    version: str
+    run_id: str
+    closed_at: datetime
+    closed_by: str
+    figures: int
+    missing: tuple[str, ...] = ()
+    accepted_because: str = ""
+    doubts: tuple[str, ...] = ()
+    reopened_at: datetime | None = None
+    reopened_by: str = ""
+    reopened_because: str = ""
+
+    def close(self, tenant_id: str) -> Close:
+        """The same as a close of a tenant."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return Close(**values | {"tenant_id": tenant_id, "month": month_of(self.month)})
+
+
+class _ClosesFile(KeptFile):
+    """`closes.json`."""
+
+    FORMAT = formats.CLOSES
+    closes: tuple[_CloseRecord, ...] = ()
 
 
 def month_of(text: str) -> date:
@@ -117,8 +149,8 @@ def closes(home: Home, tenant_id: str) -> tuple[Close, ...]:
     """Every close of a tenant, reopened or not, by month and number."""
     if not TENANT_ID.fullmatch(tenant_id):
         raise AccessError("there is no such tenant")
-    raw = read_kept(home.path / "closes" / tenant_id / CLOSES)
-    return tuple(sorted((_close(tenant_id, item) for item in raw.get("closes", ())), key=lambda c: (c.month, c.number)))
+    noted = (_ClosesFile.read(home.path / "closes" / tenant_id / CLOSES) or _ClosesFile()).closes
+    return tuple(sorted((item.close(tenant_id) for item in noted), key=lambda c: (c.month, c.number)))
 
 
 def standing(home: Home, tenant_id: str) -> tuple[Close, ...]:
@@ -158,21 +190,11 @@ def record_reopened(home: Home, close: Close, *, at: datetime, by: str, because:
 
 
 def _write(home: Home, tenant_id: str, all_of: tuple[Close, ...]) -> None:
-    items = [{**asdict(item), "month": item.name} for item in sorted(all_of, key=lambda c: (c.month, c.number))]
-    content = json.dumps({"closes": items}, indent=1, default=lambda value: value.isoformat()).encode()
-    write_atomically(folder(home, tenant_id) / CLOSES, content)
-
-
-def _close(tenant_id: str, raw: Mapping[str, Any]) -> Close:
-    reopened = raw["reopened_at"]
-    return Close(
-        **{
-            **raw,
-            "tenant_id": tenant_id,
-            "month": month_of(raw["month"]),
-            "closed_at": datetime.fromisoformat(raw["closed_at"]),
-            "missing": tuple(raw["missing"]),
-            "doubts": tuple(raw.get("doubts", ())),
-            "reopened_at": None if reopened is None else datetime.fromisoformat(reopened),
-        }
-    )
+    path = folder(home, tenant_id) / CLOSES
+    noted = {(item.month, item.number): item for item in (_ClosesFile.read(path) or _ClosesFile()).closes}
+    records = []
+    for item in sorted(all_of, key=lambda close: (close.month, close.number)):
+        values = {name: value for name, value in asdict(item).items() if name != "tenant_id"} | {"month": item.name}
+        before = noted.get((item.name, item.number))
+        records.append(_CloseRecord(**values) if before is None else before.model_copy(update=values))
+    _ClosesFile(closes=tuple(records)).write(path)

@@ -5,12 +5,12 @@ that a reader found damaged is noted too, is no longer served while an earlier o
 """
 
 import hashlib
-import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from foundation.home import Home, read_derived, write_atomically
+from foundation.home import Home
+from foundation.kept_files import read_derived, write_derived
 from serving.model import Version
 from serving.versions.retention import kept_versions
 from serving.versions.store import current_version, files_of
@@ -54,7 +54,7 @@ def is_undamaged(home: Home, version: Version, *, now: datetime | None = None) -
             noted[path.name] = [*state, now.timestamp()]
     if noted:
         with suppress(OSError):
-            write_atomically(files.folder / CHECKED, json.dumps(checked | noted).encode())
+            write_derived(files.folder / CHECKED, checked | noted)
     return True
 
 

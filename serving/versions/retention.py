@@ -7,16 +7,18 @@ kept; scope files are derived again when somebody asks. Versions with the same d
 """
 
 import itertools
-import json
 import re
 import shutil
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from foundation import formats
 from foundation.errors import ConfigurationError
-from foundation.home import Home, read_kept, write_atomically
+from foundation.home import Home
+from foundation.kept_files import KeptFile
 from serving.model import Version
 from serving.versions.closes import close_of, closes, month_of, pinned_versions
 from serving.versions.store import BUILDING, VersionFiles, current_version, files_of, tenant_folder, versions_in
@@ -90,14 +92,26 @@ def _remove_scopes(files: VersionFiles, now: datetime) -> None:
                 path.unlink()
 
 
-def _removed(place: Path) -> dict[str, str]:
+class _RemovedFile(KeptFile):
+    """`removed.json`: version to when it was published, of those that were removed."""
+
+    FORMAT = formats.REMOVED
+    removed: dict[str, datetime]
+
+    @classmethod
+    def older(cls, content: dict[str, Any], number: int) -> dict[str, Any]:  # noqa: ARG003
+        return {"removed": content}
+
+
+def _removed(place: Path) -> dict[str, datetime]:
     """Version to when it was published, of those that were removed."""
-    return read_kept(place / REMOVED)
+    noted = _RemovedFile.read(place / REMOVED)
+    return {} if noted is None else noted.removed
 
 
 def _note_removed(place: Path, gone: list[Version]) -> None:
-    noted = _removed(place) | {version.version: version.published_at.isoformat() for version in gone}
-    write_atomically(place / REMOVED, json.dumps(noted, indent=1, sort_keys=True).encode())
+    noted = _removed(place) | {version.version: version.published_at for version in gone}
+    _RemovedFile(removed=noted).write(place / REMOVED)
 
 
 def version_as_of(home: Home, tenant_id: str, as_of: str, *, time_zone: str) -> Version:
@@ -118,7 +132,7 @@ def version_as_of(home: Home, tenant_id: str, as_of: str, *, time_zone: str) -> 
         raise ConfigurationError(f"--as-of {as_of!r} is not a day") from None
     end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone)).astimezone(UTC)
     kept = {version.version: (version.published_at, version.number) for version in kept_versions(home, tenant_id)}
-    gone = {name: (datetime.fromisoformat(at), 0) for name, at in _removed(tenant_folder(home, tenant_id)).items()}
+    gone = {name: (at, 0) for name, at in _removed(tenant_folder(home, tenant_id)).items()}
     served = [(at, number, name) for name, (at, number) in {**gone, **kept}.items() if at < end]
     if not served:
         raise ConfigurationError(f"nothing was published by the end of {as_of}; {_there(home, tenant_id)}")

@@ -7,16 +7,16 @@ published/<tenant>/<version>/by_scope/<hash>.duckdb      made on first use
 published/<tenant>/.building-<version>   being built; left behind only by a run that was killed
 """
 
-import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from foundation import formats
 from foundation.config import TENANT_ID
-from foundation.errors import AccessError
-from foundation.home import Home, read_derived, write_atomically
+from foundation.errors import AccessError, DamagedFileError
+from foundation.home import Home, write_atomically
+from foundation.kept_files import KeptFile
 from serving.model import LastRun, Version
 
 CURRENT = "current.json"
@@ -78,49 +78,52 @@ def files_of(home: Home, tenant_id: str, version: str) -> VersionFiles:
     return VersionFiles(tenant_folder(home, tenant_id) / version)
 
 
+class _VersionFile(KeptFile):
+    """`version.json` and `current.json`."""
+
+    FORMAT = formats.VERSION
+    tenant_id: str
+    version: str
+    published_at: datetime
+    run_id: str
+    rows: int
+    data_as_of: date | None
+    fingerprints: dict[str, str]
+    number: int = 0
+    digests: dict[str, str] = {}
+
+
+class _LastRunFile(KeptFile):
+    """`last_run.json`."""
+
+    FORMAT = formats.LAST_RUN
+    run_id: str
+    at: datetime
+    outcome: str
+    reason: str
+
+
 def version_to_json(version: Version) -> bytes:
     """The content of `version.json` and `current.json`."""
-    content = {
-        "tenant_id": version.tenant_id,
-        "version": version.version,
-        "published_at": version.published_at.isoformat(),
-        "run_id": version.run_id,
-        "rows": version.rows,
-        "data_as_of": None if version.data_as_of is None else version.data_as_of.isoformat(),
-        "fingerprints": dict(version.fingerprints),
-        "number": version.number,
-        "digests": dict(version.digests),
-    }
-    return json.dumps(content, indent=1).encode()
+    names = ("tenant_id", "version", "published_at", "run_id", "rows", "data_as_of", "number")
+    values = {name: getattr(version, name) for name in names}
+    return _VersionFile(**values, fingerprints=dict(version.fingerprints), digests=dict(version.digests)).to_bytes()
 
 
-def version_of_json(content: bytes) -> Version:
-    """Reads what `version_to_json` of this or an earlier release wrote; what later releases add is passed over."""
-    raw: Mapping[str, object] = json.loads(content)
-    as_of, fingerprints, digests = raw["data_as_of"], raw["fingerprints"], raw.get("digests", {})
-    assert isinstance(fingerprints, Mapping)
-    assert isinstance(digests, Mapping)
-    return Version(
-        tenant_id=str(raw["tenant_id"]),
-        version=str(raw["version"]),
-        published_at=datetime.fromisoformat(str(raw["published_at"])),
-        run_id=str(raw["run_id"]),
-        rows=int(str(raw["rows"])),
-        data_as_of=None if as_of is None else date.fromisoformat(str(as_of)),
-        fingerprints={str(key): str(value) for key, value in fingerprints.items()},
-        number=int(str(raw.get("number", 0))),
-        digests={str(key): str(value) for key, value in digests.items()},
-    )
+def version_of_json(content: bytes, path: Path | None = None) -> Version:
+    """Reads what `version_to_json` of this or an earlier release wrote. Raises ValueError where it is not that, ConfigurationError
+    where a later release wrote it."""
+    return Version(**dict(_VersionFile.parse(content, path)))
 
 
 def current_version(home: Home, tenant_id: str) -> Version | None:
     """The version that is served, None where nothing was published yet."""
     place = tenant_folder(home, tenant_id)
     try:
-        return version_of_json((place / CURRENT).read_bytes())
+        return version_of_json((place / CURRENT).read_bytes(), place / CURRENT)
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         # It names one of the whole versions that lie beside it: the newest.
         return max(versions_in(place), key=lambda version: version.order, default=None)
 
@@ -130,8 +133,8 @@ def versions_in(place: Path) -> list[Version]:
     versions = []
     for path in place.iterdir():
         if not path.name.startswith("."):
-            with suppress(FileNotFoundError, NotADirectoryError, ValueError, KeyError):
-                versions.append(version_of_json((path / "version.json").read_bytes()))
+            with suppress(FileNotFoundError, NotADirectoryError, ValueError):
+                versions.append(version_of_json((path / "version.json").read_bytes(), path / "version.json"))
     return versions
 
 
@@ -144,15 +147,14 @@ def record_outcome(home: Home, tenant_id: str, *, run_id: str, outcome: str, rea
     """Notes how a run ended for a tenant: published, unchanged, stopped (by an audit) or failed, and why."""
     if outcome not in OUTCOMES:
         raise ValueError(f"{outcome!r} is not an outcome; known are {', '.join(OUTCOMES)}")
-    content = {"run_id": run_id, "at": datetime.now(UTC).isoformat(), "outcome": outcome, "reason": reason}
-    write_atomically(tenant_folder(home, tenant_id) / LAST_RUN, json.dumps(content, indent=1).encode())
+    noted = _LastRunFile(run_id=run_id, at=datetime.now(UTC), outcome=outcome, reason=reason)
+    noted.write(tenant_folder(home, tenant_id) / LAST_RUN)
 
 
 def outcome(home: Home, tenant_id: str) -> LastRun | None:
-    """How the last run ended for a tenant; None before the first."""
-    raw = read_derived(tenant_folder(home, tenant_id) / LAST_RUN)
-    if not raw:
+    """How the last run ended for a tenant; None before the first, and where its record was torn."""
+    try:
+        noted = _LastRunFile.read(tenant_folder(home, tenant_id) / LAST_RUN)
+    except DamagedFileError:
         return None
-    return LastRun(
-        run_id=raw["run_id"], at=datetime.fromisoformat(raw["at"]), outcome=raw["outcome"], reason=raw["reason"]
-    )
+    return None if noted is None else LastRun(**dict(noted))

@@ -23,7 +23,8 @@ from foundation import home as home_module
 from foundation.config import Config
 from foundation.errors import ClinicmartError, ConfigurationError, DamagedFileError
 from foundation.faults import sentence_of, sentence_of_words
-from foundation.home import Home, read_derived, read_kept, write_atomically
+from foundation.home import Home, json_object, write_atomically
+from foundation.kept_files import Derived, read_derived
 
 WHOLE = b'{"nodes": {"model.a": 1}}'
 
@@ -33,18 +34,19 @@ def test_a_file_that_ends_anywhere_is_made_again_or_named(tmp_path_factory: pyte
     path = tmp_path_factory.mktemp("torn") / "file.json"
     path.write_bytes(WHOLE[:end])
     is_whole = end == len(WHOLE)
-    assert read_derived(path) == (json.loads(WHOLE) if is_whole else {})
+    content = json.loads(WHOLE) if is_whole else {}
+    assert read_derived(path) == json_object(path) == content
     if is_whole:
-        assert read_kept(path) == json.loads(WHOLE)
+        assert Derived.read(path).content == content
     else:
         with pytest.raises(DamagedFileError, match=r"file\.json: does not parse; restore it"):
-            read_kept(path)
+            Derived.read(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"\xff\xfe", b"\0" * 40])
 def test_a_file_of_something_else_is_as_good_as_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.json").write_bytes(content)
-    assert read_derived(tmp_path / "file.json") == {}
+    assert read_derived(tmp_path / "file.json") == json_object(tmp_path / "file.json") == {}
 
 
 def test_a_torn_note_of_the_configuration_is_a_sentence(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_a_torn_manifest_is_parsed_again(tmp_path: Path, name: str) -> None:
     assert not is_parsed(workspace.dbt_target)
     workspace.prepare_manifest()
     assert is_parsed(workspace.dbt_target)
-    assert list(read_derived(workspace.dbt_target / name)) == list(json.loads(whole))
+    assert list(json_object(workspace.dbt_target / name)) == list(json.loads(whole))
 
 
 def test_a_torn_manifest_kept_with_the_project_is_not_handed_on(

@@ -8,14 +8,14 @@ import pytest
 import sqlalchemy as sa
 
 from foundation.errors import DamagedFileError
-from foundation.sqlite_files import open_derived
+from foundation.migrations import open_derived
 from ingest import ledger as tables
 from ingest.ledger import Ledger
 from ingest.load.landed_rows import damage_of
 from ingest.load.lost_warehouse import note_damage, start_anew_if_lost
 from ingest.load.raw_tables import load_warehouse
 from ingest.load.reconciliation import reconcile_landed
-from ingest.sources.hl7v2.seen_messages import NEW, REPEATED, SeenMessages
+from ingest.sources.hl7v2.seen_messages import MESSAGES, NEW, REPEATED, SeenMessages
 from tests.ingest.test_landing import Site, remittance, site  # noqa: F401 - a fixture
 from tests.support import clinicmart_here
 
@@ -152,18 +152,18 @@ def test_a_home_without_its_ledger_says_what_to_do_and_makes_no_new_one(loaded: 
 
 
 def test_what_remembers_messages_and_payments_is_made_anew_in_the_place_of_something_else(tmp_path: Path) -> None:
-    path, schema = tmp_path / "harbor.sqlite", "create table if not exists message (key integer)"
+    path = tmp_path / "harbor.sqlite"
     for content, is_new in ((None, True), (b"", False), (b"something else, " * 300, True)):
         if content is not None:
             path.write_bytes(content)
-        connection, made = open_derived(path, schema)
+        connection, made = open_derived(path, MESSAGES)
         assert made == is_new
         assert connection.execute("select count(*) from message").fetchone() == (0,)
         connection.close()
     path.chmod(0o600)
     with sqlite3.connect(path) as connection:
-        connection.execute("insert into message values (1)")
-    connection, made = open_derived(path, schema)
+        connection.execute("insert into message values (1, 1, 1)")
+    connection, made = open_derived(path, MESSAGES)
     assert not made
     assert connection.execute("select count(*) from message").fetchone() == (1,)
     connection.close()

@@ -6,17 +6,20 @@ import json
 import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from foundation import alembic
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.people import migrate, passwords, sessions
+from serving.people import passwords, sessions
 from serving.people import store as accessing
 from serving.people.audit_anchor import anchor_of
 from serving.people.caller import Caller, set_caller
 from serving.people.store import AccessStore, Role
+from serving.people.tables import ACCESS
 
 PASSWORD = "correct horse battery"
 
@@ -462,8 +465,10 @@ def test_the_newest_step_is_the_one_that_new_databases_have(tmp_path):
     from alembic.script import ScriptDirectory
 
     config = Config()
-    config.set_main_option("script_location", str(migrate.MIGRATIONS))
-    assert ScriptDirectory.from_config(config).get_current_head() == migrate.NEWEST
+    config.set_main_option("script_location", str(Path(alembic.__file__).parent))
+    config.set_main_option("version_locations", str(ACCESS.steps))
+    config.set_main_option("path_separator", "newline")
+    assert ScriptDirectory.from_config(config).get_current_head() == ACCESS.newest
     columns = []
     for number, home in enumerate((Home.at(tmp_path / "new"), Home.at(tmp_path / "old"))):
         if number:

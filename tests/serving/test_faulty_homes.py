@@ -4,6 +4,7 @@ The commands come from the command line's own tree, so that a new one is asked t
 """
 
 import ctypes
+import json
 import os
 import shutil
 import sqlite3
@@ -21,8 +22,9 @@ import dagster_project.postgres_target
 import dagster_project.run
 from clinicmart.commands import demo, serve
 from clinicmart.main import cli
+from foundation import formats
 from foundation.errors import ClinicmartError
-from foundation.home import FORMAT, FORMAT_FILE, Home
+from foundation.home import FORMAT_FILE, Home
 from ingest.ledger import Ledger
 from ingest.receive.mllp import listener
 from serving.reader import close_all
@@ -35,6 +37,7 @@ MONTH = "2026-02"
 # Command to its arguments; None for those that work on no home.
 COMMANDS: dict[str, tuple[str, ...] | None] = {
     "demo": ("--no-serve",),
+    "upgrade": (),
     "run": ("--config", "CONFIG"),
     "listen": ("--config", "CONFIG"),
     "sources check": None,
@@ -218,7 +221,22 @@ def of_another_duckdb(home: Home) -> None:
 
 
 def later_release(home: Home) -> None:
-    (home.path / FORMAT_FILE).write_text(f"{FORMAT + 1}\n")
+    (home.path / FORMAT_FILE).write_text(f"{formats.HOME + 1}\n")
+
+
+def earlier_release(home: Home) -> None:
+    (home.path / FORMAT_FILE).unlink()
+
+
+def later_ledger(home: Home) -> None:
+    with sqlite3.connect(home.ledger) as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    connection.close()
+
+
+def later_version(home: Home) -> None:
+    for path in (*home.path.glob("published/*/current.json"), *home.path.glob("published/*/*/registry.json")):
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"format": 9999}))
 
 
 def later_people(home: Home) -> None:
@@ -250,7 +268,10 @@ FAULTS: dict[str, Callable[[Home], None]] = {
     "published files are no databases": no_database("published/*/*/*.duckdb", "warehouse/warehouse.duckdb"),
     "files of another DuckDB": of_another_duckdb,
     "home of a later release": later_release,
+    "home of an earlier release": earlier_release,
     "people of a later release": later_people,
+    "ledger of a later release": later_ledger,
+    "version of a later release": later_version,
     "torn": torn,
     "lost versions": lost,
 }
@@ -289,6 +310,8 @@ def test_no_command_ends_in_a_traceback(home: Home, fault: str) -> None:
         ("home of a later release", "metrics query", "was written by a later release of Clinicmart"),
         ("home of a later release", "run", "was written by a later release of Clinicmart"),
         ("people of a later release", "users list", "was written by a later release"),
+        ("ledger of a later release", "status", "ledger.sqlite was written by a later release"),
+        ("version of a later release", "metrics query", "current.json was written by a later release"),
         ("lost versions", "metrics query", "the next run publishes it again"),
     ],
 )
@@ -299,6 +322,21 @@ def test_the_sentence_says_what_is_wrong_and_what_to_do(home: Home, fault: str, 
     assert ran.code in (1, 2)
     assert said in ran.err
     assert len(ran.err.splitlines()) == 1
+
+
+def test_every_command_on_an_earlier_home_names_the_command_that_upgrades_it(home: Home) -> None:
+    earlier_release(home)
+    before = state(home)
+    for name, arguments in COMMANDS.items():
+        if arguments is not None and name != "upgrade":
+            ran = ask(home, name)
+            assert (name, ran.code) == (name, 2)
+            assert f"run clinicmart upgrade --home {home.path}" in ran.err
+            assert len(ran.err.splitlines()) == 1
+    assert state(home) == before
+    ran = ask(home, "upgrade")
+    assert (ran.code, ran.err) == (0, "")
+    assert ask(home, "metrics query").code == 0
 
 
 def state(home: Home) -> dict[str, bytes]:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from clinicmart.metrics_server import address_of, metrics_served
+from foundation import formats
 from foundation.errors import ConfigurationError
-from foundation.home import FORMAT, FORMAT_FILE, Home
+from foundation.home import FORMAT_FILE, Home
 from ingest import ledger as tables
 from ingest.ledger import Ledger, now
 from serving.model import MetricQuery
@@ -165,7 +166,7 @@ def later_people(home: Home) -> None:
 
 
 FAULTS: dict[str, Callable[[Home], object]] = {
-    "home_unreadable": lambda home: (home.path / FORMAT_FILE).write_text(f"{FORMAT + 1}\n"),
+    "home_unreadable": lambda home: (home.path / FORMAT_FILE).write_text(f"{formats.HOME + 1}\n"),
     "key_wrong": lambda home: home.master_key.write_bytes(b"k" * 32),
     "people_unreadable": later_people,
     "version_missing": no_version,

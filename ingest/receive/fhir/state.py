@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import Any, Self
 
 import orjson
+from pydantic import TypeAdapter
 
+from foundation.formats import check_not_later
 from ingest.inbox.inbox import BrokenSeal, Inbox
 from ingest.interface import Notice
 from ingest.receive.fhir.problems import ServerProblem
@@ -73,19 +75,16 @@ class State:
     def of(cls, inbox: Inbox, address: str) -> Self:
         """The state in an inbox; a new one where there is none, or where the feed was pointed to another server.
 
-        Raises ServerProblem where it cannot be read.
+        Raises ServerProblem where it cannot be read, ConfigurationError where a later release wrote it.
         """
         path = inbox.path(NAME)
         if not path.exists():
             return cls(address=address)
         try:
-            document = orjson.loads(b"".join(inbox.read(path)))
-            job = document.pop("job")
-            state = cls(**document)
-            if job is not None:
-                files = [ExportedFile(**item) for item in job.pop("files")]
-                state.job = Job(**job, files=files)
-        except (BrokenSeal, OSError, orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+            # Fields that a later release added are ignored.
+            state = TypeAdapter(cls).validate_json(b"".join(inbox.read(path)))
+            check_not_later(path, state.version, VERSION)
+        except (BrokenSeal, OSError, ValueError):
             raise ServerProblem(
                 "the saved state of this server cannot be read",
                 f"Restore {path} from a backup, or delete it: the next run then asks for everything",

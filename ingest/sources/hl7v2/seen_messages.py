@@ -22,18 +22,24 @@ import sqlalchemy as sa
 
 from foundation.home import Home
 from foundation.keys import Keys
-from foundation.sqlite_files import open_derived
+from foundation.migrations import Store, open_derived
 from ingest import ledger as tables
 from ingest.ledger import Ledger, now
+from ingest.migrations import STEPS
 
 NEW, REPEATED, REUSED = "new", "repeated", "reused"
 KEPT_DAYS = 400
-_SCHEMA = """
-create table if not exists message (
-    key integer not null, digest integer not null, unit_id integer not null, primary key (key, digest)
-) without rowid;
-create index if not exists message_by_unit on message (unit_id);
-"""
+_METADATA = sa.MetaData()
+sa.Table(
+    "message",
+    _METADATA,
+    sa.Column("key", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("unit_id", sa.Integer, nullable=False),
+    sa.Index("message_by_unit", "unit_id"),
+    sqlite_with_rowid=False,
+)
+MESSAGES = Store(metadata=_METADATA, steps=STEPS / "messages")
 
 
 class SeenMessages:
@@ -47,9 +53,9 @@ class SeenMessages:
         self._landed: dict[int, bool] = {}
         if path is None:
             self._connection = sqlite3.connect(":memory:", isolation_level=None)
-            self._connection.executescript(_SCHEMA)
+            self._connection.executescript(MESSAGES.schema)
         else:
-            self._connection, _ = open_derived(path, _SCHEMA)
+            self._connection, _ = open_derived(path, MESSAGES)
 
     @classmethod
     def of(cls, home: Home, keys: Keys, ledger: Ledger, tenant_id: str) -> "SeenMessages":

@@ -1,12 +1,10 @@
-"""Alembic's entry: runs the steps on the connection that `serving.people.migrate` gives."""
+"""Alembic's entry: runs the steps on the connection that `foundation.migrations` gives."""
 
 from alembic import context
 
-from serving.people.tables import METADATA
-
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
+    target_metadata=context.config.attributes["metadata"],
     transactional_ddl=True,
     render_as_batch=True,
 )

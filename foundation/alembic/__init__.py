@@ -1,0 +1,1 @@
+"""Alembic's folder: the entry that all databases share. The steps lie beside the tables that they change."""
