@@ -59,18 +59,18 @@ def columns(blocks: Sequence[Callable[[], None]]) -> None:
 
 def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> None:
     """The main line: months with the same month a year earlier dashed, the chosen period shaded."""
-    found = context.source.metrics.get(metric)
-    if found is None:
+    definition = context.source.metrics.get(metric)
+    if definition is None:
         return
     view = context.view
     first, last = periods.trend_window(view.period, view.compared)
     earlier_first, earlier_last = periods.add_months(first, -12), periods.add_months(periods.month_start(last), -12)
     now = figures.monthly(context.source, view, [metric], first, last).get(metric, ())
     earlier = figures.monthly(context.source, view, [metric], earlier_first, earlier_last).get(metric, ())
-    hollow = figures.unsettled_months(context.source, view, found, first, last)
+    hollow = figures.unsettled_months(context.source, view, definition, first, last)
     shown = [month for month, value in now if value is not None]
     moving = "; hollow: still settling" if hollow.intersection(shown) else ""
-    usual = _usual(found, [value for month, value in now if value is not None and month not in hollow])
+    usual = _usual(definition, [value for month, value in now if value is not None and month not in hollow])
     if usual:
         moving += "; grey band: usual range (control limits), ringed: outside it"
     closed, marked = context.source.closed_months, closed_note(context, shown)
@@ -85,8 +85,8 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
     option = charts.line_over_time(
         context.look,
         now,
-        name=found.label,
-        unit=found.unit,
+        name=definition.label,
+        unit=definition.unit,
         chosen=(view.period.start, view.period.end),
         earlier=[value for _, value in earlier],
         earlier_name="A year before",
@@ -98,14 +98,14 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
     marks = month_marks(metric, [month for month, _ in now])
     table = chart_tables.by_month(
         now,
-        name=found.label,
-        unit=found.unit,
+        name=definition.label,
+        unit=definition.unit,
         earlier=[value for _, value in earlier],
         earlier_name="A year before",
         marks=marks,
     )
     context.chart(
-        option, key=f"cm_trend_{metric}", height=320, alt=f"{found.label} by month", table=table, marks=[marks]
+        option, key=f"cm_trend_{metric}", height=320, alt=f"{definition.label} by month", table=table, marks=[marks]
     )
 
 
@@ -147,11 +147,11 @@ def ranking(
     """Horizontal bars of one metric, sorted; a click opens the bar's passport. At the bar: what a rate was counted from, and its
     change where that is more than chance. In the accent: rates that are worse than all together by more than chance. Faint: too
     few to judge."""
-    found = context.source.metrics[metric]
+    definition = context.source.metrics[metric]
     shown = [member for member in members if member.now.get(metric) is not None]
     moving = _is_moving(context, reference)
     line = None
-    if reference is not None and not reference.problem and not moving and found.direction != "neutral":
+    if reference is not None and not reference.problem and not moving and definition.direction != "neutral":
         line = reference.value
     bases = {member.id: member.base(context.source, metric) for member in shown}
     if ordered:
@@ -161,15 +161,15 @@ def ranking(
         shown.sort(key=lambda member: (_is_few(bases[member.id]), -fmt.decimal(member.now[metric]), member.name))
     shown = shown[:MOST_BARS]
     few = any(_is_few(base) for base in bases.values())
-    tested = line is not None and any(_is_counted_rate(found, base) for base in bases.values())
+    tested = line is not None and any(_is_counted_rate(definition, base) for base in bases.values())
     notes = {member.id: _bar_note(context, member, metric, moving=moving) for member in shown}
-    below = fmt.short(line, found.unit) if tested and line is not None else ""
+    below = fmt.short(line, definition.unit) if tested and line is not None else ""
     hidden = context.source.hidden_note if any(member.now.get(metric) is None for member in members) else ""
-    nothing = _nothing_to_rank(found, shown, hidden)
-    told = context.view.period.name if nothing else _ranking_note(context, shown, notes.values(), below, few=few)
-    section(title, note or told)
+    nothing = _nothing_to_rank(definition, shown, hidden)
+    subtitle = context.view.period.name if nothing else _ranking_note(context, shown, notes.values(), below, few=few)
+    section(title, note or subtitle)
     if not shown:
-        none = ("Nothing to compare", f"No {found.label.lower()} in this period.")
+        none = ("Nothing to compare", f"No {definition.label.lower()} in this period.")
         empty(context, *(nothing or none), f"{key}_empty")
         return
     ranks = [
@@ -177,23 +177,25 @@ def ranking(
             member.name,
             member.now[metric],
             notes[member.id],
-            _bar_colour(context, found, member.now[metric], bases[member.id], line, compared=reference is not None),
+            _bar_colour(
+                context, definition, member.now[metric], bases[member.id], line, compared=reference is not None
+            ),
         )
         for member in shown
     ]
     marks = member_marks(metric, shown)
-    table = chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=title, marks=marks)
+    table = chart_tables.of_ranks(ranks, name=definition.label, unit=definition.unit, caption=title, marks=marks)
     if nothing:
         empty(context, *nothing, f"{key}_flat")
         context.html(widgets.as_table(table), key=f"{key}_flat_table")
         return
-    option = charts.ranked_bars(context.look, ranks, unit=found.unit, clickable=any(marks))
+    option = charts.ranked_bars(context.look, ranks, unit=definition.unit, clickable=any(marks))
     height = 28 * len(ranks) + 16
     context.chart(
         option,
         key=f"{key}_{view_key(context.view)}",
         height=max(height, 96),
-        alt=f"{title}: {found.label}",
+        alt=f"{title}: {definition.label}",
         table=table,
         marks=[marks],
     )
@@ -326,11 +328,11 @@ def _total_change(loaded: Mapping[str, Figure], name: str) -> fmt.Change | None:
 
 def hours(context: PageContext, metric: str, *, volume: str, title: str, note: str = "") -> None:
     """A heat map of a metric by weekday and hour. Hours with little `volume` stay empty: chance would colour them."""
-    found = context.source.metrics.get(metric)
-    if not figures.knows(found, "weekday", "hour_of_day") or found is None:
+    definition = context.source.metrics.get(metric)
+    if not figures.knows(definition, "weekday", "hour_of_day") or definition is None:
         return
-    where = figures.filters(context.view, found)
-    section(title, note or f"{found.label} by weekday and hour of the appointment, {context.view.period.name}")
+    where = figures.filters(context.view, definition)
+    section(title, note or f"{definition.label} by weekday and hour of the appointment, {context.view.period.name}")
     if where is None:
         empty(
             context, "Not available for this choice", "Choose all payers or a wider place.", f"cm_hours_{metric}_empty"
@@ -357,20 +359,26 @@ def hours(context: PageContext, metric: str, *, volume: str, title: str, note: s
         empty(context, "Too few to tell hours apart", text, f"cm_hours_{metric}_none")
         return
     if not any(cells.values()):
-        text = f"{found.label} is {fmt.exact(0, found.unit)} in each hour of the week that has {LEAST_AN_HOUR} or more of them."
-        empty(context, f"{fmt.exact(0, found.unit)} in every hour", text, f"cm_hours_{metric}_zero")
+        text = f"{definition.label} is {fmt.exact(0, definition.unit)} in each hour of the week that has {LEAST_AN_HOUR} or more of them."
+        empty(context, f"{fmt.exact(0, definition.unit)} in every hour", text, f"cm_hours_{metric}_zero")
         return
     volume_label = context.source.metrics[volume].label if counted else ""
     option = charts.heat_map(
-        context.look, cells, name=found.label, unit=found.unit, counts=counts, counted=volume_label, clickable=True
+        context.look,
+        cells,
+        name=definition.label,
+        unit=definition.unit,
+        counts=counts,
+        counted=volume_label,
+        clickable=True,
     )
     marks = {
         (day, hour): widgets.passport(metric, {"weekday": str(day + 1), "hour": str(hour)})
         for (day, hour), value in sorted(cells.items())
         if value is not None
     }
-    alt = f"{found.label} by weekday and hour"
-    table = chart_tables.by_hour(cells, unit=found.unit, caption=alt, marks=marks)
+    alt = f"{definition.label} by weekday and hour"
+    table = chart_tables.by_hour(cells, unit=definition.unit, caption=alt, marks=marks)
     context.chart(option, key=f"cm_hours_{metric}", height=312, alt=alt, table=table, marks=[list(marks.values())])
 
 

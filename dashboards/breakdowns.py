@@ -40,10 +40,15 @@ class Member:
         """The change of a metric; one that is still `moving` is not compared."""
         if moving:
             return fmt.Change("", maturity.NOT_SETTLED, "none", "flat")
-        found = source.metrics[metric]
+        definition = source.metrics[metric]
         verdict = self.verdict(source, metric)
         return fmt.change(
-            self.now.get(metric), self.before.get(metric), found.unit, found.direction, against, verdict=verdict
+            self.now.get(metric),
+            self.before.get(metric),
+            definition.unit,
+            definition.direction,
+            against,
+            verdict=verdict,
         )
 
 
@@ -99,12 +104,12 @@ def by_dimension(
     names: dict[str, str] = {}
     now: dict[str, dict[str, Any]] = {}
     earlier: dict[str, dict[str, Any]] = {}
-    known = [
+    named_members = [
         name
         for name in figures.with_bases(source, metrics)
         if figures.knows(source.metrics.get(name), dimension.removesuffix("_children"))
     ]
-    for filters_of, group in _same_filters(source, view, known, where).items():
+    for filters_of, group in _same_filters(source, view, named_members, where).items():
         current = source.query(
             group, by=[dimension], where=dict(filters_of), start=view.period.start, end=view.period.end
         )
@@ -141,9 +146,9 @@ def _same_filters(
 ) -> dict[tuple[tuple[str, Any], ...], list[str]]:
     groups: dict[tuple[tuple[str, Any], ...], list[str]] = {}
     for name in names:
-        found = figures.filters(view, source.metrics[name])
-        if found is not None:
-            groups.setdefault(hashable({**found, **(where or {})}), []).append(name)
+        metric_filters = figures.filters(view, source.metrics[name])
+        if metric_filters is not None:
+            groups.setdefault(hashable({**metric_filters, **(where or {})}), []).append(name)
     return groups
 
 
@@ -187,11 +192,11 @@ def _unplaced(source: Source, view: View, metrics: Sequence[str]) -> list[Member
 
 def _units(source: Source, view: View, metrics: Sequence[str], places: Sequence[Place]) -> list[Member]:
     """Units that may lie anywhere in the tree, each with its own figures."""
-    found = []
+    members = []
     for place in places:
         asked = figures.with_bases(source, metrics)
         loaded = figures.load(source, view.moved(place=place.id), asked, trend=False)
-        found.append(
+        members.append(
             Member(
                 place.id,
                 place.name,
@@ -200,7 +205,7 @@ def _units(source: Source, view: View, metrics: Sequence[str], places: Sequence[
                 {"place": place.id, "provider": None},
             )
         )
-    return sorted(found, key=lambda member: _rank(member, metrics[0])) if metrics else found
+    return sorted(members, key=lambda member: _rank(member, metrics[0])) if metrics else members
 
 
 def crossed(source: Source, view: View, level: Level, metric: str, dimension: str) -> dict[tuple[str, str], Any]:
@@ -210,13 +215,13 @@ def crossed(source: Source, view: View, level: Level, metric: str, dimension: st
     if where is None:
         return {}
     if level.dimension == "service_unit" and level.at is None:
-        found: dict[tuple[str, str], Any] = {}
+        values: dict[tuple[str, str], Any] = {}
         for member in level.members:
             frame = source.query(
                 [metric], by=[dimension], where={**where, "service_unit": member.id}, start=start, end=end
             )
-            found |= {(member.id, row[dimension] or ""): row[metric] for row in frame.iter_rows(named=True)}
-        return found
+            values |= {(member.id, row[dimension] or ""): row[metric] for row in frame.iter_rows(named=True)}
+        return values
     by = level.dimension
     if level.at is not None:
         by, where = "service_unit_children", {**where, "service_unit": level.at}
@@ -230,12 +235,12 @@ def folded(members: Sequence[Member], metric: str, most: int) -> list[Member]:
     """At most so many members of an amount or count; the rest added up as one."""
     if len(members) <= most:
         return list(members)
-    kept, rest = list(members[: most - 1]), members[most - 1 :]
+    kept, others = list(members[: most - 1]), members[most - 1 :]
 
     def total(side: str) -> Any:
-        known = [fmt.decimal(value) for value in (getattr(m, side).get(metric) for m in rest) if value is not None]
-        return sum(known) if known else None
+        amounts = [fmt.decimal(value) for value in (getattr(m, side).get(metric) for m in others) if value is not None]
+        return sum(amounts) if amounts else None
 
-    names = {name for member in rest for name in member.moves}
-    moves = {names.pop(): [value for member in rest for value in member.moves.values()]} if len(names) == 1 else {}
-    return [*kept, Member("", f"{OTHERS} ({len(rest)})", {metric: total("now")}, {metric: total("before")}, moves)]
+    names = {name for member in others for name in member.moves}
+    moves = {names.pop(): [value for member in others for value in member.moves.values()]} if len(names) == 1 else {}
+    return [*kept, Member("", f"{OTHERS} ({len(others)})", {metric: total("now")}, {metric: total("before")}, moves)]

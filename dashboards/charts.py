@@ -309,8 +309,8 @@ def _hover_item(category: str, part: str, value: Any, total: Any, unit: str) -> 
 
 
 def _sum(values: Sequence[Any]) -> Any:
-    known = [fmt.decimal(value) for value in values if value is not None]
-    return sum(known) if known else None
+    amounts = [fmt.decimal(value) for value in values if value is not None]
+    return sum(amounts) if amounts else None
 
 
 def stacked_bars(
@@ -474,12 +474,15 @@ def ranked_bars(look: Tokens, ranks: Sequence[Rank], *, unit: str, clickable: bo
     }
 
 
-def _heat_ends(known: Sequence[Any], unit: str) -> list[str]:
+def _heat_ends(values_shown: Sequence[Any], unit: str) -> list[str]:
     """What stands at the dark and at the pale end of the hues."""
-    if not known:
+    if not values_shown:
         return ["", ""]
-    low, high = fmt.short(min(known), unit), fmt.short(max(max(known), min(known) * fmt.decimal(1.5)), unit)
-    return ["", f"All {low}"] if min(known) == max(known) else [high, low]
+    low, high = (
+        fmt.short(min(values_shown), unit),
+        fmt.short(max(max(values_shown), min(values_shown) * fmt.decimal(1.5)), unit),
+    )
+    return ["", f"All {low}"] if min(values_shown) == max(values_shown) else [high, low]
 
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -506,11 +509,13 @@ def heat_map(
     for (weekday, hour), value in sorted(cells.items()):
         if value is not None:
             count = (counts or {}).get((weekday, hour))
-            of = f"\n{counted}: {fmt.exact(count, 'count')}" if count is not None else ""
-            text = f"{WEEKDAYS[weekday]}, {hour:02d}:00 to {hour + 1:02d}:00\n{name}: {fmt.exact(value, unit)}{of}"
+            base_line = f"\n{counted}: {fmt.exact(count, 'count')}" if count is not None else ""
+            text = (
+                f"{WEEKDAYS[weekday]}, {hour:02d}:00 to {hour + 1:02d}:00\n{name}: {fmt.exact(value, unit)}{base_line}"
+            )
             data.append([hours.index(hour), days.index(weekday), scale.of(value), text])
     drawn = [float(value) / scale.divisor for value in cells.values() if value is not None]
-    known = [fmt.decimal(value) for value in cells.values() if value is not None]
+    values_shown = [fmt.decimal(value) for value in cells.values() if value is not None]
     low, high = min(drawn, default=0.0), max(drawn, default=1.0)
     return {
         **_base(look),
@@ -536,7 +541,7 @@ def heat_map(
             "itemWidth": 12,
             "itemHeight": 160,
             "calculable": False,
-            "text": _heat_ends(known, unit),
+            "text": _heat_ends(values_shown, unit),
             "textStyle": {"color": look.soft, "fontSize": 12, "fontFamily": FONT},
             "inRange": {"color": list(look.heat)},
         },

@@ -74,27 +74,27 @@ def why(causes: Iterable[Mapping[str, Any]]) -> str:
         if kind in ("late", "related", "deleted"):
             verb = "deleted" if kind == "deleted" else "brought"
             record = (cause["record_kind"] or cause["entity"] or "record").replace("_", " ")
-            told = cause["record_id"] or (cause["cause_set"], cause["ordinal"])
-            late.setdefault(f"{cause['feed']}/{verb}", {}).setdefault(record, set()).add(told)
+            record_key = cause["record_id"] or (cause["cause_set"], cause["ordinal"])
+            late.setdefault(f"{cause['feed']}/{verb}", {}).setdefault(record, set()).add(record_key)
         elif kind == "more":
             more += cause["rows"]
         elif (text := _WORDS.get(kind)) and text not in texts:
             texts.append(text)
-    found = []
+    sentences = []
     for name, records in sorted(late.items()):
         feed, _, verb = name.partition("/")
-        counted = [fmt.plural(len(told), record) for record, told in sorted(records.items())]
-        found.append(
+        counted = [fmt.plural(len(record_key), record) for record, record_key in sorted(records.items())]
+        sentences.append(
             f"feed {feed} deleted {_list(counted)}"
             if verb == "deleted"
             else f"feed {feed} later brought rows of {_list(counted)}"
         )
     if more:
-        found.append(f"{more} more records changed")
-    told = [*found, *texts]
+        sentences.append(f"{more} more records changed")
+    record_key = [*sentences, *texts]
     # What nothing explains is worth telling only where nothing else is.
-    told = [text for text in told if text != _WORDS["unexplained"]] or told
-    return "; ".join(told) or _WORDS["unexplained"]
+    record_key = [text for text in record_key if text != _WORDS["unexplained"]] or record_key
+    return "; ".join(record_key) or _WORDS["unexplained"]
 
 
 _WORDS = {

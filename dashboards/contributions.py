@@ -130,9 +130,9 @@ def _amount(side: _Side, cell: Cell, *, is_rate: bool) -> Decimal:
 
 def _both(earlier: Decimal | None, later: Decimal | None) -> tuple[Decimal, Decimal]:
     """A factor in both periods; what one does not have is that of the other."""
-    known = [value for value in (earlier, later) if value is not None]
-    first = known[0] if known else Decimal(0)
-    return (first if earlier is None else earlier, known[-1] if known else first)
+    values = [value for value in (earlier, later) if value is not None]
+    first = values[0] if values else Decimal(0)
+    return (first if earlier is None else earlier, values[-1] if values else first)
 
 
 def _weights(factors: int) -> list[Decimal]:

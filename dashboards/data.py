@@ -142,8 +142,8 @@ class Source:
     @cached_property
     def metrics(self) -> dict[str, MetricDefinition]:
         """The metrics this person may see, by name. Anything absent here is absent from the pages."""
-        found = self._cached({"ask": "metrics"}, lambda: list(self.reader.metrics()))
-        return {metric.name: metric for metric in found}
+        definitions = self._cached({"ask": "metrics"}, lambda: list(self.reader.metrics()))
+        return {metric.name: metric for metric in definitions}
 
     @cached_property
     def modules(self) -> frozenset[str]:
@@ -153,16 +153,16 @@ class Source:
     def places(self) -> dict[str, Place]:
         """The service-unit tree by id, parents before children, in the order of the tree."""
         frame: pl.DataFrame = self._cached({"ask": "tree"}, self.reader.tree)
-        found = [
+        places = [
             Place(
                 row["service_unit_id"], row["name"], row["unit_type"] or "", row["depth"], row["parent_service_unit_id"]
             )
             for row in frame.iter_rows(named=True)
         ]
         below: dict[str | None, list[Place]] = {}
-        known = {place.id for place in found}
-        for place in found:
-            below.setdefault(place.parent_id if place.parent_id in known else None, []).append(place)
+        place_ids = {place.id for place in places}
+        for place in places:
+            below.setdefault(place.parent_id if place.parent_id in place_ids else None, []).append(place)
         ordered: dict[str, Place] = {}
         waiting = list(reversed(below.get(None, [])))
         while waiting:
@@ -206,11 +206,11 @@ class Source:
 
     def path(self, place_id: str | None) -> list[Place]:
         """A place and its ancestors, from the top."""
-        found: list[Place] = []
+        path: list[Place] = []
         while place_id in self.places:
-            found.insert(0, self.places[place_id])
+            path.insert(0, self.places[place_id])
             place_id = self.places[place_id].parent_id
-        return found
+        return path
 
     def names(self, dimension: str) -> dict[str, str]:
         """Names of a dimension's members by id."""
@@ -336,8 +336,8 @@ class Source:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What the feeds say that cannot be, or that no feed explains, with the metrics it touches."""
-        found: tuple[Finding, ...] = self._cached({"ask": "findings"}, self.reader.findings)
-        return found
+        findings: tuple[Finding, ...] = self._cached({"ask": "findings"}, self.reader.findings)
+        return findings
 
     def doubts(self, metric: str, until: date) -> tuple[str, ...]:
         """Titles of the findings that touch a metric in periods that end on `until`."""
@@ -370,9 +370,12 @@ class Source:
         """What became of a closed month's figures at a place; for None in all, or at the tops of what the person sees."""
         if place_id is None and self.reader.scope.unit_ids:
             tops = self.tops
-            found = [(top, change) for top in tops for change in self.closed_changes(close, top.id)]
+            of_all_places = [(top, change) for top in tops for change in self.closed_changes(close, top.id)]
             is_one = len(tops) == 1
-            return [change if is_one else replace(change, label=f"{change.label}, {top.name}") for top, change in found]
+            return [
+                change if is_one else replace(change, label=f"{change.label}, {top.name}")
+                for top, change in of_all_places
+            ]
         # A provider sees only own figures, which are not split by place.
         unit = None if self.reader.scope.provider_id else place_id
         question = {"ask": "closed", "month": close.name, "number": close.number, "unit": unit, "at": self.closed.stamp}

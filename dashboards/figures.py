@@ -221,11 +221,15 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
 
 def values(source: Source, view: View, names: Sequence[str]) -> dict[str, tuple[Any, Base | None]]:
     """(value, what it was counted from) of metrics in the view's period; those that do not know a filter of it are left out."""
-    found: dict[str, Any] = {}
+    values_found: dict[str, Any] = {}
     for (_, where), group in _grouped(source, view, with_bases(source, names)).items():
         frame = source.query(group, where=dict(where), start=view.period.start, end=view.period.end)
-        found |= {name: _one(frame, name) for name in group}
-    return {name: (found[name], base_of(source, source.metrics[name], found, {})) for name in names if name in found}
+        values_found |= {name: _one(frame, name) for name in group}
+    return {
+        name: (values_found[name], base_of(source, source.metrics[name], values_found, {}))
+        for name in names
+        if name in values_found
+    }
 
 
 def _at_equal_age(source: Source, view: View, names: Sequence[str]) -> dict[str, Any]:
@@ -274,16 +278,16 @@ def monthly(
     source: Source, view: View, names: Sequence[str], first: date, last: date
 ) -> dict[str, tuple[tuple[date, Any], ...]]:
     """Monthly values of metrics under the view's filters; a metric that does not know a filter is left out."""
-    found: dict[str, tuple[tuple[date, Any], ...]] = {}
+    by_metric: dict[str, tuple[tuple[date, Any], ...]] = {}
     asked = [name for name in dict.fromkeys(names) if name in source.metrics]
     for (_, where), group in _grouped(source, view, asked).items():
         frame = source.query(group, grain="month", where=dict(where), start=first, end=periods.month_end(last))
         for name in group:
             values = dict(zip(frame["metric_time"].to_list(), frame[name].to_list(), strict=True))
-            found[name] = _with_zeros(
+            by_metric[name] = _with_zeros(
                 source, name, series(values, periods.month_start(first), periods.month_start(last))
             )
-    return found
+    return by_metric
 
 
 def _with_zeros(source: Source, name: str, points: tuple[tuple[date, Any], ...]) -> tuple[tuple[date, Any], ...]:

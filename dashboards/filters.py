@@ -73,7 +73,7 @@ def value_label(source: Source, dimension: str, value: str) -> str:
     return label_of(dimension, value, names(source, dimension))
 
 
-def label_of(dimension: str, value: str, known: Mapping[str, str]) -> str:
+def label_of(dimension: str, value: str, names_of_members: Mapping[str, str]) -> str:
     """The name of a member: its own, a payer class's, else the value in plain words."""
     if not value:
         return NOT_RECORDED
@@ -87,7 +87,7 @@ def label_of(dimension: str, value: str, known: Mapping[str, str]) -> str:
         return REMINDERS.get(value, value.replace("_", " ").capitalize())
     if dimension == "lead_time_band" and value[:1].isdigit():
         return f"{value} days"
-    name = known.get(value)
+    name = names_of_members.get(value)
     return name if name and name != value else value.replace("_", " ")[:1].upper() + value.replace("_", " ")[1:]
 
 
@@ -124,10 +124,10 @@ def checked(source: Source, view: View) -> tuple[View, list[str]]:
         left_out.append(_unknown("payer_class"))
         view = replace(view, payer=None)
     for dimension, values in view.filters:
-        known = [value for value in values if value in names(source, dimension)]
-        if len(known) < len(values):
+        allowed = [value for value in values if value in names(source, dimension)]
+        if len(allowed) < len(values):
             left_out.append(_unknown(dimension))
-            view = view.filtered(dimension, known)
+            view = view.filtered(dimension, allowed)
     return view, left_out
 
 
@@ -148,28 +148,28 @@ def plain_names(names: Iterable[str]) -> list[str]:
 
 def refusal_of_names(strange: Sequence[str]) -> str:
     """A sentence on names that no page knows."""
-    said = ", ".join(dict.fromkeys(name.replace("_", " ") for name in strange))
-    return f"The address asks for a filter that pages do not have ({said}). It was left out."
+    listed = ", ".join(dict.fromkeys(name.replace("_", " ") for name in strange))
+    return f"The address asks for a filter that pages do not have ({listed}). It was left out."
 
 
 def chips(source: Source, view: View) -> list[Chip]:
     """The filters in force beside place and period, each with the way to take it away."""
-    found = []
+    drawn = []
     if view.month:
-        found.append(Chip("Month", f"{view.month:%B %Y}", "month"))
+        drawn.append(Chip("Month", f"{view.month:%B %Y}", "month"))
     if view.provider:
-        found.append(Chip("Provider", value_label(source, "provider", view.provider), "provider"))
+        drawn.append(Chip("Provider", value_label(source, "provider", view.provider), "provider"))
     if view.payer:
-        found.append(Chip("Payer class", theme.payer_label(view.payer), "payer"))
+        drawn.append(Chip("Payer class", theme.payer_label(view.payer), "payer"))
     for dimension, values in view.filters:
-        found.append(
+        drawn.append(
             Chip(
                 LABELS[dimension],
                 values_label(source, dimension, values),
                 states.URL_NAMES[dimension],
             )
         )
-    return found
+    return drawn
 
 
 def values_label(source: Source, dimension: str, values: Sequence[str]) -> str:
@@ -181,6 +181,6 @@ def values_label(source: Source, dimension: str, values: Sequence[str]) -> str:
 
 def offered(metrics: Iterable[MetricDefinition]) -> list[str]:
     """The dimensions that some of these metrics can be filtered by, in the order of the labels; the place has a picker."""
-    known = {name for metric in metrics for name in metric.dimensions}
+    dimensions = {name for metric in metrics for name in metric.dimensions}
     order = ("payer_class", "provider", *FILTERS.values())
-    return [name for name in LABELS if name in order and name in known]
+    return [name for name in LABELS if name in order and name in dimensions]

@@ -45,21 +45,23 @@ def _contributions(figure: Figure, members: Sequence[Member], numerator: str | N
     name = figure.metric.name
     now, before = fmt.decimal(figure.value), fmt.decimal(figure.before)
     if numerator is None:
-        found = {m.name: fmt.decimal(m.now.get(name) or 0) - fmt.decimal(m.before.get(name) or 0) for m in members}
+        contributions = {
+            m.name: fmt.decimal(m.now.get(name) or 0) - fmt.decimal(m.before.get(name) or 0) for m in members
+        }
     else:
         total_now = _denominator(members, "now", name, numerator)
         total_before = _denominator(members, "before", name, numerator)
         if not total_now or not total_before:
             return None
-        found = {
+        contributions = {
             m.name: _excess(m.now, name, numerator, before) / total_now
             - _excess(m.before, name, numerator, before) / total_before
             for m in members
         }
     change = now - before
-    if not change or abs(sum(found.values(), Decimal(0)) - change) > EXPLAINED * abs(change):
+    if not change or abs(sum(contributions.values(), Decimal(0)) - change) > EXPLAINED * abs(change):
         return None
-    return found
+    return contributions
 
 
 def _weight(values: Mapping[str, Any], name: str, numerator: str) -> Decimal:

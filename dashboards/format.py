@@ -156,9 +156,9 @@ def lower_first(text: str) -> str:
     return f"{text[:1].lower()}{text[1:]}"
 
 
-def plural(count: int, one: str, many: str | None = None) -> str:
+def plural(count: int, singular: str, many: str | None = None) -> str:
     """1 row, 1,204 rows."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {singular if count == 1 else many or singular + 's'}"
 
 
 @dataclass(frozen=True)

@@ -23,25 +23,25 @@ def lines(page: str, alerts: Iterable[Mapping[str, Any]], until: date) -> list[s
 
     `until` is the last day that the page shows: figures of a period that ended before a feed stopped lack nothing.
     """
-    found = []
+    sentences = []
     for alert in alerts:
         what = _nouns(page, alert["entities"])
         if what:
-            found.append(_sentence(alert, what, until))
-    return found
+            sentences.append(_sentence(alert, what, until))
+    return sentences
 
 
 def refusals(page: str, refused: Iterable[Mapping[str, Any]]) -> list[str]:
     """A sentence for each feed of which files were refused and on which the page rests: (feed, files, entities) each."""
-    found = []
+    sentences = []
     for row in refused:
         what = _nouns(page, row["entities"])
         if what:
             files = f"{row['files']} files" if row["files"] > 1 else "1 file"
             verb = "were" if row["files"] > 1 else "was"
             which = "they hold" if row["files"] > 1 else "it holds"
-            found.append(f"{files} of feed {row['feed']} {verb} refused: the {what} that only {which} are missing.")
-    return found
+            sentences.append(f"{files} of feed {row['feed']} {verb} refused: the {what} that only {which} are missing.")
+    return sentences
 
 
 def _nouns(page: str, brought: Iterable[str] | None) -> str:

@@ -61,12 +61,12 @@ def sparkline(values: Sequence[Any], moving: Sequence[bool] = ()) -> Markup:
     points = [index for index, value in enumerate(values) if value is not None]
     if len(points) < 2:
         return Markup('<div class="cm-spark"></div>')
-    known = {index: float(values[index]) for index in points}
-    low, spread = min(known.values()), (max(known.values()) - min(known.values())) or 1.0
+    numbers = {index: float(values[index]) for index in points}
+    low, spread = min(numbers.values()), (max(numbers.values()) - min(numbers.values())) or 1.0
 
     def place(index: int) -> tuple[float, float]:
         left = index * SPARK_WIDTH / (len(values) - 1)
-        return left, SPARK_HEIGHT - 4 - (known[index] - low) / spread * (SPARK_HEIGHT - 8)
+        return left, SPARK_HEIGHT - 4 - (numbers[index] - low) / spread * (SPARK_HEIGHT - 8)
 
     def is_moving(index: int) -> bool:
         return bool(moving) and moving[index]

@@ -58,8 +58,8 @@ SETTLING = {
 def needed(metrics: Iterable[MetricDefinition]) -> list[str]:
     """Names of the figures that tell how far these have settled."""
     kinds = {metric.matures_by for metric in metrics}
-    found = [rule for kind, rule in SETTLING.items() if kind in kinds]
-    return [name for rule in found for name in (rule.part, rule.whole)]
+    rules = [rule for kind, rule in SETTLING.items() if kind in kinds]
+    return [name for rule in rules for name in (rule.part, rule.whole)]
 
 
 def unripe(metric: MetricDefinition, end: date, as_of: date, values: Mapping[str, Any]) -> str:

@@ -16,11 +16,15 @@ from serving.model import MetricDefinition
 STATES = {"stopped": "stopped", "short": "brings too little", "unreadable": "not read"}
 
 
-def head(found: Passport, *, hidden: str) -> Markup:
+def head(figure_passport: Passport, *, hidden: str) -> Markup:
     """Name, chips, value with its parts, interval and change. `hidden` says why a value may be withheld."""
-    figure, metric = found.figure, found.metric
+    figure, metric = figure_passport.figure, figure_passport.metric
     shown = fmt.parts(None if figure.problem else figure.value, metric.unit)
-    chips = [found.place, found.view.period.name, *[f"{chip.name}: {chip.value}" for chip in found.chips]]
+    chips = [
+        figure_passport.place,
+        figure_passport.view.period.name,
+        *[f"{chip.name}: {chip.value}" for chip in figure_passport.chips],
+    ]
     notes = [figure.problem, figure.caution, *[f"May be wrong: {fmt.lower_first(title)}" for title in figure.doubts]]
     if figure.value is None and not figure.problem:
         notes.append(hidden or "No value: there is nothing to count or to divide by in this choice.")
@@ -40,7 +44,7 @@ def head(found: Passport, *, hidden: str) -> Markup:
         number=shown.number,
         unit=shown.unit,
         counted=figure.counted,
-        interval=passport.interval_words(found),
+        interval=passport.interval_words(figure_passport),
         mark=markup.MARKS.get(change.tone, markup.ARROWS[change.arrow] if change.tone == "neutral" else markup.EMPTY),
         change=change.text,
         notes=markup.join(
@@ -64,11 +68,11 @@ def meaning(metric: MetricDefinition) -> Markup:
     return part("What it is", Markup("<p>{}</p>{}").format(metric.description, markup.terms(rows)))
 
 
-def readings(found: Passport, explain: Mapping[str, str]) -> Markup:
+def readings(figure_passport: Passport, explain: Mapping[str, str]) -> Markup:
     """Other definitions of the same thing with their figures; `explain` has the action that holds each against this figure."""
-    if not found.readings:
+    if not figure_passport.readings:
         return markup.EMPTY
-    metric, figure = found.metric, found.figure
+    metric, figure = figure_passport.metric, figure_passport.figure
     columns = [markup.Column("Definition"), markup.Column("Figure"), markup.Column("From"), markup.Column("")]
     rows = [markup.Row((f"This figure: {metric.label}", fmt.exact(figure.value, metric.unit), figure.counted, " "))]
     rows += [
@@ -79,15 +83,15 @@ def readings(found: Passport, explain: Mapping[str, str]) -> Markup:
                 reading.counted,
                 markup.Link("explain", explain[reading.metric.name]) if reading.metric.name in explain else " ",
             ),
-            action=_same_mark(found, reading),
+            action=_same_mark(figure_passport, reading),
         )
-        for reading in found.readings
+        for reading in figure_passport.readings
     ]
     return part("Why another number may be right too", markup.table(columns, rows, caption="Other definitions"))
 
 
-def _same_mark(found: Passport, reading: Reading) -> str:
-    return "" if reading.problem else widgets.passport(reading.metric.name, states.pairs_by_name(found.mark))
+def _same_mark(figure_passport: Passport, reading: Reading) -> str:
+    return "" if reading.problem else widgets.passport(reading.metric.name, states.pairs_by_name(figure_passport.mark))
 
 
 def rests_on(
@@ -133,19 +137,23 @@ def level(label: str, metric: MetricDefinition, members: Sequence[Any], marks: S
     return markup.table(columns, rows, caption=f"{metric.label} by {label.lower()}", empty=empty)
 
 
-def footnote(found: Passport, *, sees: str) -> Markup:
+def footnote(figure_passport: Passport, *, sees: str) -> Markup:
     """Whose rights and which definition a figure was made with, and the same question for the command line."""
     return Markup(
         '<footer class="cm-soft"><p>{} Definition version {}.</p>'
         "<details><summary>The same figure on the command line</summary><code>{}</code></details></footer>"
-    ).format(sees, found.metric.version, f"clinicmart metrics query {found.metric.name} {_options(found)}")
+    ).format(
+        sees,
+        figure_passport.metric.version,
+        f"clinicmart metrics query {figure_passport.metric.name} {_options(figure_passport)}",
+    )
 
 
-def _options(found: Passport) -> str:
-    period = found.view.period
+def _options(figure_passport: Passport) -> str:
+    period = figure_passport.view.period
     where = [
         f"--where '{name}={item}'"
-        for name, value in chosen(found.view).items()
+        for name, value in chosen(figure_passport.view).items()
         for item in ([value] if isinstance(value, str) else value)
     ]
     return " ".join([*where, f"--from {period.start}", f"--to {period.end}"])

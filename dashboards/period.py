@@ -136,10 +136,10 @@ def explicit(key: str | None) -> Period | None:
 
 def months_of(start: date, end: date) -> list[date]:
     """First days of all months that the range touches."""
-    found = [month_start(start)]
-    while add_months(found[-1], 1) <= end:
-        found.append(add_months(found[-1], 1))
-    return found
+    months = [month_start(start)]
+    while add_months(months[-1], 1) <= end:
+        months.append(add_months(months[-1], 1))
+    return months
 
 
 def trend_window(period: Period, compared: Period, months: int = 13) -> tuple[date, date]:

@@ -124,7 +124,7 @@ class View:
 
     def filtered(self, dimension: str, values: Sequence[str]) -> "View":
         """The view with a filter set, or taken away where there are no values."""
-        kept = {name: found for name, found in self.filters if name != dimension}
+        kept = {name: chosen for name, chosen in self.filters if name != dimension}
         if values:
             kept[dimension] = tuple(values)
         return self.moved(filters=tuple(sorted(kept.items())))
@@ -155,10 +155,10 @@ def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:
 
 
 def _month(value: str | None) -> date | None:
-    found = _MONTH.fullmatch(value or "")
-    if found is None or not 1 <= int(found[2]) <= 12 or not 1990 <= int(found[1]) <= 2100:
+    match = _MONTH.fullmatch(value or "")
+    if match is None or not 1 <= int(match[2]) <= 12 or not 1990 <= int(match[1]) <= 2100:
         return None
-    return date(int(found[1]), int(found[2]), 1)
+    return date(int(match[1]), int(match[2]), 1)
 
 
 def _page(value: str) -> int:
@@ -175,28 +175,28 @@ def _query(params: Mapping[str, Any]) -> list[tuple[str, str]]:
 def parse(params: Mapping[str, Any], as_of: date) -> View:
     """The view of a URL; a parameter is a text or a list of texts. Values that mean nothing are left out, so that an old link
     still opens: `rows` of earlier releases opens the passport."""
-    one = dict(_query(params))
-    figure = _matching(_NAME, one.get("figure") or one.get("rows"))
+    single = dict(_query(params))
+    figure = _matching(_NAME, single.get("figure") or single.get("rows"))
     view = View(
-        period=periods.parse(one.get("period"), as_of),
-        compare=one["compare"] if one.get("compare") in periods.COMPARISONS else "before",
-        place=_matching(_IDENTIFIER, one.get("place")),
-        provider=_matching(_IDENTIFIER, one.get("provider")),
-        payer=_matching(_NAME, one.get("payer")),
-        restated=one.get("told") == TODAY,
-        basis=_matching(_NAME, one.get("basis")),
-        metric=_matching(_NAME, one.get("metric")),
-        counted_only=one.get("which") != ALL_ROWS,
+        period=periods.parse(single.get("period"), as_of),
+        compare=single["compare"] if single.get("compare") in periods.COMPARISONS else "before",
+        place=_matching(_IDENTIFIER, single.get("place")),
+        provider=_matching(_IDENTIFIER, single.get("provider")),
+        payer=_matching(_NAME, single.get("payer")),
+        restated=single.get("told") == TODAY,
+        basis=_matching(_NAME, single.get("basis")),
+        metric=_matching(_NAME, single.get("metric")),
+        counted_only=single.get("which") != ALL_ROWS,
         figure=figure,
-        at=one.get("at", "")[:2000] if figure else "",
-        sort=_matching(_COLUMN, one.get("sort")) if figure else None,
-        as_of=_matching(_AS_OF, one.get("as_of")),
-        against=one.get("against", "")[:2000] if figure else "",
+        at=single.get("at", "")[:2000] if figure else "",
+        sort=_matching(_COLUMN, single.get("sort")) if figure else None,
+        as_of=_matching(_AS_OF, single.get("as_of")),
+        against=single.get("against", "")[:2000] if figure else "",
     )
     view = _with_filters(view, _query(params))
-    month = _month(one.get("month"))
+    month = _month(single.get("month"))
     view = view.in_month(month) if month else view
-    return replace(view, page=_page(one.get("page", "1")))
+    return replace(view, page=_page(single.get("page", "1")))
 
 
 def _with_filters(view: View, pairs: Iterable[tuple[str, str]]) -> View:
@@ -206,9 +206,9 @@ def _with_filters(view: View, pairs: Iterable[tuple[str, str]]) -> View:
         if name in FILTERS:
             asked.setdefault(FILTERS[name], []).append(value)
     for dimension, values in asked.items():
-        known = [value for value in values if _matching(_IDENTIFIER, value)]
-        if known or "" in values:
-            view = view.filtered(dimension, sorted(set(known)))
+        valid = [value for value in values if _matching(_IDENTIFIER, value)]
+        if valid or "" in values:
+            view = view.filtered(dimension, sorted(set(valid)))
     return view
 
 
@@ -231,10 +231,10 @@ def pairs_of(query: str) -> list[tuple[str, str]]:
 
 def pairs_by_name(query: str) -> dict[str, list[str]]:
     """`encode`d changes as name to its values."""
-    found: dict[str, list[str]] = {}
+    pairs: dict[str, list[str]] = {}
     for name, value in pairs_of(query):
-        found.setdefault(name, []).append(value)
-    return found
+        pairs.setdefault(name, []).append(value)
+    return pairs
 
 
 def joined(query: str, changes: Mapping[str, object]) -> str:

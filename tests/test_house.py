@@ -135,7 +135,17 @@ def test_html_is_markup_and_no_f_string() -> None:
 # Names that do not say what they hold. A local variable, a parameter or a field says what it holds.
 EMPTY_NAMES = {"found", "given", "it", "known", "of", "one", "rest", "said", "told"}
 # Folders and files that follow the rule, below the top of the project.
-ROOMS_WITH_NAMES = ("clinicmart", "dagster_project", "data_contracts", "ingest", "serving", "tests/ingest")
+ROOMS_WITH_NAMES = (
+    "clinicmart",
+    "dagster_project",
+    "dashboards",
+    "data_contracts",
+    "ingest",
+    "serving",
+    "tests/ingest",
+)
+# Files in which such names are still to be renamed.
+NOT_YET = {"dashboards/bar.py", "dashboards/drawer.py", "dashboards/rows.py", "dashboards/shell.py"}
 # A name that is a key of files in a home.
 STORED_NAMES = {("ingest/receive/fhir/state.py", "said")}
 
@@ -160,6 +170,7 @@ def test_names_say_what_they_hold(room: str) -> None:
     places = [
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in files
+        if str(path.relative_to(ROOT)) not in NOT_YET
         for line, name in _bound_names(path)
         if name in EMPTY_NAMES and (str(path.relative_to(ROOT)), name) not in STORED_NAMES
     ]

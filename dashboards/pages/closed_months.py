@@ -42,7 +42,7 @@ def draw(context: PageContext) -> None:
 
 
 def _finding(changed: dict[Close, list[Change]]) -> str:
-    names = [f"{close.month:%B %Y}" for close, found in changed.items() if found]
+    names = [f"{close.month:%B %Y}" for close, changes in changed.items() if changes]
     if not changed:
         return "No month is closed"
     if not names:
@@ -86,19 +86,19 @@ def _month(context: PageContext, close: Close, changes: list[Change]) -> None:
 
 def _records(context: PageContext, close: Close, changes: list[Change]) -> None:
     """What arrived: feed, file, record and day, each once."""
-    found: dict[tuple[Any, ...], tuple[str, ...]] = {}
+    records: dict[tuple[Any, ...], tuple[str, ...]] = {}
     for cause in (cause for change in changes for cause in change.causes if cause["feed"]):
         record = f"{(cause['record_kind'] or '').replace('_', ' ').capitalize()} {cause['record_id'] or ''}".strip()
         cells = (KINDS[cause["kind"]], cause["feed"], cause["file"] or "", record, _on_utc(context, cause["landed_at"]))
-        found.setdefault(cells, cells)
-    if not found:
+        records.setdefault(cells, cells)
+    if not records:
         return
     columns = [markup.Column(name) for name in ("What happened", "Feed", "File", "Record", "Landed")]
-    rows = [markup.Row(cells) for cells in sorted(found.values())[:MOST_RECORDS]]
-    more = f", the first {MOST_RECORDS}" if len(found) > MOST_RECORDS else ""
+    rows = [markup.Row(cells) for cells in sorted(records.values())[:MOST_RECORDS]]
+    more = f", the first {MOST_RECORDS}" if len(records) > MOST_RECORDS else ""
     table = markup.table(columns, rows, caption="What arrived after the close")
     context.html(
-        markup.folded(f"What arrived after the close: {fmt.plural(len(found), 'record')}{more}", table),
+        markup.folded(f"What arrived after the close: {fmt.plural(len(records), 'record')}{more}", table),
         key=f"cm_closed_records_{close.name}",
     )
 

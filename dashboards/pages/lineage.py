@@ -54,7 +54,7 @@ def draw(context: PageContext) -> None:
         text = "Open it from a figure: its mark shows what the figure means, and leads on to where it comes from."
         context.html(markup.state("No figure is chosen", text), key="cm_state")
         return
-    found = source.lineage(metric.name)
+    metric_lineage = source.lineage(metric.name)
     line = [
         f"data to {fmt.day(source.as_of)}",
         f"published {fmt.moment(source.reader.published_at, source.time_zone)}",
@@ -64,26 +64,28 @@ def draw(context: PageContext) -> None:
         [(source.scope_label or source.tenant_name, "page:overview?"), (f"Where {_low(metric.label)} comes from", "")],
         tenant=source.tenant_name if source.scope_label else "",
     )
-    if found is None:
+    if metric_lineage is None:
         context.html(markup.heading(metric.label, line, crumbs), key="cm_head")
         context.html(markup.state("Not known for this version", UNKNOWN), key="cm_state")
         return
-    title = finding(metric, found, datetime.now(UTC), source.time_zone)
+    title = finding(metric, metric_lineage, datetime.now(UTC), source.time_zone)
     context.html(markup.heading(title, line, crumbs), key="cm_head")
-    alerts = [{"kind": feed.alert, "message": feed.message} for feed in found.feeds if feed.message]
+    alerts = [{"kind": feed.alert, "message": feed.message} for feed in metric_lineage.feeds if feed.message]
     if alerts:
         context.html(coverage.alert_list(alerts), key="cm_alerts")
     context.html(_meaning(metric), key="cm_meaning")
     blocks.section(
         "Feeds it rests on", "What enters the figure from each, and how the feed stood when this was published"
     )
-    context.html(feeds_table(found, counts=source.sees_health, time_zone=source.time_zone), key="cm_lineage_feeds")
+    context.html(
+        feeds_table(metric_lineage, counts=source.sees_health, time_zone=source.time_zone), key="cm_lineage_feeds"
+    )
     blocks.section(
         "Columns and fields",
         "Columns of marts that it adds up, divides or filters by, and the source fields they are made of",
     )
-    lines = fmt.plural(sum(max(len(item.fields), 1) for item in found.columns), "line")
-    context.html(markup.folded(f"Show {lines}", fields_table(found)), key="cm_lineage_fields")
+    lines = fmt.plural(sum(max(len(item.fields), 1) for item in metric_lineage.columns), "line")
+    context.html(markup.folded(f"Show {lines}", fields_table(metric_lineage)), key="cm_lineage_fields")
 
 
 def _low(label: str) -> str:
@@ -91,9 +93,9 @@ def _low(label: str) -> str:
     return label if label[:2].isupper() or label[1:2] == "/" else label[:1].lower() + label[1:]
 
 
-def finding(metric: MetricDefinition, found: MetricLineage, now: datetime, time_zone: str) -> str:
+def finding(metric: MetricDefinition, metric_lineage: MetricLineage, now: datetime, time_zone: str) -> str:
     """`Net collection rate rests on charges from pm, remittances from remits (last read today)`."""
-    parts = [f"{_named(nouns(feed))} from {feed.feed}" for feed in found.feeds]
+    parts = [f"{_named(nouns(feed))} from {feed.feed}" for feed in metric_lineage.feeds]
     if not parts:
         return f"{metric.label} rests on feeds that have brought nothing yet"
     shown = (
@@ -101,18 +103,18 @@ def finding(metric: MetricDefinition, found: MetricLineage, now: datetime, time_
         if len(parts) <= MOST_NAMED
         else [*parts[:MOST_NAMED], f"{fmt.plural(len(parts) - MOST_NAMED, 'more feed')}"]
     )
-    read = {when(feed.last_read_at, now, time_zone) for feed in found.feeds}
-    oldest = min((feed.last_read_at for feed in found.feeds if feed.last_read_at is not None), default=None)
-    said = f"last read {read.pop()}" if len(read) == 1 else f"the oldest last read {when(oldest, now, time_zone)}"
-    return f"{metric.label} rests on {', '.join(shown)} ({said})"
+    read = {when(feed.last_read_at, now, time_zone) for feed in metric_lineage.feeds}
+    oldest = min((feed.last_read_at for feed in metric_lineage.feeds if feed.last_read_at is not None), default=None)
+    last_read = f"last read {read.pop()}" if len(read) == 1 else f"the oldest last read {when(oldest, now, time_zone)}"
+    return f"{metric.label} rests on {', '.join(shown)} ({last_read})"
 
 
 def nouns(feed: FeedState) -> list[str]:
     """What a feed brings for the figure, in people's words; events first, since they are what is counted."""
     words = {entity: REFERENCE.get(entity) or NOUNS.get(entity) or entity.replace("_", " ") for entity in feed.entities}
     events = [words[entity] for entity in feed.entities if entity in NOUNS]
-    found = list(dict.fromkeys([*events, *words.values()]))
-    return found if len(found) <= MOST_NAMED else [*found[: MOST_NAMED - 1], "more"]
+    names = list(dict.fromkeys([*events, *words.values()]))
+    return names if len(names) <= MOST_NAMED else [*names[: MOST_NAMED - 1], "more"]
 
 
 def _named(words: Sequence[str]) -> str:
@@ -127,7 +129,7 @@ def when(moment: datetime | None, now: datetime, time_zone: str) -> str:
     return {0: "today", 1: "yesterday"}.get((today - day).days, f"on {fmt.day(day)}")
 
 
-def feeds_table(found: MetricLineage, *, counts: bool, time_zone: str) -> Markup:
+def feeds_table(metric_lineage: MetricLineage, *, counts: bool, time_zone: str) -> Markup:
     """A row a feed. Counts of rows are for those who see the state of the feeds."""
     columns = [
         markup.Column("Feed"),
@@ -152,14 +154,14 @@ def feeds_table(found: MetricLineage, *, counts: bool, time_zone: str) -> Markup
                 _state(feed),
             )
         )
-        for feed in found.feeds
+        for feed in metric_lineage.feeds
     ]
     table = markup.table(
         columns, rows, caption="Feeds", empty="No feed of this group has brought what it rests on yet."
     )
-    if not found.without_feed:
+    if not metric_lineage.without_feed:
         return table
-    names = _named([name.replace("_", " ") for name in found.without_feed])
+    names = _named([name.replace("_", " ") for name in metric_lineage.without_feed])
     return table + Markup('<p class="cm-note">{}</p>').format(f"No feed of this group brings {names}.")
 
 
@@ -173,10 +175,10 @@ def _state(feed: FeedState) -> str:
     return f"in part: {fmt.plural(feed.files_refused, 'file')} refused" if feed.files_refused else "in order"
 
 
-def fields_table(found: MetricLineage) -> Markup:
+def fields_table(metric_lineage: MetricLineage) -> Markup:
     """A row a source field of each column; a count of rows has a separate row."""
     rows = []
-    for item in found.columns:
+    for item in metric_lineage.columns:
         name = item.mart if item.column == "*" else f"{item.mart}.{item.column}"
         rows += [
             markup.Row((name, f"{field.entity}.{field.field}", ", ".join(field.feeds))) for field in item.fields

@@ -54,15 +54,15 @@ def draw(context: PageContext) -> None:
             reference=overall,
         )
 
-    found = [units]
+    parts = [units]
     if figures.knows(source.metrics.get(LEAD), "visit_type"):
-        found.append(visit_types)
+        parts.append(visit_types)
     if figures.knows(source.metrics.get(LEAD), "lead_time_band"):
-        found.append(lead_times)
+        parts.append(lead_times)
     if figures.knows(source.metrics.get(LEAD), "reminder_channel"):
-        found.append(reminders)
-    found.append(
+        parts.append(reminders)
+    parts.append(
         lambda: blocks.hours(context, LEAD, volume="expected_appointments", title="When appointments are missed")
     )
-    blocks.columns(found)
+    blocks.columns(parts)
     blocks.level_table(context, level, PAGE.table, lead=LEAD, loaded=loaded)

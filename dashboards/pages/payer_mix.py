@@ -102,7 +102,7 @@ def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[F
     waiting = figures.waiting_for(context.source, context.view, metric)
     moving = figures.unsettled_months(context.source, context.view, metric, first, last)
     caution = figures.caution_of(context.view, context.source.as_of)
-    found = [
+    shares = [
         Figure(
             metric=replace(
                 metric,
@@ -124,7 +124,7 @@ def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[F
         )
         for member in members
     ]
-    return sorted(found, key=lambda figure: (-figure.value, figure.metric.label))
+    return sorted(shares, key=lambda figure: (-figure.value, figure.metric.label))
 
 
 def _monthly(context: PageContext, basis: Basis, first: date, last: date) -> dict[str, dict[Any, Any]]:
@@ -133,10 +133,10 @@ def _monthly(context: PageContext, basis: Basis, first: date, last: date) -> dic
     if where is None:
         return {}
     frame = context.source.query([basis.share], by=["payer_class"], grain="month", where=where, start=first, end=last)
-    found: dict[str, dict[Any, Any]] = {}
+    by_month: dict[str, dict[Any, Any]] = {}
     for row in frame.iter_rows(named=True):
-        found.setdefault(row["payer_class"] or "", {})[row["metric_time"]] = row[basis.share]
-    return found
+        by_month.setdefault(row["payer_class"] or "", {})[row["metric_time"]] = row[basis.share]
+    return by_month
 
 
 def _finding(shares: list[Figure], basis: Basis) -> str:

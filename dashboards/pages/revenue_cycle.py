@@ -29,7 +29,7 @@ def draw(context: PageContext) -> None:
     blocks.tiles(context, {name: loaded[name] for name in PAGE.tiles if name in loaded})
     _money(context)
     overall = loaded.get("denial_rate")
-    found = [
+    sentences = [
         lambda: _denials(context),
         lambda: blocks.ranking(
             context,
@@ -53,7 +53,7 @@ def draw(context: PageContext) -> None:
             reference=overall,
         ),
     ]
-    blocks.columns(found if "denial_rate" in source.metrics else found[2:3])
+    blocks.columns(sentences if "denial_rate" in source.metrics else sentences[2:3])
     blocks.level_table(context, level, PAGE.table, lead="denial_rate", loaded=loaded)
 
 
@@ -68,23 +68,23 @@ def _lead(loaded: dict[str, figures.Figure]) -> tuple[str, str, str | None]:
 def _money(context: PageContext) -> None:
     """What became of the charges of each month of service: paid, adjusted, still open. The parts add up to billed."""
     first, last = periods.trend_window(context.view.period, context.view.compared)
-    found = figures.monthly(context.source, context.view, list(PARTS), first, last)
+    series = figures.monthly(context.source, context.view, list(PARTS), first, last)
     blocks.section(
         "What became of what was billed",
         "By month of service; the parts of a bar add up to the charges billed for that month"
         + blocks.closed_note(context, periods.months_of(first, last)),
     )
-    months = [month for month, _ in next(iter(found.values()), ())]
-    if not months or all(value is None for values in found.values() for _, value in values):
+    months = [month for month, _ in next(iter(series.values()), ())]
+    if not months or all(value is None for values in series.values() for _, value in values):
         blocks.empty(
             context, "Nothing billed in these months", "Choose a later period or another place.", "cm_money_none"
         )
         return
     colours = theme.money_colours(context.look)
     parts = [
-        charts.Part(label, colours[name], tuple(value for _, value in found[name]))
+        charts.Part(label, colours[name], tuple(value for _, value in series[name]))
         for name, label in PARTS.items()
-        if name in found
+        if name in series
     ]
     names = [fmt.month(month) for month in months]
     option = charts.stacked_bars(
@@ -95,7 +95,7 @@ def _money(context: PageContext) -> None:
         full_names=names,
         clickable=True,
     )
-    marks = [blocks.month_marks(name, months) for name in PARTS if name in found]
+    marks = [blocks.month_marks(name, months) for name in PARTS if name in series]
     alt = "Billed charges by month of service and what became of them"
     table = chart_tables.of_parts(names, parts, unit="usd", first="Month", caption=alt, marks=marks)
     context.chart(option, key="cm_money", height=344, alt=alt, table=table, marks=marks)
@@ -110,12 +110,13 @@ def _denials(context: PageContext) -> None:
         )
     if metric is None:
         return
-    found = context.source.metrics[metric]
+    definition = context.source.metrics[metric]
     categories = breakdowns.by_dimension(context.source, context.view, [metric], "denial_category", before=False)
     members = [member for member in categories if member.now.get(metric)]
     hidden = context.source.hidden_note if any(member.now.get(metric) is None for member in categories) else ""
     blocks.section(
-        "Why claims are denied", f"{found.label} by reason, {context.view.period.name}; in brackets, the share so far"
+        "Why claims are denied",
+        f"{definition.label} by reason, {context.view.period.name}; in brackets, the share so far",
     )
     if not members:
         none = ("No denials", "No payer answer in this period denied a claim.")
@@ -133,10 +134,10 @@ def _denials(context: PageContext) -> None:
         so_far += fmt.decimal(member.now[metric])
         share = "" if total is None else f"({fmt.rounded(so_far / total * 100, 0)} %)"
         ranks.append(charts.Rank(member.name, member.now[metric], share))
-    option = charts.ranked_bars(context.look, ranks, unit=found.unit, clickable=True)
+    option = charts.ranked_bars(context.look, ranks, unit=definition.unit, clickable=True)
     marks = blocks.member_marks(metric, members)
     alt = "Denials by reason, most first"
-    table = chart_tables.of_ranks(ranks, name=found.label, unit=found.unit, caption=alt, marks=marks)
+    table = chart_tables.of_ranks(ranks, name=definition.label, unit=definition.unit, caption=alt, marks=marks)
     height = max(28 * len(ranks) + 16, 96)
     context.chart(option, key="cm_denials", height=height, alt=alt, table=table, marks=[marks])
 

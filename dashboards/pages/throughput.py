@@ -22,7 +22,7 @@ def draw(context: PageContext) -> None:
         context, {name: loaded[name] for name in PAGE.tiles if name in loaded and (inpatient or name not in beds)}
     )
     blocks.trend(context, LEAD, title="Encounters over time")
-    found = [
+    sentences = [
         lambda: blocks.hours(
             context,
             "wait_time_minutes",
@@ -40,8 +40,8 @@ def draw(context: PageContext) -> None:
         ),
     ]
     if inpatient:
-        found.append(lambda: blocks.trend(context, "bed_occupancy_rate", title="Bed occupancy over time"))
-        found.append(
+        sentences.append(lambda: blocks.trend(context, "bed_occupancy_rate", title="Bed occupancy over time"))
+        sentences.append(
             lambda: blocks.hours(
                 context,
                 "bed_occupancy_rate_hourly",
@@ -51,8 +51,8 @@ def draw(context: PageContext) -> None:
             )
         )
     if level.dimension == "service_unit":
-        found.append(lambda: _providers(context))
-    blocks.columns(found)
+        sentences.append(lambda: _providers(context))
+    blocks.columns(sentences)
     shown = [name for name in PAGE.table if inpatient or name not in ("bed_days", "length_of_stay_days")]
     blocks.level_table(context, level, shown, lead=LEAD, loaded=loaded)
 

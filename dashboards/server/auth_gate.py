@@ -99,8 +99,8 @@ def form_token(purpose: str, bound_to: str) -> str:
     return _sign(f"form/{purpose}/{bound_to}")
 
 
-def form_is_ours(purpose: str, bound_to: str | None, given: str | None) -> bool:
-    return bool(bound_to and given) and hmac.compare_digest(form_token(purpose, str(bound_to)), str(given))
+def form_is_ours(purpose: str, bound_to: str | None, sent: str | None) -> bool:
+    return bool(bound_to and sent) and hmac.compare_digest(form_token(purpose, str(bound_to)), str(sent))
 
 
 def same_origin(connection: HTTPConnection) -> bool:

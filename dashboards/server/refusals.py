@@ -35,13 +35,13 @@ def record(connection: HTTPConnection, principal: Principal | None, tenant: str 
     `tenant` is the one that the host names. Paths that strangers make up are not kept.
     """
     path = connection.url.path
-    known = path if path.startswith("/_stcore/") or path in KNOWN_PATHS else "page"
+    path_shown = path if path.startswith("/_stcore/") or path in KNOWN_PATHS else "page"
     tenant_id = tenant or (principal.tenant_id if principal else PLATFORM)
     actor = principal.email if principal else UNKNOWN_ACTOR
-    refusal = (tenant_id, actor, f"{known[:80]} {status}", caller().address)
+    refusal = (tenant_id, actor, f"{path_shown[:80]} {status}", caller().address)
     times = _due(refusal, time.monotonic())
     if times:
-        detail = {"path": known[:80], "kind": connection.scope["type"], "status": status, "times": times}
+        detail = {"path": path_shown[:80], "kind": connection.scope["type"], "status": status, "times": times}
         served_home.access().audit(tenant_id, actor, "request", detail=detail, result="refused")
 
 

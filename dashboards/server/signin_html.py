@@ -14,10 +14,10 @@ from dashboards import theme
 @lru_cache(maxsize=1)
 def _font_face() -> str:
     """Streamlit's bundled font, so that sign-in and pages look alike; the fallbacks serve where it moved."""
-    found = sorted(Path(streamlit.__file__).parent.glob("static/static/media/SourceSansVF-Upright*.woff2"))
-    if not found:
+    fonts = sorted(Path(streamlit.__file__).parent.glob("static/static/media/SourceSansVF-Upright*.woff2"))
+    if not fonts:
         return ""
-    address = f"/static/media/{found[0].name}"
+    address = f"/static/media/{fonts[0].name}"
     return f'@font-face {{font-family: "Source Sans"; src: url("{address}") format("woff2"); font-weight: 200 900;}}'
 
 

@@ -110,12 +110,12 @@ async def show_sign_in(request: Request) -> Response:
     return await run_in_threadpool(_sign_in_page, request, tenant=tenant, next_path=next_path)
 
 
-def _chosen_tenant(host_tenant: str | None, given: str, email: str, tenants: Mapping[str, str]) -> str:
+def _chosen_tenant(host_tenant: str | None, tenant_field: str, email: str, tenants: Mapping[str, str]) -> str:
     """The tenant to sign in for: the host's, else the field's, else the one that the user name ends with, else the only one."""
     if host_tenant is not None:
         return host_tenant
-    if given:
-        return given.strip().lower()
+    if tenant_field:
+        return tenant_field.strip().lower()
     ending = email.rpartition("@")[2]
     if ending in tenants:
         return ending
@@ -136,16 +136,21 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
         return signin_html.refused(str(error), 404)
     email = fields.get("email", "").strip().lower()
     next_path = auth_gate.own_path(fields.get("next"))
-    given = fields.get("tenant", "").strip()
-    again: dict[str, Any] = {"tenant": host_tenant, "tenant_given": given, "email": email, "next_path": next_path}
+    tenant_field = fields.get("tenant", "").strip()
+    again: dict[str, Any] = {
+        "tenant": host_tenant,
+        "tenant_given": tenant_field,
+        "email": email,
+        "next_path": next_path,
+    }
     nonce = auth_gate.cookie_of(request, auth_gate.FORM_COOKIE)
     if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("signin", nonce, fields.get("token")):
         return _sign_in_page(request, problem=STALE_FORM, status=403, **again)
-    tenant = _chosen_tenant(host_tenant, given, email, served_home.tenants())
-    known = auth_gate.cookie_of(request, auth_gate.KNOWN_COOKIE) or ""
+    tenant = _chosen_tenant(host_tenant, tenant_field, email, served_home.tenants())
+    known_cookie = auth_gate.cookie_of(request, auth_gate.KNOWN_COOKIE) or ""
     try:
         principal = store.authenticate(
-            tenant, email, fields.get("password", ""), address=caller().address, browser_mark=known
+            tenant, email, fields.get("password", ""), address=caller().address, browser_mark=known_cookie
         )
     except AccessError as error:
         return _sign_in_page(request, problem=str(error) or WRONG, status=401, **again)

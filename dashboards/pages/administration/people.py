@@ -111,10 +111,10 @@ def _rights(source: Source, person: Person | None) -> tuple[Role, list[str], str
     provider = None
     if rule.needs == "provider":
         names = source.names("provider")
-        known = [provider_id for provider_id in names if provider_id != UNKNOWN]
-        now = known.index(person.provider_id) if person and person.provider_id in known else None
+        provider_ids = [provider_id for provider_id in names if provider_id != UNKNOWN]
+        now = provider_ids.index(person.provider_id) if person and person.provider_id in provider_ids else None
         provider = st.selectbox(
-            "Provider", known, index=now, format_func=names.__getitem__, key=f"cm_admin_provider_{key}"
+            "Provider", provider_ids, index=now, format_func=names.__getitem__, key=f"cm_admin_provider_{key}"
         )
     else:
         places = {place_id: place for place_id, place in source.places.items() if place_id != UNKNOWN}

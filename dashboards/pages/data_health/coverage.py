@@ -101,8 +101,8 @@ def _state(rhythm: Row, days: Sequence[Row], alert: Row | None) -> str:
     if missing:
         return f"{fmt.plural(len(missing), 'day')} missing, the last {fmt.day(missing[-1])}"
     outside = {status: len([day for day in days if day["status"] == status]) for status in ("short", "above")}
-    told = [f"{fmt.plural(count, 'day')} {STATUS_WORDS[status]}" for status, count in outside.items() if count]
-    return ", ".join(told).capitalize() if told else "As expected"
+    parts = [f"{fmt.plural(count, 'day')} {STATUS_WORDS[status]}" for status, count in outside.items() if count]
+    return ", ".join(parts).capitalize() if parts else "As expected"
 
 
 def strip(days: Sequence[Row], shown: Sequence[date], feed: str) -> Markup:

@@ -116,9 +116,9 @@ def _figures(
 def _feeds_note(alerts: list[dict[str, Any]], bad: set[str]) -> str:
     """What is wrong with the feeds that are not in order."""
     in_part = len(bad - {alert["feed"] for alert in alerts})
-    told = [_alerts_note(alerts)] if alerts else []
-    told += [f"{in_part} not read whole"] if in_part else []
-    return ", ".join(told) or "none stopped"
+    parts = [_alerts_note(alerts)] if alerts else []
+    parts += [f"{in_part} not read whole"] if in_part else []
+    return ", ".join(parts) or "none stopped"
 
 
 def _alerts_note(alerts: list[dict[str, Any]]) -> str:

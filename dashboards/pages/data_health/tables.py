@@ -102,9 +102,9 @@ def deleted(context: PageContext, frame: pl.DataFrame) -> None:
         markup.Column("Known"),
         markup.Column("Records", "count"),
     ]
-    told = {"reported": "The source said so", "absent": "No longer in a full read"}
+    reasons = {"reported": "The source said so", "absent": "No longer in a full read"}
     rows = [
-        markup.Row((row["feed"], words(row["entity"]), told.get(row["found_by"], row["found_by"]), row["records"]))
+        markup.Row((row["feed"], words(row["entity"]), reasons.get(row["found_by"], row["found_by"]), row["records"]))
         for row in frame.iter_rows(named=True)
     ]
     context.html(markup.table(columns, rows, caption="Deleted records"), key="cm_deleted")

@@ -275,9 +275,9 @@ def is_moving(source: Source, view: View, loaded: Mapping[str, figures.Figure]) 
     """Which of the rules' figures have not settled: their period ended too short a time ago, by their own definitions."""
     values = {name: figure.value for name, figure in loaded.items()}
     caution = figures.caution_of(view, source.as_of)
-    found = {}
+    moving = {}
     for rule in RULES:
         metric = source.metrics.get(rule.metric)
         if metric is not None:
-            found[rule.metric] = bool(caution or maturity.unripe(metric, view.period.end, source.as_of, values))
-    return found
+            moving[rule.metric] = bool(caution or maturity.unripe(metric, view.period.end, source.as_of, values))
+    return moving

@@ -61,15 +61,15 @@ def _change(figure: Figure, *, is_grey: bool) -> Markup:
     amount, words = change.amount, change.words.removesuffix(f" {figure.against}")
     for ending in (" than", " from", " as", " with", " in"):
         words = words.removesuffix(ending)
-    said = change.text
+    text = change.text
     if figure.problem:
-        amount, words, said = "", figure.problem, figure.problem
+        amount, words, text = "", figure.problem, figure.problem
     elif is_grey:
         # A figure that will still move, or may be wrong, is neither good nor bad.
         words = figure.caution or f"against {figure.against}"
-        said = f"{figure.caution}. {change.text}" if figure.caution else change.text
+        text = f"{figure.caution}. {change.text}" if figure.caution else change.text
     return Markup('{}<span title="{}">{}<span>{}</span></span>').format(
-        mark, said, Markup("<b>{}</b>").format(amount) if amount else "", words
+        mark, text, Markup("<b>{}</b>").format(amount) if amount else "", words
     )
 
 
@@ -188,8 +188,8 @@ def attention(items: Sequence[Item], more: int, lead_to: Callable[[Item], str]) 
         )
         for item in items
     ]
-    rest = Markup('<p class="cm-rest">{}</p>').format(f"{more} more left their usual range.") if more else EMPTY
-    return Markup('<ul class="cm-attention">{}</ul>{}').format(join(lines), rest)
+    others = Markup('<p class="cm-rest">{}</p>').format(f"{more} more left their usual range.") if more else EMPTY
+    return Markup('<ul class="cm-attention">{}</ul>{}').format(join(lines), others)
 
 
 def unit_table(
@@ -224,18 +224,18 @@ def _unit_cell(column: Column, cell: Cell, action: str) -> Markup:
         return min(max((value - column.low) / spread * 100, 0.0), 100.0)
 
     marks = EMPTY
-    said = []
+    lines = []
     if cell.usual:
         low, high = cell.usual
         marks += Markup('<u style="left:{:.1f}%;width:{:.1f}%"></u>').format(at(low), max(at(high) - at(low), 1.0))
-        said.append(f"usual {fmt.short(low, unit)} to {fmt.short(high, unit)}")
+        lines.append(f"usual {fmt.short(low, unit)} to {fmt.short(high, unit)}")
     if cell.target is not None:
         marks += Markup('<s style="left:{:.1f}%"></s>').format(at(cell.target))
-        said.append(f"target {fmt.short(cell.target, unit)}")
+        lines.append(f"target {fmt.short(cell.target, unit)}")
     if cell.at is not None:
         marks += Markup('<i style="left:{:.1f}%"></i>').format(at(cell.at))
     if cell.value is None:
-        said = ["no figure: nothing to count, or too few people to show"]
+        lines = ["no figure: nothing to count, or too few people to show"]
     kind = "moving" if cell.is_moving else cell.tone
     words = {"bad": "worse than usual; ", "good": "better than usual; ", "moving": "still settling; "}.get(kind, "")
     value = fmt.short(cell.value, unit)
@@ -244,7 +244,7 @@ def _unit_cell(column: Column, cell: Cell, action: str) -> Markup:
     return Markup(
         '<td class="cm-{kind}" title="{title}"><span aria-hidden="true">{marks}</span><b>{value}</b>'
         '<small class="cm-hidden">{title}</small></td>'
-    ).format(kind=kind or "plain", title=f"{words}{'; '.join(said)}", marks=marks, value=value)
+    ).format(kind=kind or "plain", title=f"{words}{'; '.join(lines)}", marks=marks, value=value)
 
 
 def trust(lines: Sequence[Line], health_action: str) -> Markup:

@@ -112,10 +112,10 @@ def explain(source: Source, view: View, lead: Lead, figure: Figure, level: Level
         hidden |= few
     before, now = ({cell: value for cell, value in side.items() if cell not in hidden} for side in sides)
     parts = contributions.explain(before, now, step=step)
-    rest = change - parts.change
+    unexplained = change - parts.change
     bars = _bars(source, level, parts, by)
-    if rest:
-        bars.append(Bar(label=FEW if hidden else f"No {level.noun} recorded", part=rest, kind="few", moves={}))
+    if unexplained:
+        bars.append(Bar(label=FEW if hidden else f"No {level.noun} recorded", part=unexplained, kind="few", moves={}))
     return Explained(lead=lead, figure=figure, bars=tuple(bars))
 
 
@@ -160,8 +160,10 @@ def finding(explained: Explained, against: str) -> str:
     change = fmt.decimal(figure.value) - fmt.decimal(figure.before)
     verb = "rose" if change > 0 else "fell"
     unit = figure.metric.unit
-    said = f"{lead.subject} {verb} {fmt.short(abs(change), unit)} to {fmt.short(figure.value, unit)} against {against}"
-    return f"{said}{_cause(explained, change)}"
+    sentence = (
+        f"{lead.subject} {verb} {fmt.short(abs(change), unit)} to {fmt.short(figure.value, unit)} against {against}"
+    )
+    return f"{sentence}{_cause(explained, change)}"
 
 
 def _cause(explained: Explained, change: Decimal) -> str:

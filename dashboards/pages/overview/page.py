@@ -64,10 +64,10 @@ def questions(source: Source, view: View) -> None:
 def _ask(source: Source, view: View, level: Level) -> list[Answers]:
     """Figures by member, and by member and payer class."""
     by_member = [*units.question(), *attention.metrics(by_payer=False)]
-    found = [attention.ask(source, view, level, by_member, by_payer=False)]
+    answers = [attention.ask(source, view, level, by_member, by_payer=False)]
     if not view.payer:
-        found.append(attention.ask(source, view, level, attention.metrics(by_payer=True), by_payer=True))
-    return found
+        answers.append(attention.ask(source, view, level, attention.metrics(by_payer=True), by_payer=True))
+    return answers
 
 
 def chosen_tiles(loaded: Mapping[str, Figure]) -> dict[str, Figure]:
@@ -146,20 +146,20 @@ def _of_item(item: Item) -> str:
 
 
 def _units(context: PageContext, level: Level, answer: Answers, loaded: Mapping[str, Figure]) -> Markup:
-    found = units.units(context.source, context.view, level, answer, loaded)
+    listed = units.units(context.source, context.view, level, answer, loaded)
     noun = f"{level.noun.capitalize()}s"
-    if not found.members:
+    if not listed.members:
         text = f"No {level.noun} has figures in this period."
         return html.panel(noun, "", Markup('<p class="cm-nothing">{}</p>').format(text), "level")
     note = f"{context.view.period.name}; dot: this period, band: usual range of the months before, tick: target"
-    if found.more:
-        note += f"; {found.more} more with less volume"
+    if listed.more:
+        note += f"; {listed.more} more with less volume"
 
     def lead_to(_member: str, moves: Mapping[str, Any]) -> str:
         return widgets.move(**moves) if moves else ""
 
     to_targets = f"{widgets.PAGE}targets?" if "targets" in context.pages else ""
-    table = html.unit_table(found, lead_to, widgets.passport, note)
+    table = html.unit_table(listed, lead_to, widgets.passport, note)
     return html.panel(noun, note, table, "level", link=("Targets", to_targets))
 
 

@@ -39,13 +39,13 @@ def lines(source: Source, view: View, loaded: Mapping[str, Figure]) -> list[Line
 def _feeds(source: Source, view: View) -> list[Line]:
     stopped = incomplete.lines(PAGE, source.alerts.iter_rows(named=True), view.period.end)
     refused = incomplete.refusals(PAGE, source.refusals.iter_rows(named=True))
-    found = [Line(kind="bad", text=sentence, more="") for sentence in [*stopped, *refused][:MOST_FEEDS]]
-    more = len(stopped) + len(refused) - len(found)
+    lines = [Line(kind="bad", text=sentence, more="") for sentence in [*stopped, *refused][:MOST_FEEDS]]
+    more = len(stopped) + len(refused) - len(lines)
     if more:
-        found.append(Line(kind="bad", text=fmt.plural(more, "more gap"), more="of feeds; Data health names them"))
-    if not found:
-        found.append(Line(kind="good", text="All feeds in order", more=f"data to {fmt.day(source.as_of)}"))
-    return found
+        lines.append(Line(kind="bad", text=fmt.plural(more, "more gap"), more="of feeds; Data health names them"))
+    if not lines:
+        lines.append(Line(kind="good", text="All feeds in order", more=f"data to {fmt.day(source.as_of)}"))
+    return lines
 
 
 def _settled(view: View, loaded: Mapping[str, Figure]) -> list[Line]:
