@@ -41,10 +41,10 @@ def opened(source: Source, view: View) -> tuple[Source, str]:
         return source, NOT_KEPT
 
 
-def banner(source: Source, known: Mapping[str, str]) -> Markup:
+def banner(source: Source, version_names: Mapping[str, str]) -> Markup:
     """The line above a page that shows an earlier version, with the way back to now."""
     asked = source.asked_as_of or ""
     published = fmt.moment(source.reader.published_at, source.time_zone)
-    said = known.get(asked, "An earlier version")
-    sentence = f"You see the past. {said}: published {published}, data to {fmt.day(source.as_of)}. Your rights are those of now."
+    version_name = version_names.get(asked, "An earlier version")
+    sentence = f"You see the past. {version_name}: published {published}, data to {fmt.day(source.as_of)}. Your rights are those of now."
     return markup.notice([sentence], icon=markup.MARKS["caution"], link=("Show the present", widgets.move(as_of=None)))

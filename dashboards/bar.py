@@ -155,9 +155,9 @@ def _as_of(source: Source, view: View, versions: Mapping[str, str]) -> None:
 
 
 def _chips(source: Source, view: View) -> None:
-    found = filters.chips(source, view)
-    if found:
-        shown = [(chip.name, chip.value, widgets.move(**{chip.url_name: None})) for chip in found]
+    drawn = filters.chips(source, view)
+    if drawn:
+        shown = [(chip.name, chip.value, widgets.move(**{chip.url_name: None})) for chip in drawn]
         widgets.html(markup.chips(shown), key="cm_chips", as_of=source.as_of)
 
 

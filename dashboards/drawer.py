@@ -69,26 +69,26 @@ def _refusal(context: PageContext, view: View) -> str:
 def _draw_passport(context: PageContext, view: View) -> None:
     source = context.source
     assert view.figure is not None
-    found = passport.of(source, view.of_figure, view.figure, view.at)
-    lineage = f"{widgets.PAGE}lineage?metric={found.metric.name}" if "lineage" in context.pages else ""
+    figure_passport = passport.of(source, view.of_figure, view.figure, view.at)
+    lineage = f"{widgets.PAGE}lineage?metric={figure_passport.metric.name}" if "lineage" in context.pages else ""
     parts = [
-        passport_markup.head(found, hidden=source.hidden_note),
-        passport_markup.actions(_next_steps(context, view, found)),
-        passport_markup.meaning(found.metric),
-        passport_markup.readings(found, _explained(context, view, found)),
+        passport_markup.head(figure_passport, hidden=source.hidden_note),
+        passport_markup.actions(_next_steps(context, view, figure_passport)),
+        passport_markup.meaning(figure_passport.metric),
+        passport_markup.readings(figure_passport, _explained(context, view, figure_passport)),
     ]
     _markup(context, markup.join(parts), "cm_passport")
-    _next_level(context, view, found)
-    rows.draw(context, view, found.view, found.metric)
-    rest = passport_markup.rests_on(
-        found.feeds,
+    _next_level(context, view, figure_passport)
+    rows.draw(context, view, figure_passport.view, figure_passport.metric)
+    entities_line = passport_markup.rests_on(
+        figure_passport.feeds,
         version=source.reader.version.version,
         published=fmt.moment(source.reader.published_at, source.time_zone),
         lineage=lineage,
         time_zone=source.time_zone,
     )
     sees = f"You see {source.scope_label or f'all of {source.tenant_name}'}. {source.hidden_note}".strip()
-    _markup(context, rest + passport_markup.footnote(found, sees=sees), "cm_passport_rest")
+    _markup(context, entities_line + passport_markup.footnote(figure_passport, sees=sees), "cm_passport_rest")
 
 
 def _markup(context: PageContext, text: Markup, key: str) -> None:
@@ -98,18 +98,18 @@ def _markup(context: PageContext, text: Markup, key: str) -> None:
         context.open(action)
 
 
-def _next_steps(context: PageContext, view: View, found: Passport) -> list[tuple[str, str]]:
+def _next_steps(context: PageContext, view: View, figure_passport: Passport) -> list[tuple[str, str]]:
     steps = []
     if view.at:
         changes: dict[str, Any] = {**states.pairs_by_name(view.at), "figure": None}
         steps.append(("Show the page for this", widgets.move(**changes)))
-    page = _PAGE_OF_MODULE.get(found.metric.module, "")
+    page = _PAGE_OF_MODULE.get(figure_passport.metric.module, "")
     if page in context.pages:
         changed = states.encode(states.pairs_by_name(view.at))
         steps.append((f"Open {fmt.lower_first(context.pages[page].title)}", f"{widgets.PAGE}{page}?{changed}"))
     if COMPARE in context.pages:
         steps.append(("Why is my number different?", _compare(view, {})))
-        period = found.view.period
+        period = figure_passport.view.period
         for close in context.source.closed.standing:
             if period.whole_months == 1 and close.month == period.start and context.source.asked_as_of is None:
                 steps.append(
@@ -124,38 +124,39 @@ def _compare(view: View, against: dict[str, str]) -> str:
     return f"{widgets.PAGE}{COMPARE}?{query}"
 
 
-def _explained(context: PageContext, view: View, found: Passport) -> dict[str, str]:
+def _explained(context: PageContext, view: View, figure_passport: Passport) -> dict[str, str]:
     """What holds each other definition against the open figure."""
     if COMPARE not in context.pages:
         return {}
     return {
         reading.metric.name: _compare(view, {"metric": reading.metric.name})
-        for reading in found.readings
+        for reading in figure_passport.readings
         if not reading.problem
     }
 
 
-def _next_level(context: PageContext, view: View, found: Passport) -> None:
+def _next_level(context: PageContext, view: View, figure_passport: Passport) -> None:
     """The figure by a dimension of the reader's choice; each member leads to its own passport."""
-    source, metric = context.source, found.metric
-    has_units = UNITS in metric.dimensions and (len(source.places) > 1 or found.view.place)
-    offered = [UNITS] if has_units and not found.view.provider else []
-    offered += [name for name in filters.offered([metric]) if name not in filters.chosen(found.view)]
-    if not offered or found.figure.problem:
+    source, metric = context.source, figure_passport.metric
+    has_units = UNITS in metric.dimensions and (len(source.places) > 1 or figure_passport.view.place)
+    offered = [UNITS] if has_units and not figure_passport.view.provider else []
+    offered += [name for name in filters.offered([metric]) if name not in filters.chosen(figure_passport.view)]
+    if not offered or figure_passport.figure.problem:
         return
     key = f"cm_level_of_{metric.name}"
     labels = {name: filters.LABELS[name] for name in offered}
     chosen = st.selectbox("Next level: the same figure by", offered, key=key, format_func=labels.__getitem__)
     if chosen == UNITS:
-        below = breakdowns.below(source, found.view, [metric.name])
+        below = breakdowns.below(source, figure_passport.view, [metric.name])
         members, label = list(below.members), below.noun.capitalize()
     else:
-        members = breakdowns.by_dimension(source, found.view, [metric.name], chosen, before=False)
+        members = breakdowns.by_dimension(source, figure_passport.view, [metric.name], chosen, before=False)
         label = labels[chosen]
     hidden = source.hidden_note if any(member.now.get(metric.name) is None for member in members) else ""
     shown = [member for member in members if member.now.get(metric.name) is not None]
     listed = [
-        (member.name, member.now[metric.name], _counted(context, found, member)) for member in shown[:MOST_MEMBERS]
+        (member.name, member.now[metric.name], _counted(context, figure_passport, member))
+        for member in shown[:MOST_MEMBERS]
     ]
     marks = [
         widgets.passport(metric.name, {**states.pairs_by_name(view.at), **member.moves}) if member.moves else ""
@@ -168,6 +169,6 @@ def _next_level(context: PageContext, view: View, found: Passport) -> None:
     _markup(context, passport_markup.level(label, metric, listed, marks, hidden) + note, "cm_passport_level")
 
 
-def _counted(context: PageContext, found: Passport, member: breakdowns.Member) -> str:
-    base = member.base(context.source, found.metric.name)
-    return figures.counted(found.metric, member.now.get(found.metric.name), base, short=True)
+def _counted(context: PageContext, figure_passport: Passport, member: breakdowns.Member) -> str:
+    base = member.base(context.source, figure_passport.metric.name)
+    return figures.counted(figure_passport.metric, member.now.get(figure_passport.metric.name), base, short=True)

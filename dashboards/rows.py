@@ -79,10 +79,12 @@ def draw(context: PageContext, page_view: View, view: View, metric: MetricDefini
         caption="Rows",
         empty="No row holds that text." if listing.search else "No rows in this period.",
     )
-    said = markup.EMPTY
+    refusal = markup.EMPTY
     if listing.search:
-        said = Markup('<p class="cm-note">{} found</p>').format(fmt.plural(drill.listed_rows, "row"))
-    block = Markup('<div class="cm-rows-block">{}{}{}</div>').format(said, table, pager(page_view, drill.listed_rows))
+        refusal = Markup('<p class="cm-note">{} found</p>').format(fmt.plural(drill.listed_rows, "row"))
+    block = Markup('<div class="cm-rows-block">{}{}{}</div>').format(
+        refusal, table, pager(page_view, drill.listed_rows)
+    )
     _put(context, block, "cm_rows_table")
 
 
@@ -250,8 +252,8 @@ def chosen_columns(frame: pl.DataFrame) -> list[str]:
     first = first or (frame.columns[0] if frame.columns else "")
 
     def rank(name: str) -> tuple[int, int]:
-        found = next((index for index, pattern in enumerate(ORDER) if re.fullmatch(pattern, name)), len(ORDER))
-        return (-1 if name == first else found, frame.columns.index(name))
+        place = next((index for index, pattern in enumerate(ORDER) if re.fullmatch(pattern, name)), len(ORDER))
+        return (-1 if name == first else place, frame.columns.index(name))
 
     wanted = [
         name

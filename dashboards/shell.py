@@ -244,10 +244,10 @@ def explained(page: str) -> Iterator[None]:
 def note_left_out(source: Source, page: str, left_out: Sequence[str]) -> None:
     """Says which parts of the address were left out, and audits it: names of filters, never their values."""
     strange = filters.unknown_names(st.query_params)
-    said = [*left_out, *([filters.refusal_of_names(strange)] if strange else [])]
-    if said:
-        source.reader.note("page", {"page": page, "left_out": said}, "refused")
-        text = markup.join(Markup('<p class="cm-note">{}</p>').format(sentence) for sentence in said)
+    sentences = [*left_out, *([filters.refusal_of_names(strange)] if strange else [])]
+    if sentences:
+        source.reader.note("page", {"page": page, "left_out": sentences}, "refused")
+        text = markup.join(Markup('<p class="cm-note">{}</p>').format(sentence) for sentence in sentences)
         widgets.html(text, key="cm_place_note")
 
 
@@ -321,15 +321,15 @@ def before_data(context: PageContext, loaded: Mapping[str, Figure]) -> bool:
 
 def first_month(context: PageContext, loaded: Mapping[str, Figure]) -> date | None:
     """The first month in which one of the page's counts and amounts has a value under the view's filters."""
-    found = []
+    months_with_values = []
     for name, figure in loaded.items():
         where = figures.filters(context.view, figure.metric)
         if figure.metric.unit not in ("count", "usd") or where is None:
             continue
         frame = context.source.query([name], grain="month", where=where, end=context.source.as_of)
         months = frame.filter(frame[name] != 0)["metric_time"].to_list()
-        found += [month if type(month) is date else month.date() for month in months]
-    return min(found, default=None)
+        months_with_values += [month if type(month) is date else month.date() for month in months]
+    return min(months_with_values, default=None)
 
 
 def without_data(principal: Principal, sign_out_token: str) -> None:

@@ -144,8 +144,6 @@ ROOMS_WITH_NAMES = (
     "serving",
     "tests/ingest",
 )
-# Files in which such names are still to be renamed.
-NOT_YET = {"dashboards/bar.py", "dashboards/drawer.py", "dashboards/rows.py", "dashboards/shell.py"}
 # A name that is a key of files in a home.
 STORED_NAMES = {("ingest/receive/fhir/state.py", "said")}
 
@@ -170,7 +168,6 @@ def test_names_say_what_they_hold(room: str) -> None:
     places = [
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in files
-        if str(path.relative_to(ROOT)) not in NOT_YET
         for line, name in _bound_names(path)
         if name in EMPTY_NAMES and (str(path.relative_to(ROOT)), name) not in STORED_NAMES
     ]

@@ -215,13 +215,13 @@ def _difference(
         context.html(markup.section(title) + markup.state("No rows to compare", text), key=key)
         return
     try:
-        found = mine.source.reader.compare_rows(_asked(mine, left), theirs.source.reader, _asked(theirs, right))
+        difference = mine.source.reader.compare_rows(_asked(mine, left), theirs.source.reader, _asked(theirs, right))
     except ClinicmartError as error:
         text = fmt.sentence(str(error))
         context.html(markup.section(title) + markup.state("The rows cannot be matched", text), key=key)
         return
     unit = left.unit if left.unit == right.unit else ""
-    context.html(_difference_markup(context.source, title, found, left, right, unit), key=key)
+    context.html(_difference_markup(context.source, title, difference, left, right, unit), key=key)
 
 
 def _asked(side: Side, metric: MetricDefinition) -> RowsAsked:
@@ -235,7 +235,7 @@ def _asked(side: Side, metric: MetricDefinition) -> RowsAsked:
 
 
 def _difference_markup(
-    source: Source, title: str, found: RowDifference, left: MetricDefinition, right: MetricDefinition, unit: str
+    source: Source, title: str, difference: RowDifference, left: MetricDefinition, right: MetricDefinition, unit: str
 ) -> Markup:
     """How many rows and how much each part is, then the rows of each part."""
     shown = "usd" if unit == "usd" else "count"
@@ -245,24 +245,24 @@ def _difference_markup(
 
     columns = [markup.Column("Rows"), markup.Column("How many", "count"), markup.Column("Added up", shown)]
     lines = [
-        ("Of this figure", found.mine.rows, value(found.mine.value)),
-        ("Only in this figure", found.only_mine.rows, value(found.only_mine.value)),
-        ("Only in the other figure", found.only_theirs.rows, value(-found.only_theirs.value)),
-        ("In both with different values", found.differing.rows, value(found.differing.value)),
-        ("In both alike", found.same, None),
-        ("Of the other figure", found.theirs.rows, value(found.theirs.value)),
+        ("Of this figure", difference.mine.rows, value(difference.mine.value)),
+        ("Only in this figure", difference.only_mine.rows, value(difference.only_mine.value)),
+        ("Only in the other figure", difference.only_theirs.rows, value(-difference.only_theirs.value)),
+        ("In both with different values", difference.differing.rows, value(difference.differing.value)),
+        ("In both alike", difference.same, None),
+        ("Of the other figure", difference.theirs.rows, value(difference.theirs.value)),
     ]
-    gap = found.mine.value - found.theirs.value
-    parts = found.only_mine.value - found.only_theirs.value + found.differing.value
-    note = f"{left.label} against {right.label}; rows are matched by {found.key.replace('_', ' ').removesuffix(' id')}"
+    gap = difference.mine.value - difference.theirs.value
+    parts = difference.only_mine.value - difference.only_theirs.value + difference.differing.value
+    note = f"{left.label} against {right.label}; rows are matched by {difference.key.replace('_', ' ').removesuffix(' id')}"
     if unit and gap == parts:
         note += f". The parts add up to the difference of {fmt.exact(gap, shown)}"
     if not unit:
         note += ". The figures count in different units, so that only rows are compared"
     content = markup.section(title, note) + markup.table(columns, [markup.Row(line) for line in lines], caption=title)
-    content += _rows(source, "Only in this figure", found.only_mine)
-    content += _rows(source, "Only in the other figure", found.only_theirs)
-    return content + (_rows(source, "In both with different values", found.differing) if unit else markup.EMPTY)
+    content += _rows(source, "Only in this figure", difference.only_mine)
+    content += _rows(source, "Only in the other figure", difference.only_theirs)
+    return content + (_rows(source, "In both with different values", difference.differing) if unit else markup.EMPTY)
 
 
 def _rows(source: Source, title: str, part: RowsOfSide) -> Markup:
