@@ -4,6 +4,7 @@ import base64
 import re
 import socket
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -14,7 +15,18 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 QUARTER = {"date_from": date(2026, 7, 1), "date_to": date(2026, 9, 30)}
 PAGES = {
-    "": ("Overview", ["denial_rate", "no_show_rate", "completed_appointments"]),
+    "": (
+        "Overview",
+        [
+            "net_collection_rate",
+            "days_in_ar",
+            "denial_rate",
+            "ar_over_90_rate",
+            "no_show_rate",
+            "completed_appointments",
+            "wait_time_minutes",
+        ],
+    ),
     "revenue_cycle": ("Revenue cycle", ["billed_amount", "denial_rate", "days_in_ar", "ar_over_90_rate"]),
     "throughput": ("Throughput", ["encounters", "cycle_time_minutes", "bed_occupancy_rate", "length_of_stay_days"]),
     "no_show": ("No-show", ["no_show_rate", "no_shows", "late_cancel_rate", "lead_time_days"]),
@@ -64,6 +76,30 @@ def test_every_page_says_what_the_reader_answers(tab, site, reader, picture, key
         assert tile(tab, metric) == fmt.short(answer(reader, metric), unit_of(reader, metric)), metric
     assert tab.locator(".cm-state", has_text="could not be drawn").count() == 0
     assert picture(tab, key or "overview").stat().st_size > 20_000
+
+
+def test_the_overview_stands_on_one_screen_and_each_of_its_figures_is_the_readers(tab, site, reader):
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.goto(f"{site.of('harbor')}/")
+    settled(tab)
+    assert tab.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight") <= 900
+    by_unit = {"by": ["service_unit_children"], "where": {"service_unit": "ORG"}, **QUARTER}
+    names = ["denial_rate", "no_show_rate", "days_in_ar", "completed_appointments"]
+    wanted = reader.query(MetricQuery(metrics=names, **by_unit)).rows(named=True)
+    wanted = {row["service_unit_children_name"]: row for row in wanted}
+    rows = tab.locator(".cm-units tbody tr").all()
+    assert len(rows) >= 3
+    for row in rows:
+        values = wanted[row.locator("th").inner_text().strip()]
+        shown = [cell.inner_text().replace(fmt.NARROW, " ") for cell in row.locator("td > b").all()]
+        assert shown == [fmt.short(values[name], unit_of(reader, name)).replace(fmt.NARROW, " ") for name in names]
+    # The parts of the waterfall lead from one figure to the other.
+    tab.click(".cm-why summary")
+    parts = [cell.inner_text() for cell in tab.locator(".cm-why tbody td").all()]
+    numbers = [Decimal(re.sub(r"[$,]", "", part)) for part in parts]
+    assert sum(numbers[:-1]) == numbers[-1]
+    metric = "denied_claims" if "claims" in tab.inner_text(".cm-why h2") else "denied_billed_amount"
+    assert parts[-1] == fmt.exact(answer(reader, metric), unit_of(reader, metric))
 
 
 def test_the_table_of_units_is_exact_and_adds_up(tab, site, reader):
