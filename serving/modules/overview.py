@@ -4,7 +4,7 @@ from serving.modules.declaration import Page
 from serving.modules.entities import APPOINTMENTS, MONEY, VISITS
 
 # Tiles in place of those that a person or a period does not have.
-FURTHER = ("cycle_time_minutes", "encounters", "late_cancel_rate", "lead_time_days", "fill_rate", "bed_occupancy_rate")
+FURTHER = ("cycle_time_minutes", "encounters", "late_cancel_rate", "lead_time_days")
 # Names short enough for a tile; the definition beside it has the metric's own.
 TILE_NAMES = {
     "ar_over_90_rate": "A/R over 90 days",
@@ -14,7 +14,6 @@ TILE_NAMES = {
     "cycle_time_minutes": "Cycle time",
     "late_cancel_rate": "Late cancellations",
     "lead_time_days": "Lead time",
-    "bed_occupancy_rate": "Bed occupancy",
 }
 PAGE = Page(
     key="overview",

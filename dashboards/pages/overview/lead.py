@@ -41,7 +41,6 @@ LEADS = (
     ),
     Lead(amount="denied_claims", volume="remitted_claims", subject="Denied claims", decided="claims answered"),
     Lead(amount="no_shows", volume="expected_appointments", subject="No-shows", decided="expected appointments"),
-    Lead(amount="late_cancels", volume="scheduled_appointments", subject="Late cancellations", decided="appointments"),
 )
 METRICS = tuple(name for lead in LEADS for name in (lead.amount, lead.volume))
 

@@ -15,7 +15,7 @@ from dashboards.pages.overview.level import MEMBER, Level
 from dashboards.view import View
 from serving.model import MetricDefinition
 
-METRICS = ("denial_rate", "no_show_rate", "days_in_ar", "completed_appointments", "wait_time_minutes", "encounters")
+METRICS = ("denial_rate", "no_show_rate", "days_in_ar", "completed_appointments", "encounters")
 MOST_METRICS = 4
 MOST_MEMBERS = 5
 
@@ -144,4 +144,4 @@ def _cell(
 
 def question() -> list[str]:
     """The metrics that the panel asks for, with what their rates are counted from."""
-    return [*METRICS, "remitted_claims", "expected_appointments", "wait_timed_visits"]
+    return [*METRICS, "remitted_claims", "expected_appointments"]
