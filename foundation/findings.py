@@ -48,5 +48,5 @@ def finding(
     """A finding of a kind. Raises ValueError where one that says it is repaired has no repair, or the other way round."""
     problem = home_problems()[slug]
     if mend is not None and not problem.repair:
-        raise ValueError(f"{slug} says nothing of a repair")
+        raise ValueError(f"{slug} has no repair")
     return Finding(problem=problem, subject=str(subject), tenant_id=tenant_id, detail=detail, mend=mend)

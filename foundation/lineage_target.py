@@ -46,7 +46,7 @@ def parse_lineage(reader: NodeReader, node: yaml.Node, key: str) -> LineageTarge
     found = reader.mapping(node, key, ("file", "url", "api_key", "namespace"))
     given = {name: reader.text(value, f"{key}.{name}") for name, value in found.items()}
     if ("file" in given) == ("url" in given):
-        raise reader.fail(node, key, "must have file or url, to say where events go")
+        raise reader.fail(node, key, "must have file or url, the target of the events")
     if "url" in given:
         _check_address(reader, found["url"], f"{key}.url", given["url"], secret="api_key" in given)
     elif "api_key" in given:

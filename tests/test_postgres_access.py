@@ -538,7 +538,7 @@ def test_a_revoked_login_reads_nothing_from_its_next_query_on_and_all_is_audited
     ("options", "problem"),
     [
         ({"tenants": ["nobody"]}, "there is no tenant nobody"),
-        ({"tenants": TENANTS}, "stands for one tenant"),
+        ({"tenants": TENANTS}, "belongs to one tenant"),
         ({"tenants": ["harbor"], "unit_ids": ["elsewhere"]}, "harbor has no service unit elsewhere"),
         ({"tenants": ["harbor"], "unit_ids": ["east"], "chooses": True}, "cannot be bound"),
         ({"tenants": TENANTS, "chooses": True, "citus": True}, "on Citus"),

@@ -25,7 +25,7 @@ def dbt(home: Home, arguments: tuple[str, ...]) -> int:
         raise click.UsageError("which dbt command? For example: clinicmart dbt docs generate")
     if arguments[0].startswith("-") and arguments[0] not in ("--version", "--help"):
         raise click.UsageError(
-            f"{arguments[0]} stands before dbt's command. Write the command first, for example: clinicmart dbt build {arguments[0]}"
+            f"{arguments[0]} is written before dbt's command. Write the command first, for example: clinicmart dbt build {arguments[0]}"
         )
     from dagster_project.dbt_command import run_dbt
 

@@ -32,7 +32,7 @@ host_option = click.option("--host", default="127.0.0.1", show_default=True, hel
 @click.option(
     "--metrics-address",
     metavar="[HOST:]PORT",
-    help="Answer Prometheus on /metrics of this address; the host is 127.0.0.1 where none is given. Default: no metrics.",
+    help="Answer Prometheus on /metrics of this address; the default host is 127.0.0.1. Default: no metrics.",
 )
 @existing_home
 def serve(

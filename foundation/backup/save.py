@@ -19,7 +19,7 @@ def save(home: Home, place: Place) -> Sent:
     """
     inside = place.storage.folder
     if inside is not None and inside.resolve().is_relative_to(home.path):
-        raise ConfigurationError(f"{inside} lies in the home; back up to another disk or to object storage")
+        raise ConfigurationError(f"{inside} is in the home; back up to another disk or to object storage")
     with frozen(home) as folder:
         _progress.info("the state of the home is taken; sending what is new")
         return place.write(folder, {MASTER_KEY: Keys.of(home).master}, home_format=home.format, tenants=home.tenants)

@@ -86,7 +86,7 @@ def told(what: str) -> Iterator[None]:
         yield
     except (psycopg.Error, adbc_driver_manager.Error) as error:
         state = error.sqlstate or "no connection"
-        raise ClinicmartError(f"PostgreSQL could not {what} ({state}); its log says more") from None
+        raise ClinicmartError(f"PostgreSQL could not {what} ({state}); see the log of the server") from None
 
 
 def create_database(server: Mapping[str, str], name: str) -> dict[str, str]:

@@ -96,7 +96,7 @@ def open_position(
     """Opens a position of a tenant's row. Raises ClinicmartError for what is no position, or none of this tenant."""
     match = _POSITION.fullmatch(source_position)
     if match is None:
-        raise ClinicmartError("the row's position is not one that a reader writes")
+        raise ClinicmartError("the row's position does not have the form that readers write")
     unit_id, place = int(match.group(1)), match.group(2)
     mine = (tables.unit.c.unit_id == unit_id) & (tables.unit.c.tenant_id == tenant_id)
     rows = ledger.rows(sa.select(tables.unit).where(mine))

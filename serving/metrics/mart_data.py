@@ -50,7 +50,7 @@ class MartData(ABC):
         """A unit's place in the tree. Raises AccessError for one outside the scope, as for one that does not exist."""
         path = self._paths.get(unit)
         if path is None:
-            raise AccessError(f"there is no service unit {unit!r} in what you may see")
+            raise AccessError(f"there is no service unit {unit!r} among the data you may see")
         return path
 
     @cached_property

@@ -633,5 +633,5 @@ class AccessStore:
         except ValueError:
             raise ConfigurationError(f"{role!r} is not a role; known are {', '.join(Role)}") from None
         if (checked is Role.SUPER_ADMIN) != (tenant_id == PLATFORM):
-            raise ConfigurationError(f"a super_admin belongs to the tenant {PLATFORM!r}, and nobody else does")
+            raise ConfigurationError(f"a super_admin belongs to the tenant {PLATFORM!r}, and other users do not")
         return checked

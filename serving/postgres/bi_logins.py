@@ -98,12 +98,14 @@ def _refuse_scope(
         raise ConfigurationError(f"there is no tenant {', '.join(unknown)}; known are {', '.join(sorted(tenant_ids))}")
     if len(tenants) > 1 and not chooses:
         raise ConfigurationError(
-            "a login stands for one tenant; one for a service of several is made with --chooses-tenant"
+            "a login belongs to one tenant; for a service with several tenants use --chooses-tenant"
         )
     if chooses and units:
         raise ConfigurationError("a login that chooses its tenant cannot be bound to service units")
     if chooses and citus:
-        raise ConfigurationError("on Citus a login stands for one tenant: nodes do not hear what a transaction sets")
+        raise ConfigurationError(
+            "on Citus a login belongs to one tenant, because nodes do not receive the settings of a transaction"
+        )
 
 
 def _refuse_units(connection: psycopg.Connection[Any], tenant: str, units: tuple[str, ...]) -> None:

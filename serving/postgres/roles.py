@@ -134,7 +134,7 @@ def connect(server: Mapping[str, str], *, doing: str) -> Iterator[psycopg.Connec
         raise StillRead from None
     except psycopg.Error as error:
         state = error.sqlstate or "no connection"
-        raise ClinicmartError(f"PostgreSQL could not {doing} ({state}); its log says more") from None
+        raise ClinicmartError(f"PostgreSQL could not {doing} ({state}); see the log of the server") from None
 
 
 def readers_of(database: str) -> str:

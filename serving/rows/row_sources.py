@@ -183,7 +183,7 @@ def row_sources(home: Home, version: Version, metrics: Metrics, table_name: str,
         )
     row = _mine(metrics, table, rule.key, value)
     if row is None:
-        raise AccessError(f"there is no such row of {table_name} in what you may see")
+        raise AccessError(f"there is no such row of {table_name} among the data you may see")
     to_open = [(table, rule, value)]
     for name, column in rule.through:
         other, its_rule = metrics.registry.table(name), RULES[name]

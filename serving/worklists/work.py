@@ -199,7 +199,7 @@ class Worklists:
         condition, parameters, source = self._of(item, {})
         listed = f"{condition} and (({self._row_filter(item)}) or ({item.solved}))"
         if not self._count(item, source, listed, parameters, [row_id]):
-            raise AccessError("there is no such row in what you may see")
+            raise AccessError("there is no such row among the data you may see")
 
     def _count(
         self, item: WorkList, source: str, condition: str, parameters: Mapping[str, Any], row_ids: list[str]

@@ -201,5 +201,5 @@ def test_what_a_run_writes_just_now_is_no_leftover(home: Home) -> None:
 
 
 def test_a_finding_has_a_repair_only_where_its_kind_says_so() -> None:
-    with pytest.raises(ValueError, match="disk_low says nothing of a repair"):
+    with pytest.raises(ValueError, match="disk_low has no repair"):
         finding("disk_low", "x", mend=lambda: None)

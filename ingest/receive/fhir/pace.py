@@ -31,7 +31,7 @@ class Pace:
             if self.waited_seconds + seconds > self.limit_seconds:
                 raise NotYet(
                     f"{what}; the server asks to wait {seconds:,.0f} seconds more",
-                    "The next run goes on from here; raise wait_minutes if a run should wait longer",
+                    "The next run continues from here. To wait longer in one run, raise wait_minutes",
                 )
             self.waited_seconds += seconds
         self.sleep(seconds)

@@ -134,7 +134,7 @@ def _check(http: Http, state: State, profile: FhirProfile) -> Capability | None:
 def _check_version(capability: Capability) -> None:
     if not capability.is_r4:
         raise ServerProblem(
-            f"the server speaks FHIR {capability.version or 'of an unknown version'}, and this feed reads R4 (4.0)",
+            f"the server uses FHIR {capability.version or 'of an unknown version'}, but this feed needs R4 (4.0)",
             "Ask the server's owner for the address of its R4 endpoint",
         )
 

@@ -164,11 +164,11 @@ def _number(line: bytes) -> int | None:
 def _envelope(framing: Framing, tag: str, line: bytes) -> None:
     if tag == "FHS":
         if framing.in_file:
-            framing.note("file_header_inside_file", "a second FHS stands before the FTS of the first")
+            framing.note("file_header_inside_file", "a second FHS comes before the FTS of the first")
         framing.in_file, framing.batches = True, 0
     elif tag == "BHS":
         if framing.in_batch:
-            framing.note("batch_header_inside_batch", "a second BHS stands before the BTS of the first")
+            framing.note("batch_header_inside_batch", "a second BHS comes before the BTS of the first")
         framing.in_batch, framing.in_batch_messages = True, 0
         framing.batches += 1
     elif tag == "BTS":
