@@ -471,7 +471,7 @@ def test_a_server_of_another_version_is_refused(make_site: Maker) -> None:
     site = make_site(people(1))
     site.server.capability = capability_statement("5.0.0")
     (problem,) = site.run().problems
-    assert "speaks FHIR 5.0.0" in str(problem)
+    assert "uses FHIR 5.0.0" in str(problem)
     assert site.server.asked(r"\$export$") == []
 
 
