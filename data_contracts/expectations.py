@@ -63,7 +63,7 @@ def suite(contract: Contract) -> list[tuple[str, str, Any]]:
 
 @lru_cache(maxsize=1)
 def _batch_definition() -> Any:
-    # The library sends usage statistics unless told not to; health data stays here.
+    # Switches off the library's usage statistics: health data stays here.
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig

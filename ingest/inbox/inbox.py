@@ -1,4 +1,5 @@
-"""The inbox of a feed: what came over a network lies here, sealed, until it is landed and for as long as it is kept.
+"""The inbox of a feed: files that came over a network are stored here, encrypted, until they are landed and as long as they are
+kept.
 
     home/inbox/<tenant>/<feed>/          files of the feed, each written once and never changed
     home/inbox/<tenant>/<feed>/<delivery>/...   files that belong together; `.unfinished` in it hides them from readers
@@ -58,7 +59,7 @@ class Inbox:
         return SealedWriter(self, name, modified_at)
 
     def path(self, name: str) -> Path:
-        """Where the sealed file of a name lies, or would."""
+        """The path of the encrypted file of a name, existing or not."""
         return self.folder / f"{name}{SUFFIX}"
 
     def files(self, suffixes: tuple[str, ...]) -> list[Path]:

@@ -83,7 +83,7 @@ class _Seals:
         return cls(hashlib.blake2b(salt, digest_size=4).hexdigest(), hashing, AESGCM(sealing))
 
     def sequence_of(self, cursor: str | None) -> int:
-        """The sequence that a cursor names; 0 where it is of another journal."""
+        """The sequence that a cursor names; 0 if it belongs to another journal."""
         journal, _, sequence = (cursor or "").partition(":")
         return int(sequence) if journal == self.journal else 0
 
@@ -223,10 +223,9 @@ class Journal:
 
 
 def read_journal(inbox: Inbox, cursor: str | None) -> Iterator[Entry]:
-    """Messages that came after a cursor, in order of arrival, as they stand now; safe while the listener writes.
-
-    A journal that is not the cursor's, or that is older (restored from a backup), is read from its beginning: messages that were
-    landed before are known again. Raises sqlite3.Error where the file is damaged, ConfigurationError where a later release wrote it.
+    """Messages after a cursor, in order of arrival; safe while the listener writes. Another journal than the cursor's, or an
+    older one (restored from a backup), is read from its beginning: messages that were landed before are recognised. Raises
+    sqlite3.Error where the file is damaged, ConfigurationError where a later release wrote it.
     """
     path = inbox.folder / FILE
     if not path.exists():

@@ -162,10 +162,10 @@ _NOT_READ_BY = frozenset({"name", "places", "requires", "export_types", "export_
 
 
 def profile_digest(feed: Feed) -> str | None:
-    """A text that differs wherever the profile of a feed of files reads them differently; "" for the standard's own words; None
+    """A text that changes whenever the profile of a feed of files reads them differently; "" for the standard's own words; None
     for a PM database, whose tables have a definition each. Raises ConfigurationError where the profile is wrong.
 
-    Keys that are not given do not count: a later release with one more key reads no file again.
+    Missing keys do not count, so a later release with one more key reads no file again.
     """
     if feed.kind == "pm_database":
         return None
@@ -181,7 +181,7 @@ def profile_digest(feed: Feed) -> str | None:
 
 
 def place_in_profile(name: str, kind: str, entity: str, column: str) -> str | None:
-    """Where a profile says what a column of an entity is given ("file:line"), None where it does not.
+    """The place of a column of an entity in a profile ("file:line"), None if the profile does not have it.
 
     Raises ConfigurationError as `load_profile` does.
     """

@@ -175,7 +175,7 @@ def _query(reader: NodeReader, node: yaml.Node, contract: Contract, defaults: Ma
     if ";" in re.sub(r"'[^']*'", "", bare):
         raise reader.fail(sql_node, f"{key}.sql", "must be one statement")
     if not re.search(r"\bselect\s+(distinct\s+)?(\w+\.)?\*|,\s*(\w+\.)?\*", bare, re.IGNORECASE):
-        # Only a text search: the database itself tells, when it is read, whether a name is really a column.
+        # Only a text search: whether a name is really a column is known when the database is read.
         missing = [
             name for name in (*contract.entity_key, *LINEAGE) if not re.search(rf"\b{name}\b", bare, re.IGNORECASE)
         ]
@@ -193,7 +193,7 @@ def _query(reader: NodeReader, node: yaml.Node, contract: Contract, defaults: Ma
 
 
 def _first_line(node: yaml.Node) -> int:
-    """The line on which the SELECT begins; 0 where YAML folds lines, so that none can be told."""
+    """The line on which the SELECT begins; 0 if YAML folds lines, because the line is then unknown."""
     if not isinstance(node, yaml.ScalarNode) or node.style == ">":
         return 0
     blank = len(node.value) - len(node.value.lstrip())

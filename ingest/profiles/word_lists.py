@@ -1,7 +1,7 @@
 """Word lists of `hl7v2` and `x12` profiles: a sender's words and the words of the model that they mean.
 
-A word is compared without regard to case and to the number of blanks. What a list maps goes before what the standard defines,
-so that a sender who uses a standard word for something else can be read too.
+A word is compared without regard to case and to the number of blanks. A list has priority over the standard, so that a sender
+who uses a standard word with another meaning can be read too.
 """
 
 import re
@@ -37,7 +37,7 @@ def values_of(entity: str, column: str) -> tuple[str, ...]:
 def word_list(
     reader: NodeReader, node: yaml.Node | None, key: str, meanings: Sequence[str] | re.Pattern[str], what: str = ""
 ) -> Mapping[str, str]:
-    """A mapping of words to meanings, its words folded.
+    """A mapping of normalised words to meanings.
 
     `meanings` are the allowed meanings, or a pattern of them that `what` describes. Raises ConfigurationError naming file and line.
     """

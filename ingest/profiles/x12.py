@@ -25,7 +25,7 @@ from foundation.yaml_nodes import NodeReader
 from ingest.profiles.word_lists import TENANT_ZONE, no_words, time_zone, values_of, word_list
 
 _CATEGORY = re.compile(r"[ADEFPR]\d{1,2}")
-# X12 element 1032, the claim filing indicator. Not every one says enough to give a payer class.
+# X12 element 1032, the claim filing indicator. Not every code decides a payer class.
 FILING_INDICATORS = (
     *("09", "10", "11", "12", "13", "14", "15", "16", "17", "AM", "BL", "CH", "CI", "DS", "FI", "HM", "HN", "LI", "LM"),
     *("MA", "MB", "MC", "MH", "OF", "SA", "TV", "VA", "WC", "ZZ"),

@@ -1,9 +1,8 @@
-"""What of a message may be shown to people who work with rows but not with names: default deny.
-
-Shown are the elements listed here alone: those that a reader maps to a column of the unified model and that identify nobody (states,
-codes, dates of events, amounts, units, clinics, payers), and only where the value looks like one: a code without blanks, a number,
-a date. Everything else is `MASK`, be it known to carry a name or number of a person or unknown to us, also parts of elements
-that are listed and their repetitions. Names of clinicians and payers are masked too: a name is a name, whosever it is.
+"""The parts of a message that may be shown to people who work with rows but not with names: default deny. Only the elements
+listed here are shown: those that a reader maps to a column of the unified model and that identify nobody (states, codes, dates
+of events, amounts, units, clinics, payers), and only where the value looks like one: a code without blanks, a number, a date.
+Everything else is `MASK`, be it known to carry a name or number of a person or unknown to us, also parts of elements that are
+listed and their repetitions. Names of clinicians and payers are masked too: a name is a name, whosever it is.
 """
 
 import re
@@ -157,7 +156,7 @@ FHIR: Mapping[str, frozenset[str]] = MappingProxyType(
 
 
 def masked(text: SourceText) -> SourceText:
-    """A message with everything masked that is not known to identify nobody."""
+    """A message in which every element is masked, except elements that are known to identify no person."""
     if text.kind == "hl7v2":
         return replace(text, segments=tuple(_hl7v2(segment, text.separators) for segment in text.segments))
     if text.kind == "x12":
@@ -173,8 +172,8 @@ def _shown(value: str) -> str:
 
 
 def _element(value: str, parts: tuple[int, ...] | None, component: str, others: str = "") -> str:
-    """One element: whole where `parts` is empty, its components named in `parts`, else masked. Where a repetition or another part
-    stands in it that we do not take apart, all of it is masked."""
+    """One element: whole where `parts` is empty, its components named in `parts`, else masked. If it contains a repetition or
+    another part that is not parsed, all of it is masked."""
     if not value:
         return value
     if parts is None or any(mark in value for mark in others):
@@ -197,7 +196,7 @@ def _hl7v2(segment: str, separators: tuple[str, ...]) -> str:
     field, component, repetition, escape, subcomponent = separators
     tag, *values = segment.split(field)
     allowed = HL7V2.get(tag, {})
-    # A segment we do not read may be anything, and so may be what stands where its name should.
+    # A segment that is not read may contain anything, also in place of its name.
     name = tag if _TAG.fullmatch(tag) else MASK
     if tag == "MSH":
         # MSH-1 is the separator itself and MSH-2 the other marks.
@@ -224,8 +223,8 @@ def _x12(segment: str, separators: tuple[str, ...]) -> str:
 
 
 def _fhir(value: Any, allowed: frozenset[str], path: str) -> Any:
-    """A JSON value with what is not allowed masked, keys included: a name may stand there too. What is masked of one object is one
-    entry, so that not even its number or order tells anything."""
+    """A JSON value in which everything not allowed is masked, keys included, because a key may be a name. All masked entries of
+    one object become one entry, so that number and order are hidden too."""
     if isinstance(value, dict):
         masked: dict[str, Any] = {}
         for key, item in value.items():

@@ -52,7 +52,7 @@ _ENDS = {
     "TRN": frozenset({"TRN", "HL", "SE"}),
     "AK2": frozenset({"AK2", "AK9", "SE"}),
 }
-# What a segment lies in: shown before it, so that one knows which claim or line it speaks of.
+# The segments around a segment: shown before it, to name its claim or line.
 _WITHIN = {
     "SVC": ("CLP",),
     "CAS": ("CLP", "SVC"),
@@ -72,11 +72,11 @@ _CLOSES = {
 
 @dataclass(frozen=True, kw_only=True)
 class SourceText:
-    """What a position opened. `state` is opened, table (nothing but the landed row), gone (the file is no longer there), changed (its
-    bytes are others now) or unknown (the feed is no longer configured, or the position is not in the file).
+    """The content at a position. `state` is opened, table (only the landed row), gone (the file is no longer there), changed
+    (the file has other bytes now) or unknown (the feed is no longer configured, or the position is not in the file).
 
-    `content` holds, by `kind`, segments (hl7v2 and x12, with their separators) or one JSON value (fhir). `mark` stands for the file's
-    name. `explanation` is a sentence for a person where the state is not opened.
+    `content` holds, by `kind`, segments (hl7v2 and x12, with their separators) or one JSON value (fhir). `mark` is shown for
+    the file's name. `explanation` is a sentence for a person if the state is not opened.
     """
 
     kind: str
@@ -93,7 +93,7 @@ class SourceText:
 def open_position(
     home: Home, keys: Keys, ledger: Ledger, config: Config, tenant_id: str, source_position: str
 ) -> SourceText:
-    """Opens a position of a tenant's row. Raises ClinicmartError for what is no position, or none of this tenant."""
+    """Opens a position of a tenant's row. Raises ClinicmartError if it is not a position, or not one of this tenant."""
     match = _POSITION.fullmatch(source_position)
     if match is None:
         raise ClinicmartError("the row's position does not have the form that readers write")
@@ -106,7 +106,8 @@ def open_position(
 
 
 def mark_of(keys: Keys, ledger: Ledger, tenant_id: str, source_position: str) -> str:
-    """What stands for the file of a position (`ingest.accounts.accounts.file_mark`), or the table's name; a dash where it is unknown."""
+    """The text shown for the file of a position (`ingest.accounts.accounts.file_mark`), or the table's name; a dash where it is
+    unknown."""
     match = _POSITION.fullmatch(source_position)
     if match is None:
         return "-"
@@ -159,7 +160,7 @@ def _feed(config: Config, tenant_id: str, name: str) -> Feed | None:
 
 
 def _path(feed: Feed, inbox: Inbox | None, name: str) -> Path:
-    """Where a unit's file lies. Raises UnreadableUnit for a name that leads out of the feed's folder."""
+    """The path of a unit's file. Raises UnreadableUnit for a name that leads out of the feed's folder."""
     parts = PurePath(name)
     if parts.is_absolute() or ".." in parts.parts:
         raise UnreadableUnit(
@@ -271,7 +272,7 @@ def _tag(segment: str, element: str) -> str:
 
 
 def _control(segments: list[str], at: int, element: str) -> str | None:
-    """ST02 of the transaction that a segment lies in."""
+    """ST02 of the transaction of a segment."""
     for segment in reversed(segments[: at + 1]):
         if _tag(segment, element) == "ST":
             parts = segment.split(element)
@@ -280,7 +281,7 @@ def _control(segments: list[str], at: int, element: str) -> str | None:
 
 
 def _loop(segments: list[str], at: int, element: str) -> Iterator[str]:
-    """The segment, what belongs to it, and before both the claim and line it lies in."""
+    """The segment and the segments that belong to it, after the segments of its claim and line."""
     tag = _tag(segments[at], element)
     for outer in _WITHIN.get(tag, ()):
         for segment in reversed(segments[:at]):

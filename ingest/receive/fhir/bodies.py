@@ -16,7 +16,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class BrokenOff(Exception):
-    """The body ended before its end: it must be asked for again."""
+    """The body was cut off: it must be requested again."""
 
 
 def clear_blocks(response: httpx.Response, *, limit_bytes: int, what: str) -> Iterator[bytes]:

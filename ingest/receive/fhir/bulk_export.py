@@ -1,9 +1,9 @@
 """The Bulk Data `$export` of a FHIR server into the inbox: kick-off, polling, manifest, files (Bulk Data Access IG 1.0 to 3.0).
 
-Every step that would be missed is on disk before the next: the status address as soon as the server gives it, the manifest
-before the first file, each file as it is whole. A run that ends anywhere goes on from there, asks the same export and fetches
-only what is missing. The delivery is shown to readers once all of it is here. An export that the server forgot, or whose files
-have expired, is asked for again.
+Every step is on disk before the next: the status address as soon as the server gives it, the manifest before the first file,
+each file as soon as it is complete. If a run ends early, the next run continues there: it uses the same export and fetches only
+the missing files. Readers see the delivery once it is complete. An export that the server forgot, or whose files have expired,
+is requested again.
 """
 
 import logging
@@ -80,7 +80,7 @@ class BulkExport:
         return self.state.job
 
     def _abandon(self, job: Job) -> None:
-        """Gives an export up, and what came of it; the server is told."""
+        """Gives up an export and its files, and tells the server."""
         if job.folder is not None:
             self.inbox.discard(job.folder)
         self.state.job, self.state.to_delete = None, job.status_url
@@ -88,7 +88,7 @@ class BulkExport:
         self._delete_finished()
 
     def _delete_finished(self) -> None:
-        """Lets the server forget an export that is done: a courtesy that many do not know, so that its failure means nothing."""
+        """Tells the server that it may delete a finished export. Many servers do not support this, so a failure is ignored."""
         if self.state.to_delete is None:
             return
         try:
@@ -99,15 +99,15 @@ class BulkExport:
         self.state.save(self.inbox)
 
     def _since(self, types: tuple[str, ...], full_refresh: bool) -> str | None:
-        """From when on changes are asked for; None asks for everything: on request, and where a type was not exported before."""
+        """The time from which changes are requested; None requests everything: on demand, and if a type was not exported
+        before."""
         if full_refresh or not self.knows_since or not set(types) <= set(self.state.types):
             return None
         return self.state.since
 
     def _kick_off(self, full_refresh: bool) -> bool:
-        """Asks for an export; False where the server refuses since it gave one within the day.
-
-        A server that takes no type it does not know is asked once more, for those that it lists.
+        """Requests an export; False if the server refuses because it gave one within the day. If a server refuses unknown
+        types, the export is requested again with the types that it lists.
         """
         listed = tuple(name for name in self.types if name in self.offered)
         answer = self._ask(self.types, full_refresh)

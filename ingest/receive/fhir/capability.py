@@ -1,4 +1,4 @@
-"""What a server says it can: its CapabilityStatement, and what a profile needs of it that is missing."""
+"""The CapabilityStatement of a server, and what a profile needs that is missing in it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ _EXPORTS = {"system": "export", "patient": "patient-export", "group": "group-exp
 
 @dataclass(frozen=True)
 class Capability:
-    """A server's own account. `types` maps a resource type to its search parameters; `operations` are names of operations and
+    """A server's capabilities. `types` maps a resource type to its search parameters; `operations` are names of operations and
     the last parts of their definitions' addresses, wherever they stand."""
 
     version: str
@@ -23,7 +23,7 @@ class Capability:
 
     @property
     def is_r4(self) -> bool:
-        """Whether the server speaks FHIR 4.0."""
+        """Whether the server uses FHIR 4.0."""
         return self.version == "4.0" or self.version.startswith("4.0.")
 
 
@@ -80,7 +80,7 @@ def missing(capability: Capability, server: FhirServer, profile: FhirProfile) ->
     if server.export in _EXPORTS:
         wanted.setdefault(_EXPORTS[server.export], f"which export: {server.export} asks for")
     for name, why in wanted.items():
-        # Some servers name the operation only "export", wherever it stands.
+        # Some servers name the operation only "export", at any level.
         if name not in capability.operations and not (name in _EXPORTS.values() and "export" in capability.operations):
             lines.append(f"the server does not list the operation ${name}, {why}")
     for name, queries in profile.search.items():

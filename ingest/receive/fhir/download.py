@@ -32,7 +32,7 @@ def fetch(
     http: Http, inbox: Inbox, url: str, name: str, *, what: str, token: bool, content_at: datetime, limit_bytes: int
 ) -> Fetched:
     """Brings one NDJSON file into the inbox as `name`; a transfer that breaks off begins again. The file is there whole or not
-    at all. Raises Refused for a status, ServerProblem for what is no NDJSON, too large or broken every time."""
+    at all. Raises Refused for a status, ServerProblem for a body that is not NDJSON, is too large, or breaks off every time."""
     cut_at = -1
     for failures in range(1, ATTEMPTS + 1):
         try:
@@ -48,7 +48,8 @@ def fetch(
 
 
 class _CutLine(BrokenOff):
-    """The last line is no JSON: the file was cut short on its way, or lies so at the server. `size_bytes` is what came."""
+    """The last line is not JSON: the file was cut off on its way, or is cut off on the server. `size_bytes` is the received
+    size."""
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__()
@@ -69,7 +70,7 @@ def _write(
                 window, taken = time.monotonic(), 0
             elif time.monotonic() - window > STALL_SECONDS:
                 raise BrokenOff
-        # Cut at the same byte twice, it lies so at the server: the reader refuses that line alone.
+        # Cut off twice at the same byte: the file is cut off on the server, and the reader refuses only that line.
         if not lines.end() and writer.size_bytes != cut_at:
             raise _CutLine(writer.size_bytes)
         return Fetched(lines.records, writer.size_bytes)

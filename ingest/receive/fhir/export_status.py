@@ -10,10 +10,10 @@ from ingest.receive.fhir.state import Job
 
 progress = logging.getLogger("clinicmart.progress")
 
-# What a server answers for files and manifests that it keeps no longer; storage services say 403.
+# The status of files and manifests that a server no longer keeps; storage services send 403.
 EXPIRED = (403, 404, 410)
 _STATUS = "the export's status"
-# Of these the export itself knows nothing: it may well go on.
+# These concern the request, not the export, which may continue.
 _NOT_ABOUT_THE_EXPORT = PASSING.union({401, 403}) - {500}
 
 

@@ -40,7 +40,7 @@ _REMEDIES = {
     429: "Too many requests, or an export of this client is still under way there: run again later",
 }
 
-# httpx tells every address at INFO.
+# httpx logs every address at INFO.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
@@ -66,7 +66,7 @@ class Answer:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of an address; empty where it is none."""
+    """Scheme, host and port of an address; empty if it is not an address."""
     try:
         parts = urlsplit(url)
         return parts.scheme, parts.hostname or "", parts.port or {"http": 80}.get(parts.scheme, 443)
@@ -75,7 +75,7 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def absolute(base: str, url: str) -> str:
-    """An address that an answer from `base` gives, which may be relative; empty where it is none."""
+    """An address in an answer from `base`, which may be relative; empty if it is not an address."""
     try:
         return urljoin(base, url)
     except ValueError:
@@ -115,10 +115,10 @@ class Http:
         form: Callable[[], Mapping[str, str]] | None = None,
         passing: frozenset[int] = PASSING,
     ) -> Answer:
-        """One request and its whole answer, of whatever status. `form` is made again for each try.
+        """One request and its whole answer, with any status. `form` is made again for each try.
 
-        Raises ServerProblem where the server cannot be reached or
-        sends too much, NotYet where it asks to wait for longer than may be."""
+        Raises ServerProblem if the server cannot be reached or sends too much, NotYet if it asks for a longer wait than
+        allowed."""
         failures = 0
         sent = {"Accept": accept, **(headers or {})}
         while True:
@@ -145,7 +145,7 @@ class Http:
 
     @contextmanager
     def file(self, url: str, what: str, *, token: bool) -> Iterator[httpx.Response]:
-        """An open answer of status 200 for a file, wherever it lies. Raises Refused for another status."""
+        """An open answer of status 200 for a file, at any address. Raises Refused for another status."""
         sent = {"Accept": "application/fhir+ndjson, application/ndjson;q=0.9, */*;q=0.1"}
         with self._settled("GET", url, what, token=token, headers=sent, anywhere=True) as response:
             if response.status_code != 200:
@@ -187,7 +187,7 @@ class Http:
                     renewed = True
                     self.renew(response.request.headers.get("authorization", ""))
                     continue
-                # A server that says how long to wait is waited for as long as the run may; one that does not, a few times.
+                # If a server says how long to wait, the run waits up to its limit; otherwise it tries a few times.
                 waits = status in passing and (failures < ATTEMPTS or (status in (429, 503) and asked is not None))
                 if not waits:
                     yield response
@@ -233,8 +233,8 @@ class Http:
         return target
 
     def check_address(self, url: str, what: str) -> None:
-        """Refuses an address that the server names where what it carries could be read on its way: plain http, unless this
-        very server is asked so. Raises ServerProblem."""
+        """Refuses an address from the server if others could read its content in transit: plain http, unless this server itself
+        is configured with http. Raises ServerProblem."""
         scheme, host, _ = origin(url)
         plain = scheme == "http" and origin(self.server.url)[:2] == ("http", host)
         if not host or not (scheme == "https" or plain):

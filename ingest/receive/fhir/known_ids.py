@@ -1,4 +1,4 @@
-"""Ids that exports and searches brought, by type: what a search such as `patient={Patient}` is asked for."""
+"""Ids from exports and searches, by type: the values for a search such as `patient={Patient}`."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -51,7 +51,7 @@ def learn(inbox: Inbox, folder: str, kinds: frozenset[str]) -> None:
 
 
 def resources(inbox: Inbox, name: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a sealed NDJSON file; lines that are none are left to its reader."""
+    """The JSON objects of an encrypted NDJSON file; other lines are left to its reader."""
     remainder = b""
     for block in inbox.read(inbox.path(name.removesuffix(SUFFIX))):
         *lines, remainder = (remainder + block).split(b"\n")

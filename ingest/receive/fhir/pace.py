@@ -45,8 +45,8 @@ def backoff(failures: int) -> float:
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """Seconds that `Retry-After` asks for, given in seconds or as a date of HTTP; None where it is absent or no sense can be
-    made of it. Dates are measured against the server's own clock where it tells it."""
+    """Seconds that `Retry-After` asks for, given in seconds or as a date of HTTP; None if it is absent or cannot be parsed.
+    Dates are compared with the server's clock if the server sends its time."""
     text = response.headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(text)

@@ -1,8 +1,7 @@
-"""Paged search of a FHIR server into the inbox, for what bulk export does not give: appointments, slots, schedules.
-
-What is asked stands in the profile (`search`, see `ingest.profiles.fhir`). Resources found go to NDJSON by their own type, so
-that what a search includes lies where it is looked for. The searches of a type count once all their pages are here; another
-type's failure does not touch them.
+"""Paged search of a FHIR server into the inbox, for resources that bulk export does not give: appointments, slots, schedules.
+The queries are in the profile (`search`, see `ingest.profiles.fhir`). Resources go to NDJSON files by their type, so that
+included resources are in the right file. The searches of a type count once all their pages are received; a failure of another
+type does not affect them.
 """
 
 import logging
@@ -37,7 +36,7 @@ OVERLAP = timedelta(hours=1)
 # Statuses of appointments change for weeks after their day.
 PAST_DAYS = 35
 LONG_AGO = "1990-01-01T00:00:00Z"
-# Pages without anything new, one after the other: an honest server needs none of them.
+# Consecutive pages without a new resource: a correct server sends none.
 MAXIMUM_BARREN_PAGES = 50
 # A search for each patient of a group is tens of thousands of requests, which wait for the server and not for us.
 SEARCHES_AT_ONCE = 4
@@ -145,12 +144,12 @@ class PagedSearch:
         return problems
 
     def _discard_unfinished(self) -> None:
-        """What a killed run found is asked for again."""
+        """Results of a killed run are requested again."""
         for mark in self.inbox.folder.glob(f"*-search/{UNFINISHED}"):
             self.inbox.discard(mark.parent.name)
 
     def _server_time(self) -> datetime:
-        """The server's clock, or ours where it tells none: what changes from here on is for the next search."""
+        """The server's time, or ours if it sends none. Later changes are for the next search."""
         answer = self.http.ask("GET", f"{self.http.server.url}/metadata", "the server's time", token=False)
         return min(http_date(answer.headers.get("date", "")) or datetime.now(UTC), datetime.now(UTC)).astimezone(UTC)
 

@@ -1,4 +1,4 @@
-"""What can go wrong between us and a server, as a person is told of it: never with the content of an answer."""
+"""Problems with a server, in words for a person: never with the content of an answer."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _TEXT_LENGTH = 200
 
 
 class ServerProblem(Exception):
-    """The server does not give what it should. `problem` and `remedy` are for the person who must act."""
+    """The server did not give the requested data. `problem` and `remedy` are for the person who must act."""
 
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(f"{problem}. {remedy}")
@@ -19,7 +19,7 @@ class ServerProblem(Exception):
 
 
 class NotYet(ServerProblem):
-    """The server takes longer than this run may wait; the next run goes on where this one stopped."""
+    """The server takes longer than this run may wait; the next run continues where this one stopped."""
 
 
 class Refused(ServerProblem):
@@ -31,13 +31,12 @@ class Refused(ServerProblem):
 
 
 class Forgotten(Exception):
-    """The server no longer knows an export: it must be asked for again."""
+    """The server no longer has an export: it must be requested again."""
 
 
 def issues(content: bytes) -> list[tuple[str, str, str]]:
-    """Severity, code and text of each issue of an OperationOutcome; empty where the content is none.
-
-    Severity and code are words of FHIR's value sets. The text is free and may speak of a patient.
+    """Severity, code and text of each issue of an OperationOutcome; empty if the content is not an OperationOutcome. Severity
+    and code are words of FHIR's value sets. The text is free and may name a patient.
     """
     try:
         return list(issues_of(orjson.loads(content)))
@@ -70,8 +69,8 @@ def plain(value: Any) -> str:
 
 
 def explained(content: bytes, *, with_text: bool) -> str:
-    """What an OperationOutcome says, to follow a status: `: error invalid (…)`. The server's own words are given only
-    `with_text`: where the question named no patient, the answer cannot either."""
+    """What an OperationOutcome says, to follow a status: `: error invalid (…)`. The server's text is included only `with_text`:
+    if the request named no patient, the answer cannot either."""
     texts = []
     for severity, code, text in issues(content)[:3]:
         texts.append(f"{severity} {code}" + (f" ({text})" if with_text and text else ""))

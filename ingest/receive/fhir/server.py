@@ -31,7 +31,7 @@ LOOK_RESOURCES = 50
 
 @dataclass(kw_only=True)
 class Received:
-    """What came of asking a server. `problems` name what it did not give; what it gave is in the inbox."""
+    """The result of requests to a server. `problems` name what it did not give; received data are in the inbox."""
 
     problems: list[ServerProblem] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
@@ -39,10 +39,8 @@ class Received:
 
 
 def receive(feed: Feed, inbox: Inbox, *, full_refresh: bool = False, pace: Pace | None = None) -> Received:
-    """Brings what is new at the feed's server into its inbox. Raises ConfigurationError for a wrong key or profile, and
-    nothing for what the server does.
-
-    The notices wait in the inbox until `confirm` says that they are recorded.
+    """Brings what is new at the feed's server into its inbox. Raises ConfigurationError for a wrong key or profile, and no
+    error for problems of the server. The notices stay in the inbox until `confirm` says that they are recorded.
     """
     server = _server(feed)
     profile = load_profile(feed.profile or "r4", "fhir")
@@ -117,7 +115,7 @@ def _bring(
 
 
 def _check(http: Http, state: State, profile: FhirProfile) -> Capability | None:
-    """Compares what the server says it can with what the profile needs; None where it does not say.
+    """Compares the capabilities of the server with the needs of the profile; None if the server does not state them.
 
     Raises ServerProblem for another version of FHIR.
     """

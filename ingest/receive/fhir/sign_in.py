@@ -104,7 +104,7 @@ class SignIn:
                 self._token = ""
 
     def not_granted(self) -> tuple[str, ...]:
-        """Types that were asked for and that the token does not cover; empty where the server does not say."""
+        """Requested types that the token does not cover; empty if the server does not state its scopes."""
         if self.granted is None:
             return ()
         return tuple(name for name in self.types if not any(_covers(scope, name) for scope in self.granted))
@@ -196,7 +196,7 @@ class SignIn:
         return ".rs" if is_second and "permission-v1" not in capabilities else ".read"
 
     def _scopes(self) -> str:
-        """Scopes to ask for: one a type, those that the server says it supports, and all types where it says only that."""
+        """The scopes to request: one for each type among those that the server supports, or all types if it only supports that."""
         suffix = self._suffix()
         supported = {scope for scope in _texts(self._smart().get("scopes_supported")) if scope.startswith("system/")}
         wanted = [f"system/{name}{suffix}" for name in self.types]

@@ -1,4 +1,4 @@
-"""What is remembered of a FHIR server between runs: one sealed file of the feed's inbox, replaced as a whole.
+"""The state of a FHIR server between runs: one encrypted file in the feed's inbox, replaced as a whole.
 
 progress.state          State as JSON
 known/<Type>.ids        ids that searches are asked for, one a line, for types that a profile's searches name
@@ -33,7 +33,7 @@ class ExportedFile:
 
 @dataclass(kw_only=True)
 class Job:
-    """An export under way. `folder` and what follows is set once the server has said that it is done.
+    """An export under way. `folder` and the fields after it are set once the server has finished the export.
 
     `since` and `transaction_time` are instants as the server wrote them; `transaction_time` is None where it gave none.
     """
@@ -50,12 +50,10 @@ class Job:
 
 @dataclass(kw_only=True)
 class State:
-    """What lasts between runs.
-
-    `address` names server and export: a state of another is of no use. `since` is the transaction time of the last completed
-    export of `types`; `whole_folder` the delivery of the last one that was whole. `searched` maps a type to the moment up to
-    which its searches are complete. `to_delete` is a status address that the server may forget. `notices` wait to be recorded;
-    `said` is what need not be noted again.
+    """The state between runs. `address` names server and export: the state of another address is not used. `since` is the
+    transaction time of the last completed export of `types`; `whole_folder` the delivery of the last one that was whole.
+    `searched` maps a type to the moment up to which its searches are complete. `to_delete` is a status address that the server
+    may forget. `notices` wait to be recorded; `said` holds notices that are not repeated.
     """
 
     address: str
@@ -73,7 +71,7 @@ class State:
 
     @classmethod
     def of(cls, inbox: Inbox, address: str) -> Self:
-        """The state in an inbox; a new one where there is none, or where the feed was pointed to another server.
+        """The state in an inbox; a new one if there is none, or if the feed has another server now.
 
         Raises ServerProblem where it cannot be read, ConfigurationError where a later release wrote it.
         """

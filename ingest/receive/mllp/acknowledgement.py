@@ -1,4 +1,4 @@
-"""What a listener answers: acknowledgements of HL7 v2 chapter 2, in the sender's own delimiters and character set.
+"""The acknowledgements of a listener (HL7 v2 chapter 2), in the sender's delimiters and character set.
 
 Original mode (MSH-15 and MSH-16 empty): AA, AE, AR. Enhanced mode: CA, CE, CR where MSH-15 asks for them, else AA, AE, AR where
 MSH-16 does; one acknowledgement a message. A accepted and on disk; E could not be kept now, send it again; R will never be
@@ -66,7 +66,8 @@ class Header:
 
 
 def read_header(message: bytes, receiving_application: str | None = None) -> tuple[Header, Problem | None]:
-    """The header of a message, and why the message is not taken, or None. Standard delimiters stand in for unreadable ones."""
+    """The header of a message, and the reason why the message is not accepted, or None. Unreadable delimiters are replaced by
+    the standard ones."""
     message = message.removeprefix(b"\xef\xbb\xbf").lstrip()
     if message[:3] != b"MSH":
         return _nothing(), NO_MSH
@@ -139,7 +140,7 @@ def _letter(header: Header, outcome: str) -> str | None:
     wanted = {b"AL", b"SU" if outcome == ACCEPTED else b"ER"}
     if accept in wanted:
         return "C"
-    # NE for the first and nothing for the second, or a condition that is not met: silence was asked for.
+    # NE for the first and nothing for the second, or a condition that is not met: the sender wants no acknowledgement.
     return "A" if accept in (b"", b"NE") and application in wanted else None
 
 

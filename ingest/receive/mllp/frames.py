@@ -1,8 +1,8 @@
 """MLLP frames (HL7 v2 Transport Specification: Minimal Lower Layer Protocol): bytes of a connection into messages.
 
-A message stands between 0x0B and 0x1C 0x0D. Taken as well: a frame without its last 0x0D, one without its 0x0B, line ends or
-zeros between frames, several frames in one read, a frame in many. A frame that begins before the one before it ended replaces
-that one: its sender gave up, and was never told that it arrived.
+A message is between 0x0B and 0x1C 0x0D. Also accepted: a frame without its last 0x0D, one without its 0x0B, line ends or zeros
+between frames, several frames in one read, a frame in many. A frame that begins before the end of the previous frame replaces
+it: its sender gave up and never got an acknowledgement.
 """
 
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Frames:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of a message whose end has not come."""
+        """Bytes of an unfinished message."""
         return len(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:

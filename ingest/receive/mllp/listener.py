@@ -1,8 +1,8 @@
-"""The listener: HL7 v2 senders call over MLLP, and are told AA or CA once their message is on disk.
+"""The listener: HL7 v2 senders connect over MLLP, and get AA or CA once their message is on disk.
 
 One process serves the ports of all feeds. A connection's messages are written and acknowledged in the order they came in; many
-connections share the writes to the disk (see `mllp_journal`). Nothing is parsed beyond the MSH: what a message says is read
-by `clinicmart run`, from the journal.
+connections share the writes to the disk (see `mllp_journal`). Only the MSH is parsed: `clinicmart run` reads the messages from
+the journal.
 
 SIGTERM: no new connections; messages that have begun may end for a moment; what was received is written and acknowledged.
 SIGHUP: certificates are read again. Logs hold counts, addresses of senders and hashes of control ids.
@@ -185,7 +185,7 @@ class _Connection:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of a message whose end has not come."""
+        """Bytes of an unfinished message."""
         return self._held
 
     @property
