@@ -25,7 +25,7 @@ class Ran:
 
 
 def clinicmart(*arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Ran:
-    """Runs the command line as a user does, in a process of its own."""
+    """Runs the command line as a user does, in a separate process."""
     done = subprocess.run(
         [str(CLINICMART), *map(str, arguments)],
         cwd=cwd,

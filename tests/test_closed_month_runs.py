@@ -85,7 +85,7 @@ def test_a_takeback_that_comes_after_the_close_is_explained_to_the_claim(tmp_pat
     for person in people.values():
         close_month(home, person, MARCH, accept_incomplete="the practice closed on the 12th")
 
-    # The payer takes back what it paid for C1 and pays it anew: dated in March, delivered after the close.
+    # The payer takes back what it paid for C1 and pays it again: dated in March, delivered after the close.
     late = remittance(2, [("C1", "-100.00", "-80.00"), ("C1", "100.00", "85.00")]).replace(
         "CLP*C1*1*-100", "CLP*C1*22*-100"
     )

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 # By all dimensions the command asks some ten thousand questions a tenant, which is for a machine that has the time. Here every
 # metric is asked, and every fact by each of its dimensions.
 EVERY = 400
-# Real feeds are tenants of the same home: whoever has them beside the project compares them along with the sample.
+# Real feeds are tenants of the same home: if they are beside the project, they are compared with the sample.
 REAL = {
     "real-hl7v2": (
         ("hl7v2", None, "hl7v2/converter"),

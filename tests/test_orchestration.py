@@ -323,7 +323,7 @@ def test_a_run_that_is_interrupted_says_so_and_leaves_what_is_served(workspace: 
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        # As in a terminal; whoever starts tests in the background has it ignored.
+        # As in a terminal; a process that starts tests in the background ignores it.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert run.stderr is not None

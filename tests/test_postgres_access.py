@@ -248,7 +248,7 @@ def test_every_served_table_has_forced_row_security_and_a_policy_also_after_it_w
     with site.session("harbor") as session, site.session("harbor") as older:
         older.execute("begin isolation level repeatable read")
         older.execute("select 1 from pg_class limit 1").fetchall()
-        # A plan that a session keeps is made anew for the table that took the name.
+        # A plan that a session keeps is made again for the table that took the name.
         session.execute("prepare kept as select count(*), max(staffed_hours) from bi.fct_staff_sessions")
         assert session.execute("execute kept").fetchall() == [(20, 7)]
         assert build(site.workspace) == []
@@ -655,7 +655,7 @@ def test_on_a_citus_cluster_tenants_are_apart_and_a_query_of_one_touches_one_sha
         assert cluster.ask("harbor", taken) == [(False,)]
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             cluster.ask("harbor", "select count(*) from access.login_scope")
-        # What is built anew is distributed, protected and shown as before, and what it replaces is gone.
+        # What is built again is distributed, protected and shown as before, and what it replaces is gone.
         assert build(cluster.workspace) == []
         assert cluster.ask("harbor", one) == [(20,)]
         left = "select count(*) from pg_namespace where strpos(nspname, 'replaced') > 0"

@@ -110,7 +110,9 @@ def test_the_run_publishes_what_it_can_and_names_what_it_cannot(site: Site) -> N
     assert "blue_cross_nc_sample" not in site.ran.err
     assert "`clinicmart status` shows the names of these files" in site.ran.err
     asked = clinicmart("status", "--home", site.home)
-    assert "blue_cross_nc_sample.txt" in asked.out, "whoever may read the ledger on the server learns which file it is"
+    assert "blue_cross_nc_sample.txt" in asked.out, (
+        "a person who may read the ledger on the server sees which file it is"
+    )
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def adjusted(reasons: tuple[tuple[str, int], ...]) -> list[str]:
 
 
 def decided(claim: Claim, decision: Decision) -> str:
-    """The 835 of a claim payment, in a payment of its own."""
+    """The 835 of a claim payment, in a separate payment."""
     reasons = [*decision.reasons, *(reason for service in decision.services for reason in service.reasons)]
     left = sum(cents for reason, cents in reasons if reason.startswith("PR"))
     services = [

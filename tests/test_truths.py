@@ -197,7 +197,7 @@ def test_merges_taken_back_are_told_as_they_were(
     planted = truths[tenant]["planted"]
     ended = int(planted["merges"]) - int(planted["unmerges"])
     assert sum(not stands for _, _, _, stands in spans) == ended
-    # Two that were joined by mistake stand for themselves, as before; one was parted and joined anew.
+    # Two that were joined by mistake stand for themselves, as before; one was parted and joined again.
     assert [count for _, count, _, stands in spans if stands] == [3, 3]
     assert sum(count > 3 for _, count, _, _ in spans) == 1
 

@@ -148,7 +148,7 @@ def signed_in(chromium: Any, site: Site, reader: Reader, user: str, password: st
 def tab(chromium: Any, signed_in: dict[str, Any]) -> Iterator[Any]:
     """A tab of a signed-in person. An error in the page's own scripts fails the test.
 
-    The content policy is off, since it refuses what the driver evaluates to wait; one test of its own keeps it on.
+    The content policy is off, since it refuses what the driver evaluates to wait; one separate test keeps it on.
     """
     context = chromium.new_context(bypass_csp=True, storage_state=signed_in, viewport={"width": 1440, "height": 1000})
     page = context.new_page()

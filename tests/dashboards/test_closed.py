@@ -73,7 +73,7 @@ def test_a_change_too_small_for_short_figures_is_told_with_all_digits():
             "feed remits later brought rows of 1 claim; 312 more records changed",
         ),
         ([{**late("K1")[0], "kind": "deleted"}], "feed remits deleted 1 claim"),
-        # Whoever may not see records learns their number all the same.
+        # A person who may not see records still sees their number.
         ([{**cause, "record_id": None} for cause in late("K1", "K2")], "feed remits later brought rows of 2 claims"),
         ([], "nothing that arrived since explains it"),
     ],

@@ -28,7 +28,7 @@ TENANTS = {"harbor": "Harbor Health", "mesa": "Mesa Verde Clinics"}
 
 @pytest.fixture(scope="module")
 def port(home: Home) -> Iterator[int]:
-    """The dashboards of the home, served by the real server in a process of its own."""
+    """The dashboards of the home, served by the real server in a separate process."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         number = int(free.getsockname()[1])

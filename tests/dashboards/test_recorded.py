@@ -7,7 +7,7 @@ from clinicmart.main import COMMANDS, cli
 from dashboards.server import auth_gate, refusals
 from serving.people.store import PLATFORM, AccessStore
 
-# These write rows of their own, which say more, or show nothing that Clinicmart holds.
+# These write more detailed rows themselves, or show nothing that Clinicmart holds.
 OF_THEIR_OWN = {
     "metrics query", "drill", "close month", "close reopen", "lineage", "source", "extract", "users add",
     "users change", "users reset", "modules set", "keys serving", "targets set", "bi-login create", "bi-login revoke",

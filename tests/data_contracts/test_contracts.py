@@ -73,7 +73,7 @@ def test_a_contract_follows_the_open_data_contract_standard(path: Path) -> None:
 def test_every_row_carries_tenant_source_and_lineage(entity: str) -> None:
     of = contract(entity)
     assert of.primary_key[:2] == ("tenant_id", "source_system")
-    assert of.entity_key, "an entity has a key of its own"
+    assert of.entity_key, "an entity has a key"
     for name in (*ADDED_AT_LANDING, *LINEAGE):
         assert of.by_name[name].required, name
 

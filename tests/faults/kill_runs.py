@@ -48,7 +48,7 @@ def add_remittance(folder: Path, number: int) -> None:
 
 
 def start(config: Path, home: Path) -> "subprocess.Popen[str]":
-    """A run in a process group of its own, with its progress lines in `stderr`."""
+    """A run in a separate process group, with its progress lines in `stderr`."""
     command = [str(CLINICMART), "run", "--config", str(config), "--home", str(home)]
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True

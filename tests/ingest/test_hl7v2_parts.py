@@ -100,7 +100,7 @@ class Warehouse:
 
 
 def put_together(folder: Path, *files: str) -> Warehouse:
-    """Every message in a file of its own, in this order, as one batch."""
+    """Every message in a separate file, in this order, as one batch."""
     made = Warehouse()
     made.take(folder, files)
     return made

@@ -364,7 +364,7 @@ def test_the_reference_profile_gives_the_same_rows_from_postgresql(in_postgres: 
             key = contract(entity).entity_key
             same = there.rows[entity].drop("source_position").sort(key)
             assert same.equals(frame.drop("source_position").sort(key)), entity
-            # PostgreSQL promises no order of its own: the reader asks for the key's.
+            # PostgreSQL promises no order: the reader asks for the key's.
             assert there.rows[entity].equals(there.rows[entity].sort(key)), entity
 
 

@@ -1,4 +1,4 @@
-"""The sample's senders use words of their own: their profiles teach them, and without a profile every one is told as unknown."""
+"""The sample's senders use special words: their profiles explain them, and without a profile every one is reported as unknown."""
 
 from pathlib import Path
 

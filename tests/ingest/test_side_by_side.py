@@ -1,4 +1,4 @@
-"""Tenants that are landed side by side: each once, whoever lands it, also where a helper or the run is killed."""
+"""Tenants that are landed side by side: each once, by any process, also where a helper or the run is killed."""
 
 import logging
 import os

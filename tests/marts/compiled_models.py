@@ -1,4 +1,4 @@
-"""Runs compiled intermediate models on tables that a test fills, in a DuckDB of its own."""
+"""Runs compiled intermediate models on tables that a test fills, in a separate DuckDB."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -19,7 +19,7 @@ from tests.marts.building import Row, Rows, create_raw, fill, run_dbt
 pytestmark = pytest.mark.slow
 
 TENANT = "tiny"
-# Ratios: what stands above and below the line has rows of its own.
+# Ratios: numerator and denominator have separate rows.
 WITHOUT_ROWS = {
     "bed_occupancy_rate",
     "bed_occupancy_rate_hourly",

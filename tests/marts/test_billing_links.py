@@ -74,7 +74,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a claim; `day` None has no day of its own."""
+    """A line of a claim; `day` None is a line without a day."""
 
     amount: int = 200
     code: str | None = "99213"
@@ -212,7 +212,7 @@ def test_the_same_number_of_another_patient_or_of_other_days_is_another_visit(mo
         Line(day=1),
         Line(code="99214", amount=250),
     ],
-    ids=["modifier", "price", "line number", "next day", "coded anew"],
+    ids=["modifier", "price", "line number", "next day", "coded again"],
 )
 def test_a_line_that_differs_within_one_visit_is_the_same_service(models: Models, line: Line) -> None:
     assert counted(models, [Charge("T1", visit="A1")], [Claim("A1", (line,), days=(0, 1))])[0] == {"charge/T1": 200}
@@ -324,7 +324,7 @@ def _visit() -> st.SearchStrategy[Visit]:
 
 
 def _told(number: int, visit: Visit) -> tuple[list[Charge], list[Claim]]:
-    """The visit as each of its feeds tells it. Those that nothing but the services link give it a number of their own."""
+    """The visit as each of its feeds tells it. Those that nothing but the services link give it different numbers."""
     charges, claims = [], []
     for feed in sorted(visit.feeds):
         link = visit.links[feed]

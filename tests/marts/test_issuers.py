@@ -122,7 +122,7 @@ class Site:
 
 
 def site_by_chance(seed: int) -> Site:
-    """People of two issuers with numbers that overlap, told by four feeds: HL7 v2 with names of issuers, FHIR with addresses, two
+    """People of two issuers with numbers that overlap, from four feeds: HL7 v2 with names of issuers, FHIR with addresses, two
     without any. Each knows some of the people, and the last two know one person a number."""
     chance = random.Random(seed)
     taken = {(issuer, number) for issuer in ADDRESSES for number in range(1, 6) if chance.random() < 0.6}

@@ -39,7 +39,7 @@ FIRST = date(2026, 3, 2)
 
 @dataclass(frozen=True)
 class Charge:
-    """A charge of ours; `day` counts from the first, None is a line without a day of its own."""
+    """A charge of ours; `day` counts from the first, None is a line without a day."""
 
     name: str
     amount: int = 100

@@ -1,4 +1,4 @@
-"""Units that moved in the tree and payers that were classed anew: history as it was, and with today's order."""
+"""Units that moved in the tree and payers that got another class: history as it was, and with today's order."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -44,7 +44,7 @@ UNITS = [
 ]
 ROWS: Rows = {
     ("service_unit", "pm"): UNITS,
-    # Told by the source: below a program that is gone, then p2, now p1; a move to come is not yet one.
+    # Stated by the source: below a program that is gone, then p2, now p1; a move to come is not yet one.
     ("service_unit_placement", "pm"): [
         {
             "service_unit_id": "told",
@@ -128,7 +128,7 @@ def billed(marts: duckdb.DuckDBPyConnection, tenant: str, column: str) -> dict[s
 
 
 def test_a_charge_counts_where_its_unit_stood_on_its_day(marts: duckdb.DuckDBPyConnection) -> None:
-    # "old" is listed by no feed any more: it stands as a clinic of its own, which no program is above.
+    # "old" is listed by no feed any more: it is a clinic without a program above it.
     assert billed(marts, "a", "unit.program_id") == {"none": 3, "p2": 4 + 32 + 64, "p1": 8 + 16}
     assert billed(marts, "a", "unit.level_1_id") == {"old": 3, "org": 124}
 

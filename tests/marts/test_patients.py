@@ -1,6 +1,6 @@
 """Who is who, when: the crosswalks of patients against a small model in plain Python, over random histories.
 
-The SQL is what dbt compiles; each history is a tenant of its own, so that tenants with the same tokens must not mix.
+The SQL is what dbt compiles; each history is a separate tenant, so that tenants with the same tokens must not mix.
 """
 
 from collections.abc import Sequence

@@ -230,7 +230,7 @@ class Month(Accounts):
                 )
                 if FIRST_DAY <= day <= LAST_DAY:
                     self._count("unresolved", visit)
-        # The occurrence that was taken out of the first series, changed by itself: an event of its own.
+        # The occurrence that was taken out of the first series, changed by itself: a separate event.
         self.appointment(moved, datetime.combine(moved, time(17, 0)), EAST, ">", pid=6)
 
     def _not_visits(self) -> None:

@@ -175,7 +175,7 @@ def test_appointments_that_cannot_be_used_are_in_quarantine(site: Site, months: 
     held = site.ledger(
         "select column_name, reason, sum(rows) from held where tenant_id = 'harbor' group by 1, 2 order by 1, 2"
     )
-    # No time; beyond 24 h twice, a day that is none, a series without an end and one without a rule.
+    # No time; beyond 24 h twice, an invalid day, a series without an end and one without a rule.
     assert held == [
         ("scheduled_start_at", "required", 1),
         ("scheduled_start_at", "type", 5),

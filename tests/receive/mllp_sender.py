@@ -43,7 +43,7 @@ def inbox_of(path: Path, feed: Feed) -> Inbox:
 
 
 def admission(number: int | str, *, control: str | None = None, sent: str = "20260309120000") -> bytes:
-    """One ADT A04 about a visit of its own."""
+    """One ADT A04 about a separate visit."""
     return (
         f"MSH|^~\\&|SENDER|HARBOR|CM|HARBOR|{sent}||ADT^A04^ADT_A01|{control or f'C{number}'}|P|2.5.1\r"
         f"EVN|A04|{sent}\rPID|1||MRN{number}^^^H^MR||DOE^JANE||19800215|F\r"

@@ -28,13 +28,13 @@ SENDERS = 24
 
 
 def run_listener(home: str, feed: Feed) -> None:
-    """A listener as its command runs it, in a process of its own."""
+    """A listener as its command runs it, in a separate process."""
     opened = Home.at(home)
     asyncio.run(listen([(feed, Inbox.of(opened, Keys.of(opened), feed))], lambda _: None))
 
 
 async def send_all(feed: Feed, name: int, until: asyncio.Event, accepted: Counter[str]) -> int:
-    """Sends messages of its own until told to stop; one that was not acknowledged is sent again, as often as it takes."""
+    """Sends its messages until told to stop; one that was not acknowledged is sent again, as often as it takes."""
     number, times, pipelined = 0, 0, 1 + name % 3
     while not until.is_set():
         controls = [f"{name}-{number + n}" for n in range(pipelined)]

@@ -1,4 +1,4 @@
-"""Extracts: the scope and nothing else, under a key of their own, with their dictionary."""
+"""Extracts: the scope and nothing else, under a separate key, with their dictionary."""
 
 import duckdb
 import pytest

@@ -211,7 +211,7 @@ def test_marts_that_were_built_from_the_same_are_not_read_to_find_out_and_new_de
     assert place.publish(built_from=then).published == ("harbor",)
     assert visits(reader) == 272
     assert place.publish(built_from=then).published == ()
-    # Whoever does not say from what looks.
+    # A caller that does not name the inputs reads the marts.
     change(place.home, ADD_VISIT.replace("'new'", "'newest'"))
     assert place.publish().published == ("harbor",)
     semantic = place.dbt_target / "semantic_manifest.json"
