@@ -40,7 +40,7 @@ COLUMNS = {
     "denial_category": "Reason",
     "carc": "Code",
 }
-ROW_NAMES = {"claim_id": "Claim", "encounter_id": "Visit"}
+ROW_NAMES = {"claim_id": "Claim", "encounter_id": "Visit", "charge_line_id": "Charge"}
 DIMENSIONS = {
     "service_unit_id": "service_unit",
     "provider_id": "provider",

@@ -67,6 +67,23 @@ LISTS: Mapping[str, WorkList] = MappingProxyType(
                 outcomes=("charge entered", "not chargeable", "visit did not take place", "sent to the provider"),
                 solved="is_chargeable_visit and not is_unbilled_visit",
             ),
+            WorkList(
+                name="credits",
+                title="Credits not worked",
+                metric="open_balance",
+                owner="Billing",
+                key="charge_line_id",
+                is_open="open_balance < 0",
+                amount="-open_balance",
+                columns=("service_date", "service_unit_id", "provider_id", "payer_id"),
+                outcomes=(
+                    "refunded to the payer",
+                    "refunded to the patient",
+                    "moved to another charge",
+                    "no error found",
+                ),
+                solved="open_balance >= 0",
+            ),
         )
     }
 )
