@@ -45,8 +45,8 @@ class Version:
     """One published version of a tenant. `published_at` is UTC, by the clock of the machine, which may be set back.
 
     `number` counts the tenant's versions and orders them; versions of releases before there were numbers have 0 and are ordered
-    by their names. `digests` are SHA-256 of its files. `data_as_of` is the day the data reach to; `fingerprints` tell the next
-    run whether anything changed.
+    by their names. `digests` are SHA-256 of its files. `metricflow` is the release of MetricFlow that it was published under, empty
+    where that is not known. `data_as_of` is the day the data reach to; `fingerprints` tell the next run whether anything changed.
     """
 
     tenant_id: str
@@ -58,6 +58,7 @@ class Version:
     fingerprints: Mapping[str, str] = field(default_factory=dict, repr=False)
     number: int = 0
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    metricflow: str = ""
 
     @property
     def order(self) -> tuple[int, str]:

@@ -104,7 +104,7 @@ def _open(home: Home, scope: Scope, version: Version, files: VersionFiles) -> _O
         data.close()
         raise AccessError("the published file is not this tenant's; publish again")
     index = DimensionIndex(json.loads(semantic), private_columns(registry.tables))
-    compiler = compiler_of(semantic, date_columns(registry))
+    compiler = compiler_of(semantic, date_columns(registry), written_with=version.metricflow)
     return _Opened(
         tenant=Tenant(tenant_id=row[0][0], name=row[0][1], time_zone=row[0][2]),
         metrics=Metrics(registry=registry, index=index, compiler=compiler, data=data, scope=scope),

@@ -13,7 +13,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from importlib.metadata import version as version_of_package
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from foundation.home import Home
 from foundation.kept_files import read_derived, write_derived
 from foundation.keys import Keys
 from serving.metrics.answers import TIME, Metrics
-from serving.metrics.compiler import Compiler, Shape, compiler_of
+from serving.metrics.compiler import Compiler, Shape, compiler_of, metricflow_release
 from serving.metrics.dimensions import CHILDREN, CURRENT, DimensionIndex
 from serving.metrics.registry import Registry, private_columns
 from serving.model import MetricQuery, Version
@@ -58,10 +57,10 @@ class KeptCompiler(Compiler):
     `closes/compiled/<digest>.json` maps a question's shape to SQL, a file for each semantic manifest and MetricFlow.
     """
 
-    def __init__(self, home: Home, semantic: bytes, columns: frozenset[str]) -> None:
-        super().__init__(semantic, columns)
-        self._fresh = compiler_of(semantic, columns)
-        parts = (semantic, json.dumps(sorted(columns)).encode(), version_of_package("metricflow").encode())
+    def __init__(self, home: Home, semantic: bytes, columns: frozenset[str], written_with: str = "") -> None:
+        super().__init__(semantic, columns, written_with=written_with)
+        self._fresh = compiler_of(semantic, columns, written_with=written_with)
+        parts = (semantic, json.dumps(sorted(columns)).encode(), metricflow_release().encode(), written_with.encode())
         digest = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
         self._path = home.folder("closes", "compiled") / f"{digest[:32]}.json"
         self._stored: dict[str, str] = _stored(self._path)
@@ -111,7 +110,7 @@ def open_whole(home: Home, version: Version) -> Whole:
     files = files_of(home, version.tenant_id, version.version)
     registry = Registry.from_json(files.registry.read_bytes())
     semantic = files.semantic_manifest.read_bytes()
-    compiler = KeptCompiler(home, semantic, date_columns(registry))
+    compiler = KeptCompiler(home, semantic, date_columns(registry), version.metricflow)
     key = Keys.of(home).derive_hex("published", version.tenant_id)
     scope = Scope(
         tenant_id=version.tenant_id,

@@ -6,13 +6,15 @@ an SQL text. MetricFlow numbers its aliases in process-wide state, so one lock s
 """
 
 import hashlib
+import logging
 import re
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from foundation.errors import ClinicmartError
+from serving.metrics.plain_sql import PlainSql
+from serving.metrics.shape import MetricError, Shape
 
 if TYPE_CHECKING:
     from metricflow.engine.metricflow_engine import MetricFlowEngine
@@ -20,22 +22,11 @@ if TYPE_CHECKING:
     from metricflow.sql.sql_plan import SqlPlan
 
 DUCKDB, POSTGRES = "duckdb", "postgres"
+__all__ = ["Compiler", "MetricError", "Shape", "compiler_of"]
 _LOCK = threading.RLock()
+_log = logging.getLogger(__name__)
 _DAY = re.compile(r"DATE_TRUNC\('day', ((?:\w+\.)?(\w+))\)")
 COMPILED_KEPT = 4096
-
-
-class MetricError(ClinicmartError):
-    """MetricFlow cannot compile a question that the registry allows: a fault of the models."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """A question without its values: MetricFlow's names for groups, and conditions with named parameters."""
-
-    metrics: tuple[str, ...]
-    group_by: tuple[str, ...]
-    where: tuple[str, ...]
 
 
 class _Renderer:
@@ -105,8 +96,17 @@ class Compiler:
     """Compiles questions to one semantic manifest for one engine or several; thread-safe."""
 
     def __init__(
-        self, semantic_manifest: bytes, date_columns: frozenset[str], engines: Sequence[str] = (DUCKDB,)
+        self,
+        semantic_manifest: bytes,
+        date_columns: frozenset[str],
+        engines: Sequence[str] = (DUCKDB,),
+        written_with: str = "",
     ) -> None:
+        """`written_with` is the release of MetricFlow that the manifest was published under; empty where that is not known. Another release
+        than the installed one may understand the manifest in another way, so that DuckDB's SQL comes from `serving.metrics.plain_sql`."""
+        self._plain: PlainSql | None = None
+        if written_with not in ("", metricflow_release()) and tuple(engines) == (DUCKDB,):
+            self._plain = PlainSql(semantic_manifest)
         self._manifest = semantic_manifest
         self._date_columns = date_columns
         self._engines = tuple(engines)
@@ -128,13 +128,27 @@ class Compiler:
         return kept[engine]
 
     def _compile(self, shape: Shape) -> dict[str, str]:
+        if self._plain is None and self._held is None:
+            try:
+                renderer = _Renderer(self._engines)
+                self._held = (_engine(self._manifest, renderer), renderer)
+            except Exception as error:
+                # A version that was kept for years, or an installation without MetricFlow.
+                if self._engines != (DUCKDB,):
+                    raise
+                _log.warning(
+                    "MetricFlow does not read a semantic manifest (%s); it is read without it", type(error).__name__
+                )
+                self._plain = PlainSql(self._manifest)
+        if self._plain is not None:
+            return {DUCKDB: self._plain.sql(shape)}
+        assert self._held is not None
+        return self._planned(*self._held, shape)
+
+    def _planned(self, engine: "MetricFlowEngine", renderer: _Renderer, shape: Shape) -> dict[str, str]:
         from metricflow.engine.metricflow_engine import MetricFlowQueryRequest
         from metricflow_semantics.errors.error_classes import InvalidQueryException
 
-        if self._held is None:
-            renderer = _Renderer(self._engines)
-            self._held = (_engine(self._manifest, renderer), renderer)
-        engine, renderer = self._held
         request = MetricFlowQueryRequest.create(
             metric_names=list(shape.metrics),
             group_by_names=list(shape.group_by),
@@ -152,24 +166,35 @@ class Compiler:
         return _DAY.sub(lambda match: match[1] if match[2] in self._date_columns else match[0], sql)
 
 
-_COMPILERS: dict[tuple[str, frozenset[str], tuple[str, ...]], Compiler] = {}
+def metricflow_release() -> str:
+    """The installed release of MetricFlow; empty without one."""
+    try:
+        return version("metricflow")
+    except PackageNotFoundError:
+        return ""
+
+
+_COMPILERS: dict[tuple[str, frozenset[str], tuple[str, ...], str], Compiler] = {}
 _COMPILERS_KEPT = 8
 
 
 def compiler_of(
-    semantic_manifest: bytes, date_columns: frozenset[str] = frozenset(), engines: tuple[str, ...] = (DUCKDB,)
+    semantic_manifest: bytes,
+    date_columns: frozenset[str] = frozenset(),
+    engines: tuple[str, ...] = (DUCKDB,),
+    written_with: str = "",
 ) -> Compiler:
     """The compiler of a manifest; equal manifests share one, across tenants and versions.
 
     `date_columns` are the columns that hold days (type DATE) in every published table that has them; `engines` those that its
-    SQL is for.
+    SQL is for; `written_with` is as of Compiler.
     """
-    key = (hashlib.sha256(semantic_manifest).hexdigest(), date_columns, engines)
+    key = (hashlib.sha256(semantic_manifest).hexdigest(), date_columns, engines, written_with)
     with _LOCK:
         if key not in _COMPILERS:
             if len(_COMPILERS) >= _COMPILERS_KEPT:
                 _COMPILERS.pop(next(iter(_COMPILERS)))
-            _COMPILERS[key] = Compiler(semantic_manifest, date_columns, engines)
+            _COMPILERS[key] = Compiler(semantic_manifest, date_columns, engines, written_with)
         return _COMPILERS[key]
 
 

@@ -30,6 +30,7 @@ from foundation.errors import ConfigurationError, PublishError
 from foundation.home import Home
 from foundation.keys import Keys
 from serving.lineage.columns import read_lineage
+from serving.metrics.compiler import metricflow_release
 from serving.metrics.registry import (
     HEALTH,
     PublishedTable,
@@ -328,6 +329,7 @@ def _build(source: _Source, tenant: str, as_of: date | None, prints: dict[str, s
         fingerprints=prints,
         number=number,
         digests={path.name: digest_of(path) for path in (building.base, building.health)},
+        metricflow=metricflow_release(),
     )
     building.version.write_bytes(version_to_json(version))
     for path in building.folder.iterdir():

@@ -91,6 +91,7 @@ class _VersionFile(KeptFile):
     fingerprints: dict[str, str]
     number: int = 0
     digests: dict[str, str] = {}
+    metricflow: str = ""
 
 
 class _LastRunFile(KeptFile):
@@ -105,7 +106,7 @@ class _LastRunFile(KeptFile):
 
 def version_to_json(version: Version) -> bytes:
     """The content of `version.json` and `current.json`."""
-    names = ("tenant_id", "version", "published_at", "run_id", "rows", "data_as_of", "number")
+    names = ("tenant_id", "version", "published_at", "run_id", "rows", "data_as_of", "number", "metricflow")
     values = {name: getattr(version, name) for name in names}
     return _VersionFile(**values, fingerprints=dict(version.fingerprints), digests=dict(version.digests)).to_bytes()
 
