@@ -1,8 +1,6 @@
 """`clinicmart serve` and `clinicmart dagster`: the dashboards, and the orchestrator's own UI, on one home."""
 
 import os
-import signal
-import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -83,6 +81,7 @@ def dagster(home: Home, host: str, port: int) -> int:
             f"--host {host}: the orchestrator's page has no sign-in. Listen on 127.0.0.1 and reach it through SSH"
         )
     from dagster_project.event_log import configure
+    from dagster_project.together import run_together
     from dagster_project.workspace import HOME_VARIABLE, Workspace
 
     Workspace.of_home(home).prepare_manifest()
@@ -96,12 +95,4 @@ def dagster(home: Home, host: str, port: int) -> int:
     page = [sys.executable, "-m", "dagster_project.orchestrator_page", "-h", host, "-p", str(port), *definitions]
     # The daemon runs the schedule and the sensor, and starts what the page asks for.
     daemon = [str(Path(sys.executable).with_name("dagster-daemon")), "run", *definitions]
-    # A stop of this command stops both.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with subprocess.Popen(daemon, env=environment) as working:  # noqa: S603
-        try:
-            return subprocess.run(page, env=environment, check=False).returncode  # noqa: S603
-        except KeyboardInterrupt:
-            return 0
-        finally:
-            working.terminate()
+    return run_together((page, daemon), environment)

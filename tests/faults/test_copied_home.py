@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clinicmart.commands import serve
+from dagster_project import together
 from dagster_project.event_log import configure
 from dagster_project.postgres_target import _forget_server_of_original
 from dagster_project.workspace import Workspace
@@ -27,12 +27,12 @@ def test_the_orchestrator_on_a_copy_keeps_its_log_in_the_copy(tmp_path: Path, mo
     shutil.copytree(original.path, copy)
     environments: list[dict[str, str]] = []
 
-    def started(*_: object, env: dict[str, str], **__: object) -> object:
-        environments.append(env)
-        raise KeyboardInterrupt
+    def started(_: object, environment: dict[str, str]) -> int:
+        environments.append(environment)
+        return 0
 
     monkeypatch.setattr(Workspace, "prepare_manifest", lambda _: Path())
-    monkeypatch.setattr(serve.subprocess, "run", started)
+    monkeypatch.setattr(together, "run_together", started)
     assert clinicmart_here("dagster", "--home", copy).code == 0
     settings = yaml.safe_load((copy / "dagster" / "dagster.yaml").read_text("utf-8"))
     assert settings["event_log_storage"]["config"]["base_dir"] == str(copy / "dagster" / "history" / "runs")

@@ -11,11 +11,13 @@ import pytest
 
 from dagster_project.dbt_process import PARENT_VARIABLE
 from dagster_project.dbt_project import DBT_MODULE, DBT_PROGRAM
+from dagster_project.together import run_together
 from dagster_project.workspace import DBT_PROJECT, Workspace
 from foundation import duck
 from foundation.config import Config
 from foundation.errors import ClinicmartError
 from foundation.home import Home
+from tests.faults.kill_runs import children
 from tests.support import ROOT
 
 # Prints the number of its child, which would sleep for a minute.
@@ -104,3 +106,47 @@ def test_who_holds_the_warehouse_is_waited_for_and_named(
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
+
+
+# Two programs that run together, as the orchestrator's page and its daemon do: each starts a process and prints its number.
+TOGETHER = """
+import os, sys
+from dagster_project.together import run_together
+run_together([[sys.executable, "-c", {program!r}]] * 2, os.environ)
+"""
+PROGRAM = """
+import signal, subprocess, sys, time
+child = subprocess.Popen(["sleep", "60"])
+signal.signal(signal.SIGTERM, {handler})
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+ENDS_ITS_CHILD = "lambda *_: (child.terminate(), sys.exit(0))"
+LEAVES_ITS_CHILD = "lambda *_: sys.exit(0)"
+
+
+@pytest.mark.parametrize(
+    ("number", "handler"),
+    [
+        (signal.SIGTERM, ENDS_ITS_CHILD),
+        (signal.SIGINT, ENDS_ITS_CHILD),
+        (signal.SIGTERM, LEAVES_ITS_CHILD),
+        (signal.SIGKILL, ENDS_ITS_CHILD),
+    ],
+)
+def test_what_runs_together_ends_together_with_all_it_started(number: int, handler: str) -> None:
+    script = TOGETHER.format(program=PROGRAM.format(handler=handler))
+    runner = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert runner.stdout is not None
+    grandchildren = [int(runner.stdout.readline()) for _ in range(2)]
+    programs = children(runner.pid)
+    assert len(programs) == 2
+    runner.send_signal(number)
+    assert runner.wait(30) == (-number if number == signal.SIGKILL else 0)
+    assert all(ends(process) for process in [*programs, *grandchildren])
+
+
+def test_when_one_of_them_ends_the_other_ends_too() -> None:
+    long = [sys.executable, "-c", "import time; time.sleep(60)"]
+    assert run_together([long, [sys.executable, "-c", "raise SystemExit(3)"]], os.environ) == 3
+    assert children(os.getpid()) == []

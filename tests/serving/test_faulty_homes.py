@@ -20,7 +20,8 @@ import uvicorn
 
 import dagster_project.postgres_target
 import dagster_project.run
-from clinicmart.commands import demo, serve
+import dagster_project.together
+from clinicmart.commands import demo
 from clinicmart.main import cli
 from foundation import formats
 from foundation.errors import ClinicmartError
@@ -155,7 +156,7 @@ def home(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setattr(dagster_project.run, "build_definitions", reached)
     monkeypatch.setattr(dagster_project.postgres_target, "quiet_server", reached)
     monkeypatch.setattr(uvicorn.Server, "run", reached)
-    monkeypatch.setattr(serve.subprocess, "run", reached)
+    monkeypatch.setattr(dagster_project.together, "run_together", reached)
     monkeypatch.setattr(listener, "listen", reached)
     monkeypatch.setattr(demo, "ThreadPoolExecutor", reached)
     monkeypatch.chdir(tmp_path)
