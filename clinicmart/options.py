@@ -3,18 +3,25 @@
 import functools
 import json
 import os
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from clinicmart.harmless import visible
+from foundation.errors import AccessError, ConfigurationError
 from foundation.home import DEFAULT, Home
 
+if TYPE_CHECKING:
+    from serving.people.store import Principal
+
 WIDE = 300
+# What rich puts between two columns of `print_table`.
+_BETWEEN_COLUMNS = 3
+FEW_NAMES = 12
 OPERATOR = "command line"
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,9 +53,47 @@ def existing_home(command: F) -> F:
                 f"{home} is {'no home of Clinicmart' if there else 'not there'}: run clinicmart demo or clinicmart run first, "
                 "or name it with --home"
             )
-        return command(*args, home=Home.at(home), **kwargs)
+        opened = Home.at(home)
+        _check_tenants(opened, kwargs.get("tenant"), *kwargs.get("tenants", ()))
+        return command(*args, home=opened, **kwargs)
 
     return wrapped  # type: ignore[return-value]
+
+
+def _check_tenants(home: Home, *named: str | None) -> None:
+    """Raises ConfigurationError, with near names, for a tenant that the home does not have. Operators may know all tenants."""
+    from serving.people.store import AccessStore
+
+    wanted = [tenant_id for tenant_id in named if tenant_id is not None]
+    if not wanted or not home.access.exists():
+        return
+    tenants = {*dict(AccessStore.open(home).tenants()), *home.tenants}
+    for tenant_id in wanted:
+        if tenant_id not in tenants:
+            raise ConfigurationError(f"there is no tenant {tenant_id!r}{near(tenant_id, tenants)}")
+
+
+def person_of(home: Home, tenant: str, user: str) -> "Principal":
+    """A person by user name. Raises AccessError, with near names, for one that the tenant does not have."""
+    from serving.people.store import AccessStore
+
+    store = AccessStore.open(home)
+    try:
+        return store.principal(tenant, user)
+    except AccessError:
+        users = [person.email for person in store.users(tenant)]
+        raise AccessError(f"there is no user {user!r} in {tenant} who may sign in{near(user, users)}") from None
+
+
+def near(name: str, names: Iterable[str]) -> str:
+    """The end of a sentence that says which names are like a mistyped one, or which there are where none is and they are few."""
+    import difflib
+
+    known_names = sorted(set(names))
+    similar = difflib.get_close_matches(name, known_names, n=3)
+    if similar:
+        return f"; similar names: {', '.join(similar)}"
+    return f"; there are: {', '.join(known_names) or 'none'}" if len(known_names) <= FEW_NAMES else ""
 
 
 def recorded(command: F) -> F:
@@ -76,9 +121,27 @@ def operator() -> str:
     return f"{OPERATOR}: {getpass.getuser() if 'USER' in os.environ or os.getuid() else 'root'}"
 
 
+def in_utc(moment: datetime) -> datetime:
+    """A time in UTC with its zone: times without one are UTC everywhere in Clinicmart."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
 def print_json(value: Any) -> None:
-    """Prints a value as JSON; dates in ISO 8601, decimals as text with all their digits."""
-    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    """Prints a value as JSON; dates in ISO 8601, times with their zone, decimals as text with all their digits."""
+    click.echo(json.dumps(value, indent=2, default=_as_json, ensure_ascii=False))
+
+
+def _as_json(value: Any) -> str:
+    return in_utc(value).isoformat() if isinstance(value, datetime) else str(value)
+
+
+def print_result(as_json: bool, facts: Mapping[str, Any], *lines: str) -> None:
+    """Prints what a command did: as JSON, or as lines for a person."""
+    if as_json:
+        print_json(facts)
+        return
+    for line in lines:
+        click.echo(line)
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -94,9 +157,27 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     for row in rows:
         table.add_row(*(visible(_cell(value)) for value in row))
     console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console.width = _width(console)
     console.print(table)
+
+
+def _width(console: Any) -> int:
+    """Columns of the terminal; WIDE without one."""
+    return int(console.width) if console.is_terminal else WIDE
+
+
+def columns_that_fit(frame: Any, names: Sequence[str]) -> list[str]:
+    """The first of some columns of a frame that fit the terminal side by side, at least one."""
+    from rich.console import Console
+
+    fitting: list[str] = []
+    room = _width(Console())
+    for name in names:
+        room -= max([len(name), *(len(visible(_cell(value))) for value in frame[name])]) + _BETWEEN_COLUMNS
+        if room < 0 and fitting:
+            break
+        fitting.append(name)
+    return fitting
 
 
 def _cell(value: Any) -> str:
@@ -109,7 +190,7 @@ def _cell(value: Any) -> str:
         number = Decimal(str(value))
         return f"{number:,.2f}" if number == round(number, 2) else f"{number:,.4f}"
     if isinstance(value, datetime):
-        return f"{value:%d %b %Y %H:%M}"
+        return f"{in_utc(value):%d %b %Y %H:%M} UTC"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

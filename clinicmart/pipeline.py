@@ -12,9 +12,16 @@ MARKED = re.compile(r": file [0-9a-f]{10}")
 
 
 def run_and_report(
-    home: Home, config: Config, *, target: str = "duckdb", full_refresh: bool = False, accept_deletions: bool = False
+    home: Home,
+    config: Config,
+    *,
+    target: str = "duckdb",
+    full_refresh: bool = False,
+    accept_deletions: bool = False,
+    as_json: bool = False,
 ) -> int:
     """Runs the pipeline, prints what came of it and the one-time passwords of new tenants; returns the exit code."""
+    from clinicmart.options import print_json
     from clinicmart.progress import shown
 
     with shown("Reading feeds"):
@@ -30,6 +37,11 @@ def run_and_report(
     for alert in outcome.alerts:
         click.echo(f"clinicmart: ALERT {alert}", err=True)
     made = new_administrators(home, config)
+    if as_json:
+        facts = {"run_id": outcome.run_id, "outcome": outcome.outcome, "stopped": outcome.stopped}
+        facts |= {"problems": outcome.problems, "alerts": outcome.alerts, "held": outcome.held}
+        print_json(facts | {"one_time_passwords": made, "exit_code": outcome.exit_code})
+        return outcome.exit_code
     for tenant_id, password in made.items():
         click.echo(f"{tenant_id}: sign in as admin@{tenant_id} with the one-time password {password}")
     if not made:

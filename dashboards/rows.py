@@ -1,6 +1,5 @@
 """The rows behind a figure: paged, with a total that equals the figure, columns by what the person may see."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,28 +17,12 @@ from dashboards.shell import PageContext
 from dashboards.view import ALL_ROWS, COUNTED_ROWS, View
 from foundation.errors import ClinicmartError
 from serving.model import Drill, Listing, MetricDefinition
+from serving.rows.chosen_columns import LEFT_OUT, ORIGIN, chosen_columns
 
-MOST_COLUMNS = 11
-# Where a row was read from stands last: the feed and the place in what it brought, which `clinicmart source` opens.
 SEARCH, LONGEST_SEARCH = "cm_rows_search", 80
 FORMATS = {"csv": "CSV", "xlsx": "Excel (XLSX)", "parquet": "Parquet"}
-ORIGIN = {"source_system": "Feed", "source_position": "Read from"}
+ORIGIN_TITLES = dict(zip(ORIGIN, ("Feed", "Read from"), strict=True))
 TOKEN_SHOWN = 10
-LEFT_OUT = re.compile(r"tenant_id|batch_id|source_.*|is_.*|.*_key|.*_position|local_.*|updated_at|time_zone")
-# What a reader of rows looks for, in this order; the row's own number stands before all of it.
-ORDER = (
-    r"(appointment|service|encounter|bed|claim|snapshot|paid|posted|slot|month_end)_date",
-    r".*_date",
-    r"service_unit_id",
-    r"provider_id",
-    r"payer_id",
-    r"payer_class",
-    r"visit_type_id",
-    r"outcome|status|denial_category|.*_status",
-    r"(billed|allowed|payer_paid|patient_paid|adjusted|denied)_amount|open_balance",
-    r".*_(amount|balance|minutes|days)",
-    r"patient_id",
-)
 DIMENSIONS = {
     "service_unit_id": "service_unit",
     "provider_id": "provider",
@@ -246,27 +229,9 @@ def _sorting(name: str, sort: str | None) -> tuple[str, str]:
     return widgets.move(sort=following), now
 
 
-def chosen_columns(frame: pl.DataFrame) -> list[str]:
-    """At most so many columns, in the order of `ORDER`; bookkeeping, keys and columns without any value are left out."""
-    first = frame.columns[1] if frame.columns and frame.columns[0] == "tenant_id" and frame.width > 1 else ""
-    first = first or (frame.columns[0] if frame.columns else "")
-
-    def rank(name: str) -> tuple[int, int]:
-        place = next((index for index, pattern in enumerate(ORDER) if re.fullmatch(pattern, name)), len(ORDER))
-        return (-1 if name == first else place, frame.columns.index(name))
-
-    wanted = [
-        name
-        for name in frame.columns
-        if not LEFT_OUT.fullmatch(name) and (frame.height == 0 or frame[name].null_count() < frame.height)
-    ]
-    origin = [name for name in ORIGIN if name in frame.columns and frame[name].null_count() < frame.height]
-    return [*sorted(wanted, key=rank)[:MOST_COLUMNS], *(origin if len(origin) == len(ORIGIN) else [])]
-
-
 def _title(name: str) -> str:
-    if name in ORIGIN:
-        return ORIGIN[name]
+    if name in ORIGIN_TITLES:
+        return ORIGIN_TITLES[name]
     text = name.removesuffix("_id") if name in DIMENSIONS or name == "patient_id" else name
     return text.replace("_", " ").capitalize().replace(" id", " number")
 

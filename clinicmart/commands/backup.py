@@ -156,7 +156,7 @@ def _list(place: "Place", as_json: bool) -> None:
         print_json([_facts(item) for item in backups])
         return
     print_table(
-        ["Backup", "Made at (UTC)", "Tenants", "Files", "Size"],
+        ["Backup", "Made at", "Tenants", "Files", "Size"],
         [
             [item.name, item.created_at, ", ".join(item.tenants), len(item.files), _megabytes(item.size_bytes)]
             for item in backups

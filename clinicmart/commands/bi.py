@@ -4,7 +4,16 @@ from dataclasses import asdict
 
 import click
 
-from clinicmart.options import existing_home, home_option, json_option, operator, print_json, print_table, recorded
+from clinicmart.options import (
+    existing_home,
+    home_option,
+    json_option,
+    operator,
+    print_json,
+    print_result,
+    print_table,
+    recorded,
+)
 from foundation.home import Home
 
 NO_SERVER = "{home}: there is no PostgreSQL server yet; clinicmart run --target postgres makes it"
@@ -31,8 +40,11 @@ def bi_login() -> None:
     help="For a service that works for several tenants: the service sets one of the given tenants in each transaction.",
 )
 @click.option("--label", default="", help="A note on what the login is for. Only `bi-login list` shows it.")
+@json_option
 @existing_home
-def create(home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses: bool, label: str) -> None:
+def create(
+    home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses: bool, label: str, as_json: bool
+) -> None:
     """Create a login that may read the views of schema bi. The password is printed once and is not stored."""
     from dagster_project.postgres_target import has_server, warehouse_server
     from dagster_project.workspace import Workspace
@@ -54,7 +66,11 @@ def create(home: Home, tenants: tuple[str, ...], units: tuple[str, ...], chooses
             actor=operator(),
             citus=workspace.config.warehouse.citus,
         )
-        click.echo(f"{login}: password {password}, database {server['dbname']}, views in schema bi")
+        print_result(
+            as_json,
+            {"login": login, "password": password, "database": server["dbname"], "schema": "bi"},
+            f"{login}: password {password}, database {server['dbname']}, views in schema bi",
+        )
 
 
 @bi_login.command("list")
@@ -77,7 +93,7 @@ def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
         print_json([asdict(item) for item in logins])
         return
     print_table(
-        ["Login", "Tenant", "Service units", "For", "Made (UTC)"],
+        ["Login", "Tenant", "Service units", "For", "Made"],
         [
             [
                 item.login,
@@ -95,8 +111,9 @@ def list_logins(home: Home, tenant: str | None, as_json: bool) -> None:
 @click.argument("login")
 @home_option
 @click.option("--tenant", required=True, help="A tenant of the login.")
+@json_option
 @existing_home
-def revoke(home: Home, login: str, tenant: str) -> None:
+def revoke(home: Home, login: str, tenant: str, as_json: bool) -> None:
     """Remove a login and end its sessions."""
     from dagster_project.postgres_target import has_server, warehouse_server
     from dagster_project.workspace import Workspace
@@ -109,4 +126,4 @@ def revoke(home: Home, login: str, tenant: str) -> None:
         raise ConfigurationError(NO_SERVER.format(home=home.path))
     with warehouse_server(workspace) as server:
         bi_logins.revoke(server, AccessStore.open(home), login, tenant=tenant, actor=operator())
-    click.echo(f"{login}: revoked")
+    print_result(as_json, {"login": login, "revoked": True}, f"{login}: revoked")

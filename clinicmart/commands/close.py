@@ -11,8 +11,10 @@ from clinicmart.options import (
     format_option,
     home_option,
     json_option,
+    person_of,
     print_frame,
     print_json,
+    print_result,
     print_table,
     recorded,
     tenant_option,
@@ -99,22 +101,23 @@ def _asked(frame: Any, metric: str | None, dimension: str, grain: str) -> Any:
     metavar="REASON",
     help="Close the month even though some of its data are missing. The reason is kept.",
 )
+@json_option
 @existing_home
-def month(home: Home, month: str, tenant: str, user: str, accept_incomplete: str | None) -> None:
+def month(home: Home, month: str, tenant: str, user: str, accept_incomplete: str | None, as_json: bool) -> None:
     """Close MONTH, such as 2026-09. The word `month` may be left out. Only for administrators of the organization."""
     from serving.closed_months.close import close_month
-    from serving.people.store import AccessStore
     from serving.versions.closes import month_of
 
-    person = AccessStore.open(home).principal(tenant, user)
+    person = person_of(home, tenant, user)
     done = close_month(home, person, month_of(month), accept_incomplete=accept_incomplete)
-    click.echo(
-        f"{tenant}: {done.name} is closed (close {done.number}): {done.figures:,} figures of version {done.version}."
+    facts = {"month": done.name, "close": done.number, "figures": done.figures, "version": done.version}
+    print_result(
+        as_json,
+        facts | {"missing": list(done.missing), "doubts": list(done.doubts)},
+        f"{tenant}: {done.name} is closed (close {done.number}): {done.figures:,} figures of version {done.version}.",
+        *(f"Closed even though data are missing: {lack}." for lack in done.missing),
+        *(f"In doubt: {doubt}." for doubt in done.doubts),
     )
-    for lack in done.missing:
-        click.echo(f"Closed even though data are missing: {lack}.")
-    for doubt in done.doubts:
-        click.echo(f"In doubt: {doubt}.")
 
 
 @close.command("list")
@@ -229,15 +232,18 @@ def restatements(
 @tenant_option
 @user_option
 @click.option("--reason", required=True, help="Why the month is reopened. It is kept in the audit log.")
+@json_option
 @existing_home
-def reopen(home: Home, month: str, tenant: str, user: str, reason: str) -> None:
+def reopen(home: Home, month: str, tenant: str, user: str, reason: str, as_json: bool) -> None:
     """Reopen MONTH. Its frozen figures are kept; the next close of the month gets the next number. Only for administrators."""
     from serving.closed_months.close import reopen_month
-    from serving.people.store import AccessStore
     from serving.versions.closes import month_of
 
-    person = AccessStore.open(home).principal(tenant, user)
+    person = person_of(home, tenant, user)
     done = reopen_month(home, person, month_of(month), because=reason)
-    click.echo(
-        f"{tenant}: {done.name} is open again. The figures of close {done.number} are kept (--as-of close:{done.name}/{done.number})."
+    kept = f"close:{done.name}/{done.number}"
+    print_result(
+        as_json,
+        {"month": done.name, "close": done.number, "kept_as": kept},
+        f"{tenant}: {done.name} is open again. The figures of close {done.number} are kept (--as-of {kept}).",
     )

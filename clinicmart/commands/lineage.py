@@ -59,5 +59,5 @@ def lineage(home: Home, metric: str, tenant: str, user: str, as_json: bool) -> N
         ]
         for feed in metric_lineage.feeds
     ]
-    head = ["Feed", "Brings", *(["Rows landed"] if counts else []), "Last landed (UTC)", "Last read (UTC)", "State"]
+    head = ["Feed", "Brings", *(["Rows landed"] if counts else []), "Last landed", "Last read", "State"]
     print_table(head, feeds)

@@ -1,16 +1,19 @@
 """`clinicmart metrics` and `clinicmart drill`: figures by name, and the rows behind them, as a person may see them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import click
 
 from clinicmart.options import (
+    columns_that_fit,
     existing_home,
     format_option,
     home_option,
     json_option,
+    near,
+    person_of,
     print_frame,
     print_json,
     print_table,
@@ -21,6 +24,8 @@ from clinicmart.options import (
 from foundation.errors import ConfigurationError
 from foundation.home import Home
 
+# The value of rows whose dimension is not known.
+UNKNOWN_VALUE = "unknown"
 GRAINS = ("day", "week", "month", "quarter", "year")
 where_option = click.option(
     "--where", "where", multiple=True, metavar="DIM=VALUE", help="Keep only rows with this value. May be repeated."
@@ -52,22 +57,33 @@ def _conditions(where: Sequence[str]) -> dict[str, str | list[str]]:
 
 def open_for(home: Home, tenant: str, user: str, as_of: str | None = None) -> Any:
     """A reader on what a person of a tenant may see, of the served version or of the one that `as_of` means."""
-    from serving.people.store import AccessStore
     from serving.reader import open_reader
 
-    return open_reader(home, AccessStore.open(home).principal(tenant, user), as_of=as_of)
+    return open_reader(home, person_of(home, tenant, user), as_of=as_of)
+
+
+def _checked(reader: Any, conditions: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
+    """The conditions. Raises ConfigurationError, with near values, for a value that the dimension does not have: no row has it, and an
+    empty answer would look like a figure. A dimension that is not known is left to the question."""
+    for name, values in conditions.items():
+        try:
+            members = reader.dimension_values(name)
+        except ConfigurationError:
+            continue
+        ids = {str(value) for value in members["id"].drop_nulls()} | {UNKNOWN_VALUE}
+        for value in [values] if isinstance(values, str) else values:
+            if value not in ids:
+                named = {row["name"]: str(row["id"]) for row in members.drop_nulls("id").iter_rows(named=True)}
+                hint = f"; its id is {named[value]}" if value in named else near(value, ids - {UNKNOWN_VALUE})
+                raise ConfigurationError(f"--where {name}={value}: the dimension has no such value{hint}")
+    return dict(conditions)
 
 
 def definition_of(reader: Any, name: str) -> Any:
     """The definition of a metric that the reader may ask for. Raises ConfigurationError naming close ones."""
-    import difflib
-
     definitions = {item.name: item for item in reader.metrics()}
     if name not in definitions:
-        close = difflib.get_close_matches(name, definitions, n=3)
-        raise ConfigurationError(
-            f"no metric is named {name!r}" + (f"; similar names: {', '.join(close)}" if close else "")
-        )
+        raise ConfigurationError(f"no metric is named {name!r}{near(name, definitions)}")
     return definitions[name]
 
 
@@ -173,7 +189,7 @@ def query(
             metrics=asked,
             by=[name for name in by.split(",") if name],
             grain=grain,
-            where=_conditions(where),
+            where=_checked(reader, _conditions(where)),
             date_from=_day(date_from),
             date_to=_day(date_to),
             restated=restated,
@@ -198,6 +214,11 @@ def query(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Number of rows to print."
 )
 @click.option("--offset", type=click.IntRange(0), default=0, help="Number of rows to skip.")
+@click.option(
+    "--columns",
+    metavar="NAME,...|all",
+    help="Columns to show. Default: in a table the most useful ones that fit the terminal, else all.",
+)
 @format_option
 @existing_home
 def drill(
@@ -212,22 +233,50 @@ def drill(
     as_of: str | None,
     limit: int,
     offset: int,
+    columns: str | None,
     output: str,
 ) -> None:
     """Show the rows behind metric NAME. Their count or sum is the figure."""
-    drilled = open_for(home, tenant, user, as_of).drill(
+    reader = open_for(home, tenant, user, as_of)
+    drilled = reader.drill(
         name,
-        _conditions(where),
+        _checked(reader, _conditions(where)),
         _day(date_from),
         _day(date_to),
         limit=limit,
         offset=offset,
         restated=restated,
     )
-    print_frame(drilled.frame, output)
+    shown = _columns_shown(drilled, columns, output)
+    print_frame(drilled.frame.select(shown), output)
     if output == "table":
-        click.echo(f"{drilled.frame.height:,} of {drilled.total_rows:,} rows; {name} = {drilled.total_value}")
+        if len(shown) < drilled.frame.width:
+            click.echo(
+                f"{len(shown)} of {drilled.frame.width} columns; --columns all shows all, --columns NAME,... others"
+            )
+        click.echo(
+            f"{drilled.frame.height:,} of {drilled.total_rows:,} rows; {drilled.figure_of} = {drilled.total_value}"
+        )
         if drilled.source_key:
             click.echo(
                 f"clinicmart source {drilled.table} ID opens the source message of a row; ID is the value of {drilled.source_key}"
             )
+
+
+def _columns_shown(drilled: Any, columns: str | None, output: str) -> list[str]:
+    """The columns of rows that were asked for. Raises ConfigurationError, with near names, for one that the rows do not have."""
+    from serving.rows.chosen_columns import chosen_columns
+
+    frame = drilled.frame
+    if columns is None and output == "table":
+        useful = chosen_columns(frame)
+        # What is added up stands beside the number of its row.
+        value = [name for name in (drilled.value_column,) if name in frame.columns]
+        return columns_that_fit(frame, list(dict.fromkeys([*useful[:1], *value, *useful[1:]])))
+    if columns is None or columns == "all":
+        return list(frame.columns)
+    names = [name for name in columns.split(",") if name]
+    for name in names:
+        if name not in frame.columns:
+            raise ConfigurationError(f"--columns: the rows have no column {name!r}{near(name, frame.columns)}")
+    return names

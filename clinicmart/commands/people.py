@@ -8,6 +8,7 @@ from clinicmart.options import (
     json_option,
     operator,
     print_json,
+    print_result,
     print_table,
     recorded,
     tenant_option,
@@ -86,9 +87,17 @@ def list_users(home: Home, tenant: str, as_json: bool) -> None:
     help="A service unit that the person may see, with all units below it. May be repeated.",
 )
 @click.option("--provider", help="Id of the provider, if the person is one.")
+@json_option
 @existing_home
 def add(
-    home: Home, email: str, tenant: str, role: str, name: str, units: tuple[str, ...], provider: str | None
+    home: Home,
+    email: str,
+    tenant: str,
+    role: str,
+    name: str,
+    units: tuple[str, ...],
+    provider: str | None,
+    as_json: bool,
 ) -> None:
     """Add a user. The one-time password is printed."""
     from foundation.errors import ConfigurationError
@@ -107,7 +116,8 @@ def add(
         provider_id=provider,
         actor=operator(),
     )
-    click.echo(f"{email}: one-time password {password}")
+    facts = {"email": email, "one_time_password": password}
+    print_result(as_json, facts, f"{email}: one-time password {password}")
 
 
 @users.command()
@@ -120,6 +130,7 @@ def add(
 )
 @click.option("--provider", help="Id of the provider, if the person is one.")
 @click.option("--lock/--unlock", "lock", default=None, help="Refuse or allow sign-in. --lock ends open sessions.")
+@json_option
 @existing_home
 def change(
     home: Home,
@@ -129,6 +140,7 @@ def change(
     units: tuple[str, ...],
     provider: str | None,
     lock: bool | None,
+    as_json: bool,
 ) -> None:
     """Change what a user may see, or lock the user out. It takes effect at the next request."""
     from serving.people.store import AccessStore
@@ -144,15 +156,16 @@ def change(
         actor=operator(),
     )
     remove_unheld(home, tenant)
-    click.echo(f"{email}: changed")
+    print_result(as_json, {"email": email, "changed": True}, f"{email}: changed")
 
 
 @users.command()
 @click.argument("email")
 @home_option
 @tenant_option
+@json_option
 @existing_home
-def reset(home: Home, email: str, tenant: str) -> None:
+def reset(home: Home, email: str, tenant: str, as_json: bool) -> None:
     """Make a link with which a user chooses a new password. Open sessions of the user end.
 
     The link works once, within 24 hours. Send it in a way that only this person can read.
@@ -160,7 +173,10 @@ def reset(home: Home, email: str, tenant: str) -> None:
     from serving.people.store import AccessStore
 
     token = AccessStore.open(home).begin_reset(tenant, email, actor=operator())
-    click.echo(f"{email}: open this path at the address of the dashboards: /password?reset={token}")
+    path = f"/password?reset={token}"
+    print_result(
+        as_json, {"email": email, "path": path}, f"{email}: open this path at the address of the dashboards: {path}"
+    )
 
 
 @click.group()
@@ -193,8 +209,9 @@ def list_modules(home: Home, tenant: str, as_json: bool) -> None:
 @tenant_option
 @click.option("--grant/--revoke", "granted", default=None, help="Whether the plan of the tenant includes the module.")
 @click.option("--on/--off", "enabled", default=None, help="Whether the module is switched on.")
+@json_option
 @existing_home
-def set_module(home: Home, module: str, tenant: str, granted: bool | None, enabled: bool | None) -> None:
+def set_module(home: Home, module: str, tenant: str, granted: bool | None, enabled: bool | None, as_json: bool) -> None:
     """Grant or revoke a module, or switch it on or off. It takes effect at the next request."""
     from foundation.errors import ConfigurationError
     from serving.people.store import AccessStore
@@ -204,7 +221,7 @@ def set_module(home: Home, module: str, tenant: str, granted: bool | None, enabl
         raise ConfigurationError("nothing to change: give --grant or --revoke, or --on or --off")
     AccessStore.open(home).set_module(tenant, module, granted=granted, enabled=enabled, actor=operator())
     remove_unheld(home, tenant)
-    click.echo(f"{module}: changed")
+    print_result(as_json, {"module": module, "changed": True}, f"{module}: changed")
 
 
 @click.group()
@@ -228,22 +245,27 @@ def list_audit(home: Home, tenant: str, limit: int, as_json: bool) -> None:
         print_json([{name: getattr(row, name) for name in fields} for row in rows])
         return
     print_table(
-        ["When (UTC)", "Who", "What", "Scope", "Detail", "Result", "Channel", "Address", "Session", "Account"],
+        ["When", "Who", "What", "Scope", "Detail", "Result", "Channel", "Address", "Session", "Account"],
         [[getattr(row, name) for name in fields] for row in rows],
     )
 
 
 @audit.command()
 @home_option
+@json_option
 @existing_home
-def verify(home: Home) -> int:
+def verify(home: Home, as_json: bool) -> int:
     """Check that no row of the audit log was changed or removed. Exit code 1: a row was."""
     from serving.people.store import AccessStore
 
     verification = AccessStore.open(home).verify_audit()
-    click.echo(
-        f"{verification.rows:,} rows, intact"
-        if verification.is_intact
-        else f"row {verification.first_bad}: {verification.problem}"
-    )
+    facts = {
+        "rows": verification.rows,
+        "is_intact": verification.is_intact,
+        "first_bad": verification.first_bad,
+        "problem": verification.problem,
+    }
+    intact = f"{verification.rows:,} rows, intact"
+    sentence = intact if verification.is_intact else f"row {verification.first_bad}: {verification.problem}"
+    print_result(as_json, facts, sentence)
     return 0 if verification.is_intact else 1

@@ -4,7 +4,7 @@ import uuid
 
 import click
 
-from clinicmart.options import home_option, json_option, print_json, print_table, recorded
+from clinicmart.options import home_option, json_option, print_json, print_result, print_table, recorded
 from foundation.home import Home
 
 
@@ -84,8 +84,9 @@ def show(home: Home, entry: int, as_json: bool) -> None:
 @quarantine.command()
 @click.argument("entry", type=int)
 @home_option
+@json_option
 @recorded
-def release(home: Home, entry: int) -> None:
+def release(home: Home, entry: int, as_json: bool) -> None:
     """Check the rows of one entry again, and land the rows that pass. The next run publishes them."""
     from foundation.keys import Keys
     from ingest.landing.quarantine import release as release_entry
@@ -93,4 +94,4 @@ def release(home: Home, entry: int) -> None:
 
     ledger = Ledger(home)
     landed, held = release_entry(home, Keys.of(home), ledger, entry, run_id=f"release-{uuid.uuid4()}")
-    click.echo(f"{landed} rows landed, {held} rows stay in quarantine.")
+    print_result(as_json, {"landed": landed, "held": held}, f"{landed} rows landed, {held} rows stay in quarantine.")

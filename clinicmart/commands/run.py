@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from clinicmart.options import home_option
+from clinicmart.options import home_option, json_option
 
 
 @click.command()
@@ -29,7 +29,10 @@ from clinicmart.options import home_option
     is_flag=True,
     help="Treat records missing from a full table read as deleted, even above the safety limit.",
 )
-def run(file: Path, home: Path, tenant: str | None, target: str, full_refresh: bool, accept_deletions: bool) -> int:
+@json_option
+def run(
+    file: Path, home: Path, tenant: str | None, target: str, full_refresh: bool, accept_deletions: bool, as_json: bool
+) -> int:
     """Read every feed, build and test the marts, and publish.
 
     Exit codes: 0 published; 1 a feed or a check failed, and the output names it and says why; 2 the configuration is wrong.
@@ -43,5 +46,10 @@ def run(file: Path, home: Path, tenant: str | None, target: str, full_refresh: b
     for feed in (feed for item in config.tenants for feed in item.feeds):
         profile_of(feed)
     return run_and_report(
-        Home.at(home), config, target=target, full_refresh=full_refresh, accept_deletions=accept_deletions
+        Home.at(home),
+        config,
+        target=target,
+        full_refresh=full_refresh,
+        accept_deletions=accept_deletions,
+        as_json=as_json,
     )

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from clinicmart.options import json_option, print_result
+
 
 @click.command()
 @click.option(
@@ -14,9 +16,12 @@ import click
     "--appointments", type=click.IntRange(1), default=20_000, show_default=True, help="Appointments of all tenants."
 )
 @click.option("--seed", type=int, default=7, show_default=True, help="The same seed writes the same bytes.")
-def sample(out: Path, tenants: int, appointments: int, seed: int) -> None:
+@json_option
+def sample(out: Path, tenants: int, appointments: int, seed: int, as_json: bool) -> None:
     """Write a sample group: a PM database, FHIR, HL7 v2 and X12 feeds that agree, and the truths planted in them."""
     from clinicmart.sample import write_sample
 
     report = write_sample(out, tenants=tenants, appointments=appointments, seed=seed)
-    click.echo(f"{report.config}: run it with clinicmart run --config {report.config}")
+    print_result(
+        as_json, {"config": report.config}, f"{report.config}: run it with clinicmart run --config {report.config}"
+    )

@@ -168,7 +168,7 @@ def _print(
     records: list[dict[str, Any]], opened: dict[str, Any] | None, *, identified: bool, is_administrator: bool
 ) -> None:
     print_table(
-        ["", "Entity", "Feed", "Batch", "Landed (UTC)", "File or table", "Position"],
+        ["", "Entity", "Feed", "Batch", "Landed", "File or table", "Position"],
         [list(item.values()) for item in records],
     )
     if opened is None:

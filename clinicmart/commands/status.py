@@ -177,7 +177,7 @@ def _last_run(feeds_status: Mapping[str, Any]) -> None:
     for line in (last_run["problem"] or "").splitlines():
         click.echo(f"  {line}")
     print_table(
-        ["Tenant", "Published version", "Published at (UTC)", "Last outcome", "Reason"],
+        ["Tenant", "Published version", "Published at", "Last outcome", "Reason"],
         [
             [tenant, item["version"], item["published_at"], item["last_outcome"], item["reason"]]
             for tenant, item in feeds_status["published"].items()
@@ -199,7 +199,7 @@ def _feeds(feeds: Sequence[Mapping[str, Any]]) -> None:
         "tenant_id": "Tenant",
         "feed": "Feed",
         "outcome": "Outcome",
-        "newest_record_at": "Newest record (UTC)",
+        "newest_record_at": "Newest record",
         "hours_behind": "Age of newest record at read (h)",
         "records_read": "Records read",
         "records_quarantined": "Records held",

@@ -12,6 +12,7 @@ from clinicmart.options import (
     home_option,
     json_option,
     print_json,
+    print_result,
     print_table,
     recorded,
     tenant_option,
@@ -54,7 +55,7 @@ def list_targets(home: Home, tenant: str, user: str, metric: str | None, history
         print_json(rows)
         return
     print_table(
-        ["Metric", "Service unit", "From", "Target", "Set by", "Set at (UTC)"],
+        ["Metric", "Service unit", "From", "Target", "Set by", "Set at"],
         [
             [
                 row["metric"],
@@ -62,7 +63,7 @@ def list_targets(home: Home, tenant: str, user: str, metric: str | None, history
                 row["from"],
                 _written(row["target"], units[row["metric"]]),
                 row["set_by"],
-                f"{row['set_at']:%Y-%m-%d %H:%M}",
+                row["set_at"],
             ]
             for row in rows
         ],
@@ -79,9 +80,10 @@ def list_targets(home: Home, tenant: str, user: str, metric: str | None, history
 @click.option(
     "--from", "valid_from", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day on which it counts."
 )
+@json_option
 @existing_home
 def set_target(
-    home: Home, metric: str, value: str, tenant: str, user: str, unit: str | None, valid_from: datetime
+    home: Home, metric: str, value: str, tenant: str, user: str, unit: str | None, valid_from: datetime, as_json: bool
 ) -> None:
     """Set the target of METRIC to VALUE. The earlier versions are kept.
 
@@ -95,7 +97,11 @@ def set_target(
         amount = None if value == "none" else read_value(value, definition.unit)
         reader.set_target(metric, unit, valid_from.date(), amount)
     shown = _written(amount, definition.unit) or "no target"
-    click.echo(f"{definition.label}: {shown} from {valid_from:%Y-%m-%d} for {unit or tenant}")
+    print_result(
+        as_json,
+        {"metric": metric, "unit": unit, "from": valid_from.date(), "target": amount},
+        f"{definition.label}: {shown} from {valid_from:%Y-%m-%d} for {unit or tenant}",
+    )
 
 
 def _written(value: Decimal | None, unit: str) -> Any:

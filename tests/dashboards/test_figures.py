@@ -11,6 +11,7 @@ from dashboards import blocks, breakdowns, data, figures, findings, markup, matu
 from dashboards import view as states
 from dashboards.chance import Verdict
 from dashboards.server import warm
+from serving.rows.chosen_columns import chosen_columns
 
 
 def view_of(source, **params):
@@ -194,7 +195,7 @@ def test_rows_show_names_and_leave_out_bookkeeping(source):
             "appointment_date": [date(2026, 8, 3)],
         }
     )
-    columns, body = rows.columns_and_rows(source, frame, rows.chosen_columns(frame))
+    columns, body = rows.columns_and_rows(source, frame, chosen_columns(frame))
     assert [column.title for column in columns] == [
         "Appointment number",
         "Appointment date",
