@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from clinicmart.harmless import visible
-from foundation.errors import AccessError, ConfigurationError
+from foundation.errors import AccessError
 from foundation.home import DEFAULT, Home
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def existing_home(command: F) -> F:
 
 
 def _check_tenants(home: Home, *named: str | None) -> None:
-    """Raises ConfigurationError, with near names, for a tenant that the home does not have. Operators may know all tenants."""
+    """Raises AccessError, with near names, for a tenant that the home does not have. Operators may know all tenants."""
     from serving.people.store import AccessStore
 
     wanted = [tenant_id for tenant_id in named if tenant_id is not None]
@@ -70,7 +70,7 @@ def _check_tenants(home: Home, *named: str | None) -> None:
     tenants = {*dict(AccessStore.open(home).tenants()), *home.tenants}
     for tenant_id in wanted:
         if tenant_id not in tenants:
-            raise ConfigurationError(f"there is no tenant {tenant_id!r}{near(tenant_id, tenants)}")
+            raise AccessError(f"there is no tenant {tenant_id!r}{near(tenant_id, tenants)}")
 
 
 def person_of(home: Home, tenant: str, user: str) -> "Principal":

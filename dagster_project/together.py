@@ -33,7 +33,7 @@ def run_together(commands: Sequence[Sequence[str]], environment: Mapping[str, st
     started: list[subprocess.Popen[bytes]] = []
     try:
         for command in commands:
-            # Each has a session of its own: Ctrl+C reaches this process alone, which ends them in turn.
+            # Each has a separate session: Ctrl+C reaches this process alone, which ends them in turn.
             started.append(
                 subprocess.Popen(command, env=dict(environment), start_new_session=True, preexec_fn=_end_with_parent)  # noqa: S603
             )
