@@ -16,6 +16,7 @@ from dashboards.shell import PageContext
 from dashboards.view import View
 from foundation.errors import ClinicmartError
 from serving.model import MetricDefinition, RowDifference, RowsAsked, RowsOfSide
+from serving.rows.chosen_columns import chosen_columns
 
 NOW, SAME = "now", "same"
 # What the other side of an address may change.
@@ -268,7 +269,7 @@ def _difference_markup(
 def _rows(source: Source, title: str, part: RowsOfSide) -> Markup:
     if not part.rows:
         return markup.EMPTY
-    names = rows.chosen_columns(part.frame)
+    names = chosen_columns(part.frame)
     if "theirs" in part.frame.columns:
         names = [*(name for name in names if name not in ("mine", "theirs")), "mine", "theirs"]
     columns, body = rows.columns_and_rows(source, part.frame, names)
