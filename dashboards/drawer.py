@@ -17,11 +17,12 @@ from dashboards.person import still
 from dashboards.shell import PageContext, explained
 from dashboards.view import View
 from serving.modules import MODULES
+from serving.worklists.lists import LISTS
 
 TITLE = "About this figure"
 WIDTH = 720
 UNITS = "service_unit"
-COMPARE = "compare"
+COMPARE, WORKLISTS = "compare", "worklists"
 MOST_MEMBERS = 15
 NOT_THERE = "This figure is not available to you, or there is none of this name."
 _PAGE_OF_MODULE = {module.name: page.key for module in MODULES for page in module.pages}
@@ -107,6 +108,9 @@ def _next_steps(context: PageContext, view: View, figure_passport: Passport) -> 
     if page in context.pages:
         changed = states.encode(states.pairs_by_name(view.at))
         steps.append((f"Open {fmt.lower_first(context.pages[page].title)}", f"{widgets.PAGE}{page}?{changed}"))
+    work_list = next((item.name for item in LISTS.values() if item.metric == found.metric.name), "")
+    if WORKLISTS in context.pages and work_list in context.source.reader.worklists:
+        steps.append(("Open worklist", f"{widgets.PAGE}{WORKLISTS}?{states.encode({'basis': work_list})}"))
     if COMPARE in context.pages:
         steps.append(("Why is my number different?", _compare(view, {})))
         period = figure_passport.view.period

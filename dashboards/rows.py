@@ -62,13 +62,23 @@ def draw(context: PageContext, page_view: View, view: View, metric: MetricDefini
         caption="Rows",
         empty="No row holds that text." if listing.search else "No rows in this period.",
     )
-    refusal = markup.EMPTY
+    rows_found = markup.EMPTY
     if listing.search:
-        refusal = Markup('<p class="cm-note">{} found</p>').format(fmt.plural(drill.listed_rows, "row"))
-    block = Markup('<div class="cm-rows-block">{}{}{}</div>').format(
-        refusal, table, pager(page_view, drill.listed_rows)
+        rows_found = Markup('<p class="cm-note">{} found</p>').format(fmt.plural(drill.listed_rows, "row"))
+    block = Markup('<div class="cm-rows-block">{}{}{}{}</div>').format(
+        rows_found, table, pager(page_view, drill.listed_rows), _message(source, drill)
     )
     _put(context, block, "cm_rows_table")
+
+
+def _message(source: Source, drill: Drill) -> Markup:
+    """How to open the message behind a row, for who may. The process that serves pages cannot: it opens no feeds."""
+    if not drill.source_key or source.reader.scope.identity_level == "none":
+        return markup.EMPTY
+    key = _title(drill.source_key).lower()
+    return Markup(
+        '<p class="cm-note">The masked message behind a row, on the server: <code>clinicmart source {} ID</code>, with its {}.</p>'
+    ).format(drill.table, key)
 
 
 def _put(context: PageContext, text: Markup, key: str = "cm_rows") -> None:

@@ -492,6 +492,7 @@ class FakeReader:
             is_restricted=bool(self.unit_ids or self.provider_id),
             row_tables_allowed=self.can_see_rows,
             smallest_cell=self.smallest_cell,
+            identity_level="identified",
         )
 
     @property
