@@ -76,12 +76,15 @@ def _draw_passport(context: PageContext, view: View) -> None:
         passport_markup.head(figure_passport, hidden=source.hidden_note),
         passport_markup.actions(_next_steps(context, view, figure_passport)),
         passport_markup.meaning(figure_passport.metric),
-        passport_markup.readings(figure_passport, _explained(context, view, figure_passport)),
     ]
     _markup(context, markup.join(parts), "cm_passport")
+    # Drawn where they stand, asked last: other definitions are other questions, which may have to be compiled first.
+    others = st.container()
     _next_level(context, view, figure_passport)
     rows.draw(context, view, figure_passport.view, figure_passport.metric)
-    entities_line = passport_markup.rests_on(
+    with others:
+        _readings(context, view, figure_passport)
+    rest = passport_markup.rests_on(
         figure_passport.feeds,
         version=source.reader.version.version,
         published=fmt.moment(source.reader.published_at, source.time_zone),
@@ -89,7 +92,7 @@ def _draw_passport(context: PageContext, view: View) -> None:
         time_zone=source.time_zone,
     )
     sees = f"You see {source.scope_label or f'all of {source.tenant_name}'}. {source.hidden_note}".strip()
-    _markup(context, entities_line + passport_markup.footnote(figure_passport, sees=sees), "cm_passport_rest")
+    _markup(context, rest + passport_markup.footnote(figure_passport, sees=sees), "cm_passport_rest")
 
 
 def _markup(context: PageContext, text: Markup, key: str) -> None:
@@ -108,7 +111,7 @@ def _next_steps(context: PageContext, view: View, figure_passport: Passport) -> 
     if page in context.pages:
         changed = states.encode(states.pairs_by_name(view.at))
         steps.append((f"Open {fmt.lower_first(context.pages[page].title)}", f"{widgets.PAGE}{page}?{changed}"))
-    work_list = next((item.name for item in LISTS.values() if item.metric == found.metric.name), "")
+    work_list = next((item.name for item in LISTS.values() if item.metric == figure_passport.metric.name), "")
     if WORKLISTS in context.pages and work_list in context.source.reader.worklists:
         steps.append(("Open worklist", f"{widgets.PAGE}{WORKLISTS}?{states.encode({'basis': work_list})}"))
     if COMPARE in context.pages:
@@ -128,15 +131,12 @@ def _compare(view: View, against: dict[str, str]) -> str:
     return f"{widgets.PAGE}{COMPARE}?{query}"
 
 
-def _explained(context: PageContext, view: View, figure_passport: Passport) -> dict[str, str]:
-    """What holds each other definition against the open figure."""
-    if COMPARE not in context.pages:
-        return {}
-    return {
-        reading.metric.name: _compare(view, {"metric": reading.metric.name})
-        for reading in figure_passport.readings
-        if not reading.problem
-    }
+def _readings(context: PageContext, view: View, figure_passport: Passport) -> None:
+    """The other definitions, each with what holds it against the open figure."""
+    others = passport.readings(context.source, figure_passport.view, figure_passport.metric)
+    names = [reading.metric.name for reading in others if not reading.problem]
+    explain = {name: _compare(view, {"metric": name}) for name in names} if COMPARE in context.pages else {}
+    _markup(context, passport_markup.readings(figure_passport, others, explain), "cm_passport_readings")
 
 
 def _next_level(context: PageContext, view: View, figure_passport: Passport) -> None:

@@ -44,7 +44,6 @@ class Passport:
     chips: tuple[Chip, ...]
     interval: tuple[float, float] | None
     usual: tuple[float, float] | None
-    readings: tuple[Reading, ...]
     feeds: tuple[FeedState, ...] | None
 
     @property
@@ -70,7 +69,6 @@ def of(source: Source, view: View, name: str, mark: str) -> Passport:
         chips=tuple(filters.chips(source, view)),
         interval=_interval(figure),
         usual=chance.usual_range([float(value) for value in figure.settled]),
-        readings=_readings(source, view, figure.metric),
         feeds=None if lineage is None else lineage.feeds,
     )
 
@@ -89,7 +87,8 @@ def readings_of(source: Source, metric: MetricDefinition) -> list[str]:
     return [name for name in dict.fromkeys(family) if name != metric.name and name in source.metrics]
 
 
-def _readings(source: Source, view: View, metric: MetricDefinition) -> tuple[Reading, ...]:
+def readings(source: Source, view: View, metric: MetricDefinition) -> tuple[Reading, ...]:
+    """The other definitions with their figures in the same view."""
     names: Sequence[str] = readings_of(source, metric)
     loaded = figures.values(source, view, names)
     return tuple(

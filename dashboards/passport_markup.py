@@ -68,9 +68,9 @@ def meaning(metric: MetricDefinition) -> Markup:
     return part("What it is", Markup("<p>{}</p>{}").format(metric.description, markup.terms(rows)))
 
 
-def readings(figure_passport: Passport, explain: Mapping[str, str]) -> Markup:
+def readings(figure_passport: Passport, others: Sequence[Reading], explain: Mapping[str, str]) -> Markup:
     """Other definitions of the same thing with their figures; `explain` has the action that holds each against this figure."""
-    if not figure_passport.readings:
+    if not others:
         return markup.EMPTY
     metric, figure = figure_passport.metric, figure_passport.figure
     columns = [markup.Column("Definition"), markup.Column("Figure"), markup.Column("From"), markup.Column("")]
@@ -85,7 +85,7 @@ def readings(figure_passport: Passport, explain: Mapping[str, str]) -> Markup:
             ),
             action=_same_mark(figure_passport, reading),
         )
-        for reading in figure_passport.readings
+        for reading in others
     ]
     return part("Why another number may be right too", markup.table(columns, rows, caption="Other definitions"))
 
