@@ -2,11 +2,11 @@
 
     python benchmarks/pages.py --home HOME [--rounds N] [--code CHECKOUT]
 
-Three ways: a full load of each page's address, a move from page to page in the bar, a drill into the first unit of the overview and
-back. A page is complete when its head is there and its run is over. Full loads are also told over an empty Streamlit page that
-is loaded in turn with them, and with the seconds of processor that the server took. Budget on an idle machine: moves and drills 0.7 s
-at the 95th percentile, full loads 0.8 s over the empty page. `--code` serves the home with another checkout, to compare two. Needs
-playwright and Chromium (CLINICMART_CHROMIUM, or on the path).
+Four ways: a full load of each page's address, a move from page to page in the bar, a drill into the first unit of the overview and
+back, a figure opened from its tile with its rows. A page is complete when its head is there and its run is over. Full loads are also
+told over an empty Streamlit page that is loaded in turn with them, and with the seconds of processor that the server took. Budget on an
+idle machine: moves, drills and opened figures 0.7 s at the 95th percentile, full loads 0.8 s over the empty page. `--code` serves the
+home with another checkout, to compare two. Needs playwright and Chromium (CLINICMART_CHROMIUM, or on the path).
 """
 
 import argparse
@@ -104,7 +104,7 @@ def measure(tab: Page, address: str, empty: str, pid: int, rounds: int) -> None:
     print(f"processor of the server, a full load: {median(processor):.2f} s at the median")
     tab.goto(f"{address}/")
     complete(tab)
-    moves, drills = [], []
+    moves, drills, passports = [], [], []
     for _ in range(rounds):
         for title in ("Revenue cycle", "Overview"):
 
@@ -123,8 +123,20 @@ def measure(tab: Page, address: str, empty: str, pid: int, rounds: int) -> None:
         drills.append(timed(drill))
         tab.go_back()
         complete(tab)
+        passports.append(timed(lambda: open_passport(tab)))
+        tab.keyboard.press("Escape")
+        tab.wait_for_selector(".cm-pass-head", state="detached")
+        complete(tab)
     told("move to another page", moves)
     told("drill into a unit", drills)
+    told("open a figure", passports)
+
+
+def open_passport(tab: Page) -> None:
+    """Opens the first tile's drawer and waits for its last part."""
+    tab.click(".cm-tile h3 button >> nth=0")
+    tab.wait_for_selector(".cm-passport footer", timeout=120_000)
+    complete(tab)
 
 
 def main() -> None:

@@ -84,7 +84,7 @@ def _draw_passport(context: PageContext, view: View) -> None:
     rows.draw(context, view, figure_passport.view, figure_passport.metric)
     with others:
         _readings(context, view, figure_passport)
-    rest = passport_markup.rests_on(
+    below = passport_markup.rests_on(
         figure_passport.feeds,
         version=source.reader.version.version,
         published=fmt.moment(source.reader.published_at, source.time_zone),
@@ -92,7 +92,7 @@ def _draw_passport(context: PageContext, view: View) -> None:
         time_zone=source.time_zone,
     )
     sees = f"You see {source.scope_label or f'all of {source.tenant_name}'}. {source.hidden_note}".strip()
-    _markup(context, rest + passport_markup.footnote(figure_passport, sees=sees), "cm_passport_rest")
+    _markup(context, below + passport_markup.footnote(figure_passport, sees=sees), "cm_passport_rest")
 
 
 def _markup(context: PageContext, text: Markup, key: str) -> None:

@@ -1,4 +1,4 @@
-"""Every kind of mark on every page opens the passport of its own figure, for an administrator and for an executive."""
+"""Every kind of mark on every page opens the passport of the figure that it shows, for an administrator and for an executive."""
 
 from urllib.parse import parse_qs
 
