@@ -75,6 +75,7 @@ unit = sa.Table(
     sa.Column("fingerprint", sa.String),
     sa.Column("outcome", sa.String, nullable=False),
     sa.Column("position", sa.String),
+    sa.Column("reason", sa.String),
     sa.Column("problem", sa.String),
     sa.Column("remedy", sa.String),
     sa.Column("records_read", sa.Integer, nullable=False, default=0),

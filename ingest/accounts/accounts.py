@@ -204,6 +204,7 @@ def refused_units(ledger: Ledger) -> pl.DataFrame:
             unit.c.name.label("unit"),
             sa.case((unit.c.fingerprint.is_(None), 0), else_=1).label("is_file"),
             unit.c.position,
+            unit.c.reason,
             unit.c.problem,
             unit.c.remedy,
             unit.c.run_id,

@@ -69,7 +69,7 @@ def _refused_files(ledger: Ledger, keys: Keys) -> list[dict[str, Any]]:
         {
             "tenant_id": row["tenant_id"],
             "feed": row["feed"],
-            "code": problem_code("file_refused"),
+            "code": problem_code(row["reason"]) or problem_code("file_refused"),
             "mark": file_mark(keys, row["tenant_id"], row["unit"]) if row["is_file"] else row["unit"],
             "name": row["unit"],
             "position": row["position"],

@@ -249,7 +249,13 @@ def _refuse(
     report.units_refused += 1
     shown = file_mark(landing.keys, unit.feed.tenant_id, name) if unit.fingerprint else name
     report.problems.append(_message(unit.feed, shown, error))
-    refused = {"outcome": "refused", "position": error.position, "problem": error.problem, "remedy": error.remedy}
+    refused = {
+        "outcome": "refused",
+        "position": error.position,
+        "reason": error.reason,
+        "problem": error.problem,
+        "remedy": error.remedy,
+    }
     with ledger.write() as connection:
         connection.execute(sa.update(tables.unit).where(tables.unit.c.unit_id == unit_id).values(refused))
 

@@ -26,6 +26,7 @@ from ingest.landing.land_feed import FeedReport, land_feed
 from ingest.landing.quarantine import held_details, held_rows, release
 from ingest.ledger import Ledger
 from ingest.load.raw_tables import load_warehouse
+from ingest.problems import problem_code
 
 ROOT = Path(__file__).parents[2]
 
@@ -196,6 +197,7 @@ def test_the_name_of_a_refused_file_is_told_to_operators_alone(site: Site, caplo
     assert reported["name"] == name
     assert reported["mark"] in report.problems[0]
     assert reported["mark"].endswith(".835")
+    assert reported["code"] == problem_code("isa_missing") != ""
 
 
 def test_marks_differ_between_tenants_and_homes_and_show_only_known_endings(site: Site) -> None:
