@@ -101,9 +101,14 @@ class Item:
 
 
 def metrics(*, by_payer: bool) -> list[str]:
-    """Metrics that the rules ask for, by member or by member and payer class."""
+    """Metrics that are watched by member, or by member and payer class."""
+    return [rule.metric for rule in RULES if rule.by_payer == by_payer]
+
+
+def counts(*, by_payer: bool) -> list[str]:
+    """What these are counted from: it is asked for the period alone."""
     wanted = [rule for rule in RULES if rule.by_payer == by_payer]
-    return [name for rule in wanted for name in (rule.metric, rule.cases, rule.out_of) if name]
+    return [name for rule in wanted for name in (rule.cases, rule.out_of) if name]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,16 +120,19 @@ class Answers:
     by_payer: bool
 
 
-def ask(source: Source, view: View, level: Level, names: Sequence[str], *, by_payer: bool) -> Answers:
-    """Asks for the period and for thirteen months: two questions for all rules."""
+def ask(
+    source: Source, view: View, level: Level, names: Sequence[str], counted: Sequence[str], *, by_payer: bool
+) -> Answers:
+    """Asks for the period and for thirteen months: two questions for all figures. `counted` is asked for the period alone."""
     by = [PAYER] if by_payer else []
-    asked = levels.known(source, view, level, names, *by)
+    watched = levels.known(source, view, level, names, *by)
+    asked = levels.known(source, view, level, [*names, *counted], *by)
     last = periods.month_end(view.period.end)
     first = periods.add_months(periods.month_start(view.period.end), 1 - TREND_MONTHS)
     start, end = view.period.start, view.period.end
     return Answers(
         period=levels.rows(source, view, level, asked, by=by, start=start, end=end),
-        months=levels.rows(source, view, level, asked, by=by, start=first, end=last, grain="month"),
+        months=levels.rows(source, view, level, watched, by=by, start=first, end=last, grain="month"),
         by_payer=by_payer,
     )
 

@@ -63,10 +63,12 @@ def questions(source: Source, view: View) -> None:
 
 def _ask(source: Source, view: View, level: Level) -> list[Answers]:
     """Figures by member, and by member and payer class."""
-    by_member = [*units.question(), *attention.metrics(by_payer=False)]
-    answers = [attention.ask(source, view, level, by_member, by_payer=False)]
+    by_member = [*units.METRICS, *attention.metrics(by_payer=False)]
+    counted = [*units.COUNTS, *attention.counts(by_payer=False)]
+    answers = [attention.ask(source, view, level, by_member, counted, by_payer=False)]
     if not view.payer:
-        answers.append(attention.ask(source, view, level, attention.metrics(by_payer=True), by_payer=True))
+        by_payer, counted = attention.metrics(by_payer=True), attention.counts(by_payer=True)
+        answers.append(attention.ask(source, view, level, by_payer, counted, by_payer=True))
     return answers
 
 

@@ -16,6 +16,8 @@ from dashboards.view import View
 from serving.model import MetricDefinition
 
 METRICS = ("denial_rate", "no_show_rate", "days_in_ar", "completed_appointments", "encounters")
+# What their rates are counted from.
+COUNTS = ("remitted_claims", "expected_appointments")
 MOST_METRICS = 4
 MOST_MEMBERS = 5
 
@@ -140,8 +142,3 @@ def _cell(
         set_for = source.reader.target(metric, member, view.period.end)
         target = None if set_for is None or set_for.value is None else float(set_for.value)
     return Cell(value=value, at=at, usual=usual, target=target, tone=tone, is_moving=is_moving)
-
-
-def question() -> list[str]:
-    """The metrics that the panel asks for, with what their rates are counted from."""
-    return [*METRICS, "remitted_claims", "expected_appointments"]
