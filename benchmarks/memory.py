@@ -46,11 +46,11 @@ FILES: dict[str, tuple[str, str, Callable[[bytes, int], bytes]]] = {
 
 def repeated(texts: list[bytes], change: Callable[[bytes, int], bytes], size_bytes: int) -> Iterator[bytes]:
     """The same texts again and again, each time under other identifiers, up to a size."""
-    given, number = 0, 1
-    while given < size_bytes:
+    size, number = 0, 1
+    while size < size_bytes:
         for text in texts:
             changed = change(text, number)
-            given += len(changed)
+            size += len(changed)
             yield changed
         number += 1
 
@@ -97,10 +97,11 @@ def main() -> None:
                 last = (err.strip().splitlines() or ["killed for its memory"])[-1]
                 print(f"{name}: {megabytes:,} MB under {asked.limit_megabytes:,} MB FAILED: {last}")
                 continue
-            said = json.loads(out.splitlines()[-1])
+            figures = json.loads(out.splitlines()[-1])
+            problems = f", {'; '.join(figures['problems'])}" if figures["problems"] else ""
             print(
-                f"{name}: {megabytes:,} MB landed under a limit of {asked.limit_megabytes:,} MB, peak resident {said['peak']:,} MB, "
-                f"{said['records']:,} records, {said['rows']:,} rows{', ' + '; '.join(said['problems']) if said['problems'] else ''}"
+                f"{name}: {megabytes:,} MB landed under a limit of {asked.limit_megabytes:,} MB, peak resident {figures['peak']:,} MB, "
+                f"{figures['records']:,} records, {figures['rows']:,} rows{problems}"
             )
 
 

@@ -57,12 +57,12 @@ def no_bulk(*_: object) -> object:
 
 def tuples(server: str) -> int:
     """The same rows in the same order, as Python tuples from a cursor on the server."""
-    given = 0
+    count = 0
     with psycopg.connect(server) as connection, connection.cursor(name="rows") as cursor:
         cursor.execute("select * from appointments order by changed, id")
         while rows := cursor.fetchmany(pm_database.CHUNK_ROWS):
-            given += len(rows)
-    return given
+            count += len(rows)
+    return count
 
 
 def main() -> None:

@@ -103,8 +103,8 @@ class Tenant:
     def precedence(self, entity: str) -> dict[str, int]:
         """Feed name to rank for one entity, 1 the system of record; feeds not named follow in listed order."""
         named = self.system_of_record.get(entity, ())
-        rest = [feed.name for feed in self.feeds if feed.name not in named]
-        return {name: rank for rank, name in enumerate((*named, *rest), start=1)}
+        others = [feed.name for feed in self.feeds if feed.name not in named]
+        return {name: rank for rank, name in enumerate((*named, *others), start=1)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,8 +122,8 @@ class Config:
         for tenant in self.tenants:
             if tenant.tenant_id == tenant_id:
                 return tenant
-        known = ", ".join(item.tenant_id for item in self.tenants)
-        raise ConfigurationError(f"{self.file}: no tenant {tenant_id!r}; the file has {known}")
+        tenant_ids = ", ".join(item.tenant_id for item in self.tenants)
+        raise ConfigurationError(f"{self.file}: no tenant {tenant_id!r}; the file has {tenant_ids}")
 
     def only(self, tenant_id: str | None) -> "Config":
         """The same file reduced to one tenant; all of it for None."""
@@ -142,21 +142,21 @@ _ALL_PLACES = ("path", "url", "server", "listen")
 
 
 def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zone: str, as_of: date | None) -> Feed:
-    found = reader.mapping(node, key, ("name", "kind", "profile", "issuer", *_ALL_PLACES))
+    nodes = reader.mapping(node, key, ("name", "kind", "profile", "issuer", *_ALL_PLACES))
     name = reader.matching(
-        reader.needed(found, node, key, "name"), f"{key}.name", FEED_NAME, "a feed name (a-z, 0-9, _; a letter first)"
+        reader.needed(nodes, node, key, "name"), f"{key}.name", FEED_NAME, "a feed name (a-z, 0-9, _; a letter first)"
     )
-    kind_node = reader.needed(found, node, key, "kind")
+    kind_node = reader.needed(nodes, node, key, "kind")
     kind = reader.text(kind_node, f"{key}.kind")
     if kind not in KINDS:
         raise reader.fail(kind_node, f"{key}.kind", f"{kind!r} is not one of {', '.join(KINDS)}")
-    profile = reader.text(found["profile"], f"{key}.profile") if "profile" in found else None
+    profile = reader.text(nodes["profile"], f"{key}.profile") if "profile" in nodes else None
     if profile is not None and profile.endswith((".yaml", ".yml")):
         profile = str(reader.file.parent / Path(profile).expanduser())
     if kind in _NEEDS_PROFILE and profile is None:
         raise reader.fail(node, f"{key}.profile", f"is missing: {_NEEDS_PROFILE[kind]} needs one")
-    place = _place(reader, node, key, kind, found)
-    node_of_place, key_of_place = found[place], f"{key}.{place}"
+    place = _place(reader, node, key, kind, nodes)
+    node_of_place, key_of_place = nodes[place], f"{key}.{place}"
     return Feed(
         tenant_id=tenant_id,
         name=name,
@@ -170,22 +170,22 @@ def _feed(reader: NodeReader, node: yaml.Node, key: str, tenant_id: str, time_zo
         listen=parse_listener(reader, node_of_place, key_of_place) if place == "listen" else None,
         time_zone=time_zone,
         as_of=as_of,
-        issuer=_issuer(reader, found, key),
+        issuer=_issuer(reader, nodes, key),
     )
 
 
-def _issuer(reader: NodeReader, found: Mapping[str, yaml.Node], key: str) -> str | None:
+def _issuer(reader: NodeReader, nodes: Mapping[str, yaml.Node], key: str) -> str | None:
     """The issuer that a tenant or a feed names."""
-    if "issuer" not in found:
+    if "issuer" not in nodes:
         return None
-    return reader.matching(found["issuer"], f"{key}.issuer", _ISSUER, "the name of an issuer, without ^, & and |")
+    return reader.matching(nodes["issuer"], f"{key}.issuer", _ISSUER, "the name of an issuer, without ^, & and |")
 
 
-def _issuers(reader: NodeReader, found: Mapping[str, yaml.Node], key: str) -> dict[str, tuple[str, ...]]:
+def _issuers(reader: NodeReader, nodes: Mapping[str, yaml.Node], key: str) -> dict[str, tuple[str, ...]]:
     """Issuers and their other names. A name may belong to one issuer only."""
     named: dict[str, tuple[str, ...]] = {}
     owner: dict[str, str] = {}
-    for issuer, node in (reader.mapping(found["issuers"], f"{key}.issuers") if "issuers" in found else {}).items():
+    for issuer, node in (reader.mapping(nodes["issuers"], f"{key}.issuers") if "issuers" in nodes else {}).items():
         place = f"{key}.issuers.{issuer}"
         if not _ISSUER.fullmatch(issuer):
             raise reader.fail(node, place, "must be the name of an issuer, without ^, & and |")
@@ -199,18 +199,18 @@ def _issuers(reader: NodeReader, found: Mapping[str, yaml.Node], key: str) -> di
     return named
 
 
-def _place(reader: NodeReader, node: yaml.Node, key: str, kind: str, found: dict[str, yaml.Node]) -> str:
+def _place(reader: NodeReader, node: yaml.Node, key: str, kind: str, nodes: dict[str, yaml.Node]) -> str:
     """The one key that says where the feed lies."""
     allowed = _PLACES[kind]
     for other in _ALL_PLACES:
-        if other in found and other not in allowed:
-            raise reader.fail(found[other], f"{key}.{other}", f"a {kind} feed has {' or '.join(allowed)}, not {other}")
-    given = [name for name in allowed if name in found]
-    if not given:
+        if other in nodes and other not in allowed:
+            raise reader.fail(nodes[other], f"{key}.{other}", f"a {kind} feed has {' or '.join(allowed)}, not {other}")
+    places = [name for name in allowed if name in nodes]
+    if not places:
         raise reader.fail(node, f"{key}.{allowed[0]}", "is missing")
-    if len(given) > 1:
-        raise reader.fail(found[given[1]], f"{key}.{given[1]}", f"a feed has only one of {given[0]} and {given[1]}")
-    return given[0]
+    if len(places) > 1:
+        raise reader.fail(nodes[places[1]], f"{key}.{places[1]}", f"a feed has only one of {places[0]} and {places[1]}")
+    return places[0]
 
 
 _LISTS = ("feeds", "system_of_record", "issuers", "deidentification")
@@ -219,21 +219,21 @@ _KEPT_AT_MOST_DAYS = 3660
 
 def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: frozenset[str]) -> Tenant:
     key = f"tenants.{tenant_id}"
-    found = reader.mapping(
+    nodes = reader.mapping(
         node, key, ("name", "time_zone", "as_of", "keep_versions_days", "runs_at", "issuer", *_LISTS)
     )
-    name = reader.text(reader.needed(found, node, key, "name"), f"{key}.name")
-    zone_node = reader.needed(found, node, key, "time_zone")
+    name = reader.text(reader.needed(nodes, node, key, "name"), f"{key}.name")
+    zone_node = reader.needed(nodes, node, key, "time_zone")
     zone = reader.text(zone_node, f"{key}.time_zone")
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError):
         raise reader.fail(zone_node, f"{key}.time_zone", f"{zone!r} is not an IANA time zone") from None
-    as_of = _day(reader, found["as_of"], f"{key}.as_of") if "as_of" in found else None
-    kept = found.get("keep_versions_days")
+    as_of = _day(reader, nodes["as_of"], f"{key}.as_of") if "as_of" in nodes else None
+    kept = nodes.get("keep_versions_days")
     days = 31 if kept is None else reader.number(kept, f"{key}.keep_versions_days", 0, _KEPT_AT_MOST_DAYS)
     feeds: list[Feed] = []
-    feeds_node = reader.needed(found, node, key, "feeds")
+    feeds_node = reader.needed(nodes, node, key, "feeds")
     for index, item in enumerate(reader.items(feeds_node, f"{key}.feeds")):
         feed = _feed(reader, item, f"{key}.feeds[{index}]", tenant_id, zone, as_of)
         if any(other.name == feed.name for other in feeds):
@@ -242,9 +242,9 @@ def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: froze
     if not feeds:
         raise reader.fail(feeds_node, f"{key}.feeds", "has no feed")
     record: dict[str, tuple[str, ...]] = {}
-    if "system_of_record" in found:
+    if "system_of_record" in nodes:
         place = f"{key}.system_of_record"
-        for entity, value in reader.mapping(found["system_of_record"], place).items():
+        for entity, value in reader.mapping(nodes["system_of_record"], place).items():
             if entities and entity not in entities:
                 raise reader.fail(value, f"{place}.{entity}", "there is no entity with this name")
             names = reader.texts(value, f"{place}.{entity}")
@@ -260,10 +260,10 @@ def _tenant(reader: NodeReader, tenant_id: str, node: yaml.Node, entities: froze
         system_of_record=record,
         as_of=as_of,
         keep_versions_days=days,
-        runs_at=_times_of_day(reader, found["runs_at"], f"{key}.runs_at") if "runs_at" in found else RUNS_AT,
-        issuer=_issuer(reader, found, key),
-        issuers=_issuers(reader, found, key),
-        deidentification=parse_deidentification(reader, found, key),
+        runs_at=_times_of_day(reader, nodes["runs_at"], f"{key}.runs_at") if "runs_at" in nodes else RUNS_AT,
+        issuer=_issuer(reader, nodes, key),
+        issuers=_issuers(reader, nodes, key),
+        deidentification=parse_deidentification(reader, nodes, key),
     )
 
 
@@ -289,8 +289,8 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
     path = Path(file).expanduser().resolve()
     root = compose_file(path)
     reader = NodeReader(path)
-    found = reader.mapping(root, "", ("tenants", "lineage", "warehouse", "keep_runs_days"))
-    tenants_node = reader.needed(found, root, "", "tenants")
+    nodes = reader.mapping(root, "", ("tenants", "lineage", "warehouse", "keep_runs_days"))
+    tenants_node = reader.needed(nodes, root, "", "tenants")
     tenants = []
     for tenant_id, node in reader.mapping(tenants_node, "tenants").items():
         if not TENANT_ID.fullmatch(tenant_id):
@@ -302,8 +302,8 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
         tenants.append(_tenant(reader, tenant_id, node, entities))
     if not tenants:
         raise reader.fail(tenants_node, "tenants", "has no tenant")
-    target = parse_lineage(reader, found["lineage"], "lineage") if "lineage" in found else None
-    server = parse_warehouse(reader, found["warehouse"], "warehouse") if "warehouse" in found else WarehouseServer()
-    kept = found.get("keep_runs_days")
+    target = parse_lineage(reader, nodes["lineage"], "lineage") if "lineage" in nodes else None
+    server = parse_warehouse(reader, nodes["warehouse"], "warehouse") if "warehouse" in nodes else WarehouseServer()
+    kept = nodes.get("keep_runs_days")
     days = KEEP_RUNS_DAYS if kept is None else reader.number(kept, "keep_runs_days", 1, _KEPT_AT_MOST_DAYS)
     return Config(file=path, tenants=tuple(tenants), lineage=target, warehouse=server, keep_runs_days=days)

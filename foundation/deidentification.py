@@ -31,18 +31,18 @@ class Deidentification:
 STRICT = Deidentification()
 
 
-def parse_deidentification(reader: NodeReader, found: Mapping[str, yaml.Node], key: str) -> Deidentification:
+def parse_deidentification(reader: NodeReader, nodes: Mapping[str, yaml.Node], key: str) -> Deidentification:
     """The tenant's `deidentification`. Raises ConfigurationError for another rule and for a number below 1 or above 1,000."""
-    if "deidentification" not in found:
+    if "deidentification" not in nodes:
         return STRICT
-    node, place = found["deidentification"], f"{key}.deidentification"
-    given = reader.mapping(node, place, ("rule", "smallest_cell"))
+    node, place = nodes["deidentification"], f"{key}.deidentification"
+    settings = reader.mapping(node, place, ("rule", "smallest_cell"))
     rule = STRICT.rule
-    if "rule" in given:
-        rule = reader.text(given["rule"], f"{place}.rule")
+    if "rule" in settings:
+        rule = reader.text(settings["rule"], f"{place}.rule")
         if rule not in RULES:
-            raise reader.fail(given["rule"], f"{place}.rule", f"{rule!r} is not one of {', '.join(RULES)}")
-    smallest = given.get("smallest_cell")
+            raise reader.fail(settings["rule"], f"{place}.rule", f"{rule!r} is not one of {', '.join(RULES)}")
+    smallest = settings.get("smallest_cell")
     number = (
         STRICT.smallest_cell if smallest is None else reader.number(smallest, f"{place}.smallest_cell", 1, _LARGEST)
     )

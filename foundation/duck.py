@@ -113,7 +113,7 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key
     Waits while another process holds the file, and says which one. Raises ClinicmartError where it still holds it after a minute.
     """
     mode = ", read_only" if read_only else ""
-    until, told = time.monotonic() + _LOCK_PATIENCE_SECONDS, False
+    until, is_reported = time.monotonic() + _LOCK_PATIENCE_SECONDS, False
     while True:
         try:
             connection.execute(f'attach {quoted(str(path))} as "{alias}" (encryption_key {quoted(key)}{mode})')
@@ -126,9 +126,9 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key
                 raise ClinicmartError(
                     f"{path} is held by another process ({holder[1]}); end that process, or wait for it, and try again"
                 ) from None
-            if not told:
+            if not is_reported:
                 _progress.info("%s: waiting for another process (%s) that holds it", path.name, holder[1])
-                told = True
+                is_reported = True
             time.sleep(0.2)
         except duckdb.Error as error:
             raise _named(error, path) from None
@@ -171,8 +171,8 @@ def parquet_number(path: Path, key: bytes) -> int:
                     sealed = footer[start + 4 :]
                     with suppress(InvalidTag):
                         clear = AESGCM(key).decrypt(sealed[:12], sealed[12:], None)
-                        found = re.search(_NUMBER.encode() + rb"\x18.(\d+)", clear, re.DOTALL)
-                        return int(found[1]) if found else 0
+                        match = re.search(_NUMBER.encode() + rb"\x18.(\d+)", clear, re.DOTALL)
+                        return int(match[1]) if match else 0
     raise DamagedFileError(f"{path}: is not a Parquet file that was written under this key")
 
 
@@ -191,8 +191,8 @@ def number_of(connection: duckdb.DuckDBPyConnection, alias: str) -> int:
     ).fetchone()
     if there is None or not there[0]:
         return 0
-    found = connection.execute(f'select number from "{alias}".main.{_NUMBER}').fetchone()
-    return 0 if found is None else int(found[0])
+    row = connection.execute(f'select number from "{alias}".main.{_NUMBER}').fetchone()
+    return 0 if row is None else int(row[0])
 
 
 @contextmanager

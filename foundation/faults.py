@@ -68,15 +68,15 @@ _PATH = re.compile(r"[\"'](/[^\"']+)[\"']")
 
 def sentence_of(error: BaseException) -> str | None:
     """One sentence for an error of the machine; None for any other error, which is one of ours."""
-    for one in _chain(error):
-        if isinstance(one, ClinicmartError):
-            return str(one)
-        if isinstance(one, OSError) and one.errno in _BY_NUMBER:
-            return _named(_BY_NUMBER[one.errno], None if one.filename is None else str(one.filename))
-        if type(one).__module__.split(".")[0] in ("duckdb", "_duckdb", "sqlite3", "sqlalchemy"):
-            told = sentence_of_words(str(one))
-            if told is not None:
-                return told
+    for cause in _chain(error):
+        if isinstance(cause, ClinicmartError):
+            return str(cause)
+        if isinstance(cause, OSError) and cause.errno in _BY_NUMBER:
+            return _named(_BY_NUMBER[cause.errno], None if cause.filename is None else str(cause.filename))
+        if type(cause).__module__.split(".")[0] in ("duckdb", "_duckdb", "sqlite3", "sqlalchemy"):
+            sentence = sentence_of_words(str(cause))
+            if sentence is not None:
+                return sentence
     return None
 
 
@@ -88,18 +88,18 @@ def naming(path: Path) -> Iterator[None]:
     except ClinicmartError:
         raise
     except Exception as error:
-        told = sentence_of(error)
-        if told is None:
+        sentence = sentence_of(error)
+        if sentence is None:
             raise
-        raise DamagedFileError(told.replace(_UNNAMED, str(path), 1)) from error
+        raise DamagedFileError(sentence.replace(_UNNAMED, str(path), 1)) from error
 
 
 def sentence_of_words(words: str, path: Path | None = None) -> str | None:
     """The same from the text of an error, which is all that some libraries hand on; about the file `path` where it is known."""
-    for pattern, told in _BY_WORDS:
+    for pattern, sentence in _BY_WORDS:
         if re.search(pattern, words, re.IGNORECASE):
             named = _PATH.search(words)
-            return _named(told, str(path) if path is not None else named[1] if named else None)
+            return _named(sentence, str(path) if path is not None else named[1] if named else None)
     return None
 
 
@@ -119,8 +119,8 @@ def check_free_space(home: Home) -> None:
         )
 
 
-def _named(told: str, path: str | None) -> str:
-    return f"{path or _UNNAMED}: {told}"
+def _named(sentence: str, path: str | None) -> str:
+    return f"{path or _UNNAMED}: {sentence}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -128,8 +128,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
-        one = waiting.pop(0)
-        if one is not None and id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            waiting += [one.__cause__, one.__context__, getattr(one, "orig", None)]
+        cause = waiting.pop(0)
+        if cause is not None and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            waiting += [cause.__cause__, cause.__context__, getattr(cause, "orig", None)]

@@ -92,61 +92,61 @@ class Listener:
 
 def parse_server(reader: NodeReader, node: yaml.Node, key: str) -> FhirServer:
     """Checks `server` of a FHIR feed. Raises ConfigurationError naming file, line and key."""
-    found = reader.mapping(node, key, (*_TEXTS, "hosts", *_NUMBERS))
-    given = {name: reader.text(found[name], f"{key}.{name}") for name in _TEXTS if name in found}
-    reader.needed(found, node, key, "url")
+    nodes = reader.mapping(node, key, (*_TEXTS, "hosts", *_NUMBERS))
+    texts = {name: reader.text(nodes[name], f"{key}.{name}") for name in _TEXTS if name in nodes}
+    reader.needed(nodes, node, key, "url")
     for name in ("url", "token_url"):
-        if name in given:
-            _check_address(reader, found[name], f"{key}.{name}", given[name])
-    for one, other in (("client_id", "key"), ("key", "client_id"), ("key_id", "key"), ("token_url", "key")):
-        if one in given and other not in given:
-            raise reader.fail(found[one], f"{key}.{one}", f"needs {key}.{other}, too")
-    export = given.get("export", "system")
+        if name in texts:
+            _check_address(reader, nodes[name], f"{key}.{name}", texts[name])
+    for key_given, other in (("client_id", "key"), ("key", "client_id"), ("key_id", "key"), ("token_url", "key")):
+        if key_given in texts and other not in texts:
+            raise reader.fail(nodes[key_given], f"{key}.{key_given}", f"needs {key}.{other}, too")
+    export = texts.get("export", "system")
     if export not in EXPORTS:
-        raise reader.fail(found["export"], f"{key}.export", f"{export!r} is not one of {', '.join(EXPORTS)}")
-    if (export == "group") != ("group" in given):
+        raise reader.fail(nodes["export"], f"{key}.export", f"{export!r} is not one of {', '.join(EXPORTS)}")
+    if (export == "group") != ("group" in texts):
         raise reader.fail(node, f"{key}.group", "give group with export: group, and only then")
     return FhirServer(
-        url=given["url"].rstrip("/"),
-        client_id=given.get("client_id"),
-        key=_file(reader, given.get("key")),
-        key_id=given.get("key_id"),
-        token_url=given.get("token_url"),
+        url=texts["url"].rstrip("/"),
+        client_id=texts.get("client_id"),
+        key=_file(reader, texts.get("key")),
+        key_id=texts.get("key_id"),
+        token_url=texts.get("token_url"),
         export=export,
-        group=given.get("group"),
-        authorities=_file(reader, given.get("authorities")),
-        hosts=_hosts(reader, found["hosts"], f"{key}.hosts") if "hosts" in found else (),
-        **{name: _number(reader, found[name], f"{key}.{name}", *_NUMBERS[name]) for name in _NUMBERS if name in found},
+        group=texts.get("group"),
+        authorities=_file(reader, texts.get("authorities")),
+        hosts=_hosts(reader, nodes["hosts"], f"{key}.hosts") if "hosts" in nodes else (),
+        **{name: _number(reader, nodes[name], f"{key}.{name}", *_NUMBERS[name]) for name in _NUMBERS if name in nodes},
     )
 
 
 def parse_listener(reader: NodeReader, node: yaml.Node, key: str) -> Listener:
     """Checks `listen` of an HL7 v2 feed. Raises ConfigurationError naming file, line and key."""
     names = ("host", "port", "certificate", "key", "client_authorities", "receiving_application", "tls_proxy")
-    found = reader.mapping(node, key, names)
-    given = {name: reader.text(value, f"{key}.{name}") for name, value in found.items()}
-    port_node = reader.needed(found, node, key, "port")
-    if not given["port"].isdigit() or not 1 <= int(given["port"]) <= 65535:
-        raise reader.fail(port_node, f"{key}.port", f"{given['port']!r} is not a port (1 to 65535)")
-    for one, other in (("certificate", "key"), ("key", "certificate"), ("client_authorities", "certificate")):
-        if one in given and other not in given:
-            raise reader.fail(found[one], f"{key}.{one}", f"needs {key}.{other}, too")
-    host = given.get("host", "127.0.0.1")
-    if not is_loopback(host) and not given.keys() & {"certificate", "tls_proxy"}:
+    nodes = reader.mapping(node, key, names)
+    texts = {name: reader.text(value, f"{key}.{name}") for name, value in nodes.items()}
+    port_node = reader.needed(nodes, node, key, "port")
+    if not texts["port"].isdigit() or not 1 <= int(texts["port"]) <= 65535:
+        raise reader.fail(port_node, f"{key}.port", f"{texts['port']!r} is not a port (1 to 65535)")
+    for key_given, other in (("certificate", "key"), ("key", "certificate"), ("client_authorities", "certificate")):
+        if key_given in texts and other not in texts:
+            raise reader.fail(nodes[key_given], f"{key}.{key_given}", f"needs {key}.{other}, too")
+    host = texts.get("host", "127.0.0.1")
+    if not is_loopback(host) and not texts.keys() & {"certificate", "tls_proxy"}:
         raise reader.fail(
-            found["host"],
+            nodes["host"],
             f"{key}.host",
             f"other machines reach {host}: give {key}.certificate and {key}.key, or name in {key}.tls_proxy the proxy that "
             "ends TLS in front of it",
         )
     return Listener(
         host=host,
-        port=int(given["port"]),
-        certificate=_file(reader, given.get("certificate")),
-        key=_file(reader, given.get("key")),
-        client_authorities=_file(reader, given.get("client_authorities")),
-        receiving_application=given.get("receiving_application"),
-        tls_proxy=given.get("tls_proxy"),
+        port=int(texts["port"]),
+        certificate=_file(reader, texts.get("certificate")),
+        key=_file(reader, texts.get("key")),
+        client_authorities=_file(reader, texts.get("client_authorities")),
+        receiving_application=texts.get("receiving_application"),
+        tls_proxy=texts.get("tls_proxy"),
     )
 
 

@@ -89,11 +89,11 @@ FORMATS = (
 )
 
 
-def check_not_later(name: object, number: int, known: int) -> None:
+def check_not_later(name: object, number: int, newest: int) -> None:
     """Raises ConfigurationError where a file or home `name` has a higher number than the one this release knows."""
-    if number > known:
+    if number > newest:
         raise ConfigurationError(
-            f"{name} was written by a later release of Clinicmart (format {number}, this one knows {known}); install that release"
+            f"{name} was written by a later release of Clinicmart (format {number}, this one knows {newest}); install that release"
         )
 
 

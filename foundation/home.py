@@ -128,8 +128,8 @@ class Home:
     @property
     def tenants(self) -> tuple[str, ...]:
         """Tenants that have data in the home, sorted."""
-        found = {path.name for kind in ("landing", "published", "inbox") for path in self.path.glob(f"{kind}/*")}
-        return tuple(sorted(name for name in found if not name.startswith(".")))
+        names = {path.name for kind in ("landing", "published", "inbox") for path in self.path.glob(f"{kind}/*")}
+        return tuple(sorted(name for name in names if not name.startswith(".")))
 
     def landing(self, tenant_id: str, entity: str) -> Path:
         return self.folder("landing", tenant_id, entity)

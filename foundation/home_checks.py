@@ -105,10 +105,10 @@ def _damage(path: Path) -> str:
     """What SQLite finds in a database; empty where all is in order."""
     try:
         with closing(sqlite3.connect(path, timeout=60)) as connection:
-            (said,) = connection.execute("pragma quick_check(1)").fetchone()
+            (outcome,) = connection.execute("pragma quick_check(1)").fetchone()
     except sqlite3.DatabaseError as error:
         return str(error)
-    return "" if said == "ok" else str(said)
+    return "" if outcome == "ok" else str(outcome)
 
 
 def _holders(path: Path) -> Iterator[tuple[int, str]]:

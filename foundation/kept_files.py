@@ -81,10 +81,10 @@ class Derived(KeptFile):
 def read_derived(path: Path) -> dict[str, Any]:
     """What was noted; empty where the file is absent, does not parse or is of a later release."""
     try:
-        found = Derived.read(path)
+        derived = Derived.read(path)
     except (ConfigurationError, DamagedFileError):
         return {}
-    return {} if found is None else found.content
+    return {} if derived is None else derived.content
 
 
 def write_derived(path: Path, content: dict[str, Any]) -> None:

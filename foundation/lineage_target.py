@@ -43,23 +43,23 @@ class LineageTarget:
 
 def parse_lineage(reader: NodeReader, node: yaml.Node, key: str) -> LineageTarget:
     """Checks the section. Raises ConfigurationError naming file, line and key."""
-    found = reader.mapping(node, key, ("file", "url", "api_key", "namespace"))
-    given = {name: reader.text(value, f"{key}.{name}") for name, value in found.items()}
-    if ("file" in given) == ("url" in given):
+    nodes = reader.mapping(node, key, ("file", "url", "api_key", "namespace"))
+    texts = {name: reader.text(value, f"{key}.{name}") for name, value in nodes.items()}
+    if ("file" in texts) == ("url" in texts):
         raise reader.fail(node, key, "must have file or url, the target of the events")
-    if "url" in given:
-        _check_address(reader, found["url"], f"{key}.url", given["url"], secret="api_key" in given)
-    elif "api_key" in given:
-        raise reader.fail(found["api_key"], f"{key}.api_key", "can only be given with url")
-    if "namespace" in given and not _NAMESPACE.fullmatch(given["namespace"]):
+    if "url" in texts:
+        _check_address(reader, nodes["url"], f"{key}.url", texts["url"], secret="api_key" in texts)
+    elif "api_key" in texts:
+        raise reader.fail(nodes["api_key"], f"{key}.api_key", "can only be given with url")
+    if "namespace" in texts and not _NAMESPACE.fullmatch(texts["namespace"]):
         raise reader.fail(
-            found["namespace"], f"{key}.namespace", "may hold only letters, digits and . _ - : /, at most 100"
+            nodes["namespace"], f"{key}.namespace", "may hold only letters, digits and . _ - : /, at most 100"
         )
     return LineageTarget(
-        file=reader.file.parent / Path(given["file"]).expanduser() if "file" in given else None,
-        url=given.get("url"),
-        api_key=given.get("api_key"),
-        namespace=given.get("namespace", NAMESPACE),
+        file=reader.file.parent / Path(texts["file"]).expanduser() if "file" in texts else None,
+        url=texts.get("url"),
+        api_key=texts.get("api_key"),
+        namespace=texts.get("namespace", NAMESPACE),
     )
 
 

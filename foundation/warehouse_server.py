@@ -23,13 +23,13 @@ class WarehouseServer:
 
 def parse_warehouse(reader: NodeReader, node: yaml.Node, key: str) -> WarehouseServer:
     """Reads the section. Raises ConfigurationError with file, line and key."""
-    found = reader.mapping(node, key, ("postgres", "citus"))
-    url = reader.text(found["postgres"], f"{key}.postgres") if "postgres" in found else None
-    if "citus" not in found:
+    nodes = reader.mapping(node, key, ("postgres", "citus"))
+    url = reader.text(nodes["postgres"], f"{key}.postgres") if "postgres" in nodes else None
+    if "citus" not in nodes:
         return WarehouseServer(postgres=url)
-    said = reader.text(found["citus"], f"{key}.citus")
-    if said not in ("true", "false"):
-        raise reader.fail(found["citus"], f"{key}.citus", "must be true or false")
-    if said == "true" and url is None:
-        raise reader.fail(found["citus"], f"{key}.citus", f"needs {key}.postgres: the URL of the coordinator")
-    return WarehouseServer(postgres=url, citus=said == "true")
+    citus = reader.text(nodes["citus"], f"{key}.citus")
+    if citus not in ("true", "false"):
+        raise reader.fail(nodes["citus"], f"{key}.citus", "must be true or false")
+    if citus == "true" and url is None:
+        raise reader.fail(nodes["citus"], f"{key}.citus", f"needs {key}.postgres: the URL of the coordinator")
+    return WarehouseServer(postgres=url, citus=citus == "true")

@@ -17,9 +17,9 @@ from foundation.errors import ConfigurationError
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def _nearest(name: str, names: Sequence[str]) -> str:
     """The known name that is most like a wrong one, as the middle of a message; empty where none is like it."""
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name, names, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
@@ -55,20 +55,20 @@ class NodeReader:
             line = self._lines_of_keys.get(id(node), line)
         return ConfigurationError(f"{self.file}:{line + 1}: {key}: {problem}")
 
-    def mapping(self, node: yaml.Node, key: str, known: tuple[str, ...] | None = None) -> dict[str, yaml.Node]:
+    def mapping(self, node: yaml.Node, key: str, allowed: tuple[str, ...] | None = None) -> dict[str, yaml.Node]:
         if not isinstance(node, yaml.MappingNode):
             raise self.fail(node, key, "must be a mapping")
-        found: dict[str, yaml.Node] = {}
+        nodes: dict[str, yaml.Node] = {}
         for name_node, value in node.value:
             name = str(name_node.value)
-            if known is not None and name not in known:
-                problem = f"unknown key{_nearest(name, known)}; known are {', '.join(known)}"
+            if allowed is not None and name not in allowed:
+                problem = f"unknown key{_nearest(name, allowed)}; known are {', '.join(allowed)}"
                 raise self.fail(name_node, f"{key}.{name}" if key else name, problem)
-            if name in found:
+            if name in nodes:
                 raise self.fail(name_node, f"{key}.{name}" if key else name, "is given twice")
-            found[name] = value
+            nodes[name] = value
             self._lines_of_keys[id(value)] = name_node.start_mark.line
-        return found
+        return nodes
 
     def text(self, node: yaml.Node, key: str) -> str:
         if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null" or not node.value:
@@ -90,10 +90,10 @@ class NodeReader:
             raise self.fail(node, key, "must be a list")
         return list(node.value)
 
-    def needed(self, found: dict[str, yaml.Node], node: yaml.Node, key: str, name: str) -> yaml.Node:
-        if name not in found:
+    def needed(self, nodes: dict[str, yaml.Node], node: yaml.Node, key: str, name: str) -> yaml.Node:
+        if name not in nodes:
             raise self.fail(node, f"{key}.{name}" if key else name, "is missing")
-        return found[name]
+        return nodes[name]
 
     def matching(self, node: yaml.Node, key: str, pattern: re.Pattern[str], what: str) -> str:
         value = self.text(node, key)

@@ -135,15 +135,7 @@ def test_html_is_markup_and_no_f_string() -> None:
 # Names that do not say what they hold. A local variable, a parameter or a field says what it holds.
 EMPTY_NAMES = {"found", "given", "it", "known", "of", "one", "rest", "said", "told"}
 # Folders and files that follow the rule, below the top of the project.
-ROOMS_WITH_NAMES = (
-    "clinicmart",
-    "dagster_project",
-    "dashboards",
-    "data_contracts",
-    "ingest",
-    "serving",
-    "tests/ingest",
-)
+ROOMS_WITH_NAMES = (*PACKAGES, "benchmarks", "tests/ingest")
 # A name that is a key of files in a home.
 STORED_NAMES = {("ingest/receive/fhir/state.py", "said")}
 

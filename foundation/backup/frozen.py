@@ -111,6 +111,6 @@ def _copy_database(source: Path, target: Path) -> None:
         with closing(sqlite3.connect(source, timeout=60)) as reading, closing(sqlite3.connect(target)) as writing:
             reading.backup(writing)
             writing.execute("pragma journal_mode = delete")
-            (found,) = writing.execute("pragma quick_check(1)").fetchone()
-        if found != "ok":
+            (outcome,) = writing.execute("pragma quick_check(1)").fetchone()
+        if outcome != "ok":
             raise DamagedFileError(f"{source}: it lost bytes; restore it from an earlier backup")

@@ -203,11 +203,11 @@ class Place:
 class _Sender:
     """Sends parts that are not there, a few at a time."""
 
-    def __init__(self, storage: Storage, seals: Seals, known: set[tuple[str, int]]) -> None:
+    def __init__(self, storage: Storage, seals: Seals, sent_before: set[tuple[str, int]]) -> None:
         self._storage, self._seals = storage, seals
         self._there = {path.rpartition("/")[2]: size for path, size in storage.sizes(DATA).items()}
         # A part whose size is not the recorded one is sent again.
-        for name, size in known:
+        for name, size in sent_before:
             if self._there.get(name, size) != size:
                 del self._there[name]
         self._pool, self._room = ThreadPoolExecutor(_WRITERS), threading.BoundedSemaphore(_WAITING)

@@ -29,10 +29,10 @@ class Storage:
         """Raises ConfigurationError for a URL of a kind that is not known or whose library is not installed."""
         self.url = _CREDENTIALS.sub("", url.rstrip("/"))
         try:
-            found: tuple[AbstractFileSystem, str] = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
+            opened: tuple[AbstractFileSystem, str] = url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
             raise ConfigurationError(f"{self.url}: {error}") from None
-        self._files, root = found
+        self._files, root = opened
         self._root = root.rstrip("/")
 
     @property
@@ -79,10 +79,10 @@ class Storage:
     def _listed(self, prefix: str) -> Iterator[tuple[str, int]]:
         with self._named(prefix):
             try:
-                found = self._files.find(f"{self._root}/{prefix}", detail=True)
+                entries = self._files.find(f"{self._root}/{prefix}", detail=True)
             except FileNotFoundError:
                 return
-        for path, detail in found.items():
+        for path, detail in entries.items():
             yield str(path).removeprefix(f"{self._root}/"), int(detail["size"])
 
     @contextmanager
@@ -95,9 +95,9 @@ class Storage:
         except FileNotFoundError:
             raise ClinicmartError(f"{self.url}: {name}: the folder or bucket is missing; make it first") from None
         except Exception as error:
-            told = sentence_of(error) if isinstance(error, OSError) and error.errno else None
-            if told is not None:
-                raise ClinicmartError(told) from error
+            sentence = sentence_of(error) if isinstance(error, OSError) and error.errno else None
+            if sentence is not None:
+                raise ClinicmartError(sentence) from error
             words = _CREDENTIALS.sub("", str(error).split("\n")[0])
             raise ClinicmartError(f"{self.url}: {name}: {type(error).__name__}: {words}") from error
 

@@ -183,7 +183,7 @@ class Evidence:
         return "concat_ws(chr(31), " + ", ".join(f'cast("{name}" as varchar)' for name in names) + ")"
 
     def _find(self, fact: Fact) -> None:
-        """Writes what explains the differing rows of a fact into `found`; a row is explained by the first kind that does."""
+        """Writes the causes of the differing rows of a fact into table `found`; the first kind that explains a row counts."""
         columns = self._columns[fact.table]
         names = [name for name in columns if name.endswith("_id") and name not in _NO_RECORD]
         records = sorted(names, key=lambda name: (_RECORDS.index(name) if name in _RECORDS else len(_RECORDS), name))

@@ -145,7 +145,7 @@ def test_the_place_of_another_home_is_refused(tmp_path: Path) -> None:
     save(home, place)
     with pytest.raises(ConfigurationError, match="holds backups of another home"):
         Place.for_home(str(tmp_path / "backups"), Keys.of(other).derive("backup"))
-    with pytest.raises(ConfigurationError, match=r"lies in the home"):
+    with pytest.raises(ConfigurationError, match=r"is in the home"):
         save(home, place_of(home, home.path / "backups")[0])
 
 
