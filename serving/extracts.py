@@ -25,9 +25,10 @@ from foundation.home import Home
 from serving.anonymity import measure
 from serving.metrics.registry import PublishedTable
 from serving.model import Anonymity, ExtractReport
+from serving.people.scope import Scope
 from serving.people.store import AccessStore, Principal
 from serving.reader import Reader, open_reader
-from serving.scope_files.deidentify import released
+from serving.scope_files.deidentify import released, shown_columns
 from serving.scope_files.derive import allowed_tables, scope_file
 
 KEY_BYTES = 32
@@ -75,7 +76,7 @@ def _write(home: Home, reader: Reader, out: Path, *, force: bool) -> ExtractRepo
             duck.attach(connection, temporary, alias="target", key=key)
             connection.execute("create schema target.marts; create schema target.dictionary")
             for table in allowed_tables(reader.scope, reader.registry):
-                _copy(connection, table, reader.scope.deidentification)
+                _copy(connection, table, reader.scope)
                 row = connection.execute(f'select count(*) from target.marts."{table.name}"').fetchone()
                 counts[table.name] = int(row[0]) if row else 0
             anonymity = measure(connection, allowed_tables(reader.scope, reader.registry), _rule_of(reader))
@@ -93,9 +94,10 @@ def _rule_of(reader: Reader) -> str:
     return reader.scope.deidentification or reader.scope.identity_level
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, table: PublishedTable, rule: str) -> None:
+def _copy(connection: duckdb.DuckDBPyConnection, table: PublishedTable, scope: Scope) -> None:
     """One table of the scope, as its rows may leave. Rows lie ordered by date in the scope: without dates they are shuffled."""
-    columns = ", ".join(released(table, column.name, rule) for column in table.columns)
+    rule = scope.deidentification
+    columns = ", ".join(released(table, column.name, rule) for column in shown_columns(table, scope.identity_level))
     shuffled = " order by random()" if rule == SAFE_HARBOR and not table.shared else ""
     connection.execute(
         f'create table target.marts."{table.name}" as select {columns} from scope."{table.schema}"."{table.name}"{shuffled}'
@@ -120,7 +122,7 @@ def _dictionary(
         (
             (table.name, column.name, column.data_type, column.description, column.identity)
             for table in tables
-            for column in table.columns
+            for column in shown_columns(table, reader.scope.identity_level)
         ),
     )
     values = asdict(anonymity) | {"quasi_identifiers": ", ".join(anonymity.quasi_identifiers)}

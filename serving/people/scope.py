@@ -29,7 +29,7 @@ from serving.modules import MODULES, modules_of_role
 from serving.people.store import Principal, Role, TenantPolicy
 
 # Raise when what a level, a module or a role means changes: files written under the old meaning are never opened again.
-POLICY_VERSION = 2
+POLICY_VERSION = 3
 IDENTITY_LEVELS = ("identified", "limited", "none")
 
 

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from foundation.errors import ClinicmartError
-from serving.metrics.registry import PublishedTable, TableColumn
+from serving.metrics.registry import HEALTH, PublishedTable, TableColumn
 from serving.postgres.roles import MARK, SEQUENTIAL, StillRead, connect, readers_of, refuse_unsafe
 from serving.scope_files.deidentify import treatment
 
@@ -128,11 +128,13 @@ def distribute(connection: psycopg.Connection[Any], schemas: Sequence[str]) -> N
 
 
 def readable_columns(table: PublishedTable) -> tuple[str, ...]:
-    """The columns of a table, with their types, that readers are shown: those that a scope without identity leaves as they are."""
+    """The columns of a table, with their types, that readers are shown: those that a scope without identity leaves as they are. Tables
+    of the state of the feeds hold numbers and days of no person."""
     return tuple(
         column.name
         for column in table.columns
-        if column.identity not in ("patient", "account", "quasi") and treatment(column) == "keep"
+        if column.identity not in ("patient", "account", "quasi")
+        and (treatment(column) == "keep" or (table.schema == HEALTH and not column.data_type.startswith("VARCHAR")))
     )
 
 

@@ -16,8 +16,9 @@ from serving.metrics.answers import Metrics, values_of
 from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, Fact, Member
 from serving.metrics.registry import DrillRule, PublishedTable
 from serving.model import Drill, Filter, Listing
+from serving.people.scope import Scope
 from serving.rows.row_sources import RULES
-from serving.scope_files.deidentify import released
+from serving.scope_files.deidentify import released, shown_columns
 
 LIMIT = 10_000
 _FIGURES = {
@@ -81,7 +82,7 @@ def drill(
         f"from {source} where {condition}",
         parameters,
     ).row(0, named=True)
-    shown, value_column = _columns(table, rule, metrics.scope.deidentification)
+    shown, value_column = _columns(table, rule, metrics.scope)
     listed = counted if counted_only else mine
     rows = (
         f'select {shown}, row_number() over (order by {_order(table, rule)}) as "{PLACE}" '
@@ -157,10 +158,14 @@ def _check_whole_years(where: Mapping[str, Filter], date_from: date | None, date
         )
 
 
-def _columns(table: PublishedTable, rule: DrillRule, deidentification: str) -> tuple[str, str | None]:
+def _columns(table: PublishedTable, rule: DrillRule, scope: Scope) -> tuple[str, str | None]:
     """(select list, column that holds what is added up): the table's columns in their order, without the technical ones."""
-    names = [name for name in table.column_names if name not in _TECHNICAL_NAMES and not name.endswith(_TECHNICAL)]
-    selected = [released(table, name, deidentification) for name in names]
+    names = [
+        column.name
+        for column in shown_columns(table, scope.identity_level)
+        if column.name not in _TECHNICAL_NAMES and not column.name.endswith(_TECHNICAL)
+    ]
+    selected = [released(table, name, scope.deidentification) for name in names]
     if not rule.value or rule.aggregate == "distinct":
         return ", ".join(selected), None
     if rule.value in names:

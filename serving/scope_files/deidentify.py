@@ -74,6 +74,48 @@ WORDS = frozenset(
         *("specialty", "staff_role", "status", "takeback_kind", "unit_type", "ward_name"),
     }
 )
+# Days and moments without a mark: of visits, money and the calendar. A day of birth or death is none of them.
+MOMENTS = frozenset(
+    {
+        *("adjudicated_date", "admit_decided_at", "answered_date", "appointment_date", "bed_date", "booked_at"),
+        *("booked_date", "checked_in_at", "checked_out_at", "counted_in_month_1", "counted_in_month_2"),
+        *("counted_in_month_3", "data_as_of_date", "date_day", "decision_date", "discharge_date", "encounter_date"),
+        *("ended_at", "entered_date", "entry_date", "expiry_date", "first_booked_date", "first_payer_paid_date"),
+        *("first_submitted_date", "first_visit_date", "fiscal_period_date", "from_at", "left_emergency_at"),
+        *("local_discharged_at", "local_ended_at", "local_start_at", "local_started_at", "mix_date", "month_end_date"),
+        *("month_start_date", "ordered_date", "payment_date", "posted_date", "posting_date", "provider_in_at"),
+        *("provider_out_at", "quarter_start_date", "requested_date", "room_out_at", "roomed_at", "scheduled_end_at"),
+        *("scheduled_start_at", "service_date", "session_date", "signed_at", "slot_date", "snapshot_date"),
+        *("staffing_date", "start_at", "started_at", "submitted_date", "third_slot_date", "to_at", "used_date"),
+        *("valid_from", "valid_to", "week_start_date", "year_start_date"),
+    }
+)
+# Numbers without a mark: what their names measure, and names of counts.
+_MEASURED = ("_amount", "_balance", "_minutes", "_hours", "_days", "_midnights", "_rate", "_rvus", "_units", "_slots")
+COUNTS = frozenset(
+    {
+        *("bed_census", "claim_payments", "counted_sixths_1", "counted_sixths_2", "counted_sixths_3", "covered_visits"),
+        *("day_of_month", "days_after_service", "days_ahead", "days_of_12_months", "days_of_3_months"),
+        *(
+            "days_of_6_months",
+            "days_to_readmission",
+            "decision_number",
+            "submission_number",
+            "ward_number",
+            "depth",
+            "encounters",
+            "expected_timestamps",
+            "feeds",
+        ),
+        *("half_day_sessions", "hour_of_day", "iso_weekday", "line_number", "modifier_factor", "month"),
+        *("order_violations", "quantity", "quarter", "recorded_timestamps", "reminders", "remittance_claims"),
+        *("ruleset_version", "slots", "sort_order", "staffed_beds", "submissions"),
+        *("third_next_available_days_with_held", "third_next_available_weekdays", "units", "visits", "weekday"),
+        *("work_rvus_per_unit", "year"),
+    }
+)
+_FLAGS = ("is_", "has_", "counts_as_", "leaves_")
+_NUMBER_TYPES = ("INT", "BIGINT", "SMALLINT", "HUGEINT", "DECIMAL", "NUMERIC", "DOUBLE", "REAL", "FLOAT")
 # Of tables that hold no patient: names of units, payers and staff, and their places in the tree.
 _NAMES = frozenset({"name", "path", "time_zone", "display_name"})
 # Parts of a date that are finer than the year, in columns that are no dates.
@@ -83,6 +125,7 @@ _DATE_PARTS = frozenset(
 # File names and positions can name a person (a feed's file may be called after its patient).
 _REMOVED = frozenset({"source_position", "unit", "file_name"})
 OLDEST = 90
+SURROGATE_DIGITS = 32
 # ZIP areas of at most 20,000 people (45 CFR 164.514(b)(2)(i)(B), Census 2000 and 2010): shown as 000.
 SMALL_AREAS = (
     *("036", "059", "063", "102", "203", "205", "369", "556", "692", "753", "772"),
@@ -100,6 +143,16 @@ def _is_word(name: str) -> bool:
     return bare in WORDS or _is_level(bare.removesuffix("_name")) or bare in {"path", "name"}
 
 
+def _is_listed(column: TableColumn) -> bool:
+    """Whether a day, number or flag without a mark is one of those that say nothing of a person."""
+    name, kind = column.name.removeprefix("current_"), column.data_type.upper()
+    if kind.startswith(("DATE", "TIMESTAMP")):
+        return name in MOMENTS
+    if kind.startswith("BOOL"):
+        return name.startswith(_FLAGS)
+    return kind.startswith(_NUMBER_TYPES) and (name in COUNTS or name.endswith(_MEASURED))
+
+
 def holds_patients(table: PublishedTable) -> bool:
     """Whether a table has a column that names a patient."""
     return any(_names_patient(column) for column in table.columns)
@@ -110,10 +163,11 @@ def _names_patient(column: TableColumn) -> bool:
 
 
 def limited_treatment(column: TableColumn) -> str:
-    """`treatment` for patients and their traits; everything else is kept."""
+    """`treatment` for patients and their traits, and for columns that no model marks and no list names; everything else is kept."""
     if _names_patient(column):
         return "surrogate"
-    return treatment(column) if column.name in {"birth_year", "zip3", "age", "age_years"} else "keep"
+    is_unknown = column.name not in _REMOVED and treatment(column) == "remove"
+    return treatment(column) if is_unknown or column.name in {"birth_year", "zip3", "age", "age_years"} else "keep"
 
 
 def treatment(column: TableColumn) -> str:
@@ -127,8 +181,10 @@ def treatment(column: TableColumn) -> str:
         return "remove"
     if column.identity in {"patient", "account"} or name in _RECORD:
         return "surrogate"
-    if column.identity == "none" or not column.data_type.upper().startswith("VARCHAR"):
+    if column.identity == "none":
         return "keep"
+    if not column.data_type.upper().startswith("VARCHAR"):
+        return "keep" if column.identity == "quasi" or _is_listed(column) else "remove"
     stem = next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), None)
     if stem is None:
         return "keep" if _is_word(name) or name in _NAMES else "remove"
@@ -140,7 +196,7 @@ def expression(column: TableColumn, what: str, *, key_hex: str, as_of: date) -> 
     name = f'"{column.name}"'
     match what:
         case "surrogate":
-            hashed = f"substr(sha256({duck.quoted(key_hex)} || cast({name} as varchar)), 1, 32)"
+            hashed = f"substr(sha256({duck.quoted(key_hex)} || cast({name} as varchar)), 1, {SURROGATE_DIGITS})"
             return f"case when {name} is null or {name} = 'unknown' then {name} else {hashed} end as {name}"
         case "remove":
             return f"cast(null as {column.data_type}) as {name}"
@@ -154,19 +210,31 @@ def expression(column: TableColumn, what: str, *, key_hex: str, as_of: date) -> 
     return name
 
 
+def treated(table: PublishedTable, column: TableColumn, *, level: str, has_rows: bool) -> str:
+    """What becomes of a column of a table at an identity level, as `treatment` says it."""
+    if level == "identified":
+        return "keep"
+    if level == "limited":
+        return limited_treatment(column)
+    is_moment = column.data_type.upper().startswith("TIMESTAMP")
+    is_name_of_somebody = column.name in _NAMES and not column.identity and holds_patients(table)
+    return "remove" if is_name_of_somebody or (is_moment and not has_rows) else treatment(column)
+
+
+def shown_columns(table: PublishedTable, level: str) -> tuple[TableColumn, ...]:
+    """The columns that rows show at an identity level: hidden ones are absent, not empty."""
+    return tuple(
+        column for column in table.columns if treated(table, column, level=level, has_rows=True) != "remove"
+    )  # fmt: skip
+
+
 def expressions(table: PublishedTable, *, level: str, has_rows: bool, key_hex: str, as_of: date) -> str:
     """The select list of a table at an identity level. Without rows to show (`has_rows`) no moment of a day is kept either."""
 
-    def what(column: TableColumn) -> str:
-        if level == "identified":
-            return "keep"
-        if level == "limited":
-            return limited_treatment(column)
-        is_moment = column.data_type.upper().startswith("TIMESTAMP")
-        is_name_of_somebody = column.name in _NAMES and not column.identity and holds_patients(table)
-        return "remove" if is_name_of_somebody or (is_moment and not has_rows) else treatment(column)
-
-    return ", ".join(expression(column, what(column), key_hex=key_hex, as_of=as_of) for column in table.columns)
+    return ", ".join(
+        expression(column, treated(table, column, level=level, has_rows=has_rows), key_hex=key_hex, as_of=as_of)
+        for column in table.columns
+    )
 
 
 def released(table: PublishedTable, name: str, rule: str) -> str:

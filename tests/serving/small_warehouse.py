@@ -348,14 +348,15 @@ SPINE = {
     "custom_granularities": [],
 }
 _MODULES = {"fct_visits": "throughput", "fct_charges": "revenue_cycle", "fct_balances": "revenue_cycle"}
-_PRIVATE = {"patient_id": "patient", "patient_key": "patient", "visit_id": "account", "charge_id": "account"}
+_MARKED = {"patient_id": "patient", "patient_key": "patient", "visit_id": "account", "charge_id": "account"}
+_MARKED |= {"visit_date": "none", "decided_date": "none"}
 
 
 def _node(schema: str, table: str, module: str) -> dict[str, Any]:
     meta: dict[str, Any] = {"publish": True, **({"shared": True} if table == "dim_dates" else {})}
     columns = {
         name: {"description": f"The {name}.", "config": {"meta": {"identity": identity}}}
-        for name, identity in _PRIVATE.items()
+        for name, identity in _MARKED.items()
     }
     return {
         "resource_type": "model",

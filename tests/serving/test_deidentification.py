@@ -18,7 +18,9 @@ from serving.extracts import extract
 from serving.metrics.registry import PublishedTable, TableColumn
 from serving.metrics.small_cells import _hide_next_smallest
 from serving.model import MetricQuery
+from serving.postgres.served_views import readable_columns
 from serving.scope_files.deidentify import released, treatment
+from tests.serving.small_warehouse import change
 
 MARTS = Path(__file__).parents[2] / "dbt" / "models" / "marts"
 YEAR = (date(2026, 1, 1), date(2026, 12, 31))
@@ -194,17 +196,63 @@ def test_a_text_that_no_model_marks_is_hidden():
     assert treatment(TableColumn(name="free_note", data_type="VARCHAR", identity="none")) == "keep"
 
 
-def test_of_our_own_marts_only_texts_that_may_name_people_are_hidden():
+def test_of_our_own_marts_only_places_in_feed_files_are_hidden():
     hidden = set()
     for file in MARTS.rglob("*.yml"):
         for model in (yaml.safe_load(file.read_text("utf-8")) or {}).get("models") or ():
             for column in model.get("columns") or ():
                 meta = {**(column.get("meta") or {}), **((column.get("config") or {}).get("meta") or {})}
-                kind = str(column.get("data_type") or "")
+                kind = str(column.get("data_type") or "").upper().replace("TEXT", "VARCHAR")
                 made = TableColumn(name=column["name"], data_type=kind, identity=str(meta.get("identity", "")))
-                if kind.upper().startswith(("VARCHAR", "TEXT")) and treatment(made) == "remove":
+                if treatment(made) == "remove":
                     hidden.add(column["name"])
     assert hidden == {"source_position"}
+
+
+UNMARKED = {
+    "family_name": ("varchar", "'Zebedee'"),
+    "birth_date": ("date", "date '1931-07-19'"),
+    "died_at": ("timestamp", "timestamp '2026-01-19 10:11:12'"),
+    "member_number": ("bigint", "700700700"),
+    "smokes": ("boolean", "true"),
+    "notes": ("varchar[]", "['Zebedee']"),
+}
+
+
+@pytest.mark.parametrize("user", ["analyst@mesa", "ceo@mesa", "east@mesa", "biller@mesa"])
+def test_a_column_that_somebody_forgot_to_mark_is_shown_nowhere(place, reader, person, tmp_path, user):
+    for name, (kind, value) in UNMARKED.items():
+        for table in ("fct_visits", "fct_charges", "dim_patients"):
+            change(place.home, f"alter table warehouse.marts.{table} add column {name} {kind} default {value}")
+    place.publish("run-2")
+    someone = reader(user)
+    data = someone._metrics.data
+    tables = {table.name: table for table in someone.registry.tables}
+    held = {
+        row[0] for row in data.frame("select table_name from duckdb_tables() where database_name = 'warehouse'").rows()
+    }
+    for table in held & {"fct_visits", "fct_charges", "dim_patients"}:
+        assert set(UNMARKED) <= set(tables[table].column_names)
+        for name in UNMARKED:
+            frame = data.frame(f'select "{name}" from warehouse.marts.{table}')
+            assert frame[name].null_count() == frame.height, (table, name)
+    assert not set(UNMARKED) & {name for metric in someone.metrics() for name in metric.dimensions}
+    for metric in someone.metrics():
+        if metric.can_drill:
+            assert not set(UNMARKED) & set(someone.drill(metric.name).frame.columns)
+    if someone.scope.may_extract:
+        report = extract(place.home, person(user), tmp_path / "x.duckdb")
+        with duck.session(place.home) as connection:
+            duck.attach(connection, tmp_path / "x.duckdb", alias="x", key=report.key, read_only=True)
+            columns = connection.execute(
+                "select column_name from duckdb_columns() where database_name = 'x'"
+            ).fetchall()
+            described = connection.execute("select column_name from x.dictionary.columns").fetchall()
+        assert not set(UNMARKED) & {row[0] for row in (*columns, *described)}
+    assert not set(UNMARKED) & {name for table in tables.values() for name in readable_columns(table)}
+    # Control: the administrator's file has them.
+    whole = reader("admin@mesa")._metrics.data.frame("select family_name from warehouse.marts.fct_visits")
+    assert set(whole["family_name"]) == {"Zebedee"}
 
 
 # The tenant's choice
