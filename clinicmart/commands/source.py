@@ -67,7 +67,9 @@ def source(
             chosen = _chosen(records, record)
             text = None if chosen is None else _opened(home, keys, ledger, tenant, chosen)
             detail = {"table": table, "opened": text.position if text else None, "masked": not identified}
-            _note(home, reader, tenant, user, detail | ({"reason": reason} if reason else {}))
+            patient = row_sources.row.get("patient_id")
+            people: dict[str, object] = {} if patient is None else {"column": "patient_id", "people": [patient]}
+            _note(home, reader, tenant, user, {**detail, **people, **({"reason": reason} if reason else {})})
             shown = [_shown_record(keys, ledger, number, item) for number, item in enumerate(records, start=1)]
         finally:
             ledger.close()

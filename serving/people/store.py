@@ -560,6 +560,25 @@ class AccessStore:
         with self._reading.connect() as connection:
             return tuple(connection.execute(actions).scalars())
 
+    def audit_between(
+        self,
+        tenant_id: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        actor: str | None = None,
+        session: str | None = None,
+    ) -> tuple[AuditRow, ...]:
+        """A tenant's audit rows of some time, the oldest first: of one person, one session, or all. `until` is not included."""
+        conditions = [AUDIT.c.tenant_id == tenant_id]
+        conditions += [AUDIT.c.at >= since] if since is not None else []
+        conditions += [AUDIT.c.at < until] if until is not None else []
+        conditions += [AUDIT.c.actor == _email(actor)] if actor is not None else []
+        conditions += [AUDIT.c.session == session] if session is not None else []
+        with self._reading.connect() as connection:
+            rows = connection.execute(select(AUDIT).where(*conditions).order_by(AUDIT.c.sequence)).mappings()
+            return tuple(audit_log.row_of(row) for row in rows)
+
     def verify_audit(self) -> AuditCheck:
         """Recomputes the whole chain of all tenants, and holds it against the heads that were written outside the database."""
         with self._engine.begin() as connection:

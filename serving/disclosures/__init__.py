@@ -1,0 +1,1 @@
+"""Whose records were shown to whom, from the audit log: for a patient who asks, and for a breach."""
