@@ -2,6 +2,8 @@
 
 import click
 
+from clinicmart.commands.prove import prove, verify_report
+from clinicmart.commands.reached import breach, patient, person
 from clinicmart.options import (
     existing_home,
     home_option,
@@ -227,6 +229,10 @@ def set_module(home: Home, module: str, tenant: str, granted: bool | None, enabl
 @click.group()
 def audit() -> None:
     """Read and verify the audit log."""
+
+
+for _command in (patient, person, breach, prove, verify_report):
+    audit.add_command(_command)
 
 
 @audit.command("list")

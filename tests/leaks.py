@@ -1,0 +1,135 @@
+"""Holes made on purpose, one at a time, for tests of the proof: it must find each of them.
+
+with hole("cookie"):
+    ...                                        in this process
+python tests/leaks.py cookie serve --home H    the command line with the hole, for the server's process
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clinicmart.proof.canaries import TENANTS, organisation_word, patient_word
+from dashboards import data
+from dashboards.server import auth_gate
+from foundation.errors import AccessError
+from serving.metrics.mart_data import MartData
+from serving.model import Health
+from serving.modules import MODULES_BY_NAME
+from serving.people import scope, sessions
+from serving.people.store import AccessStore
+from serving.rows import drill
+from serving.scope_files import deidentify, derive
+
+
+def _no_filter(patch: pytest.MonkeyPatch) -> None:
+    """Scope files hold the rows of all units."""
+    patch.setattr(derive._Cut, "conditions", lambda _self, table: [] if table.shared else ["tenant_id = $tenant"])
+
+
+def _identity_shown(patch: pytest.MonkeyPatch) -> None:
+    """De-identified scopes keep every column as published."""
+    patch.setattr(deidentify, "treatment", lambda _column: "keep")
+
+
+def _all_modules(patch: pytest.MonkeyPatch) -> None:
+    """Every role holds every module."""
+    everything = {role: replace(rule, modules=tuple(MODULES_BY_NAME)) for role, rule in scope.ROLES.items()}
+    patch.setattr(scope, "ROLES", everything)
+
+
+def _rows_for_all(patch: pytest.MonkeyPatch) -> None:
+    """Who sees figures only gets rows."""
+    asked = drill.drill
+
+    def without_check(metrics, *arguments, **options):  # type: ignore[no-untyped-def]
+        object.__setattr__(metrics.scope, "row_tables_allowed", True)
+        return asked(metrics, *arguments, **options)
+
+    patch.setattr(drill, "drill", without_check)
+
+
+def _money_of_the_whole(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Health, "of_a_part", lambda self: self)
+
+
+def _one_cache_for_all(patch: pytest.MonkeyPatch) -> None:
+    """Pages keep answers by question alone."""
+    kept: dict[str, object] = {}
+    patch.setattr(
+        data.Source, "_cached", lambda _self, question, ask: kept.setdefault(str(question), ask())
+    )  # fmt: skip
+
+
+def _talkative_error(patch: pytest.MonkeyPatch) -> None:
+    """The refusal of a unit lists the units that there are, for everybody."""
+
+    def refuse(_self, unit):  # type: ignore[no-untyped-def]
+        raise AccessError(f"{unit} is none of {[organisation_word(tenant, 'annex') for tenant in TENANTS]}")
+
+    patch.setattr(MartData, "path_of", refuse)
+
+
+def _name_in_a_log(patch: pytest.MonkeyPatch) -> None:
+    """Every audit row leaves a patient's name in a log file of the home."""
+    write = AccessStore._audit
+
+    def written(self, *arguments, **options):  # type: ignore[no-untyped-def]
+        with (Path(self._anchor).parent / "debug.log").open("a", encoding="utf-8") as log:
+            log.write(f"opened: {patient_word(TENANTS[0], 3)}\n")
+        write(self, *arguments, **options)
+
+    patch.setattr(AccessStore, "_audit", written)
+
+
+def _cookie_of_any_tenant(patch: pytest.MonkeyPatch) -> None:
+    """The gate does not compare the session's tenant with the host's."""
+    patch.setattr(auth_gate, "tenant_of_host", lambda *_: None)
+
+
+def _page_of_nobody(patch: pytest.MonkeyPatch) -> None:
+    """Streamlit is not told whose a live page is."""
+    patch.setattr(auth_gate, "with_person", lambda scope: scope)
+
+
+def _sessions_for_ever(patch: pytest.MonkeyPatch) -> None:
+    for name in ("IDLE_LIMIT", "ABSOLUTE_LIMIT"):
+        patch.setattr(sessions, name, getattr(sessions, name) * 1000)
+
+
+# Hole -> (how it is made, ways that must find it, who tries).
+HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], tuple[str, ...]]] = {
+    "no filter": (_no_filter, ("figure", "drill", "names"), ("manager",)),
+    "identity shown": (_identity_shown, ("drill", "extract"), ("analyst",)),
+    "all modules": (_all_modules, ("figure",), ("biller",)),
+    "rows for all": (_rows_for_all, ("drill",), ("executive",)),
+    "money of the whole": (_money_of_the_whole, ("health",), ("biller",)),
+    "one cache for all": (_one_cache_for_all, ("cache",), ("manager",)),
+    "talkative error": (_talkative_error, ("filter",), ("manager",)),
+    "name in a log": (_name_in_a_log, ("file",), ("manager",)),
+    "cookie of any tenant": (_cookie_of_any_tenant, ("cookie",), ("manager",)),
+    "page of nobody": (_page_of_nobody, ("live page",), ("admin",)),
+    "sessions for ever": (_sessions_for_ever, ("session",), ("admin",)),
+}
+# Those that are made in the server's process.
+IN_SERVER = ("cookie of any tenant", "page of nobody", "sessions for ever")
+
+
+@contextmanager
+def hole(name: str) -> Iterator[None]:
+    """Makes a hole in this process, and mends it afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        HOLES[name][0](patch)
+        yield
+
+
+if __name__ == "__main__":
+    from clinicmart.main import main
+
+    name = sys.argv.pop(1)
+    with hole(name):
+        main()
