@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from dashboards import breakdowns, data, figures, passport, served_home
+from dashboards import breakdowns, data, figures, served_home
 from dashboards import view as states
 from dashboards.pages.overview import page as overview
 from foundation.errors import ClinicmartError
@@ -23,9 +23,6 @@ def questions(source: data.Source) -> None:
         elif page.table:
             figures.load(source, view, page.tiles)
             breakdowns.below(source, view, page.table)
-    # Then what the passports of tiles ask besides.
-    for name in dict.fromkeys(name for page in PAGES.values() for name in page.tiles if name in source.metrics):
-        passport.readings(source, view, source.metrics[name])
 
 
 def _warm() -> None:
