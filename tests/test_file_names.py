@@ -10,7 +10,7 @@ from tests.support import Ran, clinicmart, clinicmart_here
 
 pytestmark = pytest.mark.slow
 FAMILY, GIVEN = "Okonkwo", "Adaeze"
-# A visit whose class no word list explains, and a message that is none.
+# A visit whose class no word list explains, in a valid message.
 ADT = (
     "MSH|^~\\&|ADT|NORTH|CM|CM|20260105090000||ADT^A04|M1|P|2.5\rEVN|A04|20260105090000\r"
     "PID|1||P1^^^NORTH^MR||DOE^PAT||19800101|F\rPV1|1|STRANGE|U1^^^NORTH|||||||||||||||||V1\r"
