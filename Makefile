@@ -2,21 +2,29 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8501
+# For every system and Python from this one on; what is pinned stays unless its line in the .in file changed.
+LOCK := --generate-hashes --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test suite check generate browser database clean sbom
+.PHONY: help setup tools demo test quick suite check generate lock browser database clean sbom
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-setup: .venv/ready ## make the environment and install the pinned packages
+setup: .venv/ready ## make the environment and install the pinned packages that run the product
 
-.venv/ready: requirements.txt pyproject.toml
+tools: .venv/tools # and those that test it
+
+.venv/ready: requirements.txt requirements.in pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null || (apt-get update -qq && apt-get install -y -qq python3-venv && rm -rf .venv && $(PYTHON) -m venv .venv)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@# On all cores, where pip would compile on one; a package may hold files of another Python's.
 	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
+	@touch $@
+
+.venv/tools: .venv/ready requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
 demo: setup ## a sample group of three tenants, from feeds to dashboards
@@ -28,14 +36,14 @@ browser: ## Chromium for the page tests, through apt where it is absent
 database: ## MariaDB for the tests of OpenEMR, through apt where it is absent; they start a server of their own
 	@command -v mariadbd >/dev/null || test -x /usr/sbin/mariadbd || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mariadb-server)
 
-test: setup browser database ## everything, ending in pytest's summary line
+test: tools browser database ## everything, ending in pytest's summary line
 	@$(MAKE) --no-print-directory --jobs=2 check suite
 
 # As many processes as cores: more of them only take the cores from each other (measured: three do a tenth more work).
-suite: setup
+suite: tools
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: setup ## seconds: style, types, import rules, generated files, advisories where a source answers
+check: tools ## seconds: style, types, import rules, generated files, advisories where a source answers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -45,12 +53,16 @@ check: setup ## seconds: style, types, import rules, generated files, advisories
 	$(BIN)/python -m pytest -q tests/test_house.py
 	$(BIN)/python -m clinicmart.dependencies advisories
 
-sbom: setup ## write sbom.cdx.json: every installed package, version and licence (CycloneDX)
+sbom: tools ## write sbom.cdx.json: every package of an installation, its version and licence (CycloneDX)
 	$(BIN)/python -m clinicmart.dependencies sbom sbom.cdx.json
 
 generate: setup ## write what follows from contracts, metrics and commands
 	$(BIN)/python -m data_contracts.generate
 	$(BIN)/python -m clinicmart.generate
+
+lock: tools ## write requirements.txt and requirements-dev.txt, with hashes, from requirements.in and requirements-dev.in
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet $(LOCK) requirements.in -o requirements.txt
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet $(LOCK) requirements-dev.in -o requirements-dev.txt
 
 clean: ## remove what runs and tests leave
 	rm -rf .clinicmart .pytest_cache .mypy_cache .ruff_cache dbt/target dbt/logs

@@ -1,6 +1,6 @@
-"""What is installed, as a bill of materials, and whether an advisory speaks of it.
+"""What an installation holds, as a bill of materials, and whether an advisory speaks of it.
 
-    python -m clinicmart.dependencies sbom FILE      writes CycloneDX 1.6 (JSON) of the environment
+    python -m clinicmart.dependencies sbom FILE      writes CycloneDX 1.6 (JSON) of the pins of requirements.txt
     python -m clinicmart.dependencies advisories     asks the sources of pip-audit about every pin of requirements.txt
 
 `advisories` exits with 1 where an advisory speaks of a pin, and with 0 and a sentence where no source answers: a build never fails
@@ -8,11 +8,19 @@ for lack of a network.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from cyclonedx.model.component import Component
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 WAIT_SECONDS = 180
@@ -51,10 +59,63 @@ def _report() -> Mapping[str, Any] | None:
     return report
 
 
+def pins() -> dict[str, str]:
+    """Package to version of requirements.txt, without those of other systems and Pythons."""
+    lines = (line.rstrip(" \\") for line in REQUIREMENTS.read_text("utf-8").splitlines())
+    requirements = [Requirement(line) for line in lines if line and not line.startswith(("#", " "))]
+    return {
+        canonicalize_name(item.name): next(iter(item.specifier)).version
+        for item in requirements
+        if item.marker is None or item.marker.evaluate()
+    }
+
+
+def _licences(package: Distribution) -> list[str]:
+    """What a package says of its licence: an SPDX expression, else its classifiers, else a free text of one line."""
+    metadata = package.metadata
+    if expressions := metadata.get_all("License-Expression"):
+        return list(expressions)
+    classifiers = [line for line in metadata.get_all("Classifier") or () if line.startswith("License ::")]
+    names = [line.rsplit("::", 1)[-1].strip() for line in classifiers if line.count("::") > 1]
+    texts = [text.strip() for text in metadata.get_all("License") or ()]
+    return names or [text for text in texts if text and "\n" not in text]
+
+
+def _component(package: Distribution) -> "Component":
+    from cyclonedx.contrib.license.factories import LicenseFactory
+    from cyclonedx.model.component import Component, ComponentType
+    from packageurl import PackageURL
+
+    name = canonicalize_name(package.name)
+    purl = PackageURL("pypi", name=name, version=package.version)
+    licences = [LicenseFactory().make_from_string(text) for text in _licences(package)]
+    return Component(
+        type=ComponentType.LIBRARY,
+        name=package.name,
+        version=package.version,
+        purl=purl,
+        bom_ref=str(purl),
+        licenses=licences,
+    )
+
+
 def write_sbom(file: Path) -> None:
-    """Writes the bill of materials of this environment; the same environment gives the same bytes."""
-    command = [sys.executable, "-m", "cyclonedx_py", "environment", "--output-reproducible", "--spec-version", "1.6"]
-    subprocess.run([*command, "--output-format", "JSON", "--output-file", str(file)], check=True)  # noqa: S603
+    """Writes the bill of materials of the pins, with the licences and dependencies of the installed packages; the same packages
+    give the same bytes. Raises PackageNotFoundError for a pin that is not installed."""
+    from cyclonedx.model.bom import Bom
+    from cyclonedx.output.json import JsonV1Dot6
+
+    packages = {name: distribution(name) for name in pins()}
+    components = {name: _component(package) for name, package in packages.items()}
+    bom = Bom(components=components.values())
+    for name, package in packages.items():
+        needed = {canonicalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in package.requires or ()}
+        bom.register_dependency(components[name], [components[other] for other in needed if other in components])
+    told = json.loads(JsonV1Dot6(bom).output_as_string())
+    # Both differ from one writing to the next.
+    told.pop("serialNumber", None)
+    told["metadata"].pop("timestamp", None)
+    file.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from dagster_project.dbt_process import PARENT_VARIABLE
 from foundation.errors import ClinicmartError
 from foundation.faults import sentence_of_words
 from foundation.home import json_object, write_atomically
+from serving.lineage.columns import LINEAGE_FILE
 
 DBT_PROJECT = Path(__file__).parent.parent / "dbt"
 TARGET = "duckdb"
@@ -53,14 +54,32 @@ class DbtProject:
                 digest.update("/".join(parts).encode() + b"\0" + path.read_bytes())
         return digest.hexdigest()
 
+    @property
+    def _kept(self) -> Path:
+        """What was parsed of this state of the project."""
+        return self.path / "target" / "parsed" / self.fingerprint
+
+    def keep_lineage(self, target: Path) -> None:
+        """Keeps the lineage that a home worked out from the compiled models beside what is kept of the parsed project: it takes four
+        seconds, and is the same for every home."""
+        made, kept = target / LINEAGE_FILE, self._kept / LINEAGE_FILE
+        try:
+            if kept.parent.is_dir() and not (kept.exists() and kept.read_bytes() == made.read_bytes()):
+                write_atomically(kept, made.read_bytes())
+        except OSError:
+            # Nobody may write here, or another process parsed another state: then the next home works it out once more.
+            return
+
     def parse(self, target: Path) -> None:
         """Leaves in `target` what dbt reads and writes of a parsed project: its manifests, and what it parses on from.
 
         Parsing takes ten seconds, and gives the same for every home: it is kept with the project, for the next one. Raises
         ClinicmartError where the project does not parse.
         """
-        kept = self.path / "target" / "parsed" / self.fingerprint
+        kept = self._kept
         if _copy(kept, target):
+            if (kept / LINEAGE_FILE).is_file():
+                write_atomically(target / LINEAGE_FILE, (kept / LINEAGE_FILE).read_bytes())
             return
         arguments = ["--quiet", "parse", "--project-dir", str(self.path), "--profiles-dir", str(self.path)]
         arguments += ["--target", TARGET, "--target-path", str(target)]

@@ -50,6 +50,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
                 built_from=workspace.built_from(tenant.tenant_id),
                 keep_days=tenant.keep_versions_days,
             )
+            workspace.project.keep_lineage(workspace.dbt_target)
             tell_publish(workspace.lineage, facts, report.tenants[0], [".".join(key.path[1:]) for key in marts])
             (line,) = report.tenants
             marks = partial(marks_of_units, ledger, workspace.keys, tenant.tenant_id)

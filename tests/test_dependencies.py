@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from clinicmart import dependencies
-from clinicmart.dependencies import NO_SOURCE, REQUIREMENTS, judge, write_sbom
+from clinicmart.dependencies import NO_SOURCE, judge, pins, write_sbom
 
 CLEAN = {"name": "click", "version": "8.5.1", "vulns": []}
 HIT = {"name": "lxml", "version": "1.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["1.1"], "description": ""}]}
@@ -17,14 +18,20 @@ def test_the_bill_of_materials_names_every_package_that_is_pinned(tmp_path: Path
     write_sbom(tmp_path / "sbom.json")
     bill = json.loads((tmp_path / "sbom.json").read_text("utf-8"))
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
-    named = {(part["name"].lower().replace("_", "-").replace(".", "-"), part["version"]) for part in bill["components"]}
-    pins = {
-        tuple(line.split(";")[0].strip().lower().replace("_", "-").split("=="))
-        for line in REQUIREMENTS.read_text("utf-8").splitlines()
-        if line and not line.startswith("#")
-    }
-    assert len(pins) > 100
-    assert {(name.replace(".", "-"), version) for name, version in pins} - named == set()
+    named = {canonicalize_name(part["name"]): part for part in bill["components"]}
+    assert len(pins()) > 100
+    assert {name: part["version"] for name, part in named.items()} == pins()
+    assert [name for name, part in named.items() if not part.get("licenses")] == []
+    uses = {item["ref"]: item.get("dependsOn", []) for item in bill["dependencies"]}
+    assert named["argon2-cffi-bindings"]["bom-ref"] in uses[named["argon2-cffi"]["bom-ref"]]
+    write_sbom(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "sbom.json").read_bytes()
+
+
+def test_what_only_tests_need_is_not_installed_with_the_product() -> None:
+    assert (
+        not {"pytest", "hypothesis", "atheris", "playwright", "ruff", "mypy", "sqlfluff", "pip-audit"} & pins().keys()
+    )
 
 
 def test_an_advisory_fails_and_is_named() -> None:

@@ -6,6 +6,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("clinicmart", "dagster_project", "dashboards", "data_contracts", "foundation", "ingest", "serving")
@@ -186,8 +187,19 @@ def test_dagster_files_do_not_postpone_annotations() -> None:
         assert "from __future__ import annotations" not in path.read_text("utf-8"), path
 
 
-def test_requirements_are_pinned_and_name_no_index() -> None:
-    lines = [line.strip() for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines()]
-    pins = [line for line in lines if line and not line.startswith("#")]
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_requirements_are_pinned_with_hashes_and_name_no_index(name: str) -> None:
+    listed = (ROOT / f"{name}.in").read_text("utf-8").splitlines()
+    direct = [line for line in listed if line and not line.startswith(("#", "-c requirements.txt"))]
+    locked = (ROOT / f"{name}.txt").read_text("utf-8").replace("\\\n", " ").splitlines()
+    pins = [line for line in locked if line and not line.startswith("#")]
     assert len(pins) > 50
-    assert [line for line in pins if "==" not in line or line.startswith("-") or "://" in line] == []
+    assert [line for line in (*direct, *pins) if "==" not in line or line.startswith("-") or "://" in line] == []
+    assert [line for line in pins if "--hash=sha256:" not in line] == []
+    assert {pin_of(line) for line in direct} - {pin_of(line) for line in pins} == set(), "run make lock"
+
+
+def pin_of(line: str) -> tuple[str, str]:
+    """Name and version of a line of requirements."""
+    name, _, rest = line.partition("==")
+    return canonicalize_name(name.split("[")[0].strip()), rest.split()[0]

@@ -5,8 +5,8 @@ fetch_marts(home, keys, server, tables)         # rows that came back
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from adbc_driver_postgresql import dbapi
 from psycopg.conninfo import make_conninfo
 
 from foundation import duck
@@ -14,6 +14,9 @@ from foundation.errors import ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest.load.postgres import BUILDING, count_in, told
+
+if TYPE_CHECKING:
+    from adbc_driver_postgresql import dbapi
 
 
 def fetch_marts(
@@ -25,6 +28,9 @@ def fetch_marts(
     digit. All in one transaction: a fetch that is killed leaves the home as it was. Raises ClinicmartError for a column whose
     type has no counterpart, and if fewer rows arrive than the server has.
     """
+    # Imported late, with pandas behind it: a run that builds in DuckDB needs neither.
+    from adbc_driver_postgresql import dbapi
+
     fetched = 0
     with (
         duck.session(home) as warehouse,
@@ -81,7 +87,7 @@ _NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
 _LENGTH = re.compile(r"(?<=^character varying)\(\d+\)$")
 
 
-def _kinds(cursor: dbapi.Cursor, schema: str, name: str) -> dict[str, str]:
+def _kinds(cursor: "dbapi.Cursor", schema: str, name: str) -> dict[str, str]:
     """Column name to DuckDB type of a table on PostgreSQL."""
     cursor.execute(
         "select attname::text, format_type(atttypid, atttypmod) from pg_attribute "

@@ -18,12 +18,11 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import adbc_driver_manager
 import duckdb
 import psycopg
-from adbc_driver_postgresql import dbapi
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -33,6 +32,9 @@ from foundation import duck
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
+
+if TYPE_CHECKING:
+    from adbc_driver_postgresql import dbapi
 
 RAW = "raw"
 # The settings that dbt's profile accepts. libpq takes all others from its environment variables (PGSSLROOTCERT and so on).
@@ -164,6 +166,9 @@ def copy_raw(home: Home, keys: Keys, server: Mapping[str, str], *, keep_unchange
     same rows: the table's comment is a digest of its rows. Raises ClinicmartError with the table that PostgreSQL refused or
     took only in part.
     """
+    # Imported late, with pandas behind it: a run that builds in DuckDB needs neither.
+    from adbc_driver_postgresql import dbapi
+
     copied = 0
     conninfo = make_conninfo(**server)
     with duck.session(home) as warehouse, told("be reached"), dbapi.connect(conninfo) as postgres:
@@ -181,7 +186,7 @@ def copy_raw(home: Home, keys: Keys, server: Mapping[str, str], *, keep_unchange
 
 def _copy_table(
     warehouse: duckdb.DuckDBPyConnection,
-    postgres: dbapi.Connection,
+    postgres: "dbapi.Connection",
     table: str,
     columns: Mapping[str, str],
     digest: str,
@@ -213,7 +218,7 @@ def _digest(warehouse: duckdb.DuckDBPyConnection, table: str, columns: Mapping[s
     return hashlib.sha256(repr((duckdb.__version__, dict(columns), rows)).encode()).hexdigest()
 
 
-def _held_digest(postgres: dbapi.Connection, table: str) -> str | None:
+def _held_digest(postgres: "dbapi.Connection", table: str) -> str | None:
     with postgres.cursor() as cursor:
         cursor.execute(f"""select obj_description(to_regclass('{RAW}."{table}"'), 'pg_class')""")
         row = cursor.fetchone()

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from graphlib import TopologicalSorter
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from foundation.errors import ConfigurationError
 from foundation.kept_files import KeptFile, read_derived, write_derived
 
 RAW = "raw"
+LINEAGE_FILE = "lineage.json"
 ROWS = "*"  # the column of a field that stands for rows being there at all
 _DIALECT = "duckdb"
 # A measure that adds up ones counts rows.
@@ -99,7 +101,7 @@ def read_lineage(dbt_target: Path, manifest: Mapping[str, Any]) -> Lineage:
 
     Raises ConfigurationError where dbt has not compiled the models.
     """
-    kept, state = dbt_target / "lineage.json", _state(manifest)
+    kept, state = dbt_target / LINEAGE_FILE, _state(manifest)
     noted = read_derived(kept)
     if noted.get("state") == state:
         with suppress(ValueError, KeyError):
@@ -110,10 +112,12 @@ def read_lineage(dbt_target: Path, manifest: Mapping[str, Any]) -> Lineage:
 
 
 def _state(manifest: Mapping[str, Any]) -> str:
-    """A fingerprint of what lineage is read from: files of models and seeds, macros, and the columns of sources. Not the compiled
-    SQL: that names the tenants of a run."""
-    own = f"macro.{(manifest.get('metadata') or {}).get('project_name')}."
+    """A fingerprint of what lineage is read from: files of models and seeds, macros, the columns of sources, the engine, this file
+    and the parser's version. Not the compiled SQL: that names the tenants of a run."""
+    metadata = manifest.get("metadata") or {}
+    own = f"macro.{metadata.get('project_name')}."
     parts = [
+        [metadata.get("adapter_type"), _own_source(), version("sqlglot")],
         [
             (key, (node.get("checksum") or {}).get("checksum"), *node["columns"], _maps_identifiers(node))
             for key, node in sorted({**manifest["nodes"], **(manifest.get("sources") or {})}.items())
@@ -122,6 +126,11 @@ def _state(manifest: Mapping[str, Any]) -> str:
         sorted((key, item["macro_sql"]) for key, item in (manifest.get("macros") or {}).items() if key.startswith(own)),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+@cache
+def _own_source() -> str:
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
 def lineage_of(manifest: Mapping[str, Any]) -> Lineage:

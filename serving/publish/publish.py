@@ -26,22 +26,13 @@ import duckdb
 from filelock import FileLock
 
 from foundation import duck, formats
-from foundation.errors import ConfigurationError, PublishError
+from foundation.errors import PublishError
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.lineage.columns import read_lineage
 from serving.metrics.compiler import metricflow_release
-from serving.metrics.registry import (
-    HEALTH,
-    PublishedTable,
-    Registry,
-    TableColumn,
-    published_tables,
-    read_manifests,
-    registry_metrics,
-)
+from serving.metrics.registry import HEALTH, PublishedTable, Registry, TableColumn
 from serving.model import PublishReport, TenantOutcome, Version
-from serving.publish.model_sql import definitions_json
+from serving.publish.definitions import read_definitions
 from serving.publish.reconciliation import Unreconciled, check_published, open_differences
 from serving.versions.integrity import digest_of, is_undamaged
 from serving.versions.retention import KEEP_DAYS, next_number, remove_old
@@ -106,21 +97,20 @@ def publish(
     manifests are missing, PublishError where a published model is not in the warehouse or a tenant is unknown to it.
     """
     failures = dict(audit_failures or {})
-    manifest, semantic, semantic_json = read_manifests(dbt_target)
+    definitions = read_definitions(dbt_target)
     with duck.session(home) as connection:
         keys = Keys.of(home)
         duck.attach(connection, home.warehouse, alias="warehouse", key=keys.derive_hex("warehouse"), read_only=True)
-        tables = _typed(connection, published_tables(manifest, semantic))
-        registry = Registry(tables=tables, metrics=registry_metrics(semantic, tables))
+        registry, registry_json = definitions.registry(_typed(connection, definitions.tables))
         source = _Source(
             home=home,
             keys=keys,
             connection=connection,
             registry=registry,
-            registry_json=registry.to_json(),
-            semantic_json=semantic_json,
-            lineage_json=_lineage(dbt_target, manifest),
-            definitions_json=definitions_json(manifest),
+            registry_json=registry_json,
+            semantic_json=definitions.semantic_json,
+            lineage_json=definitions.lineage_json,
+            definitions_json=definitions.definitions_json,
             run_id=run_id,
             keep_days=keep_days,
         )
@@ -137,13 +127,6 @@ def publish(
             for tenant in wanted
         ]
     return PublishReport(run_id=run_id, tenants=tuple(lines))
-
-
-def _lineage(dbt_target: Path, manifest: Mapping[str, Any]) -> bytes | None:
-    try:
-        return read_lineage(dbt_target, manifest).to_json()
-    except ConfigurationError:
-        return None
 
 
 def _typed(connection: duckdb.DuckDBPyConnection, tables: Sequence[PublishedTable]) -> tuple[PublishedTable, ...]:
