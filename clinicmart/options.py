@@ -14,6 +14,7 @@ import click
 from clinicmart.harmless import visible
 from foundation.errors import AccessError
 from foundation.home import DEFAULT, Home
+from foundation.logs import FORMATS
 
 if TYPE_CHECKING:
     from serving.people.store import Principal
@@ -36,6 +37,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 tenant_option = click.option("--tenant", required=True, help="Id of the tenant.")
 user_option = click.option(
     "--as", "user", required=True, help="The user, such as admin@harbor. The output holds only what this user may see."
+)
+log_format_option = click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="How to write the log: for people, or as JSON with run, tenant and feed as fields.",
 )
 format_option = click.option(
     "--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True

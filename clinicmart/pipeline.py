@@ -1,11 +1,15 @@
 """A pipeline run as the command line shows it: first accounts, progress, outcome, what is held."""
 
 import re
+from typing import TYPE_CHECKING
 
 import click
 
 from foundation.config import Config
 from foundation.home import Home
+
+if TYPE_CHECKING:
+    from dagster_project.run import RunOutcome
 
 # A refused file is shown as a mark, because its name may name a patient (`ingest.accounts.accounts.file_mark`).
 MARKED = re.compile(r": file [0-9a-f]{10}")
@@ -19,23 +23,25 @@ def run_and_report(
     full_refresh: bool = False,
     accept_deletions: bool = False,
     as_json: bool = False,
+    log_format: str = "text",
 ) -> int:
-    """Runs the pipeline, prints what came of it and the one-time passwords of new tenants; returns the exit code."""
+    """Runs the pipeline, prints what came of it and the one-time passwords of new tenants; returns the exit code.
+
+    With `log_format` "json", problems and alerts are lines of the log too.
+    """
     from clinicmart.options import print_json
     from clinicmart.progress import shown
 
-    with shown("Reading feeds"):
+    with shown("Reading feeds", log_format):
         from dagster_project.run import run_pipeline
 
         outcome = run_pipeline(
             home, config, target=target, full_refresh=full_refresh, accept_deletions=accept_deletions
         )
-    for problem in outcome.problems:
-        click.echo(f"clinicmart: {problem}", err=True)
-    if any(MARKED.search(problem) for problem in outcome.problems):
-        click.echo("clinicmart: `clinicmart status` shows the names of these files.", err=True)
-    for alert in outcome.alerts:
-        click.echo(f"clinicmart: ALERT {alert}", err=True)
+        if log_format == "json":
+            _log_problems(outcome)
+    if log_format == "text":
+        _print_problems(outcome)
     made = new_administrators(home, config)
     if as_json:
         facts = {"run_id": outcome.run_id, "outcome": outcome.outcome, "stopped": outcome.stopped}
@@ -60,6 +66,26 @@ def run_and_report(
     if outcome.held:
         click.echo(f"{outcome.held}.")
     return outcome.exit_code
+
+
+def _log_problems(outcome: "RunOutcome") -> None:
+    from foundation.logs import about, progress
+
+    with about(run_id=outcome.run_id):
+        for problem in outcome.problems:
+            progress.error(problem)
+        for alert in outcome.alerts:
+            progress.warning(alert)
+        progress.info("the run ended: %s", outcome.outcome)
+
+
+def _print_problems(outcome: "RunOutcome") -> None:
+    for problem in outcome.problems:
+        click.echo(f"clinicmart: {problem}", err=True)
+    if any(MARKED.search(problem) for problem in outcome.problems):
+        click.echo("clinicmart: `clinicmart status` shows the names of these files.", err=True)
+    for alert in outcome.alerts:
+        click.echo(f"clinicmart: ALERT {alert}", err=True)
 
 
 def new_administrators(home: Home, config: Config) -> dict[str, str]:

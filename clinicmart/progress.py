@@ -1,11 +1,13 @@
-"""Shows a run's progress: a line for every feed and stage, with the time since the start; a spinner on a terminal."""
+"""Shows a run's progress: a line for every feed and stage, with the time since the start; a spinner on a terminal, or JSON."""
 
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
+
+from foundation.logs import json_handler, progress
 
 
 class _Lines(logging.Handler):
@@ -20,16 +22,16 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def shown(title: str) -> Iterator[None]:
-    """Prints what the pipeline reports while the block runs."""
+def shown(title: str, log_format: str = "text") -> Iterator[None]:
+    """Prints what the pipeline reports while the block runs, as text or as JSON (`foundation.logs`)."""
     console = Console(stderr=True)
-    logger = logging.getLogger("clinicmart.progress")
-    handler = _Lines(console)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    logger.addHandler(handler)
+    as_json = log_format == "json"
+    handler = json_handler() if as_json else _Lines(console)
+    progress.setLevel(logging.INFO)
+    progress.propagate = False
+    progress.addHandler(handler)
     try:
-        with console.status(title):
+        with nullcontext() if as_json else console.status(title):
             yield
     finally:
-        logger.removeHandler(handler)
+        progress.removeHandler(handler)

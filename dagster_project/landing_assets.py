@@ -17,6 +17,7 @@ from dagster_project.lineage_datasets import tell_landing
 from dagster_project.workspace import Workspace
 from foundation.config import Feed
 from foundation.faults import check_free_space
+from foundation.logs import about
 from ingest.accounts.feed_coverage import UNREADABLE, Coverage, coverage
 from ingest.landing.land_feed import FeedReport, land_feed
 
@@ -56,12 +57,16 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
         ],
     )
     def landed(context: AssetExecutionContext) -> MaterializeResult:  # type: ignore[type-arg]
-        about = f"Reads feed {feed.name} of {feed.tenant_id} and lands what is new in it"
-        told_of = workspace.lineage.job(context.run.run_id, f"{feed.tenant_id}/land/{feed.name}", about=about)
+        does = f"Reads feed {feed.name} of {feed.tenant_id} and lands what is new in it"
+        told_of = workspace.lineage.job(context.run.run_id, f"{feed.tenant_id}/land/{feed.name}", about=does)
         _ = workspace.states_before
         # Before the tenant is locked: a process that lands it now must finish first.
         report = None if workspace.ahead is None else workspace.ahead.report(feed)
-        with workspace.step(feed.tenant_id) as ledger, told_of as lines:
+        with (
+            about(tenant_id=feed.tenant_id, feed=feed.name),
+            workspace.step(feed.tenant_id) as ledger,
+            told_of as lines,
+        ):
             check_free_space(workspace.home)
             ledger.ensure_run(context.run.run_id, str(workspace.config.file))
             report = report or land_feed(

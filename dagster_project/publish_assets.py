@@ -17,6 +17,7 @@ from serving.publish.publish import leave, publish
 
 def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey]) -> AssetsDefinition:
     """The asset that publishes one tenant after the marts passed their tests."""
+    own = {"tenant_id": tenant.tenant_id}
 
     def _stays(run_id: str) -> bool:
         """Whether what is served is current, which is noted."""
@@ -37,7 +38,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
     )
     def published(context: AssetExecutionContext) -> MaterializeResult:  # type: ignore[type-arg]
         if not workspace.full_refresh and _stays(context.run.run_id):
-            progress.info("%s: nothing new", tenant.tenant_id)
+            progress.info("%s: nothing new", tenant.tenant_id, extra=own)
             return MaterializeResult(metadata={"report": "unchanged"})
         name, about = f"{tenant.tenant_id}/publish", f"Publishes what the people of {tenant.tenant_id} may read"
         with workspace.step() as ledger, workspace.lineage.job(context.run.run_id, name, about=about) as facts:
@@ -63,9 +64,9 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
         if line.outcome == "stopped":
             # A step that fails stops no other tenant's.
             raise Failure(f"{tenant.tenant_id} is not published: {'; '.join(line.reasons)}")
-        progress.info("%s: published", tenant.tenant_id)
+        progress.info("%s: published", tenant.tenant_id, extra=own)
         if restated:
-            progress.info("%s: %d figures of closed months changed", tenant.tenant_id, restated)
+            progress.info("%s: %d figures of closed months changed", tenant.tenant_id, restated, extra=own)
         return MaterializeResult(metadata={"report": str(report)})
 
     return published

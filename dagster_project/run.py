@@ -16,6 +16,7 @@ from foundation import duck
 from foundation.config import Config
 from foundation.faults import check_free_space, sentence_of_words
 from foundation.home import Home
+from foundation.logs import about
 from foundation.run_lock import alone
 from ingest.accounts.feed_coverage import coverage
 from ingest.landing.quarantine import held_sentence
@@ -81,7 +82,12 @@ def run_pipeline(
                 job = definitions.resolve_job_def(JOB)
                 # dbt's own lines go to a file: the progress lines say what a person needs.
                 told_of = workspace.lineage.job(run_id, RUN, about="Every feed to every published page", parent=None)
-                with told_of as lines, log_of(home, run_id).open("w", encoding="utf-8") as log, redirect_stdout(log):
+                with (
+                    about(run_id=run_id),
+                    told_of as lines,
+                    log_of(home, run_id).open("w", encoding="utf-8") as log,
+                    redirect_stdout(log),
+                ):
                     result = job.execute_in_process(
                         instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
                     )

@@ -18,6 +18,7 @@ class Place:
     """Where the dashboards are served. `domain` is the host name that people type; tenants are its subdomains.
 
     `certificate` and `key` are PEM files. `trusted_proxy` is the address of the proxy that ends TLS and says who calls.
+    `log_format` is text or json (`foundation.logs`).
     """
 
     host: str = "127.0.0.1"
@@ -26,6 +27,7 @@ class Place:
     certificate: Path | None = None
     key: Path | None = None
     trusted_proxy: str | None = None
+    log_format: str = "text"
 
 
 def serve(home: Path, place: Place) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from clinicmart.options import home_option
+from clinicmart.options import home_option, log_format_option
 
 
 @click.command()
@@ -12,7 +12,8 @@ from clinicmart.options import home_option
 @home_option
 @click.option("--tenant", help="Only this tenant.")
 @click.option("--feed", "feed_name", help="Only this feed.")
-def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None) -> int:
+@log_format_option
+def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None, log_format: str) -> int:
     """Receive HL7 v2 messages over MLLP for all feeds with `listen`. Stop with SIGTERM or Ctrl+C.
 
     Each message is stored encrypted and then acknowledged (AA or CA). `clinicmart run` reads the stored messages, even while the
@@ -26,6 +27,7 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None) ->
     from foundation.errors import ConfigurationError
     from foundation.home import Home
     from foundation.keys import Keys
+    from foundation.logs import log_as_json
     from ingest.inbox.inbox import Inbox
     from ingest.inbox.mllp_journal import UNIT
     from ingest.ledger import Ledger
@@ -35,7 +37,10 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None) ->
     chosen = [feed for item in config.tenants for feed in item.feeds if feed.listen and feed_name in (None, feed.name)]
     if not chosen:
         raise ConfigurationError(f"{file}: no feed has `listen`; add `listen` with a port to an hl7v2 feed")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if log_format == "json":
+        log_as_json(logging.INFO)
+    else:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     opened = Home.at(home)
     keys, ledger = Keys.of(opened), Ledger(opened)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from clinicmart.options import home_option, json_option
+from clinicmart.options import home_option, json_option, log_format_option
 
 
 @click.command()
@@ -30,8 +30,16 @@ from clinicmart.options import home_option, json_option
     help="Treat records missing from a full table read as deleted, even above the safety limit.",
 )
 @json_option
+@log_format_option
 def run(
-    file: Path, home: Path, tenant: str | None, target: str, full_refresh: bool, accept_deletions: bool, as_json: bool
+    file: Path,
+    home: Path,
+    tenant: str | None,
+    target: str,
+    full_refresh: bool,
+    accept_deletions: bool,
+    as_json: bool,
+    log_format: str,
 ) -> int:
     """Read every feed, build and test the marts, and publish.
 
@@ -52,4 +60,5 @@ def run(
         full_refresh=full_refresh,
         accept_deletions=accept_deletions,
         as_json=as_json,
+        log_format=log_format,
     )

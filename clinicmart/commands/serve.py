@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from clinicmart.options import existing_home, home_option
+from clinicmart.options import existing_home, home_option, log_format_option
 from foundation.home import Home
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -32,6 +32,7 @@ host_option = click.option("--host", default="127.0.0.1", show_default=True, hel
     metavar="[HOST:]PORT",
     help="Answer Prometheus on /metrics of this address; the default host is 127.0.0.1. Default: no metrics.",
 )
+@log_format_option
 @existing_home
 def serve(
     home: Home,
@@ -42,6 +43,7 @@ def serve(
     key: Path | None,
     trusted_proxy: str | None,
     metrics_address: str | None,
+    log_format: str,
 ) -> None:
     """Serve the dashboards until stopped.
 
@@ -53,7 +55,13 @@ def serve(
     if (certificate is None) != (key is None):
         raise click.UsageError("--certificate and --key must be given together")
     place = Place(
-        host=host, port=port, domain=domain.lower(), certificate=certificate, key=key, trusted_proxy=trusted_proxy
+        host=host,
+        port=port,
+        domain=domain.lower(),
+        certificate=certificate,
+        key=key,
+        trusted_proxy=trusted_proxy,
+        log_format=log_format,
     )
     with ExitStack() as beside:
         if metrics_address is not None:

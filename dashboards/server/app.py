@@ -11,6 +11,7 @@ import streamlit as st
 import uvicorn
 from starlette.middleware import Middleware
 from streamlit import config
+from uvicorn.config import LOGGING_CONFIG
 
 from dashboards import Place, failures, served_home, theme
 from dashboards.pages import ALL
@@ -20,6 +21,7 @@ from foundation.errors import ConfigurationError
 from foundation.exposure import check_exposure
 from foundation.home import Home
 from foundation.keys import serving_keys
+from foundation.logs import log_as_json
 from serving.counters import PAGE_ERRORS
 from serving.people.store import PLATFORM
 from serving.reader import close_all
@@ -81,6 +83,8 @@ def run(home: Path, place: Place) -> None:
     Raises ConfigurationError, before anything is started, where the port is taken, where the certificate cannot be used, and
     where other machines would reach the pages without TLS.
     """
+    if place.log_format == "json":
+        log_as_json(logging.WARNING)
     with serving_keys(Home.at(home)):
         _run(home, place)
 
@@ -105,6 +109,7 @@ def _run(home: Path, place: Place) -> None:
             forwarded_allow_ips=place.trusted_proxy,
             access_log=False,
             log_level="warning",
+            log_config=None if place.log_format == "json" else LOGGING_CONFIG,
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )

@@ -23,6 +23,7 @@ from foundation import duck
 from foundation.config import Feed, Tenant
 from foundation.home import Home
 from foundation.keys import Keys
+from foundation.logs import about
 from foundation.run_lock import step
 from ingest.landing.land_feed import FeedReport, land_feed, progress
 from ingest.ledger import Ledger
@@ -165,7 +166,7 @@ def land_tenant(task: Task) -> dict[str, FeedReport]:
         try:
             for feed in task.feeds:
                 # The run gets the same error again and reports it.
-                with suppress(Exception):
+                with suppress(Exception), about(run_id=task.run_id, tenant_id=feed.tenant_id, feed=feed.name):
                     result[feed.name] = land_feed(
                         home,
                         Keys.of(home),

@@ -16,6 +16,7 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from foundation.config import Feed
 from foundation.errors import ConfigurationError
@@ -76,6 +77,11 @@ class Port:
     def name(self) -> str:
         return f"{self.feed.tenant_id}/{self.feed.name}"
 
+    @cached_property
+    def log(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """The log of the listener; its lines carry tenant and feed as fields."""
+        return logging.LoggerAdapter(log, {"tenant_id": self.feed.tenant_id, "feed": self.feed.name})
+
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection to its end."""
         task = asyncio.current_task()
@@ -124,12 +130,14 @@ class Port:
         """Counts and logs a message that is not taken."""
         self.counts["refused"] += 1
         control = self.journal.control_hash(header.sender, header.control)
-        log.warning("%s: refused a message of %s: %s (control id hash %s)", self.name, peer, problem.text, control)
+        self.log.warning("%s: refused a message of %s: %s (control id hash %s)", self.name, peer, problem.text, control)
 
     def say_counts(self) -> None:
         """One line of what was counted since the last, where there was anything."""
         if self.counts:
-            log.info("%s: %s", self.name, ", ".join(f"{name} {number}" for name, number in sorted(self.counts.items())))
+            self.log.info(
+                "%s: %s", self.name, ", ".join(f"{name} {number}" for name, number in sorted(self.counts.items()))
+            )
             self.counts.clear()
 
     async def drain(self) -> None:
@@ -228,7 +236,7 @@ class _Connection:
                     port.counts[stored] += 1
                     outcome = ACCEPTED
                 except Exception as error:
-                    log.error("%s: a message could not be written: %s", port.name, error)
+                    port.log.error("%s: a message could not be written: %s", port.name, error)
                     outcome, problem = FAILED, NOT_KEPT
             if problem is not None:
                 port.refused(problem, header, self.peer)
@@ -273,7 +281,7 @@ async def open_ports(feeds: Sequence[tuple[Feed, Inbox]], limits: Limits) -> Asy
             port = Port(feed, Journal(inbox), limits)
             ports.append(port)
             servers.append(await _open(port, feed.listen, context))
-            log.info(
+            port.log.info(
                 "%s: listening on %s:%d%s", port.name, feed.listen.host, feed.listen.port, " (TLS)" if context else ""
             )
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, read_certificates_anew)
@@ -318,7 +326,7 @@ async def _remove_landed(ports: Sequence[Port], landed_up_to: LandedUpTo) -> Non
             up_to = await asyncio.to_thread(landed_up_to, port.feed)
             removed = await asyncio.wrap_future(port.journal.remove_landed(up_to, KEPT_SECONDS))
         except Exception as error:
-            log.warning("%s: landed messages could not be removed: %s", port.name, error)
+            port.log.warning("%s: landed messages could not be removed: %s", port.name, error)
             continue
         if removed:
             port.counts["removed after landing"] += removed
