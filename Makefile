@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 8501
+QUICK := tests/data_contracts tests/foundation tests/ingest tests/serving tests/dashboards tests/test_house.py
 # For every system and Python from this one on; what is pinned stays unless its line in the .in file changed.
-LOCK := --generate-hashes --universal --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links
+LOCK := --generate-hashes --universal --python-version 3.11 --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
 .PHONY: help setup tools demo test quick suite check generate lock browser database clean sbom
@@ -39,9 +40,12 @@ database: ## MariaDB for the tests of OpenEMR, through apt where it is absent; t
 test: tools browser database ## everything, ending in pytest's summary line
 	@$(MAKE) --no-print-directory --jobs=2 check suite
 
+quick: tools ## under two minutes: readers, contracts, serving, pages and the house, without a pipeline, browser or server
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --quick $(QUICK) $(PYTEST)
+
 # As many processes as cores: more of them only take the cores from each other (measured: three do a tenth more work).
 suite: tools
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: tools ## seconds: style, types, import rules, generated files, advisories where a source answers
 	$(BIN)/ruff check .

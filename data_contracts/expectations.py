@@ -75,6 +75,17 @@ def _batch_definition() -> Any:
     )
 
 
+def _for_pandas(name: str, data_type: pl.DataType) -> pl.Expr:
+    """A column as the library compares it well: a decimal would become a Python object, and a time zone be dropped with a warning.
+    A range needs no more than a float, and all times are UTC."""
+    column = pl.col(name)
+    if isinstance(data_type, pl.Decimal):
+        return column.cast(pl.Float64)
+    if isinstance(data_type, pl.Datetime) and data_type.time_zone is not None:
+        return column.dt.replace_time_zone(None)
+    return column
+
+
 def validate(contract: Contract, frame: pl.DataFrame) -> list[ExpectationResult]:
     """Runs a contract's suite on a frame whose columns have the contract's types.
 
@@ -85,11 +96,7 @@ def validate(contract: Contract, frame: pl.DataFrame) -> list[ExpectationResult]
     rules = suite(contract)
     beside = {r.earlier for r in contract.order_rules} | {r.unless_column for r in contract.required_unless}
     used = sorted({name for _, name, _ in rules} | beside)
-    # Decimals would become Python objects; a range needs no more than a float.
-    columns = [
-        pl.col(name).cast(pl.Float64) if isinstance(frame.schema[name], pl.Decimal) else pl.col(name) for name in used
-    ]
-    pandas = frame.select(columns).to_pandas()
+    pandas = frame.select(_for_pandas(name, frame.schema[name]) for name in used).to_pandas()
     batch = _batch_definition().get_batch(batch_parameters={"dataframe": pandas})
     for index, (_, _, expectation) in enumerate(rules):
         expectation.meta = {"rule": index}

@@ -2,32 +2,50 @@
 
 import fcntl
 import json
-import os
 import re
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from tests.support import REAL_DATA, Demo, Ran, clinicmart
+from tests.support import REAL_DATA, Demo, Ran, clinicmart, shared_folder
+from tests.weights import QUICK_SECONDS, seconds_of
+
+# Homes that are made once for all test processes, by the process that comes first.
+MADE_ONCE = ("demo", "first")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="Run only files that take seconds, without a pipeline or a browser."
+    )
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that hold slow tests come first, so that no process is left with one of them when the others are done: at once one that
-    makes the demo, and last those that would only wait for it."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    waits = {item.path for item in items if "demo" in getattr(item, "fixturenames", ())}
-    maker = min(slow & waits, default=None)
-    items.sort(key=lambda item: (item.path != maker, item.path not in slow, item.path in waits))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest files come first, so that no process is left with one when the others are done. Before them comes one file for each
+    home that is made once: files that only need the home find it made, and no process waits."""
+    weights = {path: seconds_of(path) for path in {item.path for item in items}}
+    if config.getoption("quick"):
+        is_quick = [weights[item.path] <= QUICK_SECONDS and not _is_slow(item) for item in items]
+        config.hook.pytest_deselected(items=[item for item, quick in zip(items, is_quick, strict=True) if not quick])
+        items[:] = [item for item, quick in zip(items, is_quick, strict=True) if quick]
+    makers = []
+    for fixture in MADE_ONCE:
+        users = {item.path for item in items if fixture in getattr(item, "fixturenames", ())}
+        makers += sorted(users, key=lambda path: (-weights[path], path))[:1]
+    items.sort(key=lambda item: (item.path not in makers, -weights[item.path], item.path))
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    needs = set(getattr(item, "fixturenames", ()))
+    return bool(needs & set(MADE_ONCE)) or any(map(item.get_closest_marker, ("slow", "browser", "real_data")))
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """Three tenants, from feeds to published pages; made once, whichever of the test processes comes first."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "demo"
-    folder.mkdir(exist_ok=True)
+    folder = shared_folder(tmp_path_factory, "demo")
     home, said = folder / "home", folder / "said.json"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

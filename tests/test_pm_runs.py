@@ -15,7 +15,7 @@ import pytest
 from clinicmart.sample import write_sample
 from tests.support import Ran, clinicmart, clinicmart_here
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*XDG_RUNTIME_DIR")]
+pytestmark = pytest.mark.slow
 FIGURES = ("appointments", "no_shows", "received_from_patients_amount")
 SCHEMA = Path(__file__).parents[1] / "clinicmart" / "sample" / "pm_schema.sql"
 

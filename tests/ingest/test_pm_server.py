@@ -31,7 +31,6 @@ from ingest.sources.pm_database.query import Statement
 from tests.refusals import refused_file
 
 SOURCE = source_for("pm_database")
-pytestmark = pytest.mark.filterwarnings("ignore:.*XDG_RUNTIME_DIR")
 
 
 @pytest.fixture(scope="module")
