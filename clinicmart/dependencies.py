@@ -111,11 +111,11 @@ def write_sbom(file: Path) -> None:
     for name, package in packages.items():
         needed = {canonicalize_name(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in package.requires or ()}
         bom.register_dependency(components[name], [components[other] for other in needed if other in components])
-    told = json.loads(JsonV1Dot6(bom).output_as_string())
+    bill = json.loads(JsonV1Dot6(bom).output_as_string())
     # Both differ from one writing to the next.
-    told.pop("serialNumber", None)
-    told["metadata"].pop("timestamp", None)
-    file.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    bill.pop("serialNumber", None)
+    bill["metadata"].pop("timestamp", None)
+    file.write_text(json.dumps(bill, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def main() -> int:

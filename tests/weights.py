@@ -1,6 +1,6 @@
 """Seconds of every file of tests, as they were measured: the suite starts with the longest, and `make quick` leaves them out.
 
-To measure anew:  make suite PYTEST="--junitxml=report.xml";  python -m tests.weights report.xml
+To measure again:  make suite PYTEST="--junitxml=report.xml";  python -m tests.weights report.xml
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Lines of the log as JSON: what a line is about stands in fields of its own."""
+"""Lines of the log as JSON: run, tenant and feed of a line are separate fields."""
 
 import json
 import logging
@@ -38,8 +38,8 @@ def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def written(record: logging.LogRecord) -> dict[str, str]:
-    told: dict[str, str] = json.loads(JsonFormatter().format(record))
-    return told
+    line: dict[str, str] = json.loads(JsonFormatter().format(record))
+    return line
 
 
 def test_a_line_of_progress_carries_run_tenant_and_feed_of_the_blocks_around_it(
@@ -70,8 +70,8 @@ def test_a_helper_hands_its_fields_on_and_the_run_keeps_them(lines: pytest.LogCa
         progress.removeHandler(helper)
     with about(run_id="r1", tenant_id="mesa"):
         progress.handle(queue.get())
-    told = written(lines.records[-1])
-    assert {name: told[name] for name in FIELDS} == {"run_id": "r1", "tenant_id": "harbor", "feed": "pm"}
+    line = written(lines.records[-1])
+    assert {name: line[name] for name in FIELDS} == {"run_id": "r1", "tenant_id": "harbor", "feed": "pm"}
 
 
 @given(st.text(), st.text())
@@ -84,7 +84,7 @@ def test_any_text_is_one_line_and_comes_back(message: str, feed: str) -> None:
 
 def test_a_server_logs_json_once_of_libraries_too_and_no_text_of_an_error() -> None:
     ran = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
-    told = [json.loads(line) for line in ran.stderr.splitlines()]
-    assert [line["message"] for line in told] == ["of the server", "of a page", "a page failed"]
-    assert (told[2]["error"], told[2]["place"].startswith("<string>:")) == ("ValueError", True)
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [line["message"] for line in lines] == ["of the server", "of a page", "a page failed"]
+    assert (lines[2]["error"], lines[2]["place"].startswith("<string>:")) == ("ValueError", True)
     assert "Doe" not in ran.stderr
