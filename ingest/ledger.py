@@ -15,6 +15,7 @@ names of files and positions, never the content of a record.
     received   rows landed by batch, entity and day of the record in the tenant's zone: what `ingest.accounts.feed_coverage` learns from
     notice     what a reader found odd but could read (balances, counts of envelopes, references to nothing)
     unknown_word   words of coded fields that no profile knows, by unit, entity, column and word; `became` is the value rows have
+    acknowledged   refused files that an operator has acknowledged, with reason
     loaded     which batches are in which warehouse
 """
 
@@ -199,6 +200,19 @@ unknown_word = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("first_position", sa.String, nullable=False),
     sa.Index("unknown_word_by_feed", "tenant_id", "feed"),
+)
+acknowledged = sa.Table(
+    "acknowledged",
+    metadata,
+    sa.Column("acknowledged_id", sa.Integer, primary_key=True),
+    sa.Column("tenant_id", sa.String, nullable=False),
+    sa.Column("feed", sa.String, nullable=False),
+    sa.Column("name", SealedName, nullable=False),
+    sa.Column("fingerprint", sa.String, nullable=False),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("acknowledged_by", sa.String, nullable=False),
+    sa.Column("acknowledged_at", sa.DateTime, nullable=False),
+    sa.Index("acknowledged_by_feed", "tenant_id", "feed"),
 )
 loaded = sa.Table(
     "loaded",

@@ -1,16 +1,26 @@
-"""`clinicmart quarantine`: what is held back, why, and letting it through."""
+"""`clinicmart quarantine`: what is held back, why, letting it through, and refused files that need no attention."""
 
 import uuid
 
 import click
 
-from clinicmart.options import home_option, json_option, print_json, print_result, print_table, recorded
+from clinicmart.options import (
+    existing_home,
+    home_option,
+    json_option,
+    operator,
+    print_json,
+    print_result,
+    print_table,
+    recorded,
+    tenant_option,
+)
 from foundation.home import Home
 
 
 @click.group()
 def quarantine() -> None:
-    """Show and release rows and records in quarantine."""
+    """Show and release rows and records in quarantine; acknowledge refused files."""
 
 
 @quarantine.command("list")
@@ -95,3 +105,39 @@ def release(home: Home, entry: int, as_json: bool) -> None:
     ledger = Ledger(home)
     landed, held = release_entry(home, Keys.of(home), ledger, entry, run_id=f"release-{uuid.uuid4()}")
     print_result(as_json, {"landed": landed, "held": held}, f"{landed} rows landed, {held} rows stay in quarantine.")
+
+
+@quarantine.command()
+@click.argument("mark")
+@home_option
+@tenant_option
+@click.option("--reason", help="Why the file needs no attention. It is kept and shown, so name no patient in it.")
+@click.option("--withdraw", is_flag=True, help="Remove the acknowledgement again.")
+@json_option
+@existing_home
+def acknowledge(home: Home, mark: str, tenant: str, reason: str | None, withdraw: bool, as_json: bool) -> None:
+    """Acknowledge a refused file. MARK is what messages and `clinicmart status` show in place of its name: 9b04754d74.835.
+
+    Later runs no longer end with exit code 1 because of this file. It stays refused: none of its records landed. If the file changes
+    and is refused again, that is a new problem. The audit log keeps who acknowledged it, when and why.
+    """
+    from foundation.keys import Keys
+    from ingest.accounts import acknowledged
+    from ingest.ledger import Ledger
+    from serving.people.store import AccessStore
+
+    if bool(reason and reason.strip()) == withdraw:
+        raise click.UsageError("give either --reason or --withdraw")
+    keys, ledger = Keys.of(home), Ledger(home)
+    try:
+        if withdraw:
+            file = acknowledged.withdraw(ledger, keys, tenant, mark)
+        else:
+            file = acknowledged.acknowledge(ledger, keys, tenant, mark, reason=str(reason).strip(), by=operator())
+    finally:
+        ledger.close()
+    action = "acknowledgement withdrawn" if withdraw else "refused file acknowledged"
+    facts = {"feed": file["feed"], "mark": file["mark"], "reason": reason}
+    AccessStore.open(home).audit(tenant, operator(), action, detail=facts)
+    said = "is not acknowledged any more" if withdraw else "is acknowledged; the next run says so"
+    print_result(as_json, facts | {"acknowledged": not withdraw}, f"{tenant}/{file['feed']}: {file['mark']} {said}")

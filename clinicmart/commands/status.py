@@ -185,8 +185,8 @@ def _last_run(feeds_status: Mapping[str, Any]) -> None:
     )
     if feeds_status["refused_files"]:
         click.echo("Refused files of the last read. Their names may hold names of patients: keep them on this server.")
-        names = ("tenant_id", "feed", "code", "mark", "name", "position", "problem")
-        headers = ["Tenant", "Feed", "Code", "Shown elsewhere as", "Name", "Position", "Problem"]
+        names = ("tenant_id", "feed", "code", "mark", "name", "position", "problem", "acknowledged")
+        headers = ["Tenant", "Feed", "Code", "Shown elsewhere as", "Name", "Position", "Problem", "Acknowledged"]
         _table(headers, feeds_status["refused_files"], names)
 
 

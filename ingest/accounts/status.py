@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from foundation.keys import Keys
 from ingest import ledger as tables
-from ingest.accounts.accounts import feed_status, file_mark, notice_reasons, refused_units, unknown_words
+from ingest.accounts.accounts import feed_status, notice_reasons, unknown_words
+from ingest.accounts.acknowledged import refused_files, sentence
 from ingest.accounts.feed_coverage import coverage
 from ingest.ledger import Ledger
 from ingest.problems import problem_code, with_codes
@@ -70,11 +71,12 @@ def _refused_files(ledger: Ledger, keys: Keys) -> list[dict[str, Any]]:
             "tenant_id": row["tenant_id"],
             "feed": row["feed"],
             "code": problem_code(row["reason"]) or problem_code("file_refused"),
-            "mark": file_mark(keys, row["tenant_id"], row["unit"]) if row["is_file"] else row["unit"],
+            "mark": row["mark"],
             "name": row["unit"],
             "position": row["position"],
             "problem": row["problem"],
             "remedy": row["remedy"],
+            "acknowledged": None if row["acknowledged"] is None else sentence(row["acknowledged"]),
         }
-        for row in refused_units(ledger).iter_rows(named=True)
+        for row in refused_files(ledger, keys)
     ]

@@ -16,6 +16,7 @@ from foundation.home import Home
 from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.accounts.accounts import file_mark
+from ingest.accounts.acknowledged import sentence_of
 from ingest.inbox.inbox import Inbox
 from ingest.interface import Read, reading
 from ingest.landing.batches import Landing
@@ -46,6 +47,8 @@ class FeedReport:
     units_landed: int = 0
     units_unchanged: int = 0
     units_refused: int = 0
+    # Of these, files that an operator has acknowledged.
+    units_acknowledged: int = 0
     records_read: int = 0
     records_refused: int = 0
     rows_landed: int = 0
@@ -127,7 +130,7 @@ def land_feed(
     if received is not None and inbox is not None:
         remove_landed(ledger, feed, inbox, received.whole_folder)
     _total(ledger, report, run_id)
-    if report.units_refused:
+    if report.units_refused > report.units_acknowledged:
         report.outcome = PARTLY if report.units_landed or report.units_unchanged else UNREADABLE
     elif report.rows_landed or report.rows_quarantined:
         report.outcome = LANDED
@@ -247,14 +250,20 @@ def _refuse(
     landing: Landing, ledger: Ledger, unit: Unit, unit_id: int, name: str, report: FeedReport, error: UnreadableUnit
 ) -> None:
     report.units_refused += 1
-    shown = file_mark(landing.keys, unit.feed.tenant_id, name) if unit.fingerprint else name
-    report.problems.append(_message(unit.feed, shown, error))
+    note = sentence_of(ledger, unit.feed.tenant_id, unit.feed.name, name, unit.fingerprint)
+    if note is None:
+        shown = file_mark(landing.keys, unit.feed.tenant_id, name) if unit.fingerprint else name
+        report.problems.append(_message(unit.feed, shown, error))
+    else:
+        report.units_acknowledged += 1
+    # Pages show the remedy: they say by whom the file was acknowledged.
+    remedy = error.remedy if note is None else note
     refused = {
         "outcome": "refused",
         "position": error.position,
         "reason": error.reason,
         "problem": error.problem,
-        "remedy": error.remedy,
+        "remedy": remedy,
     }
     with ledger.write() as connection:
         connection.execute(sa.update(tables.unit).where(tables.unit.c.unit_id == unit_id).values(refused))

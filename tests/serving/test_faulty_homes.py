@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "sources jwks": None,
     "sample": None,
     "status": (),
+    "quarantine acknowledge": ("9b04754d74", "--reason", "tried", "--tenant", "harbor"),
     "quarantine list": (),
     "quarantine release": ("1",),
     "quarantine show": ("1",),
