@@ -93,7 +93,7 @@ def test_what_would_change_is_said_and_nothing_is_changed(home: Home) -> None:
     ran = clinicmart_here("upgrade", "--home", home.path, "--check")
     assert (ran.code, ran.err) == (1, "")
     assert ran.out.splitlines() == [
-        "ledger.sqlite is brought from form 0 to form 3: names of feed files are encrypted",
+        f"ledger.sqlite is brought from form 0 to form {int(LEDGER.newest)}: names of feed files are encrypted",
         "messages/t.sqlite is brought from form 0 to form 1: the database gets a number",
         "payments/t.sqlite is brought from form 0 to form 1: the database gets a number",
         f"the home gets format {formats.HOME} (it has 1); earlier releases then refuse it",
