@@ -53,6 +53,8 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "metrics query": ("visits", *PERSON),
     "metrics show": ("visits", *PERSON),
     "drill": ("visits", *PERSON),
+    "targets list": PERSON,
+    "targets set": ("visits", "12", "--from", "2026-01-01", *PERSON),
     "close list": PERSON,
     "close month": (MONTH, *PERSON),
     "close reopen": (MONTH, "--reason", "tried", *PERSON),
