@@ -139,5 +139,5 @@ def acknowledge(home: Home, mark: str, tenant: str, reason: str | None, withdraw
     action = "acknowledgement withdrawn" if withdraw else "refused file acknowledged"
     facts = {"feed": file["feed"], "mark": file["mark"], "reason": reason}
     AccessStore.open(home).audit(tenant, operator(), action, detail=facts)
-    said = "is not acknowledged any more" if withdraw else "is acknowledged; the next run says so"
-    print_result(as_json, facts | {"acknowledged": not withdraw}, f"{tenant}/{file['feed']}: {file['mark']} {said}")
+    ending = "is not acknowledged any more" if withdraw else "is acknowledged; the next run says so"
+    print_result(as_json, facts | {"acknowledged": not withdraw}, f"{tenant}/{file['feed']}: {file['mark']} {ending}")
