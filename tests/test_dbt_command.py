@@ -14,8 +14,8 @@ from foundation.errors import ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
 from foundation.run_lock import alone
+from tests.runs.test_claims import claim, claims_837
 from tests.support import CLINICMART, Ran, clinicmart
-from tests.test_claim_runs import claim, claims_837
 
 pytestmark = pytest.mark.slow
 

@@ -1,20 +1,15 @@
-"""Claims that share a number, and claims that change it, through the whole pipeline: several small tenants of one home."""
+"""Claims that share a number, and claims that change it, through the whole pipeline."""
 
 import json
 import shutil
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from dagster_project.run import run_pipeline
-from dagster_project.workspace import load_checked_config
-from foundation.home import Home
 from serving.model import MetricQuery
-from serving.people.store import AccessStore
-from serving.reader import Reader, open_reader
 from tests.ingest.x12_files import interchange, transaction
+from tests.runs.site import Configuration, Site, feed, tenant
 
 pytestmark = pytest.mark.slow
 
@@ -264,67 +259,49 @@ RIGHT = {
 }
 
 
-@dataclass(frozen=True)
-class Site:
-    """The feeds of all tenants and the home they were read into."""
-
-    folder: Path
-    home: Home
-
-    def run(self) -> None:
-        found = run_pipeline(self.home, load_checked_config(self.folder / "clinicmart.yaml"))
-        assert (found.outcome, found.stopped, found.problems) == ("published", (), ())
-
-    def reader(self, tenant: str) -> Reader:
-        return open_reader(self.home, AccessStore.open(self.home).principal(tenant, f"admin@{tenant}"))
-
-    def figures(self, tenant: str) -> dict[str, Decimal | int | float | None]:
-        reader = self.reader(tenant)
-        return {metric: reader.query(MetricQuery(metrics=[metric])).item(0, metric) for metric in RIGHT[tenant]}
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    folder = tmp_path_factory.mktemp("claims")
-    lines = ["tenants:"]
-    for tenant, feeds in TENANTS.items():
-        lines.append(
-            f"  {tenant}:\n    name: {tenant}\n    time_zone: America/New_York\n    as_of: 2026-06-30\n    feeds:"
-        )
-        for feed, (kind, files) in feeds.items():
-            path = folder / tenant / feed
+def deliver(folder: Path) -> Configuration:
+    for name, feeds in TENANTS.items():
+        for feed_name, (_, files) in feeds.items():
+            path = folder / name / feed_name
             path.mkdir(parents=True)
-            lines.append(f"      - {{name: {feed}, kind: {kind}, path: {tenant}/{feed}}}")
-            for name, text in files.items():
-                (path / name).write_text(text, encoding="utf-8")
-    (folder / "clinicmart.yaml").write_text("\n".join(lines), encoding="utf-8")
-    found = Site(folder, Home.at(folder / "home"))
-    found.run()
-    store = AccessStore.open(found.home)
-    for tenant in TENANTS:
-        store.ensure_tenant(tenant, tenant)
-        store.ensure_admin(tenant)
-    return found
+            for file_name, text in files.items():
+                (path / file_name).write_text(text, encoding="utf-8")
+    return {
+        name: tenant(
+            [feed(feed_name, kind, f"{name}/{feed_name}") for feed_name, (kind, _) in feeds.items()], as_of="2026-06-30"
+        )
+        for name, feeds in TENANTS.items()
+    }
 
 
-@pytest.mark.parametrize("tenant", TENANTS)
-def test_each_claim_is_billed_once_and_its_decisions_stand_in_order(site: Site, tenant: str) -> None:
-    assert site.figures(tenant) == RIGHT[tenant]
-
-
-def test_everything_delivered_again_changes_nothing_but_submissions(site: Site) -> None:
-    for file in [found for found in site.folder.rglob("*") if found.suffix in (".837", ".835", ".277", ".ndjson")]:
-        if "home" not in file.relative_to(site.folder).parts:
+def deliver_more(site: Site, _: Configuration) -> None:
+    """Everything once more, under other names."""
+    for name in TENANTS:
+        for file in [path for path in (site.folder / name).rglob("*") if path.is_file()]:
             shutil.copyfile(file, file.with_name(f"again-{file.name}"))
-    site.run()
+
+
+def exact_figures(site: Site, name: str) -> dict[str, Decimal | int | float | None]:
+    reader = site.reader(name)
+    return {metric: reader.query(MetricQuery(metrics=[metric])).item(0, metric) for metric in RIGHT[name]}
+
+
+@pytest.mark.parametrize("name", TENANTS)
+def test_each_claim_is_billed_once_and_its_decisions_stand_in_order(first: Site, name: str) -> None:
+    assert exact_figures(first, name) == RIGHT[name]
+
+
+@pytest.mark.parametrize("name", TENANTS)
+def test_everything_delivered_again_changes_nothing_but_submissions(second: Site, name: str) -> None:
+    again = exact_figures(second, name)
     # An 837 under another name is one more submission of its claims.
-    for tenant in TENANTS:
-        again = site.figures(tenant)
-        assert again.pop("claim_submissions", 0) >= RIGHT[tenant].get("claim_submissions", 0)
-        assert again == {metric: value for metric, value in RIGHT[tenant].items() if metric != "claim_submissions"}
+    assert again.pop("claim_submissions", 0) >= RIGHT[name].get("claim_submissions", 0)
+    assert again == {metric: value for metric, value in RIGHT[name].items() if metric != "claim_submissions"}
 
 
-def test_what_was_not_matched_is_shown_with_its_money(site: Site) -> None:
+@pytest.mark.parametrize("run", ["first", "second"])
+def test_what_was_not_matched_is_shown_with_its_money(run: str, request: pytest.FixtureRequest) -> None:
+    site: Site = request.getfixturevalue(run)
     matches = site.reader("strange").health().remittance_matches.filter(level="claim")
     assert matches.select("match_method", "is_matched", "records", "payer_paid_amount").rows() == [
         ("none", False, 1, Decimal(40))

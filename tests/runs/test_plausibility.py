@@ -1,16 +1,15 @@
-"""Feeds that bill the same service, and feeds that contradict the world: figures, findings and marks of one home, as a user asks."""
+"""Feeds that bill the same service, and feeds that contradict the world: figures, findings and marks, as a user asks."""
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.ingest.test_landing import remittance
-from tests.support import Ran, clinicmart, clinicmart_here
+from tests.runs.site import Configuration, Site, feed, tenant
+from tests.support import clinicmart_here
 
 pytestmark = pytest.mark.slow
 
@@ -67,50 +66,39 @@ TENANTS = {
 }  # fmt: skip
 
 
-def figures(home: Path, tenant: str, *names: str) -> dict[str, Decimal]:
-    ran = clinicmart_here(
-        "metrics",
-        "query",
-        ",".join(names),
-        "--tenant",
-        tenant,
-        "--as",
-        f"admin@{tenant}",
-        "--home",
-        home,
-        "--format",
-        "csv",
-    )
-    assert ran.code == 0, ran.err
-    (row,) = csv.DictReader(io.StringIO(ran.out))
-    return {name: Decimal(row[name]) for name in names}
+Findings = dict[str, list[dict[str, Any]]]
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
-    """A home of all tenants after one run."""
-    folder = tmp_path_factory.mktemp("plausible")
-    lines = ["tenants:"]
-    for tenant, feeds in TENANTS.items():
-        lines.append(
-            f"  {tenant}:\n    name: {tenant}\n    time_zone: America/New_York\n    as_of: 2026-06-30\n    feeds:"
-        )
-        for name, kind, text in feeds:
-            path = folder / tenant / name
+def deliver(folder: Path) -> Configuration:
+    for name, feeds in TENANTS.items():
+        for feed_name, kind, text in feeds:
+            path = folder / name / feed_name
             path.mkdir(parents=True)
             (path / ("a.hl7" if kind == "hl7v2" else "a.edi")).write_text(text)
-            lines.append(f"      - {{name: {name}, kind: {kind}, path: {tenant}/{name}}}")
-    (folder / "c.yaml").write_text("\n".join(lines) + "\n")
-    done = clinicmart("run", "--config", folder / "c.yaml", "--home", folder / "home")
-    assert "published" in done.err
-    return folder / "home", done
+    return {
+        name: tenant([feed(feed_name, kind, f"{name}/{feed_name}") for feed_name, kind, _ in feeds], as_of="2026-06-30")
+        for name, feeds in TENANTS.items()
+    }
+
+
+def deliver_more(site: Site, _: Configuration) -> None:
+    """The source corrects a date."""
+    (site.folder / "dated" / "adt" / "b.hl7").write_text(
+        financial("A1", day="20260106")
+        .split("MSH|^~\\&|EHR|NORTH|CM|CM|20260106180000")[0]
+        .replace("ADT^A04|1|", "ADT^A08|3|")
+    )
+
+
+def findings_of(site: Site) -> Findings:
+    """Tenant to its findings, as `status --json` shows them."""
+    shown = site.status()["plausibility"]
+    return {name: [row for row in shown if row["tenant_id"] == name] for name in TENANTS}
 
 
 @pytest.fixture(scope="module")
-def findings(ran: tuple[Path, Ran]) -> dict[str, list[dict[str, object]]]:
-    """Tenant to its findings, as `status --json` tells them."""
-    told = json.loads(clinicmart_here("status", "--home", ran[0], "--json").out)["plausibility"]
-    return {tenant: [row for row in told if row["tenant_id"] == tenant] for tenant in TENANTS}
+def findings(first: Site) -> Findings:
+    return findings_of(first)
 
 
 BILLED = ("billed_amount", "open_balance", "charge_lines")
@@ -121,64 +109,50 @@ BILLED = ("billed_amount", "open_balance", "charge_lines")
     [("linked", 200, 1), ("claims-first", 210, 1), ("more-lines", 245, 2)],
 )
 def test_a_service_that_two_feeds_bill_counts_once_by_the_record(
-    ran: tuple[Path, Ran], findings: dict[str, list[dict[str, object]]], tenant: str, billed: int, lines: int
+    first: Site, findings: Findings, tenant: str, billed: int, lines: int
 ) -> None:
-    assert figures(ran[0], tenant, *BILLED) == {"billed_amount": billed, "open_balance": billed, "charge_lines": lines}
+    assert first.figures(tenant, *BILLED) == {"billed_amount": billed, "open_balance": billed, "charge_lines": lines}
     assert "CM-PLAUS-001" not in {found["code"] for found in findings[tenant]}
 
 
-def test_a_payment_of_the_claim_stands_on_the_charge_that_counts(ran: tuple[Path, Ran]) -> None:
-    found = figures(ran[0], "paid", "billed_amount", "payer_paid_amount", "open_balance", "charge_lines", "claims")
+def test_a_payment_of_the_claim_stands_on_the_charge_that_counts(first: Site) -> None:
+    found = first.figures("paid", "billed_amount", "payer_paid_amount", "open_balance", "charge_lines", "claims")
     assert found == {"billed_amount": 100, "payer_paid_amount": 80, "open_balance": 0, "charge_lines": 1, "claims": 1}
 
 
-def test_feeds_that_nothing_links_are_told_with_rows_money_and_what_they_touch(
-    ran: tuple[Path, Ran], findings: dict[str, list[dict[str, object]]]
-) -> None:
+def test_feeds_that_nothing_links_are_told_with_rows_money_and_what_they_touch(first: Site, findings: Findings) -> None:
     (found,) = (found for found in findings["unlinked"] if found["code"] == "CM-PLAUS-001")
     assert (found["feed"], found["other_feed"]) == ("claims", "adt")
     assert (found["rows"], Decimal(str(found["amount"]))) == (1, 200)
-    assert {"billed_amount", "charge_lines", "open_balance"} <= set(found["metrics"])  # type: ignore[call-overload]
-    assert not {"encounters", "no_show_rate"} & set(found["metrics"])  # type: ignore[call-overload]
-    told = clinicmart_here("status", "--home", ran[0]).out
+    assert {"billed_amount", "charge_lines", "open_balance"} <= set(found["metrics"])
+    assert not {"encounters", "no_show_rate"} & set(found["metrics"])
+    told = clinicmart_here("status", "--home", first.home).out
     assert (
         "DOUBT unlinked: CM-PLAUS-001 Two feeds bill the same services: feed claims against feed adt, 1 row, $200.00, "
         "on 5 Jan 2026"
     ) in told
 
 
-def test_payments_that_no_claim_explains_are_told(findings: dict[str, list[dict[str, object]]]) -> None:
+def test_payments_that_no_claim_explains_are_told(findings: Findings) -> None:
     (found,) = (found for found in findings["stray"] if found["code"] == "CM-PLAUS-007")
     assert (found["rows"], Decimal(str(found["amount"]))) == (1, 80)
-    assert "payer_paid_amount" in found["metrics"]  # type: ignore[operator]
+    assert "payer_paid_amount" in found["metrics"]
 
 
 def test_a_payment_of_a_number_that_several_claims_share_is_told_and_is_not_one_without_a_claim(
-    findings: dict[str, list[dict[str, object]]],
+    findings: Findings,
 ) -> None:
     (found,) = (found for found in findings["shared"] if found["code"] in ("CM-PLAUS-003", "CM-PLAUS-007"))
     assert (found["code"], found["rows"], Decimal(str(found["amount"]))) == ("CM-PLAUS-003", 1, 150)
 
 
-def test_words_and_money_that_no_figure_has_are_told(findings: dict[str, list[dict[str, object]]]) -> None:
+def test_words_and_money_that_no_figure_has_are_told(findings: Findings) -> None:
     codes = {(found["code"], found["entity"]) for found in findings["odd"]}
     assert {("CM-PLAUS-005", "encounter"), ("CM-PLAUS-006", "charge")} <= codes
 
 
-def test_a_finding_of_dates_ends_when_the_source_corrects_them(
-    ran: tuple[Path, Ran], findings: dict[str, list[dict[str, object]]]
-) -> None:
-    found = {row["entity"]: row["rows"] for row in findings["dated"] if row["code"] == "CM-PLAUS-008"}
-    assert found["encounter"] == 1
-    folder = ran[0].parent
-    (folder / "dated" / "adt" / "b.hl7").write_text(
-        financial("A1", day="20260106")
-        .split("MSH|^~\\&|EHR|NORTH|CM|CM|20260106180000")[0]
-        .replace("ADT^A04|1|", "ADT^A08|3|")
-    )
-    again = clinicmart("run", "--config", folder / "c.yaml", "--home", ran[0])
-    assert "published" in again.err
-    told = json.loads(clinicmart_here("status", "--home", ran[0], "--json").out)["plausibility"]
-    assert ("dated", "encounter") not in {
-        (row["tenant_id"], row["entity"]) for row in told if row["code"] == "CM-PLAUS-008"
-    }
+def test_a_finding_of_dates_ends_when_the_source_corrects_them(findings: Findings, second: Site) -> None:
+    dated = {row["entity"]: row["rows"] for row in findings["dated"] if row["code"] == "CM-PLAUS-008"}
+    assert dated["encounter"] == 1
+    corrected = findings_of(second)["dated"]
+    assert "encounter" not in {row["entity"] for row in corrected if row["code"] == "CM-PLAUS-008"}

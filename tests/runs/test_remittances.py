@@ -2,7 +2,6 @@
 the claim, reasons in pairs. Every tenant is one claim; tests/marts/test_remittance_money.py asks the models for many more.
 """
 
-import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from tests.ingest.x12_payments import interchange
 from tests.marts.remittance_money import Claim, Decision, Service, dollars
-from tests.support import clinicmart, clinicmart_here
+from tests.runs.site import Configuration, Site, feed, tenant
 
 pytestmark = pytest.mark.slow
 
@@ -196,53 +195,28 @@ TENANTS: dict[str, tuple[Claim, dict[str, str]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The published home of all tenants after one run."""
-    folder = tmp_path_factory.mktemp("remittances")
-    configuration = ["tenants:"]
-    for tenant, (claim, _) in TENANTS.items():
-        site = folder / tenant
+def deliver(folder: Path) -> Configuration:
+    tenants = {}
+    for name, (claim, _) in TENANTS.items():
         for kind in ("837", "835"):
-            (site / kind).mkdir(parents=True)
-        (site / "837" / "claim.837").write_text(charged(claim, "P1"), "utf-8")
+            (folder / name / kind).mkdir(parents=True)
+        (folder / name / "837" / "claim.837").write_text(charged(claim, "P1"), "utf-8")
         for decision in claim.decisions:
-            (site / "835" / f"{decision.name}.835").write_text(decided(claim, decision), "utf-8")
-        configuration += [
-            f"  {tenant}:",
-            f"    name: {tenant}",
-            "    time_zone: America/New_York",
-            "    as_of: 2026-06-30",
-            "    feeds:",
-            f"      - {{name: claims, kind: x12, path: {site / '837'}}}",
-            f"      - {{name: remits, kind: x12, path: {site / '835'}}}",
-        ]
-    (folder / "clinicmart.yaml").write_text("\n".join(configuration), "utf-8")
-    ran = clinicmart("run", "--config", folder / "clinicmart.yaml", "--home", folder / "home")
-    assert ran.code == 0, ran.err
-    return folder / "home"
+            (folder / name / "835" / f"{decision.name}.835").write_text(decided(claim, decision), "utf-8")
+        feeds = [feed("claims", "x12", f"{name}/837"), feed("remits", "x12", f"{name}/835")]
+        tenants[name] = tenant(feeds, as_of="2026-06-30")
+    return tenants
 
 
-@pytest.mark.parametrize("tenant", TENANTS)
-def test_figures_of_a_claim_are_what_the_payers_decided(home: Path, tenant: str) -> None:
-    right = TENANTS[tenant][1]
-    asked = clinicmart_here(
-        *("metrics", "query", ",".join(right), "--home", home, "--tenant", tenant, "--as", f"admin@{tenant}"),
-        *("--format", "json"),
-    )
-    assert asked.code == 0, asked.err
-    (row,) = json.loads(asked.out)
-    assert {name: Decimal(str(row[name])) for name in right} == {name: Decimal(value) for name, value in right.items()}
+@pytest.mark.parametrize("name", TENANTS)
+def test_figures_of_a_claim_are_what_the_payers_decided(first: Site, name: str) -> None:
+    right = TENANTS[name][1]
+    assert first.figures(name, *right) == {metric: Decimal(value) for metric, value in right.items()}
 
 
-def test_a_payment_by_case_is_on_every_line_and_counts_once(home: Path) -> None:
-    asked = clinicmart_here(
-        *("metrics", "query", "payer_paid_amount,open_balance", "--by", "procedure_code", "--home", home),
-        *("--tenant", "bycase", "--as", "admin@bycase", "--format", "json"),
-    )
-    assert asked.code == 0, asked.err
-    found = {row["procedure_code"]: (row["payer_paid_amount"], row["open_balance"]) for row in json.loads(asked.out)}
-    assert found == {
+def test_a_payment_by_case_is_on_every_line_and_counts_once(first: Site) -> None:
+    rows = first.ask("bycase", "payer_paid_amount,open_balance", "--by", "procedure_code")
+    assert {row["procedure_code"]: (row["payer_paid_amount"], row["open_balance"]) for row in rows} == {
         "C0": ("106.5800", "7.1100"),
         "C1": ("23.6900", "1.5700"),
         "C2": ("19.7300", "1.3200"),

@@ -1,4 +1,4 @@
-"""Visits through whole runs: the zone of a message, days, classes and parts. Every tenant is one small feed of one home."""
+"""Visits through whole runs: the zone of a message, days, classes and parts. Every tenant is one small feed."""
 
 import json
 from decimal import Decimal
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import clinicmart, clinicmart_here
+from tests.runs.site import Configuration, Site, feed, tenant
 
 pytestmark = pytest.mark.slow
 
@@ -124,48 +124,30 @@ RIGHT: dict[str, dict[str, str | None]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("visits")
-    lines = ["tenants:"]
-    for tenant, feed in FEEDS.items():
-        (folder / tenant).mkdir()
-        kind = "kind: hl7v2" if isinstance(feed, str) else "kind: fhir, profile: r4"
-        lines.append(
-            f"  {tenant}: {{name: {tenant}, time_zone: America/New_York, feeds: [{{name: ehr, {kind}, path: {tenant}}}]}}"
-        )
-        if isinstance(feed, str):
-            (folder / tenant / "a.hl7").write_text(feed, "utf-8", newline="")
+def deliver(folder: Path) -> Configuration:
+    tenants = {}
+    for name, content in FEEDS.items():
+        (folder / name).mkdir()
+        if isinstance(content, str):
+            (folder / name / "a.hl7").write_text(content, "utf-8", newline="")
+            tenants[name] = tenant([feed("ehr", "hl7v2", name)])
         else:
-            text = "\n".join(json.dumps(resource) for resource in (PATIENT, *feed))
-            (folder / tenant / "all.ndjson").write_text(text, "utf-8")
-    (folder / "clinicmart.yaml").write_text("\n".join(lines), "utf-8")
-    ran = clinicmart("run", "--config", folder / "clinicmart.yaml", "--home", folder / "home")
-    assert ran.code == 0, ran.err
-    return folder / "home"
+            text = "\n".join(json.dumps(resource) for resource in (PATIENT, *content))
+            (folder / name / "all.ndjson").write_text(text, "utf-8")
+            tenants[name] = tenant([feed("ehr", "fhir", name, profile="r4")])
+    return tenants
 
 
-def asked(home: Path, tenant: str, *question: str) -> list[dict[str, Any]]:
-    ran = clinicmart_here(
-        "metrics", "query", *question, "--home", home, "--tenant", tenant, "--as", f"admin@{tenant}", "--format", "json"
-    )
-    assert ran.code == 0, ran.err
-    found = json.loads(ran.out)
-    return found if isinstance(found, list) else found["rows"]
+@pytest.mark.parametrize("name", RIGHT)
+def test_figures_of_visits_are_right(first: Site, name: str) -> None:
+    figures = {}
+    for metric in RIGHT[name]:
+        (value,) = first.figures(name, metric).values()
+        figures[metric] = None if value is None else value.quantize(Decimal("0.0001"))
+    assert figures == {metric: None if value is None else Decimal(value) for metric, value in RIGHT[name].items()}
 
 
-@pytest.mark.parametrize("tenant", RIGHT)
-def test_figures_of_visits_are_right(home: Path, tenant: str) -> None:
-    found = {}
-    for metric in RIGHT[tenant]:
-        rows = asked(home, tenant, metric)
-        value = rows[0][metric] if rows else None
-        found[metric] = None if value is None else Decimal(str(value)).quantize(Decimal("0.0001"))
-    expected = {name: None if value is None else Decimal(value) for name, value in RIGHT[tenant].items()}
-    assert found == expected
-
-
-def test_a_visit_on_new_years_eve_has_the_coverage_of_its_local_day(home: Path) -> None:
-    rows = asked(home, "new-year", "encounters", "--by", "payer")
+def test_a_visit_on_new_years_eve_has_the_coverage_of_its_local_day(first: Site) -> None:
+    rows = first.ask("new-year", "encounters", "--by", "payer")
     assert [value for row in rows for value in row.values() if "old" in str(value)]
     assert not [value for row in rows for value in row.values() if "new" in str(value)]

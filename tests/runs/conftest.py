@@ -1,0 +1,82 @@
+"""The home of this folder, made once, whichever of the test processes comes first."""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.runs import (
+    test_claims,
+    test_closed_month,
+    test_issuers,
+    test_payments,
+    test_plausibility,
+    test_remittances,
+    test_unknown_words,
+    test_visits,
+)
+from tests.runs.site import Configuration, Site
+from tests.support import shared_folder
+
+PARTS = (
+    test_claims,
+    test_closed_month,
+    test_issuers,
+    test_payments,
+    test_plausibility,
+    test_remittances,
+    test_unknown_words,
+    test_visits,
+)
+
+
+def _first(site: Site) -> None:
+    tenants: Configuration = {}
+    for part in PARTS:
+        added = part.deliver(site.folder)
+        assert not tenants.keys() & added.keys(), "two files name a tenant alike"
+        tenants |= added
+    site.configure(tenants)
+
+
+def _second(site: Site) -> None:
+    tenants = yaml.safe_load(site.config.read_text("utf-8"))["tenants"]
+    for part in PARTS:
+        if hasattr(part, "deliver_more"):
+            part.deliver_more(site, tenants)
+    site.configure(tenants)
+
+
+def _made(base: Path, name: str, prepare: Callable[[Site], None], *, copy_of: Site | None = None) -> Site:
+    """A site after its run; it is prepared and run by the process that comes first."""
+    site = Site(base / name)
+    with (base / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (base / f"{name}.done").exists():
+            shutil.rmtree(site.folder, ignore_errors=True)
+            if copy_of is None:
+                site.folder.mkdir()
+            else:
+                shutil.copytree(copy_of.folder, site.folder, symlinks=True)
+            prepare(site)
+            (site.folder / "printed.json").write_text(json.dumps(asdict(site.run())), encoding="utf-8")
+            (base / f"{name}.done").touch()
+    assert (site.printed.code, "Published." in site.printed.out) == (0, True), site.printed.out + site.printed.err
+    return site
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """All tenants after the first run."""
+    return _made(shared_folder(tmp_path_factory, "runs"), "first", _first)
+
+
+@pytest.fixture(scope="session")
+def second(first: Site, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A copy of it, to which more was delivered, after the second run."""
+    return _made(shared_folder(tmp_path_factory, "runs"), "second", _second, copy_of=first)
