@@ -35,6 +35,7 @@ from tests.support import Ran, clinicmart_here
 
 PERSON = ("--tenant", "harbor", "--as", "admin@harbor")
 MONTH = "2026-02"
+DAYS = ("--from", "2026-01-01", "--to", "2026-12-31")
 # Command to its arguments; None for those that work on no home.
 COMMANDS: dict[str, tuple[str, ...] | None] = {
     "demo": ("--no-serve",),
@@ -74,6 +75,12 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "modules set": ("no_show", "--tenant", "harbor", "--off"),
     "audit list": ("--tenant", "harbor"),
     "audit verify": (),
+    # It makes a home of its own, which takes minutes; `tests/test_access_proof.py` runs it.
+    "audit prove": None,
+    "audit verify-report": None,
+    "audit patient": ("t1", "--tenant", "harbor", *DAYS),
+    "audit person": ("ceo@harbor", "--tenant", "harbor", *DAYS),
+    "audit breach": ("--tenant", "harbor", *DAYS),
     "keys serving": (),
     "bi-login create": ("--tenant", "harbor"),
     "bi-login list": (),
