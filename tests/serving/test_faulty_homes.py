@@ -75,7 +75,7 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "modules set": ("no_show", "--tenant", "harbor", "--off"),
     "audit list": ("--tenant", "harbor"),
     "audit verify": (),
-    # It makes a home of its own, which takes minutes; `tests/test_access_proof.py` runs it.
+    # It makes another home, which takes minutes; `tests/test_access_proof.py` runs it.
     "audit prove": None,
     "audit verify-report": None,
     "audit patient": ("t1", "--tenant", "harbor", *DAYS),
