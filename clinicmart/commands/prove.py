@@ -15,20 +15,25 @@ from foundation.home import Home
 @click.command()
 @home_option
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="Folder for the report.")
-@click.option("--quick", is_flag=True, help="Try the roles of one tenant only, and leave PostgreSQL out.")
+@click.option("--quick", is_flag=True, help="Try the roles of one tenant only.")
 @click.option("--public-key", "shows_key", is_flag=True, help="Print the public key of this installation and stop.")
+@json_option
 @existing_home
-def prove(home: Home, folder: Path | None, quick: bool, shows_key: bool) -> int:
+def prove(home: Home, folder: Path | None, quick: bool, shows_key: bool, as_json: bool) -> int:
     """Prove that nobody sees what belongs to another. Exit code 1: something came across, or a control did not hold.
 
     The proof makes a separate home in a temporary folder, with two tenants that share every id, and tries every way to data as
-    every role. Data of --home are not opened; its key signs the report. Writes proof.json (signed) and proof.txt.
+    every role. PostgreSQL logins are not tried. Data of --home are not opened; its key signs the report. Writes proof.json
+    (signed) and proof.txt.
     """
     from clinicmart.proof.report import public_key, report_of, signing_key, write_report
 
     key = signing_key(home)
     if shows_key:
-        click.echo(public_key(key))
+        if as_json:
+            print_json({"public_key": public_key(key)})
+        else:
+            click.echo(public_key(key))
         return 0
     if folder is None:
         raise click.UsageError("name a folder for the report with --out")
@@ -49,7 +54,10 @@ def prove(home: Home, folder: Path | None, quick: bool, shows_key: bool) -> int:
     for trial in wrong:
         came = trial.leaked or "the control does not hold"
         click.echo(f"[{trial.way}] {trial.role} of {trial.tenant}: {trial.tried}: {came}", err=True)
-    click.echo(f"{len(trials):,} trials, {len(wrong) or 'no'} crossings. {file}")
+    if as_json:
+        print_json({"trials": len(trials), "crossings": len(wrong), "report": str(file)})
+    else:
+        click.echo(f"{len(trials):,} trials, {len(wrong) or 'no'} crossings. {file}")
     return 1 if wrong else 0
 
 
