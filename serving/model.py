@@ -312,6 +312,11 @@ class Health:
     reconciliation_checks: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=RECONCILIATION_CHECK))
     plausibility_rows: pl.DataFrame = field(default_factory=pl.DataFrame)
 
+    def without_words(self) -> "Health":
+        """Without the unknown words of senders, for people who must not see patients' identity: a word in the wrong field may be a
+        name. How many rows have one, and in which field, stays."""
+        return replace(self, unknown_words=self.unknown_words.with_columns(word=pl.lit(None, pl.String)))
+
     def of_a_part(self) -> "Health":
         """What a person who sees a part of the tenant may know: how the feeds stand, and neither rows nor money of other units."""
         whole = (

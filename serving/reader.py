@@ -488,13 +488,15 @@ class Reader:
         return metric_lineage(self._home, self.version, metric)
 
     def health(self) -> Health:
-        """What the feeds delivered; for a part of the tenant no rows and money of the whole. Raises AccessError for roles that do
-        not see it."""
+        """What the feeds delivered; for a part of the tenant no rows and money of the whole, and unknown words for roles that see
+        patients' identity alone. Raises AccessError for roles that do not see it."""
         if not self.scope.sees_health:
             self.note("health", {}, "refused")
             raise AccessError("your role does not see the state of the feeds")
         self.saw("health", {})
         health = published_health(self._home, self.version)
+        if self.scope.identity_level != "identified":
+            health = health.without_words()
         return health.of_a_part() if self.scope.is_restricted else health
 
     def alerts(self) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+import serving.reader as reader_module
 from foundation.errors import ClinicmartError, DamagedFileError
 from serving.model import MetricQuery
 from serving.publish import publish as publishing
@@ -146,6 +147,16 @@ def test_who_sees_a_part_is_told_how_feeds_stand_and_no_rows_and_money_of_the_wh
     money = pl.DataFrame({"feed": ["remits"], "found_amount": [Decimal(1)]})
     cut = replace(whole, remittance_matches=money, reconciliation=money, plausibility_rows=money).of_a_part()
     assert [cut.remittance_matches.height, cut.reconciliation.height, cut.plausibility_rows.height] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("user", ["admin", "ceo", "east", "biller", "analyst"])
+def test_unknown_words_of_senders_are_for_roles_that_see_patients_identity(reader, monkeypatch, user):
+    """A word in the wrong field may be a name: a family name in a status column of a PM database."""
+    whole = reader("admin@harbor").health()
+    words = pl.DataFrame({"feed": ["pm"], "field": ["status"], "word": ["Canary"], "rows": [3]})
+    monkeypatch.setattr(reader_module, "published_health", lambda *_: replace(whole, unknown_words=words))
+    (row,) = reader(f"{user}@harbor").health().unknown_words.to_dicts()
+    assert row == {"feed": "pm", "field": "status", "rows": 3, "word": "Canary" if user == "admin" else None}
 
 
 def test_a_torn_pointer_to_the_served_version_and_a_torn_outcome_are_made_good(place, reader):

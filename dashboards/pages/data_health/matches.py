@@ -126,6 +126,10 @@ def notices(context: PageContext, frame: pl.DataFrame) -> None:
     context.html(markup.table(columns, rows, caption="Notices", empty="No problems."), key="cm_notices")
 
 
+# A role that must not see patients' identity does not see the senders' words.
+HIDDEN_WORD = "Not shown to your role: it may be a name"
+
+
 def unknown_words(context: PageContext, frame: pl.DataFrame) -> None:
     """Words of coded fields that no profile knows, and what their rows have instead."""
     if frame.is_empty():
@@ -147,7 +151,7 @@ def unknown_words(context: PageContext, frame: pl.DataFrame) -> None:
             (
                 row["feed"],
                 row["field"],
-                row["word"],
+                HIDDEN_WORD if row["word"] is None else row["word"],
                 f"{words(row['entity'])}: {row['column_name'].replace('_', ' ')}",
                 row["became"] or "the word, or quarantined",
                 row["rows"],
