@@ -504,7 +504,7 @@ def test_a_build_that_fails_for_one_tenant_is_shown_to_nobody(site: Site) -> Non
     audit = target.finish(site.workspace, failed, succeeded=True)
     assert audit.failures == failed.failures
     # Without the rows that were found it is no one tenant's failure, and all stop.
-    assert not audit.found
+    assert not audit.failing_rows
     assert target.finish(site.workspace, Audit(), succeeded=False).passed
 
 

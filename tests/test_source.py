@@ -227,7 +227,7 @@ def test_every_table_with_source_records_leads_to_some(home: Home) -> None:
         assert table is not None, name
         assert rule.key in table.column_names, name
         for part in rule.parts:
-            assert part.of in table.column_names, (name, part)
+            assert part.value_of in table.column_names, (name, part)
         frame = reader._metrics.data.frame(f'select "{rule.key}" as key from warehouse.marts."{name}" limit 1')
         if frame.height:
             assert asked(home, name, str(frame["key"][0]))["records"], name
