@@ -40,7 +40,7 @@ database: ## MariaDB for the tests of OpenEMR, through apt where it is absent; t
 test: tools browser database ## everything, ending in pytest's summary line
 	@$(MAKE) --no-print-directory --jobs=2 check suite
 
-quick: tools ## under two minutes: readers, contracts, serving, pages and the house, without a pipeline, browser or server
+quick: tools ## the inner loop: readers, contracts, serving, pages and the house, without a pipeline, browser or server
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --quick $(QUICK) $(PYTEST)
 
 # As many processes as cores: more of them only take the cores from each other (measured: three do a tenth more work).

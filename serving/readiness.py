@@ -20,7 +20,7 @@ REASONS = ("home_unreadable", "key_wrong", "people_unreadable", "version_missing
 
 
 def not_ready(path: Path) -> tuple[str, ...]:
-    """Why a home cannot be served, in the order of REASONS; empty where it can. Raises what is no fault of the home."""
+    """Why a home cannot be served, in the order of REASONS; empty where it can. An error that does not come from the home is raised."""
     reason = "home_unreadable"
     try:
         if not Home(path).is_used:

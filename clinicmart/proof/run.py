@@ -24,7 +24,7 @@ def run_ways(
 ) -> Iterator[Trial]:
     """The trials of every way, or of those whose keys are in `only`, for some people (one of each role) of some tenants.
 
-    `serve` is the command that serves the dashboards; `tell` is told each way's title before it begins.
+    `serve` is the command that serves the dashboards; `tell` gets the title of each way before that way begins.
     """
     chosen = [way for way in WAYS if not only or way.key in only]
     with ExitStack() as stack:

@@ -299,13 +299,13 @@ def _sources(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
 
 
 def _lineage(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
-    """What a figure rests on is told of figures that the person may ask for."""
+    """Lineage is shown for the figures that the person may ask for."""
     judge, reader = Judge(site, "lineage", tenant, person), site.reader(tenant, person)
     for metric in person.refused:
         yield judge.trial(
             f"ask where {metric} comes from",
             lambda metric=metric: str(reader.lineage(metric)),
-            control="the administrator is told",
+            control="the administrator sees them",
             holds=lambda metric=metric: site.reader(tenant, ADMIN).lineage(metric) is not None,
             must_refuse=True,
         )
@@ -313,13 +313,13 @@ def _lineage(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
         yield judge.trial(
             f"ask where {metric} comes from, and read all of it",
             lambda metric=metric: str(reader.lineage(metric)),
-            control="it is told",
+            control="it is shown",
             holds=lambda metric=metric: reader.lineage(metric) is not None,
         )
 
 
 def _health(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
-    """The state of the feeds names nothing foreign; who sees a part of the tenant is told no money of the whole."""
+    """The state of the feeds names nothing of another tenant. A person who sees a part of the tenant sees no money of the whole."""
     judge, reader = Judge(site, "health", tenant, person), site.reader(tenant, person)
     whole = str(site.truth(tenant, ADMIN).billed_amount)
 
@@ -331,7 +331,7 @@ def _health(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
     yield judge.trial(
         "read the state of the feeds",
         attempt,
-        control="the administrator is told it",
+        control="the administrator sees it",
         holds=lambda: site.reader(tenant, ADMIN).health().feeds.height > 0,
         must_refuse=not reader.scope.sees_health,
     )

@@ -112,7 +112,7 @@ class Patients:
     def of_records(
         self, table: str, column: str, names: Collection[str], scope_hash: str
     ) -> tuple[frozenset[str], int]:
-        """(patients, how many names are of none) of rows of a published table, by a column of theirs."""
+        """(ids of the patients of these records, number of names that no record has). `column` of the table holds the names."""
         held = self.registry.table(table)
         if held is None or not {column, "patient_id"} <= set(held.column_names):
             return frozenset(), len(names)
