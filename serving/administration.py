@@ -4,8 +4,6 @@ Every act looks the administrator up again, so that one whose role was just chan
 administrator's name. Nobody administers another tenant: the tenant is the administrator's own, never an argument.
 """
 
-import csv
-import io
 import json
 import secrets
 from collections.abc import Collection, Sequence
@@ -14,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import polars as pl
 from sqlalchemy import func, select
 
 from foundation.errors import AccessError, ConfigurationError
@@ -23,11 +22,10 @@ from serving.people.scope import ROLES
 from serving.people.sessions import ABSOLUTE_LIMIT, IDLE_LIMIT
 from serving.people.store import AccessStore, Principal, Role
 from serving.people.tables import SESSION, USER, USER_UNIT
+from serving.rows.export import rows_file
 from serving.scope_files.unheld import remove_unheld
 
 MOST_EXPORTED = 100_000
-# A cell that begins so is a formula to a spreadsheet.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _FIELDS = ("at", "actor", "action", "scope_hash", "detail", "result", "channel", "address", "session", "os_user")
 
 
@@ -229,11 +227,12 @@ class Administration:
         rows = self._store.audit_rows(self._tenant, limit=MOST_EXPORTED, **_bounds(asked, zone))
         words = {name: str(value) for name, value in vars(asked).items() if value is not None}
         self._store.audit(self._tenant, self._email, "audit exported", detail={"rows": len(rows), **words})
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(_FIELDS)
-        writer.writerows([_cell(getattr(row, name)) for name in _FIELDS] for row in rows)
-        return out.getvalue()
+        table = pl.DataFrame(
+            [[_text(getattr(row, name)) for name in _FIELDS] for row in rows],
+            dict.fromkeys(_FIELDS, pl.String),
+            orient="row",
+        )
+        return rows_file(table, "csv").content.decode()
 
 
 def _bounds(asked: Asked, zone: str) -> dict[str, Any]:
@@ -247,7 +246,6 @@ def _bounds(asked: Asked, zone: str) -> dict[str, Any]:
     return {"actor": asked.actor, "action": asked.action, "since": since, "until": until}
 
 
-def _cell(value: object) -> str:
+def _text(value: object) -> str:
     text = value.isoformat() if isinstance(value, datetime) else value
-    text = json.dumps(text, sort_keys=True) if isinstance(text, dict) else str(text or "")
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return json.dumps(text, sort_keys=True) if isinstance(text, dict) else str(text or "")

@@ -232,6 +232,7 @@ def _write_letters(
     from foundation.keys import Keys
     from ingest.trace.identities import identities
     from serving.people.store import AccessStore, Role
+    from serving.rows.export import rows_file
 
     if administrator is None or reason is None or len(reason.strip()) < 5:
         raise click.UsageError("--letters needs --as, an organization_admin, and --reason, a sentence")
@@ -246,5 +247,6 @@ def _write_letters(
     store.audit(tenant, administrator, "letters", detail=detail)
     held = identities(home, Keys.of(home), tenant, ids)
     file.touch(mode=0o600)
-    held.write_csv(file)
+    # Names come from feeds: as in a file of rows, none becomes a formula in a spreadsheet.
+    file.write_bytes(rows_file(held, "csv").content)
     click.echo(f"{file}: {held.height:,} people; {len(ids) - held.height:,} are not in the vault", err=True)
