@@ -103,49 +103,33 @@ class PageContext:
             )
 
 
-@dataclass(frozen=True)
-class PageSpec:
-    """A page: its key in the URL, its name, which module it needs (None: any), and what draws it.
+NOT_USED = (
+    "{title} is not available yet",
+    "Your organization does not use this module, or no feed has brought data for it yet. Ask your administrator.",
+)
 
-    A page `of_feeds` is about the data as they came: it has no pickers, and only those see it whom `serving` lets.
-    A page `of_figure` is opened from a figure's definition: it does not stand in the bar, and has no pickers either.
-    A page `of_closes` is about closed months: it has no pickers, and is there once a month was closed.
-    The page `of_work` has the worklists; only those have it who work on one.
-    The page `of_targets` is opened from figures too; it has no pickers.
-    A page that `tells_gaps` says itself which feeds stopped or were refused: it needs no line above it.
-    A page `of_people` is for those who administer the organization.
+
+@dataclass(frozen=True, kw_only=True)
+class PageSpec:
+    """A page: its key in the URL, its name, and what draws it.
+
+    `is_for` says whether a person has the page at all; what is not granted is absent. `is_of_role` says whether a role has it in a
+    tenant that has everything: it chooses between the two reasons why it is absent, the role or `absent` (title and text).
+    A page that `has_pickers` shows figures of a period and a place, which are chosen above it. A page that `needs_figure` is opened from
+    a figure, and its address names the figure. A page that is not in the bar is opened from other pages. A page that `tells_gaps` says
+    itself which feeds stopped or were refused: it needs no line above it.
     """
 
     key: str
     title: str
-    module: str | None
     draw: Callable[[PageContext], None]
-    of_feeds: bool = False
-    of_figure: bool = False
-    of_closes: bool = False
+    is_for: Callable[[Source], bool] = lambda _: True
+    is_of_role: Callable[[RoleRule], bool] = lambda _: True
+    absent: tuple[str, str] = NOT_USED
+    has_pickers: bool = False
+    needs_figure: bool = False
+    is_in_bar: bool = True
     tells_gaps: bool = False
-    of_targets: bool = False
-    of_people: bool = False
-    of_work: bool = False
-
-    @property
-    def has_pickers(self) -> bool:
-        """Whether the page shows figures of a period and a place that are chosen above it."""
-        return not (
-            self.of_feeds or self.of_figure or self.of_closes or self.of_targets or self.of_people or self.of_work
-        )
-
-    def is_for(self, source: Source) -> bool:
-        """Whether this person has the page at all; what is not granted is absent."""
-        if self.of_feeds:
-            return source.sees_health
-        if self.of_people:
-            return source.administers
-        if self.of_work:
-            return bool(source.reader.worklists)
-        if self.of_closes:
-            return bool(source.modules and source.closed.closes)
-        return self.module is None or self.module in source.modules
 
 
 def view_of(source: Source) -> View:
@@ -167,22 +151,11 @@ def _why_refused(page: PageSpec, source: Source) -> tuple[str, str]:
     """(title, reason) of a page that this person does not have."""
     role = source.principal.role
     rule = ROLES.get(role)
-    if page.of_closes:
-        return "No month is closed", "The page Closed months appears when an administrator has closed a month."
-    is_of_role = rule is not None and _is_of_role(page, rule)
-    is_of_role = is_of_role and not page.of_people
-    if not is_of_role:
-        text = f"Your role ({role.replace('_', ' ')}) does not include this page. An administrator of your organization can change roles."
-        return f"{page.title} is not available to you", text
-    text = "Your organization does not use this module, or no feed has brought data for it yet. Ask your administrator."
-    return f"{page.title} is not available yet", text
-
-
-def _is_of_role(page: PageSpec, rule: RoleRule) -> bool:
-    """Whether a role has a page where its tenant has it."""
-    if page.of_work:
-        return rule.works_lists
-    return rule.sees_health if page.of_feeds else page.module in rule.modules
+    if rule is not None and page.is_of_role(rule):
+        title, text = page.absent
+        return title.format(title=page.title), text
+    text = f"Your role ({role.replace('_', ' ')}) does not include this page. An administrator of your organization can change roles."
+    return f"{page.title} is not available to you", text
 
 
 def runner(

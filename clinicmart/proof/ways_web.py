@@ -57,7 +57,7 @@ def _drawn(server: Server, tenant: str, token: str, name: str = FIRST_PAGE, quer
 def _pages(site: Site, server: Server, tenant: str, person: Person) -> Iterator[Trial]:
     """Every page as this role: what is drawn names nothing foreign; also with the other tenant's unit in the address."""
     judge, token = Judge(site, "page", tenant, person), new_session(site, tenant, person)
-    addresses = [(page.key if page.key != "overview" else FIRST_PAGE, "") for page in ALL if not page.of_figure]
+    addresses = [(page.key if page.key != "overview" else FIRST_PAGE, "") for page in ALL if not page.needs_figure]
     addresses += [
         (FIRST_PAGE, f"place={unit_id(other(tenant), 'annex')}"),
         ("no_show", "rows=appointments&period=2026"),

@@ -15,7 +15,7 @@ from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
 from dashboards.pages.overview import page as overview
 from dashboards.shell import PageSpec
-from serving.modules import MODULES, PAGES
+from serving.modules import MODULES, PAGES, Page
 
 _DRAWN_BY = {
     "overview": overview.draw,
@@ -24,23 +24,56 @@ _DRAWN_BY = {
     "no_show": no_show.draw,
     "payer_mix": payer_mix.draw,
 }
+
+
 _MODULE_OF = {page.key: module.name for module in MODULES for page in module.pages}
+
+
+def _of_figures(page: Page) -> PageSpec:
+    """A page of figures: there where the tenant and the role have its module, and figures of it. The overview belongs to none."""
+    module = _MODULE_OF.get(page.key)
+    return PageSpec(
+        key=page.key,
+        title=page.title,
+        draw=_DRAWN_BY[page.key],
+        is_for=lambda source: module is None or module in source.modules,
+        is_of_role=lambda rule: module in rule.modules,
+        has_pickers=True,
+        tells_gaps=page is overview.PAGE,
+    )
+
+
 ALL = (
-    *(
-        PageSpec(
-            page.key,
-            page.title,
-            _MODULE_OF.get(page.key),
-            _DRAWN_BY[page.key],
-            tells_gaps=page is overview.PAGE,
-        )
-        for page in PAGES.values()
+    *(_of_figures(page) for page in PAGES.values()),
+    PageSpec(
+        key="closed_months",
+        title="Closed months",
+        draw=closed_months.draw,
+        is_for=lambda source: bool(source.modules and source.closed.closes),
+        absent=("No month is closed", "The page Closed months appears when an administrator has closed a month."),
     ),
-    PageSpec("closed_months", "Closed months", None, closed_months.draw, of_closes=True),
-    PageSpec("data_health", "Data health", None, data_health.draw, of_feeds=True),
-    PageSpec("worklists", "Worklists", None, worklists.draw, of_work=True),
-    PageSpec("targets", "Targets", None, targets.draw, of_targets=True),
-    PageSpec("administration", "Administration", None, administration.draw, of_people=True),
-    PageSpec("compare", "Why is my number different?", None, compare.draw, of_figure=True),
-    PageSpec("lineage", "Where a figure comes from", None, lineage.draw, of_figure=True),
+    PageSpec(
+        key="data_health",
+        title="Data health",
+        draw=data_health.draw,
+        is_for=lambda source: source.sees_health,
+        is_of_role=lambda rule: rule.sees_health,
+    ),
+    PageSpec(
+        key="worklists",
+        title="Worklists",
+        draw=worklists.draw,
+        is_for=lambda source: bool(source.reader.worklists),
+        is_of_role=lambda rule: rule.works_lists,
+    ),
+    PageSpec(key="targets", title="Targets", draw=targets.draw, is_in_bar=False),
+    PageSpec(
+        key="administration",
+        title="Administration",
+        draw=administration.draw,
+        is_for=lambda source: source.administers,
+        is_of_role=lambda rule: rule.administers,
+    ),
+    PageSpec(key="compare", title="Why is my number different?", draw=compare.draw, needs_figure=True, is_in_bar=False),
+    PageSpec(key="lineage", title="Where a figure comes from", draw=lineage.draw, needs_figure=True, is_in_bar=False),
 )
