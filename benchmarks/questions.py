@@ -16,8 +16,9 @@ import polars as pl
 
 from foundation.home import Home
 from serving.model import MetricQuery
+from serving.people.principal import Principal, Role
 from serving.people.shown import gathering
-from serving.people.store import AccessStore, Principal, Role
+from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
 from serving.versions.store import current_version
 

@@ -17,7 +17,7 @@ from foundation.home import DEFAULT, Home
 from foundation.logs import FORMATS
 
 if TYPE_CHECKING:
-    from serving.people.store import Principal
+    from serving.people.principal import Principal
 
 WIDE = 300
 # What rich puts between two columns of `print_table`.
@@ -110,7 +110,8 @@ def recorded(command: F) -> F:
     @existing_home
     @functools.wraps(command)
     def wrapped(*args: Any, home: Home, **kwargs: Any) -> Any:
-        from serving.people.store import PLATFORM, AccessStore
+        from serving.people.principal import PLATFORM
+        from serving.people.store import AccessStore
 
         words = " ".join(click.get_current_context().command_path.split()[1:])
         tenant, actor = kwargs.get("tenant") or PLATFORM, kwargs.get("user") or operator()

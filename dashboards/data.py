@@ -26,9 +26,9 @@ from serving.lineage.metric import MetricLineage
 from serving.model import Drill, Health, LastRun, Listing, MetricDefinition, MetricQuery
 from serving.people.caller import caller as current_caller
 from serving.people.caller import set_caller
+from serving.people.principal import Principal
 from serving.people.scope import ROLES
 from serving.people.shown import gathering
-from serving.people.store import Principal
 from serving.plausibility import Finding
 from serving.reader import Reader, open_reader
 from serving.versions.closes import Close

@@ -12,8 +12,8 @@ from dashboards.data import Source
 from dashboards.server import auth_gate
 from foundation.errors import AccessError
 from serving.people.caller import Caller, set_caller
+from serving.people.principal import Principal
 from serving.people.sessions import session_id
-from serving.people.store import Principal
 
 P = ParamSpec("P")
 

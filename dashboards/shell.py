@@ -21,8 +21,8 @@ from dashboards.figures import Figure
 from dashboards.view import View
 from foundation.errors import AccessError, ClinicmartError
 from serving.counters import PAGE_ERRORS
+from serving.people.principal import Principal
 from serving.people.scope import ROLES, RoleRule
-from serving.people.store import Principal
 from serving.versions.store import outcome
 
 log = logging.getLogger(__name__)

@@ -18,9 +18,10 @@ from sqlalchemy import func, select
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from serving.people.audit_log import AuditRow
+from serving.people.principal import Principal, Role
 from serving.people.scope import ROLES
 from serving.people.sessions import ABSOLUTE_LIMIT, IDLE_LIMIT
-from serving.people.store import AccessStore, Principal, Role
+from serving.people.store import AccessStore
 from serving.people.tables import SESSION, USER, USER_UNIT
 from serving.rows.export import rows_file
 from serving.scope_files.unheld import remove_unheld

@@ -25,8 +25,9 @@ from foundation.home import Home
 from serving.anonymity import measure
 from serving.metrics.registry import PublishedTable
 from serving.model import Anonymity, ExtractReport
+from serving.people.principal import Principal
 from serving.people.scope import Scope
-from serving.people.store import AccessStore, Principal
+from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
 from serving.scope_files.deidentify import released, shown_columns
 from serving.scope_files.derive import allowed_tables, scope_file

@@ -45,9 +45,10 @@ from serving.model import (
     Tenant,
     Version,
 )
+from serving.people.principal import Principal
 from serving.people.scope import ROLES, Scope
 from serving.people.shown import gathered
-from serving.people.store import AccessStore, Principal
+from serving.people.store import AccessStore
 from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
 from serving.people.work_entries import Entry
 from serving.plausibility import Finding, published_findings

@@ -18,7 +18,8 @@ from ingest.ledger import Ledger
 from ingest.load.landed_rows import landed_rows
 from ingest.trace.source_masks import masked
 from ingest.trace.source_text import OPENED, open_position
-from serving.people.store import AccessStore, Role
+from serving.people.principal import Role
+from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
 
 pytestmark = pytest.mark.slow

@@ -22,7 +22,8 @@ from foundation.run_lock import alone
 from ingest.landing.payment_memory import PAYMENTS
 from ingest.ledger import LEDGER, Ledger, now, unit
 from ingest.sources.hl7v2.seen_messages import MESSAGES
-from serving.people.store import AccessStore, Role
+from serving.people.principal import Role
+from serving.people.store import AccessStore
 from serving.people.tables import ACCESS
 from tests.support import ROOT, clinicmart_here
 

@@ -58,7 +58,8 @@ def backup(
     from foundation.backup.save import save
     from foundation.keys import Keys
     from foundation.run_lock import backup as one_backup
-    from serving.people.store import PLATFORM, AccessStore
+    from serving.people.principal import PLATFORM
+    from serving.people.store import AccessStore
 
     home_key = Keys.of(home).derive("backup")
     if only_list or only_check:

@@ -25,7 +25,8 @@ def doctor(home: Home, repair: bool, as_json: bool) -> int:
 
     docs/problems.md explains each code. Exit codes: 0 nothing is wrong, or all was repaired; 1 something is left to do.
     """
-    from serving.people.store import PLATFORM, AccessStore
+    from serving.people.principal import PLATFORM
+    from serving.people.store import AccessStore
 
     # A home whose people cannot be opened is one of the findings.
     with suppress(Exception):

@@ -24,7 +24,8 @@ def serving(home: Home, as_json: bool) -> None:
     inbox or the warehouse. Printing it is recorded in the audit log.
     """
     from foundation.keys import SERVING_VARIABLE, Keys
-    from serving.people.store import PLATFORM, AccessStore
+    from serving.people.principal import PLATFORM
+    from serving.people.store import AccessStore
 
     held = Keys.of(home)
     # The key first: a process that holds the serving key alone is refused before anything is recorded.

@@ -103,7 +103,8 @@ def add(
 ) -> None:
     """Add a user. The one-time password is printed."""
     from foundation.errors import ConfigurationError
-    from serving.people.store import AccessStore, Role
+    from serving.people.principal import Role
+    from serving.people.store import AccessStore
 
     try:
         wanted = Role(role)

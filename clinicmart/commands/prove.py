@@ -63,7 +63,8 @@ def prove(home: Home, folder: Path | None, quick: bool, shows_key: bool, as_json
 
 def _note(home: Home, report: dict[str, object]) -> None:
     """One audit row of the platform: that a proof was made, and how it ended."""
-    from serving.people.store import PLATFORM, AccessStore
+    from serving.people.principal import PLATFORM
+    from serving.people.store import AccessStore
 
     trials = report["trials"]
     assert isinstance(trials, list)

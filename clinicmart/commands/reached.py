@@ -231,7 +231,8 @@ def _write_letters(
     """Names and addresses for the letters, from the vault, for an administrator of the organisation with a reason."""
     from foundation.keys import Keys
     from ingest.trace.identities import identities
-    from serving.people.store import AccessStore, Role
+    from serving.people.principal import Role
+    from serving.people.store import AccessStore
     from serving.rows.export import rows_file
 
     if administrator is None or reason is None or len(reason.strip()) < 5:

@@ -23,8 +23,9 @@ from clinicmart.proof.canaries import (
 )
 from foundation.errors import ClinicmartError
 from foundation.home import Home
+from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.scope import ROLES
-from serving.people.store import PLATFORM, AccessStore, Principal, Role
+from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
 from serving.versions import closes
 from serving.versions.store import current_version

@@ -17,7 +17,7 @@ from dashboards.data import Source
 from foundation import duck
 from serving.extracts import extract
 from serving.model import MetricQuery
-from serving.people.store import Principal
+from serving.people.principal import Principal
 from serving.reader import Reader, open_reader
 from serving.scope_files.derive import scope_file
 from serving.versions.store import current_version

@@ -27,8 +27,8 @@ from foundation.errors import AccessError
 from foundation.exposure import is_own_origin
 from serving.counters import REQUESTS
 from serving.people.caller import Caller, set_caller
+from serving.people.principal import Principal
 from serving.people.sessions import session_id
-from serving.people.store import Principal
 
 SESSION_COOKIE = "clinicmart_session"
 FORM_COOKIE = "clinicmart_form"

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 
 from dashboards import served_home
 from serving.people.caller import caller
-from serving.people.store import PLATFORM, Principal
+from serving.people.principal import PLATFORM, Principal
 
 EVERY_SECONDS = 60
 ADDRESSES_KEPT = 1_000

@@ -14,8 +14,8 @@ from dashboards import format as fmt
 from dashboards.server import auth_gate, signin_html
 from foundation.errors import AccessError, ClinicmartError
 from serving.people.caller import caller
+from serving.people.principal import Principal
 from serving.people.sessions import session_id
-from serving.people.store import Principal
 
 STALE_FORM = "This form is out of date. Try again."
 STALE_LINK = "This link was used, is too old, or was replaced by a newer one. Ask your administrator for another."

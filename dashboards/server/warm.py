@@ -8,8 +8,8 @@ from dashboards import view as states
 from dashboards.pages.overview import page as overview
 from foundation.errors import ClinicmartError
 from serving.modules import PAGES
+from serving.people.principal import Principal, Role
 from serving.people.shown import gathering
-from serving.people.store import Principal, Role
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,8 @@ from foundation.home import Home
 from foundation.keys import Keys
 from serving.closed_months.figures import FIGURES, Asked, Whole, everything, figures, labels, open_whole
 from serving.model import NothingPublished, Version
-from serving.people.store import AccessStore, Principal, Role
+from serving.people.principal import Principal, Role
+from serving.people.store import AccessStore
 from serving.plausibility import published_findings
 from serving.versions.closes import (
     Close,

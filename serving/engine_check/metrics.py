@@ -29,8 +29,8 @@ from serving.metrics.mart_data import MartData
 from serving.metrics.registry import HEALTH, Registry, private_columns, published_tables, read_manifests
 from serving.metrics.registry import registry_metrics as metrics_of
 from serving.model import MetricQuery
+from serving.people.principal import Role
 from serving.people.scope import Scope
-from serving.people.store import Role
 
 # Of these the whole figure and every period; by a dimension the figure over all time.
 GRAINS = (None, "month", "week", "day")

@@ -32,7 +32,7 @@ class Page:
 class Module:
     """A part of the product that a tenant's plan grants.
 
-    `roles` are the values of `serving.people.store.Role` that hold it; `is_granted` says whether a tenant has it whose plan says
+    `roles` are the values of `serving.people.principal.Role` that hold it; `is_granted` says whether a tenant has it whose plan says
     nothing of it. `has_metrics`: metrics may belong to it (`meta.module` of their definitions). `is_about_money`: its
     facts tell of the same money as those of other such modules, so that a change of one may explain a change of the other.
     """

@@ -12,7 +12,8 @@ from foundation.home import Home
 from foundation.keys import Keys
 from foundation.sqlite_files import compact
 from serving.people import audit_anchor
-from serving.people.store import PLATFORM, AccessStore
+from serving.people.principal import PLATFORM
+from serving.people.store import AccessStore
 from serving.people.tables import ACCESS, AUDIT, AUDIT_HEAD, METADATA, SESSION, SIGN_IN_FAILURE, open_engine
 
 

@@ -26,7 +26,7 @@ from types import MappingProxyType
 from foundation.deidentification import SAFE_HARBOR
 from foundation.errors import AccessError
 from serving.modules import MODULES, modules_of_role
-from serving.people.store import Principal, Role, TenantPolicy
+from serving.people.principal import Principal, Role, TenantPolicy
 
 # Raise when what a level, a module or a role means changes: files written under the old meaning are never opened again.
 POLICY_VERSION = 3

@@ -10,9 +10,8 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
@@ -29,12 +28,11 @@ from serving.modules import MODULES
 from serving.people import audit_anchor, audit_log, passwords, sessions
 from serving.people.audit_anchor import anchor_of
 from serving.people.audit_log import AuditCheck, AuditRow
+from serving.people.principal import PLATFORM, Principal, Role, TenantPolicy
 from serving.people.tables import ACCESS, AUDIT, MODULE, TENANT, USER, USER_UNIT, open_engine
 from serving.people.targets import Targets
 from serving.people.work_entries import Entries
 
-# Platform administrators belong to this tenant and to no clinic group.
-PLATFORM = "platform"
 # Modules that a plan grants or not, and whether it does where it says nothing of them: a module that a release adds has no row.
 _OF_PLANS = {module.name: module.is_granted for module in MODULES if not module.is_always_on}
 REFUSED = "The user name or the password is wrong."
@@ -42,45 +40,6 @@ THROTTLED = "Too many attempts. Wait {seconds} seconds and try again."
 ONE_TIME_LIFE = timedelta(days=3)
 RESET_LIFE = timedelta(hours=24)
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,190}")
-
-
-class Role(StrEnum):
-    """What a person is for the tenant; `serving.people.scope` says what each may see."""
-
-    SUPER_ADMIN = "super_admin"
-    ORGANIZATION_ADMIN = "organization_admin"
-    EXECUTIVE = "executive"
-    PROGRAM_MANAGER = "program_manager"
-    PROVIDER = "provider"
-    BILLING_STAFF = "billing_staff"
-    ANALYST = "analyst"
-    REFERRAL_PARTNER = "referral_partner"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Principal:
-    """A signed-in person. `unit_ids` are the assigned service units, `provider_id` whom a provider signs in as."""
-
-    tenant_id: str
-    email: str
-    display_name: str
-    role: Role
-    unit_ids: tuple[str, ...] = ()
-    provider_id: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.tenant_id:
-            raise AccessError("a person belongs to exactly one tenant")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TenantPolicy:
-    """What a tenant's plan and settings allow: modules that are granted and switched on, and the settings' version."""
-
-    tenant_id: str
-    version: int
-    modules: frozenset[str]
-    deidentification: Deidentification = STRICT
 
 
 @lru_cache(maxsize=16)

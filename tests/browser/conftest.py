@@ -21,7 +21,8 @@ from urllib.error import URLError
 import pytest
 
 from foundation.home import Home
-from serving.people.store import AccessStore, Role
+from serving.people.principal import Role
+from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,8 @@ from dashboards import filters
 from dashboards import format as fmt
 from dashboards import view as states
 from serving.model import MetricQuery
-from serving.people.store import AccessStore, Role
+from serving.people.principal import Role
+from serving.people.store import AccessStore
 from serving.reader import open_reader
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -23,7 +23,8 @@ from streamlit.util import calc_hash
 from dashboards import data, served_home
 from dashboards.server import app, auth_gate, health_routes, signin_routes
 from foundation.home import Home
-from serving.people.store import AccessStore, Principal, Role
+from serving.people.principal import Principal, Role
+from serving.people.store import AccessStore
 
 PASSWORD = "correct horse battery 9"
 

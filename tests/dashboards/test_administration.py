@@ -5,7 +5,7 @@ import re
 import pytest
 
 from dashboards.pages.administration.activity import detail_of
-from serving.people.store import Role
+from serving.people.principal import Role
 
 
 @pytest.fixture

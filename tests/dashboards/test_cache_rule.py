@@ -9,7 +9,7 @@ import pytest
 
 import dashboards
 from dashboards import data
-from serving.people.store import Principal, Role
+from serving.people.principal import Principal, Role
 
 SOURCES = sorted(Path(dashboards.__file__).parent.rglob("*.py"))
 BANNED = {"cache_data", "cache_resource", "experimental_memo", "experimental_singleton", "memo", "singleton", "cache"}

@@ -11,8 +11,8 @@ from dashboards import data
 from dashboards import person as people
 from dashboards.server import auth_gate
 from serving.people.caller import caller
+from serving.people.principal import Role
 from serving.people.sessions import session_id
-from serving.people.store import Role
 
 SOURCES = sorted(Path(dashboards.__file__).parent.rglob("*.py"))
 ALONE = {"fragment", "dialog"}

@@ -5,7 +5,8 @@ import pytest
 
 from clinicmart.main import COMMANDS, cli
 from dashboards.server import auth_gate, refusals
-from serving.people.store import PLATFORM, AccessStore
+from serving.people.principal import PLATFORM
+from serving.people.store import AccessStore
 
 # These write more detailed rows themselves, or show nothing that Clinicmart holds.
 OF_THEIR_OWN = {

@@ -9,7 +9,7 @@ import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from dashboards.server import auth_gate, health_routes
-from serving.people.store import Role
+from serving.people.principal import Role
 
 ZONES = """\
 tenants:

@@ -10,7 +10,8 @@ import pytest
 from foundation.deidentification import Deidentification
 from foundation.home import Home
 from serving.closed_months.close import close_month
-from serving.people.store import AccessStore, Principal, Role
+from serving.people.principal import Principal, Role
+from serving.people.store import AccessStore
 from serving.publish.publish import publish
 from serving.reader import Reader, close_all, open_reader
 from tests.serving.closing import FEBRUARY, RAW

@@ -18,7 +18,8 @@ from serving.people import passwords, sessions
 from serving.people import store as accessing
 from serving.people.audit_anchor import anchor_of
 from serving.people.caller import Caller, set_caller
-from serving.people.store import AccessStore, Role
+from serving.people.principal import Role
+from serving.people.store import AccessStore
 from serving.people.tables import ACCESS
 
 PASSWORD = "correct horse battery"

@@ -8,7 +8,7 @@ import pytest
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.administration import Administration, Asked
-from serving.people.store import PLATFORM, Role
+from serving.people.principal import PLATFORM, Role
 from serving.reader import open_reader
 from tests.serving.conftest import PEOPLE
 

@@ -11,8 +11,9 @@ from data_contracts import load_contracts
 from foundation.errors import AccessError
 from serving.modules import MODULES, PAGES, modules_of_role
 from serving.modules.entities import NOUNS
+from serving.people.principal import Role
 from serving.people.scope import ROLES
-from serving.people.store import AccessStore, Role
+from serving.people.store import AccessStore
 from serving.people.tables import MODULE
 
 MARTS = Path(__file__).parents[2] / "dbt" / "models" / "marts"

@@ -19,7 +19,7 @@ from foundation.home import FORMAT_FILE, Home
 from ingest import ledger as tables
 from ingest.ledger import Ledger, now
 from serving.model import MetricQuery
-from serving.people.store import PLATFORM
+from serving.people.principal import PLATFORM
 from serving.readiness import REASONS, not_ready
 from serving.versions.store import current_version, files_of, outcome
 from tests.serving.conftest import Place

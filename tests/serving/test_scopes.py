@@ -13,8 +13,8 @@ from foundation.errors import AccessError, DamagedFileError
 from serving.extracts import extract
 from serving.model import MetricQuery
 from serving.people import scope as scopes
+from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.scope import Scope
-from serving.people.store import PLATFORM, Principal, Role
 from serving.reader import close_all, open_reader
 from serving.scope_files.derive import scope_file
 from serving.scope_files.unheld import remove_unheld

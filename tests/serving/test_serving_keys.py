@@ -20,7 +20,8 @@ from foundation.keys import (
     serving_keys,
 )
 from serving.model import MetricQuery
-from serving.people.store import PLATFORM, AccessStore
+from serving.people.principal import PLATFORM
+from serving.people.store import AccessStore
 from serving.reader import close_all, open_reader
 from serving.scope_files.unheld import remove_unheld
 from serving.versions.closes import closes, figures_file, key_of

@@ -13,8 +13,8 @@ from dashboards.person import still
 from dashboards.shell import PageContext
 from foundation.errors import ClinicmartError
 from serving.administration import Administration, Invitation, Person
+from serving.people.principal import Role
 from serving.people.scope import ROLES
-from serving.people.store import Role
 
 KEY = "administration"
 MOST_UNITS_NAMED = 3
