@@ -41,7 +41,8 @@ def rows_of(reader):
 def test_no_path_brings_a_row_of_another_tenant(place, reader, person, user, tmp_path):
     mesa = reader(f"{user}@mesa")
     for name, frame in rows_of(mesa).items():
-        if name != "dim_dates":
+        # The table of the file's format number has no rows of any tenant.
+        if name not in ("dim_dates", "clinicmart_format"):
             assert set(frame["tenant_id"]) <= {"mesa"}, name
             texts = frame.select(pl.col(pl.String)).unpivot()["value"].drop_nulls()
             assert not texts.str.contains("(?i)harbor").any(), name
