@@ -8,47 +8,24 @@ import json
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from sqlalchemy import func, select
 
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from serving.people.audit_log import AuditRow
 from serving.people.principal import Principal, Role
+from serving.people.roster import Person
 from serving.people.scope import ROLES
-from serving.people.sessions import ABSOLUTE_LIMIT, IDLE_LIMIT
 from serving.people.store import AccessStore
-from serving.people.tables import SESSION, USER, USER_UNIT
 from serving.rows.export import rows_file
 from serving.scope_files.unheld import remove_unheld
 
 MOST_EXPORTED = 100_000
 _FIELDS = ("at", "actor", "action", "scope_hash", "detail", "result", "channel", "address", "session", "os_user")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Person:
-    """A person of the tenant. `invited`: has not chosen a password yet. `last_seen_at` (UTC) is of the sessions that are open."""
-
-    email: str
-    display_name: str
-    role: Role
-    unit_ids: tuple[str, ...]
-    provider_id: str | None
-    is_active: bool
-    invited: bool
-    last_seen_at: datetime | None
-
-    @property
-    def status(self) -> str:
-        """One word for a table."""
-        if not self.is_active:
-            return "locked"
-        return "invited" if self.invited else "active"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,33 +74,7 @@ class Administration:
     def people(self) -> tuple[Person, ...]:
         """Everybody of the tenant, locked people too, by user name."""
         self._check()
-        now = datetime.now(UTC)
-        alive = (SESSION.c.created_at > now - ABSOLUTE_LIMIT) & (SESSION.c.last_seen_at > now - IDLE_LIMIT)
-        seen = (
-            select(SESSION.c.email, func.max(SESSION.c.last_seen_at).label("last_seen_at"))
-            .where(SESSION.c.tenant_id == self._tenant, alive)
-            .group_by(SESSION.c.email)
-        )
-        with self._store.reading() as connection:
-            mine = select(USER).where(USER.c.tenant_id == self._tenant).order_by(USER.c.email)
-            rows = connection.execute(mine).mappings().all()
-            last_seen = {row.email: row.last_seen_at for row in connection.execute(seen)}
-            units: dict[str, list[str]] = {}
-            for row in connection.execute(select(USER_UNIT).where(USER_UNIT.c.tenant_id == self._tenant)):
-                units.setdefault(row.email, []).append(row.service_unit_id)
-        return tuple(
-            Person(
-                email=row["email"],
-                display_name=row["display_name"],
-                role=Role(row["role"]),
-                unit_ids=tuple(sorted(units.get(row["email"], ()))),
-                provider_id=row["provider_id"],
-                is_active=row["is_active"],
-                invited=row["must_change_password"],
-                last_seen_at=last_seen.get(row["email"]),
-            )
-            for row in rows
-        )
+        return self._store.everybody(self._tenant)
 
     def person(self, email: str) -> Person:
         """One of `people`. Raises AccessError for a user name of nobody here."""

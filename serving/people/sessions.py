@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, select, update
 
 from serving.people.tables import SESSION
 
@@ -98,12 +98,16 @@ def end_all(connection: Connection, tenant_id: str, email: str) -> int:
     return connection.execute(delete(SESSION).where(mine)).rowcount
 
 
+def alive() -> ColumnElement[bool]:
+    """The condition that a session has not ended by its age or by being idle."""
+    now = datetime.now(UTC)
+    return (SESSION.c.created_at > now - ABSOLUTE_LIMIT) & (SESSION.c.last_seen_at > now - IDLE_LIMIT)
+
+
 def open_sessions(connection: Connection, tenant_id: str, email: str) -> tuple[OpenSession, ...]:
     """The sessions of a person that are open now, the newest use first."""
-    now = datetime.now(UTC)
     mine = (SESSION.c.tenant_id == tenant_id) & (SESSION.c.email == email)
-    alive = (SESSION.c.created_at > now - ABSOLUTE_LIMIT) & (SESSION.c.last_seen_at > now - IDLE_LIMIT)
-    query = select(SESSION).where(mine, alive).order_by(SESSION.c.last_seen_at.desc())
+    query = select(SESSION).where(mine, alive()).order_by(SESSION.c.last_seen_at.desc())
     return tuple(
         OpenSession(
             session_id=row["token_hash"][:12],

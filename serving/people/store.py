@@ -29,6 +29,7 @@ from serving.people import audit_anchor, audit_log, passwords, sessions
 from serving.people.audit_anchor import anchor_of
 from serving.people.audit_log import AuditCheck, AuditRow
 from serving.people.principal import PLATFORM, Principal, Role, TenantPolicy
+from serving.people.roster import Person, everybody
 from serving.people.tables import ACCESS, AUDIT, MODULE, TENANT, USER, USER_UNIT, open_engine
 from serving.people.targets import Targets
 from serving.people.work_entries import Entries
@@ -195,10 +196,6 @@ class AccessStore:
             connection.execute(update(TENANT).where(TENANT.c.tenant_id == tenant_id).values(**raised))
             self._audit(connection, tenant_id, actor, "module changed", {"module": module, **values})
 
-    def reading(self) -> Connection:
-        """A connection that only reads; close it."""
-        return self._reading.connect()
-
     # People
 
     def ensure_admin(self, tenant_id: str) -> str | None:
@@ -327,6 +324,11 @@ class AccessStore:
         query = select(USER).where(USER.c.tenant_id == tenant_id, USER.c.is_active).order_by(USER.c.email)
         with self._reading.connect() as connection:
             return tuple(self._principal(connection, row) for row in connection.execute(query).mappings().all())
+
+    def everybody(self, tenant_id: str) -> tuple[Person, ...]:
+        """The tenant's people by user name, also those who may not sign in."""
+        with self._reading.connect() as connection:
+            return everybody(connection, tenant_id)
 
     # Sign-in
 

@@ -8,7 +8,8 @@ import streamlit as st
 from dashboards import blocks, markup
 from dashboards import format as fmt
 from dashboards.shell import PageContext
-from serving.administration import Asked, Person
+from serving.administration import Asked
+from serving.people.roster import Person
 
 ROWS_A_PAGE = 50
 FIRST_DAYS = 7

@@ -6,7 +6,7 @@ from dashboards import format as fmt
 from dashboards import markup, shell
 from dashboards.pages.administration import activity, people
 from dashboards.shell import PageContext
-from serving.administration import Person
+from serving.people.roster import Person
 
 VIEWS = {"People": people.draw, "Activity": activity.draw}
 

@@ -12,8 +12,9 @@ from dashboards.data import UNKNOWN, Source
 from dashboards.person import still
 from dashboards.shell import PageContext
 from foundation.errors import ClinicmartError
-from serving.administration import Administration, Invitation, Person
+from serving.administration import Administration, Invitation
 from serving.people.principal import Role
+from serving.people.roster import Person
 from serving.people.scope import ROLES
 
 KEY = "administration"

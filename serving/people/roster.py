@@ -1,0 +1,58 @@
+"""Everybody of a tenant, locked people too."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from serving.people.principal import Role
+from serving.people.sessions import alive
+from serving.people.tables import SESSION, USER, USER_UNIT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """A person of the tenant. `invited`: has not chosen a password yet. `last_seen_at` (UTC) is of the sessions that are open."""
+
+    email: str
+    display_name: str
+    role: Role
+    unit_ids: tuple[str, ...]
+    provider_id: str | None
+    is_active: bool
+    invited: bool
+    last_seen_at: datetime | None
+
+    @property
+    def status(self) -> str:
+        """One word for a table."""
+        if not self.is_active:
+            return "locked"
+        return "invited" if self.invited else "active"
+
+
+def everybody(connection: Connection, tenant_id: str) -> tuple[Person, ...]:
+    """The tenant's people by user name."""
+    seen = (
+        select(SESSION.c.email, func.max(SESSION.c.last_seen_at).label("last_seen_at"))
+        .where(SESSION.c.tenant_id == tenant_id, alive())
+        .group_by(SESSION.c.email)
+    )
+    last_seen = {row.email: row.last_seen_at for row in connection.execute(seen)}
+    units: dict[str, list[str]] = {}
+    for row in connection.execute(select(USER_UNIT).where(USER_UNIT.c.tenant_id == tenant_id)):
+        units.setdefault(row.email, []).append(row.service_unit_id)
+    people = select(USER).where(USER.c.tenant_id == tenant_id).order_by(USER.c.email)
+    return tuple(
+        Person(
+            email=row["email"],
+            display_name=row["display_name"],
+            role=Role(row["role"]),
+            unit_ids=tuple(sorted(units.get(row["email"], ()))),
+            provider_id=row["provider_id"],
+            is_active=row["is_active"],
+            invited=row["must_change_password"],
+            last_seen_at=last_seen.get(row["email"]),
+        )
+        for row in connection.execute(people).mappings()
+    )
