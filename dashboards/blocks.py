@@ -114,6 +114,31 @@ def month_marks(metric: str, months: Sequence[date], changes: Mapping[str, Any] 
     return [widgets.passport(metric, {**(changes or {}), "month": f"{month:%Y-%m}"}) for month in months]
 
 
+def stacked_months(
+    context: PageContext,
+    months: Sequence[date],
+    parts: Sequence[charts.Part],
+    marks: Sequence[Sequence[str]],
+    *,
+    unit: str,
+    key: str,
+    height: int,
+    alt: str,
+) -> None:
+    """Parts of a whole by month, and the same values as a table. `marks` has the actions of each part's months."""
+    names = [fmt.month(month) for month in months]
+    option = charts.stacked_bars(
+        context.look,
+        charts.month_names(months, context.source.closed_months),
+        parts,
+        unit=unit,
+        full_names=names,
+        clickable=True,
+    )
+    table = chart_tables.of_parts(names, parts, unit=unit, first="Month", caption=alt, marks=marks)
+    context.chart(option, key=key, height=height, alt=alt, table=table, marks=marks)
+
+
 def member_marks(metric: str, members: Sequence[Member]) -> list[str]:
     """What opens the passport of a metric for each member; empty for one that no filter can name."""
     return [widgets.passport(metric, member.moves) if member.moves else "" for member in members]

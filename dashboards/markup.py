@@ -101,17 +101,21 @@ def sparkline(values: Sequence[Any], moving: Sequence[bool] = ()) -> Markup:
     )
 
 
-def definition(metric: MetricDefinition) -> Markup:
-    """What a figure means: shown when its mark is clicked, without a round trip."""
-    rows = (
+def definition_terms(metric: MetricDefinition) -> tuple[tuple[str, str], ...]:
+    """(term, text) of a definition; a text may be empty."""
+    return (
         ("Counts", metric.numerator),
         ("Out of", metric.denominator),
         ("Leaves out", metric.exclusions),
         ("Dated by", metric.date_basis),
         ("When empty", metric.null_rule),
         ("Comes from", metric.source),
-        ("Version", metric.version),
     )
+
+
+def definition(metric: MetricDefinition) -> Markup:
+    """What a figure means: shown when its mark is clicked, without a round trip."""
+    rows = (*definition_terms(metric), ("Version", metric.version))
     return Markup(
         '<details class="cm-definition" name="definition"><summary aria-label="What {label} means" '
         'title="What this means">{icon}</summary><div><strong>{label}</strong><p>{description}</p>{terms}'

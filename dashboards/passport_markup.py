@@ -57,15 +57,9 @@ def head(figure_passport: Passport, *, hidden: str) -> Markup:
 
 def meaning(metric: MetricDefinition) -> Markup:
     """What is counted, out of what, what is left out."""
-    rows = (
-        ("Counts", metric.numerator),
-        ("Out of", metric.denominator),
-        ("Leaves out", metric.exclusions),
-        ("Dated by", metric.date_basis),
-        ("When empty", metric.null_rule),
-        ("Comes from", metric.source),
+    return part(
+        "What it is", Markup("<p>{}</p>{}").format(metric.description, markup.terms(markup.definition_terms(metric)))
     )
-    return part("What it is", Markup("<p>{}</p>{}").format(metric.description, markup.terms(rows)))
 
 
 def readings(figure_passport: Passport, others: Sequence[Reading], explain: Mapping[str, str]) -> Markup:

@@ -180,18 +180,10 @@ def _over_time(context: PageContext, basis: Basis) -> None:
         marks.append(blocks.month_marks(basis.share, months, of_class) if of_class else [""] * len(months))
         values = dict(figures.series(by_class[key], first, last))
         parts.append(_part(context, key, tuple(values.get(month) for month in months)))
-    names = [fmt.month(month) for month in months]
-    option = charts.stacked_bars(
-        context.look,
-        charts.month_names(months, context.source.closed_months),
-        parts,
-        unit="percent",
-        full_names=names,
-        clickable=True,
-    )
     alt = f"{basis.label} by payer class and month"
-    table = chart_tables.of_parts(names, parts, unit="percent", first="Month", caption=alt, marks=marks)
-    context.chart(option, key=f"cm_mix_{basis.share}", height=360, alt=alt, table=table, marks=marks)
+    blocks.stacked_months(
+        context, months, parts, marks, unit="percent", key=f"cm_mix_{basis.share}", height=360, alt=alt
+    )
 
 
 def _units(context: PageContext, basis: Basis) -> None:

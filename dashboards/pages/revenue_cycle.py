@@ -86,19 +86,9 @@ def _money(context: PageContext) -> None:
         for name, label in PARTS.items()
         if name in series
     ]
-    names = [fmt.month(month) for month in months]
-    option = charts.stacked_bars(
-        context.look,
-        charts.month_names(months, context.source.closed_months),
-        parts,
-        unit="usd",
-        full_names=names,
-        clickable=True,
-    )
     marks = [blocks.month_marks(name, months) for name in PARTS if name in series]
     alt = "Billed charges by month of service and what became of them"
-    table = chart_tables.of_parts(names, parts, unit="usd", first="Month", caption=alt, marks=marks)
-    context.chart(option, key="cm_money", height=344, alt=alt, table=table, marks=marks)
+    blocks.stacked_months(context, months, parts, marks, unit="usd", key="cm_money", height=344, alt=alt)
 
 
 def _denials(context: PageContext) -> None:
@@ -179,19 +169,9 @@ def _ageing(context: PageContext) -> None:
                 _bucket_name(bucket).removesuffix(" days"), colour, tuple(values.get(month) for month in months)
             )
         )
-    names = [fmt.month(month) for month in months]
-    option = charts.stacked_bars(
-        context.look,
-        charts.month_names(months, context.source.closed_months),
-        parts,
-        unit="usd",
-        full_names=names,
-        clickable=True,
-    )
     marks = [blocks.month_marks(metric, months, {"ageing_bucket": bucket}) for bucket in buckets]
     alt = "Open balance at month end by days since service"
-    table = chart_tables.of_parts(names, parts, unit="usd", first="Month", caption=alt, marks=marks)
-    context.chart(option, key="cm_ageing", height=300, alt=alt, table=table, marks=marks)
+    blocks.stacked_months(context, months, parts, marks, unit="usd", key="cm_ageing", height=300, alt=alt)
 
 
 def _bucket_order(bucket: str) -> tuple[int, str]:
