@@ -27,6 +27,9 @@ from serving.people.tables import SIGN_IN_FAILURE
 FAILURE_WINDOW = timedelta(hours=1)
 ACCOUNT_LONGEST = timedelta(seconds=30)
 PASSWORD_LENGTH = 12
+# How long a one-time password and a link to choose a password can be used.
+ONE_TIME_LIFE = timedelta(days=3)
+RESET_LIFE = timedelta(hours=24)
 # zxcvbn's estimate: 3 withstands an attack on a stolen, slowly hashed password.
 LEAST_SCORE = 3
 _HASHER = PasswordHasher()

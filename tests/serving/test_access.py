@@ -14,8 +14,7 @@ from foundation import alembic
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.people import passwords, sessions
-from serving.people import store as accessing
+from serving.people import account_store, credential_store, database, passwords, sessions
 from serving.people.audit_anchor import anchor_of
 from serving.people.caller import Caller, set_caller
 from serving.people.principal import Role
@@ -23,6 +22,8 @@ from serving.people.store import AccessStore
 from serving.people.tables import ACCESS
 
 PASSWORD = "correct horse battery"
+# The modules that read the clock.
+CLOCKED = (account_store, credential_store, passwords, sessions)
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def later(monkeypatch, by):
         def now(cls, tz=None):
             return datetime.now(tz) + by
 
-    for module in (accessing, passwords, sessions):
+    for module in CLOCKED:
         monkeypatch.setattr(module, "datetime", Clock)
 
 
@@ -61,7 +62,7 @@ def still(monkeypatch, by=timedelta(0)):
         def now(cls, tz=None):
             return moment
 
-    for module in (accessing, passwords, sessions):
+    for module in CLOCKED:
         monkeypatch.setattr(module, "datetime", Clock)
 
 
@@ -254,7 +255,7 @@ def test_waits_grow_for_who_guesses(store, monkeypatch):
     still(monkeypatch, timedelta(minutes=36, seconds=1))
     with pytest.raises(AccessError, match="Too many attempts"):
         store.authenticate("harbor", "ann@x", "wrong", address="192.0.2.7")
-    assert waits[:3] == [accessing.REFUSED] * 3
+    assert waits[:3] == [credential_store.REFUSED] * 3
 
 
 def test_one_address_that_tries_many_names_must_wait(store, monkeypatch):
@@ -455,7 +456,7 @@ def test_a_database_of_a_later_release_is_refused_in_a_sentence(home):
     with sqlite3.connect(home.access) as connection:
         connection.execute("update alembic_version set version_num = '9999'")
     connection.close()
-    accessing._engine.cache_clear()
+    database._engine.cache_clear()
     with pytest.raises(ConfigurationError, match="later release"):
         AccessStore.open(home)
 

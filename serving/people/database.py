@@ -1,0 +1,111 @@
+"""The access database of a home, opened: what every part of the store stands on."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, select
+
+from foundation.faults import naming
+from foundation.home import Home
+from foundation.keys import Keys
+from serving.people import audit_anchor, audit_log
+from serving.people.audit_anchor import anchor_of
+from serving.people.principal import Principal, Role
+from serving.people.tables import ACCESS, USER, USER_UNIT, open_engine
+
+
+@lru_cache(maxsize=16)
+def _engine(path: Path) -> tuple[Engine, bool]:
+    """The engine of a database, and whether it was of an earlier release when this process opened it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path):
+        was_older = ACCESS.bring_up_to_date(path)
+    return open_engine(path), was_older
+
+
+def email_of(value: str) -> str:
+    return value.strip().lower()
+
+
+class Database:
+    """The access database of one home: reading, writing with the audit, and looking people up."""
+
+    def __init__(self, engine: Engine, key: bytes, anchor: Path) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._key, self._anchor = key, anchor
+
+    @classmethod
+    def open(cls, home: Home) -> Self:
+        """Opens, and on first use makes, the access database of a home; brings one of an earlier release up to date.
+
+        Raises ConfigurationError for a database of a later release.
+        """
+        # The key first: a home that holds a database and no key has lost it.
+        key = Keys.of(home).derive("audit")
+        engine, was_older = _engine(home.access)
+        store = cls(engine, key, anchor_of(home))
+        if was_older:
+            store.begin_anchor()
+        return store
+
+    def begin_anchor(self) -> None:
+        """Earlier releases wrote no heads of the audit outside the database: the first one is that of today."""
+        with self._reading.connect() as connection:
+            head = audit_log.head(connection)
+        if head is not None and not self._anchor.exists():
+            audit_anchor.write(self._anchor, self._key, head)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that holds the write lock; what it adds to the audit is anchored once it is kept."""
+        with self._engine.begin() as connection:
+            yield connection
+            head = connection.info.pop("audit head", None)
+        if head is not None:
+            audit_anchor.write(self._anchor, self._key, head)
+
+    def _audit(
+        self,
+        connection: Connection,
+        tenant_id: str,
+        actor: str,
+        action: str,
+        detail: Mapping[str, object],
+        *,
+        scope_hash: str = "",
+        result: str = "done",
+    ) -> None:
+        connection.info["audit head"] = audit_log.append(
+            connection,
+            self._key,
+            tenant_id=tenant_id,
+            actor=actor,
+            action=action,
+            scope_hash=scope_hash,
+            detail=detail,
+            result=result,
+        )
+
+    @staticmethod
+    def _is(tenant_id: str, email: str) -> ColumnElement[bool]:
+        return (USER.c.tenant_id == tenant_id) & (USER.c.email == email)
+
+    def _user(self, connection: Connection, tenant_id: str, email: str) -> RowMapping | None:
+        return connection.execute(select(USER).where(self._is(tenant_id, email))).mappings().first()
+
+    @staticmethod
+    def _principal(connection: Connection, row: RowMapping) -> Principal:
+        mine = (USER_UNIT.c.tenant_id == row["tenant_id"]) & (USER_UNIT.c.email == row["email"])
+        units: list[str] = list(connection.execute(select(USER_UNIT.c.service_unit_id).where(mine)).scalars())
+        return Principal(
+            tenant_id=row["tenant_id"],
+            email=row["email"],
+            display_name=row["display_name"],
+            role=Role(row["role"]),
+            unit_ids=tuple(sorted(units)),
+            provider_id=row["provider_id"],
+        )

@@ -1,0 +1,104 @@
+"""Tenants and what their plans and settings allow."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from foundation.config import TENANT_ID
+from foundation.deidentification import STRICT, Deidentification
+from foundation.errors import AccessError, ConfigurationError
+from serving.modules import MODULES
+from serving.people.database import Database
+from serving.people.principal import PLATFORM, TenantPolicy
+from serving.people.tables import MODULE, TENANT
+
+# Modules that a plan grants or not, and whether it does where it says nothing of them: a module that a release adds has no row.
+_OF_PLANS = {module.name: module.is_granted for module in MODULES if not module.is_always_on}
+
+
+def _modules(connection: Connection, tenant_id: str) -> tuple[tuple[str, bool, bool], ...]:
+    """(module, is_granted, is_enabled) of a tenant, in the product's order."""
+    module_rows = connection.execute(select(MODULE).where(MODULE.c.tenant_id == tenant_id)).mappings()
+    rows = {row["module"]: (row["module"], row["is_granted"], row["is_enabled"]) for row in module_rows}
+    return tuple(rows.get(name, (name, is_granted, True)) for name, is_granted in _OF_PLANS.items())
+
+
+class TenantStore(Database):
+    """The tenants of the home, their modules and their rule of de-identification."""
+
+    def ensure_tenant(self, tenant_id: str, name: str, deidentification: Deidentification | None = None) -> None:
+        """Makes a tenant with the modules that plans grant by default, or gives an existing one its current name and, where one is
+        given, rule of de-identification."""
+        if not TENANT_ID.fullmatch(tenant_id):
+            raise ConfigurationError(f"{tenant_id!r} is not a tenant id: a-z, 0-9 and -, a letter first")
+        with self._writing() as connection:
+            is_me = TENANT.c.tenant_id == tenant_id
+            chosen = deidentification or STRICT
+            rule = {"deidentification_rule": chosen.rule, "smallest_cell": chosen.smallest_cell}
+            existing = connection.execute(select(TENANT).where(is_me)).mappings().first()
+            if existing is not None:
+                if existing["name"] != name:
+                    connection.execute(update(TENANT).where(is_me).values(name=name))
+                if deidentification is not None and rule != {column: existing[column] for column in rule}:
+                    version = existing["policy_version"] + 1
+                    connection.execute(update(TENANT).where(is_me).values(policy_version=version, **rule))
+                    self._audit(connection, tenant_id, "system", "de-identification changed", rule)
+                return
+            now = datetime.now(UTC)
+            made = {"tenant_id": tenant_id, "name": name, "policy_version": 1, "created_at": now}
+            connection.execute(insert(TENANT).values(**made, **rule))
+            connection.execute(
+                insert(MODULE),
+                [
+                    {"tenant_id": tenant_id, "module": name, "is_granted": is_granted, "is_enabled": True}
+                    for name, is_granted in _OF_PLANS.items()
+                ],
+            )
+            self._audit(connection, tenant_id, "system", "tenant created", {"name": name})
+
+    def tenants(self) -> tuple[tuple[str, str], ...]:
+        """(tenant_id, name) of every tenant, by name; the platform's own is not among them."""
+        with self._reading.connect() as connection:
+            query = select(TENANT.c.tenant_id, TENANT.c.name).where(TENANT.c.tenant_id != PLATFORM)
+            return tuple((row.tenant_id, row.name) for row in connection.execute(query.order_by(TENANT.c.name)))
+
+    def policy(self, tenant_id: str) -> TenantPolicy:
+        """What the tenant's plan and settings allow. Raises AccessError for an unknown tenant."""
+        with self._reading.connect() as connection:
+            tenant = connection.execute(select(TENANT).where(TENANT.c.tenant_id == tenant_id)).mappings().first()
+            if tenant is None:
+                raise AccessError("there is no such tenant")
+            modules = _modules(connection, tenant_id)
+        rule = Deidentification(
+            rule=tenant["deidentification_rule"] or STRICT.rule,
+            smallest_cell=tenant["smallest_cell"] or STRICT.smallest_cell,
+        )
+        usable = {module for module, is_granted, is_enabled in modules if is_granted and is_enabled}
+        return TenantPolicy(
+            tenant_id=tenant_id, version=tenant["policy_version"], modules=frozenset(usable), deidentification=rule
+        )
+
+    def modules(self, tenant_id: str) -> tuple[tuple[str, bool, bool], ...]:
+        """(module, is_granted, is_enabled) of a tenant, in the product's order."""
+        with self._reading.connect() as connection:
+            return _modules(connection, tenant_id)
+
+    def set_module(
+        self, tenant_id: str, module: str, *, granted: bool | None = None, enabled: bool | None = None, actor: str
+    ) -> None:
+        """Grants a module by plan, or switches it; every scope of the tenant gets a new hash."""
+        if module not in _OF_PLANS:
+            raise ConfigurationError(f"{module!r} is not a module; known are {', '.join(_OF_PLANS)}")
+        values = {k: v for k, v in {"is_granted": granted, "is_enabled": enabled}.items() if v is not None}
+        if not values:
+            return
+        with self._writing() as connection:
+            mine = (MODULE.c.tenant_id == tenant_id) & (MODULE.c.module == module)
+            if connection.execute(select(TENANT.c.tenant_id).where(TENANT.c.tenant_id == tenant_id)).first() is None:
+                raise AccessError("there is no such tenant")
+            if connection.execute(update(MODULE).where(mine).values(**values)).rowcount == 0:
+                row = {"tenant_id": tenant_id, "module": module, "is_granted": _OF_PLANS[module], "is_enabled": True}
+                connection.execute(insert(MODULE).values(**row | values))
+            raised = {"policy_version": TENANT.c.policy_version + 1}
+            connection.execute(update(TENANT).where(TENANT.c.tenant_id == tenant_id).values(**raised))
+            self._audit(connection, tenant_id, actor, "module changed", {"module": module, **values})
