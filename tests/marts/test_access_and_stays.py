@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from serving.metrics.compiler import Compiler, Shape
-from tests.marts.building import Row, Rows, create_raw, fill, run_dbt
+from tests.marts.building import Compiled, Row, Rows, fill
 
 pytestmark = pytest.mark.slow
 
@@ -257,17 +257,15 @@ class Marts:
 
 
 @pytest.fixture(scope="module")
-def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
-    folder = tmp_path_factory.mktemp("marts")
-    file = folder / "warehouse.duckdb"
+def marts(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
+    file = project.warehouse(tmp_path_factory.mktemp("marts"))
     with duckdb.connect(str(file)) as connection:
-        create_raw(connection)
         fill(connection, TENANT, ROWS, feeds=("pm", "adt", "siu", "ehr"), as_of=AS_OF)
-    target = run_dbt(folder, "build", *(f"+clinicmart.marts.{name}" for name in FOLDERS))
+    project.build(file, *(f"marts.{name}" for name in FOLDERS))
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"attach '{file}' as warehouse (read_only)")
-        yield Marts(connection, target)
+        yield Marts(connection, project.target)
 
 
 def test_an_appointment_of_two_feeds_is_one_and_the_record_wins(marts: Marts) -> None:

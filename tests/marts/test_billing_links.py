@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.marts.building import compiled
+from tests.marts.building import Compiled
 from tests.marts.compiled_models import Models
 
 pytestmark = pytest.mark.slow
@@ -133,8 +133,8 @@ class Claim:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return Models(compiled(tmp_path_factory.mktemp("billing"), *MODELS), TABLES)
+def models(project: Compiled) -> Models:
+    return Models(project.sql(*MODELS), TABLES)
 
 
 def counted(

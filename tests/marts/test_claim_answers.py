@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from tests.marts.building import compiled
+from tests.marts.building import Compiled
 from tests.marts.compiled_models import Models
 
 pytestmark = pytest.mark.slow
@@ -101,8 +101,8 @@ def status(name: str, claim: str, accepted: bool | None, day: float = 1, **more:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return Models(compiled(tmp_path_factory.mktemp("answers"), *MODELS), TABLES)
+def models(project: Compiled) -> Models:
+    return Models(project.sql(*MODELS), TABLES)
 
 
 def claims_in(claims: Sequence[Row]) -> dict[str, list[Row]]:

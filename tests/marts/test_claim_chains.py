@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.marts.building import compiled
+from tests.marts.building import Compiled
 from tests.marts.compiled_models import Models
 
 pytestmark = pytest.mark.slow
@@ -182,8 +182,8 @@ def charged(name: str, number: str, day: int = 0, amount: int = 200, patient: st
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return Models(compiled(tmp_path_factory.mktemp("chains"), *MODELS), TABLES)
+def models(project: Compiled) -> Models:
+    return Models(project.sql(*MODELS), TABLES)
 
 
 def build(

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from data_contracts.generate import OPERATIONAL
-from tests.marts.building import create_raw, run_dbt
+from tests.marts.building import Compiled, create_raw, run_dbt
 from tests.marts.histories import (
     CHANGES,
     RENDERED,
@@ -40,7 +40,7 @@ BEGINNING = Run(tuple(Change(tenant, "arrive", number) for number, tenant in enu
 class Built:
     """What dbt built for everybody and then for one touched tenant, and the statements that it rendered for both."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
+    def __init__(self, folder: Path, home: Path, project: Compiled) -> None:
         self.file = folder / "warehouse.duckdb"
         with duckdb.connect(str(self.file)) as connection:
             create_raw(connection)
@@ -51,7 +51,7 @@ class Built:
         wanted = "+config.materialized:by_tenant"
         models = (f"{wanted},resource_type:model", f"{wanted},resource_type:seed")
         # The project's unit tests run here: their models stand.
-        run_dbt(folder, "build", *models, "test_type:unit")
+        run_dbt(folder, "build", *models, "test_type:unit", parsed=project.target)
         full = (folder / "target").rename(folder / "full")
         with duckdb.connect(str(self.file)) as connection:
             self.before = rows_by_tenant(connection)
@@ -60,7 +60,8 @@ class Built:
             # Was loaded, and is not to be seen before its tenant is touched.
             change(connection, Change("amber", "arrive", 50))
             connection.execute("create table raw.touched_tenant as select ? as tenant_id", [RENDERED])
-        self.target = run_dbt(folder, "build", *models, *SINGULAR, "fct_claims,test_type:generic")
+        wanted_tests = (*SINGULAR, "fct_claims,test_type:generic")
+        self.target = run_dbt(folder, "build", *models, *wanted_tests, parsed=full)
         self.models = read_models(full, self.target)
         self.manifest = json.loads((self.target / "manifest.json").read_text("utf-8"))
 
@@ -95,8 +96,8 @@ def rows_by_tenant(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory, demo_home: Path) -> Built:
-    return Built(tmp_path_factory.mktemp("incremental"), demo_home)
+def built(tmp_path_factory: pytest.TempPathFactory, demo_home: Path, project: Compiled) -> Built:
+    return Built(tmp_path_factory.mktemp("incremental"), demo_home, project)
 
 
 # Tests that dbt ran on what it built for the touched tenant.

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.marts.building import Rows, create_raw, fill, run_dbt
+from tests.marts.building import Compiled, Rows, fill
 
 AS_OF = "2026-06-30"
 ADDRESSES = {"NORTH": "&http://north.example/mrn", "SOUTH": "&http://south.example/mrn"}
@@ -182,18 +182,16 @@ FEEDS = ("pm", "adt", "ehr", "lab")
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory):
-    folder = tmp_path_factory.mktemp("issuers") / "home"
-    folder.mkdir()
-    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
-        create_raw(connection)
+def built(project: Compiled, tmp_path_factory: pytest.TempPathFactory):
+    file = project.warehouse(tmp_path_factory.mktemp("issuers"))
+    with duckdb.connect(str(file)) as connection:
         for tenant, (feeds, rows) in CASES.items():
             fill(connection, tenant, rows, feeds=feeds, as_of=AS_OF)
         connection.execute("insert into raw.feed_issuer values ('configured', 'billing', 'SOUTH')")
         for seed in SEEDS:
             fill(connection, f"chance-{seed}", site_by_chance(seed).rows, feeds=FEEDS, as_of=AS_OF)
-    run_dbt(folder, "build", "+int_encounters", "+int_patients", "+int_charges", "+source_conflict")
-    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+    project.build(file, "int_encounters", "int_patients", "int_charges", "source_conflict")
+    with duckdb.connect(str(file), read_only=True) as connection:
         yield connection
 
 

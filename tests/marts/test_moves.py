@@ -6,7 +6,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from tests.marts.building import Row, Rows, create_raw, fill, run_dbt
+from tests.marts.building import Compiled, Row, Rows, fill
 
 pytestmark = pytest.mark.slow
 
@@ -97,11 +97,10 @@ SEEN = [
 
 
 @pytest.fixture(scope="module")
-def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+def marts(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     """Tenant a with moves, tenant b with the same units and charges and none."""
-    folder = tmp_path_factory.mktemp("moves")
-    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
-        create_raw(connection)
+    file = project.warehouse(tmp_path_factory.mktemp("moves"))
+    with duckdb.connect(str(file)) as connection:
         fill(connection, "a", ROWS, feeds=FEEDS, as_of=AS_OF)
         still = {key: rows for key, rows in ROWS.items() if key[0] != "service_unit_placement"}
         fill(connection, "b", still, feeds=FEEDS, as_of=AS_OF)
@@ -111,8 +110,8 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyC
                 "parent_service_unit_id, billing_profile, payer_class, observed_at) values ('a', 'pm', ?, ?, ?, ?, ?, ?)",
                 list(state),
             )
-    run_dbt(folder, "build", "+fct_charge_lines", "+dim_service_unit_versions", "+dim_payers")
-    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+    project.build(file, "fct_charge_lines", "dim_service_unit_versions", "dim_payers")
+    with duckdb.connect(str(file), read_only=True) as connection:
         yield connection
 
 

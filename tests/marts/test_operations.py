@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.marts.building import Row, Rows, create_raw, fill, run_dbt
+from tests.marts.building import Compiled, Row, Rows, fill
 from tests.marts.test_access_and_stays import Marts, appointment, encounter, movement, shift, slot
 
 pytestmark = pytest.mark.slow
@@ -204,18 +204,16 @@ MARTS = (
 
 
 @pytest.fixture(scope="module")
-def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
-    folder = tmp_path_factory.mktemp("operations")
-    file = folder / "warehouse.duckdb"
+def marts(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
+    file = project.warehouse(tmp_path_factory.mktemp("operations"))
     with duckdb.connect(str(file)) as connection:
-        create_raw(connection)
         fill(connection, "tiny", ROWS, feeds=("pm", "adt", "rvu"), as_of=AS_OF)
         fill(connection, "without a table", {("charge", "pm"): [charge("plain", "Z1")]}, feeds=("pm",), as_of=AS_OF)
-    target = run_dbt(folder, "build", *(f"+{name}" for name in MARTS), "+dim_providers", "+dim_visit_types")
+    project.build(file, *MARTS, "dim_providers", "dim_visit_types")
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"attach '{file}' as warehouse (read_only)")
-        yield Marts(connection, target)
+        yield Marts(connection, project.target)
 
 
 def test_work_rvus_follow_the_table_of_the_day_and_the_modifiers(marts: Marts) -> None:

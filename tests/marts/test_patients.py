@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.marts.building import compiled
+from tests.marts.building import Compiled
 
 pytestmark = pytest.mark.slow
 
@@ -153,8 +153,8 @@ class Crosswalks:
 
 
 @pytest.fixture(scope="module")
-def crosswalks(tmp_path_factory: pytest.TempPathFactory) -> Crosswalks:
-    return Crosswalks(compiled(tmp_path_factory.mktemp("patients"), *MODELS))
+def crosswalks(project: Compiled) -> Crosswalks:
+    return Crosswalks(project.sql(*MODELS))
 
 
 NAMES = st.sampled_from("ABCDEF")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.marts.building import compiled
+from tests.marts.building import Compiled
 from tests.marts.compiled_models import Models
 from tests.marts.remittance_money import (
     MODELS,
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return Models(compiled(tmp_path_factory.mktemp("money"), *MODELS), TABLES)
+def models(project: Compiled) -> Models:
+    return Models(project.sql(*MODELS), TABLES)
 
 
 def primary(charge: int = 20000, paid: int = 8000, off: int = 10000, status: str = "1") -> Decision:

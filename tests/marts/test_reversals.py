@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.marts.building import compiled
+from tests.marts.building import Compiled
 from tests.marts.compiled_models import Models
 
 pytestmark = pytest.mark.slow
@@ -71,8 +71,8 @@ def reversal(name: str, payment: str, day: int, paid: int, **more: object) -> An
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return Models(compiled(tmp_path_factory.mktemp("reversals"), *MODELS), TABLES)
+def models(project: Compiled) -> Models:
+    return Models(project.sql(*MODELS), TABLES)
 
 
 def found(models: Models, answers: Sequence[Answer]) -> dict[str, tuple[str | None, str, bool]]:

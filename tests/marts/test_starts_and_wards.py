@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from data_contracts import contract
-from tests.marts.building import Row, Rows, create_raw, fill, run_dbt
+from tests.marts.building import Compiled, Row, Rows, fill
 from tests.marts.test_access_and_stays import Marts, appointment, encounter, shift
 
 pytestmark = pytest.mark.slow
@@ -88,11 +88,9 @@ TENANTS: dict[str, Rows] = {
 
 
 @pytest.fixture(scope="module")
-def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
-    folder = tmp_path_factory.mktemp("starts")
-    file = folder / "warehouse.duckdb"
+def marts(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
+    file = project.warehouse(tmp_path_factory.mktemp("starts"))
     with duckdb.connect(str(file)) as connection:
-        create_raw(connection)
         for tenant, rows in TENANTS.items():
             fill(connection, tenant, rows, feeds=("ehr",), as_of=AS_OF)
     names = (
@@ -104,11 +102,11 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
         "dim_visit_types",
         "fct_referrals",
     )
-    target = run_dbt(folder, "build", *(f"+{name}" for name in names))
+    project.build(file, *names)
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(f"attach '{file}' as warehouse (read_only)")
-        yield Marts(connection, target)
+        yield Marts(connection, project.target)
 
 
 def of(marts: Marts, tenant: str, columns: str) -> dict[str, tuple[object, ...]]:

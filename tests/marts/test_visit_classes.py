@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.marts.building import compiled
+from tests.marts.building import Compiled
 from tests.marts.compiled_models import Models, Row
 
 pytestmark = pytest.mark.slow
@@ -195,8 +195,8 @@ def truth(encounters: Sequence[Encounter], hours: range) -> dict[str, tuple[Deci
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    return Models(compiled(tmp_path_factory.mktemp("classes"), *MODELS), TABLES)
+def models(project: Compiled) -> Models:
+    return Models(project.sql(*MODELS), TABLES)
 
 
 @st.composite

@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.marts.building import Row, Rows, create_raw, fill, run_dbt
+from tests.marts.building import Compiled, Row, Rows, fill
 
 pytestmark = pytest.mark.slow
 
@@ -217,15 +217,14 @@ class Marts:
 
 
 @pytest.fixture(scope="module")
-def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
-    folder = tmp_path_factory.mktemp("visits")
-    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
-        create_raw(connection)
+def marts(project: Compiled, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
+    file = project.warehouse(tmp_path_factory.mktemp("visits"))
+    with duckdb.connect(str(file)) as connection:
         fill(connection, "tiny", ROWS, feeds=FEEDS, as_of=AS_OF)
-    run_dbt(folder, "build", *(f"+{name}" for name in FACTS), "+dim_patients", "+source_conflict", "+encounter_match")
+    project.build(file, *FACTS, "dim_patients", "source_conflict", "encounter_match")
     with duckdb.connect() as connection:
         connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"attach '{folder / 'warehouse.duckdb'}' as warehouse (read_only)")
+        connection.execute(f"attach '{file}' as warehouse (read_only)")
         yield Marts(connection)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.marts.building import compiled
+from tests.marts.building import Compiled
 
 pytestmark = pytest.mark.slow
 
@@ -220,8 +220,8 @@ class Matcher:
 
 
 @pytest.fixture(scope="module")
-def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
-    return Matcher(compiled(tmp_path_factory.mktemp("visits"), *MODELS))
+def matcher(project: Compiled) -> Matcher:
+    return Matcher(project.sql(*MODELS))
 
 
 VISITS = st.builds(
