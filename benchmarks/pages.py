@@ -155,9 +155,9 @@ def main() -> None:
     tenant = largest(home)
     access = AccessStore.open(home)
     person = access.principal(tenant, options.user or f"admin@{tenant}")
-    if access.must_change_password(person):
-        raise SystemExit(f"{person.email} has a one-time password; sign in once, or name another person with --user")
     token = access.create_session(person)
+    if access.session(token) is None:
+        raise SystemExit(f"{person.email} cannot see pages yet; sign in once, or name another person with --user")
     path = os.environ.get("CLINICMART_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM)), None)
     port, empty_port = free_port(), free_port()
     serve = [str(Path(sys.executable).parent / "clinicmart"), "serve", "--home", str(home.path), "--port", str(port)]

@@ -137,6 +137,25 @@ class Administration:
         token = self._store.begin_reset(self._tenant, address, actor=self._email)
         return Invitation(email=address, path=f"/password?reset={token}")
 
+    def reset_second_factor(self, email: str) -> None:
+        """Removes the second factor of a person who lost it; open sessions end. Raises ConfigurationError for oneself."""
+        address = self.person(email.strip().lower()).email
+        if address == self._email:
+            raise ConfigurationError(
+                "you cannot reset your own second factor here; change it in your account, or ask another administrator"
+            )
+        self._store.reset_second_factor(self._tenant, address, actor=self._email)
+
+    def requires_second_factor(self) -> bool:
+        """Whether everybody who signs in with a password must have a second factor."""
+        self._check()
+        return self._store.requires_second_factor(self._tenant)
+
+    def require_second_factor(self, is_required: bool) -> None:
+        """Sets that rule; people without a second factor see nothing more until they have one."""
+        self._check()
+        self._store.require_second_factor(self._tenant, is_required, actor=self._email)
+
     def _check_rights(self, role: Role, unit_ids: Sequence[str], provider_id: str | None) -> None:
         """A role that lacks what it needs would see nothing, and a unit that does not exist is a mistake of the hand."""
         rule = ROLES.get(role)

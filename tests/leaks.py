@@ -20,7 +20,7 @@ from foundation.errors import AccessError
 from serving.metrics.mart_data import MartData
 from serving.model import Health
 from serving.modules import MODULES_BY_NAME
-from serving.people import scope, sessions
+from serving.people import scope, session_store, sessions
 from serving.people.store import AccessStore
 from serving.rows import drill
 from serving.scope_files import deidentify, derive
@@ -101,6 +101,11 @@ def _sessions_for_ever(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(sessions, name, getattr(sessions, name) * 1000)
 
 
+def _password_is_enough(patch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked for a second factor."""
+    patch.setattr(session_store, "next_step", lambda *_: None)
+
+
 # Hole -> (how it is made, ways that must find it, who tries).
 HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], tuple[str, ...]]] = {
     "no filter": (_no_filter, ("figure", "drill", "names"), ("manager",)),
@@ -114,9 +119,10 @@ HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...],
     "cookie of any tenant": (_cookie_of_any_tenant, ("cookie",), ("manager",)),
     "page of nobody": (_page_of_nobody, ("live page",), ("admin",)),
     "sessions for ever": (_sessions_for_ever, ("session",), ("admin",)),
+    "password is enough": (_password_is_enough, ("second factor",), ("admin",)),
 }
 # Those that are made in the server's process.
-IN_SERVER = ("cookie of any tenant", "page of nobody", "sessions for ever")
+IN_SERVER = ("cookie of any tenant", "page of nobody", "sessions for ever", "password is enough")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import click
 
 from clinicmart.commands.prove import prove, verify_report
 from clinicmart.commands.reached import breach, patient, person
+from clinicmart.commands.sign_in import reset_second_factor, sign_in_rule
 from clinicmart.options import (
     existing_home,
     home_option,
@@ -38,9 +39,15 @@ def list_tenants(home: Home, as_json: bool) -> None:
     print_table(["Tenant", "Name"], [[tenant_id, name] for tenant_id, name in dict(listed).items()])
 
 
+tenants.add_command(sign_in_rule)
+
+
 @click.group()
 def users() -> None:
     """Add, list and change users."""
+
+
+users.add_command(reset_second_factor)
 
 
 @users.command("list")

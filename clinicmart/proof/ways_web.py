@@ -1,18 +1,21 @@
 """Ways through the dashboards' server: pages, cookies, sessions, hosts, origins, live pages and addresses with foreign places."""
 
+import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import pyotp
 from sqlalchemy import update
 
 from clinicmart.proof.canaries import TENANTS, organisation_word, unit_id
 from clinicmart.proof.server import Server
-from clinicmart.proof.site import PEOPLE, Person, Site
+from clinicmart.proof.site import PASSWORD, PEOPLE, Person, Site
 from clinicmart.proof.trials import Judge, Trial, Way
 from clinicmart.proof.ways_reader import ADMIN, other
 from dashboards.pages import ALL
 from dashboards.server.live_page import run_page
 from foundation.errors import AccessError
+from serving.people.principal import Role
 from serving.people.sessions import token_hash
 from serving.people.tables import SESSION, open_engine
 
@@ -101,6 +104,25 @@ def _sessions(site: Site, server: Server) -> Iterator[Trial]:
             holds=lambda: server.get("/", host=_host(tenant), token=good)[0] == 200,
             must_refuse=True,
         )
+
+
+def _without_code(site: Site, server: Server) -> Iterator[Trial]:
+    """A session that has the password of a person with a second factor, and not the code."""
+    tenant, store = TENANTS[0], site.access
+    judge, email = Judge(site, "second factor", tenant, None), f"app{secrets.token_hex(4)}@clinic.example"
+    password = PASSWORD.format(tenant=tenant)
+    store.add_user(tenant, email, display_name="App", role=Role.EXECUTIVE, password=password, must_change=False)
+    person = store.principal(tenant, email)
+    app = pyotp.TOTP(store.offer_second_factor(person))
+    passed = store.enrol_second_factor(store.create_session(person), password, app.now()).session_token
+    waiting = store.create_session(person)
+    yield judge.trial(
+        "open a page with a session that has the password and not the code",
+        lambda: server.body("/", host=_host(tenant), token=waiting) + _drawn(server, tenant, waiting),
+        control="the session that gave a code is let in",
+        holds=lambda: bool(_drawn(server, tenant, passed)),
+        must_refuse=True,
+    )
 
 
 def _age(site: Site, token: str, *, created: timedelta = timedelta(), last_seen: timedelta = timedelta()) -> None:
@@ -197,6 +219,13 @@ WAYS = (
     Way(key="page", title="Pages, and places in their addresses", tries=_pages, needs_server=True),
     Way(
         key="session", title="Tampered, ended and expired sessions", tries=_sessions, is_of_site=True, needs_server=True
+    ),
+    Way(
+        key="second factor",
+        title="The password without the code",
+        tries=_without_code,
+        is_of_site=True,
+        needs_server=True,
     ),
     Way(key="host", title="Forged hosts and origins", tries=_hosts, is_of_site=True, needs_server=True),
     Way(key="live page", title="Live pages of other sign-ins", tries=_live_pages, is_of_site=True, needs_server=True),

@@ -15,7 +15,7 @@ from uvicorn.config import LOGGING_CONFIG
 
 from dashboards import Place, failures, served_home, theme
 from dashboards.pages import ALL
-from dashboards.server import health_routes, signin_routes, warm
+from dashboards.server import health_routes, second_factor_routes, signin_routes, warm
 from dashboards.server.auth_gate import Gate
 from foundation.errors import ConfigurationError
 from foundation.exposure import check_exposure
@@ -59,7 +59,7 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
     """
     app = st.App(
         ENTRY,
-        routes=[*signin_routes.ROUTES, *health_routes.ROUTES],
+        routes=[*signin_routes.ROUTES, *second_factor_routes.ROUTES, *health_routes.ROUTES],
         middleware=[Middleware(Gate, pages=[page.key for page in ALL])],
         lifespan=_lifespan,
         on_script_error=_on_script_error,

@@ -28,6 +28,8 @@ from foundation.exposure import is_own_origin
 from serving.counters import REQUESTS
 from serving.people.caller import Caller, set_caller
 from serving.people.principal import Principal
+from serving.people.second_factors import Step
+from serving.people.session_store import SignIn
 from serving.people.sessions import session_id
 
 SESSION_COOKIE = "clinicmart_session"
@@ -38,11 +40,17 @@ KNOWN_COOKIE = "clinicmart_known"
 HOST_PREFIX = "__Host-"
 SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH = "/signin", "/signout", "/password", "/account", "/healthz"
 READY = "/readyz"
+SECOND_FACTOR, SET_UP = "/second-factor", "/second-factor/set-up"
 # Who opens the account's pages is looked up there.
-OPEN_PATHS = frozenset({SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH, READY, "/favicon.png", "/favicon.ico"})
+OPEN_PATHS = frozenset(
+    {SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, SECOND_FACTOR, SET_UP, HEALTH, READY, "/favicon.png", "/favicon.ico"}
+)
+# Where a sign-in goes on that lacks a step.
+STEP_PATHS = {Step.PASSWORD: PASSWORD, Step.CODE: SECOND_FACTOR, Step.ENROL: SET_UP}
 OPEN_PREFIXES = ("/static/",)
 STREAMLIT_PREFIXES = ("/_stcore/", "/component/", "/media/", "/vendor/")
 WITHOUT_SESSION = "Sign in first."
+NOT_FINISHED = "Finish signing in first."
 OTHER_TENANT = "You are signed in for another organization."
 UNKNOWN_TENANT = "There is no organization at this address."
 REFUSALS = frozenset({403, 404})
@@ -86,6 +94,24 @@ def signed_in(token: str | None) -> Principal | None:
     return served_home.access().session(token) if token else None
 
 
+def begun(token: str | None) -> SignIn | None:
+    """The sign-in of a session token, which may lack a step: it opens the pages of sign-in alone."""
+    return served_home.access().sign_in(token) if token else None
+
+
+def path_of_step(step: Step | None, next_path: str = "/") -> str:
+    """Where a sign-in goes on, and where it leads in the end."""
+    if step is None:
+        return next_path
+    return STEP_PATHS[step] + (f"?next={quote(next_path)}" if next_path != "/" else "")
+
+
+def way_on(token: str, next_path: str) -> str:
+    """Where the browser of a new session goes."""
+    state = begun(token)
+    return SIGN_IN if state is None else path_of_step(state.step, next_path)
+
+
 def _sign(text: str) -> str:
     return hmac.new(served_home.served().form_key, text.encode(), hashlib.sha256).hexdigest()
 
@@ -112,7 +138,7 @@ def own_path(value: str | None) -> str:
     """A path of ours to go on to; anything that could lead elsewhere becomes the first page."""
     if not value or not value.startswith("/") or value.startswith(("//", "/\\")) or "\\" in value or "\n" in value:
         return "/"
-    return value if urlsplit(value).netloc == "" and not value.startswith((SIGN_IN, SIGN_OUT)) else "/"
+    return value if urlsplit(value).netloc == "" and not value.startswith((SIGN_IN, SIGN_OUT, SECOND_FACTOR)) else "/"
 
 
 def _is_open(path: str) -> bool:
@@ -226,25 +252,29 @@ class Gate:
     def _refusal(self, connection: HTTPConnection) -> Response | None:
         """The answer to a request that may not pass; None for one that may."""
         token = cookie_of(connection, SESSION_COOKIE)
-        principal = signed_in(token)
+        state = begun(token)
         try:
             tenant = tenant_of_host(
                 connection.headers.get("host", ""), served_home.tenants(), served_home.served().domain
             )
         except UnknownTenant as error:
             return _refuse(connection, str(error), 404)
-        if principal is None:
+        if state is None:
             if _wants_page(connection):
-                target = connection.url.path + (f"?{connection.url.query}" if connection.url.query else "")
-                return RedirectResponse(f"{SIGN_IN}?next={quote(own_path(target))}", status_code=303)
+                return RedirectResponse(f"{SIGN_IN}?next={quote(_wanted(connection))}", status_code=303)
             return _refuse(connection, WITHOUT_SESSION, 403)
-        if tenant is not None and tenant != principal.tenant_id:
+        if tenant is not None and tenant != state.principal.tenant_id:
             return _refuse(connection, OTHER_TENANT, 403)
-        if served_home.access().must_change_password(principal):
+        if state.step is not None:
             if _wants_page(connection):
-                return RedirectResponse(PASSWORD, status_code=303)
-            return _refuse(connection, "Choose a password first.", 403)
+                return RedirectResponse(path_of_step(state.step, _wanted(connection)), status_code=303)
+            return _refuse(connection, NOT_FINISHED, 403)
         return None
+
+
+def _wanted(connection: HTTPConnection) -> str:
+    """The path of ours that a browser asked for."""
+    return own_path(connection.url.path + (f"?{connection.url.query}" if connection.url.query else ""))
 
 
 def _refused_with(message: Message, is_answered: bool) -> int:
@@ -258,7 +288,8 @@ def _refused_with(message: Message, is_answered: bool) -> int:
 
 def _record_refusal(connection: HTTPConnection, status: int) -> None:
     """Audits a refusal before its answer leaves. That a browser without a session asks for a page is none."""
-    principal = signed_in(cookie_of(connection, SESSION_COOKIE))
+    state = begun(cookie_of(connection, SESSION_COOKIE))
+    principal = state.principal if state else None
     try:
         tenant = tenant_of_host(connection.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
     except UnknownTenant:

@@ -45,7 +45,7 @@ def record(connection: HTTPConnection, principal: Principal | None, tenant: str 
         served_home.access().audit(tenant_id, actor, "request", detail=detail, result="refused")
 
 
-KNOWN_PATHS = frozenset({"/signin", "/signout", "/password", "/account"})
+KNOWN_PATHS = frozenset({"/signin", "/signout", "/password", "/account", "/second-factor", "/second-factor/set-up"})
 
 
 def _due(refusal: tuple[str, str, str, str], now: float) -> int:

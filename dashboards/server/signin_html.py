@@ -1,50 +1,12 @@
-"""The HTML of the pages outside Streamlit: sign-in, first password, refused. The same tokens, no script."""
+"""The HTML of sign-in, the first password, the account, and of what is refused."""
 
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 
-import streamlit
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from dashboards import theme
-
-
-@lru_cache(maxsize=1)
-def _font_face() -> str:
-    """Streamlit's bundled font, so that sign-in and pages look alike; the fallbacks serve where it moved."""
-    fonts = sorted(Path(streamlit.__file__).parent.glob("static/static/media/SourceSansVF-Upright*.woff2"))
-    if not fonts:
-        return ""
-    address = f"/static/media/{fonts[0].name}"
-    return f'@font-face {{font-family: "Source Sans"; src: url("{address}") format("woff2"); font-weight: 200 900;}}'
-
-
-@lru_cache(maxsize=1)
-def _style() -> str:
-    dark = theme.variables(theme.DARK)
-    sheet = (theme.ASSETS / "signin.css").read_text(encoding="utf-8")
-    return f"{_font_face()}\n{theme.variables(theme.LIGHT)}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n{sheet}"
-
-
-def _page(title: str, body: Markup, status: int) -> HTMLResponse:
-    page = Markup(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<title>{title} · Clinicmart</title><style>{style}</style></head>"
-        '<body><main><div class="brand"><i aria-hidden="true"></i>Clinicmart</div>{body}</main></body></html>'
-    )
-    style = Markup(_style())  # noqa: S704  # the project's own stylesheet and tokens: no value of a request is in it
-    return HTMLResponse(page.format(title=title, style=style, body=body), status_code=status)
-
-
-def _problem(text: str) -> Markup:
-    return Markup('<p class="problem" role="alert">{}</p>').format(text) if text else Markup("")
-
-
-def _hidden(name: str, value: str) -> Markup:
-    return Markup('<input type="hidden" name="{}" value="{}">').format(name, value)
+from dashboards.server.plain_html import hidden, page, problem_line
+from serving.people.second_factors import SecondFactor
 
 
 def sign_in(
@@ -76,13 +38,13 @@ def sign_in(
         "to choose a new password.</p>"
     ).format(
         title=title,
-        problem=_problem(problem),
-        token=_hidden("token", token),
-        next_path=_hidden("next", next_path),
+        problem=problem_line(problem),
+        token=hidden("token", token),
+        next_path=hidden("next", next_path),
         tenant_field=tenant_field if ask_tenant else "",
         email=email,
     )
-    return _page(title, body, status)
+    return page(title, body, status)
 
 
 _NEW_FIELDS = Markup(
@@ -106,16 +68,22 @@ def password(*, token: str, reset: str = "", problem: str = "", status: int = 20
         '{fields}<button type="submit">Save and go on</button></form>'
     ).format(
         why=why,
-        problem=_problem(problem),
-        token=_hidden("token", token),
-        reset=_hidden("reset", reset),
+        problem=problem_line(problem),
+        token=hidden("token", token),
+        reset=hidden("reset", reset),
         fields=_NEW_FIELDS,
     )
-    return _page("Choose a password", body, status)
+    return page("Choose a password", body, status)
 
 
 def account(
-    *, token: str, email: str, sessions: Sequence[tuple[str, str, str, bool]], problem: str = "", status: int = 200
+    *,
+    token: str,
+    email: str,
+    sessions: Sequence[tuple[str, str, str, bool]],
+    second_factor: SecondFactor | None,
+    problem: str = "",
+    status: int = 200,
 ) -> HTMLResponse:
     """A person's account. `sessions` are (last used, address, browser, whether it is this one)."""
     rows = Markup("").join(
@@ -130,12 +98,26 @@ def account(
         '<label for="current">Current password</label>'
         '<input id="current" name="current" type="password" autocomplete="current-password" required>'
         '{fields}<button type="submit">Change password</button></form>'
+        '<h2>Second factor</h2><p class="lead">{factor} <a href="{set_up}">{change}</a></p>'
         "<h2>Where you are signed in</h2><table><thead><tr><th>Last used</th><th>Browser</th><th>Address</th><th></th></tr>"
         '</thead><tbody>{rows}</tbody></table><form method="post" action="/account">{token}'
         '<input type="hidden" name="action" value="end"><button type="submit" class="quiet">Sign out everywhere</button>'
         '</form><p class="foot"><a href="/">Back to the figures</a></p>'
-    ).format(email=email, problem=_problem(problem), token=_hidden("token", token), fields=_NEW_FIELDS, rows=rows)
-    return _page("Your account", body, status)
+    ).format(
+        email=email,
+        problem=problem_line(problem),
+        token=hidden("token", token),
+        fields=_NEW_FIELDS,
+        rows=rows,
+        factor=(
+            f"An authenticator app, and {second_factor.recovery_codes_left} recovery codes that are not used yet."
+            if second_factor
+            else "Your password alone opens this account."
+        ),
+        change="Change it" if second_factor else "Set up an authenticator app",
+        set_up="/second-factor/set-up",
+    )
+    return page("Your account", body, status)
 
 
 def browser_name(agent: str) -> str:
@@ -155,7 +137,7 @@ def browser_name(agent: str) -> str:
 
 def not_found() -> HTMLResponse:
     """The page of an address at which there is none."""
-    return _page(
+    return page(
         "No page here",
         Markup(
             '<h1>No page here</h1><p class="lead">There is no page at this address. The link may be old or mistyped.</p>'
@@ -167,7 +149,7 @@ def not_found() -> HTMLResponse:
 
 def refused(text: str, status: int) -> HTMLResponse:
     """A page that may not be shown: why, and the way on."""
-    return _page(
+    return page(
         "Not available",
         Markup('<h1>Not available</h1><p class="lead">{}</p><p><a href="/signin">Go to sign-in</a></p>').format(text),
         status,

@@ -1,9 +1,8 @@
 """Sign-in, sign-out and the first password: plain pages served beside Streamlit, before any of its scripts run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -12,19 +11,22 @@ from starlette.routing import Route
 from dashboards import data, served_home
 from dashboards import format as fmt
 from dashboards.server import auth_gate, signin_html
+from dashboards.server.forms import (
+    STALE_FORM,
+    begin_session,
+    delete_cookie,
+    fields_of,
+    hashing,
+    set_cookie,
+)
 from foundation.errors import AccessError, ClinicmartError
 from serving.people.caller import caller
-from serving.people.principal import Principal
+from serving.people.second_factors import Step
 from serving.people.sessions import session_id
 
-STALE_FORM = "This form is out of date. Try again."
 STALE_LINK = "This link was used, is too old, or was replaced by a newer one. Ask your administrator for another."
 WRONG = "The user name or the password is wrong."
 PASSWORDS_DIFFER = "The two passwords differ."
-# One form field is short; anything larger is not a form of ours.
-LONGEST_BODY = 8_192
-KNOWN_DAYS = 90
-_HASHING = CapacityLimiter(2)
 
 
 def _tenant_of(request: Request) -> str | None:
@@ -33,42 +35,6 @@ def _tenant_of(request: Request) -> str | None:
 
 def _nonce_of(request: Request) -> str:
     return auth_gate.cookie_of(request, auth_gate.FORM_COOKIE) or auth_gate.new_nonce()
-
-
-def _set_cookie(response: Response, request: Request, name: str, value: str, *, days: int | None = None) -> None:
-    scheme = request.url.scheme
-    response.set_cookie(
-        auth_gate.cookie_name(name, scheme),
-        value,
-        path="/",
-        max_age=None if days is None else days * 86_400,
-        httponly=True,
-        samesite="lax",
-        secure=auth_gate.is_https(scheme),
-    )
-
-
-def _delete_cookie(response: Response, request: Request, name: str) -> None:
-    scheme = request.url.scheme
-    response.delete_cookie(
-        auth_gate.cookie_name(name, scheme), path="/", httponly=True, secure=auth_gate.is_https(scheme)
-    )
-
-
-async def _hashing(
-    handler: Callable[[Request, Mapping[str, str]], Response], request: Request, fields: Mapping[str, str]
-) -> Response:
-    """Runs a handler that hashes a password. Few at once: hashes are slow on purpose, and pages must not wait for them."""
-    return await to_thread.run_sync(handler, request, fields, limiter=_HASHING)
-
-
-async def _fields(request: Request) -> Mapping[str, str]:
-    """The form's texts; empty for a body that is too long to be one."""
-    length = request.headers.get("content-length", "")
-    if not length.isdigit() or int(length) > LONGEST_BODY:
-        return {}
-    form = await request.form()
-    return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def _sign_in_page(
@@ -93,7 +59,7 @@ def _sign_in_page(
         problem=problem,
         status=status,
     )
-    _set_cookie(response, request, auth_gate.FORM_COOKIE, nonce)
+    set_cookie(response, request, auth_gate.FORM_COOKIE, nonce)
     return response
 
 
@@ -104,9 +70,10 @@ async def show_sign_in(request: Request) -> Response:
         tenant = await run_in_threadpool(_tenant_of, request)
     except auth_gate.UnknownTenant as error:
         return signin_html.refused(str(error), 404)
-    principal = await run_in_threadpool(auth_gate.signed_in, auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE))
-    if principal is not None and tenant in (None, principal.tenant_id):
-        return RedirectResponse(next_path, status_code=303)
+    token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
+    begun = await run_in_threadpool(auth_gate.begun, token)
+    if begun is not None and tenant in (None, begun.principal.tenant_id):
+        return RedirectResponse(auth_gate.path_of_step(begun.step, next_path), status_code=303)
     return await run_in_threadpool(_sign_in_page, request, tenant=tenant, next_path=next_path)
 
 
@@ -124,8 +91,8 @@ def _chosen_tenant(host_tenant: str | None, tenant_field: str, email: str, tenan
 
 async def sign_in(request: Request) -> Response:
     """POST /signin."""
-    fields = await _fields(request)
-    return await _hashing(_sign_in, request, fields)
+    fields = await fields_of(request)
+    return await hashing(_sign_in, request, fields)
 
 
 def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
@@ -157,29 +124,22 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
     old = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     if old:
         store.end_session(old)
-    first = store.must_change_password(principal)
-    response = RedirectResponse(auth_gate.PASSWORD if first else next_path, status_code=303)
-    _begin_session(response, request, principal)
-    _delete_cookie(response, request, auth_gate.FORM_COOKIE)
+    response = RedirectResponse(next_path, status_code=303)
+    token = begin_session(response, request, principal)
+    response.headers["location"] = auth_gate.way_on(token, next_path)
+    delete_cookie(response, request, auth_gate.FORM_COOKIE)
     return response
-
-
-def _begin_session(response: Response, request: Request, principal: Principal) -> None:
-    store = served_home.access()
-    token = store.create_session(principal, address=caller().address, browser=request.headers.get("user-agent", ""))
-    _set_cookie(response, request, auth_gate.SESSION_COOKIE, token)
-    _set_cookie(response, request, auth_gate.KNOWN_COOKIE, store.browser_mark(principal), days=KNOWN_DAYS)
 
 
 async def sign_out(request: Request) -> Response:
     """POST /signout."""
-    fields = await _fields(request)
+    fields = await fields_of(request)
     token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("signout", token, fields.get("token")):
         return signin_html.refused(STALE_FORM, 403)
     await run_in_threadpool(served_home.access().end_session, str(token))
     response = RedirectResponse(auth_gate.SIGN_IN, status_code=303)
-    _delete_cookie(response, request, auth_gate.SESSION_COOKIE)
+    delete_cookie(response, request, auth_gate.SESSION_COOKIE)
     return response
 
 
@@ -194,12 +154,9 @@ def _show_password(request: Request) -> Response:
         if served_home.access().person_of_reset(reset) is None:
             return signin_html.refused(STALE_LINK, 403)
         return _password_form(request, reset)
-    token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
-    principal = auth_gate.signed_in(token)
-    if principal is None:
-        return RedirectResponse(auth_gate.SIGN_IN, status_code=303)
-    if not served_home.access().must_change_password(principal):
-        return RedirectResponse("/", status_code=303)
+    begun = auth_gate.begun(auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE))
+    if begun is None or begun.step is not Step.PASSWORD:
+        return RedirectResponse(auth_gate.path_of_step(begun.step) if begun else auth_gate.SIGN_IN, status_code=303)
     return _password_form(request, "")
 
 
@@ -212,21 +169,22 @@ def _password_form(request: Request, reset: str, problem: str = "", status: int 
 
 async def set_password(request: Request) -> Response:
     """POST /password."""
-    fields = await _fields(request)
-    return await _hashing(_set_password, request, fields)
+    fields = await fields_of(request)
+    return await hashing(_set_password, request, fields)
 
 
 def _set_password(request: Request, fields: Mapping[str, str]) -> Response:
     store, reset = served_home.access(), fields.get("reset", "")
     token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
-    principal = store.person_of_reset(reset) if reset else auth_gate.signed_in(token)
+    begun = None if reset else auth_gate.begun(token)
+    principal = store.person_of_reset(reset) if reset else begun and begun.principal
     if principal is None:
         return signin_html.refused(STALE_LINK, 403) if reset else RedirectResponse(auth_gate.SIGN_IN, status_code=303)
     if not auth_gate.same_origin(request) or not auth_gate.form_is_ours(
         "password", reset or token, fields.get("token")
     ):
         return signin_html.refused(STALE_FORM, 403)
-    if not reset and not store.must_change_password(principal):
+    if begun is not None and begun.step is not Step.PASSWORD:
         return RedirectResponse("/", status_code=303)
     if fields.get("password", "") != fields.get("again", ""):
         return _password_form(request, reset, PASSWORDS_DIFFER, 400)
@@ -236,7 +194,7 @@ def _set_password(request: Request, fields: Mapping[str, str]) -> Response:
         return _password_form(request, reset, fmt.sentence(str(error)), 400)
     # Every session has ended with the old password; this browser gets a new one.
     response = RedirectResponse("/", status_code=303)
-    _begin_session(response, request, principal)
+    begin_session(response, request, principal)
     return response
 
 
@@ -249,9 +207,8 @@ def _account_page(request: Request, problem: str = "", status: int = 200) -> Res
     token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     principal = auth_gate.signed_in(token)
     if principal is None or token is None:
+        # Who has begun to sign in goes on from there.
         return RedirectResponse(f"{auth_gate.SIGN_IN}?next={auth_gate.ACCOUNT}", status_code=303)
-    if served_home.access().must_change_password(principal):
-        return RedirectResponse(auth_gate.PASSWORD, status_code=303)
     here = session_id(token)
     time_zone = data.time_zone_of(principal)
     return signin_html.account(
@@ -266,6 +223,7 @@ def _account_page(request: Request, problem: str = "", status: int = 200) -> Res
             )
             for item in served_home.access().open_sessions(principal)
         ],
+        second_factor=served_home.access().second_factor(principal),
         problem=problem,
         status=status,
     )
@@ -273,8 +231,8 @@ def _account_page(request: Request, problem: str = "", status: int = 200) -> Res
 
 async def change_account(request: Request) -> Response:
     """POST /account: a new password, or the end of every session."""
-    fields = await _fields(request)
-    return await _hashing(_change_account, request, fields)
+    fields = await fields_of(request)
+    return await hashing(_change_account, request, fields)
 
 
 def _change_account(request: Request, fields: Mapping[str, str]) -> Response:
@@ -287,7 +245,7 @@ def _change_account(request: Request, fields: Mapping[str, str]) -> Response:
     if fields.get("action") == "end":
         store.end_sessions(principal)
         response = RedirectResponse(auth_gate.SIGN_IN, status_code=303)
-        _delete_cookie(response, request, auth_gate.SESSION_COOKIE)
+        delete_cookie(response, request, auth_gate.SESSION_COOKIE)
         return response
     if fields.get("password", "") != fields.get("again", ""):
         return _account_page(request, PASSWORDS_DIFFER, 400)
@@ -298,7 +256,7 @@ def _change_account(request: Request, fields: Mapping[str, str]) -> Response:
     except ClinicmartError as error:
         return _account_page(request, fmt.sentence(str(error)), 400)
     response = RedirectResponse("/", status_code=303)
-    _begin_session(response, request, principal)
+    begin_session(response, request, principal)
     return response
 
 

@@ -64,12 +64,6 @@ class CredentialStore(Database):
         until = row["one_time_until"]
         return bool(row["must_change_password"] and until is not None and until < datetime.now(UTC))
 
-    def must_change_password(self, principal: Principal) -> bool:
-        """Whether the person still has the password someone else gave them."""
-        with self._reading.connect() as connection:
-            row = self._user(connection, principal.tenant_id, principal.email)
-            return row is not None and bool(row["must_change_password"])
-
     def set_password(
         self, tenant_id: str, email: str, password: str, *, actor: str | None = None, must_change: bool = False
     ) -> None:

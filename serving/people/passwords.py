@@ -25,6 +25,7 @@ from foundation.errors import ConfigurationError
 from serving.people.tables import SIGN_IN_FAILURE
 
 FAILURE_WINDOW = timedelta(hours=1)
+LONGEST = timedelta(minutes=15)
 ACCOUNT_LONGEST = timedelta(seconds=30)
 PASSWORD_LENGTH = 12
 # How long a one-time password and a link to choose a password can be used.
@@ -89,17 +90,26 @@ def check_strength(password: str, email: str, names: Sequence[str] = ()) -> None
 
 def limits(key: bytes, tenant_id: str, email: str, address: str, *, is_known_browser: bool) -> tuple[Limit, ...]:
     """What an attempt is held against. `is_known_browser`: the browser has signed in to this account before."""
-
-    def subject(*parts: str) -> str:
-        return hmac.new(key, "/".join(("sign-in", *parts)).encode(), hashlib.sha256).hexdigest()
-
-    long = timedelta(minutes=15)
-    account = Limit(subject=subject(tenant_id, email), free=10, longest=ACCOUNT_LONGEST)
+    account = Limit(subject=_subject(key, "sign-in", tenant_id, email), free=10, longest=ACCOUNT_LONGEST)
+    own = _subject(key, "sign-in", tenant_id, email, address, str(is_known_browser))
     return (
-        Limit(subject=subject(tenant_id, email, address, str(is_known_browser)), free=3, longest=long),
-        Limit(subject=subject("address", address), free=20, longest=long),
+        Limit(subject=own, free=3, longest=LONGEST),
+        Limit(subject=_subject(key, "sign-in", "address", address), free=20, longest=LONGEST),
         *(() if is_known_browser else (account,)),
     )
+
+
+def code_limits(key: bytes, tenant_id: str, email: str, address: str) -> tuple[Limit, ...]:
+    """What a code of a second factor is held against. Who tries one knows the password, so the account itself waits as long."""
+    return (
+        Limit(subject=_subject(key, "code", tenant_id, email, address), free=3, longest=LONGEST),
+        Limit(subject=_subject(key, "code", "address", address), free=20, longest=LONGEST),
+        Limit(subject=_subject(key, "code", tenant_id, email), free=5, longest=LONGEST),
+    )
+
+
+def _subject(key: bytes, *parts: str) -> str:
+    return hmac.new(key, "/".join(parts).encode(), hashlib.sha256).hexdigest()
 
 
 def begin_attempt(connection: Connection, held: Sequence[Limit]) -> timedelta:

@@ -7,12 +7,13 @@ from sqlalchemy import Connection, func, select
 
 from serving.people.principal import Role
 from serving.people.sessions import alive
-from serving.people.tables import SESSION, USER, USER_UNIT
+from serving.people.tables import SESSION, TOTP, USER, USER_UNIT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
-    """A person of the tenant. `invited`: has not chosen a password yet. `last_seen_at` (UTC) is of the sessions that are open."""
+    """A person of the tenant. `invited`: has not chosen a password yet. `last_seen_at` (UTC) is of the sessions that are open.
+    `has_second_factor`: an authenticator app is set up."""
 
     email: str
     display_name: str
@@ -22,6 +23,7 @@ class Person:
     is_active: bool
     invited: bool
     last_seen_at: datetime | None
+    has_second_factor: bool = False
 
     @property
     def status(self) -> str:
@@ -42,6 +44,8 @@ def everybody(connection: Connection, tenant_id: str) -> tuple[Person, ...]:
     units: dict[str, list[str]] = {}
     for row in connection.execute(select(USER_UNIT).where(USER_UNIT.c.tenant_id == tenant_id)):
         units.setdefault(row.email, []).append(row.service_unit_id)
+    apps = select(TOTP.c.email).where(TOTP.c.tenant_id == tenant_id, TOTP.c.confirmed_at.is_not(None))
+    with_app = set(connection.execute(apps).scalars())
     people = select(USER).where(USER.c.tenant_id == tenant_id).order_by(USER.c.email)
     return tuple(
         Person(
@@ -53,6 +57,7 @@ def everybody(connection: Connection, tenant_id: str) -> tuple[Person, ...]:
             is_active=row["is_active"],
             invited=row["must_change_password"],
             last_seen_at=last_seen.get(row["email"]),
+            has_second_factor=row["email"] in with_app,
         )
         for row in connection.execute(people).mappings()
     )

@@ -1,8 +1,23 @@
 """Open sign-ins: of a session only the SHA-256 of its token is kept, and its rights are looked up on every request."""
 
+from dataclasses import dataclass
+from datetime import timedelta
+
 from serving.people import sessions
 from serving.people.principal import Principal
+from serving.people.second_factors import Step, next_step
 from serving.people.tenant_store import TenantStore
+
+# A session that waits for a code of the second factor ends after this time.
+CODE_LIFE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignIn:
+    """A person who gave the right password. `step` is what is missing before any page is shown, None where nothing is."""
+
+    principal: Principal
+    step: Step | None
 
 
 class SessionStore(TenantStore):
@@ -13,18 +28,26 @@ class SessionStore(TenantStore):
         with self._writing() as connection:
             return sessions.create(connection, principal.tenant_id, principal.email, address, browser)
 
-    def session(self, token: str) -> Principal | None:
-        """The person of a session with the rights of this moment; None where it ended or is unknown."""
+    def sign_in(self, token: str) -> SignIn | None:
+        """The sign-in of a session, which may lack a step; None where the session ended or is unknown."""
         with self._reading.connect() as connection:
             row = sessions.find(connection, token)
             user = None if row is None else self._user(connection, row["tenant_id"], row["email"])
             if row is None or user is None or not user["is_active"]:
                 return None
+            step = next_step(connection, user, row)
             principal = self._principal(connection, user)
+        if step is Step.CODE and sessions.age(row) > CODE_LIFE:
+            return None
         if sessions.is_to_be_noted(row):
             with self._writing() as connection:
                 sessions.note_use(connection, row)
-        return principal
+        return SignIn(principal=principal, step=step)
+
+    def session(self, token: str) -> Principal | None:
+        """The person of a session with the rights of this moment; None where it ended, is unknown, or lacks a step of the sign-in."""
+        state = self.sign_in(token)
+        return None if state is None or state.step is not None else state.principal
 
     def open_sessions(self, principal: Principal) -> tuple[sessions.OpenSession, ...]:
         """Where the person is signed in, the newest use first."""

@@ -36,8 +36,10 @@ def session_id(token: str) -> str:
     return token_hash(token)[:12]
 
 
-def create(connection: Connection, tenant_id: str, email: str, address: str, browser: str) -> str:
-    """A new random token; those that are too old go."""
+def create(
+    connection: Connection, tenant_id: str, email: str, address: str, browser: str, *, second_factor: bool = False
+) -> str:
+    """A new random token; those that are too old go. `second_factor`: the person has just passed it."""
     token, now = secrets.token_urlsafe(32), datetime.now(UTC)
     connection.execute(delete(SESSION).where(SESSION.c.created_at <= now - ABSOLUTE_LIMIT))
     connection.execute(
@@ -49,6 +51,7 @@ def create(connection: Connection, tenant_id: str, email: str, address: str, bro
             last_seen_at=now,
             address=address,
             browser=browser[:200],
+            second_factor_at=now if second_factor else None,
         )
     )
     return token
@@ -71,6 +74,12 @@ def find(connection: Connection, token: str) -> RowMapping | None:
     if row is None or now - row["created_at"] > ABSOLUTE_LIMIT or now - row["last_seen_at"] > IDLE_LIMIT:
         return None
     return row
+
+
+def age(row: RowMapping) -> timedelta:
+    """How long ago a session began."""
+    began: datetime = row["created_at"]
+    return datetime.now(UTC) - began
 
 
 def is_to_be_noted(row: RowMapping) -> bool:

@@ -8,13 +8,12 @@ wrong password. Every sign-in and every change of rights is an audit row.
 from foundation.keys import Keys
 from serving.people.account_store import AccountStore
 from serving.people.audit_store import AuditStore
-from serving.people.credential_store import CredentialStore
-from serving.people.session_store import SessionStore
+from serving.people.second_factor_store import SecondFactorStore
 from serving.people.targets import Targets
 from serving.people.work_entries import Entries
 
 
-class AccessStore(AccountStore, CredentialStore, SessionStore, AuditStore):
+class AccessStore(AccountStore, SecondFactorStore, AuditStore):
     """The access database of one home. Thread-safe; open it as often as you like."""
 
     @property

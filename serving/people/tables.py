@@ -59,6 +59,8 @@ TENANT = Table(
     # The rule of de-identification in the configuration; empty before the first run.
     _text("deidentification_rule", nullable=True),
     Column("smallest_cell", Integer),
+    # Whether everybody with a password must have a second factor; empty means no.
+    Column("requires_second_factor", Boolean),
 )
 MODULE = Table(
     "module",
@@ -105,6 +107,31 @@ SESSION = Table(
     Column("last_seen_at", Utc, nullable=False),
     _text("address", nullable=True),
     _text("browser", nullable=True),
+    # When this session passed its second factor; empty where it did not, or where none was asked for.
+    Column("second_factor_at", Utc),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+)
+# An authenticator app of a person (RFC 6238). It counts once it is confirmed. `last_step` is the last time step whose code was taken:
+# a code is taken once. `failures` are wrong codes since the last right one.
+TOTP = Table(
+    "totp",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("email", key=True),
+    _text("sealed_secret"),
+    Column("offered_at", Utc, nullable=False),
+    Column("confirmed_at", Utc),
+    Column("last_step", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+)
+RECOVERY_CODE = Table(
+    "recovery_code",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("email", key=True),
+    _text("code_hash", key=True),
+    Column("used_at", Utc),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
 )
 # Who was tried is kept as a keyed hash: people type passwords into the field above.

@@ -102,3 +102,20 @@ class TenantStore(Database):
             raised = {"policy_version": TENANT.c.policy_version + 1}
             connection.execute(update(TENANT).where(TENANT.c.tenant_id == tenant_id).values(**raised))
             self._audit(connection, tenant_id, actor, "module changed", {"module": module, **values})
+
+    def requires_second_factor(self, tenant_id: str) -> bool:
+        """Whether everybody of the tenant who signs in with a password must have a second factor."""
+        with self._reading.connect() as connection:
+            mine = TENANT.c.tenant_id == tenant_id
+            return bool(connection.execute(select(TENANT.c.requires_second_factor).where(mine)).scalar())
+
+    def require_second_factor(self, tenant_id: str, is_required: bool, *, actor: str) -> None:
+        """Sets the rule. People without a second factor see nothing more until they have one, also in sessions that are open.
+
+        Raises AccessError for an unknown tenant.
+        """
+        with self._writing() as connection:
+            mine = TENANT.c.tenant_id == tenant_id
+            if connection.execute(update(TENANT).where(mine).values(requires_second_factor=is_required)).rowcount == 0:
+                raise AccessError("there is no such tenant")
+            self._audit(connection, tenant_id, actor, "sign-in rule changed", {"second_factor_required": is_required})

@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from dashboards import data, served_home
-from dashboards.server import app, auth_gate, health_routes, signin_routes
+from dashboards.server import app, auth_gate, health_routes, second_factor_routes, signin_routes
 from foundation.home import Home
 from serving.people.principal import Principal, Role
 from serving.people.store import AccessStore
@@ -105,6 +105,7 @@ def site(served: served_home.Served) -> Starlette:
     """The gate and the sign-in routes in front of one page and one socket, without Streamlit's runtime."""
     routes = [
         *signin_routes.ROUTES,
+        *second_factor_routes.ROUTES,
         *health_routes.ROUTES,
         Route("/{path:path}", _inside),
         WebSocketRoute("/_stcore/stream", _socket),

@@ -13,7 +13,8 @@ def clinician(served):
     """A person of the organization, new for each test."""
     made = len(served.access.users("harbor"))
     email = f"clinician{made}@harbor"
-    served.access.add_user("harbor", email, display_name=f"Cleo {made}", role=Role.EXECUTIVE)
+    own = {"password": "correct horse battery 9", "must_change": False}
+    served.access.add_user("harbor", email, display_name=f"Cleo {made}", role=Role.EXECUTIVE, **own)
     return email
 
 

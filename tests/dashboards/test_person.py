@@ -95,7 +95,8 @@ def test_a_body_runs_while_the_person_is_the_same_and_not_after(served, browser_
     monkeypatch.setattr(people.widgets, "leave", lambda markup, _: left.append(str(markup)))
     monkeypatch.setattr(people.st, "rerun", again)
     monkeypatch.setattr(data, "open_reader", lambda home, principal, **_: reader)
-    served.access.add_user("harbor", "once@harbor", display_name="Once", role=Role.ANALYST)
+    own = {"password": "correct horse battery 9", "must_change": False}
+    served.access.add_user("harbor", "once@harbor", display_name="Once", role=Role.ANALYST, **own)
     ran: list[str] = []
     token = browser_of("once@harbor")
     principal = served.access.session(token)

@@ -37,7 +37,10 @@ def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
         "People", f"{fmt.plural(len(listed), 'person', 'people')}; choose a name to change rights or to send a new link"
     )
     table = markup.table(
-        [markup.Column(name) for name in ("Name", "User name", "Role", "Sees", "Status", "Signed in, last seen")],
+        [
+            markup.Column(name)
+            for name in ("Name", "User name", "Role", "Sees", "Status", "Second factor", "Signed in, last seen")
+        ],
         [_row(source, person) for person in listed],
         caption="People",
     )
@@ -63,6 +66,7 @@ def _row(source: Source, person: Person) -> markup.Row:
         role_name(person.role),
         _sees(source, person),
         person.status.capitalize(),
+        "App" if person.has_second_factor else "",
         fmt.unbroken(fmt.moment(person.last_seen_at, source.time_zone)) if person.last_seen_at else "",
     )
     return markup.Row(cells, action=f"{widgets.PAGE}{KEY}?{view_states.encode({'person': person.email})}")
@@ -154,6 +158,11 @@ def _change(source: Source, person: Person) -> None:
     st.divider()
     if st.button("Make a new sign-in link", key="cm_admin_reset"):
         _carry_out(lambda: administration.reset(person.email))
+    if person.has_second_factor and st.button("Reset second factor", key="cm_admin_reset_factor"):
+        _carry_out(
+            lambda: administration.reset_second_factor(person.email),
+            "Reset. Open sessions of this person ended; the next sign-in needs the password alone, or a new second factor.",
+        )
     if person.is_active:
         _lock(administration, person)
     elif st.button("Unlock", key="cm_admin_unlock"):

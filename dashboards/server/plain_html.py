@@ -1,0 +1,49 @@
+"""The frame of the pages outside Streamlit: the same tokens, no script."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import streamlit
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from dashboards import theme
+
+
+@lru_cache(maxsize=1)
+def _font_face() -> str:
+    """Streamlit's bundled font, so that sign-in and pages look alike; the fallbacks serve where it moved."""
+    fonts = sorted(Path(streamlit.__file__).parent.glob("static/static/media/SourceSansVF-Upright*.woff2"))
+    if not fonts:
+        return ""
+    address = f"/static/media/{fonts[0].name}"
+    return f'@font-face {{font-family: "Source Sans"; src: url("{address}") format("woff2"); font-weight: 200 900;}}'
+
+
+@lru_cache(maxsize=1)
+def _style() -> str:
+    dark = theme.variables(theme.DARK)
+    sheet = (theme.ASSETS / "signin.css").read_text(encoding="utf-8")
+    return f"{_font_face()}\n{theme.variables(theme.LIGHT)}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n{sheet}"
+
+
+def page(title: str, body: Markup, status: int = 200) -> HTMLResponse:
+    """A whole page."""
+    page = Markup(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<title>{title} · Clinicmart</title><style>{style}</style></head>"
+        '<body><main><div class="brand"><i aria-hidden="true"></i>Clinicmart</div>{body}</main></body></html>'
+    )
+    style = Markup(_style())  # noqa: S704  # the project's own stylesheet and tokens: no value of a request is in it
+    return HTMLResponse(page.format(title=title, style=style, body=body), status_code=status)
+
+
+def problem_line(text: str) -> Markup:
+    """What went wrong, as the first line of a form; nothing for no text."""
+    return Markup('<p class="problem" role="alert">{}</p>').format(text) if text else Markup("")
+
+
+def hidden(name: str, value: str) -> Markup:
+    """A field of a form that people do not see."""
+    return Markup('<input type="hidden" name="{}" value="{}">').format(name, value)

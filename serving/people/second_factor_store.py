@@ -1,0 +1,134 @@
+"""Signing in with a second factor: setting it up, giving a code, and what an administrator may reset.
+
+Every change of a factor ends all sessions of the person; the browser that made it gets a new one.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from sqlalchemy import Connection
+
+from foundation.errors import AccessError
+from serving.people import passwords, second_factors, sessions
+from serving.people.credential_store import THROTTLED, CredentialStore
+from serving.people.database import email_of
+from serving.people.principal import Principal
+from serving.people.second_factors import SecondFactor, Step
+from serving.people.session_store import SessionStore
+
+WRONG_CODE = "The code is wrong, or was used already. Wait for the next one."
+SET_UP_ALREADY = "You have a second factor already."
+NOT_NOW = "Sign in again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewFactor:
+    """What a person gets who set a factor up: the token of a new session, and recovery codes, which are shown once."""
+
+    session_token: str
+    recovery_codes: tuple[str, ...]
+
+
+class SecondFactorStore(CredentialStore, SessionStore):
+    """The second factors of people. Each use and change is an audit row."""
+
+    def second_factor(self, principal: Principal) -> SecondFactor | None:
+        """The person's second factor, or None."""
+        with self._reading.connect() as connection:
+            return second_factors.of_person(connection, principal.tenant_id, principal.email)
+
+    def offer_second_factor(self, principal: Principal) -> str:
+        """The secret (base32) for an authenticator app. Raises AccessError where the person has an app already."""
+        with self._writing() as connection:
+            secret = second_factors.offer(connection, self._key, principal.tenant_id, principal.email)
+        if secret is None:
+            raise AccessError(SET_UP_ALREADY)
+        return secret
+
+    def enrol_second_factor(
+        self, token: str, password: str, code: str, *, address: str = "", browser: str = ""
+    ) -> NewFactor:
+        """Sets up the app that was offered, by the person of a session who knows the password. Raises AccessError for a wrong
+        password or code, and for a session that may not do it."""
+        who = self._person_of(token, {None, Step.ENROL})
+        self.authenticate(who.tenant_id, who.email, password, address=address)
+        mine = (who.tenant_id, who.email)
+        with self._writing() as connection:
+            held = passwords.code_limits(self._key, *mine, address)
+            wait = passwords.begin_attempt(connection, held)
+            if not wait and second_factors.confirm(connection, self._key, *mine, code):
+                passwords.forget_failures(connection, held)
+                codes = second_factors.new_recovery_codes(connection, self._key, *mine)
+                sessions.end_all(connection, *mine)
+                self._audit(connection, *mine, "second factor set up", {"user": who.email, "by": "app"})
+                made = sessions.create(connection, *mine, address, browser, second_factor=True)
+                return NewFactor(session_token=made, recovery_codes=codes)
+        raise AccessError(THROTTLED.format(seconds=ceil(wait.total_seconds())) if wait else WRONG_CODE)
+
+    def pass_second_factor(self, token: str, code: str, *, address: str = "", browser: str = "") -> str:
+        """Takes a code in a session that waits for one; returns the token of the session that replaces it. Raises AccessError."""
+        who = self._person_of(token, {Step.CODE})
+        with self._writing() as connection:
+            problem = self._take(connection, who, code, address)
+            if not problem:
+                sessions.end(connection, token)
+                return sessions.create(connection, who.tenant_id, who.email, address, browser, second_factor=True)
+        raise AccessError(problem)
+
+    def renew_recovery_codes(self, token: str, code: str, *, address: str = "") -> tuple[str, ...]:
+        """New recovery codes for the person of a session who gives a code; earlier ones count no more. Raises AccessError."""
+        who = self._person_of(token, {None})
+        with self._writing() as connection:
+            problem = self._take(connection, who, code, address)
+            if not problem:
+                self._audit(connection, who.tenant_id, who.email, "recovery codes made", {"user": who.email})
+                return second_factors.new_recovery_codes(connection, self._key, who.tenant_id, who.email)
+        raise AccessError(problem)
+
+    def remove_second_factor(
+        self, token: str, password: str, code: str, *, address: str = "", browser: str = ""
+    ) -> str:
+        """Removes the factor of a person who gives password and code; returns the token of a new session. Raises AccessError."""
+        who = self._person_of(token, {None})
+        self.authenticate(who.tenant_id, who.email, password, address=address)
+        with self._writing() as connection:
+            problem = self._take(connection, who, code, address)
+            if not problem:
+                second_factors.remove(connection, who.tenant_id, who.email)
+                sessions.end_all(connection, who.tenant_id, who.email)
+                self._audit(connection, who.tenant_id, who.email, "second factor removed", {"user": who.email})
+                return sessions.create(connection, who.tenant_id, who.email, address, browser)
+        raise AccessError(problem)
+
+    def reset_second_factor(self, tenant_id: str, email: str, *, actor: str) -> bool:
+        """Removes the factor of a person who lost it, and ends the sessions; whether there was one. The caller checks that `actor`
+        may. Raises AccessError for an unknown user."""
+        user = email_of(email)
+        with self._writing() as connection:
+            if self._user(connection, tenant_id, user) is None:
+                raise AccessError("there is no such user in this tenant")
+            had_one = second_factors.remove(connection, tenant_id, user)
+            sessions.end_all(connection, tenant_id, user)
+            self._audit(connection, tenant_id, actor, "second factor reset", {"user": user, "had_one": had_one})
+            return had_one
+
+    def _person_of(self, token: str, steps: set[Step | None]) -> Principal:
+        """The person of a session at one of these steps. Raises AccessError."""
+        state = self.sign_in(token)
+        if state is None or state.step not in steps:
+            raise AccessError(NOT_NOW)
+        return state.principal
+
+    def _take(self, connection: Connection, who: Principal, code: str, address: str) -> str:
+        """Takes a code, and records it; returns why it is refused, empty where it was taken."""
+        held = passwords.code_limits(self._key, who.tenant_id, who.email, address)
+        wait = passwords.begin_attempt(connection, held)
+        kind = "" if wait else second_factors.take(connection, self._key, who.tenant_id, who.email, code)
+        if kind:
+            passwords.forget_failures(connection, held)
+        detail = {"by": kind} if kind else {"throttled": bool(wait)}
+        result = "done" if kind else "refused"
+        self._audit(connection, who.tenant_id, who.email, "second factor", detail, result=result)
+        if wait:
+            return THROTTLED.format(seconds=ceil(wait.total_seconds()))
+        return "" if kind else WRONG_CODE
