@@ -1,6 +1,7 @@
 """The HTML of second factors: giving a code, setting up an authenticator app, recovery codes."""
 
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 import segno
 from markupsafe import Markup
@@ -31,7 +32,7 @@ def _code_field(name: str, label: str, *, is_recovery: bool = False, has_focus: 
 def code(*, token: str, next_path: str, is_recovery: bool, problem: str = "", status: int = 200) -> HTMLResponse:
     """The form for a code after the password."""
     label = "Recovery code" if is_recovery else "Code of your authenticator app"
-    other = ("/second-factor", "Use the app") if is_recovery else ("/second-factor?recovery=1", "Use a recovery code")
+    way_on = urlencode({"next": next_path} | ({} if is_recovery else {"recovery": "1"}))
     body = Markup(
         '<h1>One more step</h1>{problem}<form method="post" action="/second-factor">{token}{next_path}{recovery}{field}'
         '<button type="submit">Go on</button></form><p class="foot"><a href="{href}">{words}</a>. '
@@ -42,8 +43,8 @@ def code(*, token: str, next_path: str, is_recovery: bool, problem: str = "", st
         next_path=hidden("next", next_path),
         recovery=hidden("recovery", "1") if is_recovery else "",
         field=_code_field("code", label, is_recovery=is_recovery, has_focus=True),
-        href=other[0],
-        words=other[1],
+        href=f"/second-factor?{way_on}",
+        words="Use the app" if is_recovery else "Use a recovery code",
     )
     return page("Second factor", body, status)
 
