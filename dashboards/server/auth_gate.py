@@ -103,7 +103,9 @@ def path_of_step(step: Step | None, next_path: str = "/") -> str:
     """Where a sign-in goes on, and where it leads in the end."""
     if step is None:
         return next_path
-    return STEP_PATHS[step] + (f"?next={quote(next_path)}" if next_path != "/" else "")
+    # A new password leads to the first page.
+    is_plain = next_path == "/" or step is Step.PASSWORD
+    return STEP_PATHS[step] + ("" if is_plain else f"?next={quote(next_path)}")
 
 
 def way_on(token: str, next_path: str) -> str:
