@@ -177,7 +177,7 @@ def _set_password(request: Request, fields: Mapping[str, str]) -> Response:
     store, reset = served_home.access(), fields.get("reset", "")
     token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     begun = None if reset else auth_gate.begun(token)
-    principal = store.person_of_reset(reset) if reset else begun and begun.principal
+    principal = begun.principal if begun else store.person_of_reset(reset) if reset else None
     if principal is None:
         return signin_html.refused(STALE_LINK, 403) if reset else RedirectResponse(auth_gate.SIGN_IN, status_code=303)
     if not auth_gate.same_origin(request) or not auth_gate.form_is_ours(

@@ -45,7 +45,7 @@ def everybody(connection: Connection, tenant_id: str) -> tuple[Person, ...]:
     for row in connection.execute(select(USER_UNIT).where(USER_UNIT.c.tenant_id == tenant_id)):
         units.setdefault(row.email, []).append(row.service_unit_id)
     apps = select(TOTP.c.email).where(TOTP.c.tenant_id == tenant_id, TOTP.c.confirmed_at.is_not(None))
-    with_app = set(connection.execute(apps).scalars())
+    with_app: set[str] = set(connection.execute(apps).scalars())
     people = select(USER).where(USER.c.tenant_id == tenant_id).order_by(USER.c.email)
     return tuple(
         Person(

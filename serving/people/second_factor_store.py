@@ -126,7 +126,7 @@ class SecondFactorStore(CredentialStore, SessionStore):
         kind = "" if wait else second_factors.take(connection, self._key, who.tenant_id, who.email, code)
         if kind:
             passwords.forget_failures(connection, held)
-        detail = {"by": kind} if kind else {"throttled": bool(wait)}
+        detail: dict[str, object] = {"by": kind} if kind else {"throttled": bool(wait)}
         result = "done" if kind else "refused"
         self._audit(connection, who.tenant_id, who.email, "second factor", detail, result=result)
         if wait:
