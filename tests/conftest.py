@@ -3,6 +3,7 @@
 import fcntl
 import json
 import re
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.support import REAL_DATA, Demo, Ran, clinicmart, shared_folder
 from tests.weights import QUICK_SECONDS, seconds_of
 
 # Homes that are made once for all test processes, by the process that comes first.
-MADE_ONCE = ("demo", "first")
+MADE_ONCE = ("demo", "first", "small_site")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,6 +57,23 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     assert ran.code == 0, ran.out + ran.err
     passwords = dict(re.findall(r"sign in as admin@(\S+) with the one-time password (\S+)", ran.out))
     return Demo(home, passwords, ran)
+
+
+@pytest.fixture(scope="session")
+def small_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the small site of `tests/small_site.py`, to be copied; made once for all test processes."""
+    folder = shared_folder(tmp_path_factory, "small")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            # Imported by the process that needs it alone: it imports the orchestrator.
+            from tests.small_site import make
+
+            shutil.rmtree(folder / "site", ignore_errors=True)
+            (folder / "site").mkdir()
+            make(folder / "site")
+            (folder / "done").touch()
+    return folder / "site"
 
 
 @pytest.fixture(scope="session")

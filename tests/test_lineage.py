@@ -8,13 +8,13 @@ import pytest
 from data_contracts import load_contracts
 from serving.lineage.columns import ROWS, metric_fields, read_lineage
 from serving.metrics.registry import read_manifests
-from tests.support import clinicmart
+from tests.support import clinicmart_here
 
 pytestmark = pytest.mark.slow
 
 
 def asked(home: Path, metric: str, user: str = "admin@harbor") -> dict:
-    ran = clinicmart("lineage", metric, "--home", home, "--tenant", "harbor", "--as", user, "--json")
+    ran = clinicmart_here("lineage", metric, "--home", home, "--tenant", "harbor", "--as", user, "--json")
     assert ran.code == 0, ran.err
     return json.loads(ran.out)
 
@@ -53,6 +53,6 @@ def test_every_metric_rests_on_raw_tables_that_have_a_contract(demo_home: Path) 
 
 
 def test_a_metric_that_is_not_there_names_close_ones(demo_home: Path) -> None:
-    ran = clinicmart("lineage", "no_show_rat", "--home", demo_home, "--tenant", "harbor", "--as", "admin@harbor")
+    ran = clinicmart_here("lineage", "no_show_rat", "--home", demo_home, "--tenant", "harbor", "--as", "admin@harbor")
     assert ran.code == 2
     assert "similar names: no_show_rate" in ran.err

@@ -61,7 +61,7 @@ def test_pages_read_what_postgres_built_to_the_cent(built: tuple[Home, Path]) ->
 
 def test_lineage_is_read_as_where_the_home_builds(built: tuple[Home, Path]) -> None:
     home, _ = built
-    ran = clinicmart("lineage", "billed_amount", "--home", home.path, "--tenant", "harbor", "--as", "admin@harbor")
+    ran = clinicmart_here("lineage", "billed_amount", "--home", home.path, "--tenant", "harbor", "--as", "admin@harbor")
     assert ran.code == 0, ran.err
     assert "charge" in ran.out
 
@@ -129,14 +129,14 @@ def test_no_view_shows_a_column_that_is_marked_as_a_persons(built: tuple[Home, P
 
 def test_a_login_is_made_listed_and_revoked_by_command_and_reads_its_tenant(built: tuple[Home, Path]) -> None:
     home, _ = built
-    made = clinicmart("bi-login", "create", "--home", home.path, "--tenant", "harbor", "--label", "finance")
+    made = clinicmart_here("bi-login", "create", "--home", home.path, "--tenant", "harbor", "--label", "finance")
     assert made.code == 0, made.err
     login = made.out.split(":")[0]
     assert query(home, "select distinct tenant_id from bi.fct_charge_lines", login) == [("harbor",)]
-    listed = json.loads(clinicmart("bi-login", "list", "--home", home.path, "--json").out)
+    listed = json.loads(clinicmart_here("bi-login", "list", "--home", home.path, "--json").out)
     assert [(item["login"], item["tenants"], item["label"]) for item in listed] == [(login, ["harbor"], "finance")]
-    assert clinicmart("bi-login", "revoke", login, "--home", home.path, "--tenant", "harbor").code == 0
-    assert json.loads(clinicmart("bi-login", "list", "--home", home.path, "--json").out) == []
+    assert clinicmart_here("bi-login", "revoke", login, "--home", home.path, "--tenant", "harbor").code == 0
+    assert json.loads(clinicmart_here("bi-login", "list", "--home", home.path, "--json").out) == []
 
 
 def test_a_run_without_news_builds_nothing_and_one_that_fails_shows_nothing(

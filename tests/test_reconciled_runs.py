@@ -11,61 +11,36 @@ import pytest
 
 import dagster_project.workspace as workspace_module
 from dagster_project.run import run_pipeline
-from dagster_project.workspace import DBT_PROJECT, Workspace, load_checked_config
+from dagster_project.workspace import DBT_PROJECT, Workspace
 from foundation import duck
 from foundation.home import Home
 from foundation.keys import Keys
-from ingest.load import landed_rows
 from serving.publish import publish as publishing
 from serving.publish.publish import current_version, outcome, publish
 from serving.publish.reconciliation import bridge, summary
 from serving.versions.health import published_health
 from tests.ingest.test_landing import remittance
-from tests.support import clinicmart
+from tests.small_site import REMITTANCES as TENANTS
+from tests.small_site import copy_site
+from tests.support import clinicmart_here
 
 pytestmark = pytest.mark.slow
 
-TENANTS = ("harbor", "iris", "mesa")
 WRONG = "assert_iris_is_wrong"
 WRONG_SQL = "select tenant_id from {{ ref('dim_tenants') }} where tenant_id = 'iris'"
 MODELS = ("reconciliation_mart", "reconciliation", "reconciliation_check")
 
 
-def written(folder: Path) -> Path:
-    """Three tenants with an 835 each; returns their configuration."""
-    lines = ["tenants:"]
-    for number, tenant in enumerate(TENANTS, start=1):
-        (folder / tenant).mkdir()
-        text = remittance(number, [("C1", "100.00", "80.00"), ("C2", "50.25", "7.00")])
-        (folder / tenant / "a.835").write_text(text)
-        feeds = f"[{{name: remits, kind: x12, path: {tenant}}}]"
-        lines.append(f"  {tenant}: {{name: {tenant.capitalize()}, time_zone: America/Denver, feeds: {feeds}}}")
-    file = folder / "clinicmart.yaml"
-    file.write_text("\n".join(lines), encoding="utf-8")
-    return file
-
-
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A home that was run once: everything agrees and everybody is published."""
-    folder = tmp_path_factory.mktemp("reconciled")
-    workspace = Workspace(Home.at(folder / "home"), load_checked_config(written(folder)))
-    with pytest.MonkeyPatch.context() as patched:
-        # As if no two of them fitted into memory.
-        patched.setattr(landed_rows, "ROWS_AT_ONCE", 1)
-        found = run_pipeline(workspace.home, workspace.config)
-    assert (found.outcome, found.stopped, found.problems) == ("published", (), ())
-    return workspace
+def built(small_site: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A home that was run once: everything agrees and every tenant is published."""
+    return copy_site(small_site, tmp_path_factory.mktemp("reconciled") / "site")
 
 
 @pytest.fixture
-def workspace(built: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of it."""
-    shutil.copytree(built.config.file.parent, tmp_path / "copy", symlinks=True)
-    home = Home.at(tmp_path / "copy" / "home")
-    copied = Workspace(home, load_checked_config(tmp_path / "copy" / "clinicmart.yaml"))
-    copied.remember()
-    return copied
+def workspace(small_site: Path, tmp_path: Path) -> Workspace:
+    """A copy that a test may change."""
+    return copy_site(small_site, tmp_path / "copy")
 
 
 class Warehouse:
@@ -197,13 +172,13 @@ def test_a_run_publishes_those_that_pass_and_says_of_the_others_why_not_until_th
     assert f"test {WRONG}: 1 row breaks it" in iris
     after = {tenant: current_version(home, tenant).version for tenant in TENANTS}
     assert {tenant for tenant in TENANTS if after[tenant] != before[tenant]} == {"mesa"}
-    asked = clinicmart("status", "--home", home.path, "--json")
+    asked = clinicmart_here("status", "--home", home.path, "--json")
     assert asked.code == 0, asked.err
     status = json.loads(asked.out)
     assert status["reconciliation"]["mesa"]["open"] == []
     assert any("remittance_claim" in reason for reason in status["reconciliation"]["harbor"]["open"])
     assert status["published"]["iris"]["last_outcome"] == "stopped"
-    assert "Not reconciled: harbor" in clinicmart("status", "--home", home.path).out
+    assert "Not reconciled: harbor" in clinicmart_here("status", "--home", home.path).out
 
     mend_project()
     with Warehouse(home) as connection:

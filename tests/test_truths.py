@@ -23,7 +23,7 @@ from ingest.ledger import Ledger
 from serving.model import MetricQuery
 from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
-from tests.support import clinicmart
+from tests.support import clinicmart_here
 
 pytestmark = pytest.mark.slow
 TENANTS = ("harbor", "mesa", "juniper")
@@ -212,7 +212,7 @@ def test_the_command_line_tells_the_same_as_the_library(demo_home: Path, truths:
         "denial_rate",
         "encounters",
     ]
-    ran = clinicmart(
+    ran = clinicmart_here(
         "metrics",
         "query",
         ",".join(names),

@@ -25,6 +25,7 @@ from ingest import ledger as tables
 from ingest.accounts.feed_coverage import coverage
 from ingest.interface import NOT_READ
 from ingest.ledger import Ledger, now
+from ingest.problems import problem_code
 from ingest.profiles import word_field
 
 # The endings that readers know. Any other part of a file's name may name a patient.
@@ -89,12 +90,15 @@ def ledger_accounts(ledger: Ledger, keys: Keys) -> dict[str, pl.DataFrame]:
 
 
 def _marked(units: pl.DataFrame, keys: Keys) -> pl.DataFrame:
-    """Refused units with marks in place of the names of files; tables keep their names."""
+    """Refused units with marks in place of the names of files, and with the `code` of the problem; tables keep their names."""
     shown = [
         file_mark(keys, row["tenant_id"], row["unit"]) if row["is_file"] else row["unit"]
         for row in units.iter_rows(named=True)
     ]
-    return units.with_columns(pl.Series("unit", shown, dtype=pl.String)).drop("is_file")
+    codes = [problem_code(reason) or problem_code("file_refused") for reason in units["reason"]]
+    return units.with_columns(
+        pl.Series("unit", shown, dtype=pl.String), pl.Series("code", codes, dtype=pl.String)
+    ).drop("is_file")
 
 
 def select(ledger: Ledger, query: sa.Select[Any]) -> pl.DataFrame:

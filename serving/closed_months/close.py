@@ -208,7 +208,7 @@ def _freeze(home: Home, version: Version, close: Close) -> Close:
         whole.close()
     temporary.chmod(0o600)
     temporary.replace(path)
-    return Close(**{**vars(close), "figures": frozen.height})
+    return close.model_copy(update={"figures": frozen.height})
 
 
 def _write(home: Home, close: Close, path: Path, whole: Whole, asked: Sequence[Asked], frozen: pl.DataFrame) -> None:

@@ -13,9 +13,9 @@ import calendar
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
@@ -31,19 +31,16 @@ CLOSES = "closes.json"
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Close:
-    """One close of one month.
+class _CloseFacts(BaseModel):
+    """What is known of one close of one month, in the file and in memory.
 
-    `month` is its first day; `number` counts the closes of the month from 1; `version` is the published version whose figures
-    are frozen, and `run_id` the run that published it; `figures` counts them. `missing` says what the data lacked and
-    `accepted_because` why the month was closed nevertheless; both are empty for a month whose data were complete. `doubts` are the
-    findings of plausibility that touched the month, a sentence each.
-    `reopened_at` is None while the close stands. Times are UTC.
+    `number` counts the closes of the month from 1; `version` is the published version whose figures are frozen, and `run_id` the run
+    that published it; `figures` counts them. `missing` names what the data lacked and `accepted_because` why the month was closed
+    nevertheless; both are empty for a month whose data were complete. `doubts` are the findings of plausibility that touched the
+    month, a sentence each. `reopened_at` is None while the close stands. Times are UTC.
     """
 
-    tenant_id: str
-    month: date
+    model_config = ConfigDict(frozen=True)
     number: int
     version: str
     run_id: str
@@ -56,6 +53,13 @@ class Close:
     reopened_at: datetime | None = None
     reopened_by: str = ""
     reopened_because: str = ""
+
+
+class Close(_CloseFacts):
+    """One close of one month of a tenant. `month` is its first day."""
+
+    tenant_id: str
+    month: date
 
     @property
     def name(self) -> str:
@@ -71,29 +75,22 @@ class Close:
         """Whether it was not reopened."""
         return self.reopened_at is None
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Name to value of what the file holds beside the month."""
+        return self.model_dump(include=set(_CloseFacts.model_fields))
 
-class _CloseRecord(BaseModel):
-    """A close as the file has it. What a later release adds to it is kept when this one writes the file."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+class _CloseRecord(_CloseFacts):
+    """A close as the file holds it, with the month as `2026-09`. What a later release adds is kept when this one writes the file."""
+
+    model_config = ConfigDict(extra="allow")
     month: str
-    number: int
-    version: str
-    run_id: str
-    closed_at: datetime
-    closed_by: str
-    figures: int
-    missing: tuple[str, ...] = ()
-    accepted_because: str = ""
-    doubts: tuple[str, ...] = ()
-    reopened_at: datetime | None = None
-    reopened_by: str = ""
-    reopened_because: str = ""
 
     def close(self, tenant_id: str) -> Close:
         """The same as a close of a tenant."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        return Close(**values | {"tenant_id": tenant_id, "month": month_of(self.month)})
+        facts = {name: getattr(self, name) for name in _CloseFacts.model_fields}
+        return Close(tenant_id=tenant_id, month=month_of(self.month), **facts)
 
 
 class _ClosesFile(KeptFile):
@@ -181,7 +178,7 @@ def record(home: Home, close: Close) -> None:
 
 def record_reopened(home: Home, close: Close, *, at: datetime, by: str, because: str) -> Close:
     """Notes that a close was reopened; everything it froze stays. The caller holds `locked`."""
-    changed = replace(close, reopened_at=at, reopened_by=by, reopened_because=because)
+    changed = close.model_copy(update={"reopened_at": at, "reopened_by": by, "reopened_because": because})
     others = [
         item for item in closes(home, close.tenant_id) if (item.month, item.number) != (close.month, close.number)
     ]
@@ -194,7 +191,7 @@ def _write(home: Home, tenant_id: str, all_of: tuple[Close, ...]) -> None:
     noted = {(item.month, item.number): item for item in (_ClosesFile.read(path) or _ClosesFile()).closes}
     records = []
     for item in sorted(all_of, key=lambda close: (close.month, close.number)):
-        values = {name: value for name, value in asdict(item).items() if name != "tenant_id"} | {"month": item.name}
+        values = item.facts | {"month": item.name}
         before = noted.get((item.name, item.number))
         records.append(_CloseRecord(**values) if before is None else before.model_copy(update=values))
     _ClosesFile(closes=tuple(records)).write(path)

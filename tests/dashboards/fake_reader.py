@@ -755,6 +755,7 @@ class FakeReader:
                         "feed": "remits",
                         "unit": "file 51571bd6c9.835",
                         "position": "segment 412",
+                        "code": "CM-X12-041",
                         "problem": "The interchange ends in the middle of a claim.",
                         "remedy": "Ask the clearinghouse to send the file again.",
                         "refused_at": at,

@@ -292,6 +292,7 @@ def test_data_health_balances_and_names_what_was_refused(page, markup_of):
     html = markup_of(page("data_health"))
     assert "read = landed + quarantined" in html
     assert "file 51571bd6c9.835" in html
+    assert "Ask the clearinghouse to send the file again. (CM-X12-041)" in html
     assert "the claim does not balance" in html
     assert "1 feed could not be read whole" in html
 

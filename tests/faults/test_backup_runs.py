@@ -12,7 +12,8 @@ from foundation.home import Home
 from serving.model import MetricQuery
 from serving.people.store import AccessStore
 from serving.reader import open_reader
-from tests.faults.kill_runs import TENANTS, add_remittance, published, run_to_end, start, write_site
+from tests.faults.kill_runs import TENANTS, add_remittance, published, start
+from tests.small_site import copy_site
 from tests.support import CLINICMART, clinicmart, clinicmart_here
 
 pytestmark = pytest.mark.slow
@@ -34,9 +35,10 @@ def figures(home: Path) -> dict[tuple[str, str, str | None], list[tuple[object, 
     return answers
 
 
-def test_what_was_backed_up_while_a_run_worked_gives_the_same_figures(tmp_path: Path) -> None:
-    site, home, place = tmp_path / "site", tmp_path / "home", tmp_path / "backups"
-    config, key = write_site(site), {"CLINICMART_RECOVERY_KEY": RECOVERY_KEY}
+def test_what_was_backed_up_while_a_run_worked_gives_the_same_figures(small_site: Path, tmp_path: Path) -> None:
+    site, place = tmp_path / "site", tmp_path / "backups"
+    workspace = copy_site(small_site, site)
+    home, config, key = workspace.home.path, workspace.config.file, {"CLINICMART_RECOVERY_KEY": RECOVERY_KEY}
 
     def backup(*more: str) -> str:
         done = clinicmart("backup", "--home", home, "--to", place, *more, env=key)
@@ -48,9 +50,8 @@ def test_what_was_backed_up_while_a_run_worked_gives_the_same_figures(tmp_path: 
         assert done.code == 0, done.err
         return tmp_path / name
 
-    run_to_end(config, home)
     first = published(home)
-    add_remittance(site, 2)
+    add_remittance(site, 12)
     run = start(config, home)
     stop = threading.Event()
     readings: list[object] = []

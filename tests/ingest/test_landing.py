@@ -178,7 +178,8 @@ def test_a_corrupt_file_is_refused_by_name_and_the_others_land(site: Site) -> No
     mark = file_mark(site.keys, "harbor", "a.835")
     assert report.problems[0].startswith(f"harbor/remits: {mark} (byte 0)")
     site.load()
-    assert site.query("select unit, position from warehouse.raw.refused_unit") == [(mark, "byte 0")]
+    shown = (mark, "byte 0", problem_code("isa_missing"))
+    assert site.query("select unit, position, code from warehouse.raw.refused_unit") == [shown]
     assert site.query("select claim_id from warehouse.raw.remittance_claim") == [("C2",)]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT, clinicmart
+from tests.support import ROOT, clinicmart_here
 
 SCHEMA = """
 create table patients (id integer primary key, chart_no text);
@@ -40,7 +40,7 @@ def check(tmp_path: Path):
 
     def run(profile: str):
         (tmp_path / "ours.yaml").write_text(profile, encoding="utf-8")
-        return clinicmart("sources", "check", "--config", tmp_path / "clinicmart.yaml")
+        return clinicmart_here("sources", "check", "--config", tmp_path / "clinicmart.yaml")
 
     return run
 
@@ -109,7 +109,7 @@ def test_a_status_that_a_fhir_profile_does_not_know_names_the_key_to_extend(tmp_
         "      - {name: ehr, kind: fhir, profile: ours.yaml, path: Encounter.ndjson}\n",
         encoding="utf-8",
     )
-    ran = clinicmart("sources", "check", "--config", tmp_path / "clinicmart.yaml")
+    ran = clinicmart_here("sources", "check", "--config", tmp_path / "clinicmart.yaml")
     standard = (ROOT / "ingest" / "profiles" / "r4.yaml").read_text("utf-8")
     assert (
         f"encounter.status: unknown word strange in Encounter.status, which becomes unknown (see {ROOT}/ingest/profiles/r4.yaml:"

@@ -17,7 +17,7 @@ from ingest.ledger import Ledger
 from ingest.load.raw_tables import load_warehouse
 from ingest.profiles import load_profile
 from ingest.sources import source_for
-from tests.support import clinicmart
+from tests.support import clinicmart_here
 
 # A publisher's layout: a title, headings that repeat, texts that are licensed, one file a year.
 PUBLISHED = """\
@@ -219,6 +219,6 @@ def test_sources_check_names_the_profile_line_of_a_column_that_breaks_its_contra
     site.profile(PROFILE)
     site.put("rvu.csv", PUBLISHED)
     site.config("ours.yaml")
-    ran = clinicmart("sources", "check", "--config", site.config_file)
+    ran = clinicmart_here("sources", "check", "--config", site.config_file)
     assert "work_rvu_rate.work_rvus" in ran.out + ran.err
     assert "ours.yaml:5" in ran.out + ran.err

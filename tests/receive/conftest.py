@@ -26,10 +26,8 @@ def bulk_server() -> Iterator[BulkServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def key_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Private keys in PEM by the algorithm they sign with."""
-    folder = tmp_path_factory.mktemp("keys")
+def write_key_files(folder: Path) -> dict[str, Path]:
+    """Writes private keys in PEM into a folder; gives their files by the algorithm they sign with."""
     keys: dict[str, Any] = {
         "RS384": rsa.generate_private_key(public_exponent=65537, key_size=2048),
         "ES384": ec.generate_private_key(ec.SECP384R1()),
@@ -38,6 +36,12 @@ def key_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (folder / f"{name}.pem").write_bytes(pem)
     return {name: folder / f"{name}.pem" for name in keys}
+
+
+@pytest.fixture(scope="session")
+def key_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Private keys in PEM by the algorithm they sign with."""
+    return write_key_files(tmp_path_factory.mktemp("keys"))
 
 
 @dataclass

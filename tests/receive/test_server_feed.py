@@ -33,7 +33,7 @@ from ingest.ledger import Ledger, now
 from ingest.load.raw_tables import load_warehouse
 from tests.receive.bulk_server import BulkServer, capability_statement, outcome
 from tests.receive.conftest import Maker, Site, people, resource
-from tests.support import ROOT, clinicmart
+from tests.support import ROOT, clinicmart_here
 
 
 @dataclass
@@ -226,7 +226,7 @@ def test_sources_check_says_what_is_missing_and_reads_a_page(make_site: Maker, h
     site = make_site(_visits(4))
     site.server.capability = capability_statement(types=["Patient", "Encounter", "Appointment"])
     home = house(site)
-    ran = clinicmart("sources", "check", "--config", home.config.file)
+    ran = clinicmart_here("sources", "check", "--config", home.config.file)
     assert ran.code == 0, ran.err
     assert re.search(r"harbor\s+ehr\s+fhir\s+1\s+4\s+", ran.out)
     assert "harbor/ehr: the server does not list Slot, which profile r4 searches" in ran.err
@@ -238,7 +238,7 @@ def test_sources_check_names_a_server_that_lets_nobody_in(make_site: Maker, hous
     site = make_site(_visits(1))
     home = house(site)
     site.server.clients.clear()
-    ran = clinicmart("sources", "check", "--config", home.config.file)
+    ran = clinicmart_here("sources", "check", "--config", home.config.file)
     assert ran.code == 1
     assert "harbor/ehr: signing in at 127.0.0.1: status 400: invalid_client" in ran.err
 

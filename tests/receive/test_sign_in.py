@@ -25,7 +25,7 @@ from foundation.feed_remote import FhirServer
 from ingest.receive.fhir.sign_in import SigningKey
 from tests.receive.bulk_server import BulkServer, running
 from tests.receive.conftest import Maker, people
-from tests.support import clinicmart
+from tests.support import clinicmart_here
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "ES384"])
@@ -52,7 +52,7 @@ def test_the_printed_key_set_holds_no_private_part_and_opens_the_server(
         feed = {"name": "ehr", "kind": "fhir", "server": of}
         tenants = {"harbor": {"name": "Harbor", "time_zone": "UTC", "feeds": [feed]}}
         (tmp_path / "c.yaml").write_text(json.dumps({"tenants": tenants}))
-        ran = clinicmart("sources", "jwks", "--config", tmp_path / "c.yaml", "--tenant", "harbor", "--feed", "ehr")
+        ran = clinicmart_here("sources", "jwks", "--config", tmp_path / "c.yaml", "--tenant", "harbor", "--feed", "ehr")
         assert ran.code == 0, ran.err
         (key,) = json.loads(ran.out)["keys"]
         assert key["alg"] == algorithm

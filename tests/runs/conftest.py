@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,6 +14,7 @@ import yaml
 from tests.runs import (
     test_claims,
     test_closed_month,
+    test_file_names,
     test_issuers,
     test_payments,
     test_plausibility,
@@ -26,6 +28,7 @@ from tests.support import shared_folder
 PARTS = (
     test_claims,
     test_closed_month,
+    test_file_names,
     test_issuers,
     test_payments,
     test_plausibility,
@@ -33,6 +36,9 @@ PARTS = (
     test_unknown_words,
     test_visits,
 )
+
+# A problem of a feed, as a run prints it.
+PROBLEM = re.compile(r"clinicmart: (?!ALERT)[a-z0-9-]+/")
 
 
 def _first(site: Site) -> None:
@@ -66,7 +72,12 @@ def _made(base: Path, name: str, prepare: Callable[[Site], None], *, copy_of: Si
             prepare(site)
             (site.folder / "printed.json").write_text(json.dumps(asdict(site.run())), encoding="utf-8")
             (base / f"{name}.done").touch()
-    assert (site.printed.code, "Published." in site.printed.out) == (0, True), site.printed.out + site.printed.err
+    printed = site.printed
+    assert "Published." in printed.out, printed.out + printed.err
+    # One file is refused on purpose, so that the run exits with 1.
+    problems = [line for line in printed.err.splitlines() if PROBLEM.match(line)]
+    assert printed.code == 1
+    assert [line for line in problems if not line.startswith(f"clinicmart: {test_file_names.TENANT}/")] == []
     return site
 
 

@@ -134,7 +134,7 @@ def refused(context: PageContext, frame: pl.DataFrame) -> None:
     blocks.section("Refused files", "Not read at all; the rest of the run went on")
     columns = [markup.Column("Feed"), markup.Column("File"), markup.Column("Why, and what to do")]
     rows = [
-        markup.Row((row["feed"], _place(row), _sentences(row["problem"], row["remedy"])))
+        markup.Row((row["feed"], _place(row), _why(row)))
         for row in frame.head(blocks.MOST_ROWS).iter_rows(named=True)
     ]
     context.html(
@@ -142,9 +142,10 @@ def refused(context: PageContext, frame: pl.DataFrame) -> None:
     )
 
 
-def _sentences(*texts: str | None) -> str:
-    """Texts of the ledger as sentences, each with its full stop."""
-    return " ".join(fmt.sentence(text) for text in texts if text)
+def _why(row: dict[str, Any]) -> str:
+    """The problem, its remedy and its code, by which docs/problems.md lists it. Versions of earlier releases hold no code."""
+    sentences = " ".join(fmt.sentence(text) for text in (row["problem"], row["remedy"]) if text)
+    return f"{sentences} ({row['code']})" if row.get("code") else sentences
 
 
 def _place(row: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@ select
     feed,
     unit,
     position,
+    code,
     problem,
     remedy,
     run_id,
