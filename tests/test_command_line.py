@@ -1,5 +1,6 @@
 """The commands with wrong input, as a user types them: one line that says what is wrong, and the right exit code."""
 
+import json
 import re
 from pathlib import Path
 
@@ -129,6 +130,9 @@ def test_rights_given_on_the_command_line_hold_at_once(demo_home: Path, asked) -
     assert clinicmart("users", "change", "manager@juniper", "--lock", *place).code == 0
     refused = asked("manager@juniper", "metrics", "query", "appointments")
     assert refused.code == 1
+    listed = json.loads(clinicmart_here("users", "list", *place, "--json").out)
+    status = {person["email"]: person["status"] for person in listed}
+    assert status["manager@juniper"] == "locked" != status["admin@juniper"]
     assert "Traceback" not in refused.err
     twice = clinicmart_here("users", "add", "manager@juniper", "--role", "program_manager", "--unit", "CL03", *place)
     assert twice.code == 2

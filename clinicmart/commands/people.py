@@ -56,7 +56,7 @@ users.add_command(reset_second_factor)
 @json_option
 @recorded
 def list_users(home: Home, tenant: str, as_json: bool) -> None:
-    """List the users of a tenant with role, units and provider."""
+    """List the users of a tenant with role, units, provider and status: active, invited or locked."""
     from serving.people.store import AccessStore
 
     listed = [
@@ -66,16 +66,20 @@ def list_users(home: Home, tenant: str, as_json: bool) -> None:
             "role": item.role.value,
             "units": list(item.unit_ids),
             "provider": item.provider_id,
+            "status": item.status,
         }
-        for item in AccessStore.open(home).users(tenant)
+        for item in AccessStore.open(home).everybody(tenant)
     ]
     if as_json:
         print_json(listed)
         return
     print_table(
-        ["User", "Name", "Role", "Service units", "Provider"],
+        ["User", "Name", "Role", "Service units", "Provider", "Status"],
         [
-            [row["email"], row["name"], row["role"], ", ".join(row["units"] or ()) or None, row["provider"]]
+            [
+                *(row["email"], row["name"], row["role"], ", ".join(row["units"] or ()) or None),
+                *(row["provider"], row["status"]),
+            ]
             for row in listed
         ],
     )

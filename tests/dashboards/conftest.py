@@ -1,12 +1,8 @@
 """A home with people, a fake reader in place of the warehouse, and the ways in: HTTP and Streamlit's own test runner."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -25,23 +21,12 @@ from dashboards.server import app, auth_gate, health_routes, second_factor_route
 from foundation.home import Home
 from serving.people.principal import Principal, Role
 from serving.people.store import AccessStore
+from tests.dashboards import fake_reader, fake_visits
 
 PASSWORD = "correct horse battery 9"
 
 
-def _load(name: str) -> ModuleType:
-    """A helper module beside this file: the suite runs without packages, so that names never clash."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-fake_reader = _load("fake_reader")
-VISITS = fake_reader._visits()
+VISITS = fake_visits.visits()
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def _figure(reader, tenant, email):
 
 
 def test_two_tenants_with_the_same_ids_never_share_an_answer(reader, visits):
-    import fake_reader
+    from tests.dashboards import fake_reader
 
     data._answer.clear()
     other = fake_reader.FakeReader(tenant_id="mesa", visits=visits.head(100))
@@ -66,7 +66,7 @@ def test_two_tenants_with_the_same_ids_never_share_an_answer(reader, visits):
 
 
 def test_two_scopes_of_one_tenant_never_share_an_answer(reader, visits):
-    import fake_reader
+    from tests.dashboards import fake_reader
 
     data._answer.clear()
     narrow = fake_reader.FakeReader(scope_hash="1" * 64, visits=visits.filter(pl.col("leaf") == "elm"))

@@ -71,7 +71,7 @@ def test_a_passport_leads_to_the_comparison_and_back(page, markup_of):
 @pytest.fixture
 def earlier(reader, monkeypatch):
     """An earlier version beside the served one, which had fewer visits."""
-    import fake_reader
+    from tests.dashboards import fake_reader
 
     old = fake_reader.FakeReader(
         visits=reader.visits.head(4000), published_at=datetime(2026, 11, 10, 6, 5, tzinfo=UTC), scope_hash="4" * 64
