@@ -1,9 +1,9 @@
-"""What an installation holds, as a bill of materials, and whether an advisory speaks of it.
+"""What an installation holds, as a bill of materials, and whether an advisory names it.
 
     python -m clinicmart.dependencies sbom FILE      writes CycloneDX 1.6 (JSON) of the pins of requirements.txt
     python -m clinicmart.dependencies advisories     asks the sources of pip-audit about every pin of requirements.txt
 
-`advisories` exits with 1 where an advisory speaks of a pin, and with 0 and a sentence where no source answers: a build never fails
+`advisories` exits with 1 where an advisory names a pinned version, and with 0 and a sentence where no source answers: a build never fails
 for lack of a network.
 """
 

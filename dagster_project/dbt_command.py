@@ -93,7 +93,7 @@ def _dbt(arguments: Sequence[str]) -> int:
 
 def _shell(home: Home) -> int:
     """The user's shell in the dbt project, where `dbt` means `clinicmart dbt` on this home. It holds neither the key nor the warehouse:
-    each command asks for them and lets go."""
+    each command opens them and closes them again."""
     with TemporaryDirectory(prefix="clinicmart-dbt-") as folder:
         script = Path(folder) / "dbt"
         words = [sys.executable, "-P", "-m", "clinicmart.main", "dbt", "--home", str(home.path)]

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-# The process that starts dbt puts its id here: the kernel then tells dbt when that process ends.
+# The process that starts dbt puts its id here: the kernel then signals dbt when that process ends.
 PARENT_VARIABLE = "CLINICMART_PARENT"
 # linux/prctl.h: the signal that a process gets when the thread that started it ends.
 _PR_SET_PDEATHSIG = 1

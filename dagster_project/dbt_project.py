@@ -67,7 +67,7 @@ class DbtProject:
             if kept.parent.is_dir() and not (kept.exists() and kept.read_bytes() == made.read_bytes()):
                 write_atomically(kept, made.read_bytes())
         except OSError:
-            # Nobody may write here, or another process parsed another state: then the next home works it out once more.
+            # The folder is read-only, or another process parsed another state: the next home works the lineage out again.
             return
 
     def parse(self, target: Path) -> None:

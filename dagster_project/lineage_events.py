@@ -5,7 +5,7 @@ Jobs, in the configuration's namespace: `run`, and below it (parent facet) `<ten
 `<tenant>/landing/<entity>`, `warehouse.raw.<entity>`, `warehouse.<schema>.<model>` and `<tenant>/published`.
 
 Events hold names of our own things, counts and times: no name of a file or host, no message of a database or test (which may
-quote a value), no row. An event that cannot be written or sent is said once; the run goes on without further events.
+quote a value), no row. The first event that cannot be written or sent is logged; the run goes on without further events.
 """
 
 import logging
@@ -99,7 +99,7 @@ class Emitter:
         parent: str | None = RUN,
         at: datetime | None = None,
     ) -> None:
-        """COMPLETE or FAIL with what the job told."""
+        """COMPLETE or FAIL, with the datasets and numbers that the job reported."""
         state = RunState.FAIL if facts.problem else RunState.COMPLETE
         self.state(state, run_id, name, about=about, kind=kind, parent=parent, facts=facts, at=at)
 
@@ -169,7 +169,7 @@ class Emitter:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Around what works out a job's datasets: a mistake there is said once too, and never fails a run."""
+        """Surrounds the code that works out a job's datasets: a fault there is logged once, and never fails a run."""
         try:
             yield
         except Exception as error:
@@ -182,7 +182,7 @@ class Emitter:
 
 
 def _transport(target: LineageTarget) -> Transport:
-    """The client's own transports, told everything: nothing is taken from the environment or a file of the client's."""
+    """The client's own transports, fully configured: nothing comes from the environment or a configuration file of the client."""
     if target.file is not None:
         _prepare(target.file)
         return FileTransport(FileConfig(log_file_path=str(target.file), append=True))

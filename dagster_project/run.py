@@ -143,7 +143,7 @@ def _outcome(
 
     feeds = ledger.rows(sa.select(feed_run).where(feed_run.c.run_id == run_id))
     problems = [line for feed in feeds if feed["problem"] for line in feed["problem"].splitlines()]
-    # The steps said how the run ended: published, or unchanged where the marts were current.
+    # The steps recorded how the run ended: published, or unchanged where the marts were current.
     (last_run,) = ledger.rows(sa.select(run.c.outcome).where(run.c.run_id == run_id))
     if not succeeded and stopped and last_run["outcome"] in ("published", "unchanged"):
         reason_of = {tenant: reason.replace(f"{tenant}: ", "") for tenant, reason in stopped.items()}

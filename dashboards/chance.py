@@ -20,7 +20,7 @@ RANGE_TO_SIGMA = 1.128  # d2 of ranges of two
 
 
 class Verdict(StrEnum):
-    """What a test said: a real change, no more than chance, too few cases to test, or nothing to test with."""
+    """The result of a test: a real change, no more than chance, too few cases to test, or nothing to test with."""
 
     REAL = "real"
     CHANCE = "chance"

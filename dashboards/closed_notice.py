@@ -1,6 +1,6 @@
 """The notice of closed months on a page: which figures of its period were closed as something else, and why. Pure.
 
-Both figures are told, as closed and as now, for the most important figure of the page that changed; how many others did follows.
+The notice gives the most important figure of the page that changed, as closed and as it is now. Then it counts the other changed figures.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ def _sentence(page: str, changes: Sequence[Change], time_zone: str, *, in_part: 
 
 
 def values(change: Change) -> tuple[str, str]:
-    """(closed, now), short where that tells them apart."""
+    """(closed, now), in short form if the short forms differ."""
     short = fmt.short(change.closed, change.unit), fmt.short(change.now, change.unit)
     return (
         short if short[0] != short[1] else (fmt.exact(change.closed, change.unit), fmt.exact(change.now, change.unit))

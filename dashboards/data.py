@@ -82,7 +82,7 @@ class Source:
         return answer
 
     def telling(self, restated: bool) -> "Source":
-        """The same data with the past told as it was, or (restated) with the tree and the payer classes of today."""
+        """The same data with the units and payer classes of each day, or (restated) with those of today."""
         if restated == self.restated:
             return self
         return Source(self.reader, self.principal, restated=restated, asked_as_of=self.asked_as_of)
@@ -102,7 +102,7 @@ class Source:
 
     @property
     def time_zone(self) -> str:
-        """The tenant's time zone, an IANA name: all times on the pages are told in it."""
+        """The tenant's time zone, an IANA name: all times on the pages are in it."""
         return self.reader.tenant.time_zone
 
     @property

@@ -248,7 +248,7 @@ def _at_equal_age(source: Source, view: View, names: Sequence[str]) -> dict[str,
 
 
 def waiting_for(source: Source, view: View, metric: MetricDefinition) -> str:
-    """Why a figure of the period has not settled yet (`unripe`); asks for what tells how far it has."""
+    """Why a figure of the period has not settled yet (`unripe`); asks for the metric that shows how far it has."""
     values: dict[str, Any] = {}
     for (_, where), group in _grouped(source, view, _needed_to_judge(source, [metric.name])).items():
         frame = source.query(group, where=dict(where), start=view.period.start, end=view.period.end)

@@ -1,6 +1,6 @@
 """Headings that state the finding. Pure and deterministic: the same figures give the same words.
 
-A rise or fall is told only where a test says that it is more than chance. A cause is named only where the parts are known
+A rise or fall is reported only if a statistical test shows more than chance. A cause is named only where the parts are known
 to add up to the change; else the heading says what changed and stops.
 """
 
@@ -27,7 +27,7 @@ SHARES = (
 
 
 def is_steady(figure: Figure) -> bool:
-    """Whether the figure has a change too small to speak of."""
+    """Whether the figure changed, but too little to report."""
     return fmt.is_steady(figure.value, figure.before, figure.metric.unit)
 
 

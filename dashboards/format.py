@@ -165,7 +165,7 @@ def plural(count: int, singular: str, many: str | None = None) -> str:
 class Change:
     """A change against a comparison. `tone` is good, bad, neutral or none (nothing to compare with).
 
-    `amount` is signed and in the unit that people speak of: points for percentages, per cent of the earlier value for
+    `amount` is signed and in the unit that people use: points for percentages, per cent of the earlier value for
     amounts and counts, the unit itself for days and minutes. `arrow` is up, down or flat.
     """
 

@@ -47,7 +47,7 @@ def main() -> None:
     refused_pages = []
     for page in ALL:
         if not page.is_for(source):
-            # It stands in no bar; who opens its address is told why.
+            # It is in no navigation bar; a person who opens its address sees the reason.
             refused_pages.append(st.Page(shell.refused(page, source), title=page.title, url_path=page.key))
             continue
         first = not streamlit_pages

@@ -21,7 +21,7 @@ SETTLED = Decimal("0.05")
 
 @dataclass(frozen=True)
 class Settling:
-    """What tells how far a period has settled: the metric of what is done, or is still open, and of the whole."""
+    """Shows how far a period has settled: the metric of the settled (or the open) part, and that of the whole."""
 
     part: str
     whole: str
@@ -80,7 +80,7 @@ def unripe(metric: MetricDefinition, end: date, as_of: date, values: Mapping[str
 def unsettled(
     metric: MetricDefinition, as_of: date, months: Sequence[date], trends: Mapping[str, Sequence[tuple[date, Any]]]
 ) -> frozenset[date]:
-    """The months that still move; `trends` has the monthly values of what tells how far a month has settled."""
+    """The months that still move; `trends` has the monthly values of the metrics that show how far a month has settled."""
     by_month: dict[date, dict[str, Any]] = {}
     for name, values in trends.items():
         for month, value in values:
@@ -95,7 +95,7 @@ def unsettled(
 def uncompared(caution: str, waiting: str) -> str:
     """Why a figure that still moves is not compared; empty for one that no longer does.
 
-    `caution` is said of the period (`caution_of`), `waiting` of the figure (`unripe`).
+    `caution` is about the period (`caution_of`), `waiting` about the figure (`unripe`).
     """
     if caution:
         return NOT_OVER

@@ -276,7 +276,7 @@ def _plain(name: str, value: Any, names: Mapping[str, str], time_zone: str) -> A
     if name == "payer_class":
         return theme.payer_label(value)
     if name == "patient_id":
-        # A token of 32 digits tells no more than its beginning, which is enough to tell people apart.
+        # The beginning of a token of 32 digits is enough to distinguish people.
         return value[:TOKEN_SHOWN]
     return names.get(value) or (value.replace("_", " ") if name in WORDS else value)
 

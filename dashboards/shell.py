@@ -161,7 +161,7 @@ def _why_refused(page: PageSpec, source: Source) -> tuple[str, str]:
 def runner(
     page: PageSpec, source: Source, pages: Mapping[str, Any], show_passport: Callable[[PageContext], None]
 ) -> Callable[[], None]:
-    """The function that Streamlit calls for the page: pickers, content, and a friendly state for whatever fails."""
+    """The function that Streamlit calls for the page: pickers, content, and a friendly message if something fails."""
 
     def run() -> None:
         view, left_out = filters.checked(source, widgets.current_view(source.as_of))
@@ -199,7 +199,7 @@ def runner(
 
 @contextmanager
 def explained(page: str) -> Iterator[None]:
-    """Draws a friendly state for whatever fails inside."""
+    """Draws a friendly message if something fails inside."""
     try:
         yield
     except AccessError as error:
@@ -267,7 +267,7 @@ def head(context: PageContext, finding: str) -> None:
     line = [
         f"{view.period.name} ({view.period.dates})" if view.period.name != view.period.dates else view.period.name,
         f"compared with {view.compared.name}",
-        "told with today's units and payer classes" if view.restated and source.was_reorganised else "",
+        "with today's units and payer classes" if view.restated and source.was_reorganised else "",
         f"data to {fmt.day(source.as_of)}",
         f"published {fmt.moment(source.reader.published_at, source.time_zone)}",
         source.hidden_note.removesuffix("."),

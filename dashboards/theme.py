@@ -96,7 +96,7 @@ PAYER_LABELS = {
 
 
 def tokens(kind: str | None) -> Tokens:
-    """Tokens of `light` or `dark`; light where the browser has not said yet."""
+    """Tokens of `light` or `dark`; light until the browser has reported its setting."""
     return DARK if kind == "dark" else LIGHT
 
 

@@ -50,7 +50,7 @@ class View:
     """One view. `place` and `provider` are ids, None for the whole organization; `payer` a payer class, None for all.
 
     `filters` are further (dimension, values), sorted. `month` (its first day) narrows the page to one month; `period` is that
-    month then, and `chosen` the period that the picker keeps. `restated` tells the past with the tree of units and the payer
+    month then, and `chosen` the period that the picker keeps. `restated` computes the past with the tree of units and the payer
     classes of today. `as_of` names an earlier version.
     `basis` is the payer-mix basis, `metric` the figure that the lineage page is about.
     `figure` is the metric whose passport is open and `at` what its mark changes in the view, as `encode` writes it;

@@ -181,7 +181,7 @@ class Contract:
 
 
 def _time_zones() -> tuple[str, ...]:
-    # `localtime` is whatever the machine says, and no database knows it.
+    # `localtime` is the zone of the machine, and no database knows it.
     return tuple(sorted(available_timezones() - {"localtime"}))
 
 

@@ -1,7 +1,7 @@
 """A plugin of dbt-duckdb that gives dbt the encrypted warehouse of a home (`dbt/profiles.yml` names it).
 
-Where the warehouse lies and what opens it is told here and not in the profile: dbt keeps what it parsed for one connection only, told
-in the same words, so that what was parsed for one home serves every other; and a key that is not in the profile is in no state of dbt.
+The path of the warehouse and its key come from here and are not in the profile. dbt reuses what it parsed only if the profile is the same
+text: so what was parsed for one home serves every other. And a key that is not in the profile is in no state of dbt.
 
 The environment says: CLINICMART_WAREHOUSE (the file), CLINICMART_EXTENSIONS and CLINICMART_TMP (folders), and
 DBT_ENV_SECRET_WAREHOUSE_KEY (hexadecimal; dbt keeps variables of this name out of its logs).
@@ -23,7 +23,7 @@ class Plugin(BasePlugin):
     """Attaches the warehouse as `warehouse`, before dbt-duckdb would attach what the profile names."""
 
     def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:  # noqa: ARG002 - the plugin's interface
-        """What every DuckDB of ours is told (`foundation.duck.settings`)."""
+        """The settings of every DuckDB connection of ours (`foundation.duck.settings`)."""
         config.update(duck.settings(_told("CLINICMART_EXTENSIONS"), _told("CLINICMART_TMP")))
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:

@@ -99,7 +99,7 @@ def connect(home: Home, *, threads: int | None = None) -> duckdb.DuckDBPyConnect
     """An in-memory connection in UTC that can read and write encrypted files. The caller closes it."""
     connection = duckdb.connect(config=settings(install_extension(home), home.folder("tmp")))
     connection.execute("load httpfs")
-    # A slow statement would draw a bar into whatever the command prints.
+    # A slow statement would draw a progress bar into the output of the command.
     connection.execute("set enable_progress_bar = false")
     connection.execute("set global TimeZone = 'UTC'")  # for its cursors too
     if threads is not None:

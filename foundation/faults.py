@@ -109,7 +109,7 @@ def is_damage(words: str) -> bool:
 
 
 def check_free_space(home: Home) -> None:
-    """Raises ClinicmartError where the disk of a home has no room for a run: LEAST_FREE_BYTES, and the warehouse once more."""
+    """Raises ClinicmartError where the disk of a home has no room for a run: LEAST_FREE_BYTES, and as much as the warehouse holds."""
     size = home.warehouse.stat().st_size if home.warehouse.exists() else 0
     needed, free = LEAST_FREE_BYTES + size, shutil.disk_usage(home.path).free
     if free < needed:

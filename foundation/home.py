@@ -4,7 +4,7 @@ keys/master.key            32 random bytes, mode 0600 (absent where the key come
 keys/serving.ring          sealed under the serving key: the keys that a process of pages needs
 format                     the format number of the home (`foundation.formats.HOME`)
 upgrade-backup/<format>/...                      sealed: files as they were before `clinicmart upgrade` changed them
-key-check                  tells a wrong key before anything is read or written
+key-check                  detects a wrong key before anything is read or written
 inbox/<tenant>/<feed>/...                        encrypted: what came over a network, as received
 landing/<tenant>/<entity>/<batch>.parquet        encrypted, immutable
 index/<tenant>/<feed>/<table>/<unit>.parquet     encrypted: hashes of the rows of tables

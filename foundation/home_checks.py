@@ -33,7 +33,7 @@ def disk(home: Home) -> Iterator[Finding]:
 
 
 def rights(home: Home) -> Iterator[Finding]:
-    """Files that other accounts may read or write. Whatever lies in a folder that is closed to others is closed too."""
+    """Files that other accounts may read or write. Files in a folder that is closed to others are closed too."""
     open_paths = [path for path in (home.path, *home.path.iterdir()) if _is_open(path)]
     if _is_open(home.path):
         for path in open_paths:

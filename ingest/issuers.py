@@ -1,7 +1,7 @@
 """Numbers with the authority that issued them: `55^^^NORTH`.
 
 A medical record number, a visit number or an id of a clinician means nothing without who issued it. Where a source says it, a
-reader writes it behind the number, as HL7 v2 does (CX.1 and CX.4). A number of which nothing is said stands alone; whose it is
+reader writes it behind the number, as HL7 v2 does (CX.1 and CX.4). A number without a stated issuer has nothing behind it; its issuer
 follows from the configuration and from the other rows (`dbt/README.md`, "Who issued a number").
 
     55^^^NORTH            a name that the sender chose (HD.1, namespace id)

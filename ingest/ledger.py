@@ -222,7 +222,7 @@ loaded = sa.Table(
 )
 
 _LOST = (
-    "{home}: its ledger.sqlite is missing, and the landed batches cannot be told apart without it; restore it from your backup. "
+    "{home}: its ledger.sqlite is missing, and the landed batches cannot be identified without it; restore it from your backup. "
     "Without one, move the folders landing, quarantine, index, messages, payments and warehouse out of the home: the next run then "
     "reads everything again that the feeds still have, and what is published stays until then"
 )
@@ -299,7 +299,7 @@ class Ledger:
             connection.execute(sa.insert(run).values(run_id=run_id, config_file=config_file, started_at=now()))
 
     def ensure_run(self, run_id: str, config_file: str) -> None:
-        """Opens a run unless it is open: the orchestrator's own runs begin with whichever feed comes first."""
+        """Opens a run unless it is open: the orchestrator's own runs begin with the first feed that is landed."""
         with self.write() as connection:
             values = {"run_id": run_id, "config_file": config_file, "started_at": now()}
             connection.execute(sa.insert(run).prefix_with("or ignore").values(values))

@@ -162,7 +162,7 @@ class MetricQuery:
     `by` are dimension names; `grain` (day, week, month, quarter, year) adds the column `metric_time`, a period's first
     day; `where` maps a dimension to a value or several (any of them); `date_from` and `date_to` are inclusive.
     `order_by` names columns of the answer, a leading `-` for descending; without it rows are ordered by `metric_time`,
-    then by the dimensions as asked. `restated` tells the past with the tree of service units and the payer classes of
+    then by the dimensions as asked. `restated` computes the past with the tree of service units and the payer classes of
     today; else each row counts where it stood on its day. `known_by` counts only what was known by that day (inclusive), for
     metrics that have `known_on`. Raises ConfigurationError for an unknown grain or a date range turned round.
     """
@@ -195,7 +195,7 @@ class MetricQuery:
 class Listing:
     """Which of the rows behind a figure are listed, and in which order; the figure is that of all rows all the same.
 
-    `search` keeps rows of which a column holds the text, whatever its case; `search_ids` maps a column to ids that count as found
+    `search` keeps rows with the text in any column, ignoring case; `search_ids` maps a column to ids that count as found
     (those of units or payers whose names hold the text). `order_by` is a column, a leading `-` for descending, empty for the newest
     first; `order_ids` are the ids of that column in the order wanted, where it is to be sorted by names.
     """

@@ -189,7 +189,7 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the file; the next reader of the same scope finds it still open."""
+        """Releases the file. It stays open for the next reader of the same scope."""
         self.__dict__.pop("_metrics", None)
 
     # What it is about
@@ -531,7 +531,7 @@ class Reader:
         return tuple(target for target in versions if target.service_unit_id in above | {WHOLE})
 
     def target_path(self, service_unit: str | None) -> tuple[str, ...]:
-        """Whose target counts for a unit: the unit, then those above it, at last the whole tenant. None is all that is seen."""
+        """Whose target counts for a unit: the unit, then those above it, then the whole tenant. None is all units in scope."""
         # Rows that name no unit belong to a member beside the tree.
         roots = [root for root in self._metrics.data.roots if root != UNKNOWN]
         unit = service_unit or (roots[0] if len(roots) == 1 else None)

@@ -45,7 +45,7 @@ def _is_slow(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """Three tenants, from feeds to published pages; made once, whichever of the test processes comes first."""
+    """Three tenants, from feeds to published pages; made once, by the test process that comes first."""
     folder = shared_folder(tmp_path_factory, "demo")
     home, said = folder / "home", folder / "said.json"
     with (folder / "lock").open("w") as lock:

@@ -106,7 +106,7 @@ def test_what_a_whole_read_finds_changes_the_figures(site: Path, server: str) ->
         "where patient_payment_id = (select patient_payment_id from patient_payments order by updated_at limit 1)",
     )
     unseen = run(site)
-    assert (unseen.code, "warehouse: 0 rows taken" in unseen.err) == (0, True), "no time of change tells of it"
+    assert (unseen.code, "warehouse: 0 rows taken" in unseen.err) == (0, True), "no time of change shows it"
     whole = run(site, "--full-refresh")
     assert (whole.code, "Published." in whole.out) == (0, True), whole.err
     assert "records of appointment are gone" in whole.err

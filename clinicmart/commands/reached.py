@@ -182,7 +182,7 @@ def breach(
     as_csv: bool,
     as_json: bool,
 ) -> None:
-    """List whose records a user, a sign-in or anybody of a tenant reached, and by when who must be told (docs/breach.md).
+    """List whose records a user, a sign-in or anybody of a tenant reached, and whom to notify by which date (docs/breach.md).
 
     Without --user and --session: everybody of the tenant. --csv prints the patients.
     """

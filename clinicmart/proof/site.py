@@ -49,7 +49,7 @@ PASSWORD = "{tenant} keeps 4 quiet herons"  # noqa: S105
 @dataclass(frozen=True, kw_only=True)
 class Person:
     """Somebody of the proof. `assigned` are the places assigned, `places` those whose rows the person may see, `provider` the
-    provider or referral partner the person is, `refused` the metrics that the role must not get. That is said here once more, apart
+    provider or referral partner the person is, `refused` the metrics that the role must not get. It is written here again, apart
     from the product's own table of roles. The user name is the same in both tenants."""
 
     name: str

@@ -92,7 +92,7 @@ def _quarantine(site: Site) -> Iterator[Trial]:
 
 
 def _errors(site: Site) -> Iterator[Trial]:
-    """What commands say to wrong questions tells nothing of the other tenant."""
+    """Answers to wrong questions contain nothing about the other tenant."""
     judge = Judge(site, "error", TENANTS[0], ADMIN)
     own = ["--tenant", TENANTS[0], "--as", ADMIN.email, "--home", str(site.home.path)]
 

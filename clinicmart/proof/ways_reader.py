@@ -55,7 +55,7 @@ def _figures(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
         def attempt(metric: str = metric, right: object = right) -> str:
             value = figure(reader, metric)
             by_unit = reader.query(MetricQuery(metrics=[metric], by=["service_unit"]))
-            # A figure of other people's rows tells of them, whatever names stand beside it.
+            # A figure counted from other people's rows is a leak, with or without names.
             foreign = "" if value == right else f" {organisation_word('nobody', 'ROWS')}"
             return text_of(by_unit) + foreign
 

@@ -22,7 +22,7 @@ DEFINITIONS = {
     "any_cancel_rate": "Cancelled by anyone / the same base.",
     "lead_time_days": "Mean of local start date - local booking date over appointments that are no walk-ins, of every status.",
     "median_lead_time_days": "Median of the same.",
-    "encounters": "Encounters but cancelled and entered_in_error, each once although PM, FHIR and ADT tell of it. Month of the start.",
+    "encounters": "Encounters but cancelled and entered_in_error, each once although PM, FHIR and ADT report it. Month of the start.",
     "patients": "Distinct patients with such an encounter, merges applied (chains too).",
     "patients_before_merges": "Distinct medical record numbers with such an encounter.",
     "patient_records": "Rows of patients in the PM database.",

@@ -91,7 +91,7 @@ def _alone(patient: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarr
 
 
 def scheduled(story: Story) -> np.ndarray:
-    """Mask of the appointments that SIU messages tell of: every second one of the recent and coming that were booked."""
+    """Mask of the appointments that SIU messages report: every second one of the recent and coming that were booked."""
     booked = story.appointments
     recent = booked.start_local // DAY > story.calendar.as_of - SCHEDULED_DAYS
     return recent & ~booked.walk_in & (np.arange(len(booked)) % 2 == 0)

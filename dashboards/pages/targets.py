@@ -1,4 +1,4 @@
-"""Targets: what figures should be, who said so, and since when. Who holds the right sets them here."""
+"""Targets: what figures should be, who set it, and from which day on. People with the right set them here."""
 
 from datetime import date
 

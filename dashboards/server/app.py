@@ -78,7 +78,7 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
 
 
 def run(home: Path, place: Place) -> None:
-    """Runs the application with uvicorn until it is told to stop.
+    """Runs the application with uvicorn until a signal stops it.
 
     Raises ConfigurationError, before anything is started, where the port is taken, where the certificate cannot be used, and
     where other machines would reach the pages without TLS.

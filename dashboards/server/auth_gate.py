@@ -340,5 +340,5 @@ def _refuse(connection: HTTPConnection, text: str, status: int) -> Response:
 
 
 def is_https(scheme: str) -> bool:
-    """Whether the browser speaks TLS with us or with the proxy that uvicorn trusts (it sets the scheme)."""
+    """Whether the browser uses TLS, to us or to the proxy that uvicorn trusts (it sets the scheme)."""
     return scheme in ("https", "wss")

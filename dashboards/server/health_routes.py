@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`: for whatever watches the server. Both are open, and name no tenant."""
+"""`/healthz` and `/readyz`: for programs that watch the server. Both need no sign-in, and name no tenant."""
 
 import time
 

@@ -2,7 +2,7 @@
     What the first lines of a claim, in the order of int_claim_capacities, hold of the money that names only the claim. Money goes to
     what the lines leave open. Money taken back comes first from what the lines hold above their charge, then from what else
     was posted on them. Where a payer's lines state more than it paid for the claim, the claim takes back what the lines hold
-    above their charge, whatever else is on it. The last line, which bills most, takes the rest.
+    above their charge, with anything else on it. The last line, which bills most, takes the rest.
     level       all movements of the claim up to one of them
     corrected   of them, what payers state less on the claim than on its lines
 #}

@@ -1,5 +1,5 @@
 {#
-    One row per tenant and key of an entity, whichever feeds tell of it, with what is known of some columns: the first feed of
+    One row per tenant and key of an entity, from any feed, with what is known of some columns: the first feed of
     the record that fills them. Made without `collapse`, so that the reconciliation does not rest on what it checks.
 
     relation, entity, key   as for `collapse`

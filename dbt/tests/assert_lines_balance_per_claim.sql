@@ -1,4 +1,4 @@
--- What payers paid on a claim is on its lines, to the last fraction, whatever found its line and whatever did not.
+-- What payers paid on a claim is on its lines, to the last fraction, with or without a match to its line.
 with lines as (
     select
         tenant_id,

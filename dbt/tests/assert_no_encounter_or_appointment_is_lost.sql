@@ -1,4 +1,4 @@
--- Whatever the dimensions and crosswalks hold, each encounter and appointment that a feed names is one row of its fact,
+-- With any rows in dimensions and crosswalks, each encounter and appointment that a feed names is one row of its fact,
 -- an encounter under the identifier that stands for the visit.
 {%- set facts = [('encounter', 'encounters'), ('appointment', 'appointments')] %}
 {% for entity, plural in facts %}

@@ -1,7 +1,7 @@
 """The state of a home at one moment, in a folder of the home, while runs and readers go on.
 
 Files that are never written again, or replaced as a whole, are linked; databases are copied with SQLite's own backup; the rest is
-copied. It takes seconds, whatever the size of the home, and holds up only what would make the parts disagree:
+copied. It takes seconds for a home of any size, and delays only writes that would make the parts disagree:
 
 1. no feed lands meanwhile: the ledger, what lies in landing, quarantine and vault, and what is remembered of messages and payments
    belong together. The ledger is copied before the files that it names, so that it names none that is missing

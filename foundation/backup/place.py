@@ -38,7 +38,7 @@ class KeptFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Backup:
-    """What a backup consists of. `name` begins with its number, which orders backups whatever the clock said; `created_at` is UTC."""
+    """What a backup consists of. `name` begins with its number, which orders backups even if the clock was wrong; `created_at` is UTC."""
 
     name: str
     created_at: datetime

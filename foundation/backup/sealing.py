@@ -35,7 +35,7 @@ _PLAIN, _DEFLATED = b"\0", b"\1"
 
 @dataclass(frozen=True)
 class Seals:
-    """Seals and names of one place of backups. `place` tells places apart."""
+    """Seals and names of one place of backups. `place` is the id of the place."""
 
     place: str
     data_key: bytes = field(repr=False)

@@ -23,7 +23,7 @@ def status(ledger: Ledger, keys: Keys) -> dict[str, Any]:
     the outcome, totals and problem of its last read, its rhythm, and `hours_behind`, the age of its newest record at that read;
     `coverage`: the last two weeks of every feed with a rhythm, day by day; `notices`: what readers found odd, by reason, with its `code`
     (`ingest.problems`); `unknown_words`: words of coded fields that no profile knows, with what their rows have instead;
-    `refused_files`: files the last read refused, by mark and by name: it may hold a patient's name, so operators alone are told;
+    `refused_files`: files the last read refused, by mark and by name: it may hold a patient's name, so only operators see it;
     `is_conserved`: whether rows read = landed + quarantined and records read = used + refused, recomputed from the ledger.
     """
     coverage_of = coverage(ledger)

@@ -4,10 +4,10 @@ again, and records that a whole read no longer sees are found.
 One encrypted file a read, `index/<tenant>/<feed>/<table>/<unit>.parquet`, of `record_id` (as the landed row has it: a token
 where that is one), `mark` (64 bits of a hash over the row as it was read) and `updated_at`. A whole read writes all of its
 rows, the reads after it those that were new. A file counts when the ledger says that its unit landed; older ones are
-removed. What is lost with a file is only knowledge: rows are then landed once more, as the versions they are.
+removed. If a file is lost, rows are landed again, as new versions. Nothing else is lost.
 
 Rows are compared in DuckDB, so that a table may be larger than memory. Marks of another version of Polars may differ: then,
-too, rows are landed once more.
+too, rows are landed again.
 """
 
 from collections.abc import Sequence

@@ -4,18 +4,18 @@ A row of such an entity (`ENTITIES`) from an HL7 v2 feed may leave every column 
 with two more columns than its contract: `cleared_columns`, names of columns that the message empties (the HL7 null `""`, a
 cancelled discharge), for appointments `minutes` and the placer's number (`ingest.load.appointment_numbers`), and for encounters
 the newest start and end that are known to the minute. The raw tables hold, column by column, what the newest row has to say
-that says anything of it (newest by source_updated_at, then by arrival): as if everything had come in order, whatever the order,
+that says anything of it (newest by source_updated_at, then by arrival): as if everything had arrived in order,
 the files and the runs in which it came.
 
     parts.<entity>   of every key the rows that are the newest to say something; what a row was outdone in it never wins again,
                      so that these are all that is needed, and never more than one a column
     parts.issued_key of an identifier the one under which the raw table has its row, where that is another
-    parts.waiting    keys whose rows do not make a valid row of the contract yet: a visit whose start nobody told
+    parts.waiting    keys whose rows do not make a valid row of the contract yet: a visit without a start
 
 They lie in the warehouse file beside `raw`.
 
 Senders leave the issuer of a number out, or write its name in more than one way (`ingest.issuers`): within a feed rows of one number
-are put together where they are of one issuer. A number of which nothing is said is of the issuer that the configuration gives the
+are put together where they are of one issuer. A number without a stated issuer belongs to the issuer that the configuration gives the
 feed, else of the one that the feed states for it elsewhere (the first by name, if it states several).
 """
 

@@ -2,7 +2,7 @@
 
 One row per tenant, feed, entity, measure (`rows`, or an amount column), step and reason, with `total` (decimal). Steps:
 
-    stated        what the source itself says it sent, of units whose format tells (`ingest.control_totals.Stated`)
+    stated        what the source itself states as sent, for formats that state it (`ingest.control_totals.Stated`)
     given         what readers gave of the same units
     read          what readers gave of everything
     quarantined   what the gate held back, rows by reason

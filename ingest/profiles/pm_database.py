@@ -10,7 +10,7 @@
     entities:
       appointment:
         reconcile_days: 1
-        changes: none            # or source_updated_at, which is what holds where nothing is said
+        changes: none            # or source_updated_at, which is the default
         sql: |
           select a.id as appointment_id, a.id as source_record_id, a.changed as source_updated_at, ... from appts a
 
@@ -20,7 +20,7 @@ wraps it.
 The numbers may be left out (DEFAULTS). `overlap_minutes`: rows dated so long before the newest seen are read again, because
 what a slow transaction commits appears late. `reconcile_days`: after so many days the entity is read whole and compared;
 0 does so only when asked. `maximum_deleted_percent`: a whole read that lacks more of the known records is not believed.
-`changes: none`: `source_updated_at` does not tell of every change, so that the entity is read whole and compared each time.
+`changes: none`: `source_updated_at` does not show every change, so the entity is read whole and compared each time.
 """
 
 import re

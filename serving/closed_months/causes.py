@@ -67,7 +67,7 @@ _NO_VALUE = frozenset({"source_position", "source_record_id", "source_system", "
 _MONEY = frozenset(module.name for module in MODULES if module.is_about_money)
 _FOUND = ("fact", "row_key", "kind", "feed", "unit", "entity", "record_kind", "record_id", "landed_at")
 _SIDES = ("before", "now")
-# Differs between any two sides: the row differs, whatever it gives to the figure.
+# Differs between any two sides: the row counts as different, even if the figure does not change.
 _ANY = "side"
 
 
@@ -177,7 +177,7 @@ class Evidence:
         return self._columns[table]
 
     def _key(self, fact: Fact, common: Sequence[str]) -> str:
-        """SQL of what tells rows of a fact apart: its primary entity, else everything that names something."""
+        """SQL of the key of a fact's rows: its primary entity, else all columns that name something."""
         named = self._now.keys.get(fact.table, "")
         names = [named] if named in common else [name for name in common if name.endswith(("_id", "_date", "_key"))]
         return "concat_ws(chr(31), " + ", ".join(f'cast("{name}" as varchar)' for name in names) + ")"
@@ -237,8 +237,8 @@ class Evidence:
         )
 
     def _called(self, fact: Fact, kind: str, column: str) -> tuple[str, str]:
-        """SQL of the kind and the identifier by which people call what a differing row is of: its claim, appointment or encounter,
-        whichever of its identifiers a late row shares."""
+        """SQL of the kind and the identifier that people use for a differing row: of its claim, appointment or encounter, the
+        first that a late row shares."""
         first = (
             [name for name in _RECORDS if name in self._columns[fact.table]][:1] if kind in ("late", "deleted") else []
         )
@@ -412,7 +412,7 @@ def _found_schema() -> dict[str, pl.DataType | type[pl.DataType]]:
 def _readings(item: RegistryMetric, fact: Fact) -> list[tuple[str, str]]:
     """(condition, value) of what a row gives to a figure: the drill's where it says so, then any difference of a row.
 
-    The drill of a ratio tells its numerator alone, so that any row of its facts may matter.
+    The drill of a ratio names only its numerator, so any row of its facts may matter.
     """
     drill = item.drill
     if drill is None or drill.model != fact.table or drill.figure_of != item.definition.name:

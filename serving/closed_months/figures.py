@@ -91,13 +91,13 @@ def _stored(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Whole:
-    """A published version with everything in it, whatever modules the tenant has switched on: what closes are made of."""
+    """A published version with all modules, also those that the tenant has switched off: closes are made from it."""
 
     version: Version
     metrics: Metrics
     data: ScopeConnection
     compiler: KeptCompiler
-    # Fact to the column that tells its rows apart: the primary entity of its semantic model.
+    # Fact to the key column of its rows: the primary entity of its semantic model.
     keys: Mapping[str, str]
 
     def close(self) -> None:

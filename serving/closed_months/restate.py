@@ -214,7 +214,7 @@ class _Comparison:
         return _amounts(frame.filter(~_same()))
 
     def _gone(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Marks figures that the served version cannot be asked for; of each metric its total of the month tells that."""
+        """Marks figures that the served version cannot be asked for; the total of the month shows this for each metric."""
         metrics = self._now.metrics
         gone = [
             row

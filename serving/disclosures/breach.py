@@ -1,4 +1,4 @@
-"""The extent of a breach: whose records were reached by a person, a session or anybody of a tenant, and by when who must be told.
+"""The extent of a breach: whose records were reached by a person, a session or anybody of a tenant, and whom to notify by which date.
 
 Deadlines are those of the HIPAA breach notification rule (45 CFR 164.404 to 164.408), counted in calendar days from the day of
 discovery: letters without unreasonable delay and within 60 days; with 500 people or more the Secretary at the same time, and the

@@ -31,7 +31,7 @@ COMPILED_KEPT = 4096
 
 class _Renderer:
     """The parts of MetricFlow's SqlClient and SqlPlanRenderer that compiling needs. Running SQL through it is an error by
-    construction. Whatever is planned is rendered for every engine: `rendered` maps it to the SQL of the last plan."""
+    construction. Every plan is rendered for every engine: `rendered` maps it to the SQL of the last plan."""
 
     def __init__(self, engines: Iterable[str]) -> None:
         from metricflow.protocols.sql_client import SqlEngine

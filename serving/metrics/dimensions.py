@@ -5,7 +5,7 @@
 to fact. A name fits a metric where every measure of the metric has it. In this order: a name as the manifest writes it, a
 dimension of the fact itself, an entity with a dimension table, a dimension of a table that is one join away.
 
-What changes with time is told as it was on the day of each row: the class of a payer, the place of a service unit in the
+Attributes that change with time have the value of each row's day: the class of a payer, the place of a service unit in the
 tree. Its present value is a dimension `current_<name>`; in the `restated` index that one stands for `<name>`.
 """
 
@@ -31,7 +31,7 @@ _VERSIONS = "_versions"
 class Member:
     """A dimension as one fact sees it.
 
-    `dunder` is MetricFlow's name; `is_entity` tells how it is written there. `table` and `column` are where its values
+    `dunder` is MetricFlow's name; `is_entity` decides how it is written there. `table` and `column` are where its values
     are: the fact itself, or the table one join away; then `fact_key` and `table_key` are the columns of the join.
     `id_column` and `name_column` are the identifier and the name that people see, where the table has them. `path_column`
     holds the ancestors of a member of a tree: a question for one asks for all below it.

@@ -46,7 +46,7 @@ class PlainSql:
 
     @cached_property
     def _owners(self) -> dict[str, Mapping[str, Any]]:
-        """Entity to the model whose rows it tells apart."""
+        """Entity to the model of which it is the key."""
         return {_primary(model): model for model in self._models.values()}
 
     def sql(self, shape: Shape) -> str:

@@ -1,6 +1,6 @@
 """The modules of the product, one file each.
 
-Whatever depends on which modules there are reads it from here: plans, roles, navigation, tiles and tables of pages, the figures
+Everything that depends on the modules reads them from here: plans, roles, navigation, tiles and tables of pages, the figures
 compared after a month is closed, the notices of stopped feeds, warm-up, generated docs and the doubles of tests.
 
     MODULES             every module, in the product's order

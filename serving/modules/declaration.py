@@ -8,8 +8,7 @@ class Page:
     """A page of figures.
 
     `key` stands in its address, `title` in the bar. `tiles` are the metrics of its tiles and `table` those of its table, in
-    order; `lead` is the metric of its heading. `more` are further metrics whose change after a month was closed is told on the
-    page. `entities` are the contracts whose rows the page shows figures of: where a feed that brings them stops, the page says so.
+    order; `lead` is the metric of its heading. `more` are further metrics: the page reports their changes after a month was closed. `entities` are the contracts whose rows the page shows figures of: where a feed that brings them stops, the page says so.
     That a page rests on an entity is declared and not read from dbt's lineage: there every mart hangs on every feed, since any of
     them may name a provider.
     """
@@ -24,7 +23,7 @@ class Page:
 
     @property
     def figures(self) -> tuple[str, ...]:
-        """Every metric of the page once, the lead first: those whose change after a close is told."""
+        """Every metric of the page once, the lead first. A change of one after a close is reported."""
         return tuple(dict.fromkeys((self.lead, *self.tiles, *self.table, *self.more)))
 
 
@@ -32,9 +31,8 @@ class Page:
 class Module:
     """A part of the product that a tenant's plan grants.
 
-    `roles` are the values of `serving.people.principal.Role` that hold it; `is_granted` says whether a tenant has it whose plan says
-    nothing of it. `has_metrics`: metrics may belong to it (`meta.module` of their definitions). `is_about_money`: its
-    facts tell of the same money as those of other such modules, so that a change of one may explain a change of the other.
+    `roles` are the values of `serving.people.principal.Role` that hold it; `is_granted` is the default for a tenant whose plan does not name it. `has_metrics`: metrics may belong to it (`meta.module` of their definitions). `is_about_money`: its
+    facts hold the same money as those of other such modules, so that a change of one may explain a change of the other.
     """
 
     name: str

@@ -127,7 +127,7 @@ class AccountStore(Database):
                     ),
                 )
             detail = {"user": address, **values} | ({} if unit_ids is None else {"units": sorted(set(unit_ids))})
-            # A session begun under other rights must not come back to life, whatever is changed later.
+            # A session begun under other rights must stay closed after any later change.
             sessions.end_all(connection, tenant_id, address)
             self._audit(connection, tenant_id, actor, "rights changed", detail)
             changed = self._user(connection, tenant_id, address)

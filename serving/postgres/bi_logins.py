@@ -73,7 +73,7 @@ def create(
                 readers=sql.Identifier(readers),
             )
         )
-        # It can change nothing anyhow; this tells a tool so.
+        # A login cannot change anything; this setting shows it to tools.
         connection.execute(
             sql.SQL("alter role {} set default_transaction_read_only = on").format(sql.Identifier(login))
         )
@@ -146,7 +146,7 @@ def revoke(server: Mapping[str, str], store: AccessStore, login: str, *, tenant:
         raise AccessError(f"{tenant} has no login {login}")
     name = sql.Identifier(login)
     with connect(server, doing="revoke the login") as connection:
-        # From here on every query of an open session fails, whatever becomes of the rest.
+        # From here on every query of an open session fails, even if a later step fails.
         connection.execute("delete from access.login_scope where login = %s", [login])
         connection.execute(sql.SQL("alter role {} nologin").format(name))
         for item in mine.tenants:

@@ -174,7 +174,7 @@ def _columns(table: PublishedTable, rule: DrillRule, scope: Scope) -> tuple[str,
 
 
 def _order(table: PublishedTable, rule: DrillRule) -> str:
-    """The newest first, then by everything that tells rows apart, so that pages never overlap."""
+    """The newest first, then by the key of the rows, so that pages never overlap."""
     newest = [f'"{rule.date_column}" desc nulls last'] if rule.date_column in table.column_names else []
     keys = [f'"{name}"' for name in table.column_names if name.endswith(("_id", "_key", "_number"))]
     return ", ".join([*newest, *keys, "rowid"])

@@ -29,7 +29,7 @@ MOST = 200
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """Records of `entity` whose `column` is the row's `value_of`. `prefix`: only where the row's value begins so, and without it.
-    `is_wider`: they may speak of more than this row (a claim of all its lines), so that only unrestricted scopes are led to them."""
+    `is_wider`: they may contain more than this row (a claim has all its lines), so that only unrestricted scopes are led to them."""
 
     entity: str
     column: str

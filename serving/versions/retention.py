@@ -1,7 +1,7 @@
 """Which published versions are kept, and which version answered on a day.
 
-A version that was replaced stays for `keep_days` (a setting of the tenant, `keep_versions_days`), the newest three stay whatever
-their age, and one that a close names stays for ever. Of versions that are no longer served only the base and health files are
+A version that was replaced stays for `keep_days` (a setting of the tenant, `keep_versions_days`), the newest three stay
+at any age, and one that a close names stays for ever. Of versions that are no longer served only the base and health files are
 kept; scope files are derived again when somebody asks. Versions with the same data share one base file by hard link.
 `published/<tenant>/removed.json` names what was removed, so that a day whose version is gone is never answered by another.
 """
@@ -46,7 +46,7 @@ def kept_versions(home: Home, tenant_id: str) -> tuple[Version, ...]:
 
 
 def next_number(home: Home, tenant_id: str) -> int:
-    """The number of the tenant's next version: greater than that of every version there is, whatever the clock says."""
+    """The number of the tenant's next version: greater than the number of every existing version, even if the clock is wrong."""
     return 1 + max((version.number for version in versions_in(tenant_folder(home, tenant_id))), default=0)
 
 

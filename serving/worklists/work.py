@@ -204,7 +204,7 @@ class Worklists:
     def _count(
         self, item: WorkList, source: str, condition: str, parameters: Mapping[str, Any], row_ids: list[str]
     ) -> int:
-        """How many of some rows are in the scope, whatever became of them."""
+        """How many of some rows are in the scope, in any state."""
         if not row_ids:
             return 0
         sql = f"select count(distinct {item.key}) from {source} where {condition} and cast({item.key} as varchar) in (select unnest($ids))"

@@ -1,4 +1,4 @@
-"""Parts of a change: they add up to it exactly, whatever the names and their order."""
+"""Parts of a change: they add up to it exactly, with any names in any order."""
 
 import random
 from decimal import Decimal

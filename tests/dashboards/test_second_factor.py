@@ -1,4 +1,4 @@
-"""Second factors in the browser: no page, no data and no live page before the code, whatever way one comes."""
+"""Second factors in the browser: no page, no data and no live page before the code, on any path."""
 
 import re
 

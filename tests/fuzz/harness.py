@@ -1,6 +1,6 @@
 """A coverage-guided fuzzer of one reader: python tests/fuzz/harness.py KIND SUFFIX [libFuzzer options] CORPUS
 
-Whatever the bytes: the reader ends, raises nothing but UnreadableUnit, explains every record it read, gives every row its
+On any bytes the reader ends, raises nothing but UnreadableUnit, explains every record it read, gives every row its
 record, position and the columns of its contract, and the gate parts the rows into good and bad without losing one. A file that
 holds anything at all is either refused or gives a record or a notice: silence would be loss.
 """

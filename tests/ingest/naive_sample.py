@@ -139,7 +139,7 @@ def claims_837(folder: Path) -> list[dict[str, str]]:
 
 
 class Naive:
-    """One tenant, read back; `totals` are the truths computed once more."""
+    """One tenant, read back; `totals` are the truths computed again."""
 
     def __init__(self, folder: Path, time_zone: str, as_of: date) -> None:
         self.folder, self.time_zone, self.as_of = folder, time_zone, as_of

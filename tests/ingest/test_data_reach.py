@@ -1,4 +1,4 @@
-"""The day that a tenant's data reach to, whichever feeds it brings."""
+"""The last day of a tenant's data, for any combination of feeds."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Records that their source deleted leave the raw tables, whatever the order of arrival; newer versions bring them back."""
+"""Records that their source deleted leave the raw tables, in any order of arrival; newer versions bring them back."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -172,7 +172,7 @@ def test_an_older_version_that_comes_after_the_deletion_stays_out(site: Site) ->
     site.land({"record_deletion": [deletion("reminder", "R1", "2026-01-02")]})
     site.land({"reminder": [reminder("R1", "2026-01-03")]})
     site.load()
-    assert site.reminders() == [], "the later of two deletions holds, whichever came last"
+    assert site.reminders() == [], "the later of two deletions holds, in any order of arrival"
     site.load_anew()
     assert site.reminders() == []
 

@@ -1,4 +1,4 @@
-"""HL7 v2 as nobody should send it: whatever the bytes, the reader ends, and every message is used or explained."""
+"""HL7 v2 as nobody should send it: the reader ends on any bytes, and every message is used or explained."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A message that comes again, from whichever side, is counted as a repetition and gives nothing new."""
+"""A message that comes again, from either side, is counted as a repetition and gives nothing new."""
 
 import asyncio
 import gzip

@@ -160,7 +160,7 @@ def test_a_remittance_that_comes_again_under_another_name_pays_nothing_twice(sit
     (site.remits / "a.835").write_text(text)
     (site.remits / "again.835").write_text(text)
     site.land("remits")
-    (site.remits / "once more.835").write_text(text)
+    (site.remits / "again.835").write_text(text)
     site.land("remits")
     site.load()
     for table, amount in (("remittance", "payment_amount"), ("remittance_claim", "payer_paid_amount")):

@@ -1,4 +1,4 @@
-"""The same payment again: it counts once, whichever way it comes; what contradicts it is held."""
+"""The same payment again: it counts once, from any feed and in any form; contradicting payments are held."""
 
 import itertools
 from collections.abc import Sequence

@@ -211,7 +211,7 @@ def test_an_empty_table_is_never_believed_by_itself(site: Site) -> None:
     site.run()
     site.change("delete from reminders where id = 'R1'")
     site.run(full_refresh=True)
-    assert site.reminders() == ["R2"], "few records may go, whatever share they are"
+    assert site.reminders() == ["R2"], "few records may go, even if they are a large share"
     site.change("delete from reminders")
     assert "1 of 1 known records (all) are missing" in site.run(full_refresh=True).problems[0]
     assert site.reminders() == ["R2"]

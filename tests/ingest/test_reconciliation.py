@@ -1,4 +1,4 @@
-"""The bridge from sources to raw tables: whatever goes missing at a station is off there, and nothing else is."""
+"""The bridge from sources to raw tables: what goes missing at a station is a difference there and nowhere else."""
 
 from collections import defaultdict
 from decimal import Decimal

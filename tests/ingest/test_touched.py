@@ -85,7 +85,7 @@ def group(tmp_path: Path) -> Group:
     result.bring("harbor", 1)
     result.bring("mesa", 1)
     assert result.load("harbor", "mesa") == ("harbor", "mesa")
-    # Without marts everybody is touched, whatever was built once.
+    # Without marts every tenant is touched, even if it was built before.
     assert result.load("harbor", "mesa") == ("harbor", "mesa")
     result.query("create schema warehouse.marts; create table warehouse.marts.dim_tenants (tenant_id varchar)")
     return result

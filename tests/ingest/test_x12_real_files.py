@@ -42,7 +42,7 @@ def test_published_837_figures(name: str, claims: int, billed: str) -> None:
     assert money(chunk.rows["claim"], "billed_amount") == Decimal(billed)
     assert money(chunk.rows["claim_line"], "billed_amount") == Decimal(billed)
     codes = chunk.rows["claim_line"].filter(pl.coalesce("procedure_code", "revenue_code").is_null())
-    assert codes.is_empty(), "every line has a code, whichever separator its file really uses"
+    assert codes.is_empty(), "every line has a code, with the separator that its file really uses"
 
 
 @pytest.mark.real_data

@@ -1,4 +1,4 @@
-"""X12 files that are read together: each gives what it gives alone, whatever lies beside it."""
+"""X12 files that are read together: each gives what it gives alone, beside any other files."""
 
 import gzip
 from pathlib import Path

@@ -338,7 +338,7 @@ def _told(number: int, visit: Visit) -> tuple[list[Charge], list[Claim]]:
             continue
         lines = tuple(Line(amount, code, day) for code, amount, day in reversed(visit.services))
         claim = f"V{number}" if link == "claim number" else f"{feed}-claim-{number}"
-        # A claim that two feeds tell of under one number is one claim before its lines are looked at.
+        # A claim that two feeds report under one number is one claim before its lines are compared.
         if claim not in {told.name for told in claims}:
             named = None if link == "claim number" else name
             patient = None if feed == "837" else f"P{number}"

@@ -1,4 +1,4 @@
-"""Which claims an acknowledgement speaks of, and what makes a claim rejected: the compiled models on hard answers."""
+"""Which claims an acknowledgement is about, and what makes a claim rejected: the compiled models on hard answers."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -106,7 +106,7 @@ def models(project: Compiled) -> Models:
 
 
 def claims_in(claims: Sequence[Row]) -> dict[str, list[Row]]:
-    """What intermediate models make of submissions: one claim a number, `bill` adds what tells claims of one number apart."""
+    """What intermediate models make of submissions: one claim a number, `bill` adds what distinguishes claims of one number."""
     rows: dict[str, list[Row]] = {name: [] for name in TABLES if name.startswith("intermediate")}
     for claim in claims:
         key = {"tenant_id": claim["tenant_id"]}

@@ -1,4 +1,4 @@
-"""Marts of which each run builds touched tenants only are those of a full build, whatever arrived in whatever order."""
+"""Marts of which each run builds only touched tenants equal those of a full build, for any rows in any order."""
 
 import json
 from pathlib import Path

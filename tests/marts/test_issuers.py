@@ -68,7 +68,7 @@ CASES: dict[str, tuple[tuple[str, ...], Rows]] = {
             ("encounter", "adt"): [visit("9^^^NORTH", "1^^^NORTH", 10)],
         },
     ),
-    # The same name of an issuer in two feeds that tell of two people, and one mistyped year.
+    # The same name of an issuer in two feeds that mean two people, and one mistyped year.
     "names": (
         ("a", "b"),
         {

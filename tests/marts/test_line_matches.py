@@ -179,13 +179,13 @@ def test_a_line_the_payer_split_keeps_its_charge_and_a_number_used_for_everythin
 def test_a_reversal_answers_the_charge_again_and_a_line_too_many_answers_none(models: Models) -> None:
     lines = [
         Line("first", payment="R1"),
-        Line("once more", payment="R1"),
+        Line("again", payment="R1"),
         Line("back", -100, payment="R2"),
         Line("instead", payment="R3"),
     ]
     told = found(models, [Charge("one")], lines)
     assert {name for name, (charge, _) in told.items() if charge == "one"} == {"first", "back", "instead"}
-    assert told["once more"] == (None, "claim")
+    assert told["again"] == (None, "claim")
 
 
 def test_tenants_that_share_numbers_stay_apart(models: Models) -> None:

@@ -69,7 +69,7 @@ def last_words(events: Sequence[Event]) -> list[Event]:
 
 
 def records(events: Sequence[Event]) -> dict[str, str]:
-    """Every alias with the record it stands for, whatever the time."""
+    """Every alias with the record it stands for, at any time."""
     standing = [event for event in last_words([e for e in events if e.kind != "merge"]) if event.kind == "alias"]
     step: dict[str, Event] = {}
     for event in sorted(standing, key=lambda item: (item.day, [-ord(letter) for letter in item.kept])):

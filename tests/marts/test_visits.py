@@ -1,4 +1,4 @@
-"""One patient, one visit, through to the marts: three feeds tell of the same visits under their own identifiers."""
+"""One patient, one visit, through to the marts: three feeds report the same visits under their own identifiers."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whatever a server answers: no crash, no hang, nothing but a problem with a name."""
+"""Any answer of a server gives a named problem: no crash and no hang."""
 
 import gzip
 import json

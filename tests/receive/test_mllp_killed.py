@@ -1,4 +1,4 @@
-"""The listener killed a hundred times under load: whatever a sender was told is on disk is landed, and is landed once."""
+"""The listener killed a hundred times under load: every message that was acknowledged is landed, and is landed once."""
 
 import asyncio
 import multiprocessing

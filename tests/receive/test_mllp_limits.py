@@ -101,7 +101,7 @@ def test_unfinished_messages_of_one_address_do_not_put_off_another(tmp_path: Pat
             slow = await opened(feed, 2)
             for sender in slow:
                 await sender.put(START + admission(1) + b"x" * 200_000)
-            # Whichever comes second is over the limit of their address.
+            # The second one is over the limit of their address.
             answers = [asyncio.ensure_future(sender.answer()) for sender in slow]
             done, waiting = await asyncio.wait(answers, timeout=30, return_when=asyncio.FIRST_COMPLETED)
             assert [answer.result()[1][1] for answer in done] == ["AE"]

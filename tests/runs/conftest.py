@@ -1,4 +1,4 @@
-"""The home of this folder, made once, whichever of the test processes comes first."""
+"""The home of this folder, made once, by the test process that comes first."""
 
 import fcntl
 import json

@@ -275,7 +275,7 @@ def deliver(folder: Path) -> Configuration:
 
 
 def deliver_more(site: Site, _: Configuration) -> None:
-    """Everything once more, under other names."""
+    """Everything again, under other names."""
     for name in TENANTS:
         for file in [path for path in (site.folder / name).rglob("*") if path.is_file()]:
             shutil.copyfile(file, file.with_name(f"again-{file.name}"))

@@ -73,7 +73,7 @@ def deliver(folder: Path) -> Configuration:
 
 
 def deliver_more(site: Site, _: Configuration) -> None:
-    """Everything once more, in other words."""
+    """Everything again, in other words."""
     for name in REMITS:
         (site.folder / name / "837" / "b.837").write_text(
             interchange(claims_837(*billed(name)), control=500, separators="|>\n")

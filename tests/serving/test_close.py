@@ -69,7 +69,7 @@ def test_a_late_change_is_a_restatement_explained_to_feed_file_and_record(closed
     told = [(c["kind"], c["feed"], c["file"], c["record_kind"], c["record_id"], c["rows"]) for c in causes]
     assert told == [("late", "remits", "file of 7", "charge", "c35", 1)]
     assert causes[0]["landed_at"] == datetime(2026, 4, 3, 5)
-    # c35 lies in the west: nothing is said of units, payers and metrics that did not change.
+    # c35 lies in the west: no line for units, payers and metrics that did not change.
     assert restated(closed, dimension="service_unit")["member"].to_list() == ["west"]
     touched = read_restated(closed.home, the_close(closed)).rows["metric"].unique().sort().to_list()
     assert touched == ["billed_amount", "billed_per_visit", "payer_mix_billed"]

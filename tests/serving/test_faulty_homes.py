@@ -128,7 +128,7 @@ def test_every_command_is_asked() -> None:
 
 @contextmanager
 def modes_hold() -> Iterator[None]:
-    """Root reads and writes whatever a file's mode says; not so while this holds."""
+    """Root can read and write any file; while this holds, file modes count for it too."""
     if os.geteuid() != 0:
         yield
         return

@@ -176,7 +176,7 @@ def test_limited_identity_has_surrogates_of_people_and_numbers_of_records(reader
         texts = frame.select(pl.col(pl.String)).unpivot()["value"].drop_nulls()
         assert not people & set(texts), name
     assert set(east["fct_visits"]["visit_id"]) <= set(whole["fct_visits"]["visit_id"])
-    # Tables still join, and people are still told apart.
+    # Tables still join, and people are still distinguished.
     assert set(east["fct_visits"]["patient_id"]) <= set(east["dim_patients"]["patient_id"])
     assert (
         east["fct_visits"]["patient_id"].n_unique()

@@ -61,7 +61,7 @@ REASONS = {
     "superseded": "no longer part of its record",
     "part_of_a_row": "several messages say one row",
     "waits_for_another_part": "waits for another message",
-    "told_by_several_feeds": "several feeds tell of it",
+    "told_by_several_feeds": "several feeds report it",
     "not_posted": "charge void or not posted",
     "told_by_another_feed": "another feed's claims count",
     "billed_by_charges": "the charges carry the billing",

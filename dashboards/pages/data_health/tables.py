@@ -134,8 +134,7 @@ def refused(context: PageContext, frame: pl.DataFrame) -> None:
     blocks.section("Refused files", "Not read at all; the rest of the run went on")
     columns = [markup.Column("Feed"), markup.Column("File"), markup.Column("Why, and what to do")]
     rows = [
-        markup.Row((row["feed"], _place(row), _why(row)))
-        for row in frame.head(blocks.MOST_ROWS).iter_rows(named=True)
+        markup.Row((row["feed"], _place(row), _why(row))) for row in frame.head(blocks.MOST_ROWS).iter_rows(named=True)
     ]
     context.html(
         markup.table(columns, rows, caption="Refused files", empty="No file was refused."), key="cm_refused_files"

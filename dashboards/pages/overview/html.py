@@ -74,7 +74,7 @@ def _change(figure: Figure, *, is_grey: bool) -> Markup:
 
 
 def _counted(figure: Figure) -> Markup:
-    """What a rate was counted from, as short as it can be said: `55 of 843`, `of $157,318`, `n = 759`."""
+    """What a rate was counted from, in a short form: `55 of 843`, `of $157,318`, `n = 759`."""
     if figure.problem or not figure.counted or figure.base is None:
         return EMPTY
     unit = figure.base.metric.unit

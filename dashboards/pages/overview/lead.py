@@ -73,7 +73,7 @@ def choose(loaded: Mapping[str, Figure]) -> Lead | None:
 
 
 def is_news(figure: Figure) -> bool:
-    """Whether a figure changed by more than chance and enough to speak of."""
+    """Whether a figure changed by more than chance and enough to report."""
     return figure.verdict is Verdict.REAL and not findings.is_steady(figure)
 
 
@@ -90,7 +90,7 @@ def explain(source: Source, view: View, lead: Lead, figure: Figure, level: Level
     """The parts of the change by volume, mix and rate over the level's members, payer classes and providers.
 
     Who sees no figures of few people gets no providers: nearly all such cells are too small. Cells that are hidden in one of the
-    periods, and rows that name no member, are one bar: what is left of the change. None where the figure cannot be told apart by the
+    periods, and rows that name no member, are one bar: what is left of the change. None where the figure has no such dimension as the
     level.
     """
     by = [PAYER] if figures.knows(source.metrics[lead.amount], PAYER) and not view.payer else []

@@ -39,7 +39,7 @@ def level_of(source: Source, view: View) -> Level:
 
 
 def known(source: Source, view: View, level: Level, metrics: Sequence[str], *more: str) -> list[str]:
-    """Those of the metrics that this person has and that can be told apart by the level, under the view's filters."""
+    """The metrics that this person has and that have the level as a dimension, under the view's filters."""
     dimensions = (level.dimension.removesuffix("_children"), *more)
     return [
         name

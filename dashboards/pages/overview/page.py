@@ -23,7 +23,7 @@ from serving.modules.overview import FURTHER
 PAGE = PAGES["overview"]
 MOST_TILES = 8
 WORK_PAGE = "worklists"
-# What tells how far the claims of the period are answered.
+# Shows how far the claims of the period are answered.
 ANSWERED = ("remitted_claims", "claims")
 ASKED = (*PAGE.tiles, *FURTHER, *lead.METRICS, *ANSWERED)
 

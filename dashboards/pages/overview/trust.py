@@ -23,7 +23,7 @@ class Line:
 
 
 def lines(source: Source, view: View, loaded: Mapping[str, Figure]) -> list[Line]:
-    """What the figures of this view rest on, the worst told as plainly as the best."""
+    """The feeds, findings and closes behind the figures of this view: good and bad news alike."""
     return [
         *_feeds(source, view),
         *_settled(view, loaded),

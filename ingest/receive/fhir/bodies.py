@@ -20,7 +20,7 @@ class BrokenOff(Exception):
 
 
 def clear_blocks(response: httpx.Response, *, limit_bytes: int, what: str) -> Iterator[bytes]:
-    """The body of an open answer, unpacked: by Content-Encoding, and once more where the content itself is gzip, as of a URL
+    """The body of an open answer, unpacked: by Content-Encoding, and again where the content itself is gzip, as of a URL
     that ends in .gz. Raises BrokenOff, ServerProblem for a size above the limit, httpx.TransportError."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     blocks: Iterator[bytes] = response.iter_raw(BLOCK_BYTES)

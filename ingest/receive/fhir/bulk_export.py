@@ -252,7 +252,7 @@ class BulkExport:
             self.state.save(self.inbox)
 
     def _renew_addresses(self, job: Job) -> None:
-        """Asks for the manifest once more. Raises Forgotten where it is gone or lists other files."""
+        """Asks for the manifest again. Raises Forgotten where it is gone or lists other files."""
         answer = self.http.ask("GET", job.status_url, "the export's status", accept="application/json")
         if answer.status != 200:
             raise Forgotten

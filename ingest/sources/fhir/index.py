@@ -18,7 +18,7 @@ an identifier:
     Coverage                         gives a claim its payer
     Encounter, Claim ...             where the profile names them by an identifier
 
-What can be known never to resolve is told to `missing`: contained resources and entries that are not there, conditional
+References that can never resolve are passed to `missing`: contained resources and entries that are not there, conditional
 references that nothing matches, resources of other servers. Whether a row of some id ever comes, only the warehouse knows.
 """
 

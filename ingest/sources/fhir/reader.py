@@ -19,14 +19,14 @@ says what a payment came to. Every resource counts as a record and is used or re
     no_id, malformed_resource    a resource without an id, or not of the shape R4 gives it
     not_a_claim, not_submitted, not_us_dollars
     no_resource                  an entry of a bundle that holds nothing
-    deleted_by_search            an entry that deletes whatever a search finds: which records those are is not said
+    deleted_by_search            an entry that deletes the results of a search; the file does not list those records
 
 An entry of a bundle that deletes a resource (request.method DELETE: history bundles, the `deleted` files of a bulk export) gives
 `record_deletion` rows for every entity that its type feeds, at the entry's time, else the bundle's, else the file's. So do
 resources entered in error whose entity has no status for it (Coverage, Slot). Versions of one resource are ordered by
 meta.lastUpdated, and by meta.versionId within a moment (in NDJSON: within a chunk).
 
-References that cannot resolve are told as notices, `reference_unresolved`, one a kind and file, `records` being the resources
+References that cannot resolve are reported as notices, `reference_unresolved`, one a kind and file, `records` being the resources
 that hold one; so are bundles without entries, `empty_bundle`. NDJSON is read in chunks; a .json document is read whole, up to
 MAXIMUM_DOCUMENT_BYTES. Fields that are read over are counted by "Type.field".
 """

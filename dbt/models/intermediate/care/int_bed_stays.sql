@@ -69,7 +69,7 @@ ended as (
         stay.*,
         coalesce(
             stay.ended_at,
-            -- Who was discharged before the visit became inpatient once more has not left.
+            -- Who was discharged before the visit became inpatient again has not left.
             case
                 when stay.is_to_the_end and (stay.part_number = 1 or discharge.discharged_at > stay.started_at)
                     then discharge.discharged_at

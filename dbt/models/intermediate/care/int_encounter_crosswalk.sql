@@ -3,7 +3,7 @@ with matches as (
     where outcome = 'matched'
 ),
 
--- What the appointment joined may be joined once more by its time.
+-- What the appointment joined may be joined again by its time.
 ways as (
     select
         matches.tenant_id,

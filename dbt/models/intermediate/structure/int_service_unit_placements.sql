@@ -1,5 +1,5 @@
 -- What a source dates itself tells a unit's past; without that, the places it was seen in. The one in service_unit is the
--- present one: it takes the last span, whatever a history says of it. The first place known also holds before it.
+-- present one: it takes the last span, even if a history names another. The first place known also holds before it.
 with stated as (
     {{ collapse(ref('stg_service_unit_placements'), 'service_unit_placement', ['service_unit_id', 'effective_from'],
         ['parent_service_unit_id', 'billing_profile'], winner_only=['parent_service_unit_id']) }}

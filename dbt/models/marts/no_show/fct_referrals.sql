@@ -46,7 +46,7 @@ referrals as (
         and collapsed.referral_id = booked.referral_id
 ),
 
--- A later step counts the earlier ones in: what was attended had been scheduled, whatever the record kept of it.
+-- A later step counts the earlier ones in: what was attended had been scheduled, even if the record does not hold it.
 judged as (
     select
         *,

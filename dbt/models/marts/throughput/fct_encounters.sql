@@ -36,7 +36,7 @@ encounters as (
         and encounter.encounter_id = stay.encounter_id
 ),
 
--- The next stay of the same person, in whatever unit, that began after this one had ended.
+-- The next stay of the same person, in any unit, that began after this one had ended.
 returned as (
     select
         stay.tenant_id,
