@@ -7,10 +7,10 @@ from dataclasses import dataclass
 class Page:
     """A page of figures.
 
-    `key` stands in its address, `title` in the bar. `tiles` are the metrics of its tiles and `table` those of its table, in
-    order; `lead` is the metric of its heading. `more` are further metrics: the page reports their changes after a month was closed. `entities` are the contracts whose rows the page shows figures of: where a feed that brings them stops, the page says so.
-    That a page rests on an entity is declared and not read from dbt's lineage: there every mart hangs on every feed, since any of
-    them may name a provider.
+    `key` is in its address, `title` in the navigation bar. `tiles` are the metrics of its tiles and `table` those of its table, in
+    order; `lead` is the metric of its heading. `more` are further metrics: the page reports their changes after a month was closed.
+    `entities` are the contracts whose rows the figures count: if a feed with such rows stops, the page shows it. Entities are
+    declared, not read from dbt's lineage: there every mart depends on every feed, since any feed may name a provider.
     """
 
     key: str
@@ -31,8 +31,9 @@ class Page:
 class Module:
     """A part of the product that a tenant's plan grants.
 
-    `roles` are the values of `serving.people.principal.Role` that hold it; `is_granted` is the default for a tenant whose plan does not name it. `has_metrics`: metrics may belong to it (`meta.module` of their definitions). `is_about_money`: its
-    facts hold the same money as those of other such modules, so that a change of one may explain a change of the other.
+    `roles` are the values of `serving.people.principal.Role` that hold it; `is_granted` is the default for a tenant whose plan does
+    not name it. `has_metrics`: metrics may belong to it (`meta.module` of their definitions). `is_about_money`: its facts hold the
+    same money as those of other such modules, so that a change of one may explain a change of the other.
     """
 
     name: str
