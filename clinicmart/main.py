@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dagster": ("clinicmart.commands.serve", "dagster"),
     "tenants": ("clinicmart.commands.people", "tenants"),
     "users": ("clinicmart.commands.people", "users"),
+    "tokens": ("clinicmart.commands.tokens", "tokens"),
     "modules": ("clinicmart.commands.people", "modules"),
     "audit": ("clinicmart.commands.people", "audit"),
     "bi-login": ("clinicmart.commands.bi", "bi_login"),
@@ -52,7 +53,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from clinicmart.options import near
+            from foundation.near_names import near
 
             ctx.fail(f"No such command {args[0]!r}{near(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)

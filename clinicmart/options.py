@@ -3,7 +3,7 @@
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +15,7 @@ from clinicmart.harmless import visible
 from foundation.errors import AccessError
 from foundation.home import DEFAULT, Home
 from foundation.logs import FORMATS
+from foundation.near_names import near
 
 if TYPE_CHECKING:
     from serving.people.principal import Principal
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 WIDE = 300
 # What rich puts between two columns of `print_table`.
 _BETWEEN_COLUMNS = 3
-FEW_NAMES = 12
 OPERATOR = "command line"
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -91,17 +91,6 @@ def person_of(home: Home, tenant: str, user: str) -> "Principal":
     except AccessError:
         users = [person.email for person in store.users(tenant)]
         raise AccessError(f"there is no user {user!r} in {tenant} who may sign in{near(user, users)}") from None
-
-
-def near(name: str, names: Iterable[str]) -> str:
-    """The end of a sentence that says which names are like a mistyped one, or which there are where none is and they are few."""
-    import difflib
-
-    known_names = sorted(set(names))
-    similar = difflib.get_close_matches(name, known_names, n=3)
-    if similar:
-        return f"; similar names: {', '.join(similar)}"
-    return f"; there are: {', '.join(known_names) or 'none'}" if len(known_names) <= FEW_NAMES else ""
 
 
 def recorded(command: F) -> F:

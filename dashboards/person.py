@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboards import data, markup, served_home, widgets
 from dashboards.data import Source
+from dashboards.hosts import UnknownTenant, tenant_of_host
 from dashboards.server import auth_gate
 from foundation.errors import AccessError
 from serving.people.caller import Caller, set_caller
@@ -43,8 +44,8 @@ def host_fits(tenant_id: str) -> bool:
     """The gate checks this when the WebSocket opens; a script checks it again because a socket outlives a request."""
     named = st.context.headers.get("host", "")
     try:
-        tenant = auth_gate.tenant_of_host(named, served_home.tenants(), served_home.served().domain)
-    except auth_gate.UnknownTenant:
+        tenant = tenant_of_host(named, served_home.tenants(), served_home.served().domain)
+    except UnknownTenant:
         return False
     return tenant in (None, tenant_id)
 

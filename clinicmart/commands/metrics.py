@@ -1,6 +1,6 @@
 """`clinicmart metrics` and `clinicmart drill`: figures by name, and the rows behind them, as a person may see them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,6 @@ from clinicmart.options import (
     format_option,
     home_option,
     json_option,
-    near,
     person_of,
     print_frame,
     print_json,
@@ -23,9 +22,8 @@ from clinicmart.options import (
 )
 from foundation.errors import ConfigurationError
 from foundation.home import Home
+from foundation.near_names import near
 
-# The value of rows whose dimension is not known.
-UNKNOWN_VALUE = "unknown"
 GRAINS = ("day", "week", "month", "quarter", "year")
 where_option = click.option(
     "--where", "where", multiple=True, metavar="DIM=VALUE", help="Keep only rows with this value. May be repeated."
@@ -60,23 +58,6 @@ def open_for(home: Home, tenant: str, user: str, as_of: str | None = None) -> An
     from serving.reader import open_reader
 
     return open_reader(home, person_of(home, tenant, user), as_of=as_of)
-
-
-def _checked(reader: Any, conditions: Mapping[str, str | list[str]]) -> dict[str, str | list[str]]:
-    """The conditions. Raises ConfigurationError, with near values, for a value that the dimension does not have: no row has it, and an
-    empty answer would look like a figure. A dimension that is not known is left to the question."""
-    for name, values in conditions.items():
-        try:
-            members = reader.dimension_values(name)
-        except ConfigurationError:
-            continue
-        ids = {str(value) for value in members["id"].drop_nulls()} | {UNKNOWN_VALUE}
-        for value in [values] if isinstance(values, str) else values:
-            if value not in ids:
-                named = {row["name"]: str(row["id"]) for row in members.drop_nulls("id").iter_rows(named=True)}
-                hint = f"; its id is {named[value]}" if value in named else near(value, ids - {UNKNOWN_VALUE})
-                raise ConfigurationError(f"--where {name}={value}: the dimension has no such value{hint}")
-    return dict(conditions)
 
 
 def definition_of(reader: Any, name: str) -> Any:
@@ -174,6 +155,7 @@ def query(
     output: str,
 ) -> None:
     """Show the figures of NAMES: one metric, or several separated by commas."""
+    from serving.filter_values import checked_filters
     from serving.model import MetricQuery
 
     asked = [name for name in names.split(",") if name]
@@ -189,7 +171,7 @@ def query(
             metrics=asked,
             by=[name for name in by.split(",") if name],
             grain=grain,
-            where=_checked(reader, _conditions(where)),
+            where=checked_filters(reader, _conditions(where)),
             date_from=_day(date_from),
             date_to=_day(date_to),
             restated=restated,
@@ -237,10 +219,12 @@ def drill(
     output: str,
 ) -> None:
     """Show the rows behind metric NAME. Their count or sum is the figure."""
+    from serving.filter_values import checked_filters
+
     reader = open_for(home, tenant, user, as_of)
     drilled = reader.drill(
         name,
-        _checked(reader, _conditions(where)),
+        checked_filters(reader, _conditions(where)),
         _day(date_from),
         _day(date_to),
         limit=limit,

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -20,10 +20,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboards import served_home
+from dashboards import api, served_home
+from dashboards.hosts import UnknownTenant, tenant_of_host
 from dashboards.server import refusals, signin_html
 from dashboards.theme import PERSON_HEADER
-from foundation.errors import AccessError
 from foundation.exposure import is_own_origin
 from serving.counters import REQUESTS
 from serving.people.caller import Caller, set_caller
@@ -48,35 +48,13 @@ OPEN_PATHS = frozenset(
 # Where a sign-in goes on that lacks a step.
 STEP_PATHS = {Step.PASSWORD: PASSWORD, Step.CODE: SECOND_FACTOR, Step.ENROL: SET_UP}
 OPEN_PREFIXES = ("/static/",)
+# Programs show a token there and no session; `dashboards.api.who` looks it up.
+API_PREFIX = f"{api.PREFIX}/"
 STREAMLIT_PREFIXES = ("/_stcore/", "/component/", "/media/", "/vendor/")
 WITHOUT_SESSION = "Sign in first."
 NOT_FINISHED = "Finish signing in first."
 OTHER_TENANT = "You are signed in for another organization."
-UNKNOWN_TENANT = "There is no organization at this address."
 REFUSALS = frozenset({403, 404})
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-
-
-class UnknownTenant(AccessError):
-    """The host names a tenant that does not exist."""
-
-
-def tenant_of_host(host_header: str, tenants: Mapping[str, str], domain: str) -> str | None:
-    """The tenant that a host names, or None for the served domain itself, where sign-in asks for the organization.
-
-    Raises UnknownTenant for a subdomain that is not a tenant, and for every host outside the domain. Where the domain is
-    localhost, the loopback addresses count as the domain.
-    """
-    try:
-        name = (urlsplit(f"//{host_header}").hostname or "").rstrip(".").lower()
-    except ValueError:
-        raise UnknownTenant(UNKNOWN_TENANT) from None
-    if name == domain or (domain == "localhost" and name in LOOPBACK):
-        return None
-    label = name.removesuffix(f".{domain}")
-    if label == name or label not in tenants:
-        raise UnknownTenant(UNKNOWN_TENANT)
-    return label
 
 
 def cookie_name(name: str, scheme: str) -> str:
@@ -144,7 +122,7 @@ def own_path(value: str | None) -> str:
 
 
 def _is_open(path: str) -> bool:
-    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
+    return path in OPEN_PATHS or path.startswith((*OPEN_PREFIXES, API_PREFIX))
 
 
 def _content_policy() -> str:
@@ -299,6 +277,9 @@ def _record_refusal(connection: HTTPConnection, status: int) -> None:
     else:
         if status == 404:
             # A file that is not there, at an address that is ours.
+            return
+        if connection.url.path.startswith(API_PREFIX):
+            # The API records its refusals itself, with the token that was sent.
             return
     refusals.record(connection, principal, tenant if principal is None else principal.tenant_id, status)
 

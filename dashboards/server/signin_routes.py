@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from dashboards import data, served_home
 from dashboards import format as fmt
+from dashboards.hosts import UnknownTenant, tenant_of_host
 from dashboards.server import auth_gate, signin_html
 from dashboards.server.forms import (
     STALE_FORM,
@@ -30,7 +31,7 @@ PASSWORDS_DIFFER = "The two passwords differ."
 
 
 def _tenant_of(request: Request) -> str | None:
-    return auth_gate.tenant_of_host(request.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
+    return tenant_of_host(request.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
 
 
 def _nonce_of(request: Request) -> str:
@@ -68,7 +69,7 @@ async def show_sign_in(request: Request) -> Response:
     next_path = auth_gate.own_path(request.query_params.get("next"))
     try:
         tenant = await run_in_threadpool(_tenant_of, request)
-    except auth_gate.UnknownTenant as error:
+    except UnknownTenant as error:
         return signin_html.refused(str(error), 404)
     token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     begun = await run_in_threadpool(auth_gate.begun, token)
@@ -99,7 +100,7 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
     store = served_home.access()
     try:
         host_tenant = _tenant_of(request)
-    except auth_gate.UnknownTenant as error:
+    except UnknownTenant as error:
         return signin_html.refused(str(error), 404)
     email = fields.get("email", "").strip().lower()
     next_path = auth_gate.own_path(fields.get("next"))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, delete, insert, select, update
 
 from foundation.errors import AccessError, ConfigurationError
-from serving.people import passwords, sessions
+from serving.people import api_tokens, passwords, sessions
 from serving.people.database import Database, email_of
 from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.roster import Person, everybody
@@ -127,8 +127,9 @@ class AccountStore(Database):
                     ),
                 )
             detail = {"user": address, **values} | ({} if unit_ids is None else {"units": sorted(set(unit_ids))})
-            # A session begun under other rights must stay closed after any later change.
+            # A session or token begun under other rights must stay closed after any later change.
             sessions.end_all(connection, tenant_id, address)
+            api_tokens.end_all(connection, tenant_id, address)
             self._audit(connection, tenant_id, actor, "rights changed", detail)
             changed = self._user(connection, tenant_id, address)
             return self._principal(connection, changed) if changed is not None and changed["is_active"] else None

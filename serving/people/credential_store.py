@@ -11,7 +11,7 @@ from math import ceil
 from sqlalchemy import RowMapping, select, update
 
 from foundation.errors import AccessError, ConfigurationError
-from serving.people import passwords, sessions
+from serving.people import api_tokens, passwords, sessions
 from serving.people.database import Database, email_of
 from serving.people.passwords import ONE_TIME_LIFE, RESET_LIFE
 from serving.people.principal import Principal
@@ -105,6 +105,7 @@ class CredentialStore(Database):
             if connection.execute(update(USER).where(self._is(tenant_id, user)).values(**values)).rowcount == 0:
                 raise AccessError("there is no such user in this tenant")
             sessions.end_all(connection, tenant_id, user)
+            api_tokens.end_all(connection, tenant_id, user)
             self._audit(connection, tenant_id, actor, "password reset", {"user": user})
         return token
 

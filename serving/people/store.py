@@ -7,6 +7,7 @@ wrong password. Every sign-in and every change of rights is an audit row.
 
 from foundation.keys import Keys
 from serving.people.account_store import AccountStore
+from serving.people.api_tokens import ApiTokens
 from serving.people.audit_store import AuditStore
 from serving.people.second_factor_store import SecondFactorStore
 from serving.people.targets import Targets
@@ -20,6 +21,11 @@ class AccessStore(AccountStore, SecondFactorStore, AuditStore):
     def targets(self) -> Targets:
         """What tenants want figures to be."""
         return Targets(reading=self._reading, writing=self._writing, audit=self._audit)
+
+    @property
+    def api_tokens(self) -> ApiTokens:
+        """The tokens with which programs ask in the name of people."""
+        return ApiTokens(reading=self._reading, writing=self._writing, audit=self._audit)
 
     def work_entries(self, keys: Keys, tenant_id: str, list_name: str) -> Entries:
         """What people noted on the rows of a worklist."""

@@ -196,6 +196,23 @@ WORK_ENTRY = Table(
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
     Index("work_entry_by_list", "tenant_id", "list", "row_id"),
 )
+# Tokens of programs that ask in the name of a person: hashes, and what each is allowed (`serving.people.api_tokens`).
+API_TOKEN = Table(
+    "api_token",
+    METADATA,
+    _text("token_hash", key=True),
+    _text("tenant_id"),
+    _text("email"),
+    _text("name"),
+    _text("allowed"),
+    _text("created_by"),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("last_used_at", Utc),
+    Column("ended_at", Utc),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+    Index("api_token_by_person", "tenant_id", "email"),
+)
 # One row: how many audit rows there are, and a mac over that, so that cutting off the end of the chain is found too.
 AUDIT_HEAD = Table(
     "audit_head",

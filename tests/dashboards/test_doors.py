@@ -16,6 +16,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.sync.client import ClientConnection, connect
 
+from dashboards.hosts import UnknownTenant, tenant_of_host
 from dashboards.server import auth_gate
 from dashboards.theme import PERSON_HEADER
 from foundation.errors import ConfigurationError
@@ -116,7 +117,7 @@ def test_the_person_header_of_a_client_counts_for_nothing() -> None:
     ],
 )
 def test_hosts_of_the_domain_are_known(host: str, tenant: str | None) -> None:
-    assert auth_gate.tenant_of_host(host, TENANTS, "clinics.example") == tenant
+    assert tenant_of_host(host, TENANTS, "clinics.example") == tenant
 
 
 @pytest.mark.parametrize(
@@ -127,15 +128,15 @@ def test_hosts_of_the_domain_are_known(host: str, tenant: str | None) -> None:
     ],
 )  # fmt: skip
 def test_other_hosts_are_refused(host: str) -> None:
-    with pytest.raises(auth_gate.UnknownTenant):
-        auth_gate.tenant_of_host(host, TENANTS, "clinics.example")
+    with pytest.raises(UnknownTenant):
+        tenant_of_host(host, TENANTS, "clinics.example")
 
 
 @given(st.text(max_size=60))
 def test_no_host_but_a_tenants_own_is_a_tenant(host: str) -> None:
     try:
-        tenant = auth_gate.tenant_of_host(host, TENANTS, "clinics.example")
-    except auth_gate.UnknownTenant:
+        tenant = tenant_of_host(host, TENANTS, "clinics.example")
+    except UnknownTenant:
         return
     name = host.lower().partition(":")[0].rstrip(".").rpartition("@")[2]
     assert name == ("clinics.example" if tenant is None else f"{tenant}.clinics.example")

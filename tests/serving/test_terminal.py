@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from clinicmart import options
 from clinicmart.main import cli
-from clinicmart.options import columns_that_fit, in_utc, near
+from clinicmart.options import columns_that_fit, in_utc
+from foundation.near_names import near
 from tests.serving.conftest import Place
 from tests.support import Ran, clinicmart_here
 
@@ -135,14 +136,14 @@ def test_drill_prints_a_table_that_fits_and_all_columns_on_request(
             ("metrics", "query", "visits", "--where", "payer_class=nonsense"),
             "admin@harbor",
             "harbor",
-            "--where payer_class=nonsense: the dimension has no such value; there are: ",
+            "payer_class=nonsense: the dimension has no such value; there are: ",
         ),
         (("drill", "visits", "--where", "payer_class=nonsense"), "admin@harbor", "harbor", "has no such value"),
         (
             ("metrics", "query", "visits", "--where", "service_unit=eas"),
             "admin@harbor",
             "harbor",
-            "--where service_unit=eas: the dimension has no such value; similar names: east",
+            "service_unit=eas: the dimension has no such value; similar names: east",
         ),
     ],
 )

@@ -1,0 +1,120 @@
+"""Who asks: the token of a request, looked up each time, and how often it may ask."""
+
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from dashboards import served_home
+from dashboards.api.problems import ApiError
+from dashboards.hosts import UnknownTenant, tenant_of_host
+from foundation.errors import AccessError
+from serving.people.api_tokens import ApiToken, token_id
+from serving.people.caller import Caller, set_caller
+from serving.people.principal import PLATFORM, Principal
+
+# A moving minute each: of a token, and of an address whose tokens are refused.
+QUESTIONS = RateLimitItemPerMinute(240)
+GUESSES = RateLimitItemPerMinute(30)
+CHALLENGE = {"www-authenticate": 'Bearer realm="clinicmart"'}
+_limiter = MovingWindowRateLimiter(MemoryStorage())
+_bearer = HTTPBearer(auto_error=False, description="A token that `clinicmart tokens create` printed.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """A person, the token that asks in their name, and the caller that audit rows name."""
+
+    principal: Principal
+    token: ApiToken
+    caller: Caller
+
+    def must_be_allowed(self, right: str) -> None:
+        """Begins every answer: from here on audit rows name the token. (What a dependency sets is not seen by the operation.)
+
+        Raises ApiError, with an audit row, where the token is not allowed it, also where the person is.
+        """
+        set_caller(self.caller)
+        if right not in self.token.allowed:
+            detail = {"needs": right, "token": self.token.token_id}
+            _refuse(self.principal.tenant_id, self.principal.email, detail)
+            raise ApiError(HTTPStatus.FORBIDDEN, "not-allowed", f"this token is not allowed {right}; make one that is")
+
+
+def _refuse(tenant_id: str, actor: str, detail: dict[str, object]) -> None:
+    served_home.access().audit(tenant_id, actor, "api", detail=detail, result="refused")
+
+
+def _wait(limit: RateLimitItem, *who: str) -> int:
+    """Seconds until one more request is allowed; 0 where it is allowed and was counted."""
+    if _limiter.hit(limit, *who):
+        return 0
+    return max(ceil(_limiter.get_window_stats(limit, *who).reset_time - time.time()), 1)
+
+
+def _too_many(seconds: int) -> ApiError:
+    return ApiError(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too-many-requests",
+        f"too many requests; ask again in {seconds} seconds",
+        {"retry-after": str(seconds)},
+    )
+
+
+def asking(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Asking:
+    """The person and token of a request.
+
+    Raises ApiError: 401 for no, an unknown or an ended token, 403 at the address of another tenant, 404 for a host that is not ours,
+    429 for too many requests.
+    """
+    address = request.client.host if request.client else ""
+    set_caller(Caller(channel="api", address=address))
+    try:
+        tenant = tenant_of_host(request.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
+    except UnknownTenant as error:
+        raise ApiError(HTTPStatus.NOT_FOUND, "not-found", str(error)) from None
+    token = _token(credentials, address)
+    caller = Caller(channel="api", address=address, session=token.token_id)
+    set_caller(caller)
+    if tenant is not None and tenant != token.tenant_id:
+        _refuse(token.tenant_id, token.email, {"host": "of another tenant"})
+        raise ApiError(HTTPStatus.FORBIDDEN, "not-allowed", "This token is for another organization.")
+    seconds = _wait(QUESTIONS, "token", token.token_id)
+    if seconds:
+        raise _too_many(seconds)
+    try:
+        principal = served_home.access().principal(token.tenant_id, token.email)
+    except AccessError:
+        raise ApiError(
+            HTTPStatus.UNAUTHORIZED, "not-signed-in", "The person of this token may not sign in.", CHALLENGE
+        ) from None
+    return Asking(principal=principal, token=token, caller=caller)
+
+
+def _token(credentials: HTTPAuthorizationCredentials | None, address: str) -> ApiToken:
+    """The open token that was sent. A guess costs the address, and none is asked for while it must wait."""
+    if not _limiter.test(GUESSES, "address", address):
+        raise _too_many(_wait(GUESSES, "address", address) or 1)
+    sent = credentials.credentials if credentials else ""
+    token = served_home.access().api_tokens.of_secret(sent) if sent else None
+    if token is None:
+        _limiter.hit(GUESSES, "address", address)
+        if sent:
+            _refuse(PLATFORM, "unknown", {"token": token_id(sent), "reason": "unknown or ended"})
+        raise ApiError(
+            HTTPStatus.UNAUTHORIZED,
+            "not-signed-in",
+            "Send an open token: Authorization: Bearer TOKEN. `clinicmart tokens create` makes one.",
+            CHALLENGE,
+        )
+    return token
+
+
+Who = Annotated[Asking, Depends(asking)]
