@@ -15,6 +15,7 @@ import pytest
 
 from clinicmart.proof.canaries import TENANTS, organisation_word, patient_word
 from dashboards import data
+from dashboards.api import who
 from dashboards.server import auth_gate
 from foundation.errors import AccessError
 from serving.metrics.mart_data import MartData
@@ -91,6 +92,16 @@ def _cookie_of_any_tenant(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(auth_gate, "tenant_of_host", lambda *_: None)
 
 
+def _token_of_any_tenant(patch: pytest.MonkeyPatch) -> None:
+    """The API does not compare the token's tenant with the host's."""
+    patch.setattr(who, "tenant_of_host", lambda *_: None)
+
+
+def _token_of_any_right(patch: pytest.MonkeyPatch) -> None:
+    """What a token is allowed counts for nothing."""
+    patch.setattr(who.Asking, "must_be_allowed", lambda self, _: who.set_caller(self.caller))
+
+
 def _page_of_nobody(patch: pytest.MonkeyPatch) -> None:
     """Streamlit is not told whose a live page is."""
     patch.setattr(auth_gate, "with_person", lambda scope: scope)
@@ -117,12 +128,14 @@ HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...],
     "talkative error": (_talkative_error, ("filter",), ("manager",)),
     "name in a log": (_name_in_a_log, ("file",), ("manager",)),
     "cookie of any tenant": (_cookie_of_any_tenant, ("cookie",), ("manager",)),
+    "token of any tenant": (_token_of_any_tenant, ("api",), ("manager",)),
+    "token of any right": (_token_of_any_right, ("api",), ("manager",)),
     "page of nobody": (_page_of_nobody, ("live page",), ("admin",)),
     "sessions for ever": (_sessions_for_ever, ("session",), ("admin",)),
     "password is enough": (_password_is_enough, ("second factor",), ("admin",)),
 }
 # Those that are made in the server's process.
-IN_SERVER = ("cookie of any tenant", "page of nobody", "sessions for ever", "password is enough")
+IN_SERVER = ("cookie of any tenant", "token of any tenant", "token of any right", "page of nobody", "sessions for ever", "password is enough")
 
 
 @contextmanager

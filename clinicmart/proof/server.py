@@ -30,15 +30,22 @@ class Server:
 
     def get(self, path: str, *, host: str, token: str = "", headers: Sequence[tuple[str, str]] = ()) -> tuple[int, str]:
         """Status and body of a request. `token` is that of a session."""
+        cookie = (("Cookie", f"{SESSION_COOKIE}={token}"),) if token else ()
+        return self.ask(path, host=host, headers=(*cookie, *headers))
+
+    def ask(
+        self, path: str, *, host: str, headers: Sequence[tuple[str, str]] = (), body: str = ""
+    ) -> tuple[int, str]:
+        """Status and body of a request: a POST where it has a body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PAGE_SECONDS)
         with closing(connection):
-            connection.putrequest("GET", path, skip_host=True)
+            connection.putrequest("POST" if body else "GET", path, skip_host=True)
             connection.putheader("Host", f"{host}:{self.port}")
-            if token:
-                connection.putheader("Cookie", f"{SESSION_COOKIE}={token}")
+            if body:
+                connection.putheader("Content-Length", str(len(body.encode())))
             for name, value in headers:
                 connection.putheader(name, value)
-            connection.endheaders()
+            connection.endheaders(body.encode() or None)
             answer = connection.getresponse()
             return answer.status, answer.read().decode("utf-8", "replace")
 
