@@ -135,7 +135,14 @@ HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...],
     "password is enough": (_password_is_enough, ("second factor",), ("admin",)),
 }
 # Those that are made in the server's process.
-IN_SERVER = ("cookie of any tenant", "token of any tenant", "token of any right", "page of nobody", "sessions for ever", "password is enough")
+IN_SERVER = (
+    "cookie of any tenant",
+    "token of any tenant",
+    "token of any right",
+    "page of nobody",
+    "sessions for ever",
+    "password is enough",
+)
 
 
 @contextmanager
