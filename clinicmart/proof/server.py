@@ -33,9 +33,7 @@ class Server:
         cookie = (("Cookie", f"{SESSION_COOKIE}={token}"),) if token else ()
         return self.ask(path, host=host, headers=(*cookie, *headers))
 
-    def ask(
-        self, path: str, *, host: str, headers: Sequence[tuple[str, str]] = (), body: str = ""
-    ) -> tuple[int, str]:
+    def ask(self, path: str, *, host: str, headers: Sequence[tuple[str, str]] = (), body: str = "") -> tuple[int, str]:
         """Status and body of a request: a POST where it has a body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PAGE_SECONDS)
         with closing(connection):
