@@ -267,13 +267,8 @@ def create_api() -> FastAPI:
     api.get("/metrics", operation_id="list_metrics")(_metrics)
     api.get("/metrics/{name}", operation_id="get_metric")(_one_metric)
     api.get("/dimensions/{name}/values", operation_id="list_dimension_values")(_members)
-    answers = {"response_model_exclude_none": False}
-    api.post("/query", operation_id="query", response_model=models.Answer, responses=FORMS | _WITH_BODY, **answers)(
-        _query
-    )
-    api.post("/drill", operation_id="drill", response_model=models.RowsAnswer, responses=FORMS | _WITH_BODY, **answers)(
-        _drill
-    )
+    api.post("/query", operation_id="query", response_model=models.Answer, responses=FORMS | _WITH_BODY)(_query)
+    api.post("/drill", operation_id="drill", response_model=models.RowsAnswer, responses=FORMS | _WITH_BODY)(_drill)
     api.post("/passport", operation_id="passport", responses=_WITH_BODY)(_passport)
     file: dict[int | str, dict[str, Any]] = {
         200: {

@@ -1,6 +1,7 @@
 """Who asks: the token of a request, looked up each time, and how often it may ask."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
@@ -48,7 +49,7 @@ class Asking:
             raise ApiError(HTTPStatus.FORBIDDEN, "not-allowed", f"this token is not allowed {right}; make one that is")
 
 
-def _refuse(tenant_id: str, actor: str, detail: dict[str, object]) -> None:
+def _refuse(tenant_id: str, actor: str, detail: Mapping[str, object]) -> None:
     served_home.access().audit(tenant_id, actor, "api", detail=detail, result="refused")
 
 
