@@ -30,7 +30,7 @@ NO_SOURCE = "advisories: no source answered; nothing was checked"
 
 
 def judge(report: Mapping[str, Any] | None) -> tuple[int, list[str]]:
-    """(exit code, lines to print) of a report of pip-audit in JSON; None stands for no report."""
+    """(exit code, lines to print) of a report of pip-audit in JSON; None means that there is no report."""
     packages: Sequence[Mapping[str, Any]] = (report or {}).get("dependencies") or ()
     answered = [package for package in packages if "skip_reason" not in package]
     if not answered:
@@ -60,7 +60,7 @@ def _report() -> Mapping[str, Any] | None:
 
 
 def pins() -> dict[str, str]:
-    """Package to version of requirements.txt, without those of other systems and Pythons."""
+    """Package to version of requirements.txt, without packages of other systems and Python versions."""
     lines = (line.rstrip(" \\") for line in REQUIREMENTS.read_text("utf-8").splitlines())
     requirements = [Requirement(line) for line in lines if line and not line.startswith(("#", " "))]
     return {
@@ -71,7 +71,7 @@ def pins() -> dict[str, str]:
 
 
 def _licences(package: Distribution) -> list[str]:
-    """What a package says of its licence: an SPDX expression, else its classifiers, else a free text of one line."""
+    """The licence of a package: an SPDX expression, else its classifiers, else a free text of one line."""
     metadata = package.metadata
     if expressions := metadata.get_all("License-Expression"):
         return list(expressions)

@@ -26,10 +26,8 @@ def _exposure(key: str, title: str, depends_on: Sequence[str]) -> dict[str, Any]
 
 
 def exposures(health_tables: Collection[str]) -> str:
-    """The text of `dbt/models/exposures.yml`, given the names of the published tables of `health`.
-
-    Pages that show any metric they are asked for (closed months, where a figure comes from) are left out.
-    """
+    """The text of `dbt/models/exposures.yml`, given the names of the published tables of `health`. Pages without fixed metrics
+    (closed months, lineage) are left out."""
     entries = [
         _exposure(page.key, page.title, [f"metric('{name}')" for name in sorted(page.figures)])
         for page in PAGES.values()

@@ -64,7 +64,7 @@ def commands_page() -> str:
 
 
 def _declared(kind: str) -> list[dict[str, Any]]:
-    """What the YAML files of dbt declare under a key, such as `metrics`."""
+    """All entries of one key, such as `metrics`, in the YAML files of dbt."""
     declared = []
     for path in sorted((ROOT / "dbt" / "models").rglob("*.yml")):
         document = yaml.load(path.read_text("utf-8"), Loader=yaml.CSafeLoader) or {}

@@ -1,6 +1,6 @@
-"""Output that does nothing to a terminal: names of files and words of feeds can hold escape sequences.
+"""Output that cannot control a terminal: names of files and words of feeds can hold escape sequences.
 
-A control character is shown as Python writes it (`\\x1b`). Line feeds and tabs stay, and the bold heads of our own tables.
+A control character is shown as Python writes it (`\\x1b`). Line feeds, tabs and the bold heads of our own tables stay.
 """
 
 import re
@@ -16,7 +16,7 @@ _HARMFUL_BUT_STYLES = re.compile(f"(\x1b\\[(?:0|1|2|3|22|23)?m)|[{_CONTROLS}]")
 
 
 def visible(text: str) -> str:
-    """A text whose control characters are shown and not acted on."""
+    """A text with its control characters made visible, so that a terminal does not obey them."""
     return _HARMFUL.sub(lambda match: _shown(match[0]), text)
 
 
@@ -25,7 +25,7 @@ def _shown(character: str) -> str:
 
 
 class HarmlessOutput:
-    """A text stream that writes control characters as `visible` does, styles of our own tables left as they are."""
+    """A text stream that writes control characters as `visible` does, except the styles of our own tables."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -45,7 +45,7 @@ class HarmlessOutput:
 
 
 def make_harmless() -> None:
-    """From now on, what this process prints does nothing to the terminal."""
+    """From now on, the output of this process cannot control the terminal."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, HarmlessOutput):

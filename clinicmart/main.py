@@ -1,4 +1,5 @@
-"""Entry point of `clinicmart`: finds the command's module only when it is asked for, and turns errors into one line and an exit code."""
+"""Entry point of `clinicmart`: imports the module of a command only when it is used, and turns errors into one line and an exit
+code."""
 
 import importlib
 import os
@@ -73,7 +74,8 @@ def cli() -> None:
 
 
 def _name_caller() -> None:
-    """Audit rows of commands name the operating-system account: `--as` says for whom, not who typed."""
+    """Audit rows of commands name the operating-system account. `--as` names the person whose rights are used, not the person who
+    typed."""
     import getpass
 
     from serving.people.caller import Caller, set_caller

@@ -1,4 +1,4 @@
-"""Answers Prometheus on an address apart from the pages."""
+"""Answers Prometheus on a separate address, not on that of the pages."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -62,7 +62,7 @@ def metrics_served(home: Home, address: str) -> Iterator[None]:
 
 
 def _kept(collect: Callable[[], Iterable[Metric]]) -> Callable[[], list[Metric]]:
-    """The same metrics for some seconds."""
+    """Keeps the same metrics for some seconds."""
     last: tuple[float, list[Metric]] | None = None
 
     def collected() -> list[Metric]:

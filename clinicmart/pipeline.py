@@ -25,10 +25,8 @@ def run_and_report(
     as_json: bool = False,
     log_format: str = "text",
 ) -> int:
-    """Runs the pipeline, prints what came of it and the one-time passwords of new tenants; returns the exit code.
-
-    With `log_format` "json", problems and alerts are lines of the log too.
-    """
+    """Runs the pipeline, prints the outcome and the one-time passwords of new tenants; returns the exit code. With `log_format`
+    "json", problems and alerts are also lines of the log."""
     from clinicmart.options import print_json
     from clinicmart.progress import shown
 
@@ -89,7 +87,7 @@ def _print_problems(outcome: "RunOutcome") -> None:
 
 
 def new_administrators(home: Home, config: Config) -> dict[str, str]:
-    """Makes `admin@<tenant>` for tenants that have none; tenant id to one-time password."""
+    """Adds `admin@<tenant>` to tenants without people; returns tenant id to one-time password."""
     from serving.people.store import AccessStore
     from serving.scope_files.unheld import remove_unheld
 

@@ -1,7 +1,5 @@
-"""One run of the script: who is asking, which page, and what to show when something fails.
-
-The person is looked up on each run (`dashboards.person`).
-"""
+"""One run of the script: finds the signed-in person and the page, and shows a message when something fails. The person is looked up
+on each run (`dashboards.person`)."""
 
 from typing import Any
 

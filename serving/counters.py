@@ -1,4 +1,4 @@
-"""What this process counts for Prometheus: questions and their time, requests, failures."""
+"""Counters of this process for Prometheus: questions and their seconds, requests, failures."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 

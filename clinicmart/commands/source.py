@@ -1,4 +1,4 @@
-"""`clinicmart source`: from a row to the message it came from, opened in the original file under the reader's rights."""
+"""`clinicmart source`: from a row to its source message, opened in the original file under the rights of the reader."""
 
 import json
 import re
@@ -81,7 +81,7 @@ def source(
 
 
 def _sees_identity(reader: Any, reason: str | None) -> bool:
-    """Whether the message is shown as it is. Raises AccessError for somebody else who asks for it."""
+    """Whether the message is shown unmasked. Raises AccessError if a person without this right asks for it."""
     may = reader.scope.role == "organization_admin" and reader.scope.identity_level == "identified"
     if reason is not None and not may:
         raise AccessError(
@@ -147,7 +147,7 @@ def _shown_record(keys: Any, ledger: Any, number: int, record: Mapping[str, Any]
 
 
 def _shown(text: "SourceText", record: Mapping[str, Any], *, identified: bool) -> dict[str, Any]:
-    """What is shown of an opened position: the message, or why there is none and the landed row."""
+    """The result of opening a position: the message, or the reason for its absence and the landed row."""
     from data_contracts import contract
     from ingest.trace.source_masks import masked, masked_row
     from ingest.trace.source_text import OPENED
@@ -193,5 +193,5 @@ def _print(
 
 
 def _safe(text: str) -> str:
-    """Text without what a terminal would obey."""
+    """A text without control characters that a terminal would obey."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,4 +1,4 @@
-"""The dashboards of the proof's home, served by the real server in a separate process, and clients that try its doors."""
+"""The dashboards on the home of the proof: the real server in a separate process, and clients that attack it."""
 
 import http.client
 import socket
@@ -48,7 +48,7 @@ class Server:
             return answer.status, answer.read().decode("utf-8", "replace")
 
     def body(self, path: str, *, host: str, token: str = "", headers: Sequence[tuple[str, str]] = ()) -> str:
-        """The body of an answer that lets in. Raises AccessError for every other status."""
+        """The body of an answer with status 200. Raises AccessError for every other status."""
         status, text = self.get(path, host=host, token=token, headers=headers)
         if status != http.client.OK:
             raise AccessError(f"status {status}: {text}")

@@ -81,7 +81,7 @@ def _pages(site: Site, server: Server, tenant: str, person: Person) -> Iterator[
 
 
 def _sessions(site: Site, server: Server) -> Iterator[Trial]:
-    """Sessions that are no longer, or never were."""
+    """Sessions that have ended, and tokens that never were sessions."""
     tenant = TENANTS[0]
     judge = Judge(site, "session", tenant, None)
     good, ended, idle, old = (new_session(site, tenant, ADMIN) for _ in range(4))
@@ -107,7 +107,7 @@ def _sessions(site: Site, server: Server) -> Iterator[Trial]:
 
 
 def _without_code(site: Site, server: Server) -> Iterator[Trial]:
-    """A session that has the password of a person with a second factor, and not the code."""
+    """A session after the password of a person with a second factor, but before the code."""
     tenant, store = TENANTS[0], site.access
     judge, email = Judge(site, "second factor", tenant, None), f"app{secrets.token_hex(4)}@clinic.example"
     password = PASSWORD.format(tenant=tenant)
@@ -126,7 +126,7 @@ def _without_code(site: Site, server: Server) -> Iterator[Trial]:
 
 
 def _age(site: Site, token: str, *, created: timedelta = timedelta(), last_seen: timedelta = timedelta()) -> None:
-    """Makes a session older than it is, as time would."""
+    """Moves the times of a session into the past."""
     now = datetime.now(UTC)
     engine = open_engine(site.home.access)
     with engine.begin() as connection:

@@ -33,7 +33,8 @@ class Slots:
 
 
 def draw_slots(story: Story) -> Slots:
-    """Daily looks at the next four weeks over the last thirty days, of at most 60 providers: bounded at any size."""
+    """Snapshots on each of the last thirty days, each of the next four weeks, for at most 60 providers: bounded for any size of
+    sample."""
     booked, calendar = story.appointments, story.calendar
     doctors = len(story.group.provider_ids) - len(story.group.hospitalists)
     shown = min(doctors, max(8, len(booked) // 100), 60)
@@ -155,8 +156,8 @@ REFERRAL_DAYS = 90
 
 @dataclass(frozen=True, kw_only=True)
 class Referrals:
-    """One element per referral; the first `kept` were fulfilled by their appointment `source`, of the others it only lends
-    patient and place. `state` is an index of REFERRAL_STATES, `ordered_day` the local day, times are UTC seconds (-1: never)."""
+    """One element per referral. The first `kept` ones were fulfilled by their appointment `source`; the others take only patient and
+    place from it. `state` is an index of REFERRAL_STATES, `ordered_day` the local day; times are UTC seconds (-1: never)."""
 
     kept: int
     source: np.ndarray
@@ -169,7 +170,7 @@ class Referrals:
 
 
 def draw_referrals(story: Story) -> Referrals:
-    """Referrals, a third of the new patients' visits fulfilling one."""
+    """Draws referrals. A third of the visits of new patients fulfil one."""
     booked, rng, group = story.appointments, story.rng("referrals"), story.group
     new = np.array([item.is_new for item in VISIT_TYPES])[booked.visit_type]
     kept = np.flatnonzero(new & (booked.parent < 0) & (rng.random(len(booked)) < 0.35))
@@ -221,7 +222,7 @@ def referrals(story: Story) -> tuple[pl.DataFrame, pl.Series]:
 
 
 def authorizations(story: Story) -> pl.DataFrame:
-    """Asked of insurers for most procedures."""
+    """One row per authorisation: most procedures ask the insurer for one."""
     booked, rng = story.appointments, story.rng("authorizations")
     procedure = np.array([item.is_procedure for item in VISIT_TYPES])[booked.visit_type]
     source = np.flatnonzero(procedure & (booked.payer != SELF_PAY) & (rng.random(len(booked)) < 0.7))
@@ -262,7 +263,7 @@ class Sessions:
 
 
 def draw_sessions(story: Story) -> Sessions:
-    """Half-day sessions that were held: four hours of a provider in a clinic, where at least one visit took place."""
+    """Half-day sessions that took place: four hours of a provider in a clinic, with at least one visit."""
     booked, visits = story.appointments, story.encounters
     appointment = visits.appointment
     afternoon = (booked.start_local[appointment] % DAY >= 12 * 3600 + 1800).astype(np.int64)

@@ -1,7 +1,5 @@
-"""What the patients pay and what the practice writes off, until each line's balance is what the truths say.
-
-For every charge line: billed = payer_paid + patient_paid + adjusted + open. All in cents.
-"""
+"""Payments of patients and write-offs of the practice, until the balance of each line is that of the truths. For every charge line:
+billed = payer_paid + patient_paid + adjusted + open. All in cents."""
 
 from dataclasses import dataclass
 
@@ -110,7 +108,7 @@ def settle(
 
 
 def _copays(rng: np.random.Generator, charges: Charges, payer: np.ndarray, payments: _Book) -> np.ndarray:
-    """Seven of ten copays are taken at the desk. Returns what was taken, per line."""
+    """Seven of ten copays are paid at the visit. Returns the paid amount for each line, in cents."""
     copay = np.array([item.copay for item in PAYERS])[payer]
     taken = (charges.kind == NORMAL) & (charges.line == 1) & (rng.random(len(charges)) < 0.7)
     amount = np.where(taken, copay, 0)
@@ -129,7 +127,8 @@ def _patient_shares(
     payments: _Book,
     adjustments: _Book,
 ) -> None:
-    """After the payers: most patients pay, some half of it; rests are written off small, as bad debt or as charity."""
+    """After the payers: most patients pay, and about half of the balances are paid. Rests are written off as small balance, bad debt
+    or charity."""
     size = len(charges)
     decided = last_day >= 0
     open_share = np.where(decided, np.maximum(due - at_visit, 0), 0)
@@ -158,7 +157,7 @@ def _denials(
     last_day: np.ndarray,
     adjustments: _Book,
 ) -> None:
-    """What stays denied is given up after a while, three times in four."""
+    """Three in four of the final denials are written off after a while."""
     size = len(charges)
     reason = np.full(size, -1)
     reason[remits.charge] = remits.denial  # in order of stage: the latest stays
@@ -174,7 +173,7 @@ def _denials(
 def _self_pay(
     rng: np.random.Generator, charges: Charges, payer: np.ndarray, payments: _Book, adjustments: _Book
 ) -> None:
-    """Prompt payers get a fifth off; others pay half later, are forgiven or end as bad debt."""
+    """Prompt payers get a discount of a fifth. Others pay half later, are forgiven, or end as bad debt."""
     size = len(charges)
     mine = (payer == SELF_PAY) & (charges.kind == NORMAL)
     habit = rng.random(int(charges.encounter.max()) + 1 if size else 1)[charges.encounter]

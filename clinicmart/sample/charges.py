@@ -21,10 +21,8 @@ NORMAL, WRONG_ENTRY, REVERSAL, VOID = range(4)
 @dataclass(kw_only=True)
 class Charges:
     """One element per charge line. `encounter` is an index; `claim` an index of Claims or -1; `line` counts from 1 on the claim.
-
-    `kind` NORMAL lines come first (ordered by encounter), the loose ones after them; `reverses` is the index of the line
-    a REVERSAL takes back. `entered` is UTC seconds, `entered_day` local; `service_day` local.
-    """
+    `kind`: NORMAL lines come first (ordered by encounter), the others after them; `reverses` is the index of the line that a
+    REVERSAL reverses. `entered` is UTC seconds, `entered_day` local; `service_day` local."""
 
     encounter: np.ndarray
     line: np.ndarray
@@ -64,7 +62,7 @@ class Claims:
 def draw_charges(
     rng: np.random.Generator, group: Group, booked: Appointments, visits: Encounters, calendar: Calendar, zones: Zones
 ) -> Charges:
-    """One to four lines a visit that is over, entered with the lag of the clinic; what is not entered yet does not exist."""
+    """One to four lines for each finished visit, entered with the lag of the clinic. Lines that are not entered yet are left out."""
     appointment = visits.appointment
     lag = _entry_lag(rng, group, booked, visits, calendar)
     entered_day = visits.started_day + lag
@@ -116,7 +114,7 @@ def _entry_lag(
 def _codes(
     rng: np.random.Generator, group: Group, booked: Appointments, appointment_of_line: np.ndarray, number: np.ndarray
 ) -> np.ndarray:
-    """Index of CODES: the visit type's own on the first line, extras of the service line (each once) on the others."""
+    """Index of CODES: the code of the visit type on the first line, extra codes of the service line (each once) on the others."""
     place = {code: index for index, code in enumerate(CODES)}
     draw = rng.random(len(appointment_of_line))
     code = np.zeros(len(appointment_of_line), np.int64)

@@ -1,4 +1,4 @@
-"""A question to the metrics without its values, and what is raised where it cannot be compiled."""
+"""A question to the metrics without its values, and the error for a question that cannot be compiled."""
 
 from dataclasses import dataclass
 

@@ -49,12 +49,13 @@ class VersionFiles:
 
     @property
     def definitions(self) -> Path:
-        """Model to what its SQL was (`serving.publish.model_sql`); versions published before there was such a file lack it."""
+        """File of the SQL of each model (`serving.publish.model_sql`); absent in versions that an early release published."""
         return self.folder / "definitions.json"
 
     @property
     def lineage(self) -> Path:
-        """Where the columns of marts come from (`serving.lineage.columns`); absent in versions that an earlier release published."""
+        """File with the origin of the columns of marts (`serving.lineage.columns`); absent in versions that an early release
+        published."""
         return self.folder / "lineage.json"
 
     @property
@@ -112,8 +113,8 @@ def version_to_json(version: Version) -> bytes:
 
 
 def version_of_json(content: bytes, path: Path | None = None) -> Version:
-    """Reads what `version_to_json` of this or an earlier release wrote. Raises ValueError where it is not that, ConfigurationError
-    where a later release wrote it."""
+    """Reads the content that `version_to_json` of this or an earlier release wrote. Raises ValueError for other content,
+    ConfigurationError if a later release wrote it."""
     return Version(**dict(_VersionFile.parse(content, path)))
 
 
@@ -130,7 +131,7 @@ def current_version(home: Home, tenant_id: str) -> Version | None:
 
 
 def versions_in(place: Path) -> list[Version]:
-    """Every whole version that lies in a tenant's folder, served or not."""
+    """Every complete version in the folder of a tenant, served or not."""
     versions = []
     for path in place.iterdir():
         if not path.name.startswith("."):
@@ -153,7 +154,7 @@ def record_outcome(home: Home, tenant_id: str, *, run_id: str, outcome: str, rea
 
 
 def outcome(home: Home, tenant_id: str) -> LastRun | None:
-    """How the last run ended for a tenant; None before the first, and where its record was torn."""
+    """How the last run ended for a tenant; None before the first run, and if its record is damaged."""
     try:
         noted = _LastRunFile.read(tenant_folder(home, tenant_id) / LAST_RUN)
     except DamagedFileError:

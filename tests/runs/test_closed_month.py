@@ -21,7 +21,7 @@ from serving.reader import open_reader
 from tests.ingest.test_landing import remittance
 from tests.ingest.x12_files import interchange, transaction
 from tests.runs.site import Configuration, Site, feed, tenant
-from tests.support import clinicmart
+from tests.support import clinicmart_here
 
 pytestmark = pytest.mark.slow
 
@@ -114,7 +114,7 @@ def test_a_takeback_that_comes_after_the_close_is_explained_to_the_claim(second:
     changes = {change.metric: change for change in harbor.changes(harbor.closes[0])}
     assert closed_notice.why(changes[TAKEN].causes) == "feed remits later brought rows of 1 claim"
     # The command line tells the same.
-    asked = clinicmart("close", "restatements", "2026-03", *who(second), "--metric", TAKEN, "--format", "csv")
+    asked = clinicmart_here("close", "restatements", "2026-03", *who(second), "--metric", TAKEN, "--format", "csv")
     assert asked.code == 0, asked.err
     assert f"remits, {causes[0]['file']}: claim C1 (remittance_" in asked.out
 
@@ -131,9 +131,9 @@ def test_what_was_closed_can_be_asked_again_in_total_and_by_row(second: Site) ->
     assert then.query(question).row(0) == (Decimal(87), 0)
     assert then.drill(PAID, {}, MARCH, date(2026, 3, 31)).total_value == 87
     assert open_reader(home, person).query(question).row(0) == (Decimal(92), Decimal(80))
-    again = clinicmart("close", "2026-03", *who(second))
+    again = clinicmart_here("close", "2026-03", *who(second))
     assert (again.code, "reopen it first" in again.err) == (2, True)
-    asked = clinicmart(
+    asked = clinicmart_here(
         "metrics", "query", PAID, *who(second), "--as-of", "close:2026-03", "--to", "2026-03-31", "--format", "csv"
     )
     assert asked.out.splitlines()[1] == "87.0000"

@@ -22,7 +22,7 @@ _SPACE = b" \t\r\n"
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a file brought: lines that hold something, and bytes unpacked."""
+    """The result of one file: its number of non-empty lines, and its size in bytes after unpacking."""
 
     records: int
     size_bytes: int
@@ -31,8 +31,8 @@ class Fetched:
 def fetch(
     http: Http, inbox: Inbox, url: str, name: str, *, what: str, token: bool, content_at: datetime, limit_bytes: int
 ) -> Fetched:
-    """Brings one NDJSON file into the inbox as `name`; a transfer that breaks off begins again. The file is there whole or not
-    at all. Raises Refused for a status, ServerProblem for a body that is not NDJSON, is too large, or breaks off every time."""
+    """Downloads one NDJSON file into the inbox as `name`; a broken transfer starts again. The file appears only when it is complete.
+    Raises Refused for a status, ServerProblem for a body that is not NDJSON, is too large, or breaks off every time."""
     cut_at = -1
     for failures in range(1, ATTEMPTS + 1):
         try:
@@ -48,8 +48,7 @@ def fetch(
 
 
 class _CutLine(BrokenOff):
-    """The last line is not JSON: the file was cut off on its way, or is cut off on the server. `size_bytes` is the received
-    size."""
+    """The last line is not JSON: the transfer or the file on the server was cut off. `size_bytes` is the received size."""
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__()
@@ -77,7 +76,7 @@ def _write(
 
 
 class _Lines:
-    """Counts lines as they pass, and sees whether they can be NDJSON that came to its end."""
+    """Counts lines as they pass, and checks that they can be complete NDJSON."""
 
     def __init__(self, what: str) -> None:
         self.what, self.records = what, 0

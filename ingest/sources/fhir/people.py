@@ -21,7 +21,7 @@ _UNITED_STATES = frozenset({"US", "USA", "UNITED STATES", "UNITED STATES OF AMER
 
 
 def patient(context: Context, resource: Json, record: str) -> None:
-    """patient, patient_identity; patient_merge: an alias to the medical record number, a merge for each link."""
+    """Rows of patient and patient_identity, and of patient_merge: one for each alias of the medical record number and for each link."""
     raw = f"{context.feed.name}/{record}"
     number = context.medical_record_number(resource)
     address = _preferred(resource.get("address"))
@@ -77,7 +77,7 @@ def _link(context: Context, resource: Json, raw: str, link: Json) -> None:
 
 
 def _preferred(items: Any) -> Json:
-    """The official or home entry of names and addresses, never an old one while there is another."""
+    """The official or home entry of names and addresses; an old entry only if there is no other."""
     current: list[Json] = [item for item in items or () if item.get("use") not in ("old", "maiden", "temp")]
     for item in current:
         if item.get("use") in ("official", "home"):
@@ -109,7 +109,7 @@ def _telecom(resource: Json, system: str) -> str | None:
 
 
 def practitioner(context: Context, resource: Json, record: str) -> None:
-    """provider."""
+    """Rows of provider."""
     npi = identifier_of(resource, context.profile.identifiers.get("npi"))
     name = _preferred(resource.get("name"))
     parts = [*(name.get("prefix") or ()), *(name.get("given") or ()), name.get("family") or ""]
@@ -125,7 +125,7 @@ def practitioner(context: Context, resource: Json, record: str) -> None:
 
 
 def practitioner_role(context: Context, resource: Json, record: str) -> None:
-    """provider (with the specialty, where the role names the practitioner); provider_service_unit for each place."""
+    """Rows of provider (with the specialty, if the role names the practitioner), and of provider_service_unit for each place."""
     reference = resource.get("practitioner")
     provider_id = context.provider(reference, resource, "practitioner")
     if provider_id is None:
@@ -159,7 +159,7 @@ def practitioner_role(context: Context, resource: Json, record: str) -> None:
 
 
 def organization(context: Context, resource: Json, record: str) -> None:
-    """payer for an organization that pays; else organization and service_unit."""
+    """Rows of payer for an organization that pays; else of organization and service_unit."""
     profile = context.profile
     identifier = entity_id(resource, profile, record)
     name = resource.get("name") or first(resource.get("alias")) or identifier
@@ -195,7 +195,7 @@ def organization(context: Context, resource: Json, record: str) -> None:
 
 
 def location(context: Context, resource: Json, record: str) -> None:
-    """service_unit."""
+    """Rows of service_unit."""
     profile = context.profile
     identifier = entity_id(resource, profile, record)
     runs = context.id_of(resource.get("managingOrganization"), resource, "Organization", "managingOrganization")
@@ -217,7 +217,7 @@ def location(context: Context, resource: Json, record: str) -> None:
 
 
 def coverage(context: Context, resource: Json, record: str) -> None:
-    """coverage; one that was entered in error is deleted."""
+    """Rows of coverage; a coverage that was entered in error is deleted."""
     if resource.get("status") == "entered-in-error":
         context.delete("Coverage", record)
         return

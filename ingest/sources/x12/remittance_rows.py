@@ -1,4 +1,4 @@
-"""835: payments, claims, lines and adjustments as rows of the contracts, with the column `part`."""
+"""Rows of an 835: payments, claims, lines and adjustments under their contracts, with the column `part`."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""Where a sign-in came from, until when a one-time password counts, links to choose a password, and who called."""
+"""Address of a sign-in, end of a one-time password, links to choose a password, and the caller of an audit row."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Adds columns that may be empty: rows written before say nothing there."""
+    """Adds columns that may be empty: they are empty in earlier rows."""
     for table, column, kind in (
         ("user", "one_time_until", sa.DateTime()),
         ("user", "reset_hash", sa.String()),
