@@ -74,7 +74,7 @@ class Feed:
     issuer: str | None = None
 
     def judged_at(self, read_at: datetime) -> datetime:
-        """The moment (UTC) as of which what the feed brought is judged: that of the read, or the end of the day `as_of`."""
+        """The moment (UTC) at which the rows of the feed are judged: the time of the read, or the end of the day `as_of`."""
         if self.as_of is None:
             return read_at
         return datetime.combine(self.as_of + timedelta(days=1), time(), ZoneInfo(self.time_zone)).astimezone(UTC)

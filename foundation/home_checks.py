@@ -102,7 +102,7 @@ def _is_open(path: Path) -> bool:
 
 
 def _damage(path: Path) -> str:
-    """What SQLite finds in a database; empty where all is in order."""
+    """The problems that SQLite finds in a database; empty for an intact one."""
     try:
         with closing(sqlite3.connect(path, timeout=60)) as connection:
             (outcome,) = connection.execute("pragma quick_check(1)").fetchone()

@@ -68,7 +68,7 @@ class KeptFile(BaseModel):
 
 
 class Derived(KeptFile):
-    """What can be worked out again: a file that is absent, torn or of another release is worked out again."""
+    """Results that can be computed again: if the file is absent, damaged or of another release, they are."""
 
     FORMAT = formats.DERIVED
     content: dict[str, Any]
@@ -79,7 +79,7 @@ class Derived(KeptFile):
 
 
 def read_derived(path: Path) -> dict[str, Any]:
-    """What was noted; empty where the file is absent, does not parse or is of a later release."""
+    """The recorded values; empty if the file is absent, does not parse or is of a later release."""
     try:
         derived = Derived.read(path)
     except (ConfigurationError, DamagedFileError):

@@ -64,7 +64,7 @@ def quarantine_files(home: Home, keys: Keys, ledger: Ledger) -> Iterator[Finding
 
 
 def warehouse(home: Home, keys: Keys, ledger: Ledger) -> Iterator[Finding]:
-    """A warehouse that lacks what the ledger says was loaded, or lost bytes. Not looked at while a run works in it."""
+    """Finds a warehouse that lost bytes, or lacks batches that the ledger records as loaded. Skipped while a run uses it."""
     loaded = ledger.rows(sa.select(sa.func.count().label("batches")).select_from(tables.loaded))[0]["batches"]
     path = home.path / "warehouse" / "warehouse.duckdb"
     if is_held(home) or not (loaded or path.exists()):

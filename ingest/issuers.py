@@ -24,7 +24,7 @@ _UNFIT = re.compile(r"[\^&|\s\x00-\x1f]+")
 
 @lru_cache(maxsize=4096)
 def issuer_of(namespace: str | None, universal: str | None = None) -> str:
-    """An authority as it stands behind a number; empty where neither of its names is given."""
+    """The issuer as it is written behind a number; empty if neither of its names is given."""
     name = _UNFIT.sub(" ", namespace or "").strip().upper()[:_LONGEST]
     unique = _UNFIT.sub(" ", _URN.sub("", universal or "")).strip().rstrip("/ ").lower()[:_LONGEST]
     return f"{name}&{unique}" if unique else name

@@ -47,7 +47,7 @@ class Finding:
     metrics: tuple[str, ...]
 
     def headline(self) -> str:
-        """What was found, where, and how much of it."""
+        """The finding in one line: title, feeds, number of rows, amount and days."""
         feeds = f"feed {self.feed} against feed {self.other_feed}" if self.other_feed else f"feed {self.feed}"
         parts = [feeds, f"{self.rows:,} row" if self.rows == 1 else f"{self.rows:,} rows"]
         if self.amount is not None:

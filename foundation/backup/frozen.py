@@ -64,7 +64,7 @@ def frozen(home: Home) -> Iterator[Path]:
 
 
 def _take_by_tenant(home: Path, folder: Path, name: Path, lock: str) -> None:
-    """Takes what has a folder for each tenant, each under the lock of its writers."""
+    """Takes the folders of each tenant, each under the lock of its writers."""
     for path in sorted((home / name).iterdir()) if (home / name).is_dir() else ():
         with ExitStack() as held:
             if path.is_dir() and path.name not in _DERIVED_BELOW:

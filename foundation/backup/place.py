@@ -53,7 +53,7 @@ class Backup:
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """What writing a backup took: parts and bytes that were not there before."""
+    """The parts and bytes that a backup added to the place."""
 
     backup: Backup
     parts: int
@@ -230,7 +230,7 @@ class _Sender:
         return tuple((name, self._there[name]) for name, _ in parts)
 
     def file(self, path: Path, name: Path, earlier: Mapping[str, KeptFile]) -> KeptFile:
-        """Sends what is new of one file."""
+        """Sends the new parts of one file."""
         status, before = path.stat(), earlier.get(name.as_posix())
         is_known = (
             before is not None

@@ -244,7 +244,7 @@ def coverage(ledger: Ledger, *, tenant_id: str | None = None, feed: str | None =
 
 
 def _alert(feed: str, judgement: Judgement, outcome: str) -> tuple[str, date | None, str]:
-    """Kind, first day and sentence of what is wrong with a feed; empty where nothing is."""
+    """Kind, first day and sentence of the problem of a feed; empty without a problem."""
     since = judgement.stopped_since or judgement.short_since
     if judgement.stopped_since and judgement.rhythm == PERIODIC:
         usual = f"about {judgement.usual_rows:,} rows every {judgement.period_days} days are usual"
@@ -281,7 +281,7 @@ def _only(query: sa.Select[Any], table: sa.Table, chosen: Mapping[str, str | Non
 
 
 def _arrivals(ledger: Ledger, chosen: Mapping[str, str | None]) -> pl.DataFrame:
-    """What arrived, summed over batches. That records were found to be gone is our finding, not something the feed brought."""
+    """Rows that arrived, summed over batches. Deletions that we found ourselves do not count: the feed did not send them."""
     table = tables.received
     key = (table.c.tenant_id, table.c.feed, table.c.entity, table.c.day, table.c.arrived_on)
     query = sa.select(*key, sa.func.sum(table.c.rows).label("rows")).where(table.c.entity != "record_deletion")

@@ -104,8 +104,8 @@ class Daily:
         )
 
     def _factor(self, index: int) -> float | None:
-        """What part of a usual day a special one brings: None for a plain day and one that was as any other before, not a
-        number for one without a past."""
+        """The share of a usual day that a special day brings: None for a plain day and for one that was like any other before, NaN
+        for one without a past."""
         name = self.series.names[index]
         if name is None:
             return self._dip_a_year_ago(index)
@@ -128,7 +128,7 @@ class Daily:
         return min(dips)
 
     def _part(self, at: int) -> float | None:
-        """What part of a usual day a day was, None where its weekday was no full day at that time."""
+        """The share of a usual day that a day brought; None if its weekday was no full day at that time."""
         near = self.series.near(at)
         if near.size < 4 or self.series.names[at] is not None:
             return None

@@ -1,4 +1,4 @@
-"""What the ledger knows of a home's feeds, for `clinicmart status`."""
+"""The state of a home's feeds in the ledger, for `clinicmart status`."""
 
 from typing import Any
 

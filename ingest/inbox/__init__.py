@@ -1,1 +1,1 @@
-"""What network feeds delivered, encrypted, until the readers take it."""
+"""Deliveries of network feeds, encrypted, until the readers take them."""

@@ -1,5 +1,4 @@
-"""What a feed's server delivered, in the ledger and in time: problems and notices recorded, landed files removed when they
-have been kept long enough."""
+"""Deliveries of the server of a feed: records problems and notices in the ledger, and removes landed files after their time."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ SERVER = "server"
 
 
 def take_delivery(ledger: Ledger, feed: Feed, inbox: Inbox, run_id: str, *, full_refresh: bool) -> Received:
-    """Asks a feed's server for what is new, and records in the ledger what it did not give and what was odd."""
+    """Asks the server of a feed for new data. Records in the ledger what was missing or odd."""
     received = receive(feed, inbox, full_refresh=full_refresh)
     common = {"run_id": run_id, "tenant_id": feed.tenant_id, "feed": feed.name, "name": SERVER, "read_at": now()}
     with ledger.write() as connection:

@@ -94,7 +94,7 @@ class PaymentMemory:
         self._connection.close()
 
     def begin(self, unit_id: int, replaces: Sequence[int] = ()) -> None:
-        """What is kept from now on is of this unit. What the units that it `replaces` brought counts no more."""
+        """Payments kept from now on belong to this unit. Payments of the units that it `replaces` no longer count."""
         self._counting.add(unit_id)
         self._replaced[unit_id] = frozenset(replaces)
 
@@ -112,7 +112,7 @@ class PaymentMemory:
         self._connection.execute("commit")
 
     def recall(self, names: Sequence[str]) -> dict[str, PaymentPart]:
-        """What is known of the payments of these names, all their parts together; unknown ones are absent."""
+        """The known payments of these names, each with all its parts; unknown names are absent."""
         by_hash = {self._hash(name): name for name in names}
         query = "select name, unit_id, content from part where name in (select value from json_each(?)) order by rowid"
         rows = self._connection.execute(query, (json.dumps(list(by_hash)),)).fetchall()

@@ -1,4 +1,4 @@
-"""What one file per module declares, and what the rest of the product reads of it."""
+"""The declaration of one module and its pages. All of the product reads it."""
 
 from dataclasses import dataclass
 

@@ -45,5 +45,5 @@ VISITS = ("encounter", "encounter_event", "bed_movement")
 
 
 def nouns_of(entities: Collection[str]) -> list[str]:
-    """What people call the rows of these contracts, each noun once; nothing for a contract that no noun names."""
+    """The nouns for the rows of these contracts, each once; a contract without a noun gives none."""
     return list(dict.fromkeys(noun for entity, noun in NOUNS.items() if entity in entities))

@@ -1,4 +1,4 @@
-"""Revenue cycle: what becomes of what is billed."""
+"""Revenue cycle: from the bill to the payment, the denial or the write-off."""
 
 from serving.modules.declaration import Module, Page
 from serving.modules.entities import MONEY

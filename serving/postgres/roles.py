@@ -125,8 +125,8 @@ class StillRead(Exception):
 
 @contextmanager
 def connect(server: Mapping[str, str], *, doing: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection in one transaction. An error becomes one that says what was tried and the SQLSTATE, never what PostgreSQL
-    says: it may quote a row."""
+    """A connection in one transaction. Errors name the attempted action and the SQLSTATE, never the text of PostgreSQL: it may quote
+    a row."""
     try:
         with psycopg.connect(make_conninfo(**server)) as connection:
             yield connection

@@ -78,8 +78,8 @@ def serve_built(
 
 
 def drop_replaced(server: Mapping[str, str]) -> bool:
-    """Drops what a switch replaced. Waits a little for those who still read it; False where they did not end, and the next run
-    drops it. Nobody waits for this: new queries go to the new tables."""
+    """Drops the schemas that a switch replaced. Waits a little for queries that still read them; returns False if they did not end:
+    the next run drops them. No reader waits for this: new queries go to the new tables."""
     try:
         with connect(server, doing="drop what was replaced") as connection:
             connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT}'")

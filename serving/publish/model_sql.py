@@ -40,7 +40,7 @@ def definitions_json(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _behind(manifest: Mapping[str, Any], key: str, seen: set[str]) -> Iterator[str]:
-    """A line for everything that makes a node: itself, its macros of this project, and what it is built from."""
+    """A line for everything that a node is built from: its SQL, its macros of this project, and the nodes that it reads."""
     node = manifest["nodes"].get(key)
     if node is None or key in seen:
         return
@@ -79,7 +79,7 @@ def read_definitions(path: Path) -> dict[str, str]:
 
 
 def metric_digests(semantic: Mapping[str, Any]) -> dict[str, str]:
-    """Metric to a digest of what it adds up: its parts, their measures and conditions, and its version."""
+    """Metric to a digest of its definition: its parts, their measures and conditions, and its version."""
     metrics = {item["name"]: item for item in semantic["metrics"]}
     measures = {
         measure["name"]: (model["node_relation"]["alias"], model.get("defaults"), measure, _times(model))

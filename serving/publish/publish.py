@@ -249,7 +249,8 @@ def _one(
 
 
 def leave(home: Home, tenant_id: str, *, run_id: str, keep_days: int = KEEP_DAYS) -> bool:
-    """Notes that what is served to a tenant is current, and removes versions that are too old; False where nothing whole is served."""
+    """Records that the served version of a tenant is current, and removes versions that are too old; False if no complete version is
+    served."""
     with FileLock(tenant_folder(home, tenant_id) / ".publish.lock"):
         served = current_version(home, tenant_id)
         if served is None or not _is_whole(home, served):
@@ -364,7 +365,7 @@ def _copy_table(connection: duckdb.DuckDBPyConnection, tenant: str, table: Publi
 
 
 def _flush(path: Path) -> None:
-    """Waits until a file or folder is on the disk: the pointer must never outlive what it names."""
+    """Waits until a file or folder is on the disk: the pointer must never outlive its target."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

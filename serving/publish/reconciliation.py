@@ -42,7 +42,7 @@ _LINE = ("read", "quarantined", "left", "merged", "left_out", "marts", "publishe
 
 
 class Unreconciled(Exception):
-    """What was written for a tenant is not what the warehouse holds; `reasons` are sentences."""
+    """The published file of a tenant differs from the warehouse; `reasons` are sentences."""
 
     def __init__(self, reasons: Sequence[str]) -> None:
         super().__init__("; ".join(reasons))

@@ -159,7 +159,7 @@ def _check_whole_years(where: Mapping[str, Filter], date_from: date | None, date
 
 
 def _columns(table: PublishedTable, rule: DrillRule, scope: Scope) -> tuple[str, str | None]:
-    """(select list, column that holds what is added up): the table's columns in their order, without the technical ones."""
+    """(select list, column that is added up): the columns of the table in their order, without the technical ones."""
     names = [
         column.name
         for column in shown_columns(table, scope.identity_level)
@@ -188,7 +188,7 @@ def condition_of(
     date_from: date | None,
     date_to: date | None,
 ) -> tuple[str, dict[str, Any]]:
-    """What the question asks of the rows, and its parameters; values are bound, never written."""
+    """The SQL condition of a question, and its parameters; values are bound, never written into the SQL."""
     conditions: list[str] = []
     parameters: dict[str, Any] = {}
     fact = next((fact for fact in metrics.index.facts.values() if fact.table == rule.model), None)

@@ -170,8 +170,8 @@ class RowSources:
 
 
 def row_sources(home: Home, version: Version, metrics: Metrics, table_name: str, value: str) -> RowSources:
-    """What a row was made of. Raises AccessError for a scope without rows and for a row that is not in the scope (nobody is told
-    whether it is there for others), ConfigurationError for a table whose rows add up others."""
+    """The records that a row was made from. Raises AccessError for a scope without rows and for a row that is not in the scope (the
+    message does not reveal whether it exists for others), ConfigurationError for a table whose rows are sums of others."""
     if not metrics.scope.row_tables_allowed:
         raise AccessError("your role sees figures, not rows")
     if metrics.scope.identity_level == "none":

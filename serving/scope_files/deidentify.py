@@ -211,7 +211,7 @@ def expression(column: TableColumn, what: str, *, key_hex: str, as_of: date) -> 
 
 
 def treated(table: PublishedTable, column: TableColumn, *, level: str, has_rows: bool) -> str:
-    """What becomes of a column of a table at an identity level, as `treatment` says it."""
+    """The treatment of a column of a table at an identity level, by the rules of `treatment`."""
     if level == "identified":
         return "keep"
     if level == "limited":

@@ -32,12 +32,12 @@ _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 
 
 class _CloseFacts(BaseModel):
-    """What is known of one close of one month, in the file and in memory.
+    """The facts of one close of one month, in the file and in memory.
 
-    `number` counts the closes of the month from 1; `version` is the published version whose figures are frozen, and `run_id` the run
-    that published it; `figures` counts them. `missing` names what the data lacked and `accepted_because` why the month was closed
-    nevertheless; both are empty for a month whose data were complete. `doubts` are the findings of plausibility that touched the
-    month, a sentence each. `reopened_at` is None while the close stands. Times are UTC.
+    `number` counts the closes of the month from 1; `version` is the published version whose figures are frozen, and `run_id` the
+    run that published it; `figures` counts them. `missing` names the missing data and `accepted_because` the reason for closing
+    the month nevertheless; both are empty for a month with complete data. `doubts` are the findings of plausibility about the
+    month, a sentence each. `reopened_at` is None while the close is valid. Times are UTC.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,7 +77,7 @@ class Close(_CloseFacts):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Name to value of what the file holds beside the month."""
+        """Name to value of the fields that the file holds, without the month."""
         return self.model_dump(include=set(_CloseFacts.model_fields))
 
 
@@ -114,7 +114,7 @@ def last_day(month: date) -> date:
 
 
 def folder(home: Home, tenant_id: str) -> Path:
-    """The tenant's folder below `closes`. Raises AccessError for what is not a tenant id, before it is a path."""
+    """The tenant's folder below `closes`. Raises AccessError for an invalid tenant id, before it is used as a path."""
     if not TENANT_ID.fullmatch(tenant_id):
         raise AccessError("there is no such tenant")
     return home.folder("closes", tenant_id)

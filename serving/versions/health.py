@@ -139,7 +139,7 @@ def published_health(home: Home, version: Version) -> Health:
 
 
 def published_alerts(home: Home, version: Version) -> pl.DataFrame:
-    """Alerts with `entities`, the sorted names of what the feed has brought so far."""
+    """Alerts with `entities`: the sorted names of the entities that the feed has brought so far."""
     with _tables(home, version) as table:
         alerts = table("feed_alert")
         if alerts.is_empty():
@@ -148,14 +148,14 @@ def published_alerts(home: Home, version: Version) -> pl.DataFrame:
 
 
 def published_refusals(home: Home, version: Version) -> pl.DataFrame:
-    """feed, files, entities: how many files of a feed were refused whole, and the sorted names of what the feed has brought so far."""
+    """feed, files, entities: the number of refused files of a feed, and the sorted names of the entities that it has brought so far."""
     with _tables(home, version) as table:
         refused = table("refused_unit").group_by("feed").agg(pl.col("unit").n_unique().alias("files"))
         return refused.join(_brought(table("batch")), on="feed", how="left").sort("feed")
 
 
 def published_plausibility(home: Home, version: Version) -> tuple[pl.DataFrame, dict[str, list[str]]]:
-    """The table `plausibility`, and feed to the sorted names of what it has brought so far."""
+    """The table `plausibility`, and feed to the sorted names of the entities that it has brought so far."""
     with _tables(home, version) as table:
         checks = table("plausibility")
         brought = {} if checks.is_empty() else dict(_brought(table("batch")).iter_rows())

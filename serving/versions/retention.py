@@ -115,11 +115,9 @@ def _note_removed(place: Path, gone: list[Version]) -> None:
 
 
 def version_as_of(home: Home, tenant_id: str, as_of: str, *, time_zone: str) -> Version:
-    """The version that `as_of` means: a version's name, a day (what was served at its end, in the tenant's zone),
-    `close:2026-09` (what the month's last close froze) or `close:2026-09/1` (its close 1).
-
-    Raises ConfigurationError, naming the versions there are, for one that is gone or never was.
-    """
+    """The version that `as_of` names: a version's name, a day (the version served at its end, in the tenant's zone), `close:2026-09`
+    (the last close of the month) or `close:2026-09/1` (its close 1). Raises ConfigurationError, with the list of existing
+    versions, if that version was removed or never existed."""
     close = _CLOSE.fullmatch(as_of)
     if close is not None:
         close_found = close_of(home, tenant_id, month_of(close[1]), None if close[2] is None else int(close[2]))
@@ -149,7 +147,7 @@ def _kept(home: Home, tenant_id: str, name: str, asked: str) -> Version:
 
 
 def _there(home: Home, tenant_id: str) -> str:
-    """What can be asked, in one line: closes and the newest versions."""
+    """The versions that can be asked for, in one line: closes and the newest versions."""
     names = [version.version for version in kept_versions(home, tenant_id)]
     named = [f"close:{close.name}/{close.number}" for close in closes(home, tenant_id)]
     more = f" and {len(names) - SHOWN} older" if len(names) > SHOWN else ""

@@ -68,7 +68,7 @@ class VersionFiles:
 
 
 def tenant_folder(home: Home, tenant_id: str) -> Path:
-    """The tenant's folder below `published`. Raises AccessError for what is not a tenant id, before it is a path."""
+    """The tenant's folder below `published`. Raises AccessError for an invalid tenant id, before it is used as a path."""
     if not TENANT_ID.fullmatch(tenant_id):
         raise AccessError("there is no such tenant")
     return home.published(tenant_id)
