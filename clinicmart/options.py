@@ -134,7 +134,7 @@ def _as_json(value: Any) -> str:
 
 
 def print_result(as_json: bool, facts: Mapping[str, Any], *lines: str) -> None:
-    """Prints what a command did: as JSON, or as lines for a person."""
+    """Prints the result of a command: as JSON, or as lines for a person."""
     if as_json:
         print_json(facts)
         return

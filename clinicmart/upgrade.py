@@ -52,10 +52,8 @@ class Change:
 
 
 def changes(home: Home) -> tuple[Change, ...]:
-    """What `upgrade` would change, in its order; nothing for a home of this release. Reads only.
-
-    Raises ConfigurationError where the home, or one of its databases, is of a later release.
-    """
+    """The changes that `upgrade` would make, in its order; empty for a home of this release. Reads only. Raises ConfigurationError
+    if the home, or one of its databases, is of a later release."""
     needed = [*_databases(home), *_scope_files(home)]
     if home.format < formats.HOME:
         sentence = f"the home gets format {formats.HOME} (it has {home.format}); earlier releases then refuse it"
@@ -143,7 +141,7 @@ def restored(home: Home, name: str) -> bytes:
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of a file; of a database with what still stands in its log."""
+    """The bytes of a file; of a database with the content of its write-ahead log."""
     if path.suffix != ".sqlite":
         return path.read_bytes()
     with closing(sqlite3.connect(path)) as connection:

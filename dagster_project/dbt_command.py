@@ -56,7 +56,7 @@ def _is_offline(arguments: Sequence[str]) -> bool:
 
 
 def _expect_changes(workspace: Workspace, command: str) -> None:
-    """Has the next run build and check every tenant: what a person builds by hand is not what that run would have left."""
+    """Makes the next run build and check every tenant: a build by hand may differ from a build of that run."""
     if workspace.target != TARGET:
         raise ConfigurationError(
             f"dbt {command} is not for a home whose marts are on PostgreSQL: clinicmart run builds them beside the served tables and "
@@ -67,7 +67,7 @@ def _expect_changes(workspace: Workspace, command: str) -> None:
 
 @contextmanager
 def _environment(workspace: Workspace) -> Iterator[None]:
-    """What dbt reads from its environment, as the environment of this process."""
+    """Sets the environment variables that dbt reads, in this process."""
     folder = workspace.home.folder("dbt", "command")
     if not (folder / "partial_parse.msgpack").exists():
         workspace.project.parse(folder)

@@ -56,7 +56,7 @@ class DbtProject:
 
     @property
     def _kept(self) -> Path:
-        """What was parsed of this state of the project."""
+        """Folder with the result of parsing this state of the project."""
         return self.path / "target" / "parsed" / self.fingerprint
 
     def keep_lineage(self, target: Path) -> None:
@@ -118,7 +118,7 @@ def _copy(source: Path, target: Path) -> bool:
 
 
 def _keep(parsed: Path, kept: Path) -> None:
-    """Keeps what dbt parsed, and nothing of what the project was before."""
+    """Keeps the result of parsing for the next home, and removes that of earlier states of the project."""
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:

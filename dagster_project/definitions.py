@@ -43,5 +43,5 @@ def _published_models(workspace: Workspace) -> list[AssetKey]:
 
 @definitions
 def defs() -> Definitions:
-    """What `clinicmart dagster` loads: the home named by CLINICMART_HOME."""
+    """The definitions that `clinicmart dagster` loads: of the home in CLINICMART_HOME."""
     return build_definitions(Workspace.of_environment())

@@ -38,7 +38,7 @@ _FAILED = ("error", "fail", "runtime error", "warn")
 
 
 def _never_fails(tell: Callable[Concatenate[Emitter, P], None]) -> Callable[Concatenate[Emitter, P], None]:
-    """Keeps a mistake in telling what a job did from failing the job."""
+    """A fault while reporting a job never fails the job."""
 
     @wraps(tell)
     def telling(emitter: Emitter, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -74,7 +74,7 @@ def _schema(entity_contract: Contract) -> dict[str, DatasetFacet]:
 
 @_never_fails
 def tell_landing(emitter: Emitter, facts: Told, home: Home, ledger: Ledger, run_id: str, report: FeedReport) -> None:
-    """A feed's landing: what it read of the feed, and how many rows of which entities it landed in this run."""
+    """Reports the landing of a feed: the rows that it read, and the rows of each entity that it landed in this run."""
     feed, contracts = report.feed, load_contracts()
     batch = tables.batch.c
     mine = (batch.run_id == run_id) & (batch.tenant_id == feed.tenant_id) & (batch.feed == feed.name)
@@ -124,7 +124,7 @@ def _about(feed: Feed) -> str:
 
 
 def landed_datasets(emitter: Emitter, ledger: Ledger, run_id: str) -> list[InputDataset]:
-    """What a run landed, with the rules of its contracts as assertions: what the raw tables take in."""
+    """The datasets that a run landed, with the rules of their contracts as assertions: the input of the raw tables."""
     batch, result = tables.batch.c, tables.result.c
     contracts = load_contracts()
     mine = sa.select(batch.tenant_id, batch.entity).where(batch.run_id == run_id).distinct()

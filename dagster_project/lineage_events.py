@@ -49,8 +49,8 @@ def run_id_of(run_id: str, job: str) -> str:
 
 @dataclass(kw_only=True)
 class Told:
-    """What a job reports before it ends. `problem` marks it as failed, in words without content of a record;
-    `shortcoming` describes a problem of a job that succeeded."""
+    """The facts that a job reports before it ends. `problem` marks it as failed, in words without content of a record; `shortcoming`
+    describes a problem of a job that succeeded."""
 
     inputs: list[InputDataset] = field(default_factory=list)
     outputs: list[OutputDataset] = field(default_factory=list)

@@ -20,7 +20,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
     own = {"tenant_id": tenant.tenant_id}
 
     def _stays(run_id: str) -> bool:
-        """Whether what is served is current, which is noted."""
+        """Whether the served version is current; if so, it is recorded."""
         with workspace.step() as ledger:
             if not workspace.is_published(tenant.tenant_id):
                 return False

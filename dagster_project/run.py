@@ -43,7 +43,7 @@ class RunOutcome:
 
     @property
     def exit_code(self) -> int:
-        """0 where everything was read and what is published is current, else 1."""
+        """0 if everything was read and the published versions are current, else 1."""
         return 1 if self.problems or self.outcome == "stopped" else 0
 
 

@@ -199,7 +199,7 @@ class Workspace:
     def note_loaded(
         self, state: str, tenants: Mapping[str, str] | None = None, standings: Mapping[str, str] | None = None
     ) -> None:
-        """Notes what the raw tables hold, in all and of each tenant (`ingest.load.raw_tables.Loaded`)."""
+        """Records the state of the raw tables, in total and for each tenant (`ingest.load.raw_tables.Loaded`)."""
         noted = {"state": state, "tenants": dict(tenants or {}), "standings": dict(standings or {})}
         write_derived(self._stamp(LOADED), noted)
 
@@ -211,7 +211,8 @@ class Workspace:
         return dict(noted["tenants"]) if same else {}
 
     def built_from(self, tenant_id: str) -> dict[str, str]:
-        """What differs wherever a tenant's marts may, by tenant; nothing with --full-refresh, which trusts no state."""
+        """By tenant, a value that changes whenever the tenant's marts may change; nothing with --full-refresh, which trusts no
+        state."""
         built = {} if self.full_refresh else self.built_tenants()
         return {t: f"{self.target} {self.project_fingerprint} {state}" for t, state in built.items() if t == tenant_id}
 

@@ -16,8 +16,8 @@ NOT_KEPT = "The version that the address asks for is not kept. These are the fig
 
 
 def choices(source: Source) -> dict[str, str]:
-    """What `as_of` can be, the newest first, in words: closes that stand, then the ends of the last days on which something was
-    published before the served version."""
+    """The values that `as_of` can have, the newest first, with their words: closes that were not reopened, then the last days with a
+    publication before the served version."""
     zone = ZoneInfo(source.time_zone)
     *earlier, served = source.reader.versions() or [source.reader.version]
     on = {version.version: version.published_at.astimezone(zone).date() for version in (*earlier, served)}

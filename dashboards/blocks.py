@@ -110,7 +110,7 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
 
 
 def month_marks(metric: str, months: Sequence[date], changes: Mapping[str, Any] | None = None) -> list[str]:
-    """What opens the passport of a metric in each month; `changes` narrow the view besides."""
+    """The click that opens the passport of a metric, for each month; `changes` also narrow the view."""
     return [widgets.passport(metric, {**(changes or {}), "month": f"{month:%Y-%m}"}) for month in months]
 
 
@@ -140,12 +140,12 @@ def stacked_months(
 
 
 def member_marks(metric: str, members: Sequence[Member]) -> list[str]:
-    """What opens the passport of a metric for each member; empty for one that no filter can name."""
+    """The click that opens the passport of a metric, for each member; empty for a member without a filter."""
     return [widgets.passport(metric, member.moves) if member.moves else "" for member in members]
 
 
 def _usual(metric: MetricDefinition, settled: Sequence[Any]) -> tuple[float, float] | None:
-    """The control limits of the settled months, within what the figure can be."""
+    """The control limits of the settled months, cut to the possible values of the figure."""
     usual = chance.usual_range([float(value) for value in settled])
     if usual is None:
         return None
@@ -154,7 +154,7 @@ def _usual(metric: MetricDefinition, settled: Sequence[Any]) -> tuple[float, flo
 
 
 def closed_note(context: PageContext, months: Iterable[date]) -> str:
-    """What the mark on the axis means, where a month shown is closed; begins with a semicolon."""
+    """The meaning of the mark on the axis, if a shown month is closed; begins with a semicolon."""
     return f"; {charts.CLOSED_NOTE}" if context.source.closed_months.intersection(months) else ""
 
 
@@ -285,7 +285,7 @@ def _bar_colour(
 
 
 def _ranking_note(context: PageContext, shown: Sequence[Member], notes: Iterable[str], line: str, *, few: bool) -> str:
-    """What a ranking shows: the period, what stands at the bars, what the colours mean."""
+    """The legend of a ranking: its period, the notes beside the bars, the meaning of the colours."""
     hint = "; click a bar for its passport" if any(member.moves for member in shown) else ""
     overall = f"; in colour: worse than all together ({line}) by more than chance" if line else ""
     faint = f"; faint: fewer than {chance.LEAST_VOLUME}" if few else ""
@@ -300,7 +300,7 @@ def _band_order(band: str) -> tuple[int, str]:
 
 
 def _bar_note(context: PageContext, member: Member, metric: str, *, moving: bool) -> str:
-    """`55 of 843 (+4.1 points)`: what a rate or mean was counted from, and the change where it is more than chance."""
+    """`55 of 843 (+4.1 points)`: the numerator and denominator of a rate or mean, and the change if it is more than chance."""
     source = context.source
     base = member.base(source, metric)
     change = member.change(source, metric, context.view.compared.name, moving=moving)

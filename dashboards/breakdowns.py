@@ -18,7 +18,7 @@ OTHERS = "All others"
 
 @dataclass(frozen=True)
 class Member:
-    """One member of a dimension with its values by metric. `moves` is what a click changes in the view."""
+    """One member of a dimension with its values by metric. `moves` are the changes of the view on a click."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ class Member:
         )
 
     def base(self, source: Source, metric: str) -> figures.Base | None:
-        """What a rate was counted from here."""
+        """The denominator of a rate in this breakdown."""
         return figures.base_of(source, source.metrics[metric], self.now, self.before)
 
     def change(self, source: Source, metric: str, against: str, *, moving: bool = False) -> fmt.Change:
@@ -54,10 +54,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Level:
-    """The members one level below a place: service units, else providers, else visit types.
-
-    `noun` names one of them; `at` is the unit they lie below, None for the tops of what a person sees.
-    """
+    """The members one level below a place: service units, else providers, else visit types. `noun` names one of them; `at` is the
+    unit above them, None for the top units of the scope."""
 
     dimension: str
     noun: str
@@ -131,7 +129,8 @@ def by_dimension(
 
 
 def moves_to(dimension: str, value: str) -> dict[str, Any]:
-    """What narrows a view to one value of a dimension; empty where the URL has no name for it, or rows name no value."""
+    """The changes that narrow a view to one value of a dimension; empty if the URL has no name for the dimension, or rows have no
+    value."""
     name = {"payer_class": "payer", "provider": "provider"}.get(dimension) or URL_NAMES.get(dimension, "")
     return {name: value} if name and value else {}
 

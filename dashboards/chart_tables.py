@@ -46,7 +46,7 @@ def of_parts(
     caption: str,
     marks: Sequence[Sequence[str]] = (),
 ) -> Markup:
-    """One row for each bar, one column for each of its parts. `first` names what the bars are."""
+    """One row for each bar, one column for each of its parts. `first` is the title of the first column."""
     columns = [markup.Column(first), *[markup.Column(part.name, unit) for part in parts]]
     led = list(marks) or [()] * len(parts)
     rows = [
@@ -57,7 +57,7 @@ def of_parts(
 
 
 def of_ranks(ranks: Sequence[charts.Rank], *, name: str, unit: str, caption: str, marks: Sequence[str] = ()) -> Markup:
-    """One row for each bar in the order of the chart, with what stands beside the bar."""
+    """One row for each bar in the order of the chart, with its note."""
     has_note = any(rank.note for rank in ranks)
     columns = [
         markup.Column("Name"),

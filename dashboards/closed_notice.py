@@ -65,7 +65,7 @@ def local_day(moment: datetime, time_zone: str) -> date:
 
 
 def why(causes: Iterable[Mapping[str, Any]]) -> str:
-    """The causes of a change in a few words: what came later, from which feed, for how many records."""
+    """The causes of a change in a few words: the kind of late rows, their feed, the number of records."""
     late: dict[str, dict[str, set[Any]]] = {}
     texts: list[str] = []
     more = 0

@@ -129,7 +129,7 @@ def _amount(side: _Side, cell: Cell, *, is_rate: bool) -> Decimal:
 
 
 def _both(earlier: Decimal | None, later: Decimal | None) -> tuple[Decimal, Decimal]:
-    """A factor in both periods; what one does not have is that of the other."""
+    """A factor in both periods; if one period lacks it, it has the value of the other."""
     values = [value for value in (earlier, later) if value is not None]
     first = values[0] if values else Decimal(0)
     return (first if earlier is None else earlier, values[-1] if values else first)
@@ -142,7 +142,7 @@ def _weights(factors: int) -> list[Decimal]:
 
 
 def _shapley(factors: Sequence[tuple[Decimal, Decimal]], weights: Sequence[Decimal]) -> list[Decimal]:
-    """What each factor of a product changes, as the mean over all orders."""
+    """The contribution of each factor to the change of a product, as the mean over all orders."""
     parts = []
     for place, (earlier, later) in enumerate(factors):
         # By how many of the other factors have moved: the sum of the products of all such choices.

@@ -317,7 +317,7 @@ class Source:
         return self._cached({"ask": "health"}, self.reader.health)
 
     def lineage(self, metric: str) -> MetricLineage | None:
-        """What a figure rests on, None where the version does not say."""
+        """The sources of a figure, None if the version does not hold them."""
         self.reader.saw("lineage", {"metric": metric})
         return self._cached({"ask": "lineage", "metric": metric}, lambda: self.reader.lineage(metric))
 
@@ -335,7 +335,7 @@ class Source:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What the feeds say that cannot be, or that no feed explains, with the metrics it touches."""
+        """Contradictions between feeds and gaps that no feed explains, with the metrics that they affect."""
         findings: tuple[Finding, ...] = self._cached({"ask": "findings"}, self.reader.findings)
         return findings
 
@@ -367,7 +367,7 @@ class Source:
         return frozenset(close.month for close in self.closed.standing)
 
     def closed_changes(self, close: Close, place_id: str | None) -> list[Change]:
-        """What became of a closed month's figures at a place; for None in all, or at the tops of what the person sees."""
+        """The changes of the figures of a closed month at a place; for None in all, or at the top units of the scope."""
         if place_id is None and self.reader.scope.unit_ids:
             tops = self.tops
             of_all_places = [(top, change) for top in tops for change in self.closed_changes(close, top.id)]
@@ -389,7 +389,7 @@ class Source:
 
 
 def time_zone_of(principal: Principal) -> str:
-    """The time zone of a person's tenant: of what is published, else of the configuration."""
+    """The time zone of a person's tenant: of the published version, else of the configuration."""
     try:
         return open_reader(served_home.home(), principal).tenant.time_zone
     except AccessError:

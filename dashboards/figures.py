@@ -21,7 +21,7 @@ TREND_MONTHS = 13
 
 @dataclass(frozen=True)
 class Base:
-    """What a rate was counted from: the metric below its line, now and before."""
+    """The denominator of a rate: its metric, with the value now and before."""
 
     metric: MetricDefinition
     now: Any
@@ -117,7 +117,7 @@ def counted(metric: MetricDefinition, value: Any, base: Base | None, *, short: b
 
 
 def base_of(source: Source, metric: MetricDefinition, now: Mapping[str, Any], before: Mapping[str, Any]) -> Base | None:
-    """What a rate was counted from, where this person may see it and it was asked for."""
+    """The denominator of a rate, if this person may see it and it was asked for."""
     below = source.metrics.get(metric.out_of)
     return Base(below, now.get(below.name), before.get(below.name)) if below is not None and below.name in now else None
 
@@ -220,7 +220,7 @@ def load(source: Source, view: View, names: Sequence[str], *, trend: bool = True
 
 
 def values(source: Source, view: View, names: Sequence[str]) -> dict[str, tuple[Any, Base | None]]:
-    """(value, what it was counted from) of metrics in the view's period; those that do not know a filter of it are left out."""
+    """(value, denominator) of metrics in the period of the view. Metrics without one of its filters are left out."""
     values_found: dict[str, Any] = {}
     for (_, where), group in _grouped(source, view, with_bases(source, names)).items():
         frame = source.query(group, where=dict(where), start=view.period.start, end=view.period.end)

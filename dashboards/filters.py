@@ -35,7 +35,7 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Chip:
-    """A filter in force: what it is, its value in words, and the URL name that takes it away."""
+    """A filter in force: its label, its value in words, and the URL name that removes it."""
 
     name: str
     value: str
@@ -96,7 +96,7 @@ _HOURS = frozenset(str(hour) for hour in range(24))
 
 
 def names(source: Source, dimension: str) -> dict[str, str]:
-    """Names by value of a dimension, of what the person sees; empty where the version does not have it."""
+    """Names by value of a dimension, within the scope; empty if the version does not have the dimension."""
     if dimension in ("weekday", "hour_of_day"):
         values = _WEEKDAYS if dimension == "weekday" else _HOURS
         return {value: value for value in sorted(values, key=int)}

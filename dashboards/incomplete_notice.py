@@ -45,7 +45,7 @@ def refusals(page: str, refused: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _nouns(page: str, brought: Iterable[str] | None) -> str:
-    """What a feed brings for a page, in words; empty where the page does not rest on it."""
+    """The rows of a feed on a page, in words; empty if the page shows no figures from them."""
     resting = set(PAGES[page].entities) if page in PAGES else set()
     nouns = nouns_of(resting & set(brought or ()))
     named = nouns if len(nouns) <= MOST_NAMED else [*nouns[: MOST_NAMED - 1], "more"]

@@ -114,7 +114,7 @@ def definition_terms(metric: MetricDefinition) -> tuple[tuple[str, str], ...]:
 
 
 def definition(metric: MetricDefinition) -> Markup:
-    """What a figure means: shown when its mark is clicked, without a round trip."""
+    """The meaning of a figure: shown when its mark is clicked, without a request to the server."""
     rows = (*definition_terms(metric), ("Version", metric.version))
     return Markup(
         '<details class="cm-definition" name="definition"><summary aria-label="What {label} means" '
@@ -203,7 +203,7 @@ def tiles(figures: Sequence[Figure], actions: Sequence[str] = (), *, doubt_actio
 
 
 def tile_row(drawn: Sequence[Markup], name: str = "Key figures") -> Markup:
-    """Drawn tiles side by side; `name` is what a screen reader says."""
+    """Drawn tiles side by side; `name` is the label for screen readers."""
     return Markup('<section class="cm-tiles" style="--cm-count:{}" aria-label="{}">{}</section>').format(
         len(drawn), name, join(drawn)
     )
@@ -318,7 +318,7 @@ def heading(title: str, context: Sequence[str], crumbs: Markup = EMPTY) -> Marku
 
 
 def section(title: str, note: str = "") -> Markup:
-    """The title of a block and, below it, what is drawn and in which unit."""
+    """The title of a block, and below it its content and unit."""
     below = Markup("<p>{}</p>").format(note) if note else EMPTY
     return Markup('<div class="cm-section"><h2>{}</h2>{}</div>').format(title, below)
 
@@ -336,7 +336,7 @@ def chips(items: Sequence[tuple[str, str, str]]) -> Markup:
 
 
 def state(title: str, text: str, *, link: tuple[str, str] | None = None) -> Markup:
-    """An empty, stale, forbidden or failed state: what it means and what to do next. `link` is (text, address)."""
+    """An empty, stale, forbidden or failed state: its meaning and the next step. `link` is (text, address)."""
     anchor = Markup('<p><a href="{}" target="_self">{}</a></p>').format(link[1], link[0]) if link else EMPTY
     return Markup('<div class="cm-state" role="status"><h2>{}</h2><p>{}</p>{}</div>').format(title, text, anchor)
 

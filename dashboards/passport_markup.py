@@ -56,7 +56,7 @@ def head(figure_passport: Passport, *, hidden: str) -> Markup:
 
 
 def meaning(metric: MetricDefinition) -> Markup:
-    """What is counted, out of what, what is left out."""
+    """Numerator, denominator and exclusions."""
     return part(
         "What it is", Markup("<p>{}</p>{}").format(metric.description, markup.terms(markup.definition_terms(metric)))
     )
@@ -117,7 +117,7 @@ def _state(feed: FeedState) -> str:
 
 
 def actions(items: Sequence[tuple[str, str]]) -> Markup:
-    """What to do next: (text, action) each, and a button that copies the address."""
+    """The next steps: (text, action) each, and a button that copies the address."""
     buttons = markup.join(markup.button(text, action, "cm-rows") for text, action in items)
     copy = Markup('<button type="button" class="cm-rows" data-copy="Copied">Copy link</button>')
     return Markup('<div class="cm-pass-actions">{}{}</div>').format(buttons, copy)

@@ -72,7 +72,8 @@ def draw(context: PageContext, page_view: View, view: View, metric: MetricDefini
 
 
 def _message(source: Source, drill: Drill) -> Markup:
-    """How to open the message behind a row, for who may. The process that serves pages cannot: it opens no feeds."""
+    """How to open the message behind a row, for people with that right. The process that serves pages cannot open it: it reads no
+    feeds."""
     if not drill.source_key or source.reader.scope.identity_level == "none":
         return markup.EMPTY
     key = _title(drill.source_key).lower()
@@ -106,7 +107,8 @@ def _drill(
 
 
 def _listing(source: Source, page_view: View) -> Listing:
-    """What the search field and the address say. The text that is searched for stays out of the address: it may name a person."""
+    """Search and order of the rows, from the search field and the address. The search text is not in the address: it may name a
+    person."""
     text = str(st.session_state.get(SEARCH) or "").strip()[:LONGEST_SEARCH]
     by_name = {column: _names_of(source, column) for column in DIMENSIONS}
     ids = {
@@ -168,7 +170,7 @@ def _tools(
 
 
 def _note(source: Source, view: View, metric: MetricDefinition, drill: Drill) -> str:
-    """The figure as its two parts: what is above the line, and out of what; then how many rows are listed."""
+    """The figure as numerator and denominator; then the number of listed rows."""
     rows = fmt.plural(drill.total_rows, "row")
     if drill.counted_rows is not None and drill.base_rows is not None:
         above = f"{drill.counted_rows:,} {fmt.lower_first(metric.numerator)}"

@@ -235,7 +235,7 @@ def incomplete_notice(context: PageContext, page: str) -> None:
 
 
 def closed_notice(context: PageContext, page: str) -> None:
-    """One line for each closed month of the period whose figures are others now, with what they were and why."""
+    """One line for each closed month of the period whose figures have changed: the old figures and the cause."""
     source, view = context.source, context.view
     inside = [close for close in source.closed.standing if view.period.start <= close.month <= view.period.end]
     changes = [change for close in inside for change in source.closed_changes(close, view.place)]

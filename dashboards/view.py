@@ -146,7 +146,7 @@ class View:
 
     @property
     def of_figure(self) -> "View":
-        """What the open passport is about: the view as its mark changes it."""
+        """The view of the open passport: the view of the page, changed by the mark."""
         return moved_by(self, self.at)
 
 

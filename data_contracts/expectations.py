@@ -19,7 +19,7 @@ REQUIRED, VALID_VALUES, PATTERN, RANGE, ORDER = "required", "valid_values", "pat
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectationResult:
-    """What one expectation found in a batch: `unexpected` rows of `rows`."""
+    """The result of one expectation on a batch: `unexpected` rows of `rows`."""
 
     rule: str
     column: str

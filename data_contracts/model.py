@@ -55,7 +55,7 @@ _POSTGRES = _DUCKDB | {"string": "text", "number": "numeric(18,4)"}
 
 
 class ContractError(ValueError):
-    """A contract file is not what the standard or this model allows; names the file and the property."""
+    """A contract file breaks the standard or this model; names the file and the property."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,7 @@ class Contract:
 
     @property
     def entity_key(self) -> tuple[str, ...]:
-        """Key columns without `tenant_id` and `source_system`: what the entity is called in any feed."""
+        """Key columns without `tenant_id` and `source_system`: the id of the entity within a feed."""
         return tuple(name for name in self.primary_key if name not in ADDED_AT_LANDING)
 
     @property
@@ -171,11 +171,11 @@ class Contract:
 
     @property
     def reader_columns(self) -> tuple[Column, ...]:
-        """What a reader may set: every column but those the landing step adds."""
+        """The columns that a reader may set: all but those that the landing step adds."""
         return tuple(column for column in self.columns if column.name not in ADDED_AT_LANDING)
 
     def polars_schema(self, *, of_reader: bool = False) -> dict[str, pl.DataType]:
-        """Column name to Polars type; with `of_reader`, only what a reader sets."""
+        """Column name to Polars type; with `of_reader`, only the columns that a reader sets."""
         columns = self.reader_columns if of_reader else self.columns
         return {column.name: column.polars_type for column in columns}
 

@@ -31,7 +31,7 @@ number_option = click.option(
 
 
 def figure_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What a command that shows figures of a closed month is asked with: month, number, metric, dimension, grain and format."""
+    """The options of a command that shows figures of a closed month: month, number, metric, dimension, grain and format."""
     options = (
         click.argument("month"),
         home_option,

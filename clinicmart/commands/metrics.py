@@ -54,7 +54,7 @@ def _conditions(where: Sequence[str]) -> dict[str, str | list[str]]:
 
 
 def open_for(home: Home, tenant: str, user: str, as_of: str | None = None) -> Any:
-    """A reader on what a person of a tenant may see, of the served version or of the one that `as_of` means."""
+    """A reader with the rights of a person of a tenant, on the served version or on that of `as_of`."""
     from serving.reader import open_reader
 
     return open_reader(home, person_of(home, tenant, user), as_of=as_of)

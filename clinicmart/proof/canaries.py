@@ -129,7 +129,7 @@ def planted(tenant: str) -> Iterator[Planted]:
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What a part of a tenant's planted feeds adds up to."""
+    """The right figures of a part of the planted feeds of a tenant."""
 
     appointments: int
     referrals: int
@@ -138,7 +138,8 @@ class Truth:
 
 
 def truth(tenant: str, places: Collection[str] = PLACES, *, provider: str = "", partner: str = "") -> Truth:
-    """What the planted appointments of some places add up to: all of them, those of a provider, or those that a partner referred."""
+    """The right figures of the planted appointments of some places: of all of them, of one provider, or of those that a partner
+    referred."""
     own = [item for item in planted(tenant) if item.place in places and provider in ("", item.provider)]
     own = [item for item in own if partner in ("", item.partner)]
     done = [AMOUNTS[tenant][item.place] for item in own if item.status == "completed"]

@@ -38,7 +38,7 @@ def public_key(key: Ed25519PrivateKey) -> str:
 
 
 def report_of(trials: Sequence[Trial], *, is_quick: bool) -> dict[str, Any]:
-    """What the proof found, as data."""
+    """The result of the proof as data."""
     titles = {way.key: way.title for way in WAYS}
     crossed = [trial for trial in trials if not trial.passed]
     tried, wrong = Counter(trial.way for trial in trials), Counter(trial.way for trial in crossed)

@@ -83,7 +83,7 @@ OPERATOR = Person(name="root", role=Role.SUPER_ADMIN)
 
 @dataclass
 class Site:
-    """The home, its feeds, and what the run said."""
+    """The home, its feeds, and the output of the run."""
 
     home: Home
     feeds: Path
@@ -102,7 +102,7 @@ class Site:
         return self.access.principal(tenant, person.email)
 
     def reader(self, tenant: str, person: Person, *, as_of: str | None = None) -> Reader:
-        """Opens what the person may see."""
+        """Opens a reader with the rights of the person."""
         return open_reader(self.home, self.principal(tenant, person), as_of=as_of)
 
     def allowed(self, tenant: str, person: Person) -> Allowed:
@@ -113,7 +113,7 @@ class Site:
         )  # fmt: skip
 
     def truth(self, tenant: str, person: Person) -> Truth:
-        """What the planted rows add up to that the person may see."""
+        """The right figures of the planted rows that the person may see."""
         whose = {"partner": person.provider} if person.role is Role.REFERRAL_PARTNER else {"provider": person.provider}
         sums = truth(tenant, person.places, **{name: value or "" for name, value in whose.items()})
         # Referrals do not say which provider sees the patient.

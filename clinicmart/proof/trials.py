@@ -21,8 +21,8 @@ MOST_WORDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What came of one attempt. `way` is the key of the way, `tried` a sentence, `leaked` what came across, empty for most;
-    `control` says what the rightful person gets by the same way, and `control_holds` whether they did."""
+    """The result of one attempt. `way` is the key of the way, `tried` a sentence, `leaked` the leaked text, empty for most;
+    `control` describes what the rightful person gets by the same way, and `control_holds` whether they got it."""
 
     way: str
     tenant: str

@@ -240,7 +240,7 @@ class Adjudicator:
         )
 
     def secondary_payers(self, paid: Remittances, sent_again: Submissions) -> tuple[Remittances, Submissions]:
-        """What Medicare leaves to the patient goes to the second payer, where there is one."""
+        """The part that Medicare leaves to the patient goes to the second payer, if there is one."""
         share = paid.claim_sum("pr1") + paid.claim_sum("pr2") + paid.claim_sum("pr3")
         other = self.claims.secondary[paid.claim]
         paid = paid.only((other >= 0) & (share > 0))

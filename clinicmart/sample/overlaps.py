@@ -42,7 +42,7 @@ def profiles() -> Iterator[tuple[str, str]]:
 
 
 def with_voids(story: Story) -> Story:
-    """The story with the submissions that only the 837s hold: voids, and what was sent again after them."""
+    """The story with the submissions that are only in 837s: voids, and claims that were sent again after them."""
     sent = story.submissions
     claim, first, second = voided_claims(story)
     size = len(claim)

@@ -275,7 +275,7 @@ class Truths:
         tally.totals["remitted_billed_amount"] = money(int(remits.claim_sum("billed").sum()))
 
     def payments(self) -> None:
-        """What came and went by payment month, as the 835s say it; the payer is the one that sends."""
+        """Payments and takebacks by payment month, as the 835s hold them; the payer is the sender."""
         story, tally, remits = self.story, self.tally, self.story.remits
         by = [self.month(remits.pay_day, "payment_month"), *self.payers(remits.payer)]
         paid = remits.claim_sum("paid")
@@ -300,7 +300,7 @@ class Truths:
         tally.total("remittance_payment_amount", transactions.amounts, by, in_cents=True)
 
     def underpayments(self) -> None:
-        """Contract rate less what was allowed at the latest primary decision, where that is more than a cent."""
+        """Contract rate less the allowed amount of the latest primary decision, if that is more than a cent."""
         story, remits = self.story, self.story.remits
         lines = story.charges
         primary = np.flatnonzero(remits.stage[remits.owner] != SECONDARY)

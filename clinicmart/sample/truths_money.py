@@ -104,7 +104,7 @@ def _clean_claims(truths: "Truths") -> None:
 
 
 def _denials(truths: "Truths") -> None:
-    """What was denied at first, by amount, and what was done about it."""
+    """First denials by amount, and their later outcome."""
     story, tally, remits = truths.story, truths.tally, truths.story.remits
     size, allowed = len(story.claims), truths.story.remits.claim_sum("allowed")
     first = np.flatnonzero(remits.stage == FIRST)
@@ -151,7 +151,7 @@ def _remittances(truths: "Truths") -> None:
 
 
 def _months_before(truths: "Truths") -> None:
-    """Denials of each month over what was submitted in the three months before it, as HFMA divides."""
+    """Denials of each month over the amount submitted in the three months before it, as HFMA divides."""
     story, tally, remits = truths.story, truths.tally, truths.story.remits
     months = int(truths.month_of_day[story.calendar.as_of - story.calendar.first]) + 1
     submitted = truths.month_of_day[story.claims.submitted_day - story.calendar.first]

@@ -257,7 +257,7 @@ def _visit_times(truths: "Truths") -> None:
 
 
 def _booking(truths: "Truths") -> None:
-    """Lead times from other starts, chains of moved appointments, and what is still to come."""
+    """Lead times from other starts, chains of moved appointments, and appointments in the future."""
     story, tally = truths.story, truths.tally
     booked = story.appointments
     day, booked_day = booked.start_local // DAY, booked.booked_local // DAY

@@ -47,13 +47,13 @@ class Book:
 
     @cached_property
     def shares(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(line, day, what it leaves to the patient, whether a later payer says so) of all remittance lines."""
+        """(line, day, share of the patient, whether a later payer stated it) of all remittance lines."""
         remits = self.truths.story.remits
         share = remits.amounts["pr1"] + remits.amounts["pr2"] + remits.amounts["pr3"]
         return remits.charge, remits.pay_day[remits.owner], share, remits.stage[remits.owner] == SECONDARY
 
     def balance(self, day: int) -> np.ndarray:
-        """What each line owes at the end of a day."""
+        """The balance of each line at the end of a day."""
         is_posted = self.day <= day
         return total_by(self.charge[is_posted], self.change[is_posted], self.size)
 
@@ -64,7 +64,7 @@ class Book:
         return last
 
     def patient_due(self, day: int, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(what of the balances patients owe, since when)."""
+        """(part of the balances that patients owe, since when)."""
         charge, when, share, later = self.shares
         is_due = when <= day
         first = is_due & ~later
@@ -82,7 +82,7 @@ class Book:
         return np.where(left < 0, 0, owed), np.where(moved < NEVER, moved, service)
 
     def billed_between(self, first: int, last: int) -> np.ndarray:
-        """What was entered on each line from one day to another."""
+        """The amount entered on each line from one day to another."""
         lines = self.truths.story.charges
         inside = (lines.kind != VOID) & (lines.entered_day >= first) & (lines.entered_day <= last)
         return np.where(inside, lines.billed, 0)

@@ -115,7 +115,7 @@ def _renamed(ids: pl.Series, chosen: np.ndarray, letter: str) -> pl.Series:
 
 
 def fhir_visit_ids(story: Story, views: Views) -> pl.Series:
-    """What the EHR calls each visit."""
+    """The id of each visit in the EHR."""
     return _renamed(story.encounter_ids, views.fhir_visits, "E")
 
 
@@ -149,7 +149,7 @@ def merge_history(story: Story) -> list[Change]:
 
 
 def contradictions(views: Views) -> list[dict[str, object]]:
-    """What the feeds say differently, as truths.json holds it: the number of keys by entity, column and pair of feeds."""
+    """The contradictions between feeds, as truths.json holds them: the number of keys by entity, column and pair of feeds."""
     columns = (
         ("encounter", "admission_source", "adt", len(views.adt_stays)),
         ("encounter", "started_at", "ehr", len(views.fhir_visits)),

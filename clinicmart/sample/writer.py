@@ -39,7 +39,7 @@ FEWEST = 200
 
 @dataclass(frozen=True, kw_only=True)
 class SampleReport:
-    """What was written. `rows` counts PM rows per tenant and table, `files` the feed files per tenant and folder."""
+    """The result of writing. `rows` counts PM rows per tenant and table, `files` the feed files per tenant and folder."""
 
     folder: Path
     config: Path

@@ -47,7 +47,7 @@ def scale_for(unit: str, values: Sequence[Any]) -> Scale:
 
 
 def base(look: Tokens) -> Option:
-    """What all charts have in common: fonts, colours of the hover, a description for screen readers."""
+    """The common options of all charts: fonts, colours of the hover, a description for screen readers."""
     return {
         "animation": False,
         "backgroundColor": "transparent",

@@ -11,7 +11,7 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 
 def _heat_ends(values_shown: Sequence[Any], unit: str) -> list[str]:
-    """What stands at the dark and at the pale end of the hues."""
+    """The labels at the dark and at the pale end of the colour scale."""
     if not values_shown:
         return ["", ""]
     low, high = (

@@ -179,7 +179,7 @@ def line_over_time(
 
 
 def _columns(look: Tokens, values: Sequence[float | None], top: float) -> Option:
-    """Unseen bars as high as the axis, one for each month with a value: what a click on a month hits."""
+    """Invisible bars as high as the axis, one for each month with a value: they take the clicks on a month."""
     return {
         "type": "bar",
         "data": [[index, None if value is None else top] for index, value in enumerate(values)],

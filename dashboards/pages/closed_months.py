@@ -55,7 +55,7 @@ def _on(context: PageContext, moment: Any) -> str:
 
 
 def _month(context: PageContext, close: Close, changes: list[Change]) -> None:
-    """What became of the figures of one month, and the records behind."""
+    """The later changes of the figures of one month, and the records behind them."""
     on = _on(context, close.closed_at)
     blocks.section(
         f"{close.month:%B %Y}", f"Closed on {on} by {close.closed_by}; {fmt.plural(len(changes), 'figure')} changed"
@@ -85,7 +85,7 @@ def _month(context: PageContext, close: Close, changes: list[Change]) -> None:
 
 
 def _records(context: PageContext, close: Close, changes: list[Change]) -> None:
-    """What arrived: feed, file, record and day, each once."""
+    """The late records: feed, file, record and day, each once."""
     records: dict[tuple[Any, ...], tuple[str, ...]] = {}
     for cause in (cause for change in changes for cause in change.causes if cause["feed"]):
         record = f"{(cause['record_kind'] or '').replace('_', ' ').capitalize()} {cause['record_id'] or ''}".strip()

@@ -25,7 +25,7 @@ OTHER_NAMES = frozenset({"metric", "as_of", *passport.MARK_NAMES})
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two figures: where it is read from, what it is about, its value and what it was counted from."""
+    """One of the two figures: its reader, its view, its value and its denominator."""
 
     source: Source
     view: View
@@ -188,7 +188,7 @@ def _version(side: Side) -> str:
 
 
 def _differences(context: PageContext, mine: Side, theirs: Side) -> None:
-    """The difference down to the rows: of what is counted, and of what it is counted out of."""
+    """The difference down to the rows: of the numerator, and of the denominator."""
     if not context.source.sees_rows:
         role = context.source.principal.role.replace("_", " ")
         text = f"Your role ({role}) shows figures and not the rows behind them."

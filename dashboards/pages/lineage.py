@@ -110,7 +110,7 @@ def finding(metric: MetricDefinition, metric_lineage: MetricLineage, now: dateti
 
 
 def nouns(feed: FeedState) -> list[str]:
-    """What a feed brings for the figure, in people's words; events first, since they are what is counted."""
+    """The rows of a feed behind the figure, in words; events first, because they are counted."""
     words = {entity: REFERENCE.get(entity) or NOUNS.get(entity) or entity.replace("_", " ") for entity in feed.entities}
     events = [words[entity] for entity in feed.entities if entity in NOUNS]
     names = list(dict.fromkeys([*events, *words.values()]))

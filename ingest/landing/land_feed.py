@@ -37,10 +37,8 @@ LANDED, UNCHANGED, PARTLY, UNREADABLE = "landed", "unchanged", "partly", "unread
 
 @dataclass(kw_only=True)
 class FeedReport:
-    """What one read of one feed gave. `problems` are messages for a person, without PHI.
-
-    outcome: landed (something new), unchanged (nothing new), partly (some units refused), unreadable (nothing could be read).
-    """
+    """The result of one read of one feed. `problems` are messages for a person, without PHI. outcome: landed (new rows), unchanged
+    (nothing new), partly (some units refused), unreadable (nothing could be read)."""
 
     feed: Feed
     outcome: str = UNCHANGED

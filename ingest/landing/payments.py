@@ -50,7 +50,7 @@ class Taken:
 
 
 def take(memory: PaymentMemory, unit_id: int, chunk: Chunk) -> Taken:
-    """Compares the payments of a chunk with those that are known, and notes what is new."""
+    """Compares the payments of a chunk with the known ones, and records the new ones."""
     rows = {entity: chunk.rows[entity] for entity in ENTITIES if entity in chunk.rows}
     names = rows[PAYMENT]["remittance_id"].to_list()
     old_names = (
@@ -130,7 +130,7 @@ def _compare(
 
 @dataclass(kw_only=True)
 class _Verdict:
-    """What a transaction of a known payment is: `repeated` rows by entity came before, `fresh` is what is new."""
+    """The comparison of a transaction with a known payment: `repeated` rows by entity came before, `fresh` are the new rows."""
 
     contradicts: bool = False
     came_again: bool = False
@@ -214,7 +214,7 @@ def _balance_notices(payments: pl.DataFrame, parts: Mapping[str, PaymentPart], u
 
 
 def _parts(rows: dict[str, pl.DataFrame], *, without: set[str]) -> dict[str, PaymentPart]:
-    """What frames bring of each payment that has one transaction in them; `without` some payments."""
+    """The rows of each payment with one transaction in the frames; `without` some payments."""
     parts = {name: PaymentPart(remittance_id=name) for name in rows[PAYMENT]["remittance_id"] if name not in without}
     for name, marks, paid in _grouped(rows, "remittance_claim", "payer_paid_amount"):
         if name in parts:
@@ -235,7 +235,7 @@ def _grouped(
 
 
 def _part(name: str, mine: dict[str, pl.DataFrame], *, is_old_style: bool) -> PaymentPart:
-    """What one transaction brings."""
+    """The rows of one transaction."""
     claims, adjustments = _marked_claims(mine, is_old_style), _marked_adjustments(mine)
     return PaymentPart(
         remittance_id=name,

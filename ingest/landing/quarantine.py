@@ -36,7 +36,7 @@ def held_rows(ledger: Ledger, tenant_id: str | None = None) -> list[dict[str, An
 
 
 def held_sentence(ledger: Ledger, tenants: Sequence[str]) -> str:
-    """What is held for some tenants, with count, money and reasons, in one sentence; empty where nothing is held."""
+    """The quarantine of some tenants in one sentence, with count, money and reasons; empty for an empty quarantine."""
     held = tables.held.c
     query = sa.select(tables.held).where(held.released_at.is_(None), held.tenant_id.in_(list(tenants)))
     counted: dict[str, tuple[int, Decimal | None, Counter[str]]] = {}

@@ -51,7 +51,7 @@ def held_back(entity_contract: Contract, bad: pl.DataFrame) -> pl.DataFrame:
 
 
 def _counted(entity_contract: Contract) -> list[pl.Expr]:
-    """What a person counts of a held row. If a payment is held whole, only the payment counts, not its claims and lines."""
+    """The noun by which a held row is counted. If a payment is held whole, only the payment counts, not its claims and lines."""
     is_part = (pl.col(REASON) == CONTRADICTS) & pl.lit(
         entity_contract.name in ENTITIES and entity_contract.name != PAYMENT
     )
@@ -90,7 +90,7 @@ def refusal_rows(unit_id: int, refusals: Sequence[Refusal]) -> pl.DataFrame:
 
 
 def _holding(refusal: Refusal) -> dict[str, Any]:
-    """What a person counts of a refusal."""
+    """The noun by which a refusal is counted."""
     held = refusal.holding or Holding(what=RECORD, count=refusal.records)
     return {"what": held.what, "what_count": held.count, "amount": None if held.amount is None else str(held.amount)}
 

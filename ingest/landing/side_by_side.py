@@ -131,7 +131,7 @@ class SideBySide:
         future.add_done_callback(self._give_next)
 
     def report(self, feed: Feed) -> FeedReport | None:
-        """What a helper landed of a feed, once it has; None where the run has to land it itself."""
+        """The report of the feed that a helper landed; None if the run has to land it itself."""
         with self._lock:
             self._waiting = [task for task in self._waiting if task.tenant_id != feed.tenant_id]
             future = self._futures.get(feed.tenant_id)

@@ -78,7 +78,7 @@ def unreadable_batches(home: Home, keys: Keys, batches: Iterable[dict[str, Any]]
 
 
 def damage_of(item: Mapping[str, Any]) -> str:
-    """The sentence for a batch that cannot be read: what is missing and what to do."""
+    """The sentence for a batch that cannot be read: the missing part and the remedy."""
     return (
         f"{item['tenant_id']}/{item['feed']}: the landed file {item['file']} is missing or lost bytes, with "
         f"{item['rows_landed']:,} rows; restore it from your backup. Until then nothing of {item['tenant_id']} is published"

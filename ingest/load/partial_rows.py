@@ -380,7 +380,7 @@ def rename(connection: duckdb.DuckDBPyConnection, entity_contract: Contract, lan
 
 
 def waiting_notices(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-    """What waits, in the columns of `raw.notice_reason`: one row for every tenant, feed, entity and column."""
+    """Waiting rows, in the columns of `raw.notice_reason`: one row for every tenant, feed, entity and column."""
     return connection.execute(
         "select tenant_id, source_system as feed, entity || '_incomplete' as reason, "
         "column_name || ' is still missing, or contradicts another field; the ' || entity || ' waits for another message' as detail, "

@@ -87,7 +87,7 @@ def reconcile_landed(
 
 
 def _zeros(batches: Sequence[Mapping[str, Any]], rows: Sequence[_Row]) -> list[_Row]:
-    """What landed and is nowhere is 0 there, and not unknown."""
+    """A landed measure that is missing in the raw tables is 0 there, and not unknown."""
     there = {row[:5] for row in rows}
     contracts = load_contracts()
     fed = {(item["tenant_id"], item["feed"], item["entity"]) for item in batches if item["entity"] in contracts}

@@ -248,7 +248,7 @@ class Evidence:
         return (f"case {kinds} end", f"coalesce({values})") if names else ("null", "null")
 
     def _settle(self) -> None:
-        """What was matched counts from here on."""
+        """Matched rows count from here on."""
         self._connection.execute("insert into found select distinct * from fresh")
         self._connection.execute("delete from fresh")
 

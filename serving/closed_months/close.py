@@ -190,7 +190,7 @@ def missing_data(home: Home, version: Version, month: date) -> tuple[str, ...]:
 
 
 def _doubts(home: Home, version: Version, month: date) -> tuple[str, ...]:
-    """What plausibility finds that touches the month, a sentence each; they do not keep it from being closed."""
+    """Findings of plausibility about the month, a sentence each; they do not prevent its close."""
     findings = published_findings(home, version)
     return tuple(finding.headline() for finding in findings if finding.touches_days(month, last_day(month)))
 

@@ -75,7 +75,7 @@ class KeptCompiler(Compiler):
         return self._stored[name]
 
     def save(self) -> None:
-        """Writes what is new, and removes the files of manifests that were not asked for longest."""
+        """Writes the new entries, and removes the files of manifests that were not used for the longest time."""
         if self._is_changed:
             write_derived(self._path, self._stored)
         elif self._path.exists():

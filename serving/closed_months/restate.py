@@ -178,7 +178,7 @@ class _Comparison:
     # What changed
 
     def _changed(self, close: Close, asked: set[Asked], answers: pl.DataFrame, restated: Restated) -> pl.DataFrame:
-        """Figures of a close that differ from what was known, with closed, old, new and amount."""
+        """Figures of a close that differ from the last known ones, with closed, old, new and amount."""
         frozen, _ = read_figures(self._home, close)
         questions = pl.DataFrame(
             [(item.metric, item.grain, item.dimension) for item in sorted(asked)],

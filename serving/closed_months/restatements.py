@@ -35,7 +35,7 @@ class Restated:
 
 
 def read_restated(home: Home, close: Close) -> Restated:
-    """What is known of a close so far; empty before the first change."""
+    """The restatements of a close so far; empty before the first change."""
     path = restated_file(home, close)
     if not path.exists():
         return Restated(rows=pl.DataFrame(schema=RESTATEMENTS), causes=pl.DataFrame(schema=CAUSES))

@@ -40,7 +40,7 @@ _NAMED = ("identified", "limited")
 
 
 class SeesTenant(Protocol):
-    """What of a Reader is needed here."""
+    """The parts of a Reader that are needed here."""
 
     tenant: Tenant
     scope: Scope
@@ -62,7 +62,7 @@ class Change:
 
 
 class ClosedMonths:
-    """What a reader's person may see of the tenant's closed months."""
+    """The closed months of the tenant, as far as the reader's person may see them."""
 
     def __init__(self, home: Home, reader: SeesTenant) -> None:
         self._home, self._reader = home, reader
@@ -136,7 +136,7 @@ class ClosedMonths:
         return changes
 
     def _level_of(self, unit: str) -> str:
-        """The level of the tree on which a unit's member stands for it and all below it."""
+        """The level of the tree at which the member of a unit includes all units below it."""
         depths = self._reader.tree().filter(pl.col("service_unit_id") == unit)["depth"].to_list()
         return f"level_{depths[0]}" if depths and depths[0] <= len(LEVELS) else SERVICE_UNIT
 

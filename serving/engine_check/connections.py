@@ -148,7 +148,7 @@ class PostgresMarts(MartData):
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Turns an error of the driver into one that says what was tried, and PostgreSQL's words where they hold no value."""
+    """Turns an error of the driver into one that names the attempted action, with the words of PostgreSQL if they hold no value."""
     try:
         yield
     except psycopg.Error as error:

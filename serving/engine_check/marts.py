@@ -93,7 +93,7 @@ def mart_keys(manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Column:
-    """One column on both sides: what it is compared as, and how each engine is asked for it."""
+    """One column on both sides: its type for the comparison, and its SQL for each engine."""
 
     name: str
     kind: str

@@ -54,8 +54,7 @@ class MetricDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsComparison:
-    """What was asked of both engines. `questions` counts each metric, dimension or grain, and tenant; `figures` the values that
-    were compared."""
+    """The questions to both engines. `questions` counts each metric, dimension or grain, and tenant; `figures` the compared values."""
 
     metrics: tuple[str, ...] = ()
     questions: int = 0
@@ -70,7 +69,7 @@ class MetricsComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class _Project:
-    """What the dbt project says; its SQL names the copies of a tenant's marts."""
+    """The settings of the dbt project; its SQL names the copies of the marts of a tenant."""
 
     registry: Registry
     index: DimensionIndex
@@ -205,7 +204,7 @@ def _of_tenant(
 
 
 def _metrics(project: _Project, data: MartData, tenant_id: str) -> Metrics:
-    """The registry at work for somebody who sees all of a tenant."""
+    """The registry for a person who sees all of a tenant."""
     scope = Scope(
         tenant_id=tenant_id,
         role=Role.ORGANIZATION_ADMIN,

@@ -102,7 +102,7 @@ class Metrics:
         return definition
 
     def member(self, metric: str, name: str) -> Member:
-        """What a dimension's name means for a metric. Raises ConfigurationError naming close matches."""
+        """The dimension of a metric that a name means. Raises ConfigurationError with similar names."""
         return self.index.require(metric, name)
 
     # Questions

@@ -32,7 +32,8 @@ _AGGREGATES = {
 
 
 class PlainSql:
-    """SQL of DuckDB for questions to one semantic manifest. Raises MetricError where the manifest uses what this class does not know."""
+    """SQL of DuckDB for questions to one semantic manifest. Raises MetricError if the manifest uses a feature that this class does
+    not support."""
 
     def __init__(self, semantic_manifest: bytes) -> None:
         manifest = json.loads(semantic_manifest)

@@ -31,7 +31,7 @@ AGGREGATES = ("count", "distinct", "sum", "average", "median", "percentile_90")
 
 @dataclass(frozen=True, kw_only=True)
 class TableColumn:
-    """One column of a published table. `data_type` is DuckDB's; `identity` is what the model's YAML says, or empty."""
+    """One column of a published table. `data_type` is DuckDB's; `identity` comes from the YAML of the model, or is empty."""
 
     name: str
     data_type: str

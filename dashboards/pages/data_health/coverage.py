@@ -82,7 +82,7 @@ def _line(rhythm: Row, days: Sequence[Row], shown: Sequence[date], alert: Row | 
 
 
 def usual(rhythm: Row) -> str:
-    """What a feed usually brings, in words."""
+    """The usual number of rows of a feed, in words."""
     if rhythm["rhythm"] == "daily":
         return f"about {fmt.grouped(rhythm['usual_rows'])} rows a day" if rhythm["usual_rows"] else "a few rows a day"
     if rhythm["rhythm"] == "periodic":

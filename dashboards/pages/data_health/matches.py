@@ -43,7 +43,7 @@ def words(name: str) -> str:
 
 
 def unmatched_references(context: PageContext, frame: pl.DataFrame) -> None:
-    """What rows name and no feed has brought."""
+    """References of rows to records that no feed has brought."""
     blocks.section("References that match nothing", "Rows that refer to a record which no feed has brought")
     columns = [
         markup.Column("Feed"),
@@ -109,7 +109,7 @@ def _found(row: dict[str, Any]) -> str:
 
 
 def notices(context: PageContext, frame: pl.DataFrame) -> None:
-    """What was odd and still read, by feed and kind with the commonest detail of each; what was accepted is not odd."""
+    """Odd records that were still read, by feed and kind, with the most common detail of each. Accepted transactions are left out."""
     blocks.section("Problems in records that were read", "Readers noticed these problems and still read the records")
     columns = [markup.Column("Feed"), markup.Column("What"), markup.Column("Detail"), markup.Column("Records", "count")]
     kinds = (

@@ -114,7 +114,7 @@ def _figures(
 
 
 def _feeds_note(alerts: list[dict[str, Any]], bad: set[str]) -> str:
-    """What is wrong with the feeds that are not in order."""
+    """The problems of feeds that are not in order."""
     in_part = len(bad - {alert["feed"] for alert in alerts})
     parts = [_alerts_note(alerts)] if alerts else []
     parts += [f"{in_part} not read whole"] if in_part else []
@@ -128,7 +128,7 @@ def _alerts_note(alerts: list[dict[str, Any]]) -> str:
 
 
 def _is_bad(row: dict[str, Any]) -> bool:
-    """Whether a feed brought less than it should: what is not known to be good is not taken for good."""
+    """Whether a feed brought less than it should. A feed in an unknown state counts as bad."""
     return str(row.get("outcome") or "") not in ("landed", "unchanged")
 
 

@@ -43,7 +43,7 @@ def section(context: PageContext, health: Health) -> None:
 
 
 def _item(finding: Finding, labels: dict[str, str]) -> tuple[str, str]:
-    """What was found, and what it means with what to do."""
+    """The headline of a finding; its meaning and remedy."""
     touched = [labels[name] for name in finding.metrics if name in labels]
     more = f" and {len(touched) - MOST_LABELS} more figures" if len(touched) > MOST_LABELS else ""
     touches = f" Touches {', '.join(touched[:MOST_LABELS])}{more}." if touched else ""

@@ -46,7 +46,7 @@ RULES = {
 
 
 def feeds(context: PageContext, frame: pl.DataFrame) -> None:
-    """What each feed brought, and how old its newest record was when it was last read."""
+    """The rows of each feed, and the age of its newest record at the last read."""
     blocks.section(
         "Feeds", "What each feed brought and when; records as the source counts them, read = landed + quarantined"
     )

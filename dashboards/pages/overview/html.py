@@ -55,7 +55,7 @@ def tile(figure: Figure, target: FigureTarget | None, action: str, doubt_action:
 
 
 def _change(figure: Figure, *, is_grey: bool) -> Markup:
-    """The change in two short lines: how much, and what it means. The whole sentence stands in the title."""
+    """The change in two short lines: size and meaning. The title holds the whole sentence."""
     change = figure.change
     mark = MARKS["caution"] if is_grey else MARKS.get(change.tone, ARROWS[change.arrow])
     amount, words = change.amount, change.words.removesuffix(f" {figure.against}")
@@ -74,7 +74,7 @@ def _change(figure: Figure, *, is_grey: bool) -> Markup:
 
 
 def _counted(figure: Figure) -> Markup:
-    """What a rate was counted from, in a short form: `55 of 843`, `of $157,318`, `n = 759`."""
+    """Numerator and denominator of a rate, in a short form: `55 of 843`, `of $157,318`, `n = 759`."""
     if figure.problem or not figure.counted or figure.base is None:
         return EMPTY
     unit = figure.base.metric.unit

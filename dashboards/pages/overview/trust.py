@@ -15,7 +15,7 @@ MOST_FEEDS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """`kind` is good, caution or bad; `text` what is so, `more` what it means for the figures."""
+    """`kind` is good, caution or bad; `text` is the fact, `more` its meaning for the figures."""
 
     kind: str
     text: str

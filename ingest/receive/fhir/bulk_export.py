@@ -177,7 +177,7 @@ class BulkExport:
         self.state.save(self.inbox)
 
     def _finish(self, job: Job) -> None:
-        """Fetches what is missing, and shows the delivery to readers."""
+        """Fetches the missing files, and shows the delivery to readers."""
         self._fetch_all(job)
         assert job.folder is not None
         learn(self.inbox, job.folder, self.wanted_ids)
@@ -264,7 +264,7 @@ class BulkExport:
         self.state.save(self.inbox)
 
     def _note_outcomes(self, job: Job) -> None:
-        """Counts what the server could not export, from its own OperationOutcomes: words of FHIR's value sets, no free text."""
+        """Counts the failed exports in the OperationOutcomes of the server: words of FHIR value sets, no free text."""
         for file in job.files:
             if file.kind != "errors" or not self.inbox.path(file.name).exists():
                 continue
@@ -281,7 +281,7 @@ def _is_old(job: Job) -> bool:
 
 
 def _files(manifest: Manifest, folder: str) -> list[ExportedFile]:
-    """Names for what a manifest lists, by kind and type in its order; an address that comes twice is one file."""
+    """Names for the files of a manifest, by kind and type in its order; an address that comes twice is one file."""
     numbers: Counter[tuple[str, str]] = Counter()
     seen, files = set(), []
     for item in manifest.files:

@@ -46,7 +46,7 @@ def read_capability(http: Http) -> Capability:
 
 
 def parse_capability(statement: dict[str, Any]) -> Capability:
-    """The parts of a CapabilityStatement that matter here; what is not of the standard's shape is left out."""
+    """The parts of a CapabilityStatement that matter here; parts in another shape than that of the standard are left out."""
     types: dict[str, frozenset[str]] = {}
     operations: set[str] = set()
     for rest_entry in _objects(statement.get("rest")):
@@ -69,8 +69,8 @@ def parse_capability(statement: dict[str, Any]) -> Capability:
 
 
 def missing(capability: Capability, server: FhirServer, profile: FhirProfile) -> list[str]:
-    """What the profile and the feed need and the server does not list, a line each. Servers are known to list less than they
-    do: nothing here ends a run."""
+    """The needs of the profile and the feed that the server does not list, a line each. Servers are known to list less than they do:
+    nothing here ends a run."""
     lines = [
         f"the server does not list {name}, which profile {profile.name} requires"
         for name in profile.requires.resources

@@ -248,7 +248,7 @@ def refused(answer: Answer, what: str, *, with_text: bool) -> Refused:
 
 
 def remedy(status: int) -> str:
-    """What to do about a status."""
+    """The remedy for a status."""
     return _REMEDIES.get(status, "Run again later, and ask the server's owner if it stays so")
 
 

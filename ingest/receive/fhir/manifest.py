@@ -47,7 +47,7 @@ class Manifest:
 
 
 def parse_manifest(document: dict[str, Any], url: str) -> Manifest:
-    """One page; relative addresses are taken from where it came. Raises ServerProblem for what is no manifest."""
+    """One page of a manifest; relative addresses are relative to the address of the page. Raises ServerProblem for another document."""
     if not any(name in document for name in ("output", "deleted", "error", "outcome")):
         raise ServerProblem("the manifest lists no files", _REMEDY)
     page = Manifest(requires_token=document.get("requiresAccessToken") is True)

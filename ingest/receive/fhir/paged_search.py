@@ -45,7 +45,7 @@ TOLD_EVERY = 500
 
 @dataclass
 class _Found:
-    """What the searches of one type brought, being written."""
+    """The results of the searches of one type, while they are written."""
 
     inbox: Inbox
     folder: str
@@ -211,7 +211,7 @@ class PagedSearch:
                 yield f"{server.url}/{kind}?{_filled(query, values | dict(zip(kinds, ids, strict=True)))}"
 
     def _pages(self, url: str, kind: str, result: _Found, *, names_records: bool) -> bool:
-        """Follows one search to its last page; False where the server does not know what it names."""
+        """Follows one search to its last page; False if the server does not know the patient or resource that it names."""
         what, seen, barren = f"search of {kind}", set(), 0
         next_url: str | None = url
         while next_url is not None:

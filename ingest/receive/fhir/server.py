@@ -93,7 +93,7 @@ def _bring(
     capability: Capability | None,
     full_refresh: bool,
 ) -> list[ServerProblem]:
-    """The export, then the searches, which may ask for what the export brought."""
+    """Runs the export, then the searches, which may use ids from the export."""
     problems: list[ServerProblem] = []
     offered = frozenset(capability.types if capability is not None else ())
     if http.server.export != "none":
@@ -191,14 +191,14 @@ def _server(feed: Feed) -> FhirServer:
 
 
 def _types(server: FhirServer, profile: FhirProfile) -> tuple[str, ...]:
-    """Types that a token must cover: what is exported, what is searched, and the group that is exported."""
+    """Types that a token must cover: the exported types, the searched types, and the exported group."""
     exported = profile.export_types if server.export != "none" else ()
     searched = tuple(kind for kind, queries in profile.search.items() if queries)
     return (*exported, *searched, *(("Group",) if server.export == "group" else ()))
 
 
 def _address(server: FhirServer) -> str:
-    """What a state is a state of."""
+    """The server and feed that a state belongs to."""
     return f"{server.url} {server.export} {server.group or ''}".strip()
 
 

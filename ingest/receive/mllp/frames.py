@@ -12,7 +12,7 @@ _BETWEEN = b"\r\n\x00 \t"
 
 
 class FrameTooLarge(Exception):
-    """More bytes than a message may have came without an end. `head` is what they begin with."""
+    """More bytes than a message may have, without an end. `head` are the first bytes."""
 
     def __init__(self, head: bytes) -> None:
         super().__init__("a frame is larger than allowed")
@@ -21,7 +21,7 @@ class FrameTooLarge(Exception):
 
 @dataclass
 class Frames:
-    """What of a connection is not a whole message yet. `broken_off` counts messages that another one cut short."""
+    """Bytes of a connection that are not a whole message yet. `broken_off` counts messages that another one cut short."""
 
     limit_bytes: int
     broken_off: int = 0

@@ -48,7 +48,7 @@ KEPT_SECONDS = 30 * 86_400
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one port takes."""
+    """The limits of one port."""
 
     connections: int = 512
     connections_an_address: int = 128
@@ -64,7 +64,7 @@ class Limits:
 
 @dataclass
 class Port:
-    """One feed's port: its journal, its connections and what was counted."""
+    """One feed's port: its journal, its connections and its counters."""
 
     feed: Feed
     journal: Journal
@@ -133,7 +133,7 @@ class Port:
         self.log.warning("%s: refused a message of %s: %s (control id hash %s)", self.name, peer, problem.text, control)
 
     def say_counts(self) -> None:
-        """One line of what was counted since the last, where there was anything."""
+        """Logs one line with the counts since the last line, if there were any."""
         if self.counts:
             self.log.info(
                 "%s: %s", self.name, ", ".join(f"{name} {number}" for name, number in sorted(self.counts.items()))
@@ -202,7 +202,7 @@ class _Connection:
         return self._held > 0
 
     def end(self) -> None:
-        """Takes nothing more from the sender: what was read is dealt with, then the connection closes."""
+        """Reads no more from the sender: messages that were read are finished, then the connection closes."""
         self.is_ending = True
         self.writer.transport.pause_reading()  # type: ignore[attr-defined]
         self.reader.feed_eof()

@@ -86,7 +86,7 @@ def named_row(profile: FhirProfile, kind: str, system: str | None, value: str) -
 
 
 def known_of(resource: Json, profile: FhirProfile, full_url: str | None) -> Known:
-    """What to keep of one resource."""
+    """The entry of the index for one resource."""
     kind = str(resource.get("resourceType"))
     links: tuple[Json, ...] = ()
     if kind == "PractitionerRole":

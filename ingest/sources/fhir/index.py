@@ -104,7 +104,7 @@ class Index:
         return target
 
     def _resolve(self, text: str, reference: Json, holder: Json, expected: str) -> tuple[Known | None, str | None]:
-        """What a literal reference leads to, and why it leads to nothing."""
+        """The target of a literal reference, or the reason for having none."""
         kind, target_id, system, base = parse_reference(text)
         if kind == "#":
             target = self._contained(holder, target_id)

@@ -30,7 +30,7 @@ _ZERO = Decimal(0)
 
 
 def _check(resource: Json) -> bool:
-    """Refuses what is no claim for money in US dollars; true for one that was withdrawn."""
+    """Refuses a resource that is no claim for money in US dollars; returns whether the claim was withdrawn."""
     use, status = resource.get("use"), resource.get("status")
     if use not in (None, "claim"):
         raise Refused("not_a_claim", "by its `use` it is a pre-authorisation or an estimate")
@@ -241,7 +241,7 @@ def _status(resource: Json, money: "_Amounts", paid: Decimal) -> str:
 
 
 class _Amounts:
-    """What an adjudication comes to. Totals of the resource go before sums over its items."""
+    """The amounts of an adjudication. Totals of the resource go before sums over its items."""
 
     def __init__(self, context: Context, resource: Json, items: Iterable[Json]) -> None:
         words = context.profile.adjudication

@@ -56,7 +56,7 @@ class Refused(Exception):
 
 @dataclass
 class Context(RowBuilders):
-    """What a mapping needs to know, and where its rows go. One a unit."""
+    """The inputs of a mapping, and the place of its rows. One for each unit."""
 
     feed: Feed
     profile: FhirProfile
@@ -137,7 +137,7 @@ class Context(RowBuilders):
         return date_part(self.updated_at) or self.file_date
 
     def take_back(self) -> None:
-        """Removes what the resource begun last has given: it was refused half way."""
+        """Removes the rows of the current resource: it was refused half way."""
         for table in self.tables.values():
             while table.lineage and table.lineage[-1][-1] == self.position:
                 table.lineage.pop()
@@ -243,7 +243,7 @@ class Context(RowBuilders):
         return provider_id
 
     def provider_of(self, target: Known | None) -> str | None:
-        """The provider behind what a reference leads to."""
+        """The provider behind the target of a reference."""
         if target is not None and target.type == "PractitionerRole" and target.links:
             target = self.index.find(target.links[0], _ROLE, "Practitioner", "practitioner") or target
         if target is None or target.type not in ("Practitioner", "PractitionerRole"):

@@ -72,7 +72,7 @@ def code_of(concept: Json | None) -> str | None:
 
 
 def name_of(concept: Json) -> str | None:
-    """What a person reads: the text, else the first display."""
+    """The text for a person: the text, else the first display."""
     if text := concept.get("text"):
         return _text(text)
     for item in concept.get("coding") or ():
@@ -82,7 +82,7 @@ def name_of(concept: Json) -> str | None:
 
 
 def display_of(concept: Json | None) -> str | None:
-    """What a person reads: the text, else the first display, else the code."""
+    """The text for a person: the text, else the first display, else the code."""
     return None if concept is None else name_of(concept) or code_of(concept)
 
 
@@ -93,7 +93,7 @@ def _text(value: Any) -> str | None:
 
 
 def first(items: Any) -> Any:
-    """The first of a list, None of an empty or missing one. Raises TypeError for what is no list."""
+    """The first element of a list, None for an empty or missing one. Raises TypeError for another value."""
     if not items:
         return None
     if not isinstance(items, list):
@@ -137,7 +137,7 @@ def number_of(value: Any) -> Decimal | None:
 
 
 def total_of(values: Iterable[Decimal | None]) -> Decimal | None:
-    """The sum of what is known; None where nothing is."""
+    """The sum of the known values; None if all are unknown."""
     amounts = [value for value in values if value is not None]
     return sum(amounts, Decimal(0)) if amounts else None
 

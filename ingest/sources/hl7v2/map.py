@@ -248,10 +248,8 @@ def record_number(message: Message, *fields: str | None) -> str | None:
 
 
 def meaning(taught: Mapping[str, str], standard: Mapping[str, str], word: str) -> str | None:
-    """What a word means: by the sender's profile, else by the standard's words; None for a word that neither knows.
-
-    Words of `taught` and of `standard` are in lower case, or all of `standard` in upper case.
-    """
+    """The meaning of a word: by the profile of the sender, else by the words of the standard; None for an unknown word. Words of
+    `taught` and of `standard` are in lower case, or all of `standard` in upper case."""
     mapped = taught.get(folded(word)) if taught else None
     return mapped or standard.get(word) or standard.get(word.lower()) or standard.get(word.upper())
 

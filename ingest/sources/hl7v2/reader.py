@@ -60,7 +60,7 @@ class HL7v2Source:
 
 
 def _read_journal(unit: Unit) -> Iterator[Chunk]:
-    """What a listener took since the last read; the cursor is the number of the last message."""
+    """Reads the messages that a listener took since the last read; the cursor is the number of the last message."""
     assert unit.inbox is not None
     reading, framing, last = _Reading(unit), Framing(), unit.cursor
     try:
@@ -101,7 +101,7 @@ def _received(entry: mllp_journal.Entry, framing: Framing, notices: list[Notice]
 
 
 class _Reading:
-    """What is kept from message to message of one unit."""
+    """The state that is kept from message to message of one unit."""
 
     def __init__(self, unit: Unit) -> None:
         self.profile = hl7v2_profile(unit.feed)

@@ -59,7 +59,7 @@ class SeenMessages:
 
     @classmethod
     def of(cls, home: Home, keys: Keys, ledger: Ledger, tenant_id: str) -> "SeenMessages":
-        """Those of a tenant, without what is too old."""
+        """The seen messages of a tenant, without those that are too old."""
         path = home.folder("messages") / f"{tenant_id}.sqlite"
         seen = cls(path, keys.derive("messages", tenant_id), ledger)
         unit = tables.unit.c

@@ -254,7 +254,7 @@ def is_broken(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> str:
-    """What went wrong, without any value: the database's words where they are about its schema, else the kind of error."""
+    """The error in words, without any value: the words of the database if they are about its schema, else the kind of error."""
     cause: BaseException = getattr(error, "orig", None) or error
     state = getattr(cause, "sqlstate", None)
     if isinstance(state, str) and state.strip("\0 "):
@@ -295,7 +295,7 @@ class Watch:
                 self._answers.put((None, error))
 
     def call(self, function: Callable[[], T]) -> T:
-        """What the function returns or raises. Raises Broken where it does not answer in time."""
+        """Calls the function: returns its result or raises its error. Raises Broken if it does not answer in time."""
         self._calls.put(function)
         try:
             answer, error = self._answers.get(timeout=self.seconds)

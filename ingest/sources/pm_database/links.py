@@ -57,7 +57,8 @@ class Link(Protocol):
         ...
 
     def version(self) -> object:
-        """What stays the same as long as every statement of this connection sees the same rows; None where that is not known."""
+        """A value that stays the same as long as every statement of this connection sees the same rows; None if the database has
+        none."""
         ...
 
     def close(self) -> None:

@@ -52,10 +52,8 @@ def _claims_add_up(segments: Sequence[Sequence[str]]) -> bool:
 
 
 def holding(kind: str, segments: Sequence[str], element: str) -> Holding | None:
-    """What quarantine holds with a transaction: a payment and its BPR02, or claims and the sum of CLM02; None for other kinds.
-
-    An amount that is not a number counts as 0.
-    """
+    """The money that quarantine holds with a transaction: a payment and its BPR02, or claims and the sum of CLM02; None for other
+    kinds. An amount that is not a number counts as 0."""
     if kind not in _HELD:
         return None
     layout, amount, what = _HELD[kind]

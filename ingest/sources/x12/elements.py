@@ -72,7 +72,7 @@ def to_date(column: str) -> pl.Expr:
 
 
 def per_transaction(placed: Sequence[Placed], zone: ZoneInfo) -> pl.DataFrame:
-    """What rows of one transaction share: txn, part, place ("ISA 1 GS 1 ST 0001"), sent_at (UTC), key, digest."""
+    """The columns that all rows of one transaction share: txn, part, place ("ISA 1 GS 1 ST 0001"), sent_at (UTC), key, digest."""
     transactions = [item.transaction for item in placed]
     return pl.DataFrame(
         {

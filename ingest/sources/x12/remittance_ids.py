@@ -33,7 +33,7 @@ def digests(texts: Iterable[str | None], size_bytes: int = _CLAIM_DIGITS // 2) -
 
 
 def normal_amount(column: str) -> pl.Expr:
-    """An amount as text that is the same for 80, 80.0 and +80.00; what is not a number stays as it was sent."""
+    """An amount as text that is the same for 80, 80.0 and +80.00; a text that is not a number stays as it was sent."""
     return pl.coalesce(to_money(column).cast(pl.String), trimmed(column), pl.lit(""))
 
 

@@ -34,8 +34,7 @@ _SEPARATED = re.compile(r"\w\w([^\w\s.\-])")
 
 @dataclass(kw_only=True)
 class BatchRows:
-    """What a reader gives for a batch: rows by entity, with the column `part`; notices with their part; counts of fields that
-    are not used (part, name, number)."""
+    """The rows of a batch: by entity, with the column `part`; notices with their part; counts of unused fields (part, name, number)."""
 
     rows: dict[str, pl.DataFrame] = field(default_factory=dict)
     notices: list[tuple[int, Notice]] = field(default_factory=list)

@@ -104,7 +104,7 @@ def local_time(date: str | None, time: str | None, zone: ZoneInfo) -> datetime |
 
 @dataclass(kw_only=True)
 class Transactions:
-    """What one piece holds. `interchange_acknowledgements` are its TA1 segments, split, with their numbers in the file."""
+    """The content of one piece. `interchange_acknowledgements` are its TA1 segments, split, with their numbers in the file."""
 
     piece: Piece
     accepted: list[Transaction] = field(default_factory=list)
