@@ -14,11 +14,16 @@ FIGURES = {
 }
 
 
-def test_a_second_run_finds_nothing_new_on_the_server(site: RealSite) -> None:
-    for ran in (site.first, site.again):
-        named = [line for line in ran.err.splitlines() if "-served" in line and "problem" in line.lower()]
-        assert named == []
+def test_both_servers_are_read_and_a_second_run_finds_nothing_new(site: RealSite) -> None:
+    assert "Published." in site.first.out
+    problems = [
+        line for ran in (site.first, site.again) for line in ran.err.splitlines() if line.startswith("clinicmart:")
+    ]
+    assert problems
+    assert [line for line in problems if "-served" in line] == []
     assert "Nothing new" in site.again.out
+    served = [feed for feed in site.status["feeds"] if feed["tenant_id"].endswith("-served")]
+    assert [(feed["outcome"], feed["problem"]) for feed in served] == [("unchanged", None)] * 2
 
 
 @pytest.mark.parametrize("name", FIGURES)
