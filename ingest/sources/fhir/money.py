@@ -30,7 +30,7 @@ _ZERO = Decimal(0)
 
 
 def _check(resource: Json) -> bool:
-    """Refuses a resource that is no claim for money in US dollars; returns whether the claim was withdrawn."""
+    """Refuses a resource that is not a claim for money in US dollars; returns whether the claim was withdrawn."""
     use, status = resource.get("use"), resource.get("status")
     if use not in (None, "claim"):
         raise Refused("not_a_claim", "by its `use` it is a pre-authorisation or an estimate")
