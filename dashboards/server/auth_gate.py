@@ -41,10 +41,11 @@ HOST_PREFIX = "__Host-"
 SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH = "/signin", "/signout", "/password", "/account", "/healthz"
 READY = "/readyz"
 SECOND_FACTOR, SET_UP = "/second-factor", "/second-factor/set-up"
+# Sign-in with the tenant's identity provider: the way there, the way back, and where the provider says that a sign-in has ended.
+OIDC, OIDC_BACK, OIDC_ENDED = "/signin/oidc", "/signin/oidc/back", "/signin/oidc/ended"
+SIGN_IN_PATHS = frozenset({SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, SECOND_FACTOR, SET_UP, OIDC, OIDC_BACK, OIDC_ENDED})
 # Who opens the account's pages is looked up there.
-OPEN_PATHS = frozenset(
-    {SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, SECOND_FACTOR, SET_UP, HEALTH, READY, "/favicon.png", "/favicon.ico"}
-)
+OPEN_PATHS = SIGN_IN_PATHS | {HEALTH, READY, "/favicon.png", "/favicon.ico"}
 # Where a sign-in goes on that lacks a step.
 STEP_PATHS = {Step.PASSWORD: PASSWORD, Step.CODE: SECOND_FACTOR, Step.ENROL: SET_UP}
 OPEN_PREFIXES = ("/static/",)
@@ -281,7 +282,8 @@ def _record_refusal(connection: HTTPConnection, status: int) -> None:
         if connection.url.path.startswith(API_PREFIX):
             # The API records its refusals itself, with the token that was sent.
             return
-    refusals.record(connection, principal, tenant if principal is None else principal.tenant_id, status)
+    tenant_id = tenant if principal is None else principal.tenant_id
+    refusals.record(connection, principal, tenant_id, status, known_paths=SIGN_IN_PATHS)
 
 
 def caller_of(connection: HTTPConnection) -> Caller:

@@ -6,6 +6,7 @@ address, and then at most one a minute for each reason, with how many there were
 
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
@@ -29,13 +30,20 @@ _COUNTS: dict[tuple[str, str, str, str], _Count] = {}
 _LOCK = threading.Lock()
 
 
-def record(connection: HTTPConnection, principal: Principal | None, tenant: str | None, status: int) -> None:
+def record(
+    connection: HTTPConnection,
+    principal: Principal | None,
+    tenant: str | None,
+    status: int,
+    *,
+    known_paths: Collection[str],
+) -> None:
     """Writes that a request was refused, or counts it where a row of its kind was written within the minute.
 
-    `tenant` is the one that the host names. Paths that strangers make up are not kept.
+    `tenant` is the one that the host names. Of paths only `known_paths` and Streamlit's are kept: strangers make others up.
     """
     path = connection.url.path
-    path_shown = path if path.startswith("/_stcore/") or path in KNOWN_PATHS else "page"
+    path_shown = path if path.startswith("/_stcore/") or path in known_paths else "page"
     tenant_id = tenant or (principal.tenant_id if principal else PLATFORM)
     actor = principal.email if principal else UNKNOWN_ACTOR
     refusal = (tenant_id, actor, f"{path_shown[:80]} {status}", caller().address)
@@ -43,9 +51,6 @@ def record(connection: HTTPConnection, principal: Principal | None, tenant: str 
     if times:
         detail = {"path": path_shown[:80], "kind": connection.scope["type"], "status": status, "times": times}
         served_home.access().audit(tenant_id, actor, "request", detail=detail, result="refused")
-
-
-KNOWN_PATHS = frozenset({"/signin", "/signout", "/password", "/account", "/second-factor", "/second-factor/set-up"})
 
 
 def _due(refusal: tuple[str, str, str, str], now: float) -> int:

@@ -17,10 +17,12 @@ def sign_in(
     tenant_given: str = "",
     email: str = "",
     next_path: str = "/",
+    provider: tuple[str, str] | None = None,
     problem: str = "",
     status: int = 200,
 ) -> HTMLResponse:
-    """The sign-in form. The organization is asked for only where neither the address nor the home says it."""
+    """The sign-in form. The organization is asked for only where neither the address nor the home says it. `provider` is the name and
+    the address of the sign-in at the organization's identity provider."""
     tenant_field = Markup(
         '<label for="tenant">Organization</label>'
         '<input id="tenant" name="tenant" autocomplete="organization" autocapitalize="none" value="{}">'
@@ -33,7 +35,7 @@ def sign_in(
         '<input id="email" name="email" autocomplete="username" autocapitalize="none" required autofocus value="{email}">'
         '<label for="password">Password</label>'
         '<input id="password" name="password" type="password" autocomplete="current-password" required>'
-        '<button type="submit">Sign in</button></form>'
+        '<button type="submit">Sign in</button></form>{provider}'
         '<p class="foot">No account or password? Your organization\'s administrator makes an account, or gives you a link '
         "to choose a new password.</p>"
     ).format(
@@ -43,6 +45,11 @@ def sign_in(
         next_path=hidden("next", next_path),
         tenant_field=tenant_field if ask_tenant else "",
         email=email,
+        provider=Markup('<p class="or">or</p><a class="button quiet" href="{}">Sign in with {}</a>').format(
+            provider[1], provider[0]
+        )
+        if provider
+        else "",
     )
     return page(title, body, status)
 
@@ -145,6 +152,18 @@ def not_found() -> HTMLResponse:
         ),
         404,
     )
+
+
+def signed_out_here(provider: str, address: str) -> HTMLResponse:
+    """The page after signing out of a session that began at an identity provider, which may still be signed in."""
+    way = (
+        Markup('<p><a class="button" href="{}">Sign out of {} too</a></p>').format(address, provider) if address else ""
+    )
+    body = Markup(
+        '<h1>You are signed out here</h1><p class="lead">You may still be signed in at {provider}.</p>{way}'
+        '<p class="foot"><a href="/signin">Sign in again</a></p>'
+    ).format(provider=provider, way=way)
+    return page("Signed out", body)
 
 
 def refused(text: str, status: int) -> HTMLResponse:

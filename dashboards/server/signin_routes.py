@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from dashboards.server.forms import (
     set_cookie,
 )
 from foundation.errors import AccessError, ClinicmartError
+from serving.people import oidc_client
 from serving.people.caller import caller
 from serving.people.second_factors import Step
 from serving.people.sessions import session_id
@@ -57,11 +59,20 @@ def _sign_in_page(
         tenant_given=tenant_given,
         email=email,
         next_path=next_path,
+        provider=_provider(tenant or (next(iter(tenants)) if len(tenants) == 1 else ""), next_path),
         problem=problem,
         status=status,
     )
     set_cookie(response, request, auth_gate.FORM_COOKIE, nonce)
     return response
+
+
+def _provider(tenant_id: str, next_path: str) -> tuple[str, str] | None:
+    """Name and address of the sign-in at the tenant's identity provider; None where it has none, or is not known yet."""
+    provider = served_home.access().oidc_provider(tenant_id) if tenant_id else None
+    if provider is None:
+        return None
+    return provider.name, f"{auth_gate.OIDC}?{urlencode({'tenant': tenant_id, 'next': next_path})}"
 
 
 async def show_sign_in(request: Request) -> Response:
@@ -138,8 +149,20 @@ async def sign_out(request: Request) -> Response:
     token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("signout", token, fields.get("token")):
         return signin_html.refused(STALE_FORM, 403)
-    await run_in_threadpool(served_home.access().end_session, str(token))
-    response = RedirectResponse(auth_gate.SIGN_IN, status_code=303)
+    return await run_in_threadpool(_sign_out, request, str(token))
+
+
+def _sign_out(request: Request, token: str) -> Response:
+    store, principal = served_home.access(), auth_gate.signed_in(token)
+    provider = store.oidc_provider(principal.tenant_id) if principal and store.is_oidc_session(token) else None
+    store.end_session(token)
+    response: Response = (
+        RedirectResponse(auth_gate.SIGN_IN, status_code=303)
+        if provider is None
+        else signin_html.signed_out_here(
+            provider.name, oidc_client.sign_out_address(provider, f"{request.base_url}signin")
+        )
+    )
     delete_cookie(response, request, auth_gate.SESSION_COOKIE)
     return response
 

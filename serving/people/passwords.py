@@ -38,11 +38,13 @@ _HASHER = PasswordHasher()
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """How failures of one subject slow the next attempt: `free` of them cost nothing, then 1, 2, 4 ... seconds up to `longest`."""
+    """How failures of one subject slow the next attempt: `free` of them cost nothing, then 1, 2, 4 ... seconds up to `longest`.
+    `is_shared`: several people may stand behind the subject."""
 
     subject: str
     free: int
     longest: timedelta
+    is_shared: bool = False
 
     def wait(self, failures: int) -> timedelta:
         """How long after the last failure the next attempt must wait."""
@@ -94,7 +96,7 @@ def limits(key: bytes, tenant_id: str, email: str, address: str, *, is_known_bro
     own = _subject(key, "sign-in", tenant_id, email, address, str(is_known_browser))
     return (
         Limit(subject=own, free=3, longest=LONGEST),
-        Limit(subject=_subject(key, "sign-in", "address", address), free=20, longest=LONGEST),
+        address_limit(key, "sign-in", address),
         *(() if is_known_browser else (account,)),
     )
 
@@ -103,9 +105,14 @@ def code_limits(key: bytes, tenant_id: str, email: str, address: str) -> tuple[L
     """What a code of a second factor is held against. Who tries one knows the password, so the account itself waits as long."""
     return (
         Limit(subject=_subject(key, "code", tenant_id, email, address), free=3, longest=LONGEST),
-        Limit(subject=_subject(key, "code", "address", address), free=20, longest=LONGEST),
+        address_limit(key, "code", address),
         Limit(subject=_subject(key, "code", tenant_id, email), free=5, longest=LONGEST),
     )
+
+
+def address_limit(key: bytes, kind: str, address: str) -> Limit:
+    """What every attempt of a kind from one address is held against."""
+    return Limit(subject=_subject(key, kind, "address", address), free=20, longest=LONGEST, is_shared=True)
 
 
 def _subject(key: bytes, *parts: str) -> str:
@@ -136,7 +143,7 @@ def forget_failures(connection: Connection, held: Sequence[Limit]) -> None:
     """A success clears what was counted, but for the address: others behind it may still be guessing."""
     for limit in held:
         mine = SIGN_IN_FAILURE.c.subject == limit.subject
-        if limit is held[1]:
+        if limit.is_shared:
             newest = select(func.max(SIGN_IN_FAILURE.c.id)).where(mine).scalar_subquery()
             connection.execute(delete(SIGN_IN_FAILURE).where(SIGN_IN_FAILURE.c.id == newest))
         else:

@@ -47,7 +47,10 @@ class SecondFactor:
 
 
 def next_step(connection: Connection, user: RowMapping, session: RowMapping) -> Step | None:
-    """What is missing in a session of a person; None where nothing is."""
+    """What is missing in a session of a person; None where nothing is. Who signed in at an identity provider gave no password of ours,
+    and the provider asks for its own second factor."""
+    if session["oidc_session"] is not None:
+        return None
     if user["must_change_password"]:
         return Step.PASSWORD
     if session["second_factor_at"] is not None:

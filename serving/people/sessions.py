@@ -37,9 +37,17 @@ def session_id(token: str) -> str:
 
 
 def create(
-    connection: Connection, tenant_id: str, email: str, address: str, browser: str, *, second_factor: bool = False
+    connection: Connection,
+    tenant_id: str,
+    email: str,
+    address: str,
+    browser: str,
+    *,
+    second_factor: bool = False,
+    oidc_session: str | None = None,
 ) -> str:
-    """A new random token; those that are too old go. `second_factor`: the person has just passed it."""
+    """A new random token; those that are too old go. `second_factor`: the person has just passed it. `oidc_session`: the provider's
+    name of its session, where the person signed in there."""
     token, now = secrets.token_urlsafe(32), datetime.now(UTC)
     connection.execute(delete(SESSION).where(SESSION.c.created_at <= now - ABSOLUTE_LIMIT))
     connection.execute(
@@ -52,6 +60,7 @@ def create(
             address=address,
             browser=browser[:200],
             second_factor_at=now if second_factor else None,
+            oidc_session=oidc_session,
         )
     )
     return token

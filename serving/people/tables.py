@@ -21,6 +21,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    UniqueConstraint,
     create_engine,
     event,
 )
@@ -109,6 +110,8 @@ SESSION = Table(
     _text("browser", nullable=True),
     # When this session passed its second factor; empty where it did not, or where none was asked for.
     Column("second_factor_at", Utc),
+    # The provider's name of its session where this one began at an identity provider, empty text where it gave none.
+    _text("oidc_session", nullable=True),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
 )
 # An authenticator app of a person (RFC 6238). It counts once it is confirmed. `last_step` is the last time step whose code was taken:
@@ -133,6 +136,30 @@ RECOVERY_CODE = Table(
     _text("code_hash", key=True),
     Column("used_at", Utc),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+)
+# The identity provider of a tenant (OpenID Connect). The client's secret is sealed, or read at each sign-in from `secret_from`.
+OIDC_PROVIDER = Table(
+    "oidc_provider",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("issuer"),
+    _text("client_id"),
+    _text("name"),
+    _text("sealed_secret", nullable=True),
+    _text("secret_from", nullable=True),
+    Column("links_by_email", Boolean, nullable=False),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+)
+OIDC_LINK = Table(
+    "oidc_link",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("issuer", key=True),
+    _text("subject", key=True),
+    _text("email"),
+    Column("linked_at", Utc, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+    UniqueConstraint("tenant_id", "issuer", "email"),
 )
 # Who was tried is kept as a keyed hash: people type passwords into the field above.
 SIGN_IN_FAILURE = Table(
