@@ -17,6 +17,7 @@ import polars as pl
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from serving.people.audit_log import AuditRow
+from serving.people.oidc_store import OidcProvider
 from serving.people.principal import Principal, Role
 from serving.people.roster import Person
 from serving.people.scope import ROLES
@@ -155,6 +156,11 @@ class Administration:
         """Sets that rule; people without a second factor see nothing more until they have one."""
         self._check()
         self._store.require_second_factor(self._tenant, is_required, actor=self._email)
+
+    def identity_provider(self) -> OidcProvider | None:
+        """The identity provider at which people of the organization may sign in, or None."""
+        self._check()
+        return self._store.oidc_provider(self._tenant)
 
     def _check_rights(self, role: Role, unit_ids: Sequence[str], provider_id: str | None) -> None:
         """A role that lacks what it needs would see nothing, and a unit that does not exist is a mistake of the hand."""

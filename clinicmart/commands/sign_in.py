@@ -1,5 +1,7 @@
 """`clinicmart tenants sign-in`, `tenants oidc`, `users reset-second-factor` and `users link`: how people sign in."""
 
+import sys
+
 import click
 
 from clinicmart.options import existing_home, home_option, json_option, operator, print_result, recorded, tenant_option
@@ -111,10 +113,10 @@ def set_provider(
     from serving.people.oidc_store import OidcProvider
     from serving.people.store import AccessStore
 
-    if sum(map(bool, (secret_env, secret_file, secret_stdin))) > 1:
+    if sum(1 for given in (secret_env, secret_file, secret_stdin) if given) > 1:
         raise ConfigurationError("give one of --secret-env, --secret-file and --secret-stdin")
     metadata_of(issuer)
-    secret = click.get_text_stream("stdin").readline().strip() if secret_stdin else ""
+    secret = sys.stdin.readline().strip() if secret_stdin else ""
     if secret_stdin and not secret:
         raise ConfigurationError("--secret-stdin: standard input is empty")
     provider = OidcProvider(

@@ -15,6 +15,7 @@ from clinicmart.proof.ways_reader import ADMIN, other
 from dashboards.pages import ALL
 from dashboards.server.live_page import run_page
 from foundation.errors import AccessError
+from serving.people.oidc_store import Identity, OidcProvider
 from serving.people.principal import Role
 from serving.people.sessions import token_hash
 from serving.people.tables import SESSION, open_engine
@@ -125,6 +126,39 @@ def _without_code(site: Site, server: Server) -> Iterator[Trial]:
     )
 
 
+def _identities(site: Site, server: Server) -> Iterator[Trial]:
+    """Who signed in at the identity provider of one tenant, at the other one."""
+    tenant, foreign = TENANTS
+    judge, store, subject = (
+        Judge(site, "identity provider", tenant, ADMIN),
+        site.access,
+        f"subject-{secrets.token_hex(4)}",
+    )
+    issuers = {name: f"https://{name}.example" for name in TENANTS}
+    for name, issuer in issuers.items():
+        provider = OidcProvider(tenant_id=name, issuer=issuer, client_id="clinicmart", name=name)
+        store.set_oidc_provider(provider, actor="proof")
+        store.link_subject(name, ADMIN.email, subject, actor="proof")
+
+    def attempt(name: str, issuer: str, subject: str = subject) -> str:
+        token = store.begin_oidc_session(name, Identity(issuer=issuer, subject=subject))
+        return _drawn(server, name, token)
+
+    for words, identity in (
+        ("of the other tenant's provider with the same subject", (issuers[foreign], subject)),
+        ("of the own provider that is linked to nobody", (issuers[tenant], "another")),
+    ):
+        yield judge.trial(
+            f"sign in as somebody {words}",
+            lambda identity=identity: attempt(tenant, *identity),
+            control="the linked subject of the own provider is let in",
+            holds=lambda: bool(attempt(tenant, issuers[tenant])),
+            must_refuse=True,
+        )
+    for name in TENANTS:
+        store.remove_oidc_provider(name, actor="proof")
+
+
 def _age(site: Site, token: str, *, created: timedelta = timedelta(), last_seen: timedelta = timedelta()) -> None:
     """Moves the times of a session into the past."""
     now = datetime.now(UTC)
@@ -224,6 +258,13 @@ WAYS = (
         key="second factor",
         title="The password without the code",
         tries=_without_code,
+        is_of_site=True,
+        needs_server=True,
+    ),
+    Way(
+        key="identity provider",
+        title="Identities of other providers and of nobody",
+        tries=_identities,
         is_of_site=True,
         needs_server=True,
     ),

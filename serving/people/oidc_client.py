@@ -225,7 +225,8 @@ def _read_keys(kept: _Kept, metadata: Metadata) -> None:
 
 def _user_info(client: OAuth2Client, metadata: Metadata, subject: str) -> Mapping[str, Any]:
     """Claims of the user info endpoint, for the same subject alone (5.3.4)."""
-    answer = client.get(metadata.userinfo_endpoint)
+    # With the token as it is: it is a moment old, and the client refuses those that live less than a minute.
+    answer = client.get(metadata.userinfo_endpoint, auth=client.token_auth)
     answer.raise_for_status()
     claims: Mapping[str, Any] = answer.json()
     if claims["sub"] != subject:

@@ -23,6 +23,7 @@ from serving.people.session_store import SessionStore
 from serving.people.tables import OIDC_LINK, OIDC_PROVIDER, SESSION, TENANT
 
 NOT_LINKED = "Your account at the provider belongs to nobody here. Ask your administrator to link it."
+FREE_FAILURES = 50
 NO_PROVIDER = "Your organization has no identity provider here."
 _SECRET_OWNER = "oidc client"  # noqa: S105  # what the sealed secret is bound to
 
@@ -137,7 +138,12 @@ class OidcStore(SessionStore):
             raise AccessError(THROTTLED.format(seconds=ceil(wait.total_seconds())))
 
     def _held(self, address: str) -> tuple[passwords.Limit, ...]:
-        return (passwords.address_limit(self._key, "identity provider", address),)
+        # Nobody guesses a code of a provider: this only keeps a stranger from making us ask the provider all the time.
+        return (
+            passwords.address_limit(
+                self._key, "identity provider", address, free=FREE_FAILURES, longest=passwords.ACCOUNT_LONGEST
+            ),
+        )
 
     def begin_oidc_session(self, tenant_id: str, identity: Identity, *, address: str = "", browser: str = "") -> str:
         """The token of a session for the person that a subject is linked to. Raises AccessError where there is none who may sign in."""

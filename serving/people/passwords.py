@@ -110,9 +110,9 @@ def code_limits(key: bytes, tenant_id: str, email: str, address: str) -> tuple[L
     )
 
 
-def address_limit(key: bytes, kind: str, address: str) -> Limit:
+def address_limit(key: bytes, kind: str, address: str, *, free: int = 20, longest: timedelta = LONGEST) -> Limit:
     """What every attempt of a kind from one address is held against."""
-    return Limit(subject=_subject(key, kind, "address", address), free=20, longest=LONGEST, is_shared=True)
+    return Limit(subject=_subject(key, kind, "address", address), free=free, longest=longest, is_shared=True)
 
 
 def _subject(key: bytes, *parts: str) -> str:

@@ -8,6 +8,10 @@ from dashboards.shell import PageContext
 from serving.people.roster import Person
 
 KEY = "cm_admin_second_factor"
+LINKS = {
+    True: "The first sign-in links a person by the e-mail address that the provider verified.",
+    False: "The operator links each person (clinicmart users link).",
+}
 # Optional, required.
 CHOICES = ("Only people who set one up themselves", "Everybody")
 
@@ -16,7 +20,17 @@ def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
     administration = context.source.administration
     is_required = administration.requires_second_factor()
     without = [person for person in everybody if person.is_active and not person.has_second_factor]
-    blocks.section("Second factor", "A code of an authenticator app (TOTP) after the password")
+    provider = administration.identity_provider()
+    blocks.section(
+        "Identity provider",
+        f"People may sign in with {provider.name} ({provider.issuer}). {LINKS[provider.links_by_email]}"
+        if provider
+        else "None: everybody signs in with a password. The operator sets one (clinicmart tenants oidc set).",
+    )
+    blocks.section(
+        "Second factor",
+        "A code of an authenticator app (TOTP) after the password; an identity provider asks for its own",
+    )
     with st.container(key="cm_admin_sign_in"):
         # Each answer of the form is asked once: the rule counts, not what the browser remembers.
         with st.form(KEY, border=False):
