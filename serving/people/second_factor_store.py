@@ -9,7 +9,7 @@ from math import ceil
 from sqlalchemy import Connection
 
 from foundation.errors import AccessError
-from serving.people import passwords, second_factors, sessions
+from serving.people import api_tokens, passwords, second_factors, sessions
 from serving.people.credential_store import THROTTLED, CredentialStore
 from serving.people.database import email_of
 from serving.people.principal import Principal
@@ -101,14 +101,15 @@ class SecondFactorStore(CredentialStore, SessionStore):
         raise AccessError(problem)
 
     def reset_second_factor(self, tenant_id: str, email: str, *, actor: str) -> bool:
-        """Removes the factor of a person who lost it, and ends the sessions; whether there was one. The caller checks that `actor`
-        may. Raises AccessError for an unknown user."""
+        """Removes the factor of a person who lost it, and ends sessions and API tokens; whether there was one. The caller checks that
+        `actor` may. Raises AccessError for an unknown user."""
         user = email_of(email)
         with self._writing() as connection:
             if self._user(connection, tenant_id, user) is None:
                 raise AccessError("there is no such user in this tenant")
             had_one = second_factors.remove(connection, tenant_id, user)
             sessions.end_all(connection, tenant_id, user)
+            api_tokens.end_all(connection, tenant_id, user)
             self._audit(connection, tenant_id, actor, "second factor reset", {"user": user, "had_one": had_one})
             return had_one
 

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-from tests.dashboards.identity_providers import CLIENT_ID, CLIENT_SECRET, code_challenge, forger
 from joserfc.jwk import RSAKey
 from oidc_provider_mock import run_server_in_thread
 from sqlalchemy import delete
@@ -19,6 +18,7 @@ from serving.people.oidc_client import LOGOUT_EVENT, check_address
 from serving.people.oidc_store import OidcProvider
 from serving.people.principal import Role
 from serving.people.tables import SIGN_IN_FAILURE
+from tests.dashboards.identity_providers import CLIENT_ID, CLIENT_SECRET, code_challenge, forger
 from tests.support import clinicmart_here
 
 HARBOR = "http://harbor.localhost:8501"
