@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from dashboards import format as fmt
 from dashboards import served_home
+from dashboards.hosts import tenant_of_host
 from dashboards.server import auth_gate, signin_html
 from dashboards.server.forms import browser_of, delete_cookie, fields_of, keep_session, set_cookie
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
@@ -55,7 +56,7 @@ async def _asking(handler: Callable[[Request], Response], request: Request) -> R
 def _tenant_of(request: Request) -> str:
     """The tenant of the host, else the one that the address names, else the only one. Raises AccessError."""
     tenants = served_home.tenants()
-    named = auth_gate.tenant_of_host(request.headers.get("host", ""), tenants, served_home.served().domain)
+    named = tenant_of_host(request.headers.get("host", ""), tenants, served_home.served().domain)
     asked = named or request.query_params.get("tenant", "") or (next(iter(tenants)) if len(tenants) == 1 else "")
     if asked not in tenants:
         raise AccessError("Open the address of your organization.")
@@ -170,9 +171,7 @@ def _session(request: Request, provider: OidcProvider, attempt: _Attempt, answer
 
 def _tenant_of_attempt(request: Request, tenant_id: str) -> bool:
     """Whether the host is of the tenant for which the sign-in began. Raises AccessError for a host of nobody."""
-    named = auth_gate.tenant_of_host(
-        request.headers.get("host", ""), served_home.tenants(), served_home.served().domain
-    )
+    named = tenant_of_host(request.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
     return named in (None, tenant_id)
 
 

@@ -459,7 +459,7 @@ def test_the_operator_sets_shows_links_and_removes_on_the_command_line(forging, 
     assert clinicmart_here("users", "link", person, "--subject", "s-9", *at_home).code == 0
     assert clinicmart_here("users", "link", person, *at_home).code == 0
     wrong = ("--issuer", f"{forging.issuer}/other", "--client-id", CLIENT_ID)
-    assert clinicmart_here("tenants", "oidc", "set", *wrong, *at_home).code == 2
+    assert clinicmart_here("tenants", "oidc", "set", *wrong, *at_home).code == 1
     assert served.access.oidc_provider("harbor").issuer == forging.issuer
     assert clinicmart_here("tenants", "oidc", "remove", *at_home).code == 0
     assert served.access.oidc_provider("harbor") is None
