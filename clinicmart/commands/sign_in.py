@@ -113,7 +113,7 @@ def set_provider(
     from serving.people.oidc_store import OidcProvider
     from serving.people.store import AccessStore
 
-    if sum(1 for given in (secret_env, secret_file, secret_stdin) if given) > 1:
+    if sum(1 for place in (secret_env, secret_file, secret_stdin) if place) > 1:
         raise ConfigurationError("give one of --secret-env, --secret-file and --secret-stdin")
     metadata_of(issuer)
     secret = sys.stdin.readline().strip() if secret_stdin else ""

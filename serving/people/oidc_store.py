@@ -183,7 +183,7 @@ class OidcStore(SessionStore):
         return user
 
     def end_oidc_sessions(self, tenant_id: str, identity: Identity) -> int:
-        """Ends what the provider says has ended: one session of its own, or all of a subject. Returns how many.
+        """Ends the sessions that the provider says have ended: one of them, or all of a subject. Returns how many.
 
         Raises AccessError where neither is named.
         """

@@ -1,4 +1,4 @@
-"""An identity provider that signs whatever a test wants, beside the real one of oidc-provider-mock."""
+"""An identity provider that signs the claims a test gives it, beside the real one of oidc-provider-mock."""
 
 import base64
 import hashlib

@@ -131,7 +131,7 @@ def test_a_person_signs_in_at_the_provider_and_has_the_rights_given_here(real, b
     # The same answer of the provider a second time: for this browser, and for one that stole it.
     for thief in (visitor, browser(HARBOR)):
         assert thief.get(back).status_code == 403
-    # From now on the subject counts, whatever the address says.
+    # From now on the subject counts, not the address.
     httpx2.put(f"{real}/users/pia", json={"email": "admin@harbor", "email_verified": True})
     again = browser(HARBOR)
     again.get(at_provider(real, begin(again), "pia"))
