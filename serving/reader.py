@@ -8,28 +8,23 @@ A reader belongs to one person and one published version. Rights are those of th
 time, and only the open file behind it is shared, by tenant, scope and version.
 """
 
-import json
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path
 
 import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError, DamagedFileError
 from foundation.home import Home
 from foundation.keys import Keys
+from serving import open_files
 from serving.counters import QUERY_SECONDS
 from serving.lineage.metric import MetricLineage, metric_lineage
-from serving.metrics.answers import Metrics, values_of
-from serving.metrics.compiler import compiler_of
-from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Member
 from serving.metrics.mart_data import TREE_COLUMNS
-from serving.metrics.registry import Registry, private_columns
+from serving.metrics.members import dimension_members
+from serving.metrics.registry import Registry
 from serving.model import (
     Drill,
     Filter,
@@ -42,9 +37,9 @@ from serving.model import (
     RowDifference,
     RowsAsked,
     RowsFile,
-    Tenant,
     Version,
 )
+from serving.open_files import Opened
 from serving.people.principal import Principal
 from serving.people.scope import ROLES, Scope
 from serving.people.shown import gathered
@@ -57,105 +52,13 @@ from serving.rows.compare import MOST_COMPARED, compare
 from serving.rows.export import MOST_ROWS, rows_file
 from serving.rows.people import people_in
 from serving.rows.row_sources import RowSources, row_sources
-from serving.scope_files.connection import ScopeConnection
-from serving.scope_files.derive import UNKNOWN, scope_file
+from serving.scope_files.derive import UNKNOWN
 from serving.versions.health import published_alerts, published_health, published_refusals
-from serving.versions.integrity import last_sound_version, note_damage
+from serving.versions.integrity import last_sound_version
 from serving.versions.retention import kept_versions, version_as_of
-from serving.versions.store import VersionFiles, files_of, outcome
+from serving.versions.store import outcome
 from serving.worklists.lists import LISTS
 from serving.worklists.work import ROW_ID, TO_DO, Due, Work, Worklists
-
-OPEN_KEPT = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Opened:
-    """What readers of one tenant, scope and version share."""
-
-    tenant: Tenant
-    metrics: Metrics
-
-
-_OPEN: OrderedDict[tuple[Path, str, str, str], _Opened] = OrderedDict()
-_LOCK = threading.Lock()
-# One lock a key, so that deriving one scope does not hold up the readers of others.
-_OPENING: dict[tuple[Path, str, str, str], threading.Lock] = {}
-
-
-def date_columns(registry: Registry) -> frozenset[str]:
-    """Columns that are of type DATE wherever they occur."""
-    kinds: dict[str, set[str]] = {}
-    for table in registry.tables:
-        for column in table.columns:
-            kinds.setdefault(column.name, set()).add(column.data_type)
-    return frozenset(name for name, types in kinds.items() if types == {"DATE"})
-
-
-def _open(home: Home, scope: Scope, version: Version, files: VersionFiles) -> _Opened:
-    try:
-        registry = Registry.from_json(files.registry.read_bytes())
-        semantic = files.semantic_manifest.read_bytes()
-    except (FileNotFoundError, ValueError):
-        note_damage(home, version)
-        raise DamagedFileError(f"version {version.version} lost files; the next run publishes it again") from None
-    data = _data(home, scope, version, files, registry)
-    row = data.frame("select tenant_id, name, time_zone from warehouse.marts.dim_tenants").rows()
-    if len(row) != 1 or row[0][0] != scope.tenant_id:
-        data.close()
-        raise AccessError("the published file is not this tenant's; publish again")
-    index = DimensionIndex(json.loads(semantic), private_columns(registry.tables))
-    compiler = compiler_of(semantic, date_columns(registry), written_with=version.metricflow)
-    return _Opened(
-        tenant=Tenant(tenant_id=row[0][0], name=row[0][1], time_zone=row[0][2]),
-        metrics=Metrics(registry=registry, index=index, compiler=compiler, data=data, scope=scope),
-    )
-
-
-def _data(home: Home, scope: Scope, version: Version, files: VersionFiles, registry: Registry) -> ScopeConnection:
-    """Opens the scope's file; one that lost bytes is made again from the version's base, unless it is the base."""
-    path, key = scope_file(home, version, scope, registry)
-    if path == files.base:
-        return ScopeConnection(home, path, key, on_damage=lambda: note_damage(home, version))
-
-    def make_again() -> None:
-        path.unlink(missing_ok=True)
-        with _LOCK:
-            _OPEN.pop((home.path, scope.tenant_id, scope.hash, version.version), None)
-
-    try:
-        return ScopeConnection(home, path, key, on_damage=make_again)
-    except DamagedFileError:
-        scope_file(home, version, scope, registry)
-        return ScopeConnection(home, path, key, on_damage=make_again)
-
-
-def _shared(home: Home, scope: Scope, version: Version) -> _Opened:
-    """The open file of a scope and version; opened once for all who may see the same."""
-    key = (home.path, scope.tenant_id, scope.hash, version.version)
-    with _LOCK:
-        if key in _OPEN:
-            _OPEN.move_to_end(key)
-            return _OPEN[key]
-        opening = _OPENING.setdefault(key, threading.Lock())
-    with opening:
-        with _LOCK:
-            if key in _OPEN:
-                return _OPEN[key]
-        opened = _open(home, scope, version, files_of(home, scope.tenant_id, version.version))
-        with _LOCK:
-            _OPEN[key] = opened
-            _OPENING.pop(key, None)
-            # Dropped, not closed: a reader that still holds it goes on, and DuckDB closes the file behind the last one.
-            while len(_OPEN) > OPEN_KEPT:
-                _OPEN.popitem(last=False)
-    return opened
-
-
-def close_all() -> None:
-    """Forgets all shared files of this process, for tests and shut-down; readers that hold one can go on."""
-    with _LOCK:
-        _OPEN.clear()
 
 
 def _chosen_columns(drilled: Drill, columns: Sequence[str]) -> pl.DataFrame:
@@ -174,7 +77,7 @@ class Reader:
     """What one person may see of one published version. Made by `open_reader`; usable as a context manager."""
 
     def __init__(
-        self, *, home: Home, access: AccessStore, principal: Principal, scope: Scope, version: Version, opened: _Opened
+        self, *, home: Home, access: AccessStore, principal: Principal, scope: Scope, version: Version, opened: Opened
     ) -> None:
         self._home, self._access, self._principal = home, access, principal
         self._metrics = opened.metrics
@@ -412,55 +315,7 @@ class Reader:
 
         With `where`, those that occur in rows under the filter. Raises ConfigurationError for an unknown dimension.
         """
-        wanted = SERVICE_UNIT if name == CHILDREN else name
-        facts = [fact for fact in self._metrics.index.facts.values() if fact.find(wanted) is not None]
-        held = {table for item in self._metrics.visible() for table in item.tables}
-        facts = [fact for fact in facts if fact.table in held]
-        if not facts:
-            names = ", ".join(self._metrics.index.all_names)
-            raise ConfigurationError(f"there is no dimension {name!r}; known are {names}")
-        member = facts[0].find(wanted)
-        assert member is not None
-        if where:
-            return self._occurring(wanted, [fact.table for fact in facts], where)
-        if not member.is_joined:
-            return self._occurring(wanted, [fact.table for fact in facts], {})
-        members = self._metrics.data.members(member).select("id", "name").unique("id")
-        if wanted == SERVICE_UNIT:
-            parents = self._metrics.data.units.select(id="service_unit_id", parent_id="parent_service_unit_id")
-            members = members.join(parents, on="id", how="left")
-        return members.sort("name", "id")
-
-    def _occurring(self, name: str, tables: list[str], where: Mapping[str, Filter]) -> pl.DataFrame:
-        """Members that the rows of some facts have, under a filter; facts without one of its dimensions do not count."""
-        frames = []
-        data, facts = self._metrics.data, {fact.table: fact for fact in self._metrics.index.facts.values()}
-        for table in dict.fromkeys(tables):
-            member, filters = facts[table].find(name), {key: facts[table].find(key) for key in where}
-            if member is None or any(item is None for item in filters.values()):
-                continue
-            conditions, parameters = ["true"], {}
-            for position, (key, item) in enumerate(filters.items()):
-                assert item is not None
-                parameter, values = f"w{position}", values_of(where[key])
-                parameters[parameter] = data.keys(item, values) if item.is_joined else values
-                column = item.fact_key if item.is_joined else f"cast({item.column} as varchar)"
-                conditions.append(f"{column} in (select unnest(${parameter}))")
-            column = member.fact_key if member.is_joined else member.column
-            rows = data.frame(
-                f'select distinct {column} as key from warehouse.marts."{table}" where {" and ".join(conditions)}',
-                parameters,
-            )
-            frames.append(self._with_names(rows, member))
-        if not frames:
-            raise ConfigurationError(f"no table has {name!r} together with {', '.join(where)}")
-        return pl.concat(frames).unique().sort("name", "id")
-
-    def _with_names(self, rows: pl.DataFrame, member: Member) -> pl.DataFrame:
-        if member.is_joined:
-            return rows.join(self._metrics.data.members(member), on="key").select("id", "name").unique()
-        text = pl.col("key").cast(pl.String)
-        return rows.drop_nulls().select(text.alias("id"), text.alias("name"))
+        return dimension_members(self._metrics, name, where or {})
 
     def tree(self) -> pl.DataFrame:
         """The service units in scope: service_unit_id, parent_service_unit_id, name, unit_type, depth; tree order."""
@@ -668,14 +523,14 @@ def open_reader(home: Home, principal: Principal, *, as_of: str | None = None) -
     if version is None:
         raise NothingPublished("nothing is published yet; run the pipeline first")
     try:
-        opened = _shared(home, scope, version)
+        opened = open_files.shared(home, scope, version)
     except DamagedFileError:
         if as_of is None and last_sound_version(home, principal.tenant_id) not in (None, version):
             return open_reader(home, principal)
         raise
     if as_of is not None:
         version = version_as_of(home, principal.tenant_id, as_of, time_zone=opened.tenant.time_zone)
-        opened = _shared(home, scope, version)
+        opened = open_files.shared(home, scope, version)
     return Reader(
         home=home,
         access=access,

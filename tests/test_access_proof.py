@@ -16,8 +16,8 @@ from clinicmart.proof.site import PEOPLE, Site, make_site
 from clinicmart.proof.trials import Trial
 from foundation.errors import ConfigurationError
 from foundation.home import Home
+from serving.open_files import close_all
 from serving.people.scope import ROLES
-from serving.reader import close_all
 from tests.leaks import HOLES, IN_SERVER, hole
 from tests.support import ROOT, clinicmart_here
 

@@ -18,8 +18,9 @@ from serving.closed_months.close import read_figures
 from serving.closed_months.figures import EXACT, KEY, figures, open_whole
 from serving.metrics import compiler
 from serving.model import MetricQuery
+from serving.open_files import close_all
 from serving.people.store import AccessStore
-from serving.reader import close_all, open_reader
+from serving.reader import open_reader
 from serving.versions.closes import closes
 from serving.versions.retention import version_as_of
 

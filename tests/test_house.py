@@ -87,6 +87,17 @@ def _imported_modules(path: Path) -> set[str]:
     return modules
 
 
+def test_the_reader_is_the_only_way_to_open_files() -> None:
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in _modules(package)
+        # `close_all` and `date_columns` open nothing.
+        if re.search(r"open_files import .*\bshared\b|\bimport open_files|open_files\.shared", path.read_text("utf-8"))
+    }
+    assert users == {"serving/reader.py"}
+
+
 def test_folders_import_each_other_in_one_direction() -> None:
     rooms = _rooms()
     below: dict[str, set[str]] = {room: set() for room in rooms.values()}

@@ -24,8 +24,8 @@ from foundation.home import Home
 from foundation.keys import serving_keys
 from foundation.logs import log_as_json
 from serving.counters import PAGE_ERRORS
+from serving.open_files import close_all
 from serving.people.principal import PLATFORM
-from serving.reader import close_all
 
 ENTRY = Path(__file__).parents[1] / "entry" / "script.py"
 SHUTDOWN_SECONDS = 5

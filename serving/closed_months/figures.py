@@ -27,9 +27,9 @@ from serving.metrics.dimensions import CHILDREN, CURRENT, DimensionIndex
 from serving.metrics.registry import Registry, private_columns
 from serving.model import MetricQuery, Version
 from serving.modules import MODULES_BY_NAME
+from serving.open_files import date_columns
 from serving.people.principal import Role
 from serving.people.scope import Scope
-from serving.reader import date_columns
 from serving.scope_files.connection import ScopeConnection
 from serving.versions.closes import last_day
 from serving.versions.store import files_of

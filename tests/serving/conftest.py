@@ -10,10 +10,11 @@ import pytest
 from foundation.deidentification import Deidentification
 from foundation.home import Home
 from serving.closed_months.close import close_month
+from serving.open_files import close_all
 from serving.people.principal import Principal, Role
 from serving.people.store import AccessStore
 from serving.publish.publish import publish
-from serving.reader import Reader, close_all, open_reader
+from serving.reader import Reader, open_reader
 from tests.serving.closing import FEBRUARY, RAW
 from tests.serving.small_warehouse import TENANTS, build_warehouse, change, write_manifests
 

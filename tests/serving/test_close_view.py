@@ -16,8 +16,9 @@ from serving.closed_months.close import close_month, read_figures, reopen_month
 from serving.closed_months.restate import restate
 from serving.closed_months.view import ClosedMonths, cause_text
 from serving.model import MetricQuery
+from serving.open_files import close_all
 from serving.publish.publish import current_version
-from serving.reader import close_all, open_reader
+from serving.reader import open_reader
 from serving.versions import retention
 from serving.versions.closes import closes, figures_file, folder
 from serving.versions.store import files_of

@@ -28,7 +28,7 @@ from foundation.errors import ClinicmartError
 from foundation.home import FORMAT_FILE, Home
 from ingest.ledger import Ledger
 from ingest.receive.mllp import listener
-from serving.reader import close_all
+from serving.open_files import close_all
 from serving.versions.store import current_version, files_of
 from tests.serving.conftest import Place
 from tests.support import Ran, clinicmart_here

@@ -13,7 +13,8 @@ from serving.metrics.compiler import compiler_of, metricflow_release
 from serving.metrics.plain_sql import PlainSql
 from serving.metrics.shape import MetricError, Shape
 from serving.model import MetricQuery
-from serving.reader import Reader, close_all, open_reader
+from serving.open_files import close_all
+from serving.reader import Reader, open_reader
 from serving.versions.store import current_version, files_of, version_to_json
 from tests.serving.conftest import Place
 

@@ -12,10 +12,11 @@ from foundation import duck
 from foundation.errors import AccessError, DamagedFileError
 from serving.extracts import extract
 from serving.model import MetricQuery
+from serving.open_files import close_all
 from serving.people import scope as scopes
 from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.scope import Scope
-from serving.reader import close_all, open_reader
+from serving.reader import open_reader
 from serving.scope_files.derive import scope_file
 from serving.scope_files.unheld import remove_unheld
 from serving.versions.store import current_version, files_of

@@ -20,9 +20,10 @@ from foundation.keys import (
     serving_keys,
 )
 from serving.model import MetricQuery
+from serving.open_files import close_all
 from serving.people.principal import PLATFORM
 from serving.people.store import AccessStore
-from serving.reader import close_all, open_reader
+from serving.reader import open_reader
 from serving.scope_files.unheld import remove_unheld
 from serving.versions.closes import closes, figures_file, key_of
 from tests.serving.conftest import PEOPLE

@@ -11,8 +11,9 @@ import pytest
 import serving.reader as reader_module
 from foundation.errors import ClinicmartError, DamagedFileError
 from serving.model import MetricQuery
+from serving.open_files import close_all
 from serving.publish import publish as publishing
-from serving.reader import close_all, open_reader
+from serving.reader import open_reader
 from serving.versions import integrity, retention
 from serving.versions.closes import closes
 from serving.versions.store import current_version, files_of, outcome, version_of_json, version_to_json
