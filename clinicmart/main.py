@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tenants": ("clinicmart.commands.people", "tenants"),
     "users": ("clinicmart.commands.people", "users"),
     "tokens": ("clinicmart.commands.tokens", "tokens"),
+    "mcp": ("clinicmart.commands.mcp", "mcp"),
     "modules": ("clinicmart.commands.people", "modules"),
     "audit": ("clinicmart.commands.people", "audit"),
     "bi-login": ("clinicmart.commands.bi", "bi_login"),

@@ -10,7 +10,7 @@ from clinicmart.proof.server import Server
 from clinicmart.proof.site import Person, Site
 from clinicmart.proof.trials import Judge, Trial, Way
 from clinicmart.proof.ways_reader import ADMIN, other
-from dashboards.api import PREFIX
+from dashboards.api import AGENTS_PATH, PREFIX
 from foundation.errors import AccessError
 from serving.people.api_tokens import ALLOWED, FIGURES, token_id
 
@@ -96,6 +96,62 @@ def _questions(site: Site, server: Server, tenant: str, person: Person) -> Itera
         )
 
 
+def _call(server: Server, tenant: str, token: str, tool: str, arguments: dict[str, Any]) -> str:
+    """What an agent's tool answers. Raises AccessError for a refusal, also one that the tool says in words."""
+    headers = (
+        ("Authorization", f"Bearer {token}"),
+        ("Content-Type", "application/json"),
+        ("Accept", "application/json, text/event-stream"),
+    )
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    status, text = server.ask(AGENTS_PATH, host=f"{tenant}.localhost", headers=headers, body=json.dumps(asked))
+    if status != http.client.OK or json.loads(text).get("result", {}).get("isError", True):
+        raise AccessError(f"status {status}: {text}")
+    return text
+
+
+def _agents(site: Site, server: Server, tenant: str, person: Person) -> Iterator[Trial]:
+    """An agent with this person's token: own words only, no unit outside the scope, and no rows for anybody."""
+    judge, token, admin = Judge(site, "agent", tenant, person), _token(site, tenant, person), _token(site, tenant, ADMIN)
+    units = {"dimension": "service_unit"}
+
+    def admin_is_answered() -> bool:
+        return organisation_word(tenant, "") in _call(server, tenant, admin, "list_dimension_values", units)
+
+    yield judge.trial(
+        "call a tool at the other tenant's address with the own token",
+        lambda: _call(server, other(tenant), token, "list_dimension_values", units),
+        control="the own address answers the administrator",
+        holds=admin_is_answered,
+        must_refuse=True,
+    )
+    if not person.metrics:
+        return
+    yield judge.trial(
+        "list the service units",
+        lambda: _call(server, tenant, token, "list_dimension_values", units),
+        control="the administrator gets names of units",
+        holds=admin_is_answered,
+    )
+    for metric in person.metrics[:1]:
+        yield judge.trial(
+            f"list the rows of {metric}",
+            lambda metric=metric: _call(server, tenant, token, "drill", {"metric": metric}),
+            control="the figure is answered",
+            holds=lambda metric=metric: bool(_call(server, tenant, token, "query", {"metrics": [metric]})),
+            must_refuse=True,
+        )
+        for place in (place for place in PLACES if place not in person.places):
+            asked = {"metrics": [metric], "where": {"service_unit": [unit_id(tenant, place)]}}
+            yield judge.trial(
+                f"ask for {metric} at the unit {place}",
+                lambda asked=asked: _call(server, tenant, token, "query", asked),
+                control="the administrator is answered",
+                holds=lambda asked=asked: bool(_call(server, tenant, admin, "query", asked)),
+                must_refuse=True,
+            )
+
+
 def _ended(site: Site, server: Server) -> Iterator[Trial]:
     """Tokens that are no longer, or never were."""
     tenant = TENANTS[0]
@@ -120,5 +176,6 @@ def _ended(site: Site, server: Server) -> Iterator[Trial]:
 
 WAYS = (
     Way(key="api", title="Questions to the API", tries=_questions, needs_server=True),
+    Way(key="agent", title="Tools of agents", tries=_agents, needs_server=True),
     Way(key="token", title="Ended and forged tokens of the API", tries=_ended, is_of_site=True, needs_server=True),
 )

@@ -1,6 +1,5 @@
 """The API: what may be asked, in OpenAPI. It answers from readers as the pages do and holds no figure and no right itself."""
 
-from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,15 +11,13 @@ from fastapi.responses import FileResponse, Response
 from starlette.background import BackgroundTask
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dashboards import chance, served_home
-from dashboards.api import PREFIX, models, problems
+from dashboards import served_home
+from dashboards.api import PREFIX, models, operations, problems
 from dashboards.api.answers import FORMS, cell, columns_of, other_form, page_of, rows_of, stand_of
 from dashboards.api.problems import ApiError, described
 from dashboards.api.who import Asking, Who
-from foundation.near_names import near
 from serving.extracts import extract
 from serving.filter_values import checked_filters
-from serving.model import MetricDefinition, MetricQuery
 from serving.people.api_tokens import EXTRACTS, FIGURES, ROWS
 from serving.reader import Reader, open_reader
 
@@ -95,18 +92,6 @@ def _reader(who: Asking, right: str, as_of: str | None = None) -> Reader:
     return open_reader(served_home.home(), who.principal, as_of=as_of)
 
 
-def _metric(item: MetricDefinition) -> models.Metric:
-    return models.Metric.model_validate(asdict(item), extra="ignore")
-
-
-def _definition(reader: Reader, name: str) -> MetricDefinition:
-    """Raises ApiError where the person may not ask for the metric."""
-    definitions = {item.name: item for item in reader.metrics()}
-    if name not in definitions:
-        raise ApiError(HTTPStatus.NOT_FOUND, "not-found", f"no metric is named {name!r}{near(name, definitions)}")
-    return definitions[name]
-
-
 def _status(who: Who) -> models.Status:
     """Who asks, with which token, and how the tenant's data stand."""
     with _reader(who, FIGURES) as reader:
@@ -126,40 +111,28 @@ def _status(who: Who) -> models.Status:
 def _metrics(who: Who, module: models.Name | None = None, limit: PageSize = 100, offset: First = 0) -> models.Metrics:
     """The metrics that the person may ask for, by name."""
     with _reader(who, FIGURES) as reader:
-        held = [item for item in reader.metrics() if module in (None, item.module)]
-    shown = held[offset : offset + limit]
-    return models.Metrics(page=page_of(len(held), offset, len(shown)), metrics=[_metric(item) for item in shown])
+        return operations.metrics(reader, module=module or "", limit=limit, offset=offset)
 
 
 def _one_metric(who: Who, name: str) -> models.Metric:
     """One metric in words."""
     with _reader(who, FIGURES) as reader:
-        return _metric(_definition(reader, name))
+        return operations.metric(reader, name)
 
 
 def _members(who: Who, name: str, limit: PageSize = 100, offset: First = 0) -> models.Members:
     """The values of a dimension within the person's scope, by name."""
     with _reader(who, FIGURES) as reader:
-        frame = reader.dimension_values(name)
-    shown = frame[offset : offset + limit]
-    return models.Members(
-        page=page_of(frame.height, offset, shown.height),
-        values=[models.Member.model_validate(row, extra="ignore") for row in rows_of(shown)],
-    )
+        return operations.members(reader, name, limit=limit, offset=offset)
 
 
 def _query(who: Who, question: models.Question, request: Request) -> Any:
     """Figures by dimension and time. Rates are fractions; a null has no denominator or is hidden as a small cell."""
     with _reader(who, FIGURES, question.as_of) as reader:
-        query = question.query()
-        checked_filters(reader, query.where)
-        frame = reader.query(query)
-        stand = stand_of(reader)
-    shown = frame[question.offset : question.offset + question.limit]
-    page = page_of(frame.height, question.offset, shown.height)
-    return other_form(request, shown, page) or models.Answer(
-        stand=stand, page=page, columns=columns_of(shown), rows=rows_of(shown)
-    )
+        frame, page = operations.figures(reader, question)
+        return other_form(request, frame, page) or models.Answer(
+            stand=stand_of(reader), page=page, columns=columns_of(frame), rows=rows_of(frame)
+        )
 
 
 def _drill(who: Who, question: models.RowsQuestion, request: Request) -> Any:
@@ -192,41 +165,7 @@ def _drill(who: Who, question: models.RowsQuestion, request: Request) -> Any:
 def _passport(who: Who, question: models.PassportQuestion) -> models.Passport:
     """A figure with its definition, parts, interval, feeds and doubts."""
     with _reader(who, FIGURES, question.as_of) as reader:
-        metric = _definition(reader, question.metric)
-        where = checked_filters(reader, question.where)
-        held = {item.name for item in reader.metrics()}
-        names = [name for name in (metric.name, metric.out_of) if name in held]
-        values = reader.query(
-            MetricQuery(
-                metrics=names,
-                where=where,
-                date_from=question.date_from,
-                date_to=question.date_to,
-                restated=question.restated,
-            )
-        ).row(0, named=True)
-        value, base = values[metric.name], values.get(metric.out_of)
-        numerator, interval = share_parts(metric.unit, value, base)
-        lineage = reader.lineage(metric.name)
-        return models.Passport(
-            stand=stand_of(reader),
-            metric=_metric(metric),
-            value=cell(value),
-            numerator=numerator,
-            denominator=cell(base),
-            interval=interval,
-            feeds=[models.FeedState.model_validate(asdict(feed), extra="ignore") for feed in lineage.feeds]
-            if lineage
-            else [],
-            doubts=[item.headline() for item in reader.findings() if metric.name in item.metrics],
-        )
-
-
-def share_parts(unit: str, value: Any, base: Any) -> tuple[int | None, tuple[float, float] | None]:
-    """The number above the line of a share of counted things, and its 95 % interval (Wilson); None for any other figure."""
-    if unit != "percent" or value is None or not isinstance(base, int) or not base:
-        return None, None
-    return round(float(value) * base), chance.wilson(float(value), float(base))
+        return operations.passport(reader, question)
 
 
 def _extract(who: Who) -> Response:
@@ -262,6 +201,11 @@ def create_api() -> FastAPI:
         responses=_ALWAYS,
     )
     problems.install(api)
+
+    @api.exception_handler(operations.UnknownMetric)
+    async def _unknown(_: Request, error: Exception) -> Response:
+        return problems.response_of(ApiError(HTTPStatus.NOT_FOUND, "not-found", str(error)))
+
     api.add_middleware(LimitedBody)
     api.get("/status", operation_id="status")(_status)
     api.get("/metrics", operation_id="list_metrics")(_metrics)

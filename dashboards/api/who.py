@@ -70,19 +70,24 @@ def _too_many(seconds: int) -> ApiError:
 
 
 def asking(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Asking:
-    """The person and token of a request.
+    """The person and token of a request to the API. Raises as `asking_with`."""
+    return asking_with(request, credentials.credentials if credentials else "")
+
+
+def asking_with(request: Request, sent: str, channel: str = "api") -> Asking:
+    """The person and token of a request that sent a token; empty for none. Audit rows name the channel.
 
     Raises ApiError: 401 for no, an unknown or an ended token, 403 at the address of another tenant, 404 for a host that is not ours,
     429 for too many requests.
     """
     address = request.client.host if request.client else ""
-    set_caller(Caller(channel="api", address=address))
+    set_caller(Caller(channel=channel, address=address))
     try:
         tenant = tenant_of_host(request.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
     except UnknownTenant as error:
         raise ApiError(HTTPStatus.NOT_FOUND, "not-found", str(error)) from None
-    token = _token(credentials, address)
-    caller = Caller(channel="api", address=address, session=token.token_id)
+    token = _token(sent, address)
+    caller = Caller(channel=channel, address=address, session=token.token_id)
     set_caller(caller)
     if tenant is not None and tenant != token.tenant_id:
         _refuse(token.tenant_id, token.email, {"host": "of another tenant"})
@@ -99,11 +104,10 @@ def asking(request: Request, credentials: Annotated[HTTPAuthorizationCredentials
     return Asking(principal=principal, token=token, caller=caller)
 
 
-def _token(credentials: HTTPAuthorizationCredentials | None, address: str) -> ApiToken:
+def _token(sent: str, address: str) -> ApiToken:
     """The open token that was sent. A guess costs the address, and none is asked for while it must wait."""
     if not _limiter.test(GUESSES, "address", address):
         raise _too_many(_wait(GUESSES, "address", address) or 1)
-    sent = credentials.credentials if credentials else ""
     token = served_home.access().api_tokens.of_secret(sent) if sent else None
     if token is None:
         _limiter.hit(GUESSES, "address", address)

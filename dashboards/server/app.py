@@ -14,6 +14,7 @@ from streamlit import config
 from uvicorn.config import LOGGING_CONFIG
 
 from dashboards import Place, failures, served_home, theme
+from dashboards.agents.door import AgentDoor
 from dashboards.api.application import Door
 from dashboards.pages import ALL
 from dashboards.server import health_routes, oidc_routes, second_factor_routes, signin_routes, warm
@@ -61,7 +62,7 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
     app = st.App(
         ENTRY,
         routes=[*signin_routes.ROUTES, *second_factor_routes.ROUTES, *oidc_routes.ROUTES, *health_routes.ROUTES],
-        middleware=[Middleware(Gate, pages=[page.key for page in ALL]), Middleware(Door)],
+        middleware=[Middleware(Gate, pages=[page.key for page in ALL]), Middleware(Door), Middleware(AgentDoor)],
         lifespan=_lifespan,
         on_script_error=_on_script_error,
     )

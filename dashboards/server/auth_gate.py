@@ -49,8 +49,6 @@ OPEN_PATHS = SIGN_IN_PATHS | {HEALTH, READY, "/favicon.png", "/favicon.ico"}
 # Where a sign-in goes on that lacks a step.
 STEP_PATHS = {Step.PASSWORD: PASSWORD, Step.CODE: SECOND_FACTOR, Step.ENROL: SET_UP}
 OPEN_PREFIXES = ("/static/",)
-# Programs show a token there and no session; `dashboards.api.who` looks it up.
-API_PREFIX = f"{api.PREFIX}/"
 STREAMLIT_PREFIXES = ("/_stcore/", "/component/", "/media/", "/vendor/")
 WITHOUT_SESSION = "Sign in first."
 NOT_FINISHED = "Finish signing in first."
@@ -122,8 +120,13 @@ def own_path(value: str | None) -> str:
     return value if urlsplit(value).netloc == "" and not value.startswith((SIGN_IN, SIGN_OUT, SECOND_FACTOR)) else "/"
 
 
+def _asks_with_token(path: str) -> bool:
+    """Whether the API or the agents' tools answer there. They look the token up, and record refusals, themselves."""
+    return path.startswith(f"{api.PREFIX}/") or path == api.AGENTS_PATH
+
+
 def _is_open(path: str) -> bool:
-    return path in OPEN_PATHS or path.startswith((*OPEN_PREFIXES, API_PREFIX))
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES) or _asks_with_token(path)
 
 
 def _content_policy() -> str:
@@ -279,8 +282,7 @@ def _record_refusal(connection: HTTPConnection, status: int) -> None:
         if status == 404:
             # A file that is not there, at an address that is ours.
             return
-        if connection.url.path.startswith(API_PREFIX):
-            # The API records its refusals itself, with the token that was sent.
+        if _asks_with_token(connection.url.path):
             return
     tenant_id = tenant if principal is None else principal.tenant_id
     refusals.record(connection, principal, tenant_id, status, known_paths=SIGN_IN_PATHS)

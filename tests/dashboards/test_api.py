@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
 from dashboards import served_home
-from dashboards.api import PREFIX, application, who
+from dashboards.api import PREFIX, application, operations, who
 from dashboards.api.answers import cell
 from dashboards.server import auth_gate
 from serving.model import MetricQuery
@@ -131,7 +131,7 @@ def test_the_passport_of_a_figure_names_its_parts(client: Client) -> None:
 
 
 def test_a_share_of_counted_things_has_a_numerator_and_an_interval() -> None:
-    numerator, interval = application.share_parts("percent", 0.25, 200)
+    numerator, interval = operations.share_parts("percent", 0.25, 200)
     assert numerator == 50
     assert interval is not None
     assert interval[0] < 0.25 < interval[1]
@@ -141,7 +141,7 @@ def test_a_share_of_counted_things_has_a_numerator_and_an_interval() -> None:
         ("percent", 0.25, 0),
         ("percent", 0.25, None),
     ):
-        assert application.share_parts(unit, value, base) == (None, None)
+        assert operations.share_parts(unit, value, base) == (None, None)
 
 
 def test_an_extract_opens_with_its_key_and_holds_one_tenant(site: Starlette, place: Place, tmp_path: Path) -> None:
