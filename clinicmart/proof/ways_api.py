@@ -112,7 +112,11 @@ def _call(server: Server, tenant: str, token: str, tool: str, arguments: dict[st
 
 def _agents(site: Site, server: Server, tenant: str, person: Person) -> Iterator[Trial]:
     """An agent with this person's token: own words only, no unit outside the scope, and no rows for anybody."""
-    judge, token, admin = Judge(site, "agent", tenant, person), _token(site, tenant, person), _token(site, tenant, ADMIN)
+    judge, token, admin = (
+        Judge(site, "agent", tenant, person),
+        _token(site, tenant, person),
+        _token(site, tenant, ADMIN),
+    )
     units = {"dimension": "service_unit"}
 
     def admin_is_answered() -> bool:
