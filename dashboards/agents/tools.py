@@ -108,9 +108,9 @@ def create_server(opens: Opens) -> MCPServer[Any]:
     ) -> Found:
         """Metrics by name, with their meaning. Search by a word such as denial, or by module such as revenue_cycle."""
         with _plainly(), opens(None) as reader:
-            found = operations.metrics(reader, module=module, search=search, limit=limit, offset=max(offset, 0))
-        meanings = [Meaning.model_validate(item.model_dump(), extra="ignore") for item in found.metrics]
-        return Found(page=found.page, metrics=meanings)
+            listed = operations.metrics(reader, module=module, search=search, limit=limit, offset=max(offset, 0))
+        meanings = [Meaning.model_validate(item.model_dump(), extra="ignore") for item in listed.metrics]
+        return Found(page=listed.page, metrics=meanings)
 
     @server.tool(annotations=READS)
     def describe_metric(name: models.Name) -> models.Metric:
