@@ -176,17 +176,17 @@ def create_server(opens: Opens) -> MCPServer[Any]:
         """Two readings of figures side by side: other definitions, places, periods or versions, and the difference."""
         with _plainly():
             with opens(first.as_of) as reader:
-                one = operations.passport(reader, first.question())
+                before = operations.passport(reader, first.question())
             with opens(second.as_of) as reader:
-                two = operations.passport(reader, second.question())
-        return Comparison(first=one, second=two, difference=_difference(one, two))
+                after = operations.passport(reader, second.question())
+        return Comparison(first=before, second=after, difference=_difference(before, after))
 
     return server
 
 
-def _difference(one: models.Passport, two: models.Passport) -> models.Cell:
-    if one.metric.unit != two.metric.unit or one.value is None or two.value is None:
+def _difference(before: models.Passport, after: models.Passport) -> models.Cell:
+    if before.metric.unit != after.metric.unit or before.value is None or after.value is None:
         return None
     # Amounts are decimals as text; Decimal of a fraction's text keeps what was shown.
-    gap = Decimal(str(two.value)) - Decimal(str(one.value))
-    return cell(gap) if isinstance(two.value, str) else float(gap)
+    gap = Decimal(str(after.value)) - Decimal(str(before.value))
+    return cell(gap) if isinstance(after.value, str) else float(gap)
