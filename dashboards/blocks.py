@@ -38,10 +38,12 @@ def tiles(context: PageContext, loaded: Mapping[str, Figure], actions: Mapping[s
 
 
 def section(title: str, note: str = "") -> None:
+    """Draws the title of a block."""
     st.html(str(markup.section(title, note)))
 
 
 def empty(context: PageContext, title: str, text: str, key: str) -> None:
+    """Draws a block without content, with the reason."""
     context.html(markup.state(title, text), key=key)
 
 

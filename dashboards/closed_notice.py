@@ -61,6 +61,7 @@ def values(change: Change) -> tuple[str, str]:
 
 
 def local_day(moment: datetime, time_zone: str) -> date:
+    """The day of a moment (UTC) in the time zone of the tenant."""
     return moment.astimezone(ZoneInfo(time_zone)).date()
 
 

@@ -313,6 +313,7 @@ class Source:
 
     @cached_property
     def health(self) -> Health:
+        """As `Reader.health`, kept for the run of the script."""
         self.reader.saw("health", {})
         return self._cached({"ask": "health"}, self.reader.health)
 

@@ -15,6 +15,8 @@ from serving.model import NothingPublished
 
 
 def main() -> None:
+    """Runs the page of the address for the signed-in person. Shows a message in place of the page if the person may not see it,
+    or if nothing is published yet."""
     st.set_page_config(
         page_title="Clinicmart",
         page_icon=str(theme.ASSETS / "mark.svg"),

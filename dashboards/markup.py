@@ -197,6 +197,7 @@ def tile(figure: Figure, *, action: str = "", doubt_action: str = "") -> Markup:
 
 
 def tiles(figures: Sequence[Figure], actions: Sequence[str] = (), *, doubt_action: str = "") -> Markup:
+    """A row of tiles as HTML."""
     acts = list(actions) or [""] * len(figures)
     pairs = zip(figures, acts, strict=True)
     return tile_row([tile(figure, action=action, doubt_action=doubt_action) for figure, action in pairs])

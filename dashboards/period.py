@@ -21,10 +21,12 @@ LONGEST_DAYS = 3700
 
 
 def month_start(value: date) -> date:
+    """The first day of the month of a day."""
     return value.replace(day=1)
 
 
 def month_end(value: date) -> date:
+    """The last day of the month of a day."""
     return value.replace(day=monthrange(value.year, value.month)[1])
 
 

@@ -44,10 +44,12 @@ def served() -> Served:
 
 
 def home() -> Home:
+    """The home that this process serves."""
     return served().home
 
 
 def access() -> AccessStore:
+    """The store of people of the served home."""
     return served().access
 
 

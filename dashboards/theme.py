@@ -107,10 +107,12 @@ def payer_colour(payer_class: str, look: Tokens) -> str:
 
 
 def payer_label(payer_class: str) -> str:
+    """The name of a payer class for people."""
     return PAYER_LABELS.get(payer_class, payer_class.replace("_", " ").capitalize())
 
 
 def money_colours(look: Tokens) -> dict[str, str]:
+    """Colour of each part of the billed amount, by metric."""
     return {
         "payer_paid_amount": look.parts[2],
         "patient_paid_amount": look.parts[3],

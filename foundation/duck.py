@@ -86,6 +86,7 @@ def remove_left_over(home: Home) -> None:
 
 
 def is_alive(process: str) -> bool:
+    """Whether a process with this id runs, of any account."""
     try:
         os.kill(int(process), 0)
     except (ValueError, ProcessLookupError):

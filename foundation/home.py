@@ -50,6 +50,8 @@ class Home:
 
     @classmethod
     def at(cls, path: str | Path | None = None) -> "Home":
+        """The home in a folder, which is made if it is missing; None takes the default folder. Raises ConfigurationError for a
+        home of an earlier release (run `clinicmart upgrade`) and of a later one."""
         home = cls.of_any_format(path)
         home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if home.format < formats.HOME:

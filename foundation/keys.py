@@ -143,6 +143,8 @@ class ServingKeys(Keys):
     ring: Mapping[str, bytes] = field(repr=False)
 
     def derive(self, purpose: str, tenant_id: str = "") -> bytes:
+        """As `Keys.derive`, for the purposes that the serving ring holds. Raises ConfigurationError for every other purpose, and
+        for a tenant that is not in the ring yet."""
         key = self.ring.get(f"{purpose}/{tenant_id}")
         if key is None:
             if purpose in SERVING_TENANT_PURPOSES:

@@ -56,6 +56,8 @@ class NodeReader:
         return ConfigurationError(f"{self.file}:{line + 1}: {key}: {problem}")
 
     def mapping(self, node: yaml.Node, key: str, allowed: tuple[str, ...] | None = None) -> dict[str, yaml.Node]:
+        """Key to node of a mapping. Raises ConfigurationError with file and line for another node, an unknown key (not in
+        `allowed`) and a key that is given twice."""
         if not isinstance(node, yaml.MappingNode):
             raise self.fail(node, key, "must be a mapping")
         nodes: dict[str, yaml.Node] = {}
@@ -71,6 +73,8 @@ class NodeReader:
         return nodes
 
     def text(self, node: yaml.Node, key: str) -> str:
+        """A text that is not empty, with `${NAME}` replaced by the environment variable. Raises ConfigurationError with file and
+        line for another node and a variable that is not set."""
         if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null" or not node.value:
             raise self.fail(node, key, "must be a text")
 
@@ -83,19 +87,23 @@ class NodeReader:
         return _VARIABLE.sub(value_of, node.value)
 
     def texts(self, node: yaml.Node, key: str) -> tuple[str, ...]:
+        """A list of texts. Raises ConfigurationError as `items` and `text`."""
         return tuple(self.text(item, key) for item in self.items(node, key))
 
     def items(self, node: yaml.Node, key: str) -> list[yaml.Node]:
+        """The nodes of a list. Raises ConfigurationError with file and line for another node."""
         if not isinstance(node, yaml.SequenceNode):
             raise self.fail(node, key, "must be a list")
         return list(node.value)
 
     def needed(self, nodes: dict[str, yaml.Node], node: yaml.Node, key: str, name: str) -> yaml.Node:
+        """The node of a key that must be given. Raises ConfigurationError with file and line of the mapping if it is missing."""
         if name not in nodes:
             raise self.fail(node, f"{key}.{name}" if key else name, "is missing")
         return nodes[name]
 
     def matching(self, node: yaml.Node, key: str, pattern: re.Pattern[str], what: str) -> str:
+        """A text that matches a pattern; `what` describes the pattern in the error."""
         value = self.text(node, key)
         if not pattern.fullmatch(value):
             raise self.fail(node, key, f"{value!r} is not {what}")
@@ -113,6 +121,7 @@ class NodeReader:
         return self.one_of(node, key, ("yes", "true", "no", "false")) in ("yes", "true")
 
     def number(self, node: yaml.Node, key: str, least: int, most: int) -> int:
+        """A whole number between `least` and `most`. Raises ConfigurationError with file and line for another value."""
         text = self.text(node, key)
         if not text.isdecimal() or not least <= int(text) <= most:
             raise self.fail(node, key, f"{text!r} is not a whole number from {least} to {most}")

@@ -494,6 +494,8 @@ class Reader:
     def note(
         self, action: str, detail: Mapping[str, object], result: str, *, further: Sequence[Mapping[str, object]] = ()
     ) -> None:
+        """Writes an audit row: action, detail and result (`done` or `refused`) under the person and the scope. `further` are
+        more rows of the same act, for people that do not fit into one row."""
         self._access.audit(
             self.tenant.tenant_id,
             self._principal.email,

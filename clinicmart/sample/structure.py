@@ -177,6 +177,7 @@ class _Providers:
     frame: pl.DataFrame
 
     def credentials(self, clinic_ids: list[str]) -> pl.DataFrame:
+        """One row per provider and clinic in which the provider works."""
         pairs = []
         for index, provider_id in enumerate(self.ids):
             if index >= len(self.ids) - self.hospitalists:

@@ -25,6 +25,7 @@ KINDS = {
 
 
 def draw(context: PageContext) -> None:
+    """Draws the closed months, and the later changes of their figures."""
     months = context.source.closed
     changed = {close: context.source.closed_changes(close, None) for close in months.standing}
     context.html(

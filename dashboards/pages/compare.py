@@ -35,6 +35,7 @@ class Side:
 
 
 def draw(context: PageContext) -> None:
+    """Draws two figures side by side, and their difference down to the rows."""
     source, view = context.source, context.view
     problem = _refusal(source, view)
     if problem:

@@ -48,6 +48,7 @@ UNKNOWN = "This version was published before lineage was kept beside it. The nex
 
 
 def draw(context: PageContext) -> None:
+    """Draws the sources of one figure: definition, columns, fields and feeds."""
     source = context.source
     metric = source.metrics.get(context.view.metric or "")
     if metric is None:

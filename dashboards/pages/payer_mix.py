@@ -49,6 +49,7 @@ MOST_TILES = 5
 
 
 def draw(context: PageContext) -> None:
+    """Draws the page Payer mix for the view of the context."""
     source, view = context.source, context.view
     usable = {key: basis for key, basis in BASES.items() if basis.share in source.metrics}
     if not usable:

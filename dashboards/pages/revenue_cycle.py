@@ -19,6 +19,7 @@ PARTS = {
 
 
 def draw(context: PageContext) -> None:
+    """Draws the page Revenue cycle for the view of the context."""
     source, view = context.source, context.view
     loaded = figures.load(source, view, [*PAGE.tiles, *PARTS])
     if shell.before_data(context, loaded):

@@ -19,6 +19,7 @@ COLUMNS = ("Figure", "For", "Target", "From", "Set by", "Set on")
 
 
 def draw(context: PageContext) -> None:
+    """Draws the targets of a unit, with their history, and the form to set one."""
     source = context.source
     # The head names how many there are once the form has saved one.
     head = st.container()

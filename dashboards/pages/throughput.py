@@ -9,6 +9,7 @@ LEAD = PAGE.lead
 
 
 def draw(context: PageContext) -> None:
+    """Draws the page Throughput for the view of the context."""
     source, view = context.source, context.view
     loaded = figures.load(source, view, [*PAGE.tiles, "bed_days"])
     if shell.before_data(context, loaded):

@@ -51,6 +51,7 @@ NOBODY = ""
 
 
 def draw(context: PageContext) -> None:
+    """Draws the worklists of the person: counts, rows and the form of a row."""
     source, view = context.source, context.view
     names = source.reader.worklists
     name = view.basis if view.basis in names else names[0]

@@ -96,6 +96,7 @@ def _sign(text: str) -> str:
 
 
 def new_nonce() -> str:
+    """A new random text: 32 bytes in URL-safe Base64."""
     return secrets.token_urlsafe(32)
 
 
@@ -105,6 +106,7 @@ def form_token(purpose: str, bound_to: str) -> str:
 
 
 def form_is_ours(purpose: str, bound_to: str | None, sent: str | None) -> bool:
+    """Whether a form was sent from a page of ours."""
     return bool(bound_to and sent) and hmac.compare_digest(form_token(purpose, str(bound_to)), str(sent))
 
 

@@ -54,10 +54,13 @@ def stated_rows(unit: Unfinished, feed: Feed) -> list[dict[str, Any]]:
 
 
 def of_batch(common: dict[str, Any]) -> dict[str, Any]:
+    """The columns that every row about a batch has: batch_id, tenant_id, feed."""
     return {name: common[name] for name in ("batch_id", "tenant_id", "feed")}
 
 
 def batch_row(entity: str, file: str | None, read: int, landed: int) -> dict[str, Any]:
+    """A batch as a row of the ledger. `read` and `landed` are numbers of rows; the others are in quarantine. `file` is None if
+    no row landed."""
     return {
         "entity": entity,
         "file": file,
@@ -69,6 +72,7 @@ def batch_row(entity: str, file: str | None, read: int, landed: int) -> dict[str
 
 
 def result_row(batch_id: str, entity: str, item: ExpectationResult) -> dict[str, Any]:
+    """The result of an expectation as a row of the ledger."""
     return {
         "batch_id": batch_id,
         "entity": entity,

@@ -45,6 +45,7 @@ def start_anew_if_lost(home: Home, keys: Keys, ledger: Ledger) -> str | None:
 
 
 def is_damaged(home: Home, keys: Keys) -> bool:
+    """Whether the warehouse is marked as damaged, or cannot be opened because bytes are lost. Other errors of DuckDB are raised."""
     if (home.warehouse.parent / DAMAGED).exists():
         return True
     with duck.session(home) as connection:

@@ -18,6 +18,7 @@ EVERYTHING = "Everything"
 
 
 def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
+    """Draws the tab with the audit log: filters, rows, and a CSV file."""
     administration, zone = context.source.administration, context.source.time_zone
     asked = _filters(everybody, administration.actions())
     page = int(st.session_state.get("cm_activity_page", 1))

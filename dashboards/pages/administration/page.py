@@ -12,6 +12,7 @@ VIEWS = {"People": people.draw, "Sign-in": sign_in.draw, "Activity": activity.dr
 
 
 def draw(context: PageContext) -> None:
+    """Draws the page Administration: people, activity and the rules of sign-in."""
     everybody = context.source.administration.people()
     context.html(
         markup.heading(_finding(everybody), ["Who may sign in, and what was done"], shell.whose(context.source)),

@@ -28,6 +28,7 @@ IDENTITY = {"identified": "with patients' identity", "limited": "without names",
 
 
 def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
+    """Draws the tab with the people of the tenant: list, search, invitation and rights."""
     source = context.source
     with st.container(horizontal=True, vertical_alignment="bottom", key="cm_admin_bar"):
         sought = st.text_input("Find", key="cm_admin_find", placeholder="Name, user name, role or unit", width=320)

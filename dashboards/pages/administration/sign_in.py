@@ -17,6 +17,7 @@ CHOICES = ("Only people who set one up themselves", "Everybody")
 
 
 def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
+    """Draws the tab with the rules of sign-in."""
     administration = context.source.administration
     is_required = administration.requires_second_factor()
     without = [person for person in everybody if person.is_active and not person.has_second_factor]

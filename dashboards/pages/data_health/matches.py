@@ -38,6 +38,7 @@ MATCH_METHODS = {
 
 
 def words(name: str) -> str:
+    """A name such as `remittance_line` in words."""
     text = name.replace("_", " ").strip()
     return text[:1].upper() + text[1:]
 

@@ -24,6 +24,7 @@ OUTCOMES = {
 
 
 def draw(context: PageContext) -> None:
+    """Draws the state of the feeds: rows, problems, quarantine, coverage and matches."""
     health, last = context.source.health, context.source.last_run
     alerts = context.source.alerts.to_dicts()
     context.html(

@@ -111,6 +111,7 @@ def deleted(context: PageContext, frame: pl.DataFrame) -> None:
 
 
 def quarantine(context: PageContext, frame: pl.DataFrame) -> None:
+    """Rows in quarantine by feed, entity and reason, the most first."""
     blocks.section("In quarantine, by reason", "Kept out of every figure until its reason is mended and it is released")
     columns = [markup.Column("Feed"), markup.Column("Entity"), markup.Column("Reason"), markup.Column("Rows", "count")]
     rows = [
@@ -131,6 +132,7 @@ def _reason(row: dict[str, Any]) -> str:
 
 
 def refused(context: PageContext, frame: pl.DataFrame) -> None:
+    """Files that were refused whole: feed, mark of the file, problem, remedy and code."""
     blocks.section("Refused files", "Not read at all; the rest of the run went on")
     columns = [markup.Column("Feed"), markup.Column("File"), markup.Column("Why, and what to do")]
     rows = [

@@ -29,6 +29,7 @@ ASKED = (*PAGE.tiles, *FURTHER, *lead.METRICS, *ANSWERED)
 
 
 def draw(context: PageContext) -> None:
+    """Draws the overview: tiles, units, the change of the lead figure, attention and trust."""
     source, view = context.source, context.view
     loaded = figures.load(source, view, ASKED)
     if shell.before_data(context, loaded):

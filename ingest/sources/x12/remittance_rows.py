@@ -12,6 +12,9 @@ def _line_id() -> pl.Expr:
 def remittance_rows(
     payment: pl.DataFrame, claims: pl.DataFrame, lines: pl.DataFrame, cas: pl.DataFrame, plb: pl.DataFrame
 ) -> dict[str, pl.DataFrame]:
+    """Rows by entity (payer, remittance, remittance_claim, remittance_line, remittance_adjustment, provider_adjustment) under the
+    columns of their contracts, from one frame for each kind of segment: payments (BPR, TRN, N1), claims (CLP), lines (SVC), CAS and
+    PLB."""
     updated = pl.col("sent_at").alias("source_updated_at")
     claim_place = position(" CLP {}", "claim_ordinal")
     payment = payment.with_columns(position(""))
