@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "close": ("clinicmart.commands.close", "close"),
     "lineage": ("clinicmart.commands.lineage", "lineage"),
     "source": ("clinicmart.commands.source", "source"),
+    "identity": ("clinicmart.commands.identity", "identity"),
     "extract": ("clinicmart.commands.extract", "extract"),
     "keys": ("clinicmart.commands.keys", "keys"),
     "serve": ("clinicmart.commands.serve", "serve"),

@@ -17,6 +17,7 @@ import polars as pl
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from serving.people.audit_log import AuditRow
+from serving.people.look_ups import broken_glass
 from serving.people.oidc_store import OidcProvider
 from serving.people.principal import Principal, Role
 from serving.people.roster import Person
@@ -192,6 +193,11 @@ class Administration:
         """Audit rows of the tenant, the newest first."""
         self._check()
         return self._store.audit_rows(self._tenant, limit=limit, offset=offset, **_bounds(asked, zone))
+
+    def broken_glass(self) -> tuple[AuditRow, ...]:
+        """Look-ups of patients' identity in the last 30 days by people who may only in an emergency, the newest first."""
+        self._check()
+        return broken_glass(self._store, self._tenant)
 
     def actions(self) -> tuple[str, ...]:
         """The actions that stand in the tenant's audit log, in order."""

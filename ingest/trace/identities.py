@@ -4,7 +4,9 @@ For letters to people whose records were reached, and for the question who saw a
 the audit row.
 """
 
+import unicodedata
 from collections.abc import Collection
+from datetime import date
 
 import polars as pl
 
@@ -37,6 +39,30 @@ def ids_of_number(home: Home, keys: Keys, tenant_id: str, number: str) -> list[s
     """The tokens, without issuers, of patients with a medical record number; several where issuers share it."""
     rows = _rows(home, keys, tenant_id).filter(pl.col("medical_record_number") == number)
     return sorted({number_of(patient) for patient in rows["patient_id"]})
+
+
+def numbers_of_name(
+    home: Home, keys: Keys, tenant_id: str, *, family_name: str, given_name: str, birth_date: date | None
+) -> list[str]:
+    """The tokens, without issuers, of patients whose family name, first given name and birth date (where one is asked for) are these.
+
+    Case, accents and what is neither letter nor digit do not count.
+    """
+    family, given = _letters(family_name), _letters(given_name)
+    matching = {
+        number_of(row["patient_id"])
+        for row in _rows(home, keys, tenant_id).iter_rows(named=True)
+        if _letters(row["family_name"] or "") == family
+        and given in (_letters(row["given_name"] or ""), _letters((row["given_name"] or "").partition(" ")[0]))
+        and (birth_date is None or row["birth_date"] == birth_date)
+    }
+    return sorted(matching)
+
+
+def _letters(name: str) -> str:
+    """A name as people compare it: Núñez-Ortiz is nunezortiz."""
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(letter for letter in plain if letter.isalnum())
 
 
 def _rows(home: Home, keys: Keys, tenant_id: str) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from foundation.keys import Keys
 from serving.metrics.registry import Registry
 from serving.model import NothingPublished
 from serving.people.audit_log import AuditRow
+from serving.people.look_ups import ACTION as LOOK_UP
 from serving.people.store import AccessStore
 from serving.scope_files.deidentify import SURROGATE_DIGITS
 from serving.scope_files.derive import UNKNOWN
@@ -27,7 +28,7 @@ from serving.worklists.lists import LISTS
 
 # Acts that show rows, and what they show.
 DRILL, WORKLIST, SOURCE, EXTRACT = "drill", "worklist", "source opened", "extract"
-ROW_ACTS = (DRILL, WORKLIST, SOURCE, EXTRACT)
+ROW_ACTS = (DRILL, WORKLIST, SOURCE, EXTRACT, LOOK_UP)
 # Acts that show figures of many people and no row.
 FIGURE_ACTS = ("page", "figures", "query", "health", "lineage")
 DONE = "done"

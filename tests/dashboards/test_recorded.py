@@ -12,6 +12,8 @@ from serving.people.store import AccessStore
 OF_THEIR_OWN = {
     "metrics query", "drill", "close month", "close reopen", "lineage", "source", "extract", "users add",
     "users change", "users reset", "modules set", "keys serving", "targets set", "bi-login create", "bi-login revoke",
+    "users link", "users reset-second-factor", "tenants oidc set", "tenants oidc remove", "identity look-up",
+    "tokens create", "tokens revoke", "mcp",
     "audit prove", "audit patient", "audit person", "audit breach", "backup", "doctor", "quarantine acknowledge",
 }  # fmt: skip
 SHOW_NOTHING = {"audit verify", "upgrade", "serve", "dagster", "demo", "run", "listen", "sample"}

@@ -20,6 +20,7 @@ EVERYTHING = "Everything"
 def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
     """Draws the tab with the audit log: filters, rows, and a CSV file."""
     administration, zone = context.source.administration, context.source.time_zone
+    _report_broken_glass(context)
     asked = _filters(everybody, administration.actions())
     page = int(st.session_state.get("cm_activity_page", 1))
     rows = administration.activity(asked, zone, limit=ROWS_A_PAGE + 1, offset=(page - 1) * ROWS_A_PAGE)
@@ -59,6 +60,30 @@ def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
             key="cm_activity_csv",
             help="At most 100,000 of the newest rows. The download is recorded.",
         )
+
+
+def _report_broken_glass(context: PageContext) -> None:
+    """Emergency look-ups of patients' identity, above everything else; nothing where there was none."""
+    rows = context.source.administration.broken_glass()
+    if not rows:
+        return
+    blocks.section("Emergency look-ups", "Patients' identity, in the last 30 days. Ask whether each was an emergency.")
+    table = markup.table(
+        [markup.Column(name) for name in ("When", "Who", "Reason", "By way of")],
+        [
+            markup.Row(
+                (
+                    fmt.unbroken(fmt.moment(row.at, context.source.time_zone)),
+                    row.actor,
+                    str(row.detail.get("reason", "")),
+                    " ".join(word for word in (row.channel, row.os_user) if word),
+                )
+            )
+            for row in rows
+        ],
+        caption="Emergency look-ups",
+    )
+    context.html(table, key="cm_broken_glass")
 
 
 def _filters(everybody: tuple[Person, ...], actions: tuple[str, ...]) -> Asked:
