@@ -83,15 +83,15 @@ def look_up(
 def _asked() -> tuple[str, str, date | None]:
     """Family name, given name and birth date from the keyboard or standard input. Raises ConfigurationError."""
     family = click.prompt("Family name", type=str, err=True)
-    given = click.prompt("Given name", type=str, err=True)
+    first = click.prompt("Given name", type=str, err=True)
     born = click.prompt("Birth date (YYYY-MM-DD, empty if unknown)", type=str, default="", show_default=False, err=True)
     try:
-        return family, given, datetime.strptime(born, "%Y-%m-%d").date() if born else None  # noqa: DTZ007  # a day
+        return family, first, datetime.strptime(born, "%Y-%m-%d").date() if born else None  # noqa: DTZ007  # a day
     except ValueError:
         raise ConfigurationError("the birth date must be of the form YYYY-MM-DD") from None
 
 
-def _ids_of_name(home: Home, principal: "Principal", family: str, given: str, born: date | None) -> list[str]:
+def _ids_of_name(home: Home, principal: "Principal", family: str, first: str, born: date | None) -> list[str]:
     """The published ids of the one patient with a name. Raises AccessError for none and for several."""
     from foundation.keys import Keys
     from ingest.issuers import number_of
@@ -99,7 +99,7 @@ def _ids_of_name(home: Home, principal: "Principal", family: str, given: str, bo
     from serving.disclosures.reached import Patients
 
     tenant = principal.tenant_id
-    numbers = numbers_of_name(home, Keys.of(home), tenant, family_name=family, given_name=given, birth_date=born)
+    numbers = numbers_of_name(home, Keys.of(home), tenant, family_name=family, given_name=first, birth_date=born)
     with Patients(home, tenant) as patients:
         ids = sorted(item for item in patients.all if number_of(item) in numbers)
     if not ids:

@@ -48,12 +48,12 @@ def numbers_of_name(
 
     Case, accents and what is neither letter nor digit do not count.
     """
-    family, given = _letters(family_name), _letters(given_name)
+    family, first = _letters(family_name), _letters(given_name)
     matching = {
         number_of(row["patient_id"])
         for row in _rows(home, keys, tenant_id).iter_rows(named=True)
         if _letters(row["family_name"] or "") == family
-        and given in (_letters(row["given_name"] or ""), _letters((row["given_name"] or "").partition(" ")[0]))
+        and first in (_letters(row["given_name"] or ""), _letters((row["given_name"] or "").partition(" ")[0]))
         and (birth_date is None or row["birth_date"] == birth_date)
     }
     return sorted(matching)
