@@ -332,7 +332,7 @@ def test_a_run_that_is_interrupted_says_so_and_leaves_what_is_served(workspace: 
             break
     os.killpg(run.pid, signal.SIGINT)
     said = run.stderr.read()
-    assert run.wait(timeout=120) == 1
+    assert run.wait(timeout=600) == 1
     assert "the run was interrupted" in said, said
     assert current_version(workspace.home, "harbor") == before
     ledger = Ledger(workspace.home)

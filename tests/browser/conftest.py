@@ -76,7 +76,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait(site: Site, seconds: float = 60) -> None:
+def _wait(site: Site, seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         assert site.process.poll() is None, "the server ended before it answered"
@@ -86,7 +86,7 @@ def _wait(site: Site, seconds: float = 60) -> None:
                 return
         except (URLError, OSError):
             time.sleep(0.2)
-    pytest.fail("the server did not answer in a minute")
+    pytest.fail("the server did not answer in five minutes")
 
 
 @pytest.fixture(scope="module")
