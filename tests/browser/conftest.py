@@ -99,7 +99,7 @@ def site(demo_home: Path) -> Iterator[Site]:
         _wait(running)
         yield running
         running.process.send_signal(signal.SIGTERM)
-        assert running.process.wait(timeout=20) in (0, -signal.SIGTERM)
+        assert running.process.wait(timeout=120) in (0, -signal.SIGTERM)
     finally:
         running.process.kill()
         running.process.wait()

@@ -147,7 +147,7 @@ def page(served: served_home.Served, reader: Any, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(data, "open_reader", lambda home, principal: reader)
         monkeypatch.setattr(type(st.context), "cookies", property(lambda _: cookies))
         monkeypatch.setattr(type(st.context), "headers", property(lambda _: {"host": address}))
-        test = AppTest.from_file(str(app.ENTRY), default_timeout=30)
+        test = AppTest.from_file(str(app.ENTRY), default_timeout=120)
         test.query_params.update(params)
         # Streamlit names a page by the hash of its URL path; its test runner has no other way to open one.
         test._page_hash = calc_hash(key) if key else ""
