@@ -36,6 +36,14 @@ def deliver(folder: Path) -> Configuration:
     return {TENANT: tenant(feeds, as_of="2026-06-30")}
 
 
+def content(path: Path) -> bytes:
+    """The bytes of a file; none of a temporary file that a reader in another process has removed meanwhile."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def test_no_file_of_the_home_holds_the_name(first: Site) -> None:
     assert first.figures(TENANT, "payer_paid_amount") == {"payer_paid_amount": 130}
     spellings = [name.encode(code) for name in (FAMILY, GIVEN) for code in ("utf-8", "utf-16-le")]
@@ -46,7 +54,7 @@ def test_no_file_of_the_home_holds_the_name(first: Site) -> None:
 
     files = [path for path in first.home.rglob("*") if path.is_file()]
     assert len(files) > 100
-    assert [str(path) for path in files if holds_a_name(path.read_bytes())] == []
+    assert [str(path) for path in files if holds_a_name(content(path))] == []
     assert [str(path) for path in files if FAMILY in str(path) or GIVEN in str(path)] == []
     # Control: the search finds what lies open.
     assert holds_a_name(b"\0" + spellings[1] + b"\0")
