@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import streamlit as st
+from markupsafe import Markup
 
 from dashboards import chance, chart_tables, charts, figures, markup, widgets
 from dashboards import format as fmt
@@ -27,19 +28,24 @@ LEAST_AN_HOUR = 5
 FEW = "Too few people to compare"
 
 
-def tiles(context: PageContext, loaded: Mapping[str, Figure], actions: Mapping[str, str] | None = None) -> None:
-    """The row of tiles; a tile opens the passport of its figure unless `actions` says otherwise."""
+def tiles(context: PageContext, loaded: Mapping[str, Figure], *, key: str = "cm_tiles") -> None:
+    """A row of tiles; each opens the passport of its figure."""
     # A figure without a value in any of the months shown does not exist here: no tile for it.
     chosen = [f for f in loaded.values() if f.value is not None or f.problem or any(v is not None for _, v in f.trend)]
-    acts = [(actions or {}).get(f.metric.name, "") if actions else widgets.passport(f.metric.name) for f in chosen]
+    acts = [widgets.passport(figure.metric.name) for figure in chosen]
     if chosen:
         health = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
-        context.html(markup.tiles(chosen, acts, doubt_action=health), key="cm_tiles")
+        context.html(markup.tiles(chosen, acts, doubt_action=health), key=key)
 
 
 def section(title: str, note: str = "") -> None:
     """Draws the title of a block."""
     st.html(str(markup.section(title, note)))
+
+
+def small_print(text: str) -> None:
+    """A line of small print below a block."""
+    st.html(str(Markup('<p class="cm-note">{}</p>').format(text)))
 
 
 def empty(context: PageContext, title: str, text: str, key: str) -> None:

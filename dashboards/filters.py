@@ -26,9 +26,23 @@ LABELS = {
     "lead_time_band": "Days from booking",
     "reminder_channel": "Last reminder",
     "ageing_bucket": "Age of balance",
+    "prior_no_show_band": "Missed before",
+    "reminder_notice_band": "Reminded before the start",
+    "furthest_stage": "Stage of the referral",
+    "takeback_kind": "Kind of takeback",
+    "staff_role": "Role of staff",
+    "item_code": "Supply",
+    "charge_lag_band": "Days from service to entry",
+    "payer_lag_band": "Days from submission to decision",
+    "months_after_service": "Months after the service",
 }
-# How a reminder went out, where the contract's word alone would not tell.
-REMINDERS = {"none": "No reminder", "text": "Text message", "phone": "Phone call"}
+# Values of dimensions in words, where the value alone would not tell.
+WORDS = {
+    "reminder_channel": {"none": "No reminder", "text": "Text message", "phone": "Phone call"},
+    "reminder_notice_band": {"none": "No reminder"},
+    "prior_no_show_band": {"0 none": "Never", "1": "Once", "2 and more": "Twice or more"},
+    "takeback_kind": {"reversal": "A claim payment reversed", "provider_level": "Withheld from a payment"},
+}
 NOT_RECORDED = "Not recorded"
 MOST_NAMED = 3
 
@@ -83,8 +97,11 @@ def label_of(dimension: str, value: str, names_of_members: Mapping[str, str]) ->
         return value if any(character.isdigit() for character in value) else value.replace("_", " ").capitalize()
     if value == "0 same day":
         return "Same day"
-    if dimension == "reminder_channel":
-        return REMINDERS.get(value, value.replace("_", " ").capitalize())
+    if value in WORDS.get(dimension, {}):
+        return WORDS[dimension][value]
+    if dimension == "furthest_stage":
+        # `3 scheduled`: the number keeps the order.
+        value = value.lstrip("0123456789 ")
     if dimension == "lead_time_band" and value[:1].isdigit():
         return f"{value} days"
     name = names_of_members.get(value)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboards import chance, figures, filters
+from dashboards import chance, figures, filters, targets
 from dashboards import format as fmt
 from dashboards import view as states
 from dashboards.data import Source
 from dashboards.figures import Figure
 from dashboards.filters import Chip
+from dashboards.targets import FigureTarget
 from dashboards.view import View
 from serving.lineage.metric import FeedState
 from serving.model import MetricDefinition
@@ -34,7 +35,8 @@ class Passport:
     page's view, as `encode` writes it.
 
     `interval` is the 95 % interval of a share of counted things, `usual` the control limits of its settled months; None where
-    there is none. `feeds` are those that it rests on; None for a version that was published without lineage.
+    there is none. `target` is that of the place, None where there is none or the mark is narrower than a place. `feeds` are those that
+    it rests on; None for a version that was published without lineage.
     """
 
     view: View
@@ -45,6 +47,7 @@ class Passport:
     interval: tuple[float, float] | None
     usual: tuple[float, float] | None
     feeds: tuple[FeedState, ...] | None
+    target: FigureTarget | None = None
 
     @property
     def metric(self) -> MetricDefinition:
@@ -70,6 +73,7 @@ def of(source: Source, view: View, name: str, mark: str) -> Passport:
         interval=_interval(figure),
         usual=chance.usual_range([float(value) for value in figure.settled]),
         feeds=None if lineage is None else lineage.feeds,
+        target=None if view.filters else targets.of(source, view, figure),
     )
 
 
@@ -100,6 +104,14 @@ def readings(source: Source, view: View, metric: MetricDefinition) -> tuple[Read
         )
         for name in names
     )
+
+
+def target_words(passport: Passport) -> str:
+    """`target 6.0 %, worse than target of Imaging`; empty without a target."""
+    if passport.target is None:
+        return ""
+    value = fmt.short(passport.target.value, passport.metric.unit)
+    return f"target {value}, {passport.target.words}" if passport.target.words else f"target {value}"
 
 
 def interval_words(passport: Passport) -> str:

@@ -33,7 +33,7 @@ def head(figure_passport: Passport, *, hidden: str) -> Markup:
         '<header class="cm-pass-head cm-{tone}" data-figure="{name}"><h2>{label}</h2>'
         '<ul class="cm-pass-chips">{chips}</ul><div class="cm-pass-value">'
         '<p class="cm-value" title="{exact}"><b>{number}</b><span>{unit}</span></p>'
-        '<div><p><b>{counted}</b></p><p class="cm-soft">{interval}</p></div>'
+        '<div><p><b>{counted}</b></p><p class="cm-soft">{interval}</p><p class="cm-soft">{target}</p></div>'
         '<p class="cm-change">{mark}<span>{change}</span></p></div>{notes}</header>'
     ).format(
         tone="none" if figure.problem or figure.caution or figure.doubts else change.tone,
@@ -45,6 +45,7 @@ def head(figure_passport: Passport, *, hidden: str) -> Markup:
         unit=shown.unit,
         counted=figure.counted,
         interval=passport.interval_words(figure_passport),
+        target=passport.target_words(figure_passport),
         mark=markup.MARKS.get(change.tone, markup.ARROWS[change.arrow] if change.tone == "neutral" else markup.EMPTY),
         change=change.text,
         notes=markup.join(

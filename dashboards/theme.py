@@ -106,6 +106,11 @@ def payer_colour(payer_class: str, look: Tokens) -> str:
     return look.parts[index]
 
 
+def payer_order(payer_class: str) -> int:
+    """The place of a payer class in the fixed order of all pages; classes that nobody has named yet stand last."""
+    return PAYER_CLASSES.index(payer_class) if payer_class in PAYER_CLASSES else len(PAYER_CLASSES)
+
+
 def payer_label(payer_class: str) -> str:
     """The name of a payer class for people."""
     return PAYER_LABELS.get(payer_class, payer_class.replace("_", " ").capitalize())
@@ -133,7 +138,8 @@ def variables(look: Tokens) -> str:
 
 def stylesheet(look: Tokens) -> str:
     """The whole style sheet of the pages for one ground."""
-    return f"{variables(look)}\n{(ASSETS / 'pages.css').read_text(encoding='utf-8')}"
+    sheets = [(ASSETS / name).read_text(encoding="utf-8") for name in ("pages.css", "drawings.css")]
+    return "\n".join([variables(look), *sheets])
 
 
 def _theme_options(prefix: str, look: Tokens) -> dict[str, object]:

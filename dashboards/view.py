@@ -32,13 +32,22 @@ FILTERS = {
     "lead_time_band": "lead_time_band",
     "reminder_channel": "reminder_channel",
     "ageing_bucket": "ageing_bucket",
+    "prior_no_show_band": "prior_no_show_band",
+    "reminder_notice_band": "reminder_notice_band",
+    "furthest_stage": "furthest_stage",
+    "takeback_kind": "takeback_kind",
+    "staff_role": "staff_role",
+    "item_code": "item_code",
+    "charge_lag_band": "charge_lag_band",
+    "payer_lag_band": "payer_lag_band",
+    "months_after_service": "months_after_service",
 }
 URL_NAMES = {dimension: name for name, dimension in FILTERS.items()}
 # All that an address may hold. Anything else is refused by name (`dashboards.filters`).
 PARAMETERS = frozenset(
     {
         *("period", "compare", "place", "provider", "payer", "told", "basis", "rows", "which", "page", "metric"),
-        *("month", "figure", "at", "sort", "as_of", "against", "next"),
+        *("month", "figure", "at", "sort", "as_of", "against", "next", "section"),
         *FILTERS,
     }
 )
@@ -52,7 +61,7 @@ class View:
     `filters` are further (dimension, values), sorted. `month` (its first day) narrows the page to one month; `period` is that
     month then, and `chosen` the period that the picker keeps. `restated` computes the past with the tree of units and the payer
     classes of today. `as_of` names an earlier version.
-    `basis` is the payer-mix basis, `metric` the figure that the lineage page is about.
+    `basis` is the payer-mix basis, `section` the section of a page that is open, `metric` the figure that the lineage page is about.
     `figure` is the metric whose passport is open and `at` what its mark changes in the view, as `encode` writes it;
     `counted_only` lists, of a share of rows, only the rows above the line, `sort` names a column (`-` for descending), `page` is
     the page of rows from 1. `against` is the other side of a comparison, as `encode` writes it.
@@ -76,6 +85,7 @@ class View:
     sort: str | None = None
     as_of: str | None = None
     against: str = ""
+    section: str | None = None
 
     @property
     def compared(self) -> Period:
@@ -105,7 +115,7 @@ class View:
         if self.as_of:
             params["as_of"] = self.as_of
         if not shared_only:
-            for name in ("basis", "metric", "figure", "at", "sort", "against"):
+            for name in ("basis", "section", "metric", "figure", "at", "sort", "against"):
                 if getattr(self, name):
                     params[name] = getattr(self, name)
             if self.figure and not self.counted_only:
@@ -185,6 +195,7 @@ def parse(params: Mapping[str, Any], as_of: date) -> View:
         payer=_matching(_NAME, single.get("payer")),
         restated=single.get("told") == TODAY,
         basis=_matching(_NAME, single.get("basis")),
+        section=_matching(_NAME, single.get("section")),
         metric=_matching(_NAME, single.get("metric")),
         counted_only=single.get("which") != ALL_ROWS,
         figure=figure,
@@ -251,7 +262,7 @@ def moved_by(view: View, query: str) -> View:
     for name in ("place", "provider"):
         if name in changes:
             wanted[name] = _matching(_IDENTIFIER, changes[name])
-    for name in ("payer", "basis", "metric"):
+    for name in ("payer", "basis", "section", "metric"):
         if name in changes:
             wanted[name] = _matching(_NAME, changes[name])
     period = periods.explicit(changes.get("period"))

@@ -1,19 +1,14 @@
 """The pages, in the order they stand in the bar. A page whose module is not granted is absent."""
 
-from dashboards.pages import (
-    closed_months,
-    compare,
-    lineage,
-    no_show,
-    payer_mix,
-    revenue_cycle,
-    targets,
-    throughput,
-    worklists,
-)
+from dashboards.pages import closed_months, compare, lineage, targets, worklists
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
+from dashboards.pages.monday import page as monday
+from dashboards.pages.no_show import page as no_show
 from dashboards.pages.overview import page as overview
+from dashboards.pages.payer_mix import page as payer_mix
+from dashboards.pages.revenue_cycle import page as revenue_cycle
+from dashboards.pages.throughput import page as throughput
 from dashboards.shell import PageSpec
 from serving.modules import MODULES, PAGES, Page
 
@@ -43,8 +38,18 @@ def _of_figures(page: Page) -> PageSpec:
     )
 
 
+_THIS_WEEK = PageSpec(
+    key=monday.KEY,
+    title=monday.TITLE,
+    draw=monday.draw,
+    is_for=lambda source: bool(source.metrics),
+    tells_gaps=True,
+)
+_OVERVIEW, *_AREAS = (_of_figures(page) for page in PAGES.values())
 ALL = (
-    *(_of_figures(page) for page in PAGES.values()),
+    _OVERVIEW,
+    _THIS_WEEK,
+    *_AREAS,
     PageSpec(
         key="closed_months",
         title="Closed months",

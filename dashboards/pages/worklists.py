@@ -33,6 +33,7 @@ COLUMNS = {
     "decision_date": "Denied on",
     "service_date": "Service",
     "encounter_date": "Visit",
+    "slot_date": "Day of the slot",
     "service_unit_id": "Place",
     "provider_id": "Provider",
     "payer_id": "Payer",
@@ -40,7 +41,7 @@ COLUMNS = {
     "denial_category": "Reason",
     "carc": "Code",
 }
-ROW_NAMES = {"claim_id": "Claim", "encounter_id": "Visit", "charge_line_id": "Charge"}
+ROW_NAMES = {"claim_id": "Claim", "encounter_id": "Visit", "charge_line_id": "Charge", "slot_id": "Slot"}
 DIMENSIONS = {
     "service_unit_id": "service_unit",
     "provider_id": "provider",
@@ -143,11 +144,12 @@ def _table(source: Source, work: Work, today: date) -> Markup:
     columns = [markup.Column(ROW_NAMES.get(item.key, "Row"))]
     columns += [markup.Column(COLUMNS[name]) for name in item.columns]
     columns += [markup.Column("At stake", "usd")] if item.amount else []
-    columns += [markup.Column("Days", "count")]
+    columns += [markup.Column("Days ahead" if item.is_ahead else "Days", "count")]
     columns += [markup.Column(name) for name in ("State", "Owner", "Due", "Outcome", "Note")]
     drawn = []
     for row in work.rows.iter_rows(named=True):
         age = (today - row[item.columns[0]]).days if row[item.columns[0]] else None
+        age = -age if age is not None and item.is_ahead else age
         cells = [row[ROW_ID], *(_cell(source, name, row[name]) for name in item.columns)]
         cells += [row[AMOUNT]] if item.amount else []
         due = fmt.day(row["due"]) if row["due"] else ""

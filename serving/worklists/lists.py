@@ -15,7 +15,8 @@ class WorkList:
     `metric` names the drill. `key` is the column that names a row. `is_open` is the SQL condition of rows that still wait, beside the
     metric's own. `amount` is the SQL expression of the money at stake, empty where a row has none that is known. `columns` are shown,
     the day first. `outcomes` are what may come of a row. `solved` is the SQL condition of rows that the feeds report as solved,
-    `solved_on` the expression of the day, `recovered` that of the money that came in (each empty where the feeds do not say).
+    `solved_on` the expression of the day, `recovered` that of the money that came in (each empty where the feeds do not say). `is_ahead`:
+    the first column is a day to come.
     """
 
     name: str
@@ -30,6 +31,7 @@ class WorkList:
     amount: str = ""
     solved_on: str = ""
     recovered: str = ""
+    is_ahead: bool = False
 
 
 LISTS: Mapping[str, WorkList] = MappingProxyType(
@@ -83,6 +85,18 @@ LISTS: Mapping[str, WorkList] = MappingProxyType(
                     "no error found",
                 ),
                 solved="open_balance >= 0",
+            ),
+            WorkList(
+                name="slots",
+                title="Slots to fill",
+                metric="template_slots",
+                owner="Front desk",
+                key="slot_id",
+                is_open="status = 'free' and not has_come",
+                columns=("slot_date", "service_unit_id", "provider_id", "visit_type_id"),
+                outcomes=("booked", "booked from the waiting list", "kept free on purpose", "session cancelled"),
+                solved="is_booked_slot",
+                is_ahead=True,
             ),
         )
     }

@@ -14,12 +14,26 @@ from serving.reader import open_reader
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PAGES = ("", "revenue_cycle", "throughput", "no_show", "payer_mix")
+PAGES = (
+    "",
+    "revenue_cycle",
+    "revenue_cycle?section=denials",
+    "throughput",
+    "throughput?section=times",
+    "no_show",
+    "no_show?section=referrals",
+    "payer_mix",
+    "payer_mix?section=rates",
+)
 # What can be clicked outside charts: tiles, bars of the waterfall, lines of what needs attention, cells of tables.
 KINDS = (
     ".cm-tile h3 button[data-do^='figure:']",
     ".cm-tile .cm-value[data-do]",
     ".cm-waterfall i[data-do^='figure:']",
+    ".cm-column i[data-do^='figure:']",
+    ".cm-segments i[data-do^='figure:']",
+    ".cm-funnel i[data-do^='figure:']",
+    ".cm-dot[data-do^='figure:']",
     ".cm-attention button[data-do^='figure:']",
     ".cm-units .cm-open",
     ".st-key-cm_level tbody .cm-open",

@@ -285,7 +285,9 @@ class FakeReader:
             )
         if query.grain:
             frame = frame.with_columns(
-                pl.col("appointment_date").dt.truncate({"month": "1mo", "day": "1d"}[query.grain]).alias("metric_time")
+                pl.col("appointment_date")
+                .dt.truncate({"month": "1mo", "week": "1w", "day": "1d"}[query.grain])
+                .alias("metric_time")
             )
             keys.insert(0, "metric_time")
         values = []

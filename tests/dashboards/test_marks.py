@@ -3,6 +3,8 @@
 import html as entities
 import re
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -11,6 +13,13 @@ from dashboards import format as fmt
 from dashboards import view as states
 from serving.model import MetricQuery
 
+# Sections that are open only where the address names them.
+SECTIONS = {
+    "revenue_cycle": ("denials", "receivables", "speed", "payers"),
+    "throughput": ("times", "capacity", "beds", "providers", "operations"),
+    "no_show": ("causes", "reminders", "lost", "referrals"),
+    "payer_mix": ("bases", "rates", "effect"),
+}
 DRAWER = '<header class="cm-pass-head'
 PAGES = ["", "revenue_cycle", "throughput", "no_show", "payer_mix"]
 CELL = re.compile(r'<button type="button" class="cm-open" data-do="figure:([^"]+)">([^<]*)</button>')
@@ -52,6 +61,9 @@ def test_charts_have_an_action_for_each_mark_and_each_is_a_passport(page, monkey
     monkeypatch.setattr(widgets, "chart", keep)
     for key in PAGES:
         page(key)
+    for key, sections in SECTIONS.items():
+        for section in sections:
+            page(key, section=section)
     assert len(drawn) >= 14
     for key, (option, marks) in drawn.items():
         clickable = [series for series in option["series"] if series.get("selectedMode")]
@@ -86,6 +98,14 @@ def test_a_tile_opens_its_passport_with_parts_interval_and_what_is_left_out(page
         assert text in drawer
     assert "You see all of Harbor Health" in drawer
     assert "clinicmart metrics query no_show_rate --from 2026-07-01 --to 2026-09-30" in drawer
+
+
+def test_a_passport_shows_the_target_of_its_place_and_none_for_a_part_of_it(page, markup_of, reader):
+    reader.set_target("no_show_rate", "behavioral", date(2026, 1, 1), Decimal("0.05"))
+    drawer = markup_of(page("no_show", place="behavioral", figure="no_show_rate")).split(DRAWER)[1]
+    assert "target 5.0\u00a0%, worse than target<" in drawer
+    narrower = markup_of(page("no_show", place="behavioral", figure="no_show_rate", at="weekday=1")).split(DRAWER)[1]
+    assert "target 5.0" not in narrower
 
 
 def test_the_passport_of_a_mark_shows_the_readers_answer(page, markup_of, reader):

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from dashboards import figures
+from dashboards import level as levels
 from dashboards import view as states
 from dashboards.pages.overview import attention, lead, page, units
-from dashboards.pages.overview import level as levels
 from serving.model import MetricQuery
 from serving.worklists.lists import LISTS
 from serving.worklists.work import Due

@@ -61,22 +61,6 @@ def test_a_page_never_takes_a_hidden_figure_for_nothing(page, markup_of, reader,
         assert claim not in html
 
 
-def test_shares_of_denials_are_of_all_denials_where_some_categories_are_hidden(page, reader, monkeypatch):
-    drawn = {}
-    monkeypatch.setattr(charts, "ranked_bars", lambda look, ranks, **_: drawn.setdefault(len(drawn), ranks) and {})
-    page("revenue_cycle", period="last_month")
-    every = max((ranks for ranks in drawn.values() if "%)" in ranks[0].note), key=len)
-    people = sorted(rank.value for rank in every)
-    assert every[-1].note == "(100 %)"
-    drawn.clear()
-    reader.smallest_cell = int(people[2])
-    reader.scope_hash = "1" * 64
-    page("revenue_cycle", period="last_month")
-    some = next(ranks for ranks in drawn.values() if "%)" in ranks[0].note)
-    assert 0 < len(some) < len(every)
-    assert [rank.note for rank in some] == [rank.note for rank in every[: len(some)]]
-
-
 def test_a_tile_shows_the_readers_figure(page, markup_of, source):
     view = states.parse({"place": "bayview"}, source.as_of)
     wanted = figures.load(source, view, ["no_show_rate"], trend=False)["no_show_rate"].value
@@ -142,8 +126,8 @@ def test_bars_say_what_they_were_counted_from_and_few_cases_are_faint_and_last(p
     monkeypatch.setattr(
         charts, "ranked_bars", lambda look, ranks, **more: drawn.append((look, ranks)) or real(look, ranks, **more)
     )
-    page("no_show", period="2026-10-01_2026-10-06")
-    look, visit_types = drawn[1]
+    page("no_show", section="causes", period="2026-10-01_2026-10-06")
+    look, visit_types = drawn[-1]
     cases = [int(re.match(r"[0-9,]+ of ([0-9,]+)", rank.note)[1]) for rank in visit_types]
     faint = [rank.colour == look.parts[-1] for rank in visit_types]
     assert faint == [count < chance.LEAST_VOLUME for count in cases]
@@ -263,7 +247,7 @@ def test_a_module_that_is_not_granted_is_absent(page, markup_of, reader):
     reader.modules = ("no_show",)
     test = page("")
     labels = [element.proto.label for element in test.main if element.type == "page_link"]
-    assert labels == ["Overview", "No-show", "Data health", "Administration"]
+    assert labels == ["Overview", "This week", "No-show", "Data health", "Administration"]
     html = markup_of(test)
     assert "Denial rate" not in html
     assert "No-show rate" in html

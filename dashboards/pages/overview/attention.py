@@ -12,11 +12,12 @@ from typing import Any
 
 from dashboards import chance, figures, maturity, targets, theme
 from dashboards import format as fmt
+from dashboards import level as levels
 from dashboards import period as periods
 from dashboards.data import Source
 from dashboards.figures import TREND_MONTHS
-from dashboards.pages.overview import level as levels
-from dashboards.pages.overview.level import MEMBER, PAYER, Level
+from dashboards.level import MEMBER, PAYER, Level
+from dashboards.scorecard import usual_months
 from dashboards.view import View
 
 MOST_ITEMS = 5
@@ -256,17 +257,6 @@ def _item(
         detail="; ".join(part for part in (_cases(source, rule, row), limits) if part),
         moves={**moves, "payer": payer} if payer else moves,
     )
-
-
-def usual_months(view: View, history: Mapping[Any, Any], *, is_flow: bool) -> list[float]:
-    """The values of the months before the period, from the first that has one; months without rows are 0 of what adds up over time."""
-    last = periods.month_start(view.period.end)
-    months = [m for m in periods.months_of(periods.add_months(last, 1 - TREND_MONTHS), last) if m < view.period.start]
-    first = next((month for month in months if history.get(month) is not None), None)
-    if first is None:
-        return []
-    values = [history.get(month) for month in months if month >= first]
-    return [float(value or 0) for value in values if value is not None or is_flow]
 
 
 def _cases(source: Source, rule: Rule, row: Mapping[str, Any]) -> str:

@@ -7,12 +7,13 @@ from typing import Any
 
 from dashboards import contributions, figures, findings, theme
 from dashboards import format as fmt
+from dashboards import level as levels
 from dashboards.chance import Verdict
 from dashboards.contributions import Cell
 from dashboards.data import Source
+from dashboards.drawings.waterfall import Bar
 from dashboards.figures import Figure
-from dashboards.pages.overview import level as levels
-from dashboards.pages.overview.level import MEMBER, PAYER, Level
+from dashboards.level import MEMBER, PAYER, Level
 from dashboards.period import Period
 from dashboards.view import View
 
@@ -43,17 +44,6 @@ LEADS = (
     Lead(amount="no_shows", volume="expected_appointments", subject="No-shows", decided="expected appointments"),
 )
 METRICS = tuple(name for lead in LEADS for name in (lead.amount, lead.volume))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """One part of a change. `kind` is volume, mix, rate, other or few; `moves` lead to where it is (empty: nowhere)."""
-
-    label: str
-    part: Decimal
-    kind: str
-    moves: Mapping[str, Any]
-    member: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,17 +8,20 @@ from markupsafe import Markup
 
 from dashboards import chance, figures, findings, markup, shell, targets, widgets
 from dashboards import format as fmt
+from dashboards import level as levels
 from dashboards.data import Source
+from dashboards.drawings.panel import panel
+from dashboards.drawings.ranges import range_table
+from dashboards.drawings.waterfall import Bar, waterfall
 from dashboards.figures import Figure
+from dashboards.level import Level
 from dashboards.pages.overview import attention, html, lead, trust, units
-from dashboards.pages.overview import level as levels
 from dashboards.pages.overview.attention import Answers, Item
-from dashboards.pages.overview.lead import Bar, Explained
-from dashboards.pages.overview.level import Level
+from dashboards.pages.overview.lead import Explained
 from dashboards.shell import HEALTH_PAGE, PageContext
 from dashboards.view import View
 from serving.modules import PAGES
-from serving.modules.overview import FURTHER
+from serving.modules.overview import FURTHER, TILE_NAMES
 
 PAGE = PAGES["overview"]
 MOST_TILES = 8
@@ -96,7 +99,7 @@ def _why(context: PageContext, explained: Explained | None) -> Markup:
     view = context.view
     if explained is None:
         text = "Nothing to explain: no figure of this choice has a comparison that has settled."
-        return html.panel("Why it changed", "", Markup("<p>{}</p>").format(text), "why")
+        return panel("Why it changed", "", Markup("<p>{}</p>").format(text), "why")
     figure = explained.figure
     unit = figure.metric.unit
     before, now = fmt.short(figure.before, unit), fmt.short(figure.value, unit)
@@ -112,7 +115,7 @@ def _why(context: PageContext, explained: Explained | None) -> Markup:
         return widgets.passport(figure.metric.name, bar.moves)
 
     bars = lead.as_parts(explained, view.compared, view.period.name)
-    return html.panel(title, note, html.waterfall(bars, unit, figure.metric.direction, title, lead_to), "why")
+    return panel(title, note, waterfall(bars, unit, figure.metric.direction, title, lead_to), "why")
 
 
 def _attention(context: PageContext, level: Level, answers: list[Answers], loaded: Mapping[str, Figure]) -> Markup:
@@ -138,7 +141,7 @@ def _attention(context: PageContext, level: Level, answers: list[Answers], loade
     else:
         shown = items[: attention.MOST_ITEMS]
         content = html.attention(shown, len(items) - len(shown), _of_item)
-    return html.panel("Needs attention", note, content, "needs", link)
+    return panel("Needs attention", note, content, "needs", link)
 
 
 def _of_item(item: Item) -> str:
@@ -153,7 +156,7 @@ def _units(context: PageContext, level: Level, answer: Answers, loaded: Mapping[
     noun = f"{level.noun.capitalize()}s"
     if not listed.members:
         text = f"No {level.noun} has figures in this period."
-        return html.panel(noun, "", Markup('<p class="cm-nothing">{}</p>').format(text), "level")
+        return panel(noun, "", Markup('<p class="cm-nothing">{}</p>').format(text), "level")
     note = f"{context.view.period.name}; dot: this period, band: usual range of the months before, tick: target"
     if listed.more:
         note += f"; {listed.more} more with less volume"
@@ -162,14 +165,14 @@ def _units(context: PageContext, level: Level, answer: Answers, loaded: Mapping[
         return widgets.move(**moves) if moves else ""
 
     to_targets = f"{widgets.PAGE}targets?" if "targets" in context.pages else ""
-    table = html.unit_table(listed, lead_to, widgets.passport, note)
-    return html.panel(noun, note, table, "level", link=("Targets", to_targets))
+    table = range_table(listed, lead_to, widgets.passport, note, TILE_NAMES)
+    return panel(noun, note, table, "level", link=("Targets", to_targets))
 
 
 def _trust(context: PageContext, loaded: Mapping[str, Figure]) -> Markup:
     health = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
     lines = trust.lines(context.source, context.view, loaded)
-    return html.panel("Can these figures be trusted?", "", html.trust(lines, health), "trusted")
+    return panel("Can these figures be trusted?", "", html.trust(lines, health), "trusted")
 
 
 def _finding(explained: Explained | None, tiles: Mapping[str, Figure]) -> str:

@@ -1,4 +1,4 @@
-"""Payer mix: each payer class's share of what is billed, paid, visited or treated, and how it shifts."""
+"""The page: the chosen base, its tiles, and the section that is open."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +17,7 @@ from dashboards import (
     findings,
     markup,
     maturity,
+    sections,
     shell,
     theme,
     widgets,
@@ -26,6 +27,8 @@ from dashboards import period as periods
 from dashboards.breakdowns import Member
 from dashboards.chance import Verdict
 from dashboards.figures import Figure
+from dashboards.pages.payer_mix import bases, effect, rates
+from dashboards.sections import Section
 from dashboards.shell import PageContext
 
 
@@ -72,9 +75,21 @@ def draw(context: PageContext) -> None:
     shown = shares[:MOST_TILES]
     marks = [widgets.passport(basis.share, _of_class(figure.metric.name, basis)) for figure in shown]
     context.html(markup.tiles(shown, marks), key="cm_tiles")
-    _over_time(context, basis)
-    _units(context, basis)
-    _table(context, members, basis, {figure.metric.label: figure for figure in shares})
+
+    def draw_shift(_context: PageContext) -> None:
+        _over_time(context, basis)
+        _units(context, basis)
+        _table(context, members, basis, {figure.metric.label: figure for figure in shares})
+
+    sections.draw(
+        context,
+        (
+            Section(key="shift", title="Shift of the mix", draw=draw_shift, needs=(basis.share,)),
+            Section(key="bases", title="Bases side by side", draw=bases.draw, needs=bases.SHARES),
+            Section(key="rates", title="Share against rate", draw=rates.draw, needs=rates.RATES),
+            Section(key="effect", title="Effect on revenue", draw=effect.draw, needs=("collected_amount",)),
+        ),
+    )
 
 
 def _picker(context: PageContext, chosen: str, labels: Mapping[str, str]) -> None:
@@ -158,10 +173,6 @@ def _finding(shares: list[Figure], basis: Basis) -> str:
     return f"{most.metric.label} {verb} {amount} to {fmt.short(most.value, 'percent')} of {basis.words}"
 
 
-def _order(payer_class: str) -> int:
-    return theme.PAYER_CLASSES.index(payer_class) if payer_class in theme.PAYER_CLASSES else len(theme.PAYER_CLASSES)
-
-
 def _part(context: PageContext, payer_class: str, values: tuple[Any, ...]) -> charts.Part:
     label = theme.payer_label(payer_class) if payer_class else filters.NOT_RECORDED
     return charts.Part(label, theme.payer_colour(payer_class, context.look), values)
@@ -176,7 +187,7 @@ def _over_time(context: PageContext, basis: Basis) -> None:
         "Share of each month; a payer class has one colour on every page" + blocks.closed_note(context, months),
     )
     parts, marks = [], []
-    for key in sorted(by_class, key=_order):
+    for key in sorted(by_class, key=theme.payer_order):
         of_class = breakdowns.moves_to("payer_class", key)
         marks.append(blocks.month_marks(basis.share, months, of_class) if of_class else [""] * len(months))
         values = dict(figures.series(by_class[key], first, last))
@@ -196,7 +207,7 @@ def _units(context: PageContext, basis: Basis) -> None:
     values = breakdowns.crossed(source, view, level, basis.share, "payer_class")
     if not members or not values:
         return
-    classes = sorted({key for _, key in values}, key=_order)
+    classes = sorted({key for _, key in values}, key=theme.payer_order)
     parts = [_part(context, key, tuple(values.get((member.id, key)) for member in members)) for key in classes]
     marks = [
         [

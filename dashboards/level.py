@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from dashboards import figures
+from dashboards import breakdowns, figures
 from dashboards.data import Source
 from dashboards.view import View
 
@@ -96,7 +96,7 @@ def moves(level: Level, member: str) -> dict[str, Any]:
     """What a click on a member changes in the view; nothing for rows of the unit itself, and for those that name no member."""
     if level.dimension.startswith("service_unit"):
         return {} if member in ("", level.at) else {"place": member, "provider": None}
-    return {level.dimension: member} if member else {}
+    return breakdowns.moves_to(level.dimension, member)
 
 
 def name_of(level: Level, member: str, named: Mapping[str, str]) -> str:

@@ -1,0 +1,103 @@
+"""What a shift of the mix is worth: this period's charges at each payer class's earlier rate, with the earlier and with the present mix.
+
+    worth of a class = charges of the period x share of the class x what the class paid of a dollar billed in the compared period
+
+Only the shares differ between the two sides, so that rates that still settle do not matter: direct standardization of the rate.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from dashboards import blocks, breakdowns, figures, theme, widgets
+from dashboards import format as fmt
+from dashboards.breakdowns import Member
+from dashboards.drawings.waterfall import Bar, waterfall
+from dashboards.shell import PageContext
+
+BILLED, COLLECTED = "billed_amount", "collected_amount"
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What the period's charges would bring with the earlier mix and with the present one, in dollars and cents; `parts` by payer class
+    add up to the difference."""
+
+    before: Decimal
+    now: Decimal
+    parts: Mapping[str, Decimal]
+
+
+def effect(members: list[Member]) -> Effect | None:
+    """The effect from billed and collected of each payer class in both periods. None where a period has no charges.
+
+    A class that was not billed in the earlier period has no earlier rate: it is taken at the rate of all classes together.
+    """
+    billed_now = _sum(members, "now", BILLED)
+    billed_before, collected_before = _sum(members, "before", BILLED), _sum(members, "before", COLLECTED)
+    if not billed_now or not billed_before:
+        return None
+    before, parts = Decimal(0), {}
+    for member in members:
+        was, is_now = _amount(member.before, BILLED), _amount(member.now, BILLED)
+        rate = _amount(member.before, COLLECTED) / was if was else collected_before / billed_before
+        at_old_mix = (billed_now * was / billed_before * rate).quantize(CENT)
+        at_new_mix = (is_now * rate).quantize(CENT)
+        before += at_old_mix
+        parts[member.id] = at_new_mix - at_old_mix
+    return Effect(before=before, now=before + sum(parts.values(), Decimal(0)), parts=parts)
+
+
+def _amount(values: Mapping[str, object], name: str) -> Decimal:
+    value = values.get(name)
+    return fmt.decimal(value) if value is not None else Decimal(0)  # type: ignore[arg-type]
+
+
+def _sum(members: list[Member], side: str, name: str) -> Decimal:
+    return sum((_amount(getattr(member, side), name) for member in members), Decimal(0))
+
+
+def draw(context: PageContext) -> None:
+    """Draws the section for the view of the context."""
+    source, view = context.source, context.view
+    blocks.section(
+        "What the shift of payers is worth",
+        f"Charges of {view.period.name} at what each payer class paid of a dollar billed in {view.compared.name}: with the mix of then and "
+        "with the mix of now. Parts add up to the cent",
+    )
+    if any(
+        figures.filters(view, source.metrics[name]) is None for name in (BILLED, COLLECTED) if name in source.metrics
+    ):
+        blocks.empty(
+            context, "Not available for this choice", "Choose all payers or another place.", "cm_effect_filter"
+        )
+        return
+    members = breakdowns.by_dimension(source, view, [BILLED, COLLECTED], "payer_class")
+    hidden = any(
+        side.get(name, 0) is None for m in members for side in (m.now, m.before) for name in (BILLED, COLLECTED)
+    )
+    shift = None if hidden else effect(members)
+    if shift is None:
+        text = source.hidden_note if hidden else "One of the two periods has no charges. Choose another comparison."
+        blocks.empty(context, "Nothing to compare", text, "cm_effect_none")
+        return
+    first = Bar(label=f"Mix of {view.compared.name}", part=shift.before, kind="total", moves={})
+    last = Bar(label=f"Mix of {view.period.name}", part=shift.now, kind="total", moves={})
+    ordered = sorted(shift.parts.items(), key=lambda item: (-abs(item[1]), item[0]))
+    parts = [
+        Bar(
+            label=theme.payer_label(key) if key else "No payer",
+            part=part,
+            kind="rate",
+            moves=breakdowns.moves_to("payer_class", key),
+        )
+        for key, part in ordered
+        if part
+    ]
+
+    def lead_to(bar: Bar) -> str:
+        return widgets.passport(BILLED, bar.moves) if bar.moves else ""
+
+    drawn = waterfall([first, *parts, last], "usd", "higher", "Effect of the payer mix", lead_to)
+    context.html(drawn, key="cm_effect")

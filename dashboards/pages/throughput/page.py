@@ -1,0 +1,34 @@
+"""The page: its heading, its tiles, and the section that is open."""
+
+from dashboards import blocks, breakdowns, findings, sections, shell
+from dashboards.pages.throughput import beds, capacity, operations, providers, shared, times, visits
+from dashboards.sections import Section
+from dashboards.shell import PageContext
+
+PAGE = shared.PAGE
+LEAD = PAGE.lead
+SECTIONS = (
+    Section(key="visits", title="Visits", draw=visits.draw, needs=(LEAD,)),
+    Section(key="times", title="Where the time goes", draw=times.draw, needs=times.SEGMENTS),
+    Section(key="capacity", title="Fill and next available", draw=capacity.draw, needs=capacity.TILES),
+    Section(key="beds", title="Beds and stays", draw=beds.draw, needs=shared.BEDS),
+    Section(key="providers", title="Providers", draw=providers.draw, needs=providers.METRICS),
+    Section(key="operations", title="Staff and supplies", draw=operations.draw, needs=operations.TILES),
+)
+
+
+def draw(context: PageContext) -> None:
+    """Draws the page Throughput for the view of the context."""
+    source, view = context.source, context.view
+    loaded = shared.loaded(context)
+    if shell.before_data(context, loaded):
+        return
+    level = breakdowns.below(source, view, PAGE.table)
+    shell.head(context, findings.finding(loaded.get(LEAD), "Encounters", level))
+    # Beds are for units that have some: a clinic's page does not show empty tiles and sections for them.
+    inpatient = shared.is_inpatient(loaded)
+    shown = {
+        name: loaded[name] for name in PAGE.tiles if name in loaded and (inpatient or name not in shared.BED_TILES)
+    }
+    blocks.tiles(context, shown)
+    sections.draw(context, [section for section in SECTIONS if inpatient or section.key != "beds"])
