@@ -44,7 +44,7 @@ from serving.people.principal import Principal
 from serving.people.scope import ROLES, Scope
 from serving.people.shown import gathered
 from serving.people.store import AccessStore
-from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
+from serving.people.targets import WHOLE, Target, TargetTable
 from serving.people.work_entries import Entry
 from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
@@ -52,7 +52,7 @@ from serving.rows.compare import MOST_COMPARED, compare
 from serving.rows.export import MOST_ROWS, rows_file
 from serving.rows.people import people_in
 from serving.rows.row_sources import RowSources, row_sources
-from serving.scope_files.derive import UNKNOWN
+from serving.target_rules import check_target, path_in_force, target_path
 from serving.versions.health import published_alerts, published_health, published_refusals
 from serving.versions.integrity import last_sound_version
 from serving.versions.retention import kept_versions, version_as_of
@@ -156,8 +156,8 @@ class Reader:
         return answer
 
     def saw(self, action: str, detail: Mapping[str, object]) -> None:
-        """Notes what the person is shown: with the page that gathers it, else as an audit row. A page calls this for answers that it
-        has kept."""
+        """Notes the data shown to the person: within a page in the audit row of the page, else as a row of its kind. Pages call this
+        for answers that they have kept."""
         shown = gathered()
         if shown is not None:
             shown.note(action, detail)
@@ -335,8 +335,8 @@ class Reader:
         return any(self._metrics.data.frame(f"{question} limit 1").height for question in questions)
 
     def lineage(self, metric: str) -> MetricLineage | None:
-        """What a metric's figure rests on; None where the version was published without its lineage. Like the alerts for everybody
-        who sees the figure. Raises ConfigurationError for a metric that the person may not ask for."""
+        """The sources of a metric's figure; None if the version was published without its lineage. Every role that may ask for the
+        metric may see them. Raises ConfigurationError for another metric."""
         if all(item.name != metric for item in self.metrics()):
             self.note("lineage", {"metric": metric}, "refused")
             raise ConfigurationError(f"no metric is named {metric!r}")
@@ -367,8 +367,8 @@ class Reader:
         return published_refusals(self._home, self.version)
 
     def findings(self) -> tuple[Finding, ...]:
-        """What the feeds say that cannot be, with the metrics it touches. Like the alerts for every role; who sees a part of the
-        tenant is not told the money of the whole."""
+        """Contradictions in the feeds, with the affected metrics. Every role sees them; a person who sees a part of the tenant gets
+        no amounts, since they are of the whole."""
         findings = published_findings(self._home, self.version)
         return tuple(replace(item, amount=None) for item in findings) if self.scope.is_restricted else findings
 
@@ -387,26 +387,12 @@ class Reader:
 
     def target_path(self, service_unit: str | None) -> tuple[str, ...]:
         """Whose target counts for a unit: the unit, then those above it, then the whole tenant. None is all units in scope."""
-        # Rows that name no unit belong to a member beside the tree.
-        roots = [root for root in self._metrics.data.roots if root != UNKNOWN]
-        unit = service_unit or (roots[0] if len(roots) == 1 else None)
-        if unit is None:
-            return (WHOLE,)
-        return (*reversed(self._metrics.data.path_of(unit).strip("/").split("/")), WHOLE)
+        return target_path(self._metrics, service_unit)
 
     def target(self, metric: MetricDefinition, service_unit: str | None, on: date) -> Target | None:
-        """The target of a metric that counts for a unit on a day; None is all that is seen.
-
-        A rate, a mean or a number of days is also that of the units below it. A count or an amount is not: a part cannot be asked
-        for what the whole is, and neither can a person's own patients.
-        """
-        path = self.target_path(service_unit)
-        if metric.unit in ADDITIVE_UNITS:
-            if self.scope.provider_id or (path == (WHOLE,) and self.scope.is_restricted):
-                return None
-            # The top of the tree and the whole tenant are the same.
-            path = path[:1] if len(path) > 2 else path
-        return self.targets().in_force(metric.name, path, on)
+        """The target in force for a metric, a unit (None: all units in scope) and a day (`serving.target_rules`); None without one."""
+        path = path_in_force(self._metrics, metric, service_unit)
+        return self.targets().in_force(metric.name, path, on) if path else None
 
     @property
     def may_set_targets(self) -> bool:
@@ -416,8 +402,8 @@ class Reader:
     def set_target(self, metric: str, service_unit: str | None, valid_from: date, value: Decimal | None) -> None:
         """Sets the target of a metric for a unit (None: the whole tenant) from a day on; a value of None ends it.
 
-        Raises AccessError for who may not set it (audited), ConfigurationError for a metric that this person may not ask for, one
-        that is neither better high nor better low, and a value that the metric cannot have.
+        Raises AccessError (audited) if the person may not set it, ConfigurationError for a metric that this person may not ask
+        for, for one that is neither better high nor better low, and for a value that the metric cannot have.
         """
         unit = service_unit or WHOLE
         asked = {"metric": metric, "unit": unit, "from": valid_from.isoformat()}
@@ -426,16 +412,7 @@ class Reader:
             raise AccessError("your role does not set this target; ask your administrator")
         if unit != WHOLE:
             self._metrics.data.path_of(unit)
-        definition = next((item for item in self.metrics() if item.name == metric), None)
-        if definition is None:
-            raise ConfigurationError(f"no metric is named {metric!r}")
-        if definition.direction not in ("higher", "lower"):
-            raise ConfigurationError(f"{definition.label} is neither better high nor better low, so it has no target")
-        is_possible = value is None or (
-            value.is_finite() and value >= 0 and (definition.unit != "percent" or value <= 1)
-        )
-        if not is_possible:
-            raise ConfigurationError(f"{value} is not a target for {definition.label}")
+        check_target(self.metrics(), metric, value)
         self._access.targets.set(
             Target(
                 tenant_id=self.tenant.tenant_id,
