@@ -335,8 +335,8 @@ class Reader:
         return any(self._metrics.data.frame(f"{question} limit 1").height for question in questions)
 
     def lineage(self, metric: str) -> MetricLineage | None:
-        """The sources of a metric's figure; None if the version was published without its lineage. Every role that may ask for the
-        metric may see them. Raises ConfigurationError for another metric."""
+        """What a metric's figure rests on; None where the version was published without its lineage. Like the alerts for everybody
+        who sees the figure. Raises ConfigurationError for a metric that the person may not ask for."""
         if all(item.name != metric for item in self.metrics()):
             self.note("lineage", {"metric": metric}, "refused")
             raise ConfigurationError(f"no metric is named {metric!r}")
