@@ -12,3 +12,7 @@ QUERY_SECONDS = Histogram(
 )
 REQUESTS = Counter("clinicmart_http_requests", "Answered HTTP requests by status class.", ["status"], registry=REGISTRY)
 PAGE_ERRORS = Counter("clinicmart_page_errors", "Pages and requests that failed.", registry=REGISTRY)
+# by: password, second factor, identity provider. result: done, refused.
+SIGN_INS = Counter(
+    "clinicmart_sign_ins", "Steps of sign-ins by their way and result.", ["by", "result"], registry=REGISTRY
+)

@@ -23,6 +23,7 @@ from dashboards.hosts import tenant_of_host
 from dashboards.server import auth_gate, signin_html
 from dashboards.server.forms import browser_of, delete_cookie, fields_of, keep_session, set_cookie
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
+from serving.counters import SIGN_INS
 from serving.people.caller import caller
 from serving.people.oidc_client import authorization_address, identity_of_code, identity_of_logout
 from serving.people.oidc_store import NO_PROVIDER, OidcProvider
@@ -138,9 +139,11 @@ def _back(request: Request) -> Response:
             raise AccessError(STALE)
         token = _session(request, provider, attempt, answer)
     except ClinicmartError as error:
+        SIGN_INS.labels("identity provider", "refused").inc()
         if isinstance(error, ConfigurationError):
             log.error("sign-in at the identity provider: %s", error)
         return _sign_in_again(error)
+    SIGN_INS.labels("identity provider", "done").inc()
     old = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     if old:
         served_home.access().end_session(old)

@@ -12,6 +12,7 @@ from dashboards import format as fmt
 from dashboards.server import auth_gate, second_factor_html, signin_html
 from dashboards.server.forms import STALE_FORM, browser_of, fields_of, hashing, keep_session
 from foundation.errors import AccessError
+from serving.counters import SIGN_INS
 from serving.people.caller import caller
 from serving.people.second_factors import Step, address_for_app
 from serving.people.session_store import SignIn
@@ -74,7 +75,9 @@ def _give_code(request: Request, fields: Mapping[str, str]) -> Response:
             token, fields.get("code", ""), address=caller().address, browser=browser_of(request)
         )
     except AccessError as error:
+        SIGN_INS.labels("second factor", "refused").inc()
         return _code_form(token, fields, str(error), 401)
+    SIGN_INS.labels("second factor", "done").inc()
     response = RedirectResponse(auth_gate.own_path(fields.get("next")), status_code=303)
     keep_session(response, request, passed)
     return response

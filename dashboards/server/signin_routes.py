@@ -22,6 +22,7 @@ from dashboards.server.forms import (
     set_cookie,
 )
 from foundation.errors import AccessError, ClinicmartError
+from serving.counters import SIGN_INS
 from serving.people import oidc_client
 from serving.people.caller import caller
 from serving.people.second_factors import Step
@@ -132,7 +133,9 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
             tenant, email, fields.get("password", ""), address=caller().address, browser_mark=known_cookie
         )
     except AccessError as error:
+        SIGN_INS.labels("password", "refused").inc()
         return _sign_in_page(request, problem=str(error) or WRONG, status=401, **again)
+    SIGN_INS.labels("password", "done").inc()
     old = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
     if old:
         store.end_session(old)

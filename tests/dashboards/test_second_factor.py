@@ -8,6 +8,7 @@ import streamlit as st
 from starlette.websockets import WebSocketDisconnect
 
 from dashboards.server import auth_gate
+from serving.counters import REGISTRY
 from serving.people.principal import Role
 
 PASSWORD = "correct horse battery 9"
@@ -185,6 +186,23 @@ def test_the_account_makes_new_recovery_codes_and_removes_the_app(browser, perso
     answer = visitor.post("/second-factor/set-up", {**remove, "password": PASSWORD})
     assert answer.headers["location"] == "/account"
     assert browser().sign_in(person).headers["location"] == "/"
+
+
+def test_steps_of_sign_ins_are_counted_for_prometheus(browser, person):
+    def counted(by, result):
+        return REGISTRY.get_sample_value("clinicmart_sign_ins_total", {"by": by, "result": result}) or 0
+
+    ways = [(by, result) for by in ("password", "second factor") for result in ("done", "refused")]
+    first = browser()
+    first.sign_in(person)
+    _, codes = set_up(first)
+    before = {way: counted(*way) for way in ways}
+    visitor = browser()
+    visitor.sign_in(person, "wrong")
+    visitor.sign_in(person)
+    give(visitor, "000000")
+    give(visitor, codes[0])
+    assert {way: counted(*way) - before[way] for way in ways} == dict.fromkeys(ways, 1)
 
 
 def test_the_page_of_administration_sets_the_rule(page, markup_of, served, rule, person, monkeypatch):
