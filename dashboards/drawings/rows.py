@@ -10,6 +10,8 @@ from dashboards import format as fmt
 from dashboards import markup
 from dashboards.markup import EMPTY, join
 
+WHITE, NEAR_BLACK = "#ffffff", "#0b1319"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
@@ -90,9 +92,17 @@ def segmented_bars(
     )
 
 
+def text_on(colour: str) -> str:
+    """The colour of letters on a ground `#rrggbb`: white or near black, whichever has the larger contrast (WCAG 2.2)."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return WHITE if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else NEAR_BLACK
+
+
 def _segment(part: Segment, name: str, colour: str, width: float, unit: str) -> Markup:
     pointer = Markup(' data-do="{}"').format(part.action) if part.action else EMPTY
     text = fmt.short(part.value, unit) if width > 9 else ""
-    return Markup('<i style="width:{:.2f}%;--cm-colour:{}" title="{}: {}"{}>{}</i>').format(
-        width, colour, name, fmt.exact(part.value, unit), pointer, text
+    return Markup('<i style="width:{:.2f}%;--cm-colour:{};color:{}" title="{}: {}"{}>{}</i>').format(
+        width, colour, text_on(colour), name, fmt.exact(part.value, unit), pointer, text
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dashboards import view as states
 from dashboards.breakdowns import Member
 from dashboards.drawings.columns import Amount, plain
-from dashboards.drawings.rows import Segment, SegmentedBar, Step, funnel, segmented_bars
+from dashboards.drawings.rows import Segment, SegmentedBar, Step, funnel, segmented_bars, text_on
 from dashboards.drawings.scatter import Axis, Dot, scatter
 from dashboards.level import MEMBER
 from dashboards.pages.monday import page as monday
@@ -177,6 +177,28 @@ def test_a_week_outside_its_usual_range_is_told_with_the_unit_it_comes_from(sour
     assert round(sum(parts.values(), D(0)), 6) == round(D(asked) - mean, 6)
     assert max(parts, key=parts.get) == "behavioral"
     assert "Harbor Behavioral" in week.cause(source, view, level, items["no_shows"], monday_of, sunday)
+
+
+def test_a_second_patient_after_quiet_weeks_is_no_news(source):
+    metric = source.metrics["no_shows"]
+    assert week.usual_week(metric, [0.0] * 12 + [1.0])[1] < 2
+    assert not week._watched(metric, [1, *[0] * 11, 1, 2]).has_left
+    # The range of a count is never narrower than chance makes it.
+    assert week.usual_week(metric, [100.0] * 13) == (70.0, 130.0)
+    assert week._watched(metric, [*[100] * 13, 131]).tone == "bad"
+
+
+@pytest.mark.parametrize(
+    "colour", ["#332f87", "#2f8fbf", "#3fa796", "#1d7340", "#b9a23c", "#cc6677", "#882255", "#c9d0d6"]
+)
+def test_letters_on_parts_can_be_read(colour):
+    def luminance(text):
+        values = [int(text[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((luminance(colour), luminance(text_on(colour))))
+    assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 def test_a_hidden_week_has_no_cause():

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from math import sqrt
 from typing import Any
 
 from dashboards import chance, figures, findings
@@ -28,6 +29,8 @@ WATCHED: Mapping[str, str] = {
     "receivables_over_90": "revenue_cycle",
 }
 WEEKS = 13
+# Fewer of a count than this are not worth a line.
+LEAST_COUNT = 5
 SUNDAY = 7
 
 
@@ -52,6 +55,8 @@ class Watched:
     def has_left(self) -> bool:
         """Whether the week is outside its usual range."""
         if self.value is None or self.usual is None:
+            return False
+        if self.metric.unit == "count" and max(float(self.value), self.usual[1]) < LEAST_COUNT:
             return False
         return not self.usual[0] <= float(self.value) <= self.usual[1]
 
@@ -95,10 +100,21 @@ def _watched(metric: MetricDefinition, values: Sequence[Any]) -> Watched:
     # Weeks before the first one with rows are before the data.
     begins = next((place for place, value in enumerate(values) if value is not None), len(values))
     before = tuple(value for value in weekly[begins:-1] if value is not None)
-    usual = chance.usual_range([float(value) for value in before])
-    if usual is not None and min(before, default=0) >= 0:
-        usual = (max(usual[0], 0.0), usual[1])
+    usual = usual_week(metric, [float(value) for value in before])
     return Watched(metric=metric, value=weekly[-1] if begins < len(values) else None, before=before, usual=usual)
+
+
+def usual_week(metric: MetricDefinition, before: Sequence[float]) -> tuple[float, float] | None:
+    """The control limits of a week; None where there are too few weeks to tell. A count varies by at least the root of its mean (the
+    c chart: three times that to each side), so that quiet weeks in a row do not make the next patient news."""
+    usual = chance.usual_range(before)
+    if usual is None:
+        return None
+    low, high = usual
+    if metric.unit == "count":
+        mean = sum(before) / len(before)
+        low, high = min(low, mean - 3 * sqrt(mean)), max(high, mean + 3 * sqrt(mean))
+    return (max(low, 0.0) if min(before) >= 0 else low), high
 
 
 def _day(value: Any) -> date:
@@ -126,7 +142,8 @@ def cause(source: Source, view: View, level: Level, item: Watched, monday: date,
     if not words:
         return ""
     name = levels.name_of(level, member, levels.names(source, level))
-    return f"driven by {name}" if words == "driven by" else f"{words} in {name}"
+    preposition = "with" if level.noun == "provider" else "in"
+    return f"driven by {name}" if words == "driven by" else f"{words} {preposition} {name}"
 
 
 def contributions(rows: Sequence[Mapping[str, Any]], name: str, monday: date, weeks_before: int) -> dict[str, Decimal]:

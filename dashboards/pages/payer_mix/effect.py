@@ -82,8 +82,6 @@ def draw(context: PageContext) -> None:
         text = source.hidden_note if hidden else "One of the two periods has no charges. Choose another comparison."
         blocks.empty(context, "Nothing to compare", text, "cm_effect_none")
         return
-    first = Bar(label=f"Mix of {view.compared.name}", part=shift.before, kind="total", moves={})
-    last = Bar(label=f"Mix of {view.period.name}", part=shift.now, kind="total", moves={})
     ordered = sorted(shift.parts.items(), key=lambda item: (-abs(item[1]), item[0]))
     parts = [
         Bar(
@@ -99,5 +97,11 @@ def draw(context: PageContext) -> None:
     def lead_to(bar: Bar) -> str:
         return widgets.passport(BILLED, bar.moves) if bar.moves else ""
 
-    drawn = waterfall([first, *parts, last], "usd", "higher", "Effect of the payer mix", lead_to)
+    words = (
+        f"{fmt.short(shift.before, 'usd')} with the mix of {view.compared.name}, {fmt.short(shift.now, 'usd')} with that of "
+        f"{view.period.name}"
+    )
+    blocks.small_print(words)
+    together = Bar(label="Together", part=shift.now - shift.before, kind="total", moves={})
+    drawn = waterfall([*parts, together], "usd", "higher", "Effect of the payer mix", lead_to)
     context.html(drawn, key="cm_effect")
