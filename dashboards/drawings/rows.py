@@ -93,7 +93,7 @@ def segmented_bars(
 
 
 def text_on(colour: str) -> str:
-    """The colour of letters on a ground `#rrggbb`: white or near black, whichever has the larger contrast (WCAG 2.2)."""
+    """The colour of letters on a ground `#rrggbb`: white or near black, the one with the larger contrast (WCAG 2.2)."""
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -125,7 +125,7 @@ def _words(item: Watched) -> Markup:
     if item.usual is None:
         return Markup("too few weeks to tell")
     if not item.has_left:
-        return Markup("as usual")
+        return Markup("too few to judge") if item.is_few else Markup("as usual")
     mark = markup.MARKS.get(item.tone, markup.EMPTY)
     verdict = {"bad": "worse than usual", "good": "better than usual"}.get(item.tone, "outside the usual range")
     return Markup("{} {}{}").format(mark, verdict, f", {item.cause}" if item.cause else "")

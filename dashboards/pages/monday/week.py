@@ -52,11 +52,16 @@ class Watched:
     cause: str = ""
 
     @property
+    def is_few(self) -> bool:
+        """Whether it counts so few that nothing can be said of it."""
+        if self.value is None or self.usual is None or self.metric.unit != "count":
+            return False
+        return max(float(self.value), self.usual[1]) < LEAST_COUNT
+
+    @property
     def has_left(self) -> bool:
         """Whether the week is outside its usual range."""
-        if self.value is None or self.usual is None:
-            return False
-        if self.metric.unit == "count" and max(float(self.value), self.usual[1]) < LEAST_COUNT:
+        if self.value is None or self.usual is None or self.is_few:
             return False
         return not self.usual[0] <= float(self.value) <= self.usual[1]
 
