@@ -27,7 +27,7 @@ from serving.model import Drill, Health, LastRun, Listing, MetricDefinition, Met
 from serving.people.caller import caller as current_caller
 from serving.people.caller import set_caller
 from serving.people.principal import Principal
-from serving.people.scope import ROLES
+from serving.people.rights import ROLES
 from serving.people.shown import gathering
 from serving.plausibility import Finding
 from serving.reader import Reader, open_reader
@@ -113,8 +113,7 @@ class Source:
     @property
     def administers(self) -> bool:
         """Whether this person administers the people of the organization."""
-        rule = ROLES.get(self.principal.role)
-        return rule is not None and rule.administers
+        return ROLES[self.principal.role].administers
 
     @cached_property
     def administration(self) -> Administration:
@@ -122,8 +121,20 @@ class Source:
         units = [place for place in self.places if place != UNKNOWN]
         providers = [provider for provider in self.names("provider") if provider != UNKNOWN]
         return Administration(
-            served_home.home(), served_home.access(), self.principal, units=units, providers=providers
+            served_home.home(),
+            served_home.access(),
+            self.principal,
+            units=units,
+            providers=providers,
+            partners=self.partners,
         )
+
+    @property
+    def partners(self) -> list[str]:
+        """Ids of the referral partners that referrals name; none where no referral was read or the plan has none."""
+        if "referrals" not in self.metrics:
+            return []
+        return [partner for partner in self.names("referral_partner") if partner != UNKNOWN]
 
     @property
     def hidden_note(self) -> str:
@@ -188,6 +199,8 @@ class Source:
         if scope.provider_id:
             name = self.names("provider").get(scope.provider_id, "One provider")
             return f"{name} (your own patients)"
+        if scope.partner_id:
+            return "Your referrals"
         if not scope.unit_ids:
             return ""
         names = [place.name for place in self.tops]

@@ -46,7 +46,7 @@ def main() -> None:
     streamlit_pages: dict[str, Any] = {}
     refused_pages = []
     for page in ALL:
-        if not page.is_for(source):
+        if not page.is_held_by(source):
             # It is in no navigation bar; a person who opens its address sees the reason.
             refused_pages.append(st.Page(shell.refused(page, source), title=page.title, url_path=page.key))
             continue

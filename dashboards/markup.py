@@ -210,6 +210,18 @@ def tile_row(drawn: Sequence[Markup], name: str = "Key figures") -> Markup:
     )
 
 
+def facts(items: Iterable[tuple[str, str, str]], name: str) -> Markup:
+    """Tiles of (title, value, note) that are no metrics: no change, no definition."""
+    drawn = [
+        Markup(
+            '<article class="cm-tile cm-fact"><header><h3>{}</h3></header><p class="cm-value"><b>{}</b></p>'
+            '<p class="cm-base">{}</p></article>'
+        ).format(*item)
+        for item in items
+    ]
+    return tile_row(drawn, name)
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table. `unit` is a metric unit, `text`, or `change` (a `fmt.Change`). `action` sorts by it; `sorted` is

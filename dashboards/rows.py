@@ -17,6 +17,7 @@ from dashboards.shell import PageContext
 from dashboards.view import ALL_ROWS, COUNTED_ROWS, View
 from foundation.errors import ClinicmartError
 from serving.model import Drill, Listing, MetricDefinition
+from serving.people.rights import TRACED_LEVELS
 from serving.rows.chosen_columns import LEFT_OUT, ORIGIN, chosen_columns
 
 SEARCH, LONGEST_SEARCH = "cm_rows_search", 80
@@ -74,7 +75,7 @@ def draw(context: PageContext, page_view: View, view: View, metric: MetricDefini
 def _message(source: Source, drill: Drill) -> Markup:
     """How to open the message behind a row, for people with that right. The process that serves pages cannot open it: it reads no
     feeds."""
-    if not drill.source_key or source.reader.scope.identity_level == "none":
+    if not drill.source_key or source.reader.scope.identity_level not in TRACED_LEVELS:
         return markup.EMPTY
     key = _title(drill.source_key).lower()
     return Markup(

@@ -21,8 +21,8 @@ from dashboards.figures import Figure
 from dashboards.view import View
 from foundation.errors import AccessError, ClinicmartError
 from serving.counters import PAGE_ERRORS
-from serving.people.principal import Principal
-from serving.people.scope import ROLES, RoleRule
+from serving.people.principal import Principal, Role
+from serving.people.rights import ROLES
 from serving.versions.store import outcome
 
 log = logging.getLogger(__name__)
@@ -113,8 +113,8 @@ NOT_USED = (
 class PageSpec:
     """A page: its key in the URL, its name, and what draws it.
 
-    `is_for` says whether a person has the page at all; what is not granted is absent. `is_of_role` says whether a role has it in a
-    tenant that has everything: it chooses between the two reasons why it is absent, the role or `absent` (title and text).
+    `serving.people.rights` says which roles hold it, and `is_for` whether there is something to show to a person of such a role. A page
+    that a person does not have is absent: because of the role, or for the reason `absent` (title and text).
     A page that `has_pickers` shows figures of a period and a place, which are chosen above it. A page that `needs_figure` is opened from
     a figure, and its address names the figure. A page that is not in the bar is opened from other pages. A page that `tells_gaps` says
     itself which feeds stopped or were refused: it needs no line above it.
@@ -124,12 +124,19 @@ class PageSpec:
     title: str
     draw: Callable[[PageContext], None]
     is_for: Callable[[Source], bool] = lambda _: True
-    is_of_role: Callable[[RoleRule], bool] = lambda _: True
     absent: tuple[str, str] = NOT_USED
     has_pickers: bool = False
     needs_figure: bool = False
     is_in_bar: bool = True
     tells_gaps: bool = False
+
+    def is_held_by(self, source: Source) -> bool:
+        """Whether a person has the page: by the role, and by what there is to show."""
+        return self.is_of_role(source.principal.role) and self.is_for(source)
+
+    def is_of_role(self, role: Role) -> bool:
+        """Whether a role has the page in a tenant that has everything."""
+        return self.key in ROLES[role].pages
 
 
 def view_of(source: Source) -> View:
@@ -150,8 +157,7 @@ def refused(page: PageSpec, source: Source) -> Callable[[], None]:
 def _why_refused(page: PageSpec, source: Source) -> tuple[str, str]:
     """(title, reason) of a page that this person does not have."""
     role = source.principal.role
-    rule = ROLES.get(role)
-    if rule is not None and page.is_of_role(rule):
+    if page.is_of_role(role):
         title, text = page.absent
         return title.format(title=page.title), text
     text = f"Your role ({role.replace('_', ' ')}) does not include this page. An administrator of your organization can change roles."

@@ -24,8 +24,8 @@ CONFIGURATION = VERSION = REGISTRY = LINEAGE = DEFINITIONS = CLOSES = REMOVED = 
 PUBLISHED = FIGURES = RESTATED = VAULT = WAREHOUSE = 1
 # Encrypted Parquet: the key `clinicmart_format` of the file's own metadata.
 LANDED = INDEXED = 1
-# Sealed files of the inbox: their first line.
-SEALED = 1
+# Sealed files of the inbox, and the live state of a tenant: their first line.
+SEALED = LIVE = 1
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ FORMATS = (
     Format("payments/*.sqlite", "sqlite", PAYMENTS),
     Format("inbox/*/*/messages.sqlite", "sqlite", JOURNAL),
     Format("inbox/*/*/**/*.sealed", "sealed", SEALED),
+    Format("live/*.sealed", "sealed", LIVE),
     Format("landing/*/*/*.parquet", "parquet", LANDED),
     Format("quarantine/*/*.parquet", "parquet", LANDED),
     Format("index/*/*/*/*.parquet", "parquet", INDEXED),

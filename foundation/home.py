@@ -6,6 +6,7 @@ format                     the format number of the home (`foundation.formats.HO
 upgrade-backup/<format>/...                      sealed: files as they were before `clinicmart upgrade` changed them
 key-check                  detects a wrong key before anything is read or written
 inbox/<tenant>/<feed>/...                        encrypted: what came over a network, as received
+live/<tenant>.sealed                             encrypted: what senders said today, for the page Today
 landing/<tenant>/<entity>/<batch>.parquet        encrypted, immutable
 index/<tenant>/<feed>/<table>/<unit>.parquet     encrypted: hashes of the rows of tables
 quarantine/<tenant>/<batch>.parquet              encrypted

@@ -20,8 +20,8 @@ from serving.people.audit_log import AuditRow
 from serving.people.look_ups import broken_glass
 from serving.people.oidc_store import OidcProvider
 from serving.people.principal import Principal, Role
+from serving.people.rights import ROLES
 from serving.people.roster import Person
-from serving.people.scope import ROLES
 from serving.people.store import AccessStore
 from serving.rows.export import rows_file
 from serving.scope_files.unheld import remove_unheld
@@ -59,16 +59,17 @@ class Administration:
         *,
         units: Collection[str],
         providers: Collection[str],
+        partners: Collection[str] = (),
     ) -> None:
-        """`units` and `providers` are the ids that the served version has: others are refused."""
+        """`units`, `providers` and (referral) `partners` are the ids that the served version has: others are refused."""
         self._home, self._store = home, store
         self._tenant, self._email = principal.tenant_id, principal.email
-        self._units, self._providers = frozenset(units), frozenset(providers)
+        self._units = frozenset(units)
+        self._people_of_need = {"provider": frozenset(providers), "partner": frozenset(partners)}
         self._check()
 
     def _check(self) -> None:
-        rule = ROLES.get(self._store.principal(self._tenant, self._email).role)
-        if rule is None or not rule.administers:
+        if not ROLES[self._store.principal(self._tenant, self._email).role].administers:
             raise AccessError("only an administrator of the organization does this")
 
     # People
@@ -165,18 +166,22 @@ class Administration:
 
     def _check_rights(self, role: Role, unit_ids: Sequence[str], provider_id: str | None) -> None:
         """A role that lacks what it needs would see nothing, and a unit that does not exist is a mistake of the hand."""
-        rule = ROLES.get(role)
-        if rule is None:
+        rule = ROLES[role]
+        if rule.is_of_platform:
             raise ConfigurationError("a platform administrator does not belong to an organization")
         if rule.needs == "units" and not unit_ids:
             raise ConfigurationError("choose at least one service unit: this role sees assigned units only")
         if rule.needs == "provider" and not provider_id:
             raise ConfigurationError("choose the provider that this person is")
+        if rule.needs == "partner" and not provider_id:
+            raise ConfigurationError("choose the referral partner that this person is")
         unknown = sorted(set(unit_ids) - self._units)
         if unknown:
             raise ConfigurationError(f"there is no service unit {', '.join(unknown)}")
-        if provider_id and provider_id not in self._providers:
-            raise ConfigurationError("there is no such provider")
+        if provider_id and provider_id not in self._people_of_need.get(rule.needs, self._people_of_need["provider"]):
+            raise ConfigurationError(
+                f"there is no such {'referral partner' if rule.needs == 'partner' else 'provider'}"
+            )
 
     def _check_somebody_is_left(self, person: Person) -> None:
         others = [

@@ -8,7 +8,7 @@ A reader belongs to one person and one published version. Rights are those of th
 time, and only the open file behind it is shared, by tenant, scope and version.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,6 +19,7 @@ import polars as pl
 from foundation.errors import AccessError, ConfigurationError, DamagedFileError
 from foundation.home import Home
 from foundation.keys import Keys
+from foundation.live_state import live_path, read_live
 from serving import open_files
 from serving.counters import QUERY_SECONDS
 from serving.lineage.metric import MetricLineage, metric_lineage
@@ -41,7 +42,8 @@ from serving.model import (
 )
 from serving.open_files import Opened
 from serving.people.principal import Principal
-from serving.people.scope import ROLES, Scope
+from serving.people.rights import ROLES
+from serving.people.scope import Scope
 from serving.people.shown import gathered
 from serving.people.store import AccessStore
 from serving.people.targets import WHOLE, Target, TargetTable
@@ -50,9 +52,10 @@ from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
 from serving.rows.compare import MOST_COMPARED, compare
 from serving.rows.export import MOST_ROWS, rows_file
-from serving.rows.people import people_in
+from serving.rows.people import PEOPLE_A_ROW, people_in
 from serving.rows.row_sources import RowSources, row_sources
 from serving.target_rules import check_target, path_in_force, target_path
+from serving.today import Board, Place, board
 from serving.versions.health import published_alerts, published_health, published_refusals
 from serving.versions.integrity import last_sound_version
 from serving.versions.retention import kept_versions, version_as_of
@@ -336,7 +339,11 @@ class Reader:
 
     def lineage(self, metric: str) -> MetricLineage | None:
         """What a metric's figure rests on; None where the version was published without its lineage. Like the alerts for everybody
-        who sees the figure. Raises ConfigurationError for a metric that the person may not ask for."""
+        who sees the figure. Raises ConfigurationError for a metric that the person may not ask for, AccessError
+        for a role without the page."""
+        if "lineage" not in ROLES[self.scope.role].pages:
+            self.note("lineage", {"metric": metric}, "refused")
+            raise AccessError("your role does not see what a figure rests on")
         if all(item.name != metric for item in self.metrics()):
             self.note("lineage", {"metric": metric}, "refused")
             raise ConfigurationError(f"no metric is named {metric!r}")
@@ -371,6 +378,54 @@ class Reader:
         no amounts, since they are of the whole."""
         findings = published_findings(self._home, self.version)
         return tuple(replace(item, amount=None) for item in findings) if self.scope.is_restricted else findings
+
+    # Today
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the tenant's senders were ever followed, so that there is a board of today."""
+        return live_path(self._home, self.tenant.tenant_id).exists()
+
+    def today(self, now: datetime, noted: Collection[str] = ()) -> Board | None:
+        """Today's board of the units that the person sees at a moment (UTC); None where no listener has written it yet.
+
+        An audit row names the patients on it, but for those whom the caller has `noted` already. Raises AccessError, audited, for
+        roles without the page, DamagedFileError where the live state was altered.
+        """
+        if not ROLES[self.scope.role].sees_today:
+            self.note("today", {}, "refused")
+            raise AccessError("your role does not see the board of today")
+        keys, tenant_id = Keys.of(self._home), self.tenant.tenant_id
+        state = read_live(self._home, keys, tenant_id)
+        if state is None:
+            return None
+        shown = board(state, self._places(), now, keys.derive_for_scope("surrogate", tenant_id, self.scope.hash))
+        new = sorted(set(shown.people) - set(noted))
+        if new or not noted:
+            first, *further = [new[at : at + PEOPLE_A_ROW] for at in range(0, len(new), PEOPLE_A_ROW)] or [[]]
+            more = [{"column": "patient_id", "people": part} for part in further]
+            self.note("today", {"column": "patient_id", "people": first}, "done", further=more)
+        return shown
+
+    def _places(self) -> list[Place]:
+        """The service units in scope, in the order of the tree."""
+        columns = self.registry.table("dim_service_units")
+        held = columns.column_names if columns else ()
+        beds = "staffed_beds" if "staffed_beds" in held else "cast(null as integer)"
+        zone = "time_zone" if "time_zone" in held else "cast(null as varchar)"
+        units = self._metrics.data.frame(
+            f"select service_unit_id, name, {zone} as time_zone, {beds} as staffed_beds from warehouse.marts.dim_service_units "
+            "where service_unit_id <> 'unknown' order by sort_order"
+        )
+        return [
+            Place(
+                unit_id=row["service_unit_id"],
+                name=row["name"],
+                time_zone=row["time_zone"] or self.tenant.time_zone,
+                staffed_beds=row["staffed_beds"],
+            )
+            for row in units.iter_rows(named=True)
+        ]
 
     # Targets
 
@@ -466,7 +521,7 @@ class Reader:
     def coworkers(self) -> tuple[str, ...]:
         """User names of the tenant's people who work on worklists: to whom a row can be given."""
         people = self._access.users(self.tenant.tenant_id)
-        return tuple(person.email for person in people if person.role in ROLES and ROLES[person.role].works_lists)
+        return tuple(person.email for person in people if ROLES[person.role].works_lists)
 
     def note(
         self, action: str, detail: Mapping[str, object], result: str, *, further: Sequence[Mapping[str, object]] = ()

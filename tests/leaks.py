@@ -18,6 +18,7 @@ from dashboards import data
 from dashboards.api import who
 from dashboards.server import auth_gate
 from foundation.errors import AccessError
+from serving import reader
 from serving.metrics.mart_data import MartData
 from serving.model import Health
 from serving.modules import MODULES_BY_NAME
@@ -41,6 +42,22 @@ def _all_modules(patch: pytest.MonkeyPatch) -> None:
     """Every role holds every module."""
     everything = {role: replace(rule, modules=tuple(MODULES_BY_NAME)) for role, rule in scope.ROLES.items()}
     patch.setattr(scope, "ROLES", everything)
+
+
+def _referrals_of_all(patch: pytest.MonkeyPatch) -> None:
+    """A referral partner gets the referrals of the other partners too."""
+    patch.setattr(derive._Cut, "_partner", lambda _self, _table: "true")
+
+
+def _today_of_all_units(patch: pytest.MonkeyPatch) -> None:
+    """The board of today shows every unit of the live state, under the name of the first."""
+    drawn = reader.board
+
+    def all_units(state, places, *rest):  # type: ignore[no-untyped-def]
+        here = {row["service_unit_id"] for rows in state.rows.values() for row in rows}
+        return drawn(state, [replace(places[0], unit_id=unit) for unit in sorted(here)], *rest)
+
+    patch.setattr(reader, "board", all_units)
 
 
 def _rows_for_all(patch: pytest.MonkeyPatch) -> None:
@@ -122,6 +139,8 @@ HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...],
     "no filter": (_no_filter, ("figure", "drill", "names"), ("manager",)),
     "identity shown": (_identity_shown, ("drill", "extract"), ("analyst",)),
     "all modules": (_all_modules, ("figure",), ("biller",)),
+    "referrals of all": (_referrals_of_all, ("figure", "drill", "names"), ("partner",)),
+    "today of all units": (_today_of_all_units, ("today",), ("desk",)),
     "rows for all": (_rows_for_all, ("drill",), ("executive",)),
     "money of the whole": (_money_of_the_whole, ("health",), ("biller",)),
     "one cache for all": (_one_cache_for_all, ("cache",), ("manager",)),

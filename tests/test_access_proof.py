@@ -17,7 +17,7 @@ from clinicmart.proof.trials import Trial
 from foundation.errors import ConfigurationError
 from foundation.home import Home
 from serving.open_files import close_all
-from serving.people.scope import ROLES
+from serving.people.rights import TENANT_ROLES
 from tests.leaks import HOLES, IN_SERVER, hole
 from tests.support import ROOT, clinicmart_here
 
@@ -54,8 +54,8 @@ def test_no_way_crosses_and_every_control_holds(trials: list[Trial]) -> None:
 
 def test_every_way_and_every_role_is_tried(trials: list[Trial]) -> None:
     assert {way.key for way in WAYS} <= {trial.way for trial in trials}
-    assert {person.role for person in PEOPLE} == set(ROLES)
-    assert set(ROLES) <= {trial.role for trial in trials}
+    assert {person.role for person in PEOPLE} == set(TENANT_ROLES)
+    assert set(TENANT_ROLES) <= {trial.role for trial in trials}
 
 
 @pytest.mark.parametrize("name", HOLES)

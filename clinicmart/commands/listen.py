@@ -17,7 +17,8 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None, lo
     """Receive HL7 v2 messages over MLLP for all feeds with `listen`. Stop with SIGTERM or Ctrl+C.
 
     Each message is stored encrypted and then acknowledged (AA or CA). `clinicmart run` reads the stored messages, even while the
-    listener runs. Exit code 2: the configuration is wrong, a port is in use, or a feed has a listener already.
+    listener runs. Every few seconds the page Today is brought up to date.
+    Exit code 2: the configuration is wrong, a port is in use, or a feed has a listener already.
     """
     import asyncio
     import logging
@@ -31,6 +32,7 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None, lo
     from ingest.inbox.inbox import Inbox
     from ingest.inbox.mllp_journal import UNIT
     from ingest.ledger import Ledger
+    from ingest.live.follower import Follower
     from ingest.receive.mllp import listener
 
     config = load_config(file, entities=frozenset(load_contracts())).only(tenant)
@@ -47,5 +49,11 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None, lo
     def landed_up_to(feed: Feed) -> str | None:
         return ledger.table_state(feed.tenant_id, feed.name, UNIT).cursor
 
-    asyncio.run(listener.listen([(feed, Inbox.of(opened, keys, feed)) for feed in chosen], landed_up_to))
+    inboxes = [(feed, Inbox.of(opened, keys, feed)) for feed in chosen]
+    followers = [
+        Follower(opened, keys, item.tenant_id, [pair for pair in inboxes if pair[0].tenant_id == item.tenant_id]).step
+        for item in config.tenants
+        if any(feed.tenant_id == item.tenant_id for feed in chosen)
+    ]
+    asyncio.run(listener.listen(inboxes, landed_up_to, followers=followers))
     return 0

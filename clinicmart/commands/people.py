@@ -91,9 +91,7 @@ def list_users(home: Home, tenant: str, as_json: bool) -> None:
 @click.argument("email")
 @home_option
 @tenant_option
-@click.option(
-    "--role", required=True, help="organization_admin, executive, program_manager, provider, billing_staff, analyst ..."
-)
+@click.option("--role", required=True, help="One of the roles of docs/rights.md, such as program_manager.")
 @click.option("--name", default="", help="Name shown to others.")
 @click.option(
     "--unit",
@@ -101,7 +99,7 @@ def list_users(home: Home, tenant: str, as_json: bool) -> None:
     multiple=True,
     help="A service unit that the person may see, with all units below it. May be repeated.",
 )
-@click.option("--provider", help="Id of the provider, if the person is one.")
+@click.option("--provider", help="Id of the provider or of the referral partner, if the person is one.")
 @json_option
 @existing_home
 def add(
@@ -144,7 +142,7 @@ def add(
 @click.option(
     "--unit", "units", multiple=True, help="A service unit that the person may see from now on. May be repeated."
 )
-@click.option("--provider", help="Id of the provider, if the person is one.")
+@click.option("--provider", help="Id of the provider or of the referral partner, if the person is one.")
 @click.option("--lock/--unlock", "lock", default=None, help="Refuse or allow sign-in. --lock ends open sessions.")
 @json_option
 @existing_home

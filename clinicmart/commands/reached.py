@@ -231,7 +231,7 @@ def _write_letters(
     """Names and addresses for the letters, from the vault, for an administrator of the organisation with a reason."""
     from foundation.keys import Keys
     from ingest.trace.identities import identities
-    from serving.people.principal import Role
+    from serving.people.rights import ROLES
     from serving.people.store import AccessStore
     from serving.rows.export import rows_file
 
@@ -240,7 +240,7 @@ def _write_letters(
     store = AccessStore.open(home)
     ids = [item.patient_id for item in extent.patients]
     detail: dict[str, object] = {"people": len(ids), "reason": reason, "file": file.name}
-    if store.principal(tenant, administrator).role is not Role.ORGANIZATION_ADMIN:
+    if not ROLES[store.principal(tenant, administrator).role].administers:
         store.audit(tenant, administrator, "letters", detail=detail, result="refused")
         raise AccessError("only an organization_admin may read names and addresses")
     if file.exists():

@@ -77,12 +77,18 @@ def source(
     if as_json:
         print_json({"table": table, "row": row, "records": shown, "opened": opened})
         return
-    _print(shown, opened, identified=identified, is_administrator=reader.scope.role == "organization_admin")
+    _print(shown, opened, identified=identified, is_administrator=_may_open_messages(reader))
+
+
+def _may_open_messages(reader: Any) -> bool:
+    from serving.people.rights import ROLES
+
+    return ROLES[reader.scope.role].opens_messages
 
 
 def _sees_identity(reader: Any, reason: str | None) -> bool:
     """Whether the message is shown unmasked. Raises AccessError if a person without this right asks for it."""
-    may = reader.scope.role == "organization_admin" and reader.scope.identity_level == "identified"
+    may = _may_open_messages(reader)
     if reason is not None and not may:
         raise AccessError(
             "only an organization_admin may see unmasked messages; leave out --reason to see the masked message"

@@ -11,7 +11,7 @@ import re
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -41,6 +41,8 @@ PHONE = "555-0177"
 WORD = re.compile(r"ZQ[OPR][A-Z0-9]+", re.IGNORECASE)
 STATUS_OF = ("completed", "completed", "no_show", "completed", "cancelled")
 TODAY_A_UNIT = 3
+# The moment of the planted live state.
+LIVE_AT = datetime(2026, 10, 31, 16, tzinfo=UTC)
 VISITED = ("completed", "arrived")
 REFUSED_FILE = "refused.hl7"
 CHANGED = f"{AS_OF} 20:00:00"
@@ -54,6 +56,11 @@ def unit_id(tenant: str, place: str) -> str:
 def organisation_word(tenant: str, what: str) -> str:
     """The word in the name of a unit, provider or payer."""
     return f"ZQO{tenant}X{what}".upper()
+
+
+def waiting_at(tenant: str, place: str) -> int:
+    """How many patients wait at a place, by the planted live state: another number at each place and tenant."""
+    return 1 + PLACES.index(place) + len(PLACES) * TENANTS.index(tenant)
 
 
 def patient_word(tenant: str, number: int) -> str:

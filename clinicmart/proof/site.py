@@ -12,19 +12,23 @@ from types import MappingProxyType
 from clinicmart.proof.canaries import (
     AS_OF,
     CLOSED_MONTH,
+    LIVE_AT,
     PLACES,
     TENANTS,
     Allowed,
     Truth,
     truth,
     unit_id,
+    waiting_at,
     write_database,
     write_messages,
 )
 from foundation.errors import ClinicmartError
 from foundation.home import Home
+from foundation.keys import Keys
+from foundation.live_state import LiveFeed, LiveState, write_live
 from serving.people.principal import PLATFORM, Principal, Role
-from serving.people.scope import ROLES
+from serving.people.rights import ROLES, TRACED_LEVELS
 from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
 from serving.versions import closes
@@ -49,8 +53,10 @@ PASSWORD = "{tenant} keeps 4 quiet herons"  # noqa: S105
 @dataclass(frozen=True, kw_only=True)
 class Person:
     """Somebody of the proof. `assigned` are the places assigned, `places` those whose rows the person may see, `provider` the
-    provider or referral partner the person is, `refused` the metrics that the role must not get. It is written here again, apart
-    from the product's own table of roles. The user name is the same in both tenants."""
+    provider or referral partner the person is, `refused` the metrics that the role must not get, `lineage` whether it sees what a figure
+    rests on, `today` whether it sees the board of today. It is written here again, apart from the product's own table of rights. The
+    user name is the same in both tenants.
+    """
 
     name: str
     role: Role
@@ -58,6 +64,8 @@ class Person:
     places: tuple[str, ...] = PLACES
     provider: str | None = None
     refused: tuple[str, ...] = ()
+    lineage: bool = True
+    today: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -70,13 +78,33 @@ class Person:
 
 
 PEOPLE: tuple[Person, ...] = (
-    Person(name="admin", role=Role.ORGANIZATION_ADMIN),
+    Person(name="admin", role=Role.ORGANIZATION_ADMIN, today=True),
     Person(name="executive", role=Role.EXECUTIVE),
-    Person(name="manager", role=Role.PROGRAM_MANAGER, assigned=("east",), places=("east", "lab")),
+    Person(name="manager", role=Role.PROGRAM_MANAGER, assigned=("east",), places=("east", "lab"), today=True),
     Person(name="doctor", role=Role.PROVIDER, provider="p1"),
     Person(name="biller", role=Role.BILLING_STAFF, assigned=("west",), places=("west",), refused=("encounters",)),
     Person(name="analyst", role=Role.ANALYST),
-    Person(name="partner", role=Role.REFERRAL_PARTNER, provider="partner1", refused=METRICS),
+    Person(
+        name="desk",
+        role=Role.FRONT_DESK,
+        assigned=("east",),
+        places=("east", "lab"),
+        refused=METRICS,
+        lineage=False,
+        today=True,
+    ),
+    Person(
+        name="nurse", role=Role.NURSE, assigned=("west",), places=("west",), refused=METRICS, lineage=False, today=True
+    ),
+    Person(
+        name="partner",
+        role=Role.REFERRAL_PARTNER,
+        # The planted referrals of this partner are all to one unit.
+        places=("east",),
+        provider="partner1",
+        refused=("appointments", "billed_amount", "encounters"),
+        lineage=False,
+    ),
 )
 OPERATOR = Person(name="root", role=Role.SUPER_ADMIN)
 
@@ -107,10 +135,8 @@ class Site:
 
     def allowed(self, tenant: str, person: Person) -> Allowed:
         """Which planted words the person may meet."""
-        rule = ROLES.get(person.role)
-        return Allowed(
-            tenant=tenant, places=person.places, records=rule is not None and rule.identity_level != "none"
-        )  # fmt: skip
+        level = ROLES[person.role].identity_level
+        return Allowed(tenant=tenant, places=person.places, records=level in TRACED_LEVELS)
 
     def truth(self, tenant: str, person: Person) -> Truth:
         """The right figures of the planted rows that the person may see."""
@@ -152,6 +178,7 @@ def make_site(folder: Path) -> Site:
     site = Site(home=Home.at(home), feeds=feeds, run_output=ran.stdout + ran.stderr)
     add_people(site)
     plant_close(site)
+    plant_live(site)
     return site
 
 
@@ -174,6 +201,28 @@ def plant_close(site: Site) -> None:
                 figures=0,
             ),
         )
+
+
+def plant_live(site: Site) -> None:
+    """Writes the live state of both tenants: patients who wait, with equal ids, at each place one more than at the one before."""
+    keys = Keys.of(site.home)
+    for tenant in TENANTS:
+        visits = [
+            {
+                "encounter_id": f"ZQRV{place}{number}".upper(),
+                "patient_id": f"ZQPTOKEN{tenant}{place}{number}".upper(),
+                "service_unit_id": unit_id(tenant, place),
+                "provider_id": None,
+                "encounter_class": "AMB",
+                "status": "arrived",
+                "started_at": LIVE_AT.isoformat(),
+                "ended_at": None,
+            }
+            for place in PLACES
+            for number in range(waiting_at(tenant, place))
+        ]
+        feeds = [LiveFeed(name="adt", messages=len(visits), last_message_at=LIVE_AT)]
+        write_live(site.home, keys, tenant, LiveState(written_at=LIVE_AT, feeds=feeds, rows={"encounter": visits}))
 
 
 def _plant_link(feeds: Path) -> None:

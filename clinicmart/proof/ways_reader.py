@@ -10,14 +10,16 @@ from pathlib import Path
 
 import polars as pl
 
-from clinicmart.proof.canaries import AMOUNTS, PLACES, TENANTS, organisation_word, unit_id
+from clinicmart.proof.canaries import AMOUNTS, LIVE_AT, PLACES, TENANTS, organisation_word, unit_id, waiting_at
 from clinicmart.proof.site import OPERATOR, PEOPLE, Person, Site
 from clinicmart.proof.trials import Judge, Trial, Way
 from dashboards.data import Source
 from foundation import duck
+from foundation.live_state import live_path
 from serving.extracts import extract
 from serving.model import MetricQuery
 from serving.people.principal import Principal
+from serving.people.rights import TRACED_LEVELS
 from serving.reader import Reader, open_reader
 from serving.scope_files.derive import scope_file
 from serving.versions.store import current_version
@@ -285,7 +287,11 @@ def _sources(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
     judge, reader = Judge(site, "source", tenant, person), site.reader(tenant, person)
     level = reader.scope.identity_level
     rows = _rows(site.reader(tenant, ADMIN), "appointments")
-    foreign = rows if level == "none" else rows.filter(~pl.col("service_unit_id").is_in(_own_units(tenant, person)))
+    foreign = (
+        rows
+        if level not in TRACED_LEVELS
+        else rows.filter(~pl.col("service_unit_id").is_in(_own_units(tenant, person)))
+    )
     if not foreign.height:
         return
     row = str(foreign["appointment_id"][0])
@@ -313,8 +319,11 @@ def _lineage(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
         yield judge.trial(
             f"ask where {metric} comes from, and read all of it",
             lambda metric=metric: str(reader.lineage(metric)),
-            control="it is shown",
-            holds=lambda metric=metric: reader.lineage(metric) is not None,
+            control="it is shown" if person.lineage else "the administrator sees it",
+            holds=lambda metric=metric: (
+                site.reader(tenant, person if person.lineage else ADMIN).lineage(metric) is not None
+            ),
+            must_refuse=not person.lineage,
         )
 
 
@@ -356,6 +365,46 @@ def _cache(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
             control="the answer is there, from the person's own rows",
             holds=lambda metric=metric, right=right: figure(reader, metric) == right,
         )
+
+
+def _today(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
+    """The board of today has the person's units and codes for patients; the live state of the other tenant does not open."""
+    judge, reader = Judge(site, "today", tenant, person), site.reader(tenant, person)
+    right = sum(waiting_at(tenant, place) for place in person.places)
+
+    def attempt() -> str:
+        shown = reader.today(LIVE_AT)
+        foreign = shown is not None and len(shown.waiting) != right
+        return str(shown) + f" {organisation_word('nobody', 'ROWS')}" * foreign
+
+    def admin_waits() -> bool:
+        shown = site.reader(tenant, ADMIN).today(LIVE_AT)
+        return shown is not None and len(shown.waiting) == sum(waiting_at(tenant, place) for place in PLACES)
+
+    yield judge.trial(
+        "read the board of today",
+        attempt,
+        control="the administrator sees the patients of all units",
+        holds=admin_waits,
+        must_refuse=not person.today,
+    )
+    own, foreign = (live_path(site.home, name) for name in (tenant, other(tenant)))
+
+    def swapped() -> str:
+        kept = own.read_bytes()
+        own.write_bytes(foreign.read_bytes())
+        try:
+            return str(reader.today(LIVE_AT))
+        finally:
+            own.write_bytes(kept)
+
+    yield judge.trial(
+        "read the live state of the other tenant under the own name",
+        swapped,
+        control="the own live state opens again",
+        holds=admin_waits,
+        must_refuse=True,
+    )
 
 
 def _mixed_up(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
@@ -421,6 +470,7 @@ WAYS = (
     Way(key="lineage", title="What a figure rests on", tries=_lineage),
     Way(key="health", title="State of the feeds", tries=_health),
     Way(key="cache", title="Kept answers of the pages", tries=_cache),
+    Way(key="today", title="The board of today", tries=_today),
     Way(key="rights", title="Rights of one tenant under the name of the other", tries=_mixed_up),
     Way(key="password", title="Passwords of the other tenant", tries=_sign_in),
     Way(key="platform", title="The platform's administrator", tries=_operator, is_of_site=True),

@@ -1,6 +1,6 @@
-"""The pages, in the order they stand in the bar. A page whose module is not granted is absent."""
+"""The pages, in the order they stand in the bar. Those that a role does not hold, or whose module is not granted, are absent."""
 
-from dashboards.pages import closed_months, compare, lineage, targets, worklists
+from dashboards.pages import closed_months, compare, lineage, referrals, targets, today, worklists
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
 from dashboards.pages.monday import page as monday
@@ -25,14 +25,13 @@ _MODULE_OF = {page.key: module.name for module in MODULES for page in module.pag
 
 
 def _of_figures(page: Page) -> PageSpec:
-    """A page of figures: there where the tenant and the role have its module, and figures of it. The overview belongs to none."""
+    """A page of figures: there where the tenant has its module, and figures of it. The overview belongs to none."""
     module = _MODULE_OF.get(page.key)
     return PageSpec(
         key=page.key,
         title=page.title,
         draw=_DRAWN_BY[page.key],
         is_for=lambda source: module is None or module in source.modules,
-        is_of_role=lambda rule: module in rule.modules,
         has_pickers=True,
         tells_gaps=page is overview.PAGE,
     )
@@ -51,6 +50,14 @@ ALL = (
     _THIS_WEEK,
     *_AREAS,
     PageSpec(
+        key="today",
+        title="Today",
+        draw=today.draw,
+        # Who has nothing else is told on the page that nobody listens.
+        is_for=lambda source: source.reader.is_live or not source.metrics,
+        absent=("Nothing is followed", "The page Today appears when clinicmart listen receives messages."),
+    ),
+    PageSpec(
         key="closed_months",
         title="Closed months",
         draw=closed_months.draw,
@@ -61,23 +68,24 @@ ALL = (
         key="data_health",
         title="Data health",
         draw=data_health.draw,
-        is_for=lambda source: source.sees_health,
-        is_of_role=lambda rule: rule.sees_health,
     ),
     PageSpec(
         key="worklists",
         title="Worklists",
         draw=worklists.draw,
         is_for=lambda source: bool(source.reader.worklists),
-        is_of_role=lambda rule: rule.works_lists,
+    ),
+    PageSpec(
+        key="referrals",
+        title="Referrals",
+        draw=referrals.draw,
+        is_for=lambda source: "referrals" in source.metrics,
     ),
     PageSpec(key="targets", title="Targets", draw=targets.draw, is_in_bar=False),
     PageSpec(
         key="administration",
         title="Administration",
         draw=administration.draw,
-        is_for=lambda source: source.administers,
-        is_of_role=lambda rule: rule.administers,
     ),
     PageSpec(key="compare", title="Why is my number different?", draw=compare.draw, needs_figure=True, is_in_bar=False),
     PageSpec(key="lineage", title="Where a figure comes from", draw=lineage.draw, needs_figure=True, is_in_bar=False),

@@ -125,14 +125,7 @@ def _facts(work: Work) -> Markup:
     ]
     if work.recovered is not None:
         facts.append(("Recovered", fmt.short(work.recovered, "usd"), "paid on the solved ones"))
-    drawn = [
-        Markup(
-            '<article class="cm-tile cm-fact"><header><h3>{}</h3></header><p class="cm-value"><b>{}</b></p>'
-            '<p class="cm-base">{}</p></article>'
-        ).format(*fact)
-        for fact in facts
-    ]
-    return markup.tile_row(drawn, "What was worked")
+    return markup.facts(facts, "What was worked")
 
 
 def _table(source: Source, work: Work, today: date) -> Markup:

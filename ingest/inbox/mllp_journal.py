@@ -257,13 +257,22 @@ def first_received_at(inbox: Inbox) -> int | None:
 
     Raises sqlite3.Error where the file is damaged.
     """
+    return _received_at(inbox, "select min(received_at) from message")
+
+
+def newest_received_at(inbox: Inbox) -> int | None:
+    """As `first_received_at`, of the newest message."""
+    return _received_at(inbox, "select received_at from message order by sequence desc limit 1")
+
+
+def _received_at(inbox: Inbox, query: str) -> int | None:
     path = inbox.folder / FILE
     if not path.exists():
         return None
     with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
         connection.execute("pragma query_only = 1")
-        oldest: int | None = connection.execute("select min(received_at) from message").fetchone()[0]
-        return oldest
+        row = connection.execute(query).fetchone()
+        return None if row is None or row[0] is None else int(row[0])
 
 
 def read_message(inbox: Inbox, sequence: int) -> bytes | None:

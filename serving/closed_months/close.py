@@ -21,7 +21,8 @@ from foundation.home import Home
 from foundation.keys import Keys
 from serving.closed_months.figures import FIGURES, Asked, Whole, everything, figures, labels, open_whole
 from serving.model import NothingPublished, Version
-from serving.people.principal import Principal, Role
+from serving.people.principal import Principal
+from serving.people.rights import ROLES
 from serving.people.store import AccessStore
 from serving.plausibility import published_findings
 from serving.versions.closes import (
@@ -116,7 +117,7 @@ def _audited(home: Home, principal: Principal, month: date, action: str, work: C
     access = AccessStore.open(home)
     detail: dict[str, object] = {"month": f"{month:%Y-%m}"}
     try:
-        if principal.role is not Role.ORGANIZATION_ADMIN:
+        if not ROLES[principal.role].closes_months:
             raise AccessError("only an administrator of the organisation closes and reopens months")
         close = work()
     except ClinicmartError as error:

@@ -22,7 +22,7 @@ from serving.metrics.mart_data import MartData
 from serving.metrics.registry import Registry, RegistryMetric
 from serving.metrics.small_cells import hidden_cells
 from serving.model import Filter, MetricQuery
-from serving.people.modules import sees_module
+from serving.people.modules import sees_metric
 from serving.people.scope import Scope
 
 TIME = "metric_time"
@@ -86,8 +86,8 @@ class Metrics:
     # What may be asked
 
     def visible(self) -> list[RegistryMetric]:
-        """The metrics of the scope's modules, by name."""
-        return [item for item in self.registry.metrics.values() if sees_module(self.scope, item.definition.module)]
+        """The metrics that the scope holds, by name."""
+        return [item for item in self.registry.metrics.values() if sees_metric(self.scope, item.definition)]
 
     def metric(self, name: str) -> RegistryMetric:
         """A metric by name. Raises ConfigurationError for an unknown one, AccessError for one outside the scope."""
@@ -97,7 +97,7 @@ class Metrics:
             raise ConfigurationError(
                 f"no metric is named {name!r}" + (f"; similar names: {', '.join(close)}" if close else "")
             )
-        if not sees_module(self.scope, definition.definition.module):
+        if not sees_metric(self.scope, definition.definition):
             raise AccessError(f"the metric {name!r} belongs to a part of the product that you may not use")
         return definition
 

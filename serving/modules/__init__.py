@@ -14,7 +14,7 @@ from types import MappingProxyType
 from serving.modules import no_show, overview, payer_mix, revenue_cycle, throughput, without_pages
 from serving.modules.declaration import Module, Page
 
-__all__ = ["MODULES", "MODULES_BY_NAME", "PAGES", "Module", "Page", "modules_of_role"]
+__all__ = ["MODULES", "MODULES_BY_NAME", "PAGES", "Module", "Page"]
 
 MODULES: tuple[Module, ...] = (
     revenue_cycle.MODULE,
@@ -27,8 +27,3 @@ MODULES_BY_NAME: Mapping[str, Module] = MappingProxyType({module.name: module fo
 PAGES: Mapping[str, Page] = MappingProxyType(
     {page.key: page for page in (overview.PAGE, *(page for module in MODULES for page in module.pages))}
 )
-
-
-def modules_of_role(role: str) -> tuple[str, ...]:
-    """The names of the modules that a role holds where the tenant has them."""
-    return tuple(module.name for module in MODULES if role in module.roles)

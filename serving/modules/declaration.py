@@ -31,14 +31,13 @@ class Page:
 class Module:
     """A part of the product that a tenant's plan grants.
 
-    `roles` are the values of `serving.people.principal.Role` that hold it; `is_granted` is the default for a tenant whose plan does
-    not name it. `has_metrics`: metrics may belong to it (`meta.module` of their definitions). `is_about_money`: its facts hold the
-    same money as those of other such modules, so that a change of one may explain a change of the other.
+    `serving.people.rights` says which roles hold it. `is_granted` is the default for a tenant whose plan does not name it.
+    `has_metrics`: metrics may belong to it (`meta.module` of their definitions). `is_about_money`: its facts hold the same money as
+    those of other such modules, so that a change of one may explain a change of the other.
     """
 
     name: str
     title: str
-    roles: tuple[str, ...] = ()
     pages: tuple[Page, ...] = ()
     is_granted: bool = True
     is_always_on: bool = False

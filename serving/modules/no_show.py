@@ -6,7 +6,6 @@ from serving.modules.entities import APPOINTMENTS
 MODULE = Module(
     name="no_show",
     title="No-show and access",
-    roles=("organization_admin", "executive", "program_manager", "provider", "billing_staff", "analyst"),
     has_metrics=True,
     pages=(
         Page(

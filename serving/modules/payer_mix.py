@@ -5,7 +5,6 @@ from serving.modules.declaration import Module, Page
 MODULE = Module(
     name="payer_mix",
     title="Payer mix",
-    roles=("organization_admin", "executive", "program_manager", "billing_staff", "analyst"),
     has_metrics=True,
     is_about_money=True,
     pages=(

@@ -6,7 +6,6 @@ from serving.modules.entities import MONEY
 MODULE = Module(
     name="revenue_cycle",
     title="Revenue cycle",
-    roles=("organization_admin", "executive", "program_manager", "provider", "billing_staff", "analyst"),
     has_metrics=True,
     is_about_money=True,
     pages=(

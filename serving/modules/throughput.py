@@ -6,7 +6,6 @@ from serving.modules.entities import VISITS
 MODULE = Module(
     name="throughput",
     title="Throughput",
-    roles=("organization_admin", "executive", "program_manager", "provider", "analyst"),
     has_metrics=True,
     pages=(
         Page(

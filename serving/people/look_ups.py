@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from foundation.errors import AccessError
 from serving.people.audit_log import AuditRow
-from serving.people.principal import Principal, Role
-from serving.people.scope import ROLES
+from serving.people.principal import Principal
+from serving.people.rights import IN_AN_EMERGENCY, ROLES
 from serving.people.store import AccessStore
 
 ACTION = "identity looked up"
@@ -21,10 +21,10 @@ REPORTED_FOR = timedelta(days=30)
 
 def check_may_look_up(store: AccessStore, principal: Principal, *, breaks_glass: bool) -> None:
     """Raises AccessError for a role that may not, without `breaks_glass` for one that may in an emergency alone, and after too many."""
-    rule = ROLES.get(principal.role)
-    if rule is None or not rule.rows or rule.identity_level == "none":
+    looks_up = ROLES[principal.role].looks_up
+    if not looks_up:
         raise AccessError("your role may not look up who a patient is")
-    if principal.role is not Role.ORGANIZATION_ADMIN and not breaks_glass:
+    if looks_up == IN_AN_EMERGENCY and not breaks_glass:
         raise AccessError(
             "your role looks up who a patient is in an emergency only: give --break-glass; every administrator sees it"
         )

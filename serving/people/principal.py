@@ -11,7 +11,7 @@ PLATFORM = "platform"
 
 
 class Role(StrEnum):
-    """What a person is for the tenant; `serving.people.scope` says what each may see."""
+    """What a person is for the tenant; `serving.people.rights` says what each may see."""
 
     SUPER_ADMIN = "super_admin"
     ORGANIZATION_ADMIN = "organization_admin"
@@ -20,12 +20,15 @@ class Role(StrEnum):
     PROVIDER = "provider"
     BILLING_STAFF = "billing_staff"
     ANALYST = "analyst"
+    FRONT_DESK = "front_desk"
+    NURSE = "nurse"
     REFERRAL_PARTNER = "referral_partner"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """A signed-in person. `unit_ids` are the assigned service units, `provider_id` whom a provider signs in as."""
+    """A signed-in person. `unit_ids` are the assigned service units, `provider_id` is the provider or the referral partner that the person
+    is."""
 
     tenant_id: str
     email: str

@@ -4,7 +4,7 @@
     access.targets.all(tenant_id)           every version, the oldest first
     TargetTable(targets).in_force("no_show_rate", ["CL09", "BU2", WHOLE], on=period_end)
 
-The roles that may set one are declared in `serving.people.scope` (`RoleRule.sets_targets`): `Reader.check_target` asks it.
+The roles that may set one are declared in `serving.people.rights` (`RoleRule.sets_targets`): `Reader.check_target` asks it.
 """
 
 import re

@@ -19,6 +19,7 @@ from foundation.keys import Keys
 from serving.metrics.answers import Metrics
 from serving.metrics.registry import PublishedTable
 from serving.model import Version
+from serving.people.rights import TRACED_LEVELS
 from serving.versions.store import files_of
 
 POSITION = "source_position"
@@ -174,7 +175,7 @@ def row_sources(home: Home, version: Version, metrics: Metrics, table_name: str,
     message does not reveal whether it exists for others), ConfigurationError for a table whose rows are sums of others."""
     if not metrics.scope.row_tables_allowed:
         raise AccessError("your role sees figures, not rows")
-    if metrics.scope.identity_level == "none":
+    if metrics.scope.identity_level not in TRACED_LEVELS:
         raise AccessError("your role sees de-identified rows; the source of a row would identify its patient")
     rule, table = RULES.get(table_name), metrics.registry.table(table_name)
     if rule is None or table is None:

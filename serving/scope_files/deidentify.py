@@ -14,6 +14,7 @@ from datetime import date
 from foundation import duck
 from foundation.deidentification import SAFE_HARBOR
 from serving.metrics.registry import PublishedTable, TableColumn
+from serving.people.rights import REFERRAL_COLUMNS
 
 # Identifiers of the organisation: of units, staff, payers, codes and runs.
 ORGANISATION = frozenset(
@@ -216,6 +217,8 @@ def treated(table: PublishedTable, column: TableColumn, *, level: str, has_rows:
         return "keep"
     if level == "limited":
         return limited_treatment(column)
+    if level == "minimum" and not table.is_dimension and column.name not in REFERRAL_COLUMNS.get(table.name, ()):
+        return "remove"
     is_moment = column.data_type.upper().startswith("TIMESTAMP")
     is_name_of_somebody = column.name in _NAMES and not column.identity and holds_patients(table)
     return "remove" if is_name_of_somebody or (is_moment and not has_rows) else treatment(column)

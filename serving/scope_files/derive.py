@@ -1,8 +1,8 @@
 """Writes the file of a scope: the rows and columns of a version that one kind of person may see, and no others.
 
 A table is in the file if one of the scope's modules reads it. Its rows are those of the tenant (checked again), of the assigned
-units and below, and of the provider. A fact without a service unit stays empty in a restricted scope. Of people, providers and
-other dimensions only the members remain that the remaining facts name.
+units and below, and of the provider or the referral partner. A fact without a service unit stays empty in a restricted scope. Of
+people, providers and other dimensions only the members remain that the remaining facts name; of a partner's scope the units too.
 """
 
 import secrets
@@ -20,6 +20,8 @@ from foundation.home import Home
 from foundation.keys import Keys
 from serving.metrics.registry import HEALTH, PublishedTable, Registry
 from serving.model import Version
+from serving.people.modules import sees_metric
+from serving.people.rights import PLACE_DIMENSIONS, REFERRAL_COLUMNS
 from serving.people.scope import Scope
 from serving.scope_files.deidentify import expressions
 from serving.versions.store import files_of
@@ -27,7 +29,9 @@ from serving.versions.store import files_of
 _CORE = "core"
 # Dimensions that list people: cut down to those the remaining facts name.
 _PEOPLE = {"dim_patients": "patient_id", "dim_providers": "provider_id"}
+_PARTNER_COLUMN = "referral_partner_id"
 _UNITS = ("dim_service_units", "dim_service_unit_versions")
+_UNIT_ID = "service_unit_id"
 UNKNOWN = "unknown"
 
 
@@ -35,7 +39,7 @@ def allowed_tables(scope: Scope, registry: Registry) -> tuple[PublishedTable, ..
     """The published tables a scope holds: dimensions, and facts of its modules or behind its modules' metrics."""
     used: set[str] = set()
     for metric in registry.metrics.values():
-        if metric.definition.module in scope.modules:
+        if sees_metric(scope, metric.definition):
             whole = registry.metrics.get(metric.share_of)
             used |= {*metric.tables, *(whole.tables if whole else ()), *([metric.drill.model] if metric.drill else ())}
     return tuple(
@@ -97,9 +101,13 @@ class _Cut:
             return []
         if table.name == "dim_patients" and not self.scope.row_tables_allowed:
             return ["false"]
+        if table.is_dimension and not self.scope.sees_figures and table.name not in PLACE_DIMENSIONS:
+            return ["false"]
         conditions = ["tenant_id = $tenant"]
-        if table.name in _UNITS or (not table.is_dimension and self.scope.unit_ids):
-            conditions += self._unit(table)
+        if self.scope.partner_id is not None:
+            return [*conditions, self._partner(table)]
+        if self.scope.unit_ids and (table.name in _UNITS or not table.is_dimension):
+            conditions.append(self._unit(table))
         if not table.is_dimension and self.scope.provider_id is not None:
             conditions.append(self._provider(table))
         if table.name in _PEOPLE and self.scope.is_restricted:
@@ -107,20 +115,32 @@ class _Cut:
             conditions.append(f"({column} = '{UNKNOWN}' or {column} in (select {column} from seen_{column}))")
         return conditions
 
-    def _unit(self, table: PublishedTable) -> list[str]:
-        if not self.scope.unit_ids:
-            return []
+    def _unit(self, table: PublishedTable) -> str:
         if table.unit_column not in table.column_names:
-            return ["false"]
-        return [f'"{table.unit_column}" in (select service_unit_id from units)']
+            return "false"
+        return f'"{table.unit_column}" in (select service_unit_id from units)'
 
     def _provider(self, table: PublishedTable) -> str:
         if table.provider_column not in table.column_names:
             return "false"
         return f'"{table.provider_column}" = $provider'
 
+    def _partner(self, table: PublishedTable) -> str:
+        """The condition for a referral partner: own referrals, and the units that they name."""
+        if table.name in _UNITS:
+            return f"service_unit_id in (select service_unit_id from seen_{_UNIT_ID})"
+        if table.is_dimension:
+            return "true" if table.name in PLACE_DIMENSIONS else "false"
+        if table.name not in REFERRAL_COLUMNS or _PARTNER_COLUMN not in table.column_names:
+            return "false"
+        return f'"{_PARTNER_COLUMN}" = $partner'
+
     def parameters(self, sql: str) -> dict[str, str | None]:
-        parameters = {"tenant": self.scope.tenant_id, "provider": self.scope.provider_id}
+        parameters = {
+            "tenant": self.scope.tenant_id,
+            "provider": self.scope.provider_id,
+            "partner": self.scope.partner_id,
+        }
         return {name: value for name, value in parameters.items() if f"${name}" in sql}
 
 
@@ -129,18 +149,19 @@ def _derive(home: Home, base: Path, version: Version, scope: Scope, registry: Re
         keys = Keys.of(home)
         duck.attach(connection, base, alias="base", key=keys.derive_hex("published", scope.tenant_id), read_only=True)
         duck.attach(connection, path, alias="target", key=key)
+        as_of = version.data_as_of or version.published_at.date()
         cut = _Cut(
             connection=connection,
             scope=scope,
             registry=registry,
-            as_of=version.data_as_of or version.published_at.date(),
+            as_of=as_of,
             # Who sees no rows needs no surrogate twice: its key is thrown away with this connection.
             surrogate_key=keys.derive_for_scope("surrogate", scope.tenant_id, scope.hash)
             if scope.row_tables_allowed
             else secrets.token_hex(32),
         )
         tables = allowed_tables(scope, registry)
-        _units(cut)
+        _make_units(cut)
         _seen(cut, tables)
         for schema in sorted({table.schema for table in tables} | {"marts"}):
             connection.execute(f'create schema if not exists target."{schema}"')
@@ -152,7 +173,7 @@ def _derive(home: Home, base: Path, version: Version, scope: Scope, registry: Re
     path.chmod(0o600)
 
 
-def _units(cut: _Cut) -> None:
+def _make_units(cut: _Cut) -> None:
     """The assigned units and all below them, by their place in the tree."""
     cut.connection.execute("create temp table units (service_unit_id varchar)")
     if cut.scope.unit_ids:
@@ -166,10 +187,10 @@ def _units(cut: _Cut) -> None:
 
 
 def _seen(cut: _Cut, tables: Sequence[PublishedTable]) -> None:
-    """People and providers that the scope's facts name, for restricted scopes."""
+    """People, providers and units that the scope's facts name, for restricted scopes."""
     if not cut.scope.is_restricted:
         return
-    for column in _PEOPLE.values():
+    for column in (*_PEOPLE.values(), _UNIT_ID):
         parts = [
             f'select "{column}" from base."{table.schema}"."{table.name}" where {" and ".join(cut.conditions(table))}'
             for table in tables

@@ -15,8 +15,8 @@ import polars as pl
 from foundation.errors import AccessError, ConfigurationError
 from serving.metrics.answers import Metrics
 from serving.metrics.dimensions import SERVICE_UNIT
-from serving.people.modules import sees_module
-from serving.people.scope import ROLES
+from serving.people.modules import sees_metric
+from serving.people.rights import ROLES
 from serving.people.work_entries import Entries, Entry
 from serving.rows.drill import condition_of
 from serving.worklists.lists import DONE, LISTS, OPEN, STATES, WorkList
@@ -81,7 +81,7 @@ class Worklists:
         return tuple(
             name
             for name, item in LISTS.items()
-            if item.metric in metrics and sees_module(scope, metrics[item.metric].definition.module)
+            if item.metric in metrics and sees_metric(scope, metrics[item.metric].definition)
         )
 
     def work(

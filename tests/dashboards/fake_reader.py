@@ -181,6 +181,7 @@ class FakeReader:
             sees_health=self.sees_health,
             unit_ids=self.unit_ids,
             provider_id=self.provider_id,
+            partner_id=None,
             is_restricted=bool(self.unit_ids or self.provider_id),
             row_tables_allowed=self.can_see_rows,
             smallest_cell=self.smallest_cell,

@@ -42,6 +42,8 @@ PEOPLE = (
     ("doctor", Role.PROVIDER, (), "p1"),
     ("biller", Role.BILLING_STAFF, ("west",), None),
     ("analyst", Role.ANALYST, (), None),
+    ("desk", Role.FRONT_DESK, ("east",), None),
+    ("nurse", Role.NURSE, ("west",), None),
     ("partner", Role.REFERRAL_PARTNER, (), "p2"),
 )
 

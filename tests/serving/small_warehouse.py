@@ -82,6 +82,16 @@ create table warehouse.marts.fct_balances as
   from warehouse.marts.dim_tenants, (values ('lab'), ('west')) as u (unit), (values ('aetna'), ('medicare')) as p (payer),
     (values (date '2026-01-31'), (date '2026-02-28'), (date '2026-03-31')) as d (snapshot_date)
   where payer = 'medicare' or month(snapshot_date) = 1;
+-- Partners have the ids of providers, and of the other tenant's partners, and mean somebody else.
+create table warehouse.marts.fct_referrals as
+  select tenant_id, 'r' || i as referral_id, tenant_id || '|t' || (i % 10) as patient_key, 't' || (i % 10) as patient_id,
+    tenant_id || '|' || unit as service_unit_key, unit as service_unit_id, 'p' || (1 + i % 3) as referral_partner_id,
+    'visit of ' || tenant_id as visit_type_id, case when i % 2 = 0 then 'attended' else 'open' end as outcome,
+    case when i % 2 = 0 then '4 attended' else '1 ordered' end as furthest_stage, i % 2 = 0 as is_scheduled,
+    i % 2 = 0 as is_attended, date '2026-01-01' + cast(i as integer) as ordered_date,
+    case when i % 2 = 0 then date '2026-01-05' + cast(i as integer) end as first_visit_date
+  from (select tenant_id, i, case when i % 3 = 1 then 'west' else 'lab' end as unit
+    from warehouse.marts.dim_tenants, range(60) as r (i) where tenant_id = 'harbor' or i < 30);
 create table warehouse.health.feed_status as
   select tenant_id, 'pm' as feed, 'pm_database' as kind, timestamp '2026-04-01 05:00:00' as last_read_at
   from warehouse.marts.dim_tenants;
@@ -244,6 +254,22 @@ MODELS = [
 ]
 
 
+MODELS.append(
+    _model(
+        "referrals",
+        "fct_referrals",
+        [_entity("referral", "primary", "referral_id"), _UNIT],
+        [_time("ordered_date"), _category("referral_partner", "referral_partner_id")],
+        [
+            _measure("referral_count", "sum", "1"),
+            _measure("referral_scheduled_count", "sum_boolean", "is_scheduled"),
+            _measure("referral_attended_count", "sum_boolean", "is_attended"),
+        ],
+        "ordered_date",
+    )
+)
+
+
 def _metric(name: str, kind: str, params: dict[str, Any], **meta: Any) -> dict[str, Any]:
     blank = {
         **dict.fromkeys(("measure", "numerator", "denominator", "expr", "window", "grain_to_date")),
@@ -342,13 +368,23 @@ METRICS = [
         drill={"model": "fct_charges", "value": "billed_amount"},
     ),
 ]
+METRICS += [
+    _simple(name, measure, unit="count", module="no_show", drill={"model": "fct_referrals", "row_filter": row_filter})
+    for name, measure, row_filter in (
+        ("referrals", "referral_count", "true"),
+        ("referrals_scheduled", "referral_scheduled_count", "is_scheduled"),
+        ("referrals_attended", "referral_attended_count", "is_attended"),
+    )
+]
 SPINE = {
     "node_relation": _relation("dim_dates"),
     "primary_column": {"name": "date_day", "time_granularity": "day"},
     "custom_granularities": [],
 }
 _MODULES = {"fct_visits": "throughput", "fct_charges": "revenue_cycle", "fct_balances": "revenue_cycle"}
+_MODULES["fct_referrals"] = "no_show"
 _MARKED = {"patient_id": "patient", "patient_key": "patient", "visit_id": "account", "charge_id": "account"}
+_MARKED["referral_id"] = "account"
 _MARKED |= {"visit_date": "none", "decided_date": "none"}
 
 

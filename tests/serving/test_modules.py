@@ -9,10 +9,9 @@ from dashboards import closed_notice
 from dashboards.pages import ALL
 from data_contracts import load_contracts
 from foundation.errors import AccessError
-from serving.modules import MODULES, PAGES, modules_of_role
+from serving.modules import MODULES, MODULES_BY_NAME, PAGES
 from serving.modules.entities import NOUNS
-from serving.people.principal import Role
-from serving.people.scope import ROLES
+from serving.people.rights import ROLES
 from serving.people.store import AccessStore
 from serving.people.tables import MODULE
 
@@ -52,11 +51,19 @@ def test_tiles_of_a_modules_page_are_metrics_of_modules_that_its_roles_hold(modu
             assert module_of_metric[page.lead] == module.name
 
 
-def test_roles_are_roles_and_hold_what_is_declared() -> None:
-    assert {role for module in MODULES for role in module.roles} <= {role.value for role in Role}
+def test_roles_hold_modules_and_pages_that_there_are(module_of_metric: dict[str, str]) -> None:
+    module_of_page = {page.key: module.name for module in MODULES for page in module.pages}
     for role, rule in ROLES.items():
-        assert rule.modules == modules_of_role(role.value)
-        assert rule.modules, "a role without a module sees nothing"
+        assert set(rule.modules) <= set(MODULES_BY_NAME), role
+        assert set(rule.metrics) <= set(module_of_metric), role
+        assert set(rule.pages) <= {page.key for page in ALL}, role
+        # A page of figures and its module are held together.
+        assert {key for key in rule.pages if key in module_of_page} == {
+            key for key, module in module_of_page.items() if module in rule.modules
+        }, role
+    held = {name for rule in ROLES.values() for name in rule.modules}
+    assert held == set(MODULES_BY_NAME), "a module that no role holds is for nobody"
+    assert {key for rule in ROLES.values() for key in rule.pages} == {page.key for page in ALL}
 
 
 def test_every_page_stands_in_the_navigation_under_its_name() -> None:

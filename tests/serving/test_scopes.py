@@ -192,7 +192,7 @@ def test_limited_identity_has_surrogates_of_people_and_numbers_of_records(reader
 
 def test_metrics_of_other_modules_are_absent_and_refused(reader):
     biller = reader("biller@harbor")
-    assert {item.module for item in biller.metrics()} == {"revenue_cycle", "payer_mix"}
+    assert {item.module for item in biller.metrics()} == {"revenue_cycle", "payer_mix", "no_show"}
     with pytest.raises(AccessError):
         figure(biller, "visits")
     with pytest.raises(AccessError):

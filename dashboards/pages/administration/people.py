@@ -14,17 +14,17 @@ from dashboards.shell import PageContext
 from foundation.errors import ClinicmartError
 from serving.administration import Administration, Invitation
 from serving.people.principal import Role
+from serving.people.rights import ROLES, TENANT_ROLES
 from serving.people.roster import Person
-from serving.people.scope import ROLES
 
 KEY = "administration"
 MOST_UNITS_NAMED = 3
-SEES = {
-    "units": "Assigned service units",
-    "provider": "Own patients",
-    "": "The whole organization",
+IDENTITY = {
+    "identified": "with patients' identity",
+    "limited": "without names",
+    "none": "without patients' identity",
+    "minimum": "without patients' identity",
 }
-IDENTITY = {"identified": "with patients' identity", "limited": "without names", "none": "without patients' identity"}
 
 
 def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
@@ -74,10 +74,13 @@ def _row(source: Source, person: Person) -> markup.Row:
 
 
 def _sees(source: Source, person: Person) -> str:
-    if ROLES[person.role].needs == "provider":
+    rule = ROLES[person.role]
+    if rule.needs == "provider":
         return source.names("provider").get(person.provider_id or "", "No provider is chosen")
+    if rule.needs == "partner":
+        return f"Referrals of {person.provider_id}" if person.provider_id else "No referral partner is chosen"
     if not person.unit_ids:
-        return "Nothing: no unit is assigned" if ROLES[person.role].needs == "units" else SEES[""]
+        return "Nothing: no unit is assigned" if rule.needs == "units" else rule.sees
     names = [source.places[unit].name if unit in source.places else unit for unit in person.unit_ids]
     more = len(names) - MOST_UNITS_NAMED
     return ", ".join(names[:MOST_UNITS_NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -102,7 +105,7 @@ def _drawer(source: Source, title: str, draw_inside: Callable[[], None]) -> None
 def _rights(source: Source, person: Person | None) -> tuple[Role, list[str], str | None]:
     """Pickers of the role and what it needs; what they say now."""
     key = person.email if person else "new"
-    roles = list(ROLES)
+    roles = list(TENANT_ROLES)
     role = st.selectbox(
         "Role",
         roles,
@@ -112,7 +115,7 @@ def _rights(source: Source, person: Person | None) -> tuple[Role, list[str], str
     )
     rule = ROLES[role]
     shows = "figures and the rows behind them" if rule.rows else "figures, never rows"
-    st.caption(f"{SEES[rule.needs]}; {shows}, {IDENTITY[rule.identity_level]}.")
+    st.caption(f"{rule.sees}; {shows}, {IDENTITY[rule.identity_level]}.")
     units: list[str] = []
     provider = None
     if rule.needs == "provider":
@@ -122,6 +125,10 @@ def _rights(source: Source, person: Person | None) -> tuple[Role, list[str], str
         provider = st.selectbox(
             "Provider", provider_ids, index=now, format_func=names.__getitem__, key=f"cm_admin_provider_{key}"
         )
+    elif rule.needs == "partner":
+        partners = source.partners
+        now = partners.index(person.provider_id) if person and person.provider_id in partners else None
+        provider = st.selectbox("Referral partner", partners, index=now, key=f"cm_admin_partner_{key}")
     else:
         places = {place_id: place for place_id, place in source.places.items() if place_id != UNKNOWN}
         units = st.multiselect(

@@ -43,6 +43,7 @@ log = logging.getLogger("clinicmart.listen")
 READ_BYTES = 64 << 10
 SUMMARY_SECONDS = 60.0
 HOUSEKEEPING_SECONDS = 3600.0
+FOLLOW_SECONDS = 2.0
 KEPT_SECONDS = 30 * 86_400
 
 
@@ -256,6 +257,8 @@ class _Connection:
 
 
 LandedUpTo = Callable[[Feed], str | None]
+# Brings the live state of one tenant up to date.
+Follow = Callable[[], object]
 
 
 @contextlib.asynccontextmanager
@@ -302,13 +305,19 @@ async def _open(port: Port, listener: Listener, context: ssl.SSLContext | None) 
         raise ConfigurationError(f"{port.name}: cannot listen on {place}: {error.strerror or error}") from None
 
 
-async def listen(feeds: Sequence[tuple[Feed, Inbox]], landed_up_to: LandedUpTo, limits: Limits | None = None) -> None:
+async def listen(
+    feeds: Sequence[tuple[Feed, Inbox]],
+    landed_up_to: LandedUpTo,
+    limits: Limits | None = None,
+    followers: Sequence[Follow] = (),
+) -> None:
     """Serves until SIGTERM or SIGINT. `landed_up_to` gives the cursor up to which a feed's messages are landed: those are
-    removed from the journal KEPT_SECONDS after they came. Raises ConfigurationError."""
+    removed from the journal KEPT_SECONDS after they came. `followers` are called every FOLLOW_SECONDS, each in a thread. Raises
+    ConfigurationError."""
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_ports(feeds, limits or Limits()) as ports:
+    async with open_ports(feeds, limits or Limits()) as ports, _following(followers):
         housekeeping = loop.time()
         while not stop.is_set():
             if loop.time() >= housekeeping:
@@ -318,6 +327,28 @@ async def listen(feeds: Sequence[tuple[Feed, Inbox]], landed_up_to: LandedUpTo, 
                 await asyncio.wait_for(stop.wait(), SUMMARY_SECONDS)
             for port in ports:
                 port.say_counts()
+
+
+@contextlib.asynccontextmanager
+async def _following(followers: Sequence[Follow]) -> AsyncIterator[None]:
+    """Keeps live states up to date meanwhile. A step that fails is logged by its kind and tried again; messages are taken all the
+    same."""
+
+    async def follow(step: Follow) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(step)
+            except Exception as error:
+                log.error("the live state could not be written: %s", type(error).__name__)
+            await asyncio.sleep(FOLLOW_SECONDS)
+
+    tasks = [asyncio.create_task(follow(step)) for step in followers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _remove_landed(ports: Sequence[Port], landed_up_to: LandedUpTo) -> None:
