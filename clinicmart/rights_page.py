@@ -13,6 +13,11 @@ _ASSIGNED = {"": "nothing", "units": "service units", "provider": "a provider", 
 _POSTGRES = """\
 A login of `clinicmart bi-login` belongs to tenants and service units, not to a person. It reads the columns that the identity level
 `{level}` shows unchanged, and no others; row policies cut the rows ([postgres.md](postgres.md))."""
+_PROVIDERS = """\
+A provider sees own rows of the units where a credential of the provider holds on the day that the data reach, and of the units below
+them. A credential that has ended, or has not begun, opens nothing. Closed months keep figures of providers for all units, so they are
+not shown to a provider whose rows are cut. If no feed of the tenant brings credentials (`provider_service_unit`), a provider sees the
+own rows of all units, and the head of each page says so."""
 _PARTNER = """\
 A referral partner is a referring practice, doctor or attorney. `clinicmart users add --role referral_partner --provider ID` names it by
 the id that referrals have in the field `referral_partner_id`. A partner sees the referrals with that id, and of them these columns:"""
@@ -59,6 +64,10 @@ def rights_page(note: str) -> str:
     for role, rule in ROLES.items():
         lines += _role(role, rule)
     lines += [
+        "## Providers and credentials",
+        "",
+        _PROVIDERS,
+        "",
         "## PostgreSQL logins",
         "",
         _POSTGRES.format(level=POSTGRES_LEVEL),

@@ -277,9 +277,19 @@ def head(context: PageContext, finding: str) -> None:
         f"data to {fmt.day(source.as_of)}",
         f"published {fmt.moment(source.reader.published_at, source.time_zone)}",
         source.hidden_note.removesuffix("."),
+        credential_note(source),
     ]
     tenant = source.tenant_name if source.scope_label else ""
     context.html(markup.heading(finding, line, markup.breadcrumb(steps, tenant=tenant)), key="cm_head")
+
+
+def credential_note(source: Source) -> str:
+    """Says of a provider's figures which units they are of; empty for other roles."""
+    if source.reader.scope.provider_id is None:
+        return ""
+    if source.reader.follows_credentials:
+        return f"units where a credential holds on {fmt.day(source.as_of)}"
+    return "all units, because no feed brings credentials"
 
 
 def before_data(context: PageContext, loaded: Mapping[str, Figure]) -> bool:

@@ -54,6 +54,7 @@ from serving.rows.compare import MOST_COMPARED, compare
 from serving.rows.export import MOST_ROWS, rows_file
 from serving.rows.people import PEOPLE_A_ROW, people_in
 from serving.rows.row_sources import RowSources, row_sources
+from serving.scope_files.derive import CREDENTIALS
 from serving.target_rules import check_target, path_in_force, target_path
 from serving.today import Board, Place, board
 from serving.versions.health import published_alerts, published_health, published_refusals
@@ -119,6 +120,14 @@ class Reader:
     def last_run(self) -> LastRun | None:
         """How the last run ended, published or not."""
         return outcome(self._home, self.tenant.tenant_id)
+
+    @cached_property
+    def follows_credentials(self) -> bool:
+        """Whether a provider's rows are cut to the units where a credential holds: where a feed of the tenant brings credentials."""
+        tenants = self.registry.table("dim_tenants")
+        if self.scope.provider_id is None or tenants is None or CREDENTIALS not in tenants.column_names:
+            return False
+        return bool(self._metrics.data.frame(f"select bool_or({CREDENTIALS}) from warehouse.marts.dim_tenants").item())
 
     def metrics(self) -> list[MetricDefinition]:
         """The metrics this person may ask for, by name."""

@@ -81,7 +81,8 @@ PEOPLE: tuple[Person, ...] = (
     Person(name="admin", role=Role.ORGANIZATION_ADMIN, today=True),
     Person(name="executive", role=Role.EXECUTIVE),
     Person(name="manager", role=Role.PROGRAM_MANAGER, assigned=("east",), places=("east", "lab"), today=True),
-    Person(name="doctor", role=Role.PROVIDER, provider="p1"),
+    # The planted rows have visits of this provider at a unit where no credential holds.
+    Person(name="doctor", role=Role.PROVIDER, places=("east", "lab"), provider="p1"),
     Person(name="biller", role=Role.BILLING_STAFF, assigned=("west",), places=("west",), refused=("encounters",)),
     Person(name="analyst", role=Role.ANALYST),
     Person(

@@ -81,7 +81,7 @@ def tell(seed: int, index: int, tenant: TenantSpec, calendar: Calendar, appointm
     def rng(stage: str) -> np.random.Generator:
         return random_stream(seed, index, stage)
 
-    group = build_group(tenant, index, rng("group"), appointments)
+    group = build_group(tenant, index, rng("group"), appointments, calendar)
     zones = Zones(group.zones, calendar)
     people = draw_people(rng("people"), calendar, appointments)
     booked = draw_appointments(rng("appointments"), group, people, calendar, zones, appointments)

@@ -10,12 +10,16 @@ import polars as pl
 
 from clinicmart.sample import catalogue, codes, names
 from clinicmart.sample.catalogue import PAYERS, SERVICE_LINES, VISIT_TYPES, TenantSpec
+from clinicmart.sample.clock import Calendar, as_date
 from clinicmart.sample.codes import CODES, PRICES
 
 GROUP_ID, WARD_ID = "ORG", "WD01"
 BILLING_ORGANIZATION, HOSPITAL_ORGANIZATION = "O2", "O3"
 STRUCTURE_CHANGED = "2025-01-02 05:00:00"
 CREDENTIALED = "2019-03-01"
+# Provider to the end of the credential at the first clinic, in days after the as-of day: one has ended, and the provider went on; of
+# the others two end within 90 days.
+CREDENTIAL_ENDS = {0: -240, 1: 30, 2: 90, 3: 91}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,8 @@ class Group:
 
     Clinics and providers are numbered from 0: `clinic_ids[c]`, `clinic_line[c]` (index of SERVICE_LINES), `clinic_zone[c]`
     (index of `zones`), `provider_ids[p]`, `provider_npis[p]`, `provider_clinics[p]` (first and second clinic).
-    The last providers are `hospitalists`. `rates[payer, code]` in cents.
+    The last providers are `hospitalists`. `rates[payer, code]` in cents. `credential_ends` is provider to the last day of the credential
+    at the first clinic.
     """
 
     tenant: TenantSpec
@@ -37,6 +42,7 @@ class Group:
     provider_npis: np.ndarray
     provider_names: np.ndarray
     provider_clinics: np.ndarray
+    credential_ends: dict[int, int]
     hospitalists: np.ndarray
     billing_npi: str
     payer_ids: np.ndarray
@@ -64,7 +70,9 @@ def payer_ids() -> list[str]:
     return [f"PY{index + 1:02d}" for index in range(len(PAYERS))]
 
 
-def build_group(tenant: TenantSpec, tenant_index: int, rng: np.random.Generator, appointments: int) -> Group:
+def build_group(
+    tenant: TenantSpec, tenant_index: int, rng: np.random.Generator, appointments: int, calendar: Calendar
+) -> Group:
     """The group of a tenant whose size follows its number of appointments."""
     place_offset = 7 * tenant_index
     units, clinic_ids, clinic_line = _units(tenant, place_offset, appointments)
@@ -74,6 +82,7 @@ def build_group(tenant: TenantSpec, tenant_index: int, rng: np.random.Generator,
     names = _payer_names(tenant_index)
     rates = _rates(rng)
     billing_npi = npi(9_000_001 + 10 * tenant_index)
+    credential_ends = {provider: calendar.as_of + days for provider, days in CREDENTIAL_ENDS.items()}
     return Group(
         tenant=tenant,
         zones=[tenant.time_zone, tenant.second_zone],
@@ -81,7 +90,7 @@ def build_group(tenant: TenantSpec, tenant_index: int, rng: np.random.Generator,
             "organizations": _organizations(tenant, billing_npi, tenant_index),
             "service_units": units,
             "providers": providers.frame,
-            "provider_service_units": providers.credentials(clinic_ids),
+            "provider_service_units": providers.credentials(clinic_ids, credential_ends),
             "payers": _payers(names),
             "visit_types": _visit_types(),
             "contract_rates": _contract_rates(rates),
@@ -93,6 +102,7 @@ def build_group(tenant: TenantSpec, tenant_index: int, rng: np.random.Generator,
         provider_npis=np.array(providers.npis),
         provider_names=np.array(providers.names),
         provider_clinics=providers.clinics,
+        credential_ends=credential_ends,
         hospitalists=np.arange(len(providers.ids) - providers.hospitalists, len(providers.ids)),
         billing_npi=billing_npi,
         payer_ids=np.array(payer_ids()),
@@ -176,21 +186,24 @@ class _Providers:
     hospitalists: int
     frame: pl.DataFrame
 
-    def credentials(self, clinic_ids: list[str]) -> pl.DataFrame:
-        """One row per provider and clinic in which the provider works."""
-        pairs = []
+    def credentials(self, clinic_ids: list[str], ends: dict[int, int]) -> pl.DataFrame:
+        """One row per provider and clinic in which the provider works; `ends` as `Group.credential_ends`."""
+        pairs: list[tuple[str, str]] = []
+        last_days: list[str | None] = []
         for index, provider_id in enumerate(self.ids):
             if index >= len(self.ids) - self.hospitalists:
-                pairs.append((provider_id, WARD_ID))
+                units = [WARD_ID]
             else:
                 first, second = self.clinics[index]
-                pairs += [(provider_id, clinic_ids[unit]) for unit in dict.fromkeys((int(first), int(second)))]
+                units = [clinic_ids[unit] for unit in dict.fromkeys((int(first), int(second)))]
+            pairs += [(provider_id, unit) for unit in units]
+            last_days += [as_date(ends[index]).isoformat() if index in ends else None] + [None] * (len(units) - 1)
         return pl.DataFrame(
             {
                 "provider_id": [pair[0] for pair in pairs],
                 "service_unit_id": [pair[1] for pair in pairs],
                 "credentialed_from": [CREDENTIALED] * len(pairs),
-                "credentialed_to": pl.Series([None] * len(pairs), dtype=pl.String),
+                "credentialed_to": pl.Series(last_days, dtype=pl.String),
                 "updated_at": [STRUCTURE_CHANGED] * len(pairs),
             }
         )

@@ -24,6 +24,7 @@ NO_INDEX = ("02", "07", "20")
 FAILED = access.REMINDER_OUTCOMES.index("failed")
 CONFIRMED = access.REMINDER_OUTCOMES.index("confirmed")
 CLINICAL_HOURS_A_YEAR = 36 * 52
+TRAILING_DAYS = 90
 LONG_BOARDING = 240 * 60
 REFERRAL = {name: place for place, name in enumerate(access.REFERRAL_STATES)}
 
@@ -31,6 +32,7 @@ REFERRAL = {name: place for place, name in enumerate(access.REFERRAL_STATES)}
 def add(truths: "Truths") -> None:
     """Adds all figures of operations to a tenant's tally."""
     _work_rvus(truths)
+    _credentials(truths)
     _beds(truths)
     _boarding(truths)
     _readmissions(truths)
@@ -67,6 +69,35 @@ def _work_rvus(truths: "Truths") -> None:
     hours = 4 * len(access.draw_sessions(story).day)
     tally.totals["work_rvus_per_hour"] = quotient(int(work.sum()), 100 * hours)
     tally.totals["work_rvus_per_clinical_fte"] = quotient(int(work.sum()) * CLINICAL_HOURS_A_YEAR, 100 * hours)
+
+
+def _credentials(truths: "Truths") -> None:
+    """Visits and charges after the end of the provider's credential at the clinic; what ends, and what was billed under it."""
+    story, tally = truths.story, truths.tally
+    group, visits, booked, lines = story.group, story.encounters, story.appointments, story.charges
+    ends = np.full(len(group.provider_ids), np.iinfo(np.int64).max)
+    for number, last_day in group.credential_ends.items():
+        ends[number] = last_day
+
+    def ends_at(appointment: np.ndarray) -> np.ndarray:
+        """Last day of the credential for the provider and clinic of appointments; the largest number where it has no end."""
+        provider, clinic = booked.provider[appointment], booked.clinic[appointment]
+        return np.where(clinic == group.provider_clinics[provider, 0], ends[provider], np.iinfo(np.int64).max)
+
+    late = np.flatnonzero(visits.started_day > ends_at(visits.appointment))
+    by = [truths.month(visits.started_day[late]), truths.unit(booked.clinic[visits.appointment[late]])]
+    tally.total("visits_outside_credential", np.ones(len(late), np.int64), by)
+    live = np.flatnonzero(lines.kind != VOID)
+    appointment = visits.appointment[lines.encounter[live]]
+    last, day, billed = ends_at(appointment), lines.service_day[live], lines.billed[live]
+    late = np.flatnonzero(day > last)
+    by = [truths.month(day[late]), truths.unit(booked.clinic[appointment[late]])]
+    tally.total("charges_outside_credential", billed[late] > 0, by)
+    tally.total("billed_outside_credential", billed[late], by, in_cents=True)
+    tally.totals["credentials_ending"] = str(len(group.credential_ends))
+    as_of = story.calendar.as_of
+    ending = (last < np.iinfo(np.int64).max) & (day <= last) & (day <= as_of) & (day > as_of - TRAILING_DAYS)
+    tally.total("billed_under_ending_credentials", billed[ending], [], in_cents=True)
 
 
 def _beds(truths: "Truths") -> None:

@@ -1,6 +1,6 @@
 """The pages, in the order they stand in the bar. Those that a role does not hold, or whose module is not granted, are absent."""
 
-from dashboards.pages import closed_months, compare, lineage, referrals, targets, today, worklists
+from dashboards.pages import closed_months, compare, credentials, lineage, referrals, targets, today, worklists
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
 from dashboards.pages.monday import page as monday
@@ -18,6 +18,7 @@ _DRAWN_BY = {
     "throughput": throughput.draw,
     "no_show": no_show.draw,
     "payer_mix": payer_mix.draw,
+    "credentials": credentials.draw,
 }
 
 

@@ -45,6 +45,9 @@ class SeesTenant(Protocol):
     tenant: Tenant
     scope: Scope
 
+    @property
+    def follows_credentials(self) -> bool: ...
+
     def tree(self) -> pl.DataFrame: ...
 
 
@@ -157,7 +160,9 @@ class ClosedMonths:
             return visible
         if scope.provider_id is not None:
             mine = (pl.col("dimension") == PROVIDER) & (pl.col("member") == scope.provider_id)
-            return visible.filter(mine & pl.lit(not scope.unit_ids))
+            # What a close keeps of a provider is of all units.
+            is_whole = not scope.unit_ids and not self._reader.follows_credentials
+            return visible.filter(mine & pl.lit(is_whole))
         units = set(self._reader.tree()["service_unit_id"].to_list())
         whole = sorted(units - self._wider(close, units))
         own = (pl.col("dimension") == SERVICE_UNIT) & pl.col("member").is_in(sorted(units))

@@ -11,7 +11,7 @@ compared after a month is closed, the notices of stopped feeds, warm-up, generat
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from serving.modules import no_show, overview, payer_mix, revenue_cycle, throughput, without_pages
+from serving.modules import credentialing, no_show, overview, payer_mix, revenue_cycle, throughput, without_pages
 from serving.modules.declaration import Module, Page
 
 __all__ = ["MODULES", "MODULES_BY_NAME", "PAGES", "Module", "Page"]
@@ -21,6 +21,7 @@ MODULES: tuple[Module, ...] = (
     throughput.MODULE,
     no_show.MODULE,
     payer_mix.MODULE,
+    credentialing.MODULE,
     *without_pages.MODULES,
 )
 MODULES_BY_NAME: Mapping[str, Module] = MappingProxyType({module.name: module for module in MODULES})

@@ -25,6 +25,7 @@ NOUNS: Mapping[str, str] = MappingProxyType(
         "bed_movement": "stays",
         "staff_shift": "staff hours",
         "coverage": "coverage",
+        "provider_service_unit": "credentials",
     }
 )
 MONEY = (

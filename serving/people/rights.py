@@ -55,8 +55,9 @@ REFERRAL_COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # Dimensions of which roles have rows that hold no module of figures: the tenant, the calendar and the units that they see.
 PLACE_DIMENSIONS = ("dim_tenants", "dim_dates", "dim_service_units", "dim_service_unit_versions")
 
-# Modules of figures; their pages have the same keys.
-_AREAS = ("revenue_cycle", "throughput", "no_show", "payer_mix")
+# Modules of figures, and the pages that show them: the same keys but for the last.
+_MODULES = ("revenue_cycle", "throughput", "no_show", "payer_mix", "credentialing")
+_AREAS = ("revenue_cycle", "throughput", "no_show", "payer_mix", "credentials")
 _FOR_ALL_FIGURES = ("this_week", "closed_months", "targets", "compare", "lineage")
 
 
@@ -142,7 +143,7 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             sees="The whole organization",
             identity_level="identified",
             rows=True,
-            modules=(*_AREAS, "forecasts", "extracts", "reports", "branding"),
+            modules=(*_MODULES, "forecasts", "extracts", "reports", "branding"),
             pages=("overview", "today", *_AREAS, *_FOR_ALL_FIGURES, "data_health", "worklists", "administration"),
             may_extract=True,
             sets_targets=True,
@@ -152,7 +153,7 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
         ),
         Role.EXECUTIVE: RoleRule(
             sees="The whole organization, figures only",
-            modules=(*_AREAS, "forecasts", "reports"),
+            modules=(*_MODULES, "forecasts", "reports"),
             pages=("overview", *_AREAS, *_FOR_ALL_FIGURES, "data_health"),
         ),
         Role.PROGRAM_MANAGER: RoleRule(
@@ -161,18 +162,18 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             rows=True,
             needs="units",
             looks_up=IN_AN_EMERGENCY,
-            modules=(*_AREAS, "forecasts", "reports"),
+            modules=(*_MODULES, "forecasts", "reports"),
             pages=("overview", "today", *_AREAS, *_FOR_ALL_FIGURES, "data_health", "worklists"),
             sets_targets=True,
         ),
         Role.PROVIDER: RoleRule(
-            sees="Own patients",
+            sees="Own patients at the units where a credential holds",
             identity_level="identified",
             rows=True,
             needs="provider",
             looks_up=IN_AN_EMERGENCY,
-            modules=("revenue_cycle", "throughput", "no_show"),
-            pages=("overview", "revenue_cycle", "throughput", "no_show", *_FOR_ALL_FIGURES),
+            modules=("revenue_cycle", "throughput", "no_show", "credentialing"),
+            pages=("overview", "revenue_cycle", "throughput", "no_show", "credentials", *_FOR_ALL_FIGURES),
         ),
         Role.BILLING_STAFF: RoleRule(
             sees="Money and appointments of assigned service units and those below them",
@@ -186,7 +187,7 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
         Role.ANALYST: RoleRule(
             sees="The whole organization, de-identified",
             rows=True,
-            modules=(*_AREAS, "forecasts", "extracts"),
+            modules=(*_MODULES, "forecasts", "extracts"),
             pages=("overview", *_AREAS, *_FOR_ALL_FIGURES, "data_health"),
             may_extract=True,
         ),

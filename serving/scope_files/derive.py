@@ -1,7 +1,8 @@
 """Writes the file of a scope: the rows and columns of a version that one kind of person may see, and no others.
 
 A table is in the file if one of the scope's modules reads it. Its rows are those of the tenant (checked again), of the assigned
-units and below, and of the provider or the referral partner. A fact without a service unit stays empty in a restricted scope. Of
+units and below, and of the provider or the referral partner. Where a feed brings credentials, a provider has rows of the units where
+a credential holds on the day that the data reach, and of those below. A fact without a service unit stays empty in a restricted scope. Of
 people, providers and other dimensions only the members remain that the remaining facts name; of a partner's scope the units too.
 """
 
@@ -33,6 +34,8 @@ _PARTNER_COLUMN = "referral_partner_id"
 _UNITS = ("dim_service_units", "dim_service_unit_versions")
 _UNIT_ID = "service_unit_id"
 UNKNOWN = "unknown"
+# The column of dim_tenants that says whether a feed brings credentials.
+CREDENTIALS = "has_credentials"
 
 
 def allowed_tables(scope: Scope, registry: Registry) -> tuple[PublishedTable, ...]:
@@ -87,13 +90,14 @@ def scope_file(home: Home, version: Version, scope: Scope, registry: Registry) -
 
 @dataclass(frozen=True, kw_only=True)
 class _Cut:
-    """The rows of a scope: an open connection with `base`, `target` and the table `units` in it."""
+    """The rows of a scope: an open connection with `base`, `target` and the table `units` in it, by which rows are cut if `by_units`."""
 
     connection: duckdb.DuckDBPyConnection
     scope: Scope
     registry: Registry
     as_of: date
     surrogate_key: str
+    by_units: bool
 
     def conditions(self, table: PublishedTable) -> list[str]:
         """The conditions a row of a table must meet; bound parameters are $tenant and $provider."""
@@ -106,7 +110,7 @@ class _Cut:
         conditions = ["tenant_id = $tenant"]
         if self.scope.partner_id is not None:
             return [*conditions, self._partner(table)]
-        if self.scope.unit_ids and (table.name in _UNITS or not table.is_dimension):
+        if self.by_units and (table.name in _UNITS or not table.is_dimension):
             conditions.append(self._unit(table))
         if not table.is_dimension and self.scope.provider_id is not None:
             conditions.append(self._provider(table))
@@ -155,13 +159,13 @@ def _derive(home: Home, base: Path, version: Version, scope: Scope, registry: Re
             scope=scope,
             registry=registry,
             as_of=as_of,
+            by_units=_make_units(connection, scope, registry, as_of),
             # Who sees no rows needs no surrogate twice: its key is thrown away with this connection.
             surrogate_key=keys.derive_for_scope("surrogate", scope.tenant_id, scope.hash)
             if scope.row_tables_allowed
             else secrets.token_hex(32),
         )
         tables = allowed_tables(scope, registry)
-        _make_units(cut)
         _seen(cut, tables)
         for schema in sorted({table.schema for table in tables} | {"marts"}):
             connection.execute(f'create schema if not exists target."{schema}"')
@@ -173,17 +177,44 @@ def _derive(home: Home, base: Path, version: Version, scope: Scope, registry: Re
     path.chmod(0o600)
 
 
-def _make_units(cut: _Cut) -> None:
-    """The assigned units and all below them, by their place in the tree."""
-    cut.connection.execute("create temp table units (service_unit_id varchar)")
-    if cut.scope.unit_ids:
-        cut.connection.execute(
-            "insert into units select distinct unit.service_unit_id from base.marts.dim_service_units as unit "
-            "join base.marts.dim_service_units as top on unit.tenant_id = top.tenant_id "
-            "and starts_with(unit.path, top.path) "
-            "where unit.tenant_id = $tenant and top.service_unit_id in (select unnest($units))",
-            {"tenant": cut.scope.tenant_id, "units": list(cut.scope.unit_ids)},
+def _make_units(connection: duckdb.DuckDBPyConnection, scope: Scope, registry: Registry, as_of: date) -> bool:
+    """Makes the table `units`: the assigned units, the units where the provider holds a credential on a day, or those that are both;
+    with all below them in the tree. Returns whether rows are cut by it."""
+    connection.execute("create temp table units (service_unit_id varchar)")
+    follows = scope.provider_id is not None and _brings_credentials(connection, registry)
+    tops = []
+    if scope.unit_ids:
+        tops.append("select unnest($units)")
+    if follows:
+        tops.append(
+            "select service_unit_id from base.marts.fct_credentials where tenant_id = $tenant and provider_id = $provider "
+            "and $as_of between valid_from and coalesce(valid_to, $as_of)"
         )
+    if not tops:
+        return False
+    parameters = {
+        "tenant": scope.tenant_id,
+        "units": list(scope.unit_ids),
+        "provider": scope.provider_id,
+        "as_of": as_of,
+    }
+    below = (
+        "select unit.service_unit_id from base.marts.dim_service_units as unit join base.marts.dim_service_units as top "
+        "on unit.tenant_id = top.tenant_id and starts_with(unit.path, top.path) "
+        "where unit.tenant_id = $tenant and top.service_unit_id in ({top})"
+    )
+    sql = "insert into units " + " intersect ".join(below.format(top=top) for top in tops)
+    connection.execute(sql, {name: value for name, value in parameters.items() if f"${name}" in sql})
+    return True
+
+
+def _brings_credentials(connection: duckdb.DuckDBPyConnection, registry: Registry) -> bool:
+    """Whether a feed of the tenant brings credentials; false for versions that were published before there was such a table."""
+    tenants = registry.table("dim_tenants")
+    if tenants is None or CREDENTIALS not in tenants.column_names:
+        return False
+    row = connection.execute(f"select bool_or({CREDENTIALS}) from base.marts.dim_tenants").fetchone()
+    return bool(row and row[0])
 
 
 def _seen(cut: _Cut, tables: Sequence[PublishedTable]) -> None:

@@ -189,6 +189,10 @@ class FakeReader:
         )
 
     @property
+    def follows_credentials(self) -> bool:
+        return False
+
+    @property
     def version(self) -> Version:
         return Version(
             tenant_id=self.tenant_id,

@@ -15,7 +15,7 @@ class Models:
         self._sql, self._tables = sql, tables
         self._connection = duckdb.connect()
         self._connection.execute("attach ':memory:' as warehouse")
-        for schema in ("staging", "intermediate", "seeds"):
+        for schema in ("staging", "intermediate", "marts", "seeds"):
             self._connection.execute(f"create schema warehouse.{schema}")
         for name, columns in tables.items():
             self._connection.execute(f"create table warehouse.{name} ({columns})")
