@@ -1,6 +1,6 @@
 """A reader without a warehouse: the same API as `serving.reader.Reader` over the frames of `fake_visits`, with life in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -32,6 +32,7 @@ from serving.plausibility import Finding
 from serving.reader import Reader
 from serving.rows.compare import compare
 from serving.rows.export import rows_file
+from serving.today import Board
 from serving.worklists.lists import DONE, LISTS
 from serving.worklists.work import TO_DO, Due, Work
 from tests.dashboards import fake_health, fake_visits
@@ -65,6 +66,7 @@ class FakeReader:
     doubted: bool = False
     refused: bool = False
     reorganised: bool = False
+    is_live: bool = False
     told: list[bool] = field(default_factory=list)
     unit_ids: tuple[str, ...] = ()
     provider_id: str | None = None
@@ -269,6 +271,10 @@ class FakeReader:
             else:
                 frame = frame.filter(pl.col(name).cast(pl.String).is_in(values))
         return frame
+
+    def today(self, now: datetime, noted: Collection[str] = ()) -> Board | None:
+        """No listener has written a board."""
+        return None
 
     def query(self, query: MetricQuery) -> pl.DataFrame:
         self.told.append(query.restated)

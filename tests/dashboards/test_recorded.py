@@ -5,7 +5,7 @@ import pytest
 
 from clinicmart.main import COMMANDS, cli
 from dashboards.server import auth_gate, refusals
-from serving.people.principal import PLATFORM
+from serving.people.principal import PLATFORM, Role
 from serving.people.store import AccessStore
 
 # These write more detailed rows themselves, or show nothing that Clinicmart holds.
@@ -43,9 +43,10 @@ def test_a_page_is_one_row_before_it_is_shown_and_one_with_its_figures(page, rea
     assert [d for a, d, _ in reader.noted if a == "figures"] == figures
 
 
-def test_a_page_that_a_person_does_not_have_is_a_refused_row(page, reader):
-    reader.sees_health = False
-    page("data_health")
+def test_a_page_that_a_person_does_not_have_is_a_refused_row(page, reader, served):
+    own = {"password": "correct horse battery 9", "must_change": False}
+    served.access.add_user("harbor", "recorded@harbor", display_name="Rex", role=Role.EXECUTIVE, **own)
+    page("administration", cookie=served.access.create_session(served.access.principal("harbor", "recorded@harbor")))
     assert ("page", "refused") in [(a, result) for a, _, result in reader.noted]
 
 
