@@ -15,10 +15,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from foundation import formats
+from foundation import earlier_keys, formats, key_files
+from foundation.config import TENANT_ID
 from foundation.errors import ClinicmartError
 from foundation.faults import naming
 from foundation.home import FORMAT_FILE, Home
+from foundation.key_masters import INGEST
 from foundation.keys import Keys
 from foundation.migrations import Prepare, Store
 from foundation.run_lock import alone, is_held
@@ -52,9 +54,11 @@ class Change:
 
 
 def changes(home: Home) -> tuple[Change, ...]:
-    """The changes that `upgrade` would make, in its order; empty for a home of this release. Reads only. Raises ConfigurationError
-    if the home, or one of its databases, is of a later release."""
-    needed = [*_databases(home), *_scope_files(home)]
+    """What `upgrade` would change, in its order; nothing for a home of this release. Reads only.
+
+    Raises ConfigurationError where the home, or one of its databases, is of a later release.
+    """
+    needed = [*_keys(home), *_databases(home), *_scope_files(home), *_earlier_key_files(home)]
     if home.format < formats.HOME:
         sentence = f"the home gets format {formats.HOME} (it has {home.format}); earlier releases then refuse it"
         needed.append(Change(sentence, home.path / FORMAT_FILE, lambda: _finish(home)))
@@ -76,18 +80,73 @@ def upgrade(home: Home, progress: Callable[[str], None] = lambda _: None) -> int
     if is_held(home):
         raise ClinicmartError(f"{home.path}: a run is under way in this home; wait for it to end, then upgrade")
     with alone(home):
+        with_keys = tuple(_keys(home))
+        for change in with_keys:
+            # Key files only add to the home, and what is copied below is sealed with their keys.
+            progress(change.sentence)
+            change.make()
         to_make = changes(home)
         _back_up(home, [change.path for change in to_make])
         for change in to_make:
             progress(change.sentence)
             with naming(change.path):
                 change.make()
-    return len(to_make)
+    return len(with_keys) + len(to_make)
 
 
 def backup_folder(home: Home) -> Path:
     """Where the files of a home lie as they were before they were brought to the form of this release."""
     return home.path / BACKUP / f"{formats.HOME - 1}"
+
+
+def _keys(home: Home) -> Iterator[Change]:
+    """Key files, in a home that has none because every key followed from its master key."""
+    if home.format >= formats.HOME or earlier_keys.has_key_files(home):
+        return
+    tenants = _tenants(home)
+    sentence = f"the home and {len(tenants)} tenants get key files; the keys that they have stay valid"
+    yield Change(
+        sentence, key_files.path_of(home, INGEST), lambda: earlier_keys.carry_over(home, _scopes(home, tenants))
+    )
+
+
+def _earlier_key_files(home: Home) -> Iterator[Change]:
+    for path in earlier_keys.left_over(home):
+        sentence = f"{path.relative_to(home.path)} is removed: the key files say what it said"
+        yield Change(sentence, path, path.unlink)
+
+
+def _tenants(home: Home) -> list[str]:
+    """Every tenant that anything in a home belongs to."""
+    folders = {
+        path.name for name in ("index", "quarantine", "closes") for path in home.path.glob(f"{name}/*") if path.is_dir()
+    }
+    files = {path.stem for name in ("vault", "messages", "payments") for path in home.path.glob(f"{name}/*.*")}
+    names = {*home.tenants, *folders, *files, *_asked(home.ledger, "select distinct tenant_id from unit")}
+    return sorted(name for name in names if TENANT_ID.fullmatch(name) and name != "compiled")
+
+
+def _scopes(home: Home, tenants: list[str]) -> dict[str, set[str]]:
+    """Tenant to the hashes of scopes in its audit rows."""
+    scopes: dict[str, set[str]] = {tenant_id: set() for tenant_id in tenants}
+    for name in _asked(home.access, "select distinct tenant_id || '/' || scope_hash from audit where scope_hash <> ''"):
+        tenant_id, _, scope_hash = name.partition("/")
+        if tenant_id in scopes:
+            scopes[tenant_id].add(scope_hash)
+    return scopes
+
+
+def _asked(path: Path, query: str) -> set[str]:
+    """The first column of a query; nothing where the database is absent or has no such table."""
+    if not path.exists():
+        return set()
+    with naming(path), closing(sqlite3.connect(path)) as connection:
+        try:
+            return {str(row[0]) for row in connection.execute(query)}
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return set()
+            raise
 
 
 def _databases(home: Home) -> Iterator[Change]:

@@ -74,11 +74,11 @@ class Workspace:
         return cls.of_home(Home.at(os.environ.get(HOME_VARIABLE)))
 
     def remember(self) -> None:
-        """Notes the configuration's path and the target in the home, for `of_home`, and gives the serving ring the tenants' keys."""
+        """Notes the configuration's path and the target in the home, for `of_home`, and gives every tenant its keys."""
         self.home.note_format()
         # Before anything is landed: a file that changes while a run reads it is looked at again.
         _ = self.states_before
-        self.keys.grant_serving(self.home, [tenant.tenant_id for tenant in self.config.tenants])
+        self.keys.add_tenants([tenant.tenant_id for tenant in self.config.tenants])
         ConfigurationRecord(file=str(self.config.file), target=self.target).write(self.home.path / "config.json")
 
     @cached_property

@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
@@ -33,6 +33,9 @@ _HELD = re.compile(r"Could not set lock on file.*?\((PID \d+)\)", re.DOTALL)
 _LOCK_PATIENCE_SECONDS = 60.0
 _progress = logging.getLogger("clinicmart.progress")
 PARQUET_KEY = "landing"
+_WRONG_KEY = "Wrong encryption key"
+# A database's key as hexadecimal digits, or the keys of which one opens it.
+FileKeys = str | Sequence[str]
 # The table of a database, and the key of a Parquet file's metadata, that hold the number of its form (`foundation.formats`).
 _NUMBER = "clinicmart_format"
 # What says how a Parquet file is encrypted is shorter.
@@ -108,11 +111,27 @@ def connect(home: Home, *, threads: int | None = None) -> duckdb.DuckDBPyConnect
     return connection
 
 
-def attach(connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key: str, read_only: bool = False) -> None:
-    """Attaches an encrypted database file under a name. `key` is hexadecimal.
+def attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key: FileKeys, read_only: bool = False
+) -> None:
+    """Attaches an encrypted database file under a name. `key` is hexadecimal; of several, a new file gets the first, and one that exists
+    is opened with the one that fits: while a tenant's keys are rotated, files of the earlier key are among them.
 
     Waits while another process holds the file, and says which one. Raises ClinicmartError where it still holds it after a minute.
     """
+    keys = (key,) if isinstance(key, str) else key
+    for earlier in keys[1:] if path.exists() else ():
+        try:
+            _attach(connection, path, alias, keys[0], read_only=read_only)
+            return
+        except duckdb.Error as error:
+            if _WRONG_KEY not in str(error):
+                raise
+        keys = (earlier, *keys[2:])
+    _attach(connection, path, alias, keys[0], read_only=read_only)
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path, alias: str, key: str, *, read_only: bool) -> None:
     mode = ", read_only" if read_only else ""
     until, is_reported = time.monotonic() + _LOCK_PATIENCE_SECONDS, False
     while True:
@@ -143,6 +162,35 @@ def _named(error: duckdb.Error, path: Path) -> duckdb.Error:
 def add_parquet_key(connection: duckdb.DuckDBPyConnection, key: bytes, *, name: str = PARQUET_KEY) -> None:
     """Gives the connection a key for encrypted Parquet, to be named in `encryption_config`. Shared by its cursors."""
     connection.execute(f"pragma add_parquet_key({quoted(name)}, {quoted(base64.b64encode(key).decode())})")
+
+
+def add_parquet_keys(
+    connection: duckdb.DuckDBPyConnection, keys: Sequence[bytes], *, name: str = PARQUET_KEY
+) -> Callable[[Path], str]:
+    """The same for files of which some may be under an earlier key. Returns a function that says the name of the key of a file.
+
+    `name` is that of the first key, which new files get; it is also the answer for a file that none of them opens. With one key no file
+    is looked at.
+    """
+    names = [name, *(f"{name}_{number}" for number in range(1, len(keys)))]
+    for key, its_name in zip(keys, names, strict=True):
+        add_parquet_key(connection, key, name=its_name)
+
+    def name_of(path: Path) -> str:
+        if len(keys) > 1:
+            for key, its_name in zip(keys, names, strict=True):
+                with suppress(DamagedFileError, OSError):
+                    parquet_number(path, key)
+                    return its_name
+        return name
+
+    return name_of
+
+
+def parquet_of(paths: Path | Sequence[Path], key_name: str = PARQUET_KEY) -> str:
+    """SQL: the rows of encrypted Parquet files that are alike, under a key that the connection has."""
+    listed = ", ".join(quoted(str(path)) for path in ([paths] if isinstance(paths, Path) else paths))
+    return f"read_parquet([{listed}], encryption_config = {{footer_key: '{key_name}'}})"
 
 
 def parquet_options(number: int) -> str:

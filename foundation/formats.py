@@ -14,12 +14,12 @@ from pathlib import PurePosixPath
 from foundation.errors import ConfigurationError
 
 # The form of a home as a whole, in its file `format`. Raised where `clinicmart upgrade` has something to do.
-HOME = 2
+HOME = 3
 
 # SQLite databases: the number of the last Alembic step.
 ACCESS, LEDGER, MESSAGES, PAYMENTS, JOURNAL = 8, 4, 1, 1, 1
 # JSON: the field `format`.
-CONFIGURATION = VERSION = REGISTRY = LINEAGE = DEFINITIONS = CLOSES = REMOVED = LAST_RUN = DERIVED = 1
+CONFIGURATION = KEYS = VERSION = REGISTRY = LINEAGE = DEFINITIONS = CLOSES = REMOVED = LAST_RUN = DERIVED = 1
 # Encrypted DuckDB databases: the table `main.clinicmart_format`.
 PUBLISHED = FIGURES = RESTATED = VAULT = WAREHOUSE = 1
 # Encrypted Parquet: the key `clinicmart_format` of the file's own metadata.
@@ -41,9 +41,11 @@ class Format:
 
 FORMATS = (
     Format("format", "home", HOME),
-    Format("key-check", "home", HOME),
     Format("keys/master.key", "home", HOME),
-    Format("keys/serving.ring", "home", HOME),
+    Format("keys/master.key.*", "home", HOME),
+    Format("keys/provider.json", "json", KEYS),
+    Format("keys/*/home.key", "json", KEYS),
+    Format("keys/*/tenants/*.key", "json", KEYS),
     Format("audit-heads.log", "home", HOME),
     Format("config.json", "json", CONFIGURATION),
     Format("access.sqlite", "sqlite", ACCESS),

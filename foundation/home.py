@@ -1,10 +1,9 @@
 """The home folder: everything the embedded default writes, and where.
 
-keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment)
-keys/serving.ring          sealed under the serving key: the keys that a process of pages needs
+keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment or a KMS)
+keys/<grant>/...           wrapped: keys of the home and of each tenant (`foundation.key_files`)
 format                     the format number of the home (`foundation.formats.HOME`)
 upgrade-backup/<format>/...                      sealed: files as they were before `clinicmart upgrade` changed them
-key-check                  detects a wrong key before anything is read or written
 inbox/<tenant>/<feed>/...                        encrypted: what came over a network, as received
 live/<tenant>.sealed                             encrypted: what senders said today, for the page Today
 landing/<tenant>/<entity>/<batch>.parquet        encrypted, immutable
@@ -114,8 +113,9 @@ class Home:
         return self.path / "keys" / "master.key"
 
     @property
-    def serving_ring(self) -> Path:
-        return self.path / "keys" / "serving.ring"
+    def keys(self) -> Path:
+        """The folder of key files, existing or not."""
+        return self.path / "keys"
 
     @property
     def warehouse(self) -> Path:

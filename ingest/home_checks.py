@@ -57,8 +57,8 @@ def quarantine_files(home: Home, keys: Keys, ledger: Ledger) -> Iterator[Finding
     }
     with duck.session(home) as connection:
         for name, tenant_id in sorted(open_names.items()):
-            duck.add_parquet_key(connection, keys.derive("landing", tenant_id))
-            if not _can_read(connection, home.path / name):
+            name_of = duck.add_parquet_keys(connection, keys.derive_all("landing", tenant_id))
+            if not _can_read(connection, home.path / name, name_of(home.path / name)):
                 yield finding("quarantine_file_damaged", home.path / name, tenant_id=tenant_id)
     yield from _unnamed(home, "quarantine/*/*.parquet", set(names))
 
@@ -94,12 +94,9 @@ def _delete(home: Home, path: Path) -> Any:
     return delete
 
 
-def _can_read(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+def _can_read(connection: duckdb.DuckDBPyConnection, path: Path, key_name: str) -> bool:
     try:
-        connection.execute(
-            f"create or replace temp table probe as select * from read_parquet({duck.quoted(str(path))}, "
-            f"encryption_config = {{footer_key: '{duck.PARQUET_KEY}'}})"
-        )
+        connection.execute(f"create or replace temp table probe as select * from {duck.parquet_of(path, key_name)}")
     except duckdb.Error:
         return False
     return True

@@ -69,7 +69,7 @@ def closed_months(home: Home, tenant_id: str) -> Iterator[Finding]:
     except (ClinicmartError, KeyError, json.JSONDecodeError) as error:
         yield finding("close_damaged", home.path / "closes" / tenant_id, tenant_id=tenant_id, detail=str(error))
         return
-    key = Keys.of(home).derive_hex("closes", tenant_id)
+    key = Keys.of(home).derive_all_hex("closes", tenant_id)
     for close in all_closes:
         if not files_of(home, tenant_id, close.version).base.exists():
             what = f"close {close.number} of {close.name} names a version that is gone"

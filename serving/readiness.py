@@ -1,7 +1,7 @@
 """Whether a home can be served now: for `/readyz` and the metrics. Reasons are codes, without names of tenants.
 
 home_unreadable     the folder is not a home, or a later release wrote it
-key_wrong           the key is missing or wrong, or the serving ring lacks the keys of a tenant
+key_wrong           the key is missing or wrong, or the keys of a tenant are missing
 people_unreadable   the access database cannot be opened
 version_missing     a tenant has no published version
 version_damaged     no published version of a tenant is whole

@@ -39,7 +39,7 @@ def keys_of(keys: Keys, parts: tuple[str, ...]) -> list[str]:
         return [keys.derive_hex("warehouse")]
     tenant = Path(parts[1]).stem
     if parts[0] == "published" and parts[-2] == "by_scope":
-        return [keys.derive_for_scope("file", tenant, Path(parts[-1]).stem)]
+        return list(keys.of_scope_file(tenant, Path(parts[-1]).stem))
     return [keys.derive_hex({"published": "published", "closes": "closes", "vault": "vault"}[parts[0]], tenant)]
 
 

@@ -228,7 +228,7 @@ def _strangers(tenant: str, person: Person) -> list[tuple[str, Person]]:
     return [item for item in dict.fromkeys(strangers) if item != (tenant, person)]
 
 
-def _dump(site: Site, path: Path, key: str) -> str:
+def _dump(site: Site, path: Path, key: duck.FileKeys) -> str:
     """Every value of an encrypted DuckDB file."""
     with duck.session(site.home) as connection:
         duck.attach(connection, path, alias="opened", key=key, read_only=True)

@@ -14,7 +14,9 @@ from foundation.backup.place import Backup, KeptFile, Place
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import AUDIT_HEADS, Home
 
-MASTER_KEY = "keys/master.key"
+_KEYS = "keys"
+MASTER_KEY = f"{_KEYS}/master.key"
+KEY_FILES = (f"{_KEYS}/*/home.key", f"{_KEYS}/*/tenants/*.key", f"{_KEYS}/*.json")
 # Folders whose second level is the tenant, and those whose files bear the tenant's name.
 _BY_FOLDER = frozenset({"landing", "index", "quarantine", "inbox", "published", "closes"})
 _BY_FILE = frozenset({"vault", "messages", "payments"})
@@ -89,7 +91,9 @@ def _is_wanted(file: KeptFile, tenant: str | None) -> bool:
         return file.path not in _OF_THE_WHOLE
     if parts[0] in _BY_FOLDER:
         return parts[1] == tenant
-    return file.path == MASTER_KEY or (parts[0] in _BY_FILE and Path(parts[1]).stem == tenant)
+    if parts[0] == _KEYS:
+        return parts[-2] != "tenants" or Path(parts[-1]).stem == tenant
+    return parts[0] in _BY_FILE and Path(parts[1]).stem == tenant
 
 
 def _write(place: Place, file: KeptFile, folder: Path) -> None:

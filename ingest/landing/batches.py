@@ -29,7 +29,7 @@ from ingest.landing.payment_memory import PaymentMemory
 from ingest.landing.payments import CONTRADICTS, CONTRADICTS_DETAIL, OUT_OF_BALANCE, PAYMENT, take
 from ingest.landing.plausible_dates import implausible_dates
 from ingest.landing.quarantine_rows import RECORD, entries, held_back, refusal_rows
-from ingest.landing.row_index import RowIndex, index_session
+from ingest.landing.row_index import IndexSession, RowIndex
 from ingest.landing.staged import Staged, Unfinished
 from ingest.landing.tokens import remove_from_vault, tokenise, tokenise_rows, write_to_vault
 from ingest.landing.unknown_words import names_in, unknown_words, with_unknown_values
@@ -54,7 +54,7 @@ class Landing:
         self._batches = 0
         # Rows of files that are read again are no new arrivals: days were counted when they came first.
         self.is_again = False
-        self._index_session: Any = None
+        self._index_session: IndexSession | None = None
         self._payments: PaymentMemory | None = None
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class Landing:
     def follow(self, unit: Unfinished, table: str, state: TableState, rules: TableRules, *, whole: bool) -> None:
         """Gives a unit that is a table the index of rows from earlier reads; `whole` if this read sees all rows."""
         if self._index_session is None:
-            self._index_session = index_session(self.home, self.keys, self.feed.tenant_id)
+            self._index_session = IndexSession.of(self.home, self.keys, self.feed.tenant_id)
         unit.index = RowIndex(self._index_session, self.home, self.feed, table, state)
         unit.index.recall(rules, whole=whole)
         unit.is_whole, unit.definition = whole, rules.definition

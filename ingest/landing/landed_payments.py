@@ -79,14 +79,9 @@ def _landed(home: Home, keys: Keys, ledger: Ledger, tenant_id: str, entity: str)
     )
     files = [home.path / row["file"] for row in ledger.rows(query.order_by(batch.batch_sequence))]
     listed = ", ".join(_COLUMNS[entity])
-    reads = [
-        f"select {listed} from read_parquet({duck.quoted(str(file))}, "
-        f"encryption_config = {{footer_key: '{duck.PARQUET_KEY}'}})"
-        for file in files
-        if file.exists()
-    ]
     with duck.session(home) as connection:
-        duck.add_parquet_key(connection, keys.derive("landing", tenant_id))
+        name_of = duck.add_parquet_keys(connection, keys.derive_all("landing", tenant_id))
+        reads = [f"select {listed} from {duck.parquet_of(file, name_of(file))}" for file in files if file.exists()]
         empty = ", ".join(f"null::varchar as {name}" for name in _COLUMNS[entity])
         rows = connection.execute(" union all ".join(reads) if reads else f"select {empty} where false").pl()
     key = "remittance_id" if entity == PAYMENT else f"{entity}_id"

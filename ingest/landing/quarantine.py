@@ -68,10 +68,9 @@ def _read(home: Home, keys: Keys, entry: dict[str, Any]) -> pl.DataFrame:
     """The quarantined rows of one entry."""
     path = home.quarantine(entry["tenant_id"]) / f"{entry['batch_id']}.parquet"
     with duck.session(home) as connection:
-        duck.add_parquet_key(connection, keys.derive("landing", entry["tenant_id"]))
+        name_of = duck.add_parquet_keys(connection, keys.derive_all("landing", entry["tenant_id"]))
         return connection.execute(
-            f"select * from read_parquet({duck.quoted(str(path))}, "
-            f"encryption_config = {{footer_key: '{duck.PARQUET_KEY}'}}) where entity = ? and reason = ? and column_name = ?",
+            f"select * from {duck.parquet_of(path, name_of(path))} where entity = ? and reason = ? and column_name = ?",
             [entry["entity"], entry["reason"], entry["column_name"]],
         ).pl()
 

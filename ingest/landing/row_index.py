@@ -10,10 +10,10 @@ Rows are compared in DuckDB, so that a table may be larger than memory. Marks of
 too, rows are landed again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
@@ -33,13 +33,28 @@ BELIEVED = 5
 _MET = "(record_id varchar, mark ubigint, updated_at timestamptz, is_known boolean)"
 
 
+@dataclass(frozen=True)
+class IndexSession:
+    """A DuckDB connection for the indexes of one tenant's tables, and the name of the key of each file. Close it."""
+
+    connection: duckdb.DuckDBPyConnection
+    key_name: Callable[[Path], str]
+
+    @classmethod
+    def of(cls, home: Home, keys: Keys, tenant_id: str) -> "IndexSession":
+        connection = duck.connect(home)
+        return cls(connection, duck.add_parquet_keys(connection, keys.derive_all("landing", tenant_id)))
+
+    def close(self) -> None:
+        self.connection.close()
+
+
 class RowIndex:
     """The rows of one table of one feed during one read."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, home: Home, feed: Feed, table: str, state: TableState
-    ) -> None:
-        self._connection = connection
+    def __init__(self, session: IndexSession, home: Home, feed: Feed, table: str, state: TableState) -> None:
+        self._connection = connection = session.connection
+        self._key_name = session.key_name
         self._folder = home.folder("index", feed.tenant_id, feed.name, table)
         self._files = self._counted(state.units)
         self.has_baseline = state.whole_at is not None
@@ -58,8 +73,12 @@ class RowIndex:
         return counted
 
     def _rows(self) -> str:
-        files = ", ".join(duck.quoted(str(path)) for path in self._files)
-        return f"read_parquet([{files}], encryption_config = {{footer_key: '{duck.PARQUET_KEY}'}})"
+        names = {path: self._key_name(path) for path in self._files}
+        reads = (
+            duck.parquet_of([path for path in self._files if names[path] == name], name)
+            for name in dict.fromkeys(names.values())
+        )
+        return f"({' union all '.join(f'select * from {read}' for read in reads)})"
 
     def recall(self, rules: TableRules, *, whole: bool) -> None:
         """Loads the rows of earlier reads: all, or those that a read from the cursor on sees again."""
@@ -153,10 +172,3 @@ class RowIndex:
                 f"copy (select record_id, mark, updated_at from met{which} order by updated_at) "
                 f"to {duck.quoted(str(self._folder / f'{unit_id}.parquet'))} ({duck.parquet_options(formats.INDEXED)})"
             )
-
-
-def index_session(home: Home, keys: Keys, tenant_id: str) -> Any:
-    """A DuckDB connection for the indexes of one tenant's tables; the caller closes it."""
-    connection = duck.connect(home)
-    duck.add_parquet_key(connection, keys.derive("landing", tenant_id))
-    return connection

@@ -85,7 +85,7 @@ def write_to_vault(home: Home, keys: Keys, tenant_id: str, rows: pl.DataFrame) -
     """Adds identity rows (every column of the `patient_identity` contract) to the tenant's vault; the latest by source wins."""
     identity: Contract = contract("patient_identity")
     with duck.session(home) as connection:
-        duck.attach(connection, home.vault(tenant_id), alias="vault", key=keys.derive_hex("vault", tenant_id))
+        duck.attach(connection, home.vault(tenant_id), alias="vault", key=keys.derive_all_hex("vault", tenant_id))
         columns = ", ".join(f"{column.name} {column.duckdb_type}" for column in identity.columns)
         connection.execute(f"create table if not exists vault.main.patient_identity ({columns})")
         duck.note_number(connection, "vault", formats.VAULT)
@@ -97,7 +97,7 @@ def remove_from_vault(home: Home, keys: Keys, tenant_id: str, deletions: pl.Data
     if not deletions.height or not home.vault(tenant_id).exists():
         return
     with duck.session(home) as connection:
-        duck.attach(connection, home.vault(tenant_id), alias="vault", key=keys.derive_hex("vault", tenant_id))
+        duck.attach(connection, home.vault(tenant_id), alias="vault", key=keys.derive_all_hex("vault", tenant_id))
         connection.register("deletions", deletions.with_columns(pl.col("source_updated_at").dt.replace_time_zone(None)))
         connection.execute(
             "delete from vault.main.patient_identity held using deletions d where d.tenant_id = held.tenant_id "

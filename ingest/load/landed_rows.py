@@ -49,11 +49,11 @@ def open_files(
         schema={"batch_id": pl.String, "batch_sequence": pl.Int64},
     )
     connection.register("batch_sequences", sequences)
-    files = {}
+    files: dict[str, list[str]] = {}
     for number, tenant_id in enumerate(sorted({item["tenant_id"] for item in batches})):
-        name = f"landing_{number}"
-        duck.add_parquet_key(connection, keys.derive("landing", tenant_id), name=name)
-        files[name] = [duck.quoted(str(home.path / b["file"])) for b in batches if b["tenant_id"] == tenant_id]
+        name_of = duck.add_parquet_keys(connection, keys.derive_all("landing", tenant_id), name=f"landing_{number}")
+        for path in (home.path / item["file"] for item in batches if item["tenant_id"] == tenant_id):
+            files.setdefault(name_of(path), []).append(duck.quoted(str(path)))
     return files
 
 
@@ -68,8 +68,9 @@ def unreadable_batches(home: Home, keys: Keys, batches: Iterable[dict[str, Any]]
     bad = []
     with duck.session(home) as connection:
         for item in batches:
-            duck.add_parquet_key(connection, keys.derive("landing", item["tenant_id"]))
-            rows = read_files(duck.PARQUET_KEY, [duck.quoted(str(home.path / item["file"]))])
+            name_of = duck.add_parquet_keys(connection, keys.derive_all("landing", item["tenant_id"]))
+            path = home.path / item["file"]
+            rows = read_files(name_of(path), [duck.quoted(str(path))])
             try:
                 connection.execute(f"create or replace temp table probe as select * from {rows}")
             except duckdb.Error:
@@ -103,13 +104,10 @@ def landed_rows(
     if not batches or not values:
         return []
     # Files of one read must be alike, and a contract grows: each is read by itself. (DuckDB's union by name fails on encrypted files.)
-    reads = " union all by name ".join(
-        f"select * from read_parquet({duck.quoted(str(home.path / row['file']))}, "
-        f"encryption_config = {{footer_key: '{duck.PARQUET_KEY}'}})"
-        for row in batches
-    )
     with duck.session(home) as connection:
-        duck.add_parquet_key(connection, keys.derive("landing", tenant_id))
+        name_of = duck.add_parquet_keys(connection, keys.derive_all("landing", tenant_id))
+        paths = [home.path / row["file"] for row in batches]
+        reads = " union all by name ".join(f"select * from {duck.parquet_of(path, name_of(path))}" for path in paths)
         arrived = connection.execute(
             f'select * from ({reads}) where tenant_id = $tenant and cast("{column}" as varchar) in (select unnest($values))',
             {"tenant": tenant_id, "values": list(values)},

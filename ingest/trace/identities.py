@@ -72,6 +72,6 @@ def _rows(home: Home, keys: Keys, tenant_id: str) -> pl.DataFrame:
         columns = contract("patient_identity").by_name
         return pl.DataFrame(schema={name: columns[name].polars_type for name in names})
     with duck.session(home) as connection:
-        key = keys.derive_hex("vault", tenant_id)
+        key = keys.derive_all_hex("vault", tenant_id)
         duck.attach(connection, home.vault(tenant_id), alias="vault", key=key, read_only=True)
         return connection.execute(f"select {', '.join(names)} from vault.main.patient_identity").pl()

@@ -79,7 +79,7 @@ class Evidence:
         self._tenant = now.version.tenant_id
         self._connection = duck.connect(home)
         keys = Keys.of(home)
-        key = keys.derive_hex("published", self._tenant)
+        key = keys.derive_all_hex("published", self._tenant)
         for alias, whole in zip(_SIDES, (before, now), strict=True):
             path = files_of(home, self._tenant, whole.version.version).base
             duck.attach(self._connection, path, alias=alias, key=key, read_only=True)

@@ -30,7 +30,7 @@ from serving.versions.closes import (
     close_of,
     closes,
     figures_file,
-    key_of,
+    keys_of,
     last_day,
     locked,
     record,
@@ -156,7 +156,7 @@ def _refuse(home: Home, version: Version, month: date, now: datetime) -> list[Cl
 
 def time_zone(home: Home, version: Version) -> str:
     """The tenant's zone, as a version says."""
-    key = Keys.of(home).derive_hex("published", version.tenant_id)
+    key = Keys.of(home).derive_all_hex("published", version.tenant_id)
     with duck.session(home) as connection:
         path = files_of(home, version.tenant_id, version.version).base
         duck.attach(connection, path, alias="base", key=key, read_only=True)
@@ -223,7 +223,7 @@ def _write(home: Home, close: Close, path: Path, whole: Whole, asked: Sequence[A
         "metric": pl.DataFrame(texts, schema=["metric", "label", "unit", "module"], orient="row"),
     }
     with duck.session(home) as connection:
-        duck.attach(connection, path, alias="close", key=key_of(home, close.tenant_id))
+        duck.attach(connection, path, alias="close", key=keys_of(home, close.tenant_id))
         for name, frame in frames.items():
             connection.register("rows_of_close", frame.to_arrow())
             connection.execute(f"create table close.{name} as from rows_of_close")
@@ -236,7 +236,7 @@ def _write(home: Home, close: Close, path: Path, whole: Whole, asked: Sequence[A
 def read_figures(home: Home, close: Close) -> tuple[pl.DataFrame, tuple[Asked, ...]]:
     """(figures, questions) that a close froze."""
     with duck.session(home) as connection:
-        key = key_of(home, close.tenant_id)
+        key = keys_of(home, close.tenant_id)
         duck.attach(connection, figures_file(home, close), alias="close", key=key, read_only=True)
         figures_read = connection.execute("from close.figure").pl().cast(FIGURES)  # type: ignore[arg-type]
         asked = tuple(Asked(*row) for row in connection.execute("from close.asked").fetchall())
@@ -246,7 +246,7 @@ def read_figures(home: Home, close: Close) -> tuple[pl.DataFrame, tuple[Asked, .
 def read_labels(home: Home, close: Close) -> pl.DataFrame:
     """(metric, label, unit, module) as they were when the month was closed."""
     with duck.session(home) as connection:
-        key = key_of(home, close.tenant_id)
+        key = keys_of(home, close.tenant_id)
         duck.attach(connection, figures_file(home, close), alias="close", key=key, read_only=True)
         return connection.execute("from close.metric").pl()
 

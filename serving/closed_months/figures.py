@@ -111,7 +111,7 @@ def open_whole(home: Home, version: Version) -> Whole:
     registry = Registry.from_json(files.registry.read_bytes())
     semantic = files.semantic_manifest.read_bytes()
     compiler = KeptCompiler(home, semantic, date_columns(registry), version.metricflow)
-    key = Keys.of(home).derive_hex("published", version.tenant_id)
+    key = Keys.of(home).derive_all_hex("published", version.tenant_id)
     scope = Scope(
         tenant_id=version.tenant_id,
         role=Role.ORGANIZATION_ADMIN,

@@ -8,7 +8,7 @@ from foundation import duck, formats
 from foundation.home import Home
 from serving.closed_months.causes import CAUSES
 from serving.closed_months.figures import EXACT
-from serving.versions.closes import Close, key_of, restated_file
+from serving.versions.closes import Close, keys_of, restated_file
 
 # One row for each figure and change. `definition_changed`: the metric or a model behind it is another one than before.
 # `cause_set` leads to the rows of `cause`; figures that changed for the same reasons share them.
@@ -40,7 +40,7 @@ def read_restated(home: Home, close: Close) -> Restated:
     if not path.exists():
         return Restated(rows=pl.DataFrame(schema=RESTATEMENTS), causes=pl.DataFrame(schema=CAUSES))
     with duck.session(home) as connection:
-        duck.attach(connection, path, alias="close", key=key_of(home, close.tenant_id), read_only=True)
+        duck.attach(connection, path, alias="close", key=keys_of(home, close.tenant_id), read_only=True)
         return Restated(
             rows=connection.execute("from close.restatement order by restatement").pl().cast(RESTATEMENTS),  # type: ignore[arg-type]
             causes=connection.execute("from close.cause order by cause_set, ordinal").pl().cast(CAUSES),  # type: ignore[arg-type]
@@ -54,7 +54,7 @@ def write_restated(home: Home, close: Close, restated: Restated) -> None:
     for left in (temporary, temporary.with_name(f"{temporary.name}.wal")):
         left.unlink(missing_ok=True)
     with duck.session(home) as connection:
-        duck.attach(connection, temporary, alias="close", key=key_of(home, close.tenant_id))
+        duck.attach(connection, temporary, alias="close", key=keys_of(home, close.tenant_id))
         for name, frame in {"restatement": restated.rows, "cause": restated.causes}.items():
             connection.register("rows_of_close", frame.to_arrow())
             connection.execute(f"create table close.{name} as from rows_of_close")

@@ -184,7 +184,7 @@ class ClosedMonths:
     def _places(self, version: Version) -> list[tuple[str, str]]:
         """(service unit, its path) of every place in which a unit stood, as a version knows them."""
         files = files_of(self._home, version.tenant_id, version.version)
-        key = Keys.of(self._home).derive_hex("published", version.tenant_id)
+        key = Keys.of(self._home).derive_all_hex("published", version.tenant_id)
         with duck.session(self._home) as connection:
             duck.attach(connection, files.base, alias="base", key=key, read_only=True)
             tables = connection.execute(

@@ -61,7 +61,7 @@ class Patients:
         self.registry = Registry.from_json(files.registry.read_bytes())
         self._connection = duck.connect(home)
         try:
-            key = Keys.of(home).derive_hex("published", tenant_id)
+            key = Keys.of(home).derive_all_hex("published", tenant_id)
             duck.attach(self._connection, files.base, alias="base", key=key, read_only=True)
         except BaseException:
             self._connection.close()
@@ -136,7 +136,7 @@ class Patients:
         path = files_of(self._home, self._tenant, version).scopes / f"{scope_hash}.duckdb"
         if not path.exists():
             return None
-        key = Keys.of(self._home).derive_for_scope("file", self._tenant, scope_hash)
+        key = Keys.of(self._home).of_scope_file(self._tenant, scope_hash)
         with duck.session(self._home) as connection:
             duck.attach(connection, Path(path), alias="extracted", key=key, read_only=True)
             rows = connection.execute("select patient_id from extracted.marts.dim_patients").fetchall()

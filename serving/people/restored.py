@@ -40,7 +40,7 @@ def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, o
                     connection.execute(text(f"drop table {table.name}"))
                 METADATA.create_all(connection)
         keys = Keys.of(home)
-        keys.grant_serving(home, home.published_tenants())
+        keys.add_tenants(home.published_tenants())
         store = AccessStore(engine, keys.derive("audit"), audit_anchor.own_file(home))
         store.audit(tenant or PLATFORM, actor, "restore", detail=detail)
     finally:

@@ -336,7 +336,7 @@ def _share(old: VersionFiles, new: VersionFiles) -> None:
 
 def _copy(source: _Source, tenant: str, path: Path, tables: Sequence[PublishedTable]) -> int:
     """Writes one tenant's rows of some tables to an encrypted file; returns how many."""
-    connection, key = source.connection, source.keys.derive_hex("published", tenant)
+    connection, key = source.connection, source.keys.derive_all_hex("published", tenant)
     duck.attach(connection, path, alias="target", key=key)
     try:
         for schema in sorted({table.schema for table in tables} | {"marts"}):

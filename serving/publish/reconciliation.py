@@ -120,7 +120,7 @@ def check_published(
     The bridge in `health`, where it is published, gains the step `published` and its checks. Raises Unreconciled where anything differs.
     """
     wrong: list[Difference] = []
-    key = keys.derive_hex("published", tenant_id)
+    key = keys.derive_all_hex("published", tenant_id)
     bridge = _has(warehouse, "warehouse", STEPS) and _has(warehouse, "warehouse", CHECKS)
     with duck.session(home) as connection:
         duck.attach(connection, base, alias="published", key=key, read_only=True)

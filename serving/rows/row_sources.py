@@ -260,7 +260,7 @@ class _Base:
         self._connection = duck.connect(self._home)
         try:
             path = files_of(self._home, scope.tenant_id, self._version.version).base
-            key = keys.derive_hex("published", scope.tenant_id)
+            key = keys.derive_all_hex("published", scope.tenant_id)
             duck.attach(self._connection, path, alias="base", key=key, read_only=True)
         except BaseException:
             self._connection.close()

@@ -23,7 +23,9 @@ from serving.metrics.mart_data import MartData
 class ScopeConnection(MartData):
     """Runs SQL on one scope file. Close it, or leave that to the garbage collector."""
 
-    def __init__(self, home: Home, path: Path, key: str, on_damage: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, home: Home, path: Path, key: duck.FileKeys, on_damage: Callable[[], None] = lambda: None
+    ) -> None:
         """Opens the file. `on_damage` is called where it turns out that it lost bytes. Raises DamagedFileError then."""
         super().__init__()
         self._on_damage = on_damage

@@ -60,22 +60,22 @@ def is_base(scope: Scope, registry: Registry) -> bool:
     return not scope.is_restricted and scope.identity_level == "identified" and held == whole
 
 
-def key_of(home: Home, scope: Scope, *, base: bool) -> str:
-    """The key of a scope's file; the base file has the tenant's."""
+def keys_of(home: Home, scope: Scope, *, base: bool) -> tuple[str, ...]:
+    """The keys of a scope's file, as `duck.attach` takes them; the base file has the tenant's."""
     keys = Keys.of(home)
     if base:
-        return keys.derive_hex("published", scope.tenant_id)
-    return keys.derive_for_scope("file", scope.tenant_id, scope.hash)
+        return keys.derive_all_hex("published", scope.tenant_id)
+    return keys.of_scope_file(scope.tenant_id, scope.hash)
 
 
-def scope_file(home: Home, version: Version, scope: Scope, registry: Registry) -> tuple[Path, str]:
-    """(file, key) of a scope in a version; written on first use, and only once even if several ask at the same time."""
+def scope_file(home: Home, version: Version, scope: Scope, registry: Registry) -> tuple[Path, tuple[str, ...]]:
+    """(file, keys) of a scope in a version; written on first use, and only once even if several ask at the same time."""
     if scope.tenant_id != version.tenant_id:
         raise AccessError("this version belongs to another tenant")
     files = files_of(home, version.tenant_id, version.version)
     if is_base(scope, registry):
-        return files.base, key_of(home, scope, base=True)
-    key, path = key_of(home, scope, base=False), files.scopes / f"{scope.hash}.duckdb"
+        return files.base, keys_of(home, scope, base=True)
+    keys, path = keys_of(home, scope, base=False), files.scopes / f"{scope.hash}.duckdb"
     if not path.exists():
         files.scopes.mkdir(mode=0o700, exist_ok=True)
         with FileLock(files.scopes / f".{scope.hash}.lock"):
@@ -83,9 +83,9 @@ def scope_file(home: Home, version: Version, scope: Scope, registry: Registry) -
                 temporary = files.scopes / f".{scope.hash}.part"
                 for left in (temporary, temporary.with_suffix(".part.wal")):
                     left.unlink(missing_ok=True)
-                _derive(home, files.base, version, scope, registry, temporary, key)
+                _derive(home, files.base, version, scope, registry, temporary, keys[0])
                 temporary.replace(path)
-    return path, key
+    return path, keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,9 @@ class _Cut:
 def _derive(home: Home, base: Path, version: Version, scope: Scope, registry: Registry, path: Path, key: str) -> None:
     with duck.session(home) as connection:
         keys = Keys.of(home)
-        duck.attach(connection, base, alias="base", key=keys.derive_hex("published", scope.tenant_id), read_only=True)
+        duck.attach(
+            connection, base, alias="base", key=keys.derive_all_hex("published", scope.tenant_id), read_only=True
+        )
         duck.attach(connection, path, alias="target", key=key)
         as_of = version.data_as_of or version.published_at.date()
         cut = _Cut(

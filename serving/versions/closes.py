@@ -130,9 +130,9 @@ def restated_file(home: Home, close: Close) -> Path:
     return folder(home, close.tenant_id) / f"{close.name}.{close.number}.restated.duckdb"
 
 
-def key_of(home: Home, tenant_id: str) -> str:
-    """The key of a tenant's closes, hexadecimal."""
-    return Keys.of(home).derive_hex("closes", tenant_id)
+def keys_of(home: Home, tenant_id: str) -> tuple[str, ...]:
+    """The keys of a tenant's closes, as `duck.attach` takes them."""
+    return Keys.of(home).derive_all_hex("closes", tenant_id)
 
 
 @contextmanager

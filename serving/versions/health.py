@@ -95,7 +95,7 @@ _LATER: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
 def _tables(home: Home, version: Version) -> Iterator[Callable[[str], pl.DataFrame]]:
     """Reads tables of a version's health file, without the tenant's column."""
     path = files_of(home, version.tenant_id, version.version).health
-    key = Keys.of(home).derive_hex("published", version.tenant_id)
+    key = Keys.of(home).derive_all_hex("published", version.tenant_id)
     with duck.session(home) as connection:
         duck.attach(connection, path, alias="warehouse", key=key, read_only=True)
         tables = connection.execute(

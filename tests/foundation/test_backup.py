@@ -94,8 +94,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 KEPT = {
     "format",
-    "key-check",
     "keys/master.key",
+    "keys/ingest/home.key",
+    "keys/serving/home.key",
     "rows",
     "landing/harbor/charge/b1.parquet",
     "landing/mesa/charge/b2.parquet",

@@ -11,7 +11,7 @@ import pytest
 from foundation import duck
 from foundation.errors import ConfigurationError
 from foundation.home import Home, write_atomically
-from foundation.keys import CHECK, VARIABLE, Keys
+from foundation.keys import VARIABLE, Keys
 
 
 def test_the_master_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
@@ -88,21 +88,15 @@ def test_another_key_is_noticed_before_anything_is_read(tmp_path: Path, monkeypa
     assert Keys.of(home) == keys
 
 
-def test_a_home_of_an_earlier_release_gets_its_check_from_the_key_file(tmp_path: Path) -> None:
-    home = Home.at(tmp_path)
-    keys = with_data(home)
-    (home.path / CHECK).unlink()
-    assert Keys.of(home) == keys
-    assert (home.path / CHECK).exists()
-
-
 def test_processes_that_make_a_home_at_once_agree_on_its_key(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     home = Home.at(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        assert len({keys.master for keys in pool.map(lambda _: Keys.of(home), range(32))}) == 1
-    assert sorted(path.name for path in home.master_key.parent.iterdir()) == ["master.key"]
+        opened = list(pool.map(lambda _: Keys.of(home), range(32)))
+    assert len({(keys.master, keys.derive("session"), keys.derive("warehouse")) for keys in opened}) == 1
+    assert sorted(path.name for path in home.keys.iterdir()) == ["ingest", "master.key", "serving"]
+    assert [path.name for path in home.keys.glob("*/*")] == ["home.key", "home.key"]
 
 
 def test_a_database_file_opens_with_its_key_and_not_without(tmp_path: Path) -> None:

@@ -273,7 +273,7 @@ FAULTS: dict[str, Callable[[Home], None]] = {
     "unreadable key": unreadable("keys/master.key"),
     "unreadable databases": unreadable("access.sqlite", "ledger.sqlite", "warehouse/warehouse.duckdb"),
     "unreadable published files": unreadable("published/*/*/*", "published/*/*.json"),
-    "unreadable notes": unreadable("*.json", "key-check", "format", "run.lock", "step.lock"),
+    "unreadable notes": unreadable("*.json", "format", "run.lock", "step.lock"),
     "people are no database": no_database("access.sqlite"),
     "ledger is no database": no_database("ledger.sqlite"),
     "published files are no databases": no_database("published/*/*/*.duckdb", "warehouse/warehouse.duckdb"),
