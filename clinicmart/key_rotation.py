@@ -64,8 +64,9 @@ def rotate(home: Home, provider: Provider | None = None) -> Rotated:
         masters = local_masters(new)
         count = _add(home, keys, masters)
         if is_in_file:
-            with suppress(FileExistsError):
-                os.link(home.master_key, home.keys / _EARLIER)
+            if keys.master:
+                with suppress(FileExistsError):
+                    os.link(home.master_key, home.keys / _EARLIER)
             os.replace(following, home.master_key)
         (home.keys / PROVIDER).unlink(missing_ok=True)
         return Rotated(
@@ -77,10 +78,10 @@ def finish(home: Home) -> Finished:
     """Takes the home from every master but those that this process holds. Raises ConfigurationError where they do not open every file."""
     with _locked(home):
         keys = _whole(home)
-        earlier = home.keys / _EARLIER
-        if earlier.exists() and earlier.read_bytes() != keys.master:
-            # A process that still held the earlier key may have made keys of a new tenant.
-            _add(home, Keys(home, local_masters(earlier.read_bytes())), keys.masters, only_without=True)
+        for earlier in (home.keys / _EARLIER, home.master_key):
+            if earlier.exists() and earlier.read_bytes() != keys.master:
+                # A process that still held the earlier key may have made keys of a new tenant.
+                _add(home, Keys(home, local_masters(earlier.read_bytes())), keys.masters, only_without=True)
         paths = [(path, keys.masters[grant]) for grant in GRANTS for path in key_files.paths(home, grant)]
         for path, master in paths:
             # All are opened before anything is taken away.

@@ -80,6 +80,8 @@ def upgrade(home: Home, progress: Callable[[str], None] = lambda _: None) -> int
     if is_held(home):
         raise ClinicmartError(f"{home.path}: a run is under way in this home; wait for it to end, then upgrade")
     with alone(home):
+        # A home that cannot be upgraded is refused before anything is written.
+        changes(home)
         with_keys = tuple(_keys(home))
         for change in with_keys:
             # Key files only add to the home, and what is copied below is sealed with their keys.

@@ -120,9 +120,13 @@ def _unwrapped_by_kms(master: AwsKmsMaster, wrapped: bytes, context: str) -> byt
 @cache
 def _kms_client(region: str, endpoint: str) -> Any:
     # Imported here: only homes that use KMS need it.
+    from botocore.config import Config
     from botocore.session import get_session
 
-    return get_session().create_client("kms", region_name=region or None, endpoint_url=endpoint or None)
+    settings = Config(connect_timeout=10, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
+    return get_session().create_client(
+        "kms", region_name=region or None, endpoint_url=endpoint or None, config=settings
+    )
 
 
 def _kms_context(context: str) -> dict[str, str]:

@@ -65,7 +65,18 @@ def test_units_run_as_their_own_user_and_write_into_the_home_alone(file: Path) -
 def test_the_pages_hold_the_serving_key_and_cannot_reach_what_it_does_not_open() -> None:
     unit = _Unit(DEPLOYMENT / "clinicmart-serve.service")
     hidden = {path.removeprefix("-/var/lib/clinicmart/") for path in unit.values("InaccessiblePaths")}
-    assert hidden == {"keys/master.key", "vault", "landing", "inbox", "quarantine", "index", "warehouse"}
+    assert hidden == {
+        "keys/master.key",
+        "keys/master.key.next",
+        "keys/master.key.earlier",
+        "keys/ingest",
+        "vault",
+        "landing",
+        "inbox",
+        "quarantine",
+        "index",
+        "warehouse",
+    }
     assert unit.values("EnvironmentFile") == ["/etc/clinicmart/serve.env"]
     assert SERVING_VARIABLE in unit.text
 

@@ -1,5 +1,7 @@
 """`clinicmart upgrade`: a home of an earlier release gets the form of this one, whenever the command is killed."""
 
+import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -14,9 +16,10 @@ import pytest
 import sqlalchemy as sa
 
 from clinicmart.upgrade import backup_folder, changes, restored, upgrade
-from foundation import formats
+from foundation import earlier_keys, formats
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import FORMAT_FILE, Home
+from foundation.key_masters import GRANTS, expand
 from foundation.keys import Keys
 from foundation.run_lock import alone
 from ingest.landing.payment_memory import PAYMENTS
@@ -31,8 +34,14 @@ NAMES = [f"remits/Okonkwo_Adaeze_{number:03}.835" for number in range(40)]
 
 
 def make_older(home: Home) -> None:
-    """Takes from a home of today what an earlier release did not write: numbers of databases, encrypted names, the home's number."""
+    """Takes from a home of today what an earlier release did not write: numbers of databases, encrypted names, key files, the home's
+    number."""
     (home.path / FORMAT_FILE).unlink(missing_ok=True)
+    for grant in GRANTS:
+        shutil.rmtree(home.keys / grant)
+    check = hmac.new(expand(home.master_key.read_bytes(), "check/"), b"clinicmart", hashlib.sha256)
+    (home.path / earlier_keys.CHECK).write_text(f"{check.hexdigest()}\n")
+    (home.path / earlier_keys.RING).write_bytes(b"sealed")
     for path in (home.ledger, *home.path.glob("messages/*.sqlite"), *home.path.glob("payments/*.sqlite")):
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("drop table alembic_version")
@@ -46,6 +55,8 @@ def make_older(home: Home) -> None:
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small home as an earlier release left it."""
     home = Home.at(tmp_path_factory.mktemp("older") / "home")
+    # Its keys follow from the master key, as they did then.
+    earlier_keys.carry_over(home, {"t": ()})
     ledger = Ledger(home)
     row = {"run_id": "r", "tenant_id": "t", "feed": "remits", "outcome": "landed", "read_at": now()}
     with ledger.write() as connection:
@@ -76,6 +87,7 @@ def is_upgraded(home: Home) -> bool:
         names == NAMES
         and b"Okonkwo" not in kept
         and changes(home) == ()
+        and earlier_keys.left_over(home) == []
         and all(MESSAGES.form(path) == MESSAGES.newest for path in home.path.glob("messages/*.sqlite"))
         and AccessStore.open(home).verify_audit().is_intact
     )
@@ -94,11 +106,14 @@ def test_what_would_change_is_said_and_nothing_is_changed(home: Home) -> None:
     ran = clinicmart_here("upgrade", "--home", home.path, "--check")
     assert (ran.code, ran.err) == (1, "")
     assert ran.out.splitlines() == [
+        "the home and 1 tenants get key files; the keys that they have stay valid",
         f"ledger.sqlite is brought from form 0 to form {int(LEDGER.newest)}: names of feed files are encrypted",
         "messages/t.sqlite is brought from form 0 to form 1: the database gets a number",
         "payments/t.sqlite is brought from form 0 to form 1: the database gets a number",
+        "key-check is removed: the key files say what it said",
+        "keys/serving.ring is removed: the key files say what it said",
         f"the home gets format {formats.HOME} (it has 1); earlier releases then refuse it",
-        f"4 changes; clinicmart upgrade --home {home.path} makes them.",
+        f"7 changes; clinicmart upgrade --home {home.path} makes them.",
     ]
     assert json.loads(clinicmart_here("upgrade", "--home", home.path, "--check", "--json").out)["format"] == 1
     after = {path: path.read_bytes() for path in home.path.rglob("*") if path.is_file()}
@@ -166,6 +181,25 @@ def test_a_killed_upgrade_is_finished_by_the_next_one(home: Home, older: Path) -
         upgrade(home)
         assert is_upgraded(home), at
         assert names_before(home) == NAMES, at
+
+
+def test_the_keys_of_an_earlier_home_stay_valid_and_everything_else_gets_random_ones(home: Home) -> None:
+    master = home.master_key.read_bytes()
+    upgrade(home)
+    keys = Keys.of(Home.at(home.path))
+    for purpose in ("landing", "vault", "inbox", "token", "messages", "payments", "published", "closes"):
+        assert keys.derive(purpose, "t") == expand(master, f"{purpose}/t")
+    for purpose in ("warehouse", "session", "audit", "backup", "proof"):
+        assert keys.derive(purpose) == expand(master, f"{purpose}/")
+    assert keys.of_scope_file("t", "ab") == (expand(expand(master, "scopes/t"), "file/ab").hex(),)
+    assert keys.derive("landing", "new") != expand(master, "landing/new")
+
+
+def test_a_home_is_not_upgraded_under_another_master_key(home: Home) -> None:
+    home.master_key.write_bytes(bytes(32))
+    with pytest.raises(ConfigurationError, match="the master key is another one"):
+        upgrade(home)
+    assert not any((home.keys / grant).exists() for grant in GRANTS)
 
 
 def test_nobody_upgrades_a_home_in_which_a_run_is_at_work(home: Home) -> None:

@@ -1,6 +1,6 @@
 """The report of a proof: `proof.json`, signed, and `proof.txt` to read.
 
-The signature is Ed25519 over the canonical JSON of `report` (keys sorted, no blanks). Its key is derived from the master key of the
+The signature is Ed25519 over the canonical JSON of `report` (keys sorted, no blanks). Its key is that of the
 installation that ran the proof, so that nobody without that key can write a report of this installation. The public key stands in
 the report; a verifier compares it with the one that the operator gave (`clinicmart audit prove --public-key`).
 """
