@@ -120,14 +120,14 @@ def attach(
     Waits while another process holds the file, and says which one. Raises ClinicmartError where it still holds it after a minute.
     """
     keys = (key,) if isinstance(key, str) else key
-    for earlier in keys[1:] if path.exists() else ():
+    # The first one again at the end: the file may be written again under it between two attempts.
+    for key_to_try in keys if len(keys) > 1 and path.exists() else ():
         try:
-            _attach(connection, path, alias, keys[0], read_only=read_only)
+            _attach(connection, path, alias, key_to_try, read_only=read_only)
             return
         except duckdb.Error as error:
             if _WRONG_KEY not in str(error):
                 raise
-        keys = (earlier, *keys[2:])
     _attach(connection, path, alias, keys[0], read_only=read_only)
 
 

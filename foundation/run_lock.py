@@ -68,10 +68,13 @@ def landing_paused(home: Home) -> Iterator[None]:
 
 
 @contextmanager
-def backup(home: Home) -> Iterator[None]:
-    """Holds the home for one backup. Raises ClinicmartError where another backup is under way."""
+def backup(home: Home, *, waits: bool = False) -> Iterator[None]:
+    """Holds the home for one backup, or for what must not happen during one; such a step `waits`. Raises ClinicmartError where another
+    backup is under way."""
     with (home.path / "backup.lock").open("a") as handle:
-        if not _taken(handle.fileno(), fcntl.LOCK_EX):
+        if waits:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        elif not _taken(handle.fileno(), fcntl.LOCK_EX):
             raise ClinicmartError(f"{home.path}: another backup of this home is under way; wait for it to end")
         yield
 

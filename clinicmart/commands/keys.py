@@ -72,6 +72,7 @@ def list_keys(home: Home, as_json: bool) -> None:
 
 
 @keys.command()
+@click.option("--tenant", metavar="TENANT", help="Give this tenant new keys, and write its files again under them.")
 @click.option("--finish", is_flag=True, help="End a rotation: the earlier master key opens nothing any more.")
 @click.option("--aws-kms-ingest", metavar="KEY", help="Let this AWS KMS key (id or ARN) open the ingest grant.")
 @click.option("--aws-kms-serving", metavar="KEY", help="Let this AWS KMS key (id or ARN) open the serving grant.")
@@ -82,6 +83,7 @@ def list_keys(home: Home, as_json: bool) -> None:
 @existing_home
 def rotate(
     home: Home,
+    tenant: str | None,
     finish: bool,
     aws_kms_ingest: str | None,
     aws_kms_serving: str | None,
@@ -89,11 +91,14 @@ def rotate(
     aws_endpoint: str,
     as_json: bool,
 ) -> None:
-    """Replace the master key, while runs and pages go on.
+    """Replace the master key, or with --tenant the keys of a tenant, while runs and pages go on.
 
-    The new key and the earlier one open the home until you run the command again with --finish. If the master key comes from
+    The new master key and the earlier one open the home until you run the command again with --finish. If the master key comes from
     CLINICMART_MASTER_KEY, the new one is printed once: give it to every process, then finish. With --aws-kms-ingest and
-    --aws-kms-serving, keys in AWS KMS replace the master key. If the command is killed, run it again.
+    --aws-kms-serving, keys in AWS KMS replace the master key.
+
+    With --tenant, every landed and published file, the vault and the closed months of the tenant are written again, step by step. Then
+    its earlier keys are destroyed. If the command is killed, run it again.
     """
     from clinicmart import key_rotation
     from foundation.errors import ConfigurationError
@@ -101,6 +106,11 @@ def rotate(
     from serving.people.principal import PLATFORM
     from serving.people.store import AccessStore
 
+    if tenant is not None:
+        if finish or aws_kms_ingest or aws_kms_serving:
+            raise ConfigurationError("--tenant stands alone: rotate the master key with a command of its own")
+        _rotate_tenant(home, tenant, as_json)
+        return
     if finish:
         done = key_rotation.finish(home)
         AccessStore.open(home).audit(PLATFORM, operator(), "master key finished", detail={"closed": list(done.closed)})
@@ -133,6 +143,19 @@ def rotate(
         + ", and new serving keys to web servers; restart them; then run clinicmart keys rotate --finish.",
         err=True,
     )
+
+
+def _rotate_tenant(home: Home, tenant: str, as_json: bool) -> None:
+    from clinicmart.tenant_rotation import rotate_tenant
+    from serving.people.store import AccessStore
+
+    done = rotate_tenant(home, tenant, lambda text: click.echo(f"{tenant}: {text}", err=True))
+    detail = {"files": done.files, "destroyed": list(done.destroyed)}
+    AccessStore.open(home).audit(tenant, operator(), "tenant keys rotated", detail=detail)
+    if as_json:
+        print_json({"tenant_id": tenant} | detail)
+    else:
+        click.echo(f"{tenant}: {done.files:,} files are under new keys; the earlier keys are destroyed")
 
 
 def _print_key(home: Home, grant: str, as_json: bool) -> None:
