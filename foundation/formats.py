@@ -44,6 +44,7 @@ FORMATS = (
     Format("keys/master.key", "home", HOME),
     Format("keys/master.key.*", "home", HOME),
     Format("keys/provider.json", "json", KEYS),
+    Format("keys/removed.json", "json", KEYS),
     Format("keys/*/home.key", "json", KEYS),
     Format("keys/*/tenants/*.key", "json", KEYS),
     Format("audit-heads.log", "home", HOME),

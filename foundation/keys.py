@@ -37,6 +37,7 @@ from foundation.key_masters import (
     expand,
     local_masters,
 )
+from foundation.removed_tenants import RemovedTenants
 
 VARIABLE = "CLINICMART_MASTER_KEY"
 SERVING_VARIABLE, INGEST_VARIABLE = "CLINICMART_SERVING_KEY", "CLINICMART_INGEST_KEY"
@@ -168,6 +169,12 @@ class Keys:
         held_keys = key_files.read(path, master)
         if held_keys is not None:
             return held_keys
+        removal = RemovedTenants.of(self.home).tenants.get(tenant_id)
+        if removal is not None:
+            raise ConfigurationError(
+                f"the tenant {tenant_id} was removed on {removal.begun_at:%d %b %Y} and its keys are destroyed; take it out of the "
+                "configuration, or give a new tenant another id"
+            )
         if any(next(self.home.path.glob(pattern.format(tenant_id)), None) for pattern in _ENCRYPTED[grant]):
             raise ConfigurationError(
                 f"{self.home.path} holds data of {tenant_id}, but the key file {path} is missing; restore it from your backup"

@@ -112,6 +112,7 @@ def restore(url: str, target: Path, tenant: str | None, at: str | None, key_file
     marts again. All sessions have ended. Exit code 1: the backup was altered; nothing is left of the new folder.
     """
     from clinicmart.progress import shown
+    from clinicmart.tenant_removal import forget_tenant
     from clinicmart.upgrade import upgrade
     from foundation.backup.place import Place
     from foundation.backup.restore import restore as restore_home
@@ -126,6 +127,8 @@ def restore(url: str, target: Path, tenant: str | None, at: str | None, key_file
     def finish(home: Home, source: "Backup") -> None:
         if home.format < HOME:
             upgrade(home)
+        for removed in source.removed_tenants:
+            forget_tenant(home, removed)
         settle(home, tenant=tenant, actor=operator(), detail={"from": place.storage.url, "backup": source.name})
         if home.ledger.exists():
             settle_ledger(home, tenant=tenant)

@@ -2,9 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -101,6 +102,18 @@ def verify_report(file: Path, expected: str | None, as_json: bool) -> int:
         of_key = (
             "of the key given" if expected else f"of the key {report['public_key']}; compare it with the operator's"
         )
-        outcome = "no crossing" if report["passed"] else "CROSSINGS"
-        click.echo(f"unchanged, signature {of_key}\n{report['made_at']}: {len(report['trials']):,} trials, {outcome}")
-    return 0 if report["passed"] else 1
+        click.echo(f"unchanged, signature {of_key}\n{_outcome(report)}")
+    return 0 if report.get("passed", report.get("is_proven")) else 1
+
+
+def _outcome(report: Mapping[str, Any]) -> str:
+    """What a report says, in a line: one of a proof of access, or of the removal of a tenant."""
+    if "tried" in report:
+        tried = report["tried"]
+        what = "none opened any" if report["is_proven"] else "NOT PROVEN"
+        return (
+            f"{report['ended_at']}: tenant {report['tenant_id']} removed; {tried['keys']:,} keys were tried on {tried['files']:,} of its "
+            f"files, {what}"
+        )
+    outcome = "no crossing" if report["passed"] else "CROSSINGS"
+    return f"{report['made_at']}: {len(report['trials']):,} trials, {outcome}"

@@ -60,7 +60,7 @@ def report_of(trials: Sequence[Trial], *, is_quick: bool) -> dict[str, Any]:
 def write_report(folder: Path, report: Mapping[str, Any], key: Ed25519PrivateKey) -> Path:
     """Writes both files into a folder, which is made; returns the signed one."""
     folder.mkdir(parents=True, exist_ok=True)
-    signed = {"report": report, "public_key": public_key(key), "signature": key.sign(_canonical(report)).hex()}
+    signed = {"report": report, "public_key": public_key(key), "signature": key.sign(canonical(report)).hex()}
     (folder / TEXT_NAME).write_text(text_of(report), encoding="utf-8")
     file = folder / JSON_NAME
     file.write_text(json.dumps(signed, indent=1), encoding="utf-8")
@@ -77,7 +77,7 @@ def verified(file: Path, expected: str | None = None) -> dict[str, Any]:
         report, key, signature = signed["report"], signed["public_key"], bytes.fromhex(signed["signature"])
         if expected is not None and key != expected.lower():
             raise ConfigurationError(f"{file}: signed with another key ({key}), so by another installation")
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, _canonical(report))
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(key)).verify(signature, canonical(report))
     except InvalidSignature:
         raise ConfigurationError(f"{file}: the report was changed after it was signed") from None
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError):
@@ -85,7 +85,8 @@ def verified(file: Path, expected: str | None = None) -> dict[str, Any]:
     return {**report, "public_key": key}
 
 
-def _canonical(report: Mapping[str, Any]) -> bytes:
+def canonical(report: Mapping[str, Any]) -> bytes:
+    """The bytes that are signed."""
     return json.dumps(report, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 

@@ -7,9 +7,9 @@ is killed leaves parts that the next one finds there. Nothing that a record name
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class Backup:
     home_format: int
     tenants: tuple[str, ...]
     files: tuple[KeptFile, ...] = field(repr=False)
+    # Tenants whose files were taken out of it later.
+    removed_tenants: tuple[str, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -184,17 +186,47 @@ class Place:
                 pass
         return len(backup.files)
 
+    def remove_tenant(self, tenant_id: str, is_of_tenant: Callable[[KeptFile], bool]) -> int:
+        """Takes a tenant's files, its key files among them, out of every backup, and removes the parts that no backup needs any more.
+
+        Returns the number of backups that had any. Safe to repeat."""
+        changed = 0
+        for name in self.names():
+            backup = self.backup(name)
+            kept = tuple(file for file in backup.files if not is_of_tenant(file))
+            if len(kept) == len(backup.files) and tenant_id not in backup.tenants:
+                continue
+            record = f"{BACKUPS}/{name}"
+            without = replace(
+                backup,
+                files=kept,
+                tenants=tuple(item for item in backup.tenants if item != tenant_id),
+                removed_tenants=(*backup.removed_tenants, tenant_id),
+            )
+            self.storage.write(record, self._seals.seal(record, _to_json(without)))
+            if self.backup(name) != without:
+                raise DamagedFileError(f"{self.storage.url}/{record} is not what was written; check the storage")
+            changed += 1
+        self._remove_parts_but(self._parts_of(self.names()))
+        return changed
+
+    def _parts_of(self, names: Iterable[str]) -> set[str]:
+        return {_path_of(part) for name in names for file in self.backup(name).files for part, _ in file.parts}
+
+    def _remove_parts_but(self, needed: Collection[str]) -> None:
+        for path in self.storage.sizes(DATA):
+            if path not in needed:
+                self.storage.remove(path)
+
     def prune(self, keep: int) -> tuple[str, ...]:
         """Removes all but the newest backups, and parts that no backup names; returns the names of removed backups."""
         names = self.names()
         gone, kept = names[:-keep], names[-keep:]
         # Read before anything is removed: where one that stays cannot be read, nothing is known of its parts.
-        needed = {_path_of(part) for name in kept for file in self.backup(name).files for part, _ in file.parts}
+        needed = self._parts_of(kept)
         for name in gone:
             self.storage.remove(f"{BACKUPS}/{name}")
-        for path in self.storage.sizes(DATA):
-            if path not in needed:
-                self.storage.remove(path)
+        self._remove_parts_but(needed)
         for prefix in (BACKUPS, DATA):
             self.storage.remove_unfinished(prefix)
         return tuple(gone)
@@ -307,4 +339,5 @@ def _from_json(name: str, content: bytes, url: str) -> Backup:
         home_format=raw["home_format"],
         tenants=tuple(raw["tenants"]),
         files=files,
+        removed_tenants=tuple(raw.get("removed_tenants", ())),
     )

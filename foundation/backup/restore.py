@@ -82,6 +82,16 @@ def restore(
     return Restored(backup=backup, home=Home.at(target), files=len(files), size_bytes=size)
 
 
+def tenant_of(path: str) -> str | None:
+    """The tenant that a file of a home belongs to, by its path in it; None for what is the home's."""
+    parts = Path(path).parts
+    if len(parts) > 2 and parts[0] in _BY_FOLDER:
+        return parts[1]
+    if (parts[0] == _KEYS and parts[-2] == "tenants") or (len(parts) == 2 and parts[0] in _BY_FILE):
+        return Path(parts[-1]).stem
+    return None
+
+
 def _is_wanted(file: KeptFile, tenant: str | None) -> bool:
     """Whether a file belongs to a home that holds one tenant. Files of folders that this release does not know belong to the whole."""
     parts = Path(file.path).parts
@@ -89,11 +99,7 @@ def _is_wanted(file: KeptFile, tenant: str | None) -> bool:
         return True
     if len(parts) == 1:
         return file.path not in _OF_THE_WHOLE
-    if parts[0] in _BY_FOLDER:
-        return parts[1] == tenant
-    if parts[0] == _KEYS:
-        return parts[-2] != "tenants" or Path(parts[-1]).stem == tenant
-    return parts[0] in _BY_FILE and Path(parts[1]).stem == tenant
+    return tenant_of(file.path) == tenant or (parts[0] == _KEYS and tenant_of(file.path) is None)
 
 
 def _write(place: Place, file: KeptFile, folder: Path) -> None:

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from clinicmart.tenant_rotation import rotate_tenant
-from foundation import duck, formats
+from foundation import duck
 from foundation.errors import ClinicmartError, ConfigurationError, DamagedFileError
 from foundation.home import Home
 from foundation.key_masters import GRANTS
@@ -23,38 +23,10 @@ from serving.model import MetricQuery
 from serving.reader import close_all, open_reader
 from serving.versions.integrity import is_undamaged
 from serving.versions.store import current_version
+from tests.serving.tenant_files import files_of_tenant, landed, rows
 from tests.support import ROOT, clinicmart
 
 QUESTION = MetricQuery(metrics=["billed_amount"], by=["level_2"])
-
-
-def landed(home: Home, tenant: str, count: int) -> list[Path]:
-    """Landed, quarantined and index files of a tenant; the vault too."""
-    keys = Keys.of(home)
-    paths = [home.landing(tenant, "charge") / f"b{number}.parquet" for number in range(count)]
-    paths += [home.quarantine(tenant) / "q.parquet", home.folder("index", tenant, "pm", "charge") / "1.parquet"]
-    with duck.session(home) as connection:
-        duck.add_parquet_key(connection, keys.derive("landing", tenant))
-        for number, path in enumerate(paths):
-            target = f"{duck.quoted(str(path))} ({duck.parquet_options(formats.LANDED)})"
-            connection.execute(f"copy (select {number} as n, range as r from range(5)) to {target}")
-        duck.attach(connection, home.vault(tenant), alias="vault", key=keys.derive_all_hex("vault", tenant))
-        connection.execute("create table vault.main.person as select 'Okafor' as family_name")
-    return paths
-
-
-def rows(home: Home, tenant: str, paths: list[Path]) -> list[list[tuple[object, ...]]]:
-    with duck.session(home) as connection:
-        name_of = duck.add_parquet_keys(connection, Keys.of(home).derive_all("landing", tenant))
-        read = [connection.execute(f"from {duck.parquet_of(path, name_of(path))}").fetchall() for path in paths]
-        duck.attach(
-            connection,
-            home.vault(tenant),
-            alias="vault",
-            key=Keys.of(home).derive_all_hex("vault", tenant),
-            read_only=True,
-        )
-        return [*read, connection.execute("from vault.main.person").fetchall()]
 
 
 def answer(home: Home, access, name: str) -> pl.DataFrame:  # type: ignore[no-untyped-def]
@@ -83,13 +55,6 @@ def opens(home: Home, path: Path, keys: dict[str, bytes]) -> bool:
                 continue
             return True
     return False
-
-
-def files_of_tenant(home: Home, tenant: str) -> list[Path]:
-    patterns = ("{}/{}/**/*.parquet", "{}/{}/**/*.duckdb")
-    folders = ("landing", "quarantine", "index", "published", "closes")
-    found = [path for name in folders for pattern in patterns for path in home.path.glob(pattern.format(name, tenant))]
-    return [*found, home.vault(tenant)]
 
 
 def test_a_tenant_is_written_again_while_people_read_and_its_earlier_keys_open_nothing(closed) -> None:  # type: ignore[no-untyped-def]
@@ -217,8 +182,8 @@ def test_the_earlier_keys_stay_valid_where_a_file_cannot_be_written_again(place)
 def test_the_command_names_a_wrong_tenant_records_what_it_did_and_needs_both_grants(place, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     home = place.home.path
     wrong = clinicmart("keys", "rotate", "--home", home, "--tenant", "habor")
-    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
-    assert "no tenant 'habor'; tenants: harbor, mesa" in wrong.err
+    assert (wrong.code, wrong.err.count("\n")) == (1, 1)
+    assert "no tenant 'habor'; similar names: harbor" in wrong.err
     done = clinicmart("keys", "rotate", "--home", home, "--tenant", "harbor")
     assert (done.code, "the earlier keys are destroyed" in done.out) == (0, True)
     rows = place.access.audit_rows(place.access.principal("harbor", "admin@harbor"))
