@@ -50,7 +50,10 @@ _OF_TENANT = (
     "vault/{}.duckdb",
     "messages/{}.sqlite",
     "payments/{}.sqlite",
+    "messages/{}.lock",
+    "payments/{}.lock",
     "step-{}.lock",
+    "keys/.{}.lock",
 )
 _OF_ALL = ("warehouse", "dbt/target", "dbt/stamps", "upgrade-backup")
 # Files of each kind on which keys are tried.
@@ -285,14 +288,20 @@ def _remove_files(home: Home, tenant_id: str) -> dict[str, dict[str, int]]:
     removed: dict[str, dict[str, int]] = {}
     for pattern in _OF_TENANT:
         path = home.path / pattern.format(tenant_id)
-        for file in [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]:
+        for file in (
+            []
+            if path.suffix == ".lock"
+            else [path]
+            if path.is_file()
+            else [item for item in path.rglob("*") if item.is_file()]
+        ):
             of_folder = removed.setdefault(pattern.split("/")[0], {"files": 0, "bytes": 0})
             of_folder["files"] += 1
             of_folder["bytes"] += file.stat().st_size
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for name in _OF_ALL:
         shutil.rmtree(home.path / name, ignore_errors=True)
-    return {name: counts for name, counts in removed.items() if not name.startswith("step-")}
+    return removed
 
 
 def _notes(places: Sequence[Place], *, has_earlier_keys: bool) -> tuple[str, ...]:
