@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clinicmart.options import existing_home, home_option, json_option, operator, print_json, print_table
+from clinicmart.options import existing_home, home_option, json_option, operator, print_json, print_result, print_table
 from foundation.errors import ConfigurationError
 from foundation.home import Home
 
@@ -34,6 +34,11 @@ _RECOVERY_KEY_FILE = click.option(
 )
 @click.option("--at", metavar="BACKUP", help="With --check: this backup instead of the newest.")
 @click.option("--new-recovery-key", is_flag=True, help="Replace the recovery key. The earlier one no longer works.")
+@click.option(
+    "--new-key",
+    is_flag=True,
+    help="Write every part again under a new key, and replace the recovery key. Makes no backup.",
+)
 @_RECOVERY_KEY_FILE
 @json_option
 @existing_home
@@ -45,6 +50,7 @@ def backup(
     only_check: bool,
     at: str | None,
     new_recovery_key: bool,
+    new_key: bool,
     key_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -66,16 +72,16 @@ def backup(
         place = Place.existing(url, home_key=home_key)
         _list(place, as_json) if only_list else _check(place, at, as_json)
         return
+    if new_key:
+        with one_backup(home):
+            _new_key(home, Place.existing(url, home_key=home_key), home_key, _recovery_key(key_file), as_json)
+        return
     with one_backup(home):
         place, recovery_key = Place.for_home(url, home_key, _recovery_key(key_file))
         if new_recovery_key and recovery_key is None:
             recovery_key = place.new_recovery_key(home_key, _recovery_key(key_file))
         if recovery_key is not None:
-            click.echo(
-                f"Recovery key of {place.storage.url}: {recovery_key}\nWrite it down and keep it away from this server. It is not "
-                "shown again. Without it a lost home cannot be restored.",
-                err=True,
-            )
+            _show(place, recovery_key)
         AccessStore.open(home).audit(PLATFORM, operator(), "backup", detail={"to": place.storage.url, "keep": keep})
         with shown("Backing up"):
             sent = save(home, place)
@@ -152,6 +158,29 @@ def restore(url: str, target: Path, tenant: str | None, at: str | None, key_file
         f"{', '.join(tenants) or 'no tenants'}; {done.files:,} files, {_megabytes(done.size_bytes)}, all checked"
     )
     click.echo("The next `clinicmart run --config FILE --home FOLDER` builds the marts again from the landed files.")
+
+
+def _show(place: "Place", recovery_key: str) -> None:
+    click.echo(
+        f"Recovery key of {place.storage.url}: {recovery_key}\nWrite it down and keep it away from this server. It is not shown again. "
+        "Without it a lost home cannot be restored.",
+        err=True,
+    )
+
+
+def _new_key(home: Home, place: "Place", home_key: bytes, recovery_key: str | None, as_json: bool) -> None:
+    from foundation.backup.new_key import new_key
+    from serving.people.principal import PLATFORM
+    from serving.people.store import AccessStore
+
+    chosen, written = new_key(place, home_key, recovery_key)
+    if recovery_key is None:
+        _show(place, chosen)
+    AccessStore.open(home).audit(PLATFORM, operator(), "backup key replaced", detail={"to": place.storage.url})
+    facts = {"to": place.storage.url, "parts": written}
+    print_result(
+        as_json, facts, f"{place.storage.url}: {written:,} parts are under a new key; the earlier one is forgotten"
+    )
 
 
 def _list(place: "Place", as_json: bool) -> None:

@@ -66,7 +66,7 @@ class Place:
     """Backups of one home in one storage."""
 
     def __init__(self, storage: Storage, seals: Seals) -> None:
-        self.storage, self._seals = storage, seals
+        self.storage, self.seals = storage, seals
 
     @classmethod
     def for_home(cls, url: str, home_key: bytes, recovery_key: str | None = None) -> tuple["Place", str | None]:
@@ -98,7 +98,7 @@ class Place:
     def new_recovery_key(self, home_key: bytes, recovery_key: str | None = None) -> str:
         """Replaces the recovery key. The earlier one opens the place no longer; returns the new one."""
         chosen = recovery_key or new_recovery_key()
-        self.storage.write(KEY_FILE, key_file(self._seals, home_key, chosen))
+        self.storage.write(KEY_FILE, key_file(self.seals, home_key, chosen))
         return chosen
 
     def names(self) -> list[str]:
@@ -116,7 +116,7 @@ class Place:
             raise ConfigurationError(f"{self.storage.url} has no backup {name or ''}".rstrip() + f"; backups: {there}")
         chosen = name or names[-1]
         path = f"{BACKUPS}/{chosen}"
-        content = self._seals.open(path, self.storage.read(path) or b"")
+        content = self.seals.open(path, self.storage.read(path) or b"")
         if content is None:
             raise DamagedFileError(
                 f"{self.storage.url}/{path} is damaged; choose another backup with --at: {', '.join(names)}"
@@ -136,7 +136,7 @@ class Place:
         now = now or datetime.now(UTC)
         names = self.names()
         earlier = {file.path: file for file in self.backup().files} if names else {}
-        sender = _Sender(self.storage, self._seals, {part for file in earlier.values() for part in file.parts})
+        sender = _Sender(self.storage, self.seals, {part for file in earlier.values() for part in file.parts})
         files = []
         with sender:
             for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -153,20 +153,24 @@ class Place:
             tenants=tuple(sorted(tenants)),
             files=tuple(KeptFile(**{**vars(file), "parts": sender.settled(file.parts)}) for file in files),
         )
+        self.write_record(backup)
+        return Sent(backup=backup, parts=sender.sent_parts, size_bytes=sender.sent_bytes)
+
+    def write_record(self, backup: Backup) -> None:
+        """Writes what a backup consists of, and reads it back. Raises DamagedFileError where the storage gives other bytes."""
         record = f"{BACKUPS}/{backup.name}"
-        self.storage.write(record, self._seals.seal(record, _to_json(backup)))
+        self.storage.write(record, self.seals.seal(record, _to_json(backup)))
         if self.backup(backup.name) != backup:
             raise DamagedFileError(f"{self.storage.url}/{record} is not what was written; check the storage")
-        return Sent(backup=backup, parts=sender.sent_parts, size_bytes=sender.sent_bytes)
 
     def read_file(self, file: KeptFile) -> Iterator[bytes]:
         """The content of a file, part by part. Raises DamagedFileError, naming part and file, where anything was altered or is missing."""
         digest, size = hashlib.sha256(), 0
         for name, _ in file.parts:
-            path = _path_of(name)
+            path = path_of(name)
             sealed = self.storage.read(path)
-            content = None if sealed is None else self._seals.open(name, sealed)
-            if content is None or self._seals.name_of(content) != name:
+            content = None if sealed is None else self.seals.open(name, sealed)
+            if content is None or name not in self.seals.names_of(content):
                 what = "is missing" if sealed is None else "is damaged"
                 raise DamagedFileError(
                     f"{self.storage.url}/{path} {what}; it is part of {file.path}. Choose an earlier backup with --at, or put the file back"
@@ -196,24 +200,23 @@ class Place:
             kept = tuple(file for file in backup.files if not is_of_tenant(file))
             if len(kept) == len(backup.files) and tenant_id not in backup.tenants:
                 continue
-            record = f"{BACKUPS}/{name}"
             without = replace(
                 backup,
                 files=kept,
                 tenants=tuple(item for item in backup.tenants if item != tenant_id),
                 removed_tenants=(*backup.removed_tenants, tenant_id),
             )
-            self.storage.write(record, self._seals.seal(record, _to_json(without)))
-            if self.backup(name) != without:
-                raise DamagedFileError(f"{self.storage.url}/{record} is not what was written; check the storage")
+            self.write_record(without)
             changed += 1
-        self._remove_parts_but(self._parts_of(self.names()))
+        self.remove_parts_but(self.parts_of(self.names()))
         return changed
 
-    def _parts_of(self, names: Iterable[str]) -> set[str]:
-        return {_path_of(part) for name in names for file in self.backup(name).files for part, _ in file.parts}
+    def parts_of(self, names: Iterable[str]) -> set[str]:
+        """Paths of the parts that some backups need."""
+        return {path_of(part) for name in names for file in self.backup(name).files for part, _ in file.parts}
 
-    def _remove_parts_but(self, needed: Collection[str]) -> None:
+    def remove_parts_but(self, needed: Collection[str]) -> None:
+        """Removes all other parts."""
         for path in self.storage.sizes(DATA):
             if path not in needed:
                 self.storage.remove(path)
@@ -223,10 +226,10 @@ class Place:
         names = self.names()
         gone, kept = names[:-keep], names[-keep:]
         # Read before anything is removed: where one that stays cannot be read, nothing is known of its parts.
-        needed = self._parts_of(kept)
+        needed = self.parts_of(kept)
         for name in gone:
             self.storage.remove(f"{BACKUPS}/{name}")
-        self._remove_parts_but(needed)
+        self.remove_parts_but(needed)
         for prefix in (BACKUPS, DATA):
             self.storage.remove_unfinished(prefix)
         return tuple(gone)
@@ -299,7 +302,7 @@ class _Sender:
             self._failure = self._failure or future.exception()
 
     def _send(self, name: str, content: bytes) -> int:
-        sealed, path = self._seals.seal(name, content), _path_of(name)
+        sealed, path = self._seals.seal(name, content), path_of(name)
         self._storage.write(path, sealed)
         if self._storage.read(path) != sealed:
             raise ClinicmartError(
@@ -308,7 +311,8 @@ class _Sender:
         return len(sealed)
 
 
-def _path_of(part: str) -> str:
+def path_of(part: str) -> str:
+    """Where a part is in the storage."""
     return f"{DATA}/{part[:2]}/{part}"
 
 

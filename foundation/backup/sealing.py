@@ -35,10 +35,12 @@ _PLAIN, _DEFLATED = b"\0", b"\1"
 
 @dataclass(frozen=True)
 class Seals:
-    """Seals and names of one place of backups. `place` is the id of the place."""
+    """Seals and names of one place of backups. `place` is the id of the place. `earlier` are data keys of which parts are still there
+    while the place gets a new one (`foundation.backup.new_key`): they open, and seal nothing."""
 
     place: str
     data_key: bytes = field(repr=False)
+    earlier: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
     def new(cls) -> "Seals":
@@ -48,6 +50,15 @@ class Seals:
         """The name of a part, which says nothing of its content to others."""
         return hmac.new(self._key("names"), content, hashlib.sha256).hexdigest()
 
+    def names_of(self, content: bytes) -> tuple[str, ...]:
+        """The name of a part under each data key."""
+        return tuple(Seals(self.place, key).name_of(content) for key in (self.data_key, *self.earlier))
+
+    @property
+    def newest_only(self) -> "Seals":
+        """The same without earlier data keys."""
+        return Seals(self.place, self.data_key)
+
     def seal(self, name: str, content: bytes) -> bytes:
         """Sealed bytes that only open under this name. Content is compressed where that makes it smaller."""
         deflated = zlib.compress(content, 1)
@@ -56,7 +67,9 @@ class Seals:
 
     def open(self, name: str, sealed: bytes) -> bytes | None:
         """The content; None where the bytes are not those that were sealed under the name."""
-        clear = _opened(self._key("content"), sealed, name)
+        clear = None
+        for key in (self.data_key, *self.earlier):
+            clear = clear or _opened(Seals(self.place, key)._key("content"), sealed, name)
         if clear is None:
             return None
         return zlib.decompress(clear[1:]) if clear[:1] == _DEFLATED else clear[1:]
@@ -80,6 +93,7 @@ def key_file(seals: Seals, home_key: bytes, recovery_key: str) -> bytes:
     content = {
         "format": FORMAT,
         "place": seals.place,
+        "earlier": [_text(_sealed(seals.data_key, key, seals.place)) for key in seals.earlier],
         "by_home": _text(_sealed(home_key, seals.data_key, seals.place)),
         "by_recovery_key": {
             **_SCRYPT,
@@ -111,7 +125,10 @@ def seals_of(content: bytes, url: str, *, home_key: bytes | None = None, recover
             if recovery_key is not None
             else f"{url} holds backups of another home; choose another place"
         )
-    return Seals(place, data_key)
+    earlier = tuple(_opened(data_key, base64.b64decode(item), place) for item in raw.get("earlier", ()))
+    if None in earlier:
+        raise DamagedFileError(f"{url}/{KEY_FILE} does not parse; put back a copy of it")
+    return Seals(place, data_key, tuple(key for key in earlier if key is not None))
 
 
 def _from_recovery_key(recovery_key: str, salt: bytes, costs: dict[str, int]) -> bytes:
