@@ -5,7 +5,7 @@ import click
 from clinicmart.commands.prove import prove, verify_report
 from clinicmart.commands.reached import breach, patient, person
 from clinicmart.commands.removal import remove_tenant
-from clinicmart.commands.sign_in import reset_second_factor, sign_in_rule
+from clinicmart.commands.sign_in import identity_provider, link, reset_second_factor, sign_in_rule
 from clinicmart.options import (
     existing_home,
     home_option,
@@ -41,6 +41,7 @@ def list_tenants(home: Home, as_json: bool) -> None:
 
 
 tenants.add_command(sign_in_rule)
+tenants.add_command(identity_provider)
 tenants.add_command(remove_tenant)
 
 
