@@ -21,9 +21,10 @@ from foundation.kept_files import ConfigurationRecord
 from foundation.keys import Keys
 from ingest.ledger import Ledger
 from serving.model import MetricQuery
+from serving.open_files import close_all
 from serving.people.principal import PLATFORM
 from serving.people.store import AccessStore
-from serving.reader import close_all, open_reader
+from serving.reader import open_reader
 from tests.serving.tenant_files import files_of_tenant, landed, rows
 from tests.support import ROOT, clinicmart, clinicmart_here
 

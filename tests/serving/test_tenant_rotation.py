@@ -20,7 +20,8 @@ from foundation.key_masters import GRANTS
 from foundation.keys import ROTATING, Keys
 from serving.home_checks import closed_months
 from serving.model import MetricQuery
-from serving.reader import close_all, open_reader
+from serving.open_files import close_all
+from serving.reader import open_reader
 from serving.versions.integrity import is_undamaged
 from serving.versions.store import current_version
 from tests.serving.tenant_files import files_of_tenant, landed, rows
