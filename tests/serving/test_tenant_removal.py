@@ -41,9 +41,9 @@ def cheap_guesses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def leaving(closed):  # type: ignore[no-untyped-def]
     """A home in which both tenants have landed files, a ledger, and harbor a closed month."""
+    Ledger(closed.home).close()
     for tenant in ("harbor", "mesa"):
         landed(closed.home, tenant, 2)
-    Ledger(closed.home).close()
     yield closed
     close_all()
 
