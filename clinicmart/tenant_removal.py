@@ -33,7 +33,7 @@ from foundation.keys import ROTATING, Keys
 from foundation.removed_tenants import Removal, RemovedTenants
 from ingest.accounts.removed_tenant import remove_from_ledger
 from serving.people.principal import PLATFORM
-from serving.people.removed_tenant import remove_people
+from serving.people.removed_tenant import kept_audit_rows, remove_people
 from serving.people.store import AccessStore
 from serving.postgres.removed_tenant import remove_rows
 
@@ -149,7 +149,7 @@ def remove_tenant(
         files=files,
         rows=rows,
         backups=backups,
-        kept_audit_rows=sum(row.tenant_id == tenant_id for row in store.audit_rows(PLATFORM)),
+        kept_audit_rows=kept_audit_rows(home, tenant_id),
         notes=_notes(opened, has_earlier_keys=has_earlier_keys),
     )
 

@@ -12,7 +12,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,11 +201,11 @@ def _is_note_of(path: Path, version: str) -> bool:
     return path.exists() and json.loads(path.read_bytes()).get("version") == version
 
 
-def _note_digests(notes: Sequence[Path], digests: dict[str, str | None]) -> None:
+def _note_digests(notes: Sequence[Path], digests: Mapping[str, str | None]) -> None:
     """Notes new digests of files, or none; of files that have no note of one stays so."""
     for path in notes if digests else ():
         content = json.loads(path.read_bytes())
-        kept = content.get("digests", {}) | digests
+        kept = content.get("digests", {}) | dict(digests)
         content["digests"] = {name: digest for name, digest in kept.items() if digest is not None}
         write_atomically(path, json.dumps(content, indent=1).encode())
 

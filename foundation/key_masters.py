@@ -53,6 +53,8 @@ class Master(Protocol):
     @property
     def name(self) -> str: ...
 
+    def __hash__(self) -> int: ...
+
     def wrap(self, key: bytes, context: str) -> bytes:
         """The wrapped key. Raises ConfigurationError where the master may not be used."""
 

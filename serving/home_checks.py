@@ -91,7 +91,7 @@ def audit(home: Home) -> Iterator[Finding]:
         yield finding("audit_altered", home.access, detail=check.problem)
 
 
-def _can_read(home: Home, path: object, key: str) -> bool:
+def _can_read(home: Home, path: object, key: duck.FileKeys) -> bool:
     """Whether every table of an encrypted database can be read to its end."""
     with duck.session(home) as connection:
         try:

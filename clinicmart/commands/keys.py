@@ -4,7 +4,7 @@ import base64
 
 import click
 
-from clinicmart.options import existing_home, home_option, json_option, operator, print_json, print_table
+from clinicmart.options import existing_home, home_option, json_option, operator, print_json, print_table, recorded
 from foundation.home import Home
 
 
@@ -46,7 +46,7 @@ def ingest(home: Home, as_json: bool) -> None:
 @keys.command("list")
 @home_option
 @json_option
-@existing_home
+@recorded
 def list_keys(home: Home, as_json: bool) -> None:
     """List whose keys the home holds, and what opens them. No key is shown."""
     from clinicmart.key_rotation import key_list

@@ -1,6 +1,6 @@
 """Takes the people of a tenant, and everything that they set, out of the access database. The audit log keeps its rows: a chain."""
 
-from sqlalchemy import delete
+from sqlalchemy import delete, func, select
 
 from foundation.home import Home
 from foundation.sqlite_files import compact
@@ -21,3 +21,10 @@ def remove_people(home: Home, tenant_id: str) -> dict[str, int]:
         path.unlink()
     compact(home.access)
     return {name: count for name, count in counts.items() if count}
+
+
+def kept_audit_rows(home: Home, tenant_id: str) -> int:
+    """The number of rows of the audit log that name a tenant as theirs."""
+    query = select(func.count()).select_from(AUDIT).where(AUDIT.c.tenant_id == tenant_id)
+    with AccessStore.open(home)._reading.connect() as connection:
+        return int(connection.execute(query).scalar_one())

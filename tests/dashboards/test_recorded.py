@@ -11,7 +11,8 @@ from serving.people.store import AccessStore
 # These write more detailed rows themselves, or show nothing that Clinicmart holds.
 OF_THEIR_OWN = {
     "metrics query", "drill", "close month", "close reopen", "lineage", "source", "extract", "users add",
-    "users change", "users reset", "modules set", "keys serving", "targets set", "bi-login create", "bi-login revoke",
+    "users change", "users reset", "modules set", "keys serving", "keys ingest", "keys rotate", "tenants remove", "targets set",
+    "bi-login create", "bi-login revoke",
     "users link", "users reset-second-factor", "tenants oidc set", "tenants oidc remove", "identity look-up",
     "tokens create", "tokens revoke", "mcp",
     "audit prove", "audit patient", "audit person", "audit breach", "backup", "doctor", "quarantine acknowledge",
