@@ -50,6 +50,7 @@ _OF_TENANT = (
     "vault/{}.duckdb",
     "messages/{}.sqlite",
     "payments/{}.sqlite",
+    "live/{}.sealed",
     "messages/{}.lock",
     "payments/{}.lock",
     "step-{}.lock",

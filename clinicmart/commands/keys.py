@@ -33,7 +33,7 @@ def serving(home: Home, as_json: bool) -> None:
 @json_option
 @existing_home
 def ingest(home: Home, as_json: bool) -> None:
-    """Print the key for `clinicmart listen`, to give it as CLINICMART_INGEST_KEY.
+    """Print the key of a process that reads landed data and publishes nothing, to give it as CLINICMART_INGEST_KEY.
 
     It opens the inbox, landed files, the patient vault and the warehouse. It does not open published files, closed months, sessions
     or the audit log. Printing it is recorded in the audit log.
