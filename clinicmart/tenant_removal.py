@@ -193,9 +193,9 @@ def write_certificate(folder: Path, home: Home, removed: RemovedTenant) -> Path:
 
 
 def _refuse(home: Home, tenant_id: str, *, is_begun: bool) -> None:
-    known = {*home.tenants, *dict(AccessStore.open(home).tenants())}
-    if tenant_id not in known and not is_begun:
-        raise ConfigurationError(f"there is no tenant {tenant_id!r}; tenants: {', '.join(sorted(known)) or 'none'}")
+    tenants = {*home.tenants, *dict(AccessStore.open(home).tenants())}
+    if tenant_id not in tenants and not is_begun:
+        raise ConfigurationError(f"there is no tenant {tenant_id!r}; tenants: {', '.join(sorted(tenants)) or 'none'}")
     file = read_configuration_record(home.path).file
     if file and Path(file).exists() and tenant_id in {item.tenant_id for item in load_config(file).tenants}:
         raise ConfigurationError(

@@ -3,7 +3,7 @@
     keys/<grant>/home.key                what belongs to no tenant
     keys/<grant>/tenants/<tenant>.key    what belongs to a tenant
 
-The content is random and exists nowhere else: whoever destroys the file makes what was written under it unreadable for ever. It is sealed
+The content is random and exists nowhere else: who destroys the file makes what was written under it unreadable for ever. It is sealed
 with a data key (AES-256-GCM), and the data key is wrapped by one master or more. So a new master needs no change of the content.
 
     lasting        keys that never change: those of tokens in the rows, of hashes that are compared, of the inbox

@@ -108,7 +108,9 @@ def rotate(
 
     if tenant is not None:
         if finish or aws_kms_ingest or aws_kms_serving:
-            raise ConfigurationError("--tenant stands alone: rotate the master key with a command of its own")
+            raise ConfigurationError(
+                "use --tenant without the other options: rotate the master key with another command"
+            )
         _rotate_tenant(home, tenant, as_json)
         return
     if finish:
