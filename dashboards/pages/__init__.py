@@ -4,6 +4,7 @@ from dashboards.pages import closed_months, compare, credentials, lineage, refer
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
 from dashboards.pages.monday import page as monday
+from dashboards.pages.monday.week import WATCHED
 from dashboards.pages.no_show import page as no_show
 from dashboards.pages.overview import page as overview
 from dashboards.pages.payer_mix import page as payer_mix
@@ -42,7 +43,7 @@ _THIS_WEEK = PageSpec(
     key=monday.KEY,
     title=monday.TITLE,
     draw=monday.draw,
-    is_for=lambda source: bool(source.metrics),
+    is_for=lambda source: any(name in source.metrics for name in WATCHED),
     tells_gaps=True,
 )
 _OVERVIEW, *_AREAS = (_of_figures(page) for page in PAGES.values())
