@@ -7,7 +7,7 @@ QUICK := tests/data_contracts tests/foundation tests/ingest tests/serving tests/
 LOCK := --generate-hashes --universal --python-version 3.11 --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test quick suite check generate lock browser database clean sbom
+.PHONY: help setup tools demo test quick suite check bench generate lock browser database clean sbom
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -56,6 +56,9 @@ check: tools ## seconds: style, types, import rules, generated files, advisories
 	$(BIN)/python -m clinicmart.generate --check
 	$(BIN)/python -m pytest -q tests/test_house.py
 	$(BIN)/python -m clinicmart.dependencies advisories
+
+bench: setup ## measure the budgets of a run on a quiet machine and write docs/performance.md; PART=small for one of its parts
+	$(BIN)/python benchmarks/bench.py $(PART)
 
 sbom: tools ## write sbom.cdx.json: every package of an installation, its version and licence (CycloneDX)
 	$(BIN)/python -m clinicmart.dependencies sbom sbom.cdx.json

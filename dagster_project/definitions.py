@@ -11,6 +11,7 @@ from dagster import (
     in_process_executor,
 )
 
+from dagster_project.checkpoint_assets import CHECKPOINTS_JOB, DATA_DOCS, checkpoints_due, data_docs
 from dagster_project.landing_assets import landing_asset
 from dagster_project.publish_assets import mart_keys, published_asset
 from dagster_project.triggers import JOB, exports_under_way, new_files, old_runs, schedules
@@ -24,13 +25,15 @@ def build_definitions(workspace: Workspace) -> Definitions:
     marts = _published_models(workspace)
     landed = [landing_asset(workspace, feed) for tenant in workspace.config.tenants for feed in tenant.feeds]
     published = [published_asset(workspace, tenant, marts) for tenant in workspace.config.tenants]
-    everything = AssetSelection.all()
+    docs = AssetSelection.assets(DATA_DOCS)
+    everything = AssetSelection.all() - docs
     job = define_asset_job(JOB, selection=everything, description="Every feed to every published page.")
+    checking = define_asset_job(CHECKPOINTS_JOB, selection=docs, description="Great Expectations on landed rows.")
     return Definitions(
-        assets=[*landed, raw_tables(workspace), models, *published],
-        jobs=[job],
+        assets=[*landed, raw_tables(workspace), models, *published, data_docs(workspace)],
+        jobs=[job, checking],
         schedules=schedules(workspace, everything),
-        sensors=[new_files(workspace), exports_under_way(workspace), old_runs(workspace)],
+        sensors=[new_files(workspace), exports_under_way(workspace), old_runs(workspace), checkpoints_due(workspace)],
         # One process: a DuckDB file has one writer, and a process for each step would start a thousand times for nothing.
         executor=in_process_executor,
     )

@@ -1,17 +1,22 @@
-"""The orchestrator's event log in SQLite, with one connection for each file while it is in use.
+"""The orchestrator's event log in SQLite, with one connection for each file while it is in use, and one transaction for each batch of
+events.
 
 Dagster's own makes an engine and a connection for every event, compiles the same few statements again, asks whether its tables are
 there, and, closing the last connection, has SQLite fold its journal into the file: that was a large part of a run over
 forty tenants' feeds with nothing new.
 """
 
+import os
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from threading import get_ident
 from typing import Any
 
 import yaml
+from dagster import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 
@@ -19,6 +24,8 @@ from foundation.home import Home, write_atomically
 
 # A run has a separate file: the index's and those of the last runs are kept.
 _KEPT = 4
+# How many of the events that Dagster gives as a batch (what a run plans) are written in one transaction.
+_BATCH_VARIABLE, _BATCH = "DAGSTER_EVENT_BATCH_SIZE", "500"
 
 
 class EventLog(SqliteEventLogStorage):
@@ -27,6 +34,9 @@ class EventLog(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._tables: set[str] = set()
+        # Of the batch that is being written: file to its open transaction.
+        self._batch: dict[str, Connection] | None = None
+        self._writer = 0
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -56,13 +66,34 @@ class EventLog(SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        with self._db_lock:
-            engine = self._engine(shard)
-            if shard not in self._initialized_dbs:
-                self._initdb(engine)
-                self._initialized_dbs.add(shard)
-            with engine.begin() as connection:
-                yield connection
+        if self._batch is not None and shard in self._batch and self._writer == get_ident():
+            yield self._batch[shard]
+            return
+        with self._db_lock, self._prepared(shard).begin() as connection:
+            yield connection
+
+    def _prepared(self, shard: str) -> Engine:
+        engine = self._engine(shard)
+        if shard not in self._initialized_dbs:
+            self._initdb(engine)
+            self._initialized_dbs.add(shard)
+        return engine
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Stores events in one transaction for each file."""
+        shards = {*(event.run_id for event in events), INDEX_SHARD_NAME}
+        if len(shards) > _KEPT:
+            super().store_event_batch(events)
+            return
+        with self._db_lock, ExitStack() as transactions:
+            engines = {shard: self._prepared(shard) for shard in sorted(shards)}
+            self._writer = get_ident()
+            self._batch = {name: transactions.enter_context(engine.begin()) for name, engine in engines.items()}
+            try:
+                for event in events:
+                    self.store_event(event)
+            finally:
+                self._batch = None
 
     def dispose(self) -> None:
         """Gives the files back."""
@@ -75,6 +106,7 @@ class EventLog(SqliteEventLogStorage):
 def configure(home: Home) -> None:
     """The orchestrator's own settings in the home: no telemetry, no invitations, and its log below the home as it lies now: a home may be
     copied or moved."""
+    os.environ.setdefault(_BATCH_VARIABLE, _BATCH)
     settings = {
         "telemetry": {"enabled": False},
         # No invitation to a newsletter over the page.

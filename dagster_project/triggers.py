@@ -24,7 +24,6 @@ from dagster_project.run_history import remove_old_runs
 from dagster_project.workspace import Workspace
 from foundation.config import Tenant
 from ingest.inbox.inbox import Inbox
-from ingest.receive.fhir.server import is_under_way
 from ingest.sources.files import state_of_files
 
 _UNENDED = [DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
@@ -141,6 +140,8 @@ def exports_under_way(workspace: Workspace) -> SensorDefinition:
     def look(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         if context.instance.get_runs_count(RunsFilter(statuses=_UNENDED)):
             return SkipReason("a run is under way")
+        from ingest.receive.fhir.server import is_under_way
+
         for tenant in workspace.config.tenants:
             for feed in tenant.feeds:
                 if feed.server is not None and is_under_way(feed, Inbox.of(workspace.home, workspace.keys, feed)):

@@ -3,12 +3,12 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster_dbt import DbtCliResource
 from packaging.version import Version
@@ -35,6 +35,9 @@ from foundation.run_lock import step
 from ingest.landing.side_by_side import SideBySide
 from ingest.ledger import Ledger
 from ingest.sources.files import state_of_files
+
+if TYPE_CHECKING:
+    from ingest.landing.checkpoints import Checked, Due
 
 HOME_VARIABLE = "CLINICMART_HOME"
 LOADED = "_loaded"
@@ -256,6 +259,20 @@ class Workspace:
         changing = [tenant.tenant_id for tenant in self.config.tenants if tenant.tenant_id not in kept]
         for stage in (BUILT, AUDITED, *changing):
             self._stamp(stage).unlink(missing_ok=True)
+
+    def due_checkpoints(self, *, every: bool = False) -> "list[Due]":
+        """The checkpoints of landed rows that are due, or `every` one."""
+        from ingest.landing.checkpoints import due_checkpoints
+
+        tenants = [tenant.tenant_id for tenant in self.config.tenants]
+        with closing(Ledger(self.home)) as ledger:
+            return due_checkpoints(self.home, ledger, tenants, every=every)
+
+    def check_landed(self, *, every: bool = False) -> "list[Checked]":
+        """Runs the checkpoints that are due, or `every` one, and writes their Data Docs."""
+        from ingest.landing.checkpoints import run_checkpoints
+
+        return run_checkpoints(self.home, self.keys, self.due_checkpoints(every=every))
 
     def _stamp(self, stage: str) -> Path:
         return self.home.folder("dbt", "stamps") / f"{stage}.json"

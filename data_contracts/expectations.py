@@ -75,7 +75,7 @@ def _batch_definition() -> Any:
     )
 
 
-def _for_pandas(name: str, data_type: pl.DataType) -> pl.Expr:
+def for_pandas(name: str, data_type: pl.DataType) -> pl.Expr:
     """A column as the library compares it well: a decimal would become a Python object, and a time zone be dropped with a warning.
     A range needs no more than a float, and all times are UTC."""
     column = pl.col(name)
@@ -96,7 +96,7 @@ def validate(contract: Contract, frame: pl.DataFrame) -> list[ExpectationResult]
     rules = suite(contract)
     beside = {r.earlier for r in contract.order_rules} | {r.unless_column for r in contract.required_unless}
     used = sorted({name for _, name, _ in rules} | beside)
-    pandas = frame.select(_for_pandas(name, frame.schema[name]) for name in used).to_pandas()
+    pandas = frame.select(for_pandas(name, frame.schema[name]) for name in used).to_pandas()
     batch = _batch_definition().get_batch(batch_parameters={"dataframe": pandas})
     for index, (_, _, expectation) in enumerate(rules):
         expectation.meta = {"rule": index}

@@ -193,7 +193,8 @@ def test_tenants_run_at_their_own_times_and_share_a_run_where_these_are_the_same
         "daily_America_New_York_0500_1330": (["0 5 * * *", "30 13 * * *"], "America/New_York"),
         "daily_Asia_Kolkata_0500": (["0 5 * * *"], "Asia/Kolkata"),
     }
-    every = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()}
+    # Great Expectations looks at landed rows apart from runs.
+    every = {key.to_user_string() for key in definitions.resolve_asset_graph().get_all_asset_keys()} - {"data_docs"}
     for name, landed in (("daily_America_New_York_0500_1330", {"bay", "elm"}), ("daily_Asia_Kolkata_0500", {"fir"})):
         with DagsterInstance.ephemeral() as instance:
             context = build_schedule_context(instance=instance, repository_def=repository)

@@ -1,19 +1,21 @@
-"""`clinicmart sources check`: connects, reads a little, checks contracts, loads nothing. `sources jwks`: public keys to register."""
+"""`clinicmart sources check`: connects, reads a little, checks contracts, loads nothing. `sources checkpoint`: checks landed rows.
+`sources jwks`: public keys to register."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from clinicmart.options import json_option, print_json, print_table
+from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
 
 if TYPE_CHECKING:
+    from foundation.home import Home
     from ingest.landing.preview import Preview
 
 
 @click.group()
 def sources() -> None:
-    """Test the connections of feeds, and print public keys."""
+    """Test the connections of feeds, check landed rows, and print public keys."""
 
 
 @sources.command()
@@ -64,6 +66,41 @@ def _facts(report: "Preview") -> dict[str, object]:
         "reasons": list(report.reasons),
         "problems": list(report.problems),
     }
+
+
+@sources.command()
+@home_option
+@existing_home
+@click.option("--all", "every", is_flag=True, help="Check the newest batch of every feed again, due or not.")
+@json_option
+def checkpoint(home: "Home", every: bool, as_json: bool) -> int:
+    """Check landed rows with Great Expectations and write its Data Docs (web pages) into the home.
+
+    A sample of the newest batch of each entity of each feed is checked: the first batch, after a change of the contract, and once a day
+    while new batches come.
+
+    Exit codes: 0 every sample keeps its contract; 1 landed rows break a contract, which is a defect of Clinicmart.
+    """
+    from dagster_project.workspace import Workspace
+    from ingest.landing.checkpoints import page
+
+    workspace = Workspace.of_home(home)
+    checked = workspace.check_landed(every=every)
+    broken = [line for item in checked for line in item.outcome.broken]
+    if as_json:
+        facts = [
+            {"checkpoint": i.due.name, "why": i.due.why, "rows": i.outcome.rows}
+            | {"broken": list(i.outcome.broken), "changed": list(i.outcome.changed)}
+            for i in checked
+        ]
+        print_json({"checkpoints": facts, "page": str(page(workspace.home))})
+        return 1 if broken else 0
+    for item in checked:
+        click.echo(f"{item.due.name}: {item.outcome.rows:,} rows ({item.due.why})")
+        for line in (*item.outcome.broken, *item.outcome.changed):
+            click.echo(f"  {line}")
+    click.echo(f"{len(checked)} checkpoints. Data Docs: {page(workspace.home)}" if checked else "No checkpoint is due.")
+    return 1 if broken else 0
 
 
 @sources.command()

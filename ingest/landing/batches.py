@@ -22,7 +22,7 @@ from foundation.keys import Keys
 from ingest import ledger as tables
 from ingest.control_totals import conserved, payload_totals, totals
 from ingest.interface import TableState, UnknownWord
-from ingest.landing.contract_gate import cross_check
+from ingest.landing.contract_gate import gate_results
 from ingest.landing.landed_payments import remember_landed
 from ingest.landing.ledger_rows import batch_row, of_batch, received_rows, record_words, result_row, stated_rows
 from ingest.landing.payment_memory import PaymentMemory
@@ -277,7 +277,7 @@ class Landing:
                     pl.lit(self.feed.name).alias("source_system"),
                     pl.lit(batch_id).alias("batch_id"),
                 ).select(entity_contract.column_names)
-                results = cross_check(entity_contract, gated.checked, gated.counts)
+                results = gate_results(entity_contract, gated)
                 file = None
                 if rows.height and entity_contract.store == "vault":
                     self._vault.append(rows)

@@ -1,7 +1,8 @@
 """The contract gate: casts what readers give to the contract's types and parts good rows from bad.
 
-One pass of Polars expressions finds the bad rows; Great Expectations then checks the same rules on the batch
-(`cross_check`). Rows are never changed beyond their type: an invalid value quarantines its row.
+One pass of Polars expressions finds the bad rows and counts them by rule (`gate_results`). Great Expectations, which is compiled from
+the same contracts, must find the same numbers (`cross_check`): tests prove it for every contract, and checkpoints check landed rows
+(`ingest.landing.checkpoints`). Rows are never changed beyond their type: an invalid value quarantines its row.
 """
 
 from dataclasses import dataclass, field
@@ -183,6 +184,16 @@ def _no_bad_rows() -> pl.DataFrame:
     return pl.DataFrame(
         schema=dict.fromkeys(("source_record_id", "source_position", REASON, COLUMN, DETAIL, PAYLOAD), pl.String)
     )
+
+
+def gate_results(contract: Contract, gated: Gated) -> list[ExpectationResult]:
+    """What the gate found in a batch, one result for each rule of the contract: rows checked, and rows that break the rule."""
+    return [
+        ExpectationResult(
+            rule=rule, column=column, rows=gated.checked.height, unexpected=gated.counts.get((rule, column), 0)
+        )
+        for rule, column, _ in rules_of(contract)
+    ]
 
 
 def cross_check(

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -10,14 +11,18 @@ from ingest import ledger as tables
 from ingest.inbox.inbox import SUFFIX, Inbox
 from ingest.ledger import Ledger, now
 from ingest.profiles import load_profile
-from ingest.receive.fhir.server import Received, confirm, receive
-from ingest.sources.fhir.beside import kept_types
+
+if TYPE_CHECKING:
+    from ingest.receive.fhir.server import Received
 
 SERVER = "server"
 
 
-def take_delivery(ledger: Ledger, feed: Feed, inbox: Inbox, run_id: str, *, full_refresh: bool) -> Received:
+def take_delivery(ledger: Ledger, feed: Feed, inbox: Inbox, run_id: str, *, full_refresh: bool) -> "Received":
     """Asks the server of a feed for new data. Records in the ledger what was missing or odd."""
+    # The client's libraries are loaded where a feed has a server.
+    from ingest.receive.fhir.server import confirm, receive
+
     received = receive(feed, inbox, full_refresh=full_refresh)
     common = {"run_id": run_id, "tenant_id": feed.tenant_id, "feed": feed.name, "name": SERVER, "read_at": now()}
     with ledger.write() as connection:
@@ -48,6 +53,8 @@ def remove_landed(ledger: Ledger, feed: Feed, inbox: Inbox, whole_folder: str | 
 
     Files of types that references are looked up in stay until a whole export has brought these types again.
     """
+    from ingest.sources.fhir.beside import kept_types
+
     assert feed.server is not None
     profile = load_profile(feed.profile or "r4", "fhir")
     unit = tables.unit.c

@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "run": ("--config", "CONFIG"),
     "listen": ("--config", "CONFIG"),
     "sources check": None,
+    "sources checkpoint": (),
     "sources jwks": None,
     "sample": None,
     "status": (),
