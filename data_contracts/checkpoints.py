@@ -118,7 +118,10 @@ class DataDocs:
         (result,) = checkpoint.run(batch_parameters={"dataframe": pandas}).run_results.values()
         failed: dict[bool, list[str]] = {True: [], False: []}
         for item in result.results:
-            rule, column, _ = rules[item.expectation_config.meta["rule"]]
+            configuration = item.expectation_config
+            if configuration is None or configuration.meta is None:
+                raise RuntimeError(f"{name}: a result without its expectation")
+            rule, column, _ = rules[configuration.meta["rule"]]
             if item.exception_info.get("raised_exception"):
                 raise RuntimeError(f"{name}: the expectation {rule} of {column} could not be evaluated")
             if not item.success:
