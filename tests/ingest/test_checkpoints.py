@@ -74,10 +74,10 @@ def test_checkpoints_are_due_for_a_first_batch_a_changed_contract_and_once_a_day
         assert land_feed(home, keys, ledger, feed, f"run {number}").problems == []
 
     def due(days: int = 0) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
+        outcome: dict[str, set[str]] = {}
         for item in due_checkpoints(home, ledger, ["harbor"], now=datetime.now(UTC) + timedelta(days=days)):
-            found.setdefault(item.why, set()).add(item.entity)
-        return found
+            outcome.setdefault(item.why, set()).add(item.entity)
+        return outcome
 
     land(1)
     entities = due()["first batch"]
