@@ -25,7 +25,7 @@ from serving.versions.closes import closes
 from serving.versions.retention import version_as_of
 
 # Name to the format of the home.
-ARCHIVES = {"2026-11-29": 1, "2026-11-30": 1}
+ARCHIVES = {"2026-11-29": 1, "2026-11-30": 1, "2026-11-30-format-2": 2}
 TENANT, MONTH = "harbor", date(2026, 9, 1)
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ removed. Who is killed runs the same again.
 import secrets
 from dataclasses import replace
 
-from foundation.backup.place import BACKUPS, KeptFile, Place, path_of
+from foundation.backup.place import KeptFile, Place, path_of
 from foundation.backup.sealing import KEY_FILE, Seals, key_file, new_recovery_key
 from foundation.errors import ClinicmartError
 
@@ -26,11 +26,7 @@ def new_key(place: Place, home_key: bytes, recovery_key: str | None = None) -> t
     place.storage.write(KEY_FILE, key_file(place.seals, home_key, chosen))
     newest, written = place.seals.newest_only, 0
     for name in place.names():
-        record = f"{BACKUPS}/{name}"
-        if newest.open(record, place.storage.read(record) or b"") is not None:
-            continue
-        backup = place.backup(name)
-        files = []
+        backup, files = place.backup(name), []
         for file in backup.files:
             parts, count = _again(place, newest, file)
             files.append(replace(file, parts=parts))
@@ -44,7 +40,10 @@ def new_key(place: Place, home_key: bytes, recovery_key: str | None = None) -> t
 
 
 def _again(place: Place, newest: Seals, file: KeptFile) -> tuple[tuple[tuple[str, int], ...], int]:
-    """The parts of a file under the newest key, with their stored sizes, and how many of them were written."""
+    """The parts of a file under the newest key, with their stored sizes, and how many of them were written. A backup that was
+    made in between holds parts of both keys."""
+    if all(newest.open(name, place.storage.read(path_of(name)) or b"") is not None for name, _ in file.parts):
+        return file.parts, 0
     parts, written = [], 0
     for content in place.read_file(file):
         name = newest.name_of(content)

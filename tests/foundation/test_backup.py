@@ -351,8 +351,9 @@ def test_one_tenant_is_restored_without_the_others(tmp_path: Path) -> None:
     place, _ = place_of(home, tmp_path / "backups")
     save(home, place)
     done = restore(place, tmp_path / "one", tenant="mesa")
-    folders = {path.parts[1] for path in map(Path, contents(done.home.path)) if len(path.parts) > 2}
-    assert folders == {"mesa"}
+    paths = [Path(name) for name in contents(done.home.path)]
+    assert {path.parts[1] for path in paths if len(path.parts) > 2 and path.parts[0] != "keys"} == {"mesa"}
+    assert {path.name for path in paths if path.parts[0] == "keys"} == {"master.key", "home.key"}
     with pytest.raises(ConfigurationError, match=r"has no tenant 'mesaa'; it has: harbor, mesa"):
         restore(place, tmp_path / "two", tenant="mesaa")
 

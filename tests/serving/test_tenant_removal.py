@@ -22,6 +22,7 @@ from foundation.keys import Keys
 from ingest.ledger import Ledger
 from serving.model import MetricQuery
 from serving.open_files import close_all
+from serving.people import database
 from serving.people.principal import PLATFORM
 from serving.people.store import AccessStore
 from serving.reader import open_reader
@@ -51,6 +52,8 @@ def leaving(closed):  # type: ignore[no-untyped-def]
 
 def answers(home: Home, tenant: str) -> list[tuple[object, ...]]:
     close_all()
+    # The database may be another file under the same name.
+    database._engine.cache_clear()
     return open_reader(home, AccessStore.open(home).principal(tenant, f"admin@{tenant}")).query(QUESTION).rows()
 
 
