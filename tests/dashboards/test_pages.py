@@ -1,15 +1,18 @@
 """The pages, run as Streamlit runs them over a reader without a warehouse."""
 
 import re
+from dataclasses import replace
 from datetime import date
 
 import pytest
 import streamlit as st
 
-from dashboards import breakdowns, chance, charts, figures
+from dashboards import breakdowns, chance, charts, figures, shell
 from dashboards import view as states
 from foundation.errors import AccessError
 from serving.model import LastRun, NothingPublished
+from serving.people.principal import Role
+from serving.people.rights import ROLES
 
 KEYS = ["", "revenue_cycle", "throughput", "no_show", "payer_mix", "data_health"]
 
@@ -253,8 +256,10 @@ def test_a_module_that_is_not_granted_is_absent(page, markup_of, reader):
     assert "No-show rate" in html
 
 
-def test_the_state_of_feeds_is_absent_for_who_may_not_see_it(page, reader):
-    reader.sees_health = False
+def test_the_state_of_feeds_is_absent_for_a_role_that_does_not_have_it(page, monkeypatch):
+    rule = ROLES[Role.ORGANIZATION_ADMIN]
+    without = replace(rule, pages=tuple(key for key in rule.pages if key != "data_health"))
+    monkeypatch.setattr(shell, "ROLES", {**ROLES, Role.ORGANIZATION_ADMIN: without})
     labels = [element.proto.label for element in page("").main if element.type == "page_link"]
     assert "Data health" not in labels
 

@@ -18,7 +18,7 @@ from tests.serving.conftest import Place
 from tests.support import Ran, clinicmart_here
 
 # Commands that serve, pass on another program's output, or print JSON and nothing else.
-WITHOUT_JSON = {"demo", "listen", "serve", "dagster", "dbt", "sources jwks"}
+WITHOUT_JSON = {"demo", "listen", "serve", "dagster", "dbt", "sources jwks", "mcp"}
 
 
 def leaves(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:

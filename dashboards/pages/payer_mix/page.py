@@ -69,12 +69,15 @@ def draw(context: PageContext) -> None:
     shares = _shares(context, members, basis)
     shell.head(context, _finding(shares, basis))
     _picker(context, key, {name: item.label for name, item in usable.items()})
-    if not any(figure.value for figure in shares):
-        blocks.empty(context, "Nothing in this period", "Choose another period, place or payer class.", "cm_mix_empty")
-        return
-    shown = shares[:MOST_TILES]
-    marks = [widgets.passport(basis.share, _of_class(figure.metric.name, basis)) for figure in shown]
-    context.html(markup.tiles(shown, marks), key="cm_tiles")
+    if any(figure.value for figure in shares):
+        shown = shares[:MOST_TILES]
+        marks = [widgets.passport(basis.share, _of_class(figure.metric.name, basis)) for figure in shown]
+        context.html(markup.tiles(shown, marks), key="cm_tiles")
+    else:
+        text = source.hidden_note or "Choose another period, place or payer class."
+        blocks.empty(context, "Nothing in this period", text, "cm_mix_empty")
+        if not source.hidden_note:
+            return
 
     def draw_shift(_context: PageContext) -> None:
         _over_time(context, basis)
