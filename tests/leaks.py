@@ -2,7 +2,7 @@
 
 with hole("cookie"):
     ...                                        in this process
-python tests/leaks.py cookie serve --home H    the command line with the hole, for the server's process
+python -m tests.leaks cookie serve --home H   the command line with the hole, for the server's process
 """
 
 import sys
