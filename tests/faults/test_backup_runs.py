@@ -59,7 +59,8 @@ def test_what_was_backed_up_while_a_run_worked_gives_the_same_figures(small_site
     readings: deque[object] = deque(maxlen=1)
 
     def read() -> None:
-        while not stop.is_set():
+        # People read now and then; without a pause the reader takes a core from the run.
+        while not stop.wait(1):
             readings.append(published(home))
 
     reads = threading.Thread(target=read, daemon=True)
