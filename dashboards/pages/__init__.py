@@ -70,6 +70,7 @@ ALL = (
         key="data_health",
         title="Data health",
         draw=data_health.draw,
+        is_for=lambda source: source.sees_health,
     ),
     PageSpec(
         key="worklists",
