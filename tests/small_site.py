@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from clinicmart.pipeline import new_administrators
 from dagster_project.run import run_pipeline
 from dagster_project.workspace import Workspace, load_checked_config
 from foundation.home import Home
@@ -30,11 +31,14 @@ def make(folder: Path) -> None:
         feeds = f"[{{name: remits, kind: x12, path: {tenant}}}]"
         lines.append(f"  {tenant}: {{name: {tenant.capitalize()}, time_zone: America/Denver, feeds: {feeds}}}")
     (folder / CONFIG).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    config = load_checked_config(folder / CONFIG)
     with pytest.MonkeyPatch.context() as patched:
         # As if no two rows fitted into memory.
         patched.setattr(landed_rows, "ROWS_AT_ONCE", 1)
-        ran = run_pipeline(Home.at(folder / HOME), load_checked_config(folder / CONFIG))
+        ran = run_pipeline(Home.at(folder / HOME), config)
     assert (ran.outcome, ran.stopped, ran.problems) == ("published", (), ())
+    # As the command does at its end.
+    new_administrators(Home.at(folder / HOME), config)
 
 
 def copy_site(site: Path, folder: Path) -> Workspace:

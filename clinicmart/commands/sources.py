@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clinicmart.options import existing_home, home_option, json_option, print_json, print_table
+from clinicmart.options import home_option, json_option, print_json, print_table, recorded
 
 if TYPE_CHECKING:
     from foundation.home import Home
@@ -70,7 +70,7 @@ def _facts(report: "Preview") -> dict[str, object]:
 
 @sources.command()
 @home_option
-@existing_home
+@recorded
 @click.option("--all", "every", is_flag=True, help="Check the newest batch of every feed again, due or not.")
 @json_option
 def checkpoint(home: "Home", every: bool, as_json: bool) -> int:
