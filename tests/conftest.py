@@ -1,6 +1,5 @@
 """Fixtures that several suites share: the demo's home, made once, and the real feeds."""
 
-import fcntl
 import json
 import re
 import shutil
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import REAL_DATA, Demo, Ran, clinicmart, shared_folder
+from tests.support import REAL_DATA, Demo, Ran, clinicmart, made_once, shared_folder
 from tests.weights import QUICK_SECONDS, seconds_of
 
 # Homes that are made once for all test processes, by the process that comes first.
@@ -48,9 +47,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """Three tenants, from feeds to published pages; made once, by the test process that comes first."""
     folder = shared_folder(tmp_path_factory, "demo")
     home, said = folder / "home", folder / "said.json"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not said.exists():
+    with made_once(folder) as is_mine:
+        if is_mine:
             ran = clinicmart("demo", "--home", home, "--no-serve")
             said.write_text(json.dumps(asdict(ran)), encoding="utf-8")
     ran = Ran(**json.loads(said.read_text("utf-8")))
@@ -63,16 +61,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 def small_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the small site of `tests/small_site.py`, to be copied; made once for all test processes."""
     folder = shared_folder(tmp_path_factory, "small")
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
+    with made_once(folder) as is_mine:
+        if is_mine:
             # Imported by the process that needs it alone: it imports the orchestrator.
             from tests.small_site import make
 
             shutil.rmtree(folder / "site", ignore_errors=True)
             (folder / "site").mkdir()
             make(folder / "site")
-            (folder / "done").touch()
     return folder / "site"
 
 

@@ -1,16 +1,19 @@
 """What several suites use: the command line as a process, and where things lie."""
 
+import fcntl
 import io
 import os
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from clinicmart.main import main
+from foundation.home import Home
 
 ROOT = Path(__file__).parent.parent
 REAL_DATA = ROOT.parent / "shared" / "data"
@@ -23,6 +26,31 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@contextmanager
+def made_once(folder: Path, name: str = "made") -> Iterator[bool]:
+    """True for the test process that is to make something in a shared folder. The others wait until it has, and get False; where the
+    maker fails, the next one makes it."""
+    done = folder / f"{name}.done"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        is_mine = not done.exists()
+        yield is_mine
+        done.touch()
+
+
+def run_killed_at(program: str, home: Home, at: int) -> subprocess.CompletedProcess[str]:
+    """Runs a program that kills itself at a numbered point of its work on a home; at 0 never, and it then prints how many points there
+    are. The program reads both from its arguments."""
+    return subprocess.run(
+        [sys.executable, "-c", program, str(home.path), str(at)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @dataclass(frozen=True)

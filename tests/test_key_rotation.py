@@ -4,8 +4,6 @@ import base64
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from foundation.home import Home
 from foundation.key_masters import AWS_KMS, GRANTS, INGEST, SERVING, Provider, local_masters
 from foundation.keys import GRANT_VARIABLE, SERVING_VARIABLE, VARIABLE, Keys, serving_keys
 from serving.people.store import AccessStore
-from tests.support import ROOT, clinicmart_here
+from tests.support import clinicmart_here, run_killed_at
 
 TENANTS = ("harbor", "mesa")
 ASKED = [(purpose, tenant) for purpose in ("landing", "vault", "published", "token", "scopes") for tenant in TENANTS]
@@ -139,25 +137,14 @@ print(reached)
 """
 
 
-def killed(home: Home, at: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", KILLED, str(home.path), str(at)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.slow
 def test_a_killed_rotation_leaves_the_home_open_and_is_finished_by_the_next_one(home: Home) -> None:
     before = all_of(Keys.of(home))
-    points = int(killed(home, 0).stdout)
+    points = int(run_killed_at(KILLED, home, 0).stdout)
     assert points > 20
     for at in range(1, points + 1, 3):
         earlier = home.master_key.read_bytes()
-        assert killed(home, at).returncode == -signal.SIGKILL, at
+        assert run_killed_at(KILLED, home, at).returncode == -signal.SIGKILL, at
         assert all_of(Keys.of(home)) == before, at
         rotate(home)
         finish(home)

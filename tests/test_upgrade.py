@@ -3,12 +3,9 @@
 import hashlib
 import hmac
 import json
-import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -28,7 +25,7 @@ from ingest.sources.hl7v2.seen_messages import MESSAGES
 from serving.people.principal import Role
 from serving.people.store import AccessStore
 from serving.people.tables import ACCESS
-from tests.support import ROOT, clinicmart_here
+from tests.support import clinicmart_here, run_killed_at
 
 NAMES = [f"remits/Okonkwo_Adaeze_{number:03}.835" for number in range(40)]
 
@@ -156,20 +153,9 @@ print(reached)
 """
 
 
-def run_killed(home: Home, at: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", KILLED, str(home.path), str(at)],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.slow
 def test_a_killed_upgrade_is_finished_by_the_next_one(home: Home, older: Path) -> None:
-    undisturbed = run_killed(home, 0)
+    undisturbed = run_killed_at(KILLED, home, 0)
     assert undisturbed.returncode == 0, undisturbed.stderr
     points = int(undisturbed.stdout)
     assert points >= 20
@@ -177,7 +163,7 @@ def test_a_killed_upgrade_is_finished_by_the_next_one(home: Home, older: Path) -
     for at in tried:
         shutil.rmtree(home.path)
         shutil.copytree(older, home.path)
-        assert run_killed(home, at).returncode == -signal.SIGKILL, at
+        assert run_killed_at(KILLED, home, at).returncode == -signal.SIGKILL, at
         upgrade(home)
         assert is_upgraded(home), at
         assert names_before(home) == NAMES, at

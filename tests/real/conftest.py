@@ -2,7 +2,6 @@
 them."""
 
 import csv
-import fcntl
 import io
 import json
 import shutil
@@ -20,7 +19,7 @@ from foundation.feed_remote import FhirServer
 from ingest.receive.fhir.sign_in import SigningKey
 from tests.receive.bulk_server import Client, Resource, running
 from tests.receive.conftest import write_key_files
-from tests.support import Ran, clinicmart, clinicmart_here, shared_folder
+from tests.support import Ran, clinicmart, clinicmart_here, made_once, shared_folder
 
 # Tenant -> (kind, profile, folder below the data)
 SETS = {
@@ -139,9 +138,8 @@ def _make(folder: Path, real_data: Path) -> RealSite:
 def site(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> RealSite:
     base = shared_folder(tmp_path_factory, "real")
     made = base / "made.json"
-    with (base / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
+    with made_once(base) as is_mine:
+        if is_mine:
             shutil.rmtree(base / "site", ignore_errors=True)
             (base / "site").mkdir()
             made.write_text(json.dumps(asdict(_make(base / "site", real_data)), default=str), encoding="utf-8")

@@ -1,6 +1,5 @@
 """The home of this folder, made once, by the test process that comes first."""
 
-import fcntl
 import json
 import re
 import shutil
@@ -23,7 +22,7 @@ from tests.runs import (
     test_visits,
 )
 from tests.runs.site import Configuration, Site
-from tests.support import shared_folder
+from tests.support import made_once, shared_folder
 
 PARTS = (
     test_claims,
@@ -61,9 +60,8 @@ def _second(site: Site) -> None:
 def _made(base: Path, name: str, prepare: Callable[[Site], None], *, copy_of: Site | None = None) -> Site:
     """A site after its run; it is prepared and run by the process that comes first."""
     site = Site(base / name)
-    with (base / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (base / f"{name}.done").exists():
+    with made_once(base, name) as is_mine:
+        if is_mine:
             shutil.rmtree(site.folder, ignore_errors=True)
             if copy_of is None:
                 site.folder.mkdir()
@@ -71,7 +69,6 @@ def _made(base: Path, name: str, prepare: Callable[[Site], None], *, copy_of: Si
                 shutil.copytree(copy_of.folder, site.folder, symlinks=True)
             prepare(site)
             (site.folder / "printed.json").write_text(json.dumps(asdict(site.run())), encoding="utf-8")
-            (base / f"{name}.done").touch()
     printed = site.printed
     assert "Published." in printed.out, printed.out + printed.err
     # One file is refused on purpose, so that the run exits with 1.

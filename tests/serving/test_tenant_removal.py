@@ -1,11 +1,8 @@
 """A tenant leaves: its keys are destroyed, nothing that is left opens a copy of its files, and the others keep what they have."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -28,7 +25,7 @@ from serving.people.store import AccessStore
 from serving.reader import open_reader
 from tests.serving.conftest import PEOPLE
 from tests.serving.tenant_files import files_of_tenant, landed, rows
-from tests.support import ROOT, clinicmart, clinicmart_here
+from tests.support import clinicmart, clinicmart_here, run_killed_at
 
 QUESTION = MetricQuery(metrics=["billed_amount"], by=["level_2"])
 RECOVERY_KEY = "a recovery key of the test"
@@ -186,12 +183,6 @@ print(reached)
 """
 
 
-def killed(home: Home, at: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", KILLED, str(home.path), str(at)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.slow
 def test_a_killed_removal_is_finished_by_the_next_one(leaving, tmp_path):  # type: ignore[no-untyped-def]
     home = leaving.home
@@ -199,13 +190,13 @@ def test_a_killed_removal_is_finished_by_the_next_one(leaving, tmp_path):  # typ
     close_all()
     whole = tmp_path / "whole"
     shutil.copytree(home.path, whole, symlinks=True)
-    undisturbed = killed(home, 0)
+    undisturbed = run_killed_at(KILLED, home, 0)
     assert undisturbed.returncode == 0, undisturbed.stderr
     points = int(undisturbed.stdout)
     for at in sorted({1, 3, points // 3, points // 2, 2 * points // 3, points}):
         shutil.rmtree(home.path)
         shutil.copytree(whole, home.path, symlinks=True)
-        assert killed(home, at).returncode == -signal.SIGKILL, at
+        assert run_killed_at(KILLED, home, at).returncode == -signal.SIGKILL, at
         close_all()
         assert answers(home, "mesa") == mesa, at
         again = clinicmart(

@@ -1,10 +1,7 @@
 """New keys for one tenant: everything of it is written again while people read, and its earlier keys open nothing any more."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -25,7 +22,7 @@ from serving.reader import open_reader
 from serving.versions.integrity import is_undamaged
 from serving.versions.store import current_version
 from tests.serving.tenant_files import files_of_tenant, landed, rows
-from tests.support import ROOT, clinicmart
+from tests.support import clinicmart, run_killed_at
 
 QUESTION = MetricQuery(metrics=["billed_amount"], by=["level_2"])
 
@@ -129,12 +126,6 @@ print(reached)
 """
 
 
-def killed(home: Home, at: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", KILLED, str(home.path), str(at)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-
-
 @pytest.mark.slow
 def test_a_killed_rotation_is_finished_by_the_next_one(closed, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     home, access = closed.home, closed.access
@@ -147,13 +138,13 @@ def test_a_killed_rotation_is_finished_by_the_next_one(closed, tmp_path: Path) -
     close_all()
     whole = tmp_path / "whole"
     shutil.copytree(home.path, whole, symlinks=True)
-    undisturbed = killed(home, 0)
+    undisturbed = run_killed_at(KILLED, home, 0)
     assert undisturbed.returncode == 0, undisturbed.stderr
     points = int(undisturbed.stdout)
     for at in sorted({1, 2, points // 2, points // 2 + 1, points - 1, points}):
         shutil.rmtree(home.path)
         shutil.copytree(whole, home.path, symlinks=True)
-        assert killed(home, at).returncode == -signal.SIGKILL, at
+        assert run_killed_at(KILLED, home, at).returncode == -signal.SIGKILL, at
         close_all()
         assert rows(home, "harbor", paths) == before, at
         assert answer(home, access, "admin@harbor").equals(figure), at
