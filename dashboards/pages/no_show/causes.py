@@ -1,9 +1,6 @@
 """What goes with missed appointments: earlier no-shows, the payer, days from booking, the kind of visit."""
 
-from collections.abc import Callable
-from functools import partial
-
-from dashboards import blocks, breakdowns, figures
+from dashboards import blocks
 from dashboards.pages.no_show import shared
 from dashboards.shell import PageContext
 
@@ -18,26 +15,11 @@ BREAKDOWNS = (
 
 def draw(context: PageContext) -> None:
     """Draws the section for the view of the context."""
-    source, view = context.source, context.view
-    overall = shared.loaded(context).get(shared.LEAD)
-    parts: list[Callable[[], None]] = []
-    for dimension, title, is_ordered in BREAKDOWNS:
-        if not figures.knows(source.metrics.get(shared.LEAD), dimension):
-            continue
-        members = breakdowns.by_dimension(source, view, [shared.LEAD], dimension)
-        parts.append(
-            partial(
-                blocks.ranking,
-                context,
-                members,
-                shared.LEAD,
-                title=title,
-                key=f"cm_{dimension}",
-                ordered=is_ordered,
-                reference=overall,
-            )
-        )
-    blocks.columns(parts)
+    rankings = (
+        shared.ranking(context, dimension, title=title, ordered=is_ordered)
+        for dimension, title, is_ordered in BREAKDOWNS
+    )
+    blocks.columns([ranking for ranking in rankings if ranking])
     blocks.small_print(
         "What goes together need not be the cause: patients with a long lead time, for one, differ in other ways."
     )
