@@ -3,6 +3,7 @@
 import http.client
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from clinicmart.proof.canaries import PLACES, TENANTS, organisation_word, unit_id
@@ -32,6 +33,21 @@ def _ask(server: Server, tenant: str, token: str, path: str, question: dict[str,
     return text
 
 
+def _units_outside(
+    judge: Judge, person: Person, metric: str, ask: Callable[..., str], ask_as_admin: Callable[..., str]
+) -> Iterator[Trial]:
+    """A figure at each unit of the tenant outside the person's scope. `ask` takes a question and raises where it is refused."""
+    for place in (place for place in PLACES if place not in person.places):
+        asked = {"metrics": [metric], "where": {"service_unit": [unit_id(judge.tenant, place)]}}
+        yield judge.trial(
+            f"ask for {metric} at the unit {place}",
+            partial(ask, asked),
+            control="the administrator is answered",
+            holds=partial(ask_as_admin, asked),
+            must_refuse=True,
+        )
+
+
 def _questions(site: Site, server: Server, tenant: str, person: Person) -> Iterator[Trial]:
     """Everything that the API answers, as this person: own words only, and nothing that the role does not have."""
     judge, foreign = Judge(site, "api", tenant, person), other(tenant)
@@ -39,6 +55,8 @@ def _questions(site: Site, server: Server, tenant: str, person: Person) -> Itera
     with site.reader(tenant, person) as reader:
         held = bool(reader.metrics())
         sees_rows = reader.scope.row_tables_allowed
+
+    as_admin = partial(_ask, server, tenant, admin, "/query")
 
     def is_answered(path: str, question: dict[str, Any] | None = None) -> Callable[[], bool]:
         return lambda: organisation_word(tenant, "") in _ask(server, tenant, admin, path, question)
@@ -66,15 +84,7 @@ def _questions(site: Site, server: Server, tenant: str, person: Person) -> Itera
             control="the administrator gets names of units",
             holds=is_answered("/query", by_unit),
         )
-        for place in (place for place in PLACES if place not in person.places):
-            asked = {"metrics": [metric], "where": {"service_unit": [unit_id(tenant, place)]}}
-            yield judge.trial(
-                f"ask for {metric} at the unit {place}",
-                lambda asked=asked: _ask(server, tenant, token, "/query", asked),
-                control="the administrator is answered",
-                holds=lambda asked=asked: bool(_ask(server, tenant, admin, "/query", asked)),
-                must_refuse=True,
-            )
+        yield from _units_outside(judge, person, metric, partial(_ask, server, tenant, token, "/query"), as_admin)
     for metric in person.metrics[:1]:
         rows = {"metric": metric}
         yield judge.trial(
@@ -145,15 +155,8 @@ def _agents(site: Site, server: Server, tenant: str, person: Person) -> Iterator
             holds=lambda metric=metric: bool(_call(server, tenant, token, "query", {"metrics": [metric]})),
             must_refuse=True,
         )
-        for place in (place for place in PLACES if place not in person.places):
-            asked = {"metrics": [metric], "where": {"service_unit": [unit_id(tenant, place)]}}
-            yield judge.trial(
-                f"ask for {metric} at the unit {place}",
-                lambda asked=asked: _call(server, tenant, token, "query", asked),
-                control="the administrator is answered",
-                holds=lambda asked=asked: bool(_call(server, tenant, admin, "query", asked)),
-                must_refuse=True,
-            )
+        as_person = partial(_call, server, tenant, token, "query")
+        yield from _units_outside(judge, person, metric, as_person, partial(_call, server, tenant, admin, "query"))
 
 
 def _ended(site: Site, server: Server) -> Iterator[Trial]:
