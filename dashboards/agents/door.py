@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dashboards import served_home
 from dashboards.agents.tools import create_server
-from dashboards.api import AGENTS_PATH, problems
+from dashboards.api import AGENTS_PATH, LARGEST_BODY, problems
 from dashboards.api.problems import ApiError
 from dashboards.api.who import Asking, asking_with
 from serving.people.api_tokens import FIGURES
@@ -40,6 +40,7 @@ class AgentDoor:
             streamable_http_path=AGENTS_PATH,
             json_response=True,
             stateless_http=True,
+            max_request_body_size=LARGEST_BODY,
             # Hosts are checked with the token, against the domain that is served.
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )

@@ -3,3 +3,5 @@
 PREFIX = "/api/v1"
 # Where agents ask, over the Model Context Protocol (`dashboards.agents`).
 AGENTS_PATH = "/mcp"
+# Bytes of a question: it is a few names and values.
+LARGEST_BODY = 64 * 1024

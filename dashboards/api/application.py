@@ -12,7 +12,7 @@ from starlette.background import BackgroundTask
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dashboards import served_home
-from dashboards.api import PREFIX, models, operations, problems
+from dashboards.api import LARGEST_BODY, PREFIX, models, operations, problems
 from dashboards.api.answers import FORMS, cell, columns_of, other_form, page_of, rows_of, stand_of
 from dashboards.api.problems import ApiError, described
 from dashboards.api.who import Asking, Who
@@ -21,7 +21,6 @@ from serving.filter_values import checked_filters
 from serving.people.api_tokens import EXTRACTS, FIGURES, ROWS
 from serving.reader import Reader, open_reader
 
-LARGEST_BODY = 64 * 1024
 DESCRIPTION = (
     "Figures, the rows behind them, and extracts, within the rights of one person. Every question is a row of the audit. "
     "Send `Authorization: Bearer TOKEN`. Errors are RFC 9457 problems."

@@ -55,7 +55,7 @@ ALL = (
         key="today",
         title="Today",
         draw=today.draw,
-        # Who has nothing else is told on the page that nobody listens.
+        # A person who has no other page reads on it that nobody listens.
         is_for=lambda source: source.reader.is_live or not source.metrics,
         absent=("Nothing is followed", "The page Today appears when clinicmart listen receives messages."),
     ),

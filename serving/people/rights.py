@@ -89,7 +89,7 @@ class RoleRule:
         if self.identity_level not in IDENTITY_LEVELS:
             raise ValueError(f"{self.identity_level!r} is not an identity level")
         if self.looks_up not in ("", WITH_A_REASON, IN_AN_EMERGENCY):
-            raise ValueError(f"{self.looks_up!r} is no time for a look-up")
+            raise ValueError(f"{self.looks_up!r} does not say when a role may look patients up")
         if self.needs not in NEEDS:
             raise ValueError(f"{self.needs!r} cannot be assigned to a person")
 

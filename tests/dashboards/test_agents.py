@@ -20,7 +20,7 @@ from starlette.middleware import Middleware
 
 from dashboards import served_home
 from dashboards.agents.door import AgentDoor
-from dashboards.api import AGENTS_PATH, who
+from dashboards.api import AGENTS_PATH, LARGEST_BODY, who
 from dashboards.api.answers import rows_of
 from dashboards.server import auth_gate
 from serving.model import MetricQuery
@@ -186,3 +186,12 @@ def test_without_an_open_token_of_the_tenant_there_are_no_tools(port: int, place
     assert [status(token, own) for token in ("", ended, good[:-1])] == [401, 401, 401]
     assert status(good, other) == 403
     assert status(good, "nobody") == 404
+
+
+def test_a_question_that_is_too_large_is_refused(port: int, place: Place) -> None:
+    token = _token(place, TENANTS[0], "admin")
+    headers = {"host": f"{TENANTS[0]}.localhost:{port}", "accept": "application/json, text/event-stream"}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"pad": "x" * LARGEST_BODY}}
+    url = f"http://127.0.0.1:{port}{AGENTS_PATH}"
+    answer = httpx.post(url, json=asked, headers=headers | {"authorization": f"Bearer {token}"}, timeout=60)
+    assert answer.status_code == 413
