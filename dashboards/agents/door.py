@@ -2,16 +2,17 @@
 
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
+from typing import Any
 
+import anyio
+from anyio.abc import TaskStatus
 from fastapi.security.utils import get_authorization_scheme_param
-from mcp.server.transport_security import TransportSecuritySettings
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dashboards import served_home
-from dashboards.agents.tools import create_server
-from dashboards.api import AGENTS_PATH, LARGEST_BODY, problems
+from dashboards.api import AGENTS_PATH, problems
 from dashboards.api.problems import ApiError
 from dashboards.api.who import Asking, asking_with
 from serving.people.api_tokens import FIGURES
@@ -27,29 +28,30 @@ def _opens(as_of: str | None) -> AbstractContextManager[Reader]:
     return open_reader(served_home.home(), who.principal, as_of=as_of)
 
 
+def _tools() -> Any:
+    """The tools as an application, and what must run while it answers."""
+    from dashboards.agents.tools import create_application
+
+    return create_application(_opens)
+
+
 class AgentDoor:
     """ASGI middleware: leads AGENTS_PATH to the tools, with the person of the token that was sent, and nothing else.
 
-    The tools keep no session: each request is answered by itself. `running` must be open while it serves.
+    The tools keep no session: each request is answered by itself. The first agent's request opens them, because their library takes
+    most of a second to import, and most servers have no agents.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        server = create_server(_opens)
-        self.tools = server.streamable_http_app(
-            streamable_http_path=AGENTS_PATH,
-            json_response=True,
-            stateless_http=True,
-            max_request_body_size=LARGEST_BODY,
-            # Hosts are checked with the token, against the domain that is served.
-            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-        )
-        self.sessions = server.session_manager
+        self._tools: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            async with self.sessions.run():
+            self._opening = anyio.Lock()
+            async with anyio.create_task_group() as self._group:
                 await self.app(scope, receive, send)
+                self._group.cancel_scope.cancel()
             return
         if scope["type"] != "http" or scope["path"] != AGENTS_PATH:
             await self.app(scope, receive, send)
@@ -61,8 +63,22 @@ class AgentDoor:
         except ApiError as error:
             await problems.response_of(error)(scope, receive, send)
             return
+        tools = await self._opened()
         marked = _ASKING.set(who)
         try:
-            await self.tools(scope, receive, send)
+            await tools(scope, receive, send)
         finally:
             _ASKING.reset(marked)
+
+    async def _opened(self) -> ASGIApp:
+        async with self._opening:
+            if self._tools is None:
+                self._tools = await self._group.start(self._run)
+        return self._tools
+
+    async def _run(self, *, task_status: TaskStatus[ASGIApp]) -> None:
+        """Holds the tools open until the server ends."""
+        tools, sessions = await run_in_threadpool(_tools)
+        async with sessions.run():
+            task_status.started(tools)
+            await anyio.sleep_forever()

@@ -11,10 +11,13 @@ from typing import Annotated, Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp
 
-from dashboards.api import models, operations
+from dashboards.api import AGENTS_PATH, LARGEST_BODY, models, operations
 from dashboards.api.answers import cell, columns_of, rows_of, stand_of
 from foundation.errors import ClinicmartError
 from serving.reader import Reader
@@ -182,6 +185,20 @@ def create_server(opens: Opens) -> MCPServer[Any]:
         return Comparison(first=before, second=after, difference=_difference(before, after))
 
     return server
+
+
+def create_application(opens: Opens) -> tuple[ASGIApp, StreamableHTTPSessionManager]:
+    """The tools over HTTP at AGENTS_PATH, each request answered by itself. The manager must run while it serves."""
+    server = create_server(opens)
+    application = server.streamable_http_app(
+        streamable_http_path=AGENTS_PATH,
+        json_response=True,
+        stateless_http=True,
+        max_request_body_size=LARGEST_BODY,
+        # Hosts are checked with the token, against the domain that is served.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    return application, server.session_manager
 
 
 def _difference(before: models.Passport, after: models.Passport) -> models.Cell:
