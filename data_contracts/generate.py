@@ -31,7 +31,7 @@ OPERATIONAL = {
     "batch": "One row per landed batch: rows read = landed + quarantined.",
     "refused_unit": "One row per file or table that was refused whole, with position, problem and remedy.",
     "quarantine_reason": "One row per tenant, feed, entity, reason and column with the number of rows held back.",
-    "contract_result": "One row per batch and expectation: what Great Expectations found.",
+    "contract_result": "One row per batch and rule of its contract: rows that the contract gate checked, and rows that break it.",
     "notice_reason": "One row per tenant, feed, reason and detail: what readers found odd but could read.",
     "unknown_word": "One row per tenant, feed, entity, column and word that no profile knows: what it became, and rows.",
     "feed_coverage": "One row per tenant, feed and day of the last eight weeks: rows expected and received.",

@@ -1,8 +1,8 @@
 """The contract gate: casts what readers give to the contract's types and parts good rows from bad.
 
 One pass of Polars expressions finds the bad rows and counts them by rule (`gate_results`). Great Expectations, which is compiled from
-the same contracts, must find the same numbers (`cross_check`): tests prove it for every contract, and checkpoints check landed rows
-(`ingest.landing.checkpoints`). Rows are never changed beyond their type: an invalid value quarantines its row.
+the same contracts, must find the same numbers: tests compare both, and checkpoints check landed rows (`ingest.landing.checkpoints`).
+Rows are never changed beyond their type: an invalid value quarantines its row.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from data_contracts import Column, Contract
-from data_contracts.expectations import ORDER, PATTERN, RANGE, REQUIRED, VALID_VALUES, ExpectationResult, validate
+from data_contracts.expectations import ORDER, PATTERN, RANGE, REQUIRED, VALID_VALUES, ExpectationResult
 from ingest.control_totals import PAYLOAD
 
 TYPE = "type"
@@ -28,10 +28,6 @@ class Gated:
     bad: pl.DataFrame
     checked: pl.DataFrame
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
-
-
-class GateMismatch(RuntimeError):
-    """The two compilations of one contract disagree: a defect of this product, never of the data."""
 
 
 def _text(name: str) -> pl.Expr:
@@ -194,21 +190,3 @@ def gate_results(contract: Contract, gated: Gated) -> list[ExpectationResult]:
         )
         for rule, column, _ in rules_of(contract)
     ]
-
-
-def cross_check(
-    contract: Contract, checked: pl.DataFrame, counts: dict[tuple[str, str], int]
-) -> list[ExpectationResult]:
-    """Runs the contract's Great Expectations suite on the rows that cast and compares it with the gate's own counts.
-
-    Raises GateMismatch naming entity, rule and column where they differ.
-    """
-    results = validate(contract, checked)
-    for result in results:
-        ours = counts.get((result.rule, result.column), 0)
-        if ours != result.unexpected:
-            raise GateMismatch(
-                f"{contract.name}.{result.column}: rule {result.rule} holds back {ours} rows, "
-                f"Great Expectations finds {result.unexpected}"
-            )
-    return results

@@ -14,9 +14,10 @@ from foundation.config import Feed
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest.landing.checkpoints import due_checkpoints, page, run_checkpoints
-from ingest.landing.contract_gate import check, cross_check, gate_results
+from ingest.landing.contract_gate import check, gate_results
 from ingest.landing.land_feed import land_feed
 from ingest.ledger import Ledger
+from tests.ingest.second_gate import cross_check
 from tests.ingest.test_landing import remittance
 
 
