@@ -56,7 +56,7 @@ _OF_TENANT = (
     "step-{}.lock",
     "keys/.{}.lock",
 )
-_OF_ALL = ("warehouse", "dbt/target", "dbt/stamps", "upgrade-backup")
+_OF_ALL = ("warehouse", "dbt/target", "dbt/stamps", "upgrade-backup", "checkpoints")
 # Files of each kind on which keys are tried.
 _TRIED_OF_EACH = 5
 _SAMPLES = (

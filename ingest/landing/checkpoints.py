@@ -139,8 +139,9 @@ def _sample(
     connection: duckdb.DuckDBPyConnection, home: Home, keys: Keys, entity_contract: Contract, item: Due
 ) -> pl.DataFrame:
     """Some rows of a landed batch, in the columns and types of the contract."""
-    duck.add_parquet_key(connection, keys.derive("landing", item.tenant_id))
-    rows = read_files(duck.PARQUET_KEY, [duck.quoted(str(home.path / item.file))])
+    path = home.path / item.file
+    name_of = duck.add_parquet_keys(connection, keys.derive_all("landing", item.tenant_id))
+    rows = read_files(name_of(path), [duck.quoted(str(path))])
     sample = connection.execute(
         f"select * exclude (file_row_number) from {rows} using sample reservoir({SAMPLE_ROWS} rows) repeatable (7)"
     ).pl()
