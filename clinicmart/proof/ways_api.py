@@ -43,7 +43,7 @@ def _units_outside(
             f"ask for {metric} at the unit {place}",
             partial(ask, asked),
             control="the administrator is answered",
-            holds=partial(ask_as_admin, asked),
+            holds=lambda asked=asked: bool(ask_as_admin(asked)),
             must_refuse=True,
         )
 

@@ -1,10 +1,11 @@
-"""The tools that an agent may call. Each answer says which data and which definition it rests on.
+"""The tools that an agent may call. Each answer with figures says which data and which definition it rests on.
 
 Figures only: no tool gives rows, and no dimension names a patient.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
@@ -98,7 +99,7 @@ def _plainly() -> Iterator[None]:
 
 
 def _meanings(reader: Reader, names: list[str]) -> list[Meaning]:
-    return [Meaning.model_validate(operations.metric(reader, name).model_dump(), extra="ignore") for name in names]
+    return [Meaning.model_validate(asdict(operations.definition(reader, name)), extra="ignore") for name in names]
 
 
 def create_server(opens: Opens) -> MCPServer[Any]:
@@ -107,11 +108,14 @@ def create_server(opens: Opens) -> MCPServer[Any]:
 
     @server.tool(annotations=READS)
     def list_metrics(
-        search: Words = "", module: Words = "", limit: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 50, offset: int = 0
+        search: Words = "",
+        module: Words = "",
+        limit: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 50,
+        offset: models.Offset = 0,
     ) -> Found:
         """Metrics by name, with their meaning. Search by a word such as denial, or by module such as revenue_cycle."""
         with _plainly(), opens(None) as reader:
-            listed = operations.metrics(reader, module=module, search=search, limit=limit, offset=max(offset, 0))
+            listed = operations.metrics(reader, module=module, search=search, limit=limit, offset=offset)
         meanings = [Meaning.model_validate(item.model_dump(), extra="ignore") for item in listed.metrics]
         return Found(page=listed.page, metrics=meanings)
 
@@ -126,11 +130,11 @@ def create_server(opens: Opens) -> MCPServer[Any]:
         dimension: models.Name,
         search: Words = "",
         limit: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 50,
-        offset: int = 0,
+        offset: models.Offset = 0,
     ) -> models.Members:
         """Ids and names that a filter on a dimension takes, such as those of service_unit, provider, payer or visit_type."""
         with _plainly(), opens(None) as reader:
-            return operations.members(reader, dimension, search=search, limit=limit, offset=max(offset, 0))
+            return operations.members(reader, dimension, search=search, limit=limit, offset=offset)
 
     @server.tool(annotations=READS)
     def query(
@@ -143,7 +147,7 @@ def create_server(opens: Opens) -> MCPServer[Any]:
         order_by: list[models.Name] | None = None,
         as_of: models.AsOf = None,
         limit: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 100,
-        offset: Annotated[int, Field(ge=0)] = 0,
+        offset: models.Offset = 0,
     ) -> Figures:
         """Figures by dimension and time. `where` maps a dimension to ids. Days are included at both ends."""
         question = models.Question(

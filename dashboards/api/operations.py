@@ -30,7 +30,9 @@ def definition(reader: Reader, name: str) -> MetricDefinition:
 
 def metric(reader: Reader, name: str) -> models.Metric:
     """One metric in words. Raises UnknownMetric."""
-    return _in_words(definition(reader, name))
+    item = definition(reader, name)
+    reader.saw("list", {"metric": name})
+    return _in_words(item)
 
 
 def _in_words(item: MetricDefinition) -> models.Metric:
@@ -39,6 +41,7 @@ def _in_words(item: MetricDefinition) -> models.Metric:
 
 def metrics(reader: Reader, *, module: str = "", search: str = "", limit: int, offset: int = 0) -> models.Metrics:
     """Metrics that the person may ask for, by name: of a module, and with a text in name, label or description."""
+    reader.saw("list", {"metrics": module or "all"})
     wanted = search.casefold()
     held = [
         item
@@ -50,8 +53,12 @@ def metrics(reader: Reader, *, module: str = "", search: str = "", limit: int, o
 
 
 def members(reader: Reader, name: str, *, search: str = "", limit: int, offset: int = 0) -> models.Members:
-    """Values of a dimension within the person's scope, by name, that hold a text. Raises ConfigurationError for an unknown dimension."""
+    """Values of a dimension within the person's scope whose id or name holds a text, by name.
+
+    Raises ConfigurationError for an unknown dimension.
+    """
     frame = reader.dimension_values(name)
+    reader.saw("list", {"dimension": name})
     if search:
         both = pl.concat_str([pl.col("id").cast(pl.String), pl.col("name")], separator=" ", ignore_nulls=True)
         frame = frame.filter(both.str.to_lowercase().str.contains(search.lower(), literal=True))

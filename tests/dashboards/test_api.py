@@ -183,6 +183,20 @@ def test_a_question_is_a_row_of_the_audit_with_the_token_that_asked(site: Starle
     assert (row.actor, row.action, row.channel, row.session) == ("east@harbor", "query", "api", token_id(token))
 
 
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/metrics", '{"metrics": "all"}'),
+        ("/metrics/visits", '{"metric": "visits"}'),
+        ("/dimensions/payer/values", '{"dimension": "payer"}'),
+    ],
+)
+def test_names_and_definitions_are_rows_of_the_audit_too(site: Starlette, place: Place, path: str, detail: str) -> None:
+    assert Client(site, _token(place, "east")).get(path).status_code == 200
+    row = place.access.audit_rows(TENANTS[0], limit=1)[0]
+    assert (row.actor, row.action, row.channel, row.detail) == ("east@harbor", "list", "api", json.loads(detail))
+
+
 @pytest.mark.parametrize("path", ["/status", "/metrics", "/metrics/visits", "/dimensions/payer/values"])
 def test_nobody_gets_in_without_an_open_token(site: Starlette, place: Place, path: str) -> None:
     good = _token(place)
