@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from filelock import FileLock
-
 from foundation import key_files
 from foundation.errors import ConfigurationError
 from foundation.home import Home
@@ -29,7 +27,7 @@ _NEXT, _EARLIER = "master.key.next", "master.key.earlier"
 @dataclass(frozen=True, kw_only=True)
 class Rotated:
     """What was done: `files` are key files. `new_key`: base64 of the new master key where it must be given to processes in their
-    environment, because the home holds no file of it; empty otherwise. `master` is the name of the new master of the serving grant."""
+    environment, because the home holds no file of it; empty otherwise. `masters`: the name of the new master of each grant."""
 
     files: int
     masters: Mapping[str, str]
@@ -50,8 +48,8 @@ def rotate(home: Home, provider: Provider | None = None) -> Rotated:
     From then on the home works with the new master: a new file in place of the home's key file, or the KMS. Processes that hold the
     earlier key go on. Raises ConfigurationError where this process may not open both grants.
     """
-    with _locked(home):
-        keys = _whole(home)
+    with key_files.locked(home):
+        keys = Keys.whole(home)
         if provider is not None:
             masters = provider.masters()
             count = _add(home, keys, masters)
@@ -75,17 +73,22 @@ def rotate(home: Home, provider: Provider | None = None) -> Rotated:
 
 
 def finish(home: Home) -> Finished:
-    """Takes the home from every master but those that this process holds. Raises ConfigurationError where they do not open every file."""
-    with _locked(home):
-        keys = _whole(home)
+    """Takes the home from every master but those that this process holds.
+
+    Raises ConfigurationError where they do not open every file, and where they are not those that were added last.
+    """
+    with key_files.locked(home):
+        keys = Keys.whole(home)
         for earlier in (home.keys / _EARLIER, home.master_key):
             if earlier.exists() and earlier.read_bytes() != keys.master:
                 # A process that still held the earlier key may have made keys of a new tenant.
-                _add(home, Keys(home, local_masters(earlier.read_bytes())), keys.masters, only_without=True)
+                _add(home, Keys(home, local_masters(earlier.read_bytes())), keys.masters)
         paths = [(path, keys.masters[grant]) for grant in GRANTS for path in key_files.paths(home, grant)]
         for path, master in paths:
             # All are opened before anything is taken away.
             key_files.read(path, master)
+            if key_files.newest_master(path) != master.name:
+                raise ConfigurationError("this process holds the earlier key; give it the new one, then finish")
         closed = [names for path, master in paths if (names := key_files.keep_master(path, master))]
         for name in (_NEXT, _EARLIER):
             (home.keys / name).unlink(missing_ok=True)
@@ -117,29 +120,14 @@ def key_list(home: Home) -> list[dict[str, object]]:
     return sorted(listed, key=lambda item: (str(item["tenant_id"]), str(item["grant"])))
 
 
-def _add(home: Home, keys: Keys, masters: Mapping[str, Master], *, only_without: bool = False) -> int:
+def _add(home: Home, keys: Keys, masters: Mapping[str, Master]) -> int:
     count = 0
     for grant, added in masters.items():
         for path in key_files.paths(home, grant):
-            if only_without and added.name in key_files.masters_of(path):
-                continue
             key_files.add_master(path, keys.masters[grant], added)
             count += 1
     return count
 
 
-def _whole(home: Home) -> Keys:
-    keys = Keys.of(home)
-    if set(keys.masters) != set(GRANTS):
-        raise ConfigurationError(
-            "this process may use one grant alone; give it the master key, or the rights to both KMS keys"
-        )
-    return keys
-
-
 def _names(masters: Mapping[str, Master]) -> dict[str, str]:
     return {grant: master.name for grant, master in masters.items()}
-
-
-def _locked(home: Home) -> FileLock:
-    return FileLock(home.keys / ".lock")

@@ -7,11 +7,9 @@ same again: files that are under the newest keys are left alone.
 Not written again is what lasts (`foundation.keys.ROTATING`): tokens in the rows, hashes of messages and payments, the inbox, surrogates.
 """
 
-import hashlib
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +23,8 @@ from foundation.errors import ClinicmartError, ConfigurationError, DamagedFileEr
 from foundation.home import Home, write_atomically
 from foundation.key_masters import GRANTS
 from foundation.keys import Keys
+from serving.scope_files.derive import remove_scope_files
+from serving.versions.integrity import digest_of
 
 # Below the home: the pattern of encrypted Parquet files of a tenant, and the number of their form.
 _PARQUET = (
@@ -61,14 +61,10 @@ def rotate_tenant(home: Home, tenant_id: str, progress: Callable[[str], None] = 
     `progress` gets sentences. Raises ConfigurationError for a tenant without data and for a process that may not use both grants,
     ClinicmartError where another rotation of the tenant is under way.
     """
-    keys = Keys.of(home)
+    keys = Keys.whole(home)
     if tenant_id not in home.tenants:
         raise ConfigurationError(
             f"{home.path} has no tenant {tenant_id!r}; tenants: {', '.join(home.tenants) or 'none'}"
-        )
-    if set(keys.masters) != set(GRANTS):
-        raise ConfigurationError(
-            "this process may use one grant alone; give it the master key, or the rights to both KMS keys"
         )
     with _alone(home, tenant_id):
         work = _Rotation(home, tenant_id, keys, progress)
@@ -95,30 +91,30 @@ def _begin(work: _Rotation) -> None:
     """Adds a generation to both files, or to neither where an earlier rotation did."""
     with _everything_held(work):
         for grant in GRANTS:
-            held = work.keys.of_tenant(grant, work.tenant_id)
-            if len(held.generations) == 1:
-                path = key_files.path_of(work.home, grant, work.tenant_id)
-                key_files.replace_keys(path, work.keys.masters[grant], held.with_new_generation())
+            with key_files.locked(work.home):
+                held = work.keys.of_tenant(grant, work.tenant_id)
+                if len(held.generations) == 1:
+                    path = key_files.path_of(work.home, grant, work.tenant_id)
+                    key_files.replace_keys(path, work.keys.masters[grant], held.with_new_generation())
 
 
 def _end(work: _Rotation) -> tuple[int, ...]:
     """Destroys the earlier generations once everything opens with the newest."""
     destroyed: set[int] = set()
     with _waiting_for_backup(work.home), _everything_held(work):
-        left = [path for path, opens in _all_files(work) if not opens()]
+        left = [path for path, opens in _all_files(work) if not opens]
         if left:
             raise ClinicmartError(
                 f"{work.tenant_id}: {len(left)} files are still under an earlier key, or are damaged, such as {left[0]}; run "
                 "clinicmart doctor, then this command again. The earlier keys stay valid"
             )
-        for folder in work.home.path.glob(f"published/{work.tenant_id}/*/by_scope"):
-            # Files of scopes are made again when somebody asks.
-            shutil.rmtree(folder, ignore_errors=True)
+        remove_scope_files(work.home, work.tenant_id)
         for grant in GRANTS:
-            held = work.keys.of_tenant(grant, work.tenant_id)
-            destroyed |= {item.number for item in held.generations[1:]}
-            path = key_files.path_of(work.home, grant, work.tenant_id)
-            key_files.replace_keys(path, work.keys.masters[grant], held.with_newest_only())
+            with key_files.locked(work.home):
+                held = work.keys.of_tenant(grant, work.tenant_id)
+                destroyed |= {item.number for item in held.generations[1:]}
+                path = key_files.path_of(work.home, grant, work.tenant_id)
+                key_files.replace_keys(path, work.keys.masters[grant], held.with_newest_only())
     return tuple(sorted(destroyed))
 
 
@@ -192,8 +188,7 @@ def _write_published_again(work: _Rotation) -> None:
             _note_digests(notes, {path.name: None for path in to_write})
             for path in to_write:
                 _write_database_again(work, path, "published")
-            digests = {path.name: _digest(path) for path in version.glob("*.duckdb") if path in to_write}
-            _note_digests(notes, digests)
+            _note_digests(notes, {path.name: digest_of(path) for path in to_write})
         work.progress(f"published versions: {number} of {len(versions)}")
 
 
@@ -202,17 +197,12 @@ def _is_note_of(path: Path, version: str) -> bool:
 
 
 def _note_digests(notes: Sequence[Path], digests: Mapping[str, str | None]) -> None:
-    """Notes new digests of files, or none; of files that have no note of one stays so."""
+    """Sets the digests of files in the notes of a version; None removes one."""
     for path in notes if digests else ():
         content = json.loads(path.read_bytes())
         kept = content.get("digests", {}) | dict(digests)
         content["digests"] = {name: digest for name, digest in kept.items() if digest is not None}
         write_atomically(path, json.dumps(content, indent=1).encode())
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _write_database_again(work: _Rotation, path: Path, purpose: str) -> None:
@@ -236,18 +226,18 @@ def _write_database_again(work: _Rotation, path: Path, purpose: str) -> None:
     work.linked[same] = path
 
 
-def _all_files(work: _Rotation) -> Iterator[tuple[Path, Callable[[], bool]]]:
+def _all_files(work: _Rotation) -> Iterator[tuple[Path, bool]]:
     """Every file of the tenant, and whether the newest key opens it."""
     for pattern, _ in _PARQUET:
         for path in work.home.path.glob(pattern.format(work.tenant_id)):
-            yield path, lambda path=path: _opens_parquet(work, path)  # type: ignore[misc]
+            yield path, _opens_parquet(work, path)
     for pattern, purpose in (
         ("vault/{}.duckdb", "vault"),
         ("published/{}/*/*.duckdb", "published"),
         ("closes/{}/*.duckdb", "closes"),
     ):
         for path in work.home.path.glob(pattern.format(work.tenant_id)):
-            yield path, lambda path=path, purpose=purpose: _opens(work, path, purpose)  # type: ignore[misc]
+            yield path, _opens(work, path, purpose)
 
 
 def _opens(work: _Rotation, path: Path, purpose: str) -> bool:
@@ -277,5 +267,8 @@ def _beside(path: Path) -> Path:
 
 def _put(work: _Rotation, new: Path, path: Path) -> None:
     new.chmod(0o600)
+    # On disk before the key of the earlier file goes.
+    key_files.sync(new)
     os.replace(new, path)
+    key_files.sync(path.parent)
     work.files += 1

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+from filelock import FileLock
+
 from foundation import formats
 from foundation.config import TENANT_ID
 from foundation.errors import ClinicmartError, ConfigurationError
@@ -121,6 +123,11 @@ class _KeyFile(KeptFile):
     sealed: str
 
 
+def locked(home: Home) -> FileLock:
+    """Held by whoever reads key files in order to write them: else one change overwrites another. It is taken after every other lock."""
+    return FileLock(home.keys / ".lock")
+
+
 def path_of(home: Home, grant: str, tenant_id: str = "") -> Path:
     """Where the keys of a tenant, or of no tenant, are. Raises ConfigurationError for what is not a tenant id, before it is a path."""
     if not tenant_id:
@@ -159,7 +166,7 @@ def create(path: Path, master: Master, keys: TenantKeys) -> None:
     with suppress(FileExistsError):
         os.link(part, path)
     part.unlink()
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def replace_keys(path: Path, master: Master, keys: TenantKeys) -> None:
@@ -168,6 +175,7 @@ def replace_keys(path: Path, master: Master, keys: TenantKeys) -> None:
     data_key, _ = _opened(content, path, master)
     file = _KeyFile.parse(content, path)
     file.model_copy(update={"sealed": _sealed(path, data_key, keys)}).write(path)
+    sync(path.parent)
 
 
 def add_master(path: Path, master: Master, added: Master) -> None:
@@ -196,11 +204,16 @@ def masters_of(path: Path) -> tuple[str, ...]:
     return tuple(sorted(_KeyFile.parse(path.read_bytes(), path).wraps))
 
 
+def newest_master(path: Path) -> str:
+    """The name of the master that was added last."""
+    return next(reversed(_KeyFile.parse(path.read_bytes(), path).wraps))
+
+
 def destroy(path: Path) -> None:
     """Removes a key file for ever; the folder is on disk without it when this returns."""
     path.unlink(missing_ok=True)
     if path.parent.exists():
-        _sync(path.parent)
+        sync(path.parent)
 
 
 def _opened(content: bytes, path: Path, master: Master) -> tuple[bytes, TenantKeys]:
@@ -245,8 +258,9 @@ def _text(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Returns when a file, or the names in a folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

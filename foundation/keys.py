@@ -95,6 +95,16 @@ class Keys:
         keys._check()
         return keys
 
+    @classmethod
+    def whole(cls, home: Home) -> "Keys":
+        """`of`, for work that needs both grants. Raises ConfigurationError too where this process may use one alone."""
+        keys = cls.of(home)
+        if set(keys.masters) != set(GRANTS):
+            raise ConfigurationError(
+                "this process may use one grant alone; give it the master key, or the rights to both KMS keys"
+            )
+        return keys
+
     def _check(self) -> None:
         """Opens the home's own key files; makes those of a new home. Raises ConfigurationError where a file is missing or does not open."""
         for grant, master in self.masters.items():

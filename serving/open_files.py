@@ -69,7 +69,7 @@ def _open(home: Home, scope: Scope, version: Version, files: VersionFiles) -> Op
 
 
 def _data(home: Home, scope: Scope, version: Version, files: VersionFiles, registry: Registry) -> ScopeConnection:
-    """Opens the scope's file; one that lost bytes is made again from the version's base, unless it is the base."""
+    """Opens the scope's file; one that lost bytes or was removed meanwhile is made again from the version's base, unless it is the base."""
     path, key = scope_file(home, version, scope, registry)
     if path == files.base:
         return ScopeConnection(home, path, key, on_damage=lambda: note_damage(home, version))

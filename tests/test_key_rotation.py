@@ -91,6 +91,19 @@ def test_a_master_key_of_the_environment_is_printed_once_and_the_earlier_one_end
     assert not home.master_key.exists()
 
 
+def test_a_process_that_still_holds_the_earlier_key_does_not_take_the_new_one_away(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = base64.b64encode(home.master_key.read_bytes()).decode()
+    rotate(home)
+    with monkeypatch.context() as patch:
+        patch.setenv(VARIABLE, earlier)
+        with pytest.raises(ConfigurationError, match="holds the earlier key"):
+            finish(home)
+    assert all(len(item["masters"]) == 2 for item in key_list(home))  # type: ignore[arg-type]
+    assert finish(home).files == 6
+
+
 def test_finishing_with_the_earlier_key_of_a_file_that_the_new_one_does_not_open_changes_nothing(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

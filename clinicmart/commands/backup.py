@@ -173,9 +173,11 @@ def _new_key(home: Home, place: "Place", home_key: bytes, recovery_key: str | No
     from serving.people.principal import PLATFORM
     from serving.people.store import AccessStore
 
-    chosen, written = new_key(place, home_key, recovery_key)
-    if recovery_key is None:
-        _show(place, chosen)
+    def shown(chosen: str) -> None:
+        if recovery_key is None:
+            _show(place, chosen)
+
+    _, written = new_key(place, home_key, recovery_key, shown=shown)
     AccessStore.open(home).audit(PLATFORM, operator(), "backup key replaced", detail={"to": place.storage.url})
     facts = {"to": place.storage.url, "parts": written}
     print_result(

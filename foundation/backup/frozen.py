@@ -26,7 +26,9 @@ from foundation.home import AUDIT_HEADS, Home
 from foundation.run_lock import landing_paused
 
 # `sample` holds the feeds of `clinicmart demo`: sources, which are not the home's.
-NOT_KEPT = frozenset({"warehouse", "dbt", "extensions", "dagster", "logs", "tmp", "postgres", "sample", "keys"})
+NOT_KEPT = frozenset(
+    {"warehouse", "dbt", "checkpoints", "extensions", "dagster", "logs", "tmp", "postgres", "sample", "keys"}
+)
 _DERIVED_BELOW = frozenset({"scopes", "compiled"})
 _DERIVED_FILES = frozenset({"checked.json", "damaged"})
 _OF_LANDING = ("ledger.sqlite", "messages", "payments", "vault", "index", "landing", "quarantine", "inbox")

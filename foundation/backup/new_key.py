@@ -6,6 +6,7 @@ removed. Who is killed runs the same again.
 """
 
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 
 from foundation.backup.place import KeptFile, Place, path_of
@@ -13,17 +14,21 @@ from foundation.backup.sealing import KEY_FILE, Seals, key_file, new_recovery_ke
 from foundation.errors import ClinicmartError
 
 
-def new_key(place: Place, home_key: bytes, recovery_key: str | None = None) -> tuple[str, int]:
+def new_key(
+    place: Place, home_key: bytes, recovery_key: str | None = None, *, shown: Callable[[str], None] = lambda _: None
+) -> tuple[str, int]:
     """Gives a place a new data key and a new recovery key; returns (recovery key, number of parts that were written).
 
-    `place` is opened with the key of its home. The caller holds `run_lock.backup`. Raises DamagedFileError where a part is damaged:
-    both keys then stay valid.
+    `place` is opened with the key of its home. The caller holds `run_lock.backup`. `shown` gets the recovery key as soon as it opens the
+    place and the one before does not. Raises DamagedFileError where a part is damaged: every backup can still be read then, with the
+    new recovery key.
     """
     chosen = recovery_key or new_recovery_key()
     if not place.seals.earlier:
         place.seals = Seals(place.seals.place, secrets.token_bytes(32), (place.seals.data_key,))
     # Also where an earlier attempt was killed: its recovery key may have been shown to nobody.
     place.storage.write(KEY_FILE, key_file(place.seals, home_key, chosen))
+    shown(chosen)
     newest, written = place.seals.newest_only, 0
     for name in place.names():
         backup, files = place.backup(name), []

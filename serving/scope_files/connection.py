@@ -26,7 +26,7 @@ class ScopeConnection(MartData):
     def __init__(
         self, home: Home, path: Path, key: duck.FileKeys, on_damage: Callable[[], None] = lambda: None
     ) -> None:
-        """Opens the file. `on_damage` is called where it turns out that it lost bytes. Raises DamagedFileError then."""
+        """Opens the file. Where it lost bytes, `on_damage` is called. Raises DamagedFileError then, and where the file is gone."""
         super().__init__()
         self._on_damage = on_damage
         self._connection = duck.connect(home)
@@ -38,7 +38,7 @@ class ScopeConnection(MartData):
             self._connection.execute("set lock_configuration = true")
         except duckdb.Error as error:
             self._connection.close()
-            raise self._explained(error) from None
+            raise self._explained(error, gone=not path.exists()) from None
         except ConfigurationError:
             self._connection.close()
             raise
@@ -63,9 +63,9 @@ class ScopeConnection(MartData):
         finally:
             cursor.close()
 
-    def _explained(self, error: duckdb.Error) -> Exception:
-        """A DamagedFileError if DuckDB reports that the bytes do not match their key or checksum; else the error itself."""
-        if not is_damage(str(error)):
+    def _explained(self, error: duckdb.Error, *, gone: bool = False) -> Exception:
+        """A DamagedFileError if the file is gone or its bytes do not match their key or checksum; else the error itself."""
+        if not gone and not is_damage(str(error)):
             return error
         self._on_damage()
-        return DamagedFileError("the published file lost bytes on disk; the next run publishes it again")
+        return DamagedFileError("the published file is gone or lost bytes on disk; the next run publishes it again")

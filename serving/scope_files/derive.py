@@ -88,6 +88,16 @@ def scope_file(home: Home, version: Version, scope: Scope, registry: Registry) -
     return path, keys
 
 
+def remove_scope_files(home: Home, tenant_id: str) -> None:
+    """Removes the scope files of all versions of a tenant; each is made again when somebody asks.
+
+    A file that is being written is waited for. Who has a file open goes on reading it.
+    """
+    for path in home.path.glob(f"published/{tenant_id}/*/by_scope/*.duckdb"):
+        with FileLock(path.with_name(f".{path.stem}.lock")):
+            path.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Cut:
     """The rows of a scope: an open connection with `base`, `target` and the table `units` in it, by which rows are cut if `by_units`."""

@@ -222,7 +222,7 @@ def test_a_cookie_that_was_changed_or_made_up_is_refused(browser, configured, fo
     address = begin(visitor)
     cookie = visitor.client.cookies[oidc_routes.COOKIE]
     for forged in (
-        cookie[:-2] + "00",
+        cookie[:-1] + ("1" if cookie[-1] == "0" else "0"),
         cookie.replace("harbor.", "mesa."),
         "harbor.",
         "harbor.zz",
@@ -257,7 +257,8 @@ def test_the_provider_says_no(browser, configured, forging, person):
 # Attacks with tokens
 
 
-RIGHT_NOW = int(time.time())
+# Written down, not counted from now: both test processes must see the same names of tests.
+LONG_AGO, IN_A_THOUSAND_YEARS = 1_000_000_000, 32_503_680_000
 
 
 @pytest.mark.parametrize(
@@ -271,10 +272,10 @@ RIGHT_NOW = int(time.time())
         {"aud": [CLIENT_ID, "another-client"], "azp": "another-client"},
         {"iss": "https://evil.example"},
         {"iss": None},
-        {"exp": RIGHT_NOW - 3600},
+        {"exp": LONG_AGO},
         {"exp": None},
         {"iat": None},
-        {"nbf": RIGHT_NOW + 86_400},
+        {"nbf": IN_A_THOUSAND_YEARS},
         {"sub": None},
         {"sub": ""},
         {"sub": 7},
@@ -519,7 +520,7 @@ def test_the_provider_ends_sessions_of_a_subject_or_one_session(browser, configu
         {"sub": None},
         {"aud": "another-client"},
         {"iss": "https://evil.example"},
-        {"iat": RIGHT_NOW - 3600},
+        {"iat": LONG_AGO},
         {"jti": None},
     ],
     ids=str,

@@ -207,6 +207,20 @@ def test_a_new_key_seals_every_part_again_and_the_earlier_keys_open_nothing(tmp_
     assert save(home, again).parts == 0
 
 
+def test_a_new_recovery_key_is_shown_before_a_damaged_part_can_stop_the_change(tmp_path: Path) -> None:
+    home, folder = a_home(tmp_path / "home"), tmp_path / "backups"
+    place, recovery_key = place_of(home, folder)
+    save(home, place)
+    part = max((path for path in (folder / "data").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    part.write_bytes(part.read_bytes()[:-1])
+    home_key, shown = Keys.of(home).derive("backup"), list[str]()
+    with pytest.raises(DamagedFileError):
+        new_key(Place.existing(str(folder), home_key=home_key), home_key, shown=shown.append)
+    assert Place.existing(str(folder), recovery_key=shown[0]).names()
+    with pytest.raises(ConfigurationError, match="the recovery key is wrong"):
+        Place.existing(str(folder), recovery_key=recovery_key)
+
+
 def test_a_killed_change_of_the_key_leaves_every_backup_readable_and_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
