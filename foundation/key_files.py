@@ -124,7 +124,7 @@ class _KeyFile(KeptFile):
 
 
 def locked(home: Home) -> FileLock:
-    """Held by whoever reads key files in order to write them: else one change overwrites another. It is taken after every other lock."""
+    """A process holds it while it reads key files and writes them again: else one change overwrites another. It is taken last."""
     return FileLock(home.keys / ".lock")
 
 

@@ -219,10 +219,10 @@ def test_executives_see_figures_and_no_rows(place, reader, person, tmp_path):
     assert not (tmp_path / "x.duckdb").exists()
 
 
-def test_a_partner_sees_no_board(reader):
+def test_a_partner_sees_referrals_and_no_other_facts(reader):
     partner = reader("partner@harbor")
-    assert partner.metrics() == []
-    assert not any(name.startswith("fct_") for name in rows_of(partner))
+    assert all(item.name.startswith("referral") for item in partner.metrics())
+    assert {name for name in rows_of(partner) if name.startswith("fct_")} == {"fct_referrals"}
 
 
 def test_roles_that_need_something_get_nothing_without_it(place, person):
