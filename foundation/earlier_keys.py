@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from foundation import key_files
+from foundation.comparing import is_same
 from foundation.errors import ConfigurationError
 from foundation.home import Home
 from foundation.key_files import TenantKeys
@@ -81,7 +82,7 @@ def _check(home: Home, master: bytes) -> None:
     except FileNotFoundError:
         return
     wanted = hmac.new(_key(master, "check"), b"clinicmart", hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(kept, wanted):
+    if not is_same(kept, wanted):
         raise ConfigurationError(
             f"the master key is another one than that which {home.path} was written under; give the right one, from your backup"
         )

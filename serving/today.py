@@ -4,7 +4,6 @@ Rows are of the service units that the person sees. A row without such a unit is
 the row's unit. Patients are shown by a code of six digits, which is good for this scope alone: nobody can look it up in another way.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -12,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from foundation.live_state import LiveState
+from serving.scope_files.deidentify import surrogate
 
 INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})
 _NOT_A_VISIT = frozenset({"cancelled", "entered_in_error", "planned", "finished"})
@@ -99,11 +99,6 @@ class Board:
     def is_followed(self) -> bool:
         """Whether somebody still listens."""
         return self.age_seconds <= STALE_SECONDS
-
-
-def surrogate(key_hex: str, token: str) -> str:
-    """A patient's surrogate in a scope, as the scope's file has it (`serving.scope_files.deidentify.expression`)."""
-    return hashlib.sha256(f"{key_hex}{token}".encode()).hexdigest()[:32]
 
 
 def board(state: LiveState, places: Sequence[Place], now: datetime, surrogate_key: str) -> Board:

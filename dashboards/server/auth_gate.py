@@ -24,6 +24,7 @@ from dashboards import api, served_home
 from dashboards.hosts import UnknownTenant, tenant_of_host
 from dashboards.server import refusals, signin_html
 from dashboards.theme import PERSON_HEADER
+from foundation.comparing import is_same
 from foundation.exposure import is_own_origin
 from serving.counters import REQUESTS
 from serving.people.caller import Caller, set_caller
@@ -107,12 +108,17 @@ def form_token(purpose: str, bound_to: str) -> str:
 
 def form_is_ours(purpose: str, bound_to: str | None, sent: str | None) -> bool:
     """Whether a form was sent from a page of ours."""
-    return bool(bound_to and sent) and hmac.compare_digest(form_token(purpose, str(bound_to)), str(sent))
+    return bool(bound_to and sent) and is_same(form_token(purpose, str(bound_to)), str(sent))
 
 
 def same_origin(connection: HTTPConnection) -> bool:
     """Whether a form came from our own pages, as far as the browser says."""
     return is_own_origin(connection.headers.get("origin"), connection.headers.get("host", ""))
+
+
+def sent_from_us(connection: HTTPConnection, purpose: str, bound_to: str | None, sent: str | None) -> bool:
+    """Whether a form of a purpose was sent from a page of ours in this browser: by the browser's word, and by its hidden field."""
+    return same_origin(connection) and form_is_ours(purpose, bound_to, sent)
 
 
 def own_path(value: str | None) -> str:

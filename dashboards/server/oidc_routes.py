@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from hmac import compare_digest
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -22,17 +21,17 @@ from dashboards import served_home
 from dashboards.hosts import tenant_of_host
 from dashboards.server import auth_gate, signin_html
 from dashboards.server.forms import browser_of, delete_cookie, fields_of, keep_session, set_cookie
+from foundation.comparing import is_same
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from serving.counters import SIGN_INS
 from serving.people.caller import caller
-from serving.people.oidc_client import authorization_address, identity_of_code, identity_of_logout
+from serving.people.oidc_client import authorization_address, check_answer, identity_of_code, identity_of_logout
 from serving.people.oidc_store import NO_PROVIDER, OidcProvider
 from serving.people.sealed import seal, unseal
 
 COOKIE = "clinicmart_oidc"
 ATTEMPT_SECONDS = 600
 STALE = "This sign-in was begun elsewhere, or too long ago. Begin again."
-NOT_DONE = "The provider did not sign you in."
 _OWNER = "oidc attempt"
 # A provider that answers slowly must not make pages wait.
 _ASKING = CapacityLimiter(8)
@@ -129,15 +128,10 @@ def _back(request: Request) -> Response:
         is_here = attempt is not None and _tenant_of_attempt(request, attempt.tenant_id)
     except AccessError as error:
         return signin_html.refused(str(error), 404)
-    if attempt is None or not is_here or not compare_digest(answer.get("state", ""), attempt.state):
+    if attempt is None or not is_here or not is_same(answer.get("state", ""), attempt.state):
         return signin_html.refused(STALE, 403)
     try:
-        provider = _provider_of(attempt.tenant_id)
-        if "error" in answer or not answer.get("code"):
-            raise AccessError(NOT_DONE)
-        if answer.get("iss", provider.issuer) != provider.issuer:
-            raise AccessError(STALE)
-        token = _session(request, provider, attempt, answer)
+        token = _session(request, _provider_of(attempt.tenant_id), attempt, answer)
     except ClinicmartError as error:
         SIGN_INS.labels("identity provider", "refused").inc()
         if isinstance(error, ConfigurationError):
@@ -157,6 +151,7 @@ def _session(request: Request, provider: OidcProvider, attempt: _Attempt, answer
     store, tenant_id, address = served_home.access(), provider.tenant_id, caller().address
     store.begin_oidc_attempt(tenant_id, address)
     try:
+        check_answer(provider, answer)
         identity = identity_of_code(
             provider,
             code=answer["code"],

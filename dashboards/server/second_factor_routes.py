@@ -33,7 +33,7 @@ def _elsewhere(state: SignIn | None) -> Response:
 
 
 def _is_ours(request: Request, token: str, fields: Mapping[str, str]) -> bool:
-    return auth_gate.same_origin(request) and auth_gate.form_is_ours(PURPOSE, token, fields.get("token"))
+    return auth_gate.sent_from_us(request, PURPOSE, token, fields.get("token"))
 
 
 async def show_code(request: Request) -> Response:

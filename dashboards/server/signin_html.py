@@ -89,10 +89,12 @@ def account(
     email: str,
     sessions: Sequence[tuple[str, str, str, bool]],
     second_factor: SecondFactor | None,
+    provider: str = "",
     problem: str = "",
     status: int = 200,
 ) -> HTMLResponse:
-    """A person's account. `sessions` are (last used, address, browser, whether it is this one)."""
+    """A person's account. `sessions` are (last used, address, browser, whether it is this one). `provider` is the name of the identity
+    provider at which this session began, empty for one that began with a password."""
     rows = Markup("").join(
         Markup("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>").format(
             when, browser, address, "this browser" if is_this else ""
@@ -116,15 +118,20 @@ def account(
         token=hidden("token", token),
         fields=_NEW_FIELDS,
         rows=rows,
-        factor=(
-            f"An authenticator app, and {second_factor.recovery_codes_left} recovery codes that are not used yet."
-            if second_factor
-            else "Your password alone opens this account."
-        ),
+        factor=_factor(second_factor, provider),
         change="Change it" if second_factor else "Set up an authenticator app",
         set_up="/second-factor/set-up",
     )
     return page("Your account", body, status)
+
+
+def _factor(factor: SecondFactor | None, provider: str) -> str:
+    """What follows the password of this account."""
+    if factor:
+        return f"An authenticator app, and {factor.recovery_codes_left} recovery codes that are not used yet."
+    if provider:
+        return f"You signed in with {provider}, which asks for its own second factor. For your password here there is none."
+    return "Your password alone opens this account."
 
 
 def browser_name(agent: str) -> str:

@@ -25,6 +25,7 @@ from foundation.errors import AccessError, ClinicmartError
 from serving.counters import SIGN_INS
 from serving.people import oidc_client
 from serving.people.caller import caller
+from serving.people.principal import Principal
 from serving.people.second_factors import Step
 from serving.people.sessions import session_id
 
@@ -124,7 +125,7 @@ def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
         "next_path": next_path,
     }
     nonce = auth_gate.cookie_of(request, auth_gate.FORM_COOKIE)
-    if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("signin", nonce, fields.get("token")):
+    if not auth_gate.sent_from_us(request, "signin", nonce, fields.get("token")):
         return _sign_in_page(request, problem=STALE_FORM, status=403, **again)
     tenant = _chosen_tenant(host_tenant, tenant_field, email, served_home.tenants())
     known_cookie = auth_gate.cookie_of(request, auth_gate.KNOWN_COOKIE) or ""
@@ -150,7 +151,7 @@ async def sign_out(request: Request) -> Response:
     """POST /signout."""
     fields = await fields_of(request)
     token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE)
-    if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("signout", token, fields.get("token")):
+    if not auth_gate.sent_from_us(request, "signout", token, fields.get("token")):
         return signin_html.refused(STALE_FORM, 403)
     return await run_in_threadpool(_sign_out, request, str(token))
 
@@ -207,9 +208,7 @@ def _set_password(request: Request, fields: Mapping[str, str]) -> Response:
     principal = begun.principal if begun else store.person_of_reset(reset) if reset else None
     if principal is None:
         return signin_html.refused(STALE_LINK, 403) if reset else RedirectResponse(auth_gate.SIGN_IN, status_code=303)
-    if not auth_gate.same_origin(request) or not auth_gate.form_is_ours(
-        "password", reset or token, fields.get("token")
-    ):
+    if not auth_gate.sent_from_us(request, "password", reset or token, fields.get("token")):
         return signin_html.refused(STALE_FORM, 403)
     if begun is not None and begun.step is not Step.PASSWORD:
         return RedirectResponse("/", status_code=303)
@@ -251,9 +250,17 @@ def _account_page(request: Request, problem: str = "", status: int = 200) -> Res
             for item in served_home.access().open_sessions(principal)
         ],
         second_factor=served_home.access().second_factor(principal),
+        provider=_provider_of_session(principal, token),
         problem=problem,
         status=status,
     )
+
+
+def _provider_of_session(principal: Principal, token: str) -> str:
+    """The name of the identity provider at which a session began; empty for one that began with a password."""
+    store = served_home.access()
+    provider = store.oidc_provider(principal.tenant_id) if store.is_oidc_session(token) else None
+    return provider.name if provider else ""
 
 
 async def change_account(request: Request) -> Response:
@@ -267,7 +274,7 @@ def _change_account(request: Request, fields: Mapping[str, str]) -> Response:
     principal = auth_gate.signed_in(token)
     if principal is None:
         return RedirectResponse(auth_gate.SIGN_IN, status_code=303)
-    if not auth_gate.same_origin(request) or not auth_gate.form_is_ours("account", token, fields.get("token")):
+    if not auth_gate.sent_from_us(request, "account", token, fields.get("token")):
         return signin_html.refused(STALE_FORM, 403)
     if fields.get("action") == "end":
         store.end_sessions(principal)

@@ -5,7 +5,6 @@ rows name no patient. Here they become the patient ids of the published file aga
 can derive, so that every patient's surrogate in a scope is worked out and compared.
 """
 
-import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +20,7 @@ from serving.model import NothingPublished
 from serving.people.audit_log import AuditRow
 from serving.people.look_ups import ACTION as LOOK_UP
 from serving.people.store import AccessStore
-from serving.scope_files.deidentify import SURROGATE_DIGITS
+from serving.scope_files.deidentify import surrogate
 from serving.scope_files.derive import UNKNOWN
 from serving.versions.store import current_version, files_of
 from serving.worklists.lists import LISTS
@@ -104,11 +103,7 @@ class Patients:
         keys = Keys.of(self._home)
         of_scope = keys.derive_for_scope("surrogate", self._tenant, scope_hash)
         of_earlier_releases = keys.derive_hex(f"surrogate/{scope_hash}", self._tenant)
-        return {
-            hashlib.sha256((key + value).encode()).hexdigest()[:SURROGATE_DIGITS]: value
-            for key in (of_earlier_releases, of_scope)
-            for value in values
-        }
+        return {surrogate(key, value): value for key in (of_earlier_releases, of_scope) for value in values}
 
     def of_records(
         self, table: str, column: str, names: Collection[str], scope_hash: str

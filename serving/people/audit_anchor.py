@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from foundation.comparing import is_same
 from foundation.errors import ConfigurationError
 from foundation.home import AUDIT_HEADS, Home
 from serving.people.tables import AUDIT
@@ -71,7 +72,7 @@ def heads(file: Path, key: bytes) -> list[Head]:
         mac, _, signature = after.partition(" ")
         if sequence.isdigit():
             head = Head(sequence=int(sequence), mac=mac)
-            if hmac.compare_digest(signature, _signature(key, head)):
+            if is_same(signature, _signature(key, head)):
                 signed.append(head)
     return signed
 
@@ -87,6 +88,6 @@ def contradiction(connection: Connection, file: Path, key: bytes) -> str:
     for head in sorted(seen, key=lambda head: head.sequence):
         if head.sequence not in kept:
             return f"row {head.sequence} was written and is gone: rows were removed, or an older copy was put back"
-        if not hmac.compare_digest(kept[head.sequence], head.mac):
+        if not is_same(kept[head.sequence], head.mac):
             return f"row {head.sequence} is not the row that was written"
     return ""

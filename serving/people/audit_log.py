@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, RowMapping, insert, inspect, select, update
 
+from foundation.comparing import is_same
 from serving.people.audit_anchor import Head
 from serving.people.caller import caller
 from serving.people.tables import AUDIT, AUDIT_HEAD
@@ -121,13 +122,13 @@ def verify(connection: Connection, key: bytes) -> AuditCheck:
         sequence = int(row["sequence"])
         if sequence != count:
             return _bad(count, count, f"row {count} is missing")
-        if row["previous_mac"] != previous or not hmac.compare_digest(str(row["mac"]), _mac(key, dict(row))):
+        if row["previous_mac"] != previous or not is_same(str(row["mac"]), _mac(key, dict(row))):
             return _bad(count, sequence, f"row {sequence} is not the row that was written")
         previous = str(row["mac"])
     head = connection.execute(select(AUDIT_HEAD).where(AUDIT_HEAD.c.id == 1)).mappings().first()
     if head is None:
         return _bad(count, 1, "the signed head is missing") if count else AuditCheck(rows=0, first_bad=None)
-    if int(head["sequence"]) != count or not hmac.compare_digest(str(head["mac"]), _head_mac(key, count, previous)):
+    if int(head["sequence"]) != count or not is_same(str(head["mac"]), _head_mac(key, count, previous)):
         return _bad(count, count + 1, f"rows after {count} are missing, or the signed head was changed")
     return AuditCheck(rows=count, first_bad=None)
 

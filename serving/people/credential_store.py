@@ -3,13 +3,12 @@
 Sign-in answers the same, and takes the same time, for an unknown user and for a wrong password.
 """
 
-import hmac
 import secrets
 from datetime import UTC, datetime
-from math import ceil
 
 from sqlalchemy import RowMapping, select, update
 
+from foundation.comparing import is_same
 from foundation.errors import AccessError, ConfigurationError
 from serving.people import api_tokens, passwords, sessions
 from serving.people.database import Database, email_of
@@ -18,7 +17,6 @@ from serving.people.principal import Principal
 from serving.people.tables import USER
 
 REFUSED = "The user name or the password is wrong."
-THROTTLED = "Too many attempts. Wait {seconds} seconds and try again."
 
 
 class CredentialStore(Database):
@@ -32,7 +30,7 @@ class CredentialStore(Database):
         `address` is where the attempt comes from, `browser_mark` what `browser_mark()` gave the browser at an earlier sign-in.
         """
         user = email_of(email)
-        is_known_browser = hmac.compare_digest(browser_mark, passwords.browser_mark(self._key, tenant_id, user))
+        is_known_browser = is_same(browser_mark, passwords.browser_mark(self._key, tenant_id, user))
         held = passwords.limits(self._key, tenant_id, user, address, is_known_browser=is_known_browser)
         with self._writing() as connection:
             wait = passwords.begin_attempt(connection, held)
@@ -41,7 +39,7 @@ class CredentialStore(Database):
             if wait:
                 self._audit(connection, tenant_id, actor, "sign-in", {"throttled": True}, result="refused")
         if wait:
-            raise AccessError(THROTTLED.format(seconds=ceil(wait.total_seconds())))
+            raise passwords.throttled(wait)
         is_right = passwords.matches(password, None if row is None else row["password_hash"])
         with self._writing() as connection:
             # Looked up again: the check took a while, and a lock in between counts.

@@ -2,7 +2,8 @@
 
 Authlib speaks OAuth and checks the claims, joserfc the signatures. Only asymmetric algorithms that the provider announces are accepted.
 What a provider announces is kept for an hour, its keys for ten minutes. A token that no kept key verifies makes this process ask
-for the keys again, at most twice a minute, so that a rotation of keys stops nobody.
+for the keys again, at most twice a minute, so that a rotation of keys stops nobody. A provider that failed is left alone for ten seconds:
+meanwhile everybody gets the same answer at once.
 """
 
 import threading
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import httpx2
@@ -21,7 +22,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from foundation.errors import AccessError, ConfigurationError
+from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from foundation.exposure import is_loopback
 from serving.people.oidc_store import Identity, OidcProvider
 
@@ -32,17 +33,21 @@ TIMEOUT_SECONDS = 10
 METADATA_SECONDS = 3600
 KEYS_SECONDS = 600
 KEYS_AGAIN_SECONDS = 30
+FAILED_SECONDS = 10
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 REFUSED = "Your provider did not confirm the sign-in. Try again."
 UNREACHABLE = "Your provider does not answer as it should. Try again later."
+NOT_DONE = "The provider did not sign you in."
+OF_ANOTHER = "The answer came from another provider. Begin again."
 _MOST_TEXT = 255
 # What a provider or its answers can be wrong in.
 _FAULTS = (AuthlibBaseError, JoseError, httpx2.HTTPError, ValueError, KeyError, TypeError)
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """What a provider announces (OpenID Connect Discovery 1.0)."""
+    """What a provider announces (OpenID Connect Discovery 1.0). `names_issuer`: each of its answers says who it is (RFC 9207)."""
 
     issuer: str
     authorization_endpoint: str
@@ -57,13 +62,25 @@ class Metadata:
 
 @dataclass
 class _Kept:
-    """The announcement and the keys of one issuer, as this process last read them."""
+    """The announcement and the keys of one issuer, as this process last read them, and why it could not the last time."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     metadata: Metadata | None = None
     metadata_at: float = 0.0
     keys: KeySet | None = None
     keys_at: float = 0.0
+    failed_at: float = 0.0
+    failure: ClinicmartError | None = None
+
+    def asked(self, read: Callable[[], _Read]) -> _Read:
+        """What the provider answers. Raises ClinicmartError, also without asking where it has just failed. The caller holds the lock."""
+        if self.failure is not None and time.monotonic() - self.failed_at < FAILED_SECONDS:
+            raise type(self.failure)(str(self.failure))
+        try:
+            return read()
+        except ClinicmartError as error:
+            self.failed_at, self.failure = time.monotonic(), error
+            raise
 
 
 @lru_cache(maxsize=64)
@@ -85,7 +102,8 @@ def metadata_of(issuer: str) -> Metadata:
     kept = _kept(issuer)
     with kept.lock:
         if kept.metadata is None or time.monotonic() - kept.metadata_at > METADATA_SECONDS:
-            kept.metadata, kept.metadata_at = _read_metadata(issuer), time.monotonic()
+            kept.metadata = kept.asked(lambda: _read_metadata(issuer))
+            kept.metadata_at = time.monotonic()
         return kept.metadata
 
 
@@ -109,10 +127,14 @@ def _read_metadata(issuer: str) -> Metadata:
             if address or name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
                 check_address(address)
         supported = announced.get("id_token_signing_alg_values_supported") or ["RS256"]
+        algorithms = tuple(name for name in supported if name in ALGORITHMS)
+        if not algorithms:
+            # The library takes an empty list for its own defaults.
+            raise AccessError("the provider announces no way to sign that is accepted here; it needs RS256 or ES256")
         return Metadata(
             issuer=issuer,
             **endpoints,
-            algorithms=tuple(name for name in supported if name in ALGORITHMS),
+            algorithms=algorithms,
             token_auth_methods=tuple(announced.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]),
             names_issuer=announced.get("authorization_response_iss_parameter_supported") is True,
         )
@@ -136,6 +158,17 @@ def authorization_address(provider: OidcProvider, *, redirect_uri: str, state: s
     with _client(provider, "", redirect_uri) as client:
         address, _ = client.create_authorization_url(endpoint, state=state, nonce=nonce, code_verifier=verifier)
     return str(address)
+
+
+def check_answer(provider: OidcProvider, answer: Mapping[str, str]) -> None:
+    """Raises AccessError for an answer of the provider that holds no code, or that another provider gave (RFC 9207, 2.4)."""
+    issuer = answer.get("iss")
+    if issuer is None and metadata_of(provider.issuer).names_issuer:
+        raise AccessError(OF_ANOTHER)
+    if issuer not in (None, provider.issuer):
+        raise AccessError(OF_ANOTHER)
+    if "error" in answer or not answer.get("code"):
+        raise AccessError(NOT_DONE)
 
 
 def identity_of_code(
@@ -198,29 +231,35 @@ def _verified(
 
 def _decoded(metadata: Metadata, text: str) -> jwt.Token:
     """A token whose signature a key of the provider verifies. Keys that do not fit are read again once."""
+    keys = _keys(metadata, KEYS_SECONDS)
+    try:
+        return _decode(keys, metadata, text)
+    except (JoseError, ValueError):
+        newer = _keys(metadata, KEYS_AGAIN_SECONDS)
+        if newer is keys:
+            raise
+    return _decode(newer, metadata, text)
+
+
+def _decode(keys: KeySet, metadata: Metadata, text: str) -> jwt.Token:
+    return jwt.decode(text, keys, algorithms=list(metadata.algorithms))
+
+
+def _keys(metadata: Metadata, most_seconds: float) -> KeySet:
+    """The provider's keys, read at most so long ago: of many that wait for new ones, one asks. Raises AccessError."""
     kept = _kept(metadata.issuer)
     with kept.lock:
-        age = time.monotonic() - kept.keys_at
-        if kept.keys is None or age > KEYS_SECONDS:
-            _read_keys(kept, metadata)
-            age = 0.0
+        if kept.keys is None or time.monotonic() - kept.keys_at > most_seconds:
+            kept.keys = kept.asked(lambda: _read_keys(metadata))
+            kept.keys_at = time.monotonic()
+        return kept.keys
+
+
+def _read_keys(metadata: Metadata) -> KeySet:
     try:
-        return _decode(kept, metadata, text)
-    except (JoseError, ValueError):
-        if age < KEYS_AGAIN_SECONDS:
-            raise
-    with kept.lock:
-        _read_keys(kept, metadata)
-    return _decode(kept, metadata, text)
-
-
-def _decode(kept: _Kept, metadata: Metadata, text: str) -> jwt.Token:
-    assert kept.keys is not None
-    return jwt.decode(text, kept.keys, algorithms=list(metadata.algorithms))
-
-
-def _read_keys(kept: _Kept, metadata: Metadata) -> None:
-    kept.keys, kept.keys_at = KeySet.import_key_set(_get(metadata.jwks_uri)), time.monotonic()
+        return KeySet.import_key_set(_get(metadata.jwks_uri))
+    except _FAULTS:
+        raise AccessError(UNREACHABLE) from None
 
 
 def _user_info(client: OAuth2Client, metadata: Metadata, subject: str) -> Mapping[str, Any]:

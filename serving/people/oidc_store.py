@@ -8,7 +8,6 @@ the person's user name, where the tenant allows it.
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.people import passwords, sessions
-from serving.people.credential_store import THROTTLED
 from serving.people.database import email_of
 from serving.people.sealed import seal, unseal
 from serving.people.session_store import SessionStore
@@ -135,7 +133,7 @@ class OidcStore(SessionStore):
                 detail = {"by": "identity provider", "throttled": True}
                 self._audit(connection, tenant_id, "unknown", "sign-in", detail, result="refused")
         if wait:
-            raise AccessError(THROTTLED.format(seconds=ceil(wait.total_seconds())))
+            raise passwords.throttled(wait)
 
     def _held(self, address: str) -> tuple[passwords.Limit, ...]:
         # Nobody guesses a code of a provider: this only keeps a stranger from making us ask the provider all the time.

@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from math import ceil
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, delete, func, insert, select
 
-from foundation.errors import ConfigurationError
+from foundation.errors import AccessError, ConfigurationError
 from serving.people.tables import SIGN_IN_FAILURE
 
 FAILURE_WINDOW = timedelta(hours=1)
@@ -137,6 +138,11 @@ def begin_attempt(connection: Connection, held: Sequence[Limit]) -> timedelta:
         rows = [{"subject": limit.subject, "failed_at": now} for limit in held]
         connection.execute(insert(SIGN_IN_FAILURE), rows)
     return max(wait, timedelta(0))
+
+
+def throttled(wait: timedelta) -> AccessError:
+    """The refusal of an attempt that came too soon."""
+    return AccessError(f"Too many attempts. Wait {ceil(wait.total_seconds())} seconds and try again.")
 
 
 def forget_failures(connection: Connection, held: Sequence[Limit]) -> None:

@@ -1,12 +1,13 @@
 """The access database of a home that was just restored from a backup.
 
-Every session ends: a cookie of the running home opens nothing in the copy. A home of one tenant holds its people alone; its audit log
-begins again at its first row, because rows of a chain cannot be taken out.
+Every session ends, every token of a program and every link to choose a password: what opens the running home opens nothing in the copy.
+A home of one tenant holds its people alone; its audit log begins again at its first row, because rows of a chain cannot be taken out.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, text, update
 
 from foundation.home import Home
 from foundation.keys import Keys
@@ -14,12 +15,22 @@ from foundation.sqlite_files import compact
 from serving.people import audit_anchor
 from serving.people.principal import PLATFORM
 from serving.people.store import AccessStore
-from serving.people.tables import ACCESS, AUDIT, AUDIT_HEAD, METADATA, SESSION, SIGN_IN_FAILURE, open_engine
+from serving.people.tables import (
+    ACCESS,
+    API_TOKEN,
+    AUDIT,
+    AUDIT_HEAD,
+    METADATA,
+    SESSION,
+    SIGN_IN_FAILURE,
+    USER,
+    open_engine,
+)
 
 
 def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, object]) -> None:
-    """Ends sessions, writes the keys of the processes that serve pages, removes other tenants where `tenant` is given, and records the
-    restore in the audit log of the restored home.
+    """Ends sessions, tokens and links, writes the keys of the processes that serve pages, removes other tenants where `tenant` is given,
+    and records the restore in the audit log of the restored home.
 
     Heads are written into the restored home, never to the file that CLINICMART_AUDIT_ANCHOR names: that is the running home's.
     """
@@ -29,6 +40,10 @@ def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, o
         with engine.begin() as connection:
             connection.execute(delete(SESSION))
             connection.execute(delete(SIGN_IN_FAILURE))
+            connection.execute(
+                update(API_TOKEN).where(API_TOKEN.c.ended_at.is_(None)).values(ended_at=datetime.now(UTC))
+            )
+            connection.execute(update(USER).values(reset_hash=None, reset_until=None))
             if tenant is not None:
                 for table in reversed(METADATA.sorted_tables):
                     if "tenant_id" in table.c and table is not AUDIT:

@@ -4,13 +4,13 @@ Every change of a factor ends all sessions of the person; the browser that made 
 """
 
 from dataclasses import dataclass
-from math import ceil
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
 from foundation.errors import AccessError
 from serving.people import api_tokens, passwords, second_factors, sessions
-from serving.people.credential_store import THROTTLED, CredentialStore
+from serving.people.credential_store import CredentialStore
 from serving.people.database import email_of
 from serving.people.principal import Principal
 from serving.people.second_factors import SecondFactor, Step
@@ -63,27 +63,28 @@ class SecondFactorStore(CredentialStore, SessionStore):
                 self._audit(connection, *mine, "second factor set up", {"user": who.email, "by": "app"})
                 made = sessions.create(connection, *mine, address, browser, second_factor=True)
                 return NewFactor(session_token=made, recovery_codes=codes)
-        raise AccessError(THROTTLED.format(seconds=ceil(wait.total_seconds())) if wait else WRONG_CODE)
+            self._refused_code(connection, who, wait)
+        raise passwords.throttled(wait) if wait else AccessError(WRONG_CODE)
 
     def pass_second_factor(self, token: str, code: str, *, address: str = "", browser: str = "") -> str:
         """Takes a code in a session that waits for one; returns the token of the session that replaces it. Raises AccessError."""
         who = self._person_of(token, {Step.CODE})
         with self._writing() as connection:
-            problem = self._take(connection, who, code, address)
-            if not problem:
+            refusal = self._take(connection, who, code, address)
+            if refusal is None:
                 sessions.end(connection, token)
                 return sessions.create(connection, who.tenant_id, who.email, address, browser, second_factor=True)
-        raise AccessError(problem)
+        raise refusal
 
     def renew_recovery_codes(self, token: str, code: str, *, address: str = "") -> tuple[str, ...]:
         """New recovery codes for the person of a session who gives a code; earlier ones count no more. Raises AccessError."""
         who = self._person_of(token, {None})
         with self._writing() as connection:
-            problem = self._take(connection, who, code, address)
-            if not problem:
+            refusal = self._take(connection, who, code, address)
+            if refusal is None:
                 self._audit(connection, who.tenant_id, who.email, "recovery codes made", {"user": who.email})
                 return second_factors.new_recovery_codes(connection, self._key, who.tenant_id, who.email)
-        raise AccessError(problem)
+        raise refusal
 
     def remove_second_factor(
         self, token: str, password: str, code: str, *, address: str = "", browser: str = ""
@@ -92,13 +93,13 @@ class SecondFactorStore(CredentialStore, SessionStore):
         who = self._person_of(token, {None})
         self.authenticate(who.tenant_id, who.email, password, address=address)
         with self._writing() as connection:
-            problem = self._take(connection, who, code, address)
-            if not problem:
+            refusal = self._take(connection, who, code, address)
+            if refusal is None:
                 second_factors.remove(connection, who.tenant_id, who.email)
                 sessions.end_all(connection, who.tenant_id, who.email)
                 self._audit(connection, who.tenant_id, who.email, "second factor removed", {"user": who.email})
                 return sessions.create(connection, who.tenant_id, who.email, address, browser)
-        raise AccessError(problem)
+        raise refusal
 
     def reset_second_factor(self, tenant_id: str, email: str, *, actor: str) -> bool:
         """Removes the factor of a person who lost it, and ends sessions and API tokens; whether there was one. The caller checks that
@@ -120,16 +121,18 @@ class SecondFactorStore(CredentialStore, SessionStore):
             raise AccessError(NOT_NOW)
         return state.principal
 
-    def _take(self, connection: Connection, who: Principal, code: str, address: str) -> str:
-        """Takes a code, and records it; returns why it is refused, empty where it was taken."""
+    def _take(self, connection: Connection, who: Principal, code: str, address: str) -> AccessError | None:
+        """Takes a code, and records it; returns why it is refused, None where it was taken."""
         held = passwords.code_limits(self._key, who.tenant_id, who.email, address)
         wait = passwords.begin_attempt(connection, held)
         kind = "" if wait else second_factors.take(connection, self._key, who.tenant_id, who.email, code)
-        if kind:
-            passwords.forget_failures(connection, held)
-        detail: dict[str, object] = {"by": kind} if kind else {"throttled": bool(wait)}
-        result = "done" if kind else "refused"
-        self._audit(connection, who.tenant_id, who.email, "second factor", detail, result=result)
-        if wait:
-            return THROTTLED.format(seconds=ceil(wait.total_seconds()))
-        return "" if kind else WRONG_CODE
+        if not kind:
+            self._refused_code(connection, who, wait)
+            return passwords.throttled(wait) if wait else AccessError(WRONG_CODE)
+        passwords.forget_failures(connection, held)
+        self._audit(connection, who.tenant_id, who.email, "second factor", {"by": kind})
+        return None
+
+    def _refused_code(self, connection: Connection, who: Principal, wait: timedelta) -> None:
+        detail = {"throttled": bool(wait)}
+        self._audit(connection, who.tenant_id, who.email, "second factor", detail, result="refused")

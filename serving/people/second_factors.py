@@ -16,6 +16,7 @@ from enum import StrEnum
 import pyotp
 from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, func, insert, select, update
 
+from foundation.comparing import is_same
 from serving.people.sealed import seal, unseal
 from serving.people.tables import RECOVERY_CODE, TENANT, TOTP
 
@@ -168,7 +169,7 @@ def _step_of(secret: str, code: str, *, after: int) -> int | None:
     app, now = pyotp.TOTP(secret, digits=CODE_DIGITS, interval=STEP_SECONDS), int(datetime.now(UTC).timestamp())
     present = now // STEP_SECONDS
     for step in range(present - STEPS_AROUND, present + STEPS_AROUND + 1):
-        if step > after and hmac.compare_digest(app.generate_otp(step), code):
+        if step > after and is_same(app.generate_otp(step), code):
             return step
     return None
 

@@ -68,21 +68,16 @@ def create(
 
 def counts(connection: Connection) -> dict[str, int]:
     """Tenant to the number of its sessions that still open pages."""
-    now = datetime.now(UTC)
-    is_open = (SESSION.c.created_at > now - ABSOLUTE_LIMIT) & (SESSION.c.last_seen_at > now - IDLE_LIMIT)
     rows = connection.execute(
-        select(SESSION.c.tenant_id, func.count().label("sessions")).where(is_open).group_by(SESSION.c.tenant_id)
+        select(SESSION.c.tenant_id, func.count().label("sessions")).where(alive()).group_by(SESSION.c.tenant_id)
     )
     return {row.tenant_id: row.sessions for row in rows}
 
 
 def find(connection: Connection, token: str) -> RowMapping | None:
     """The session of a token, or None where it ended."""
-    now = datetime.now(UTC)
-    row = connection.execute(select(SESSION).where(SESSION.c.token_hash == token_hash(token))).mappings().first()
-    if row is None or now - row["created_at"] > ABSOLUTE_LIMIT or now - row["last_seen_at"] > IDLE_LIMIT:
-        return None
-    return row
+    mine = SESSION.c.token_hash == token_hash(token)
+    return connection.execute(select(SESSION).where(mine, alive())).mappings().first()
 
 
 def age(row: RowMapping) -> timedelta:

@@ -9,6 +9,7 @@ Under Safe Harbor (45 CFR 164.514(b)(2)) rows that leave, by a drill or in an ex
 file keeps days, for figures by month; these are shown for enough people only (`serving.metrics.small_cells`).
 """
 
+import hashlib
 from datetime import date
 
 from foundation import duck
@@ -190,6 +191,11 @@ def treatment(column: TableColumn) -> str:
     if stem is None:
         return "keep" if _is_word(name) or name in _NAMES else "remove"
     return "keep" if stem.removeprefix("current_") in ORGANISATION or _is_level(stem) else "surrogate"
+
+
+def surrogate(key_hex: str, value: str) -> str:
+    """The surrogate of an identifier under the key of a scope, as `expression` has it in SQL."""
+    return hashlib.sha256(f"{key_hex}{value}".encode()).hexdigest()[:SURROGATE_DIGITS]
 
 
 def expression(column: TableColumn, what: str, *, key_hex: str, as_of: date) -> str:

@@ -3,6 +3,7 @@
 import base64
 import io
 import time
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import httpx2
@@ -182,7 +183,7 @@ def test_signing_out_says_that_the_provider_is_still_signed_in(real, browser, co
 # Attacks on the way back
 
 
-@pytest.mark.parametrize("state", [None, "", "x" * 43])
+@pytest.mark.parametrize("state", [None, "", "x" * 43, "é"])
 def test_an_answer_with_another_state_is_refused_before_the_provider_is_asked(
     browser, configured, forging, person, state
 ):
@@ -245,13 +246,26 @@ def test_an_attempt_of_one_tenant_does_not_end_at_another(browser, configured, f
     assert browser("http://nobody.localhost:8501").get("/signin/oidc").status_code == 404
 
 
-def test_the_provider_says_no(browser, configured, forging, person):
+def refusals_of_sign_in(served):
+    return sum(row.result == "refused" for row in served.access.audit_rows("harbor", action="sign-in"))
+
+
+def test_the_provider_says_no(browser, configured, forging, person, served):
     configured(forging.issuer)
+    before = refusals_of_sign_in(served)
     for changes in ({"code": None, "error": "access_denied"}, {"code": None}, {"iss": "https://evil.example"}):
         visitor = browser(HARBOR)
         assert sign_in(visitor, forging, **changes).status_code == 401
         assert not is_in(visitor)
     assert "/token" not in forging.asked
+    assert refusals_of_sign_in(served) == before + 3
+
+
+def test_a_provider_that_names_itself_in_answers_must_do_so_in_each(browser, configured, forging, person):
+    forging.announced, forging.claims = {"authorization_response_iss_parameter_supported": True}, {"email": person}
+    configured(forging.issuer)
+    assert sign_in(browser(HARBOR), forging).status_code == 401
+    assert sign_in(browser(HARBOR), forging, iss=forging.issuer).status_code == 303
 
 
 # Attacks with tokens
@@ -404,6 +418,7 @@ def test_failures_from_one_address_make_it_wait(browser, configured, forging, pe
         {"token_endpoint": "http://evil.example/token"},
         {"jwks_uri": "file:///etc/passwd"},
         {"authorization_endpoint": None},
+        {"id_token_signing_alg_values_supported": ["none", "HS256"]},
     ],
     ids=str,
 )
@@ -425,6 +440,29 @@ def test_a_provider_that_does_not_answer_is_said_and_stops_no_password(browser, 
     answer = visitor.get("/signin/oidc")
     assert (answer.status_code, "does not answer" in answer.text) == (404, True)
     assert visitor.sign_in().status_code == 303
+
+
+def test_a_provider_that_fails_is_left_alone_for_a_moment(browser, configured, forging, monkeypatch):
+    forging.announced = {"jwks_uri": None}
+    configured(forging.issuer)
+    answers = {browser(HARBOR).get("/signin/oidc").status_code for _ in range(5)}
+    assert (answers, len(forging.asked)) == ({404}, 1)
+    # It is mended, and asked again after the moment.
+    forging.announced, now = {}, time.monotonic()
+    monkeypatch.setattr(oidc_client.time, "monotonic", lambda: now + oidc_client.FAILED_SECONDS + 1)
+    assert browser(HARBOR).get("/signin/oidc").status_code == 303
+
+
+def test_many_tokens_of_new_keys_make_one_reading(configured, forging, served, monkeypatch):
+    configured(forging.issuer)
+    metadata = oidc_client.metadata_of(forging.issuer)
+    oidc_client._decoded(metadata, forging.token())
+    forging.rotate()
+    now = time.monotonic()
+    monkeypatch.setattr(oidc_client.time, "monotonic", lambda: now + oidc_client.KEYS_AGAIN_SECONDS + 1)
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(lambda _: oidc_client._decoded(metadata, forging.token()), range(16)))
+    assert (len(tokens), forging.asked.count("/keys")) == (16, 2)
 
 
 def test_the_secret_is_kept_sealed_or_read_where_it_is(configured, served, home, tmp_path, monkeypatch):

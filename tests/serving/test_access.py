@@ -288,6 +288,8 @@ def test_strangers_cannot_lock_the_owner_out(store, monkeypatch):
 def test_the_mark_of_a_browser_is_good_for_one_account(store):
     ann, other = store.principal("harbor", "ann@x"), store.principal("mesa", "ann@x")
     assert store.browser_mark(ann) != store.browser_mark(other)
+    # Anybody may send anything as the mark.
+    assert store.authenticate("harbor", "ann@x", PASSWORD + "harbor", browser_mark="é\ud800") == ann
 
 
 def test_a_new_password_ends_the_sessions_of_its_owner_alone(store):

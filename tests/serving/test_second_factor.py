@@ -315,3 +315,13 @@ def test_a_sealed_text_opens_for_its_tenant_and_owner_alone(secret, owner, other
     for tenant, name in (("mesa", owner), ("harbor", owner + other)):
         with pytest.raises(ConfigurationError):
             unseal(key, tenant, name, sealed)
+
+
+def test_a_wrong_code_at_setting_up_is_an_audit_row(store, clock):
+    clock()
+    person = store.principal("harbor", "ann@x")
+    store.offer_second_factor(person)
+    with pytest.raises(AccessError):
+        store.enrol_second_factor(store.create_session(person), PASSWORD, "000000")
+    (row,) = store.audit_rows("harbor", action="second factor")
+    assert (row.actor, row.result, row.detail) == ("ann@x", "refused", {"throttled": False})
