@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "source": ("clinicmart.commands.source", "source"),
     "identity": ("clinicmart.commands.identity", "identity"),
     "extract": ("clinicmart.commands.extract", "extract"),
+    "report": ("clinicmart.commands.report", "report"),
     "keys": ("clinicmart.commands.keys", "keys"),
     "serve": ("clinicmart.commands.serve", "serve"),
     "dagster": ("clinicmart.commands.serve", "dagster"),

@@ -30,12 +30,16 @@ FEW = "Too few people to compare"
 
 def tiles(context: PageContext, loaded: Mapping[str, Figure], *, key: str = "cm_tiles") -> None:
     """A row of tiles; each opens the passport of its figure."""
-    # A figure without a value in any of the months shown does not exist here: no tile for it.
-    chosen = [f for f in loaded.values() if f.value is not None or f.problem or any(v is not None for _, v in f.trend)]
+    chosen = worth_a_tile(loaded.values())
     acts = [widgets.passport(figure.metric.name) for figure in chosen]
     if chosen:
         health = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
         context.html(markup.tiles(chosen, acts, doubt_action=health), key=key)
+
+
+def worth_a_tile(loaded: Iterable[Figure]) -> list[Figure]:
+    """The figures that get a tile: one without a value in any of the months shown does not exist here."""
+    return [f for f in loaded if f.value is not None or f.problem or any(value is not None for _, value in f.trend)]
 
 
 def section(title: str, note: str = "") -> None:

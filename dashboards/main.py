@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, data, drawer, markup, shell, theme, widgets
+from dashboards import bar, data, drawer, files, markup, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards.pages import ALL
 from dashboards.person import host_fits, person, session_token, signed_out
@@ -51,7 +51,7 @@ def main() -> None:
             refused_pages.append(st.Page(shell.refused(page, source), title=page.title, url_path=page.key))
             continue
         first = not streamlit_pages
-        run = shell.runner(page, source, streamlit_pages, drawer.show)
+        run = shell.runner(page, source, streamlit_pages, drawer.show, files.draw)
         streamlit_pages[page.key] = st.Page(run, title=page.title, url_path="" if first else page.key, default=first)
     chosen = st.navigation([*streamlit_pages.values(), *refused_pages], position="hidden")
     current = next((key for key, page in streamlit_pages.items() if page.url_path == chosen.url_path), "")

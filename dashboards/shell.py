@@ -165,9 +165,14 @@ def _why_refused(page: PageSpec, source: Source) -> tuple[str, str]:
 
 
 def runner(
-    page: PageSpec, source: Source, pages: Mapping[str, Any], show_passport: Callable[[PageContext], None]
+    page: PageSpec,
+    source: Source,
+    pages: Mapping[str, Any],
+    show_passport: Callable[[PageContext], None],
+    show_files: Callable[[PageContext, str], None],
 ) -> Callable[[], None]:
-    """The function that Streamlit calls for the page: pickers, content, and a friendly message if something fails."""
+    """The function that Streamlit calls for the page: pickers, content, and a friendly message if something fails. `show_files` draws
+    what takes a page of figures away as a file."""
 
     def run() -> None:
         view, left_out = filters.checked(source, widgets.current_view(source.as_of))
@@ -195,6 +200,8 @@ def runner(
                 if shown is source:
                     closed_notice(context, page.key)
             page.draw(context)
+            if page.has_pickers:
+                show_files(context, page.key)
         # Drawn after the page, so that the page stands behind it; what fails in it does not take the page away.
         if view.figure and page.has_pickers:
             show_passport(context)

@@ -1,5 +1,6 @@
 """The pages, in the order they stand in the bar. Those that a role does not hold, or whose module is not granted, are absent."""
 
+from dashboards.held_pages import has_figures_of
 from dashboards.pages import closed_months, compare, credentials, lineage, referrals, targets, today, worklists
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
@@ -11,7 +12,7 @@ from dashboards.pages.payer_mix import page as payer_mix
 from dashboards.pages.revenue_cycle import page as revenue_cycle
 from dashboards.pages.throughput import page as throughput
 from dashboards.shell import PageSpec
-from serving.modules import MODULES, PAGES, Page
+from serving.modules import PAGES, Page
 
 _DRAWN_BY = {
     "overview": overview.draw,
@@ -23,17 +24,13 @@ _DRAWN_BY = {
 }
 
 
-_MODULE_OF = {page.key: module.name for module in MODULES for page in module.pages}
-
-
 def _of_figures(page: Page) -> PageSpec:
     """A page of figures: there where the tenant has its module, and figures of it. The overview belongs to none."""
-    module = _MODULE_OF.get(page.key)
     return PageSpec(
         key=page.key,
         title=page.title,
         draw=_DRAWN_BY[page.key],
-        is_for=lambda source: module is None or module in source.modules,
+        is_for=lambda source: has_figures_of(source, page.key),
         has_pickers=True,
         tells_gaps=page is overview.PAGE,
     )

@@ -10,7 +10,7 @@ from serving.people.store import AccessStore
 
 # These write more detailed rows themselves, or show nothing that Clinicmart holds.
 OF_THEIR_OWN = {
-    "metrics query", "drill", "close month", "close reopen", "lineage", "source", "extract", "users add",
+    "metrics query", "drill", "close month", "close reopen", "lineage", "source", "extract", "report", "users add",
     "users change", "users reset", "modules set", "keys serving", "keys ingest", "keys rotate", "tenants remove", "targets set",
     "bi-login create", "bi-login revoke",
     "users link", "users reset-second-factor", "tenants oidc set", "tenants oidc remove", "identity look-up",

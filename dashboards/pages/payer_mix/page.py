@@ -26,10 +26,12 @@ from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.breakdowns import Member
 from dashboards.chance import Verdict
+from dashboards.data import Source
 from dashboards.figures import Figure
 from dashboards.pages.payer_mix import bases, effect, rates
 from dashboards.sections import Section
 from dashboards.shell import PageContext
+from dashboards.view import View
 
 
 @dataclass(frozen=True)
@@ -48,29 +50,42 @@ BASES = {
     "encounters": Basis("payer_mix_encounters", "encounters", "Encounters", "encounters"),
     "patients": Basis("payer_mix_patients", "patients", "Patients", "patients"),
 }
+KEY = "payer_mix"
 MOST_TILES = 5
+
+
+def usable_bases(source: Source) -> dict[str, Basis]:
+    """The bases that this person has a share of, by their keys in the address."""
+    return {key: basis for key, basis in BASES.items() if basis.share in source.metrics}
+
+
+def basis_of(source: Source, view: View) -> Basis | None:
+    """The base that the view names, else the first one; None where there is none."""
+    usable = usable_bases(source)
+    return usable.get(view.basis or "") or next(iter(usable.values()), None)
+
+
+def members_of(source: Source, view: View, basis: Basis) -> list[Member]:
+    """The payer classes that have a share of the base in the period, the largest first."""
+    members = breakdowns.by_dimension(source, view, [basis.share, basis.amount], "payer_class")
+    return [member for member in members if member.now.get(basis.share) is not None]
 
 
 def draw(context: PageContext) -> None:
     """Draws the page Payer mix for the view of the context."""
     source, view = context.source, context.view
-    usable = {key: basis for key, basis in BASES.items() if basis.share in source.metrics}
-    if not usable:
+    usable, basis = usable_bases(source), basis_of(source, view)
+    if basis is None:
         shell.head(context, "Payer mix")
         blocks.empty(context, "No payer mix yet", "No feed brings charges or visits with a payer.", "cm_mix_none")
         return
-    key = view.basis if view.basis in usable else next(iter(usable))
-    basis = usable[key]
-    members = [
-        member
-        for member in breakdowns.by_dimension(source, view, [basis.share, basis.amount], "payer_class")
-        if member.now.get(basis.share) is not None
-    ]
-    shares = _shares(context, members, basis)
-    shell.head(context, _finding(shares, basis))
+    key = next(name for name, item in usable.items() if item is basis)
+    members = members_of(source, view, basis)
+    of_classes = shares(source, view, members, basis)
+    shell.head(context, _finding(of_classes, basis))
     _picker(context, key, {name: item.label for name, item in usable.items()})
-    if any(figure.value for figure in shares):
-        shown = shares[:MOST_TILES]
+    if any(figure.value for figure in of_classes):
+        shown = of_classes[:MOST_TILES]
         marks = [widgets.passport(basis.share, _of_class(figure.metric.name, basis)) for figure in shown]
         context.html(markup.tiles(shown, marks), key="cm_tiles")
     else:
@@ -82,7 +97,7 @@ def draw(context: PageContext) -> None:
     def draw_shift(_context: PageContext) -> None:
         _over_time(context, basis)
         _units(context, basis)
-        _table(context, members, basis, {figure.metric.label: figure for figure in shares})
+        _table(context, members, basis, {figure.metric.label: figure for figure in of_classes})
 
     sections.draw(
         context,
@@ -112,16 +127,16 @@ def _of_class(name: str, basis: Basis) -> dict[str, str]:
     return breakdowns.moves_to("payer_class", name.removeprefix(f"{basis.share}_"))
 
 
-def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[Figure]:
+def shares(source: Source, view: View, members: list[Member], basis: Basis) -> list[Figure]:
     """One figure for each payer class: its share now, before and by month; the largest first."""
-    last = periods.month_start(context.view.period.end)
+    last = periods.month_start(view.period.end)
     first = periods.add_months(last, 1 - figures.TREND_MONTHS)
-    trends = _monthly(context, basis, first, periods.month_end(last))
-    metric = context.source.metrics[basis.share]
-    waiting = figures.waiting_for(context.source, context.view, metric)
-    moving = figures.unsettled_months(context.source, context.view, metric, first, last)
-    caution = figures.caution_of(context.view, context.source.as_of)
-    shares = [
+    trends = _monthly(source, view, basis, first, periods.month_end(last))
+    metric = source.metrics[basis.share]
+    waiting = figures.waiting_for(source, view, metric)
+    moving = figures.unsettled_months(source, view, metric, first, last)
+    caution = figures.caution_of(view, source.as_of)
+    of_classes = [
         Figure(
             metric=replace(
                 metric,
@@ -131,10 +146,10 @@ def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[F
             ),
             value=member.now[basis.share],
             before=member.before.get(basis.share),
-            against=context.view.compared.name,
+            against=view.compared.name,
             trend=figures.series(trends.get(member.id, {}), first, last),
             caution=caution or waiting,
-            base=member.base(context.source, basis.share),
+            base=member.base(source, basis.share),
             settled=tuple(
                 value for month, value in trends.get(member.id, {}).items() if value is not None and month not in moving
             ),
@@ -143,15 +158,15 @@ def _shares(context: PageContext, members: list[Member], basis: Basis) -> list[F
         )
         for member in members
     ]
-    return sorted(shares, key=lambda figure: (-figure.value, figure.metric.label))
+    return sorted(of_classes, key=lambda figure: (-figure.value, figure.metric.label))
 
 
-def _monthly(context: PageContext, basis: Basis, first: date, last: date) -> dict[str, dict[Any, Any]]:
+def _monthly(source: Source, view: View, basis: Basis, first: date, last: date) -> dict[str, dict[Any, Any]]:
     """Shares by payer class and month."""
-    where = figures.filters(context.view, context.source.metrics[basis.share])
+    where = figures.filters(view, source.metrics[basis.share])
     if where is None:
         return {}
-    frame = context.source.query([basis.share], by=["payer_class"], grain="month", where=where, start=first, end=last)
+    frame = source.query([basis.share], by=["payer_class"], grain="month", where=where, start=first, end=last)
     by_month: dict[str, dict[Any, Any]] = {}
     for row in frame.iter_rows(named=True):
         by_month.setdefault(row["payer_class"] or "", {})[row["metric_time"]] = row[basis.share]
@@ -183,7 +198,7 @@ def _part(context: PageContext, payer_class: str, values: tuple[Any, ...]) -> ch
 
 def _over_time(context: PageContext, basis: Basis) -> None:
     first, last = periods.trend_window(context.view.period, context.view.compared)
-    by_class = _monthly(context, basis, first, last)
+    by_class = _monthly(context.source, context.view, basis, first, last)
     months = periods.months_of(first, last)
     blocks.section(
         f"{basis.label} by payer class over time",
