@@ -198,7 +198,7 @@ def test_hidden_figures_stay_hidden(place: Place) -> None:
     assert any("fewer than 1000" in str(line[0]) for line in sheets["Figures"])
     text = text_of(make(source, "revenue_cycle", QUARTER, "pdf").content)
     # Balances are of no patient: they are shown beside the dashes.
-    assert re.search(r"Harbor Health east – \$", text)
+    assert f"Harbor Health east {fmt.DASH} $" in text
     whole = _source(place.home, "admin@harbor").reader.query(asked)["billed_amount"][0]
     assert fmt.exact(whole, "usd") not in text
     assert "fewer than 1000" in text
