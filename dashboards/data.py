@@ -22,8 +22,9 @@ from dashboards import served_home
 from foundation.errors import AccessError
 from serving.administration import Administration
 from serving.closed_months.view import Change, ClosedMonths
+from serving.extracts import extract_bytes
 from serving.lineage.metric import MetricLineage
-from serving.model import Drill, Health, LastRun, Listing, MetricDefinition, MetricQuery
+from serving.model import Drill, ExtractReport, Health, LastRun, Listing, MetricDefinition, MetricQuery
 from serving.people.caller import caller as current_caller
 from serving.people.caller import set_caller
 from serving.people.principal import Principal
@@ -323,6 +324,10 @@ class Source:
             ).content
 
         return make
+
+    def make_extract(self, file_format: str) -> tuple[bytes, ExtractReport]:
+        """The person's extract of the served version (`serving.extracts`), with the rights of this moment. One audit row."""
+        return extract_bytes(served_home.home(), self.principal, file_format=file_format)
 
     @cached_property
     def health(self) -> Health:

@@ -34,6 +34,10 @@ _LOCK_PATIENCE_SECONDS = 60.0
 _progress = logging.getLogger("clinicmart.progress")
 PARQUET_KEY = "landing"
 _WRONG_KEY = "Wrong encryption key"
+_READ_ONLY = ", read_only"
+# The storage of 1.4, and its way to seal the text by which a key is checked: later releases seal it in another way, which 1.4 takes for
+# a wrong key (duckdb pull request 20208). The pages are encrypted alike.
+_FOR_LTS = ", storage_version 'v1.4.0', debug_encryption_version 'v0'"
 # A database's key as hexadecimal digits, or the keys of which one opens it.
 FileKeys = str | Sequence[str]
 # The table of a database, and the key of a Parquet file's metadata, that hold the number of its form (`foundation.formats`).
@@ -112,10 +116,17 @@ def connect(home: Home, *, threads: int | None = None) -> duckdb.DuckDBPyConnect
 
 
 def attach(
-    connection: duckdb.DuckDBPyConnection, path: Path, *, alias: str, key: FileKeys, read_only: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    *,
+    alias: str,
+    key: FileKeys,
+    read_only: bool = False,
+    for_lts: bool = False,
 ) -> None:
     """Attaches an encrypted database file under a name. `key` is hexadecimal; of several, a new file gets the first, and one that exists
-    is opened with the one that fits: while a tenant's keys are rotated, files of the earlier key are among them.
+    is opened with the one that fits: while a tenant's keys are rotated, files of the earlier key are among them. A new file `for_lts` is
+    written so that DuckDB 1.4 (LTS) and later releases open it.
 
     Waits while another process holds the file, and says which one. Raises ClinicmartError where it still holds it after a minute.
     """
@@ -123,16 +134,15 @@ def attach(
     # The first one again at the end: the file may be written again under it between two attempts.
     for key_to_try in keys if len(keys) > 1 and path.exists() else ():
         try:
-            _attach(connection, path, alias, key_to_try, read_only=read_only)
+            _attach(connection, path, alias, key_to_try, _READ_ONLY if read_only else "")
             return
         except duckdb.Error as error:
             if _WRONG_KEY not in str(error):
                 raise
-    _attach(connection, path, alias, keys[0], read_only=read_only)
+    _attach(connection, path, alias, keys[0], _READ_ONLY if read_only else _FOR_LTS if for_lts else "")
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, path: Path, alias: str, key: str, *, read_only: bool) -> None:
-    mode = ", read_only" if read_only else ""
+def _attach(connection: duckdb.DuckDBPyConnection, path: Path, alias: str, key: str, mode: str) -> None:
     until, is_reported = time.monotonic() + _LOCK_PATIENCE_SECONDS, False
     while True:
         try:

@@ -354,7 +354,8 @@ class Anonymity:
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractReport:
-    """An extract that was written. `key` (hexadecimal) opens it and is shown this once; it is kept nowhere."""
+    """An extract that was written. `key` (hexadecimal) opens it and is shown this once; it is kept nowhere. It is empty for a ZIP of
+    Parquet files, and `path` for an extract that was made for a page."""
 
     path: str
     version: str

@@ -23,9 +23,10 @@ from foundation.live_state import live_path, read_live
 from serving import open_files
 from serving.counters import QUERY_SECONDS
 from serving.lineage.metric import MetricLineage, metric_lineage
+from serving.metrics.dimensions import DimensionIndex
 from serving.metrics.mart_data import TREE_COLUMNS
 from serving.metrics.members import dimension_members
-from serving.metrics.registry import Registry
+from serving.metrics.registry import Registry, RegistryMetric
 from serving.model import (
     Drill,
     Filter,
@@ -132,6 +133,15 @@ class Reader:
     def metrics(self) -> list[MetricDefinition]:
         """The metrics this person may ask for, by name."""
         return self._definitions
+
+    def visible_metrics(self) -> list[RegistryMetric]:
+        """The same as the registry holds them."""
+        return self._metrics.visible()
+
+    @property
+    def dimension_index(self) -> DimensionIndex:
+        """The dimensions of the version's facts."""
+        return self._metrics.index
 
     @cached_property
     def _definitions(self) -> list[MetricDefinition]:

@@ -3,7 +3,9 @@
 Each is tried by every role of a tenant, against other units of the tenant and against the other tenant, which has equal ids.
 """
 
+import io
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -15,8 +17,9 @@ from clinicmart.proof.site import OPERATOR, PEOPLE, Person, Site
 from clinicmart.proof.trials import Judge, Trial, Way
 from dashboards.data import Source
 from foundation import duck
+from foundation.home import Home
 from foundation.live_state import live_path
-from serving.extracts import extract
+from serving.extracts import extract, extract_bytes
 from serving.model import MetricQuery
 from serving.people.principal import Principal
 from serving.people.rights import TRACED_LEVELS
@@ -25,6 +28,8 @@ from serving.scope_files.derive import scope_file
 from serving.versions.store import current_version
 
 ADMIN = PEOPLE[0]
+# Longer tables (the calendar) hold nothing of a tenant.
+MOST_DUMPED_ROWS = 50_000
 
 
 def other(tenant: str) -> str:
@@ -236,7 +241,7 @@ def _dump(site: Site, path: Path, key: duck.FileKeys) -> str:
             "select schema_name, table_name from duckdb_tables() where database_name = 'opened'"
         ).fetchall()
         frames = [connection.execute(f'select * from opened."{schema}"."{name}"').pl() for schema, name in tables]
-    return "".join(text_of(frame.select(pl.exclude(pl.List))) for frame in frames if frame.height < 50_000)
+    return "".join(text_of(frame.select(pl.exclude(pl.List))) for frame in frames if frame.height < MOST_DUMPED_ROWS)
 
 
 def _extracts(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
@@ -247,7 +252,7 @@ def _extracts(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
     def attempt() -> str:
         with tempfile.TemporaryDirectory() as folder:
             report = extract(site.home, principal, Path(folder) / "extract.duckdb")
-            return _dump(site, Path(folder) / "extract.duckdb", report.key)
+            return _dump(site, Path(folder) / "extract.duckdb", report.key) + _unzipped(site.home, principal)
 
     text = attempt() if may else ""
     yield judge.trial(
@@ -257,6 +262,17 @@ def _extracts(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
         holds=lambda: organisation_word(tenant, "GROUP") in text or site.reader(tenant, ADMIN).scope.may_extract,
         must_refuse=not may,
     )
+
+
+def _unzipped(home: Home, principal: Principal) -> str:
+    """Every value of the extract as a ZIP of Parquet files, and the texts beside them."""
+    content, _ = extract_bytes(home, principal, file_format="parquet")
+    texts = []
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            held = archive.read(name)
+            texts.append(text_of(pl.read_parquet(io.BytesIO(held))) if name.endswith(".parquet") else held.decode())
+    return "".join(text for text in texts if text.count("\n") < MOST_DUMPED_ROWS)
 
 
 def _versions(site: Site, tenant: str, person: Person) -> Iterator[Trial]:

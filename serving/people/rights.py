@@ -59,6 +59,8 @@ PLACE_DIMENSIONS = ("dim_tenants", "dim_dates", "dim_service_units", "dim_servic
 _MODULES = ("revenue_cycle", "throughput", "no_show", "payer_mix", "credentialing")
 _AREAS = ("revenue_cycle", "throughput", "no_show", "payer_mix", "credentials")
 _FOR_ALL_FIGURES = ("this_week", "closed_months", "targets", "compare", "lineage")
+# For roles that take extracts.
+_OWN_TOOLS = ("extract",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +146,16 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             identity_level="identified",
             rows=True,
             modules=(*_MODULES, "forecasts", "extracts", "reports", "branding"),
-            pages=("overview", "today", *_AREAS, *_FOR_ALL_FIGURES, "data_health", "worklists", "administration"),
+            pages=(
+                "overview",
+                "today",
+                *_AREAS,
+                *_FOR_ALL_FIGURES,
+                "data_health",
+                "worklists",
+                *_OWN_TOOLS,
+                "administration",
+            ),
             may_extract=True,
             sets_targets=True,
             closes_months=True,
@@ -188,7 +199,7 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             sees="The whole organization, de-identified",
             rows=True,
             modules=(*_MODULES, "forecasts", "extracts"),
-            pages=("overview", *_AREAS, *_FOR_ALL_FIGURES, "data_health"),
+            pages=("overview", *_AREAS, *_FOR_ALL_FIGURES, "data_health", *_OWN_TOOLS),
             may_extract=True,
         ),
         Role.FRONT_DESK: _TODAY_ONLY,

@@ -71,6 +71,7 @@ class FakeReader:
     unit_ids: tuple[str, ...] = ()
     provider_id: str | None = None
     smallest_cell: int = 1
+    may_extract: bool = True
     # (action, detail, result) of what would be audited.
     noted: list[tuple[str, Mapping[str, object], str]] = field(default_factory=list)
 
@@ -188,6 +189,8 @@ class FakeReader:
             row_tables_allowed=self.can_see_rows,
             smallest_cell=self.smallest_cell,
             identity_level="identified",
+            may_extract=self.may_extract,
+            deidentification="",
         )
 
     @property
