@@ -271,7 +271,11 @@ def _unzipped(home: Home, principal: Principal) -> str:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         for name in archive.namelist():
             held = archive.read(name)
-            texts.append(text_of(pl.read_parquet(io.BytesIO(held))) if name.endswith(".parquet") else held.decode())
+            texts.append(
+                text_of(pl.read_parquet(io.BytesIO(held)).select(pl.exclude(pl.List)))
+                if name.endswith(".parquet")
+                else held.decode()
+            )
     return "".join(text for text in texts if text.count("\n") < MOST_DUMPED_ROWS)
 
 
