@@ -137,11 +137,13 @@ def stacked_months(
     height: int,
     alt: str,
 ) -> None:
-    """Parts of a whole by month, and the same values as a table. `marks` has the actions of each part's months."""
-    names = [fmt.month(month) for month in months]
+    """Parts of a whole by month, and the same values as a table. `marks` has the actions of each part's months; `marked_note` explains
+    the marks at the names of months."""
+    running = running_months(context, months)
+    names = [f"{fmt.month(month)}{', not over' if month in running else ''}" for month in months]
     option = charts.stacked_bars(
         context.look,
-        charts.month_names(months, context.source.closed_months),
+        charts.month_names(months, context.source.closed_months, running),
         parts,
         unit=unit,
         full_names=names,
@@ -170,6 +172,22 @@ def closed_note(context: PageContext, months: Iterable[date]) -> str:
     return f"; {charts.CLOSED_NOTE}" if context.source.closed_months.intersection(months) else ""
 
 
+def running_months(context: PageContext, months: Iterable[date]) -> frozenset[date]:
+    """The months whose last day the data have not reached."""
+    return frozenset(month for month in months if periods.month_end(month) > context.source.as_of)
+
+
+def marked_note(context: PageContext, months: Sequence[date]) -> str:
+    """The meaning of the marks on the axis: months that are closed, and months that are not over; begins with a semicolon."""
+    until = fmt.day(context.source.as_of)
+    running = (
+        f"; {charts.RUNNING_MARK.strip()} month is not over: data reach {until}"
+        if running_months(context, months)
+        else ""
+    )
+    return f"{closed_note(context, months)}{running}"
+
+
 def ranking(
     context: PageContext,
     members: Sequence[Member],
@@ -180,10 +198,11 @@ def ranking(
     note: str = "",
     ordered: bool = False,
     reference: Figure | None = None,
+    volume: str = "",
 ) -> None:
     """Horizontal bars of one metric, sorted; a click opens the bar's passport. At the bar: what a rate was counted from, and its
     change where that is more than chance. In the accent: rates that are worse than all together by more than chance. Faint: too
-    few to judge."""
+    few to judge; `volume` counts the cases of a metric that names none below its line, and the members have it."""
     definition = context.source.metrics[metric]
     shown = [member for member in members if member.now.get(metric) is not None]
     moving = _is_moving(context, reference)
@@ -191,19 +210,23 @@ def ranking(
     if reference is not None and not reference.problem and not moving and definition.direction != "neutral":
         line = reference.value
     bases = {member.id: member.base(context.source, metric) for member in shown}
+    few_members = {member.id for member in shown if _has_few(context, member, bases[member.id], volume)}
     if ordered:
         shown.sort(key=lambda member: _band_order(member.id))
     else:
         # Two of fifteen are no rank: members with too few cases stand last.
-        shown.sort(key=lambda member: (_is_few(bases[member.id]), -fmt.decimal(member.now[metric]), member.name))
+        shown.sort(key=lambda member: (member.id in few_members, -fmt.decimal(member.now[metric]), member.name))
     shown = shown[:MOST_BARS]
-    few = any(_is_few(base) for base in bases.values())
     tested = line is not None and any(_is_counted_rate(definition, base) for base in bases.values())
     notes = {member.id: _bar_note(context, member, metric, moving=moving) for member in shown}
     below = fmt.short(line, definition.unit) if tested and line is not None else ""
     hidden = context.source.hidden_note if any(member.now.get(metric) is None for member in members) else ""
     nothing = _nothing_to_rank(definition, shown, hidden)
-    subtitle = context.view.period.name if nothing else _ranking_note(context, shown, notes.values(), below, few=few)
+    subtitle = (
+        context.view.period.name
+        if nothing
+        else _ranking_note(context, shown, notes.values(), below, few=bool(few_members))
+    )
     section(title, note or subtitle)
     if not shown:
         none = ("Nothing to compare", f"No {definition.label.lower()} in this period.")
@@ -214,7 +237,9 @@ def ranking(
             member.name,
             member.now[metric],
             notes[member.id],
-            _bar_colour(
+            context.look.parts[-1]
+            if member.id in few_members
+            else _bar_colour(
                 context, definition, member.now[metric], bases[member.id], line, compared=reference is not None
             ),
         )
@@ -267,8 +292,12 @@ def _is_counted_rate(metric: MetricDefinition, base: figures.Base | None) -> boo
     return metric.unit == "percent" and base is not None and base.metric.unit == "count"
 
 
-def _is_few(base: figures.Base | None) -> bool:
-    return base is not None and base.metric.unit == "count" and (base.now or 0) < chance.LEAST_VOLUME
+def _has_few(context: PageContext, member: Member, base: figures.Base | None, volume: str) -> bool:
+    """Whether too few cases are behind a member's figure: of its own base, else of `volume`."""
+    cases = context.source.metrics.get(volume)
+    if base is None and cases is not None and volume in member.now:
+        base = figures.Base(cases, member.now[volume], None)
+    return base is not None and base.is_few
 
 
 def _bar_colour(
@@ -280,12 +309,10 @@ def _bar_colour(
     *,
     compared: bool,
 ) -> str:
-    """A bar's colour: faint where there are too few, the accent (empty) where worse than all together, else grey.
+    """A bar's colour: the accent (empty) where worse than all together, else grey.
 
     Bars that are compared with nothing are all in the accent.
     """
-    if _is_few(base):
-        return context.look.parts[-1]
     if not compared:
         return ""
     plain = context.look.parts[-2]

@@ -27,6 +27,11 @@ class Base:
     now: Any
     before: Any
 
+    @property
+    def is_few(self) -> bool:
+        """Whether it counts so few now that nothing can be said of the rate; an amount or hours below the line count no cases."""
+        return self.metric.unit == "count" and (self.now or 0) < chance.LEAST_VOLUME
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -270,7 +275,7 @@ def unsettled_months(source: Source, view: View, metric: MetricDefinition, first
 
 def series(values: Mapping[Any, Any], first: date, last: date) -> tuple[tuple[date, Any], ...]:
     """A value for each month of a range, None where there is none; keys may be dates or timestamps."""
-    by_day = {key if type(key) is date else key.date(): value for key, value in values.items()}
+    by_day = {periods.day_of(key): value for key, value in values.items()}
     return tuple((month, by_day.get(month)) for month in periods.months_of(first, last))
 
 

@@ -9,7 +9,9 @@ from datetime import date
 from typing import Any
 
 from dashboards import breakdowns, figures
+from dashboards import period as periods
 from dashboards.data import Source
+from dashboards.figures import TREND_MONTHS
 from dashboards.view import View
 
 MEMBER = "member"
@@ -83,6 +85,39 @@ def rows(
         for row in frame.iter_rows(named=True):
             answers.append({**row, MEMBER: unit or str(row[level.dimension] or "")})
     return answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Rows of the period, and of each of the thirteen months up to its end, by member, or by member and payer class."""
+
+    period: Sequence[Mapping[str, Any]]
+    months: Sequence[Mapping[str, Any]]
+    by_payer: bool = False
+
+
+def ask(
+    source: Source,
+    view: View,
+    level: Level,
+    metrics: Sequence[str],
+    counted: Sequence[str] = (),
+    *,
+    by_payer: bool = False,
+) -> Answers:
+    """Asks two questions for all metrics: the period, and the thirteen months up to its end. What rates are counted from, and `counted`,
+    is asked for the period alone."""
+    by = [PAYER] if by_payer else []
+    watched = known(source, view, level, metrics, *by)
+    asked = known(source, view, level, [*figures.with_bases(source, metrics), *counted], *by)
+    last = periods.month_end(view.period.end)
+    first = periods.add_months(periods.month_start(view.period.end), 1 - TREND_MONTHS)
+    start, end = view.period.start, view.period.end
+    return Answers(
+        period=rows(source, view, level, asked, by=by, start=start, end=end),
+        months=rows(source, view, level, watched, by=by, start=first, end=last, grain="month"),
+        by_payer=by_payer,
+    )
 
 
 def names(source: Source, level: Level) -> dict[str, str]:

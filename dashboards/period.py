@@ -3,7 +3,7 @@
 import re
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from dashboards.format import day, month
 
@@ -28,6 +28,11 @@ def month_start(value: date) -> date:
 def month_end(value: date) -> date:
     """The last day of the month of a day."""
     return value.replace(day=monthrange(value.year, value.month)[1])
+
+
+def day_of(value: date) -> date:
+    """The day of a date or a moment: answers have the first day of a month or week as either."""
+    return value.date() if isinstance(value, datetime) else value
 
 
 def add_months(value: date, months: int) -> date:
@@ -142,6 +147,11 @@ def months_of(start: date, end: date) -> list[date]:
     while add_months(months[-1], 1) <= end:
         months.append(add_months(months[-1], 1))
     return months
+
+
+def ended_months(start: date, end: date, as_of: date) -> list[date]:
+    """First days of the months that the range touches and that data until `as_of` cover to their last day."""
+    return [month for month in months_of(start, end) if month_end(month) <= as_of]
 
 
 def trend_window(period: Period, compared: Period, months: int = 13) -> tuple[date, date]:

@@ -10,7 +10,7 @@ from dashboards import level as levels
 from dashboards import period as periods
 from dashboards.data import Source
 from dashboards.figures import TREND_MONTHS, Figure
-from dashboards.level import MEMBER, Level
+from dashboards.level import MEMBER, Answers, Level
 from dashboards.view import View
 from serving.model import MetricDefinition
 
@@ -56,14 +56,13 @@ def scorecard(
     metrics: Sequence[str],
     loaded: Mapping[str, Figure],
     *,
-    period: Sequence[Mapping[str, Any]],
-    months: Sequence[Mapping[str, Any]],
+    answers: Answers,
     volume: str,
     most: int,
 ) -> Scorecard:
-    """The members with the most of `volume` first, at most so many. `period` and `months` are rows as `dashboards.level.rows` gives
-    them; figures that no member has are left out."""
-    rows = {row[MEMBER]: row for row in period}
+    """The members with the most of `volume` first, at most so many; figures that no member has are left out. `volume` also counts the
+    cases of a metric that names none below its line."""
+    rows = {row[MEMBER]: row for row in answers.period}
     shown = [name for name in metrics if any(row.get(name) is not None for row in rows.values())]
     present = [member for member, row in rows.items() if any(row.get(name) for name in shown)]
     ranked = sorted(present, key=lambda member: (-fmt.decimal(rows[member].get(volume) or 0), member))
@@ -71,22 +70,10 @@ def scorecard(
     return Scorecard(
         noun=level.noun,
         members=tuple((m, levels.name_of(level, m, named), levels.moves(level, m)) for m in kept),
-        columns=tuple(_column(source, view, level, name, kept, rows, months, loaded) for name in shown),
+        columns=tuple(
+            _column(source, view, level, name, kept, rows, answers.months, loaded, volume=volume) for name in shown
+        ),
         more=len(ranked) - len(kept),
-    )
-
-
-def ask(
-    source: Source, view: View, level: Level, metrics: Sequence[str], counted: Sequence[str]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """(rows of the period, rows of the thirteen months up to its end) by member. `counted` is asked for the period alone."""
-    asked = levels.known(source, view, level, [*metrics, *counted])
-    watched = levels.known(source, view, level, metrics)
-    last = periods.month_end(view.period.end)
-    first = periods.add_months(periods.month_start(view.period.end), 1 - TREND_MONTHS)
-    return (
-        levels.rows(source, view, level, asked, start=view.period.start, end=view.period.end),
-        levels.rows(source, view, level, watched, start=first, end=last, grain="month"),
     )
 
 
@@ -110,6 +97,8 @@ def _column(
     rows: Mapping[str, Mapping[str, Any]],
     months: Sequence[Mapping[str, Any]],
     loaded: Mapping[str, Figure],
+    *,
+    volume: str,
 ) -> Column:
     metric = source.metrics[name]
     figure = loaded.get(name)
@@ -117,19 +106,19 @@ def _column(
     unsettled = figure.moving if figure is not None else frozenset()
     cells = []
     for member in members:
-        history = {_day(row["metric_time"]): row.get(name) for row in months if row[MEMBER] == member and name in row}
+        history = {
+            periods.day_of(row["metric_time"]): row.get(name) for row in months if row[MEMBER] == member and name in row
+        }
         settled = {month: value for month, value in history.items() if month not in unsettled}
-        cells.append(_cell(source, view, level, metric, member, rows[member], settled, is_moving=is_moving))
+        cells.append(
+            _cell(source, view, level, metric, member, rows[member], settled, is_moving=is_moving, volume=volume)
+        )
     marks = [cell.at for cell in cells if cell.at is not None]
     marks += [end for cell in cells if cell.usual for end in cell.usual]
     marks += [cell.target for cell in cells if cell.target is not None]
     low, high = min(marks, default=0.0), max(marks, default=1.0)
     room = (high - low) * 0.08 or 1.0
     return Column(metric=metric, cells=tuple(cells), low=max(low - room, 0.0), high=high + room)
-
-
-def _day(month: Any) -> Any:
-    return month.date() if hasattr(month, "date") else month
 
 
 def _cell(
@@ -142,6 +131,7 @@ def _cell(
     history: Mapping[Any, Any],
     *,
     is_moving: bool,
+    volume: str,
 ) -> Cell:
     value = row.get(metric.name)
     is_flow = targets.is_per_month(metric)
@@ -154,11 +144,11 @@ def _cell(
     usual = chance.usual_range(before, mean_of=1 if is_balance else whole_months)
     if usual is not None:
         usual = (max(usual[0], 0.0), min(usual[1], 1.0) if metric.unit == "percent" else usual[1])
-    base = row.get(metric.out_of)
-    below = source.metrics.get(metric.out_of)
-    is_few = below is not None and below.unit == "count" and (base or 0) < chance.LEAST_VOLUME
     tone = ""
-    if at is not None and usual is not None and not is_moving and not is_few and metric.direction != "neutral":
+    is_judged = (
+        not is_moving and metric.direction != "neutral" and not _is_few(source, metric, row, volume, usual, months)
+    )
+    if at is not None and usual is not None and is_judged:
         is_high, is_low = at > usual[1], at < usual[0]
         is_bad = is_high if metric.direction == "lower" else is_low
         tone = "bad" if is_bad else "good" if is_high or is_low else ""
@@ -167,3 +157,23 @@ def _cell(
         set_for = source.reader.target(metric, member, view.period.end)
         target = None if set_for is None or set_for.value is None else float(set_for.value)
     return Cell(value=value, at=at, usual=usual, target=target, tone=tone, is_moving=is_moving)
+
+
+def _is_few(
+    source: Source,
+    metric: MetricDefinition,
+    row: Mapping[str, Any],
+    volume: str,
+    usual: tuple[float, float] | None,
+    months: float,
+) -> bool:
+    """Whether too few cases are behind a figure. A count is its own number of cases, and there are few where there usually are few, too:
+    a member that stopped is news. Where no cases stand below the line of a rate or mean, `volume` counts them."""
+    if metric.unit == "count":
+        most = max(float(row.get(metric.name) or 0), usual[1] * months if usual else 0.0)
+        return most < chance.LEAST_VOLUME
+    base = figures.base_of(source, metric, row, {})
+    if base is None or base.metric.unit != "count":
+        cases = source.metrics.get(volume)
+        base = None if cases is None or volume not in row else figures.Base(cases, row[volume], None)
+    return base is not None and base.is_few

@@ -324,7 +324,7 @@ def first_month(context: PageContext, loaded: Mapping[str, Figure]) -> date | No
             continue
         frame = context.source.query([name], grain="month", where=where, end=context.source.as_of)
         months = frame.filter(frame[name] != 0)["metric_time"].to_list()
-        months_with_values += [month if type(month) is date else month.date() for month in months]
+        months_with_values += [periods.day_of(month) for month in months]
     return min(months_with_values, default=None)
 
 

@@ -82,6 +82,11 @@ def move(**changes: Any) -> str:
     return MOVE + states.encode(changes)
 
 
+def narrow(moves: Mapping[str, Any]) -> str:
+    """The action that narrows the page by `moves`; empty where there are none."""
+    return move(**moves) if moves else ""
+
+
 def passport(metric: str, changes: Mapping[str, Any] | None = None) -> str:
     """The action text that opens a figure's passport; `changes` narrow the view to the mark that was clicked."""
     return f"{FIGURE}{metric}?{states.encode(changes or {})}"

@@ -4,13 +4,14 @@ Values arrive in the metric's unit and are scaled here so that an axis says its 
 travels with each mark as a text for the hover. Bars start at zero, series are labelled where they are, no dual axis.
 """
 
-from dashboards.charts.axes import CLOSED_NOTE, Option, Point, Scale, month_names, scale_for
+from dashboards.charts.axes import CLOSED_NOTE, RUNNING_MARK, Option, Point, Scale, month_names, scale_for
 from dashboards.charts.bars import Part, Rank, ranked_bars, stacked_bars
 from dashboards.charts.heat import WEEKDAYS, heat_map
 from dashboards.charts.lines import line_over_time
 
 __all__ = [
     "CLOSED_NOTE",
+    "RUNNING_MARK",
     "WEEKDAYS",
     "Option",
     "Part",

@@ -8,8 +8,9 @@ from typing import Any
 from dashboards import format as fmt
 from dashboards.theme import FONT, Tokens
 
-# Stands behind the name of a closed month.
+# What stands behind the name of a closed month, and behind that of one that is not over.
 CLOSED_MARK, CLOSED_NOTE = " ■", "■ month is closed"
+RUNNING_MARK = " *"
 
 Option = dict[str, Any]
 Point = tuple[date, Any]
@@ -94,10 +95,12 @@ def value_axis(look: Tokens, scale: Scale, **more: Any) -> Option:
     }
 
 
-def month_names(months: Sequence[date], closed: frozenset[date] = frozenset()) -> list[str]:
-    """Mar for each month, with the year at the first and at each January; closed months are marked."""
+def month_names(
+    months: Sequence[date], closed: frozenset[date] = frozenset(), running: frozenset[date] = frozenset()
+) -> list[str]:
+    """Mar for each month, with the year at the first and at each January; months that are closed or not over are marked."""
     return [
-        f"{month:%b}{CLOSED_MARK if month in closed else ''}"
+        f"{month:%b}{CLOSED_MARK if month in closed else ''}{RUNNING_MARK if month in running else ''}"
         + (f"\n{month.year}" if not index or month.month == 1 else "")
         for index, month in enumerate(months)
     ]

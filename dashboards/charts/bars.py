@@ -38,25 +38,22 @@ def stacked_bars(
     parts: Sequence[Part],
     *,
     unit: str,
-    share: bool = False,
     horizontal: bool = False,
     clickable: bool = False,
     full_names: Sequence[str] = (),
 ) -> Option:
-    """Stacked bars in the order of the parts. `share` draws each bar as 100 %; hovers always give the exact value.
+    """Stacked bars in the order of the parts; hovers give the exact value.
 
     `full_names` name the bars in hovers, where the axis writes them short (months without their year).
     """
     hover_names = full_names or categories
     totals = [_sum([part.values[index] for part in parts]) for index in range(len(categories))]
-    scale = scale_for("percent" if share else unit, [1] if share else totals)
+    scale = scale_for(unit, totals)
 
     def datum(part: Part, index: int) -> list[Any]:
         value = part.values[index]
-        whole = totals[index]
-        drawn = fmt.decimal(value) / fmt.decimal(whole) if share and value is not None and whole else value
-        shown = None if share and not whole else scale.of(drawn)
-        text = _hover_item(hover_names[index], part.name, value, whole, unit)
+        shown = scale.of(value)
+        text = _hover_item(hover_names[index], part.name, value, totals[index], unit)
         return [shown, index, text] if horizontal else [index, shown, text]
 
     label: Option = {"interval": 0} if len(categories) <= 16 else {}
@@ -67,7 +64,7 @@ def stacked_bars(
     names_axis = category_axis(look, categories, label=label)
     # Shares of people may add up to a little more than all: one person can have two payers in a period.
     is_whole = unit == "percent" and all(total is None or total <= 1.005 for total in totals)
-    amounts_axis = value_axis(look, scale, min=0, **({"max": 100, "interval": 25} if share or is_whole else {}))
+    amounts_axis = value_axis(look, scale, min=0, **({"max": 100, "interval": 25} if is_whole else {}))
     if horizontal:
         names_axis["inverse"] = True
     return {

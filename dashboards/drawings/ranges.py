@@ -13,7 +13,7 @@ from dashboards.scorecard import Cell, Column, Scorecard
 
 def range_table(
     card: Scorecard,
-    lead_to: Callable[[str, Any], str],
+    lead_to: Callable[[Any], str],
     passport: Callable[[str, Any], str],
     note: str,
     short_names: Mapping[str, str],
@@ -26,8 +26,8 @@ def range_table(
         for column in card.columns
     )
     body = []
-    for place, (member, name, moves) in enumerate(card.members):
-        action = lead_to(member, moves)
+    for place, (_, name, moves) in enumerate(card.members):
+        action = lead_to(moves)
         label = markup.button(Markup("{}{}").format(name, CHEVRON), action, "cm-go") if action else name
         cells = join(
             _unit_cell(column, column.cells[place], passport(column.metric.name, moves) if moves else "")

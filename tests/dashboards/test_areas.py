@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboards import scorecard
 from dashboards import view as states
 from dashboards.breakdowns import Member
 from dashboards.drawings.columns import Amount, plain
 from dashboards.drawings.rows import Segment, SegmentedBar, Step, funnel, segmented_bars, text_on
 from dashboards.drawings.scatter import Axis, Dot, scatter
-from dashboards.level import MEMBER
+from dashboards.level import MEMBER, Answers, Level
 from dashboards.pages.monday import page as monday
 from dashboards.pages.monday import past, week
 from dashboards.pages.no_show import lost
@@ -90,6 +91,14 @@ def test_lost_slots_are_worth_the_mean_payment_of_a_visit_and_a_hidden_part_hide
     assert lost.loss({"no_shows": 3, "late_cancels": 2, "payment_per_encounter": 10.125}).worth == D("50.63")
     assert lost.loss({"no_shows": 3, "late_cancels": None, "payment_per_encounter": 10}).worth is None
     assert lost.loss({"no_shows": 3, "late_cancels": 1, "payment_per_encounter": None}).worth is None
+
+
+@given(st.lists(st.none() | MONEY, min_size=1, max_size=9))
+def test_a_total_says_of_how_many_members_it_is(worths):
+    known = [worth for worth in worths if worth is not None]
+    assert lost.total_of(worths) == (sum(known, D(0)) if known else None)
+    words = lost.missing(worths, "unit")
+    assert (f"{len(known)} of {len(worths)} unit" in words) == (len(known) < len(worths))
 
 
 SIDE = st.tuples(MONEY, MONEY)
@@ -277,6 +286,113 @@ def test_each_section_is_drawn_for_everybody(rich, page, markup_of, key, section
     assert not test.exception
     assert "could not be drawn" not in html
     assert html.count("cm-tab cm-here") == 1
+
+
+def test_an_estimate_from_payments_that_still_come_in_says_that_it_is_too_low(rich, page, markup_of, monkeypatch):
+    monkeypatch.setitem(fake_metrics.MATURES, "payment_per_encounter", (120, "money"))
+    young = markup_of(page("no_show", section="lost", period="2026-10-01_2026-10-31"))
+    old = markup_of(page("no_show", section="lost", period="2026-01-01_2026-01-31"))
+    assert "are still too low" in young
+    assert "Estimated loss so far" in young
+    assert "are still too low" not in old
+    assert "Estimated loss so far" not in old
+
+
+def test_the_total_of_lost_slots_says_how_many_units_it_holds(rich, page, markup_of, monkeypatch):
+    query = fake_reader.FakeReader.query
+
+    def without_one_mean(self, asked):
+        frame = query(self, asked)
+        if "payment_per_encounter" in frame.columns and "service_unit_children" in frame.columns:
+            is_surgery = pl.col("service_unit_children") == "surgery"
+            frame = frame.with_columns(payment_per_encounter=pl.when(~is_surgery).then(pl.col("payment_per_encounter")))
+        return frame
+
+    monkeypatch.setattr(fake_reader.FakeReader, "query", without_one_mean)
+    html = markup_of(page("no_show", section="lost"))
+    assert "The estimated loss of all is that of 2 of 3 units" in html
+
+
+def test_closed_referrals_are_ranked_since_an_open_one_has_not_failed(rich, page, markup_of, monkeypatch):
+    rule = fake_metrics.Rule
+    attended, closed = pl.col("done").sum(), (pl.col("done") | pl.col("no_show")).sum()
+    for name, unit, made in (
+        ("referrals", "count", rule(pl.len())),
+        ("referral_completion_rate", "percent", rule(attended, pl.len())),
+        ("referral_completion_rate_of_closed", "percent", rule(attended, closed)),
+    ):
+        monkeypatch.setitem(fake_metrics.RULES, name, (name, unit, "higher", "no_show", made))
+    html = markup_of(page("no_show", section="referrals"))
+    assert "<h2>Closed referrals that became a visit, by unit</h2>" in html
+    ranking = html.split("Closed referrals that became a visit")[1]
+    assert "figure:referral_completion_rate_of_closed?place=" in ranking
+    assert "figure:referral_completion_rate?" not in ranking
+
+
+def test_rankings_of_reminders_keep_their_legend_and_claim_no_cause(rich, page, markup_of, monkeypatch):
+    monkeypatch.setitem(
+        fake_metrics.RULES,
+        "reminded_rate",
+        ("Reminded", "percent", "higher", "no_show", fake_metrics.Rule(pl.col("done").sum(), pl.len())),
+    )
+    monkeypatch.setattr(fake_reader, "DIMENSIONS", (*fake_reader.DIMENSIONS, "reminder_channel"))
+    rich.visits = rich.visits.with_columns(
+        reminder_channel=pl.when(pl.col("lead_time_days") > 7).then(pl.lit("text")).otherwise(pl.lit("none"))
+    )
+    html = markup_of(page("no_show", section="reminders", period="2026-07-01_2026-09-30"))
+    ranking = html.split("No-shows by how the last reminder was sent")[1]
+    assert "Q3 2026" in ranking.split("</p>")[0]
+    assert "does not show that reminders work" in ranking
+
+
+def test_the_mix_at_unchanged_rates_claims_no_cause_and_says_when_the_rates_still_settle(
+    rich, page, markup_of, monkeypatch
+):
+    monkeypatch.setitem(fake_metrics.MATURES, "collected_amount", (120, "money"))
+    young = markup_of(page("payer_mix", section="effect", period="2026-10-01_2026-10-31"))
+    old = markup_of(page("payer_mix", section="effect", period="2026-03-01_2026-03-31"))
+    for html in (young, old):
+        assert "A calculation at unchanged rates" in html
+    assert "Rates of September 2026: still settling" in young
+    assert "Rates of" not in old
+
+
+@pytest.mark.parametrize(("cases", "tone"), [(29, ""), (30, "bad")])
+def test_a_mean_without_a_base_is_judged_by_the_volume_of_its_scorecard(source, cases, tone):
+    view = states.parse({"period": "2026-07-01_2026-07-31"}, source.as_of)
+    level = Level(noun="provider", dimension="provider")
+    months = [
+        {MEMBER: "elm-1", "metric_time": date(2026, month, 1), "cycle_time_minutes": 40.0} for month in range(1, 7)
+    ]
+    period = [{MEMBER: "elm-1", "cycle_time_minutes": 90.0, "encounters": cases}]
+    card = scorecard.scorecard(
+        source,
+        view,
+        level,
+        ["cycle_time_minutes", "encounters"],
+        {},
+        answers=Answers(period=period, months=months),
+        volume="encounters",
+        most=5,
+    )
+    assert card.columns[0].cells[0].tone == tone
+
+
+@pytest.mark.parametrize(("usual", "tone"), [(9, ""), (40, "bad")])
+def test_a_member_that_stopped_is_news_where_there_usually_are_many(source, usual, tone):
+    view = states.parse({"period": "2026-07-01_2026-07-31"}, source.as_of)
+    months = [{MEMBER: "elm-1", "metric_time": date(2026, month, 1), "encounters": usual} for month in range(1, 7)]
+    card = scorecard.scorecard(
+        source,
+        view,
+        Level(noun="provider", dimension="provider"),
+        ["encounters"],
+        {},
+        answers=Answers(period=[{MEMBER: "elm-1", "encounters": 2}], months=months),
+        volume="encounters",
+        most=5,
+    )
+    assert card.columns[0].cells[0].tone == tone
 
 
 def test_this_week_is_read_in_one_page(rich, page, markup_of):

@@ -70,7 +70,7 @@ def options():
     parts = [charts.Part("Paid", "#111111", (Decimal(60), None)), charts.Part("Open", "#222222", (Decimal(40), None))]
     ranks = [charts.Rank("North", 0.2), charts.Rank("South", 0.1)]
     yield charts.line_over_time(theme.LIGHT, TREND, name="Rate", unit="percent", chosen=CHOSEN, earlier=[0.1] * 9)
-    yield charts.stacked_bars(theme.LIGHT, ["Jan", "Feb"], parts, unit="usd", share=True)
+    yield charts.stacked_bars(theme.LIGHT, ["Jan", "Feb"], parts, unit="usd")
     yield charts.ranked_bars(theme.LIGHT, ranks, unit="percent", clickable=True)
     yield charts.heat_map(theme.LIGHT, {(0, 8): 0.1, (4, 17): 0.3}, name="Rate", unit="percent")
 
@@ -86,9 +86,9 @@ def test_charts_start_at_zero_have_one_value_axis_and_are_plain_json(option):
     assert {series["type"] for series in option["series"]} <= {"line", "bar", "heatmap"}
 
 
-def test_a_share_of_a_month_without_anything_is_a_gap_not_a_zero():
+def test_a_month_without_anything_is_a_gap_not_a_zero():
     parts = [charts.Part("Paid", "#111111", (Decimal(60), None)), charts.Part("Open", "#222222", (Decimal(40), None))]
-    option = charts.stacked_bars(theme.LIGHT, ["Jan", "Feb"], parts, unit="usd", share=True)
+    option = charts.stacked_bars(theme.LIGHT, ["Jan", "Feb"], parts, unit="usd")
     assert [series["data"][0][1] for series in option["series"]] == [60, 40]
     assert [series["data"][1][1] for series in option["series"]] == [None, None]
 

@@ -58,7 +58,7 @@ def test_what_needs_attention_is_the_readers_figure_outside_its_usual_range(sour
     view = states.parse({"period": "2026-07-01_2026-09-30", "place": "behavioral"}, source.as_of)
     level = levels.level_of(source, view)
     watched, counted = attention.metrics(by_payer=False), attention.counts(by_payer=False)
-    answers = [attention.ask(source, view, level, watched, counted, by_payer=False)]
+    answers = [levels.ask(source, view, level, watched, counted)]
     found = attention.find(source, view, level, answers, {})
     (item,) = [item for item in found.items if item.metric == "no_shows"]
     assert item.moves["place"] == "bayview"
@@ -94,7 +94,7 @@ def test_units_stand_beside_their_own_usual_range(source):
     view = states.parse({"period": "2026-07-01_2026-09-30"}, source.as_of)
     level = levels.level_of(source, view)
     source.reader.set_target("no_show_rate", "behavioral", view.period.start, D("0.12"))
-    answer = attention.ask(source, view, level, units.METRICS, units.COUNTS, by_payer=False)
+    answer = levels.ask(source, view, level, units.METRICS)
     found = units.units(source, view, level, answer, figures.load(source, view, page.ASKED))
     column = next(column for column in found.columns if column.metric.name == "no_show_rate")
     cells = dict(zip([member for member, _, _ in found.members], column.cells, strict=True))

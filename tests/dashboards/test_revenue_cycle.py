@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dashboards import filters
 from dashboards import format as fmt
+from dashboards import period as periods
 from dashboards import view as states
 from dashboards.drawings.columns import Amount, Bin, Marker, histogram, pareto
 from dashboards.figures import Figure
@@ -80,6 +81,39 @@ def test_a_roll_rate_is_a_bucket_over_the_bucket_before_it_a_month_earlier():
     assert receivables.roll_rates(by_month, buckets) == [(date(2026, 8, 1), [D("0.4"), D("0.25")])]
 
 
+def test_the_hover_of_a_roll_rate_says_what_the_cell_is_of():
+    by_month = {
+        date(2026, 7, 1): {"0-30": D(300), "31-60": D(100), "121+": D(50)},
+        date(2026, 8, 1): {"31-60": D(100), "121+": D(75)},
+    }
+
+    def note(pair, share, is_last):
+        return receivables.flow_cell("receivables", date(2026, 8, 1), pair, share, by_month, D(1), is_last=is_last).note
+
+    # A third has no end as a decimal number: the words come from the amounts and not from the share.
+    assert note(("0-30", "31-60"), D(100) / D(300), False) == (
+        "$100.00 31 to 60 days at the end of Aug 2026; $300.00 0 to 30 days a month before"
+    )
+    assert note(("31-60", "121+"), D("0.25"), True) == (
+        "$75.00 over 120 days at the end of Aug 2026, $25.00 more than a month before ($50.00); $100.00 31 to 60 days a month before"
+    )
+
+
+@given(st.lists(CENTS.filter(lambda amount: amount > 0), min_size=6, max_size=6))
+def test_only_the_oldest_bucket_says_how_much_it_grew(amounts):
+    buckets = ["0-30", "31-60", "121+"]
+    months = (date(2026, 7, 1), date(2026, 8, 1))
+    by_month = {
+        month: dict(zip(buckets, values, strict=True))
+        for month, values in zip(months, (amounts[:3], amounts[3:]), strict=True)
+    }
+    ((_, shares),) = receivables.roll_rates(by_month, buckets)
+    for pair, share in zip(itertools.pairwise(buckets), shares, strict=True):
+        is_last = pair[1] == buckets[-1]
+        cell = receivables.flow_cell("receivables", months[1], pair, share, by_month, D(1), is_last=is_last)
+        assert ("more than a month before" in cell.note) == (is_last and share is not None)
+
+
 BALANCES = st.dictionaries(st.sampled_from(["0-30", "31-60", "61-90"]), st.decimals(0, 10_000, places=2))
 
 
@@ -97,12 +131,27 @@ def test_roll_rates_give_the_balances_back(months):
 
 def test_a_triangle_adds_up_to_what_came_in_and_ends_where_the_data_end():
     received = {"0": D(100), "1": D(300), "2": D(50), "9": D(7)}
-    cells = triangle.cells(date(2026, 7, 1), received, D(1000), date(2026, 9, 15))
+    cells = triangle.cells(date(2026, 7, 1), received, D(1000), date(2026, 9, 15), is_settled=True)
     assert [cell.value for cell in cells] == [D("0.1"), D("0.4"), D("0.45"), None, None, None, None]
     assert [cell.is_moving for cell in cells[:3]] == [False, False, True]
     assert "months_after_service=0&months_after_service=1" in cells[1].action
     assert "month=2026-07" in cells[1].action
     assert cells[1].note == "$400.00 of $1,000.00; $300.00 of it in Aug 2026"
+    assert cells[2].note.endswith("; may still change")
+
+
+def test_a_month_of_service_that_has_not_settled_is_grey_at_every_age():
+    cells = triangle.cells(date(2026, 7, 1), {"0": D(100)}, D(1000), date(2026, 9, 30), is_settled=False)
+    assert [cell.is_moving for cell in cells[:3]] == [True, True, True]
+    assert all(cell.note.endswith("; may still change") for cell in cells[:3])
+
+
+@given(st.dates(date(2026, 1, 1), date(2027, 12, 31)), st.dates(date(2026, 1, 1), date(2027, 12, 31)))
+def test_only_months_whose_last_day_has_data_are_month_ends(start, as_of):
+    months = periods.ended_months(start, date(2027, 12, 31), as_of)
+    assert all(periods.month_end(month) <= as_of for month in months)
+    later = set(periods.months_of(start, date(2027, 12, 31))) - set(months)
+    assert all(periods.month_end(month) > as_of for month in later)
 
 
 def test_a_pareto_ends_at_the_whole_and_its_marks_are_buttons():
@@ -197,7 +246,7 @@ def rich(reader, monkeypatch):
 
 SECTIONS = {
     "money": ("From billed to collected", "How fast a month of service is collected"),
-    "denials": ("Few reasons cost most", "What can be won back"),
+    "denials": ("Reasons by money", "What was overturned, and what is denied still"),
     "receivables": ("How old the open balance is", "What moves on instead of being paid"),
     "speed": ("Days from service to charge entry", "Right the first time"),
     "payers": ("Payers, and which have drifted", "Who pays below the contract"),
@@ -251,6 +300,66 @@ def test_the_figures_of_the_sections_are_those_of_their_passports(rich, page, ma
                 assert text in (fmt.short(value, units[name]), fmt.exact(value, units[name])), (key, action)
                 checked += 1
     assert checked > 40
+
+
+def test_a_month_that_runs_has_no_month_end_and_is_marked_among_months_of_service(rich, page, markup_of):
+    # The data reach 14 November 2026.
+    running = {"period": "2026-11-01_2026-11-30"}
+    html = markup_of(page("revenue_cycle", section="receivables", **running))
+    ageing = html.split("How old the open balance is")[1].split("Days in receivables")[0]
+    assert "a month that still runs is left out" in ageing
+    assert "Oct 2026" in ageing
+    assert "Nov 2026" not in ageing
+    months = markup_of(page("revenue_cycle", **running)).split("By month of service")[1]
+    assert f"month is not over: data reach {fmt.day(rich.data_as_of)}" in months
+    assert "Nov 2026, not over" in months
+    assert "Oct 2026, not over" not in months
+    before = markup_of(page("revenue_cycle", period="2026-10-01_2026-10-31"))
+    assert ", not over" not in before
+
+
+def test_the_triangle_of_a_month_that_payers_still_answer_is_grey(rich, page, markup_of, monkeypatch):
+    monkeypatch.setitem(fake_metrics.MATURES, "received_by_service_amount", (120, "money"))
+    html = markup_of(page("revenue_cycle", period="2026-08-01_2026-10-31"))
+    triangle_of = html.split("How fast a month of service is collected")[1]
+    rows = dict(re.findall(r'<tr><th scope="row">([A-Z][a-z]{2} [0-9]{4})</th>(.*?)</tr>', triangle_of))
+    assert "cm-moving" in rows["Sep 2026"].split("</td>")[1]
+    assert "cm-moving" not in rows["Jan 2026"]
+
+
+def test_distributions_and_denials_of_a_young_period_say_that_they_may_change(rich, page, markup_of, monkeypatch):
+    for name in ("payer_lag_days_median", "denial_overturn_rate", "denied_billed_amount"):
+        monkeypatch.setitem(fake_metrics.MATURES, name, (60, "answers"))
+    young, old = "2026-10-01_2026-10-31", "2026-03-01_2026-03-31"
+    for section, title in (
+        ("speed", "Days from submission to the payer's decision"),
+        ("denials", "Reasons by money"),
+        ("denials", "What was overturned, and what is denied still"),
+    ):
+        said = {}
+        for period in (young, old):
+            html = markup_of(page("revenue_cycle", section=section, period=period)).replace("&#39;", "'")
+            said[period] = html.split(f"<h2>{title}</h2>")[1].split("</p>")[0]
+        assert "Still settling" in said[young], title
+        assert "October 2026" in said[young], title
+        assert "Still settling" not in said[old], title
+
+
+def test_the_same_figures_are_asked_once(rich, page, monkeypatch):
+    questions = []
+    query = fake_reader.FakeReader.query
+
+    def kept(self, asked):
+        questions.append(
+            (tuple(asked.metrics), tuple(asked.by), asked.grain, str(asked.where), asked.date_from, asked.date_to)
+        )
+        return query(self, asked)
+
+    monkeypatch.setattr(fake_reader.FakeReader, "query", kept)
+    page("revenue_cycle")
+    once = [question for question in questions if "billed_amount" in question[0] and not question[1]]
+    # The period and the comparison, and thirteen months for the tiles, for the chart by month of service, and for what has settled.
+    assert len(once) <= 5
 
 
 def test_a_pareto_of_denials_is_of_all_denied_money_where_some_reasons_are_hidden(rich, page, markup_of):

@@ -10,6 +10,7 @@ from typing import Any
 from dashboards import chance, figures, findings
 from dashboards import format as fmt
 from dashboards import level as levels
+from dashboards import period as periods
 from dashboards.data import Source
 from dashboards.level import MEMBER, Level
 from dashboards.view import View
@@ -83,7 +84,7 @@ def watch(source: Source, view: View, monday: date, sunday: date) -> list[Watche
     for group in _groups(source, view, names):
         where = figures.filters(view, source.metrics[group[0]])
         frame = source.query(group, grain="week", where=where, start=first, end=sunday)
-        rows = {_day(row["metric_time"]): row for row in frame.iter_rows(named=True)}
+        rows = {periods.day_of(row["metric_time"]): row for row in frame.iter_rows(named=True)}
         for name in group:
             watched.append(_watched(source.metrics[name], [rows.get(week, {}).get(name) for week in weeks]))
     order = list(WATCHED)
@@ -122,11 +123,6 @@ def usual_week(metric: MetricDefinition, before: Sequence[float]) -> tuple[float
     return (max(low, 0.0) if min(before) >= 0 else low), high
 
 
-def _day(value: Any) -> date:
-    day: date = value if type(value) is date else value.date()
-    return day
-
-
 def cause(source: Source, view: View, level: Level, item: Watched, monday: date, sunday: date) -> str:
     """`two thirds of it in Imaging`: the member whose own change against its mean week is the largest part of the change. Empty where
     the members do not add up to it, or none stands out."""
@@ -158,7 +154,7 @@ def contributions(rows: Sequence[Mapping[str, Any]], name: str, monday: date, we
     for row in rows:
         if row[name] is None:
             return {}
-        side = now if _day(row["metric_time"]) == monday else before
+        side = now if periods.day_of(row["metric_time"]) == monday else before
         side[row[MEMBER]] = side.get(row[MEMBER], Decimal(0)) + fmt.decimal(row[name])
     return {
         member: now.get(member, Decimal(0)) - before.get(member, Decimal(0)) / weeks_before

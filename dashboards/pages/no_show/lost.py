@@ -1,5 +1,6 @@
 """Slots lost to no-shows and late cancellations, and what they would have brought."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -40,18 +41,40 @@ def loss(values: Any) -> Loss:
     )
 
 
+def total_of(worths: Sequence[Decimal | None]) -> Decimal | None:
+    """The sum of the losses that are known; None where none is."""
+    known = [worth for worth in worths if worth is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
+def missing(worths: Sequence[Decimal | None], noun: str) -> str:
+    """For how many of the members a total holds; empty where it holds for all."""
+    known = sum(worth is not None for worth in worths)
+    if known == len(worths):
+        return ""
+    return (
+        f"The estimated loss of all is that of {known} of {fmt.plural(len(worths), noun)}: of the others a number of slots or a mean "
+        "payment is not known or not shown."
+    )
+
+
 def draw(context: PageContext) -> None:
     """Draws the section for the view of the context."""
     source, view = context.source, context.view
     blocks.tiles(context, figures.load(source, view, TILES), key="cm_lost_tiles")
     level = breakdowns.below(source, view, [*LOST, WORTH])
     whole = figures.load(source, view, [*LOST, WORTH], trend=False)
+    caution = whole[WORTH].caution if WORTH in whole else ""
+    too_low = f". {caution}, so the mean payment and the estimate are still too low" if caution else ""
     blocks.section(
         "What the lost slots were worth",
         f"{view.period.name}; estimate: no-shows and late cancellations at the mean payment for a visit of the same {level.noun}. A slot "
-        "that was filled again is not taken off",
+        f"that was filled again is not taken off{too_low}",
     )
-    if not any(loss(member.now).lost for member in level.members):
+    # A member whose slots are not known may have lost some: it is listed, without a loss.
+    losses = {member.id: loss(member.now) for member in level.members}
+    listed = [member for member in level.members if losses[member.id].lost != 0]
+    if not any(losses[member.id].lost for member in listed):
         text = source.hidden_note or "Nobody missed an appointment or cancelled late in this period."
         blocks.empty(context, "No slot was lost", text, "cm_lost_none")
         return
@@ -60,18 +83,20 @@ def draw(context: PageContext) -> None:
         markup.Column("No-shows", "count"),
         markup.Column("Late cancellations", "count"),
         markup.Column("Paid for a visit, mean", "usd"),
-        markup.Column("Estimated loss", "usd"),
+        markup.Column("Estimated loss so far" if caution else "Estimated loss", "usd"),
     ]
-    ordered = sorted(level.members, key=lambda member: (-(loss(member.now).worth or 0), member.name))
-    rows = [_row(member) for member in ordered if loss(member.now).lost]
+    ordered = sorted(listed, key=lambda member: (-(losses[member.id].worth or 0), member.name))
+    worths = [losses[member.id].worth for member in ordered]
     total = markup.Row(
         (
             "All",
             *[markup.Link(_value(whole, name), widgets.passport(name)) for name in (*LOST, WORTH)],
-            sum((loss(member.now).worth or Decimal(0) for member in ordered), Decimal(0)),
+            total_of(worths),
         )
     )
-    context.html(markup.table(columns, rows, caption="Slots lost", total=total), key="cm_lost")
+    context.html(markup.table(columns, [_row(m) for m in ordered], caption="Slots lost", total=total), key="cm_lost")
+    if gaps := missing(worths, level.noun):
+        blocks.small_print(gaps)
     blocks.columns(
         [
             lambda: blocks.trend(context, LATE, title="Late cancellations over time"),

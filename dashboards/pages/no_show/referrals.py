@@ -1,5 +1,8 @@
 """From the referral to the visit: how many get through each step, and how long it takes."""
 
+from collections.abc import Callable
+from functools import partial
+
 from dashboards import blocks, breakdowns, figures, widgets
 from dashboards.drawings.rows import Step, funnel
 from dashboards.shell import PageContext
@@ -11,9 +14,10 @@ STEPS = (
     ("referrals_attended", "Seen"),
     ("referrals_reported", "Reported back"),
 )
+COMPLETED = "referral_completion_rate_of_closed"
 TILES = (
     "referrals",
-    "referral_completion_rate_of_closed",
+    COMPLETED,
     "referral_leakage_rate",
     "referral_expired_rate",
     "referral_to_schedule_days_median",
@@ -24,7 +28,8 @@ TILES = (
 def draw(context: PageContext) -> None:
     """Draws the section for the view of the context."""
     source, view = context.source, context.view
-    blocks.tiles(context, figures.load(source, view, TILES), key="cm_referral_tiles")
+    tiles = figures.load(source, view, TILES)
+    blocks.tiles(context, tiles, key="cm_referral_tiles")
     loaded = figures.load(source, view, [name for name, _ in STEPS], trend=False)
     blocks.section(
         "From referral to visit",
@@ -41,16 +46,21 @@ def draw(context: PageContext) -> None:
         blocks.empty(context, "No referrals", text, "cm_funnel_none")
         return
     context.html(funnel(steps), key="cm_funnel")
-    level = breakdowns.below(source, view, ["referral_completion_rate", "referrals"])
-    blocks.columns(
-        [
-            lambda: blocks.ranking(
+    # An open referral has not failed: only closed ones are ranked.
+    level = breakdowns.below(source, view, [COMPLETED, "referrals"]) if COMPLETED in source.metrics else None
+    parts: list[Callable[[], None]] = []
+    if level is not None:
+        parts.append(
+            partial(
+                blocks.ranking,
                 context,
                 level.members,
-                "referral_completion_rate",
-                title=f"Referrals that became a visit, by {level.noun}",
+                COMPLETED,
+                title=f"Closed referrals that became a visit, by {level.noun}",
                 key="cm_referral_units",
-            ),
-            lambda: blocks.trend(context, "referral_to_visit_days_median", title="Days from referral to visit"),
-        ]
-    )
+                reference=tiles.get(COMPLETED),
+                volume="referrals",
+            )
+        )
+    parts.append(lambda: blocks.trend(context, "referral_to_visit_days_median", title="Days from referral to visit"))
+    blocks.columns(parts)

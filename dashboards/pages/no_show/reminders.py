@@ -12,10 +12,10 @@ TILES = (
     "reminder_no_show_ratio",
 )
 BREAKDOWNS = (
-    ("reminder_channel", "By the last reminder", "By how the last reminder was sent", False),
-    ("reminder_notice_band", "By notice", "By how long before the start the last reminder was sent", True),
+    ("reminder_channel", "No-shows by how the last reminder was sent", False),
+    ("reminder_notice_band", "No-shows by how long before the start it was sent", True),
 )
-NO_CAUSE = "Reminded patients differ from others, so this does not show that reminders work"
+NO_CAUSE = "Reminded patients differ from others, so this does not show that reminders work."
 
 
 def draw(context: PageContext) -> None:
@@ -23,10 +23,11 @@ def draw(context: PageContext) -> None:
     source, view = context.source, context.view
     blocks.tiles(context, figures.load(source, view, TILES), key="cm_reminder_tiles")
     rankings = (
-        shared.ranking(context, dimension, title=title, ordered=is_ordered, note=f"{note}. {NO_CAUSE}")
-        for dimension, title, note, is_ordered in BREAKDOWNS
+        shared.ranking(context, dimension, title=title, ordered=is_ordered)
+        for dimension, title, is_ordered in BREAKDOWNS
     )
     parts = [ranking for ranking in rankings if ranking]
     if "reminder_confirmed_rate" in source.metrics:
         parts.append(lambda: blocks.trend(context, "reminder_confirmed_rate", title="Reminders confirmed over time"))
     blocks.columns(parts)
+    blocks.small_print(NO_CAUSE)

@@ -15,8 +15,7 @@ from dashboards import format as fmt
 from dashboards import level as levels
 from dashboards import period as periods
 from dashboards.data import Source
-from dashboards.figures import TREND_MONTHS
-from dashboards.level import MEMBER, PAYER, Level
+from dashboards.level import MEMBER, PAYER, Answers, Level
 from dashboards.scorecard import usual_months
 from dashboards.view import View
 
@@ -113,32 +112,6 @@ def counts(*, by_payer: bool) -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
-    """Rows of the period, and of each of the months up to its end, by member or by member and payer class."""
-
-    period: Sequence[Mapping[str, Any]]
-    months: Sequence[Mapping[str, Any]]
-    by_payer: bool
-
-
-def ask(
-    source: Source, view: View, level: Level, names: Sequence[str], counted: Sequence[str], *, by_payer: bool
-) -> Answers:
-    """Asks for the period and for thirteen months: two questions for all figures. `counted` is asked for the period alone."""
-    by = [PAYER] if by_payer else []
-    watched = levels.known(source, view, level, names, *by)
-    asked = levels.known(source, view, level, [*names, *counted], *by)
-    last = periods.month_end(view.period.end)
-    first = periods.add_months(periods.month_start(view.period.end), 1 - TREND_MONTHS)
-    start, end = view.period.start, view.period.end
-    return Answers(
-        period=levels.rows(source, view, level, asked, by=by, start=start, end=end),
-        months=levels.rows(source, view, level, watched, by=by, start=first, end=last, grain="month"),
-        by_payer=by_payer,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Found:
     """`items` left their usual range, money before counts, the largest first; `judged` is how many figures were held against theirs."""
 
@@ -199,10 +172,7 @@ def _history(answer: Answers, metric: str) -> dict[tuple[str, str], dict[Any, An
     history: dict[tuple[str, str], dict[Any, Any]] = {}
     for row in answer.months:
         if metric in row:
-            month = row["metric_time"]
-            history.setdefault(_key(row, answer), {})[month if not hasattr(month, "date") else month.date()] = row[
-                metric
-            ]
+            history.setdefault(_key(row, answer), {})[periods.day_of(row["metric_time"])] = row[metric]
     return history
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from markupsafe import Markup
 
@@ -14,9 +13,9 @@ from dashboards.drawings.panel import panel
 from dashboards.drawings.ranges import range_table
 from dashboards.drawings.waterfall import Bar, waterfall
 from dashboards.figures import Figure
-from dashboards.level import Level
+from dashboards.level import Answers, Level
 from dashboards.pages.overview import attention, html, lead, trust, units
-from dashboards.pages.overview.attention import Answers, Item
+from dashboards.pages.overview.attention import Item
 from dashboards.pages.overview.lead import Explained
 from dashboards.shell import HEALTH_PAGE, PageContext
 from dashboards.view import View
@@ -68,11 +67,10 @@ def questions(source: Source, view: View) -> None:
 def _ask(source: Source, view: View, level: Level) -> list[Answers]:
     """Figures by member, and by member and payer class."""
     by_member = [*units.METRICS, *attention.metrics(by_payer=False)]
-    counted = [*units.COUNTS, *attention.counts(by_payer=False)]
-    answers = [attention.ask(source, view, level, by_member, counted, by_payer=False)]
+    answers = [levels.ask(source, view, level, by_member, attention.counts(by_payer=False))]
     if not view.payer:
         by_payer, counted = attention.metrics(by_payer=True), attention.counts(by_payer=True)
-        answers.append(attention.ask(source, view, level, by_payer, counted, by_payer=True))
+        answers.append(levels.ask(source, view, level, by_payer, counted, by_payer=True))
     return answers
 
 
@@ -161,11 +159,8 @@ def _units(context: PageContext, level: Level, answer: Answers, loaded: Mapping[
     if listed.more:
         note += f"; {listed.more} more with less volume"
 
-    def lead_to(_member: str, moves: Mapping[str, Any]) -> str:
-        return widgets.move(**moves) if moves else ""
-
     to_targets = f"{widgets.PAGE}targets?" if "targets" in context.pages else ""
-    table = range_table(listed, lead_to, widgets.passport, note, TILE_NAMES)
+    table = range_table(listed, widgets.narrow, widgets.passport, note, TILE_NAMES)
     return panel(noun, note, table, "level", link=("Targets", to_targets))
 
 

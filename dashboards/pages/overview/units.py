@@ -5,14 +5,11 @@ from collections.abc import Mapping
 from dashboards import scorecard
 from dashboards.data import Source
 from dashboards.figures import Figure
-from dashboards.level import Level
-from dashboards.pages.overview.attention import Answers
+from dashboards.level import Answers, Level
 from dashboards.scorecard import Scorecard
 from dashboards.view import View
 
 METRICS = ("denial_rate", "no_show_rate", "days_in_ar", "completed_appointments", "encounters")
-# What their rates are counted from.
-COUNTS = ("remitted_claims", "expected_appointments")
 MOST_METRICS = 4
 MOST_MEMBERS = 5
 
@@ -28,8 +25,7 @@ def units(source: Source, view: View, level: Level, answer: Answers, loaded: Map
         level,
         shown,
         loaded,
-        period=answer.period,
-        months=answer.months,
+        answers=answer,
         volume=volume,
         most=MOST_MEMBERS,
     )

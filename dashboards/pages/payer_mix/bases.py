@@ -1,4 +1,7 @@
-"""The mix on several bases side by side: who is billed most need not pay most."""
+"""The mix on several bases side by side: patients, encounters, what is billed, allowed, paid and collected."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from dashboards import blocks, breakdowns, filters, theme, widgets
 from dashboards.drawings.rows import Segment, SegmentedBar, segmented_bars
@@ -25,10 +28,9 @@ def draw(context: PageContext) -> None:
         "The same payers on several bases",
         f"Share of each base, {view.period.name}; patients with two payers in the period count for both",
     )
-    values: dict[str, dict[str, object]] = {}
-    for name, _ in shown:
-        for member in breakdowns.by_dimension(source, view, [name], "payer_class", before=False):
-            values.setdefault(member.id, {})[name] = member.now.get(name)
+    values: dict[str, Mapping[str, Any]] = {}
+    for member in breakdowns.by_dimension(source, view, [name for name, _ in shown], "payer_class", before=False):
+        values[member.id] = member.now
     classes = sorted(values, key=theme.payer_order)
     if not classes:
         text = source.hidden_note or "Nothing was billed and nobody was seen in this period."

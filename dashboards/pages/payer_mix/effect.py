@@ -1,8 +1,9 @@
-"""What a shift of the mix is worth: this period's charges at each payer class's earlier rate, with the earlier and with the present mix.
+"""The mix at unchanged rates: this period's charges at what each payer class brought earlier, with the earlier and the present shares.
 
-    worth of a class = charges of the period x share of the class x what the class paid of a dollar billed in the compared period
+    a class brings = charges of the period x share of the class x what came in for a dollar billed to it in the compared period
 
-Only the shares differ between the two sides, so that rates that still settle do not matter: direct standardization of the rate.
+This is direct standardization: only the shares differ between the two sides, so that the period's own rates, which may still settle, do
+not matter. It is arithmetic. It does not show that the mix caused a change of what came in: services and prices change with the mix.
 """
 
 from collections.abc import Mapping
@@ -61,10 +62,11 @@ def _sum(members: list[Member], side: str, name: str) -> Decimal:
 def draw(context: PageContext) -> None:
     """Draws the section for the view of the context."""
     source, view = context.source, context.view
+    moving = _caution(context)
     blocks.section(
-        "What the shift of payers is worth",
-        f"Charges of {view.period.name} at what each payer class paid of a dollar billed in {view.compared.name}: with the mix of then and "
-        "with the mix of now. Parts add up to the cent",
+        f"The mix of {view.period.name} and of {view.compared.name} at the same rates",
+        f"Charges of {view.period.name} at what came in for a dollar billed to each payer class in {view.compared.name}: with the shares "
+        f"of then and with those of now. Parts add up to the cent{f'. {moving}' if moving else ''}",
     )
     if any(
         figures.filters(view, source.metrics[name]) is None for name in (BILLED, COLLECTED) if name in source.metrics
@@ -99,9 +101,21 @@ def draw(context: PageContext) -> None:
 
     words = (
         f"{fmt.short(shift.before, 'usd')} with the mix of {view.compared.name}, {fmt.short(shift.now, 'usd')} with that of "
-        f"{view.period.name}"
+        f"{view.period.name}. A calculation at unchanged rates: it leaves out that rates, services and prices changed, too."
     )
     blocks.small_print(words)
     together = Bar(label="Together", part=shift.now - shift.before, kind="total", moves={})
-    drawn = waterfall([*parts, together], "usd", "higher", "Effect of the payer mix", lead_to)
+    drawn = waterfall([*parts, together], "usd", "higher", "Difference by payer class", lead_to)
     context.html(drawn, key="cm_effect")
+
+
+def _caution(context: PageContext) -> str:
+    """Why the result may still change: the charges of the period, or the rates of the compared one. Empty where both are final."""
+    source, view = context.source, context.view
+    if caution := figures.caution_of(view, source.as_of):
+        return caution
+    metric = source.metrics.get(COLLECTED)
+    if metric is None or figures.filters(view, metric) is None:
+        return ""
+    waiting = figures.waiting_for(source, view.moved(period=view.compared), metric)
+    return f"Rates of {view.compared.name}: {waiting[:1].lower()}{waiting[1:]}" if waiting else ""

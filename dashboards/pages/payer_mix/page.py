@@ -105,7 +105,7 @@ def draw(context: PageContext) -> None:
             Section(key="shift", title="Shift of the mix", draw=draw_shift, needs=(basis.share,)),
             Section(key="bases", title="Bases side by side", draw=bases.draw, needs=bases.SHARES),
             Section(key="rates", title="Share against rate", draw=rates.draw, needs=rates.RATES),
-            Section(key="effect", title="Effect on revenue", draw=effect.draw, needs=("collected_amount",)),
+            Section(key="effect", title="Mix at unchanged rates", draw=effect.draw, needs=("collected_amount",)),
         ),
     )
 
@@ -202,7 +202,7 @@ def _over_time(context: PageContext, basis: Basis) -> None:
     months = periods.months_of(first, last)
     blocks.section(
         f"{basis.label} by payer class over time",
-        "Share of each month; a payer class has one colour on every page" + blocks.closed_note(context, months),
+        "Share of each month; a payer class has one colour on every page" + blocks.marked_note(context, months),
     )
     parts, marks = [], []
     for key in sorted(by_class, key=theme.payer_order):

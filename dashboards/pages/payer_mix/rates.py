@@ -1,4 +1,4 @@
-"""Share against rate: a payer with a large share and a poor rate is where a contract is worth a talk."""
+"""Share against rate: how much of the charges each payer class has, and how well it pays or how often it denies."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -40,7 +40,7 @@ def dots(context: PageContext, members: Sequence[Member], name: str, *, is_movin
         if share is None or rate is None or not member.id:
             continue
         base = member.base(source, name)
-        is_few = base is not None and base.metric.unit == "count" and (base.now or 0) < chance.LEAST_VOLUME
+        is_few = base is not None and base.is_few
         drawn.append(
             Dot(
                 name=member.name,

@@ -1,11 +1,13 @@
 """Denials: which reasons cost most and which are overturned, since when, where."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from dashboards import blocks, breakdowns, chance, figures, filters, markup, widgets, work_links
 from dashboards import format as fmt
 from dashboards.drawings.columns import Amount, pareto
+from dashboards.figures import Figure
 from dashboards.pages.revenue_cycle import shared
 from dashboards.shell import PageContext
 
@@ -40,7 +42,7 @@ class Cause:
     overturn_rate: float | None
 
     @property
-    def at_stake(self) -> Decimal | None:
+    def denied_still(self) -> Decimal | None:
         """Billed on claims that are denied still; None where a part is hidden."""
         return None if self.money is None or self.overturned is None else self.money - self.overturned
 
@@ -48,9 +50,11 @@ class Cause:
 def draw(context: PageContext) -> None:
     """Draws the section for the view of the context."""
     source, view = context.source, context.view
-    blocks.tiles(context, figures.load(source, view, TILES), key="cm_denial_tiles")
+    loaded = figures.load(source, view, TILES)
+    blocks.tiles(context, loaded, key="cm_denial_tiles")
     overall = shared.loaded(context).get("denial_rate")
-    blocks.columns([lambda: _pareto(context), lambda: _causes(context)])
+    reasons = causes(context)
+    blocks.columns([lambda: _pareto(context, reasons, loaded), lambda: _causes(context, reasons, loaded)])
     if overall is not None:
         blocks.trend(context, "denial_rate", title="Denial rate over time")
         level = shared.level(context)
@@ -106,44 +110,48 @@ def causes(context: PageContext) -> list[Cause]:
     return sorted(reasons, key=lambda cause: (cause.money is None, -(cause.money or 0), cause.name))
 
 
-def _pareto(context: PageContext) -> None:
+def _pareto(context: PageContext, reasons: Sequence[Cause], loaded: Mapping[str, Figure]) -> None:
     """Few reasons make most of the denied money: the reasons by money, and the share so far."""
-    if MONEY not in context.source.metrics:
+    if MONEY not in loaded:
         return
-    view = context.view
     blocks.section(
-        "Few reasons cost most",
-        f"Billed on denied claims by reason, services of {view.period.name}; line: share of all denied money so far",
+        "Reasons by money",
+        f"Billed on denied claims by reason, services of {context.view.period.name}; line: share of all denied money so far"
+        f"{_still(loaded[MONEY])}",
     )
-    shown = [cause for cause in causes(context) if cause.money]
+    shown = [cause for cause in reasons if cause.money]
     hidden = context.source.hidden_note
     if not shown:
         none = ("No denials", "No payer answer in this period denied a claim.")
         blocks.empty(context, *((blocks.FEW, hidden) if hidden else none), "cm_pareto_none")
         return
-    whole = figures.load(context.source, view, [MONEY], trend=False)[MONEY].value
     bars = [
         Amount(name=cause.name, amount=cause.money or Decimal(0), action=widgets.passport(MONEY, cause.moves))
         for cause in shown[:MOST_CAUSES]
     ]
-    context.html(pareto(bars, fmt.decimal(whole or 0), "usd"), key="cm_pareto")
+    context.html(pareto(bars, fmt.decimal(loaded[MONEY].value or 0), "usd"), key="cm_pareto")
 
 
-def _causes(context: PageContext) -> None:
-    """Each reason with what was won back and what is at stake still."""
-    reasons = causes(context)
+def _still(figure: Figure | None) -> str:
+    """The caution of a figure that may still change, to end a note with."""
+    return f". {figure.caution}" if figure is not None and figure.caution else ""
+
+
+def _causes(context: PageContext, reasons: Sequence[Cause], loaded: Mapping[str, Figure]) -> None:
+    """Each reason with the share that was overturned and what is denied still."""
     if not reasons:
         return
     blocks.section(
-        "What can be won back",
-        f"At stake: billed on claims that are denied still; no rate below {chance.LEAST_VOLUME} denials is more than a hint",
+        "What was overturned, and what is denied still",
+        f"Services of {context.view.period.name}; rates of fewer than {chance.LEAST_VOLUME} denials say little"
+        f"{_still(loaded.get(OVERTURN_RATE))}",
     )
     columns = [
         markup.Column("Reason"),
         markup.Column("Claims", "count"),
         markup.Column("Billed", "usd"),
         markup.Column("Overturned", "percent"),
-        markup.Column("At stake", "usd"),
+        markup.Column("Denied still", "usd"),
     ]
     rows = [
         markup.Row(
@@ -152,7 +160,7 @@ def _causes(context: PageContext) -> None:
                 markup.Link(cause.claims, widgets.passport(CLAIMS, cause.moves)),
                 markup.Link(cause.money, widgets.passport(MONEY, cause.moves)),
                 markup.Link(cause.overturn_rate, widgets.passport(OVERTURN_RATE, cause.moves)),
-                cause.at_stake,
+                cause.denied_still,
             )
         )
         for cause in reasons[:MOST_CAUSES]

@@ -24,11 +24,10 @@ COLLECTED = (("payer_paid_amount", "By payers"), ("patient_paid_amount", "By pat
 
 def draw(context: PageContext) -> None:
     """Draws the section for the view of the context."""
-    blocks.columns([lambda: _bridge(context), lambda: _months(context)])
+    loaded = shared.loaded(context)
+    blocks.columns([lambda: _bridge(context, loaded), lambda: _months(context)])
     triangle.draw(context)
-    table = shared.PAGE.table
-    rows_below = figures.load(context.source, context.view, table)
-    blocks.level_table(context, shared.level(context), table, lead="denial_rate", loaded=rows_below)
+    blocks.level_table(context, shared.level(context), shared.PAGE.table, lead="denial_rate", loaded=loaded)
     work_links.draw(context, ("unbilled_visits", "credits"), "cm_money_work")
 
 
@@ -57,12 +56,13 @@ def bridge(loaded: Mapping[str, Figure]) -> list[Bar]:
     return bars
 
 
-def _bridge(context: PageContext) -> None:
+def _bridge(context: PageContext, loaded: Mapping[str, Figure]) -> None:
     view = context.view
-    asked = ["billed_amount", "collected_amount", *(name for name, _, _ in TAKEN_OFF), *(name for name, _ in COLLECTED)]
-    loaded = figures.load(context.source, view, asked, trend=False)
-    bars = bridge(loaded)
-    waiting = next((f.caution for f in loaded.values() if f.caution), "")
+    names = ["billed_amount", "collected_amount", *(name for name, _, _ in TAKEN_OFF), *(name for name, _ in COLLECTED)]
+    further = [name for name in names if name not in loaded]
+    parts = {**loaded, **figures.load(context.source, view, further, trend=False)}
+    bars = bridge(parts)
+    waiting = next((parts[name].caution for name in names if name in parts and parts[name].caution), "")
     note = f"Services of {view.period.name}; the parts add up to the cent"
     blocks.section("From billed to collected", f"{note}. {waiting}" if waiting else note)
     if not bars:
@@ -89,10 +89,14 @@ def _months(context: PageContext) -> None:
     blocks.section(
         "By month of service",
         "The parts of a bar add up to the charges billed for that month"
-        + blocks.closed_note(context, periods.months_of(first, last)),
+        + blocks.marked_note(context, periods.months_of(first, last)),
     )
-    months = [month for month, _ in next(iter(series.values()), ())]
-    if not months or all(value is None for values in series.values() for _, value in values):
+    if not series:
+        text = "Charges are not known by this choice. Take a filter away."
+        blocks.empty(context, "Not available for this choice", text, "cm_money_filter")
+        return
+    months = periods.months_of(first, last)
+    if all(value is None for values in series.values() for _, value in values):
         blocks.empty(
             context, "Nothing billed in these months", "Choose a later period or another place.", "cm_money_none"
         )

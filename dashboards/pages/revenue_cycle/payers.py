@@ -1,8 +1,10 @@
 """Payers beside their own usual range, what they pay too little, and what they take back."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import partial
 
 from dashboards import blocks, breakdowns, figures, scorecards
+from dashboards.breakdowns import Member
 from dashboards.level import Level
 from dashboards.shell import PageContext
 
@@ -14,7 +16,6 @@ METRICS = (
     "underpayment_rate",
     "net_collection_rate",
 )
-COUNTS = ("remitted_claims", "decided_claims", "denied_claims", "priced_lines")
 SHORT_NAMES = {
     "first_pass_resolution_rate": "First pass",
     "denial_overturn_rate": "Overturned",
@@ -28,6 +29,11 @@ TILES = (
     "takeback_reversal_amount",
     "takeback_provider_level_amount",
 )
+# Amounts by payer: the title and the key of each ranking.
+RANKED = {
+    "underpaid_amount": ("Who pays below the contract", "cm_underpaid"),
+    "takeback_amount": ("Who takes money back", "cm_takebacks"),
+}
 PAYER_LEVEL = Level(noun="payer", dimension="payer")
 MOST_PAYERS = 12
 
@@ -39,7 +45,6 @@ def draw(context: PageContext) -> None:
         context,
         PAYER_LEVEL,
         METRICS,
-        COUNTS,
         volume="remitted_claims",
         most=MOST_PAYERS,
         title="Payers, and which have drifted",
@@ -48,27 +53,12 @@ def draw(context: PageContext) -> None:
     )
     blocks.section("Paid too little, and taken back", f"{view.period.name}")
     blocks.tiles(context, figures.load(source, view, TILES), key="cm_payer_tiles")
-    parts: list[Callable[[], None]] = []
-    if "underpaid_amount" in source.metrics:
-        members = breakdowns.by_dimension(source, view, ["underpaid_amount"], "payer")
-        parts.append(
-            lambda: blocks.ranking(
-                context,
-                [member for member in members if member.id and member.now.get("underpaid_amount")],
-                "underpaid_amount",
-                title="Who pays below the contract",
-                key="cm_underpaid",
-            )
-        )
-    if "takeback_amount" in source.metrics:
-        taken = breakdowns.by_dimension(source, view, ["takeback_amount"], "payer")
-        parts.append(
-            lambda: blocks.ranking(
-                context,
-                [member for member in taken if member.id and member.now.get("takeback_amount")],
-                "takeback_amount",
-                title="Who takes money back",
-                key="cm_takebacks",
-            )
-        )
-    blocks.columns(parts)
+    there = [name for name in RANKED if name in source.metrics]
+    members = [member for member in breakdowns.by_dimension(source, view, there, "payer") if member.id] if there else []
+    blocks.columns([partial(_ranking, context, members, name) for name in there])
+
+
+def _ranking(context: PageContext, members: Sequence[Member], name: str) -> None:
+    title, key = RANKED[name]
+    shown = [member for member in members if member.now.get(name)]
+    blocks.ranking(context, shown, name, title=title, key=key)

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import polars as pl
 
@@ -36,27 +35,37 @@ def draw(context: PageContext) -> None:
     work_links.draw(context, ("credits",), "cm_balances_work")
 
 
+def month_ends(context: PageContext) -> list[date]:
+    """First days of the months whose last day the data have reached: a month that still runs has no month end."""
+    first, last = periods.trend_window(context.view.period, context.view.compared)
+    return periods.ended_months(first, last, context.source.as_of)
+
+
 def _aged(context: PageContext) -> tuple[str, pl.DataFrame] | None:
-    """The metric of the balance and its values by month end and bucket; None where it cannot be told apart under the filters."""
+    """The metric of the balance and its values by month end and bucket; None where it cannot be told apart under the filters, or where
+    no month has ended."""
     source, view = context.source, context.view
     metric = next((name for name in BALANCES if figures.knows(source.metrics.get(name), "ageing_bucket")), None)
     if metric is None:
         return None
-    where = figures.filters(view, source.metrics[metric])
-    if where is None:
+    where, months = figures.filters(view, source.metrics[metric]), month_ends(context)
+    if where is None or not months:
         return None
-    first, last = periods.trend_window(view.period, view.compared)
-    frame = source.query(
-        [metric], by=["ageing_bucket"], grain="month", where=where, start=first, end=periods.month_end(last)
-    )
-    return metric, frame
+    end = periods.month_end(months[-1])
+    return metric, source.query([metric], by=["ageing_bucket"], grain="month", where=where, start=months[0], end=end)
 
 
 def _ageing(context: PageContext) -> None:
     """The open balance at each month's end by age."""
-    first, last = periods.trend_window(context.view.period, context.view.compared)
-    marked = blocks.closed_note(context, periods.months_of(first, last))
-    blocks.section("How old the open balance is", f"Balance at month end by days since service{marked}")
+    months = month_ends(context)
+    marked = blocks.closed_note(context, months)
+    runs = "; a month that still runs is left out" if context.view.period.end > context.source.as_of else ""
+    blocks.section("How old the open balance is", f"Balance at month end by days since service{runs}{marked}")
+    if not months:
+        blocks.empty(
+            context, "No month end yet", "None of these months has ended. Choose an earlier period.", "cm_ageing_soon"
+        )
+        return
     aged = _aged(context)
     if aged is None:
         blocks.empty(
@@ -65,7 +74,6 @@ def _ageing(context: PageContext) -> None:
         return
     metric, frame = aged
     buckets = sorted({value for value in frame["ageing_bucket"].to_list() if value}, key=_bucket_order)
-    months = periods.months_of(first, last)
     if not buckets:
         blocks.empty(context, "Nothing open", "No balance is open at these month ends.", "cm_ageing_none")
         return
@@ -73,7 +81,8 @@ def _ageing(context: PageContext) -> None:
     parts = []
     for index, bucket in enumerate(buckets):
         rows = frame.filter(frame["ageing_bucket"] == bucket)
-        values = dict(figures.series(dict(zip(rows["metric_time"], rows[metric], strict=True)), first, last))
+        by_month = dict(zip(rows["metric_time"], rows[metric], strict=True))
+        values = dict(figures.series(by_month, months[0], months[-1]))
         colour = steps[min(round(index * (len(steps) - 1) / max(len(buckets) - 1, 1)), len(steps) - 1)]
         parts.append(charts.Part(_short(bucket), colour, tuple(values.get(month) for month in months)))
     marks = [blocks.month_marks(metric, months, {"ageing_bucket": bucket}) for bucket in buckets]
@@ -90,7 +99,8 @@ def _flows(context: PageContext) -> None:
     metric, frame = aged
     blocks.section(
         "What moves on instead of being paid",
-        "Balance of a bucket at month end, as a share of the bucket before it a month earlier (roll rate); dark: more moves on",
+        "Balance of a bucket at month end, as a share of the bucket before it a month earlier (roll rate); of the oldest bucket: by how "
+        "much it grew; dark: more moves on",
     )
     by_month = _by_month(frame, metric)
     buckets = sorted({bucket for values in by_month.values() for bucket in values}, key=_bucket_order)
@@ -106,7 +116,7 @@ def _flows(context: PageContext) -> None:
             name=fmt.month(month),
             beside=fmt.short(sum(by_month[month].values(), Decimal(0)), "usd"),
             cells=[
-                _flow_cell(metric, month, pair, share, by_month, most)
+                flow_cell(metric, month, pair, share, by_month, most, is_last=pair == pairs[-1])
                 for pair, share in zip(pairs, shares, strict=True)
             ],
         )
@@ -140,22 +150,26 @@ def roll_rates(
     return rows
 
 
-def _flow_cell(
+def flow_cell(
     metric: str,
     month: date,
     pair: tuple[str, str],
     share: Decimal | None,
     by_month: Mapping[date, Mapping[str, Decimal]],
     most: Decimal,
+    *,
+    is_last: bool,
 ) -> HeatCell:
+    """The cell of two buckets. `is_last`: the second one is the oldest, whose growth is the share (`roll_rates`)."""
     before, after = pair
     if share is None:
         return HeatCell(value=None)
     earlier = by_month[periods.add_months(month, -1)]
     amount, was = by_month[month].get(after, Decimal(0)), earlier.get(before, Decimal(0))
     words = f"{fmt.exact(amount, 'usd')} {bucket_name(after)} at the end of {fmt.month(month)}"
-    if share * was != amount:
-        words += f", of which {fmt.exact(earlier.get(after), 'usd')} were so old a month before"
+    if is_last:
+        old = earlier.get(after, Decimal(0))
+        words += f", {fmt.exact(amount - old, 'usd')} more than a month before ({fmt.exact(old, 'usd')})"
     note = f"{words}; {fmt.exact(was, 'usd')} {bucket_name(before)} a month before"
     action = widgets.passport(metric, {"month": f"{month:%Y-%m}", "ageing_bucket": after})
     return HeatCell(value=share, shade=float(share / most), note=note, action=action)
@@ -164,15 +178,10 @@ def _flow_cell(
 def _by_month(frame: pl.DataFrame, metric: str) -> dict[date, dict[str, Decimal]]:
     by_month: dict[date, dict[str, Decimal]] = {}
     for row in frame.iter_rows(named=True):
-        bucket, value, month = row["ageing_bucket"], row[metric], row["metric_time"]
+        bucket, value = row["ageing_bucket"], row[metric]
         if bucket and value is not None:
-            by_month.setdefault(_day(month), {})[bucket] = fmt.decimal(value)
+            by_month.setdefault(periods.day_of(row["metric_time"]), {})[bucket] = fmt.decimal(value)
     return by_month
-
-
-def _day(month: Any) -> date:
-    day: date = month if type(month) is date else month.date()
-    return day
 
 
 def _short(bucket: str) -> str:

@@ -1,5 +1,6 @@
 """How fast charges, claims and answers follow each other, and how many claims are right the first time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -7,6 +8,7 @@ from dashboards import blocks, figures, widgets
 from dashboards import format as fmt
 from dashboards.drawings.columns import Bin, Marker, histogram
 from dashboards.drawings.columns import table as folded_table
+from dashboards.figures import Figure
 from dashboards.shell import PageContext
 
 LAGS = (
@@ -67,11 +69,12 @@ PAYER_LAG = Distribution(
 def draw(context: PageContext) -> None:
     """Draws the section for the view of the context."""
     loaded = figures.load(context.source, context.view, TILES)
-    blocks.section("Days from service to money", "Median and 90th percentile: one in ten took longer")
+    period = context.view.period.name
+    blocks.section("Days from service to money", f"Services of {period}; 90th percentile: one in ten took longer")
     blocks.tiles(context, {name: loaded[name] for name in LAGS if name in loaded}, key="cm_lags")
     shown = [item for item in (CHARGE_LAG, PAYER_LAG) if _is_there(context, item)]
-    blocks.columns([partial(_distribution, context, item) for item in shown])
-    blocks.section("Right the first time", "Shares of claims, charges and visits")
+    blocks.columns([partial(_distribution, context, item, loaded) for item in shown])
+    blocks.section("Right the first time", f"Shares of claims, charges and visits of {period}")
     blocks.tiles(context, {name: loaded[name] for name in CLEAN if name in loaded}, key="cm_clean")
     blocks.columns(
         [
@@ -94,16 +97,12 @@ def band_names(item: Distribution) -> list[str]:
     return [*names, f"{starts[-1]} and more"]
 
 
-def _distribution(context: PageContext, item: Distribution) -> None:
+def _distribution(context: PageContext, item: Distribution, loaded: Mapping[str, Figure]) -> None:
     source, view = context.source, context.view
     metric = source.metrics[item.counted]
     where = figures.filters(view, metric)
-    blocks.section(
-        item.title,
-        f"{metric.label} by day, {view.period.name}"
-        if item.days_a_band == 1
-        else f"{metric.label}, {view.period.name}",
-    )
+    by_day = " by day" if item.days_a_band == 1 else ""
+    blocks.section(item.title, f"{metric.label}{by_day}, services of {view.period.name}{_caution(item, loaded)}")
     key = f"cm_{item.dimension}"
     if where is None:
         blocks.empty(context, "Not available for this choice", "Choose all reasons or another place.", f"{key}_filter")
@@ -123,7 +122,7 @@ def _distribution(context: PageContext, item: Distribution) -> None:
         )
         for name in names
     ]
-    markers = _markers(context, item)
+    markers = _markers(item, loaded)
     drawn = histogram(bins, markers, item.noun)
     rows = [(name, counts.get(name) or 0) for name in (*names, NOT_KNOWN)]
     drawn += folded_table(("Days", metric.label), rows, "count", item.title)
@@ -133,9 +132,16 @@ def _distribution(context: PageContext, item: Distribution) -> None:
         blocks.small_print(f"{fmt.plural(int(unknown), item.noun)} not shown: one of the two days is not known.")
 
 
-def _markers(context: PageContext, item: Distribution) -> list[Marker]:
+def _caution(item: Distribution, loaded: Mapping[str, Figure]) -> str:
+    """Why the distribution may still change, to end a note with: what takes long is missing from a period that has not settled."""
+    figure = loaded.get(item.median) or loaded.get(item.p90)
+    if figure is None or not figure.caution:
+        return ""
+    return f". {figure.caution}, so long waits are still missing"
+
+
+def _markers(item: Distribution, loaded: Mapping[str, Figure]) -> list[Marker]:
     """Lines at the median and at the 90th percentile."""
-    loaded = figures.load(context.source, context.view, (item.median, item.p90), trend=False)
     markers = []
     for name, words in ((item.median, "median"), (item.p90, "9 of 10")):
         figure = loaded.get(name)

@@ -10,7 +10,7 @@ from dashboards.drawings.heat_table import HeatCell, HeatRow, heat_table
 from dashboards.shell import PageContext
 
 RECEIVED, NET, AGE = "received_by_service_amount", "net_billed_amount", "months_after_service"
-# The last age is open: everything that came in later.
+# What comes in later than the last of these ages is not drawn.
 AGES = ("0", "1", "2", "3", "4", "5", "6")
 MONTHS = 13
 
@@ -27,23 +27,23 @@ def draw(context: PageContext) -> None:
     first = periods.add_months(last, 1 - MONTHS)
     blocks.section(
         "How fast a month of service is collected",
-        "Received so far as a share of billed less contractual, by month of service and months later; read a column from top to bottom "
-        "to compare months at the same age; grey: the month is not over",
+        "Received so far as a share of billed less contractual, by month of service and months later, up to six; read a column from top "
+        "to bottom to compare months at the same age; grey: may still change, as a month is not over or payers still answer",
     )
     frame = source.query([RECEIVED], by=[AGE], grain="month", where=where, start=first, end=periods.month_end(last))
     received: dict[date, dict[str, Decimal]] = {}
     for row in frame.iter_rows(named=True):
-        month = row["metric_time"] if type(row["metric_time"]) is date else row["metric_time"].date()
         if row[RECEIVED] is not None and row[AGE] is not None:
-            received.setdefault(month, {})[row[AGE]] = fmt.decimal(row[RECEIVED])
+            received.setdefault(periods.day_of(row["metric_time"]), {})[row[AGE]] = fmt.decimal(row[RECEIVED])
     whole = {
         month: fmt.decimal(value) for month, value in figures.monthly(source, view, [NET], first, last)[NET] if value
     }
+    unsettled = figures.unsettled_months(source, view, source.metrics[RECEIVED], first, last)
     rows = [
         HeatRow(
             name=fmt.month(month),
             beside=fmt.short(whole[month], "usd"),
-            cells=cells(month, received.get(month, {}), whole[month], source.as_of),
+            cells=cells(month, received.get(month, {}), whole[month], source.as_of, is_settled=month not in unsettled),
         )
         for month in reversed(periods.months_of(first, last))
         if month in whole
@@ -59,9 +59,12 @@ def draw(context: PageContext) -> None:
     context.html(table, key="cm_triangle")
 
 
-def cells(month: date, received: dict[str, Decimal], whole: Decimal, as_of: date) -> list[HeatCell]:
-    """Of one month of service: the share that had come in at each age. An age that has not begun has no cell; one whose calendar month
-    is not over may still grow."""
+def cells(
+    month: date, received: dict[str, Decimal], whole: Decimal, as_of: date, *, is_settled: bool
+) -> list[HeatCell]:
+    """Of one month of service: the share that had come in at each age. An age that has not begun has no cell. An age whose calendar
+    month is not over still grows. In a month that has not settled every share may still change: what payers take off as contractual
+    makes the whole smaller."""
     drawn, so_far = [], Decimal(0)
     for place, age in enumerate(AGES):
         paid_in = periods.add_months(month, place)
@@ -71,13 +74,15 @@ def cells(month: date, received: dict[str, Decimal], whole: Decimal, as_of: date
         came = received.get(age, Decimal(0))
         so_far += came
         ages = list(AGES[: place + 1])
+        is_moving = not is_settled or periods.month_end(paid_in) > as_of
+        note = f"{fmt.exact(so_far, 'usd')} of {fmt.exact(whole, 'usd')}; {fmt.exact(came, 'usd')} of it in {fmt.month(paid_in)}"
         drawn.append(
             HeatCell(
                 value=so_far / whole,
                 shade=float(so_far / whole),
-                note=f"{fmt.exact(so_far, 'usd')} of {fmt.exact(whole, 'usd')}; {fmt.exact(came, 'usd')} of it in {fmt.month(paid_in)}",
+                note=f"{note}; may still change" if is_moving else note,
                 action=widgets.passport(RECEIVED, {"month": f"{month:%Y-%m}", AGE: ages}),
-                is_moving=periods.month_end(paid_in) > as_of,
+                is_moving=is_moving,
             )
         )
     return drawn

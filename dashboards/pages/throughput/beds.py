@@ -1,6 +1,7 @@
 """How full the beds are, by hour and over time, and how long people stay."""
 
 from dashboards import blocks, breakdowns, figures
+from dashboards.pages.throughput import shared
 from dashboards.shell import PageContext
 
 STAYS = (
@@ -30,7 +31,7 @@ def draw(context: PageContext) -> None:
     ]
     if "length_of_stay_days" in source.metrics:
         stays = breakdowns.by_dimension(source, view, ["length_of_stay_days", "discharges"], "payer_class")
-        overall = figures.load(source, view, ["length_of_stay_days"]).get("length_of_stay_days")
+        overall = shared.loaded(context).get("length_of_stay_days")
         parts.append(
             lambda: blocks.ranking(
                 context,

@@ -13,7 +13,6 @@ METRICS = (
     "denial_rate",
     "work_rvus_per_hour",
 )
-COUNTS = ("cycle_timed_visits", "expected_appointments", "remitted_claims")
 SHORT_NAMES = {
     "visits_per_hour": "Visits an hour",
     "cycle_time_minutes": "Cycle time",
@@ -41,7 +40,6 @@ def draw(context: PageContext) -> None:
         context,
         LEVEL,
         METRICS,
-        COUNTS,
         volume="encounters",
         most=MOST_PROVIDERS,
         title="Providers, and who has left the usual range",

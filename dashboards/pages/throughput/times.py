@@ -4,10 +4,11 @@ from dashboards import blocks, breakdowns, figures, widgets
 from dashboards import format as fmt
 from dashboards.breakdowns import Member
 from dashboards.drawings.rows import Segment, SegmentedBar, segmented_bars
+from dashboards.pages.throughput import shared
 from dashboards.shell import PageContext
 
 SEGMENTS = ("wait_time_minutes", "room_to_provider_minutes", "provider_minutes")
-WHOLE, ON_TIME = "cycle_time_minutes", "on_time_start_rate"
+WHOLE, ON_TIME, COUNTED = "cycle_time_minutes", "on_time_start_rate", "encounters"
 NAMES = ("Wait for a room", "In the room, before the provider", "With the provider", "The rest to check-out")
 TILES = ("wait_time_minutes_p90", "room_to_provider_minutes", "provider_minutes", "cycle_time_minutes_p90", ON_TIME)
 MOST_BARS = 12
@@ -17,19 +18,19 @@ def draw(context: PageContext) -> None:
     """Draws the section for the view of the context."""
     source, view = context.source, context.view
     blocks.tiles(context, figures.load(source, view, TILES), key="cm_time_tiles")
-    level = breakdowns.below(source, view, [WHOLE, *SEGMENTS, ON_TIME])
+    level = breakdowns.below(source, view, [WHOLE, *SEGMENTS, ON_TIME, COUNTED])
     _segments(context, level.noun, level.members)
     parts = [
         lambda: blocks.hours(
             context,
             "wait_time_minutes",
-            volume="encounters",
+            volume=COUNTED,
             title="When people wait",
             note=f"Wait from check-in to room, by weekday and hour of check-in, {view.period.name}",
         )
     ]
     if WHOLE in source.metrics:
-        overall = figures.load(source, view, [WHOLE]).get(WHOLE)
+        overall = shared.loaded(context).get(WHOLE)
         parts.append(
             lambda: blocks.ranking(
                 context, level.members, WHOLE, title=f"Cycle time by {level.noun}", key="cm_units", reference=overall
@@ -39,7 +40,7 @@ def draw(context: PageContext) -> None:
         parts.append(lambda: blocks.trend(context, ON_TIME, title="Seen on time, by month"))
         parts.append(
             lambda: blocks.ranking(
-                context, level.members, ON_TIME, title=f"Seen on time by {level.noun}", key="cm_on_time"
+                context, level.members, ON_TIME, title=f"Seen on time by {level.noun}", key="cm_on_time", volume=COUNTED
             )
         )
     blocks.columns(parts)
