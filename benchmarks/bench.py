@@ -190,19 +190,21 @@ def measure(part: str, label: str) -> None:
 
 
 def page() -> str:
-    """docs/performance.md: each budget with what was measured before and now."""
+    """docs/performance.md: each budget with what was measured, before and now."""
     kept = {
         label: {file.stem: json.loads(file.read_text("utf-8")) for file in sorted((RESULTS / label).glob("*.json"))}
         for label in ("before", "now")
     }
+    # A label of which nothing was measured has no column.
+    labels = [label for label, parts in kept.items() if any(content["figures"] for content in parts.values())]
     lines = [
         "# What a run costs",
         "",
         "`make bench` measures this and writes the page; `python benchmarks/bench.py PART` measures a part "
         f"({', '.join(PARTS)}). A dash was not measured.",
         "",
-        "| Work | Unit | Budget | Before | Now |",
-        "|---|---|---|---|---|",
+        f"| {' | '.join(['Work', 'Unit', 'Budget', *(label.title() for label in labels)])} |",
+        f"|{'---|' * (3 + len(labels))}",
     ]
     for part in PARTS:
         values: dict[str, dict[str, float]] = {}
@@ -213,8 +215,8 @@ def page() -> str:
                 values.setdefault(figure["work"], {})[label] = figure["value"]
         for work, figure in rows.items():
             budget = "" if figure["budget"] is None else f"{figure['budget']:g}"
-            shown = [f"{values[work][label]:.1f}" if label in values[work] else "-" for label in kept]
-            lines.append(f"| {work} | {figure['unit']} | {budget} | {shown[0]} | {shown[1]} |")
+            shown = [f"{values[work][label]:.1f}" if label in values[work] else "-" for label in labels]
+            lines.append(f"| {' | '.join([work, str(figure['unit']), budget, *shown])} |")
     for label, parts in kept.items():
         for part, content in parts.items():
             lines += ["", f"{label.title()}, {part}: {content['machine']}; {content['versions']}; {content['day']}."]

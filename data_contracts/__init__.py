@@ -5,6 +5,7 @@ PostgreSQL, its rules and its references. Nothing here imports another package o
 """
 
 from data_contracts.model import (
+    INPATIENT_CLASSES,
     LINEAGE,
     Column,
     Contract,
@@ -16,6 +17,7 @@ from data_contracts.model import (
 )
 
 __all__ = [
+    "INPATIENT_CLASSES",
     "LINEAGE",
     "Column",
     "Contract",

@@ -82,7 +82,12 @@ class DataDocs:
     @property
     def index(self) -> Path:
         """The page that lists all checkpoints."""
-        return self.folder / "gx" / "uncommitted" / "data_docs" / "local_site" / "index.html"
+        return self.index_in(self.folder)
+
+    @staticmethod
+    def index_in(folder: Path) -> Path:
+        """The page in a folder, without opening the library."""
+        return folder / "gx" / "uncommitted" / "data_docs" / "local_site" / "index.html"
 
     def check(self, name: str, contract: Contract, frame: pl.DataFrame, before: Shares | None) -> Outcome:
         """Runs one checkpoint, `name`, on landed rows with the contract's types. Raises RuntimeError where an expectation could not be

@@ -32,6 +32,8 @@ API_VERSION = "v3.1.0"
 # Columns every row carries that readers do not set: the landing step knows them.
 ADDED_AT_LANDING = ("tenant_id", "source_system", "batch_id")
 LINEAGE = ("source_record_id", "source_updated_at", "source_position")
+# Classes of encounters that are inpatient stays, HL7 v3 ActCode.
+INPATIENT_CLASSES = frozenset({"IMP", "ACUTE", "NONAC"})
 
 _POLARS: Mapping[str, pl.DataType] = MappingProxyType(
     {

@@ -329,6 +329,11 @@ class Ledger:
         runs = self.rows(sa.select(run).order_by(run.c.started_at.desc()).limit(1))
         return runs[0] if runs else None
 
+    def feeds_of_kind(self, kind: str) -> set[tuple[str, str]]:
+        """(tenant, feed) of every feed that was ever read as one of a kind."""
+        query = sa.select(feed_run.c.tenant_id, feed_run.c.feed).where(feed_run.c.kind == kind).distinct()
+        return {(row["tenant_id"], row["feed"]) for row in self.rows(query)}
+
     def table_state(self, tenant_id: str, feed: str, name: str) -> TableState:
         """Where the reads of a table stand."""
         landed = sa.and_(

@@ -405,11 +405,12 @@ class Reader:
         """Whether the tenant's senders were ever followed, so that there is a board of today."""
         return live_path(self._home, self.tenant.tenant_id).exists()
 
-    def today(self, now: datetime, noted: Collection[str] = ()) -> Board | None:
+    def today(self, now: datetime, noted: Collection[str] | None = None) -> Board | None:
         """Today's board of the units that the person sees at a moment (UTC); None where no listener has written it yet.
 
-        An audit row names the patients on it, but for those whom the caller has `noted` already. Raises AccessError, audited, for
-        roles without the page, DamagedFileError where the live state was altered.
+        An audit row names the patients that it lists. A caller that draws the board again says whom it has `noted`: then there is a
+        row only where somebody new is listed. Raises AccessError, audited, for roles without the page, DamagedFileError where the live
+        state was altered.
         """
         if not ROLES[self.scope.role].sees_today:
             self.note("today", {}, "refused")
@@ -419,8 +420,8 @@ class Reader:
         if state is None:
             return None
         shown = board(state, self._places(), now, keys.derive_for_scope("surrogate", tenant_id, self.scope.hash))
-        new = sorted(set(shown.people) - set(noted))
-        if new or not noted:
+        new = sorted(set(shown.people) - set(noted or ()))
+        if new or noted is None:
             first, *further = [new[at : at + PEOPLE_A_ROW] for at in range(0, len(new), PEOPLE_A_ROW)] or [[]]
             more = [{"column": "patient_id", "people": part} for part in further]
             self.note("today", {"column": "patient_id", "people": first}, "done", further=more)

@@ -10,10 +10,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from data_contracts import INPATIENT_CLASSES
 from foundation.live_state import LiveState
 from serving.scope_files.deidentify import surrogate
 
-INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})
 _NOT_A_VISIT = frozenset({"cancelled", "entered_in_error", "planned", "finished"})
 # A patient counts as late from so many minutes after the planned start on.
 LATE_MINUTES = 1
@@ -22,6 +22,8 @@ STALE_SECONDS = 15
 # A feed that sent nothing for so long is called silent.
 SILENT_MINUTES = 15
 CODE_DIGITS = 6
+# Each list of patients ends here; the units say how many there are.
+MOST_LISTED = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +38,12 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """Somebody who came and has not left: since when (UTC), for how many minutes, and whether a provider or a room has begun."""
+    """Somebody who came and was not called yet: since when (UTC), and for how many minutes."""
 
     code: str
     unit_id: str
     since: datetime
     minutes: int
-    is_under_way: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,8 @@ class FeedAge:
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """What one person sees of today. `age_seconds` is the age of the state itself; `people` are the codes' patients, for the audit."""
+    """What one person sees of today. `age_seconds` is the age of the state itself. The lists of patients have at most MOST_LISTED each,
+    the longest wait and the earliest start first; `units` count all. `people` are the patients of the lists, for the audit."""
 
     made_at: datetime
     age_seconds: int
@@ -120,12 +122,14 @@ def board(state: LiveState, places: Sequence[Place], now: datetime, surrogate_ke
             now, by_id[row["service_unit_id"]]
         )
 
-    outpatient = [row for row in visits if row["encounter_class"] not in INPATIENT]
+    outpatient = [row for row in visits if row["encounter_class"] not in INPATIENT_CLASSES]
     here = [
         row
         for row in outpatient
         if row["status"] not in _NOT_A_VISIT and row["ended_at"] is None and is_today(row["started_at"], row)
     ]
+    called = [row for row in here if row["status"] != "arrived"]
+    waiting = sorted((row for row in here if row["status"] == "arrived"), key=lambda row: _moment(row["started_at"]))
     came = {
         row["encounter_id"] for row in outpatient if row["status"] not in ("planned", "cancelled", "entered_in_error")
     }
@@ -134,59 +138,56 @@ def board(state: LiveState, places: Sequence[Place], now: datetime, surrogate_ke
         for row in outpatient
         if row["encounter_id"] in came and is_today(row["started_at"], row) and row["patient_id"]
     }
-    waiting = sorted(
-        (
-            Waiting(
-                code=code(row),
-                unit_id=row["service_unit_id"],
-                since=_moment(row["started_at"]),
-                minutes=max(0, _minutes(now - _moment(row["started_at"]))),
-                is_under_way=row["status"] != "arrived",
-            )
-            for row in here
-        ),
-        key=lambda item: (item.is_under_way, item.since),
-    )
     todays = [row for row in appointments if is_today(row["scheduled_start_at"], row)]
-    missing = [
-        Expected(
-            code=code(row),
-            unit_id=row["service_unit_id"],
-            start_at=_moment(row["scheduled_start_at"]),
-            late_minutes=_late(now, _moment(row["scheduled_start_at"])),
-        )
-        for row in todays
-        if row["status"] == "scheduled"
-        and row["encounter_id"] not in came
-        and (row["patient_id"], row["service_unit_id"]) not in came_people
-    ]
-    missing.sort(key=lambda item: item.start_at)
-    late = tuple(item for item in missing if item.late_minutes)
-    expected = tuple(item for item in missing if not item.late_minutes)
+    missing = sorted(
+        (
+            row
+            for row in todays
+            if row["status"] == "scheduled"
+            and row["encounter_id"] not in came
+            and (row["patient_id"], row["service_unit_id"]) not in came_people
+        ),
+        key=lambda row: _moment(row["scheduled_start_at"]),
+    )
+    late = [row for row in missing if _late(now, _moment(row["scheduled_start_at"]))]
+    expected = [row for row in missing if not _late(now, _moment(row["scheduled_start_at"]))]
     ended_today = [row for row in outpatient if row["status"] == "finished" and is_today(row["ended_at"], row)]
     beds = [row for row in visits if _is_in_bed(row)]
     no_shows = [row for row in todays if row["status"] == "no_show"]
     units = tuple(
         UnitDay(
             place=place,
-            waiting=_count(waiting, place, lambda item: not item.is_under_way),
-            under_way=_count(waiting, place, lambda item: item.is_under_way),
-            late=_count(late, place),
-            expected=_count(expected, place),
+            waiting=_rows_at(waiting, place),
+            under_way=_rows_at(called, place),
+            late=_rows_at(late, place),
+            expected=_rows_at(expected, place),
             no_shows=_rows_at(no_shows, place),
             seen=_rows_at(ended_today, place),
             beds_taken=_rows_at(beds, place),
         )
         for place in places
     )
+
+    def planned(row: Mapping[str, Any]) -> Expected:
+        start_at = _moment(row["scheduled_start_at"])
+        return Expected(
+            code=code(row), unit_id=row["service_unit_id"], start_at=start_at, late_minutes=_late(now, start_at)
+        )
+
+    def waits(row: Mapping[str, Any]) -> Waiting:
+        since = _moment(row["started_at"])
+        return Waiting(
+            code=code(row), unit_id=row["service_unit_id"], since=since, minutes=max(0, _minutes(now - since))
+        )
+
     return Board(
         made_at=now,
         age_seconds=max(0, int((now - state.written_at).total_seconds())),
         feeds=tuple(_age(feed.name, feed.last_message_at, now) for feed in state.feeds),
         units=units,
-        waiting=tuple(waiting),
-        late=late,
-        expected=expected,
+        waiting=tuple(waits(row) for row in waiting[:MOST_LISTED]),
+        late=tuple(planned(row) for row in late[:MOST_LISTED]),
+        expected=tuple(planned(row) for row in expected[:MOST_LISTED]),
         people=tuple(sorted(people)),
     )
 
@@ -210,11 +211,7 @@ def _late(now: datetime, start: datetime) -> int:
 
 
 def _is_in_bed(row: Mapping[str, Any]) -> bool:
-    return row["encounter_class"] in INPATIENT and row["status"] not in _NOT_A_VISIT and row["ended_at"] is None
-
-
-def _count(items: Iterable[Any], place: Place, holds: Any = lambda _: True) -> int:
-    return sum(item.unit_id == place.unit_id and holds(item) for item in items)
+    return row["encounter_class"] in INPATIENT_CLASSES and row["status"] not in _NOT_A_VISIT and row["ended_at"] is None
 
 
 def _rows_at(rows: Iterable[Mapping[str, Any]], place: Place) -> int:

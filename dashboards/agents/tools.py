@@ -99,7 +99,7 @@ def _plainly() -> Iterator[None]:
 
 
 def _meanings(reader: Reader, names: list[str]) -> list[Meaning]:
-    return [Meaning.model_validate(asdict(operations.definition(reader, name)), extra="ignore") for name in names]
+    return [Meaning.model_validate(asdict(operations.known_metric(reader, name)), extra="ignore") for name in names]
 
 
 def create_server(opens: Opens) -> MCPServer[Any]:

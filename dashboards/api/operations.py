@@ -20,7 +20,7 @@ class UnknownMetric(ConfigurationError):
     """The person may not ask for a metric of that name, or there is none."""
 
 
-def definition(reader: Reader, name: str) -> MetricDefinition:
+def known_metric(reader: Reader, name: str) -> MetricDefinition:
     """The metric of a name. Raises UnknownMetric, with near names, where the person may not ask for it."""
     definitions = {item.name: item for item in reader.metrics()}
     if name not in definitions:
@@ -30,7 +30,7 @@ def definition(reader: Reader, name: str) -> MetricDefinition:
 
 def metric(reader: Reader, name: str) -> models.Metric:
     """One metric in words. Raises UnknownMetric."""
-    item = definition(reader, name)
+    item = known_metric(reader, name)
     reader.saw("list", {"metric": name})
     return _in_words(item)
 
@@ -80,7 +80,7 @@ def figures(reader: Reader, question: models.Question) -> tuple[pl.DataFrame, mo
 
 def passport(reader: Reader, question: models.PassportQuestion) -> models.Passport:
     """A figure with its definition, parts, interval, feeds and doubts. Raises UnknownMetric, and as `figures`."""
-    item = definition(reader, question.metric)
+    item = known_metric(reader, question.metric)
     values = _values(reader, item, question)
     value, base = values[item.name], values.get(item.out_of)
     numerator, interval = share_parts(item.unit, value, base)

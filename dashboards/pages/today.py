@@ -16,7 +16,6 @@ from serving.today import Board, Expected, FeedAge, Place, UnitDay, Waiting
 
 REFRESH_SECONDS = 3
 NOTED = "cm_today_noted"
-MOST_LISTED = 40
 
 
 def draw(context: PageContext) -> None:
@@ -27,26 +26,28 @@ def draw(context: PageContext) -> None:
 
 def _board(source: Source) -> None:
     # Patients are audited when they first appear in this session, not every few seconds.
-    key, noted = st.session_state.get(NOTED, ("", frozenset()))
-    noted = noted if key == source.reader.scope.hash else frozenset()
+    key, kept = st.session_state.get(NOTED, ("", None))
+    noted: frozenset[str] | None = kept if key == source.reader.scope.hash else None
     board = source.reader.today(datetime.now(UTC), noted)
     if board is None:
         text = "No listener has received a message yet. The board begins when clinicmart listen runs for your organization."
         widgets.html(markup.state("Nothing to show yet", text), key="cm_today_empty")
         return
-    st.session_state[NOTED] = (source.reader.scope.hash, noted | set(board.people))
+    st.session_state[NOTED] = (source.reader.scope.hash, (noted or frozenset()) | set(board.people))
     places = {unit.place.unit_id: unit.place for unit in board.units}
     html = markup.join(
         [
             markup.heading(_finding(board), _line(source, board), shell.whose(source)),
             _notice(board),
             markup.facts(_facts(board), "Today so far"),
-            markup.section("Waiting", "Came and not yet called, the longest first"),
-            _waiting([item for item in board.waiting if not item.is_under_way], places),
-            markup.section("Late", "Appointments whose time has passed and whose patient is not here"),
+            markup.section("Waiting", _listed("Came and not yet called, the longest first", board, "waiting")),
+            _waiting(board.waiting, places),
+            markup.section(
+                "Late", _listed("Appointments whose time has passed and whose patient is not here", board, "late")
+            ),
             _expected(board.late, places, "Nobody is late."),
-            markup.section("Next", "Appointments that are still expected today"),
-            _expected(board.expected[:MOST_LISTED], places, "No more appointments are known for today."),
+            markup.section("Next", _listed("Appointments that are still expected today", board, "expected")),
+            _expected(board.expected, places, "No more appointments are known for today."),
             markup.section("By unit", "Today so far"),
             _by_unit(board.units),
         ]
@@ -55,11 +56,21 @@ def _board(source: Source) -> None:
 
 
 def _finding(board: Board) -> str:
-    waiting = [item for item in board.waiting if not item.is_under_way]
-    if not waiting:
+    if not board.waiting:
         return "Nobody waits"
-    longest = max(item.minutes for item in waiting)
-    return f"{fmt.plural(len(waiting), 'patient waits', 'patients wait')}, the longest for {longest} min"
+    longest = max(item.minutes for item in board.waiting)
+    return f"{fmt.plural(_all(board, 'waiting'), 'patient waits', 'patients wait')}, the longest for {longest} min"
+
+
+def _all(board: Board, name: str) -> int:
+    """How many there are in all units; the list of the same name may end before."""
+    return sum(getattr(unit, name) for unit in board.units)
+
+
+def _listed(note: str, board: Board, name: str) -> str:
+    """The note of a list, which says how many of how many it has where it ends early."""
+    listed, total = len(getattr(board, name)), _all(board, name)
+    return f"{note}; {listed:,} of {total:,}" if listed < total else note
 
 
 def _line(source: Source, board: Board) -> list[str]:
@@ -102,14 +113,14 @@ def _notice(board: Board) -> Markup:
 def _facts(board: Board) -> list[tuple[str, str, str]]:
     units = board.units
     staffed = sum(unit.place.staffed_beds or 0 for unit in units)
-    taken = sum(unit.beds_taken for unit in units)
+    taken = _all(board, "beds_taken")
     facts = [
-        ("Waiting", f"{sum(unit.waiting for unit in units):,}", "came, not yet called"),
-        ("Under way", f"{sum(unit.under_way for unit in units):,}", "with the staff"),
-        ("Late", f"{sum(unit.late for unit in units):,}", "the time has passed"),
-        ("Still expected", f"{sum(unit.expected for unit in units):,}", "rest of the day"),
-        ("No-shows", f"{sum(unit.no_shows for unit in units):,}", "so far, as reported"),
-        ("Seen", f"{sum(unit.seen for unit in units):,}", "visits that ended"),
+        ("Waiting", f"{_all(board, 'waiting'):,}", "came, not yet called"),
+        ("Under way", f"{_all(board, 'under_way'):,}", "with the staff"),
+        ("Late", f"{_all(board, 'late'):,}", "the time has passed"),
+        ("Still expected", f"{_all(board, 'expected'):,}", "rest of the day"),
+        ("No-shows", f"{_all(board, 'no_shows'):,}", "so far, as reported"),
+        ("Seen", f"{_all(board, 'seen'):,}", "visits that ended"),
     ]
     if staffed or taken:
         facts.append(
@@ -126,7 +137,7 @@ def _clock(moment: datetime, place: Place) -> str:
 def _waiting(items: Sequence[Waiting], places: dict[str, Place]) -> Markup:
     rows = [
         markup.Row((item.code, places[item.unit_id].name, _clock(item.since, places[item.unit_id]), item.minutes))
-        for item in items[:MOST_LISTED]
+        for item in items
     ]
     columns = [*map(markup.Column, ("Patient", "Place", "Came at")), markup.Column("Minutes", "count")]
     return markup.table(columns, rows, caption="Waiting", empty="Nobody waits.")
@@ -142,7 +153,7 @@ def _expected(items: Sequence[Expected], places: dict[str, Place], empty: str) -
                 item.late_minutes or None,
             )
         )
-        for item in items[:MOST_LISTED]
+        for item in items
     ]
     columns = [*map(markup.Column, ("Patient", "Place", "Planned at")), markup.Column("Minutes late", "count")]
     return markup.table(columns, rows, caption="Appointments", empty=empty)

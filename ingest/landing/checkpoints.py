@@ -124,7 +124,7 @@ def run_checkpoints(home: Home, keys: Keys, due: Sequence[Due], *, now: datetime
 
 def page(home: Home) -> Path:
     """The page of the Data Docs to open in a browser."""
-    return home.path / FOLDER / "gx" / "uncommitted" / "data_docs" / "local_site" / "index.html"
+    return DataDocs.index_in(home.path / FOLDER)
 
 
 def _notes(home: Home) -> Path:

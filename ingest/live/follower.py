@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from data_contracts import contract
+from data_contracts import INPATIENT_CLASSES, contract
 from foundation.config import Feed
 from foundation.errors import ClinicmartError
 from foundation.home import Home
@@ -32,7 +32,6 @@ log = logging.getLogger("clinicmart.listen")
 
 KEPT = timedelta(days=2)
 ENDED = frozenset({"finished", "cancelled", "entered_in_error"})
-INPATIENT = frozenset({"IMP", "ACUTE", "NONAC"})
 # Entity to its key and the columns that the state has. Names and numbers of patients are not among them.
 COLUMNS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -100,7 +99,9 @@ class Follower:
                 past = []
                 for row in combined.rows():
                     if _is_past(entity, row, now):
-                        past.append(row[key])
+                        # A stay is kept in memory: a late message about it without the end would make it an open stay again.
+                        if not _is_stay(entity, row):
+                            past.append(row[key])
                         continue
                     patient = row["patient_id"]
                     while patient in survivors:
@@ -157,10 +158,14 @@ def _is_past(entity: str, row: Mapping[str, Any], now: datetime) -> bool:
     if entity == "appointment":
         start = row["scheduled_start_at"]
         return start is not None and abs(datetime.fromisoformat(start) - now) > KEPT
-    if row["encounter_class"] in INPATIENT and row["status"] not in ENDED and row["ended_at"] is None:
+    if _is_stay(entity, row) and row["status"] not in ENDED and row["ended_at"] is None:
         return False
     last = row["ended_at"] or row["started_at"] or row[UPDATED]
     return bool(last) and now - datetime.fromisoformat(last) > KEPT
+
+
+def _is_stay(entity: str, row: Mapping[str, Any]) -> bool:
+    return entity == "encounter" and row["encounter_class"] in INPATIENT_CLASSES
 
 
 def _leads_to(survivors: Mapping[str, str], patient: str, last_patient: str) -> bool:

@@ -26,11 +26,9 @@ from types import MappingProxyType
 
 import duckdb
 import polars as pl
-import sqlalchemy as sa
 
 from data_contracts import LINEAGE, Column, Contract, contract
 from foundation.config import Config
-from ingest import ledger as tables
 from ingest.issuers import MARK
 from ingest.ledger import Ledger
 from ingest.load.added_columns import add_columns
@@ -128,10 +126,8 @@ def landing_contract(kind: str, entity: str) -> Contract:
 
 def partial_feeds(ledger: Ledger, config: Config) -> set[tuple[str, str]]:
     """(tenant, feed) of every feed that is HL7 v2 or was ever read as such."""
-    feed_run = tables.feed_run.c
-    query = sa.select(feed_run.tenant_id, feed_run.feed).where(feed_run.kind == KIND).distinct()
     now = {(t.tenant_id, feed.name) for t in config.tenants for feed in t.feeds if feed.kind == KIND}
-    return now | {(row["tenant_id"], row["feed"]) for row in ledger.rows(query)}
+    return now | ledger.feeds_of_kind(KIND)
 
 
 @dataclass(frozen=True)

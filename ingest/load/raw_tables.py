@@ -29,7 +29,7 @@ from ingest.load import appointment_numbers, issuers, partial_rows, structure_hi
 from ingest.load.added_columns import add_columns
 from ingest.load.data_reach import write_tenants
 from ingest.load.landed_rows import by_size, open_files, read_files, unreadable_batches
-from ingest.load.removals import DELETION, deleted, fhir_feeds, remove_deleted, remove_superseded
+from ingest.load.removals import DELETION, deleted, remove_deleted, remove_superseded
 from ingest.load.touched_tenants import tenant_states, write_touched
 
 DUCKDB = "duckdb"
@@ -115,7 +115,7 @@ def _load(
         if DELETION in pending:
             remove_deleted(connection)
         arrived = {(item["tenant_id"], item["feed"]) for batches in pending.values() for item in batches}
-        remove_superseded(connection, fhir_feeds(ledger) & arrived, set(pending))
+        remove_superseded(connection, ledger.feeds_of_kind("fhir") & arrived, set(pending))
         with ledger.write() as write:
             rows = [
                 {"warehouse": DUCKDB, "batch_sequence": item["batch_sequence"]}

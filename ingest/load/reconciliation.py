@@ -65,7 +65,7 @@ def reconcile_landed(
         rows = _of_ledger(ledger)
         for name, kind in (("versioned_feeds", "fhir"), ("feeds_in_parts", partial_rows.KIND)):
             columns = {"tenant_id": pl.String, "source_system": pl.String}
-            connection.register(name, pl.DataFrame(sorted(_feeds(ledger, kind)), schema=columns, orient="row"))
+            connection.register(name, pl.DataFrame(sorted(ledger.feeds_of_kind(kind)), schema=columns, orient="row"))
         for entity in load_contracts().values():
             if entity.store == "landing":
                 mine = [item for item in batches if item["entity"] == entity.name]
@@ -103,13 +103,6 @@ def _zeros(batches: Sequence[Mapping[str, Any]], rows: Sequence[_Row]) -> list[_
 def _tenants(connection: duckdb.DuckDBPyConnection) -> set[str]:
     tenants = connection.execute("select tenant_id from warehouse.raw.tenant").fetchall()
     return {str(row[0]) for row in tenants}
-
-
-def _feeds(ledger: Ledger, kind: str) -> set[tuple[str, str]]:
-    """(tenant, feed) of every feed that was ever read as one of a kind."""
-    feed_run = tables.feed_run.c
-    query = sa.select(feed_run.tenant_id, feed_run.feed).where(feed_run.kind == kind).distinct()
-    return {(row["tenant_id"], row["feed"]) for row in ledger.rows(query)}
 
 
 def _batches(ledger: Ledger, tenants: set[str] | None) -> list[dict[str, Any]]:

@@ -11,11 +11,8 @@ A FHIR resource always comes whole: rows of its older version that the newer one
 
 import duckdb
 import polars as pl
-import sqlalchemy as sa
 
 from foundation import duck
-from ingest import ledger as tables
-from ingest.ledger import Ledger
 
 DELETION = "record_deletion"
 # Entities with several rows for a resource, and the entity that has one row for every version of it, if there is one.
@@ -57,13 +54,6 @@ def remove_deleted(connection: duckdb.DuckDBPyConnection) -> int:
             deleted_rows = connection.execute(f"delete from {table} where {deleted(entity, table)}").fetchone()
             removed += int(deleted_rows[0]) if deleted_rows else 0
     return removed
-
-
-def fhir_feeds(ledger: Ledger) -> set[tuple[str, str]]:
-    """(tenant, feed) of every feed that was ever read as FHIR."""
-    feed_run = tables.feed_run.c
-    query = sa.select(feed_run.tenant_id, feed_run.feed).where(feed_run.kind == "fhir").distinct()
-    return {(row["tenant_id"], row["feed"]) for row in ledger.rows(query)}
 
 
 def remove_superseded(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[str, str]], entities: set[str]) -> int:

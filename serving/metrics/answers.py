@@ -6,7 +6,6 @@ denominator. The parts are joined on the dimensions of the question. A sum or co
 are null.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -16,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError
+from foundation.near_names import near
 from serving.metrics.compiler import Compiler, Shape, date_filters, day_filter, dimension_filter, entity_filter
 from serving.metrics.dimensions import CHILDREN, SERVICE_UNIT, DimensionIndex, Fact, Member
 from serving.metrics.mart_data import MartData
@@ -93,10 +93,8 @@ class Metrics:
         """A metric by name. Raises ConfigurationError for an unknown one, AccessError for one outside the scope."""
         definition = self.registry.metrics.get(name)
         if definition is None:
-            close = difflib.get_close_matches(name, [item.definition.name for item in self.visible()], n=4)
-            raise ConfigurationError(
-                f"no metric is named {name!r}" + (f"; similar names: {', '.join(close)}" if close else "")
-            )
+            names = (item.definition.name for item in self.visible())
+            raise ConfigurationError(f"no metric is named {name!r}{near(name, names)}")
         if not sees_metric(self.scope, definition.definition):
             raise AccessError(f"the metric {name!r} belongs to a part of the product that you may not use")
         return definition

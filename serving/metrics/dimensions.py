@@ -9,13 +9,13 @@ Attributes that change with time have the value of each row's day: the class of 
 tree. Its present value is a dimension `current_<name>`; in the `restated` index that one stands for `<name>`.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
 from foundation.errors import ConfigurationError
+from foundation.near_names import near
 
 SERVICE_UNIT = "service_unit"
 CHILDREN = "service_unit_children"
@@ -315,7 +315,5 @@ class DimensionIndex:
         """As `find`. Raises ConfigurationError naming close matches."""
         member = self.find(metric, name)
         if member is None:
-            close = difflib.get_close_matches(name, self.of(metric), n=4, cutoff=0.5)
-            hint = f"similar names: {', '.join(close)}" if close else f"it has {', '.join(self.of(metric)) or 'none'}"
-            raise ConfigurationError(f"metric {metric} has no dimension {name!r}; {hint}")
+            raise ConfigurationError(f"metric {metric} has no dimension {name!r}{near(name, self.of(metric))}")
         return member

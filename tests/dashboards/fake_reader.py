@@ -275,7 +275,7 @@ class FakeReader:
                 frame = frame.filter(pl.col(name).cast(pl.String).is_in(values))
         return frame
 
-    def today(self, now: datetime, noted: Collection[str] = ()) -> Board | None:
+    def today(self, now: datetime, noted: Collection[str] | None = None) -> Board | None:
         """No listener has written a board."""
         return None
 

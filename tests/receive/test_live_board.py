@@ -170,6 +170,19 @@ def test_what_is_past_is_dropped_and_open_stays_are_kept(tmp_path: Path) -> None
     assert state_of(tmp_path).rows["encounter"] == []
 
 
+def test_a_late_message_about_a_patient_who_left_takes_no_bed(tmp_path: Path) -> None:
+    feed, ward = feed_of(), Place(unit_id="WARD", name="", time_zone="UTC")
+    left = adt("A03", 4, NOW - timedelta(days=6), kind="I", unit="WARD")
+    late = adt("A08", 4, NOW - timedelta(days=7), kind="I", unit="WARD")
+    with journals(tmp_path, feed) as put:
+        put(adt("A01", 4, NOW - timedelta(days=9), kind="I", unit="WARD"), left)
+        following = follower(tmp_path, feed)
+        following.step(NOW)
+        put(late)
+        following.step(NOW)
+    assert board(state_of(tmp_path), [ward], NOW, "key").units[0].beds_taken == 0
+
+
 def test_two_tenants_with_equal_ids_have_a_state_each(tmp_path: Path) -> None:
     from dataclasses import replace
 

@@ -10,7 +10,7 @@ from foundation.errors import AccessError, DamagedFileError
 from foundation.keys import Keys
 from foundation.live_state import LiveFeed, LiveState, live_path, read_live, write_live
 from serving.people.rights import ROLES, TENANT_ROLES
-from serving.today import Board, Place, board
+from serving.today import MOST_LISTED, Board, Place, board
 from tests.serving.conftest import PEOPLE
 
 # Noon in New York, on the day in which clocks went back there.
@@ -61,7 +61,7 @@ def test_who_waits_is_under_way_was_seen_or_has_a_bed_is_counted_once_at_the_uni
     east, ward = day_of(shown, "east"), day_of(shown, "ward")
     assert (east["waiting"], east["under_way"], east["seen"], east["beds_taken"]) == (2, 1, 1, 0)
     assert (ward["waiting"], ward["beds_taken"]) == (0, 1)
-    assert [item.minutes for item in shown.waiting] == [50, 20, 120]
+    assert [item.minutes for item in shown.waiting] == [50, 20]
     assert len(shown.units) == 2
 
 
@@ -171,6 +171,32 @@ def test_each_patient_on_the_board_is_audited_once(live, reader) -> None:
     (row,) = live.access.audit_rows("harbor", action="today")
     assert sorted(row.detail["people"]) == sorted(shown.people)
     assert len(shown.people) == 2
+
+
+def test_who_is_not_listed_is_not_in_the_audit(live, reader) -> None:
+    early = [visit(number, "east", NOON - timedelta(minutes=number)) for number in range(63)]
+    called = [visit(100, "east", NOON, status="in_progress")]
+    write_live(live.home, Keys.of(live.home), "harbor", state(visits=[*early, *called]))
+    shown = reader("desk@harbor").today(NOON)
+    assert [item.minutes for item in shown.waiting] == list(range(62, 62 - MOST_LISTED, -1))
+    assert (day_of(shown, "east")["waiting"], day_of(shown, "east")["under_way"]) == (63, 1)
+    (row,) = live.access.audit_rows("harbor", action="today")
+    assert sorted(row.detail["people"]) == sorted(shown.people)
+    assert len(shown.people) == MOST_LISTED
+
+
+def test_a_board_that_is_drawn_again_is_audited_where_somebody_new_is_listed(live, reader) -> None:
+    desk, keys = reader("desk@harbor"), Keys.of(live.home)
+    write_live(live.home, keys, "harbor", state())
+    noted: set[str] | None = None
+    for _ in range(3):
+        noted = {*(noted or ()), *desk.today(NOON, noted).people}
+    rows = live.access.audit_rows("harbor", action="today")
+    assert [row.detail["people"] for row in rows] == [[]]
+    write_live(live.home, keys, "harbor", state(visits=[visit(1, "east", NOON)]))
+    for _ in range(3):
+        noted = {*noted, *desk.today(NOON, noted).people}
+    assert len(live.access.audit_rows("harbor", action="today")) == 2
 
 
 def test_the_state_of_another_tenant_or_an_altered_one_does_not_open(live, reader) -> None:
