@@ -328,7 +328,7 @@ def test_the_triangle_of_a_month_that_payers_still_answer_is_grey(rich, page, ma
 
 
 def test_distributions_and_denials_of_a_young_period_say_that_they_may_change(rich, page, markup_of, monkeypatch):
-    for name in ("payer_lag_days_median", "denial_overturn_rate", "denied_billed_amount"):
+    for name in ("decided_claims", "denial_overturn_rate", "denied_billed_amount"):
         monkeypatch.setitem(fake_metrics.MATURES, name, (60, "answers"))
     young, old = "2026-10-01_2026-10-31", "2026-03-01_2026-03-31"
     for section, title in (

@@ -68,7 +68,7 @@ PAYER_LAG = Distribution(
 
 def draw(context: PageContext) -> None:
     """Draws the section for the view of the context."""
-    loaded = figures.load(context.source, context.view, TILES)
+    loaded = figures.load(context.source, context.view, (*TILES, CHARGE_LAG.counted, PAYER_LAG.counted))
     period = context.view.period.name
     blocks.section("Days from service to money", f"Services of {period}; 90th percentile: one in ten took longer")
     blocks.tiles(context, {name: loaded[name] for name in LAGS if name in loaded}, key="cm_lags")
@@ -134,10 +134,8 @@ def _distribution(context: PageContext, item: Distribution, loaded: Mapping[str,
 
 def _caution(item: Distribution, loaded: Mapping[str, Figure]) -> str:
     """Why the distribution may still change, to end a note with: what takes long is missing from a period that has not settled."""
-    figure = loaded.get(item.median) or loaded.get(item.p90)
-    if figure is None or not figure.caution:
-        return ""
-    return f". {figure.caution}, so long waits are still missing"
+    figure = loaded.get(item.counted)
+    return f". {figure.caution}, so long waits are still missing" if figure is not None and figure.caution else ""
 
 
 def _markers(item: Distribution, loaded: Mapping[str, Figure]) -> list[Marker]:
