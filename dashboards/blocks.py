@@ -293,7 +293,7 @@ def _is_counted_rate(metric: MetricDefinition, base: figures.Base | None) -> boo
 
 
 def _has_few(context: PageContext, member: Member, base: figures.Base | None, volume: str) -> bool:
-    """Whether too few cases are behind a member's figure: of its own base, else of `volume`."""
+    """Whether too few cases are behind a member's figure: of its denominator, else of `volume`."""
     cases = context.source.metrics.get(volume)
     if base is None and cases is not None and volume in member.now:
         base = figures.Base(cases, member.now[volume], None)

@@ -43,17 +43,17 @@ def loss(values: Any) -> Loss:
 
 def total_of(worths: Sequence[Decimal | None]) -> Decimal | None:
     """The sum of the losses that are known; None where none is."""
-    known = [worth for worth in worths if worth is not None]
-    return sum(known, Decimal(0)) if known else None
+    amounts = [worth for worth in worths if worth is not None]
+    return sum(amounts, Decimal(0)) if amounts else None
 
 
 def missing(worths: Sequence[Decimal | None], noun: str) -> str:
     """For how many of the members a total holds; empty where it holds for all."""
-    known = sum(worth is not None for worth in worths)
-    if known == len(worths):
+    counted = sum(worth is not None for worth in worths)
+    if counted == len(worths):
         return ""
     return (
-        f"The estimated loss of all is that of {known} of {fmt.plural(len(worths), noun)}: of the others a number of slots or a mean "
+        f"The estimated loss of all is that of {counted} of {fmt.plural(len(worths), noun)}: of the others a number of slots or a mean "
         "payment is not known or not shown."
     )
 
