@@ -32,6 +32,7 @@ LABELS = {
     "takeback_kind": "Kind of takeback",
     "staff_role": "Role of staff",
     "item_code": "Supply",
+    "procedure_code": "Procedure code",
     "charge_lag_band": "Days from service to entry",
     "payer_lag_band": "Days from submission to decision",
     "months_after_service": "Months after the service",

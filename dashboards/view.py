@@ -38,6 +38,7 @@ FILTERS = {
     "takeback_kind": "takeback_kind",
     "staff_role": "staff_role",
     "item_code": "item_code",
+    "procedure_code": "procedure_code",
     "charge_lag_band": "charge_lag_band",
     "payer_lag_band": "payer_lag_band",
     "months_after_service": "months_after_service",

@@ -61,6 +61,7 @@ GROUPS = {
     "by_payer": ("payer", None),
     "by_payer_class": ("payer_class", None),
     "by_visit_type": ("visit_type", None),
+    "by_procedure_code": ("procedure_code", None),
     "by_encounter_class": ("encounter_class", None),
     "by_program": ("program", None),
     "by_current_program": ("current_program", None),

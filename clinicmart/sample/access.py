@@ -221,33 +221,83 @@ def referrals(story: Story) -> tuple[pl.DataFrame, pl.Series]:
     return frame, some(ids, of_appointment)
 
 
-def authorizations(story: Story) -> pl.DataFrame:
-    """One row per authorisation: most procedures ask the insurer for one."""
+AUTHORIZATION_STATES = ("approved", "denied", "pended", "requested")
+APPROVED, DENIED, PENDED, REQUESTED = range(4)
+AUTHORIZED_CODES = ("Z2001", "Z2002", "Z2003")
+AUTHORIZED_DAYS = 90
+MOST_UNITS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authorizations:
+    """One element per authorisation: index of its appointment, of AUTHORIZED_CODES and of AUTHORIZATION_STATES, UTC seconds of the request
+    and of the decision (-1: none), the first and the last local day on which it holds (-1: none), the units granted and used (0
+    where the payer did not approve)."""
+
+    appointment: np.ndarray
+    code: np.ndarray
+    state: np.ndarray
+    requested: np.ndarray
+    decided: np.ndarray
+    valid_from: np.ndarray
+    valid_to: np.ndarray
+    units_approved: np.ndarray
+    units_used: np.ndarray
+
+
+def draw_authorizations(story: Story) -> Authorizations:
+    """Most procedures ask the insurer for an authorisation. Some are used up, a few beyond what was granted."""
     booked, rng = story.appointments, story.rng("authorizations")
     procedure = np.array([item.is_procedure for item in VISIT_TYPES])[booked.visit_type]
     source = np.flatnonzero(procedure & (booked.payer != SELF_PAY) & (rng.random(len(booked)) < 0.7))
     size = len(source)
     asked = booked.booked[source]
     state = np.searchsorted([0.82, 0.92, 0.97], rng.random(size))
-    decided = np.where(state < 2, asked + rng.integers(1, 6, size) * DAY, -1)
+    decided = np.where(state <= DENIED, asked + rng.integers(1, 6, size) * DAY, -1)
     cut_off = story.zones.to_utc(np.array([story.calendar.as_of * DAY + 20 * 3600]), 0)[0]
-    state = np.where(decided > cut_off, 3, state)
+    state = np.where(decided > cut_off, REQUESTED, state)
     decided = np.where(decided > cut_off, -1, decided)
-    valid = np.where(state == 0, booked.start_local[source] // DAY - 30, -1)
+    is_approved = state == APPROVED
+    valid = np.where(is_approved, booked.start_local[source] // DAY - 30, -1)
+    code = rng.integers(0, len(AUTHORIZED_CODES), size)
+    # Another stream, so that what was drawn before units were counted stays as it was.
+    counted = story.rng("authorization units")
+    granted = counted.integers(1, MOST_UNITS + 1, size)
+    used = counted.integers(0, granted + 1)
+    used = np.where(counted.random(size) < 0.03, granted + 1, used)
+    return Authorizations(
+        appointment=source,
+        code=code,
+        state=state,
+        requested=asked,
+        decided=decided,
+        valid_from=valid,
+        valid_to=np.where(valid < 0, -1, valid + AUTHORIZED_DAYS),
+        units_approved=np.where(is_approved, granted, 0),
+        units_used=np.where(is_approved, used, 0),
+    )
+
+
+def authorizations(story: Story) -> pl.DataFrame:
+    """One row per authorisation."""
+    booked, group, drawn = story.appointments, story.group, draw_authorizations(story)
+    source, is_approved = drawn.appointment, drawn.state == APPROVED
+    counts = [str(number) for number in range(MOST_UNITS + 2)]
     return pl.DataFrame(
         {
-            "authorization_id": "Q" + numbers(np.arange(1, size + 1), 7),
+            "authorization_id": "Q" + numbers(np.arange(1, len(source) + 1), 7),
             "medical_record_number": story.people.record_numbers.gather(booked.patient[source]),
-            "payer_id": pick(story.group.payer_ids, booked.payer[source]),
-            "service_unit_id": pick(story.group.clinic_ids, booked.clinic[source]),
-            "procedure_code": pick(["Z2001", "Z2002", "Z2003"], rng.integers(0, 3, size)),
-            "status": pick(["approved", "denied", "pended", "requested"], state),
-            "units_approved": pick(["1"], np.where(state == 0, 0, -1)),
-            "requested_at": timestamps(asked),
-            "decided_at": timestamps(decided),
-            "valid_from": dates(valid),
-            "valid_to": dates(np.where(valid < 0, -1, valid + 90)),
-            "updated_at": timestamps(np.maximum(asked, decided)),
+            "payer_id": pick(group.payer_ids, booked.payer[source]),
+            "service_unit_id": pick(group.clinic_ids, booked.clinic[source]),
+            "procedure_code": pick(AUTHORIZED_CODES, drawn.code),
+            "status": pick(AUTHORIZATION_STATES, drawn.state),
+            "units_approved": pick(counts, np.where(is_approved, drawn.units_approved, -1)),
+            "units_used": pick(counts, np.where(is_approved, drawn.units_used, -1)),
+            "requested_at": timestamps(drawn.requested),
+            "decided_at": timestamps(drawn.decided),
+            "valid_from": dates(drawn.valid_from),
+            "valid_to": dates(drawn.valid_to),
+            "updated_at": timestamps(np.maximum(drawn.requested, drawn.decided)),
         }
     )
 

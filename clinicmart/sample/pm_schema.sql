@@ -195,6 +195,7 @@ CREATE TABLE authorizations (
   procedure_code        TEXT,
   status                TEXT NOT NULL,
   units_approved        TEXT,
+  units_used            TEXT,
   requested_at          TEXT,
   decided_at            TEXT,
   valid_from            TEXT,

@@ -25,6 +25,7 @@ FAILED = access.REMINDER_OUTCOMES.index("failed")
 CONFIRMED = access.REMINDER_OUTCOMES.index("confirmed")
 CLINICAL_HOURS_A_YEAR = 36 * 52
 TRAILING_DAYS = 90
+ANSWERED_DAYS, EXPIRING_DAYS = 7, 30
 LONG_BOARDING = 240 * 60
 REFERRAL = {name: place for place, name in enumerate(access.REFERRAL_STATES)}
 
@@ -37,6 +38,7 @@ def add(truths: "Truths") -> None:
     _boarding(truths)
     _readmissions(truths)
     _referrals(truths)
+    _authorizations(truths)
     _reminders(truths)
     _sessions(truths)
     _supplies(truths)
@@ -189,6 +191,36 @@ def _referrals(truths: "Truths") -> None:
     seen = kept & (booked.status[drawn.source] == COMPLETED)
     until_visit = np.where(seen, booked.start_local[drawn.source] // DAY - drawn.ordered_day, 0)
     tally.ratio("referral_to_visit_days", until_visit, seen, by)
+
+
+def _authorizations(truths: "Truths") -> None:
+    """Requests and their decisions, units, and what expires. Some requests are older than the sample's first month."""
+    story, tally = truths.story, truths.tally
+    booked, drawn, as_of = story.appointments, access.draw_authorizations(story), story.calendar.as_of
+    clinic, payer = booked.clinic[drawn.appointment], booked.payer[drawn.appointment]
+    zone = booked.zone[drawn.appointment]
+    requested = story.zones.local_day(drawn.requested, zone)
+    codes = Dimension(name="procedure_code", codes=drawn.code, labels=list(access.AUTHORIZED_CODES))
+    by = [truths.unit(clinic), *truths.payers(payer), codes]
+    approved, denied = drawn.state == access.APPROVED, drawn.state == access.DENIED
+    tally.total("authorizations_requested", np.ones(len(requested), np.int64), by)
+    tally.total("authorizations_approved", approved, by)
+    tally.total("authorizations_denied", denied, by)
+    tally.total("authorizations_pended", drawn.state == access.PENDED, by)
+    tally.ratio("authorization_approval_rate", approved, approved | denied, by)
+    decided = drawn.decided >= 0
+    waited = story.zones.local_day(np.where(decided, drawn.decided, drawn.requested), zone) - requested
+    tally.ratio("authorization_turnaround_days", waited, decided, by)
+    tally.median("authorization_turnaround_days_median", waited[decided])
+    tally.ratio("authorization_within_7_days_rate", decided & (waited <= ANSWERED_DAYS), decided, by)
+    tally.total("authorization_units_approved", drawn.units_approved, by)
+    tally.total("authorization_units_used", drawn.units_used, by)
+    tally.ratio("authorization_units_used_rate", drawn.units_used, drawn.units_approved, by)
+    tally.total("authorizations_over_used", drawn.units_used > drawn.units_approved, by)
+    left = drawn.units_approved - drawn.units_used
+    expiring = approved & (drawn.valid_to >= as_of) & (drawn.valid_to <= as_of + EXPIRING_DAYS) & (left > 0)
+    tally.total("authorizations_expiring", expiring, by)
+    tally.total("authorization_units_expiring", np.where(expiring, left, 0), by)
 
 
 def _reminders(truths: "Truths") -> None:

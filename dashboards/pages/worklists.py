@@ -1,6 +1,7 @@
 """Worklists: rows that somebody must work on, with owner, state, deadline and outcome, and what came of those that were worked."""
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import streamlit as st
@@ -34,14 +35,23 @@ COLUMNS = {
     "service_date": "Service",
     "encounter_date": "Visit",
     "slot_date": "Day of the slot",
+    "valid_to": "Last day",
     "service_unit_id": "Place",
     "provider_id": "Provider",
     "payer_id": "Payer",
     "visit_type_id": "Visit type",
     "denial_category": "Reason",
     "carc": "Code",
+    "procedure_code": "Procedure",
+    "left_units": "Units left",
 }
-ROW_NAMES = {"claim_id": "Claim", "encounter_id": "Visit", "charge_line_id": "Charge", "slot_id": "Slot"}
+ROW_NAMES = {
+    "claim_id": "Claim",
+    "encounter_id": "Visit",
+    "charge_line_id": "Charge",
+    "slot_id": "Slot",
+    "authorization_id": "Authorisation",
+}
 DIMENSIONS = {
     "service_unit_id": "service_unit",
     "provider_id": "provider",
@@ -156,6 +166,8 @@ def _cell(source: Source, column: str, value: Any) -> str:
         return fmt.day(value)
     if value is None:
         return ""
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
     if column in DIMENSIONS:
         return source.names(DIMENSIONS[column]).get(value, str(value))
     if column == "payer_class":

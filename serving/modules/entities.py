@@ -26,6 +26,7 @@ NOUNS: Mapping[str, str] = MappingProxyType(
         "staff_shift": "staff hours",
         "coverage": "coverage",
         "provider_service_unit": "credentials",
+        "authorization": "authorisations",
     }
 )
 MONEY = (

@@ -98,6 +98,19 @@ LISTS: Mapping[str, WorkList] = MappingProxyType(
                 solved="is_booked_slot",
                 is_ahead=True,
             ),
+            WorkList(
+                name="authorizations",
+                title="Expiring authorisations",
+                metric="authorizations_expiring",
+                owner="Authorisations",
+                key="authorization_id",
+                is_open="true",
+                columns=("valid_to", "service_unit_id", "payer_id", "procedure_code", "left_units"),
+                outcomes=("extension asked for", "extended", "visit booked", "no longer needed"),
+                # Used up, or extended, before its last day.
+                solved="status = 'approved' and not is_expiring and remaining_days >= 0",
+                is_ahead=True,
+            ),
         )
     }
 )

@@ -51,6 +51,7 @@ CHANGES: Mapping[str, Sequence[str]] = {
         "update raw.appointment set status = 'no_show' where {chosen}",
         "update raw.appointment_event set occurred_at = occurred_at - interval 2 day where {chosen}",
         "update raw.slot set status = 'booked' where {chosen}",
+        "update raw.authorization set status = 'expired', units_used = {seed}, decided_at = null where {chosen}",
     ),
     "reversed": (
         "insert into raw.remittance_claim by name select * replace ("
@@ -145,7 +146,17 @@ def fill_pool(home: Path, connection: duckdb.DuckDBPyConnection) -> None:
             connection.register("rows", rows)
             connection.execute(f"create table pool.{table} as from rows")
             connection.unregister("rows")
-    for table in ("patient", "coverage", "appointment", "encounter", "charge", "claim", "patient_payment", "referral"):
+    for table in (
+        "patient",
+        "coverage",
+        "appointment",
+        "encounter",
+        "charge",
+        "claim",
+        "patient_payment",
+        "referral",
+        "authorization",
+    ):
         connection.execute(f"delete from pool.{table} where hash(patient_id) % {PATIENTS} <> 0")
     connection.execute(f"delete from pool.slot where hash(slot_id) % {PATIENTS} <> 0")
     for table, column, whole in PARTS:

@@ -12,6 +12,7 @@ select
     procedure_code,
     status,
     units_approved,
+    units_used,
     requested_at,
     decided_at,
     valid_from,

@@ -46,7 +46,7 @@ listed as (
 -- Facts may name a patient before the record of the patient arrives, or without it.
 referenced as (
     {{ referenced_ids('patient_id', ['appointments', 'encounters', 'charges', 'claims', 'coverages', 'referrals',
-        'remittance_claims', 'patient_payments', 'bed_movements']) }}
+        'remittance_claims', 'patient_payments', 'bed_movements', 'authorizations']) }}
 ),
 
 inferred as (

@@ -6,7 +6,7 @@ with listed as (
 
 referenced as (
     {{ referenced_ids('service_unit_id', ['provider_service_units', 'appointments', 'encounters', 'charges', 'claims',
-        'slots', 'staff_shifts', 'bed_movements', 'patient_payments', 'referrals',
+        'slots', 'staff_shifts', 'bed_movements', 'patient_payments', 'referrals', 'authorizations',
         ['bed_movements', 'from_service_unit_id'], ['service_units', 'parent_service_unit_id'],
         ['service_unit_placements', 'parent_service_unit_id']]) }}
 ),
