@@ -237,7 +237,7 @@ def test_no_version_of_before_monday_is_no_restatement(source):
 
 SECTIONS = {
     "throughput": ("visits", "times", "capacity", "providers"),
-    "no_show": ("missed", "causes", "lost"),
+    "no_show": ("missed", "causes", "lost", "authorizations"),
     "payer_mix": ("shift", "bases", "rates", "effect"),
 }
 
@@ -270,6 +270,10 @@ def rich(reader, monkeypatch):
             rule(pl.col("paid").sum(), pl.col("done").sum()),
         ),
         "collected_amount": ("Collected", "usd", "revenue_cycle", rule(pl.col("paid").sum())),
+        "authorizations_requested": ("Authorisations requested", "count", "no_show", rule(pl.col("done").sum())),
+        "authorizations_expiring": ("Authorisations that expire", "count", "no_show", rule(pl.col("done").sum())),
+        "authorization_units_expiring": ("Units that expire", "count", "no_show", rule(pl.col("done").sum())),
+        "authorization_approval_rate": ("Approved, share", "percent", "no_show", rule(pl.col("done").sum(), pl.len())),
     }
     for name, (label, unit, module, made) in more.items():
         monkeypatch.setitem(fake_metrics.RULES, name, (label, unit, "lower", module, made))

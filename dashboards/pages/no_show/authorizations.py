@@ -1,6 +1,7 @@
 """Authorisations: what payers granted and refused, how long they took, and which authorisations expire soon."""
 
 from datetime import timedelta
+from functools import partial
 
 from dashboards import blocks, breakdowns, figures, markup, widgets, work_links
 from dashboards import format as fmt
@@ -45,11 +46,9 @@ def draw(context: PageContext) -> None:
     blocks.section("By procedure", f"Authorisations requested in {view.period.name}, as they stand now")
     _table(context, codes, "Code", "cm_authorization_codes")
     _expiring(context)
+    trends = ((RATE, "Approved over time"), (TURNAROUND, "Days to a decision over time"))
     blocks.columns(
-        [
-            lambda: blocks.trend(context, RATE, title="Approved over time"),
-            lambda: blocks.trend(context, TURNAROUND, title="Days to a decision over time"),
-        ]
+        [partial(blocks.trend, context, name, title=title) for name, title in trends if name in source.metrics]
     )
     work_links.draw(context, ("authorizations",), "cm_authorization_work")
 
@@ -57,8 +56,9 @@ def draw(context: PageContext) -> None:
 def _table(context: PageContext, members: list[Member], title: str, key: str) -> None:
     """The members with the most requests, each figure with the way to its passport."""
     source = context.source
+    titles = {name: text for name, text in TITLES.items() if name in source.metrics}
     rows = [
-        markup.Row((member.name, *[_cell(member, name) for name in TITLES]))
+        markup.Row((member.name, *[_cell(member, name) for name in titles]))
         for member in members[:MOST_LISTED]
         if member.now.get(REQUESTED)
     ]
@@ -68,7 +68,7 @@ def _table(context: PageContext, members: list[Member], title: str, key: str) ->
         )
         return
     columns = [markup.Column(title)]
-    columns += [markup.Column(name, source.metrics[metric].unit) for metric, name in TITLES.items()]
+    columns += [markup.Column(name, source.metrics[metric].unit) for metric, name in titles.items()]
     context.html(markup.table(columns, rows, caption=f"Authorisations by {title.lower()}"), key=key)
 
 
@@ -79,11 +79,18 @@ def _cell(member: Member, metric: str) -> markup.Link:
 def _expiring(context: PageContext) -> None:
     """The places with the most authorisations that expire soon."""
     source, view = context.source, context.view
+    if EXPIRING not in source.metrics or UNITS not in source.metrics:
+        return
     first, last = source.as_of, source.as_of + timedelta(days=EXPIRING_DAYS)
     where = figures.filters(view, source.metrics[EXPIRING])
     blocks.section(f"Authorisations that expire within {EXPIRING_DAYS} days", f"{fmt.day(first)} to {fmt.day(last)}")
     if where is None:
-        blocks.empty(context, "Not by this filter", "Authorisations are of a payer and a place alone.", "cm_expiring")
+        blocks.empty(
+            context,
+            "Not by this filter",
+            "Authorisations are of a payer, a procedure and a place alone.",
+            "cm_expiring",
+        )
         return
     asked = {"where": where, "start": first, "end": last}
     by_place = source.query([EXPIRING, UNITS], by=("service_unit",), **asked)
