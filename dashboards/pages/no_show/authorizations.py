@@ -92,9 +92,8 @@ def _expiring(context: PageContext) -> None:
             "cm_expiring",
         )
         return
-    asked = {"where": where, "start": first, "end": last}
-    by_place = source.query([EXPIRING, UNITS], by=("service_unit",), **asked)
-    total = source.query([EXPIRING, UNITS], **asked).row(0, named=True)
+    by_place = source.query([EXPIRING, UNITS], by=("service_unit",), where=where, start=first, end=last)
+    total = source.query([EXPIRING, UNITS], where=where, start=first, end=last).row(0, named=True)
     period = periods.range_key(first, last)
     rows = sorted((row for row in by_place.iter_rows(named=True) if row[EXPIRING]), key=lambda row: -row[EXPIRING])
     table = markup.table(
