@@ -3,14 +3,21 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 
-from clinicmart.proof import ways_api, ways_files, ways_reader, ways_reports, ways_web
+from clinicmart.proof import ways_api, ways_files, ways_reader, ways_reports, ways_sign_in, ways_web
 from clinicmart.proof.canaries import TENANTS
 from clinicmart.proof.server import COMMAND, Server, serving
 from clinicmart.proof.site import PEOPLE, Person, Site
 from clinicmart.proof.trials import Trial, Way
 
 # Files last: what the other ways left in the home is searched too.
-WAYS: tuple[Way, ...] = (*ways_reader.WAYS, *ways_reports.WAYS, *ways_web.WAYS, *ways_api.WAYS, *ways_files.WAYS)
+WAYS: tuple[Way, ...] = (
+    *ways_reader.WAYS,
+    *ways_reports.WAYS,
+    *ways_web.WAYS,
+    *ways_sign_in.WAYS,
+    *ways_api.WAYS,
+    *ways_files.WAYS,
+)
 
 
 def run_ways(

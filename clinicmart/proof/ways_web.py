@@ -46,14 +46,15 @@ def _cookies(site: Site, server: Server, tenant: str, person: Person) -> Iterato
         )
     yield judge.trial(
         "open a live page at the other tenant's address with the own session",
-        lambda: _drawn(server, foreign, token),
+        lambda: drawn(server, foreign, token),
         control="the own address draws the page",
-        holds=lambda: bool(_drawn(server, tenant, token)),
+        holds=lambda: bool(drawn(server, tenant, token)),
         must_refuse=True,
     )
 
 
-def _drawn(server: Server, tenant: str, token: str, name: str = FIRST_PAGE, query: str = "") -> str:
+def drawn(server: Server, tenant: str, token: str, name: str = FIRST_PAGE, query: str = "") -> str:
+    """All that a page draws for a session at a tenant's address, as text. Raises AccessError where the socket is refused."""
     with server.page(tenant, token) as page:
         return run_page(page, name, query)[1]
 
@@ -100,7 +101,7 @@ def _sessions(site: Site, server: Server) -> Iterator[Trial]:
     ):
         yield judge.trial(
             f"open a page with {words}",
-            lambda token=token: server.body("/", host=_host(tenant), token=token) + _drawn(server, tenant, token),
+            lambda token=token: server.body("/", host=_host(tenant), token=token) + drawn(server, tenant, token),
             control="a fresh session is let in",
             holds=lambda: server.get("/", host=_host(tenant), token=good)[0] == 200,
             must_refuse=True,
@@ -119,9 +120,9 @@ def _without_code(site: Site, server: Server) -> Iterator[Trial]:
     waiting = store.create_session(person)
     yield judge.trial(
         "open a page with a session that has the password and not the code",
-        lambda: server.body("/", host=_host(tenant), token=waiting) + _drawn(server, tenant, waiting),
+        lambda: server.body("/", host=_host(tenant), token=waiting) + drawn(server, tenant, waiting),
         control="the session that gave a code is let in",
-        holds=lambda: bool(_drawn(server, tenant, passed)),
+        holds=lambda: bool(drawn(server, tenant, passed)),
         must_refuse=True,
     )
 
@@ -142,7 +143,7 @@ def _identities(site: Site, server: Server) -> Iterator[Trial]:
 
     def attempt(name: str, issuer: str, subject: str = subject) -> str:
         token = store.begin_oidc_session(name, Identity(issuer=issuer, subject=subject))
-        return _drawn(server, name, token)
+        return drawn(server, name, token)
 
     for words, identity in (
         ("of the other tenant's provider with the same subject", (issuers[foreign], subject)),
@@ -191,7 +192,7 @@ def _hosts(site: Site, server: Server) -> Iterator[Trial]:
             f"open a live page from the origin {origin.replace(str(server.port), 'PORT')}",
             attempt,
             control="the own origin is let in",
-            holds=lambda: organisation_word(tenant, "") in _drawn(server, tenant, token),
+            holds=lambda: organisation_word(tenant, "") in drawn(server, tenant, token),
             must_refuse=True,
         )
     forged = (("X-Forwarded-Host", f"{foreign}.localhost"), ("X-Forwarded-For", "127.0.0.1"))

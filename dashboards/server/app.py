@@ -17,7 +17,7 @@ from dashboards import Place, failures, served_home, theme
 from dashboards.agents.door import AgentDoor
 from dashboards.api.application import Door
 from dashboards.pages import ALL
-from dashboards.server import health_routes, oidc_routes, second_factor_routes, signin_routes, warm
+from dashboards.server import health_routes, oidc_routes, passkey_routes, second_factor_routes, signin_routes, warm
 from dashboards.server.auth_gate import Gate
 from foundation.errors import ConfigurationError
 from foundation.exposure import check_exposure
@@ -61,7 +61,13 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
     """
     app = st.App(
         ENTRY,
-        routes=[*signin_routes.ROUTES, *second_factor_routes.ROUTES, *oidc_routes.ROUTES, *health_routes.ROUTES],
+        routes=[
+            *signin_routes.ROUTES,
+            *second_factor_routes.ROUTES,
+            *oidc_routes.ROUTES,
+            *passkey_routes.ROUTES,
+            *health_routes.ROUTES,
+        ],
         middleware=[Middleware(Gate, pages=[page.key for page in ALL]), Middleware(Door), Middleware(AgentDoor)],
         lifespan=_lifespan,
         on_script_error=_on_script_error,

@@ -44,7 +44,14 @@ READY = "/readyz"
 SECOND_FACTOR, SET_UP = "/second-factor", "/second-factor/set-up"
 # Sign-in with the tenant's identity provider: the way there, the way back, and where the provider says that a sign-in has ended.
 OIDC, OIDC_BACK, OIDC_ENDED = "/signin/oidc", "/signin/oidc/back", "/signin/oidc/ended"
-SIGN_IN_PATHS = frozenset({SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, SECOND_FACTOR, SET_UP, OIDC, OIDC_BACK, OIDC_ENDED})
+# Sign-in with a passkey, a person's passkeys, and the script that asks the browser for one.
+PASSKEY, PASSKEYS, NEW_PASSKEY, PASSKEY_SCRIPT = "/signin/passkey", "/passkeys", "/passkeys/new", "/passkeys.js"
+SIGN_IN_PATHS = frozenset(
+    {
+        SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, SECOND_FACTOR, SET_UP, OIDC, OIDC_BACK, OIDC_ENDED, PASSKEY, PASSKEYS,
+        NEW_PASSKEY, PASSKEY_SCRIPT,
+    }
+)  # fmt: skip
 # Who opens the account's pages is looked up there.
 OPEN_PATHS = SIGN_IN_PATHS | {HEALTH, READY, "/favicon.png", "/favicon.ico"}
 # Where a sign-in goes on that lacks a step.

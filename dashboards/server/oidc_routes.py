@@ -4,10 +4,8 @@ What belongs to one attempt (state, nonce, PKCE verifier) stands sealed in a coo
 is written here. The cookie goes with the answer, right or wrong.
 """
 
-import json
 import logging
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
@@ -19,20 +17,18 @@ from starlette.routing import Route
 from dashboards import format as fmt
 from dashboards import served_home
 from dashboards.hosts import tenant_of_host
-from dashboards.server import auth_gate, signin_html
-from dashboards.server.forms import browser_of, delete_cookie, fields_of, keep_session, set_cookie
+from dashboards.server import auth_gate, sealed_cookie, signin_html
+from dashboards.server.forms import browser_of, delete_cookie, fields_of, keep_session
 from foundation.comparing import is_same
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from serving.counters import SIGN_INS
 from serving.people.caller import caller
 from serving.people.oidc_client import authorization_address, check_answer, identity_of_code, identity_of_logout
 from serving.people.oidc_store import NO_PROVIDER, OidcProvider
-from serving.people.sealed import seal, unseal
 
 COOKIE = "clinicmart_oidc"
 ATTEMPT_SECONDS = 600
 STALE = "This sign-in was begun elsewhere, or too long ago. Begin again."
-_OWNER = "oidc attempt"
 # A provider that answers slowly must not make pages wait.
 _ASKING = CapacityLimiter(8)
 log = logging.getLogger(__name__)
@@ -45,7 +41,6 @@ class _Attempt:
     nonce: str
     verifier: str
     next_path: str
-    begun_at: float
 
 
 async def _asking(handler: Callable[[Request], Response], request: Request) -> Response:
@@ -88,7 +83,6 @@ def _begin(request: Request) -> Response:
             nonce=secrets.token_urlsafe(32),
             verifier=secrets.token_urlsafe(48),
             next_path=auth_gate.own_path(request.query_params.get("next")),
-            begun_at=time.time(),
         )
         address = authorization_address(
             _provider_of(tenant_id),
@@ -100,19 +94,14 @@ def _begin(request: Request) -> Response:
     except ClinicmartError as error:
         return signin_html.refused(fmt.sentence(str(error)), 404)
     response = RedirectResponse(address, status_code=303)
-    sealed = seal(served_home.served().form_key, tenant_id, _OWNER, json.dumps(asdict(attempt)))
-    set_cookie(response, request, COOKIE, f"{tenant_id}.{sealed}")
+    sealed_cookie.keep(response, request, COOKIE, tenant_id, asdict(attempt))
     return response
 
 
 def _attempt_of(request: Request) -> _Attempt | None:
     """What this browser began here, not too long ago; None for anything else."""
-    tenant_id, _, sealed = (auth_gate.cookie_of(request, COOKIE) or "").partition(".")
-    try:
-        attempt = _Attempt(**json.loads(unseal(served_home.served().form_key, tenant_id, _OWNER, sealed)))
-    except (ConfigurationError, ValueError, TypeError):
-        return None
-    return attempt if 0 <= time.time() - attempt.begun_at <= ATTEMPT_SECONDS else None
+    kept = sealed_cookie.kept(request, COOKIE, seconds=ATTEMPT_SECONDS)
+    return _Attempt(**kept[1]) if kept else None
 
 
 async def back(request: Request) -> Response:

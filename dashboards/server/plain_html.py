@@ -1,4 +1,4 @@
-"""The frame of the pages outside Streamlit: the same tokens, no script."""
+"""The frame of the pages outside Streamlit: the same tokens, and no script but one of our files."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -27,16 +27,24 @@ def _style() -> str:
     return f"{_font_face()}\n{theme.variables(theme.LIGHT)}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n{sheet}"
 
 
-def page(title: str, body: Markup, status: int = 200) -> HTMLResponse:
-    """A whole page."""
+def page(title: str, body: Markup, status: int = 200, *, script: str = "") -> HTMLResponse:
+    """A whole page. `script` is the address of a file of ours."""
     page = Markup(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<title>{title} · Clinicmart</title><style>{style}</style></head>"
+        "<title>{title} · Clinicmart</title><style>{style}</style>{script}</head>"
         '<body><main><div class="brand"><i aria-hidden="true"></i>Clinicmart</div>{body}</main></body></html>'
     )
     style = Markup(_style())  # noqa: S704  # the project's own stylesheet and tokens: no value of a request is in it
-    return HTMLResponse(page.format(title=title, style=style, body=body), status_code=status)
+    tag = Markup('<script src="{}" defer></script>').format(script) if script else ""
+    return HTMLResponse(page.format(title=title, style=style, script=tag, body=body), status_code=status)
+
+
+# The field of forms that ask for the password again; `id` is its id in the page.
+PASSWORD_FIELD = Markup(
+    '<label for="{id}">Your password</label>'
+    '<input id="{id}" name="password" type="password" autocomplete="current-password" required>'
+)
 
 
 def problem_line(text: str) -> Markup:

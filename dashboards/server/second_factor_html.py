@@ -7,16 +7,13 @@ import segno
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from dashboards.server.plain_html import hidden, page, problem_line
+from dashboards.server import passkey_html
+from dashboards.server.plain_html import PASSWORD_FIELD, hidden, page, problem_line
 from serving.people.second_factors import SecondFactor
 
 _CODE = Markup(
     '<label for="{id}">{label}</label><input id="{id}" name="code" autocomplete="one-time-code" inputmode="{mode}" '
     'autocapitalize="none" spellcheck="false" required{focus}>'
-)
-_PASSWORD = Markup(
-    '<label for="{id}">Your password</label>'
-    '<input id="{id}" name="password" type="password" autocomplete="current-password" required>'
 )
 
 
@@ -29,24 +26,37 @@ def _code_field(name: str, label: str, *, is_recovery: bool = False, has_focus: 
     )
 
 
-def code(*, token: str, next_path: str, is_recovery: bool, problem: str = "", status: int = 200) -> HTMLResponse:
-    """The form for a code after the password."""
+def code(
+    *,
+    token: str,
+    next_path: str,
+    has_app: bool,
+    has_passkey: bool,
+    is_recovery: bool,
+    problem: str = "",
+    status: int = 200,
+) -> HTMLResponse:
+    """The form for a code after the password. `has_passkey`: the person has one for this address."""
+    is_recovery = is_recovery or not has_app
     label = "Recovery code" if is_recovery else "Code of your authenticator app"
     way_on = urlencode({"next": next_path} | ({} if is_recovery else {"recovery": "1"}))
+    switch = Markup('<a href="{}">{}</a>. ').format(
+        f"/second-factor?{way_on}", "Use the app" if is_recovery else "Use a recovery code"
+    )
     body = Markup(
         '<h1>One more step</h1>{problem}<form method="post" action="/second-factor">{token}{next_path}{recovery}{field}'
-        '<button type="submit">Go on</button></form><p class="foot"><a href="{href}">{words}</a>. '
-        "If you have neither, ask your organization's administrator to reset your second factor.</p>"
+        '<button type="submit">Go on</button></form>{passkey}<p class="foot">{switch}'
+        "If you have lost your second factor, ask your organization's administrator to reset it.</p>"
     ).format(
         problem=problem_line(problem),
         token=hidden("token", token),
         next_path=hidden("next", next_path),
         recovery=hidden("recovery", "1") if is_recovery else "",
         field=_code_field("code", label, is_recovery=is_recovery, has_focus=True),
-        href=f"/second-factor?{way_on}",
-        words="Use the app" if is_recovery else "Use a recovery code",
+        passkey=passkey_html.sign_in_form(next_path, "Use a passkey") if has_passkey else "",
+        switch=switch if has_app else "",
     )
-    return page("Second factor", body, status)
+    return page("Second factor", body, status, script=passkey_html.SCRIPT if has_passkey else "")
 
 
 def set_up(
@@ -61,7 +71,7 @@ def set_up(
 ) -> HTMLResponse:
     """The form to set up an app: its secret as QR code and as text, the password, and a first code. `address` is for the app."""
     why = (
-        "Your organization requires a second factor. You need an authenticator app on your phone."
+        "Your organization requires a second factor: an authenticator app on your phone, or a passkey."
         if is_required
         else "After your password you will be asked for a code of an authenticator app on your phone."
     )
@@ -73,7 +83,9 @@ def set_up(
         '<p class="hint">Or type this key into it: <code>{key}</code></p>'
         '<p class="step">2. Type the code that the app shows, and your password.</p>{field}{password}'
         '<button type="submit">Set up</button></form>'
+        '<p class="foot">Or <a href="/passkeys?{query}">set up a passkey</a>.</p>'
     ).format(
+        query=urlencode({"next": next_path}),
         why=why,
         problem=problem_line(problem),
         token=hidden("token", token),
@@ -83,7 +95,7 @@ def set_up(
         picture=segno.make(address, error="m").svg_data_uri(scale=4, border=4, dark="#000", light="#fff"),
         key=" ".join(secret[start : start + 4] for start in range(0, len(secret), 4)),
         field=_code_field("code", "Code"),
-        password=_PASSWORD.format(id="password"),
+        password=PASSWORD_FIELD.format(id="password"),
     )
     return page("Second factor", body, status)
 
@@ -112,7 +124,7 @@ def manage(
         remove=hidden("action", "remove"),
         first=_code_field("code", "Code"),
         second=_code_field("code_to_remove", "Code"),
-        password=_PASSWORD.format(id="password"),
+        password=PASSWORD_FIELD.format(id="password"),
         after=after,
     )
     return page("Second factor", body, status)

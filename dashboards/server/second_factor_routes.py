@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from dashboards import data, served_home
 from dashboards import format as fmt
-from dashboards.server import auth_gate, second_factor_html, signin_html
+from dashboards.server import auth_gate, passkey_routes, second_factor_html, signin_html
 from dashboards.server.forms import STALE_FORM, browser_of, fields_of, hashing, keep_session
 from foundation.errors import AccessError
 from serving.counters import SIGN_INS
@@ -45,11 +45,20 @@ def _show_code(request: Request) -> Response:
     token, state = _begun(request)
     if state is None or state.step is not Step.CODE:
         return _elsewhere(state)
-    return _code_form(token, request.query_params)
+    return _code_form(request, token, state, request.query_params)
 
 
-def _code_form(token: str, fields: Mapping[str, str], problem: str = "", status: int = 200) -> Response:
+def _code_form(
+    request: Request, token: str, state: SignIn, fields: Mapping[str, str], problem: str = "", status: int = 200
+) -> Response:
+    store = served_home.access()
+    try:
+        place = passkey_routes.place_of(request)
+    except AccessError as error:
+        return signin_html.refused(str(error), 404)
     return second_factor_html.code(
+        has_app=store.second_factor(state.principal) is not None,
+        has_passkey=place is not None and any(each.host == place.host for each in store.passkeys(state.principal)),
         token=auth_gate.form_token(PURPOSE, token),
         next_path=auth_gate.own_path(fields.get("next")),
         is_recovery=bool(fields.get("recovery")),
@@ -76,7 +85,7 @@ def _give_code(request: Request, fields: Mapping[str, str]) -> Response:
         )
     except AccessError as error:
         SIGN_INS.labels("second factor", "refused").inc()
-        return _code_form(token, fields, str(error), 401)
+        return _code_form(request, token, state, fields, str(error), 401)
     SIGN_INS.labels("second factor", "done").inc()
     response = RedirectResponse(auth_gate.own_path(fields.get("next")), status_code=303)
     keep_session(response, request, passed)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from dashboards import format as fmt
+from dashboards.server import passkey_html
 from dashboards.server.plain_html import hidden, page, problem_line
 from serving.people.second_factors import SecondFactor
 
@@ -18,11 +20,12 @@ def sign_in(
     email: str = "",
     next_path: str = "/",
     provider: tuple[str, str] | None = None,
+    takes_passkeys: bool = False,
     problem: str = "",
     status: int = 200,
 ) -> HTMLResponse:
     """The sign-in form. The organization is asked for only where neither the address nor the home says it. `provider` is the name and
-    the address of the sign-in at the organization's identity provider."""
+    the address of the sign-in at the organization's identity provider. `takes_passkeys`: passkeys count at this address."""
     tenant_field = Markup(
         '<label for="tenant">Organization</label>'
         '<input id="tenant" name="tenant" autocomplete="organization" autocapitalize="none" value="{}">'
@@ -35,7 +38,7 @@ def sign_in(
         '<input id="email" name="email" autocomplete="username" autocapitalize="none" required autofocus value="{email}">'
         '<label for="password">Password</label>'
         '<input id="password" name="password" type="password" autocomplete="current-password" required>'
-        '<button type="submit">Sign in</button></form>{provider}'
+        '<button type="submit">Sign in</button></form>{passkey}{provider}'
         '<p class="foot">No account or password? Your organization\'s administrator makes an account, or gives you a link '
         "to choose a new password.</p>"
     ).format(
@@ -45,13 +48,14 @@ def sign_in(
         next_path=hidden("next", next_path),
         tenant_field=tenant_field if ask_tenant else "",
         email=email,
+        passkey=passkey_html.sign_in_form(next_path, "Sign in with a passkey") if takes_passkeys else "",
         provider=Markup('<p class="or">or</p><a class="button quiet" href="{}">Sign in with {}</a>').format(
             provider[1], provider[0]
         )
         if provider
         else "",
     )
-    return page(title, body, status)
+    return page(title, body, status, script=passkey_html.SCRIPT if takes_passkeys else "")
 
 
 _NEW_FIELDS = Markup(
@@ -89,12 +93,13 @@ def account(
     email: str,
     sessions: Sequence[tuple[str, str, str, bool]],
     second_factor: SecondFactor | None,
+    passkeys: int,
     provider: str = "",
     problem: str = "",
     status: int = 200,
 ) -> HTMLResponse:
-    """A person's account. `sessions` are (last used, address, browser, whether it is this one). `provider` is the name of the identity
-    provider at which this session began, empty for one that began with a password."""
+    """A person's account. `sessions` are (last used, address, browser, whether it is this one). `passkeys` is how many the person
+    has. `provider` is the name of the identity provider at which this session began, empty for one that began here."""
     rows = Markup("").join(
         Markup("<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>").format(
             when, browser, address, "this browser" if is_this else ""
@@ -107,7 +112,8 @@ def account(
         '<label for="current">Current password</label>'
         '<input id="current" name="current" type="password" autocomplete="current-password" required>'
         '{fields}<button type="submit">Change password</button></form>'
-        '<h2>Second factor</h2><p class="lead">{factor} <a href="{set_up}">{change}</a></p>'
+        '<h2>Second factor</h2><p class="lead">{factor} <a href="{set_up}">{change}</a>. '
+        '<a href="/passkeys">{add}</a>.</p>'
         "<h2>Where you are signed in</h2><table><thead><tr><th>Last used</th><th>Browser</th><th>Address</th><th></th></tr>"
         '</thead><tbody>{rows}</tbody></table><form method="post" action="/account">{token}'
         '<input type="hidden" name="action" value="end"><button type="submit" class="quiet">Sign out everywhere</button>'
@@ -118,17 +124,21 @@ def account(
         token=hidden("token", token),
         fields=_NEW_FIELDS,
         rows=rows,
-        factor=_factor(second_factor, provider),
-        change="Change it" if second_factor else "Set up an authenticator app",
+        factor=_factor(second_factor, passkeys, provider),
+        change="Change the app" if second_factor else "Set up an authenticator app",
+        add="Change passkeys" if passkeys else "Add a passkey",
         set_up="/second-factor/set-up",
     )
     return page("Your account", body, status)
 
 
-def _factor(factor: SecondFactor | None, provider: str) -> str:
+def _factor(factor: SecondFactor | None, passkeys: int, provider: str) -> str:
     """What follows the password of this account."""
     if factor:
-        return f"An authenticator app, and {factor.recovery_codes_left} recovery codes that are not used yet."
+        also = f", {fmt.plural(passkeys, 'passkey')}" if passkeys else ""
+        return f"An authenticator app{also}, and {factor.recovery_codes_left} recovery codes that are not used yet."
+    if passkeys:
+        return f"{fmt.plural(passkeys, 'passkey')}: alone, or after your password."
     if provider:
         return f"You signed in with {provider}, which asks for its own second factor. For your password here there is none."
     return "Your password alone opens this account."

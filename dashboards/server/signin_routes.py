@@ -12,7 +12,7 @@ from starlette.routing import Route
 from dashboards import data, served_home
 from dashboards import format as fmt
 from dashboards.hosts import UnknownTenant, tenant_of_host
-from dashboards.server import auth_gate, signin_html
+from dashboards.server import auth_gate, passkey_routes, signin_html
 from dashboards.server.forms import (
     STALE_FORM,
     begin_session,
@@ -61,6 +61,7 @@ def _sign_in_page(
         tenant_given=tenant_given,
         email=email,
         next_path=next_path,
+        takes_passkeys=passkey_routes.place_of(request) is not None,
         provider=_provider(tenant or (next(iter(tenants)) if len(tenants) == 1 else ""), next_path),
         problem=problem,
         status=status,
@@ -250,6 +251,7 @@ def _account_page(request: Request, problem: str = "", status: int = 200) -> Res
             for item in served_home.access().open_sessions(principal)
         ],
         second_factor=served_home.access().second_factor(principal),
+        passkeys=len(served_home.access().passkeys(principal)),
         provider=_provider_of_session(principal, token),
         problem=problem,
         status=status,

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, union
 
 from serving.people.principal import Role
 from serving.people.sessions import alive
-from serving.people.tables import SESSION, TOTP, USER, USER_UNIT
+from serving.people.tables import PASSKEY, SESSION, TOTP, USER, USER_UNIT
 
 
 @dataclass(frozen=True, kw_only=True)
 class Person:
     """A person of the tenant. `invited`: has not chosen a password yet. `last_seen_at` (UTC) is of the sessions that are open.
-    `has_second_factor`: an authenticator app is set up."""
+    `has_second_factor`: an authenticator app or a passkey is set up."""
 
     email: str
     display_name: str
@@ -45,7 +45,8 @@ def everybody(connection: Connection, tenant_id: str) -> tuple[Person, ...]:
     for row in connection.execute(select(USER_UNIT).where(USER_UNIT.c.tenant_id == tenant_id)):
         units.setdefault(row.email, []).append(row.service_unit_id)
     apps = select(TOTP.c.email).where(TOTP.c.tenant_id == tenant_id, TOTP.c.confirmed_at.is_not(None))
-    with_app: set[str] = set(connection.execute(apps).scalars())
+    passkeys = select(PASSKEY.c.email).where(PASSKEY.c.tenant_id == tenant_id)
+    with_factor: set[str] = set(connection.execute(union(apps, passkeys)).scalars())
     people = select(USER).where(USER.c.tenant_id == tenant_id).order_by(USER.c.email)
     return tuple(
         Person(
@@ -57,7 +58,7 @@ def everybody(connection: Connection, tenant_id: str) -> tuple[Person, ...]:
             is_active=row["is_active"],
             invited=row["must_change_password"],
             last_seen_at=last_seen.get(row["email"]),
-            has_second_factor=row["email"] in with_app,
+            has_second_factor=row["email"] in with_factor,
         )
         for row in connection.execute(people).mappings()
     )

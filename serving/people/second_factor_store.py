@@ -33,7 +33,7 @@ class SecondFactorStore(CredentialStore, SessionStore):
     """The second factors of people. Each use and change is an audit row."""
 
     def second_factor(self, principal: Principal) -> SecondFactor | None:
-        """The person's second factor, or None."""
+        """The person's authenticator app, or None."""
         with self._reading.connect() as connection:
             return second_factors.of_person(connection, principal.tenant_id, principal.email)
 
@@ -89,26 +89,27 @@ class SecondFactorStore(CredentialStore, SessionStore):
     def remove_second_factor(
         self, token: str, password: str, code: str, *, address: str = "", browser: str = ""
     ) -> str:
-        """Removes the factor of a person who gives password and code; returns the token of a new session. Raises AccessError."""
+        """Removes the app of a person who gives password and code; returns the token of a new session. Raises AccessError."""
         who = self._person_of(token, {None})
         self.authenticate(who.tenant_id, who.email, password, address=address)
         with self._writing() as connection:
             refusal = self._take(connection, who, code, address)
             if refusal is None:
-                second_factors.remove(connection, who.tenant_id, who.email)
+                second_factors.remove_app(connection, who.tenant_id, who.email)
+                is_left = second_factors.has_any(connection, who.tenant_id, who.email)
                 sessions.end_all(connection, who.tenant_id, who.email)
                 self._audit(connection, who.tenant_id, who.email, "second factor removed", {"user": who.email})
-                return sessions.create(connection, who.tenant_id, who.email, address, browser)
+                return sessions.create(connection, who.tenant_id, who.email, address, browser, second_factor=is_left)
         raise refusal
 
     def reset_second_factor(self, tenant_id: str, email: str, *, actor: str) -> bool:
-        """Removes the factor of a person who lost it, and ends sessions and API tokens; whether there was one. The caller checks that
-        `actor` may. Raises AccessError for an unknown user."""
+        """Removes app and passkeys of a person who lost them, and ends sessions and API tokens; whether there was one. The caller checks
+        that `actor` may. Raises AccessError for an unknown user."""
         user = email_of(email)
         with self._writing() as connection:
             if self._user(connection, tenant_id, user) is None:
                 raise AccessError("there is no such user in this tenant")
-            had_one = second_factors.remove(connection, tenant_id, user)
+            had_one = second_factors.remove_all(connection, tenant_id, user)
             sessions.end_all(connection, tenant_id, user)
             api_tokens.end_all(connection, tenant_id, user)
             self._audit(connection, tenant_id, actor, "second factor reset", {"user": user, "had_one": had_one})

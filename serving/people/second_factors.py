@@ -1,4 +1,5 @@
-"""Second factors of people who sign in with a password: an authenticator app (TOTP, RFC 6238) and recovery codes.
+"""Second factors of people who sign in with a password: an authenticator app (TOTP, RFC 6238) and recovery codes. Passkeys are in
+`passkeys`; whether a person has some second factor is said here.
 
 The app's secret is kept sealed, of recovery codes a keyed hash. A code of the app is taken once: its time step is noted, and only a later
 one is taken after it. One step before and after the present one are taken too, for clocks that differ. After MOST_FAILURES wrong codes in
@@ -14,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import pyotp
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, func, insert, select, union_all, update
 
 from foundation.comparing import is_same
 from serving.people.sealed import seal, unseal
-from serving.people.tables import RECOVERY_CODE, TENANT, TOTP
+from serving.people.tables import PASSKEY, RECOVERY_CODE, TENANT, TOTP
 
 STEP_SECONDS = 30
 STEPS_AROUND = 1
@@ -56,16 +57,17 @@ def next_step(connection: Connection, user: RowMapping, session: RowMapping) -> 
         return Step.PASSWORD
     if session["second_factor_at"] is not None:
         return None
-    app = (TOTP.c.tenant_id == TENANT.c.tenant_id) & (TOTP.c.email == user["email"])
-    query = (
-        select(TENANT.c.requires_second_factor, TOTP.c.confirmed_at)
-        .select_from(TENANT.outerjoin(TOTP, app))
-        .where(TENANT.c.tenant_id == user["tenant_id"])
-    )
-    row = connection.execute(query).one()
-    if row.confirmed_at is not None:
+    if has_any(connection, user["tenant_id"], user["email"]):
         return Step.CODE
-    return Step.ENROL if row.requires_second_factor else None
+    rule = select(TENANT.c.requires_second_factor).where(TENANT.c.tenant_id == user["tenant_id"])
+    return Step.ENROL if connection.execute(rule).scalar_one() else None
+
+
+def has_any(connection: Connection, tenant_id: str, email: str) -> bool:
+    """Whether a person has an app or a passkey."""
+    app = select(TOTP.c.email).where(_is(TOTP, tenant_id, email), TOTP.c.confirmed_at.is_not(None))
+    passkey = select(PASSKEY.c.email).where(_is(PASSKEY, tenant_id, email))
+    return connection.execute(union_all(app, passkey).limit(1)).first() is not None
 
 
 def of_person(connection: Connection, tenant_id: str, email: str) -> SecondFactor | None:
@@ -117,10 +119,9 @@ def take(connection: Connection, key: bytes, tenant_id: str, email: str, code: s
     """Takes a code of the person's app, or a recovery code, so that it is never taken again: `app`, `recovery code`, or empty for a
     code that is wrong or was used. The connection must hold the write lock."""
     row = _row(connection, tenant_id, email)
-    if row is None or row["confirmed_at"] is None:
-        return ""
+    has_app = row is not None and row["confirmed_at"] is not None
     bare, mine = _bare(code), _is(TOTP, tenant_id, email)
-    if row["failures"] < MOST_FAILURES:
+    if row is not None and has_app and row["failures"] < MOST_FAILURES:
         step = _step_of(unseal(key, tenant_id, email, row["sealed_secret"]), bare, after=row["last_step"])
         if step is not None:
             connection.execute(update(TOTP).where(mine).values(last_step=step, failures=0))
@@ -149,12 +150,24 @@ def new_recovery_codes(connection: Connection, key: bytes, tenant_id: str, email
     return tuple(codes)
 
 
-def remove(connection: Connection, tenant_id: str, email: str) -> bool:
-    """Removes the app and the recovery codes; whether there was a confirmed app."""
-    row = _row(connection, tenant_id, email)
-    for table in (RECOVERY_CODE, TOTP):
+def remove_app(connection: Connection, tenant_id: str, email: str) -> None:
+    """Removes the app, and the recovery codes where no passkey needs them."""
+    connection.execute(delete(TOTP).where(_is(TOTP, tenant_id, email)))
+    forget_unneeded_codes(connection, tenant_id, email)
+
+
+def forget_unneeded_codes(connection: Connection, tenant_id: str, email: str) -> None:
+    """Removes the recovery codes of a person who has no second factor any more."""
+    if not has_any(connection, tenant_id, email):
+        connection.execute(delete(RECOVERY_CODE).where(_is(RECOVERY_CODE, tenant_id, email)))
+
+
+def remove_all(connection: Connection, tenant_id: str, email: str) -> bool:
+    """Removes app, passkeys and recovery codes; whether the person had a second factor."""
+    had_one = has_any(connection, tenant_id, email)
+    for table in (RECOVERY_CODE, TOTP, PASSKEY):
         connection.execute(delete(table).where(_is(table, tenant_id, email)))
-    return row is not None and row["confirmed_at"] is not None
+    return had_one
 
 
 def address_for_app(secret: str, *, email: str, tenant_name: str) -> str:

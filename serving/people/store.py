@@ -10,12 +10,12 @@ from serving.people.account_store import AccountStore
 from serving.people.api_tokens import ApiTokens
 from serving.people.audit_store import AuditStore
 from serving.people.oidc_store import OidcStore
-from serving.people.second_factor_store import SecondFactorStore
+from serving.people.passkey_store import PasskeyStore
 from serving.people.targets import Targets
 from serving.people.work_entries import Entries
 
 
-class AccessStore(AccountStore, SecondFactorStore, OidcStore, AuditStore):
+class AccessStore(AccountStore, PasskeyStore, OidcStore, AuditStore):
     """The access database of one home. Thread-safe; open it as often as you like."""
 
     @property

@@ -161,6 +161,29 @@ OIDC_LINK = Table(
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
     UniqueConstraint("tenant_id", "issuer", "email"),
 )
+# A passkey of a person (WebAuthn): it counts at the host of one tenant's address. Ids and keys are hexadecimal; nothing of it is secret.
+PASSKEY = Table(
+    "passkey",
+    METADATA,
+    _text("credential_id", key=True),
+    _text("tenant_id"),
+    _text("email"),
+    _text("host"),
+    _text("public_key"),
+    Column("sign_count", Integer, nullable=False),
+    _text("name"),
+    Column("created_at", Utc, nullable=False),
+    Column("last_used_at", Utc),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+    Index("passkey_by_person", "tenant_id", "email"),
+)
+# Challenges whose answers were taken: each answer counts once.
+PASSKEY_CHALLENGE = Table(
+    "passkey_challenge",
+    METADATA,
+    _text("challenge_hash", key=True),
+    Column("used_at", Utc, nullable=False),
+)
 # Who was tried is kept as a keyed hash: people type passwords into the field above.
 SIGN_IN_FAILURE = Table(
     "sign_in_failure",

@@ -17,7 +17,15 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from dashboards import data, served_home
-from dashboards.server import app, auth_gate, health_routes, oidc_routes, second_factor_routes, signin_routes
+from dashboards.server import (
+    app,
+    auth_gate,
+    health_routes,
+    oidc_routes,
+    passkey_routes,
+    second_factor_routes,
+    signin_routes,
+)
 from foundation.home import Home
 from serving.people.principal import Principal, Role
 from serving.people.store import AccessStore
@@ -92,6 +100,7 @@ def site(served: served_home.Served) -> Starlette:
         *signin_routes.ROUTES,
         *second_factor_routes.ROUTES,
         *oidc_routes.ROUTES,
+        *passkey_routes.ROUTES,
         *health_routes.ROUTES,
         Route("/{path:path}", _inside),
         WebSocketRoute("/_stcore/stream", _socket),

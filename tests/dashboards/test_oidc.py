@@ -12,7 +12,7 @@ from joserfc.jwk import RSAKey
 from oidc_provider_mock import run_server_in_thread
 from sqlalchemy import delete
 
-from dashboards.server import auth_gate, oidc_routes
+from dashboards.server import auth_gate, oidc_routes, sealed_cookie
 from foundation.errors import AccessError, ConfigurationError
 from serving.people import oidc_client
 from serving.people.oidc_client import LOGOUT_EVENT, check_address
@@ -213,7 +213,7 @@ def test_an_attempt_ends_after_ten_minutes(browser, configured, forging, person,
     visitor = browser(HARBOR)
     address = begin(visitor)
     forging.nonce, now = query_of(address)["nonce"], time.time()
-    monkeypatch.setattr(oidc_routes.time, "time", lambda: now + oidc_routes.ATTEMPT_SECONDS + 1)
+    monkeypatch.setattr(sealed_cookie.time, "time", lambda: now + oidc_routes.ATTEMPT_SECONDS + 1)
     assert come_back(visitor, address).status_code == 403
 
 

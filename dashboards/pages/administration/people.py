@@ -67,7 +67,7 @@ def _row(source: Source, person: Person) -> markup.Row:
         role_name(person.role),
         _sees(source, person),
         person.status.capitalize(),
-        "App" if person.has_second_factor else "",
+        "Set up" if person.has_second_factor else "",
         fmt.unbroken(fmt.moment(person.last_seen_at, source.time_zone)) if person.last_seen_at else "",
     )
     return markup.Row(cells, action=f"{widgets.PAGE}{KEY}?{view_states.encode({'person': person.email})}")

@@ -30,7 +30,7 @@ def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
     )
     blocks.section(
         "Second factor",
-        "A code of an authenticator app (TOTP) after the password; an identity provider asks for its own",
+        "A passkey, or a code of an authenticator app (TOTP) after the password; an identity provider asks for its own",
     )
     with st.container(key="cm_admin_sign_in"):
         # Each answer of the form is asked once: the rule counts, not what the browser remembers.
