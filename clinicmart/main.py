@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "identity": ("clinicmart.commands.identity", "identity"),
     "extract": ("clinicmart.commands.extract", "extract"),
     "report": ("clinicmart.commands.report", "report"),
+    "subscriptions": ("clinicmart.commands.deliver", "subscriptions"),
+    "deliver": ("clinicmart.commands.deliver", "deliver"),
     "keys": ("clinicmart.commands.keys", "keys"),
     "serve": ("clinicmart.commands.serve", "serve"),
     "dagster": ("clinicmart.commands.serve", "dagster"),

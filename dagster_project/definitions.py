@@ -12,6 +12,7 @@ from dagster import (
 )
 
 from dagster_project.checkpoint_assets import CHECKPOINTS_JOB, DATA_DOCS, checkpoints_due, data_docs
+from dagster_project.deliveries import mails_due, send_mail
 from dagster_project.landing_assets import landing_asset
 from dagster_project.publish_assets import mart_keys, published_asset
 from dagster_project.triggers import JOB, exports_under_way, new_files, old_runs, schedules
@@ -31,9 +32,15 @@ def build_definitions(workspace: Workspace) -> Definitions:
     checking = define_asset_job(CHECKPOINTS_JOB, selection=docs, description="Great Expectations on landed rows.")
     return Definitions(
         assets=[*landed, raw_tables(workspace), models, *published, data_docs(workspace)],
-        jobs=[job, checking],
+        jobs=[job, checking, send_mail(workspace)],
         schedules=schedules(workspace, everything),
-        sensors=[new_files(workspace), exports_under_way(workspace), old_runs(workspace), checkpoints_due(workspace)],
+        sensors=[
+            new_files(workspace),
+            exports_under_way(workspace),
+            old_runs(workspace),
+            checkpoints_due(workspace),
+            mails_due(workspace),
+        ],
         # One process: a DuckDB file has one writer, and a process for each step would start a thousand times for nothing.
         executor=in_process_executor,
     )

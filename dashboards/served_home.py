@@ -4,14 +4,10 @@ A process serves one home: Streamlit's runtime and configuration are process-wid
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-
+from foundation.configured_zone import configured_time_zone
 from foundation.errors import ConfigurationError
 from foundation.home import Home
-from foundation.kept_files import read_configuration_record
 from foundation.keys import Keys
 from serving.people.store import AccessStore
 
@@ -56,13 +52,7 @@ def access() -> AccessStore:
 def time_zone(tenant_id: str) -> str:
     """The tenant's time zone (an IANA name) as the configuration of the home's runs says it: also for a tenant of which nothing is
     published. UTC where this machine does not have the configuration."""
-    try:
-        file = read_configuration_record(home().path).file
-        # Not `load_config`: it needs the secrets of the feeds, which a server of pages does not have.
-        configured = yaml.load(Path(file).read_text("utf-8"), Loader=yaml.CSafeLoader)
-        return ZoneInfo(configured["tenants"][tenant_id]["time_zone"]).key
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, ZoneInfoNotFoundError):
-        return "UTC"
+    return configured_time_zone(home(), tenant_id)
 
 
 def tenants() -> dict[str, str]:

@@ -20,6 +20,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
           encounter: [pm, ehr]
     warehouse: {postgres: "${CLINICMART_POSTGRES_URL}"}   # optional: for --target postgres, see `foundation.warehouse_server`
     keep_runs_days: 90                # optional: how long the orchestrator keeps its records of a run, and the run's log
+    mail: {host: smtp.example.org, ...}   # optional: the server that sends mail, see `foundation.mail_server`
     lineage: {file: lineage.ndjson}   # optional: OpenLineage events of every run, see `foundation.lineage_target`
 """
 
@@ -36,6 +37,7 @@ from foundation.deidentification import STRICT, Deidentification, parse_deidenti
 from foundation.errors import ConfigurationError
 from foundation.feed_remote import FhirServer, Listener, parse_listener, parse_server
 from foundation.lineage_target import LineageTarget, parse_lineage
+from foundation.mail_server import MailServer, parse_mail
 from foundation.warehouse_server import WarehouseServer, parse_warehouse
 from foundation.yaml_nodes import NodeReader, compose_file
 
@@ -116,6 +118,7 @@ class Config:
     lineage: LineageTarget | None = None
     warehouse: WarehouseServer = field(default_factory=WarehouseServer)
     keep_runs_days: int = KEEP_RUNS_DAYS
+    mail: MailServer | None = None
 
     def tenant(self, tenant_id: str) -> Tenant:
         """One tenant. Raises ConfigurationError naming those that exist."""
@@ -289,7 +292,7 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
     path = Path(file).expanduser().resolve()
     root = compose_file(path)
     reader = NodeReader(path)
-    nodes = reader.mapping(root, "", ("tenants", "lineage", "warehouse", "keep_runs_days"))
+    nodes = reader.mapping(root, "", ("tenants", "lineage", "warehouse", "keep_runs_days", "mail"))
     tenants_node = reader.needed(nodes, root, "", "tenants")
     tenants = []
     for tenant_id, node in reader.mapping(tenants_node, "tenants").items():
@@ -306,4 +309,11 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
     server = parse_warehouse(reader, nodes["warehouse"], "warehouse") if "warehouse" in nodes else WarehouseServer()
     kept = nodes.get("keep_runs_days")
     days = KEEP_RUNS_DAYS if kept is None else reader.number(kept, "keep_runs_days", 1, _KEPT_AT_MOST_DAYS)
-    return Config(file=path, tenants=tuple(tenants), lineage=target, warehouse=server, keep_runs_days=days)
+    return Config(
+        file=path,
+        tenants=tuple(tenants),
+        lineage=target,
+        warehouse=server,
+        keep_runs_days=days,
+        mail=parse_mail(reader, nodes["mail"], "mail") if "mail" in nodes else None,
+    )

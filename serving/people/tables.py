@@ -263,6 +263,54 @@ API_TOKEN = Table(
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
     Index("api_token_by_person", "tenant_id", "email"),
 )
+# What may leave by mail: the domains of recipients, separated by commas, and one of `serving.people.subscriptions.CONTENTS`.
+MAIL_RULE = Table(
+    "mail_rule",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("domains"),
+    _text("content"),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+)
+# Who gets a page by mail, and how often (`serving.people.subscriptions`). The password of a PDF is sealed.
+SUBSCRIPTION = Table(
+    "subscription",
+    METADATA,
+    Column("subscription_id", Integer, primary_key=True),
+    _text("tenant_id"),
+    _text("email"),
+    _text("page"),
+    _text("every"),
+    Column("delay_days", Integer, nullable=False),
+    _text("file_format"),
+    _text("sealed_password", nullable=True),
+    _text("made_by"),
+    Column("made_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    _text("ended_because"),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+    Index("subscription_by_person", "tenant_id", "email"),
+)
+# One mail of a subscription: a row for each period, written before the mail is made.
+DELIVERY = Table(
+    "delivery",
+    METADATA,
+    Column("delivery_id", Integer, primary_key=True),
+    Column("subscription_id", Integer, nullable=False),
+    _text("tenant_id"),
+    Column("period_start", Date, nullable=False),
+    Column("period_end", Date, nullable=False),
+    _text("message_id"),
+    _text("state"),
+    Column("attempts", Integer, nullable=False),
+    _text("reason"),
+    Column("noted_at", Utc, nullable=False),
+    Column("next_at", Utc),
+    Column("sent_at", Utc),
+    ForeignKeyConstraint(["subscription_id"], ["subscription.subscription_id"]),
+    UniqueConstraint("subscription_id", "period_start"),
+    Index("delivery_by_tenant", "tenant_id", "noted_at"),
+)
 # One row: how many audit rows there are, and a mac over that, so that cutting off the end of the chain is found too.
 AUDIT_HEAD = Table(
     "audit_head",

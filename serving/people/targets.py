@@ -62,9 +62,16 @@ class Audits(Protocol):
     """How the access store appends an audit row inside a transaction."""
 
     def __call__(
-        self, connection: Connection, tenant_id: str, actor: str, action: str, detail: Mapping[str, object]
+        self,
+        connection: Connection,
+        tenant_id: str,
+        actor: str,
+        action: str,
+        detail: Mapping[str, object],
+        *,
+        result: str = "done",
     ) -> None:
-        """Appends the row."""
+        """Appends the row. `result` is done or refused."""
 
 
 class Targets:

@@ -15,6 +15,7 @@ OF_THEIR_OWN = {
     "bi-login create", "bi-login revoke",
     "users link", "users reset-second-factor", "tenants oidc set", "tenants oidc remove", "identity look-up",
     "tokens create", "tokens revoke", "mcp",
+    "subscriptions rule", "subscriptions add", "subscriptions end", "subscriptions again", "deliver",
     "audit prove", "audit patient", "audit person", "audit breach", "backup", "doctor", "quarantine acknowledge",
 }  # fmt: skip
 SHOW_NOTHING = {"audit verify", "upgrade", "serve", "dagster", "demo", "run", "listen", "sample"}

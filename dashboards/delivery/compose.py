@@ -1,0 +1,138 @@
+"""A report as a mail: HTML and text with the tiles, a link to the page, and a file where one was chosen. Figures only, never rows."""
+
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+from markupsafe import Markup
+
+from dashboards import format as fmt
+from dashboards.figures import Figure
+from dashboards.reports import document, workbook
+from dashboards.reports.contents import Report
+from foundation.mail_server import MailServer
+from serving.modules.overview import PAGE as FIRST_PAGE
+from serving.people.subscriptions import ENCRYPTED, FIGURES, LINKS, Delivery, Subscription
+
+NO_FIGURES = "Your organization sends no figures by mail. Open the page to see them."
+IN_THE_FILE = "The figures are in the attached PDF. It opens with the password that you chose."
+WITHOUT_FILE = (
+    "Your organization sends figures in encrypted files alone, and you chose no password. "
+    "Subscribe again with one, or open the page."
+)
+_STYLE = "font-family:Segoe UI,Helvetica,Arial,sans-serif;color:#18202c;font-size:14px"
+_CELL = "padding:6px 12px 6px 0;border-bottom:1px solid #d0d5dd;text-align:left;vertical-align:top"
+_RIGHT = "padding:6px 12px 6px 0;border-bottom:1px solid #d0d5dd;text-align:right;vertical-align:top;white-space:nowrap"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipient:
+    """Who gets the mail, and how: `content` is the tenant's rule, `password` that of an encrypted PDF, empty where there is none."""
+
+    subscription: Subscription
+    content: str
+    password: str = ""
+
+    @property
+    def shows_figures(self) -> bool:
+        """Whether figures stand in the mail itself."""
+        return self.content == FIGURES
+
+
+def compose(report: Report, recipient: Recipient, delivery: Delivery, server: MailServer) -> EmailMessage:
+    """The mail. Its Message-ID is that of the delivery, so that a second attempt is the same mail."""
+    message = EmailMessage()
+    message["From"] = server.sender
+    message["To"] = recipient.subscription.email
+    message["Subject"] = _line(
+        f"{report.page.title}, {report.period.name}: {report.place}, data as of {fmt.day(report.as_of)}"
+    )
+    message["Date"] = format_datetime(report.asked_at)
+    message["Message-ID"] = f"<{delivery.message_id}@{server.sender.rpartition('@')[2]}>"
+    # So that no absence notice answers (RFC 3834).
+    message["Auto-Submitted"] = "auto-generated"
+    link = link_to(report, recipient.subscription.tenant_id, server)
+    message.set_content(_text(report, recipient, link))
+    message.add_alternative(str(_html(report, recipient, link)), subtype="html")
+    _attach(message, report, recipient)
+    return message
+
+
+def link_to(report: Report, tenant_id: str, server: MailServer) -> str:
+    """The address of the page with the period of the report."""
+    base = server.pages.replace("{tenant}", tenant_id).rstrip("/")
+    path = "" if report.page is FIRST_PAGE else report.page.key
+    return f"{base}/{path}?period={report.period.start}_{report.period.end}"
+
+
+def _line(text: str) -> str:
+    """A text without control characters: a name of a unit cannot begin another header."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _attach(message: EmailMessage, report: Report, recipient: Recipient) -> None:
+    name = f"{report.page.key}_{report.period.start}_{report.period.end}"
+    file_format = recipient.subscription.file_format
+    if recipient.content == ENCRYPTED and recipient.password:
+        content = document.as_pdf(report, recipient.password)
+        message.add_attachment(content, maintype="application", subtype="pdf", filename=f"{name}.pdf")
+    elif recipient.content == FIGURES and file_format == "pdf":
+        # A person who chose a password gets an encrypted file, also where the organization does not ask for it.
+        content = document.as_pdf(report, recipient.password)
+        message.add_attachment(content, maintype="application", subtype="pdf", filename=f"{name}.pdf")
+    elif recipient.content == FIGURES and file_format == "xlsx":
+        maintype, _, subtype = workbook.MIME.partition("/")
+        message.add_attachment(workbook.as_xlsx(report), maintype=maintype, subtype=subtype, filename=f"{name}.xlsx")
+
+
+def _why_none(recipient: Recipient) -> str:
+    """Why no figures stand in the mail; empty where they do."""
+    if recipient.content == LINKS:
+        return NO_FIGURES
+    if recipient.content == ENCRYPTED:
+        return IN_THE_FILE if recipient.password else WITHOUT_FILE
+    return ""
+
+
+def _change(figure: Figure) -> str:
+    return figure.problem or figure.change.text
+
+
+def _text(report: Report, recipient: Recipient, link: str) -> str:
+    facts = [f"{name}: {value}" for name, value in report.facts]
+    body = [_why_none(recipient)]
+    if recipient.shows_figures:
+        body = [
+            f"{figure.metric.label}: {fmt.short(figure.value, figure.metric.unit)} ({_change(figure)})"
+            for figure in report.tiles
+        ]
+        body += ["", *report.cautions] if report.cautions else []
+    return "\n".join([report.page.title, "", *facts, "", *body, "", link, "", _foot(recipient), ""])
+
+
+def _html(report: Report, recipient: Recipient, link: str) -> Markup:
+    facts = Markup("<br>").join(Markup("{}: {}").format(name, value) for name, value in report.facts)
+    body = Markup("<p>{}</p>").format(_why_none(recipient))
+    if recipient.shows_figures:
+        lines = [
+            Markup('<tr><td style="{}">{}</td><td style="{}"><b>{}</b></td><td style="{}">{}</td></tr>').format(
+                _CELL, figure.metric.label, _RIGHT, fmt.short(figure.value, figure.metric.unit), _CELL, _change(figure)
+            )
+            for figure in report.tiles
+        ]
+        cautions = Markup("").join(Markup("<p>{}</p>").format(text) for text in report.cautions)
+        body = Markup('<table style="border-collapse:collapse;{}">{}</table>{}').format(
+            _STYLE, Markup("").join(lines), cautions
+        )
+    return Markup(
+        '<html><body style="{}"><h1 style="font-size:20px">{}</h1><p style="color:#5a626e">{}</p>{}'
+        '<p><a href="{}">Open the page</a></p><p style="color:#5a626e">{}</p></body></html>'
+    ).format(_STYLE, report.page.title, facts, body, link, _foot(recipient))
+
+
+def _foot(recipient: Recipient) -> str:
+    subscription = recipient.subscription
+    return (
+        f"You get this each {subscription.every}, with the figures that you may see. "
+        "To end it, open the page Reports or ask your administrator."
+    )

@@ -1,0 +1,372 @@
+"""Pages by mail: what may leave a tenant by mail, who gets which page, and the mail of each period.
+
+A mail is noted before it is made. Its Message-ID follows from the subscription and the period, so that it stays the same in every
+attempt. It is marked as being sent before the mail server gets it: where a process ends at that moment, nobody knows whether the server
+took the mail. It is then `unclear`, is not sent again by itself, and people see it.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from types import MappingProxyType
+
+from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
+
+from foundation.errors import AccessError, ConfigurationError
+from serving.modules import PAGES
+from serving.people.passwords import check_strength
+from serving.people.principal import Principal
+from serving.people.rights import ROLES
+from serving.people.sealed import seal, unseal
+from serving.people.tables import DELIVERY, MAIL_RULE, SUBSCRIPTION
+from serving.people.targets import Audits
+
+# What a mail of a tenant holds. figures: tiles, and the file that the person chose. encrypted: figures in a PDF that opens with the
+# person's password, and none in the mail. links: no figure at all.
+FIGURES, ENCRYPTED, LINKS = CONTENTS = ("figures", "encrypted", "links")
+WEEK, MONTH = EVERY = ("week", "month")
+# How many days after the end of a period the mail may wait.
+LONGEST_DELAYS: Mapping[str, int] = MappingProxyType({WEEK: 6, MONTH: 27})
+FILES = ("", "xlsx", "pdf")
+NOTED, FAILED, SENDING, SENT, UNCLEAR, GIVEN_UP = "noted", "failed", "sending", "sent", "unclear", "given up"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailRule:
+    """What may leave a tenant by mail. Without a domain nothing is sent."""
+
+    domains: tuple[str, ...] = ()
+    content: str = FIGURES
+
+    def refusal(self, email: str) -> str:
+        """Why nothing may be sent to an address; empty where it may."""
+        domain = email.rpartition("@")[2].lower()
+        if domain in self.domains:
+            return ""
+        listed = ", ".join(self.domains) or "none"
+        return f"mail to {domain} is not allowed; allowed are {listed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscription:
+    """A person of a tenant gets a page, `delay_days` days after each week or month. `file_format` is one of FILES, empty for no
+    attachment. `has_password`: a password for an encrypted PDF is kept. `ended_because` is empty for one that goes on."""
+
+    subscription_id: int
+    tenant_id: str
+    email: str
+    page: str
+    every: str
+    delay_days: int
+    file_format: str
+    has_password: bool
+    made_by: str
+    made_at: datetime
+    ended_at: datetime | None
+    ended_because: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """The mail of one period. `state` is noted, failed (tried again from `next_at` on), sending, sent, unclear or given up; `reason` says
+    why it was not sent. Times in UTC, days at both ends of the period included."""
+
+    delivery_id: int
+    subscription_id: int
+    tenant_id: str
+    period_start: date
+    period_end: date
+    message_id: str
+    state: str
+    attempts: int
+    reason: str
+    noted_at: datetime
+    next_at: datetime | None
+    sent_at: datetime | None
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is to be tried now."""
+        return self.state == NOTED or (self.state == FAILED and (self.next_at is None or self.next_at <= now))
+
+
+class Subscriptions:
+    """Subscriptions and mails of all tenants of a home. Each change is an audit row."""
+
+    def __init__(
+        self,
+        *,
+        reading: Engine,
+        writing: Callable[[], AbstractContextManager[Connection]],
+        audit: Audits,
+        key: bytes,
+    ) -> None:
+        self._reading, self._writing, self._audit, self._key = reading, writing, audit, key
+
+    # The tenant's rule
+
+    def rule(self, tenant_id: str) -> MailRule:
+        """The tenant's rule; without one nothing may be sent."""
+        with self._reading.connect() as connection:
+            row = connection.execute(select(MAIL_RULE).where(MAIL_RULE.c.tenant_id == tenant_id)).mappings().first()
+        if row is None:
+            return MailRule()
+        return MailRule(domains=tuple(filter(None, row["domains"].split(","))), content=row["content"])
+
+    def set_rule(self, tenant_id: str, domains: Collection[str], content: str, *, actor: str) -> MailRule:
+        """Sets the domains of recipients and what a mail holds. Raises ConfigurationError for what is neither."""
+        if content not in CONTENTS:
+            raise ConfigurationError(f"{content!r} is not one of {', '.join(CONTENTS)}")
+        rule = MailRule(domains=tuple(sorted({domain.strip().lower() for domain in domains})), content=content)
+        for domain in rule.domains:
+            if not domain or not all(char.isalnum() or char in "-." for char in domain):
+                raise ConfigurationError(f"{domain!r} is not a domain such as clinic.example")
+        values = {"domains": ",".join(rule.domains), "content": rule.content}
+        with self._writing() as connection:
+            mine = MAIL_RULE.c.tenant_id == tenant_id
+            if connection.execute(update(MAIL_RULE).where(mine).values(**values)).rowcount == 0:
+                connection.execute(insert(MAIL_RULE).values(tenant_id=tenant_id, **values))
+            self._audit(connection, tenant_id, actor, "mail rule set", values)
+        return rule
+
+    # Who gets what
+
+    def subscribe(
+        self,
+        principal: Principal,
+        *,
+        page: str,
+        every: str,
+        delay_days: int = 1,
+        file_format: str = "",
+        password: str = "",
+        actor: str,
+    ) -> Subscription:
+        """A person gets a page from now on. Raises ConfigurationError for what a subscription cannot be and for one that is there
+        already, AccessError (audited) for a page that the role does not hold and a domain that the tenant does not allow."""
+        if page not in PAGES:
+            raise ConfigurationError(f"{page!r} is not a page of figures: {', '.join(PAGES)}")
+        if every not in EVERY:
+            raise ConfigurationError(f"{every!r} is not one of {', '.join(EVERY)}")
+        if not 0 <= delay_days <= LONGEST_DELAYS[every]:
+            raise ConfigurationError(
+                f"a mail of each {every} waits 0 to {LONGEST_DELAYS[every]} days, not {delay_days}"
+            )
+        if file_format not in FILES:
+            raise ConfigurationError(f"{file_format!r} is not a format of an attachment: {', '.join(FILES[1:])}")
+        if password:
+            check_strength(password, principal.email, [principal.display_name])
+        tenant_id, email = principal.tenant_id, principal.email
+        detail = {"user": email, "page": page, "every": every, "delay_days": delay_days, "format": file_format}
+        refusal = self.rule(tenant_id).refusal(email)
+        if page not in ROLES[principal.role].pages:
+            refusal = f"the role of {email} does not include the page {PAGES[page].title}"
+        values = {"email": email, "page": page, "every": every, "delay_days": delay_days, "file_format": file_format}
+        with self._writing() as connection:
+            if not refusal:
+                same = select(SUBSCRIPTION).where(
+                    SUBSCRIPTION.c.tenant_id == tenant_id,
+                    SUBSCRIPTION.c.email == email,
+                    SUBSCRIPTION.c.page == page,
+                    SUBSCRIPTION.c.every == every,
+                    SUBSCRIPTION.c.ended_at.is_(None),
+                )
+                if connection.execute(same).first() is not None:
+                    raise ConfigurationError(f"{email} already gets the page {PAGES[page].title} each {every}")
+                made = connection.execute(
+                    insert(SUBSCRIPTION).values(
+                        tenant_id=tenant_id,
+                        **values,
+                        sealed_password=seal(self._key, tenant_id, _owner(email), password) if password else None,
+                        made_by=actor,
+                        made_at=datetime.now(UTC),
+                        ended_because="",
+                    )
+                )
+                (identifier,) = made.inserted_primary_key or (0,)
+            self._audit(
+                connection, tenant_id, actor, "subscription made", detail, result="refused" if refusal else "done"
+            )
+        if refusal:
+            raise AccessError(refusal)
+        return self.subscription(tenant_id, int(identifier))
+
+    def subscription(self, tenant_id: str, subscription_id: int) -> Subscription:
+        """A subscription of a tenant. Raises AccessError where there is none."""
+        mine = (SUBSCRIPTION.c.tenant_id == tenant_id) & (SUBSCRIPTION.c.subscription_id == subscription_id)
+        with self._reading.connect() as connection:
+            row = connection.execute(select(SUBSCRIPTION).where(mine)).mappings().first()
+        if row is None:
+            raise AccessError(f"there is no subscription {subscription_id}")
+        return _subscription(row)
+
+    def of_tenant(self, tenant_id: str, email: str | None = None) -> tuple[Subscription, ...]:
+        """The subscriptions of a tenant, or of one person of it, by person and page; also those that have ended."""
+        wanted = select(SUBSCRIPTION).where(SUBSCRIPTION.c.tenant_id == tenant_id)
+        wanted = wanted if email is None else wanted.where(SUBSCRIPTION.c.email == email)
+        order = (SUBSCRIPTION.c.email, SUBSCRIPTION.c.page, SUBSCRIPTION.c.subscription_id)
+        with self._reading.connect() as connection:
+            return tuple(_subscription(row) for row in connection.execute(wanted.order_by(*order)).mappings())
+
+    def going_on(self) -> tuple[Subscription, ...]:
+        """The subscriptions of all tenants that have not ended."""
+        wanted = select(SUBSCRIPTION).where(SUBSCRIPTION.c.ended_at.is_(None))
+        with self._reading.connect() as connection:
+            rows = connection.execute(wanted.order_by(SUBSCRIPTION.c.subscription_id)).mappings()
+            return tuple(_subscription(row) for row in rows)
+
+    def end(self, tenant_id: str, subscription_id: int, *, because: str, actor: str) -> None:
+        """Ends a subscription. Raises AccessError where the tenant has no such subscription that goes on."""
+        with self._writing() as connection:
+            mine = (
+                (SUBSCRIPTION.c.tenant_id == tenant_id)
+                & (SUBSCRIPTION.c.subscription_id == subscription_id)
+                & SUBSCRIPTION.c.ended_at.is_(None)
+            )
+            row = connection.execute(select(SUBSCRIPTION).where(mine)).mappings().first()
+            if row is None:
+                raise AccessError(f"there is no subscription {subscription_id} that goes on")
+            connection.execute(
+                update(SUBSCRIPTION)
+                .where(mine)
+                .values(ended_at=datetime.now(UTC), ended_because=because, sealed_password=None)
+            )
+            detail = {"user": row["email"], "page": row["page"], "every": row["every"], "because": because}
+            self._audit(connection, tenant_id, actor, "subscription ended", detail)
+
+    def password(self, subscription: Subscription) -> str:
+        """The password of its PDFs; empty where there is none. Raises ConfigurationError where it does not open."""
+        mine = SUBSCRIPTION.c.subscription_id == subscription.subscription_id
+        with self._reading.connect() as connection:
+            sealed = connection.execute(select(SUBSCRIPTION.c.sealed_password).where(mine)).scalar()
+        return unseal(self._key, subscription.tenant_id, _owner(subscription.email), sealed) if sealed else ""
+
+    # The mails
+
+    def note(self, subscription: Subscription, start: date, end: date, now: datetime) -> Delivery:
+        """The mail of a period: the one that was noted before, else a new one."""
+        mine = (DELIVERY.c.subscription_id == subscription.subscription_id) & (DELIVERY.c.period_start == start)
+        with self._writing() as connection:
+            row = connection.execute(select(DELIVERY).where(mine)).mappings().first()
+            if row is None:
+                connection.execute(
+                    insert(DELIVERY).values(
+                        subscription_id=subscription.subscription_id,
+                        tenant_id=subscription.tenant_id,
+                        period_start=start,
+                        period_end=end,
+                        message_id=self._message_id(subscription, start),
+                        state=NOTED,
+                        attempts=0,
+                        reason="",
+                        noted_at=now,
+                    )
+                )
+                row = connection.execute(select(DELIVERY).where(mine)).mappings().one()
+        return _delivery(row)
+
+    def _message_id(self, subscription: Subscription, start: date) -> str:
+        """The part of a Message-ID before the at sign: nobody can tell from it whose mail it is."""
+        text = f"{subscription.tenant_id}/{subscription.subscription_id}/{start}/{subscription.made_at.isoformat()}"
+        return hashlib.blake2b(text.encode(), key=self._key[:64], digest_size=16).hexdigest()
+
+    def begin_sending(self, delivery: Delivery) -> None:
+        """Marks a mail as being handed to the mail server."""
+        self._set(delivery, state=SENDING, attempts=delivery.attempts + 1, reason="", next_at=None)
+
+    def sent(self, delivery: Delivery, subscription: Subscription, now: datetime, detail: Mapping[str, object]) -> None:
+        """Notes that the mail server took a mail."""
+        values = {"state": SENT, "reason": "", "sent_at": now, "next_at": None}
+        self._set(delivery, audited=("mail sent", "done", subscription, detail), **values)
+
+    def failed(
+        self, delivery: Delivery, subscription: Subscription, reason: str, *, state: str, next_at: datetime | None
+    ) -> None:
+        """Notes why a mail was not sent, and when it is tried again."""
+        values = {"state": state, "reason": reason, "next_at": next_at, "attempts": delivery.attempts + 1}
+        self._set(delivery, audited=("mail failed", "refused", subscription, {"reason": reason}), **values)
+
+    def close_unclear(self) -> int:
+        """Marks mails that an ended process was sending as unclear; how many those were. Only for who holds the lock of sending."""
+        values = {
+            "state": UNCLEAR,
+            "reason": "the program ended while the mail server took the mail: it may have arrived",
+        }
+        with self._writing() as connection:
+            rows = connection.execute(select(DELIVERY).where(DELIVERY.c.state == SENDING)).mappings().all()
+            for row in rows:
+                connection.execute(
+                    update(DELIVERY).where(DELIVERY.c.delivery_id == row["delivery_id"]).values(**values)
+                )
+                detail = {"delivery": row["delivery_id"], "reason": values["reason"]}
+                self._audit(connection, row["tenant_id"], "system", "mail failed", detail, result="refused")
+        return len(rows)
+
+    def send_again(self, tenant_id: str, delivery_id: int, *, actor: str) -> None:
+        """An unclear, a failed or a given-up mail is tried with the next sending. Raises AccessError where the tenant has none such."""
+        with self._writing() as connection:
+            mine = (
+                (DELIVERY.c.tenant_id == tenant_id)
+                & (DELIVERY.c.delivery_id == delivery_id)
+                & DELIVERY.c.state.in_([UNCLEAR, FAILED, GIVEN_UP])
+            )
+            if connection.execute(update(DELIVERY).where(mine).values(state=NOTED, next_at=None)).rowcount == 0:
+                raise AccessError(f"there is no mail {delivery_id} that was not sent")
+            self._audit(connection, tenant_id, actor, "mail asked again", {"delivery": delivery_id})
+
+    def deliveries(self, tenant_id: str, email: str | None = None, limit: int = 100) -> tuple[Delivery, ...]:
+        """The mails of a tenant, or to one person of it, the newest first."""
+        wanted = select(DELIVERY).where(DELIVERY.c.tenant_id == tenant_id)
+        if email is not None:
+            mine = (SUBSCRIPTION.c.tenant_id == tenant_id) & (SUBSCRIPTION.c.email == email)
+            wanted = wanted.where(DELIVERY.c.subscription_id.in_(select(SUBSCRIPTION.c.subscription_id).where(mine)))
+        with self._reading.connect() as connection:
+            rows = connection.execute(wanted.order_by(DELIVERY.c.delivery_id.desc()).limit(limit)).mappings()
+            return tuple(_delivery(row) for row in rows)
+
+    def _set(
+        self,
+        delivery: Delivery,
+        *,
+        audited: tuple[str, str, Subscription, Mapping[str, object]] | None = None,
+        **values: object,
+    ) -> None:
+        with self._writing() as connection:
+            connection.execute(update(DELIVERY).where(DELIVERY.c.delivery_id == delivery.delivery_id).values(**values))
+            if audited is not None:
+                action, result, subscription, detail = audited
+                whole = {
+                    "user": subscription.email,
+                    "page": subscription.page,
+                    "period": f"{delivery.period_start} to {delivery.period_end}",
+                    "delivery": delivery.delivery_id,
+                    **detail,
+                }
+                self._audit(connection, delivery.tenant_id, "system", action, whole, result=result)
+
+
+def _owner(email: str) -> str:
+    return f"mail to {email}"
+
+
+def _subscription(row: RowMapping) -> Subscription:
+    names = (
+        "subscription_id",
+        "tenant_id",
+        "email",
+        "page",
+        "every",
+        "delay_days",
+        "file_format",
+        "made_by",
+        "made_at",
+    )
+    return Subscription(
+        **{name: row[name] for name in (*names, "ended_at", "ended_because")},
+        has_password=row["sealed_password"] is not None,
+    )
+
+
+def _delivery(row: RowMapping) -> Delivery:
+    return Delivery(**{name: row[name] for name in Delivery.__dataclass_fields__})

@@ -1,0 +1,437 @@
+"""Pages by mail: a real mail server takes what people of three scopes get, and every failure is shown, tried again and sent once."""
+
+import io
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pypdf
+import pytest
+from aiosmtpd.controller import Controller
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboards import data
+from dashboards import format as fmt
+from dashboards.delivery.compose import NO_FIGURES, WITHOUT_FILE
+from dashboards.delivery.send import NOBODY_KNOWS, send_due
+from foundation.errors import AccessError, ConfigurationError
+from foundation.mail_server import MailServer, load_mail
+from serving.model import MetricQuery
+from serving.people.due_mail import any_due, last_period
+from serving.people.store import AccessStore
+from serving.people.subscriptions import EVERY, LONGEST_DELAYS, Subscription
+from serving.reader import open_reader
+from tests.serving.conftest import Place, _copied, _published_once  # noqa: F401
+from tests.support import ROOT, clinicmart
+
+# The data of harbor reach 31 March 2026.
+APRIL = datetime(2026, 4, 3, 12, tzinfo=UTC)
+# On this day February has ended, of which all have figures.
+MARCH = datetime(2026, 3, 3, 12, tzinfo=UTC)
+FEBRUARY = (date(2026, 2, 1), date(2026, 2, 28))
+THREE = ("admin@harbor", "east@harbor", "doctor@harbor")
+PASSWORD = "four quiet herons 7"
+# Kills itself where a mail was noted, was marked as being sent, or was taken by the mail server.
+KILLED = """
+import os, signal, smtplib, sys
+from datetime import datetime
+from pathlib import Path
+from dashboards.delivery import send
+from foundation.home import Home
+from foundation.mail_server import MailServer
+from serving.people.subscriptions import Subscriptions
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+where = {"noted": (Subscriptions, "begin_sending"), "marked": (smtplib.SMTP, "send_message"), "taken": (Subscriptions, "sent")}
+setattr(*where[sys.argv[3]], die)
+server = MailServer(host="127.0.0.1", port=int(sys.argv[2]), security="none", sender="c@example.org", pages="https://x.example")
+send.send_due(Home.at(Path(sys.argv[1])), server, datetime.fromisoformat("2026-04-03T12:00:00+00:00"))
+"""
+
+
+class Mailbox:
+    """Takes mails as a server does. `answer` refuses where it is not empty: the answer to a recipient or to the mail."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.to_recipient = self.to_mail = ""
+
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:
+        if self.to_recipient:
+            return self.to_recipient
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
+        if self.to_mail:
+            return self.to_mail
+        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
+        return "250 taken"
+
+    def to(self, email: str) -> EmailMessage:
+        """The one mail to a person."""
+        (mail,) = [mail for mail in self.mails if mail["To"] == email]
+        return mail
+
+
+@pytest.fixture
+def mailbox() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture
+def server(mailbox: Mailbox) -> Iterator[MailServer]:
+    """The settings of a mail server that runs."""
+    with closing(socket.socket()) as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield settings(port)
+    controller.stop()
+
+
+def settings(port: int) -> MailServer:
+    return MailServer(
+        host="127.0.0.1", port=port, security="none", sender="c@example.org", pages="https://{tenant}.example"
+    )
+
+
+@pytest.fixture
+def place(_published_once: Place, tmp_path: Path) -> Iterator[Place]:  # noqa: F811
+    data._answer.clear()
+    copied = _copied(_published_once, tmp_path)
+    for tenant in ("harbor", "mesa"):
+        copied.access.subscriptions.set_rule(tenant, [tenant], "figures", actor="test")
+    yield copied
+    data._answer.clear()
+
+
+def subscribe(place: Place, user: str, **more: Any) -> Subscription:
+    principal = place.access.principal(user.partition("@")[2], user)
+    return place.access.subscriptions.subscribe(
+        principal, **{"page": "revenue_cycle", "every": "month", "actor": user} | more
+    )
+
+
+def body_of(mail: EmailMessage, kind: str = "plain") -> str:
+    part = mail.get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
+def attached(mail: EmailMessage) -> list[tuple[str, bytes]]:
+    return [(str(part.get_filename()), part.get_payload(decode=True)) for part in mail.iter_attachments()]  # type: ignore[misc]
+
+
+def states(place: Place, tenant: str = "harbor") -> list[tuple[str, str]]:
+    return [(mail.state, mail.reason) for mail in place.access.subscriptions.deliveries(tenant)]
+
+
+def audit_of(place: Place, action: str) -> list[tuple[str, str]]:
+    return [(row.detail["user"], row.result) for row in place.access.audit_rows("harbor", action=action)]
+
+
+def test_three_people_get_the_figures_of_three_scopes(place: Place, mailbox: Mailbox, server: MailServer) -> None:
+    for user in THREE:
+        subscribe(place, user, file_format="pdf")
+    subscribe(place, "admin@mesa")
+    outcomes = send_due(place.home, server, MARCH)
+    assert [(item.email, item.state) for item in outcomes] == [(user, "sent") for user in (*THREE, "admin@mesa")]
+    shown = set()
+    for user in THREE:
+        with open_reader(place.home, place.access.principal("harbor", user)) as reader:
+            asked = MetricQuery(metrics=["billed_amount"], date_from=FEBRUARY[0], date_to=FEBRUARY[1])
+            billed = reader.query(asked)["billed_amount"][0]
+        mail = mailbox.to(user)
+        assert fmt.short(billed, "usd") in body_of(mail)
+        assert fmt.short(billed, "usd") in body_of(mail, "html")
+        assert "data as of 31 Mar 2026" in mail["Subject"]
+        assert "February 2026" in mail["Subject"]
+        assert "https://harbor.example/revenue_cycle?period=2026-02-01_2026-02-28" in body_of(mail)
+        ((name, content),) = attached(mail)
+        assert name == "revenue_cycle_2026-02-01_2026-02-28.pdf"
+        assert fmt.exact(billed, "usd") in pypdf.PdfReader(io.BytesIO(content)).pages[0].extract_text()
+        shown.add(billed)
+    assert len(shown) == 3
+    assert "data as of 28 Feb 2026" in mailbox.to("admin@mesa")["Subject"]
+    assert "west" not in mailbox.to("east@harbor").as_string()
+    assert sorted(audit_of(place, "mail sent")) == sorted((user, "done") for user in THREE)
+    assert {row.actor for row in place.access.audit_rows("harbor", action="report")} == set(THREE)
+
+
+def test_each_period_is_one_mail(place: Place, mailbox: Mailbox, server: MailServer) -> None:
+    subscribe(place, "east@harbor", delay_days=5)
+    assert send_due(place.home, server, datetime(2026, 4, 5, 12, tzinfo=UTC))[0].period == "2026-02-01 to 2026-02-28"
+    for hours in range(4):
+        send_due(place.home, server, datetime(2026, 4, 6, 12, tzinfo=UTC) + timedelta(hours=hours))
+    periods = [mail["Subject"].split(":")[0] for mail in mailbox.mails]
+    assert periods == ["Revenue cycle, February 2026", "Revenue cycle, March 2026"]
+    assert len({mail["Message-ID"] for mail in mailbox.mails}) == 2
+    assert not any_due(place.home, datetime(2026, 4, 6, 18, tzinfo=UTC))
+
+
+def test_a_refusing_server_is_shown_and_tried_again_later(place: Place, mailbox: Mailbox, server: MailServer) -> None:
+    subscribe(place, "east@harbor")
+    mailbox.to_mail = "451 no room for east@harbor"
+    (outcome,) = send_due(place.home, server, APRIL)
+    assert (outcome.state, outcome.reason) == ("failed", "the mail server refuses the mail (code 451)")
+    assert states(place) == [("failed", outcome.reason)]
+    assert audit_of(place, "mail failed") == [("east@harbor", "refused")]
+    mailbox.to_mail = ""
+    assert send_due(place.home, server, APRIL + timedelta(minutes=1)) == []
+    assert send_due(place.home, server, APRIL + timedelta(minutes=6))[0].state == "sent"
+    assert len(mailbox.mails) == 1
+    assert states(place) == [("sent", "")]
+
+
+def test_a_refused_recipient_and_a_silent_server_are_named(place: Place, mailbox: Mailbox, server: MailServer) -> None:
+    subscribe(place, "east@harbor")
+    mailbox.to_recipient = "550 unknown"
+    assert send_due(place.home, server, APRIL)[0].reason == "the mail server refuses the recipient (code 550)"
+    with closing(socket.socket()) as bound:
+        bound.bind(("127.0.0.1", 0))
+        silent = settings(bound.getsockname()[1])
+    assert "does not answer" in send_due(place.home, silent, APRIL + timedelta(hours=1))[0].reason
+    assert (
+        "does not know STARTTLS"
+        in send_due(place.home, MailServer(**{**vars(server), "security": "starttls"}), APRIL + timedelta(hours=2))[
+            0
+        ].reason
+    )
+    assert mailbox.mails == []
+
+
+def test_a_domain_that_the_tenant_does_not_allow(place: Place, mailbox: Mailbox, server: MailServer) -> None:
+    store = place.access.subscriptions
+    subscribe(place, "east@harbor")
+    store.set_rule("harbor", ["clinic.example"], "figures", actor="test")
+    with pytest.raises(AccessError, match="mail to harbor is not allowed; allowed are clinic"):
+        subscribe(place, "admin@harbor")
+    assert audit_of(place, "subscription made")[0] == ("admin@harbor", "refused")
+    assert "mail to harbor is not allowed" in send_due(place.home, server, APRIL)[0].reason
+    assert mailbox.mails == []
+    store.set_rule("harbor", ["harbor"], "figures", actor="test")
+    assert send_due(place.home, server, APRIL + timedelta(hours=1))[0].state == "sent"
+
+
+def test_ended_rights_end_the_mail(place: Place, mailbox: Mailbox, server: MailServer) -> None:
+    for user in THREE:
+        subscribe(place, user)
+    place.access.change_rights("harbor", "admin@harbor", is_active=False, actor="test")
+    place.access.change_rights("harbor", "doctor@harbor", role="front_desk", unit_ids=("east",), actor="test")
+    place.access.change_rights("harbor", "east@harbor", unit_ids=("west",), actor="test")
+    outcomes = {item.email: item.state for item in send_due(place.home, server, APRIL)}
+    assert outcomes == {"admin@harbor": "ended", "doctor@harbor": "ended", "east@harbor": "sent"}
+    assert [mail["To"] for mail in mailbox.mails] == ["east@harbor"]
+    assert "east" not in body_of(mailbox.mails[0]).lower().replace("made for: east", "")
+    ended = {item.email: item.ended_because for item in place.access.subscriptions.of_tenant("harbor")}
+    assert "no such user" in ended["admin@harbor"]
+    assert "not available to you" in ended["doctor@harbor"]
+    assert ended["east@harbor"] == ""
+    assert send_due(place.home, server, APRIL + timedelta(days=30))[0].email == "east@harbor"
+
+
+def test_what_the_tenant_lets_a_mail_hold(place: Place, mailbox: Mailbox, server: MailServer) -> None:
+    store = place.access.subscriptions
+    subscribe(place, "admin@harbor", file_format="xlsx")
+    subscribe(place, "east@harbor", file_format="pdf", password=PASSWORD)
+    store.set_rule("harbor", ["harbor"], "encrypted", actor="test")
+    send_due(place.home, server, APRIL)
+    without, protected = mailbox.to("admin@harbor"), mailbox.to("east@harbor")
+    assert WITHOUT_FILE.split(".")[0] in body_of(without)
+    assert attached(without) == []
+    assert "$" not in body_of(without) + body_of(protected) + body_of(protected, "html")
+    ((_, content),) = attached(protected)
+    document = pypdf.PdfReader(io.BytesIO(content))
+    assert document.is_encrypted
+    assert document.decrypt(PASSWORD)
+    assert "$" in document.pages[0].extract_text()
+    mailbox.mails.clear()
+    store.set_rule("harbor", ["harbor"], "links", actor="test")
+    send_due(place.home, server, datetime(2026, 3, 3, tzinfo=UTC))
+    assert len(mailbox.mails) == 2
+    for mail in mailbox.mails:
+        assert NO_FIGURES in body_of(mail)
+        assert attached(mail) == []
+        assert "$" not in body_of(mail) + body_of(mail, "html")
+
+
+def test_a_page_or_its_figures_that_were_removed(
+    place: Place, mailbox: Mailbox, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe(place, "east@harbor")
+    subscribe(place, "admin@harbor", page="no_show")
+    from dashboards.reports import make
+
+    monkeypatch.setattr(make, "PAGES", {key: page for key, page in make.PAGES.items() if key != "revenue_cycle"})
+    reasons = {item.email: item.reason for item in send_due(place.home, server, APRIL)}
+    assert "there is no page of figures 'revenue_cycle'" in reasons["east@harbor"]
+    assert reasons["admin@harbor"] == "the page No-show has no figure to send"
+    assert mailbox.mails == []
+
+
+@pytest.mark.parametrize(("where", "first", "after"), [("noted", 0, 1), ("marked", 0, 0), ("taken", 1, 1)])
+def test_a_killed_sending_never_sends_twice(
+    place: Place, mailbox: Mailbox, server: MailServer, where: str, first: int, after: int
+) -> None:
+    subscribe(place, "east@harbor")
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(place.home.path), str(server.port), where],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert len(mailbox.mails) == first
+    outcomes = send_due(place.home, server, APRIL + timedelta(hours=1))
+    assert len(mailbox.mails) == after
+    if where == "noted":
+        assert [item.state for item in outcomes] == ["sent"]
+        return
+    # Nobody knows whether the mail arrived: it is shown, and sent again when a person says so.
+    ((state, reason),) = states(place)
+    assert (outcomes, state) == ([], "unclear")
+    assert "may have arrived" in reason
+    (mail,) = place.access.subscriptions.deliveries("harbor")
+    place.access.subscriptions.send_again("harbor", mail.delivery_id, actor="admin@harbor")
+    assert send_due(place.home, server, APRIL + timedelta(hours=2))[0].state == "sent"
+    assert {message["Message-ID"] for message in mailbox.mails} == {mailbox.mails[0]["Message-ID"]}
+
+
+def test_a_server_that_goes_away_with_the_mail_leaves_it_unclear(
+    place: Place, mailbox: Mailbox, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import smtplib
+
+    def gone(*_: Any, **__: Any) -> None:
+        raise smtplib.SMTPServerDisconnected("closed")
+
+    subscribe(place, "east@harbor")
+    with monkeypatch.context() as patch:
+        patch.setattr(smtplib.SMTP, "send_message", gone)
+        (outcome,) = send_due(place.home, server, APRIL)
+    assert (outcome.state, outcome.reason) == ("unclear", NOBODY_KNOWS)
+    assert send_due(place.home, server, APRIL + timedelta(days=1)) == []
+
+
+def test_wrong_subscriptions_are_refused(place: Place) -> None:
+    for more, words in (
+        ({"page": "nothing"}, "is not a page"),
+        ({"every": "hour"}, "is not one of week, month"),
+        ({"delay_days": 28}, "waits 0 to 27 days"),
+        ({"every": "week", "delay_days": 7}, "waits 0 to 6 days"),
+        ({"file_format": "docx"}, "is not a format"),
+        ({"file_format": "pdf", "password": "short"}, "at least"),
+    ):
+        with pytest.raises(ConfigurationError, match=words):
+            subscribe(place, "east@harbor", **more)
+    with pytest.raises(AccessError, match="does not include the page"):
+        subscribe(place, "doctor@harbor", page="payer_mix")
+    subscribe(place, "east@harbor")
+    with pytest.raises(ConfigurationError, match="already gets"):
+        subscribe(place, "east@harbor")
+    with pytest.raises(AccessError, match="no subscription"):
+        place.access.subscriptions.end("mesa", 1, because="", actor="admin@mesa")
+
+
+@given(
+    every=st.sampled_from(EVERY),
+    delay_days=st.integers(0, 6),
+    today=st.dates(date(2024, 1, 1), date(2030, 12, 31)),
+)
+def test_the_last_period_is_whole_has_waited_and_is_the_last(every: str, delay_days: int, today: date) -> None:
+    def period(day: date) -> tuple[date, date]:
+        return last_period(subscription_of(every, delay_days), day)
+
+    start, end = period(today)
+    assert delay_days <= LONGEST_DELAYS[every]
+    assert end + timedelta(days=delay_days) < today
+    assert (
+        (start.weekday(), end.weekday()) == (0, 6)
+        if every == "week"
+        else start.day == (end + timedelta(days=1)).day == 1
+    )
+    # The next period begins where this one ends, and none is left out.
+    following = [period(today + timedelta(days=days)) for days in range(32)]
+    starts = list(dict.fromkeys(following))
+    assert all(later[0] == earlier[1] + timedelta(days=1) for earlier, later in itertools.pairwise(starts))
+
+
+def subscription_of(every: str, delay_days: int) -> Subscription:
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    names = {"tenant_id": "harbor", "email": "a@harbor", "page": "overview", "file_format": "", "made_by": "a@harbor"}
+    return Subscription(
+        subscription_id=1, every=every, delay_days=delay_days, has_password=False, made_at=moment, ended_at=None,
+        ended_because="", **names,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("host: smtp.example.org\n  security: none", "mail leaves this machine encrypted only"),
+        ("host: smtp.example.org\n  user: me", "must have both user and password"),
+        ("host: smtp.example.org\n  user: me\n  password: '${NO_SUCH_SECRET}'", "NO_SUCH_SECRET is not set"),
+        ("host: smtp.example.org\n  port: 99999", "whole number"),
+        ("host: smtp.example.org\n  security: ssl", "is not one of"),
+        ("security: tls", "host: is missing"),
+    ],
+)
+def test_settings_that_cannot_be(tmp_path: Path, lines: str, words: str) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(f"mail:\n  {lines}\n  sender: c@example.org\n  pages: https://x.example\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=words):
+        load_mail(file)
+
+
+def test_the_commands(place: Place, mailbox: Mailbox, server: MailServer, tmp_path: Path) -> None:
+    home = ("--home", place.home.path)
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"mail: {{host: 127.0.0.1, port: {server.port}, security: none, sender: c@example.org, "
+        "pages: 'https://{tenant}.example'}\n",
+        encoding="utf-8",
+    )
+    for words in (
+        ("subscriptions", "rule", *home, "--tenant", "harbor", "--domain", "harbor"),
+        (
+            "subscriptions",
+            "add",
+            "east@harbor",
+            *home,
+            "--tenant",
+            "harbor",
+            "--page",
+            "revenue_cycle",
+            "--attach",
+            "xlsx",
+        ),
+    ):
+        ran = clinicmart(*words)
+        assert ran.code == 0, ran.err
+    ran = clinicmart("deliver", *home, "--config", config)
+    # The data end long before the last month.
+    assert ran.code == 1
+    assert "failed: the data reach 31 Mar 2026" in ran.out
+    listed = clinicmart("subscriptions", "list", *home, "--tenant", "harbor")
+    assert "the data reach 31 Mar 2026" in listed.out
+    assert clinicmart("subscriptions", "end", "1", *home, "--tenant", "harbor").code == 0
+    assert clinicmart("deliver", *home, "--config", config).out.strip() == "no mail is due"
+    assert clinicmart("subscriptions", "end", "1", *home, "--tenant", "harbor").code == 1
+    assert AccessStore.open(place.home).verify_audit().is_intact
+    assert mailbox.mails == []
