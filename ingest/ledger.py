@@ -334,6 +334,11 @@ class Ledger:
         query = sa.select(feed_run.c.tenant_id, feed_run.c.feed).where(feed_run.c.kind == kind).distinct()
         return {(row["tenant_id"], row["feed"]) for row in self.rows(query)}
 
+    def kinds_of_feeds(self) -> dict[tuple[str, str], str]:
+        """(tenant, feed) to the kind as which the feed was read last."""
+        query = sa.select(feed_run.c.tenant_id, feed_run.c.feed, feed_run.c.kind).order_by(feed_run.c.read_at)
+        return {(row["tenant_id"], row["feed"]): row["kind"] for row in self.rows(query)}
+
     def table_state(self, tenant_id: str, feed: str, name: str) -> TableState:
         """Where the reads of a table stand."""
         landed = sa.and_(

@@ -308,7 +308,7 @@ def unknown_words(ledger: Ledger) -> pl.DataFrame:
 
     `rows` counts the rows of the reads that stand: a file that was read again under another profile counts once.
     """
-    word, unit, feed_run = tables.unknown_word.c, tables.unit.c, tables.feed_run.c
+    word, unit = tables.unknown_word.c, tables.unit.c
     key = (word.tenant_id, word.feed, word.entity, word.column_name, word.word)
     query = (
         sa.select(
@@ -324,8 +324,7 @@ def unknown_words(ledger: Ledger) -> pl.DataFrame:
         .where(unit.outcome != "replaced")
         .group_by(*key)
     )
-    kinds = sa.select(feed_run.tenant_id, feed_run.feed, feed_run.kind).order_by(feed_run.read_at)
-    kind_of = {(row["tenant_id"], row["feed"]): row["kind"] for row in ledger.rows(kinds)}
+    kind_of = ledger.kinds_of_feeds()
     rows = [row | _field(kind_of.get((row["tenant_id"], row["feed"]), ""), row) for row in ledger.rows(query)]
     return pl.DataFrame(rows, schema=UNKNOWN_WORD, orient="row").sort(
         "tenant_id", "feed", "rows", descending=[False, False, True]

@@ -61,7 +61,7 @@ def due_checkpoints(
     home: Home, ledger: Ledger, tenants: Sequence[str], *, every: bool = False, now: datetime | None = None
 ) -> list[Due]:
     """Checkpoints of some tenants that are due now, or `every` one, in the order of their names."""
-    batch, feed_run = tables.batch.c, tables.feed_run.c
+    batch = tables.batch.c
     newest = (
         sa.select(batch.tenant_id, batch.feed, batch.entity, sa.func.max(batch.batch_sequence).label("newest"))
         .where(batch.file.is_not(None), batch.tenant_id.in_(list(tenants)))
@@ -71,8 +71,7 @@ def due_checkpoints(
     query = sa.select(batch.tenant_id, batch.feed, batch.entity, batch.batch_sequence, batch.file).join(
         newest, batch.batch_sequence == newest.c.newest
     )
-    kinds = sa.select(feed_run.tenant_id, feed_run.feed, feed_run.kind).order_by(feed_run.read_at)
-    kind_of = {(row["tenant_id"], row["feed"]): row["kind"] for row in ledger.rows(kinds)}
+    kind_of = ledger.kinds_of_feeds()
     noted = read_derived(_notes(home))
     today = (now or datetime.now(UTC)).date().isoformat()
     due = []
