@@ -33,6 +33,7 @@ from serving.people.shown import gathering
 from serving.plausibility import Finding
 from serving.reader import Reader, open_reader
 from serving.versions.closes import Close
+from serving.workbench import Bench, Result
 
 # The cache is made at import, before there is a runtime, which Streamlit warns of; it is in memory either way.
 logging.getLogger("streamlit.runtime.caching.cache_data_api").setLevel(logging.ERROR)
@@ -328,6 +329,26 @@ class Source:
     def make_extract(self, file_format: str) -> tuple[bytes, ExtractReport]:
         """The person's extract of the served version (`serving.extracts`), with the rights of this moment. One audit row."""
         return extract_bytes(served_home.home(), self.principal, file_format=file_format)
+
+    @cached_property
+    def bench(self) -> Bench:
+        """SQL on the rows of the person's extract. Raises AccessError for a person who takes no extracts. Nothing of it is cached here."""
+        return Bench(served_home.home(), served_home.access(), self.principal, self.reader)
+
+    def sql_file(self, result: Result, file_format: str) -> Callable[[], bytes]:
+        """What makes a file of a result when somebody takes it: outside the page, with the person's rights of that moment."""
+        who, source = current_caller(), self
+
+        def make() -> bytes:
+            set_caller(who)
+            now = source_of(
+                served_home.access().principal(source.tenant_id, source.principal.email), as_of=source.asked_as_of
+            )
+            if now.key[:2] != source.key[:2]:
+                raise AccessError("your rights have changed; run the query again")
+            return now.bench.file(result, file_format).content
+
+        return make
 
     @cached_property
     def health(self) -> Health:

@@ -159,7 +159,8 @@ class Keys:
         return tuple(key.hex() for key in self.derive_all(purpose, tenant_id))
 
     def derive_for_scope(self, purpose: str, tenant_id: str, scope_hash: str) -> str:
-        """64 hexadecimal digits for one scope of a tenant: of its surrogates (`surrogate`), or of a worklist (`worklist`)."""
+        """64 hexadecimal digits for one scope of a tenant: of its surrogates (`surrogate`), of a worklist (`worklist`), or of
+        the texts of SQL that people saved (`query`, with an empty scope)."""
         return expand(self.derive("scopes", tenant_id), f"{purpose}/{scope_hash}").hex()
 
     def of_scope_file(self, tenant_id: str, scope_hash: str) -> tuple[str, ...]:

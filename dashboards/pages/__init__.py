@@ -1,7 +1,18 @@
 """The pages, in the order they stand in the bar. Those that a role does not hold, or whose module is not granted, are absent."""
 
 from dashboards.held_pages import has_figures_of
-from dashboards.pages import closed_months, compare, credentials, extract, lineage, referrals, targets, today, worklists
+from dashboards.pages import (
+    closed_months,
+    compare,
+    credentials,
+    extract,
+    lineage,
+    referrals,
+    sql,
+    targets,
+    today,
+    worklists,
+)
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
 from dashboards.pages.monday import page as monday
@@ -81,6 +92,7 @@ ALL = (
         draw=referrals.draw,
         is_for=lambda source: "referrals" in source.metrics,
     ),
+    PageSpec(key="sql", title="SQL", draw=sql.draw, is_for=lambda source: source.reader.scope.may_extract),
     PageSpec(key="extract", title="Extract", draw=extract.draw, is_for=lambda source: source.reader.scope.may_extract),
     PageSpec(key="targets", title="Targets", draw=targets.draw, is_in_bar=False),
     PageSpec(

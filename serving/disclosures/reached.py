@@ -20,14 +20,14 @@ from serving.model import NothingPublished
 from serving.people.audit_log import AuditRow
 from serving.people.look_ups import ACTION as LOOK_UP
 from serving.people.store import AccessStore
-from serving.scope_files.deidentify import surrogate
+from serving.scope_files.deidentify import holds_patients, surrogate
 from serving.scope_files.derive import UNKNOWN
 from serving.versions.store import current_version, files_of
 from serving.worklists.lists import LISTS
 
 # Acts that show rows, and what they show.
-DRILL, WORKLIST, SOURCE, EXTRACT = "drill", "worklist", "source opened", "extract"
-ROW_ACTS = (DRILL, WORKLIST, SOURCE, EXTRACT, LOOK_UP)
+DRILL, WORKLIST, SOURCE, EXTRACT, SQL = "drill", "worklist", "source opened", "extract", "sql"
+ROW_ACTS = (DRILL, WORKLIST, SOURCE, EXTRACT, LOOK_UP, SQL)
 # Acts that show figures of many people and no row.
 FIGURE_ACTS = ("page", "figures", "query", "health", "lineage")
 DONE = "done"
@@ -164,6 +164,8 @@ def _reached(patients: Patients, row: AuditRow) -> Reached:
         return Reached(
             row=row, patients=patients.all if held is None else held, tables=("extract",), is_estimate=held is None
         )
+    if row.action == SQL:
+        return _by_sql(patients, row)
     if row.action == SOURCE:
         table = str(detail.get("table", ""))
     else:
@@ -184,6 +186,23 @@ def _reached(patients: Patients, row: AuditRow) -> Reached:
     else:
         patients_reached, missing = patients.of_records(table, column, names, row.scope_hash)
     return Reached(row=row, patients=patients_reached, tables=(table,) if table else (), unresolved=missing)
+
+
+def _by_sql(patients: Patients, row: AuditRow) -> Reached:
+    """A query may show any row of the tables that it reads: everybody in the scope, where one of these names patients or accounts."""
+    asked = row.detail.get("tables")
+    names = [str(name).removeprefix("marts.") for name in asked] if isinstance(asked, list) else []
+    tables = [table for name in names if (table := patients.registry.table(name)) is not None]
+    about_people = tuple(
+        table.name
+        for table in tables
+        if holds_patients(table) or any(column.identity == "account" for column in table.columns)
+    )
+    if not about_people:
+        return Reached(row=row, patients=frozenset(), tables=tuple(names))
+    held = patients.in_extract(str(row.detail.get("version", "")), row.scope_hash)
+    everybody = patients.all if held is None else held
+    return Reached(row=row, patients=everybody, tables=about_people, is_estimate=True)
 
 
 def who_saw(acts: Sequence[Reached], patient_id: str) -> Iterator[Reached]:

@@ -60,7 +60,7 @@ _MODULES = ("revenue_cycle", "throughput", "no_show", "payer_mix", "credentialin
 _AREAS = ("revenue_cycle", "throughput", "no_show", "payer_mix", "credentials")
 _FOR_ALL_FIGURES = ("this_week", "closed_months", "targets", "compare", "lineage")
 # For roles that take extracts.
-_OWN_TOOLS = ("extract",)
+_OWN_TOOLS = ("sql", "extract")
 
 
 @dataclass(frozen=True, kw_only=True)

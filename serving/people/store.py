@@ -11,6 +11,7 @@ from serving.people.api_tokens import ApiTokens
 from serving.people.audit_store import AuditStore
 from serving.people.oidc_store import OidcStore
 from serving.people.passkey_store import PasskeyStore
+from serving.people.saved_queries import Queries
 from serving.people.subscriptions import Subscriptions
 from serving.people.targets import Targets
 from serving.people.work_entries import Entries
@@ -33,6 +34,17 @@ class AccessStore(AccountStore, PasskeyStore, OidcStore, AuditStore):
     def subscriptions(self) -> Subscriptions:
         """Who gets pages by mail, and which mails were sent."""
         return Subscriptions(reading=self._reading, writing=self._writing, audit=self._audit, key=self._key)
+
+    def queries(self, keys: Keys, tenant_id: str, email: str) -> Queries:
+        """The SQL that a person ran and saved."""
+        return Queries(
+            keys=keys,
+            tenant_id=tenant_id,
+            email=email,
+            reading=self._reading,
+            writing=self._writing,
+            audit=self._audit,
+        )
 
     def work_entries(self, keys: Keys, tenant_id: str, list_name: str) -> Entries:
         """What people noted on the rows of a worklist."""

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Engine,
+    Float,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -310,6 +311,34 @@ DELIVERY = Table(
     ForeignKeyConstraint(["subscription_id"], ["subscription.subscription_id"]),
     UniqueConstraint("subscription_id", "period_start"),
     Index("delivery_by_tenant", "tenant_id", "noted_at"),
+)
+# SQL that people ran and saved. Texts and names are sealed (`serving.people.saved_queries`).
+QUERY_HISTORY = Table(
+    "query_history",
+    METADATA,
+    Column("query_id", Integer, primary_key=True),
+    _text("tenant_id"),
+    _text("email"),
+    _text("sql"),
+    Column("at", Utc, nullable=False),
+    _text("outcome"),
+    Column("rows", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+    Index("query_history_by_person", "tenant_id", "email"),
+)
+SAVED_QUERY = Table(
+    "saved_query",
+    METADATA,
+    Column("query_id", Integer, primary_key=True),
+    _text("tenant_id"),
+    _text("email"),
+    _text("name"),
+    _text("sql"),
+    Column("is_shared", Boolean, nullable=False),
+    Column("saved_at", Utc, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+    UniqueConstraint("tenant_id", "email", "name"),
 )
 # One row: how many audit rows there are, and a mac over that, so that cutting off the end of the chain is found too.
 AUDIT_HEAD = Table(

@@ -1,0 +1,190 @@
+"""SQL: an analyst's own questions to the rows of the extract, one SELECT at a time."""
+
+from datetime import datetime
+
+import streamlit as st
+
+from dashboards import format as fmt
+from dashboards import markup, shell, widgets
+from dashboards.data import Source
+from dashboards.person import still
+from dashboards.shell import PageContext
+from dashboards.sql_job import Job
+from foundation.errors import ClinicmartError
+from serving.people.saved_queries import SavedQuery
+from serving.workbench import LIMITS, Bench
+from serving.workbench.statement import LONGEST
+
+JOB, TEXT, OPEN = "cm_sql_job", "cm_sql_text", "cm_sql_open"
+POLL_SECONDS = 0.5
+# A quick query is shown with the click.
+QUICK_SECONDS = 0.4
+MOST_SHOWN = 10_000
+METRICS, DICTIONARY = "metrics", "dictionary"
+FORMATS = {"csv": "CSV", "xlsx": "Excel (XLSX)", "parquet": "Parquet"}
+
+
+def draw(context: PageContext) -> None:
+    """Draws the editor, the result, and beside them the tables that can be asked."""
+    source = context.source
+    line = [
+        f"data to {fmt.day(source.as_of)}",
+        f"version {source.reader.version.version}",
+        f"at most {LIMITS.seconds:g} seconds and {LIMITS.rows:,} rows a query",
+        "every query is recorded",
+    ]
+    context.html(markup.heading("Ask your rows with SQL", line, shell.whose(source)), key="cm_head")
+    bench = source.bench
+    with st.spinner("Your tables are being prepared"):
+        words = bench.dictionary
+    left, right = st.columns([5, 3], gap="large")
+    with left:
+        _editor(context, bench, words["queries"].rows())
+        job = _job(source)
+        is_running = job is not None and job.is_running
+        # Only a running query is looked at again and again.
+        outcome = st.fragment(
+            still(source, lambda: _outcome(context, is_running)), run_every=POLL_SECONDS if is_running else None
+        )
+        outcome()
+    with right:
+        _tables(context, bench)
+
+
+def _job(source: Source) -> Job | None:
+    """The query of this session; None where it was asked under other rights or another version."""
+    job = st.session_state.get(JOB)
+    return job if job is not None and job.key == source.key else None
+
+
+def _editor(context: PageContext, bench: Bench, examples: list[tuple[str, str]]) -> None:
+    source = context.source
+    queries = {f"Example: {title}": sql for title, sql in examples}
+    queries |= {_saved_title(source, query): query.sql for query in bench.queries.saved()}
+    queries |= {_past_title(source, query.at, query.sql): query.sql for query in bench.queries.history()}
+    st.session_state.setdefault(TEXT, examples[0][1] if examples else "")
+
+    def opened() -> None:
+        st.session_state[TEXT] = queries.get(st.session_state[OPEN] or "", st.session_state[TEXT])
+
+    def run() -> None:
+        job = Job(bench, st.session_state[TEXT], source.key)
+        st.session_state[JOB] = job
+        job.wait(QUICK_SECONDS)
+
+    st.selectbox(
+        "Open a query",
+        list(queries),
+        index=None,
+        key=OPEN,
+        on_change=opened,
+        placeholder="An example, a saved or a past query",
+    )
+    st.text_area("One SELECT on your tables", key=TEXT, height=200, max_chars=LONGEST)
+    job = _job(source)
+    with st.container(horizontal=True, key="cm_sql_buttons"):
+        st.button("Run", type="primary", on_click=run, disabled=job is not None and job.is_running)
+        with st.popover("Save"):
+            _save(bench)
+
+
+def _saved_title(source: Source, query: SavedQuery) -> str:
+    if query.email != source.principal.email:
+        return f"Saved: {query.name} (shared by {query.email})"
+    return f"Saved: {query.name}" + (" (shared)" if query.is_shared else "")
+
+
+def _past_title(source: Source, at: datetime, sql: str) -> str:
+    return f"{fmt.moment(at, source.time_zone)}: {' '.join(sql.split())[:80]}"
+
+
+def _save(bench: Bench) -> None:
+    """Saves the text under a name, or removes a saved query."""
+    name = st.text_input("Name", key="cm_sql_name", max_chars=80)
+    is_shared = st.checkbox("Others of the organization who may ask SQL can read it", key="cm_sql_shared")
+    if st.button("Save the query"):
+        try:
+            bench.queries.save(name, st.session_state[TEXT], is_shared=is_shared)
+        except ClinicmartError as error:
+            st.caption(fmt.sentence(str(error)))
+        else:
+            st.rerun()
+    mine = {query.name: query.query_id for query in bench.queries.saved() if query.email == bench.email}
+    if mine:
+        gone = st.selectbox("Your saved queries", list(mine), key="cm_sql_mine")
+        if st.button("Remove it") and gone in mine:
+            bench.queries.remove(mine[gone])
+            st.rerun()
+
+
+def _outcome(context: PageContext, was_running: bool) -> None:
+    """The running query with a way to cancel it; then its rows, or why there are none."""
+    job = _job(context.source)
+    if job is None:
+        return
+    if job.is_running:
+        with st.container(horizontal=True, vertical_alignment="center", key="cm_sql_running"):
+            st.button("Cancel", on_click=job.cancel, key="cm_sql_cancel")
+            widgets.html(
+                markup.state("The query runs", f"{job.seconds:.0f} s of {LIMITS.seconds:g} s"), key="cm_sql_state"
+            )
+        return
+    if was_running:
+        # Draws the page once more, without looking again.
+        st.rerun()
+    if job.result is None:
+        widgets.html(markup.state("No result", job.problem), key="cm_sql_problem")
+        return
+    frame = job.result.frame
+    rows = f"the first {fmt.plural(frame.height, 'row')}" if job.result.is_cut else fmt.plural(frame.height, "row")
+    note = f"{rows} in {job.result.seconds:.1f} s"
+    if frame.height > MOST_SHOWN:
+        note += f"; {MOST_SHOWN:,} are shown, the files hold all {frame.height:,}"
+    if job.result.is_cut:
+        note += f". There are more than {LIMITS.rows:,}: take an extract for all of them"
+    widgets.html(markup.section("Result", note), key="cm_sql_note")
+    st.dataframe(frame.head(MOST_SHOWN), hide_index=True, key="cm_sql_rows")
+    with st.container(horizontal=True, key="cm_sql_files"):
+        for file_format, name in FORMATS.items():
+            st.download_button(
+                name,
+                context.source.sql_file(job.result, file_format),
+                file_name=f"query.{file_format}",
+                key=f"cm_sql_{file_format}",
+                on_click="ignore",
+            )
+
+
+def _tables(context: PageContext, bench: Bench) -> None:
+    """The tables with their columns and what they mean; the metrics with their views."""
+    tables = {table.name: table for table in bench.tables()}
+    chosen = st.selectbox("Tables", [*tables, METRICS, DICTIONARY], key="cm_sql_table")
+    if chosen == METRICS:
+        metrics = bench.dictionary["metrics"].filter(bench.dictionary["metrics"]["view_name"] != "no view")
+        rows = [
+            markup.Row((row["view_name"], row["label"], row["description"])) for row in metrics.iter_rows(named=True)
+        ]
+        _describe(context, "A view for each metric, by period", ("View", "Metric", "Meaning"), rows)
+    elif chosen == DICTIONARY:
+        names = [
+            markup.Row((f"dictionary.{name}", ", ".join(frame.columns))) for name, frame in bench.dictionary.items()
+        ]
+        _describe(context, "What tables, columns, keys and metrics mean", ("Table", "Columns"), names)
+    elif chosen in tables:
+        table = tables[chosen]
+        rows = [
+            markup.Row((row["column_name"], row["data_type"].lower(), _meaning(row["description"], row["key"])))
+            for row in table.columns.iter_rows(named=True)
+        ]
+        _describe(context, f"{table.schema}.{table.name}: {table.description}", ("Column", "Type", "Meaning"), rows)
+
+
+def _meaning(description: str, key: str) -> str:
+    if key == "primary":
+        return f"{description} Primary key."
+    return description if key == "no key" else f"{description} Leads to {key}."
+
+
+def _describe(context: PageContext, text: str, columns: tuple[str, ...], rows: list[markup.Row]) -> None:
+    table = markup.table([markup.Column(name) for name in columns], rows, caption=text)
+    context.html(markup.section("What it holds", text) + table, key="cm_sql_describe")
