@@ -137,7 +137,7 @@ def _password_is_enough(patch: pytest.MonkeyPatch) -> None:
 # Hole -> (how it is made, ways that must find it, who tries).
 HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], tuple[str, ...]]] = {
     "no filter": (_no_filter, ("figure", "drill", "names"), ("manager",)),
-    "identity shown": (_identity_shown, ("drill", "extract"), ("analyst",)),
+    "identity shown": (_identity_shown, ("drill", "extract", "sql"), ("analyst",)),
     "all modules": (_all_modules, ("figure",), ("biller",)),
     "referrals of all": (_referrals_of_all, ("figure", "drill", "names"), ("partner",)),
     "today of all units": (_today_of_all_units, ("today",), ("desk",)),

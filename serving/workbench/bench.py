@@ -107,6 +107,16 @@ class Bench:
 
     def file(self, result: Result, file_format: str) -> RowsFile:
         """A result as CSV, XLSX or Parquet; an audit row names format and rows. Raises ConfigurationError for another format."""
-        made = rows_file(result.frame, file_format)
+        made = rows_file(result.frame if file_format == "parquet" else _flat(result.frame), file_format)
         self._reader.note("export", {"from": ACTION, "format": file_format, "rows": made.rows}, DONE)
         return made
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lists, structs and bytes as texts, for files that hold plain values alone."""
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested() or kind == pl.Binary]
+    texts = [
+        pl.Series(name, [None if value is None else str(value) for value in frame[name].to_list()], dtype=pl.String)
+        for name in nested
+    ]
+    return frame.with_columns(texts)

@@ -89,6 +89,10 @@ def run(rows: RowsFile, statement: Checked, stop: Stop, limits: Limits = LIMITS)
         return Result(frame=frame, seconds=time.monotonic() - began, is_cut=is_cut)
     except duckdb.Error as error:
         raise _explained(error, stop, limits) from None
+    except pl.exceptions.PolarsError:
+        raise ConfigurationError(
+            "a column has a type that cannot be shown, such as an interval; write cast(... as varchar) around it"
+        ) from None
     finally:
         if timer is not None:
             timer.cancel()

@@ -6,8 +6,9 @@ cut off from the file system and locked (`serving.workbench.rows_file`). This ch
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -29,6 +30,7 @@ _REFUSED_FUNCTIONS = frozenset(
 )
 _REFUSED_PREFIXES = ("pg_", "read_", "duckdb_", "pragma_", "parquet_", "http", "glob", "icu_")
 _WORD = re.compile(r"[A-Za-z_]+")
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_ ]*")
 _ONLY_SELECT = (
     "Only a SELECT can be run here; {what} is not allowed. The rows are read-only, and there is no way to other data."
 )
@@ -85,7 +87,7 @@ def _tree(sql: str) -> Any:
 
 def _tables(tree: Any, allowed: Collection[str]) -> frozenset[str]:
     nodes = list(_nodes(tree))
-    names_of_parts = {item["key"] for node in nodes for item in (node.get("cte_map") or {}).get("map") or ()}
+    names_of_parts = _names_of_parts(nodes)
     bare = {name.removeprefix("marts."): name for name in allowed if name.startswith("marts.")}
     used = set()
     for node in nodes:
@@ -103,23 +105,40 @@ def _tables(tree: Any, allowed: Collection[str]) -> frozenset[str]:
 
 
 def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
-    """Every object of the tree. The function of a table function is told by its parent."""
+    """Every object of the tree."""
     waiting = [tree]
     while waiting:
         item = waiting.pop()
         if isinstance(item, Mapping):
             yield item
-            parts = item["function"]["children"] if item.get("type") == "TABLE_FUNCTION" else None
-            waiting += [value for key, value in item.items() if parts is None or key != "function"]
-            waiting += [parts] if parts else []
+            waiting += item.values()
         elif isinstance(item, list):
             waiting += item
+
+
+def _names_of_parts(nodes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The names that WITH gives, in lower case. One that DuckDB has itself is refused: outside its part it would mean DuckDB's table."""
+    names = {str(item["key"]).lower() for node in nodes for item in (node.get("cte_map") or {}).get("map") or ()}
+    for name in names:
+        if name in _own_tables() or not _PLAIN_NAME.fullmatch(name):
+            raise RefusedStatementError(f"the name {name} is not allowed after WITH; choose another one")
+    return frozenset(names)
+
+
+@cache
+def _own_tables() -> frozenset[str]:
+    """Names of DuckDB's own tables and views."""
+    with duckdb.connect(config={"enable_external_access": False}) as connection:
+        rows = connection.execute(
+            "select view_name from duckdb_views() union all select table_name from duckdb_tables()"
+        ).fetchall()
+    return frozenset(str(name).lower() for (name,) in rows) | {"sqlite_master", "sqlite_schema"}
 
 
 def _table(node: Mapping[str, Any], allowed: Collection[str], bare: Mapping[str, str], parts: Collection[str]) -> str:
     """The table that a node names; empty for a part of the statement itself (WITH)."""
     catalog, schema, table = (str(node.get(name) or "") for name in ("catalog_name", "schema_name", "table_name"))
-    if not catalog and not schema and table.lower() in {part.lower() for part in parts}:
+    if not catalog and not schema and table.lower() in parts:
         return ""
     name = f"{schema}.{table}".lower() if schema else bare.get(table.lower(), table)
     if catalog or name not in allowed:

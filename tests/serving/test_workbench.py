@@ -111,6 +111,11 @@ WAYS_OUT = (
     "from python_map_function(1)",
     "from frame",
     "show all tables",
+    # A name of WITH counts within its part alone: outside it would mean DuckDB's own table.
+    "select * from (with duckdb_databases as (select 1 as a) from duckdb_databases) a, duckdb_databases b",
+    "with a as (from duckdb_databases), duckdb_databases as (select 1 as a) from a",
+    'with "/etc/passwd" as (select 1) from "/etc/passwd"',
+    "with sqlite_master as (select 1) from sqlite_master",
     "show databases",
 )
 
@@ -296,6 +301,12 @@ def test_a_result_is_taken_as_a_file_and_that_is_an_audit_row(bench, place):
     assert [row.detail["format"] for row in rows] == ["parquet", "xlsx", "csv"]
     with pytest.raises(ConfigurationError):
         mine.file(result, "pdf")
+    nested = mine.run("select [1, 2] as listed, {'a': 1} as pair", Stop())
+    assert b"[1, 2]" in mine.file(nested, "csv").content
+    for name in ("xlsx", "parquet"):
+        assert mine.file(nested, name).rows == 1
+    with pytest.raises(ConfigurationError, match="cast"):
+        mine.run("select interval 1 day as lasting", Stop())
 
 
 def test_the_audit_holds_the_words_of_a_query_and_none_of_its_values():

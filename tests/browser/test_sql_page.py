@@ -1,0 +1,47 @@
+"""The page SQL in a browser: a query is answered as the reader answers, another one is cancelled, a way out is refused."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from serving.model import MetricQuery
+from tests.browser.conftest import Site
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+# The first look at the page prepares the tables.
+PATIENCE_MILLISECONDS = 240_000
+
+
+def asked(tab, sql):
+    """Writes a statement, leaves the field, so that the server has the text, and runs it."""
+    field = tab.get_by_label("One SELECT on your tables")
+    field.fill(sql)
+    field.press("Control+Enter")
+    tab.wait_for_timeout(1000)
+    tab.get_by_role("button", name="Run", exact=True).click()
+
+
+def test_a_query_runs_another_is_cancelled_and_a_way_out_is_refused(tab, site: Site, reader):
+    tab.set_default_timeout(PATIENCE_MILLISECONDS)
+    tab.goto(f"{site.of('harbor')}/sql")
+    tab.get_by_role("button", name="Run", exact=True).wait_for()
+    tab.get_by_text("marts.dim_dates:").wait_for()
+
+    asked(tab, "select count(*) as appointments from fct_appointments where is_no_show")
+    tab.get_by_text("1 row in").wait_for()
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(Path(download.value.path()).read_text("utf-8").splitlines()))
+    figure = reader.query(MetricQuery(metrics=["no_shows"]))["no_shows"][0]
+    assert [int(row["appointments"]) for row in rows] == [figure]
+
+    asked(tab, "select count(*) from range(100000000000) as t(a) where a % 7 = 3")
+    tab.get_by_text("The query runs").wait_for()
+    tab.get_by_role("button", name="Cancel").click()
+    tab.get_by_text("The query was cancelled").wait_for()
+
+    asked(tab, "select content from read_text('/etc/passwd')")
+    tab.get_by_text("The function read_text is not allowed here").wait_for()
+    outcomes = [row.detail.get("outcome", row.result) for row in reader._access.audit_rows("harbor", action="sql")]
+    assert outcomes[:3] == ["refused", "cancelled", "done"]
