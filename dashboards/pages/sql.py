@@ -130,7 +130,7 @@ def _outcome(context: PageContext, was_running: bool) -> None:
             )
         return
     if was_running:
-        # Draws the page once more, without looking again.
+        # Draws the whole page, which then asks no more.
         st.rerun()
     if job.result is None:
         widgets.html(markup.state("No result", job.problem), key="cm_sql_problem")

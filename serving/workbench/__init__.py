@@ -5,7 +5,7 @@
     run         runs a statement with limits of time, rows and memory; it can be cancelled
     bench       the acts of one person: tables, run, history, saved queries; each is a row of the audit
 
-Whoever may have an extract may ask it, and nobody else. It is the content of the extract, not the file of the scope: under Safe Harbor
+A person who may have an extract may ask it, and nobody else. It is the content of the extract, not the file of the scope: under Safe Harbor
 the rows have years only, so that SQL does not get around the rule of small cells.
 """
 

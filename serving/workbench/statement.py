@@ -159,5 +159,5 @@ def _check_function(name: str, *, is_table: bool) -> None:
 def plain(error: duckdb.Error) -> str:
     """What DuckDB says of a statement, without the kind of the error."""
     text = str(error).strip()
-    head, colon, rest = text.partition(": ")
-    return rest if colon and head.endswith("Error") else text
+    kind, colon, message = text.partition(": ")
+    return message if colon and kind.endswith("Error") else text

@@ -45,13 +45,13 @@ class FakeQueries:
 
 
 class FakeBench:
-    """Answers `slow` when it is cancelled or let go, refuses `attach`, and everything else at once."""
+    """Answers `slow` when it is cancelled or released, refuses `attach`, and everything else at once."""
 
     email = "admin@harbor"
     dictionary = DICTIONARY
 
     def __init__(self):
-        self.queries, self.ran, self.let_go = FakeQueries(), [], threading.Event()
+        self.queries, self.ran, self.is_released = FakeQueries(), [], threading.Event()
 
     def tables(self):
         columns = pl.DataFrame(
@@ -70,7 +70,7 @@ class FakeBench:
             raise ConfigurationError("only a SELECT can be run here")
         if "broken" in sql:
             raise RuntimeError("secret detail")
-        while "slow" in sql and not stop.is_asked and not self.let_go.is_set():
+        while "slow" in sql and not stop.is_asked and not self.is_released.is_set():
             time.sleep(0.01)
         if stop.is_asked:
             raise StoppedError("the query was cancelled")
@@ -82,7 +82,7 @@ def bench(monkeypatch):
     fake = FakeBench()
     monkeypatch.setattr(data, "Bench", lambda *_: fake)
     yield fake
-    fake.let_go.set()
+    fake.is_released.set()
 
 
 def asked(page, sql):
