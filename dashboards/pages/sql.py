@@ -15,7 +15,7 @@ from serving.people.saved_queries import SavedQuery
 from serving.workbench import LIMITS, Bench
 from serving.workbench.statement import LONGEST
 
-JOB, TEXT, OPEN = "cm_sql_job", "cm_sql_text", "cm_sql_open"
+JOB, TEXT, OPEN, ASKED = "cm_sql_job", "cm_sql_text", "cm_sql_open", "cm_sql_asked"
 POLL_SECONDS = 0.5
 # A quick query is shown with the click.
 QUICK_SECONDS = 0.4
@@ -67,10 +67,8 @@ def _editor(context: PageContext, bench: Bench, examples: list[tuple[str, str]])
     def opened() -> None:
         st.session_state[TEXT] = queries.get(st.session_state[OPEN] or "", st.session_state[TEXT])
 
-    def run() -> None:
-        job = Job(bench, st.session_state[TEXT], source.key)
-        st.session_state[JOB] = job
-        job.wait(QUICK_SECONDS)
+    def ask() -> None:
+        st.session_state[ASKED] = st.session_state[TEXT]
 
     st.selectbox(
         "Open a query",
@@ -81,11 +79,22 @@ def _editor(context: PageContext, bench: Bench, examples: list[tuple[str, str]])
         placeholder="An example, a saved or a past query",
     )
     st.text_area("One SELECT on your tables", key=TEXT, height=200, max_chars=LONGEST)
-    job = _job(source)
+    job = _begun(source, bench) or _job(source)
     with st.container(horizontal=True, key="cm_sql_buttons"):
-        st.button("Run", type="primary", on_click=run, disabled=job is not None and job.is_running)
+        st.button("Run", type="primary", on_click=ask, disabled=job is not None and job.is_running)
         with st.popover("Save"):
             _save(bench)
+
+
+def _begun(source: Source, bench: Bench) -> Job | None:
+    """Begins the query that a click asked for; None where none did. A click is handled before the page looks up who asks and what the
+    person may see, so that the query begins here and not there."""
+    sql = st.session_state.pop(ASKED, None)
+    if sql is None:
+        return None
+    job = st.session_state[JOB] = Job(bench, sql, source.key)
+    job.wait(QUICK_SECONDS)
+    return job
 
 
 def _saved_title(source: Source, query: SavedQuery) -> str:

@@ -10,6 +10,7 @@ import pytest
 from dashboards import data, sql_job
 from dashboards.sql_job import Job
 from foundation.errors import ConfigurationError
+from serving.people.caller import caller
 from serving.people.saved_queries import PastQuery, SavedQuery
 from serving.workbench import BenchTable, Result
 from serving.workbench.run import StoppedError
@@ -51,6 +52,7 @@ class FakeBench:
     dictionary = DICTIONARY
 
     def __init__(self):
+        self.callers = []
         self.queries, self.ran, self.is_released = FakeQueries(), [], threading.Event()
 
     def tables(self):
@@ -66,6 +68,7 @@ class FakeBench:
 
     def run(self, sql, stop):
         self.ran.append(sql)
+        self.callers.append(caller().channel)
         if "attach" in sql:
             raise ConfigurationError("only a SELECT can be run here")
         if "broken" in sql:
@@ -117,6 +120,7 @@ def test_the_page_lists_the_tables_with_what_their_columns_mean(page, markup_of,
 def test_a_query_is_run_and_its_rows_are_shown(page, markup_of, bench):
     test = finished(asked(page, "select 12 as visits"))
     assert bench.ran == ["select 12 as visits"]
+    assert bench.callers == ["page"]
     assert "1 row in 0.2 s" in markup_of(test)
     assert test.dataframe[0].value["visits"].tolist() == [12]
     assert "There are more than 100,000" in markup_of(finished(asked(page, "select many")))
