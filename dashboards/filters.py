@@ -33,6 +33,11 @@ LABELS = {
     "staff_role": "Role of staff",
     "item_code": "Supply",
     "procedure_code": "Procedure code",
+    "age_band": "Age",
+    "sex": "Sex",
+    "language": "Language",
+    "zip3": "ZIP area",
+    "patient_kind": "New or established",
     "charge_lag_band": "Days from service to entry",
     "payer_lag_band": "Days from submission to decision",
     "months_after_service": "Months after the service",
@@ -42,6 +47,7 @@ WORDS = {
     "reminder_channel": {"none": "No reminder", "text": "Text message", "phone": "Phone call"},
     "reminder_notice_band": {"none": "No reminder"},
     "prior_no_show_band": {"0 none": "Never", "1": "Once", "2 and more": "Twice or more"},
+    "language": {"en": "English", "es": "Spanish", "zh": "Chinese", "vi": "Vietnamese", "fr": "French", "ru": "Russian"},
     "takeback_kind": {"reversal": "A claim payment reversed", "provider_level": "Withheld from a payment"},
 }
 NOT_RECORDED = "Not recorded"

@@ -11,6 +11,7 @@ from clinicmart.sample.catalogue import PAYERS, VISIT_TYPES
 from clinicmart.sample.charges import REVERSAL as REVERSED_ENTRY
 from clinicmart.sample.charges import VOID
 from clinicmart.sample.clock import DAY, as_date
+from clinicmart.sample.names import LANGUAGES
 from clinicmart.sample.overlaps import without_lines
 from clinicmart.sample.story import Story
 from clinicmart.sample.structure import WARD_ID
@@ -20,6 +21,15 @@ from clinicmart.sample.visits import ARRIVED, CANCELLED, CLINIC, COMPLETED, NO_S
 LATE_CANCEL = DAY
 ENCOUNTER_CLASSES = ["AMB", "VR", "HH", "IMP"]
 AGED_DAYS = 90
+# The last age of each band but the last.
+AGES = np.array([17, 34, 49, 64, 74, 84])
+AGE_BANDS = ["0 to 17", "18 to 34", "35 to 49", "50 to 64", "65 to 74", "75 to 84", "85 and over"]
+KINDS = ["new", "established", "unknown"]
+
+
+def years(day: np.ndarray) -> np.ndarray:
+    """Calendar year of day numbers."""
+    return day.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
 
 
 class Truths:
@@ -64,6 +74,31 @@ class Truths:
             Dimension(name="payer_class", codes=self.class_of[payer], labels=self.classes),
         ]
 
+    def demographics(self, patient: np.ndarray, day: np.ndarray) -> list[Dimension]:
+        """By age on local days, sex, language and ZIP area. Duplicates of a patient have the patient's own."""
+        people = self.story.people
+        age = years(day) - years(people.birth_day[patient])
+        zip3 = self.story.group.tenant.zip3
+        return [
+            Dimension(name="age_band", codes=np.searchsorted(AGES, age), labels=AGE_BANDS),
+            Dimension(name="sex", codes=people.is_female[patient].astype(np.int64), labels=["male", "female"]),
+            Dimension(name="language", codes=people.language[patient], labels=list(LANGUAGES)),
+            Dimension(name="zip3", codes=np.zeros(len(patient), np.int64), labels=[zip3]),
+        ]
+
+    def patient_kind(self, patient: np.ndarray, day: np.ndarray, is_new: np.ndarray) -> Dimension:
+        """New by the type of the visit, established after an earlier visit, else unknown: the sample is younger than three years."""
+        story = self.story
+        seen = np.concatenate([story.appointments.patient[story.encounters.appointment], story.stays.patient])
+        first_day = np.full(len(story.people.payer), np.iinfo(np.int64).max)
+        np.minimum.at(
+            first_day, story.people.final(seen), np.concatenate([story.encounters.started_day, self.admission_day()])
+        )
+        kind = np.where(
+            first_day[story.people.final(patient)] < day, KINDS.index("established"), KINDS.index("unknown")
+        )
+        return Dimension(name="patient_kind", codes=np.where(is_new, KINDS.index("new"), kind), labels=KINDS)
+
     def result(self) -> dict[str, object]:
         """totals, by_<dimension> and planted, as truths.json holds them for the tenant."""
         self.access()
@@ -90,6 +125,9 @@ class Truths:
         by = [self.month(day), self.unit(booked.clinic), *self.payers(booked.payer)]
         by.append(Dimension(name="visit_type", codes=booked.visit_type, labels=visit_types))
         by += self.programs(booked.clinic, day)
+        by += self.demographics(booked.patient, day)
+        is_new = np.array([item.is_new for item in VISIT_TYPES])[booked.visit_type]
+        by.append(self.patient_kind(booked.patient, day, is_new))
         status, planned = booked.status, ~booked.walk_in
         missed = status == NO_SHOW
         expected = planned & (missed | (status == COMPLETED) | (status == ARRIVED))
@@ -126,6 +164,10 @@ class Truths:
         by = [self.month(day), self.unit(clinic), *self.payers(payer)]
         by.append(Dimension(name="encounter_class", codes=kind, labels=ENCOUNTER_CLASSES))
         by += self.programs(clinic, day)
+        patient = np.concatenate([booked.patient[appointment], stays.patient])
+        by += self.demographics(patient, day)
+        is_new = np.array([item.is_new for item in VISIT_TYPES])[booked.visit_type[appointment]]
+        by.append(self.patient_kind(patient, day, np.concatenate([is_new, np.zeros(len(stays), bool)])))
         tally.total("encounters", np.ones(len(day), np.int64), by)
         visit_by = [self.month(visits.started_day), self.unit(booked.clinic[appointment])]
         ready = np.maximum(visits.checked_in, booked.start[appointment])
@@ -194,6 +236,7 @@ class Truths:
             *self.payers(booked.payer[appointment]),
         ]
         by += self.programs(booked.clinic[appointment], lines.service_day[live])
+        by += self.demographics(booked.patient[appointment], lines.service_day[live])
         billed, paid = lines.billed[live], balances.payer_paid[live]
         patient, adjusted = balances.patient_paid[live], balances.adjusted[live]
         left = billed - paid - patient - adjusted
@@ -220,6 +263,7 @@ class Truths:
         """Claims and their submissions; by month of service, submissions also by month of submission."""
         story, tally = self.story, self.tally
         by = self.claim_dimensions(np.arange(len(story.claims)))
+        by += self.claim_demographics(np.arange(len(story.claims)))
         tally.total("claims", np.ones(len(story.claims), np.int64), by)
         sent = story.submissions
         by = self.claim_dimensions(sent.claim)
@@ -244,6 +288,12 @@ class Truths:
         clinic = story.appointments.clinic[story.encounters.appointment[bills.encounter[claim]]]
         return [self.month(bills.service_day[claim]), self.unit(clinic), *self.payers(bills.payer[claim])]
 
+    def claim_demographics(self, claim: np.ndarray) -> list[Dimension]:
+        """Who the patients of claims are."""
+        story = self.story
+        patient = story.appointments.patient[story.encounters.appointment[story.claims.encounter[claim]]]
+        return self.demographics(patient, story.claims.service_day[claim])
+
     def decisions(self) -> None:
         """First answers, denials, what became of them, and how long the payers took."""
         story, tally, remits = self.story, self.tally, self.story.remits
@@ -252,6 +302,7 @@ class Truths:
         first = np.flatnonzero(remits.stage == FIRST)
         claim = remits.claim[first]
         by = [*self.claim_dimensions(claim), self.month(remits.pay_day[first], "remittance_month")]
+        by += self.claim_demographics(claim)
         ones = np.ones(len(first), np.int64)
         denied = allowed[first] == 0
         paid_later = np.zeros(size, bool)

@@ -202,6 +202,7 @@ def _authorizations(truths: "Truths") -> None:
     requested = story.zones.local_day(drawn.requested, zone)
     codes = Dimension(name="procedure_code", codes=drawn.code, labels=list(access.AUTHORIZED_CODES))
     by = [truths.unit(clinic), *truths.payers(payer), codes]
+    by += truths.demographics(booked.patient[drawn.appointment], requested)
     approved, denied = drawn.state == access.APPROVED, drawn.state == access.DENIED
     tally.total("authorizations_requested", np.ones(len(requested), np.int64), by)
     tally.total("authorizations_approved", approved, by)

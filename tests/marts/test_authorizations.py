@@ -29,6 +29,9 @@ TABLES = {
     "intermediate.int_service_unit_versions": (
         "tenant_id varchar, service_unit_id varchar, service_unit_key varchar, is_current boolean, valid_from date, valid_to date"
     ),
+    "intermediate.int_patients": (
+        "tenant_id varchar, patient_id varchar, birth_year integer, sex varchar, language varchar, zip3 varchar"
+    ),
     "intermediate.int_payer_classes": "tenant_id varchar, payer_id varchar, payer_class varchar, valid_from date, valid_to date",
 }
 NEW_YORK = "America/New_York"

@@ -1,4 +1,4 @@
-"""What goes with missed appointments: earlier no-shows, the payer, days from booking, the kind of visit."""
+"""What goes with missed appointments: earlier no-shows, the payer, days from booking, the kind of visit, who the patients are."""
 
 from dashboards import blocks
 from dashboards.pages.no_show import shared
@@ -10,6 +10,10 @@ BREAKDOWNS = (
     ("payer_class", "By payer class", False),
     ("lead_time_band", "By days from booking to visit", True),
     ("visit_type", "Which visit types have most", False),
+    ("age_band", "By age", True),
+    ("patient_kind", "By new and established patients", False),
+    ("sex", "By sex", False),
+    ("language", "By language", False),
 )
 
 

@@ -72,6 +72,11 @@ select
     {{ entity_key('appointment.known_payer_id', 'appointment.tenant_id') }} as payer_key,
     appointment.known_payer_id as payer_id,
     coalesce(payer.payer_class, 'unmapped') as payer_class,
+    {{ demographics('person', 'outcome.appointment_date') }},
+    case
+        when visit_type.is_new_patient then 'new'
+        else coalesce(past.patient_kind, 'unknown')
+    end as patient_kind,
     {{ entity_key('appointment.visit_type_id', 'appointment.tenant_id') }} as visit_type_key,
     appointment.visit_type_id,
     appointment.status,
@@ -172,4 +177,11 @@ left join {{ ref('int_payer_classes') }} as payer
     on appointment.tenant_id = payer.tenant_id
     and appointment.payer_id = payer.payer_id
     and outcome.appointment_date between payer.valid_from and payer.valid_to
+left join {{ ref('int_patients') }} as person
+    on appointment.tenant_id = person.tenant_id
+    and appointment.patient_id = person.patient_id
+left join {{ ref('int_visit_history') }} as past
+    on appointment.tenant_id = past.tenant_id
+    and appointment.patient_id = past.patient_id
+    and outcome.appointment_date = past.day
 order by appointment.tenant_id, outcome.appointment_date

@@ -52,6 +52,7 @@ select
     {{ entity_key("coalesce(granted.current_payer_id, 'unknown')", 'granted.tenant_id') }} as payer_key,
     coalesce(granted.current_payer_id, 'unknown') as payer_id,
     coalesce(payer.payer_class, 'unmapped') as payer_class,
+    {{ demographics('person', 'coalesce(granted.requested_date, granted.decision_date, granted.valid_from)') }},
     coalesce(granted.procedure_code, 'unknown') as procedure_code,
     granted.status,
     granted.outcome,
@@ -85,4 +86,7 @@ left join {{ ref('int_payer_classes') }} as payer
     on granted.tenant_id = payer.tenant_id
     and granted.current_payer_id = payer.payer_id
     and coalesce(granted.requested_date, granted.decision_date, granted.valid_from) between payer.valid_from and payer.valid_to
+left join {{ ref('int_patients') }} as person
+    on granted.tenant_id = person.tenant_id
+    and granted.current_patient_id = person.patient_id
 order by granted.tenant_id, granted.requested_date

@@ -79,6 +79,7 @@ select
     {{ service_unit_key('referral.known_service_unit_id', 'referral.tenant_id', 'referral.ordered_date') }}
         as service_unit_key,
     referral.known_service_unit_id as service_unit_id,
+    {{ demographics('person', 'referral.ordered_date') }},
     {{ entity_key('referral.known_visit_type_id', 'referral.tenant_id') }} as visit_type_key,
     referral.known_visit_type_id as visit_type_id,
     coalesce(referral.referral_partner_id, 'unknown') as referral_partner_id,
@@ -118,4 +119,7 @@ select
     referral.source_record_id,
     referral.source_position
 from concluded as referral
+left join {{ ref('int_patients') }} as person
+    on referral.tenant_id = person.tenant_id
+    and referral.current_patient_id = person.patient_id
 order by referral.tenant_id, referral.ordered_date

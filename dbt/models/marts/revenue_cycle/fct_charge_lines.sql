@@ -70,6 +70,7 @@ select
     lines.encounter_id,
     lines.patient_id,
     {{ line_dimensions('lines') }},
+    {{ demographics('person', 'lines.service_date') }},
     coalesce(lines.procedure_code, 'none') as procedure_code,
     lines.modifiers,
     lines.revenue_code,
@@ -116,4 +117,7 @@ left join decided
 left join (select * from priced where choice = 1) as priced
     on lines.tenant_id = priced.tenant_id
     and lines.charge_line_id = priced.charge_line_id
+left join {{ ref('int_patients') }} as person
+    on lines.tenant_id = person.tenant_id
+    and lines.patient_id = person.patient_id
 order by lines.tenant_id, lines.service_date

@@ -134,6 +134,7 @@ select
     joined.payer_id,
     {{ entity_key('joined.payer_id', 'joined.tenant_id') }} as payer_key,
     coalesce(classes.payer_class, 'unmapped') as payer_class,
+    {{ demographics('person', 'joined.service_date') }},
     joined.visit_type_id,
     {{ entity_key('joined.visit_type_id', 'joined.tenant_id') }} as visit_type_key,
     joined.encounter_class,
@@ -195,4 +196,7 @@ left join {{ ref('int_payer_classes') }} as classes
     on joined.tenant_id = classes.tenant_id
     and joined.payer_id = classes.payer_id
     and joined.service_date between classes.valid_from and classes.valid_to
+left join {{ ref('int_patients') }} as person
+    on joined.tenant_id = person.tenant_id
+    and joined.patient_id = person.patient_id
 order by joined.tenant_id, joined.service_date

@@ -122,6 +122,11 @@ select
     {{ entity_key('encounter.known_payer_id', 'encounter.tenant_id') }} as payer_key,
     encounter.known_payer_id as payer_id,
     coalesce(payer.payer_class, 'unmapped') as payer_class,
+    {{ demographics('person', 'encounter.encounter_date') }},
+    case
+        when visit_type.is_new_patient then 'new'
+        else coalesce(past.patient_kind, 'unknown')
+    end as patient_kind,
     {{ entity_key('encounter.visit_type_id', 'encounter.tenant_id') }} as visit_type_key,
     encounter.visit_type_id,
     encounter.encounter_class,
@@ -224,4 +229,11 @@ left join {{ ref('int_payer_classes') }} as payer
     on encounter.tenant_id = payer.tenant_id
     and encounter.payer_id = payer.payer_id
     and encounter.encounter_date between payer.valid_from and payer.valid_to
+left join {{ ref('int_patients') }} as person
+    on encounter.tenant_id = person.tenant_id
+    and encounter.patient_id = person.patient_id
+left join {{ ref('int_visit_history') }} as past
+    on encounter.tenant_id = past.tenant_id
+    and encounter.patient_id = past.patient_id
+    and encounter.encounter_date = past.day
 order by encounter.tenant_id, encounter.encounter_date
