@@ -47,7 +47,14 @@ WORDS = {
     "reminder_channel": {"none": "No reminder", "text": "Text message", "phone": "Phone call"},
     "reminder_notice_band": {"none": "No reminder"},
     "prior_no_show_band": {"0 none": "Never", "1": "Once", "2 and more": "Twice or more"},
-    "language": {"en": "English", "es": "Spanish", "zh": "Chinese", "vi": "Vietnamese", "fr": "French", "ru": "Russian"},
+    "language": {
+        "en": "English",
+        "es": "Spanish",
+        "zh": "Chinese",
+        "vi": "Vietnamese",
+        "fr": "French",
+        "ru": "Russian",
+    },
     "takeback_kind": {"reversal": "A claim payment reversed", "provider_level": "Withheld from a payment"},
 }
 NOT_RECORDED = "Not recorded"
