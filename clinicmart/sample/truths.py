@@ -75,8 +75,9 @@ class Truths:
         ]
 
     def demographics(self, patient: np.ndarray, day: np.ndarray) -> list[Dimension]:
-        """By age on local days, sex, language and ZIP area. Duplicates of a patient have the patient's own."""
+        """By age on local days, sex, language and ZIP area, after all merges."""
         people = self.story.people
+        patient = people.final(patient)
         age = years(day) - years(people.birth_day[patient])
         zip3 = self.story.group.tenant.zip3
         return [
