@@ -318,6 +318,13 @@ class Truths:
         lag = remits.pay_day[first] - story.claims.submitted_day[claim]
         tally.ratio("payer_lag_days", lag, ones, by)
         tally.median("median_payer_lag_days", lag)
+        paid = total_by(remits.claim, remits.claim_sum("paid"), size)
+        everyone = np.arange(size)
+        answered = np.isin(everyone, remits.claim)
+        by = [*self.claim_dimensions(everyone), *self.claim_demographics(everyone)]
+        tally.total("paid_claims", paid > 0, by)
+        tally.ratio("payment_per_claim", np.where(answered, paid, 0), answered, by, unit=100)
+        tally.ratio("payment_per_paid_claim", np.where(paid > 0, paid, 0), paid > 0, by, unit=100)
         tally.totals["remittance_claims"] = str(len(remits))
         tally.totals["remittance_lines"] = str(int((~without_lines(story)[remits.owner]).sum()))
         # Every line bears a number of ours, every reversal follows its decision.
