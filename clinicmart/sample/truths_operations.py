@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HOUR = 3600
 READMITTED_DAYS = 30
+FOLLOW_UP_DAYS = (7, 14, 30)
 NO_INDEX = ("02", "07", "20")
 FAILED = access.REMINDER_OUTCOMES.index("failed")
 CONFIRMED = access.REMINDER_OUTCOMES.index("confirmed")
@@ -153,7 +154,14 @@ def _readmissions(truths: "Truths") -> None:
     for place, stay in enumerate(chosen.tolist()):
         later = (person == person[stay]) & (stays.admitted > stays.discharged[stay])
         again[place] = bool((later & (admitted_day - left_day[stay] <= READMITTED_DAYS)).any())
+    visitor = story.people.final(story.appointments.patient[story.encounters.appointment])
+    seen = np.full(len(chosen), FOLLOW_UP_DAYS[-1] + 1)
+    for place, stay in enumerate(chosen.tolist()):
+        days = story.encounters.started_day[visitor == person[stay]] - left_day[stay]
+        seen[place] = min([*days[days > 0].tolist(), seen[place]])
     by = [truths.month(left_day[chosen]), *truths.payers(stays.payer[chosen])]
+    for limit in FOLLOW_UP_DAYS:
+        tally.ratio(f"follow_up_{limit}d_rate", seen <= limit, np.ones(len(chosen), np.int64), by)
     tally.total("readmission_index_discharges", np.ones(len(chosen), np.int64), by)
     tally.ratio("readmission_30d_rate", again, np.ones(len(chosen), np.int64), by)
 

@@ -10,6 +10,8 @@ STAYS = (
     "length_of_stay_days_p90",
     "open_stays",
     "readmission_30d_rate",
+    "follow_up_7d_rate",
+    "follow_up_30d_rate",
     "boarding_minutes",
 )
 

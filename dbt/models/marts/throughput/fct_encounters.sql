@@ -2,6 +2,7 @@
     end: acute and psychiatric hospitals (02, 05, 43, 65, 66 and their kinds with a planned return), against advice, died. -#}
 {%- set no_index = "('02', '05', '07', '20', '40', '41', '42', '43', '65', '66', '82', '85', '88', '93', '94')" -%}
 {%- set readmission_days = 30 -%}
+{%- set follow_up_days = 30 -%}
 with stays as (
     select
         tenant_id,
@@ -48,6 +49,22 @@ returned as (
         and stay.patient_id = later.patient_id
         and later.stay_started_at > stay.discharged_at
     where stay.is_inpatient and later.is_inpatient and later.is_encounter
+    group by stay.tenant_id, stay.encounter_id
+),
+
+-- The first visit of the same person outside a hospital, from the day after the discharge on.
+followed as (
+    select
+        stay.tenant_id,
+        stay.encounter_id,
+        min({{ date_diff_days('stay.local_discharged_at', 'visit.encounter_date') }}) as days_to_follow_up
+    from encounters as stay
+    inner join encounters as visit
+        on stay.tenant_id = visit.tenant_id
+        and stay.patient_id = visit.patient_id
+        and visit.encounter_date > cast(stay.local_discharged_at as date)
+        and visit.encounter_date <= {{ add_days('stay.local_discharged_at', follow_up_days) }}
+    where stay.is_inpatient and visit.is_encounter and not visit.is_inpatient and visit.encounter_class in ('AMB', 'VR', 'HH')
     group by stay.tenant_id, stay.encounter_id
 ),
 
@@ -162,6 +179,7 @@ select
     case
         when returned.days_to_readmission <= {{ readmission_days }} then returned.days_to_readmission
     end as days_to_readmission,
+    followed.days_to_follow_up,
     visit_type.is_new_patient,
     encounter.is_encounter,
     encounter.is_inpatient,
@@ -217,6 +235,9 @@ left join {{ ref('int_emergency_visits') }} as emergency
 left join returned
     on encounter.tenant_id = returned.tenant_id
     and encounter.encounter_id = returned.encounter_id
+left join followed
+    on encounter.tenant_id = followed.tenant_id
+    and encounter.encounter_id = followed.encounter_id
 left join boarded
     on encounter.tenant_id = boarded.tenant_id
     and encounter.encounter_id = boarded.encounter_id
