@@ -2,7 +2,7 @@
     end: acute and psychiatric hospitals (02, 05, 43, 65, 66 and their kinds with a planned return), against advice, died. -#}
 {%- set no_index = "('02', '05', '07', '20', '40', '41', '42', '43', '65', '66', '82', '85', '88', '93', '94')" -%}
 {%- set readmission_days = 30 -%}
-{%- set follow_up_days = 30 -%}
+{%- set most_follow_up_days = 30 -%}
 with stays as (
     select
         tenant_id,
@@ -57,13 +57,13 @@ followed as (
     select
         stay.tenant_id,
         stay.encounter_id,
-        min({{ date_diff_days('stay.local_discharged_at', 'visit.encounter_date') }}) as days_to_follow_up
+        min({{ date_diff_days('stay.local_discharged_at', 'visit.encounter_date') }}) as follow_up_days
     from encounters as stay
     inner join encounters as visit
         on stay.tenant_id = visit.tenant_id
         and stay.patient_id = visit.patient_id
         and visit.encounter_date > cast(stay.local_discharged_at as date)
-        and visit.encounter_date <= {{ add_days('stay.local_discharged_at', follow_up_days) }}
+        and visit.encounter_date <= {{ add_days('stay.local_discharged_at', most_follow_up_days) }}
     where stay.is_inpatient and visit.is_encounter and not visit.is_inpatient and visit.encounter_class in ('AMB', 'VR', 'HH')
     group by stay.tenant_id, stay.encounter_id
 ),
@@ -179,7 +179,7 @@ select
     case
         when returned.days_to_readmission <= {{ readmission_days }} then returned.days_to_readmission
     end as days_to_readmission,
-    followed.days_to_follow_up,
+    followed.follow_up_days,
     visit_type.is_new_patient,
     encounter.is_encounter,
     encounter.is_inpatient,
