@@ -297,6 +297,8 @@ class FakeReader:
                 .map_elements(lambda leaf: child_of(leaf, unit), return_dtype=pl.String)
                 .alias("service_unit_children")
             )
+        if "service_unit" in keys:
+            frame = frame.with_columns(pl.col("leaf").alias("service_unit"))
         if query.grain:
             frame = frame.with_columns(
                 pl.col("appointment_date")
