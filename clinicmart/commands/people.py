@@ -5,6 +5,7 @@ import click
 from clinicmart.commands.prove import prove, verify_report
 from clinicmart.commands.reached import breach, patient, person
 from clinicmart.commands.removal import remove_tenant
+from clinicmart.commands.scim import accounts_of_provider
 from clinicmart.commands.sign_in import identity_provider, link, reset_second_factor, sign_in_rule
 from clinicmart.options import (
     existing_home,
@@ -42,6 +43,7 @@ def list_tenants(home: Home, as_json: bool) -> None:
 
 tenants.add_command(sign_in_rule)
 tenants.add_command(identity_provider)
+tenants.add_command(accounts_of_provider)
 tenants.add_command(remove_tenant)
 
 

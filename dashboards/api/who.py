@@ -53,11 +53,23 @@ def _refuse(tenant_id: str, actor: str, detail: Mapping[str, object]) -> None:
     served_home.access().audit(tenant_id, actor, "api", detail=detail, result="refused")
 
 
-def _wait(limit: RateLimitItem, *who: str) -> int:
+def seconds_to_wait(limit: RateLimitItem, *who: str) -> int:
     """Seconds until one more request is allowed; 0 where it is allowed and was counted."""
     if _limiter.hit(limit, *who):
         return 0
     return max(ceil(_limiter.get_window_stats(limit, *who).reset_time - time.time()), 1)
+
+
+def seconds_of_guesses(address: str) -> int:
+    """Seconds that an address must wait whose tokens were refused too often; 0 where it may send one."""
+    if _limiter.test(GUESSES, "address", address):
+        return 0
+    return seconds_to_wait(GUESSES, "address", address) or 1
+
+
+def count_guess(address: str) -> None:
+    """Counts a token of an address that was refused."""
+    _limiter.hit(GUESSES, "address", address)
 
 
 def _too_many(seconds: int) -> ApiError:
@@ -92,7 +104,7 @@ def asking_with(request: Request, sent: str, channel: str = "api") -> Asking:
     if tenant is not None and tenant != token.tenant_id:
         _refuse(token.tenant_id, token.email, {"host": "of another tenant"})
         raise ApiError(HTTPStatus.FORBIDDEN, "not-allowed", "This token is for another organization.")
-    seconds = _wait(QUESTIONS, "token", token.token_id)
+    seconds = seconds_to_wait(QUESTIONS, "token", token.token_id)
     if seconds:
         raise _too_many(seconds)
     try:
@@ -106,11 +118,12 @@ def asking_with(request: Request, sent: str, channel: str = "api") -> Asking:
 
 def _token(sent: str, address: str) -> ApiToken:
     """The open token that was sent. A guess costs the address, and none is asked for while it must wait."""
-    if not _limiter.test(GUESSES, "address", address):
-        raise _too_many(_wait(GUESSES, "address", address) or 1)
+    seconds = seconds_of_guesses(address)
+    if seconds:
+        raise _too_many(seconds)
     token = served_home.access().api_tokens.of_secret(sent) if sent else None
     if token is None:
-        _limiter.hit(GUESSES, "address", address)
+        count_guess(address)
         if sent:
             _refuse(PLATFORM, "unknown", {"token": token_id(sent), "reason": "unknown or ended"})
         raise ApiError(

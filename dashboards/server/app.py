@@ -17,6 +17,7 @@ from dashboards import Place, failures, served_home, theme
 from dashboards.agents.door import AgentDoor
 from dashboards.api.application import Door
 from dashboards.pages import ALL
+from dashboards.scim.door import ScimDoor
 from dashboards.server import health_routes, oidc_routes, passkey_routes, second_factor_routes, signin_routes, warm
 from dashboards.server.auth_gate import Gate
 from foundation.errors import ConfigurationError
@@ -68,7 +69,12 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
             *passkey_routes.ROUTES,
             *health_routes.ROUTES,
         ],
-        middleware=[Middleware(Gate, pages=[page.key for page in ALL]), Middleware(Door), Middleware(AgentDoor)],
+        middleware=[
+            Middleware(Gate, pages=[page.key for page in ALL]),
+            Middleware(Door),
+            Middleware(AgentDoor),
+            Middleware(ScimDoor),
+        ],
         lifespan=_lifespan,
         on_script_error=_on_script_error,
     )

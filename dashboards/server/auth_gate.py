@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboards import api, served_home
+from dashboards import api, scim, served_home
 from dashboards.hosts import UnknownTenant, tenant_of_host
 from dashboards.server import refusals, signin_html
 from dashboards.theme import PERSON_HEADER
@@ -136,8 +136,8 @@ def own_path(value: str | None) -> str:
 
 
 def _asks_with_token(path: str) -> bool:
-    """Whether the API or the agents' tools answer there. They look the token up, and record refusals, themselves."""
-    return path.startswith(f"{api.PREFIX}/") or path == api.AGENTS_PATH
+    """Whether the API, the agents' tools or SCIM answer there. They look the token up, and record refusals, themselves."""
+    return path.startswith((f"{api.PREFIX}/", f"{scim.PREFIX}/")) or path == api.AGENTS_PATH
 
 
 def _is_open(path: str) -> bool:

@@ -2,10 +2,10 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.people import api_tokens, passwords, sessions
@@ -48,9 +48,7 @@ class AccountStore(Database):
         unknown tenant.
         """
         password = secrets.token_urlsafe(12) if password is None else password
-        address = email_of(email)
-        if not _EMAIL.fullmatch(address):
-            raise ConfigurationError(f"{email!r} is not a user name of the form name@place")
+        address = self._checked_address(email)
         principal = Principal(
             tenant_id=tenant_id,
             email=address,
@@ -110,29 +108,49 @@ class AccountStore(Database):
             row = self._user(connection, tenant_id, address)
             if row is None:
                 raise AccessError("there is no such user")
-            if values:
-                connection.execute(update(USER).where(self._is(tenant_id, address)).values(**values))
-            if unit_ids is not None:
-                connection.execute(
-                    delete(USER_UNIT).where(USER_UNIT.c.tenant_id == tenant_id, USER_UNIT.c.email == address)
+            if is_active is not None:
+                # Who is locked or unlocked here is no longer locked by an identity provider.
+                unlocked = (
+                    update(USER)
+                    .where(self._is(tenant_id, address))
+                    .values(locked_by_provider=False, **({"left_at": None} if is_active else {}))
                 )
-                self._assign(
-                    connection,
-                    Principal(
-                        tenant_id=tenant_id,
-                        email=address,
-                        display_name=row["display_name"],
-                        role=Role(row["role"]),
-                        unit_ids=tuple(sorted(set(unit_ids))),
-                    ),
-                )
-            detail = {"user": address, **values} | ({} if unit_ids is None else {"units": sorted(set(unit_ids))})
-            # A session or token begun under other rights must stay closed after any later change.
-            sessions.end_all(connection, tenant_id, address)
-            api_tokens.end_all(connection, tenant_id, address)
-            self._audit(connection, tenant_id, actor, "rights changed", detail)
+                connection.execute(unlocked)
+            self._give(connection, row, values, unit_ids, actor)
             changed = self._user(connection, tenant_id, address)
             return self._principal(connection, changed) if changed is not None and changed["is_active"] else None
+
+    def _give(
+        self,
+        connection: Connection,
+        row: RowMapping,
+        values: Mapping[str, object],
+        unit_ids: Sequence[str] | None,
+        actor: str,
+    ) -> None:
+        """Writes other rights of a person, ends sessions and tokens, and records it."""
+        tenant_id, address = row["tenant_id"], row["email"]
+        if values:
+            connection.execute(update(USER).where(self._is(tenant_id, address)).values(**values))
+        if unit_ids is not None:
+            connection.execute(
+                delete(USER_UNIT).where(USER_UNIT.c.tenant_id == tenant_id, USER_UNIT.c.email == address)
+            )
+            self._assign(
+                connection,
+                Principal(
+                    tenant_id=tenant_id,
+                    email=address,
+                    display_name=row["display_name"],
+                    role=Role(row["role"]),
+                    unit_ids=tuple(sorted(set(unit_ids))),
+                ),
+            )
+        detail = {"user": address, **values} | ({} if unit_ids is None else {"units": sorted(set(unit_ids))})
+        # A session or token begun under other rights must stay closed after any later change.
+        sessions.end_all(connection, tenant_id, address)
+        api_tokens.end_all(connection, tenant_id, address)
+        self._audit(connection, tenant_id, actor, "rights changed", detail)
 
     def principal(self, tenant_id: str, user: str) -> Principal:
         """A person by user name, for the command line. Raises AccessError for an unknown or locked user."""
@@ -152,6 +170,14 @@ class AccountStore(Database):
         """The tenant's people by user name, also those who may not sign in."""
         with self._reading.connect() as connection:
             return everybody(connection, tenant_id)
+
+    @staticmethod
+    def _checked_address(email: str) -> str:
+        """The user name as it is kept. Raises ConfigurationError for one of another form."""
+        address = email_of(email)
+        if not _EMAIL.fullmatch(address):
+            raise ConfigurationError(f"{email!r} is not a user name of the form name@place")
+        return address
 
     @staticmethod
     def _assign(connection: Connection, principal: Principal) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """`channel`: page, api, agent, mail, command line, run. `address`: of the browser. `session`: the public id of a sign-in
+    """`channel`: page, api, agent, mail, scim, command line, run. `address`: of the browser. `session`: the public id of a sign-in
     (`session_id`). `os_user`: the operating-system account that typed the command."""
 
     channel: str = ""

@@ -21,6 +21,7 @@ from serving.people.tables import (
     AUDIT,
     AUDIT_HEAD,
     METADATA,
+    SCIM_TOKEN,
     SESSION,
     SIGN_IN_FAILURE,
     USER,
@@ -42,6 +43,9 @@ def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, o
             connection.execute(delete(SIGN_IN_FAILURE))
             connection.execute(
                 update(API_TOKEN).where(API_TOKEN.c.ended_at.is_(None)).values(ended_at=datetime.now(UTC))
+            )
+            connection.execute(
+                update(SCIM_TOKEN).where(SCIM_TOKEN.c.ended_at.is_(None)).values(ended_at=datetime.now(UTC))
             )
             connection.execute(update(USER).values(reset_hash=None, reset_until=None))
             if tenant is not None:

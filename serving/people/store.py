@@ -6,18 +6,18 @@ wrong password. Every sign-in and every change of rights is an audit row.
 """
 
 from foundation.keys import Keys
-from serving.people.account_store import AccountStore
 from serving.people.api_tokens import ApiTokens
 from serving.people.audit_store import AuditStore
 from serving.people.oidc_store import OidcStore
 from serving.people.passkey_store import PasskeyStore
+from serving.people.provisioning_store import ProvisioningStore
 from serving.people.saved_queries import Queries
 from serving.people.subscriptions import Subscriptions
 from serving.people.targets import Targets
 from serving.people.work_entries import Entries
 
 
-class AccessStore(AccountStore, PasskeyStore, OidcStore, AuditStore):
+class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
     """The access database of one home. Thread-safe; open it as often as you like."""
 
     @property

@@ -89,6 +89,12 @@ USER = Table(
     Column("reset_until", Utc),
     Column("is_active", Boolean, nullable=False),
     Column("created_at", Utc, nullable=False),
+    # What an identity provider that keeps accounts (SCIM) says: its own id; since when groups give the rights; whether it locked the
+    # person; when it removed the person.
+    _text("external_id", nullable=True),
+    Column("provisioned_at", Utc),
+    Column("locked_by_provider", Boolean),
+    Column("left_at", Utc),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
 )
 USER_UNIT = Table(
@@ -184,6 +190,52 @@ PASSKEY_CHALLENGE = Table(
     METADATA,
     _text("challenge_hash", key=True),
     Column("used_at", Utc, nullable=False),
+)
+# Tokens of identity providers that keep accounts (SCIM), their groups, and what groups give here (`serving.people.group_rights`). The
+# units of a group are ids, one a line.
+SCIM_TOKEN = Table(
+    "scim_token",
+    METADATA,
+    _text("token_hash", key=True),
+    _text("tenant_id"),
+    _text("name"),
+    _text("created_by"),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("last_used_at", Utc),
+    Column("ended_at", Utc),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+)
+SCIM_GROUP = Table(
+    "scim_group",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("group_id", key=True),
+    _text("name"),
+    _text("external_id", nullable=True),
+    Column("created_at", Utc, nullable=False),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+    UniqueConstraint("tenant_id", "name"),
+)
+SCIM_MEMBER = Table(
+    "scim_member",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("group_id", key=True),
+    _text("email", key=True),
+    ForeignKeyConstraint(["tenant_id", "group_id"], ["scim_group.tenant_id", "scim_group.group_id"]),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+)
+GROUP_RIGHT = Table(
+    "group_right",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("group_name", key=True),
+    _text("role"),
+    _text("unit_ids"),
+    _text("set_by"),
+    Column("set_at", Utc, nullable=False),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
 )
 # Who was tried is kept as a keyed hash: people type passwords into the field above.
 SIGN_IN_FAILURE = Table(

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from dashboards import data, served_home
+from dashboards.scim.door import ScimDoor
 from dashboards.server import (
     app,
     auth_gate,
@@ -105,7 +106,9 @@ def site(served: served_home.Served) -> Starlette:
         Route("/{path:path}", _inside),
         WebSocketRoute("/_stcore/stream", _socket),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(auth_gate.Gate, pages=["overview", "no_show"])])
+    return Starlette(
+        routes=routes, middleware=[Middleware(auth_gate.Gate, pages=["overview", "no_show"]), Middleware(ScimDoor)]
+    )
 
 
 @dataclass

@@ -14,7 +14,8 @@ OF_THEIR_OWN = {
     "users change", "users reset", "modules set", "keys serving", "keys ingest", "keys rotate", "tenants remove", "targets set",
     "bi-login create", "bi-login revoke",
     "users link", "users reset-second-factor", "tenants oidc set", "tenants oidc remove", "identity look-up",
-    "tokens create", "tokens revoke", "mcp",
+    "tokens create", "tokens revoke", "mcp", "tenants scim create-token", "tenants scim revoke-token", "tenants scim give",
+    "tenants scim take",
     "subscriptions rule", "subscriptions add", "subscriptions end", "subscriptions again", "deliver",
     "audit prove", "audit patient", "audit person", "audit breach", "backup", "doctor", "quarantine acknowledge",
 }  # fmt: skip
