@@ -8,7 +8,7 @@ from serving.modules import PAGES
 
 
 def draw(context: PageContext, page: str) -> None:
-    """Draws the buttons Excel and PDF. A file is made when it is taken, and that is a row of the audit."""
+    """Draws the buttons Excel and PDF and the way to subscriptions. A file is made when it is taken, and that is a row of the audit."""
     if page not in PAGES:
         return
     view = context.view.opened(None)
@@ -21,4 +21,6 @@ def draw(context: PageContext, page: str) -> None:
                 key=f"cm_file_{file_format}",
                 on_click="ignore",
             )
+        if "reports" in context.pages:
+            st.page_link(context.pages["reports"], label="Get it by mail")
         st.caption("The tiles and the table of this page with definitions. Taking a file is recorded.")

@@ -13,6 +13,8 @@ from dashboards.pages import (
     today,
     worklists,
 )
+from dashboards.held_pages import has_figures_of, pages_of
+from dashboards.pages import closed_months, compare, credentials, extract, lineage, referrals, targets, today, worklists
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
 from dashboards.pages.monday import page as monday
@@ -20,6 +22,7 @@ from dashboards.pages.monday.week import WATCHED
 from dashboards.pages.no_show import page as no_show
 from dashboards.pages.overview import page as overview
 from dashboards.pages.payer_mix import page as payer_mix
+from dashboards.pages.reports import page as reports
 from dashboards.pages.revenue_cycle import page as revenue_cycle
 from dashboards.pages.throughput import page as throughput
 from dashboards.shell import PageSpec
@@ -94,6 +97,7 @@ ALL = (
     ),
     PageSpec(key="sql", title="SQL", draw=sql.draw, is_for=lambda source: source.reader.scope.may_extract),
     PageSpec(key="extract", title="Extract", draw=extract.draw, is_for=lambda source: source.reader.scope.may_extract),
+    PageSpec(key="reports", title="Reports", draw=reports.draw, is_for=lambda source: bool(pages_of(source))),
     PageSpec(key="targets", title="Targets", draw=targets.draw, is_in_bar=False),
     PageSpec(
         key="administration",

@@ -17,6 +17,7 @@ from typing import Any
 
 import pypdf
 import pytest
+import streamlit
 from aiosmtpd.controller import Controller
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +33,7 @@ from serving.people.due_mail import any_due, last_period
 from serving.people.store import AccessStore
 from serving.people.subscriptions import EVERY, LONGEST_DELAYS, Subscription
 from serving.reader import open_reader
+from serving.subscribing import Subscribing
 from tests.serving.conftest import Place, _copied, _published_once  # noqa: F401
 from tests.support import ROOT, clinicmart
 
@@ -435,3 +437,53 @@ def test_the_commands(place: Place, mailbox: Mailbox, server: MailServer, tmp_pa
     assert clinicmart("subscriptions", "end", "1", *home, "--tenant", "harbor").code == 1
     assert AccessStore.open(place.home).verify_audit().is_intact
     assert mailbox.mails == []
+
+
+def test_a_person_subscribes_on_the_page_and_sees_what_was_not_sent(
+    page: Any, markup_of: Any, served: Any, mailbox: Mailbox, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(streamlit.context), "ip_address", property(lambda _: "192.0.2.1"))
+    test = page("reports")
+    assert not test.exception
+    assert "Your organization sends no mail yet" in markup_of(test)
+    test.text_input[-1].set_value("harbor")
+    next(button for button in test.button if button.label == "Save rule").click().run()
+    assert "mail goes to harbor" in markup_of(test)
+    next(button for button in test.button if button.label == "Subscribe").click().run()
+    assert not test.exception
+    assert "gets Overview after each month" in markup_of(test)
+    # Nothing is published in this home.
+    assert send_due(served.home, server, APRIL)[0].reason == "nothing is published yet for this organization"
+    assert "Nothing is published yet for this organization." in markup_of(page("reports"))
+    administration = page("administration")
+    administration.segmented_control(key="cm_admin_view").set_value("Mail").run()
+    assert "1 not sent" in markup_of(administration)
+    ending = page("reports")
+    next(button for button in ending.button if button.label == "End it").click().run()
+    assert "the subscription has ended" in markup_of(ending)
+    assert served.access.subscriptions.going_on() == ()
+
+
+def test_only_administrators_act_for_others(place: Place) -> None:
+    mine = subscribe(place, "admin@harbor")
+    desk = Subscribing(place.access, place.access.principal("harbor", "east@harbor"))
+    assert (desk.people(), desk.subscriptions(), desk.mails()) == (("east@harbor",), (), ())
+    for act in (
+        lambda: desk.end(mine.subscription_id),
+        lambda: desk.set_rule(("evil.example",), "figures"),
+        lambda: desk.send_again(1),
+        lambda: desk.subscribe("admin@harbor", page="overview", every="month", delay_days=1, file_format=""),
+    ):
+        with pytest.raises(AccessError, match="ask your administrator"):
+            act()
+        assert place.access.audit_rows("harbor")[0].result == "refused"
+    assert place.access.subscriptions.rule("harbor").domains == ("harbor",)
+    admin = Subscribing(place.access, place.access.principal("harbor", "admin@harbor"))
+    made = admin.subscribe("east@harbor", page="overview", every="week", delay_days=0, file_format="pdf")
+    assert (made.email, made.made_by) == ("east@harbor", "admin@harbor")
+    assert [item.subscription_id for item in desk.subscriptions()] == [made.subscription_id]
+    foreign = Subscribing(place.access, place.access.principal("mesa", "admin@mesa"))
+    with pytest.raises(AccessError, match="ask your administrator"):
+        foreign.end(made.subscription_id)
+    desk.end(made.subscription_id)
+    assert desk.ended()[0].ended_because == "ended by east@harbor"

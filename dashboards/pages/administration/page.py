@@ -4,11 +4,11 @@ import streamlit as st
 
 from dashboards import format as fmt
 from dashboards import markup, shell
-from dashboards.pages.administration import activity, people, sign_in
+from dashboards.pages.administration import activity, mail, people, sign_in
 from dashboards.shell import PageContext
 from serving.people.roster import Person
 
-VIEWS = {"People": people.draw, "Sign-in": sign_in.draw, "Activity": activity.draw}
+VIEWS = {"People": people.draw, "Sign-in": sign_in.draw, "Activity": activity.draw, "Mail": mail.draw}
 
 
 def draw(context: PageContext) -> None:

@@ -1,0 +1,48 @@
+"""Mails of subscriptions as a table: what was sent, what was not and why."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from dashboards import format as fmt
+from dashboards import markup
+from serving.modules import PAGES
+from serving.people.subscriptions import FAILED, GIVEN_UP, NOTED, SENDING, SENT, UNCLEAR, Delivery, Subscription
+
+# States in which a person can ask for another attempt.
+NOT_SENT = (FAILED, UNCLEAR, GIVEN_UP)
+WORDS = {
+    NOTED: "Is sent next",
+    SENDING: "Is being sent",
+    SENT: "Sent",
+    FAILED: "Not sent, is tried again",
+    UNCLEAR: "Unclear",
+    GIVEN_UP: "Not sent",
+}
+MOST = 50
+
+
+def title_of(page: str) -> str:
+    """The title of a page; its key where a release no longer has it."""
+    return PAGES[page].title if page in PAGES else page
+
+
+def table(
+    mails: Sequence[Delivery], subscriptions: Sequence[Subscription], time_zone: str, *, with_people: bool
+) -> Markup:
+    """The last mails, the newest first."""
+    by_id = {item.subscription_id: item for item in subscriptions}
+    rows = []
+    for mail in mails[:MOST]:
+        subscription = by_id.get(mail.subscription_id)
+        if subscription is None:
+            continue
+        period = f"{fmt.day(mail.period_start)} to {fmt.day(mail.period_end)}"
+        at = fmt.moment(mail.sent_at or mail.noted_at, time_zone)
+        person = (subscription.email,) if with_people else ()
+        state = WORDS.get(mail.state, mail.state)
+        rows.append(markup.Row((title_of(subscription.page), *person, period, state, fmt.sentence(mail.reason), at)))
+    names = ("Page", *(("For",) if with_people else ()), "Period", "State", "Why", "When")
+    return markup.table(
+        [markup.Column(name) for name in names], rows, caption="The last mails", empty="No mail was due yet."
+    )

@@ -1,0 +1,150 @@
+"""Reports: which pages a person gets by mail. An administrator subscribes others too, and says what may leave by mail."""
+
+import streamlit as st
+from markupsafe import Markup
+
+from dashboards import blocks, markup, served_home, shell
+from dashboards import format as fmt
+from dashboards.held_pages import pages_of
+from dashboards.pages.reports import mails
+from dashboards.shell import PageContext
+from foundation.errors import ClinicmartError
+from serving.people.subscriptions import CONTENTS, EVERY, FILES, LONGEST_DELAYS, MONTH, Subscription
+from serving.subscribing import Subscribing
+
+FILE_NAMES = {"": "None", "xlsx": "Excel", "pdf": "PDF"}
+CONTENT_NAMES = {
+    "figures": "Figures, and the file that the person chose",
+    "encrypted": "Figures in an encrypted PDF alone",
+    "links": "Links alone, no figures",
+}
+NO_MAIL = (
+    "Your organization sends no mail yet",
+    "An administrator first names the domains to which figures may be sent.",
+)
+
+
+def draw(context: PageContext) -> None:
+    """Draws the subscriptions of a person, or of the organization, with the forms to change them."""
+    source = context.source
+    desk = Subscribing(served_home.access(), source.principal)
+    # The head says how many there are once a form has changed them.
+    head = st.container()
+    done = _subscribe(context, desk)
+    done = _change(desk) or done
+    if desk.is_for_all:
+        done = _rule(desk) or done
+    kept = desk.subscriptions()
+    with head:
+        whose = "Pages by mail" if desk.is_for_all else "Your pages by mail"
+        context.html(markup.heading(f"{whose}: {len(kept)}", [], shell.whose(source)), key="cm_head")
+        if done:
+            context.html(markup.state("Saved" if done.startswith("Saved") else "Not saved", done), key="cm_saved")
+        elif not desk.rule().domains:
+            context.html(markup.state(*NO_MAIL), key="cm_no_mail")
+    blocks.section("Subscriptions", "Each recipient gets the figures of the own scope")
+    context.html(_table(kept, with_people=desk.is_for_all), key="cm_subscriptions")
+    blocks.section("Last mails", "What was not sent is tried again; what is unclear is sent again only when you say so")
+    everything = (*kept, *desk.ended())
+    shown = mails.table(desk.mails(), everything, source.time_zone, with_people=desk.is_for_all)
+    context.html(shown, key="cm_mails")
+
+
+def _subscribe(context: PageContext, desk: Subscribing) -> str:
+    """The form that subscribes. Returns what became of it where it was sent."""
+    source = context.source
+    with st.form("cm_subscribe"):
+        people = desk.people()
+        columns = st.columns([3, 3, 2, 2, 2], vertical_alignment="bottom")
+        page = columns[0].selectbox("Page", pages_of(source), format_func=mails.title_of)
+        email = columns[1].selectbox("For", people) if len(people) > 1 else people[0]
+        every = columns[2].selectbox("After each", EVERY, index=EVERY.index(MONTH))
+        delay = columns[3].number_input("Days later", 0, max(LONGEST_DELAYS.values()), 1)
+        file_format = columns[4].selectbox("Attach", FILES, format_func=FILE_NAMES.__getitem__)
+        password = st.text_input(
+            "Password of the PDF",
+            type="password",
+            help="Leave it empty for a PDF that everybody can open. Your organization may ask for one.",
+        )
+        is_sent = st.form_submit_button("Subscribe", type="primary")
+    if not is_sent or page is None or email is None or every is None:
+        return ""
+    try:
+        made = desk.subscribe(
+            email, page=page, every=every, delay_days=int(delay), file_format=file_format or "", password=password
+        )
+    except ClinicmartError as error:
+        return fmt.sentence(str(error))
+    return f"Saved: {made.email} gets {mails.title_of(made.page)} after each {made.every}."
+
+
+def _change(desk: Subscribing) -> str:
+    """Ends a subscription, or has a mail sent again. Returns what became of it."""
+    kept = {item.subscription_id: item for item in desk.subscriptions()}
+    waiting = {item.delivery_id: item for item in desk.mails() if item.state in mails.NOT_SENT}
+    if not kept:
+        return ""
+    with st.form("cm_end_subscription", border=False):
+        columns = st.columns([4, 2, 4, 2], vertical_alignment="bottom")
+        ending = columns[0].selectbox("End a subscription", list(kept), format_func=lambda key: _words(kept[key]))
+        is_ended = columns[1].form_submit_button("End it")
+        mail = columns[2].selectbox(
+            "A mail that was not sent",
+            list(waiting),
+            format_func=lambda key: f"{waiting[key].period_start} to {waiting[key].period_end}, number {key}",
+        )
+        is_asked = columns[3].form_submit_button("Send it again", disabled=not waiting)
+    try:
+        if is_ended and ending is not None:
+            desk.end(ending)
+            return "Saved: the subscription has ended."
+        if is_asked and mail is not None:
+            desk.send_again(mail)
+            return "Saved: the mail is tried with the next sending."
+    except ClinicmartError as error:
+        return fmt.sentence(str(error))
+    return ""
+
+
+def _rule(desk: Subscribing) -> str:
+    """The tenant's rule. Returns what became of it where it was saved."""
+    rule = desk.rule()
+    with st.form("cm_mail_rule", border=False):
+        columns = st.columns([4, 4, 2], vertical_alignment="bottom")
+        domains = columns[0].text_input("Domains of recipients", ", ".join(rule.domains), help="Separated by commas.")
+        content = columns[1].selectbox(
+            "A mail holds", CONTENTS, index=CONTENTS.index(rule.content), format_func=CONTENT_NAMES.__getitem__
+        )
+        is_saved = columns[2].form_submit_button("Save rule")
+    if not is_saved or content is None:
+        return ""
+    try:
+        kept = desk.set_rule(tuple(part for part in domains.replace(",", " ").split() if part), content)
+    except ClinicmartError as error:
+        return fmt.sentence(str(error))
+    return f"Saved: mail goes to {', '.join(kept.domains) or 'no domain'}."
+
+
+def _words(item: Subscription) -> str:
+    return f"{mails.title_of(item.page)} each {item.every} for {item.email}"
+
+
+def _table(kept: tuple[Subscription, ...], *, with_people: bool) -> Markup:
+    rows = [
+        markup.Row(
+            (
+                mails.title_of(item.page),
+                *((item.email,) if with_people else ()),
+                f"Each {item.every}",
+                fmt.plural(item.delay_days, "day"),
+                FILE_NAMES[item.file_format],
+                "yes" if item.has_password else "no",
+                item.made_by,
+            )
+        )
+        for item in kept
+    ]
+    names = ("Page", *(("For",) if with_people else ()), "When", "Later by", "File", "Password", "Subscribed by")
+    return markup.table(
+        [markup.Column(name) for name in names], rows, caption="Subscriptions", empty="Nobody gets a page by mail yet."
+    )
