@@ -97,7 +97,13 @@ ALL = (
     ),
     PageSpec(key="sql", title="SQL", draw=sql.draw, is_for=lambda source: source.reader.scope.may_extract),
     PageSpec(key="extract", title="Extract", draw=extract.draw, is_for=lambda source: source.reader.scope.may_extract),
-    PageSpec(key="reports", title="Reports", draw=reports.draw, is_for=lambda source: bool(pages_of(source))),
+    PageSpec(
+        key="reports",
+        title="Reports",
+        draw=reports.draw,
+        is_for=lambda source: bool(pages_of(source)),
+        is_in_bar=False,
+    ),
     PageSpec(key="targets", title="Targets", draw=targets.draw, is_in_bar=False),
     PageSpec(
         key="administration",

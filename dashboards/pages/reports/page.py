@@ -28,22 +28,25 @@ def draw(context: PageContext) -> None:
     """Draws the subscriptions of a person, or of the organization, with the forms to change them."""
     source = context.source
     desk = Subscribing(served_home.access(), source.principal)
-    # The head says how many there are once a form has changed them.
+    # The head and the list are drawn once a form has changed them.
     head = st.container()
+    blocks.section("Subscribe", "The first mail comes at once, with the last period that has ended")
     done = _subscribe(context, desk)
     done = _change(desk) or done
     if desk.is_for_all:
+        blocks.section("What may leave by mail", "A rule of the organization; without a domain nothing is sent")
         done = _rule(desk) or done
     kept = desk.subscriptions()
     with head:
-        whose = "Pages by mail" if desk.is_for_all else "Your pages by mail"
-        context.html(markup.heading(f"{whose}: {len(kept)}", [], shell.whose(source)), key="cm_head")
+        title = f"{fmt.plural(len(kept), 'page')} by mail" if kept else "No page is sent by mail"
+        context.html(markup.heading(title, [], shell.whose(source)), key="cm_head")
         if done:
             context.html(markup.state("Saved" if done.startswith("Saved") else "Not saved", done), key="cm_saved")
         elif not desk.rule().domains:
             context.html(markup.state(*NO_MAIL), key="cm_no_mail")
-    blocks.section("Subscriptions", "Each recipient gets the figures of the own scope")
-    context.html(_table(kept, with_people=desk.is_for_all), key="cm_subscriptions")
+        if kept:
+            blocks.section("Subscriptions", "Each recipient gets the figures that he or she may see")
+            context.html(_table(kept, with_people=desk.is_for_all), key="cm_subscriptions")
     blocks.section("Last mails", "What was not sent is tried again; what is unclear is sent again only when you say so")
     everything = (*kept, *desk.ended())
     shown = mails.table(desk.mails(), everything, source.time_zone, with_people=desk.is_for_all)
@@ -145,6 +148,4 @@ def _table(kept: tuple[Subscription, ...], *, with_people: bool) -> Markup:
         for item in kept
     ]
     names = ("Page", *(("For",) if with_people else ()), "When", "Later by", "File", "Password", "Subscribed by")
-    return markup.table(
-        [markup.Column(name) for name in names], rows, caption="Subscriptions", empty="Nobody gets a page by mail yet."
-    )
+    return markup.table([markup.Column(name) for name in names], rows, caption="Subscriptions")
