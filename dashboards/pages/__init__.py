@@ -1,6 +1,6 @@
 """The pages, in the order they stand in the bar. Those that a role does not hold, or whose module is not granted, are absent."""
 
-from dashboards.held_pages import has_figures_of
+from dashboards.held_pages import has_figures_of, pages_of
 from dashboards.pages import (
     closed_months,
     compare,
@@ -13,8 +13,6 @@ from dashboards.pages import (
     today,
     worklists,
 )
-from dashboards.held_pages import has_figures_of, pages_of
-from dashboards.pages import closed_months, compare, credentials, extract, lineage, referrals, targets, today, worklists
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
 from dashboards.pages.monday import page as monday
