@@ -71,7 +71,7 @@ class FakeReader:
     unit_ids: tuple[str, ...] = ()
     provider_id: str | None = None
     smallest_cell: int = 1
-    may_extract: bool = True
+    may_extract: bool = False
     # (action, detail, result) of what would be audited.
     noted: list[tuple[str, Mapping[str, object], str]] = field(default_factory=list)
 

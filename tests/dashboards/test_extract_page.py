@@ -15,6 +15,11 @@ REPORT = ExtractReport(
 )
 
 
+@pytest.fixture(autouse=True)
+def _extracts(reader):
+    reader.may_extract = True
+
+
 @pytest.fixture
 def made(monkeypatch):
     """What the page asked for; it gets REPORT, without a key for a ZIP."""

@@ -80,6 +80,11 @@ class FakeBench:
         return Result(frame=pl.DataFrame({"visits": [12]}), seconds=0.2, is_cut="many" in sql)
 
 
+@pytest.fixture(autouse=True)
+def _extracts(reader):
+    reader.may_extract = True
+
+
 @pytest.fixture
 def bench(monkeypatch):
     fake = FakeBench()
