@@ -17,16 +17,20 @@ import polars as pl
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from serving.people.audit_log import AuditRow
+from serving.people.group_rights import GroupRight
 from serving.people.look_ups import broken_glass
 from serving.people.oidc_store import OidcProvider
 from serving.people.principal import Principal, Role
+from serving.people.provisioning_store import AccountGroup
 from serving.people.rights import ROLES
 from serving.people.roster import Person
+from serving.people.scim_tokens import ScimToken
 from serving.people.store import AccessStore
 from serving.rows.export import rows_file
 from serving.scope_files.unheld import remove_unheld
 
 MOST_EXPORTED = 100_000
+SCIM_DAYS = 180
 _FIELDS = ("at", "actor", "action", "scope_hash", "detail", "result", "channel", "address", "session", "os_user")
 
 
@@ -163,6 +167,44 @@ class Administration:
         """The identity provider at which people of the organization may sign in, or None."""
         self._check()
         return self._store.oidc_provider(self._tenant)
+
+    def scim_tokens(self) -> tuple[ScimToken, ...]:
+        """The tokens with which the identity provider keeps accounts here, the newest first."""
+        self._check()
+        return self._store.scim_tokens.of_tenant(self._tenant)
+
+    def create_scim_token(self, name: str, *, days: int = SCIM_DAYS) -> str:
+        """Makes such a token and returns it; it is kept nowhere. Raises ConfigurationError for a name that is empty or too long."""
+        self._check()
+        return self._store.scim_tokens.create(self._tenant, name=name, days=days, actor=self._email)
+
+    def revoke_scim_token(self, token_id: str) -> None:
+        """Ends a token for good."""
+        self._check()
+        self._store.scim_tokens.revoke(self._tenant, token_id, actor=self._email)
+
+    def provider_groups(self) -> tuple[AccountGroup, ...]:
+        """The groups that the identity provider keeps here, by name."""
+        self._check()
+        return self._store.groups(self._tenant)
+
+    def group_rights(self) -> tuple[GroupRight, ...]:
+        """What these groups give, by name of the group."""
+        self._check()
+        return self._store.group_rights(self._tenant)
+
+    def set_group_right(self, right: GroupRight) -> None:
+        """Sets what a group gives; its members have it at once. Raises ConfigurationError as `invite`."""
+        self._check()
+        self._check_rights(right.role, right.unit_ids, None)
+        self._store.set_group_right(self._tenant, right, actor=self._email)
+        remove_unheld(self._home, self._tenant)
+
+    def remove_group_right(self, group_name: str) -> None:
+        """Takes away what a group gives; its members lose it at once."""
+        self._check()
+        self._store.remove_group_right(self._tenant, group_name, actor=self._email)
+        remove_unheld(self._home, self._tenant)
 
     def _check_rights(self, role: Role, unit_ids: Sequence[str], provider_id: str | None) -> None:
         """A role that lacks what it needs would see nothing, and a unit that does not exist is a mistake of the hand."""

@@ -5,6 +5,8 @@ import re
 import pytest
 
 from dashboards.pages.administration.activity import detail_of
+from serving.people import audit_log
+from serving.people.caller import Caller
 from serving.people.principal import Role
 
 
@@ -38,6 +40,37 @@ def test_activity_shows_what_was_done_and_offers_a_file(page, markup_of, clinici
     assert f"user: {clinician}" in html
     test.selectbox(key="cm_activity_what").set_value("user added").run()
     assert "sign-in" not in markup_of(test)
+
+
+def test_an_administrator_says_what_groups_give_and_makes_tokens_for_the_provider(page, markup_of, served, monkeypatch):
+    # Streamlit's runner of tests has no address of a browser.
+    monkeypatch.setattr(audit_log, "caller", Caller)
+    store = served.access
+    store.put_group("harbor", None, name="Analysts of Okta", external_id=None, members=[], actor="test")
+    test = page("administration")
+    test.segmented_control(key="cm_admin_view").set_value("Sign-in").run()
+    assert not test.exception
+    test.selectbox(key="cm_admin_accounts_group").set_value("Analysts of Okta")
+    test.selectbox(key="cm_admin_accounts_role").set_value(Role.ANALYST)
+    button(test, "Save", "cm_admin_accounts_form").click().run()
+    assert not test.exception
+    assert "Analysts of Okta" in markup_of(test)
+    (right,) = store.group_rights("harbor")
+    assert (right.group_name, right.role, right.unit_ids) == ("Analysts of Okta", Role.ANALYST, ())
+    button(test, "Give nothing", "cm_admin_accounts_form").click().run()
+    assert store.group_rights("harbor") == ()
+    test.text_input(key="cm_admin_accounts_token").set_value("Okta of the page")
+    button(test, "Make a token", "cm_admin_accounts_token_form").click().run()
+    secret = test.code[0].value
+    token = store.scim_tokens.of_secret(secret)
+    assert (token.name, token.tenant_id, token.created_by) == ("Okta of the page", "harbor", "admin@harbor")
+    row = store.audit_rows("harbor", action="group rights removed", limit=1)[0]
+    assert (row.actor, row.detail) == ("admin@harbor", {"group": "Analysts of Okta"})
+
+
+def button(test, label, form):
+    """A button of a form."""
+    return next(each for each in test.button if each.label == label and each.form_id == form)
 
 
 def test_the_page_is_absent_for_others_and_its_address_says_why(page, markup_of, served, clinician):

@@ -8,6 +8,7 @@ import pytest
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.administration import Administration, Asked
+from serving.people.group_rights import GroupRight
 from serving.people.principal import PLATFORM, Role
 from serving.reader import open_reader
 from tests.serving.conftest import PEOPLE
@@ -171,3 +172,19 @@ def test_the_platforms_people_are_not_an_organizations(place, administration):
     principal = place.access.principal(PLATFORM, "root@platform")
     with pytest.raises(AccessError, match="only an administrator"):
         Administration(place.home, place.access, principal, units=(), providers=())
+
+
+def test_a_group_gives_units_that_exist_and_no_administration(administration):
+    mine = administration()
+    mine.set_group_right(GroupRight(group_name="Desk", role=Role.BILLING_STAFF, unit_ids=("lab",)))
+    for role, units, problem in (
+        (Role.BILLING_STAFF, ("nowhere",), "no service unit"),
+        (Role.BILLING_STAFF, (), "at least one"),
+        (Role.ORGANIZATION_ADMIN, (), "cannot give"),
+        (Role.SUPER_ADMIN, (), "platform"),
+    ):
+        with pytest.raises(ConfigurationError, match=problem):
+            mine.set_group_right(GroupRight(group_name="Desk", role=role, unit_ids=units))
+    assert [(right.group_name, right.unit_ids) for right in mine.group_rights()] == [("Desk", ("lab",))]
+    mine.remove_group_right("Desk")
+    assert mine.group_rights() == ()

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboards import blocks
 from dashboards import format as fmt
+from dashboards.pages.administration import accounts
 from dashboards.shell import PageContext
 from serving.people.roster import Person
 
@@ -48,6 +49,7 @@ def draw(context: PageContext, everybody: tuple[Person, ...]) -> None:
             st.rerun()
     names = ", ".join(person.email for person in without)
     blocks.section("Without a second factor", names or "Nobody")
+    accounts.draw(context)
 
 
 def _consequence(without: int) -> str:
