@@ -139,6 +139,11 @@ class Source:
         return [partner for partner in self.names("referral_partner") if partner != UNKNOWN]
 
     @property
+    def hides_few(self) -> bool:
+        """Whether this person does not get figures about few people: then a missing figure may be hidden, and is not 0."""
+        return bool(self.reader.scope.smallest_cell > 1)
+
+    @property
     def hidden_note(self) -> str:
         """Says which figures this person does not get because too few people are behind them; empty where all are shown."""
         smallest = self.reader.scope.smallest_cell

@@ -298,10 +298,11 @@ def monthly(
 def _with_zeros(source: Source, name: str, points: tuple[tuple[date, Any], ...]) -> tuple[tuple[date, Any], ...]:
     """Months without a row are 0 of a plain count, from its first month with rows to the last that the data reach.
 
-    A rate, a mean and an amount of such a month stay unknown: nothing stands below their line, or a feed may be late.
+    A rate, a mean and an amount of such a month stay unknown: nothing stands below their line, or a feed may be late. So does a count
+    for a person from whom figures about few people are hidden.
     """
     metric = source.metrics[name]
     first = next((month for month, value in points if value is not None), None)
-    if metric.unit != "count" or metric.denominator or first is None:
+    if metric.unit != "count" or metric.denominator or first is None or source.hides_few:
         return points
     return tuple((month, 0 if value is None and first < month <= source.as_of else value) for month, value in points)

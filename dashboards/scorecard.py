@@ -77,15 +77,16 @@ def scorecard(
     )
 
 
-def usual_months(view: View, history: Mapping[Any, Any], *, is_flow: bool) -> list[float]:
-    """The values of the months before the period, from the first that has one; months without rows are 0 of what adds up over time."""
+def usual_months(view: View, history: Mapping[Any, Any], *, zeros: bool) -> list[float]:
+    """The values of the months before the period, from the first that has one. With `zeros` months without a value count as 0, as of what
+    adds up over time and is not hidden from the person."""
     last = periods.month_start(view.period.end)
     months = [m for m in periods.months_of(periods.add_months(last, 1 - TREND_MONTHS), last) if m < view.period.start]
     first = next((month for month in months if history.get(month) is not None), None)
     if first is None:
         return []
     values = [history.get(month) for month in months if month >= first]
-    return [float(value or 0) for value in values if value is not None or is_flow]
+    return [float(value or 0) for value in values if value is not None or zeros]
 
 
 def _column(
@@ -137,7 +138,7 @@ def _cell(
     is_flow = targets.is_per_month(metric)
     months = float(targets.months_in(view.period)) if is_flow else 1.0
     at = None if value is None else float(value) / months
-    before = usual_months(view, history, is_flow=is_flow)
+    before = usual_months(view, history, zeros=is_flow and not source.hides_few)
     whole_months = len(periods.months_of(view.period.start, view.period.end))
     # A balance is that of one day; a rate, a mean and a flow are those of all months of the period.
     is_balance = metric.grain.startswith("snapshot")

@@ -210,6 +210,15 @@ def test_letters_on_parts_can_be_read(colour):
     assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
+def test_a_week_that_may_be_hidden_is_not_counted_as_zero(source):
+    metric = source.metrics["no_shows"]
+    values = [40, None, *[40] * 10, None, None]
+    assert week._watched(metric, values).value == 0
+    hidden = week._watched(metric, values, zeros=False)
+    assert hidden.value is None
+    assert set(hidden.before) == {40}
+
+
 def test_a_hidden_week_has_no_cause():
     rows = [{MEMBER: "a", "metric_time": date(2026, 7, 6), "no_shows": None}]
     assert week.contributions(rows, "no_shows", date(2026, 7, 6), 13) == {}

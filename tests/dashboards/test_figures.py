@@ -10,6 +10,7 @@ import pytest
 from dashboards import blocks, breakdowns, data, figures, findings, markup, maturity, rows
 from dashboards import view as states
 from dashboards.chance import Verdict
+from dashboards.scorecard import usual_months
 from dashboards.server import warm
 from serving.rows.chosen_columns import chosen_columns
 
@@ -234,3 +235,29 @@ def test_months_without_a_row_are_zero_of_a_count_and_unknown_of_a_rate(source, 
     found = figures.monthly(source, view, ["no_shows", "no_show_rate"], months[0], months[-1])
     assert [value for _, value in found["no_shows"]] == [None, 3, 0, 2, 0, 0]
     assert [value for _, value in found["no_show_rate"]] == [None, 3, None, 2, None, None]
+
+
+def test_a_month_that_is_hidden_from_a_person_is_not_drawn_as_zero(source):
+    """A month of few appointments: an executive sees a gap where there is a figure."""
+    view = states.parse({"place": "imaging"}, source.as_of)
+    first, last = date(2025, 6, 1), date(2026, 9, 30)
+    every = dict(figures.monthly(source, view, ["no_shows"], first, last)["no_shows"])
+    appointments = sorted(
+        value for _, value in figures.monthly(source, view, ["appointments"], first, last)["appointments"]
+    )
+    source.reader.smallest_cell = appointments[len(appointments) // 2]
+    source.reader.scope_hash = "few".ljust(64, "0")
+    held = dict(
+        figures.monthly(data.Source(source.reader, source.principal), view, ["no_shows"], first, last)["no_shows"]
+    )
+    hidden = [month for month, value in held.items() if value is None]
+    assert hidden
+    assert any(every[month] for month in hidden)
+    assert all(value in (None, every[month]) for month, value in held.items())
+
+
+@pytest.mark.parametrize(("zeros", "usual"), [(True, [9.0, 0.0, 9.0]), (False, [9.0, 9.0])])
+def test_months_before_the_period_are_zero_only_where_nothing_is_hidden(source, zeros, usual):
+    view = states.parse({"period": "2026-05-01_2026-05-31"}, source.as_of)
+    history = {date(2026, 2, 1): 9, date(2026, 3, 1): None, date(2026, 4, 1): 9}
+    assert usual_months(view, history, zeros=zeros) == usual

@@ -86,7 +86,8 @@ def watch(source: Source, view: View, monday: date, sunday: date) -> list[Watche
         frame = source.query(group, grain="week", where=where, start=first, end=sunday)
         rows = {periods.day_of(row["metric_time"]): row for row in frame.iter_rows(named=True)}
         for name in group:
-            watched.append(_watched(source.metrics[name], [rows.get(week, {}).get(name) for week in weeks]))
+            values = [rows.get(week, {}).get(name) for week in weeks]
+            watched.append(_watched(source.metrics[name], values, zeros=not source.hides_few))
     order = list(WATCHED)
     return sorted(watched, key=lambda item: order.index(item.metric.name))
 
@@ -100,8 +101,9 @@ def _groups(source: Source, view: View, names: Sequence[str]) -> list[list[str]]
     return list(groups.values())
 
 
-def _watched(metric: MetricDefinition, values: Sequence[Any]) -> Watched:
-    is_sum = metric.unit in ("count", "usd") and not metric.grain.startswith("snapshot")
+def _watched(metric: MetricDefinition, values: Sequence[Any], *, zeros: bool = True) -> Watched:
+    """With `zeros` a week without a value counts as 0 of what adds up; else it may be hidden from the person."""
+    is_sum = zeros and metric.unit in ("count", "usd") and not metric.grain.startswith("snapshot")
     weekly = [0 if value is None and is_sum else value for value in values]
     # Weeks before the first one with rows are before the data.
     begins = next((place for place, value in enumerate(values) if value is not None), len(values))

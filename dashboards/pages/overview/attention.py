@@ -187,7 +187,7 @@ def _usual(
         return None
     is_flow = targets.is_per_month(metric)
     months = max(round(_months(view, rule, source)), 1)
-    return chance.usual_range(usual_months(view, history, is_flow=is_flow), mean_of=months)
+    return chance.usual_range(usual_months(view, history, zeros=is_flow and not source.hides_few), mean_of=months)
 
 
 def _months(view: View, rule: Rule, source: Source) -> float:

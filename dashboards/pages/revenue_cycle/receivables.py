@@ -122,7 +122,7 @@ def _flows(context: PageContext) -> None:
         )
         for month, shares in reversed(rows)
     ]
-    titles = [f"{_short(before)} to {_short(after)}" for before, after in pairs]
+    titles = [f"{_short(before)} → {_short(after)}" for before, after in pairs]
     table = heat_table(
         "Month end", "Balance", titles, drawn, unit="percent", caption="Share of a bucket that moved on to the next one"
     )

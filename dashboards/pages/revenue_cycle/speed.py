@@ -128,6 +128,8 @@ def _distribution(context: PageContext, item: Distribution, loaded: Mapping[str,
     drawn += folded_table(("Days", metric.label), rows, "count", item.title)
     unknown = counts.get(NOT_KNOWN)
     context.html(drawn, key=key)
+    if source.hides_few and frame[item.counted].null_count():
+        blocks.small_print(f"Bands without a bar may be hidden. {source.hidden_note}")
     if unknown:
         blocks.small_print(f"{fmt.plural(int(unknown), item.noun)} not shown: one of the two days is not known.")
 
