@@ -15,11 +15,9 @@ TILES = (
     REQUESTED,
     RATE,
     "authorizations_denied",
-    "authorizations_pended",
     "authorization_turnaround_days_median",
     "authorization_within_7_days_rate",
     "authorization_units_used_rate",
-    "authorizations_over_used",
 )
 # The columns of the tables.
 TITLES = {
