@@ -66,6 +66,10 @@ def _group_form(source: Source, rights: tuple[GroupRight, ...]) -> None:
 
 def _tokens(source: Source) -> None:
     administration = source.administration
+    blocks.section(
+        "Tokens of the identity provider",
+        "With a token it keeps accounts here (SCIM 2.0), at the address of these pages and /scim/v2. It opens nothing else",
+    )
     for token in administration.scim_tokens():
         if token.is_open:
             until = fmt.moment(token.expires_at, source.time_zone)
@@ -80,7 +84,7 @@ def _tokens(source: Source) -> None:
         except ClinicmartError as error:
             st.error(fmt.sentence(str(error)))
             return
-        st.success("Give this token and the address of this page with /scim/v2 to the provider. It is not shown again.")
+        st.success("Give this token to the provider alone. It is not shown again.")
         st.code(secret, language=None, wrap_lines=True)
 
 
