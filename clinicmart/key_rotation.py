@@ -46,7 +46,8 @@ def rotate(home: Home, provider: Provider | None = None) -> Rotated:
     """Lets a new master open every key file: the keys of a KMS where `provider` names them, else a new master key.
 
     From then on the home works with the new master: a new file in place of the home's key file, or the KMS. Processes that hold the
-    earlier key go on. Raises ConfigurationError where this process may not open both grants.
+    earlier key go on. Raises ConfigurationError where this process may not open both grants, and where the last rotation to a key file
+    is not finished.
     """
     with key_files.locked(home):
         keys = Keys.whole(home)
@@ -58,6 +59,8 @@ def rotate(home: Home, provider: Provider | None = None) -> Rotated:
         is_in_file = VARIABLE not in os.environ
         # A rotation that was killed left the key that it had begun to add.
         following = home.keys / _NEXT
+        if (home.keys / _EARLIER).exists() and not following.exists():
+            raise ConfigurationError("the last rotation is not finished; run clinicmart keys rotate --finish first")
         new = new_key_file(following) if is_in_file else secrets.token_bytes(LENGTH)
         masters = local_masters(new)
         count = _add(home, keys, masters)

@@ -30,7 +30,7 @@ from foundation.home import Home
 from foundation.kept_files import read_configuration_record
 from foundation.key_masters import GRANTS, expand, local_masters
 from foundation.keys import ROTATING, Keys
-from foundation.removed_tenants import Removal, RemovedTenants
+from foundation.removed_tenants import Removal, RemovedTenants, note_removal
 from ingest.accounts.removed_tenant import remove_from_ledger
 from serving.people.principal import PLATFORM
 from serving.people.removed_tenant import kept_audit_rows, remove_people
@@ -73,13 +73,12 @@ _LASTING = ("token", "inbox", "messages", "payments", "scopes")
 
 @dataclass(frozen=True, kw_only=True)
 class RemovedTenant:
-    """What was removed. `destroyed_keys` are fingerprints of key files; `files` has numbers and bytes by folder; `rows` numbers by table;
-    `tried` says how many keys were tried on how many files, and which files one of them opened."""
+    """What was removed. `files` has numbers and bytes by folder; `rows` numbers by table. Of the removal, `destroyed_keys` are fingerprints
+    of key files, and `tried` says how many keys were tried on how many files, and which files one of them opened. What an earlier attempt
+    that was killed had removed is not in `files` and `rows`."""
 
     tenant_id: str
     removal: Removal
-    destroyed_keys: tuple[str, ...]
-    tried: Mapping[str, object]
     files: Mapping[str, Mapping[str, int]]
     rows: Mapping[str, int]
     backups: Mapping[str, int]
@@ -89,7 +88,7 @@ class RemovedTenant:
     @property
     def is_proven(self) -> bool:
         """Whether keys were tried, and none opened anything."""
-        return bool(self.tried["files"]) and not self.tried["opened"]
+        return bool(self.removal.tried["files"]) and not self.removal.tried["opened"]
 
 
 def remove_tenant(
@@ -110,25 +109,29 @@ def remove_tenant(
     earlier = RemovedTenants.of(home).tenants.get(tenant_id)
     _refuse(home, tenant_id, is_begun=earlier is not None)
     opened = [Place.existing(url, home_key=keys.derive("backup")) for url in places]
-    has_earlier_keys = earlier is None and any(
+    had_earlier_keys = earlier is None and any(
         keys.of_tenant(grant, tenant_id).follows_from_earlier_master for grant in GRANTS
     )
-    if has_earlier_keys:
+    if had_earlier_keys:
         progress("its keys follow from the master key of an earlier release: they are rotated first")
         rotate_tenant(home, tenant_id, progress)
     # The backup first: a backup holds its lock while it waits for landings to pause.
     with run_lock.backup(home, waits=True), run_lock.alone(home), run_lock.step(home), run_lock.landing_paused(home):
-        removal = earlier or Removal(reason=reason, removed_by=actor, begun_at=datetime.now(UTC))
-        RemovedTenants.of(home).noting(home, tenant_id, removal)
+        begun = Removal(reason=reason, removed_by=actor, begun_at=datetime.now(UTC), had_earlier_keys=had_earlier_keys)
+        removal = note_removal(home, tenant_id, earlier or begun)
         store = AccessStore.open(home)
         store.audit(PLATFORM, actor, "tenant removal begun", detail={"tenant": tenant_id, "reason": removal.reason})
         rows = {f"access.{name}": count for name, count in remove_people(home, tenant_id).items()}
         progress("sessions ended, people and rights removed")
         rows |= _remove_from_server(home, store, tenant_id, actor)
         with key_files.locked(home):
-            destroyed = _destroy_keys(keys, tenant_id)
+            destroyed = tuple(dict.fromkeys((*removal.destroyed_keys, *_fingerprints(keys, tenant_id))))
+            removal = note_removal(home, tenant_id, removal.model_copy(update={"destroyed_keys": destroyed}))
+            _destroy_keys(home, tenant_id)
         progress("keys destroyed")
-        tried = _try_every_key(home, keys, tenant_id)
+        if not removal.tried:
+            tried = _try_every_key(home, keys, tenant_id)
+            removal = note_removal(home, tenant_id, removal.model_copy(update={"tried": tried}))
         files = _remove_files(home, tenant_id)
         progress("files removed")
         rows |= {f"ledger.{name}": count for name, count in remove_from_ledger(home, tenant_id).items()}
@@ -136,33 +139,30 @@ def remove_tenant(
             place.storage.url: place.remove_tenant(tenant_id, lambda file: tenant_of(file.path) == tenant_id)
             for place in opened
         }
-        ended = removal.model_copy(update={"ended_at": datetime.now(UTC)})
-        RemovedTenants.of(home).noting(home, tenant_id, ended)
+        removal = note_removal(home, tenant_id, removal.model_copy(update={"ended_at": datetime.now(UTC)}))
         detail = {"tenant": tenant_id, "keys": list(destroyed), "files": sum(item["files"] for item in files.values())}
         store.audit(PLATFORM, actor, "tenant removed", detail=detail)
     return RemovedTenant(
         tenant_id=tenant_id,
-        removal=ended,
-        destroyed_keys=destroyed,
-        tried=tried,
+        removal=removal,
         files=files,
         rows=rows,
         backups=backups,
         kept_audit_rows=kept_audit_rows(home, tenant_id),
-        notes=_notes(opened, has_earlier_keys=has_earlier_keys),
+        notes=_notes(opened, had_earlier_keys=removal.had_earlier_keys),
     )
 
 
 def forget_tenant(home: Home, tenant_id: str) -> None:
     """Takes the rows of a tenant out of a home that was restored from a backup from which its files and keys were taken."""
-    removal = Removal(reason="removed before the restore", removed_by="", begun_at=datetime.now(UTC))
-    RemovedTenants.of(home).noting(home, tenant_id, removal)
+    note_removal(
+        home, tenant_id, Removal(reason="removed before the restore", removed_by="", begun_at=datetime.now(UTC))
+    )
     if home.access.exists():
         remove_people(home, tenant_id)
     remove_from_ledger(home, tenant_id)
     # A home of an earlier form was upgraded before, and then has keys of every tenant that its ledger names.
-    for grant in GRANTS:
-        key_files.destroy(key_files.path_of(home, grant, tenant_id))
+    _destroy_keys(home, tenant_id)
 
 
 def write_certificate(folder: Path, home: Home, removed: RemovedTenant) -> Path:
@@ -171,19 +171,8 @@ def write_certificate(folder: Path, home: Home, removed: RemovedTenant) -> Path:
         "format": 1,
         "kind": "removal of a tenant",
         "release": version("clinicmart"),
-        "tenant_id": removed.tenant_id,
-        "reason": removed.removal.reason,
-        "removed_by": removed.removal.removed_by,
-        "begun_at": removed.removal.begun_at.isoformat(timespec="seconds"),
-        "ended_at": removed.removal.ended_at.isoformat(timespec="seconds") if removed.removal.ended_at else None,
-        "destroyed_keys": list(removed.destroyed_keys),
-        "tried": dict(removed.tried),
-        "is_proven": removed.is_proven,
-        "files": removed.files,
-        "rows": removed.rows,
-        "backups": removed.backups,
+        **facts(removed),
         "kept": {"audit rows": removed.kept_audit_rows},
-        "notes": list(removed.notes),
     }
     key = signing_key(home)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -221,15 +210,17 @@ def _remove_from_server(home: Home, store: AccessStore, tenant_id: str, actor: s
     return {f"postgres.{name}": count for name, count in removed.items()}
 
 
-def _destroy_keys(keys: Keys, tenant_id: str) -> tuple[str, ...]:
-    fingerprints = []
+def _fingerprints(keys: Keys, tenant_id: str) -> list[str]:
+    """Grant and fingerprint of the tenant's key files."""
+    held = {
+        grant: key_files.read(key_files.path_of(keys.home, grant, tenant_id), keys.masters[grant]) for grant in GRANTS
+    }
+    return [f"{grant}:{item.fingerprint}" for grant, item in held.items() if item is not None]
+
+
+def _destroy_keys(home: Home, tenant_id: str) -> None:
     for grant in GRANTS:
-        path = key_files.path_of(keys.home, grant, tenant_id)
-        held = key_files.read(path, keys.masters[grant])
-        if held is not None:
-            fingerprints.append(f"{grant}:{held.fingerprint}")
-            key_files.destroy(path)
-    return tuple(fingerprints)
+        key_files.destroy(key_files.path_of(home, grant, tenant_id))
 
 
 def _try_every_key(home: Home, keys: Keys, tenant_id: str) -> dict[str, object]:
@@ -301,7 +292,7 @@ def _remove_files(home: Home, tenant_id: str) -> dict[str, dict[str, int]]:
     return removed
 
 
-def _notes(places: Sequence[Place], *, has_earlier_keys: bool) -> tuple[str, ...]:
+def _notes(places: Sequence[Place], *, had_earlier_keys: bool) -> tuple[str, ...]:
     notes = [
         "The audit log keeps the rows of the tenant: they name people who signed in, and patients by tokens whose key is destroyed.",
         "The warehouse, which held the rows of all tenants, was removed as a whole; the next run builds it without this tenant.",
@@ -314,7 +305,7 @@ def _notes(places: Sequence[Place], *, has_earlier_keys: bool) -> tuple[str, ...
     notes.append(
         "Every other backup holds the tenant's files together with their keys, and opens with its recovery key, until it is removed."
     )
-    if has_earlier_keys:
+    if had_earlier_keys:
         notes.append(
             "Copies made before this removal were written under keys that follow from the master key of an earlier release: rotate the "
             "master key (clinicmart keys rotate, then --finish) and destroy every copy of the earlier one."
@@ -323,11 +314,16 @@ def _notes(places: Sequence[Place], *, has_earlier_keys: bool) -> tuple[str, ...
 
 
 def facts(removed: RemovedTenant) -> dict[str, Any]:
-    """The same for JSON."""
+    """What was removed, for JSON; the certificate holds the same."""
+    removal = removed.removal
     return {
         "tenant_id": removed.tenant_id,
-        "destroyed_keys": list(removed.destroyed_keys),
-        "tried": dict(removed.tried),
+        "reason": removal.reason,
+        "removed_by": removal.removed_by,
+        "begun_at": removal.begun_at.isoformat(timespec="seconds"),
+        "ended_at": removal.ended_at.isoformat(timespec="seconds") if removal.ended_at else None,
+        "destroyed_keys": list(removal.destroyed_keys),
+        "tried": removal.tried,
         "is_proven": removed.is_proven,
         "files": removed.files,
         "rows": removed.rows,

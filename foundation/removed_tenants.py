@@ -5,6 +5,7 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,13 +17,20 @@ FILE = "removed.json"
 
 
 class Removal(BaseModel):
-    """One removal. Times are UTC; `ended_at` is None while it is under way."""
+    """One removal. Times are UTC; `ended_at` is None while it is under way.
+
+    What its certificate says and the home no longer shows is noted as soon as it is known, for a removal that was killed: fingerprints of
+    destroyed key files, whether keys followed from the master key of an earlier release, and what trying the remaining keys came to.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     reason: str
     removed_by: str
     begun_at: datetime
     ended_at: datetime | None = None
+    destroyed_keys: tuple[str, ...] = ()
+    had_earlier_keys: bool = False
+    tried: dict[str, Any] = {}
 
 
 class RemovedTenants(KeptFile):
@@ -36,12 +44,13 @@ class RemovedTenants(KeptFile):
         """Those of a home."""
         return cls.read(_path(home)) or cls()
 
-    def noting(self, home: Home, tenant_id: str, removal: Removal) -> "RemovedTenants":
-        """Adds or replaces a removal, on disk when this returns."""
-        noted = self.model_copy(update={"tenants": self.tenants | {tenant_id: removal}})
-        home.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-        noted.write(_path(home))
-        return noted
+
+def note_removal(home: Home, tenant_id: str, removal: Removal) -> Removal:
+    """Adds or replaces a removal, on disk when this returns; returns it."""
+    before = RemovedTenants.of(home)
+    home.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    before.model_copy(update={"tenants": before.tenants | {tenant_id: removal}}).write(_path(home))
+    return removal
 
 
 def _path(home: Home) -> Path:

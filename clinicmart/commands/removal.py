@@ -70,7 +70,7 @@ def remove_tenant(
     )
     path = tenant_removal.write_certificate(folder, home, removed)
     files = sum(counts["files"] for counts in removed.files.values())
-    tried = f"{removed.tried['keys']:,} keys tried on {removed.tried['files']:,} files"
+    tried = f"{removed.removal.tried['keys']:,} keys tried on {removed.removal.tried['files']:,} files"
     print_result(
         as_json,
         tenant_removal.facts(removed) | {"certificate": path},

@@ -16,6 +16,7 @@ from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from foundation.kept_files import ConfigurationRecord
 from foundation.keys import Keys
+from foundation.removed_tenants import RemovedTenants
 from ingest.ledger import Ledger
 from serving.model import MetricQuery
 from serving.open_files import close_all
@@ -81,8 +82,8 @@ def test_nothing_that_is_left_opens_a_copy_of_the_tenants_files_and_the_others_k
     close_all()
     removed = remove_tenant(home, "harbor", reason="contract ended", actor="operator: ann")
     assert removed.is_proven
-    assert len(removed.destroyed_keys) == 2
-    assert removed.tried["files"] >= 2 + 1 + 1 + 1 + 2 + 1  # type: ignore[operator]
+    assert len(removed.removal.destroyed_keys) == 2
+    assert removed.removal.tried["files"] >= 2 + 1 + 1 + 1 + 2 + 1  # type: ignore[operator]
     assert {"landing", "quarantine", "index", "vault", "published", "closes"} == set(removed.files)
     assert removed.rows["access.user"] == len(PEOPLE)
     # Every key that is left, tried by the test itself on the copies.
@@ -178,7 +179,7 @@ def pointed(function):
             if is_before: result = function(*arguments, **named)
         return result
     return work
-for name in ("remove_people", "_destroy_keys", "_try_every_key", "_remove_files", "remove_from_ledger"):
+for name in ("remove_people", "_fingerprints", "_destroy_keys", "_try_every_key", "_remove_files", "remove_from_ledger"):
     setattr(tenant_removal, name, pointed(getattr(tenant_removal, name)))
 os.replace, shutil.rmtree = pointed(os.replace), pointed(shutil.rmtree)
 tenant_removal.remove_tenant(Home.at(sys.argv[1]), "harbor", reason="left", actor="a")
@@ -196,6 +197,8 @@ def test_a_killed_removal_is_finished_by_the_next_one(leaving, tmp_path):  # typ
     undisturbed = run_killed_at(KILLED, home, 0)
     assert undisturbed.returncode == 0, undisturbed.stderr
     points = int(undisturbed.stdout)
+    of_undisturbed = list(RemovedTenants.of(home).tenants["harbor"].destroyed_keys)
+    assert len(of_undisturbed) == 2
     for at in sorted({1, 3, points // 3, points // 2, 2 * points // 3, points}):
         shutil.rmtree(home.path)
         shutil.copytree(whole, home.path, symlinks=True)
@@ -205,7 +208,9 @@ def test_a_killed_removal_is_finished_by_the_next_one(leaving, tmp_path):  # typ
         again = clinicmart(
             "tenants", "remove", "harbor", *WORDS, "--certificate", tmp_path / str(at), "--home", home.path
         )
-        assert again.code in (0, 1), again.err
+        assert again.code == 0, again.err
+        report = verified(tmp_path / str(at) / "removal-harbor.json")
+        assert (report["is_proven"], report["destroyed_keys"]) == (True, of_undisturbed), at
         assert list(home.path.rglob("*harbor*")) == [], at
         assert answers(home, "mesa") == mesa, at
         assert AccessStore.open(home).verify_audit().is_intact, at
