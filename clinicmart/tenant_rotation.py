@@ -24,7 +24,7 @@ from foundation.home import Home, write_atomically
 from foundation.key_masters import GRANTS
 from foundation.keys import Keys
 from serving.scope_files.derive import remove_scope_files
-from serving.versions.integrity import digest_of
+from serving.versions.integrity import BEING_REPLACED, digest_of
 
 # Below the home: the pattern of encrypted Parquet files of a tenant, and the number of their form.
 _PARQUET = (
@@ -183,12 +183,14 @@ def _write_published_again(work: _Rotation) -> None:
             notes = [
                 path for path in (version / "version.json", folder / "current.json") if _is_note_of(path, version.name)
             ]
-            to_write = [path for path in sorted(version.glob("*.duckdb")) if not _opens(work, path, "published")]
-            # Without a digest a file counts as sound: nobody takes one that is just replaced for a damaged one.
-            _note_digests(notes, {path.name: None for path in to_write})
+            files = sorted(version.glob("*.duckdb"))
+            to_write = [path for path in files if not _opens(work, path, "published")]
+            # Also those that a killed rotation wrote without coming to note their digests.
+            to_note = [path for path in files if path in to_write or _is_being_replaced(notes, path.name)]
+            _note_digests(notes, {path.name: BEING_REPLACED for path in to_write})
             for path in to_write:
                 _write_database_again(work, path, "published")
-            _note_digests(notes, {path.name: digest_of(path) for path in to_write})
+            _note_digests(notes, {path.name: digest_of(path) for path in to_note})
         work.progress(f"published versions: {number} of {len(versions)}")
 
 
@@ -196,12 +198,15 @@ def _is_note_of(path: Path, version: str) -> bool:
     return path.exists() and json.loads(path.read_bytes()).get("version") == version
 
 
-def _note_digests(notes: Sequence[Path], digests: Mapping[str, str | None]) -> None:
-    """Sets the digests of files in the notes of a version; None removes one."""
+def _is_being_replaced(notes: Sequence[Path], name: str) -> bool:
+    return any(json.loads(path.read_bytes()).get("digests", {}).get(name) == BEING_REPLACED for path in notes)
+
+
+def _note_digests(notes: Sequence[Path], digests: Mapping[str, str]) -> None:
+    """Sets the digests of files in the notes of a version."""
     for path in notes if digests else ():
         content = json.loads(path.read_bytes())
-        kept = content.get("digests", {}) | dict(digests)
-        content["digests"] = {name: digest for name, digest in kept.items() if digest is not None}
+        content["digests"] = content.get("digests", {}) | dict(digests)
         write_atomically(path, json.dumps(content, indent=1).encode())
 
 
@@ -231,24 +236,28 @@ def _all_files(work: _Rotation) -> Iterator[tuple[Path, bool]]:
     for pattern, _ in _PARQUET:
         for path in work.home.path.glob(pattern.format(work.tenant_id)):
             yield path, _opens_parquet(work, path)
-    for pattern, purpose in (
-        ("vault/{}.duckdb", "vault"),
-        ("published/{}/*/*.duckdb", "published"),
-        ("closes/{}/*.duckdb", "closes"),
-    ):
-        for path in work.home.path.glob(pattern.format(work.tenant_id)):
-            yield path, _opens(work, path, purpose)
+    with duck.session(work.home) as connection:
+        for pattern, purpose in (
+            ("vault/{}.duckdb", "vault"),
+            ("published/{}/*/*.duckdb", "published"),
+            ("closes/{}/*.duckdb", "closes"),
+        ):
+            for path in work.home.path.glob(pattern.format(work.tenant_id)):
+                yield path, _opens_in(connection, work, path, purpose)
 
 
 def _opens(work: _Rotation, path: Path, purpose: str) -> bool:
     """Whether the newest key opens a database."""
     with duck.session(work.home) as connection:
-        try:
-            duck.attach(
-                connection, path, alias="probe", key=work.keys.derive_hex(purpose, work.tenant_id), read_only=True
-            )
-        except duckdb.Error:
-            return False
+        return _opens_in(connection, work, path, purpose)
+
+
+def _opens_in(connection: duckdb.DuckDBPyConnection, work: _Rotation, path: Path, purpose: str) -> bool:
+    try:
+        duck.attach(connection, path, alias="probe", key=work.keys.derive_hex(purpose, work.tenant_id), read_only=True)
+    except duckdb.Error:
+        return False
+    connection.execute("detach probe")
     return True
 
 

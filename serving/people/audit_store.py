@@ -66,13 +66,16 @@ class AuditStore(Database):
         until: datetime | None = None,
         actor: str | None = None,
         session: str | None = None,
+        action: str | None = None,
     ) -> tuple[AuditRow, ...]:
-        """A tenant's audit rows of some time, the oldest first: of one person, one session, or all. `until` is not included."""
+        """All of a tenant's audit rows of some time, the oldest first: of one person, one session or one action. `until` is not
+        included."""
         conditions = [AUDIT.c.tenant_id == tenant_id]
         conditions += [AUDIT.c.at >= since] if since is not None else []
         conditions += [AUDIT.c.at < until] if until is not None else []
         conditions += [AUDIT.c.actor == email_of(actor)] if actor is not None else []
         conditions += [AUDIT.c.session == session] if session is not None else []
+        conditions += [AUDIT.c.action == action] if action is not None else []
         with self._reading.connect() as connection:
             rows = connection.execute(select(AUDIT).where(*conditions).order_by(AUDIT.c.sequence)).mappings()
             return tuple(audit_log.row_of(row) for row in rows)

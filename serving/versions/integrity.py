@@ -18,6 +18,8 @@ from serving.versions.store import current_version, files_of
 CHECKED = "checked.json"
 DAMAGED = "damaged"
 CHECK_AGAIN = timedelta(days=1)
+# The digest in the notes of a version for a file that is written again under another key: nobody takes it for damaged meanwhile.
+BEING_REPLACED = ""
 
 
 def digest_of(path: Path) -> str:
@@ -29,7 +31,7 @@ def digest_of(path: Path) -> str:
 def is_undamaged(home: Home, version: Version, *, now: datetime | None = None) -> bool:
     """Whether the base and health files of a version are there and hold the bytes that were written.
 
-    Versions of releases that kept no digests count as sound where their files are there.
+    A file without a digest counts as sound where it is there: an earlier release kept none, and a rotation of keys replaces files.
     """
     files = files_of(home, version.tenant_id, version.version)
     if _is_noted(home, version):
@@ -47,7 +49,7 @@ def is_undamaged(home: Home, version: Version, *, now: datetime | None = None) -
         is_recent = (
             last is not None and last[:2] == state and 0 <= now.timestamp() - last[2] < CHECK_AGAIN.total_seconds()
         )
-        if wanted is not None and not is_recent:
+        if wanted and not is_recent:
             if digest_of(path) != wanted:
                 note_damage(home, version)
                 return False

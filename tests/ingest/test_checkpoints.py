@@ -5,19 +5,15 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from data_contracts import contract, load_contracts
+from data_contracts import contract
 from data_contracts.checkpoints import ENOUGH_ROWS, OTHER, DataDocs, Shares, shares_of
 from foundation.config import Feed
 from foundation.home import Home
 from foundation.keys import Keys
 from ingest.landing.checkpoints import due_checkpoints, page, run_checkpoints
-from ingest.landing.contract_gate import check, gate_results
 from ingest.landing.land_feed import land_feed
 from ingest.ledger import Ledger
-from tests.ingest.second_gate import cross_check
 from tests.ingest.test_landing import remittance
 
 
@@ -100,21 +96,6 @@ def test_checkpoints_are_due_for_a_first_batch_a_changed_contract_and_once_a_day
     assert due() == {"the contract changed": entities}
     assert due_checkpoints(home, ledger, ["mesa"]) == []
     ledger.close()
-
-
-TEXTS = st.one_of(st.none(), st.text(max_size=8), st.sampled_from(["2026-01-01", "2026-01-01T00:00:00Z", "-3", "true"]))
-
-
-@settings(max_examples=40, deadline=None)
-@given(data=st.data())
-def test_the_gate_counts_what_great_expectations_counts_for_every_contract(data: st.DataObject) -> None:
-    entity_contract = contract(data.draw(st.sampled_from(sorted(load_contracts()))))
-    columns = entity_contract.reader_columns
-    values = [st.one_of(TEXTS, st.sampled_from(c.valid_values)) if c.valid_values else TEXTS for c in columns]
-    rows = data.draw(st.lists(st.tuples(*values), min_size=1, max_size=5))
-    frame = pl.DataFrame(rows, schema=dict.fromkeys((c.name for c in columns), pl.String), orient="row")
-    gated = check(entity_contract, frame)
-    assert gate_results(entity_contract, gated) == cross_check(entity_contract, gated.checked, gated.counts)
 
 
 def test_shares_of_no_rows_are_compared_with_nothing(docs: DataDocs) -> None:

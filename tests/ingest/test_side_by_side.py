@@ -109,6 +109,7 @@ def test_every_tenant_is_landed_once_and_told_of_as_if_by_the_run(
     with closing(SideBySide(0)) as nobody:
         nobody.begin(alone.home, group.config.tenants, "run", **HOW)
         expected = alone.land(nobody)
+    caplog.clear()
     with caplog.at_level(logging.INFO, progress.name), closing(SideBySide(1)) as ahead:
         ahead.begin(group.home, group.config.tenants, "run", **HOW)
         wait_for(lambda: group.units("mesa") == 8)

@@ -81,6 +81,10 @@ async def kill_often(home: Path, feed: Feed, accepted: Counter[str], land: objec
     process = context.Process(target=run_listener, args=(str(home), feed))
     process.start()
     await asyncio.to_thread(land)  # type: ignore[arg-type]
+    before = accepted.total()
+    while accepted.total() < before + 20:
+        # Once it accepts, it also ends in order.
+        await asyncio.sleep(0.005)
     until.set()
     await asyncio.gather(*senders)
     process.terminate()

@@ -155,6 +155,7 @@ def test_a_killed_rotation_is_finished_by_the_next_one(closed, tmp_path: Path) -
         version = current_version(home, "harbor")
         assert version is not None
         assert (is_undamaged(home, version), set(version.digests)) == (True, {"base.duckdb", "health.duckdb"}), at
+        assert all(version.digests.values()), at
         assert not any(opens(home, path, keys) for path in files_of_tenant(home, "harbor")), at
 
 
