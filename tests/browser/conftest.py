@@ -54,6 +54,10 @@ class Site:
         return f"http://{tenant}.localhost:{self.port}"
 
 
+# A guard against a test that hangs, not a measure: the first look at a page prepares its tables, and other tests take the cores.
+PATIENCE_MILLISECONDS = 240_000
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The browser. Skips where playwright or Chromium is not installed.
@@ -66,6 +70,14 @@ def chromium() -> Iterator[Any]:
         pytest.skip("no Chromium: install one or name it in CLINICMART_CHROMIUM")
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
+        new_context = browser.new_context
+
+        def patient_context(**options: Any) -> Any:
+            context = new_context(**options)
+            context.set_default_timeout(PATIENCE_MILLISECONDS)
+            return context
+
+        browser.new_context = patient_context
         yield browser
         browser.close()
 

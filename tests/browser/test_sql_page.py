@@ -9,8 +9,6 @@ from serving.model import MetricQuery
 from tests.browser.conftest import Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
-# The first look at the page prepares the tables.
-PATIENCE_MILLISECONDS = 240_000
 
 
 def asked(tab, sql):
@@ -23,7 +21,6 @@ def asked(tab, sql):
 
 
 def test_a_query_runs_another_is_cancelled_and_a_way_out_is_refused(tab, site: Site, reader):
-    tab.set_default_timeout(PATIENCE_MILLISECONDS)
     tab.goto(f"{site.of('harbor')}/sql")
     tab.get_by_role("button", name="Run", exact=True).wait_for()
     tab.get_by_text("marts.dim_dates:").wait_for()
