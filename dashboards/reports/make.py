@@ -43,7 +43,8 @@ def gathered(source: Source, page: str, view: View, purpose: Mapping[str, object
         raise ConfigurationError(
             f"there is no page of figures {page!r}{near(page, PAGES)}; pages are {', '.join(PAGES)}"
         )
-    asked = {"page": page, "view": view.params(), **purpose}
+    period = {"from": view.period.start.isoformat(), "to": view.period.end.isoformat()}
+    asked = {"page": page, "view": view.params(), **period, **purpose}
     if page not in pages_of(source):
         source.reader.note("report", asked, "refused")
         raise AccessError(f"the page {PAGES[page].title} is not available to you")
