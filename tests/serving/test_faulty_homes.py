@@ -80,6 +80,12 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "tenants scim revoke-token": ("0123456789ab", "--tenant", "harbor"),
     "tenants scim give": ("Analysts", "--tenant", "harbor", "--role", "analyst"),
     "tenants scim take": ("Analysts", "--tenant", "harbor"),
+    "report": (*PERSON, "--page", "revenue_cycle", "--out", "WORKBOOK"),
+    "deliver": (),
+    "subscriptions add": ("ceo@harbor", "--tenant", "harbor", "--page", "revenue_cycle"),
+    "subscriptions list": ("--tenant", "harbor"),
+    "subscriptions end": ("1", "--tenant", "harbor"),
+    "subscriptions rule": ("--tenant", "harbor", "--domain", "harbor.example"),
     "tokens create": ("ceo@harbor", "--tenant", "harbor", "--name", "tried"),
     "tokens list": ("--tenant", "harbor"),
     "tokens revoke": ("0123456789ab", "--tenant", "harbor"),
@@ -203,7 +209,11 @@ def ask(home: Home, name: str) -> Ran:
     arguments = COMMANDS[name]
     assert arguments is not None
     folder = home.path.parent
-    named = {"CONFIG": str(folder / "clinicmart.yaml"), "OUT": str(folder / f"extract-{name}.duckdb")}
+    named = {
+        "CONFIG": str(folder / "clinicmart.yaml"),
+        "OUT": str(folder / f"extract-{name}.duckdb"),
+        "WORKBOOK": str(folder / f"report-{name}.xlsx"),
+    }
     named["BACKUPS"] = str(folder / "backups")
     close_all()
     return clinicmart_here(*name.split(), *(named.get(item, item) for item in arguments), "--home", home.path)
