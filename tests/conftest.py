@@ -7,12 +7,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import REAL_DATA, Demo, Ran, clinicmart, made_once, shared_folder
 from tests.weights import QUICK_SECONDS, seconds_of
 
 # Homes that are made once for all test processes, by the process that comes first.
 MADE_ONCE = ("demo", "first", "small_site")
+
+# No test asserts a time: examples take longer where other tests use the cores.
+settings.register_profile("clinicmart", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("clinicmart")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
