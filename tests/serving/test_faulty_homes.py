@@ -84,6 +84,7 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "deliver": (),
     "subscriptions add": ("ceo@harbor", "--tenant", "harbor", "--page", "revenue_cycle"),
     "subscriptions list": ("--tenant", "harbor"),
+    "subscriptions again": ("1", "--tenant", "harbor"),
     "subscriptions end": ("1", "--tenant", "harbor"),
     "subscriptions rule": ("--tenant", "harbor", "--domain", "harbor.example"),
     "tokens create": ("ceo@harbor", "--tenant", "harbor", "--name", "tried"),
