@@ -23,7 +23,7 @@ def asked(tab, sql):
 def test_a_query_runs_another_is_cancelled_and_a_way_out_is_refused(tab, site: Site, reader):
     tab.goto(f"{site.of('harbor')}/sql")
     tab.get_by_role("button", name="Run", exact=True).wait_for()
-    tab.get_by_text("marts.dim_dates:").wait_for()
+    tab.get_by_text("marts.dim_dates:").first.wait_for()
 
     asked(tab, "select count(*) as appointments from fct_appointments where is_no_show")
     tab.get_by_text("1 row in").wait_for()
