@@ -70,6 +70,7 @@ generate: setup ## write what follows from contracts, metrics and commands
 lock: tools ## write requirements.txt and requirements-dev.txt, with hashes, from requirements.in and requirements-dev.in
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet $(LOCK) requirements.in -o requirements.txt
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet $(LOCK) requirements-dev.in -o requirements-dev.txt
+	@for list in requirements.txt requirements-dev.txt; do $(BIN)/python -m clinicmart.dependencies bases $$list; done
 
 clean: ## remove what runs and tests leave
 	rm -rf .clinicmart .pytest_cache .mypy_cache .ruff_cache dbt/target dbt/logs

@@ -2,6 +2,7 @@
 
     python -m clinicmart.dependencies sbom FILE      writes CycloneDX 1.6 (JSON) of the pins of requirements.txt
     python -m clinicmart.dependencies advisories     asks the sources of pip-audit about every pin of requirements.txt
+    python -m clinicmart.dependencies bases FILE     pins packages without their extras too, in a list of requirements
 
 `advisories` exits with 1 where an advisory names a pinned version, and with 0 and a sentence where no source answers: a build never fails
 for lack of a network.
@@ -11,6 +12,7 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -26,6 +28,8 @@ REQUIREMENTS = Path(__file__).parents[1] / "requirements.txt"
 WAIT_SECONDS = 180
 # Advisory -> why it does not touch us. Remove an entry when its package is upgraded.
 ACCEPTED: Mapping[str, str] = {}
+# Name, extras, and the lines of one pin.
+_PIN = re.compile(r"(?m)^([\w.-]+)(\[[\w,.-]+\])?==.*\n(?:[ ]+.*\n)*")
 NO_SOURCE = "advisories: no source answered; nothing was checked"
 
 
@@ -49,14 +53,32 @@ def judge(report: Mapping[str, Any] | None) -> tuple[int, list[str]]:
 
 
 def _report() -> Mapping[str, Any] | None:
-    command = [sys.executable, "-m", "pip_audit", "-r", str(REQUIREMENTS), "--no-deps", "--disable-pip"]
-    command += ["--format", "json", "--progress-spinner", "off", "--timeout", "5"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_SECONDS)  # noqa: S603
-        report: Mapping[str, Any] = json.loads(done.stdout)
-    except (subprocess.TimeoutExpired, ValueError):
-        return None
-    return report
+    with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
+        # pip-audit refuses a list that names a package twice, with and without an extra.
+        file.writelines(f"{name}=={pinned}\n" for name, pinned in pins().items())
+        file.flush()
+        command = [sys.executable, "-m", "pip_audit", "-r", file.name, "--no-deps", "--disable-pip"]
+        command += ["--format", "json", "--progress-spinner", "off", "--timeout", "5"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT_SECONDS)  # noqa: S603
+            report: Mapping[str, Any] = json.loads(done.stdout)
+        except (subprocess.TimeoutExpired, ValueError):
+            return None
+        return report
+
+
+def pin_bases(text: str) -> str:
+    """A list of requirements with hashes, in which each package that is pinned with an extra is pinned without it too.
+
+    pip (seen in 23.2) does not take the hashes of `pydantic[email]` for `pydantic`, which other packages need.
+    """
+    bases = {match[1] for match in _PIN.finditer(text) if not match[2]}
+
+    def with_base(match: re.Match[str]) -> str:
+        pinned = match[0]
+        return pinned if not match[2] or match[1] in bases else pinned.replace(match[2], "", 1) + pinned
+
+    return _PIN.sub(with_base, text)
 
 
 def pins() -> dict[str, str]:
@@ -128,6 +150,9 @@ def main() -> int:
             code, lines = judge(_report())
             sys.stdout.write("\n".join([*lines, ""]))
             return code
+        case ["bases", file]:
+            Path(file).write_text(pin_bases(Path(file).read_text("utf-8")), encoding="utf-8")
+            return 0
     sys.stderr.write(f"{__doc__}\n")
     return 2
 

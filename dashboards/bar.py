@@ -24,8 +24,15 @@ NOW = ""
 TOLD = {False: "As they were then", True: "As they are today"}
 
 
-def navigation(source: Source, view: View, pages: Mapping[str, Any], current: str, sign_out_token: str) -> None:
-    """The first line: whose data this is, the pages, who is signed in. Links carry the view along."""
+def navigation(
+    source: Source,
+    view: View,
+    pages: Mapping[str, Any],
+    menu: Mapping[str, Any],
+    current: str,
+    sign_out_token: str,
+) -> None:
+    """The first line: whose data this is, the pages, a menu of further pages, who is signed in. Links carry the view along."""
     st.html(f"<style>{_paper_foot(source)}</style>")
     with st.container(horizontal=True, vertical_alignment="center", key="cm_nav", gap=None):
         st.html(str(_mark(source.tenant_name)), width="content")
@@ -33,6 +40,12 @@ def navigation(source: Source, view: View, pages: Mapping[str, Any], current: st
             for key, page in pages.items():
                 with st.container(key=f"cm_page_{key}{'_here' if key == current else ''}", width="content"):
                     st.page_link(page, label=page.title, query_params=view.params(shared_only=True))
+            if menu:
+                here = "_here" if current in menu else ""
+                title = menu[current].title if here else "More"
+                with st.popover(title, type="tertiary", key=f"cm_page_more{here}"):
+                    for page in menu.values():
+                        st.page_link(page, label=page.title, query_params=view.params(shared_only=True))
         with st.popover(source.principal.display_name or source.principal.email, type="tertiary", key="cm_person"):
             widgets.html(_person(source, sign_out_token), key="cm_person_card")
 

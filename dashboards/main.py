@@ -57,8 +57,14 @@ def main() -> None:
     current = next((key for key, page in streamlit_pages.items() if page.url_path == chosen.url_path), "")
     whose = [name for name in (source.scope_label, source.tenant_name) if name]
     st.set_page_config(page_title=" · ".join([chosen.title, *whose]))
-    beside = {page.key for page in ALL if not page.is_in_bar}
-    listed = {key: page for key, page in streamlit_pages.items() if key not in beside}
+    links, menu = (
+        {
+            page.key: streamlit_pages[page.key]
+            for page in ALL
+            if page.key in streamlit_pages and page.opened_from == place
+        }
+        for place in (shell.BAR, shell.MENU)
+    )
     with source.recorded(current or chosen.url_path, shell.view_of(source).params(), is_refused=not current):
-        bar.navigation(source, shell.view_of(source), listed, current, sign_out)
+        bar.navigation(source, shell.view_of(source), links, menu, current, sign_out)
         chosen.run()

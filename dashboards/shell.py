@@ -108,6 +108,9 @@ NOT_USED = (
     "Your organization does not use this module, or no feed has brought data for it yet. Ask your administrator.",
 )
 
+# Where the link to a page stands.
+BAR, MENU, OTHER_PAGES = "bar", "menu", "other pages"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PageSpec:
@@ -116,8 +119,8 @@ class PageSpec:
     `serving.people.rights` says which roles hold it, and `is_for` whether there is something to show to a person of such a role. A page
     that a person does not have is absent: because of the role, or for the reason `absent` (title and text).
     A page that `has_pickers` shows figures of a period and a place, which are chosen above it. A page that `needs_figure` is opened from
-    a figure, and its address names the figure. A page that is not in the bar is opened from other pages. A page that `tells_gaps` says
-    itself which feeds stopped or were refused: it needs no line above it.
+    a figure, and its address names the figure. `opened_from` says where its link stands: in the bar, in the bar's menu "More", or on other
+    pages alone. A page that `tells_gaps` says itself which feeds stopped or were refused: it needs no line above it.
     """
 
     key: str
@@ -127,7 +130,7 @@ class PageSpec:
     absent: tuple[str, str] = NOT_USED
     has_pickers: bool = False
     needs_figure: bool = False
-    is_in_bar: bool = True
+    opened_from: str = BAR
     tells_gaps: bool = False
 
     def is_held_by(self, source: Source) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from clinicmart import dependencies
-from clinicmart.dependencies import NO_SOURCE, judge, pins, write_sbom
+from clinicmart.dependencies import NO_SOURCE, judge, pin_bases, pins, write_sbom
 
 CLEAN = {"name": "click", "version": "8.5.1", "vulns": []}
 HIT = {"name": "lxml", "version": "1.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["1.1"], "description": ""}]}
@@ -32,6 +32,15 @@ def test_what_only_tests_need_is_not_installed_with_the_product() -> None:
     assert (
         not {"pytest", "hypothesis", "atheris", "playwright", "ruff", "mypy", "sqlfluff", "pip-audit"} & pins().keys()
     )
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_a_package_that_is_pinned_with_an_extra_is_pinned_without_it_too(name: str) -> None:
+    text = (dependencies.REQUIREMENTS.parent / name).read_text("utf-8")
+    assert pin_bases(text) == text
+    only = 'a[x]==1 ; python_version < "3.12" \\\n    --hash=sha256:00\nb==2 \\\n    --hash=sha256:11\n'
+    assert pin_bases(only) == only.replace("[x]", "").partition("b==")[0] + only
+    assert pin_bases(pin_bases(only)) == pin_bases(only)
 
 
 def test_an_advisory_fails_and_is_named() -> None:

@@ -23,7 +23,7 @@ from dashboards.pages.payer_mix import page as payer_mix
 from dashboards.pages.reports import page as reports
 from dashboards.pages.revenue_cycle import page as revenue_cycle
 from dashboards.pages.throughput import page as throughput
-from dashboards.shell import PageSpec
+from dashboards.shell import MENU, OTHER_PAGES, PageSpec
 from serving.modules import PAGES, Page
 
 _DRAWN_BY = {
@@ -74,6 +74,7 @@ ALL = (
         draw=closed_months.draw,
         is_for=lambda source: bool(source.modules and source.closed.closes),
         absent=("No month is closed", "The page Closed months appears when an administrator has closed a month."),
+        opened_from=MENU,
     ),
     PageSpec(
         key="data_health",
@@ -93,21 +94,41 @@ ALL = (
         draw=referrals.draw,
         is_for=lambda source: "referrals" in source.metrics,
     ),
-    PageSpec(key="sql", title="SQL", draw=sql.draw, is_for=lambda source: source.reader.scope.may_extract),
-    PageSpec(key="extract", title="Extract", draw=extract.draw, is_for=lambda source: source.reader.scope.may_extract),
+    PageSpec(
+        key="sql",
+        title="SQL",
+        draw=sql.draw,
+        is_for=lambda source: source.reader.scope.may_extract,
+        opened_from=MENU,
+    ),
+    PageSpec(
+        key="extract",
+        title="Extract",
+        draw=extract.draw,
+        is_for=lambda source: source.reader.scope.may_extract,
+        opened_from=MENU,
+    ),
     PageSpec(
         key="reports",
         title="Reports",
         draw=reports.draw,
         is_for=lambda source: bool(pages_of(source)),
-        is_in_bar=False,
+        opened_from=MENU,
     ),
-    PageSpec(key="targets", title="Targets", draw=targets.draw, is_in_bar=False),
+    PageSpec(key="targets", title="Targets", draw=targets.draw, opened_from=OTHER_PAGES),
     PageSpec(
         key="administration",
         title="Administration",
         draw=administration.draw,
     ),
-    PageSpec(key="compare", title="Why is my number different?", draw=compare.draw, needs_figure=True, is_in_bar=False),
-    PageSpec(key="lineage", title="Where a figure comes from", draw=lineage.draw, needs_figure=True, is_in_bar=False),
+    PageSpec(
+        key="compare",
+        title="Why is my number different?",
+        draw=compare.draw,
+        needs_figure=True,
+        opened_from=OTHER_PAGES,
+    ),
+    PageSpec(
+        key="lineage", title="Where a figure comes from", draw=lineage.draw, needs_figure=True, opened_from=OTHER_PAGES
+    ),
 )
