@@ -152,24 +152,26 @@ def list_(home: Home, tenant: str, as_json: bool) -> None:
 @click.argument("subscription_id", type=int)
 @home_option
 @tenant_option
+@json_option
 @existing_home
-def end(home: Home, subscription_id: int, tenant: str) -> None:
+def end(home: Home, subscription_id: int, tenant: str, as_json: bool) -> None:
     """End the subscription SUBSCRIPTION_ID."""
     from serving.people.store import AccessStore
 
     because = "ended by an administrator"
     AccessStore.open(home).subscriptions.end(tenant, subscription_id, because=because, actor=operator())
-    click.echo(f"{subscription_id}: ended")
+    print_result(as_json, {"subscription_id": subscription_id, "ended_because": because}, f"{subscription_id}: ended")
 
 
 @subscriptions.command()
 @click.argument("mail", type=int)
 @home_option
 @tenant_option
+@json_option
 @existing_home
-def again(home: Home, mail: int, tenant: str) -> None:
+def again(home: Home, mail: int, tenant: str, as_json: bool) -> None:
     """Try the mail MAIL again with the next sending, although it is unclear whether it arrived."""
     from serving.people.store import AccessStore
 
     AccessStore.open(home).subscriptions.send_again(tenant, mail, actor=operator())
-    click.echo(f"{mail}: is tried again")
+    print_result(as_json, {"delivery_id": mail, "state": "noted"}, f"{mail}: is tried again")
