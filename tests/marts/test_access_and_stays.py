@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow
 TENANT = "tiny"
 # Ratios: numerator and denominator have separate rows.
 WITHOUT_ROWS = {
+    "authorization_units_used_rate",
     "bed_occupancy_rate",
     "bed_occupancy_rate_hourly",
     "bed_occupancy_rate_midnight",

@@ -63,6 +63,7 @@ CONFIGURATION = {"stg_tenants", "stg_system_of_record"}
 # Marts that put the rows of several feeds together themselves, where no other mart needs them.
 MARTS_ON_STAGING = {
     ("fct_appointments", "stg_reminders"),
+    ("fct_authorizations", "stg_authorizations"),
     ("fct_ledger_entries", "stg_ledger_entries"),
     ("fct_provider_adjustments", "stg_provider_adjustments"),
     ("fct_provider_adjustments", "stg_remittances"),
