@@ -4,13 +4,12 @@ Only `serving.reader` uses it. It opens what a scope may see, never more: the sc
 """
 
 import json
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
 from foundation.errors import AccessError, DamagedFileError
 from foundation.home import Home
+from foundation.opened_once import OpenedOnce
 from serving.metrics.answers import Metrics
 from serving.metrics.compiler import compiler_of
 from serving.metrics.dimensions import DimensionIndex
@@ -33,10 +32,7 @@ class Opened:
     metrics: Metrics
 
 
-_OPEN: OrderedDict[tuple[Path, str, str, str], Opened] = OrderedDict()
-_LOCK = threading.Lock()
-# One lock a key, so that deriving one scope does not hold up the readers of others.
-_OPENING: dict[tuple[Path, str, str, str], threading.Lock] = {}
+_OPEN: OpenedOnce[tuple[Path, str, str, str], Opened] = OpenedOnce(OPEN_KEPT)
 
 
 def date_columns(registry: Registry) -> frozenset[str]:
@@ -76,8 +72,7 @@ def _data(home: Home, scope: Scope, version: Version, files: VersionFiles, regis
 
     def make_again() -> None:
         path.unlink(missing_ok=True)
-        with _LOCK:
-            _OPEN.pop((home.path, scope.tenant_id, scope.hash, version.version), None)
+        _OPEN.drop((home.path, scope.tenant_id, scope.hash, version.version))
 
     try:
         return ScopeConnection(home, path, key, on_damage=make_again)
@@ -89,26 +84,9 @@ def _data(home: Home, scope: Scope, version: Version, files: VersionFiles, regis
 def shared(home: Home, scope: Scope, version: Version) -> Opened:
     """The open file of a scope and version; opened once for all who may see the same."""
     key = (home.path, scope.tenant_id, scope.hash, version.version)
-    with _LOCK:
-        if key in _OPEN:
-            _OPEN.move_to_end(key)
-            return _OPEN[key]
-        opening = _OPENING.setdefault(key, threading.Lock())
-    with opening:
-        with _LOCK:
-            if key in _OPEN:
-                return _OPEN[key]
-        opened = _open(home, scope, version, files_of(home, scope.tenant_id, version.version))
-        with _LOCK:
-            _OPEN[key] = opened
-            _OPENING.pop(key, None)
-            # Dropped, not closed: a reader that still holds it goes on, and DuckDB closes the file behind the last one.
-            while len(_OPEN) > OPEN_KEPT:
-                _OPEN.popitem(last=False)
-    return opened
+    return _OPEN.get(key, lambda: _open(home, scope, version, files_of(home, scope.tenant_id, version.version)))
 
 
 def close_all() -> None:
     """Forgets all shared files of this process, for tests and shut-down; readers that hold one can go on."""
-    with _LOCK:
-        _OPEN.clear()
+    _OPEN.clear()

@@ -50,7 +50,7 @@ def show_scim(home: Home, tenant: str, as_json: bool) -> None:
 @existing_home
 def create_scim_token(home: Home, tenant: str, name: str, days: int, as_json: bool) -> None:
     """Make a token with which the identity provider keeps accounts. It is printed once, kept nowhere, and opens nothing else."""
-    from serving.people.api_tokens import token_id
+    from serving.people.secret_tokens import token_id
     from serving.people.store import AccessStore
 
     token = AccessStore.open(home).scim_tokens.create(tenant, name=name, days=days, actor=operator())

@@ -42,7 +42,7 @@ def tokens() -> None:
 @existing_home
 def create(home: Home, email: str, tenant: str, name: str, allowed: str, days: int, as_json: bool) -> None:
     """Make a token that asks the API in the name of user EMAIL. It is printed once and kept nowhere."""
-    from serving.people.api_tokens import token_id
+    from serving.people.secret_tokens import token_id
     from serving.people.store import AccessStore
 
     principal = person_of(home, tenant, email)

@@ -13,7 +13,8 @@ from clinicmart.proof.trials import Judge, Trial, Way
 from clinicmart.proof.ways_reader import ADMIN, other
 from dashboards.api import AGENTS_PATH, PREFIX
 from foundation.errors import AccessError
-from serving.people.api_tokens import ALLOWED, FIGURES, token_id
+from serving.people.api_tokens import ALLOWED, FIGURES
+from serving.people.secret_tokens import token_id
 
 
 def _token(site: Site, tenant: str, person: Person, *rights: str) -> str:

@@ -17,9 +17,10 @@ from dashboards import served_home
 from dashboards.api.problems import ApiError
 from dashboards.hosts import UnknownTenant, tenant_of_host
 from foundation.errors import AccessError
-from serving.people.api_tokens import ApiToken, token_id
+from serving.people.api_tokens import ApiToken
 from serving.people.caller import Caller, set_caller
 from serving.people.principal import PLATFORM, Principal
+from serving.people.secret_tokens import token_id
 
 # A moving minute each: of a token, and of an address whose tokens are refused.
 QUESTIONS = RateLimitItemPerMinute(240)

@@ -42,11 +42,11 @@ from dashboards.scim.resources import (
 )
 from foundation.errors import ConfigurationError
 from serving.counters import PAGE_ERRORS
-from serving.people.api_tokens import token_id
 from serving.people.caller import Caller, set_caller
 from serving.people.principal import PLATFORM
 from serving.people.provisioning_store import Exists, Unknown
 from serving.people.scim_tokens import ScimToken
+from serving.people.secret_tokens import token_id
 
 MEDIA_TYPE = "application/scim+json"
 CHANNEL = "scim"

@@ -7,7 +7,6 @@ nothing is left when this one ends. It is shared by people with the same scope a
 import os
 import secrets
 import threading
-from collections import OrderedDict
 from pathlib import Path
 
 import duckdb
@@ -15,6 +14,7 @@ import polars as pl
 
 from foundation import duck
 from foundation.home import Home
+from foundation.opened_once import OpenedOnce
 from serving.extracts.content import TARGET, fill
 from serving.reader import Reader
 from serving.workbench.statement import SCHEMAS
@@ -83,34 +83,15 @@ def _locked(home: Home, path: Path, key: str) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-_OPEN: OrderedDict[tuple[Path, str, str, str], RowsFile] = OrderedDict()
-_MAKING: dict[tuple[Path, str, str, str], threading.Lock] = {}
-_LOCK = threading.Lock()
+_OPEN: OpenedOnce[tuple[Path, str, str, str], RowsFile] = OpenedOnce(KEPT)
 
 
 def rows_of(home: Home, reader: Reader) -> RowsFile:
     """The rows of a reader's scope and version; made on first use, which takes as long as an extract."""
     key = (home.path, reader.version.tenant_id, reader.scope.hash, reader.version.version)
-    with _LOCK:
-        if key in _OPEN:
-            _OPEN.move_to_end(key)
-            return _OPEN[key]
-        making = _MAKING.setdefault(key, threading.Lock())
-    with making:
-        with _LOCK:
-            if key in _OPEN:
-                return _OPEN[key]
-        made = RowsFile(home, reader)
-        with _LOCK:
-            _OPEN[key] = made
-            _MAKING.pop(key, None)
-            # Dropped, not closed: a statement that still runs on it goes on.
-            while len(_OPEN) > KEPT:
-                _OPEN.popitem(last=False)
-    return made
+    return _OPEN.get(key, lambda: RowsFile(home, reader))
 
 
 def forget_all() -> None:
     """Drops all open rows of this process, for tests and shut-down."""
-    with _LOCK:
-        _OPEN.clear()
+    _OPEN.clear()

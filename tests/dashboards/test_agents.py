@@ -24,7 +24,7 @@ from dashboards.api import AGENTS_PATH, LARGEST_BODY, who
 from dashboards.api.answers import rows_of
 from dashboards.server import auth_gate
 from serving.model import MetricQuery
-from serving.people.api_tokens import token_id
+from serving.people.secret_tokens import token_id
 from serving.reader import open_reader
 from tests.serving.conftest import Place, _copied, _published_once  # noqa: F401
 from tests.serving.small_warehouse import TENANTS

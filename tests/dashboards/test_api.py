@@ -19,8 +19,9 @@ from dashboards.api import PREFIX, application, operations, who
 from dashboards.api.answers import cell
 from dashboards.server import auth_gate
 from serving.model import MetricQuery
-from serving.people.api_tokens import ALLOWED, token_id
+from serving.people.api_tokens import ALLOWED
 from serving.people.principal import PLATFORM
+from serving.people.secret_tokens import token_id
 from serving.reader import open_reader
 from tests.serving.conftest import PEOPLE, Place, _copied, _published_once  # noqa: F401
 from tests.serving.small_warehouse import TENANTS

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
-from serving.people import api_tokens
+from serving.people import secret_tokens
 from serving.people.principal import Principal, Role
 from serving.people.store import AccessStore
 from serving.people.tables import API_TOKEN
@@ -39,7 +39,7 @@ def test_a_token_is_found_by_itself_alone_and_the_database_keeps_a_hash(store: A
     assert found is not None
     assert (found.email, found.allowed, found.name) == (EMAIL, ("figures", "rows"), "notebook")
     assert store.api_tokens.of_secret(token[:-1]) is None
-    assert store.api_tokens.of_secret(api_tokens.token_hash(token)) is None
+    assert store.api_tokens.of_secret(secret_tokens.token_hash(token)) is None
     with store._reading.connect() as connection:
         (row,) = connection.execute(select(API_TOKEN)).mappings()
     assert token not in [str(value) for value in row.values()]
@@ -48,14 +48,14 @@ def test_a_token_is_found_by_itself_alone_and_the_database_keeps_a_hash(store: A
 
 def test_a_token_ends_with_its_time(store: AccessStore, monkeypatch: pytest.MonkeyPatch) -> None:
     token = _made(store, days=1)
-    now = api_tokens.datetime.now(api_tokens.UTC)
+    now = secret_tokens.datetime.now(secret_tokens.UTC)
 
-    class Later(api_tokens.datetime):
+    class Later(secret_tokens.datetime):
         @classmethod
         def now(cls, tz=None):  # type: ignore[no-untyped-def]
             return now + timedelta(days=1, seconds=1)
 
-    monkeypatch.setattr(api_tokens, "datetime", Later)
+    monkeypatch.setattr(secret_tokens, "datetime", Later)
     assert store.api_tokens.of_secret(token) is None
 
 
@@ -77,7 +77,7 @@ def test_a_change_of_the_person_ends_tokens_for_good(store: AccessStore, change:
 
 def test_a_revoked_token_opens_nothing_and_another_tenant_cannot_revoke_it(store: AccessStore) -> None:
     token = _made(store)
-    name = api_tokens.token_id(token)
+    name = secret_tokens.token_id(token)
     with pytest.raises(AccessError, match="no open token"):
         store.api_tokens.revoke("mesa", name, actor="admin@mesa")
     assert store.api_tokens.of_secret(token) is not None
@@ -108,8 +108,8 @@ def test_a_token_that_cannot_be_is_a_sentence(store: AccessStore, change: dict[s
 
 def test_making_and_revoking_are_rows_of_the_audit_without_the_token(store: AccessStore) -> None:
     token = _made(store)
-    store.api_tokens.revoke("harbor", api_tokens.token_id(token), actor="admin@harbor")
+    store.api_tokens.revoke("harbor", secret_tokens.token_id(token), actor="admin@harbor")
     rows = [row for row in store.audit_rows("harbor", limit=10) if row.action.startswith("token")]
     assert [row.action for row in rows] == ["token revoked", "token created"]
     assert all(token not in str(row) for row in rows)
-    assert all(api_tokens.token_id(token) in str(row.detail) for row in rows)
+    assert all(secret_tokens.token_id(token) in str(row.detail) for row in rows)
