@@ -332,13 +332,20 @@ class Source:
         return make
 
     def make_extract(self, file_format: str) -> tuple[bytes, ExtractReport]:
-        """The person's extract of the served version (`serving.extracts`), with the rights of this moment. One audit row."""
-        return extract_bytes(served_home.home(), self.principal, file_format=file_format)
+        """The person's extract (`serving.extracts`) of the version that the page shows, with the rights of this moment. One audit row."""
+        return extract_bytes(served_home.home(), self.principal, file_format=file_format, as_of=self.asked_as_of)
 
     @cached_property
     def bench(self) -> Bench:
         """SQL on the rows of the person's extract. Raises AccessError for a person who takes no extracts. Nothing of it is cached here."""
         return Bench(served_home.home(), served_home.access(), self.principal, self.reader)
+
+    @cached_property
+    def dictionary(self) -> Mapping[str, pl.DataFrame]:
+        """`Bench.dictionary`, kept for each scope and version: drawing the page needs no rows. Who may ask no SQL has no `bench`."""
+        bench = self.bench
+        kept: dict[str, pl.DataFrame] = self._cached({"ask": "dictionary"}, lambda: dict(bench.dictionary))
+        return kept
 
     def sql_file(self, result: Result, file_format: str) -> Callable[[], bytes]:
         """What makes a file of a result when somebody takes it: outside the page, with the person's rights of that moment."""

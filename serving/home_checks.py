@@ -27,7 +27,7 @@ def versions(home: Home, tenant_id: str) -> Iterator[Finding]:
         bad = [
             path.name
             for path in (files.base, files.health)
-            if not path.exists() or (version.digests.get(path.name) or digest_of(path)) != digest_of(path)
+            if not path.exists() or ((wanted := version.digests.get(path.name)) and digest_of(path) != wanted)
         ]
         bad += [path.name for path in (files.registry, files.semantic_manifest) if not path.exists()]
         if bad:

@@ -8,8 +8,8 @@ from dashboards import format as fmt
 from dashboards import markup, shell
 from dashboards.data import Source
 from dashboards.shell import PageContext
-from foundation.deidentification import SAFE_HARBOR
 from foundation.errors import ClinicmartError
+from serving.extracts.metric_views import period_of
 from serving.model import ExtractReport
 
 MADE = "cm_extract_made"
@@ -46,7 +46,7 @@ def draw(context: PageContext) -> None:
     context.html(markup.heading("Take your rows to your own tools", line, shell.whose(source)), key="cm_head")
     inside = [
         ("marts", "One table for each kind of record, and the tables of units, payers, providers and days"),
-        ("metrics", f"A view for each of your {len(source.metrics)} metrics, by {_period(source)}"),
+        ("metrics", f"A view for each of your {len(source.metrics)} metrics, by {period_of(source.reader.scope)}"),
         ("dictionary", "What each table, column, key and metric means, and example queries that run as they are"),
     ]
     columns = [markup.Column("Schema"), markup.Column("Holds")]
@@ -82,10 +82,6 @@ def _identity(source: Source) -> str:
     if rule:
         return f"de-identified by the rule {rule.replace('_', ' ')}"
     return "patients are tokens, without names"
-
-
-def _period(source: Source) -> str:
-    return "year" if source.reader.scope.deidentification == SAFE_HARBOR else "month"
 
 
 def _show(context: PageContext, made: Made) -> None:

@@ -1,7 +1,9 @@
 """SQL: an analyst's own questions to the rows of the extract, one SELECT at a time."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import polars as pl
 import streamlit as st
 
 from dashboards import format as fmt
@@ -17,8 +19,8 @@ from serving.workbench.statement import LONGEST
 
 JOB, TEXT, OPEN, ASKED = "cm_sql_job", "cm_sql_text", "cm_sql_open", "cm_sql_asked"
 POLL_SECONDS = 0.5
-# A quick query is shown with the click.
-QUICK_SECONDS = 0.4
+# A quick query is shown with the click: most of this is the start of its process.
+QUICK_SECONDS = 1.5
 MOST_SHOWN = 10_000
 METRICS, DICTIONARY = "metrics", "dictionary"
 FORMATS = {"csv": "CSV", "xlsx": "Excel (XLSX)", "parquet": "Parquet"}
@@ -36,7 +38,7 @@ def draw(context: PageContext) -> None:
     context.html(markup.heading("Ask your rows with SQL", line, shell.whose(source)), key="cm_head")
     bench = source.bench
     with st.spinner("Your tables are being prepared"):
-        words = bench.dictionary
+        words = source.dictionary
     left, right = st.columns([5, 3], gap="large")
     with left:
         _editor(context, bench, words["queries"].rows())
@@ -48,7 +50,7 @@ def draw(context: PageContext) -> None:
         )
         outcome()
     with right:
-        _tables(context, bench)
+        _tables(context, bench, words)
 
 
 def _job(source: Source) -> Job | None:
@@ -59,9 +61,14 @@ def _job(source: Source) -> Job | None:
 
 def _editor(context: PageContext, bench: Bench, examples: list[tuple[str, str]]) -> None:
     source = context.source
-    queries = {f"Example: {title}": sql for title, sql in examples}
-    queries |= {_saved_title(source, query): query.sql for query in bench.queries.saved()}
-    queries |= {_past_title(source, query.at, query.sql): query.sql for query in bench.queries.history()}
+    saved = bench.queries.saved()
+    queries = _by_title(
+        [
+            *((f"Example: {title}", sql) for title, sql in examples),
+            *((_saved_title(source, query), query.sql) for query in saved),
+            *((_past_title(source, query.at, query.sql), query.sql) for query in bench.queries.history()),
+        ]
+    )
     st.session_state.setdefault(TEXT, examples[0][1] if examples else "")
 
     def opened() -> None:
@@ -83,7 +90,7 @@ def _editor(context: PageContext, bench: Bench, examples: list[tuple[str, str]])
     with st.container(horizontal=True, key="cm_sql_buttons"):
         st.button("Run", type="primary", on_click=ask, disabled=job is not None and job.is_running)
         with st.popover("Save"):
-            _save(bench)
+            _save(bench, saved)
 
 
 def _begun(source: Source, bench: Bench) -> Job | None:
@@ -107,7 +114,19 @@ def _past_title(source: Source, at: datetime, sql: str) -> str:
     return f"{fmt.moment(at, source.time_zone)}: {' '.join(sql.split())[:80]}"
 
 
-def _save(bench: Bench) -> None:
+def _by_title(queries: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Title to SQL; other queries of the same title get a number."""
+    by_title: dict[str, str] = {}
+    for title, sql in queries:
+        unique, number = title, 1
+        while by_title.get(unique, sql) != sql:
+            number += 1
+            unique = f"{title} ({number})"
+        by_title[unique] = sql
+    return by_title
+
+
+def _save(bench: Bench, saved: Sequence[SavedQuery]) -> None:
     """Saves the text under a name, or removes a saved query."""
     name = st.text_input("Name", key="cm_sql_name", max_chars=80)
     is_shared = st.checkbox("Others of the organization who may ask SQL can read it", key="cm_sql_shared")
@@ -118,7 +137,7 @@ def _save(bench: Bench) -> None:
             st.caption(fmt.sentence(str(error)))
         else:
             st.rerun()
-    mine = {query.name: query.query_id for query in bench.queries.saved() if query.email == bench.email}
+    mine = {query.name: query.query_id for query in saved if query.email == bench.email}
     if mine:
         gone = st.selectbox("Your saved queries", list(mine), key="cm_sql_mine")
         if st.button("Remove it") and gone in mine:
@@ -164,20 +183,18 @@ def _outcome(context: PageContext, was_running: bool) -> None:
             )
 
 
-def _tables(context: PageContext, bench: Bench) -> None:
+def _tables(context: PageContext, bench: Bench, words: Mapping[str, pl.DataFrame]) -> None:
     """The tables with their columns and what they mean; the metrics with their views."""
-    tables = {table.name: table for table in bench.tables()}
+    tables = {table.name: table for table in bench.tables(words)}
     chosen = st.selectbox("Tables", [*tables, METRICS, DICTIONARY], key="cm_sql_table")
     if chosen == METRICS:
-        metrics = bench.dictionary["metrics"].filter(bench.dictionary["metrics"]["view_name"] != "no view")
+        metrics = words["metrics"].filter(words["metrics"]["view_name"] != "no view")
         rows = [
             markup.Row((row["view_name"], row["label"], row["description"])) for row in metrics.iter_rows(named=True)
         ]
         _describe(context, "A view for each metric, by period", ("View", "Metric", "Meaning"), rows)
     elif chosen == DICTIONARY:
-        names = [
-            markup.Row((f"dictionary.{name}", ", ".join(frame.columns))) for name, frame in bench.dictionary.items()
-        ]
+        names = [markup.Row((f"dictionary.{name}", ", ".join(frame.columns))) for name, frame in words.items()]
         _describe(context, "What tables, columns, keys and metrics mean", ("Table", "Columns"), names)
     elif chosen in tables:
         table = tables[chosen]

@@ -53,8 +53,10 @@ def extract(
     return _audited(home, principal, file_format, out.name, write)
 
 
-def extract_bytes(home: Home, principal: Principal, *, file_format: str) -> tuple[bytes, ExtractReport]:
-    """A person's extract as bytes, for a page: nothing of it stays on the server's disk.
+def extract_bytes(
+    home: Home, principal: Principal, *, file_format: str, as_of: str | None = None
+) -> tuple[bytes, ExtractReport]:
+    """A person's extract as bytes, for a page: nothing of it stays on the server's disk. `as_of` names a kept version.
 
     Raises AccessError where the role takes no extracts, ConfigurationError for another format and for more than MOST_PAGE_BYTES.
     """
@@ -63,21 +65,30 @@ def extract_bytes(home: Home, principal: Principal, *, file_format: str) -> tupl
     def write(reader: Reader) -> ExtractReport:
         buffer = io.BytesIO()
         report = _write(home, reader, buffer, file_format)
-        if buffer.getbuffer().nbytes > MOST_PAGE_BYTES:
-            raise ConfigurationError(
-                "the extract is too large for a page; ask for it with clinicmart extract on the server"
-            )
+        _check_for_page(buffer.getbuffer().nbytes)
         made.append(buffer.getvalue())
         return report
 
-    report = _audited(home, principal, file_format, "", write)
+    report = _audited(home, principal, file_format, "", write, as_of)
     return made[0], report
 
 
+def _check_for_page(size: int) -> None:
+    if size > MOST_PAGE_BYTES:
+        raise ConfigurationError(
+            "the extract is too large for a page; ask for it with clinicmart extract on the server"
+        )
+
+
 def _audited(
-    home: Home, principal: Principal, file_format: str, name: str, write: Callable[[Reader], ExtractReport]
+    home: Home,
+    principal: Principal,
+    file_format: str,
+    name: str,
+    write: Callable[[Reader], ExtractReport],
+    as_of: str | None = None,
 ) -> ExtractReport:
-    access, reader = AccessStore.open(home), open_reader(home, principal)
+    access, reader = AccessStore.open(home), open_reader(home, principal, as_of=as_of)
     try:
         if not reader.scope.may_extract:
             raise AccessError("your role takes no extracts, or the extracts module is switched off")
@@ -97,7 +108,7 @@ def _audited(
 def _write(home: Home, reader: Reader, out: Path | io.BytesIO, file_format: str) -> ExtractReport:
     key = secrets.token_hex(KEY_BYTES)
     folder = home.folder("tmp") if isinstance(out, io.BytesIO) or file_format == PARQUET else out.parent
-    # The name begins with the process, so that what a killed process left is removed later (`duck.remove_left_over`).
+    # The name begins with the process: in the home, what a killed process left is removed later (`duck.remove_left_over`).
     temporary = folder / f"{os.getpid()}-{secrets.token_hex(4)}.extract.part"
     try:
         with duck.session(home) as connection:
@@ -112,6 +123,8 @@ def _write(home: Home, reader: Reader, out: Path | io.BytesIO, file_format: str)
             temporary.replace(out)
         elif file_format == DUCKDB:
             assert isinstance(out, io.BytesIO)
+            # Before it is read into memory.
+            _check_for_page(temporary.stat().st_size)
             out.write(temporary.read_bytes())
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Rows behind a figure as a file for a spreadsheet or for further work: CSV, XLSX or Parquet."""
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -81,6 +82,9 @@ def _write(sheet: Any, line: int, column: int, value: object, day: Any, moment: 
             return
         case bool():
             sheet.write_boolean(line, column, value)
+        case float() if not math.isfinite(value):
+            # A sheet has no number for it.
+            sheet.write_string(line, column, str(value))
         case int() | float() | Decimal():
             sheet.write_number(line, column, value)
         case datetime():

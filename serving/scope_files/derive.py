@@ -78,9 +78,9 @@ def scope_file(home: Home, version: Version, scope: Scope, registry: Registry) -
     keys, path = keys_of(home, scope, base=False), files.scopes / f"{scope.hash}.duckdb"
     if not path.exists():
         files.scopes.mkdir(mode=0o700, exist_ok=True)
-        with FileLock(files.scopes / f".{scope.hash}.lock"):
+        with _lock_of(path):
             if not path.exists():
-                temporary = files.scopes / f".{scope.hash}.part"
+                temporary = _unfinished(path)
                 for left in (temporary, temporary.with_suffix(".part.wal")):
                     left.unlink(missing_ok=True)
                 _derive(home, files.base, version, scope, registry, temporary, keys[0])
@@ -93,9 +93,23 @@ def remove_scope_files(home: Home, tenant_id: str) -> None:
 
     A file that is being written is waited for. Who has a file open goes on reading it.
     """
-    for path in home.path.glob(f"published/{tenant_id}/*/by_scope/*.duckdb"):
-        with FileLock(path.with_name(f".{path.stem}.lock")):
-            path.unlink(missing_ok=True)
+    for folder in home.path.glob(f"published/{tenant_id}/*/by_scope"):
+        # One that is being written has its lock and no name yet.
+        being_written = {lock.with_name(f"{lock.stem.removeprefix('.')}.duckdb") for lock in folder.glob(".*.lock")}
+        for path in sorted({*folder.glob("*.duckdb"), *being_written}):
+            with _lock_of(path):
+                path.unlink(missing_ok=True)
+                _unfinished(path).unlink(missing_ok=True)
+
+
+def _lock_of(path: Path) -> FileLock:
+    """Held while the file of a scope is written or removed."""
+    return FileLock(path.with_name(f".{path.stem}.lock"))
+
+
+def _unfinished(path: Path) -> Path:
+    """Where the file of a scope is written before it has its name."""
+    return path.with_name(f".{path.stem}.part")
 
 
 @dataclass(frozen=True, kw_only=True)

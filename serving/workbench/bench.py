@@ -59,9 +59,9 @@ class Bench:
         """The dictionary of the extract (`serving.extracts.dictionary`). The first call may take as long as an extract."""
         return rows_of(self._home, self._reader).dictionary
 
-    def tables(self) -> tuple[BenchTable, ...]:
-        """The tables with their columns, in the order of their names."""
-        words = self.dictionary
+    def tables(self, dictionary: Mapping[str, pl.DataFrame] | None = None) -> tuple[BenchTable, ...]:
+        """The tables with their columns, in the order of their names; of a `dictionary` that was read before, if given."""
+        words = dictionary or self.dictionary
         columns = words["columns"].select("table_name", "column_name", "data_type", "description", "key")
         return tuple(
             BenchTable(
@@ -80,13 +80,18 @@ class Bench:
         try:
             statement = checked(sql, rows.tables)
             asked["tables"] = sorted(statement.tables)
-            result = run(rows, statement, stop, limits)
+            person = (self._principal.tenant_id, self._principal.email)
+            result = run(rows, statement, stop, limits, person=person)
         except ClinicmartError as error:
             outcome = REFUSED if isinstance(error, RefusedStatementError) else FAILED
             outcome = CANCELLED if isinstance(error, StoppedError) else outcome
             self._reader.note(ACTION, asked | {"outcome": outcome, "reason": type(error).__name__}, REFUSED)
             if sql.strip():
                 self.queries.note(sql, outcome=outcome)
+            raise
+        except BaseException as error:
+            # Also what nobody foresaw is a row of the audit.
+            self._reader.note(ACTION, asked | {"outcome": FAILED, "reason": type(error).__name__}, REFUSED)
             raise
         counts = {
             "rows": result.frame.height,
@@ -103,7 +108,7 @@ class Bench:
         rows = rows_of(self._home, self._reader)
         parts = {part for name in rows.tables for part in name.split(".")}
         columns = {name.lower() for frame in rows.dictionary.values() for name in frame.columns}
-        return frozenset(parts | columns | {str(name).lower() for name in rows.columns["column_name"]})
+        return frozenset(parts | columns | {str(name).lower() for name in rows.dictionary["columns"]["column_name"]})
 
     def file(self, result: Result, file_format: str) -> RowsFile:
         """A result as CSV, XLSX or Parquet; an audit row names format and rows. Raises ConfigurationError for another format."""

@@ -6,7 +6,6 @@ Kept are words of SQL, operators, names of functions, and names of tables and co
 names become `?`. The full text is in the person's history, sealed.
 """
 
-import itertools
 from collections.abc import Collection
 
 import duckdb
@@ -20,16 +19,17 @@ def masked(sql: str, names: Collection[str]) -> str:
         tokens = duckdb.tokenize(sql)
     except duckdb.Error:
         return "?"
-    ends = [start for start, _ in tokens[1:]] + [len(sql)]
+    # The places of words are counted in bytes.
+    content = sql.encode()
+    ends = [start for start, _ in tokens[1:]] + [len(content)]
     parts: list[str] = []
-    for (start, kind), end, following in itertools.zip_longest(tokens, ends, [sql[end:] for end in ends]):
-        word = sql[start:end].strip()
+    for (start, kind), end in zip(tokens, ends, strict=True):
+        word = content[start:end].decode().strip()
         if kind == duckdb.token_type.comment or not word:
             continue
         is_plain = kind in (duckdb.token_type.keyword, duckdb.token_type.operator)
-        is_name = kind == duckdb.token_type.identifier and (
-            word.strip('"').lower() in names or (following.startswith("(") and word.isidentifier())
-        )
+        is_function = content[end : end + 1] == b"(" and word.isidentifier()
+        is_name = kind == duckdb.token_type.identifier and (word.strip('"').lower() in names or is_function)
         parts.append(word.lower() if is_plain or is_name else "?")
     text = " ".join(parts).replace(" . ", ".")
     return text if len(text) <= _MOST else text[:_MOST] + " ..."

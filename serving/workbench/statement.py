@@ -1,4 +1,5 @@
-"""Checks that a text is one SELECT on known tables. What is not known to be harmless is refused, before anything runs.
+"""Checks that a text is one SELECT on known tables. Statements, tables and functions that give rows are refused where they are not known
+to be harmless; functions that give a value are refused where they tell of the server. Nothing runs before.
 
 DuckDB parses the text (`extract_statements`, `json_serialize_sql`): what is checked is what would run. The database is also read-only,
 cut off from the file system and locked (`serving.workbench.rows_file`). This check comes first and gives the plain message.
@@ -72,13 +73,16 @@ def _tree(sql: str) -> Any:
         except duckdb.PermissionException:
             raise RefusedStatementError(_ONLY_SELECT.format(what=first)) from None
         except duckdb.Error as error:
-            raise ConfigurationError(plain(error)) from None
+            raise ConfigurationError(plain(str(error))) from None
         if any(statement.type != duckdb.StatementType.SELECT for statement in statements):
             raise RefusedStatementError(_ONLY_SELECT.format(what=first))
         if len(statements) != 1:
             raise RefusedStatementError("Run one statement at a time: write one SELECT, without a semicolon inside")
         row = connection.execute("select json_serialize_sql(?)", [sql]).fetchone()
-    tree = json.loads(row[0]) if row else {"error": True}
+    try:
+        tree = json.loads(row[0]) if row else {"error": True}
+    except RecursionError:
+        raise ConfigurationError("the SQL is nested too deeply; write it in parts with WITH") from None
     if tree["error"]:
         # PRAGMA and CALL look like a SELECT to the parser.
         raise RefusedStatementError(_ONLY_SELECT.format(what=first))
@@ -136,10 +140,13 @@ def _own_tables() -> frozenset[str]:
 
 
 def _table(node: Mapping[str, Any], allowed: Collection[str], bare: Mapping[str, str], parts: Collection[str]) -> str:
-    """The table that a node names; empty for a part of the statement itself (WITH)."""
+    """The table that a node names; empty for a part of the statement itself (WITH).
+
+    A part with the name of a table counts as that table: outside its part, and within its own text, the name means the table.
+    """
     catalog, schema, table = (str(node.get(name) or "") for name in ("catalog_name", "schema_name", "table_name"))
     if not catalog and not schema and table.lower() in parts:
-        return ""
+        return bare.get(table.lower(), "")
     name = f"{schema}.{table}".lower() if schema else bare.get(table.lower(), table)
     if catalog or name not in allowed:
         shown = ".".join(part for part in (catalog, schema, table) if part)
@@ -156,8 +163,8 @@ def _check_function(name: str, *, is_table: bool) -> None:
         )
 
 
-def plain(error: duckdb.Error) -> str:
+def plain(words: str) -> str:
     """What DuckDB says of a statement, without the kind of the error."""
-    text = str(error).strip()
+    text = words.strip()
     kind, colon, message = text.partition(": ")
     return message if colon and kind.endswith("Error") else text

@@ -25,8 +25,8 @@ def made(monkeypatch):
     """What the page asked for; it gets REPORT, without a key for a ZIP."""
     asked = []
 
-    def extract_bytes(home, principal, *, file_format):
-        asked.append((principal.email, file_format))
+    def extract_bytes(home, principal, *, file_format, as_of):
+        asked.append((principal.email, file_format, as_of))
         key = REPORT.key if file_format == "duckdb" else ""
         return b"file", ExtractReport(**{**vars(REPORT), "key": key})
 
@@ -46,17 +46,25 @@ def test_the_page_says_what_opens_each_format_and_makes_nothing_by_itself(page, 
 def test_the_file_is_made_with_a_key_that_is_shown_once(page, markup_of, made):
     test = page("extract")
     test = test.button[0].click().run()
-    assert made == [("admin@harbor", "duckdb")]
+    assert made == [("admin@harbor", "duckdb", None)]
     assert "2 tables, 1,500 rows" in markup_of(test)
     assert REPORT.key in test.code[0].value
     assert "birth year, sex with at least 2; 0 share them with nobody" in " ".join(item.value for item in test.caption)
+
+
+def test_a_page_of_the_past_makes_the_extract_of_then(page, made, reader, monkeypatch):
+    test = page("extract")
+    monkeypatch.setattr(data, "open_reader", lambda home, principal, as_of=None: reader)
+    test.query_params["as_of"] = "2026-11-10"
+    test.run().button[0].click().run()
+    assert made == [("admin@harbor", "duckdb", "2026-11-10")]
 
 
 def test_a_zip_has_no_key(page, markup_of, made):
     test = page("extract")
     test.radio[0].set_value("parquet")
     test = test.button[0].click().run()
-    assert made == [("admin@harbor", "parquet")]
+    assert made == [("admin@harbor", "parquet", None)]
     assert "Your extract is ready" in markup_of(test)
     assert not test.code
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from dashboards import data, sql_job
+from dashboards.pages import sql as sql_page
 from dashboards.sql_job import Job
 from foundation.errors import ConfigurationError
 from serving.people.caller import caller
@@ -55,7 +56,7 @@ class FakeBench:
         self.callers = []
         self.queries, self.ran, self.is_released = FakeQueries(), [], threading.Event()
 
-    def tables(self):
+    def tables(self, dictionary=None):
         columns = pl.DataFrame(
             {
                 "column_name": ["visit_id", "payer_key"],
@@ -161,6 +162,14 @@ def test_saved_and_past_queries_are_opened(page, bench):
     assert "select 3" in options[2]
     test = test.selectbox(key="cm_sql_open").select("Saved: Ours (shared by ann@harbor)").run()
     assert test.text_area[0].value == "select 2"
+
+
+def test_queries_that_begin_alike_are_told_apart():
+    long = "select " + "a, " * 60
+    by_title = sql_page._by_title(
+        [("10:00: select a", long + "1"), ("10:00: select a", long + "2"), ("10:00: select a", long + "1")]
+    )
+    assert by_title == {"10:00: select a": long + "1", "10:00: select a (2)": long + "2"}
 
 
 def test_a_query_is_saved_and_removed(page, bench):

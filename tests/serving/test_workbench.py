@@ -1,6 +1,7 @@
 """SQL on the rows of an extract: what it answers, and that no statement leads out of it."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -8,15 +9,16 @@ import polars as pl
 import pytest
 
 from foundation.deidentification import Deidentification
-from foundation.errors import AccessError, ConfigurationError
+from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from foundation.keys import Keys
+from foundation.statement_worker import opened
 from serving.disclosures.reached import reached
 from serving.model import MetricQuery
 from serving.workbench import Bench, Stop
 from serving.workbench.bench import ACTION
 from serving.workbench.masked import masked
 from serving.workbench.rows_file import forget_all, rows_of
-from serving.workbench.run import LimitError, Limits, StoppedError
+from serving.workbench.run import LimitError, Limits, StoppedError, running_of
 from serving.workbench.statement import RefusedStatementError, checked
 
 TABLES = frozenset({"marts.fct_visits", "marts.dim_payers", "metrics.visits", "dictionary.tables"})
@@ -206,9 +208,10 @@ def test_no_statement_leads_out_and_each_attempt_is_an_audit_row(bench, place):
 
 
 def test_the_database_itself_is_shut_without_the_check(bench, place, reader):
-    """What stands behind the check: each statement straight on the cursor."""
+    """What stands behind the check: each statement straight on the connection that a worker opens."""
     bench("admin@harbor")
-    cursor = rows_of(place.home, reader("admin@harbor")).cursor()
+    rows = rows_of(place.home, reader("admin@harbor"))
+    cursor = opened(place.home, rows.descriptor, rows.key)
     for statement in (
         "attach 'other.duckdb' as other",
         "copy marts.fct_visits to 'rows.csv'",
@@ -285,6 +288,34 @@ def test_more_rows_than_the_limit_are_cut_and_a_query_with_much_memory_is_refuse
         mine.run("select list(repeat('x', 1000) || a) from range(10000000) as t(a)", Stop())
 
 
+def test_a_value_or_a_result_without_measure_ends_the_query_and_not_the_server(bench):
+    mine = bench("admin@harbor")
+    for statement in (
+        "select repeat('x', 1000000) from range(100000)",
+        "select repeat('x', 1000000000) from range(100)",
+        "with a as (select repeat('x', 100000) as x), b as (select repeat(x, 10000) as x from a) select repeat(x, 3) from b",
+    ):
+        with pytest.raises(ConfigurationError):
+            mine.run(statement, Stop())
+    with pytest.raises(LimitError, match="too large"):
+        mine.run("select repeat('x', 1000) from range(100000)", Stop(), Limits(result_bytes=1_000_000))
+    assert mine.run("select 1 as one", Stop()).frame["one"].to_list() == [1]
+
+
+def test_a_query_that_fails_or_is_cancelled_after_its_first_rows_is_recorded(bench, place):
+    mine, stop = bench("admin@harbor"), Stop()
+    with pytest.raises(ConfigurationError, match="Could not convert"):
+        mine.run("select cast(case when a = 60000 then 'x' else '1' end as int) from range(90000) t(a)", Stop())
+    threading.Timer(2, stop.ask).start()
+    with pytest.raises(StoppedError):
+        mine.run("select a from range(1000000000000::bigint) t(a) where a % 100000000 = 1", stop)
+    with pytest.raises(ConfigurationError):
+        mine.run("select " + " || ".join(["'a'"] * 900), Stop())
+    outcomes = [row.detail["outcome"] for row in place.access.audit_rows("harbor", action=ACTION)]
+    assert outcomes[1:] == ["cancelled", "failed"]
+    assert [past.outcome for past in mine.queries.history()][1:] == ["cancelled", "failed"]
+
+
 def test_columns_of_the_same_name_are_told_apart(bench):
     frame = bench("admin@harbor").run("select * from dim_payers a, dim_payers b", Stop()).frame
     assert {"name", "name_2"} <= set(frame.columns)
@@ -301,6 +332,8 @@ def test_a_result_is_taken_as_a_file_and_that_is_an_audit_row(bench, place):
     assert [row.detail["format"] for row in rows] == ["parquet", "xlsx", "csv"]
     with pytest.raises(ConfigurationError):
         mine.file(result, "pdf")
+    without_number = mine.run("select 'nan'::double as a, '-inf'::double as b", Stop())
+    assert mine.file(without_number, "xlsx").rows == 1
     nested = mine.run("select [1, 2] as listed, {'a': 1} as pair", Stop())
     assert b"[1, 2]" in mine.file(nested, "csv").content
     for name in ("xlsx", "parquet"):
@@ -313,6 +346,9 @@ def test_the_audit_holds_the_words_of_a_query_and_none_of_its_values():
     text = "select name, \"John Doe\" from fct_visits v where patient = 'John Doe' and number = 4711 -- John Doe"
     assert masked(text, {"name", "fct_visits"}) == "select name , ? from fct_visits ? where ? = ? and ? = ?"
     assert masked("John Doe 4711", set()) == "? ? ?"
+    assert masked("select name from fct_visits where a = 'Müller' and b = '患者患者'", {"name", "fct_visits"}) == (
+        "select name from fct_visits where ? = ? and ? = ?"
+    )
     assert masked("copy fct_visits to '/home/john'", {"fct_visits"}) == "copy fct_visits to ?"
 
 
@@ -359,6 +395,11 @@ def test_a_breach_counts_the_patients_of_the_tables_that_sql_read(bench, place):
     mine.run("select count(*) from fct_visits", Stop())
     mine.run("select * from dim_payers", Stop())
     mine.run("select * from metrics.visits", Stop())
+    # A part with the name of a table reads the table all the same.
+    mine.run("with fct_visits as (select * from fct_visits) select count(*) from fct_visits, dim_dates", Stop())
+    mine.run(
+        "from fct_visits, dim_dates as d, (with fct_visits as (select 1) from fct_visits), dim_payers limit 1", Stop()
+    )
     acts = [act for act in reached(place.home, "mesa", since=began) if act.row.action == ACTION]
     by_tables = {tuple(act.row.detail["tables"]): act for act in acts}
     visits = by_tables["marts.fct_visits",]
@@ -366,6 +407,11 @@ def test_a_breach_counts_the_patients_of_the_tables_that_sql_read(bench, place):
     assert visits.is_estimate
     assert not by_tables["marts.dim_payers",].patients
     assert not by_tables["metrics.visits",].patients
+    for hidden in (
+        ("marts.dim_dates", "marts.fct_visits"),
+        ("marts.dim_dates", "marts.dim_payers", "marts.fct_visits"),
+    ):
+        assert by_tables[hidden].patients == visits.patients
 
 
 def test_nothing_of_the_rows_stays_on_disk(bench, place):
@@ -375,14 +421,47 @@ def test_nothing_of_the_rows_stays_on_disk(bench, place):
     assert left == []
 
 
-def test_people_of_one_scope_ask_at_the_same_time(bench):
-    mine, found = bench("admin@harbor"), []
-    threads = [
-        threading.Thread(target=lambda n=n: found.append(mine.run(f"select {n} as n", Stop()).frame["n"][0]))
-        for n in range(3)
-    ]
-    for thread in threads:
-        thread.start()
+def test_people_of_one_scope_ask_at_the_same_time_and_nobody_takes_all_places(bench):
+    mine, answers = bench("admin@harbor"), []
+
+    def answer(number):
+        answers.append(mine.run(f"select {number} as n", Stop()).frame["n"][0])
+
+    running(answer, range(2))
+    assert sorted(answers) == [0, 1]
+
+    def endless(stop):
+        with pytest.raises(StoppedError):
+            mine.run(ENDLESS, stop)
+
+    stops = (Stop(), Stop())
+    threads = begun(endless, stops)
+    while running_of(("harbor", "admin@harbor")) < len(stops):
+        time.sleep(0.01)
+    with pytest.raises(LimitError, match="2 of your queries"):
+        mine.run("select 1", Stop())
+    assert bench("analyst@mesa").run("select 1 as one", Stop()).frame["one"].to_list() == [1]
+    for stop in stops:
+        stop.ask()
     for thread in threads:
         thread.join(60)
-    assert sorted(found) == [0, 1, 2]
+    assert mine.run("select 1 as one", Stop()).frame["one"].to_list() == [1]
+
+
+def test_a_process_that_cannot_start_is_said_so(bench, monkeypatch):
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(ClinicmartError, match="ended without an answer"):
+        bench("admin@harbor").run("select 1", Stop())
+
+
+def begun(act, values):
+    """Threads that have begun, one for each value."""
+    threads = [threading.Thread(target=act, args=(value,)) for value in values]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def running(act, values):
+    for thread in begun(act, values):
+        thread.join(60)
