@@ -1,9 +1,8 @@
 """Mails of subscriptions: a sensor looks what is due, and a job sends it in a process that knows pages, as the orchestrator does not."""
 
-import hashlib
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dagster import (
     DefaultSensorStatus,
@@ -11,6 +10,7 @@ from dagster import (
     JobDefinition,
     OpExecutionContext,
     RunRequest,
+    RunsFilter,
     SensorDefinition,
     SensorEvaluationContext,
     SkipReason,
@@ -19,9 +19,12 @@ from dagster import (
     sensor,
 )
 
+from dagster_project.triggers import UNENDED
 from dagster_project.workspace import Workspace
 
 DELIVERIES_JOB = "send_mail"
+# A run of which nothing was heard for so long was killed: it does not hold up the next one.
+LONGEST_RUN = timedelta(hours=2)
 
 
 def send_mail(workspace: Workspace) -> JobDefinition:
@@ -53,15 +56,18 @@ def mails_due(workspace: Workspace) -> SensorDefinition:
         default_status=DefaultSensorStatus.RUNNING,
         description="Looks every five minutes for mails of subscriptions that are due or can be tried again.",
     )
-    def look(_: SensorEvaluationContext) -> RunRequest | SkipReason:
+    def look(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         from serving.people.due_mail import any_due
 
         if workspace.config.mail is None:
             return SkipReason("the configuration names no mail server")
-        due = any_due(workspace.home, datetime.now(UTC))
-        if not due:
+        now = datetime.now(UTC)
+        under_way = RunsFilter(job_name=DELIVERIES_JOB, statuses=UNENDED, updated_after=now - LONGEST_RUN)
+        if context.instance.get_runs_count(under_way):
+            return SkipReason("mail is being sent")
+        if not any_due(workspace.home, now):
             return SkipReason("no mail is due")
-        # What is due changes with each attempt, so that one attempt is asked for once.
-        return RunRequest(run_key=hashlib.sha256(due.encode()).hexdigest())
+        # Without a key: an attempt that ended before it was counted is asked for again.
+        return RunRequest()
 
     return look

@@ -26,7 +26,7 @@ from foundation.config import Tenant
 from ingest.inbox.inbox import Inbox
 from ingest.sources.files import state_of_files
 
-_UNENDED = [DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
+UNENDED = [DagsterRunStatus.QUEUED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 JOB = "run_everything"
 TENANTS_TAG = "clinicmart/tenants"
 
@@ -138,7 +138,7 @@ def exports_under_way(workspace: Workspace) -> SensorDefinition:
         description="Looks every half hour for exports that a server had not finished when the last run ended.",
     )
     def look(context: SensorEvaluationContext) -> RunRequest | SkipReason:
-        if context.instance.get_runs_count(RunsFilter(statuses=_UNENDED)):
+        if context.instance.get_runs_count(RunsFilter(statuses=UNENDED)):
             return SkipReason("a run is under way")
         from ingest.receive.fhir.server import is_under_way
 

@@ -51,6 +51,12 @@ def parse_mail(reader: NodeReader, node: yaml.Node, key: str) -> MailServer:
         )
     if ("user" in nodes) != ("password" in nodes):
         raise reader.fail(node, key, "must have both user and password, or neither")
+    user, password = (
+        reader.text(nodes[name], f"{key}.{name}") if name in nodes else "" for name in ("user", "password")
+    )
+    # The standard library's client signs in with ASCII only.
+    if not (user + password).isascii():
+        raise reader.fail(node, key, "user and password must have ASCII characters only")
     sender_node = reader.needed(nodes, node, key, "sender")
     pages_node = reader.needed(nodes, node, key, "pages")
     return MailServer(
@@ -59,8 +65,8 @@ def parse_mail(reader: NodeReader, node: yaml.Node, key: str) -> MailServer:
         security=security,
         sender=reader.matching(sender_node, f"{key}.sender", _ADDRESS, "an address such as clinicmart@example.org"),
         pages=reader.matching(pages_node, f"{key}.pages", _PAGES, "an address such as https://{tenant}.example.org"),
-        user=reader.text(nodes["user"], f"{key}.user") if "user" in nodes else "",
-        password=reader.text(nodes["password"], f"{key}.password") if "password" in nodes else "",
+        user=user,
+        password=password,
     )
 
 

@@ -4,7 +4,7 @@ from foundation.errors import AccessError
 from serving.people.principal import Principal
 from serving.people.rights import ROLES
 from serving.people.store import AccessStore
-from serving.people.subscriptions import Delivery, MailRule, Subscription
+from serving.people.subscriptions import NOT_SENT, Delivery, MailRule, Subscription
 
 
 class Subscribing:
@@ -46,6 +46,19 @@ class Subscribing:
         """The last mails, the newest first."""
         return self._store.deliveries(self._tenant_id, self._whose)
 
+    def not_sent(self) -> tuple[Delivery, ...]:
+        """The last mails that were not sent and whose subscription goes on, the newest first: the person can ask for them again."""
+        return self._store.not_sent(self._tenant_id, self._whose, of_going_on=True)
+
+    def count_not_sent(self) -> int:
+        """How many mails were not sent."""
+        return self._store.count_not_sent(self._tenant_id, self._whose)
+
+    def not_sent_first(self) -> tuple[Delivery, ...]:
+        """The last mails that were not sent, then the others of the last mails; the newest first each."""
+        first = self._store.not_sent(self._tenant_id, self._whose)
+        return (*first, *(mail for mail in self.mails() if mail.state not in NOT_SENT))
+
     def subscribe(
         self, email: str, *, page: str, every: str, delay_days: int, file_format: str, password: str = ""
     ) -> Subscription:
@@ -71,7 +84,7 @@ class Subscribing:
 
     def send_again(self, delivery_id: int) -> None:
         """A mail that was not sent is tried with the next sending. Raises AccessError for one that the person may not ask for."""
-        if all(item.delivery_id != delivery_id for item in self.mails()):
+        if not self._store.is_to(self._tenant_id, delivery_id, self._whose):
             raise self._refused("mail asked again", {"delivery": delivery_id})
         self._store.send_again(self._tenant_id, delivery_id, actor=self._principal.email)
 

@@ -73,11 +73,9 @@ def _line(text: str) -> str:
 def _attach(message: EmailMessage, report: Report, recipient: Recipient) -> None:
     name = f"{report.page.key}_{report.period.start}_{report.period.end}"
     file_format = recipient.subscription.file_format
-    if recipient.content == ENCRYPTED and recipient.password:
-        content = document.as_pdf(report, recipient.password)
-        message.add_attachment(content, maintype="application", subtype="pdf", filename=f"{name}.pdf")
-    elif recipient.content == FIGURES and file_format == "pdf":
-        # A person who chose a password gets an encrypted file, also where the organization does not ask for it.
+    # A person who chose a password gets an encrypted file, also where the organization does not ask for it.
+    is_pdf = file_format == "pdf" or bool(file_format and recipient.password)
+    if (recipient.content == ENCRYPTED and recipient.password) or (recipient.content == FIGURES and is_pdf):
         content = document.as_pdf(report, recipient.password)
         message.add_attachment(content, maintype="application", subtype="pdf", filename=f"{name}.pdf")
     elif recipient.content == FIGURES and file_format == "xlsx":

@@ -1,45 +1,45 @@
 """Sends the mails that are due. One process at a time: the others wait for the next time.
 
 The rights of a recipient are looked up when the mail is made. A person who may no longer sign in, or whose role lost the page, ends the
-subscription. Everything else that goes wrong is noted with its reason, shown to the person and to administrators, and tried again.
+subscription. Everything else that goes wrong with one mail is noted with its reason, shown to the person and to administrators, and tried
+again; the other mails are sent.
 """
 
-import smtplib
-import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from email.message import EmailMessage
 
 from filelock import FileLock, Timeout
 
+from dashboards import failures
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.data import Source
 from dashboards.delivery.compose import Recipient, compose
+from dashboards.delivery.hand_over import NotSent, Post, wait_after
 from dashboards.reports.contents import Report
 from dashboards.reports.make import gathered
 from dashboards.view import View
-from foundation.errors import AccessError, ClinicmartError, ConfigurationError
+from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from foundation.mail_server import MailServer
-from serving.model import NothingPublished
 from serving.people.caller import Caller, set_caller
-from serving.people.due_mail import last_period, local_day
+from serving.people.due_mail import Due, due
 from serving.people.store import AccessStore
-from serving.people.subscriptions import FAILED, GIVEN_UP, SENT, UNCLEAR, Delivery, Subscription
+from serving.people.subscriptions import FAILED, GIVEN_UP, NEXT_PERIOD, SENT, Delivery, Subscription
 from serving.reader import open_reader
 
-TIMEOUT_SECONDS = 30
-FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=5), timedelta(hours=6)
+log = logging.getLogger(__name__)
+
 _ENDED = "ended"
-NOBODY_KNOWS = "the mail server did not answer after it got the mail: it may have arrived"
+NOT_NOTED = "the program could not note what came of this mail; its log names the place in the code"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a mail that was due. `state` is sent, failed, unclear, or ended where its subscription ended; `reason` says why."""
+    """What came of a mail that was due. `state` is sent, failed, unclear, given up, or ended where its subscription ended; `reason` says
+    why."""
 
     tenant_id: str
     email: str
@@ -57,32 +57,61 @@ def send_due(home: Home, server: MailServer, now: datetime | None = None) -> lis
         with FileLock(home.path / "deliver.lock", timeout=0):
             store = AccessStore.open(home)
             store.subscriptions.close_unclear()
-            tried = (_try(home, store, server, item, at) for item in store.subscriptions.going_on())
-            return [outcome for outcome in tried if outcome is not None]
+            sending = _Sending(home, store, Post(server), at)
+            return [_one(sending, item) for item in due(home, store.subscriptions, at)]
     except Timeout:
         raise ConfigurationError("another process is sending mail from this home; try again when it is done") from None
 
 
-def _try(
-    home: Home, store: AccessStore, server: MailServer, subscription: Subscription, now: datetime
-) -> Outcome | None:
-    """Sends the mail of a subscription if it is due; None where it is not."""
-    start, end = last_period(subscription, local_day(home, subscription.tenant_id, now))
-    delivery = store.subscriptions.note(subscription, start, end, now)
-    if not delivery.is_due(now):
-        return None
+@dataclass(frozen=True)
+class _Sending:
+    """What sends the mails that are due at the moment `now` (UTC)."""
+
+    home: Home
+    store: AccessStore
+    post: Post
+    now: datetime
+
+
+def _one(sending: _Sending, item: Due) -> Outcome:
+    """What came of a mail. Where even that cannot be noted, the other mails are sent all the same."""
     try:
-        message = message_of(home, store, server, subscription, delivery)
-    except NothingPublished:
-        return _failed(store, subscription, delivery, now, "nothing is published yet for this organization")
+        return _try(sending, item)
+    except Exception as error:
+        log.error("subscription %s: %s", item.subscription.subscription_id, failures.place_of(error))
+        return _outcome(item, FAILED, NOT_NOTED)
+
+
+def _try(sending: _Sending, item: Due) -> Outcome:
+    """Sends a mail that is due, or notes why it was not sent."""
+    store, subscription = sending.store.subscriptions, item.subscription
+    delivery = item.delivery or store.note(subscription, item.period_start, item.period_end, sending.now)
+    try:
+        message = sending.post.hand_over(
+            subscription.email,
+            lambda: message_of(sending.home, sending.store, sending.post.server, subscription, delivery),
+            lambda: store.begin_sending(delivery),
+        )
     except AccessError as error:
-        reason = str(error)
-        store.subscriptions.failed(delivery, subscription, reason, state=GIVEN_UP, next_at=None)
-        store.subscriptions.end(subscription.tenant_id, subscription.subscription_id, because=reason, actor="system")
-        return _outcome(subscription, delivery, _ENDED, reason)
-    except ClinicmartError as error:
-        return _failed(store, subscription, delivery, now, str(error))
-    return _hand_over(store, server, subscription, delivery, message, now)
+        store.failed(delivery, subscription, str(error), state=GIVEN_UP, next_at=None)
+        if store.subscription(subscription.tenant_id, subscription.subscription_id).ended_at is None:
+            store.end(subscription.tenant_id, subscription.subscription_id, because=str(error), actor="system")
+        return _outcome(item, _ENDED, str(error))
+    except NotSent as error:
+        return _not_sent(sending, item, delivery, error)
+    store.sent(delivery, subscription, datetime.now(UTC), {"subject": message["Subject"]})
+    return _outcome(item, SENT)
+
+
+def _not_sent(sending: _Sending, item: Due, delivery: Delivery, error: NotSent) -> Outcome:
+    """Notes why a mail was not sent, and when it is tried again: an earlier mail that somebody asked for again is tried once."""
+    state, reason, next_at = error.state, error.reason, None
+    if state == FAILED and item.is_last:
+        next_at = sending.now + wait_after(delivery.attempts)
+    elif state == FAILED:
+        state, reason = GIVEN_UP, f"{reason}; {NEXT_PERIOD}"
+    sending.store.subscriptions.failed(delivery, item.subscription, reason, state=state, next_at=next_at)
+    return _outcome(item, state, reason)
 
 
 def message_of(
@@ -111,85 +140,12 @@ def _report(source: Source, subscription: Subscription, start: date, end: date) 
     return report
 
 
-def _hand_over(
-    store: AccessStore,
-    server: MailServer,
-    subscription: Subscription,
-    delivery: Delivery,
-    message: EmailMessage,
-    now: datetime,
-) -> Outcome:
-    """Gives the mail to the mail server, and notes what it said."""
-    try:
-        with connected(server) as connection:
-            store.subscriptions.begin_sending(delivery)
-            connection.send_message(message)
-            store.subscriptions.sent(delivery, subscription, datetime.now(UTC), {"subject": message["Subject"]})
-    except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, smtplib.SMTPNotSupportedError) as error:
-        return _failed(store, subscription, delivery, now, _refusal(error))
-    except ssl.SSLError:
-        reason = f"the mail server {server.host}:{server.port} has no certificate that is valid for its name"
-        return _failed(store, subscription, delivery, now, reason)
-    except (smtplib.SMTPException, OSError):
-        if _is_sending(store, delivery):
-            store.subscriptions.failed(delivery, subscription, NOBODY_KNOWS, state=UNCLEAR, next_at=None)
-            return _outcome(subscription, delivery, UNCLEAR, NOBODY_KNOWS)
-        reason = f"the mail server {server.host}:{server.port} does not answer"
-        return _failed(store, subscription, delivery, now, reason)
-    return _outcome(subscription, delivery, SENT)
-
-
-def _is_sending(store: AccessStore, delivery: Delivery) -> bool:
-    mails = store.subscriptions.deliveries(delivery.tenant_id)
-    return any(mail.delivery_id == delivery.delivery_id and mail.state == "sending" for mail in mails)
-
-
-@contextmanager
-def connected(server: MailServer) -> Iterator[smtplib.SMTP]:
-    """A connection to the mail server, encrypted as the configuration says and signed in. Its end is not asked for: the mail is
-    taken or refused by then."""
-    context = ssl.create_default_context()
-    if server.security == "tls":
-        connection: smtplib.SMTP = smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT_SECONDS, context=context)
-    else:
-        connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_SECONDS)
-    try:
-        if server.security == "starttls":
-            connection.starttls(context=context)
-        if server.user:
-            connection.login(server.user, server.password)
-        yield connection
-    finally:
-        connection.close()
-
-
-def _refusal(error: smtplib.SMTPException) -> str:
-    """What the mail server refused, by its code: its words may repeat addresses."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        code = next(iter(error.recipients.values()))[0]
-        return f"the mail server refuses the recipient (code {code})"
-    if isinstance(error, smtplib.SMTPResponseException):
-        what = {
-            smtplib.SMTPAuthenticationError: "our user and password",
-            smtplib.SMTPSenderRefused: "the sender",
-            smtplib.SMTPDataError: "the mail",
-        }.get(type(error), "the connection")
-        return f"the mail server refuses {what} (code {error.smtp_code})"
-    return "the mail server does not know STARTTLS or sign-in, which the configuration asks for"
-
-
-def _failed(store: AccessStore, subscription: Subscription, delivery: Delivery, now: datetime, reason: str) -> Outcome:
-    wait = min(FIRST_WAIT * 2 ** min(delivery.attempts, 10), LONGEST_WAIT)
-    store.subscriptions.failed(delivery, subscription, reason, state=FAILED, next_at=now + wait)
-    return _outcome(subscription, delivery, FAILED, reason)
-
-
-def _outcome(subscription: Subscription, delivery: Delivery, state: str, reason: str = "") -> Outcome:
+def _outcome(item: Due, state: str, reason: str = "") -> Outcome:
     return Outcome(
-        tenant_id=subscription.tenant_id,
-        email=subscription.email,
-        page=subscription.page,
-        period=f"{delivery.period_start} to {delivery.period_end}",
+        tenant_id=item.subscription.tenant_id,
+        email=item.subscription.email,
+        page=item.subscription.page,
+        period=f"{item.period_start} to {item.period_end}",
         state=state,
         reason=reason,
     )

@@ -6,13 +6,15 @@ took the mail. It is then `unclear`, is not sent again by itself, and people see
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, select, update
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.modules import PAGES
@@ -31,6 +33,11 @@ WEEK, MONTH = EVERY = ("week", "month")
 LONGEST_DELAYS: Mapping[str, int] = MappingProxyType({WEEK: 6, MONTH: 27})
 FILES = ("", "xlsx", "pdf")
 NOTED, FAILED, SENDING, SENT, UNCLEAR, GIVEN_UP = "noted", "failed", "sending", "sent", "unclear", "given up"
+# States of mails that did not surely leave; a person can ask for them again.
+NOT_SENT = (FAILED, UNCLEAR, GIVEN_UP)
+NEXT_PERIOD = "the next period has begun"
+# A user name that stands in a header as it is: a mail server can read another one, such as "a,b@clinic.example", as two addresses.
+_RECIPIENT = re.compile(r"[A-Za-z0-9_%+'-]+(\.[A-Za-z0-9_%+'-]+)*@[A-Za-z0-9.-]{1,190}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +49,8 @@ class MailRule:
 
     def refusal(self, email: str) -> str:
         """Why nothing may be sent to an address; empty where it may."""
+        if not _RECIPIENT.fullmatch(email):
+            return f"{email} is not an address that mail can be sent to"
         domain = email.rpartition("@")[2].lower()
         if domain in self.domains:
             return ""
@@ -143,8 +152,11 @@ class Subscriptions:
         password: str = "",
         actor: str,
     ) -> Subscription:
-        """A person gets a page from now on. Raises ConfigurationError for what a subscription cannot be and for one that is there
-        already, AccessError (audited) for a page that the role does not hold and a domain that the tenant does not allow."""
+        """A person gets a page from now on. A subscription with a password replaces the same one without.
+
+        Raises ConfigurationError for what a subscription cannot be and for one that is there already, AccessError (audited) for a page
+        that the role does not hold and a domain that the tenant does not allow.
+        """
         if page not in PAGES:
             raise ConfigurationError(f"{page!r} is not a page of figures: {', '.join(PAGES)}")
         if every not in EVERY:
@@ -155,11 +167,13 @@ class Subscriptions:
             )
         if file_format not in FILES:
             raise ConfigurationError(f"{file_format!r} is not a format of an attachment: {', '.join(FILES[1:])}")
+        tenant_id, email = principal.tenant_id, principal.email
+        rule = self.rule(tenant_id)
         if password:
             check_strength(password, principal.email, [principal.display_name])
-        tenant_id, email = principal.tenant_id, principal.email
+        _check_password(password, file_format, rule)
         detail = {"user": email, "page": page, "every": every, "delay_days": delay_days, "format": file_format}
-        refusal = self.rule(tenant_id).refusal(email)
+        refusal = rule.refusal(email)
         if page not in ROLES[principal.role].pages:
             refusal = f"the role of {email} does not include the page {PAGES[page].title}"
         values = {"email": email, "page": page, "every": every, "delay_days": delay_days, "file_format": file_format}
@@ -172,8 +186,11 @@ class Subscriptions:
                     SUBSCRIPTION.c.every == every,
                     SUBSCRIPTION.c.ended_at.is_(None),
                 )
-                if connection.execute(same).first() is not None:
-                    raise ConfigurationError(f"{email} already gets the page {PAGES[page].title} each {every}")
+                kept = connection.execute(same).mappings().first()
+                if kept is not None:
+                    if not password or kept["sealed_password"] is not None:
+                        raise ConfigurationError(f"{email} already gets the page {PAGES[page].title} each {every}")
+                    self._end(connection, kept, because="replaced by one with a password", actor=actor)
                 made = connection.execute(
                     insert(SUBSCRIPTION).values(
                         tenant_id=tenant_id,
@@ -227,25 +244,31 @@ class Subscriptions:
             row = connection.execute(select(SUBSCRIPTION).where(mine)).mappings().first()
             if row is None:
                 raise AccessError(f"there is no subscription {subscription_id} that goes on")
-            connection.execute(
-                update(SUBSCRIPTION)
-                .where(mine)
-                .values(ended_at=datetime.now(UTC), ended_because=because, sealed_password=None)
-            )
-            detail = {"user": row["email"], "page": row["page"], "every": row["every"], "because": because}
-            self._audit(connection, tenant_id, actor, "subscription ended", detail)
+            self._end(connection, row, because=because, actor=actor)
+
+    def _end(self, connection: Connection, row: RowMapping, *, because: str, actor: str) -> None:
+        connection.execute(
+            update(SUBSCRIPTION)
+            .where(SUBSCRIPTION.c.subscription_id == row["subscription_id"])
+            .values(ended_at=datetime.now(UTC), ended_because=because, sealed_password=None)
+        )
+        detail = {"user": row["email"], "page": row["page"], "every": row["every"], "because": because}
+        self._audit(connection, row["tenant_id"], actor, "subscription ended", detail)
 
     def password(self, subscription: Subscription) -> str:
-        """The password of its PDFs; empty where there is none. Raises ConfigurationError where it does not open."""
+        """The password of its PDFs; empty where there is none. Raises ConfigurationError where it does not open, or was deleted since
+        because the subscription ended."""
         mine = SUBSCRIPTION.c.subscription_id == subscription.subscription_id
         with self._reading.connect() as connection:
             sealed = connection.execute(select(SUBSCRIPTION.c.sealed_password).where(mine)).scalar()
+        if subscription.has_password and not sealed:
+            raise ConfigurationError("the subscription has ended")
         return unseal(self._key, subscription.tenant_id, _owner(subscription.email), sealed) if sealed else ""
 
     # The mails
 
     def note(self, subscription: Subscription, start: date, end: date, now: datetime) -> Delivery:
-        """The mail of a period: the one that was noted before, else a new one."""
+        """The mail of a period: the one that was noted before, else a new one. With a new one, earlier mails that failed are given up."""
         mine = (DELIVERY.c.subscription_id == subscription.subscription_id) & (DELIVERY.c.period_start == start)
         with self._writing() as connection:
             row = connection.execute(select(DELIVERY).where(mine)).mappings().first()
@@ -263,8 +286,25 @@ class Subscriptions:
                         noted_at=now,
                     )
                 )
+                earlier = (
+                    (DELIVERY.c.subscription_id == subscription.subscription_id)
+                    & (DELIVERY.c.period_start < start)
+                    & (DELIVERY.c.state == FAILED)
+                )
+                given_up = {"state": GIVEN_UP, "reason": NEXT_PERIOD, "next_at": None}
+                connection.execute(update(DELIVERY).where(earlier).values(**given_up))
                 row = connection.execute(select(DELIVERY).where(mine)).mappings().one()
         return _delivery(row)
+
+    def up_to(self, subscription: Subscription, start: date) -> tuple[Delivery, ...]:
+        """The mail of the period that begins on `start`, and earlier ones that were noted and not tried; the earliest first."""
+        wanted = select(DELIVERY).where(
+            DELIVERY.c.subscription_id == subscription.subscription_id,
+            (DELIVERY.c.period_start == start) | ((DELIVERY.c.period_start < start) & (DELIVERY.c.state == NOTED)),
+        )
+        with self._reading.connect() as connection:
+            rows = connection.execute(wanted.order_by(DELIVERY.c.period_start)).mappings()
+            return tuple(_delivery(row) for row in rows)
 
     def _message_id(self, subscription: Subscription, start: date) -> str:
         """The part of a Message-ID before the at sign: nobody can tell from it whose mail it is."""
@@ -304,23 +344,44 @@ class Subscriptions:
         return len(rows)
 
     def send_again(self, tenant_id: str, delivery_id: int, *, actor: str) -> None:
-        """An unclear, a failed or a given-up mail is tried with the next sending. Raises AccessError where the tenant has none such."""
+        """An unclear, a failed or a given-up mail is tried with the next sending. Raises AccessError where the tenant has no such mail
+        of a subscription that goes on."""
+        going_on = select(SUBSCRIPTION.c.subscription_id).where(SUBSCRIPTION.c.ended_at.is_(None))
         with self._writing() as connection:
             mine = (
                 (DELIVERY.c.tenant_id == tenant_id)
                 & (DELIVERY.c.delivery_id == delivery_id)
-                & DELIVERY.c.state.in_([UNCLEAR, FAILED, GIVEN_UP])
+                & DELIVERY.c.state.in_(NOT_SENT)
+                & DELIVERY.c.subscription_id.in_(going_on)
             )
             if connection.execute(update(DELIVERY).where(mine).values(state=NOTED, next_at=None)).rowcount == 0:
-                raise AccessError(f"there is no mail {delivery_id} that was not sent")
+                raise AccessError(f"there is no mail {delivery_id} that was not sent and whose subscription goes on")
             self._audit(connection, tenant_id, actor, "mail asked again", {"delivery": delivery_id})
 
     def deliveries(self, tenant_id: str, email: str | None = None, limit: int = 100) -> tuple[Delivery, ...]:
         """The mails of a tenant, or to one person of it, the newest first."""
-        wanted = select(DELIVERY).where(DELIVERY.c.tenant_id == tenant_id)
-        if email is not None:
-            mine = (SUBSCRIPTION.c.tenant_id == tenant_id) & (SUBSCRIPTION.c.email == email)
-            wanted = wanted.where(DELIVERY.c.subscription_id.in_(select(SUBSCRIPTION.c.subscription_id).where(mine)))
+        return self._mails(_wanted(tenant_id, email), limit)
+
+    def not_sent(
+        self, tenant_id: str, email: str | None = None, *, of_going_on: bool = False, limit: int = 100
+    ) -> tuple[Delivery, ...]:
+        """The mails of a tenant, or to one person of it, that were not sent, the newest first. `of_going_on`: of subscriptions that go on
+        alone."""
+        wanted = _wanted(tenant_id, email, going_on=of_going_on).where(DELIVERY.c.state.in_(NOT_SENT))
+        return self._mails(wanted, limit)
+
+    def count_not_sent(self, tenant_id: str, email: str | None = None) -> int:
+        """How many mails of a tenant, or to one person of it, were not sent."""
+        wanted = _wanted(tenant_id, email).where(DELIVERY.c.state.in_(NOT_SENT))
+        with self._reading.connect() as connection:
+            return connection.execute(select(func.count()).select_from(wanted.subquery())).scalar_one()
+
+    def is_to(self, tenant_id: str, delivery_id: int, email: str | None) -> bool:
+        """Whether a mail is of a tenant, and to a person of it where one is named."""
+        wanted = _wanted(tenant_id, email).where(DELIVERY.c.delivery_id == delivery_id)
+        return bool(self._mails(wanted, 1))
+
+    def _mails(self, wanted: Select[Any], limit: int) -> tuple[Delivery, ...]:
         with self._reading.connect() as connection:
             rows = connection.execute(wanted.order_by(DELIVERY.c.delivery_id.desc()).limit(limit)).mappings()
             return tuple(_delivery(row) for row in rows)
@@ -344,6 +405,28 @@ class Subscriptions:
                     **detail,
                 }
                 self._audit(connection, delivery.tenant_id, "system", action, whole, result=result)
+
+
+def _wanted(tenant_id: str, email: str | None, *, going_on: bool = False) -> Select[Any]:
+    """The mails of a tenant, to one person where one is named, of subscriptions that go on where that is asked."""
+    wanted = select(DELIVERY).where(DELIVERY.c.tenant_id == tenant_id)
+    if email is None and not going_on:
+        return wanted
+    mine = select(SUBSCRIPTION.c.subscription_id).where(SUBSCRIPTION.c.tenant_id == tenant_id)
+    mine = mine if email is None else mine.where(SUBSCRIPTION.c.email == email)
+    mine = mine.where(SUBSCRIPTION.c.ended_at.is_(None)) if going_on else mine
+    return wanted.where(DELIVERY.c.subscription_id.in_(mine))
+
+
+def _check_password(password: str, file_format: str, rule: MailRule) -> None:
+    """Raises ConfigurationError for a password that cannot protect the file, and where the tenant's rule needs one."""
+    # Writers of PDF take other characters in different ways, or fail and show the password.
+    if not (password.isascii() and password.isprintable()):
+        raise ConfigurationError("a password of a PDF has the letters a to z, digits, spaces and common signs only")
+    if password and (file_format == "xlsx" or (rule.content == FIGURES and file_format != "pdf")):
+        raise ConfigurationError("a password opens a PDF only: attach a PDF, or give no password")
+    if rule.content == ENCRYPTED and not password:
+        raise ConfigurationError("your organization sends figures in encrypted PDFs only: give a password for the PDF")
 
 
 def _owner(email: str) -> str:

@@ -4,36 +4,55 @@ import io
 import itertools
 import os
 import signal
+import smtplib
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pypdf
 import pytest
 import streamlit
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+from dagster import DagsterInstance, DagsterRunStatus, RunRequest, SkipReason, build_sensor_context
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dagster_project.deliveries import mails_due, send_mail
 from dashboards import data
 from dashboards import format as fmt
 from dashboards.delivery.compose import NO_FIGURES, WITHOUT_FILE
-from dashboards.delivery.send import NOBODY_KNOWS, send_due
+from dashboards.delivery.hand_over import NOBODY_KNOWS, PROGRAM_FAILED
+from dashboards.delivery.send import NOT_NOTED, send_due
+from dashboards.reports import document
 from foundation.errors import AccessError, ConfigurationError
 from foundation.mail_server import MailServer, load_mail
 from serving.model import MetricQuery
+from serving.people import subscriptions
 from serving.people.due_mail import any_due, last_period
 from serving.people.store import AccessStore
-from serving.people.subscriptions import EVERY, LONGEST_DELAYS, Subscription
+from serving.people.subscriptions import (
+    EVERY,
+    LONGEST_DELAYS,
+    NEXT_PERIOD,
+    Delivery,
+    MailRule,
+    Subscription,
+    Subscriptions,
+)
 from serving.reader import open_reader
 from serving.subscribing import Subscribing
+from tests.certificates import certificate
 from tests.serving.conftest import Place, _copied, _published_once  # noqa: F401
 from tests.support import ROOT, clinicmart
 
@@ -318,8 +337,6 @@ def test_a_killed_sending_never_sends_twice(
 def test_a_server_that_goes_away_with_the_mail_leaves_it_unclear(
     place: Place, mailbox: Mailbox, server: MailServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import smtplib
-
     def gone(*_: Any, **__: Any) -> None:
         raise smtplib.SMTPServerDisconnected("closed")
 
@@ -329,6 +346,290 @@ def test_a_server_that_goes_away_with_the_mail_leaves_it_unclear(
         (outcome,) = send_due(place.home, server, APRIL)
     assert (outcome.state, outcome.reason) == ("unclear", NOBODY_KNOWS)
     assert send_due(place.home, server, APRIL + timedelta(days=1)) == []
+
+
+def test_a_program_that_fails_with_one_mail_sends_the_others_and_shows_no_password(
+    place: Place,
+    mailbox: Mailbox,
+    server: MailServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    subscribe(place, "east@harbor", file_format="pdf", password=PASSWORD)
+    subscribe(place, "admin@mesa")
+
+    def fail(_: Any, password: str) -> bytes:
+        raise RuntimeError(f"the password {password} has a strange character")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(document, "as_pdf", fail)
+        outcomes = send_due(place.home, server, MARCH)
+    assert [(item.email, item.state) for item in outcomes] == [("east@harbor", "failed"), ("admin@mesa", "sent")]
+    assert states(place) == [("failed", PROGRAM_FAILED)]
+    assert "RuntimeError at test_delivery.py" in caplog.text
+    assert PASSWORD not in caplog.text
+    assert [item.state for item in send_due(place.home, server, MARCH + timedelta(hours=1))] == ["sent"]
+
+
+def test_a_mail_that_cannot_even_be_noted_does_not_stop_the_others(
+    place: Place, mailbox: Mailbox, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe(place, "east@harbor")
+    subscribe(place, "admin@mesa")
+    note = Subscriptions.note
+
+    def fail(store: Subscriptions, subscription: Subscription, *more: Any) -> Delivery:
+        if subscription.tenant_id == "harbor":
+            raise RuntimeError("the disk is full")
+        return note(store, subscription, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Subscriptions, "note", fail)
+        outcomes = send_due(place.home, server, MARCH)
+    assert [(item.state, item.reason) for item in outcomes] == [("failed", NOT_NOTED), ("sent", "")]
+    assert send_due(place.home, server, MARCH)[0].email == "east@harbor"
+
+
+def test_a_mail_that_waits_long_is_not_sent_twice(
+    place: Place, mailbox: Mailbox, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a hundred later mails of the tenant hide nothing: the server may have it, so that it is unclear."""
+    store = place.access.subscriptions
+    store.note(subscribe(place, "east@harbor"), date(2026, 3, 1), date(2026, 3, 31), APRIL)
+    other = subscribe(place, "admin@harbor", every="week")
+    for weeks in range(120):
+        start = date(2024, 1, 1) + timedelta(weeks=weeks)
+        store.sent(store.note(other, start, start + timedelta(days=6), APRIL), other, APRIL, {})
+    store.end("harbor", other.subscription_id, because="", actor="test")
+
+    def gone(*_: Any, **__: Any) -> None:
+        raise smtplib.SMTPServerDisconnected("closed")
+
+    monkeypatch.setattr(smtplib.SMTP, "send_message", gone)
+    (outcome,) = send_due(place.home, server, APRIL)
+    assert (outcome.state, outcome.reason) == ("unclear", NOBODY_KNOWS)
+    assert send_due(place.home, server, APRIL + timedelta(days=1)) == []
+    desk = Subscribing(place.access, place.access.principal("harbor", "admin@harbor"))
+    assert desk.count_not_sent() == 1
+    assert [mail.state for mail in desk.not_sent_first()][:2] == ["unclear", "sent"]
+    desk.send_again(desk.not_sent()[0].delivery_id)
+
+
+def test_a_mail_of_an_earlier_period_is_sent_when_it_is_asked_for(
+    place: Place, mailbox: Mailbox, server: MailServer
+) -> None:
+    subscription = subscribe(place, "east@harbor")
+    desk = Subscribing(place.access, place.access.principal("harbor", "east@harbor"))
+    mailbox.to_mail = "451 no room"
+    assert [item.state for item in send_due(place.home, server, MARCH)] == ["failed"]
+    # With the next period the mail of February is no longer tried by itself.
+    assert [item.period for item in send_due(place.home, server, APRIL)] == ["2026-03-01 to 2026-03-31"]
+    refused = "the mail server refuses the mail (code 451)"
+    assert states(place) == [("failed", refused), ("given up", NEXT_PERIOD)]
+    february = desk.mails()[1].delivery_id
+    desk.send_again(february)
+    assert any_due(place.home, APRIL)
+    assert [(item.state, item.period) for item in send_due(place.home, server, APRIL)] == [
+        ("given up", "2026-02-01 to 2026-02-28")
+    ]
+    assert states(place)[1] == ("given up", f"{refused}; {NEXT_PERIOD}")
+    assert send_due(place.home, server, APRIL) == []
+    mailbox.to_mail = ""
+    desk.send_again(february)
+    assert [item.state for item in send_due(place.home, server, APRIL)] == ["sent"]
+    assert "February 2026" in mailbox.mails[0]["Subject"]
+    assert desk.not_sent()[0].period_start == date(2026, 3, 1)
+    desk.end(subscription.subscription_id)
+    assert desk.not_sent() == ()
+    with pytest.raises(AccessError, match="whose subscription goes on"):
+        desk.send_again(desk.mails()[0].delivery_id)
+
+
+def test_rights_that_ended_end_two_mails_of_one_subscription(
+    place: Place, mailbox: Mailbox, server: MailServer
+) -> None:
+    subscription = subscribe(place, "east@harbor")
+    place.access.subscriptions.note(subscription, *FEBRUARY, MARCH)
+    place.access.change_rights("harbor", "east@harbor", is_active=False, actor="test")
+    assert [item.state for item in send_due(place.home, server, APRIL)] == ["ended", "ended"]
+    assert [state for state, _ in states(place)] == ["given up", "given up"]
+
+
+def test_the_orchestrator_asks_again_after_an_attempt_that_counted_nothing(place: Place, server: MailServer) -> None:
+    workspace: Any = SimpleNamespace(home=place.home, config=SimpleNamespace(mail=server))
+    sensor = mails_due(workspace)
+    with DagsterInstance.ephemeral() as instance:
+
+        def request() -> Any:
+            return sensor(build_sensor_context(instance=instance))
+
+        assert isinstance(request(), SkipReason)
+        subscribe(place, "east@harbor")
+        assert request() == RunRequest(run_key=None)
+        mail_job = send_mail(workspace)
+        run = instance.create_run_for_job(mail_job, status=DagsterRunStatus.STARTED)
+        assert "being sent" in str(request().skip_message)
+        instance.report_run_failed(run)
+        assert request() == RunRequest(run_key=None)
+        send_due(place.home, server)
+        assert isinstance(request(), SkipReason)
+        workspace.config.mail = None
+        assert "no mail server" in str(request().skip_message)
+
+
+def test_a_server_that_cannot_be_reached_is_asked_once_and_gets_no_figures(place: Place) -> None:
+    with closing(socket.socket()) as bound:
+        bound.bind(("127.0.0.1", 0))
+        silent = settings(bound.getsockname()[1])
+    subscribe(place, "east@harbor")
+    subscribe(place, "admin@mesa")
+    outcomes = send_due(place.home, silent, MARCH)
+    assert [item.state for item in outcomes] == ["failed", "failed"]
+    assert all("does not answer" in item.reason for item in outcomes)
+    assert place.access.audit_rows("harbor", action="report") == ()
+
+
+@pytest.fixture
+def encrypted(mailbox: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, MailServer]]:
+    """Two mail servers of the name localhost whose authority this machine trusts: one encrypts at once, one with STARTTLS. Both let in
+    "me" with "right"."""
+
+    def let_in(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
+        return AuthResult(success=given.password == b"right", handled=False)
+
+    certificate(tmp_path, "mail", certificate(tmp_path, "authority"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "mail.pem", tmp_path / "mail.key")
+    ways: dict[str, dict[str, Any]] = {
+        "tls": {"ssl_context": context, "auth_require_tls": False},
+        "starttls": {"tls_context": context, "require_starttls": True},
+    }
+    servers = {}
+    with ExitStack() as stack:
+        for security, more in ways.items():
+            with closing(socket.socket()) as bound:
+                bound.bind(("127.0.0.1", 0))
+                port = bound.getsockname()[1]
+            controller = Controller(mailbox, hostname="127.0.0.1", port=port, authenticator=let_in, **more)
+            controller.start()
+            stack.callback(controller.stop)
+            servers[security] = replace(settings(port), host="localhost", security=security)
+        yield servers
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_mail_is_encrypted_and_signed_in(
+    place: Place, mailbox: Mailbox, encrypted: dict[str, MailServer], security: str
+) -> None:
+    subscribe(place, "east@harbor")
+    signed_in = replace(encrypted[security], user="me", password="wrong")
+    (outcome,) = send_due(place.home, signed_in, APRIL)
+    assert outcome.reason == "the mail server refuses our user and password (code 535)"
+    (outcome,) = send_due(place.home, replace(signed_in, password="right"), APRIL + timedelta(hours=1))
+    assert (outcome.state, outcome.reason) == ("sent", "")
+    assert mailbox.to("east@harbor")
+
+
+def test_what_is_wrong_with_the_encryption_is_named(
+    place: Place,
+    mailbox: Mailbox,
+    server: MailServer,
+    encrypted: dict[str, MailServer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subscribe(place, "east@harbor")
+    (plain,) = send_due(place.home, replace(server, security="tls"), APRIL)
+    assert "look at security and port" in plain.reason
+    (other_name,) = send_due(place.home, replace(encrypted["tls"], host="127.0.0.1"), APRIL + timedelta(hours=1))
+    assert "has no certificate that is valid for its name" in other_name.reason
+    monkeypatch.delenv("SSL_CERT_FILE")
+    (strange,) = send_due(place.home, encrypted["starttls"], APRIL + timedelta(hours=2))
+    assert "has no certificate that is valid for its name" in strange.reason
+    no_sign_in = replace(server, user="me", password="right")
+    (unknown,) = send_due(place.home, no_sign_in, APRIL + timedelta(hours=4))
+    assert "does not know a sign-in with user and password" in unknown.reason
+    assert mailbox.mails == []
+
+
+@given(st.text("abcX1.,;:<>()\"\\ @'+-_%\n", max_size=20), st.sampled_from(["", "@clinic.example"]))
+def test_an_address_that_mail_may_go_to_is_one_address(name: str, end: str) -> None:
+    address = name + end
+    if MailRule(domains=("clinic.example",)).refusal(address) == "":
+        mail = EmailMessage()
+        mail["To"] = address
+        assert [read.addr_spec for read in mail["To"].addresses] == [address]
+
+
+@pytest.mark.parametrize(
+    ("email", "is_sent"),
+    [
+        ("ann.o'hara+reports@clinic.example", True),
+        ("ann@Clinic.Example", True),
+        ("a@evil.example,b@clinic.example", False),
+        ("Ann <ann@clinic.example>", False),
+        ("ann", False),
+        ("ann@other.example", False),
+    ],
+)
+def test_addresses_that_mail_may_go_to(email: str, is_sent: bool) -> None:
+    assert (MailRule(domains=("clinic.example",)).refusal(email) == "") is is_sent
+
+
+@pytest.mark.parametrize(
+    ("content", "file_format", "password", "words"),
+    [
+        ("figures", "pdf", PASSWORD, ""),
+        ("figures", "pdf", "", ""),
+        ("figures", "xlsx", PASSWORD, "opens a PDF only"),
+        ("figures", "", PASSWORD, "opens a PDF only"),
+        ("figures", "pdf", "vier ruhige Möwen 7", "common signs only"),
+        ("figures", "pdf", "four quiet\therons 7", "common signs only"),
+        ("encrypted", "", PASSWORD, ""),
+        ("encrypted", "pdf", PASSWORD, ""),
+        ("encrypted", "pdf", "", "give a password"),
+        ("encrypted", "xlsx", PASSWORD, "opens a PDF only"),
+        ("links", "", "", ""),
+    ],
+)
+def test_passwords_that_protect_nothing_are_refused(
+    place: Place, content: str, file_format: str, password: str, words: str
+) -> None:
+    place.access.subscriptions.set_rule("harbor", ["harbor"], content, actor="test")
+    if not words:
+        made = subscribe(place, "east@harbor", file_format=file_format, password=password)
+        assert made.has_password is bool(password)
+        return
+    with pytest.raises(ConfigurationError, match=words):
+        subscribe(place, "east@harbor", file_format=file_format, password=password)
+
+
+def test_a_password_comes_with_a_new_subscription_and_goes_with_its_end(
+    place: Place, mailbox: Mailbox, server: MailServer
+) -> None:
+    store = place.access.subscriptions
+    first = subscribe(place, "east@harbor", file_format="pdf")
+    second = subscribe(place, "east@harbor", file_format="pdf", password=PASSWORD)
+    assert store.subscription("harbor", first.subscription_id).ended_because == "replaced by one with a password"
+    with pytest.raises(ConfigurationError, match="already gets"):
+        subscribe(place, "east@harbor", file_format="pdf", password=PASSWORD)
+    assert store.going_on() == (second,)
+    store.end("harbor", second.subscription_id, because="", actor="test")
+    with pytest.raises(ConfigurationError, match="has ended"):
+        store.password(second)
+
+
+def test_a_workbook_never_leaves_instead_of_an_encrypted_file(
+    place: Place, mailbox: Mailbox, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier release took a password with a workbook."""
+    with monkeypatch.context() as patch:
+        patch.setattr(subscriptions, "_check_password", lambda *_: None)
+        subscribe(place, "east@harbor", file_format="xlsx", password=PASSWORD)
+    send_due(place.home, server, APRIL)
+    ((name, content),) = attached(mailbox.to("east@harbor"))
+    assert name.endswith(".pdf")
+    assert pypdf.PdfReader(io.BytesIO(content)).is_encrypted
 
 
 def test_wrong_subscriptions_are_refused(place: Place) -> None:
@@ -388,6 +689,7 @@ def subscription_of(every: str, delay_days: int) -> Subscription:
     [
         ("host: smtp.example.org\n  security: none", "mail leaves this machine encrypted only"),
         ("host: smtp.example.org\n  user: me", "must have both user and password"),
+        ("host: smtp.example.org\n  user: me\n  password: geheimnisvoll-ä", "ASCII characters only"),
         ("host: smtp.example.org\n  user: me\n  password: '${NO_SUCH_SECRET}'", "NO_SUCH_SECRET is not set"),
         ("host: smtp.example.org\n  port: 99999", "whole number"),
         ("host: smtp.example.org\n  security: ssl", "is not one of"),

@@ -1,7 +1,6 @@
 """The MLLP listener: frames, acknowledgements, limits, TLS, and what is read of what it took."""
 
 import asyncio
-import datetime
 import resource
 import ssl
 from collections.abc import Callable
@@ -10,10 +9,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +19,7 @@ from ingest.receive.mllp.acknowledgement import ACCEPTED, NOT_KEPT, acknowledgem
 from ingest.receive.mllp.frames import Frames, FrameTooLarge
 from ingest.receive.mllp.listener import Limits
 from ingest.sources import source_for
+from tests.certificates import certificate
 from tests.receive.mllp_sender import END, START, Sender, admission, feed_of, inbox_of, listening
 
 
@@ -361,32 +357,6 @@ def test_a_journal_put_in_the_place_of_another_is_read_from_its_beginning(tmp_pa
     assert [entry.sequence for entry in read_journal(one, cursors[1][1])] == [1, 2, 3]
     later = cursors[0][1].split(":")[0] + ":9"
     assert [entry.sequence for entry in read_journal(one, later)] == [1, 2, 3], "restored to an earlier state"
-
-
-def certificate(
-    path: Path, name: str, signer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """A certificate, of an authority's where `signer` is None, with its key, in `<name>.pem` and `<name>.key`."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(signer[0].subject if signer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(signer[1] if signer else key, hashes.SHA256())
-    )
-    (path / f"{name}.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    (path / f"{name}.key").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return built, key
 
 
 def test_tls_takes_senders_of_its_authority_and_refuses_others(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from serving.subscribing import Subscribing
 def draw(context: PageContext, _everybody: tuple[Person, ...]) -> None:
     """Draws the tab with the mails."""
     desk = Subscribing(served_home.access(), context.source.principal)
-    sent_last = sorted(desk.mails(), key=lambda mail: mail.state not in mails.NOT_SENT)
-    failed = sum(mail.state in mails.NOT_SENT for mail in sent_last)
-    blocks.section("Mails", f"{failed} not sent. Subscriptions and their rule stand on the page Reports.")
+    blocks.section(
+        "Mails", f"{desk.count_not_sent()} not sent. Subscriptions and their rule stand on the page Reports."
+    )
     st.page_link(context.pages["reports"], label="Reports")
     everything = (*desk.subscriptions(), *desk.ended())
-    context.html(mails.table(sent_last, everything, context.source.time_zone, with_people=True), key="cm_admin_mails")
+    table = mails.table(desk.not_sent_first(), everything, context.source.time_zone, with_people=True)
+    context.html(table, key="cm_admin_mails")

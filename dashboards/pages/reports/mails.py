@@ -9,8 +9,6 @@ from dashboards import markup
 from serving.modules import PAGES
 from serving.people.subscriptions import FAILED, GIVEN_UP, NOTED, SENDING, SENT, UNCLEAR, Delivery, Subscription
 
-# States in which a person can ask for another attempt.
-NOT_SENT = (FAILED, UNCLEAR, GIVEN_UP)
 WORDS = {
     NOTED: "Is sent next",
     SENDING: "Is being sent",
@@ -27,6 +25,11 @@ def title_of(page: str) -> str:
     return PAGES[page].title if page in PAGES else page
 
 
+def days_of(mail: Delivery) -> str:
+    """The first and the last day of the period of a mail."""
+    return f"{fmt.day(mail.period_start)} to {fmt.day(mail.period_end)}"
+
+
 def table(
     mails: Sequence[Delivery], subscriptions: Sequence[Subscription], time_zone: str, *, with_people: bool
 ) -> Markup:
@@ -37,11 +40,12 @@ def table(
         subscription = by_id.get(mail.subscription_id)
         if subscription is None:
             continue
-        period = f"{fmt.day(mail.period_start)} to {fmt.day(mail.period_end)}"
         at = fmt.moment(mail.sent_at or mail.noted_at, time_zone)
         person = (subscription.email,) if with_people else ()
         state = WORDS.get(mail.state, mail.state)
-        rows.append(markup.Row((title_of(subscription.page), *person, period, state, fmt.sentence(mail.reason), at)))
+        rows.append(
+            markup.Row((title_of(subscription.page), *person, days_of(mail), state, fmt.sentence(mail.reason), at))
+        )
     names = ("Page", *(("For",) if with_people else ()), "Period", "State", "Why", "When")
     return markup.table(
         [markup.Column(name) for name in names], rows, caption="The last mails", empty="No mail was due yet."

@@ -9,7 +9,7 @@ from dashboards.held_pages import pages_of
 from dashboards.pages.reports import mails
 from dashboards.shell import PageContext
 from foundation.errors import ClinicmartError
-from serving.people.subscriptions import CONTENTS, EVERY, FILES, LONGEST_DELAYS, MONTH, Subscription
+from serving.people.subscriptions import CONTENTS, EVERY, FILES, LONGEST_DELAYS, MONTH, Delivery, Subscription
 from serving.subscribing import Subscribing
 
 FILE_NAMES = {"": "None", "xlsx": "Excel", "pdf": "PDF"}
@@ -47,7 +47,10 @@ def draw(context: PageContext) -> None:
         if kept:
             blocks.section("Subscriptions", "Each recipient gets the figures that he or she may see")
             context.html(_table(kept, with_people=desk.is_for_all), key="cm_subscriptions")
-    blocks.section("Last mails", "What was not sent is tried again; what is unclear is sent again only when you say so")
+    blocks.section(
+        "Last mails",
+        "What was not sent is tried again until the next period begins; what is unclear is sent again only when you say so",
+    )
     everything = (*kept, *desk.ended())
     shown = mails.table(desk.mails(), everything, source.time_zone, with_people=desk.is_for_all)
     context.html(shown, key="cm_mails")
@@ -84,7 +87,7 @@ def _subscribe(context: PageContext, desk: Subscribing) -> str:
 def _change(desk: Subscribing) -> str:
     """Ends a subscription, or has a mail sent again. Returns what became of it."""
     kept = {item.subscription_id: item for item in desk.subscriptions()}
-    waiting = {item.delivery_id: item for item in desk.mails() if item.state in mails.NOT_SENT}
+    waiting = {mail.delivery_id: mail for mail in desk.not_sent() if mail.subscription_id in kept}
     if not kept:
         return ""
     with st.form("cm_end_subscription", border=False):
@@ -94,7 +97,7 @@ def _change(desk: Subscribing) -> str:
         mail = columns[2].selectbox(
             "A mail that was not sent",
             list(waiting),
-            format_func=lambda key: f"{waiting[key].period_start} to {waiting[key].period_end}, number {key}",
+            format_func=lambda key: _mail_words(kept[waiting[key].subscription_id], waiting[key]),
         )
         is_asked = columns[3].form_submit_button("Send it again", disabled=not waiting)
     try:
@@ -130,6 +133,10 @@ def _rule(desk: Subscribing) -> str:
 
 def _words(item: Subscription) -> str:
     return f"{mails.title_of(item.page)} each {item.every} for {item.email}"
+
+
+def _mail_words(item: Subscription, mail: Delivery) -> str:
+    return f"{mails.title_of(item.page)} for {item.email}, {mails.days_of(mail)}"
 
 
 def _table(kept: tuple[Subscription, ...], *, with_people: bool) -> Markup:
