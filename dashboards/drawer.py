@@ -112,7 +112,7 @@ def _next_steps(context: PageContext, view: View, figure_passport: Passport) -> 
         changed = states.encode(states.pairs_by_name(view.at))
         steps.append((f"Open {fmt.lower_first(context.pages[page].title)}", f"{widgets.PAGE}{page}?{changed}"))
     work_list = next((item.name for item in LISTS.values() if item.metric == figure_passport.metric.name), "")
-    if WORKLISTS in context.pages and work_list in context.source.reader.worklists:
+    if WORKLISTS in context.pages and work_list in context.source.reader.worklists.names:
         steps.append(("Open worklist", f"{widgets.PAGE}{WORKLISTS}?{states.encode({'basis': work_list})}"))
     if COMPARE in context.pages:
         steps.append(("Why is my number different?", _compare(view, {})))

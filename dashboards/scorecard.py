@@ -155,7 +155,7 @@ def _cell(
         tone = "bad" if is_bad else "good" if is_high or is_low else ""
     target = None
     if level.dimension.startswith("service_unit") and metric.direction != "neutral" and not view.payer:
-        set_for = source.reader.target(metric, member, view.period.end)
+        set_for = source.reader.targets.in_force(metric, member, view.period.end)
         target = None if set_for is None or set_for.value is None else float(set_for.value)
     return Cell(value=value, at=at, usual=usual, target=target, tone=tone, is_moving=is_moving)
 

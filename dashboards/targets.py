@@ -40,7 +40,7 @@ def of(source: Source, view: View, figure: Figure) -> FigureTarget | None:
     metric = figure.metric
     if view.provider or view.payer or figure.value is None or figure.problem:
         return None
-    target = source.reader.target(metric, view.place, view.period.end)
+    target = source.reader.targets.in_force(metric, view.place, view.period.end)
     if target is None or target.value is None:
         return None
     value = target.value * months_in(view.period) if is_per_month(metric) else target.value

@@ -16,7 +16,7 @@ def draw(context: PageContext, names: Sequence[str], key: str) -> None:
     """A button for each of the lists that this person works on; nothing for who works on none."""
     if WORKLISTS not in context.pages:
         return
-    there = [name for name in names if name in context.source.reader.worklists]
+    there = [name for name in names if name in context.source.reader.worklists.names]
     buttons = [
         markup.button(
             f"Work on: {LISTS[name].title.lower()}",

@@ -11,8 +11,7 @@ time, and only the open file behind it is shared, by tenant, scope and version.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 
 import polars as pl
 
@@ -21,6 +20,7 @@ from foundation.home import Home
 from foundation.keys import Keys
 from foundation.live_state import live_path, read_live
 from serving import open_files
+from serving.audited import DONE, REFUSED, refusals_noted
 from serving.counters import QUERY_SECONDS
 from serving.lineage.metric import MetricLineage, metric_lineage
 from serving.metrics.dimensions import DimensionIndex
@@ -47,35 +47,20 @@ from serving.people.rights import ROLES
 from serving.people.scope import Scope
 from serving.people.shown import gathered
 from serving.people.store import AccessStore
-from serving.people.targets import WHOLE, Target, TargetTable
-from serving.people.work_entries import Entry
 from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
 from serving.rows.compare import MOST_COMPARED, compare
-from serving.rows.export import MOST_ROWS, rows_file
+from serving.rows.export import MOST_ROWS, chosen_columns, rows_file
 from serving.rows.people import PEOPLE_A_ROW, people_in
 from serving.rows.row_sources import RowSources, row_sources
 from serving.scope_files.derive import CREDENTIALS
-from serving.target_rules import check_target, path_in_force, target_path
-from serving.today import Board, Place, board
+from serving.target_rules import ScopedTargets
+from serving.today import Board, board, places
 from serving.versions.health import published_alerts, published_health, published_refusals
 from serving.versions.integrity import last_sound_version
 from serving.versions.retention import kept_versions, version_as_of
 from serving.versions.store import outcome
-from serving.worklists.lists import LISTS
-from serving.worklists.work import ROW_ID, TO_DO, Due, Work, Worklists
-
-
-def _chosen_columns(drilled: Drill, columns: Sequence[str]) -> pl.DataFrame:
-    """The rows of a file with the columns asked for. Raises ConfigurationError for an unknown column and for too many rows."""
-    if drilled.listed_rows > MOST_ROWS:
-        raise ConfigurationError(
-            f"{drilled.listed_rows:,} rows are more than the {MOST_ROWS:,} of one file; narrow the figure, or take an extract"
-        )
-    unknown = [name for name in columns if name not in drilled.frame.columns]
-    if unknown:
-        raise ConfigurationError(f"these rows have no column {unknown[0]!r}")
-    return drilled.frame.select(columns) if columns else drilled.frame
+from serving.worklists.work import Worklists
 
 
 class Reader:
@@ -168,12 +153,8 @@ class Reader:
         """
         asked: dict[str, object] = {"metrics": list(query.metrics), "by": list(query.by), "where": dict(query.where)}
         asked |= {"from": query.date_from, "to": query.date_to}
-        try:
-            with QUERY_SECONDS.labels("query").time():
-                answer = self._metrics.query(query)
-        except (AccessError, ConfigurationError):
-            self.note("query", asked, "refused")
-            raise
+        with refusals_noted(self.note, "query", asked), QUERY_SECONDS.labels("query").time():
+            answer = self._metrics.query(query)
         self.saw("query", asked)
         return answer
 
@@ -184,7 +165,7 @@ class Reader:
         if shown is not None:
             shown.note(action, detail)
         else:
-            self.note(action, detail, "done")
+            self.note(action, detail, DONE)
 
     def drill(
         self,
@@ -207,22 +188,18 @@ class Reader:
         if listing is not None and listing.search:
             asked["searched"] = True
         metrics = self._metrics.restated if restated else self._metrics
-        try:
-            with QUERY_SECONDS.labels("drill").time():
-                drilled = drilling.drill(
-                    metrics,
-                    metric,
-                    where or {},
-                    date_from,
-                    date_to,
-                    limit=limit,
-                    offset=offset,
-                    counted_only=counted_only,
-                    listing=listing,
-                )
-        except (AccessError, ConfigurationError):
-            self.note("drill", asked, "refused")
-            raise
+        with refusals_noted(self.note, "drill", asked), QUERY_SECONDS.labels("drill").time():
+            drilled = drilling.drill(
+                metrics,
+                metric,
+                where or {},
+                date_from,
+                date_to,
+                limit=limit,
+                offset=offset,
+                counted_only=counted_only,
+                listing=listing,
+            )
         self._note_rows("drill", asked, drilled)
         return drilled
 
@@ -231,7 +208,7 @@ class Reader:
         first, *further = people_in(drilled.frame, self.registry.table(drilled.table)) or [{}]
         counts = {"rows": drilled.frame.height, "of": drilled.total_rows}
         more = [{"metric": asked["metric"]} | part for part in further]
-        self.note(action, {**asked, **counts, **first}, "done", further=more)
+        self.note(action, {**asked, **counts, **first}, DONE, further=more)
 
     def export_rows(
         self,
@@ -255,7 +232,7 @@ class Reader:
         asked |= {"format": file_format, "columns": list(columns)}
         if listing is not None and listing.search:
             asked["searched"] = True
-        try:
+        with refusals_noted(self.note, "export", asked):
             drilled = drilling.drill(
                 self._metrics.restated if restated else self._metrics,
                 metric,
@@ -268,10 +245,7 @@ class Reader:
                 listing=listing,
                 most=MOST_ROWS,
             )
-            file = rows_file(_chosen_columns(drilled, columns), file_format)
-        except (AccessError, ConfigurationError):
-            self.note("export", asked, "refused")
-            raise
+            file = rows_file(chosen_columns(drilled, columns), file_format)
         self._note_rows("export", asked, drilled)
         return file
 
@@ -288,19 +262,16 @@ class Reader:
             "to": asked.date_to,
         }
         detail |= {"with": theirs.metric, "with_where": dict(theirs.where), "with_version": other.version.version}
-        try:
+        with refusals_noted(self.note, "compare", detail):
             mine, others = self._all_rows(asked), other._all_rows(theirs)
             difference = compare(mine, others)
-        except (AccessError, ConfigurationError):
-            self.note("compare", detail, "refused")
-            raise
         parts = (difference.only_mine, difference.only_theirs, difference.differing)
         shown = [part.frame for part in parts if part.frame.height]
         people = [who for frame in shown for who in people_in(frame, self.registry.table(mine.table))]
         first, *further = people or [{}]
         counts = {name: part.rows for name, part in zip(("only_mine", "only_theirs", "differing"), parts, strict=True)}
         self.note(
-            "compare", {**detail, **counts, **first}, "done", further=[{"metric": asked.metric} | p for p in further]
+            "compare", {**detail, **counts, **first}, DONE, further=[{"metric": asked.metric} | p for p in further]
         )
         return difference
 
@@ -326,11 +297,8 @@ class Reader:
 
         Raises AccessError for a scope without rows and a row that is not in it, ConfigurationError for a table without source records.
         """
-        try:
+        with refusals_noted(self.note, "source", {"table": table}):
             return row_sources(self._home, self.version, self._metrics, table, key)
-        except (AccessError, ConfigurationError):
-            self.note("source", {"table": table}, "refused")
-            raise
 
     def dimension_values(self, name: str, where: Mapping[str, Filter] | None = None) -> pl.DataFrame:
         """(id, name) of a dimension's members, `parent_id` too for service units, by name.
@@ -361,10 +329,10 @@ class Reader:
         who sees the figure. Raises ConfigurationError for a metric that the person may not ask for, AccessError
         for a role without the page."""
         if "lineage" not in ROLES[self.scope.role].pages:
-            self.note("lineage", {"metric": metric}, "refused")
+            self.note("lineage", {"metric": metric}, REFUSED)
             raise AccessError("your role does not see what a figure rests on")
         if all(item.name != metric for item in self.metrics()):
-            self.note("lineage", {"metric": metric}, "refused")
+            self.note("lineage", {"metric": metric}, REFUSED)
             raise ConfigurationError(f"no metric is named {metric!r}")
         self.saw("lineage", {"metric": metric})
         return metric_lineage(self._home, self.version, metric)
@@ -373,7 +341,7 @@ class Reader:
         """What the feeds delivered; for a part of the tenant no rows and money of the whole, and unknown words for roles that see
         patients' identity alone. Raises AccessError for roles that do not see it."""
         if not self.scope.sees_health:
-            self.note("health", {}, "refused")
+            self.note("health", {}, REFUSED)
             raise AccessError("your role does not see the state of the feeds")
         self.saw("health", {})
         health = published_health(self._home, self.version)
@@ -413,130 +381,41 @@ class Reader:
         state was altered.
         """
         if not ROLES[self.scope.role].sees_today:
-            self.note("today", {}, "refused")
+            self.note("today", {}, REFUSED)
             raise AccessError("your role does not see the board of today")
         keys, tenant_id = Keys.of(self._home), self.tenant.tenant_id
         state = read_live(self._home, keys, tenant_id)
         if state is None:
             return None
-        shown = board(state, self._places(), now, keys.derive_for_scope("surrogate", tenant_id, self.scope.hash))
+        shown = board(
+            state,
+            places(self._metrics, self.tenant.time_zone),
+            now,
+            keys.derive_for_scope("surrogate", tenant_id, self.scope.hash),
+        )
         new = sorted(set(shown.people) - set(noted or ()))
         if new or noted is None:
             first, *further = [new[at : at + PEOPLE_A_ROW] for at in range(0, len(new), PEOPLE_A_ROW)] or [[]]
             more = [{"column": "patient_id", "people": part} for part in further]
-            self.note("today", {"column": "patient_id", "people": first}, "done", further=more)
+            self.note("today", {"column": "patient_id", "people": first}, DONE, further=more)
         return shown
 
-    def _places(self) -> list[Place]:
-        """The service units in scope, in the order of the tree."""
-        columns = self.registry.table("dim_service_units")
-        held = columns.column_names if columns else ()
-        beds = "staffed_beds" if "staffed_beds" in held else "cast(null as integer)"
-        zone = "time_zone" if "time_zone" in held else "cast(null as varchar)"
-        units = self._metrics.data.frame(
-            f"select service_unit_id, name, {zone} as time_zone, {beds} as staffed_beds from warehouse.marts.dim_service_units "
-            "where service_unit_id <> 'unknown' order by sort_order"
-        )
-        return [
-            Place(
-                unit_id=row["service_unit_id"],
-                name=row["name"],
-                time_zone=row["time_zone"] or self.tenant.time_zone,
-                staffed_beds=row["staffed_beds"],
-            )
-            for row in units.iter_rows(named=True)
-        ]
-
-    # Targets
-
-    def targets(self) -> TargetTable:
-        """The tenant's targets as they stand at this moment, of every version and for everybody who sees figures."""
-        return TargetTable(self.target_versions())
-
-    def target_versions(self) -> tuple[Target, ...]:
-        """Every version of the tenant's targets, in the order in which they were set, as far as their unit is in the person's scope
-        or above it."""
-        above = {unit for path in self._metrics.data.units["path"] for unit in path.strip("/").split("/")}
-        versions = self._access.targets.all(self.tenant.tenant_id)
-        return tuple(target for target in versions if target.service_unit_id in above | {WHOLE})
-
-    def target_path(self, service_unit: str | None) -> tuple[str, ...]:
-        """Whose target counts for a unit: the unit, then those above it, then the whole tenant. None is all units in scope."""
-        return target_path(self._metrics, service_unit)
-
-    def target(self, metric: MetricDefinition, service_unit: str | None, on: date) -> Target | None:
-        """The target in force for a metric, a unit (None: all units in scope) and a day (`serving.target_rules`); None without one."""
-        path = path_in_force(self._metrics, metric, service_unit)
-        return self.targets().in_force(metric.name, path, on) if path else None
-
-    @property
-    def may_set_targets(self) -> bool:
-        """Whether the person's role sets targets, for the units that it sees."""
-        return ROLES[self.scope.role].sets_targets
-
-    def set_target(self, metric: str, service_unit: str | None, valid_from: date, value: Decimal | None) -> None:
-        """Sets the target of a metric for a unit (None: the whole tenant) from a day on; a value of None ends it.
-
-        Raises AccessError (audited) if the person may not set it, ConfigurationError for a metric that this person may not ask
-        for, for one that is neither better high nor better low, and for a value that the metric cannot have.
-        """
-        unit = service_unit or WHOLE
-        asked = {"metric": metric, "unit": unit, "from": valid_from.isoformat()}
-        if not self.may_set_targets or (unit == WHOLE and self.scope.is_restricted):
-            self.note("target set", asked, "refused")
-            raise AccessError("your role does not set this target; ask your administrator")
-        if unit != WHOLE:
-            self._metrics.data.path_of(unit)
-        check_target(self.metrics(), metric, value)
-        self._access.targets.set(
-            Target(
-                tenant_id=self.tenant.tenant_id,
-                metric=metric,
-                service_unit_id=unit,
-                valid_from=valid_from,
-                value=value,
-                set_by=self._principal.email,
-            )
-        )
-
-    # Worklists
+    # What people set
 
     @cached_property
-    def _worklists(self) -> Worklists:
-        keys = Keys.of(self._home)
-        tenant_id = self.tenant.tenant_id
-        entries = {name: self._access.work_entries(keys, tenant_id, name) for name in LISTS}
-        return Worklists(self._metrics, entries, self._principal.email)
+    def targets(self) -> ScopedTargets:
+        """The tenant's targets, as far as they concern the scope."""
+        return ScopedTargets(self._metrics, self._access.targets, self._principal, self.note)
 
-    @property
-    def worklists(self) -> tuple[str, ...]:
-        """Names of the worklists that this person works on."""
-        return self._worklists.names
-
-    def worklist(
-        self, name: str, service_unit: str | None, today: date, show: str = TO_DO, limit: int = 25, offset: int = 0
-    ) -> Work:
-        """One page of a worklist (`serving.worklists.work`). Every look is audited with the ids of the rows shown."""
-        asked = {"list": name, "unit": service_unit, "show": show, "offset": offset}
-        try:
-            work = self._worklists.work(name, service_unit, today, show=show, limit=limit, offset=offset)
-        except (AccessError, ConfigurationError):
-            self.note("worklist", asked, "refused")
-            raise
-        self.note("worklist", asked | {"column": work.work_list.key, "people": work.rows[ROW_ID].to_list()}, "done")
-        return work
-
-    def due_work(self, today: date) -> tuple[Due, ...]:
-        """The worklists of which rows must be done within two weeks: counts and money, no rows."""
-        return self._worklists.due(today)
-
-    def set_work(self, name: str, entry: Entry) -> None:
-        """Notes an entry on a row of a worklist; who and when are set here. Every refusal is audited, without the row."""
-        try:
-            self._worklists.set(name, entry)
-        except (AccessError, ConfigurationError):
-            self.note("worklist set", {"list": name, "state": entry.state}, "refused")
-            raise
+    @cached_property
+    def worklists(self) -> Worklists:
+        """The lists of rows that the person works on."""
+        return Worklists(
+            self._metrics,
+            partial(self._access.work_entries, Keys.of(self._home), self.tenant.tenant_id),
+            self._principal.email,
+            self.note,
+        )
 
     def coworkers(self) -> tuple[str, ...]:
         """User names of the tenant's people who work on worklists: to whom a row can be given."""
@@ -571,7 +450,7 @@ def open_reader(home: Home, principal: Principal, *, as_of: str | None = None) -
     try:
         scope = Scope.of(principal, access.policy(principal.tenant_id))
     except AccessError as error:
-        access.audit(principal.tenant_id, principal.email, "open", detail={"reason": str(error)}, result="refused")
+        access.audit(principal.tenant_id, principal.email, "open", detail={"reason": str(error)}, result=REFUSED)
         raise
     version = last_sound_version(home, principal.tenant_id)
     if version is None:

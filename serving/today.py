@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from data_contracts import INPATIENT_CLASSES
 from foundation.live_state import LiveState
+from serving.metrics.answers import Metrics
 from serving.scope_files.deidentify import surrogate
 
 _NOT_A_VISIT = frozenset({"cancelled", "entered_in_error", "planned", "finished"})
@@ -101,6 +102,27 @@ class Board:
     def is_followed(self) -> bool:
         """Whether somebody still listens."""
         return self.age_seconds <= STALE_SECONDS
+
+
+def places(metrics: Metrics, time_zone: str) -> list[Place]:
+    """The service units in scope, in the order of the tree. `time_zone` is that of units without one."""
+    columns = metrics.registry.table("dim_service_units")
+    held = columns.column_names if columns else ()
+    beds = "staffed_beds" if "staffed_beds" in held else "cast(null as integer)"
+    zone = "time_zone" if "time_zone" in held else "cast(null as varchar)"
+    units = metrics.data.frame(
+        f"select service_unit_id, name, {zone} as time_zone, {beds} as staffed_beds from warehouse.marts.dim_service_units "
+        "where service_unit_id <> 'unknown' order by sort_order"
+    )
+    return [
+        Place(
+            unit_id=row["service_unit_id"],
+            name=row["name"],
+            time_zone=row["time_zone"] or time_zone,
+            staffed_beds=row["staffed_beds"],
+        )
+        for row in units.iter_rows(named=True)
+    ]
 
 
 def board(state: LiveState, places: Sequence[Place], now: datetime, surrogate_key: str) -> Board:

@@ -37,7 +37,7 @@ def targets() -> None:
 def list_targets(home: Home, tenant: str, user: str, metric: str | None, history: bool, as_json: bool) -> None:
     """List targets. An empty unit is the whole tenant. An empty target has ended."""
     with open_for(home, tenant, user) as reader:
-        shown = reader.target_versions() if history else reader.targets().standing
+        shown = reader.targets.versions() if history else reader.targets.table().standing
         units = {item.name: item.unit for item in reader.metrics()}
     rows = [
         {
@@ -95,7 +95,7 @@ def set_target(
     with open_for(home, tenant, user) as reader:
         definition = definition_of(reader, metric)
         amount = None if value == "none" else read_value(value, definition.unit)
-        reader.set_target(metric, unit, valid_from.date(), amount)
+        reader.targets.set(metric, unit, valid_from.date(), amount)
     shown = _written(amount, definition.unit) or "no target"
     print_result(
         as_json,

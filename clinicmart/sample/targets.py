@@ -41,7 +41,7 @@ def set_sample_targets(home: Home, tenants: tuple[str, ...]) -> None:
             continue
         with reader:
             for metric, value in FOR_THE_TENANT.items():
-                reader.set_target(metric, None, FROM, Decimal(value))
+                reader.targets.set(metric, None, FROM, Decimal(value))
             for (unit_kind, metric, unit), value in FOR_UNITS.items():
                 if unit_kind == tenant:
-                    reader.set_target(metric, unit, FROM, Decimal(value))
+                    reader.targets.set(metric, unit, FROM, Decimal(value))

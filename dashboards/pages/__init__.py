@@ -86,7 +86,7 @@ ALL = (
         key="worklists",
         title="Worklists",
         draw=worklists.draw,
-        is_for=lambda source: bool(source.reader.worklists),
+        is_for=lambda source: bool(source.reader.worklists.names),
     ),
     PageSpec(
         key="referrals",

@@ -23,15 +23,15 @@ def draw(context: PageContext) -> None:
     source = context.source
     # The head names how many there are once the form has saved one.
     head = st.container()
-    saved = _form(source) if source.reader.may_set_targets else ""
-    versions = source.reader.target_versions()
+    saved = _form(source) if source.reader.targets.may_set else ""
+    versions = source.reader.targets.versions()
     standing = [target for target in TargetTable(versions).standing if target.value is not None]
     title = f"{fmt.plural(len(standing), 'target')} set" if standing else "No targets are set"
     with head:
         context.html(markup.heading(title, [], shell.whose(source)), key="cm_head")
     if saved:
         context.html(markup.state("Saved" if saved.startswith("Saved") else "Not saved", saved), key="cm_saved")
-    if not source.reader.may_set_targets:
+    if not source.reader.targets.may_set:
         text = "Administrators set targets, and program managers those of their units."
         context.html(markup.state("You can read targets", text), key="cm_target_rights")
     if standing:
@@ -82,7 +82,7 @@ def _form(source: Source) -> str:
     definition = source.metrics[metric]
     try:
         amount = None if value.strip().lower() == NONE else read_value(value, definition.unit)
-        source.reader.set_target(metric, unit or None, first, amount)
+        source.reader.targets.set(metric, unit or None, first, amount)
     except ClinicmartError as error:
         return fmt.sentence(str(error))
     shown = "no target" if amount is None else fmt.exact(amount, definition.unit)

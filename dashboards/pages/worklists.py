@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -64,7 +65,7 @@ NOBODY = ""
 def draw(context: PageContext) -> None:
     """Draws the worklists of the person: counts, rows and the form of a row."""
     source, view = context.source, context.view
-    names = source.reader.worklists
+    names = source.reader.worklists.names
     name = view.basis if view.basis in names else names[0]
     today = fmt.local_date(datetime.now(UTC), source.time_zone)
     head = st.container()
@@ -83,11 +84,14 @@ def draw(context: PageContext) -> None:
     # The form first: what it saves is in the list below it.
     form = st.container()
     offset = (view.page - 1) * ROWS_A_PAGE
-    work = source.reader.worklist(name, view.place, today, show or TO_DO, ROWS_A_PAGE, offset)
+    read = partial(
+        source.reader.worklists.work, name, view.place, today, show=show or TO_DO, limit=ROWS_A_PAGE, offset=offset
+    )
+    work = read()
     with form:
         saved = _form(source, name, work)
         if saved.startswith("Saved"):
-            work = source.reader.worklist(name, view.place, today, show or TO_DO, ROWS_A_PAGE, offset)
+            work = read()
     with head:
         context.html(markup.heading(_finding(work), [_of_measure(work)], _crumbs(source, view)), key="cm_head")
         context.html(_facts(work), key="cm_work_facts")
@@ -222,7 +226,7 @@ def _form(source: Source, name: str, work: Work) -> str:
             note=note.strip(),
             due=due if isinstance(due, date) else None,
         )
-        source.reader.set_work(name, entry)
+        source.reader.worklists.set(name, entry)
     except ClinicmartError as error:
         return f"Not saved: {error}."
     done = " It leaves the list when the feeds report it as solved." if state == DONE else ""

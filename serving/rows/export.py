@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -12,7 +12,7 @@ import polars as pl
 import xlsxwriter
 
 from foundation.errors import ConfigurationError
-from serving.model import RowsFile
+from serving.model import Drill, RowsFile
 
 # The most rows of one file. Who needs more takes an extract.
 MOST_ROWS = 50_000
@@ -103,6 +103,18 @@ _WRITERS: Mapping[str, tuple[Callable[[pl.DataFrame], bytes], str]] = MappingPro
     }
 )
 FORMATS = tuple(_WRITERS)
+
+
+def chosen_columns(drilled: Drill, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows of a file with the columns asked for. Raises ConfigurationError for an unknown column and for too many rows."""
+    if drilled.listed_rows > MOST_ROWS:
+        raise ConfigurationError(
+            f"{drilled.listed_rows:,} rows are more than the {MOST_ROWS:,} of one file; narrow the figure, or take an extract"
+        )
+    unknown = [name for name in columns if name not in drilled.frame.columns]
+    if unknown:
+        raise ConfigurationError(f"these rows have no column {unknown[0]!r}")
+    return drilled.frame.select(columns) if columns else drilled.frame
 
 
 def rows_file(frame: pl.DataFrame, file_format: str) -> RowsFile:

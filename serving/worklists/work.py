@@ -4,7 +4,7 @@ A row outside the scope is as if it did not exist, for reading and for writing. 
 a claim or a visit that can be found in the practice's own system.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,6 +13,8 @@ from typing import Any
 import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError
+from serving.audited import DONE as ACT_DONE
+from serving.audited import Note, refusals_noted
 from serving.metrics.answers import Metrics
 from serving.metrics.dimensions import SERVICE_UNIT
 from serving.people.modules import sees_metric
@@ -66,10 +68,11 @@ class Due:
 
 
 class Worklists:
-    """The worklists of one person."""
+    """The worklists of one person (`user`). `entries_of` gives what people noted on the rows of a list."""
 
-    def __init__(self, metrics: Metrics, entries: Mapping[str, Entries], user: str) -> None:
-        self._metrics, self._entries, self._user = metrics, entries, user
+    def __init__(self, metrics: Metrics, entries_of: Callable[[str], Entries], user: str, note: Note) -> None:
+        self._metrics, self._user, self._note = metrics, user, note
+        self._entries = {name: entries_of(name) for name in LISTS}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,8 +93,15 @@ class Worklists:
         """A page of a list under a unit (None: all that is seen), and what was worked in the last MEASURED_DAYS days.
 
         `show` is one of SHOWN. Rows with a day by which they must be done come first, then the largest amounts or the oldest rows.
-        Raises AccessError for a list or a unit that this person does not have.
+        Every look is audited with the ids of the rows shown. Raises AccessError for a list or a unit that this person does not have.
         """
+        asked = {"list": name, "unit": service_unit, "show": show, "offset": offset}
+        with refusals_noted(self._note, "worklist", asked):
+            work = self._work(name, service_unit, today, show, limit, offset)
+        self._note("worklist", asked | {"column": work.work_list.key, "people": work.rows[ROW_ID].to_list()}, ACT_DONE)
+        return work
+
+    def _work(self, name: str, service_unit: str | None, today: date, show: str, limit: int, offset: int) -> Work:
         item = self._list(name)
         condition, parameters, source = self._of(item, {SERVICE_UNIT: service_unit} if service_unit else {})
         waiting = f"{condition} and ({self._row_filter(item)}) and ({item.is_open})"
@@ -161,8 +171,14 @@ class Worklists:
         return tuple(entry for entry in self._entries[name].all() if entry.row_id == row_id)
 
     def set(self, name: str, entry: Entry) -> None:
-        """Notes an entry on a row. Raises AccessError as `history` does, ConfigurationError for a state, outcome or note that the list
-        does not take."""
+        """Notes an entry on a row; who and when are set here. Every refusal is audited, without the row.
+
+        Raises AccessError as `history` does, ConfigurationError for a state, outcome or note that the list does not take.
+        """
+        with refusals_noted(self._note, "worklist set", {"list": name, "state": entry.state}):
+            self._set(name, entry)
+
+    def _set(self, name: str, entry: Entry) -> None:
         item = self._list(name)
         self._check_row(item, entry.row_id)
         if entry.state not in STATES:

@@ -3,13 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 
-from foundation.errors import AccessError, ConfigurationError
+from foundation.errors import AccessError
 from serving.lineage.metric import MetricLineage
 from serving.model import (
     Drill,
@@ -26,18 +25,15 @@ from serving.model import (
 )
 from serving.modules import MODULES
 from serving.people.shown import gathered
-from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
-from serving.people.work_entries import Entry
 from serving.plausibility import Finding
 from serving.reader import Reader
 from serving.rows.compare import compare
 from serving.rows.export import rows_file
 from serving.today import Board
-from serving.worklists.lists import DONE, LISTS
-from serving.worklists.work import TO_DO, Due, Work
 from tests.dashboards import fake_health, fake_visits
+from tests.dashboards.fake_acts import FakeTargets, FakeWorklists
 from tests.dashboards.fake_metrics import DIMENSIONS, KNOWN_ON, MATURES, OUT_OF, RULES
-from tests.dashboards.fake_visits import AS_OF, NAMES, PARENT, TREE, below, child_of, is_under
+from tests.dashboards.fake_visits import AS_OF, NAMES, TREE, below, child_of, is_under
 
 PUBLISHED = LastRun(run_id="r1", at=datetime(2026, 11, 15, 6, 5, tzinfo=UTC), outcome="published", reason="")
 
@@ -57,11 +53,8 @@ class FakeReader:
     published_at: datetime = datetime(2026, 11, 15, 6, 5, tzinfo=UTC)
     last_run: LastRun | None = PUBLISHED
     asked: int = 0
-    may_set_targets: bool = True
-    kept_targets: list[Target] = field(default_factory=list)
-    works_on: tuple[str, ...] = ()
-    kept_work: list[Entry] = field(default_factory=list)
-    kept_due: tuple[Due, ...] = ()
+    targets: FakeTargets = field(default_factory=FakeTargets)
+    worklists: FakeWorklists = field(default_factory=FakeWorklists)
     stopped: bool = False
     doubted: bool = False
     refused: bool = False
@@ -75,6 +68,9 @@ class FakeReader:
     # (action, detail, result) of what would be audited.
     noted: list[tuple[str, Mapping[str, object], str]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.worklists.rows_of = self._rows
+
     def note(
         self, action: str, detail: Mapping[str, object], result: str, *, further: Sequence[Mapping[str, object]] = ()
     ) -> None:
@@ -84,87 +80,6 @@ class FakeReader:
         shown = gathered()
         if shown is not None:
             shown.note(action, detail)
-
-    def target_versions(self) -> tuple[Target, ...]:
-        return tuple(self.kept_targets)
-
-    def target(self, metric: MetricDefinition, service_unit: str | None, on: date) -> Target | None:
-        path, unit = [], service_unit
-        while unit:
-            path.append(unit)
-            unit = PARENT[unit]
-        path = [*path, WHOLE]
-        path = path[:1] if metric.unit in ADDITIVE_UNITS and len(path) > 2 else path
-        return TargetTable(self.kept_targets).in_force(metric.name, path, on)
-
-    def set_target(self, metric: str, service_unit: str | None, valid_from: date, value: Decimal | None) -> None:
-        self.kept_targets.append(
-            Target(
-                tenant_id=self.tenant_id,
-                metric=metric,
-                service_unit_id=service_unit or WHOLE,
-                valid_from=valid_from,
-                value=value,
-                set_by="admin@harbor",
-                set_at=datetime(2026, 11, 15, tzinfo=UTC),
-            )
-        )
-
-    @property
-    def worklists(self) -> tuple[str, ...]:
-        return self.works_on
-
-    def worklist(
-        self, name: str, service_unit: str | None, today: date, show: str = TO_DO, limit: int = 25, offset: int = 0
-    ) -> Work:
-        """Denied claims of the fake visits, with what was set on them; nothing is ever solved."""
-        item = LISTS[name]
-        frame = self._rows({"service_unit": service_unit} if service_unit else {}, None, None).filter(pl.col("denied"))
-        frame = frame.sort("billed", "appointment_id", descending=[True, False])
-        standing = {entry.row_id: entry for entry in self.kept_work}
-        entries = [standing.get(row_id, Entry(row_id=row_id, state="open")) for row_id in frame["appointment_id"]]
-        rows = frame.select(
-            pl.col("appointment_id").alias("row_id"),
-            pl.col("billed").alias("amount"),
-            pl.col("appointment_date").alias("decision_date"),
-            pl.col("appointment_date").alias("service_date"),
-            pl.col("leaf").alias("service_unit_id"),
-            pl.col("payer").alias("payer_id"),
-            "denial_category",
-            pl.lit("CO-197").alias("carc"),
-            *(
-                pl.Series(column, [getattr(entry, column) for entry in entries], dtype=kind)
-                for column, kind in (
-                    ("state", pl.String),
-                    ("owner", pl.String),
-                    ("outcome", pl.String),
-                    ("note", pl.String),
-                    ("due", pl.Date),
-                )
-            ),
-        )
-        chosen = rows.filter((pl.col("state") == DONE) if show == "worked" else (pl.col("state") != DONE))
-        return Work(
-            work_list=item,
-            rows=chosen.slice(offset, limit),
-            shown_rows=chosen.height,
-            open_rows=rows.height,
-            open_amount=rows["amount"].sum(),
-            mine=0,
-            due_soon=0,
-            since=today,
-            worked=len([entry for entry in standing.values() if entry.state == DONE]),
-            solved=0,
-            recovered=Decimal(0),
-        )
-
-    def due_work(self, today: date) -> tuple[Due, ...]:
-        return self.kept_due
-
-    def set_work(self, name: str, entry: Entry) -> None:
-        if entry.state == DONE and not entry.outcome:
-            raise ConfigurationError("a row that is done needs an outcome")
-        self.kept_work.append(entry)
 
     def coworkers(self) -> tuple[str, ...]:
         return ("admin@harbor", "billing@harbor")

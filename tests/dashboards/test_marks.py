@@ -101,7 +101,7 @@ def test_a_tile_opens_its_passport_with_parts_interval_and_what_is_left_out(page
 
 
 def test_a_passport_shows_the_target_of_its_place_and_none_for_a_part_of_it(page, markup_of, reader):
-    reader.set_target("no_show_rate", "behavioral", date(2026, 1, 1), Decimal("0.05"))
+    reader.targets.set("no_show_rate", "behavioral", date(2026, 1, 1), Decimal("0.05"))
     drawer = markup_of(page("no_show", place="behavioral", figure="no_show_rate")).split(DRAWER)[1]
     assert "target 5.0\u00a0%, worse than target<" in drawer
     narrower = markup_of(page("no_show", place="behavioral", figure="no_show_rate", at="weekday=1")).split(DRAWER)[1]

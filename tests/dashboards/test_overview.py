@@ -93,7 +93,7 @@ def test_nothing_to_attend_to_is_said(page, markup_of):
 def test_units_stand_beside_their_own_usual_range(source):
     view = states.parse({"period": "2026-07-01_2026-09-30"}, source.as_of)
     level = levels.level_of(source, view)
-    source.reader.set_target("no_show_rate", "behavioral", view.period.start, D("0.12"))
+    source.reader.targets.set("no_show_rate", "behavioral", view.period.start, D("0.12"))
     answer = levels.ask(source, view, level, units.METRICS)
     found = units.units(source, view, level, answer, figures.load(source, view, page.ASKED))
     column = next(column for column in found.columns if column.metric.name == "no_show_rate")
@@ -105,7 +105,7 @@ def test_units_stand_beside_their_own_usual_range(source):
 
 
 def test_tiles_say_how_they_stand_against_their_target(page, markup_of, reader, source):
-    reader.set_target("no_show_rate", None, reader.data_as_of.replace(year=2026, month=1, day=1), D("0.05"))
+    reader.targets.set("no_show_rate", None, reader.data_as_of.replace(year=2026, month=1, day=1), D("0.05"))
     html = markup_of(page("", period="2026-07-01_2026-09-30"))
     tile = html.split('data-metric="no_show_rate"')[1].split("</article>")[0]
     assert 'title="worse than target"' in tile
@@ -135,8 +135,8 @@ def test_the_page_says_what_its_figures_rest_on(page, markup_of, reader):
 
 
 def test_rows_with_a_deadline_are_told_with_their_worklist(page, markup_of, reader):
-    reader.works_on = ("denials",)
-    reader.kept_due = (Due(work_list=LISTS["denials"], rows=3, amount=D("812.50"), first=date(2026, 12, 5)),)
+    reader.worklists.names = ("denials",)
+    reader.worklists.kept_due = (Due(work_list=LISTS["denials"], rows=3, amount=D("812.50"), first=date(2026, 12, 5)),)
     panel = markup_of(page("")).split("<h2>Needs attention</h2>")[1].split("<h2>")[0]
     assert "Denied claims with a deadline" in panel
     assert "3 rows, the first by 5 Dec 2026" in panel

@@ -18,8 +18,8 @@ def target_of(source, name, **params):
 
 
 def test_a_rate_takes_the_target_of_a_unit_above_and_says_whose_it_is(source):
-    source.reader.set_target("no_show_rate", None, JANUARY, D("0.5"))
-    source.reader.set_target("no_show_rate", "behavioral", JANUARY, D("0.01"))
+    source.reader.targets.set("no_show_rate", None, JANUARY, D("0.5"))
+    source.reader.targets.set("no_show_rate", "behavioral", JANUARY, D("0.01"))
     whole, child, other = (target_of(source, "no_show_rate", place=unit) for unit in ("", "bayview", "elm"))
     assert (whole.value, whole.whose, whole.words) == (D("0.5"), "", "better than target")
     assert (child.value, child.words) == (D("0.01"), "worse than target of Harbor Behavioral")
@@ -27,13 +27,13 @@ def test_a_rate_takes_the_target_of_a_unit_above_and_says_whose_it_is(source):
 
 
 def test_a_count_is_a_months_worth_and_is_not_the_target_of_a_part(source):
-    source.reader.set_target("completed_appointments", None, JANUARY, D(500))
+    source.reader.targets.set("completed_appointments", None, JANUARY, D(500))
     assert target_of(source, "completed_appointments", period="2026-07-01_2026-09-30").value == 1500
     assert target_of(source, "completed_appointments", place="bayview") is None
 
 
 def test_no_target_for_a_provider_or_a_payer_or_before_its_first_day(source):
-    source.reader.set_target("no_show_rate", None, date(2026, 8, 1), D("0.05"))
+    source.reader.targets.set("no_show_rate", None, date(2026, 8, 1), D("0.05"))
     assert target_of(source, "no_show_rate", place="bayview", provider="bayview-1") is None
     assert target_of(source, "no_show_rate", payer="medicaid") is None
     assert target_of(source, "no_show_rate", period="2026-07-01_2026-07-31") is None
@@ -41,7 +41,7 @@ def test_no_target_for_a_provider_or_a_payer_or_before_its_first_day(source):
 
 
 def test_a_figure_that_still_moves_does_not_stand_against_its_target(source):
-    source.reader.set_target("denial_rate", None, JANUARY, D("0.5"))
+    source.reader.targets.set("denial_rate", None, JANUARY, D("0.5"))
     assert target_of(source, "denial_rate", period="last_month").standing == ""
     assert target_of(source, "denial_rate", period="2026-01-01_2026-03-31").standing == targets.BETTER
 
@@ -79,18 +79,18 @@ def test_a_target_is_set_in_the_browser_and_every_version_stays(page, markup_of,
         assert f"{stands}\u00a0%" in html
     assert "<h1>1 target set</h1>" in html
     assert "Every version" in html
-    assert [target.value for target in reader.kept_targets] == [D("0.06"), D("0.05")]
+    assert [target.value for target in reader.targets.kept] == [D("0.06"), D("0.05")]
 
 
 def test_what_is_no_value_is_refused_in_a_sentence(page, markup_of, reader):
     html = markup_of(filled(page("targets"), "no_show_rate", "6"))
     assert "is not a share such as 6%." in html
-    assert reader.kept_targets == []
+    assert reader.targets.kept == []
 
 
 def test_who_may_not_set_targets_reads_them(page, markup_of, reader):
-    reader.set_target("no_show_rate", None, JANUARY, D("0.06"))
-    reader.may_set_targets = False
+    reader.targets.set("no_show_rate", None, JANUARY, D("0.06"))
+    reader.targets.may_set = False
     test = page("targets")
     assert not test.selectbox
     assert not test.text_input

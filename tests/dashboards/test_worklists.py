@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def working(reader):
-    reader.works_on = ("denials",)
+    reader.worklists.names = ("denials",)
     return reader
 
 
@@ -17,7 +17,7 @@ def test_only_those_who_work_on_lists_have_the_page(page, markup_of, reader):
 
 def test_open_rows_are_listed_with_their_money(page, markup_of, working):
     html = markup_of(page("worklists"))
-    work = working.worklist("denials", None, working.data_as_of)
+    work = working.worklists.work("denials", None, working.data_as_of)
     assert f"{work.open_rows:,} denied claims open" in html
     body = html.split("<tbody>")[1]
     assert body.count("<tr>") == 25
@@ -27,7 +27,7 @@ def test_open_rows_are_listed_with_their_money(page, markup_of, working):
 
 def test_what_is_saved_is_on_the_row_at_once(page, markup_of, working):
     test = page("worklists")
-    row_id = working.worklist("denials", None, working.data_as_of).rows["row_id"][0]
+    row_id = working.worklists.work("denials", None, working.data_as_of).rows["row_id"][0]
     test.selectbox(key="cm_work_row").set_value(row_id)
     boxes = {box.label: box for box in test.selectbox}
     boxes["State"].set_value("waiting")
@@ -37,7 +37,7 @@ def test_what_is_saved_is_on_the_row_at_once(page, markup_of, working):
     assert f"Saved: {row_id} is waiting." in html
     assert "billing@harbor" in html
     assert "asked &lt;b&gt;payer&lt;/b&gt;" in html
-    (entry,) = working.kept_work
+    (entry,) = working.worklists.kept
     assert (entry.row_id, entry.state, entry.owner) == (row_id, "waiting", "billing@harbor")
 
 
@@ -47,11 +47,11 @@ def test_done_without_an_outcome_is_refused_in_a_sentence(page, markup_of, worki
     boxes["State"].set_value("done")
     html = markup_of(test.button[0].click().run())
     assert "Not saved: a row that is done needs an outcome." in html
-    assert working.kept_work == []
+    assert working.worklists.kept == []
 
 
 def test_the_list_is_that_of_the_place_in_the_address(page, markup_of, working):
     html = markup_of(page("worklists", place="bayview"))
-    work = working.worklist("denials", "bayview", working.data_as_of)
+    work = working.worklists.work("denials", "bayview", working.data_as_of)
     assert f"{work.open_rows:,} denied claims open" in html
     assert '<li aria-current="page">Bayview Clinic</li>' in html

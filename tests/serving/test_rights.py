@@ -91,13 +91,13 @@ def test_a_role_does_what_the_table_says_and_nothing_else(role, place, reader, p
         "close": lambda: close_month(place.home, principal, date(2026, 2, 1)),
         "administer": lambda: Administration(place.home, place.access, principal, units=units, providers=["p1"]),
         "health": mine.health,
-        "target": lambda: mine.set_target("visits", units[0], date(2026, 3, 1), None),
+        "target": lambda: mine.targets.set("visits", units[0], date(2026, 3, 1), None),
         "lineage": lambda: mine.lineage(metric),
     }
     assert {name for name, act in acts.items() if may(act)} == {
         name for name in acts if role in ACTS_OF[name]
     }  # fmt: skip
-    assert bool(mine.worklists) <= ROLES[role].works_lists
+    assert bool(mine.worklists.names) <= ROLES[role].works_lists
 
 
 @pytest.mark.parametrize("role", TENANT_ROLES)

@@ -9,22 +9,23 @@ from hypothesis import strategies as some
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.people.targets import WHOLE, Target, TargetTable
+from serving.target_rules import target_path
 
 JANUARY, JULY = date(2026, 1, 1), date(2026, 7, 1)
 D = Decimal
 
 
 def in_force(reader, metric="visits", unit=None, on=date(2026, 9, 30)):
-    found = reader.targets().in_force(metric, reader.target_path(unit), on)
+    found = reader.targets.table().in_force(metric, target_path(reader._metrics, unit), on)
     return None if found is None else (found.value, found.service_unit_id, found.set_by)
 
 
 def test_a_unit_has_the_target_of_the_nearest_unit_above_it(place, reader):
     admin = reader("admin@harbor")
     assert in_force(admin) is None
-    admin.set_target("visits", None, JANUARY, D(100))
+    admin.targets.set("visits", None, JANUARY, D(100))
     assert in_force(admin, unit="imaging") == (100, WHOLE, "admin@harbor")
-    admin.set_target("visits", "east", JULY, D(40))
+    admin.targets.set("visits", "east", JULY, D(40))
     assert in_force(admin, unit="imaging") == (40, "east", "admin@harbor")
     assert in_force(admin, unit="imaging", on=date(2026, 6, 30)) == (100, WHOLE, "admin@harbor")
     assert in_force(admin, unit="west") == in_force(admin) == (100, WHOLE, "admin@harbor")
@@ -36,8 +37,8 @@ def test_a_unit_has_the_target_of_the_nearest_unit_above_it(place, reader):
 def test_every_version_is_kept_and_audited_with_the_value_before(place, reader):
     admin = reader("admin@harbor")
     for value in (D("0.07") * 1000, D(60), None):
-        admin.set_target("visits", "east", JANUARY, value)
-    assert [target.value for target in admin.target_versions()] == [70, 60, None]
+        admin.targets.set("visits", "east", JANUARY, value)
+    assert [target.value for target in admin.targets.versions()] == [70, 60, None]
     assert in_force(admin, unit="east") is None
     rows = place.access.audit_rows("harbor", action="target set")
     assert [(row.actor, row.detail["before"], row.detail["value"]) for row in rows] == [
@@ -50,21 +51,21 @@ def test_every_version_is_kept_and_audited_with_the_value_before(place, reader):
 
 def test_a_manager_sets_targets_of_the_units_that_are_hers_and_of_no_others(place, reader):
     east = reader("east@harbor")
-    east.set_target("visits", "lab", JANUARY, D(20))
+    east.targets.set("visits", "lab", JANUARY, D(20))
     assert in_force(east, unit="lab") == (20, "lab", "east@harbor")
     for unit in (None, "west", "group", "elsewhere"):
         with pytest.raises(AccessError):
-            east.set_target("visits", unit, JANUARY, D(20))
+            east.targets.set("visits", unit, JANUARY, D(20))
     assert len(place.access.targets.all("harbor")) == 1
     assert place.access.audit_rows("harbor", action="target set")[0].result == "refused"
     # Another unit's manager does not see it.
-    assert [target.service_unit_id for target in reader("biller@harbor").target_versions()] == []
+    assert [target.service_unit_id for target in reader("biller@harbor").targets.versions()] == []
 
 
 @pytest.mark.parametrize("user", ["ceo", "doctor", "biller", "analyst"])
 def test_other_roles_set_no_targets(place, reader, user):
     with pytest.raises(AccessError, match="your role does not set this target"):
-        reader(f"{user}@harbor").set_target("visits", "west", JANUARY, D(20))
+        reader(f"{user}@harbor").targets.set("visits", "west", JANUARY, D(20))
     assert place.access.targets.all("harbor") == ()
 
 
@@ -80,7 +81,7 @@ def test_other_roles_set_no_targets(place, reader, user):
 )
 def test_what_cannot_be_a_target_is_refused(place, reader, metric, value, why):
     with pytest.raises(ConfigurationError, match=why):
-        reader("admin@harbor").set_target(metric, None, JANUARY, value)
+        reader("admin@harbor").targets.set(metric, None, JANUARY, value)
     assert place.access.targets.all("harbor") == ()
 
 

@@ -184,7 +184,7 @@ def _feeds(context: PageContext, sunday: date) -> Markup:
 def _work(context: PageContext, today: date) -> Markup:
     has_lists = WORK_PAGE in context.pages
     lines: list[tuple[Markup | str, str]] = []
-    for work in context.source.reader.due_work(today) if has_lists else ():
+    for work in context.source.reader.worklists.due(today) if has_lists else ():
         query = states.encode({"basis": work.work_list.name})
         name = markup.button(work.work_list.title, f"{widgets.PAGE}{WORK_PAGE}?{query}", "cm-open")
         money = f", {fmt.short(work.amount, 'usd')}" if work.amount is not None else ""

@@ -144,7 +144,7 @@ def ranked(items: Iterable[Item]) -> list[Item]:
 def due(source: Source, today: date) -> list[Item]:
     """Rows of worklists with a day by which they must be done, a line for each list."""
     items = []
-    for work in source.reader.due_work(today):
+    for work in source.reader.worklists.due(today):
         title = work.work_list.title
         rows = fmt.plural(work.rows, "row")
         items.append(
