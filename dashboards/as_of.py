@@ -41,6 +41,12 @@ def opened(source: Source, view: View) -> tuple[Source, str]:
         return source, NOT_KEPT
 
 
+def name_of(source: Source) -> str:
+    """What the earlier version is called that a source shows; empty where it shows the served one."""
+    asked = source.asked_as_of
+    return "" if asked is None else choices(source).get(asked, asked)
+
+
 def banner(source: Source, version_names: Mapping[str, str]) -> Markup:
     """The line above a page that shows an earlier version, with the way back to now."""
     asked = source.asked_as_of or ""

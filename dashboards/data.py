@@ -411,7 +411,7 @@ class Source:
     @cached_property
     def closed(self) -> ClosedMonths:
         """The tenant's closed months as this person may see them."""
-        return ClosedMonths(served_home.home(), self.reader)
+        return ClosedMonths(self.reader.home, self.reader)
 
     @cached_property
     def closed_months(self) -> frozenset[date]:

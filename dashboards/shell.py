@@ -200,8 +200,7 @@ def runner(
             if page.has_pickers:
                 if not page.tells_gaps:
                     incomplete_notice(context, page.key)
-                if shown is source:
-                    closed_notice(context, page.key)
+                closed_notice(context, page.key)
             page.draw(context)
             if page.has_pickers:
                 show_files(context, page.key)
@@ -243,25 +242,38 @@ def note_left_out(source: Source, page: str, left_out: Sequence[str]) -> None:
 def incomplete_notice(context: PageContext, page: str) -> None:
     """One line above the page for each feed that stopped or of which files were refused and on which it rests, leading to Data
     health where the person has it."""
-    sentences = incomplete.lines(page, context.source.alerts.iter_rows(named=True), context.view.period.end)
-    sentences += incomplete.refusals(page, context.source.refusals.iter_rows(named=True))
+    sentences = gaps(context.source, page, context.view.period.end)
     if sentences:
         action = f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else ""
         context.html(incomplete.banner(sentences, action), key="cm_incomplete")
 
 
+def gaps(source: Source, page: str, until: date) -> list[str]:
+    """A sentence for each feed that stopped or of which files were refused and on which a page rests; `until` as in
+    `incomplete_notice.lines`."""
+    stopped = incomplete.lines(page, source.alerts.iter_rows(named=True), until)
+    return [*stopped, *incomplete.refusals(page, source.refusals.iter_rows(named=True))]
+
+
 def closed_notice(context: PageContext, page: str) -> None:
     """One line for each closed month of the period whose figures have changed: the old figures and the cause."""
-    source, view = context.source, context.view
+    sentences = changed_closes(context.source, context.view, page)
+    if sentences:
+        action = f"{widgets.PAGE}{CLOSED_PAGE}?" if CLOSED_PAGE in context.pages else ""
+        context.html(closed.banner(sentences, action), key="cm_closed")
+
+
+def changed_closes(source: Source, view: View, page: str) -> list[str]:
+    """A sentence for each closed month of the period of which a figure of the page has changed. None of an earlier version: it shows
+    the figures of its day."""
+    if source.asked_as_of is not None:
+        return []
     inside = [close for close in source.closed.standing if view.period.start <= close.month <= view.period.end]
     changes = [change for close in inside for change in source.closed_changes(close, view.place)]
     is_filtered = bool(
         view.payer or view.provider or view.filters or view.restated or (view.place and source.reader.scope.provider_id)
     )
-    sentences = closed.lines(page, changes, source.reader.tenant.time_zone, in_part=is_filtered)
-    if sentences:
-        action = f"{widgets.PAGE}{CLOSED_PAGE}?" if CLOSED_PAGE in context.pages else ""
-        context.html(closed.banner(sentences, action), key="cm_closed")
+    return closed.lines(page, changes, source.reader.tenant.time_zone, in_part=is_filtered)
 
 
 def whose(source: Source) -> Markup:

@@ -75,6 +75,11 @@ class Reader:
         self.scope = scope
         self.version = version
 
+    @property
+    def home(self) -> Home:
+        """The home that is read."""
+        return self._home
+
     def __enter__(self) -> "Reader":
         return self
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from dashboards import blocks, breakdowns, figures, filters, shell
+from dashboards import as_of, blocks, breakdowns, figures, filters, shell
 from dashboards import format as fmt
 from dashboards.breakdowns import Level
 from dashboards.data import Source
@@ -34,16 +34,18 @@ class Table:
 class Report:
     """A page in one view, for one person.
 
-    `tenant` and `place` say whose figures these are; `filters` are (name, value) of the filters in force. `as_of` is the last day that
-    the data reach; `published_at` and `asked_at` are in UTC, and shown in `time_zone`. `tiles` are the page's figures with their
-    comparison. `cautions` are sentences on figures that still move, on doubtful feeds and on hidden values. `definitions` are the
-    metrics that the report shows, each once.
+    `tenant` and `place` say whose figures these are; `filters` are (name, value) of the filters and of the base of shares in force.
+    `version` names the earlier version that the figures are of; it is empty for the served one. `as_of` is the last day that the data
+    reach; `published_at` and `asked_at` are in UTC, and shown in `time_zone`. `tiles` are the page's figures with their comparison.
+    `cautions` are sentences on feeds that stopped, on closed months, on figures that still move, on doubtful feeds and on hidden
+    values. `definitions` are the metrics that the report shows, each once.
     """
 
     page: Page
     tenant: str
     place: str
     filters: tuple[tuple[str, str], ...]
+    version: str
     period: Period
     compared: Period
     as_of: date
@@ -64,6 +66,7 @@ class Report:
             ("Organization", self.tenant),
             ("Place", self.place),
             *self.filters,
+            *((("Earlier version", self.version),) if self.version else ()),
             ("Period", f"{period.name} ({period.dates})" if period.name != period.dates else period.name),
             ("Compared with", self.compared.name),
             ("Data as of", fmt.day(self.as_of)),
@@ -85,7 +88,8 @@ def contents(source: Source, page: Page, view: View) -> Report:
         page=page,
         tenant=source.tenant_name,
         place=path[-1].name if path else source.scope_label or source.tenant_name,
-        filters=_filters(source, view),
+        filters=_filters(source, page, view),
+        version=as_of.name_of(source),
         period=view.period,
         compared=view.compared,
         as_of=source.as_of,
@@ -95,15 +99,16 @@ def contents(source: Source, page: Page, view: View) -> Report:
         asked_at=datetime.now(UTC),
         tiles=tiles,
         table=table,
-        cautions=_cautions(source, view, tiles),
+        cautions=_cautions(source, page, view, tiles),
         definitions=tuple({metric.name: metric for metric in metrics}.values()),
     )
 
 
-def _filters(source: Source, view: View) -> tuple[tuple[str, str], ...]:
+def _filters(source: Source, page: Page, view: View) -> tuple[tuple[str, str], ...]:
+    basis = payer_mix.basis_of(source, view) if page.key == payer_mix.KEY else None
     chips = tuple((chip.name, chip.value) for chip in filters.chips(source, view) if chip.url_name != "month")
     restated = (("Units and payer classes", "As they are today"),) if source.restated else ()
-    return (*chips, *restated)
+    return (*((("Share of", basis.label),) if basis else ()), *chips, *restated)
 
 
 def _tiles(source: Source, page: Page, view: View) -> tuple[Figure, ...]:
@@ -150,7 +155,7 @@ def _payer_mix(source: Source, view: View) -> tuple[tuple[Figure, ...], Table | 
     return tuple(payer_mix.shares(source, view, members, basis)), table
 
 
-def _cautions(source: Source, view: View, tiles: tuple[Figure, ...]) -> tuple[str, ...]:
+def _cautions(source: Source, page: Page, view: View, tiles: tuple[Figure, ...]) -> tuple[str, ...]:
     """What must be known before a figure is believed, each sentence once."""
     of_period = figures.caution_of(view, source.as_of)
     by_text: dict[str, list[str]] = {}
@@ -158,7 +163,12 @@ def _cautions(source: Source, view: View, tiles: tuple[Figure, ...]) -> tuple[st
         for text in dict.fromkeys((figure.problem, figure.caution, *figure.doubts)):
             if text and text != of_period:
                 by_text.setdefault(text, []).append(figure.metric.label)
-    lines = [of_period, *(f"{', '.join(labels)}: {fmt.lower_first(text)}" for text, labels in by_text.items())]
+    of_data = [*shell.gaps(source, page.key, view.period.end), *shell.changed_closes(source, view, page.key)]
+    lines = [
+        *of_data,
+        of_period,
+        *(f"{', '.join(labels)}: {fmt.lower_first(text)}" for text, labels in by_text.items()),
+    ]
     lines += [*_unsettled(tiles), source.hidden_note, shell.credential_note(source)]
     return tuple(fmt.sentence(line) for line in lines if line)
 

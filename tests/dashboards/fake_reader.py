@@ -8,7 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from dashboards import served_home
 from foundation.errors import AccessError
+from foundation.home import Home
 from serving.lineage.metric import MetricLineage
 from serving.model import (
     Drill,
@@ -70,6 +72,10 @@ class FakeReader:
 
     def __post_init__(self) -> None:
         self.worklists.rows_of = self._rows
+
+    @property
+    def home(self) -> Home:
+        return served_home.home()
 
     def note(
         self, action: str, detail: Mapping[str, object], result: str, *, further: Sequence[Mapping[str, object]] = ()

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import polars as pl
 import pypdf
 import pytest
 
-from dashboards import data
+from dashboards import data, served_home, shell
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.data import Source
@@ -26,16 +27,20 @@ from dashboards.view import View
 from foundation.deidentification import Deidentification
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
+from serving.closed_months.close import close_month
+from serving.closed_months.restate import restate
 from serving.model import MetricQuery
 from serving.modules import PAGES
 from serving.open_files import close_all
 from serving.people.principal import Role
 from serving.people.store import AccessStore
-from serving.reader import open_reader
+from serving.reader import Reader, open_reader
+from tests.serving.closing import FEBRUARY, RAW, late
 from tests.serving.conftest import Place, _copied, _published_once  # noqa: F401
 from tests.serving.small_warehouse import change
 from tests.support import clinicmart
 
+MARCH = periods.parse("2026-03-01_2026-03-31", date(2026, 3, 31))
 QUARTER = View(period=periods.parse("2026-01-01_2026-03-31", date(2026, 3, 31)))
 
 
@@ -244,6 +249,81 @@ def test_a_pdf_with_a_password_opens_with_it_alone(source: Callable[[str], Sourc
     assert pypdf.PdfReader(io.BytesIO(content)).is_encrypted
     assert pypdf.PdfReader(io.BytesIO(content)).decrypt("other herons") == pypdf.PasswordType.NOT_DECRYPTED
     assert "Revenue cycle" in text_of(content, "four quiet herons")
+
+
+@pytest.fixture
+def changed_since_close(place: Place) -> Place:
+    """A home in which February of harbor was closed and another amount came later."""
+    change(place.home, RAW)
+    place.publish("run-1")
+    close_month(place.home, place.access.principal("harbor", "admin@harbor"), FEBRUARY)
+    change(place.home, late("c35", "150.25", 7))
+    place.publish("run-2")
+    restate(place.home, "harbor", "run-2")
+    close_all()
+    return place
+
+
+def test_a_closed_month_that_changed_is_named_as_on_the_page(
+    changed_since_close: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Neither the command nor the process that sends mail serves pages.
+    monkeypatch.setattr(served_home, "_served", None)
+    source = _source(changed_since_close.home, "admin@harbor")
+    february = View(period=periods.parse("2026-02-01_2026-02-28", source.as_of))
+    (sentence,) = shell.changed_closes(source, february, "revenue_cycle")
+    assert sentence.startswith("February 2026 was closed on")
+    for view, is_named in ((february, True), (QUARTER, True), (QUARTER.moved(period=MARCH), False)):
+        lines = [line[0] for line in sheets_of(make(source, "revenue_cycle", view, "xlsx").content)["Figures"]]
+        assert (sentence in lines) is is_named
+        assert (sentence in text_of(make(source, "revenue_cycle", view, "pdf").content)) is is_named
+    # A payer class alone: the sentence says that it is about all.
+    report = contents(source, PAGES["revenue_cycle"], february.moved(payer="medicare"))
+    assert any("not only of what is chosen here" in text for text in report.cautions)
+
+
+def test_an_earlier_version_is_named_and_knows_no_later_change(changed_since_close: Place) -> None:
+    home = changed_since_close.home
+    principal = changed_since_close.access.principal("harbor", "admin@harbor")
+    with open_reader(home, principal, as_of="close:2026-02") as reader:
+        source = Source(reader, principal, asked_as_of="close:2026-02")
+        view = QUARTER.moved(as_of="close:2026-02")
+        lines = sheets_of(make(source, "revenue_cycle", view, "xlsx").content)["Figures"]
+        text = text_of(make(source, "revenue_cycle", view, "pdf").content)
+    named = "As closed: February 2026"
+    assert ["Earlier version", named] in [line[:2] for line in lines]
+    assert f"Earlier version: {named}" in text
+    assert "was closed on" not in text
+    assert "Earlier version" not in text_of(
+        make(_source(home, "admin@harbor"), "revenue_cycle", QUARTER, "pdf").content
+    )
+
+
+def test_a_feed_that_stopped_or_was_refused_is_named_as_on_the_page(
+    source: Callable[[str], Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = {"feed": "pm", "kind": "stopped", "since": date(2026, 3, 5), "entities": ["charge", "appointment"]}
+    refused = {"feed": "edi", "files": 2, "entities": ["remittance"]}
+    monkeypatch.setattr(Reader, "alerts", lambda _: pl.DataFrame([alert]))
+    monkeypatch.setattr(Reader, "refusals", lambda _: pl.DataFrame([refused]))
+    asked = source("east@harbor")
+    sentences = shell.gaps(asked, "revenue_cycle", QUARTER.period.end)
+    assert [sentence.split(":")[0] for sentence in sentences] == ["Feed pm stopped", "2 files of feed edi were refused"]
+    lines = [line[0] for line in sheets_of(make(asked, "revenue_cycle", QUARTER, "xlsx").content)["Figures"]]
+    text = text_of(make(asked, "revenue_cycle", QUARTER, "pdf").content)
+    for sentence in sentences:
+        assert sentence in lines
+        assert sentence in text
+
+
+def test_a_mix_of_payers_says_of_what_it_is(demo_copy: Home) -> None:
+    asked = _source(demo_copy, "admin@harbor")
+    for basis, label in ((None, "Billed"), ("paid", "Paid by payers"), ("encounters", "Encounters")):
+        view = View(period=periods.preset("last_month", asked.as_of), basis=basis)
+        lines = sheets_of(make(asked, "payer_mix", view, "xlsx").content)["Figures"]
+        assert ["Share of", label] in [line[:2] for line in lines]
+        assert f"Share of: {label}" in text_of(make(asked, "payer_mix", view, "pdf").content)
+    assert "Share of" not in dict(contents(asked, PAGES["revenue_cycle"], view).facts)
 
 
 def test_the_command_writes_a_file_or_says_why_not(place: Place, tmp_path: Path) -> None:

@@ -6,9 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from markupsafe import Markup
 
-from dashboards import figures, markup, widgets
+from dashboards import figures, markup, shell, widgets
 from dashboards import format as fmt
-from dashboards import incomplete_notice as incomplete
 from dashboards import level as levels
 from dashboards import period as periods
 from dashboards import view as states
@@ -168,8 +167,7 @@ def _restated(context: PageContext, view: View, since: date) -> Markup:
 
 def _feeds(context: PageContext, sunday: date) -> Markup:
     source = context.source
-    sentences = incomplete.lines("overview", source.alerts.iter_rows(named=True), sunday)
-    sentences += incomplete.refusals("overview", source.refusals.iter_rows(named=True))
+    sentences = shell.gaps(source, "overview", sunday)
     link = ("Data health", f"{widgets.PAGE}{HEALTH_PAGE}?" if HEALTH_PAGE in context.pages else "")
     lines: list[tuple[Markup | str, str]] = [(sentence, "") for sentence in sentences]
     return panel(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dashboards import format as fmt
-from dashboards import incomplete_notice as incomplete
+from dashboards import shell
 from dashboards.data import Source
 from dashboards.figures import Figure
 from dashboards.view import View
@@ -37,10 +37,9 @@ def lines(source: Source, view: View, loaded: Mapping[str, Figure]) -> list[Line
 
 
 def _feeds(source: Source, view: View) -> list[Line]:
-    stopped = incomplete.lines(PAGE, source.alerts.iter_rows(named=True), view.period.end)
-    refused = incomplete.refusals(PAGE, source.refusals.iter_rows(named=True))
-    lines = [Line(kind="bad", text=sentence, more="") for sentence in [*stopped, *refused][:MOST_FEEDS]]
-    more = len(stopped) + len(refused) - len(lines)
+    gaps = shell.gaps(source, PAGE, view.period.end)
+    lines = [Line(kind="bad", text=sentence, more="") for sentence in gaps[:MOST_FEEDS]]
+    more = len(gaps) - len(lines)
     if more:
         lines.append(Line(kind="bad", text=fmt.plural(more, "more gap"), more="of feeds; Data health names them"))
     if not lines:
