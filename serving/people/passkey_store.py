@@ -73,7 +73,7 @@ class PasskeyStore(SecondFactorStore):
         self, place: Place, challenge: bytes, answer: str, *, address: str = "", browser: str = ""
     ) -> str:
         """The token of a session for the person whose passkey signed the answer. Raises AccessError."""
-        return self._by_passkey("sign-in", None, place, challenge, answer, address, browser)
+        return self._by_passkey("sign-in", None, place, challenge, answer, address, browser, waiting="")
 
     def pass_by_passkey(
         self, token: str, place: Place, challenge: bytes, answer: str, *, address: str = "", browser: str = ""
@@ -83,9 +83,7 @@ class PasskeyStore(SecondFactorStore):
         Raises AccessError.
         """
         who = self._person_at(token, {Step.CODE}, place)
-        made = self._by_passkey("second factor", who, place, challenge, answer, address, browser)
-        self.end_session(token)
-        return made
+        return self._by_passkey("second factor", who, place, challenge, answer, address, browser, waiting=token)
 
     def remove_passkey(self, token: str, password: str, passkey: str, *, address: str = "", browser: str = "") -> str:
         """Removes a passkey of a person who gives the password; returns the token of a new session. Raises AccessError."""
@@ -111,7 +109,10 @@ class PasskeyStore(SecondFactorStore):
         answer: str,
         address: str,
         browser: str,
+        *,
+        waiting: str,
     ) -> str:
+        """`waiting`: the token of the session that the new one replaces; empty for none."""
         held = (passwords.address_limit(self._key, "passkey", address),)
         with self._writing() as connection:
             wait = passwords.begin_attempt(connection, held)
@@ -129,6 +130,8 @@ class PasskeyStore(SecondFactorStore):
                     self._refused_passkey(connection, action, place, error)
                 else:
                     passwords.forget_failures(connection, held)
+                    if waiting:
+                        sessions.end(connection, waiting)
                     return self._begun_by(connection, action, row, address, browser)
         raise refusal
 

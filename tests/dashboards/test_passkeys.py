@@ -115,6 +115,8 @@ def test_a_passkey_or_a_recovery_code_follows_the_password(browser, person, serv
     assert sign(again, device).status_code == 303
     assert is_in(again)
     assert last(served, "second factor").detail["by"] == "passkey"
+    # The session that waited for the passkey ends with it; nobody signed out.
+    assert [row for row in served.access.audit_rows("harbor", action="sign-out", limit=100) if row.actor == email] == []
     third = browser(HARBOR)
     third.sign_in(email, PASSWORD)
     third.post("/second-factor", {"token": third.token_on("/second-factor"), "code": code})
