@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import reduce
 from http import HTTPStatus
 from operator import or_
+from threading import Lock
 from typing import Any
 
 from pydantic import ValidationError
@@ -47,9 +48,12 @@ from serving.people.principal import PLATFORM
 from serving.people.provisioning_store import Exists, Unknown
 from serving.people.scim_tokens import ScimToken
 from serving.people.secret_tokens import token_id
+from serving.scope_files.unheld import remove_unheld
 
 MEDIA_TYPE = "application/scim+json"
 CHANNEL = "scim"
+# A change reads a person or group, changes it and writes it back. Two at once could lose one of them, such as a lock.
+_CHANGES = Lock()
 CHALLENGE = {"www-authenticate": 'Bearer realm="clinicmart"'}
 
 
@@ -84,25 +88,37 @@ class Asked:
 def answer(request: Request, body: bytes) -> Response:
     """The answer to a request below PREFIX."""
     try:
-        if len(body) > LARGEST_BODY:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {LARGEST_BODY // 1024} kB")
-        with POLICY:
-            return _dispatch(_asked(request, body))
+        return _answered(_asked(request, body))
     except Refusal as refusal:
         return _error(refusal.status, refusal.detail, refusal.scim_type, refusal.headers)
-    except SCIMException as error:
-        return _of_error(error.to_error())
-    except ValidationError as error:
-        return _of_error(Error.from_validation_errors(error)[0])
-    except Unknown as error:
-        return _error(HTTPStatus.NOT_FOUND, str(error))
-    except Exists as error:
-        return _error(HTTPStatus.CONFLICT, str(error), "uniqueness")
-    except ConfigurationError as error:
-        return _error(HTTPStatus.BAD_REQUEST, str(error), "invalidValue")
     except Exception:  # its text may hold what was sent; the server says its kind alone
         PAGE_ERRORS.inc()
         return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "The request failed.")
+
+
+def _answered(asked: Asked) -> Response:
+    """The answer to a request with an open token. What is refused is a row of the tenant's audit."""
+    try:
+        if len(asked.body) > LARGEST_BODY:
+            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {LARGEST_BODY // 1024} kB")
+        with POLICY:
+            return _dispatch(asked)
+    except Refusal as refusal:
+        response = _error(refusal.status, refusal.detail, refusal.scim_type, refusal.headers)
+    except SCIMException as error:
+        response = _of_error(error.to_error())
+    except ValidationError as error:
+        response = _of_error(Error.from_validation_errors(error)[0])
+    except Unknown as error:
+        response = _error(HTTPStatus.NOT_FOUND, str(error))
+    except Exists as error:
+        response = _error(HTTPStatus.CONFLICT, str(error), "uniqueness")
+    except ConfigurationError as error:
+        response = _error(HTTPStatus.BAD_REQUEST, str(error), "invalidValue")
+    # Of the path only what this server has: a provider may write anything there.
+    kind = next((part for part in asked.parts[:1] if part in _KINDS), "")
+    _record(asked.token.tenant_id, asked.actor, {"asks": asked.method, "of": kind, "status": int(response.status_code)})
+    return response
 
 
 def _error(
@@ -230,7 +246,7 @@ class _Kind:
     read: Callable[[Asked, str], Resource[Any]]
     write: Callable[[Asked, str | None, Any], Resource[Any]]
     remove: Callable[[Asked, str], None]
-    complete: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    complete: Callable[[Mapping[str, Any], Any], dict[str, Any]] = lambda sent, _now: dict(sent)
 
 
 def _people(asked: Asked) -> list[Resource[Any]]:
@@ -257,11 +273,18 @@ def _write_person(asked: Asked, key: str | None, person: User) -> Resource[Any]:
         account = store.change_account(
             tenant_id, key, display_name=shown, is_active=is_active, external_id=other_id, actor=actor
         )
+    if not account.is_active:
+        _remove_unheld(asked)
     return person_of(account, asked.base)
 
 
 def _remove_person(asked: Asked, key: str) -> None:
     served_home.access().remove_account(asked.token.tenant_id, key, actor=asked.actor)
+    _remove_unheld(asked)
+
+
+def _remove_unheld(asked: Asked) -> None:
+    remove_unheld(served_home.home(), asked.token.tenant_id)
 
 
 def _teams(asked: Asked) -> list[Resource[Any]]:
@@ -285,11 +308,13 @@ def _write_team(asked: Asked, key: str | None, team: Group) -> Resource[Any]:
         )
     except Unknown as error:
         raise Refusal(HTTPStatus.BAD_REQUEST, f"a member is not known: {error}", "invalidValue") from None
+    _remove_unheld(asked)
     return team_of(group, asked.base)
 
 
 def _remove_team(asked: Asked, key: str) -> None:
     served_home.access().remove_group(asked.token.tenant_id, key, actor=asked.actor)
+    _remove_unheld(asked)
 
 
 _KINDS = {
@@ -305,7 +330,9 @@ def _collection(asked: Asked, kind: _Kind) -> Response:
         case "GET":
             return _listed(asked, (kind,), dict(asked.query))
         case "POST":
-            sent = kind.model.model_validate(kind.complete(_json(asked)), scim_ctx=Context.RESOURCE_CREATION_REQUEST)
+            sent = kind.model.model_validate(
+                kind.complete(_json(asked), None), scim_ctx=Context.RESOURCE_CREATION_REQUEST
+            )
             made = kind.write(asked, None, sent)
             return _response(made, HTTPStatus.CREATED, Context.RESOURCE_CREATION_RESPONSE, _parameters(asked, kind))
     raise _not_here("GET", "POST")
@@ -344,18 +371,29 @@ def _parameters(asked: Asked, kind: _Kind) -> ResponseParameters[Any]:
 
 
 def _one(asked: Asked, kind: _Kind, key: str) -> Response:
-    now = kind.read(asked, key)
-    version = str(now.meta.version) if now.meta else ""
     if asked.method == "GET":
+        now = kind.read(asked, key)
+        version = _version(now)
         if asked.headers.get("if-none-match") == version:
             return Response(status_code=304, headers={"etag": version})
         _record(asked.token.tenant_id, asked.actor, {"reads": kind.model.__name__, "id": key}, "done")
         return _response(now, parameters=_parameters(asked, kind))
+    with _CHANGES:
+        return _changed(asked, kind, key)
+
+
+def _version(resource: Resource[Any]) -> str:
+    return str(resource.meta.version) if resource.meta else ""
+
+
+def _changed(asked: Asked, kind: _Kind, key: str) -> Response:
+    now = kind.read(asked, key)
+    version = _version(now)
     if asked.headers.get("if-match", version) not in (version, "*"):
         raise Refusal(HTTPStatus.PRECONDITION_FAILED, "it was changed meanwhile; read it again")
     match asked.method:
         case "PUT":
-            whole = kind.complete(_json(asked))
+            whole = kind.complete(_json(asked), now)
             sent = kind.model.model_validate(whole, scim_ctx=Context.RESOURCE_REPLACEMENT_REQUEST)
             sent.replace(now)
         case "PATCH":

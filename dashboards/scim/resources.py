@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from scim2_models import URN as Urn
 from scim2_models import (
     AuthenticationScheme,
@@ -27,6 +27,7 @@ from scim2_models import (
     Uniqueness,
 )
 
+from serving.people.database import email_of
 from serving.people.provisioning_store import Account, AccountGroup
 
 MOST_RESULTS = 200
@@ -51,6 +52,12 @@ class User(Resource[Any]):
     groups: Annotated[list[Membership] | None, Mutability.read_only] = None
 
     Groups: ClassVar[type[ComplexAttribute]] = Membership
+
+    @field_validator("user_name")
+    @classmethod
+    def _as_kept(cls, user_name: str | None) -> str | None:
+        """Capitals make no other name. Without this, a replacement with capitals would look like a change of the name."""
+        return user_name and email_of(user_name)
 
 
 class Member(ComplexAttribute):
@@ -91,13 +98,14 @@ CONFIG = ServiceProviderConfig(
 PROVIDER = ScimProvider(models=[User, Group], config=CONFIG, policy=POLICY)
 
 
-def completed(sent: Mapping[str, Any]) -> dict[str, Any]:
-    """A person as a provider sent it, with what some providers leave out: `active`, and a name to show."""
+def completed(sent: Mapping[str, Any], now: User | None = None) -> dict[str, Any]:
+    """A person as a provider sent it, with what some providers leave out: `active`, and a name to show. A replacement that leaves them
+    out keeps those of the person that it replaces (`now`)."""
     names = {str(name).casefold() for name in sent}
     name = sent.get("name")
     formatted = name.get("formatted") if isinstance(name, dict) else None
-    shown = formatted or str(sent.get("userName", "")).partition("@")[0]
-    more = {"displayName": shown, "active": True}
+    present = now.display_name if now else str(sent.get("userName", "")).partition("@")[0]
+    more = {"displayName": formatted or present, "active": now.active if now else True}
     return {**sent, **{key: value for key, value in more.items() if key.casefold() not in names}}
 
 

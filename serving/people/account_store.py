@@ -9,10 +9,11 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.people import api_tokens, passwords, sessions
-from serving.people.database import Database, email_of
+from serving.people.database import Database, check_tenant, email_of
+from serving.people.leaving import is_gone, provisioned_again_at
 from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.roster import Person, everybody
-from serving.people.tables import TENANT, USER, USER_UNIT
+from serving.people.tables import USER, USER_UNIT
 
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,190}")
 
@@ -61,8 +62,7 @@ class AccountStore(Database):
             passwords.check_strength(password, address, [display_name])
         kept = passwords.hashed(password)
         with self._writing() as connection:
-            if connection.execute(select(TENANT).where(TENANT.c.tenant_id == tenant_id)).first() is None:
-                raise AccessError("there is no such tenant")
+            check_tenant(connection, tenant_id)
             if self._user(connection, tenant_id, address) is not None:
                 raise ConfigurationError(f"{address} exists already")
             connection.execute(
@@ -110,12 +110,12 @@ class AccountStore(Database):
                 raise AccessError("there is no such user")
             if is_active is not None:
                 # Who is locked or unlocked here is no longer locked by an identity provider.
-                unlocked = (
-                    update(USER)
-                    .where(self._is(tenant_id, address))
-                    .values(locked_by_provider=False, **({"left_at": None} if is_active else {}))
-                )
-                connection.execute(unlocked)
+                connection.execute(update(USER).where(self._is(tenant_id, address)).values(locked_by_provider=False))
+            if is_active and is_gone(row):
+                # Whom the provider removed is here again. Where the provider kept the account, it gets another id there.
+                was_kept = row["provisioned_at"] is not None
+                back = {"provisioned_at": provisioned_again_at(row)} if was_kept else {"left_at": None}
+                connection.execute(update(USER).where(self._is(tenant_id, address)).values(**back))
             self._give(connection, row, values, unit_ids, actor)
             changed = self._user(connection, tenant_id, address)
             return self._principal(connection, changed) if changed is not None and changed["is_active"] else None

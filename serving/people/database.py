@@ -8,13 +8,14 @@ from typing import Self
 
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, select
 
+from foundation.errors import AccessError
 from foundation.faults import naming
 from foundation.home import Home
 from foundation.keys import Keys
 from serving.people import audit_anchor, audit_log
 from serving.people.audit_anchor import anchor_of
 from serving.people.principal import Principal, Role
-from serving.people.tables import ACCESS, USER, USER_UNIT, open_engine
+from serving.people.tables import ACCESS, TENANT, USER, USER_UNIT, open_engine
 
 
 @lru_cache(maxsize=16)
@@ -28,6 +29,12 @@ def _engine(path: Path) -> tuple[Engine, bool]:
 
 def email_of(value: str) -> str:
     return value.strip().lower()
+
+
+def check_tenant(connection: Connection, tenant_id: str) -> None:
+    """Raises AccessError for a tenant that is not there."""
+    if connection.execute(select(TENANT.c.tenant_id).where(TENANT.c.tenant_id == tenant_id)).first() is None:
+        raise AccessError("there is no such tenant")
 
 
 class Database:

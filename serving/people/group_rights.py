@@ -4,7 +4,7 @@ The provider says who is in which group; the table says what a group gives. A pe
 group of the table, sees nothing. No group makes an administrator, and none changes what one may.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -70,21 +70,23 @@ def take(connection: Connection, tenant_id: str, group_name: str) -> bool:
     return bool(connection.execute(delete(GROUP_RIGHT).where(mine)).rowcount)
 
 
-def given(connection: Connection, tenant_id: str, email: str) -> tuple[Role, tuple[str, ...]] | None:
-    """(role, units) that the groups of a person give; NOTHING where they differ; None where no group of the table holds the person."""
+def given(connection: Connection, tenant_id: str) -> dict[str, tuple[Role, tuple[str, ...]]]:
+    """User name to (role, units) that the person's groups give; NOTHING where they differ. Who is in no group of the table is absent."""
     joined = (SCIM_GROUP.c.tenant_id == SCIM_MEMBER.c.tenant_id) & (SCIM_GROUP.c.group_id == SCIM_MEMBER.c.group_id)
-    mine = (SCIM_MEMBER.c.tenant_id == tenant_id) & (SCIM_MEMBER.c.email == email)
-    names: Collection[str] = set(
-        connection.execute(
-            select(SCIM_GROUP.c.name).select_from(SCIM_MEMBER.join(SCIM_GROUP, joined)).where(mine)
-        ).scalars()
+    members = (
+        select(SCIM_GROUP.c.name, SCIM_MEMBER.c.email)
+        .select_from(SCIM_MEMBER.join(SCIM_GROUP, joined))
+        .where(SCIM_MEMBER.c.tenant_id == tenant_id)
     )
-    return _together([right for right in of_tenant(connection, tenant_id) if right.group_name in names])
+    by_group = {right.group_name: right for right in of_tenant(connection, tenant_id)}
+    rights: dict[str, list[GroupRight]] = {}
+    for row in connection.execute(members):
+        if row.name in by_group:
+            rights.setdefault(row.email, []).append(by_group[row.name])
+    return {email: _together(each) for email, each in rights.items()}
 
 
-def _together(rights: Sequence[GroupRight]) -> tuple[Role, tuple[str, ...]] | None:
-    if not rights:
-        return None
+def _together(rights: Sequence[GroupRight]) -> tuple[Role, tuple[str, ...]]:
     if len({right.role for right in rights}) > 1:
         return NOTHING
     units = {unit for right in rights for unit in right.unit_ids}

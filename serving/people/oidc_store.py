@@ -15,10 +15,10 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, insert, select
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.people import passwords, sessions
-from serving.people.database import email_of
+from serving.people.database import check_tenant, email_of
 from serving.people.sealed import seal, unseal
 from serving.people.session_store import SessionStore
-from serving.people.tables import OIDC_LINK, OIDC_PROVIDER, SESSION, TENANT
+from serving.people.tables import OIDC_LINK, OIDC_PROVIDER, SESSION
 
 NOT_LINKED = "Your account at the provider belongs to nobody here. Ask your administrator to link it."
 FREE_FAILURES = 50
@@ -85,8 +85,7 @@ class OidcStore(SessionStore):
         tenant_id = provider.tenant_id
         sealed = seal(self._key, tenant_id, _SECRET_OWNER, secret) if secret else None
         with self._writing() as connection:
-            if connection.execute(select(TENANT.c.tenant_id).where(TENANT.c.tenant_id == tenant_id)).first() is None:
-                raise AccessError("there is no such tenant")
+            check_tenant(connection, tenant_id)
             connection.execute(delete(OIDC_PROVIDER).where(OIDC_PROVIDER.c.tenant_id == tenant_id))
             connection.execute(insert(OIDC_PROVIDER).values(**vars(provider), sealed_secret=sealed))
             _end_sessions(connection, tenant_id)

@@ -55,8 +55,9 @@ class Limit:
 
 
 @lru_cache(maxsize=1)
-def _decoy() -> str:
-    """A hash that no password fits, verified for unknown users so that they take as long as known ones."""
+def no_password() -> str:
+    """A hash that no password fits: kept for people without a password, and verified for unknown users, so that these take as long as
+    known ones."""
     return _HASHER.hash(secrets.token_urlsafe(32))
 
 
@@ -68,7 +69,7 @@ def hashed(password: str) -> str:
 def matches(password: str, kept: str | None) -> bool:
     """Whether a password fits; takes the same time for no hash at all."""
     try:
-        return _HASHER.verify(kept if kept is not None else _decoy(), password) and kept is not None
+        return _HASHER.verify(kept if kept is not None else no_password(), password) and kept is not None
     except (VerificationError, InvalidHashError):
         return False
 

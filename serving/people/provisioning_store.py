@@ -6,23 +6,23 @@ The provider adds, names, locks and removes people, and says who is in which gro
 
 import hashlib
 import hmac
-import secrets
 import uuid
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, insert, select, update
 
 from foundation.errors import AccessError, ConfigurationError
-from serving.people import api_tokens, group_rights, passwords, second_factors, sessions
+from serving.people import api_tokens, group_rights, passwords, sessions
 from serving.people.account_store import AccountStore
-from serving.people.database import email_of
-from serving.people.group_rights import NOTHING, GroupRight
+from serving.people.database import check_tenant, email_of
+from serving.people.group_rights import GIVEN_ROLES, NOTHING, GroupRight
+from serving.people.leaving import is_gone, leaves_at, provisioned_again_at, remove_private
 from serving.people.principal import Role
 from serving.people.rights import ROLES
 from serving.people.scim_tokens import ScimTokens
-from serving.people.tables import OIDC_LINK, SCIM_GROUP, SCIM_MEMBER, USER, USER_UNIT
+from serving.people.tables import SCIM_GROUP, SCIM_MEMBER, USER
 
 LAST_ADMINISTRATOR = "this is the only administrator; make another one here first"
 
@@ -84,27 +84,31 @@ class ProvisioningStore(AccountStore):
     ) -> Account:
         """Adds a person who sees nothing until a group gives something, and has no password. Raises Exists, ConfigurationError."""
         address = self._checked_address(email)
+        blank = _blank()
         with self._writing() as connection:
             row = self._user(connection, tenant_id, address)
-            if row is not None and row["left_at"] is None:
+            if row is not None and not is_gone(row):
                 raise Exists(f"{address} exists already")
+            # A lock that was set here outlives the person who left: somebody here unlocks the name.
+            is_locked_here = row is not None and not row["is_active"] and not row["locked_by_provider"]
             now = datetime.now(UTC)
-            values = {
+            values = blank | {
                 "display_name": display_name.strip() or address.partition("@")[0],
-                "is_active": is_active,
-                "locked_by_provider": not is_active,
+                "is_active": is_active and not is_locked_here,
+                "locked_by_provider": not is_active and not is_locked_here,
                 "external_id": external_id,
-                "provisioned_at": now,
-                "left_at": None,
+                "created_at": now,
+                "provisioned_at": now if row is None else provisioned_again_at(row),
             }
             if row is None:
-                fresh = {"role": NOTHING[0].value, "password_hash": passwords.hashed(secrets.token_urlsafe(32))}
-                more = {"tenant_id": tenant_id, "email": address, "must_change_password": True, "created_at": now}
-                connection.execute(insert(USER).values(**values, **fresh, **more))
+                connection.execute(insert(USER).values(tenant_id=tenant_id, email=address, **values))
             else:
+                # Also what was given to the name after its holder had left.
+                remove_private(connection, tenant_id, address)
                 connection.execute(update(USER).where(self._is(tenant_id, address)).values(**values))
-            self._audit(connection, tenant_id, actor, "account added", {"user": address, "is_active": is_active})
-            return self._account(connection, tenant_id, self._account_id(tenant_id, address))
+            detail = {"user": address, "is_active": values["is_active"]}
+            self._audit(connection, tenant_id, actor, "account added", detail)
+            return self._account_of(connection, self._row(connection, tenant_id, address))
 
     def change_account(
         self,
@@ -137,28 +141,19 @@ class ProvisioningStore(AccountStore):
             return self._account(connection, tenant_id, account_id)
 
     def remove_account(self, tenant_id: str, account_id: str, *, actor: str) -> None:
-        """Locks a person for good, and takes rights, second factors and links away: the name may be given to somebody else. Raises as
+        """Locks a person for good, and takes away rights and everything private: the name may be given to somebody else. Raises as
         `change_account`."""
+        blank = _blank()
         with self._writing() as connection:
             email = self._account(connection, tenant_id, account_id).email
             row = self._row(connection, tenant_id, email)
             if row["is_active"]:
                 self._check_somebody_is_left(connection, tenant_id, row)
-            self._end_all(connection, tenant_id, email)
-            second_factors.remove_all(connection, tenant_id, email)
-            for table in (SCIM_MEMBER, USER_UNIT, OIDC_LINK):
-                mine = (table.c.tenant_id == tenant_id) & (table.c.email == email)
-                connection.execute(delete(table).where(mine))
-            values = {
+            remove_private(connection, tenant_id, email)
+            values = blank | {
                 "is_active": False,
-                "locked_by_provider": True,
-                "left_at": datetime.now(UTC),
-                "role": NOTHING[0].value,
-                "provider_id": None,
-                "external_id": None,
-                "reset_hash": None,
-                "password_hash": passwords.hashed(secrets.token_urlsafe(32)),
-                "must_change_password": True,
+                "locked_by_provider": row["is_active"] or bool(row["locked_by_provider"]),
+                "left_at": leaves_at(row),
             }
             connection.execute(update(USER).where(self._is(tenant_id, email)).values(**values))
             self._audit(connection, tenant_id, actor, "account removed", {"user": email})
@@ -192,8 +187,9 @@ class ProvisioningStore(AccountStore):
         if not name.strip():
             raise ConfigurationError("a group has a name")
         with self._writing() as connection:
-            emails = {self._account(connection, tenant_id, each).email for each in members}
+            emails = self._emails(connection, tenant_id, members)
             earlier = self._emails_of(connection, tenant_id, group_id)
+            is_renamed = group_id is not None and _name_of_group(connection, tenant_id, group_id) != name.strip()
             this = self._written_group(connection, tenant_id, group_id, name.strip(), external_id)
             connection.execute(delete(SCIM_MEMBER).where(_members(tenant_id, this)))
             rows = [{"tenant_id": tenant_id, "group_id": this, "email": email} for email in sorted(emails)]
@@ -202,13 +198,15 @@ class ProvisioningStore(AccountStore):
             if rows or earlier or group_id is None:
                 detail = {"group": name.strip(), "added": sorted(emails - earlier), "removed": sorted(earlier - emails)}
                 self._audit(connection, tenant_id, actor, "group changed", detail)
-            self._settle(connection, tenant_id, emails | earlier, actor)
+            # The other members keep the rights that they have, for example those that an administrator gave meanwhile.
+            concerned = emails | earlier if is_renamed else emails ^ earlier
+            self._settle(connection, tenant_id, concerned, actor)
             return self._group(connection, tenant_id, this)
 
     def remove_group(self, tenant_id: str, group_id: str, *, actor: str) -> None:
         """Removes a group; what it gave goes at once. Raises Unknown."""
         with self._writing() as connection:
-            name = self._group(connection, tenant_id, group_id).name
+            name = _name_of_group(connection, tenant_id, group_id)
             earlier = self._emails_of(connection, tenant_id, group_id)
             connection.execute(delete(SCIM_MEMBER).where(_members(tenant_id, group_id)))
             connection.execute(delete(SCIM_GROUP).where(_is_group(tenant_id, group_id)))
@@ -218,24 +216,32 @@ class ProvisioningStore(AccountStore):
     # What groups give
 
     def group_rights(self, tenant_id: str) -> tuple[GroupRight, ...]:
-        """The table of what groups give, by name of the group."""
+        """The table of what groups give, by name of the group. Raises AccessError for an unknown tenant."""
         with self._reading.connect() as connection:
+            check_tenant(connection, tenant_id)
             return group_rights.of_tenant(connection, tenant_id)
 
     def set_group_right(self, tenant_id: str, right: GroupRight, *, actor: str) -> None:
-        """Sets what a group gives; rights of its members follow at once. Raises ConfigurationError."""
+        """Sets what a group gives; rights of its members follow at once. Raises ConfigurationError, and AccessError for an unknown
+        tenant."""
+        right = replace(right, group_name=right.group_name.strip())
         with self._writing() as connection:
+            check_tenant(connection, tenant_id)
             group_rights.put(connection, tenant_id, right, actor)
             detail = {"group": right.group_name, "role": right.role.value, "units": list(right.unit_ids)}
             self._audit(connection, tenant_id, actor, "group rights set", detail)
             self._settle_group(connection, tenant_id, right.group_name, actor)
 
     def remove_group_right(self, tenant_id: str, group_name: str, *, actor: str) -> bool:
-        """Removes a group from the table; whether it was there. Its members lose what it gave at once."""
+        """Removes a group from the table; whether it was there. Its members lose what it gave at once. Raises AccessError for an unknown
+        tenant."""
+        name = group_name.strip()
         with self._writing() as connection:
-            was_there = group_rights.take(connection, tenant_id, group_name)
-            self._audit(connection, tenant_id, actor, "group rights removed", {"group": group_name})
-            self._settle_group(connection, tenant_id, group_name, actor)
+            check_tenant(connection, tenant_id)
+            was_there = group_rights.take(connection, tenant_id, name)
+            if was_there:
+                self._audit(connection, tenant_id, actor, "group rights removed", {"group": name})
+                self._settle_group(connection, tenant_id, name, actor)
             return was_there
 
     def _settle_group(self, connection: Connection, tenant_id: str, group_name: str, actor: str) -> None:
@@ -244,11 +250,15 @@ class ProvisioningStore(AccountStore):
         self._settle(connection, tenant_id, self._emails_of(connection, tenant_id, group_id), actor)
 
     def _settle(self, connection: Connection, tenant_id: str, emails: Collection[str], actor: str) -> None:
-        """Gives people the rights of their groups. Who was ever in a group of the table has no other rights from then on."""
+        """Gives people the rights of their groups. Who was ever in a group of the table has no other rights from then on.
+
+        Roles that no group can give stay: those of administrators, and those that need a link to one provider or partner.
+        """
+        given = group_rights.given(connection, tenant_id)
         for email in sorted(emails):
             row = self._row(connection, tenant_id, email)
-            wanted = group_rights.given(connection, tenant_id, email)
-            if ROLES[Role(row["role"])].administers or (wanted is None and row["provisioned_at"] is None):
+            wanted = given.get(email)
+            if Role(row["role"]) not in GIVEN_ROLES or (wanted is None and row["provisioned_at"] is None):
                 continue
             role, units = wanted or NOTHING
             now = self._principal(connection, row)
@@ -260,40 +270,61 @@ class ProvisioningStore(AccountStore):
 
     # Rows
 
-    def _account_id(self, tenant_id: str, email: str) -> str:
-        """An id that lasts and names nobody."""
-        digest = hmac.digest(self._key, f"account/{tenant_id}/{email}".encode(), hashlib.sha256)
+    def _account_id(self, row: RowMapping) -> str:
+        """An id that lasts and names nobody. A new holder of a user name gets another id (RFC 7643, 3.1)."""
+        person = f"account/{row['tenant_id']}/{row['email']}"
+        if row["left_at"] is not None:
+            person += f"/{row['left_at'].isoformat()}"
+        digest = hmac.digest(self._key, person.encode(), hashlib.sha256)
         return str(uuid.UUID(bytes=digest[:16]))
+
+    def _people(self, connection: Connection, tenant_id: str) -> dict[str, RowMapping]:
+        """Id to row of the tenant's people, by user name, without those who left."""
+        query = select(USER).where(USER.c.tenant_id == tenant_id).order_by(USER.c.email)
+        rows = connection.execute(query).mappings().all()
+        return {self._account_id(row): row for row in rows if not is_gone(row)}
+
+    def _emails(self, connection: Connection, tenant_id: str, account_ids: Collection[str]) -> set[str]:
+        """The user names of people. Raises Unknown for an id of nobody."""
+        people = self._people(connection, tenant_id) if account_ids else {}
+        if not people.keys() >= set(account_ids):
+            raise Unknown("there is no such person")
+        return {people[account_id]["email"] for account_id in account_ids}
 
     def _accounts(self, connection: Connection, tenant_id: str) -> tuple[Account, ...]:
         groups: dict[str, list[tuple[str, str]]] = {}
         for group_id, name, email in _memberships(connection, tenant_id):
             groups.setdefault(email, []).append((group_id, name))
-        query = select(USER).where(USER.c.tenant_id == tenant_id, USER.c.left_at.is_(None)).order_by(USER.c.email)
-        return tuple(
-            Account(
-                account_id=self._account_id(tenant_id, row["email"]),
-                email=row["email"],
-                display_name=row["display_name"],
-                is_active=row["is_active"],
-                external_id=row["external_id"],
-                created_at=row["created_at"],
-                groups=tuple(groups.get(row["email"], ())),
-            )
-            for row in connection.execute(query).mappings()
-        )
+        people = self._people(connection, tenant_id)
+        return tuple(_account(key, row, groups.get(row["email"], ())) for key, row in people.items())
 
     def _account(self, connection: Connection, tenant_id: str, account_id: str) -> Account:
-        for account in self._accounts(connection, tenant_id):
-            if account.account_id == account_id:
-                return account
-        raise Unknown("there is no such person")
+        row = self._people(connection, tenant_id).get(account_id)
+        if row is None:
+            raise Unknown("there is no such person")
+        return self._account_of(connection, row)
+
+    def _account_of(self, connection: Connection, row: RowMapping) -> Account:
+        mine = SCIM_MEMBER.c.email == row["email"]
+        groups = [(group_id, name) for group_id, name, _ in _memberships(connection, row["tenant_id"], mine)]
+        return _account(self._account_id(row), row, groups)
 
     def _groups(self, connection: Connection, tenant_id: str) -> tuple[AccountGroup, ...]:
+        return self._read_groups(connection, tenant_id, SCIM_GROUP.c.tenant_id == tenant_id)
+
+    def _group(self, connection: Connection, tenant_id: str, group_id: str) -> AccountGroup:
+        for group in self._read_groups(connection, tenant_id, _is_group(tenant_id, group_id)):
+            return group
+        raise Unknown("there is no such group")
+
+    def _read_groups(
+        self, connection: Connection, tenant_id: str, wanted: ColumnElement[bool]
+    ) -> tuple[AccountGroup, ...]:
         members: dict[str, list[str]] = {}
-        for group_id, _, email in _memberships(connection, tenant_id):
-            members.setdefault(group_id, []).append(self._account_id(tenant_id, email))
-        query = select(SCIM_GROUP).where(SCIM_GROUP.c.tenant_id == tenant_id).order_by(SCIM_GROUP.c.name)
+        ids = {row["email"]: key for key, row in self._people(connection, tenant_id).items()}
+        for group_id, _, email in _memberships(connection, tenant_id, wanted):
+            members.setdefault(group_id, []).append(ids[email])
+        query = select(SCIM_GROUP).where(wanted).order_by(SCIM_GROUP.c.name)
         return tuple(
             AccountGroup(
                 group_id=row["group_id"],
@@ -304,12 +335,6 @@ class ProvisioningStore(AccountStore):
             )
             for row in connection.execute(query).mappings()
         )
-
-    def _group(self, connection: Connection, tenant_id: str, group_id: str) -> AccountGroup:
-        for group in self._groups(connection, tenant_id):
-            if group.group_id == group_id:
-                return group
-        raise Unknown("there is no such group")
 
     def _written_group(
         self, connection: Connection, tenant_id: str, group_id: str | None, name: str, external_id: str | None
@@ -323,7 +348,6 @@ class ProvisioningStore(AccountStore):
             keys = {"tenant_id": tenant_id, "group_id": group_id, "created_at": datetime.now(UTC)}
             connection.execute(insert(SCIM_GROUP).values(**keys, name=name, external_id=external_id))
             return group_id
-        self._group(connection, tenant_id, group_id)
         values = {"name": name, "external_id": external_id}
         connection.execute(update(SCIM_GROUP).where(_is_group(tenant_id, group_id)).values(**values))
         return group_id
@@ -357,17 +381,51 @@ def _is_group(tenant_id: str, group_id: str) -> ColumnElement[bool]:
     return (SCIM_GROUP.c.tenant_id == tenant_id) & (SCIM_GROUP.c.group_id == group_id)
 
 
+def _name_of_group(connection: Connection, tenant_id: str, group_id: str) -> str:
+    """Raises Unknown."""
+    name: str | None = connection.execute(select(SCIM_GROUP.c.name).where(_is_group(tenant_id, group_id))).scalar()
+    if name is None:
+        raise Unknown("there is no such group")
+    return name
+
+
 def _members(tenant_id: str, group_id: str) -> ColumnElement[bool]:
     return (SCIM_MEMBER.c.tenant_id == tenant_id) & (SCIM_MEMBER.c.group_id == group_id)
 
 
-def _memberships(connection: Connection, tenant_id: str) -> list[tuple[str, str, str]]:
-    """(group, name of the group, user name) of a tenant."""
+def _memberships(connection: Connection, tenant_id: str, *wanted: ColumnElement[bool]) -> list[tuple[str, str, str]]:
+    """(group, name of the group, user name) of a tenant, by name of the group and user name."""
     joined = (SCIM_GROUP.c.tenant_id == SCIM_MEMBER.c.tenant_id) & (SCIM_GROUP.c.group_id == SCIM_MEMBER.c.group_id)
     query = (
         select(SCIM_GROUP.c.group_id, SCIM_GROUP.c.name, SCIM_MEMBER.c.email)
         .select_from(SCIM_MEMBER.join(SCIM_GROUP, joined))
-        .where(SCIM_MEMBER.c.tenant_id == tenant_id)
+        .where(SCIM_MEMBER.c.tenant_id == tenant_id, *wanted)
         .order_by(SCIM_GROUP.c.name, SCIM_MEMBER.c.email)
     )
     return [(row.group_id, row.name, row.email) for row in connection.execute(query)]
+
+
+def _account(account_id: str, row: RowMapping, groups: Sequence[tuple[str, str]]) -> Account:
+    return Account(
+        account_id=account_id,
+        email=row["email"],
+        display_name=row["display_name"],
+        is_active=row["is_active"],
+        external_id=row["external_id"],
+        created_at=row["created_at"],
+        groups=tuple(groups),
+    )
+
+
+def _blank() -> dict[str, object]:
+    """The columns of a person who sees nothing and has no password. Hashing is slow: call it before a transaction begins."""
+    return {
+        "role": NOTHING[0].value,
+        "provider_id": None,
+        "external_id": None,
+        "password_hash": passwords.no_password(),
+        "must_change_password": True,
+        "one_time_until": None,
+        "reset_hash": None,
+        "reset_until": None,
+    }

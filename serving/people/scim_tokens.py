@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping
 
-from foundation.errors import AccessError
+from serving.people.database import check_tenant
 from serving.people.secret_tokens import SecretToken, SecretTokens, shared_fields
-from serving.people.tables import SCIM_TOKEN, TENANT
+from serving.people.tables import SCIM_TOKEN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,7 @@ class ScimTokens(SecretTokens[ScimToken]):
         return self._listed(SCIM_TOKEN.c.tenant_id == tenant_id)
 
     def _check(self, connection: Connection, tenant_id: str) -> None:
-        if connection.execute(select(TENANT.c.tenant_id).where(TENANT.c.tenant_id == tenant_id)).first() is None:
-            raise AccessError("there is no such tenant")
+        check_tenant(connection, tenant_id)
 
     def _about(self, row: Mapping[str, Any]) -> Mapping[str, object]:  # noqa: ARG002  # all tokens of this kind are for the same
         return {"for": "accounts (SCIM)"}

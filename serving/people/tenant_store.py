@@ -8,7 +8,7 @@ from foundation.config import TENANT_ID
 from foundation.deidentification import STRICT, Deidentification
 from foundation.errors import AccessError, ConfigurationError
 from serving.modules import MODULES
-from serving.people.database import Database
+from serving.people.database import Database, check_tenant
 from serving.people.principal import PLATFORM, TenantPolicy
 from serving.people.tables import MODULE, TENANT
 
@@ -94,8 +94,7 @@ class TenantStore(Database):
             return
         with self._writing() as connection:
             mine = (MODULE.c.tenant_id == tenant_id) & (MODULE.c.module == module)
-            if connection.execute(select(TENANT.c.tenant_id).where(TENANT.c.tenant_id == tenant_id)).first() is None:
-                raise AccessError("there is no such tenant")
+            check_tenant(connection, tenant_id)
             if connection.execute(update(MODULE).where(mine).values(**values)).rowcount == 0:
                 row = {"tenant_id": tenant_id, "module": module, "is_granted": _OF_PLANS[module], "is_enabled": True}
                 connection.execute(insert(MODULE).values(**row | values))

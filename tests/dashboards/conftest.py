@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from dashboards import data, served_home
+from dashboards.api import who
 from dashboards.scim.door import ScimDoor
 from dashboards.server import (
     app,
@@ -166,6 +167,21 @@ def page(served: served_home.Served, reader: Any, monkeypatch: pytest.MonkeyPatc
         return test.run()
 
     return run
+
+
+@pytest.fixture
+def provider(site: Starlette, served: served_home.Served) -> Callable[..., TestClient]:
+    """The identity provider of a tenant: `provider("harbor")` is a client of SCIM with a token of the tenant, at its address or another
+    one."""
+    who._limiter.storage.reset()
+
+    def make(tenant: str = "harbor", base: str | None = None, token: str | None = None) -> TestClient:
+        token = token or served.access.scim_tokens.create(tenant, name="Okta", days=30, actor=f"admin@{tenant}")
+        address = base or f"http://{tenant}.localhost:8501"
+        headers = {"authorization": f"Bearer {token}"}
+        return TestClient(site, base_url=f"{address}/scim/v2", headers=headers)
+
+    return make
 
 
 def markup_of(test: AppTest) -> str:

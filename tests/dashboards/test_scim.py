@@ -18,53 +18,9 @@ from foundation.errors import AccessError, ConfigurationError
 from serving.people.group_rights import GroupRight
 from serving.people.principal import Role
 from serving.people.rights import ROLES
+from tests.dashboards.scim_provider import GROUP, USER, added, grouped, name, patched, principal
 
 HARBOR, MESA = "http://harbor.localhost:8501", "http://mesa.localhost:8501"
-USER, GROUP = "urn:ietf:params:scim:schemas:core:2.0:User", "urn:ietf:params:scim:schemas:core:2.0:Group"
-PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
-
-
-@pytest.fixture(autouse=True)
-def quiet_limits():
-    who._limiter.storage.reset()
-
-
-@pytest.fixture
-def provider(site, served):
-    """`provider("harbor")`: a client with a token of the tenant, at its address or another one."""
-
-    def make(tenant="harbor", base=None, token=None):
-        token = token or served.access.scim_tokens.create(tenant, name="Okta", days=30, actor=f"admin@{tenant}")
-        address = base or f"http://{tenant}.localhost:8501"
-        headers = {"authorization": f"Bearer {token}"}
-        return TestClient(site, base_url=f"{address}/scim/v2", headers=headers)
-
-    return make
-
-
-def name(tenant="harbor"):
-    return f"{uuid.uuid4().hex[:12]}@{tenant}"
-
-
-def added(client, user_name=None, **more):
-    answer = client.post("/Users", json={"schemas": [USER], "userName": user_name or name(), "active": True, **more})
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
-def grouped(client, *people, display="Team"):
-    sent = {"schemas": [GROUP], "displayName": f"{display} {uuid.uuid4().hex[:8]}"}
-    answer = client.post("/Groups", json={**sent, "members": [{"value": person["id"]} for person in people]})
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
-def patched(client, path, *operations):
-    return client.patch(path, json={"schemas": [PATCH], "Operations": list(operations)})
-
-
-def principal(served, person, tenant="harbor"):
-    return served.access.principal(tenant, person["userName"])
 
 
 # Models with user names of our form, for the tester that fills fields with random text.
@@ -299,6 +255,16 @@ def test_bad_requests_are_refused_in_the_form_of_scim(provider, method, path, bo
     assert answer.headers["content-type"] == "application/scim+json"
     sent = answer.json()
     assert (sent["schemas"], sent["status"]) == (["urn:ietf:params:scim:api:messages:2.0:Error"], str(status))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "of", "status"),
+    [("GET", "/Users/nobody", "Users", 404), ("POST", "/Groups", "Groups", 400), ("GET", "/Secret%20plan", "", 404)],
+)
+def test_a_refused_request_is_an_audit_row_of_the_tenant(provider, served, method, path, of, status):
+    assert provider().request(method, path, content=b"{").status_code == status
+    row = served.access.audit_rows("harbor", action="scim", limit=1)[0]
+    assert (row.actor, row.result, row.detail) == ("scim:Okta", "refused", {"asks": method, "of": of, "status": status})
 
 
 def test_a_user_name_does_not_change(provider):

@@ -1,0 +1,63 @@
+"""What is removed when a person leaves for good. The user name may be given to somebody new, who must find nothing of the earlier holder.
+
+What people did for their tenant stays: audit rows, targets, entries of worklists, and the list of mails that were sent.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, RowMapping, delete, update
+
+from serving.people.tables import (
+    API_TOKEN,
+    OIDC_LINK,
+    PASSKEY,
+    QUERY_HISTORY,
+    RECOVERY_CODE,
+    SAVED_QUERY,
+    SCIM_MEMBER,
+    SESSION,
+    SUBSCRIPTION,
+    TOTP,
+    USER_UNIT,
+)
+
+# Each row of these tables belongs to one person and is removed with the person.
+PRIVATE = (
+    SESSION,
+    API_TOKEN,
+    TOTP,
+    RECOVERY_CODE,
+    PASSKEY,
+    OIDC_LINK,
+    USER_UNIT,
+    SCIM_MEMBER,
+    QUERY_HISTORY,
+    SAVED_QUERY,
+)
+LEFT = "the person left"
+
+
+def is_gone(row: RowMapping) -> bool:
+    """Whether the identity provider removed the person of a row of USER, and nobody got the name since then."""
+    left_at, provisioned_at = row["left_at"], row["provisioned_at"]
+    return left_at is not None and (provisioned_at is None or provisioned_at <= left_at)
+
+
+def leaves_at(row: RowMapping) -> datetime:
+    """`left_at` (UTC) of a person who is removed now. It is never before `provisioned_at`, even if the clock was set back."""
+    now = datetime.now(UTC)
+    return max(now, row["provisioned_at"] or now)
+
+
+def provisioned_again_at(row: RowMapping) -> datetime:
+    """`provisioned_at` (UTC) of a person who gets the name of somebody who is gone. It is after `left_at`: see `is_gone`."""
+    return max(datetime.now(UTC), row["left_at"] + timedelta(microseconds=1))
+
+
+def remove_private(connection: Connection, tenant_id: str, email: str) -> None:
+    """Removes the rows of a person from the PRIVATE tables, and ends the subscriptions. The connection is in a writing transaction."""
+    for table in PRIVATE:
+        connection.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.email == email))
+    mine = (SUBSCRIPTION.c.tenant_id == tenant_id) & (SUBSCRIPTION.c.email == email)
+    ended = {"ended_at": datetime.now(UTC), "ended_because": LEFT, "sealed_password": None}
+    connection.execute(update(SUBSCRIPTION).where(mine, SUBSCRIPTION.c.ended_at.is_(None)).values(**ended))
