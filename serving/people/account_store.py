@@ -114,7 +114,9 @@ class AccountStore(Database):
             if is_active and is_gone(row):
                 # Whom the provider removed is here again. Where the provider kept the account, it gets another id there.
                 was_kept = row["provisioned_at"] is not None
-                back = {"provisioned_at": provisioned_again_at(row)} if was_kept else {"left_at": None}
+                back: dict[str, datetime | None] = (
+                    {"provisioned_at": provisioned_again_at(row)} if was_kept else {"left_at": None}
+                )
                 connection.execute(update(USER).where(self._is(tenant_id, address)).values(**back))
             self._give(connection, row, values, unit_ids, actor)
             changed = self._user(connection, tenant_id, address)

@@ -51,7 +51,8 @@ def leaves_at(row: RowMapping) -> datetime:
 
 def provisioned_again_at(row: RowMapping) -> datetime:
     """`provisioned_at` (UTC) of a person who gets the name of somebody who is gone. It is after `left_at`: see `is_gone`."""
-    return max(datetime.now(UTC), row["left_at"] + timedelta(microseconds=1))
+    left_at: datetime = row["left_at"]
+    return max(datetime.now(UTC), left_at + timedelta(microseconds=1))
 
 
 def remove_private(connection: Connection, tenant_id: str, email: str) -> None:

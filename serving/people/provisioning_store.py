@@ -254,10 +254,10 @@ class ProvisioningStore(AccountStore):
 
         Roles that no group can give stay: those of administrators, and those that need a link to one provider or partner.
         """
-        given = group_rights.given(connection, tenant_id)
+        rights = group_rights.given(connection, tenant_id)
         for email in sorted(emails):
             row = self._row(connection, tenant_id, email)
-            wanted = given.get(email)
+            wanted = rights.get(email)
             if Role(row["role"]) not in GIVEN_ROLES or (wanted is None and row["provisioned_at"] is None):
                 continue
             role, units = wanted or NOTHING
