@@ -89,6 +89,18 @@ class Source:
             return self
         return Source(self.reader, self.principal, restated=restated, asked_as_of=self.asked_as_of)
 
+    def opened_later(self) -> Callable[[], "Source"]:
+        """What opens the same data when somebody takes a file. It runs outside the page: the person's rights are looked up again, and the
+        audit names the caller of the page."""
+        who, principal, as_of, restated = current_caller(), self.principal, self.asked_as_of, self.restated
+
+        def opened() -> Source:
+            set_caller(who)
+            now = served_home.access().principal(principal.tenant_id, principal.email)
+            return source_of(now, as_of).telling(restated)
+
+        return opened
+
     @cached_property
     def was_reorganised(self) -> bool:
         """Whether a unit was moved or a payer got another class, so that the past can be shown in two ways."""
@@ -305,18 +317,11 @@ class Source:
         counted_only: bool,
         listing: Listing | None,
     ) -> Callable[[], bytes]:
-        """What makes a file of the rows behind a figure when somebody takes it, as `Reader.export_rows`. It runs outside the page: the
-        person's rights are looked up again, and the audit names the caller of the page."""
-        who, principal, as_of = current_caller(), self.principal, self.asked_as_of
+        """What makes a file of the rows behind a figure when somebody takes it, as `Reader.export_rows` and `opened_later`."""
+        opened_again = self.opened_later()
 
         def make() -> bytes:
-            set_caller(who)
-            now = served_home.access().principal(principal.tenant_id, principal.email)
-            reader = (
-                open_reader(served_home.home(), now)
-                if as_of is None
-                else open_reader(served_home.home(), now, as_of=as_of)
-            )
+            reader = opened_again().reader
             return reader.export_rows(
                 metric,
                 dict(where),
@@ -349,13 +354,10 @@ class Source:
 
     def sql_file(self, result: Result, file_format: str) -> Callable[[], bytes]:
         """What makes a file of a result when somebody takes it: outside the page, with the person's rights of that moment."""
-        who, source = current_caller(), self
+        source, opened_again = self, self.opened_later()
 
         def make() -> bytes:
-            set_caller(who)
-            now = source_of(
-                served_home.access().principal(source.tenant_id, source.principal.email), as_of=source.asked_as_of
-            )
+            now = opened_again()
             if now.key[:2] != source.key[:2]:
                 raise AccessError("your rights have changed; run the query again")
             return now.bench.file(result, file_format).content

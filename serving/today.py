@@ -4,7 +4,8 @@ Rows are of the service units that the person sees. A row without such a unit is
 the row's unit. Patients are shown by a code of six digits, which is good for this scope alone: nobody can look it up in another way.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -176,18 +177,18 @@ def board(state: LiveState, places: Sequence[Place], now: datetime, surrogate_ke
     ended_today = [row for row in outpatient if row["status"] == "finished" and is_today(row["ended_at"], row)]
     beds = [row for row in visits if _is_in_bed(row)]
     no_shows = [row for row in todays if row["status"] == "no_show"]
+    rows_by_name = {
+        "waiting": waiting,
+        "under_way": called,
+        "late": late,
+        "expected": expected,
+        "no_shows": no_shows,
+        "seen": ended_today,
+        "beds_taken": beds,
+    }
+    counts = {name: Counter(row["service_unit_id"] for row in rows) for name, rows in rows_by_name.items()}
     units = tuple(
-        UnitDay(
-            place=place,
-            waiting=_rows_at(waiting, place),
-            under_way=_rows_at(called, place),
-            late=_rows_at(late, place),
-            expected=_rows_at(expected, place),
-            no_shows=_rows_at(no_shows, place),
-            seen=_rows_at(ended_today, place),
-            beds_taken=_rows_at(beds, place),
-        )
-        for place in places
+        UnitDay(place=place, **{name: by_unit[place.unit_id] for name, by_unit in counts.items()}) for place in places
     )
 
     def planned(row: Mapping[str, Any]) -> Expected:
@@ -234,10 +235,6 @@ def _late(now: datetime, start: datetime) -> int:
 
 def _is_in_bed(row: Mapping[str, Any]) -> bool:
     return row["encounter_class"] in INPATIENT_CLASSES and row["status"] not in _NOT_A_VISIT and row["ended_at"] is None
-
-
-def _rows_at(rows: Iterable[Mapping[str, Any]], place: Place) -> int:
-    return sum(row["service_unit_id"] == place.unit_id for row in rows)
 
 
 def _age(name: str, last: datetime | None, now: datetime) -> FeedAge:

@@ -115,10 +115,10 @@ def _tiles(source: Source, page: Page, view: View) -> tuple[Figure, ...]:
     """The figures of the page's tiles, those that the page leaves out left out here too."""
     if page.key == "overview":
         return tuple(overview.chosen_tiles(figures.load(source, view, overview.ASKED)).values())
-    loaded = figures.load(source, view, [*page.tiles, "bed_days"] if page.key == "throughput" else page.tiles)
-    shown = {name: figure for name, figure in loaded.items() if name in page.tiles}
-    if page.key == "throughput" and not throughput.is_inpatient(loaded):
-        shown = {name: figure for name, figure in shown.items() if name not in throughput.BED_TILES}
+    if page.key == throughput.PAGE.key:
+        shown = throughput.shown_tiles(figures.load(source, view, throughput.ASKED))
+    else:
+        shown = figures.load(source, view, page.tiles)
     return tuple(blocks.worth_a_tile(shown.values()))
 
 

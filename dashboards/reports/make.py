@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from dashboards import data, filters, served_home
+from dashboards import filters
 from dashboards.data import Source
 from dashboards.held_pages import pages_of
 from dashboards.reports import document, workbook
@@ -13,8 +13,6 @@ from dashboards.view import View
 from foundation.errors import AccessError, ConfigurationError
 from foundation.near_names import near
 from serving.modules import PAGES
-from serving.people.caller import caller as current_caller
-from serving.people.caller import set_caller
 from serving.people.shown import gathering
 
 
@@ -69,13 +67,6 @@ def make(source: Source, page: str, view: View, file_format: str) -> ReportFile:
 
 
 def later(source: Source, page: str, view: View, file_format: str) -> Callable[[], bytes]:
-    """What makes the file when somebody takes it. It runs outside the page: the person's rights are looked up again, and the audit names
-    the caller of the page."""
-    who, principal, as_of, restated = current_caller(), source.principal, source.asked_as_of, source.restated
-
-    def run() -> bytes:
-        set_caller(who)
-        now = served_home.access().principal(principal.tenant_id, principal.email)
-        return make(data.source_of(now, as_of).telling(restated), page, view, file_format).content
-
-    return run
+    """What makes the file when somebody takes it, as `Source.opened_later`."""
+    opened_again = source.opened_later()
+    return lambda: make(opened_again(), page, view, file_format).content

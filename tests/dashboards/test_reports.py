@@ -14,6 +14,7 @@ import polars as pl
 import pypdf
 import pytest
 
+from clinicmart.commands.report import PERIODS
 from dashboards import data, served_home, shell
 from dashboards import format as fmt
 from dashboards import period as periods
@@ -345,6 +346,10 @@ def test_the_command_writes_a_file_or_says_why_not(place: Place, tmp_path: Path)
         assert ran.code == 2
         assert words in ran.err
     assert not (tmp_path / "a.pdf").exists()
+
+
+def test_the_command_takes_the_periods_of_the_pages() -> None:
+    assert tuple(periods.PRESETS) == PERIODS
 
 
 def test_pages_of_figures_have_the_buttons(page: Callable[..., Any], reader: Any) -> None:

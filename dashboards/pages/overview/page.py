@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from dashboards import chance, figures, findings, markup, shell, targets, widgets
+from dashboards import blocks, chance, figures, findings, markup, shell, targets, widgets
 from dashboards import format as fmt
 from dashboards import level as levels
 from dashboards.data import Source
@@ -76,12 +76,8 @@ def _ask(source: Source, view: View, level: Level) -> list[Answers]:
 
 def chosen_tiles(loaded: Mapping[str, Figure]) -> dict[str, Figure]:
     """The tiles: the page's own that have a value in any month, then further ones in place of what is not there."""
-    names = [name for name in (*PAGE.tiles, *FURTHER) if name in loaded and _has_value(loaded[name])]
-    return {name: loaded[name] for name in names[:MOST_TILES]}
-
-
-def _has_value(figure: Figure) -> bool:
-    return figure.value is not None or bool(figure.problem) or any(value is not None for _, value in figure.trend)
+    shown = blocks.worth_a_tile(loaded[name] for name in (*PAGE.tiles, *FURTHER) if name in loaded)
+    return {figure.metric.name: figure for figure in shown[:MOST_TILES]}
 
 
 def _tiles(context: PageContext, tiles: Mapping[str, Figure]) -> Markup:

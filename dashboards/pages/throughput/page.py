@@ -25,10 +25,6 @@ def draw(context: PageContext) -> None:
         return
     level = breakdowns.below(source, view, PAGE.table)
     shell.head(context, findings.finding(loaded.get(LEAD), "Encounters", level))
-    # Beds are for units that have some: a clinic's page does not show empty tiles and sections for them.
+    blocks.tiles(context, shared.shown_tiles(loaded))
     inpatient = shared.is_inpatient(loaded)
-    shown = {
-        name: loaded[name] for name in PAGE.tiles if name in loaded and (inpatient or name not in shared.BED_TILES)
-    }
-    blocks.tiles(context, shown)
     sections.draw(context, [section for section in SECTIONS if inpatient or section.key != "beds"])
