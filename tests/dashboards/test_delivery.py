@@ -760,6 +760,10 @@ def test_a_person_subscribes_on_the_page_and_sees_what_was_not_sent(
     administration = page("administration")
     administration.segmented_control(key="cm_admin_view").set_value("Mail").run()
     assert "1 not sent" in markup_of(administration)
+    again = page("reports")
+    next(button for button in again.button if button.label == "Send it again").click().run()
+    assert "the mail is tried with the next sending" in markup_of(again)
+    assert states(served) == [("noted", "nothing is published yet for this organization")]
     ending = page("reports")
     next(button for button in ending.button if button.label == "End it").click().run()
     assert "the subscription has ended" in markup_of(ending)
