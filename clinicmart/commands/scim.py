@@ -85,14 +85,17 @@ def give_group(home: Home, group: str, tenant: str, role: str, units: str, as_js
     from foundation.errors import ConfigurationError
     from serving.people.group_rights import GIVEN_ROLES, GroupRight
     from serving.people.store import AccessStore
+    from serving.scope_files.unheld import remove_unheld
 
     roles = {each.value: each for each in GIVEN_ROLES}
     if role not in roles:
         raise ConfigurationError(f"a group cannot give the role {role}; it can give {', '.join(roles)}")
     unit_ids = tuple(unit.strip() for unit in units.split(",") if unit.strip())
-    right = GroupRight(group_name=group, role=roles[role], unit_ids=unit_ids)
+    right = GroupRight(group_name=group.strip(), role=roles[role], unit_ids=unit_ids)
     AccessStore.open(home).set_group_right(tenant, right, actor=operator())
-    print_result(as_json, asdict(right), f"{group} gives {role}: {', '.join(unit_ids) or 'the whole organization'}")
+    remove_unheld(home, tenant)
+    place = ", ".join(unit_ids) or "the whole organization"
+    print_result(as_json, asdict(right), f"{right.group_name} gives {role}: {place}")
 
 
 @accounts_of_provider.command("take")
@@ -104,7 +107,10 @@ def give_group(home: Home, group: str, tenant: str, role: str, units: str, as_js
 def take_group(home: Home, group: str, tenant: str, as_json: bool) -> None:
     """Take away what GROUP gives. Its members lose it at once, and their open sessions end."""
     from serving.people.store import AccessStore
+    from serving.scope_files.unheld import remove_unheld
 
+    group = group.strip()
     was_there = AccessStore.open(home).remove_group_right(tenant, group, actor=operator())
+    remove_unheld(home, tenant)
     words = "gives nothing any more" if was_there else "gave nothing"
     print_result(as_json, {"group": group, "removed": was_there}, f"{group} {words}")

@@ -5,7 +5,7 @@ What people did for their tenant stays: audit rows, targets, entries of worklist
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, RowMapping, delete, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, select, update
 
 from serving.people.tables import (
     API_TOKEN,
@@ -18,6 +18,7 @@ from serving.people.tables import (
     SESSION,
     SUBSCRIPTION,
     TOTP,
+    USER,
     USER_UNIT,
 )
 
@@ -53,6 +54,16 @@ def provisioned_again_at(row: RowMapping) -> datetime:
     """`provisioned_at` (UTC) of a person who gets the name of somebody who is gone. It is after `left_at`: see `is_gone`."""
     left_at: datetime = row["left_at"]
     return max(datetime.now(UTC), left_at + timedelta(microseconds=1))
+
+
+def is_of_holder(table: Table, email: str) -> ColumnElement[bool]:
+    """Whether a row of a table (tenant_id, email, made_at) is of the present holder of a user name, not of an earlier one who left."""
+    left_at = (
+        select(USER.c.left_at)
+        .where(USER.c.tenant_id == table.c.tenant_id, USER.c.email == table.c.email)
+        .scalar_subquery()
+    )
+    return (table.c.email == email) & (left_at.is_(None) | (table.c.made_at > left_at))
 
 
 def remove_private(connection: Connection, tenant_id: str, email: str) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, sel
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.modules import PAGES
+from serving.people.leaving import is_of_holder
 from serving.people.passwords import check_strength
 from serving.people.principal import Principal
 from serving.people.rights import ROLES
@@ -219,9 +220,10 @@ class Subscriptions:
         return _subscription(row)
 
     def of_tenant(self, tenant_id: str, email: str | None = None) -> tuple[Subscription, ...]:
-        """The subscriptions of a tenant, or of one person of it, by person and page; also those that have ended."""
+        """The subscriptions of a tenant, or of one person of it, by person and page; also those that have ended. Those of an earlier
+        holder of the person's user name are left out."""
         wanted = select(SUBSCRIPTION).where(SUBSCRIPTION.c.tenant_id == tenant_id)
-        wanted = wanted if email is None else wanted.where(SUBSCRIPTION.c.email == email)
+        wanted = wanted if email is None else wanted.where(is_of_holder(SUBSCRIPTION, email))
         order = (SUBSCRIPTION.c.email, SUBSCRIPTION.c.page, SUBSCRIPTION.c.subscription_id)
         with self._reading.connect() as connection:
             return tuple(_subscription(row) for row in connection.execute(wanted.order_by(*order)).mappings())
@@ -413,7 +415,7 @@ def _wanted(tenant_id: str, email: str | None, *, going_on: bool = False) -> Sel
     if email is None and not going_on:
         return wanted
     mine = select(SUBSCRIPTION.c.subscription_id).where(SUBSCRIPTION.c.tenant_id == tenant_id)
-    mine = mine if email is None else mine.where(SUBSCRIPTION.c.email == email)
+    mine = mine if email is None else mine.where(is_of_holder(SUBSCRIPTION, email))
     mine = mine.where(SUBSCRIPTION.c.ended_at.is_(None)) if going_on else mine
     return wanted.where(DELIVERY.c.subscription_id.in_(mine))
 

@@ -3,6 +3,7 @@ rights that no group gives, or lose another change."""
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from threading import Barrier, BrokenBarrierError, Thread
 
 import pytest
@@ -42,6 +43,8 @@ def test_a_new_holder_of_a_name_finds_nothing_of_the_earlier_one(provider, serve
     store.api_tokens.create(who, name="notebook", allowed=["figures"], days=1, actor=email)
     store.subscriptions.set_rule("harbor", ["harbor"], "figures", actor="admin@harbor")
     kept = store.subscriptions.subscribe(who, page="overview", every="week", actor=email)
+    store.subscriptions.note(kept, date(2026, 11, 16), date(2026, 11, 22), datetime.now(UTC))
+    assert len(store.subscriptions.deliveries("harbor", email)) == 1
     link = store.begin_reset("harbor", email, actor="admin@harbor")
     assert (len(queries.history()), len([each for each in queries.saved() if each.email == email])) == (1, 1)
     assert store.person_of_reset(link) is not None
@@ -54,6 +57,13 @@ def test_a_new_holder_of_a_name_finds_nothing_of_the_earlier_one(provider, serve
     ended = store.subscriptions.subscription("harbor", kept.subscription_id)
     assert ended.ended_at is not None
     assert ended.ended_because == "the person left"
+    assert store.subscriptions.of_tenant("harbor", email) == ()
+    assert store.subscriptions.deliveries("harbor", email) == ()
+    store.change_rights("harbor", email, role=Role.ANALYST, actor="admin@harbor")
+    again = store.subscriptions.subscribe(principal(served, new), page="overview", every="week", actor="admin@harbor")
+    assert store.subscriptions.of_tenant("harbor", email) == (again,)
+    # The administrators of the tenant still see which mails were sent.
+    assert {ended, again} <= set(store.subscriptions.of_tenant("harbor"))
     # Another person has another id, and the earlier id stays the one of nobody.
     assert new["id"] != person["id"]
     assert client.get(f"/Users/{person['id']}").status_code == 404
