@@ -8,6 +8,7 @@ from dashboards.charts.axes import CLOSED_NOTE, RUNNING_MARK, Option, Point, Sca
 from dashboards.charts.bars import Part, Rank, ranked_bars, stacked_bars
 from dashboards.charts.heat import WEEKDAYS, heat_map
 from dashboards.charts.lines import line_over_time
+from dashboards.charts.of_rows import across_columns, chart_of_rows, number_columns
 
 __all__ = [
     "CLOSED_NOTE",
@@ -18,9 +19,12 @@ __all__ = [
     "Point",
     "Rank",
     "Scale",
+    "across_columns",
+    "chart_of_rows",
     "heat_map",
     "line_over_time",
     "month_names",
+    "number_columns",
     "ranked_bars",
     "scale_for",
     "stacked_bars",

@@ -23,7 +23,7 @@ from dashboards.pages.payer_mix import page as payer_mix
 from dashboards.pages.reports import page as reports
 from dashboards.pages.revenue_cycle import page as revenue_cycle
 from dashboards.pages.throughput import page as throughput
-from dashboards.shell import MENU, OTHER_PAGES, PageSpec
+from dashboards.shell import BAR, MENU, OTHER_PAGES, PageSpec
 from serving.modules import PAGES, Page
 
 _DRAWN_BY = {
@@ -45,6 +45,8 @@ def _of_figures(page: Page) -> PageSpec:
         is_for=lambda source: has_figures_of(source, page.key),
         has_pickers=True,
         tells_gaps=page is overview.PAGE,
+        # Few people look at it, and not every day.
+        opened_from=MENU if page.key == "credentials" else BAR,
     )
 
 
@@ -120,6 +122,7 @@ ALL = (
         key="administration",
         title="Administration",
         draw=administration.draw,
+        opened_from=MENU,
     ),
     PageSpec(
         key="compare",

@@ -7,7 +7,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import format as fmt
-from dashboards import markup, shell, widgets
+from dashboards import markup, shell, sql_chart, sql_words, widgets
 from dashboards.data import Source
 from dashboards.person import still
 from dashboards.shell import PageContext
@@ -22,6 +22,7 @@ POLL_SECONDS = 0.5
 # A quick query is shown with the click: most of this is the start of its process.
 QUICK_SECONDS = 1.5
 MOST_SHOWN = 10_000
+MOST_FIELDS = 3
 METRICS, DICTIONARY = "metrics", "dictionary"
 FORMATS = {"csv": "CSV", "xlsx": "Excel (XLSX)", "parquet": "Parquet"}
 
@@ -41,7 +42,7 @@ def draw(context: PageContext) -> None:
         words = source.dictionary
     left, right = st.columns([5, 3], gap="large")
     with left:
-        _editor(context, bench, words["queries"].rows())
+        _editor(context, bench, words)
         job = _job(source)
         is_running = job is not None and job.is_running
         # Only a running query is looked at again and again.
@@ -59,8 +60,9 @@ def _job(source: Source) -> Job | None:
     return job if job is not None and job.key == source.key else None
 
 
-def _editor(context: PageContext, bench: Bench, examples: list[tuple[str, str]]) -> None:
+def _editor(context: PageContext, bench: Bench, words: Mapping[str, pl.DataFrame]) -> None:
     source = context.source
+    examples = words["queries"].rows()
     saved = bench.queries.saved()
     queries = _by_title(
         [
@@ -86,6 +88,7 @@ def _editor(context: PageContext, bench: Bench, examples: list[tuple[str, str]])
         placeholder="An example, a saved or a past query",
     )
     st.text_area("One SELECT on your tables", key=TEXT, height=200, max_chars=LONGEST)
+    sql_words.draw(TEXT, words)
     job = _begun(source, bench) or _job(source)
     with st.container(horizontal=True, key="cm_sql_buttons"):
         st.button("Run", type="primary", on_click=ask, disabled=job is not None and job.is_running)
@@ -172,6 +175,7 @@ def _outcome(context: PageContext, was_running: bool) -> None:
         note += f". There are more than {LIMITS.rows:,}: take an extract for all of them"
     widgets.html(markup.section("Result", note), key="cm_sql_note")
     st.dataframe(frame.head(MOST_SHOWN), hide_index=True, key="cm_sql_rows")
+    sql_chart.draw(frame)
     with st.container(horizontal=True, key="cm_sql_files"):
         for file_format, name in FORMATS.items():
             st.download_button(
@@ -186,11 +190,16 @@ def _outcome(context: PageContext, was_running: bool) -> None:
 def _tables(context: PageContext, bench: Bench, words: Mapping[str, pl.DataFrame]) -> None:
     """The tables with their columns and what they mean; the metrics with their views."""
     tables = {table.name: table for table in bench.tables(words)}
-    chosen = st.selectbox("Tables", [*tables, METRICS, DICTIONARY], key="cm_sql_table")
+    # The facts first: most questions begin with one.
+    names = sorted(tables, key=lambda name: (not name.startswith("fct_"), name))
+    chosen = st.selectbox("Tables", [*names, METRICS, DICTIONARY], key="cm_sql_table")
     if chosen == METRICS:
         metrics = words["metrics"].filter(words["metrics"]["view_name"] != "no view")
         rows = [
-            markup.Row((row["view_name"], row["label"], row["description"])) for row in metrics.iter_rows(named=True)
+            markup.Row(
+                (row["view_name"], row["label"], row["description"]), action=_lineage_of(context, row["view_name"])
+            )
+            for row in metrics.iter_rows(named=True)
         ]
         _describe(context, "A view for each metric, by period", ("View", "Metric", "Meaning"), rows)
     elif chosen == DICTIONARY:
@@ -198,11 +207,31 @@ def _tables(context: PageContext, bench: Bench, words: Mapping[str, pl.DataFrame
         _describe(context, "What tables, columns, keys and metrics mean", ("Table", "Columns"), names)
     elif chosen in tables:
         table = tables[chosen]
+        made_from = bench.made_from(table.name)
         rows = [
-            markup.Row((row["column_name"], row["data_type"].lower(), _meaning(row["description"], row["key"])))
+            markup.Row(
+                (
+                    row["column_name"],
+                    row["data_type"].lower(),
+                    _meaning(row["description"], row["key"]),
+                    _listed(made_from.get(row["column_name"], ())),
+                )
+            )
             for row in table.columns.iter_rows(named=True)
         ]
-        _describe(context, f"{table.schema}.{table.name}: {table.description}", ("Column", "Type", "Meaning"), rows)
+        names = ("Column", "Type", "Meaning", "Made from")
+        _describe(context, f"{table.schema}.{table.name}: {table.description}", names, rows)
+
+
+def _lineage_of(context: PageContext, view_name: str) -> str:
+    """The action that opens what a metric rests on; empty for roles without that page."""
+    return f"{widgets.PAGE}lineage?metric={view_name.partition('.')[2]}" if "lineage" in context.pages else ""
+
+
+def _listed(fields: Sequence[str]) -> str:
+    """The first source fields of a column, and how many more there are."""
+    more = len(fields) - MOST_FIELDS
+    return ", ".join(fields[:MOST_FIELDS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _meaning(description: str, key: str) -> str:

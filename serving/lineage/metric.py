@@ -71,10 +71,8 @@ def metric_lineage(home: Home, version: Version, metric: str) -> MetricLineage |
 
     Raises ConfigurationError for a metric that the version does not have.
     """
-    files = files_of(home, version.tenant_id, version.version)
-    try:
-        lineage = Lineage.from_json(files.lineage.read_bytes())
-    except FileNotFoundError:
+    files, lineage = files_of(home, version.tenant_id, version.version), _published_lineage(home, version)
+    if lineage is None:
         return None
     health = published_health(home, version)
     brought = _brought(health.batches.iter_rows(named=True))
@@ -103,6 +101,24 @@ def metric_lineage(home: Home, version: Version, metric: str) -> MetricLineage |
         feeds=tuple(feeds),
         without_feed=tuple(entity for entity in entities if entity not in by_entity),
     )
+
+
+def source_fields(home: Home, version: Version, table: str) -> dict[str, tuple[str, ...]]:
+    """Column of a published table to the fields of contracts behind it, as `appointment.status`; empty without lineage."""
+    lineage = _published_lineage(home, version)
+    columns = {} if lineage is None else lineage.columns.get(table, {})
+    return {
+        name: tuple(f"{field.entity}.{field.field}" for field in _fields(lineage, table, name, {}))
+        for name in columns
+        if lineage is not None
+    }
+
+
+def _published_lineage(home: Home, version: Version) -> Lineage | None:
+    try:
+        return Lineage.from_json(files_of(home, version.tenant_id, version.version).lineage.read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def metric_entities(lineage: Lineage, semantic: Mapping[str, Any], metric: str) -> frozenset[str]:

@@ -9,8 +9,10 @@ import polars as pl
 from foundation.errors import AccessError, ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
+from serving.lineage.metric import source_fields
 from serving.model import RowsFile
 from serving.people.principal import Principal
+from serving.people.rights import ROLES
 from serving.people.saved_queries import Queries
 from serving.people.store import AccessStore
 from serving.reader import Reader
@@ -72,6 +74,13 @@ class Bench:
             )
             for row in words["tables"].sort("table_name").iter_rows(named=True)
         )
+
+    def made_from(self, table: str) -> Mapping[str, tuple[str, ...]]:
+        """Column of a table to the fields of the feeds behind it, such as `appointment.status`; empty for roles that do not see what a
+        figure rests on, and for a version without lineage."""
+        if "lineage" not in ROLES[self._reader.scope.role].pages:
+            return {}
+        return source_fields(self._home, self._reader.version, table)
 
     def run(self, sql: str, stop: Stop, limits: Limits = LIMITS) -> Result:
         """Runs one SELECT. Raises RefusedStatementError for everything else, and as `serving.workbench.run`."""

@@ -191,7 +191,7 @@ def markup_of(test: AppTest) -> str:
     beside = [element for element in test._tree[2] if element.type != "html"]
     for element in [*test.main, *beside]:
         if element.type == "bidi_component":
-            found.append(json.loads(element.proto.json)["html"])
+            found.append(json.loads(element.proto.json).get("html", ""))
         elif element.type == "html":
             found.append(element.proto.body)
     return "\n".join(found)

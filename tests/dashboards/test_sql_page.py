@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from dashboards import data, sql_job
+from dashboards import charts, data, sql_job, sql_words, theme, widgets
 from dashboards.pages import sql as sql_page
 from dashboards.sql_job import Job
 from foundation.errors import ConfigurationError
@@ -19,6 +19,7 @@ from serving.workbench.run import StoppedError
 AT = datetime(2026, 11, 15, 6, 5, tzinfo=UTC)
 DICTIONARY = {
     "queries": pl.DataFrame({"title": ["All visits"], "sql": ["from fct_visits"]}),
+    "columns": pl.DataFrame({"table_name": ["fct_visits"] * 2, "column_name": ["visit_id", "payer_key"]}),
     "metrics": pl.DataFrame({"view_name": ["metrics.visits"], "label": ["Visits"], "description": ["What they are."]}),
 }
 
@@ -67,6 +68,9 @@ class FakeBench:
         )
         return (BenchTable(schema="marts", name="fct_visits", description="A row a visit.", columns=columns),)
 
+    def made_from(self, table):
+        return {"visit_id": ("encounter.encounter_id", "a.b", "c.d", "e.f")} if table == "fct_visits" else {}
+
     def run(self, sql, stop):
         self.ran.append(sql)
         self.callers.append(caller().channel)
@@ -78,7 +82,9 @@ class FakeBench:
             time.sleep(0.01)
         if stop.is_asked:
             raise StoppedError("the query was cancelled")
-        return Result(frame=pl.DataFrame({"visits": [12]}), seconds=0.2, is_cut="many" in sql)
+        rows = {"unit": ["east", None, "west"], "visits": [12, 5, None], "paid": [1.5, 2.5, 3.5]}
+        frame = pl.DataFrame(rows if "chart" in sql else {"visits": [12]})
+        return Result(frame=frame, seconds=0.2, is_cut="many" in sql)
 
 
 @pytest.fixture(autouse=True)
@@ -117,10 +123,13 @@ def test_the_page_lists_the_tables_with_what_their_columns_mean(page, markup_of,
     assert "marts.fct_visits: A row a visit." in html
     assert "The visit. Primary key." in html
     assert "Who pays. Leads to dim_payers.payer_key." in html
+    assert "encounter.encounter_id, a.b, c.d and 1 more" in html
     assert test.text_area[0].value == "from fct_visits"
     assert bench.ran == []
     test.selectbox(key="cm_sql_table").set_value("metrics")
-    assert "metrics.visits" in markup_of(test.run())
+    html = markup_of(test.run())
+    assert "metrics.visits" in html
+    assert "page:lineage?metric=visits" in html
 
 
 def test_a_query_is_run_and_its_rows_are_shown(page, markup_of, bench):
@@ -130,6 +139,53 @@ def test_a_query_is_run_and_its_rows_are_shown(page, markup_of, bench):
     assert "1 row in 0.2 s" in markup_of(test)
     assert test.dataframe[0].value["visits"].tolist() == [12]
     assert "There are more than 100,000" in markup_of(finished(asked(page, "select many")))
+
+
+@pytest.fixture
+def options(monkeypatch):
+    """The options of the charts that were drawn."""
+    drawn = []
+    monkeypatch.setattr(widgets, "chart", lambda option, **_: drawn.append(option))
+    return drawn
+
+
+def test_rows_with_numbers_are_drawn_as_the_person_chooses(page, markup_of, bench, options):
+    test = finished(asked(page, "select chart"))
+    assert options == []
+    test.selectbox(key="cm_sql_chart_kind").set_value("Line")
+    test = test.run()
+    assert test.selectbox(key="cm_sql_chart_across").options == ["unit", "visits", "paid"]
+    test.multiselect(key="cm_sql_chart_up").set_value(["visits", "paid"])
+    test = test.run()
+    option = options[-1]
+    assert [series["type"] for series in option["series"]] == ["line", "line"]
+    assert option["xAxis"]["data"] == ["east", "", "west"]
+    assert [point[:2] for point in option["series"][0]["data"]] == [[0, 12.0], [1, 5.0], [2, None]]
+    assert option["series"][1]["data"][2][2] == "west\npaid: 3.5"
+    test.multiselect(key="cm_sql_chart_up").set_value([])
+    assert "Choose a column of numbers." in markup_of(test.run())
+
+
+def test_points_stand_at_their_number_and_a_long_result_is_cut():
+    look = theme.LIGHT
+    frame = pl.DataFrame({"a": [2.5, 7.0], "b": [1, None]})
+    option = charts.chart_of_rows(look, frame, "Points", "a", ["b"])
+    assert [point[:2] for point in option["series"][0]["data"]] == [[2.5, 1.0], [7.0, None]]
+    assert option["xAxis"]["type"] == "value"
+    months = pl.DataFrame({"month": [datetime(2026, 1, 1), datetime(2026, 2, 1), None], "n": [1, 2, 3]})
+    assert charts.chart_of_rows(look, months, "Line", "month", ["n"])["xAxis"]["data"] == [
+        "2026-01-01",
+        "2026-02-01",
+        "",
+    ]
+    many = pl.DataFrame({"day": range(2_000), "n": range(2_000)})
+    assert len(charts.chart_of_rows(look, many, "Bars", "day", ["n"])["series"][0]["data"]) == 500
+
+
+def test_names_of_tables_columns_and_metrics_are_offered_while_a_person_writes():
+    names = sql_words.names_of(DICTIONARY)
+    assert names["columns"] == {"fct_visits": ["visit_id", "payer_key"]}
+    assert names["names"][:3] == [("fct_visits", "table"), ("visits", "metric"), ("select", "SQL")]
 
 
 def test_a_running_query_is_cancelled(page, markup_of, bench):
