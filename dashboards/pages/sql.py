@@ -203,8 +203,8 @@ def _tables(context: PageContext, bench: Bench, words: Mapping[str, pl.DataFrame
         ]
         _describe(context, "A view for each metric, by period", ("View", "Metric", "Meaning"), rows)
     elif chosen == DICTIONARY:
-        names = [markup.Row((f"dictionary.{name}", ", ".join(frame.columns))) for name, frame in words.items()]
-        _describe(context, "What tables, columns, keys and metrics mean", ("Table", "Columns"), names)
+        parts = [markup.Row((f"dictionary.{name}", ", ".join(frame.columns))) for name, frame in words.items()]
+        _describe(context, "What tables, columns, keys and metrics mean", ("Table", "Columns"), parts)
     elif chosen in tables:
         table = tables[chosen]
         made_from = bench.made_from(table.name)
@@ -219,8 +219,12 @@ def _tables(context: PageContext, bench: Bench, words: Mapping[str, pl.DataFrame
             )
             for row in table.columns.iter_rows(named=True)
         ]
-        names = ("Column", "Type", "Meaning", "Made from")
-        _describe(context, f"{table.schema}.{table.name}: {table.description}", names, rows)
+        _describe(
+            context,
+            f"{table.schema}.{table.name}: {table.description}",
+            ("Column", "Type", "Meaning", "Made from"),
+            rows,
+        )
 
 
 def _lineage_of(context: PageContext, view_name: str) -> str:
