@@ -216,9 +216,11 @@ def _authorizations(truths: "Truths") -> None:
     tally.total("authorizations_approved", approved, by)
     tally.total("authorizations_denied", denied, by)
     tally.total("authorizations_pended", drawn.state == access.PENDED, by)
+    tally.total("authorizations_decided", approved | denied, by)
     tally.ratio("authorization_approval_rate", approved, approved | denied, by)
     decided = drawn.decided >= 0
     waited = story.zones.local_day(np.where(decided, drawn.decided, drawn.requested), zone) - requested
+    tally.total("turnaround_timed_authorizations", decided, by)
     tally.ratio("authorization_turnaround_days", waited, decided, by)
     tally.median("authorization_turnaround_days_median", waited[decided])
     tally.ratio("authorization_within_7_days_rate", decided & (waited <= ANSWERED_DAYS), decided, by)

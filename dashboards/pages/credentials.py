@@ -1,12 +1,9 @@
 """Credentials: what providers did outside their credentials, and which credentials end soon, with the money at stake."""
 
 from datetime import timedelta
-from typing import Any
 
-from dashboards import blocks, breakdowns, figures, findings, markup, shell, widgets
-from dashboards import format as fmt
-from dashboards import period as periods
-from dashboards.data import UNKNOWN
+from dashboards import blocks, breakdowns, ending_soon, figures, findings, shell
+from dashboards.ending_soon import Ending
 from dashboards.shell import PageContext
 from serving.modules import PAGES
 from serving.modules.credentialing import ENDING_DAYS
@@ -31,53 +28,16 @@ def draw(context: PageContext) -> None:
 
 
 def _ending(context: PageContext) -> None:
-    """The credentials that end soon, those with the most money first. Each row leads to its passport and its rows."""
-    source, view = context.source, context.view
-    first, last = source.as_of + timedelta(days=1), source.as_of + timedelta(days=ENDING_DAYS)
-    where = figures.filters(view, source.metrics[ENDING])
-    blocks.section(
-        f"Credentials that end within {ENDING_DAYS} days",
-        f"{fmt.day(first)} to {fmt.day(last)}; at stake is what was billed in the {ENDING_DAYS} days before",
+    """The credentials that end soon, those with the most money first."""
+    as_of = context.source.as_of
+    ending = Ending(
+        title=f"Credentials that end within {ENDING_DAYS} days",
+        note=f"; at stake is what was billed in the {ENDING_DAYS} days before",
+        by={"provider": "Provider", "service_unit": "Place"},
+        metrics={ENDING: "Credentials", AT_STAKE: "At stake"},
+        largest=AT_STAKE,
+        none="No credential is known to end",
+        most_rows=MOST_LISTED,
+        key="cm_ending",
     )
-    if where is None:
-        blocks.empty(context, "Not by this filter", "Credentials are of a provider and a place alone.", "cm_ending")
-        return
-    by = ("provider", "service_unit")
-    ending = source.query([ENDING, AT_STAKE], by=by, where=where, start=first, end=last)
-    rows = sorted((row for row in ending.iter_rows(named=True) if row[ENDING]), key=lambda row: -row[AT_STAKE])
-    total = source.query([ENDING, AT_STAKE], where=where, start=first, end=last).row(0, named=True)
-    period = periods.range_key(first, last)
-    table = markup.table(
-        [
-            markup.Column("Provider"),
-            markup.Column("Place"),
-            markup.Column("Credentials", "count"),
-            markup.Column("At stake", "usd"),
-        ],
-        [_row(row, period) for row in rows[:MOST_LISTED]],
-        caption="Credentials that end soon",
-        total=markup.Row(
-            (
-                "All",
-                "",
-                markup.Link(total[ENDING], widgets.passport(ENDING, {"period": period})),
-                markup.Link(total[AT_STAKE], widgets.passport(AT_STAKE, {"period": period})),
-            )
-        ),
-        empty=f"No credential is known to end from {fmt.day(first)} to {fmt.day(last)}.",
-    )
-    context.html(table, key="cm_ending")
-
-
-def _row(row: dict[str, Any], period: str) -> markup.Row:
-    place = {"period": period, "place": row["service_unit"]}
-    if row["provider"] != UNKNOWN:
-        place["provider"] = row["provider"]
-    return markup.Row(
-        (
-            row["provider_name"],
-            row["service_unit_name"],
-            markup.Link(row[ENDING], widgets.passport(ENDING, place)),
-            markup.Link(row[AT_STAKE], widgets.passport(AT_STAKE, place)),
-        )
-    )
+    ending_soon.draw(context, ending, as_of + timedelta(days=1), as_of + timedelta(days=ENDING_DAYS))

@@ -1,6 +1,7 @@
 """Throughput, no-show, payer mix and this week: parts add up, estimates say so, and each section is drawn alone."""
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -299,6 +300,56 @@ def test_each_section_is_drawn_for_everybody(rich, page, markup_of, key, section
     assert not test.exception
     assert "could not be drawn" not in html
     assert html.count("cm-tab cm-here") == 1
+
+
+@pytest.mark.parametrize("smallest", [1, 100_000])
+def test_nothing_that_expires_is_claimed_only_where_no_count_is_hidden(rich, page, markup_of, smallest):
+    rich.smallest_cell = smallest
+    html = markup_of(page("no_show", section="authorizations"))
+    assert ("No authorisation is known to expire from" in html) == (smallest == 1)
+    assert ("fewer than 100,000 people" in html or "fewer than 100000 people" in html) == (smallest > 1)
+
+
+def test_places_whose_authorisations_are_hidden_are_said_to_be_missing_from_the_rows(
+    rich, page, markup_of, monkeypatch
+):
+    query = fake_reader.FakeReader.query
+    shown = {
+        "service_unit": [f"unit {number}" for number in range(30)],
+        "service_unit_name": [f"Unit {number}" for number in range(30)],
+        "authorizations_expiring": [None, *range(1, 30)],
+        "authorization_units_expiring": [None, *[0] * 29],
+    }
+
+    def with_a_hidden_place(self, asked):
+        is_expiring = tuple(asked.metrics) == ("authorizations_expiring", "authorization_units_expiring")
+        return pl.DataFrame(shown) if is_expiring and asked.by else query(self, asked)
+
+    monkeypatch.setattr(fake_reader.FakeReader, "query", with_a_hidden_place)
+    rich.smallest_cell = 11
+    html = markup_of(page("no_show", section="authorizations"))
+    assert "The rows may add up to less than All. Figures about fewer than 11 people" in html
+    assert "the first 25 of 29 are listed" in html
+    assert "Unit 5<" in html
+    assert "Unit 4<" not in html
+
+
+def test_authorisations_say_which_filter_they_cannot_take(rich, page, markup_of, monkeypatch):
+    metrics = fake_reader.FakeReader.metrics
+
+    def without_providers(self):
+        return [
+            replace(metric, dimensions=tuple(name for name in metric.dimensions if name != "provider"))
+            if metric.name.startswith("authorization")
+            else metric
+            for metric in metrics(self)
+        ]
+
+    monkeypatch.setattr(fake_reader.FakeReader, "metrics", without_providers)
+    rich.scope_hash = "without providers".ljust(64, "2")
+    html = markup_of(page("no_show", section="authorizations", place="bayview", provider="bayview-1"))
+    # Two tables and what expires soon.
+    assert html.count("Cannot be filtered by provider.") == 3
 
 
 def test_an_estimate_from_payments_that_still_come_in_says_that_it_is_too_low(rich, page, markup_of, monkeypatch):

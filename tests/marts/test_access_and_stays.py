@@ -46,6 +46,12 @@ AS_OF = "2026-03-20"
 FOLDERS = ("core", "throughput", "no_show")
 
 
+def authorization(authorization_id: str, status: str, **changes: Any) -> Row:
+    """An authorisation that was asked for on 1 March, local time."""
+    asked = {"patient_id": "T1", "service_unit_id": "c1", "requested_at": "2026-03-01 15:00"}
+    return {"authorization_id": authorization_id, **asked, "status": status, **changes}
+
+
 def appointment(appointment_id: str, status: str, start: str, **changes: Any) -> Row:
     """An appointment of patient T1 with provider P1 in clinic c1 for a new patient, booked on 19 February, local time."""
     return {
@@ -230,6 +236,12 @@ ROWS: Rows = {
             "sent_at": "2026-03-01",
         }
     ],
+    ("authorization", "pm"): [
+        authorization("in two days", "approved", decided_at="2026-03-03 15:00"),
+        authorization("in nine days", "denied", decided_at="2026-03-10 15:00"),
+        authorization("on a day that nobody says", "approved"),
+        authorization("not yet", "pended"),
+    ],
 }
 
 
@@ -252,8 +264,8 @@ class Marts:
     def by_id(self, table: str, key: str, column: str) -> dict[str, Any]:
         return dict(self.rows(f"select {key}, {column} from warehouse.marts.{table}"))
 
-    def figure(self, metric: str) -> Any:
-        rows = self.rows(self._compiler.sql(Shape(metrics=(metric,), group_by=(), where=())))
+    def figure(self, metric: str, *where: str) -> Any:
+        rows = self.rows(self._compiler.sql(Shape(metrics=(metric,), group_by=(), where=where)))
         return rows[0][0]
 
 
@@ -409,6 +421,23 @@ def test_the_rows_behind_every_metric_give_its_figure(marts: Marts) -> None:
         rows = marts.rows(f"select {value} from warehouse.marts.{rule['model']} where {rule['row_filter']}")
         assert float(rows[0][0] or 0) == pytest.approx(float(marts.figure(name) or 0)), name
     assert without == WITHOUT_ROWS
+
+
+def test_a_decision_without_a_day_counts_at_every_age_of_the_period(marts: Marts) -> None:
+    whole = {"authorizations_approved": 2, "authorizations_denied": 1, "authorizations_decided": 3}
+    by_5_march = {"authorizations_approved": 2, "authorizations_denied": 0, "authorizations_decided": 2}
+    for name, count in whole.items():
+        known_on = f"{{{{ TimeDimension('authorization__{marts.metrics[name]['known_on']}', 'day') }}}}"
+        assert marts.figure(name) == count
+        assert marts.figure(name, f"{known_on} <= date '2026-03-20'") == count
+        assert marts.figure(name, f"{known_on} <= date '2026-03-05'") == by_5_march[name]
+
+
+def test_the_turnaround_is_counted_from_decisions_with_both_days(marts: Marts) -> None:
+    assert marts.figure("turnaround_timed_authorizations") == 2
+    assert marts.figure("authorization_turnaround_days") == pytest.approx((2 + 9) / 2)
+    assert marts.figure("authorization_within_7_days_rate") == pytest.approx(1 / 2)
+    assert marts.figure("authorization_approval_rate") == pytest.approx(2 / 3)
 
 
 def test_every_metric_says_what_it_is(marts: Marts) -> None:
