@@ -210,7 +210,9 @@ def ranking(
     if reference is not None and not reference.problem and not moving and definition.direction != "neutral":
         line = reference.value
     bases = {member.id: member.base(context.source, metric) for member in shown}
-    few_members = {member.id for member in shown if _has_few(context, member, bases[member.id], volume)}
+    few_members = {
+        member.id for member in shown if figures.has_few(context.source, bases[member.id], volume, member.now)
+    }
     if ordered:
         shown.sort(key=lambda member: _band_order(member.id))
     else:
@@ -290,14 +292,6 @@ def _is_moving(context: PageContext, figure: Figure | None) -> bool:
 def _is_counted_rate(metric: MetricDefinition, base: figures.Base | None) -> bool:
     """Whether a figure is a share of counted things: the interval of a share says nothing of a mean."""
     return metric.unit == "percent" and base is not None and base.metric.unit == "count"
-
-
-def _has_few(context: PageContext, member: Member, base: figures.Base | None, volume: str) -> bool:
-    """Whether too few cases are behind a member's figure: of its denominator, else of `volume`."""
-    cases = context.source.metrics.get(volume)
-    if base is None and cases is not None and volume in member.now:
-        base = figures.Base(cases, member.now[volume], None)
-    return base is not None and base.is_few
 
 
 def _bar_colour(

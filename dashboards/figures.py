@@ -127,6 +127,15 @@ def base_of(source: Source, metric: MetricDefinition, now: Mapping[str, Any], be
     return Base(below, now.get(below.name), before.get(below.name)) if below is not None and below.name in now else None
 
 
+def has_few(source: Source, base: Base | None, volume: str, now: Mapping[str, Any]) -> bool:
+    """Whether too few cases are behind a rate or a mean. Where no cases stand below its line, the metric `volume` counts them, by its
+    value in `now`."""
+    if base is None or base.metric.unit != "count":
+        cases = source.metrics.get(volume)
+        base = None if cases is None or volume not in now else Base(cases, now[volume], None)
+    return base is not None and base.is_few
+
+
 def with_bases(source: Source, names: Sequence[str]) -> list[str]:
     """Metrics that exist for this person, and behind them what their rates are counted from."""
     wanted = [name for name in dict.fromkeys(names) if name in source.metrics]

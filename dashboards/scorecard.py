@@ -169,12 +169,8 @@ def _is_few(
     months: float,
 ) -> bool:
     """Whether too few cases are behind a figure. A count is its own number of cases, and there are few where there usually are few, too:
-    a member that stopped is news. Where no cases stand below the line of a rate or mean, `volume` counts them."""
+    a member that stopped is news."""
     if metric.unit == "count":
         most = max(float(row.get(metric.name) or 0), usual[1] * months if usual else 0.0)
         return most < chance.LEAST_VOLUME
-    base = figures.base_of(source, metric, row, {})
-    if base is None or base.metric.unit != "count":
-        cases = source.metrics.get(volume)
-        base = None if cases is None or volume not in row else figures.Base(cases, row[volume], None)
-    return base is not None and base.is_few
+    return figures.has_few(source, figures.base_of(source, metric, row, {}), volume, row)

@@ -110,9 +110,11 @@ class Zones:
         return np.where(local < 0, -1, utc)
 
     def local_day(self, utc: Integers, zone: Integers | int) -> Integers:
-        """Local day number of UTC seconds that lie in working hours."""
-        guess = utc // DAY - self.start
-        return (utc + self.offsets[zone, guess]) // DAY
+        """Local day number of UTC seconds, at any hour. Clocks change after midnight: a day begins with the offset of the day before."""
+        day = (utc + self.offsets[zone, utc // DAY - self.start]) // DAY
+        begins = day * DAY - self.offsets[zone, day - 1 - self.start]
+        ends = (day + 1) * DAY - self.offsets[zone, day - self.start]
+        return day - (utc < begins) + (utc >= ends)
 
 
 def times_of_day(rng: np.random.Generator, size: int, first_hour: int, last_hour: int) -> Integers:

@@ -11,6 +11,19 @@
     coalesce({{ person }}.zip3, 'unknown') as zip3
 {%- endmacro %}
 
+{#
+    The column patient_kind: "new", "established" or "unknown".
+
+    visit_type   alias of int_visit_types, joined by the row's visit type
+    past         alias of int_visit_history, joined by the row's patient and day
+#}
+{% macro patient_kind(visit_type, past) -%}
+    case
+        when {{ visit_type }}.is_new_patient then 'new'
+        else coalesce({{ past }}.patient_kind, 'unknown')
+    end as patient_kind
+{%- endmacro %}
+
 {# The band of the age that a person reaches in the year of a day: feeds give the year of birth to the model, never the day. #}
 {% macro age_band(birth_year, day) -%}
 {%- set age = '(extract(year from ' ~ day ~ ') - ' ~ birth_year ~ ')' -%}

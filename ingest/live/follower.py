@@ -31,6 +31,9 @@ from ingest.sources.hl7v2.reader import SOURCE
 log = logging.getLogger("clinicmart.listen")
 
 KEPT = timedelta(days=2)
+# A stay that ended is kept in memory until so long after its last message: a late message without the end would make it an open stay again.
+# Journals keep messages as long, so a follower that starts later does not know it either.
+ENDED_STAY_KEPT = timedelta(days=30)
 ENDED = frozenset({"finished", "cancelled", "entered_in_error"})
 # Entity to its key and the columns that the state has. Names and numbers of patients are not among them.
 COLUMNS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
@@ -99,8 +102,7 @@ class Follower:
                 past = []
                 for row in combined.rows():
                     if _is_past(entity, row, now):
-                        # A stay is kept in memory: a late message about it without the end would make it an open stay again.
-                        if not _is_stay(entity, row):
+                        if not _is_stay(entity, row) or _is_forgotten(row, now):
                             past.append(row[key])
                         continue
                     patient = row["patient_id"]
@@ -162,6 +164,12 @@ def _is_past(entity: str, row: Mapping[str, Any], now: datetime) -> bool:
         return False
     last = row["ended_at"] or row["started_at"] or row[UPDATED]
     return bool(last) and now - datetime.fromisoformat(last) > KEPT
+
+
+def _is_forgotten(ended_stay: Mapping[str, Any], now: datetime) -> bool:
+    """Whether nothing happened in a stay that ended, and no message came about it, for so long that it leaves the memory."""
+    times = [ended_stay[column] for column in ("started_at", "ended_at", UPDATED)]
+    return all(now - datetime.fromisoformat(time) > ENDED_STAY_KEPT for time in times if time)
 
 
 def _is_stay(entity: str, row: Mapping[str, Any]) -> bool:

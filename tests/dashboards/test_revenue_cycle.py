@@ -302,9 +302,10 @@ def test_the_figures_of_the_sections_are_those_of_their_passports(rich, page, ma
     assert checked > 40
 
 
-def test_a_month_that_runs_has_no_month_end_and_is_marked_among_months_of_service(rich, page, markup_of):
+@pytest.mark.parametrize("last_day", ["30", "07"])
+def test_a_month_that_runs_has_no_month_end_and_is_marked_among_months_of_service(rich, page, markup_of, last_day):
     # The data reach 14 November 2026.
-    running = {"period": "2026-11-01_2026-11-30"}
+    running = {"period": f"2026-11-01_2026-11-{last_day}"}
     html = markup_of(page("revenue_cycle", section="receivables", **running))
     ageing = html.split("How old the open balance is")[1].split("Days in receivables")[0]
     assert "a month that still runs is left out" in ageing
@@ -374,6 +375,25 @@ def test_a_pareto_of_denials_is_of_all_denied_money_where_some_reasons_are_hidde
     some = shares()
     assert 0 < len(some) < len(every)
     assert some == every[: len(some)]
+
+
+def test_a_bridge_that_cannot_be_drawn_names_the_part_that_is_hidden(rich, page, markup_of, monkeypatch):
+    query = fake_reader.FakeReader.query
+
+    def without_write_offs(self, asked):
+        frame = query(self, asked)
+        hidden = [pl.lit(None).alias(name) for name in frame.columns if name == "denial_written_off_amount"]
+        return frame.with_columns(hidden) if self.smallest_cell > 1 else frame
+
+    def top():
+        return markup_of(page("revenue_cycle", section="money")).split("By month of service")[0]
+
+    monkeypatch.setattr(fake_reader.FakeReader, "query", without_write_offs)
+    label = fake_metrics.RULES["denial_written_off_amount"][0]
+    assert "Hidden here" not in top()
+    rich.smallest_cell = 3
+    rich.scope_hash = "hidden part".ljust(64, "0")
+    assert f"Hidden here: {label}. The drawing needs every part." in top()
 
 
 def test_a_page_move_asks_for_the_first_section_alone(rich, page):

@@ -183,6 +183,28 @@ def test_a_late_message_about_a_patient_who_left_takes_no_bed(tmp_path: Path) ->
     assert board(state_of(tmp_path), [ward], NOW, "key").units[0].beds_taken == 0
 
 
+def test_a_stay_that_ended_long_ago_is_forgotten_and_an_open_one_is_not(tmp_path: Path) -> None:
+    feed = feed_of()
+    with journals(tmp_path, feed) as put:
+        put(
+            adt("A01", 4, NOW - timedelta(days=9), kind="I", unit="WARD"),
+            adt("A03", 4, NOW - timedelta(days=6), kind="I", unit="WARD"),
+            adt("A01", 5, NOW - timedelta(days=9), kind="I", unit="WARD"),
+        )
+        following = follower(tmp_path, feed)
+        remembered = []
+        for days in (0, 20):
+            following.step(NOW + timedelta(days=days))
+            remembered.append(len(list(following._feeds[0].rows["encounter"].rows())))
+        # A message about a stay keeps it for as long again.
+        put(adt("A08", 4, NOW + timedelta(days=20), kind="I", unit="WARD"))
+        for days in (30, 45, 55):
+            following.step(NOW + timedelta(days=days))
+            remembered.append(len(list(following._feeds[0].rows["encounter"].rows())))
+    assert remembered == [2, 2, 2, 2, 1]
+    assert len(state_of(tmp_path).rows["encounter"]) == 1
+
+
 def test_two_tenants_with_equal_ids_have_a_state_each(tmp_path: Path) -> None:
     from dataclasses import replace
 

@@ -54,7 +54,9 @@ def test_a_rate_is_counted_from_a_metric_that_there_is():
 def test_what_is_compared_at_equal_age_names_a_day_of_its_fact():
     keeping = {name: meta(metric)["known_on"] for name, metric in metrics().items() if meta(metric).get("known_on")}
     assert {"denial_rate", "denied_claims", "remitted_claims", "payer_lag_days"} <= set(keeping)
-    assert set(keeping.values()) == {"decision_date"}
+    of_authorizations = {day for name, day in keeping.items() if "authorization" in name}
+    assert of_authorizations == {"decision_known_date"}
+    assert {day for name, day in keeping.items() if "authorization" not in name} == {"decision_date"}
     manifest = registry._Metrics({"metrics": [RATE], "semantic_models": [{**CLAIMS, "measures": [MEASURE]}]})
     assert registry._known_on({"known_on": "decision_date"}, manifest, "rate") == "decision_date"
     with pytest.raises(ConfigurationError, match="rate: known_on 'paid_date' is not a day of claims"):

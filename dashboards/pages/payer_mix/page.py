@@ -36,27 +36,28 @@ from dashboards.view import View
 
 @dataclass(frozen=True)
 class Basis:
-    """What a share can be of: the registry's share, the amount or count it is a share of, and the words for it."""
+    """What a share can be of: its key in the address, the registry's share, the amount or count it is a share of, and the words for it."""
 
+    key: str
     share: str
     amount: str
     label: str
     words: str
 
 
-BASES = {
-    "billed": Basis("payer_mix_billed", "billed_amount", "Billed", "what is billed"),
-    "paid": Basis("payer_mix_paid", "payer_paid_amount", "Paid by payers", "what payers paid"),
-    "encounters": Basis("payer_mix_encounters", "encounters", "Encounters", "encounters"),
-    "patients": Basis("payer_mix_patients", "patients", "Patients", "patients"),
-}
+BASES = (
+    Basis("billed", "payer_mix_billed", "billed_amount", "Billed", "what is billed"),
+    Basis("paid", "payer_mix_paid", "payer_paid_amount", "Paid by payers", "what payers paid"),
+    Basis("encounters", "payer_mix_encounters", "encounters", "Encounters", "encounters"),
+    Basis("patients", "payer_mix_patients", "patients", "Patients", "patients"),
+)
 KEY = "payer_mix"
 MOST_TILES = 5
 
 
 def usable_bases(source: Source) -> dict[str, Basis]:
     """The bases that this person has a share of, by their keys in the address."""
-    return {key: basis for key, basis in BASES.items() if basis.share in source.metrics}
+    return {basis.key: basis for basis in BASES if basis.share in source.metrics}
 
 
 def basis_of(source: Source, view: View) -> Basis | None:
@@ -74,16 +75,15 @@ def members_of(source: Source, view: View, basis: Basis) -> list[Member]:
 def draw(context: PageContext) -> None:
     """Draws the page Payer mix for the view of the context."""
     source, view = context.source, context.view
-    usable, basis = usable_bases(source), basis_of(source, view)
+    basis = basis_of(source, view)
     if basis is None:
         shell.head(context, "Payer mix")
         blocks.empty(context, "No payer mix yet", "No feed brings charges or visits with a payer.", "cm_mix_none")
         return
-    key = next(name for name, item in usable.items() if item is basis)
     members = members_of(source, view, basis)
     of_classes = shares(source, view, members, basis)
     shell.head(context, _finding(of_classes, basis))
-    _picker(context, key, {name: item.label for name, item in usable.items()})
+    _picker(context, basis.key, {key: item.label for key, item in usable_bases(source).items()})
     if any(figure.value for figure in of_classes):
         shown = of_classes[:MOST_TILES]
         marks = [widgets.passport(basis.share, _of_class(figure.metric.name, basis)) for figure in shown]

@@ -1,11 +1,12 @@
 """What became of what was billed: a bridge from billed to collected, the months, and the level below."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from dashboards import blocks, charts, figures, theme, widgets, work_links
 from dashboards import format as fmt
 from dashboards import period as periods
+from dashboards.data import Source
 from dashboards.drawings.waterfall import Bar, waterfall
 from dashboards.figures import Figure
 from dashboards.pages.revenue_cycle import shared, triangle
@@ -66,10 +67,7 @@ def _bridge(context: PageContext, loaded: Mapping[str, Figure]) -> None:
     note = f"Services of {view.period.name}; the parts add up to the cent"
     blocks.section("From billed to collected", f"{note}. {waiting}" if waiting else note)
     if not bars:
-        text = (
-            context.source.hidden_note
-            or "A part of it is not there for this choice. Choose all payers or another place."
-        )
+        text = _why_none(context.source, [parts[name] for name in names if name in parts])
         blocks.empty(context, "Not available for this choice", text, "cm_bridge_none")
         return
     drawn = waterfall(
@@ -80,6 +78,14 @@ def _bridge(context: PageContext, loaded: Mapping[str, Figure]) -> None:
         lambda bar: widgets.passport(bar.member) if bar.member else "",
     )
     context.html(drawn, key="cm_bridge")
+
+
+def _why_none(source: Source, parts: Sequence[Figure]) -> str:
+    """Why the bridge cannot be drawn: which of its parts are hidden, or that one is not there."""
+    hidden = [part.metric.label for part in parts if part.value is None and not part.problem]
+    if source.hides_few and hidden:
+        return f"Hidden here: {', '.join(hidden)}. The drawing needs every part. {source.hidden_note}"
+    return "A part of it is not there for this choice. Choose all payers or another place."
 
 
 def _months(context: PageContext) -> None:

@@ -37,8 +37,11 @@ def draw(context: PageContext) -> None:
 
 def month_ends(context: PageContext) -> list[date]:
     """First days of the months whose last day the data have reached: a month that still runs has no month end."""
-    first, last = periods.trend_window(context.view.period, context.view.compared)
-    return periods.ended_months(first, last, context.source.as_of)
+    return periods.ended_months(*_window(context), context.source.as_of)
+
+
+def _window(context: PageContext) -> tuple[date, date]:
+    return periods.trend_window(context.view.period, context.view.compared)
 
 
 def _aged(context: PageContext) -> tuple[str, pl.DataFrame] | None:
@@ -59,7 +62,8 @@ def _ageing(context: PageContext) -> None:
     """The open balance at each month's end by age."""
     months = month_ends(context)
     marked = blocks.closed_note(context, months)
-    runs = "; a month that still runs is left out" if context.view.period.end > context.source.as_of else ""
+    is_left_out = blocks.running_months(context, periods.months_of(*_window(context)))
+    runs = "; a month that still runs is left out" if is_left_out else ""
     blocks.section("How old the open balance is", f"Balance at month end by days since service{runs}{marked}")
     if not months:
         blocks.empty(

@@ -37,7 +37,7 @@ dated as (
     from days
 ),
 
--- Before the first visit that any feed brings, nobody's visits are known.
+-- Before the first visit that any feed brings, no visits are known. Feeds do not say whether they bring all visits since.
 known as (
     select tenant_id, min(day) as first_known_date
     from visits

@@ -73,10 +73,7 @@ select
     appointment.known_payer_id as payer_id,
     coalesce(payer.payer_class, 'unmapped') as payer_class,
     {{ demographics('person', 'outcome.appointment_date') }},
-    case
-        when visit_type.is_new_patient then 'new'
-        else coalesce(past.patient_kind, 'unknown')
-    end as patient_kind,
+    {{ patient_kind('visit_type', 'past') }},
     {{ entity_key('appointment.visit_type_id', 'appointment.tenant_id') }} as visit_type_key,
     appointment.visit_type_id,
     appointment.status,

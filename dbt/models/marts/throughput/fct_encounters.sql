@@ -140,10 +140,7 @@ select
     encounter.known_payer_id as payer_id,
     coalesce(payer.payer_class, 'unmapped') as payer_class,
     {{ demographics('person', 'encounter.encounter_date') }},
-    case
-        when visit_type.is_new_patient then 'new'
-        else coalesce(past.patient_kind, 'unknown')
-    end as patient_kind,
+    {{ patient_kind('visit_type', 'past') }},
     {{ entity_key('encounter.visit_type_id', 'encounter.tenant_id') }} as visit_type_key,
     encounter.visit_type_id,
     encounter.encounter_class,
