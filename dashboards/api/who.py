@@ -1,7 +1,7 @@
 """Who asks: the token of a request, looked up each time, and how often it may ask."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
@@ -20,11 +20,13 @@ from foundation.errors import AccessError
 from serving.people.api_tokens import ApiToken
 from serving.people.caller import Caller, set_caller
 from serving.people.principal import PLATFORM, Principal
-from serving.people.secret_tokens import token_id
+from serving.people.secret_tokens import SecretTokens, T, token_id
 
 # A moving minute each: of a token, and of an address whose tokens are refused.
 QUESTIONS = RateLimitItemPerMinute(240)
 GUESSES = RateLimitItemPerMinute(30)
+ACTION = "api"
+ADVICE = "Send an open token: Authorization: Bearer TOKEN. `clinicmart tokens create` makes one."
 CHALLENGE = {"www-authenticate": 'Bearer realm="clinicmart"'}
 _limiter = MovingWindowRateLimiter(MemoryStorage())
 _bearer = HTTPBearer(auto_error=False, description="A token that `clinicmart tokens create` printed.")
@@ -46,40 +48,32 @@ class Asking:
         set_caller(self.caller)
         if right not in self.token.allowed:
             detail = {"needs": right, "token": self.token.token_id}
-            _refuse(self.principal.tenant_id, self.principal.email, detail)
+            _refuse(ACTION, self.principal.tenant_id, self.principal.email, detail)
             raise ApiError(HTTPStatus.FORBIDDEN, "not-allowed", f"this token is not allowed {right}; make one that is")
 
 
-def _refuse(tenant_id: str, actor: str, detail: Mapping[str, object]) -> None:
-    served_home.access().audit(tenant_id, actor, "api", detail=detail, result="refused")
+def _refuse(action: str, tenant_id: str, actor: str, detail: Mapping[str, object]) -> None:
+    served_home.access().audit(tenant_id, actor, action, detail=detail, result="refused")
 
 
-def seconds_to_wait(limit: RateLimitItem, *who: str) -> int:
+def _seconds_to_wait(limit: RateLimitItem, *who: str) -> int:
     """Seconds until one more request is allowed; 0 where it is allowed and was counted."""
     if _limiter.hit(limit, *who):
         return 0
     return max(ceil(_limiter.get_window_stats(limit, *who).reset_time - time.time()), 1)
 
 
-def seconds_of_guesses(address: str) -> int:
+def _seconds_of_guesses(address: str) -> int:
     """Seconds that an address must wait whose tokens were refused too often; 0 where it may send one."""
     if _limiter.test(GUESSES, "address", address):
         return 0
-    return seconds_to_wait(GUESSES, "address", address) or 1
+    return _seconds_to_wait(GUESSES, "address", address) or 1
 
 
-def count_guess(address: str) -> None:
-    """Counts a token of an address that was refused."""
-    _limiter.hit(GUESSES, "address", address)
-
-
-def _too_many(seconds: int) -> ApiError:
-    return ApiError(
-        HTTPStatus.TOO_MANY_REQUESTS,
-        "too-many-requests",
-        f"too many requests; ask again in {seconds} seconds",
-        {"retry-after": str(seconds)},
-    )
+def _throttle(seconds: int) -> None:
+    if seconds:
+        detail, headers = f"too many requests; ask again in {seconds} seconds", {"retry-after": str(seconds)}
+        raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers)
 
 
 def asking(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Asking:
@@ -93,21 +87,10 @@ def asking_with(request: Request, sent: str, channel: str = "api") -> Asking:
     Raises ApiError: 401 for no, an unknown or an ended token, 403 at the address of another tenant, 404 for a host that is not ours,
     429 for too many requests.
     """
-    address = request.client.host if request.client else ""
-    set_caller(Caller(channel=channel, address=address))
-    try:
-        tenant = tenant_of_host(request.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
-    except UnknownTenant as error:
-        raise ApiError(HTTPStatus.NOT_FOUND, "not-found", str(error)) from None
-    token = _token(sent, address)
-    caller = Caller(channel=channel, address=address, session=token.token_id)
-    set_caller(caller)
-    if tenant is not None and tenant != token.tenant_id:
-        _refuse(token.tenant_id, token.email, {"host": "of another tenant"})
-        raise ApiError(HTTPStatus.FORBIDDEN, "not-allowed", "This token is for another organization.")
-    seconds = seconds_to_wait(QUESTIONS, "token", token.token_id)
-    if seconds:
-        raise _too_many(seconds)
+    tokens = served_home.access().api_tokens
+    token, caller = opened(
+        request, sent, tokens, channel=channel, action=ACTION, actor=lambda token: token.email, advice=ADVICE
+    )
     try:
         principal = served_home.access().principal(token.tenant_id, token.email)
     except AccessError:
@@ -117,23 +100,42 @@ def asking_with(request: Request, sent: str, channel: str = "api") -> Asking:
     return Asking(principal=principal, token=token, caller=caller)
 
 
-def _token(sent: str, address: str) -> ApiToken:
-    """The open token that was sent. A guess costs the address, and none is asked for while it must wait."""
-    seconds = seconds_of_guesses(address)
-    if seconds:
-        raise _too_many(seconds)
-    token = served_home.access().api_tokens.of_secret(sent) if sent else None
+def opened(
+    request: Request,
+    sent: str,
+    tokens: SecretTokens[T],
+    *,
+    channel: str,
+    action: str,
+    actor: Callable[[T], str],
+    advice: str,
+) -> tuple[T, Caller]:
+    """The open token of one kind that a request sent, and the caller that audit rows name.
+
+    A request that is refused is an audit row with the action and, where the token is open, its actor. `advice` tells what to send.
+    Raises ApiError: 401 for no, an unknown or an ended token, 403 at the address of another tenant, 404 for a host that is not ours,
+    429 for too many requests.
+    """
+    address = request.client.host if request.client else ""
+    set_caller(Caller(channel=channel, address=address))
+    try:
+        tenant = tenant_of_host(request.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
+    except UnknownTenant as error:
+        raise ApiError(HTTPStatus.NOT_FOUND, "not-found", str(error)) from None
+    _throttle(_seconds_of_guesses(address))
+    token = tokens.of_secret(sent) if sent else None
     if token is None:
-        count_guess(address)
+        _limiter.hit(GUESSES, "address", address)
         if sent:
-            _refuse(PLATFORM, "unknown", {"token": token_id(sent), "reason": "unknown or ended"})
-        raise ApiError(
-            HTTPStatus.UNAUTHORIZED,
-            "not-signed-in",
-            "Send an open token: Authorization: Bearer TOKEN. `clinicmart tokens create` makes one.",
-            CHALLENGE,
-        )
-    return token
+            _refuse(action, PLATFORM, "unknown", {"token": token_id(sent), "reason": "unknown or ended"})
+        raise ApiError(HTTPStatus.UNAUTHORIZED, "not-signed-in", advice, CHALLENGE)
+    caller = Caller(channel=channel, address=address, session=token.token_id)
+    set_caller(caller)
+    if tenant is not None and tenant != token.tenant_id:
+        _refuse(action, token.tenant_id, actor(token), {"host": "of another tenant"})
+        raise ApiError(HTTPStatus.FORBIDDEN, "not-allowed", "This token is for another organization.")
+    _throttle(_seconds_to_wait(QUESTIONS, "token", token.token_id))
+    return token, caller
 
 
 Who = Annotated[Asking, Depends(asking)]

@@ -27,8 +27,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dashboards import served_home
-from dashboards.api import who
-from dashboards.hosts import UnknownTenant, tenant_of_host
+from dashboards.api.problems import ApiError
+from dashboards.api.who import opened
 from dashboards.scim import LARGEST_BODY, PREFIX
 from dashboards.scim.resources import (
     CONFIG,
@@ -43,18 +43,14 @@ from dashboards.scim.resources import (
 )
 from foundation.errors import ConfigurationError
 from serving.counters import PAGE_ERRORS
-from serving.people.caller import Caller, set_caller
-from serving.people.principal import PLATFORM
 from serving.people.provisioning_store import Exists, Unknown
 from serving.people.scim_tokens import ScimToken
-from serving.people.secret_tokens import token_id
 from serving.scope_files.unheld import remove_unheld
 
 MEDIA_TYPE = "application/scim+json"
 CHANNEL = "scim"
 # A change reads a person or group, changes it and writes it back. Two at once could lose one of them, such as a lock.
 _CHANGES = Lock()
-CHALLENGE = {"www-authenticate": 'Bearer realm="clinicmart"'}
 
 
 class Refusal(Exception):
@@ -82,7 +78,7 @@ class Asked:
     @property
     def actor(self) -> str:
         """Whose changes the audit names."""
-        return f"scim:{self.token.name}"
+        return _actor(self.token)
 
 
 def answer(request: Request, body: bytes) -> Response:
@@ -117,7 +113,7 @@ def _answered(asked: Asked) -> Response:
         response = _error(HTTPStatus.BAD_REQUEST, str(error), "invalidValue")
     # Of the path only what this server has: a provider may write anything there.
     kind = next((part for part in asked.parts[:1] if part in _KINDS), "")
-    _record(asked.token.tenant_id, asked.actor, {"asks": asked.method, "of": kind, "status": int(response.status_code)})
+    _record(asked, {"asks": asked.method, "of": kind, "status": int(response.status_code)})
     return response
 
 
@@ -133,19 +129,19 @@ def _of_error(error: Error, headers: Mapping[str, str] | None = None) -> Respons
 
 def _asked(request: Request, body: bytes) -> Asked:
     """Who asks. Raises Refusal: 401 for no, an unknown or an ended token, 403 at another tenant's address, 404, 429."""
-    address = request.client.host if request.client else ""
-    set_caller(Caller(channel=CHANNEL, address=address))
-    try:
-        tenant = tenant_of_host(request.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
-    except UnknownTenant as error:
-        raise Refusal(HTTPStatus.NOT_FOUND, str(error)) from None
     kind, _, secret = request.headers.get("authorization", "").partition(" ")
-    token = _token(secret.strip() if kind.lower() == "bearer" else "", address)
-    set_caller(Caller(channel=CHANNEL, address=address, session=token.token_id))
-    if tenant is not None and tenant != token.tenant_id:
-        _record(token.tenant_id, f"scim:{token.name}", {"host": "of another tenant"})
-        raise Refusal(HTTPStatus.FORBIDDEN, "This token is for another organization.")
-    _throttle(who.seconds_to_wait(who.QUESTIONS, "scim", token.token_id))
+    try:
+        token, _ = opened(
+            request,
+            secret.strip() if kind.lower() == "bearer" else "",
+            served_home.access().scim_tokens,
+            channel=CHANNEL,
+            action=CHANNEL,
+            actor=_actor,
+            advice="Send an open token: Authorization: Bearer TOKEN.",
+        )
+    except ApiError as error:
+        raise Refusal(error.status, error.detail, headers=error.headers) from None
     return Asked(
         token=token,
         method=request.method,
@@ -157,25 +153,13 @@ def _asked(request: Request, body: bytes) -> Asked:
     )
 
 
-def _token(secret: str, address: str) -> ScimToken:
-    _throttle(who.seconds_of_guesses(address))
-    token = served_home.access().scim_tokens.of_secret(secret) if secret else None
-    if token is None:
-        who.count_guess(address)
-        if secret:
-            _record(PLATFORM, "unknown", {"token": token_id(secret), "reason": "unknown or ended"})
-        raise Refusal(HTTPStatus.UNAUTHORIZED, "Send an open token: Authorization: Bearer TOKEN.", headers=CHALLENGE)
-    return token
+def _actor(token: ScimToken) -> str:
+    """Whose changes the audit names."""
+    return f"scim:{token.name}"
 
 
-def _throttle(seconds: int) -> None:
-    if seconds:
-        detail = f"too many requests; ask again in {seconds} seconds"
-        raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, detail, headers={"retry-after": str(seconds)})
-
-
-def _record(tenant_id: str, actor: str, detail: Mapping[str, object], result: str = "refused") -> None:
-    served_home.access().audit(tenant_id, actor, "scim", detail=detail, result=result)
+def _record(asked: Asked, detail: Mapping[str, object], result: str = "refused") -> None:
+    served_home.access().audit(asked.token.tenant_id, asked.actor, CHANNEL, detail=detail, result=result)
 
 
 def _dispatch(asked: Asked) -> Response:
@@ -353,12 +337,7 @@ def _listed(asked: Asked, kinds: Sequence[_Kind], wanted: Mapping[str, Any]) -> 
     first = search.start_index_0 or 0
     count = MOST_RESULTS if search.count is None else min(search.count, MOST_RESULTS)
     page = search.sort(every)[first : first + count]
-    _record(
-        asked.token.tenant_id,
-        asked.actor,
-        {"lists": [kind.model.__name__ for kind in kinds], "rows": len(page)},
-        "done",
-    )
+    _record(asked, {"lists": [kind.model.__name__ for kind in kinds], "rows": len(page)}, "done")
     answer = ListResponse[models](
         total_results=len(every), start_index=first + 1, items_per_page=len(page), resources=page
     )
@@ -376,7 +355,7 @@ def _one(asked: Asked, kind: _Kind, key: str) -> Response:
         version = _version(now)
         if asked.headers.get("if-none-match") == version:
             return Response(status_code=304, headers={"etag": version})
-        _record(asked.token.tenant_id, asked.actor, {"reads": kind.model.__name__, "id": key}, "done")
+        _record(asked, {"reads": kind.model.__name__, "id": key}, "done")
         return _response(now, parameters=_parameters(asked, kind))
     with _CHANGES:
         return _changed(asked, kind, key)

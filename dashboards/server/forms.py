@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from dashboards import served_home
 from dashboards.server import auth_gate
 from serving.people.caller import caller
 from serving.people.principal import Principal
+from serving.people.session_store import SignIn
 
 STALE_FORM = "This form is out of date. Try again."
 # One form field is short; anything larger is not a form of ours.
@@ -59,6 +60,20 @@ async def fields_of(request: Request) -> Mapping[str, str]:
 def browser_of(request: Request) -> str:
     """What the browser calls itself."""
     return request.headers.get("user-agent", "")
+
+
+def begun(request: Request) -> tuple[str, SignIn | None]:
+    """The token of the request's session, empty for none, and its sign-in, which may lack a step."""
+    token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE) or ""
+    return token, auth_gate.begun(token)
+
+
+def elsewhere(state: SignIn | None, next_path: str = "") -> Response:
+    """The answer to a browser whose sign-in is at another step than the page. `next_path`: where a new sign-in leads; empty for home."""
+    if state is not None:
+        return RedirectResponse(auth_gate.path_of_step(state.step), status_code=303)
+    query = f"?next={next_path}" if next_path else ""
+    return RedirectResponse(f"{auth_gate.SIGN_IN}{query}", status_code=303)
 
 
 def begin_session(response: Response, request: Request, principal: Principal) -> str:

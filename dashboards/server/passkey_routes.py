@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
@@ -14,7 +14,16 @@ from dashboards import data, served_home, theme
 from dashboards import format as fmt
 from dashboards.hosts import passkey_host
 from dashboards.server import auth_gate, passkey_html, sealed_cookie, second_factor_html, signin_html
-from dashboards.server.forms import STALE_FORM, browser_of, delete_cookie, fields_of, hashing, keep_session
+from dashboards.server.forms import (
+    STALE_FORM,
+    begun,
+    browser_of,
+    delete_cookie,
+    elsewhere,
+    fields_of,
+    hashing,
+    keep_session,
+)
 from foundation.errors import AccessError
 from serving.counters import SIGN_INS
 from serving.people.caller import caller
@@ -48,9 +57,12 @@ def place_of(request: Request) -> Place | None:
     return Place(tenant_id=tenant_id, host=name, origin=origin, name=f"Clinicmart {tenants[tenant_id]}".strip())
 
 
-def _begun(request: Request) -> tuple[str, SignIn | None]:
-    token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE) or ""
-    return token, auth_gate.begun(token)
+def _own_place(request: Request, problem: str = STALE) -> Place:
+    """As `place_of`. Raises AccessError, with the problem, also for an address where passkeys do not count."""
+    place = place_of(request)
+    if place is None:
+        raise AccessError(problem)
+    return place
 
 
 def _remember(
@@ -71,6 +83,13 @@ def _attempt(request: Request, place: Place, purpose: str, token: str) -> _Attem
     return _Attempt(challenge=bytes.fromhex(kept[1]["challenge"]), next_path=kept[1]["next_path"])
 
 
+async def _answered(handler: Callable[[Request, Mapping[str, str]], Response], request: Request) -> Response:
+    """Handles what the browser made. The challenge counts once: it is forgotten also after a refusal."""
+    response = await run_in_threadpool(handler, request, await fields_of(request))
+    delete_cookie(response, request, COOKIE)
+    return response
+
+
 # Signing in
 
 
@@ -85,12 +104,10 @@ def _waiting(token: str, state: SignIn | None) -> str:
 
 
 def _begin(request: Request) -> Response:
-    token = _waiting(*_begun(request))
+    token = _waiting(*begun(request))
     challenge = secrets.token_bytes(CHALLENGE_BYTES)
     try:
-        place = place_of(request)
-        if place is None:
-            raise AccessError("Open the address of your organization.")
+        place = _own_place(request, "Open the address of your organization.")
         options = served_home.access().passkey_request(place, challenge, token)
     except AccessError as error:
         return JSONResponse({"problem": fmt.sentence(str(error))}, status_code=403)
@@ -102,23 +119,18 @@ def _begin(request: Request) -> Response:
 
 async def sign_in(request: Request) -> Response:
     """POST /signin/passkey: the browser's answer."""
-    fields = await fields_of(request)
-    response = await run_in_threadpool(_sign_in, request, fields)
-    delete_cookie(response, request, COOKIE)
-    return response
+    return await _answered(_sign_in, request)
 
 
 def _sign_in(request: Request, fields: Mapping[str, str]) -> Response:
-    session, state = _begun(request)
+    session, state = begun(request)
     token = _waiting(session, state)
     if not auth_gate.same_origin(request):
         return signin_html.refused(STALE_FORM, 403)
     store, answer = served_home.access(), fields.get("credential", "")
     where = {"address": caller().address, "browser": browser_of(request)}
     try:
-        place = place_of(request)
-        if place is None:
-            raise AccessError(STALE)
+        place = _own_place(request)
         attempt = _attempt(request, place, SECOND_FACTOR if token else SIGN_IN, token)
         if token:
             made = store.pass_by_passkey(token, place, attempt.challenge, answer, **where)
@@ -144,15 +156,10 @@ async def show(request: Request) -> Response:
 
 
 def _show(request: Request) -> Response:
-    token, state = _begun(request)
+    token, state = begun(request)
     if state is None or state.step not in (None, Step.ENROL):
-        return _elsewhere(state)
+        return elsewhere(state, auth_gate.PASSKEYS)
     return _page(request, token, state, request.query_params)
-
-
-def _elsewhere(state: SignIn | None) -> Response:
-    path = f"{auth_gate.SIGN_IN}?next={auth_gate.PASSKEYS}" if state is None else auth_gate.path_of_step(state.step)
-    return RedirectResponse(path, status_code=303)
 
 
 def _page(
@@ -197,9 +204,9 @@ async def change(request: Request) -> Response:
 
 
 def _change(request: Request, fields: Mapping[str, str]) -> Response:
-    token, state = _begun(request)
+    token, state = begun(request)
     if state is None or state.step not in (None, Step.ENROL):
-        return _elsewhere(state)
+        return elsewhere(state, auth_gate.PASSKEYS)
     if not auth_gate.sent_from_us(request, PURPOSE, token, fields.get("token")):
         return signin_html.refused(STALE_FORM, 403)
     try:
@@ -222,9 +229,7 @@ def _remove(request: Request, token: str, fields: Mapping[str, str]) -> Response
 
 
 def _add(request: Request, token: str, fields: Mapping[str, str]) -> Response:
-    place, challenge = place_of(request), secrets.token_bytes(CHALLENGE_BYTES)
-    if place is None:
-        raise AccessError(STALE)
+    place, challenge = _own_place(request), secrets.token_bytes(CHALLENGE_BYTES)
     options = served_home.access().begin_passkey(
         token, fields.get("password", ""), place, challenge, address=caller().address
     )
@@ -238,22 +243,17 @@ def _add(request: Request, token: str, fields: Mapping[str, str]) -> Response:
 
 async def add(request: Request) -> Response:
     """POST /passkeys/new: the passkey that the browser made."""
-    fields = await fields_of(request)
-    response = await run_in_threadpool(_added, request, fields)
-    delete_cookie(response, request, COOKIE)
-    return response
+    return await _answered(_added, request)
 
 
 def _added(request: Request, fields: Mapping[str, str]) -> Response:
-    token, state = _begun(request)
+    token, state = begun(request)
     if state is None or state.step not in (None, Step.ENROL):
-        return _elsewhere(state)
+        return elsewhere(state, auth_gate.PASSKEYS)
     if not auth_gate.sent_from_us(request, PURPOSE, token, fields.get("token")):
         return signin_html.refused(STALE_FORM, 403)
     try:
-        place = place_of(request)
-        if place is None:
-            raise AccessError(STALE)
+        place = _own_place(request)
         attempt = _attempt(request, place, ADD, token)
         made = served_home.access().add_passkey(
             token,

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from dashboards import data, served_home
 from dashboards import format as fmt
 from dashboards.server import auth_gate, passkey_routes, second_factor_html, signin_html
-from dashboards.server.forms import STALE_FORM, browser_of, fields_of, hashing, keep_session
+from dashboards.server.forms import STALE_FORM, begun, browser_of, elsewhere, fields_of, hashing, keep_session
 from foundation.errors import AccessError
 from serving.counters import SIGN_INS
 from serving.people.caller import caller
@@ -18,18 +18,6 @@ from serving.people.second_factors import Step, address_for_app
 from serving.people.session_store import SignIn
 
 PURPOSE = "second factor"
-
-
-def _begun(request: Request) -> tuple[str, SignIn | None]:
-    """The token of the request's session, and its sign-in."""
-    token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE) or ""
-    return token, auth_gate.begun(token)
-
-
-def _elsewhere(state: SignIn | None) -> Response:
-    """The answer to a browser that is not at this step."""
-    path = auth_gate.SIGN_IN if state is None else auth_gate.path_of_step(state.step)
-    return RedirectResponse(path, status_code=303)
 
 
 def _is_ours(request: Request, token: str, fields: Mapping[str, str]) -> bool:
@@ -42,9 +30,9 @@ async def show_code(request: Request) -> Response:
 
 
 def _show_code(request: Request) -> Response:
-    token, state = _begun(request)
+    token, state = begun(request)
     if state is None or state.step is not Step.CODE:
-        return _elsewhere(state)
+        return elsewhere(state)
     return _code_form(request, token, state, request.query_params)
 
 
@@ -74,9 +62,9 @@ async def give_code(request: Request) -> Response:
 
 
 def _give_code(request: Request, fields: Mapping[str, str]) -> Response:
-    token, state = _begun(request)
+    token, state = begun(request)
     if state is None or state.step is not Step.CODE:
-        return _elsewhere(state)
+        return elsewhere(state)
     if not _is_ours(request, token, fields):
         return signin_html.refused(STALE_FORM, 403)
     try:
@@ -98,9 +86,9 @@ async def show_set_up(request: Request) -> Response:
 
 
 def _show_set_up(request: Request) -> Response:
-    token, state = _begun(request)
+    token, state = begun(request)
     if state is None or state.step not in (None, Step.ENROL):
-        return _elsewhere(state)
+        return elsewhere(state)
     return _set_up_form(token, state, request.query_params)
 
 
@@ -139,9 +127,9 @@ async def change(request: Request) -> Response:
 
 
 def _change(request: Request, fields: Mapping[str, str]) -> Response:
-    token, state = _begun(request)
+    token, state = begun(request)
     if state is None or state.step not in (None, Step.ENROL):
-        return _elsewhere(state)
+        return elsewhere(state)
     if not _is_ours(request, token, fields):
         return signin_html.refused(STALE_FORM, 403)
     try:
