@@ -232,3 +232,9 @@ def test_both_closes_of_a_month_can_be_asked(closed, person):
         for number in (1, 2)
     )
     assert second - first == Decimal(80)
+
+
+def test_a_close_that_never_changed_is_answered_without_its_frozen_figures(closed, reader):
+    (close,) = closes(closed.home, "harbor")
+    figures_file(closed.home, close).unlink()
+    assert ClosedMonths(closed.home, reader("admin@harbor")).changes(close) == []
