@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("clinicmart.commands.report", "report"),
     "subscriptions": ("clinicmart.commands.deliver", "subscriptions"),
     "deliver": ("clinicmart.commands.deliver", "deliver"),
+    "alerts": ("clinicmart.commands.alerts", "alerts"),
     "keys": ("clinicmart.commands.keys", "keys"),
     "serve": ("clinicmart.commands.serve", "serve"),
     "dagster": ("clinicmart.commands.serve", "dagster"),

@@ -1,4 +1,5 @@
-"""Mails of subscriptions: a sensor looks what is due, and a job sends it in a process that knows pages, as the orchestrator does not."""
+"""Mails of subscriptions, and alerts: a sensor looks what is due, and a job sends it in a process that knows pages, as the orchestrator
+does not."""
 
 import subprocess
 import sys
@@ -30,7 +31,7 @@ LONGEST_RUN = timedelta(hours=2)
 def send_mail(workspace: Workspace) -> JobDefinition:
     """The job that sends what is due."""
 
-    @op(name="deliver", description="Runs clinicmart deliver: the mails of subscriptions that are due.")
+    @op(name="deliver", description="Runs clinicmart deliver: the mails that are due, and alerts.")
     def deliver(context: OpExecutionContext) -> None:
         words = [sys.executable, "-P", "-m", "clinicmart.main", "deliver", "--home", str(workspace.home.path)]
         words += ["--config", str(workspace.config.file)]
@@ -54,9 +55,10 @@ def mails_due(workspace: Workspace) -> SensorDefinition:
         job_name=DELIVERIES_JOB,
         minimum_interval_seconds=300,
         default_status=DefaultSensorStatus.RUNNING,
-        description="Looks every five minutes for mails of subscriptions that are due or can be tried again.",
+        description="Looks every five minutes for mails that are due or can be tried again, and for alerts to evaluate.",
     )
     def look(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+        from serving.people.due_alerts import any_alert_due
         from serving.people.due_mail import any_due
 
         if workspace.config.mail is None:
@@ -65,8 +67,8 @@ def mails_due(workspace: Workspace) -> SensorDefinition:
         under_way = RunsFilter(job_name=DELIVERIES_JOB, statuses=UNENDED, updated_after=now - LONGEST_RUN)
         if context.instance.get_runs_count(under_way):
             return SkipReason("mail is being sent")
-        if not any_due(workspace.home, now):
-            return SkipReason("no mail is due")
+        if not (any_due(workspace.home, now) or any_alert_due(workspace.home, now)):
+            return SkipReason("no mail and no alert is due")
         # Without a key: an attempt that ended before it was counted is asked for again.
         return RunRequest()
 

@@ -1,5 +1,6 @@
 """The time zone of a tenant as the configuration of the home's runs says it, for programs that have no secrets of feeds."""
 
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,3 +19,8 @@ def configured_time_zone(home: Home, tenant_id: str) -> str:
         return ZoneInfo(configured["tenants"][tenant_id]["time_zone"]).key
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, ZoneInfoNotFoundError):
         return "UTC"
+
+
+def local_day(home: Home, tenant_id: str, now: datetime) -> date:
+    """The day of a moment (UTC) where the tenant is."""
+    return now.astimezone(ZoneInfo(configured_time_zone(home, tenant_id))).date()

@@ -31,11 +31,12 @@ from foundation.home import Home
 @json_option
 @existing_home
 def deliver(home: Home, config: Path | None, as_json: bool) -> None:
-    """Send the mails of subscriptions that are due.
+    """Send the mails of subscriptions that are due, evaluate alerts and send their alarms.
 
     Each recipient gets the figures of the own scope. A mail that was not sent is tried again with a later call. Exits with 1 if a
     mail was not sent.
     """
+    from dashboards.delivery.alarms import send_alarms
     from dashboards.delivery.send import send_due
     from foundation.kept_files import read_configuration_record
     from foundation.mail_server import load_mail
@@ -43,7 +44,8 @@ def deliver(home: Home, config: Path | None, as_json: bool) -> None:
     file = config or Path(read_configuration_record(home.path).file or "")
     if not file.is_file():
         raise ConfigurationError("no configuration file is known for this home; name it with --config")
-    outcomes = send_due(home, load_mail(file))
+    server = load_mail(file)
+    outcomes = [*send_due(home, server), *send_alarms(home, server)]
     lines = [
         f"{item.tenant_id} {item.email}: {item.page}, {item.period}: {item.state}{f': {item.reason}' * bool(item.reason)}"
         for item in outcomes

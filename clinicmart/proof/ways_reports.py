@@ -1,29 +1,41 @@
-"""Ways through reports: pages as files and by mail, with the units and the pages that a person does not have."""
+"""Ways through reports: pages as files and by mail, and alarms, with the units and the pages that a person does not have."""
 
 import io
 import zipfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 
 from clinicmart.proof.canaries import PLACES, organisation_word, unit_id
 from clinicmart.proof.site import Person, Site
 from clinicmart.proof.trials import Judge, Trial, Way
 from clinicmart.proof.ways_reader import ADMIN
 from dashboards import period as periods
+from dashboards.alerts.check import check_due
+from dashboards.alerts.judge import bad_side
+from dashboards.alerts.series import definition
+from dashboards.alerts.wanted import wanted
 from dashboards.data import Source
+from dashboards.delivery.alarms import message_of as alarms_message
 from dashboards.delivery.send import message_of
 from dashboards.reports.make import FORMATS, make
 from dashboards.view import View
+from foundation.errors import AccessError
 from foundation.mail_server import MailServer
 from serving.modules import PAGES
+from serving.people.alert_rules import ABOVE, BELOW, MOST_ALARMS_A_WEEK, PAGE, THRESHOLD
 from serving.people.rights import ROLES
 from serving.people.subscriptions import FIGURES, MONTH
+from serving.people.targets import WHOLE
 from serving.reader import open_reader
 
 # No mail leaves: the proof reads what would be sent.
 SERVER = MailServer(
     host="127.0.0.1", port=25, security="none", sender="proof@example.org", pages="https://{tenant}.example.org"
 )
+
+# A figure that every role with the page Alerts sees.
+WATCHED = "expected_appointments"
 
 
 def _text(site: Site, tenant: str, person: Person, page: str, file_format: str, place: str | None = None) -> str:
@@ -97,7 +109,62 @@ def _mails(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
     )
 
 
+def _alarms(site: Site, tenant: str, person: Person, place: str | None = None) -> str:
+    """Every text of the mail with the alarms of a person: a figure that is bad in each unit that the person sees."""
+    store, principal = site.access, site.principal(tenant, person)
+    store.subscriptions.set_rule(tenant, [principal.email.rpartition("@")[2]], FIGURES, actor="proof")
+    store.alerts.set_budget(tenant, principal.email, MOST_ALARMS_A_WEEK, actor="proof")
+    with open_reader(site.home, principal) as reader:
+        source = Source(reader, principal)
+        bad = bad_side(definition(source, WATCHED).direction) or BELOW
+        asked = wanted(
+            source,
+            WATCHED,
+            THRESHOLD,
+            every=MONTH,
+            # Every figure is on the bad side of it.
+            threshold=Decimal(-1) if bad == ABOVE else Decimal(10**12),
+            side=bad,
+            service_unit_id=unit_id(tenant, place) if place else WHOLE,
+            with_units_below=True,
+            least_volume=0,
+        )
+        end_of_data = datetime.combine(source.as_of, time(12), UTC)
+    kept = store.alerts.of_tenant(tenant, principal.email)
+    if all(item.ended_at is not None for item in kept):
+        store.alerts.add(principal, asked, actor="proof", made_at=end_of_data + timedelta(days=1))
+    check_due(site.home, store, end_of_data + timedelta(days=2), tenant)
+    mails = store.alarm_mails.of_tenant(tenant, principal.email)
+    if not mails:
+        raise AccessError("no alarm was raised")
+    message = alarms_message(site.home, store, SERVER, mails[0])
+    parts = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
+    return "\n".join([str(message["Subject"]), *(part.decode() for part in parts if isinstance(part, bytes))])
+
+
+def _alerts(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
+    """The alarms that a person gets: own words only, no alert on a unit of others, and none for a role without the page."""
+    judge = Judge(site, "alarms", tenant, person)
+    is_held = PAGE in ROLES[person.role].pages
+    yield judge.trial(
+        "get alarms by mail",
+        lambda: _alarms(site, tenant, person),
+        control="the mail to the administrator names the organization",
+        holds=lambda: organisation_word(tenant, "") in _alarms(site, tenant, ADMIN),
+        must_refuse=not is_held,
+    )
+    for place in (place for place in PLACES if is_held and place not in person.places):
+        yield judge.trial(
+            f"make an alert on the unit {place}",
+            lambda place=place: _alarms(site, tenant, person, place),
+            control="the administrator makes it",
+            holds=lambda place=place: bool(_alarms(site, tenant, ADMIN, place)),
+            must_refuse=True,
+        )
+
+
 WAYS = (
     Way(key="report", title="Pages as files", tries=_reports),
     Way(key="mail", title="Pages by mail", tries=_mails),
+    Way(key="alarms", title="Alarms by mail", tries=_alerts),
 )

@@ -44,7 +44,7 @@ def compose(report: Report, recipient: Recipient, delivery: Delivery, server: Ma
     message = EmailMessage()
     message["From"] = server.sender
     message["To"] = recipient.subscription.email
-    message["Subject"] = _line(
+    message["Subject"] = header_line(
         f"{report.page.title}, {report.period.name}: {report.place}, data as of {fmt.day(report.as_of)}"
     )
     message["Date"] = format_datetime(report.asked_at)
@@ -60,12 +60,16 @@ def compose(report: Report, recipient: Recipient, delivery: Delivery, server: Ma
 
 def link_to(report: Report, tenant_id: str, server: MailServer) -> str:
     """The address of the page with the period of the report."""
-    base = server.pages.replace("{tenant}", tenant_id).rstrip("/")
     path = "" if report.page is FIRST_PAGE else report.page.key
-    return f"{base}/{path}?period={report.period.start}_{report.period.end}"
+    return f"{address_of_pages(server, tenant_id)}/{path}?period={report.period.start}_{report.period.end}"
 
 
-def _line(text: str) -> str:
+def address_of_pages(server: MailServer, tenant_id: str) -> str:
+    """Where people of a tenant open the pages, without a slash at the end."""
+    return server.pages.replace("{tenant}", tenant_id).rstrip("/")
+
+
+def header_line(text: str) -> str:
     """A text without control characters: a name of a unit cannot begin another header."""
     return "".join(char if char.isprintable() else " " for char in text)
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.message import EmailMessage
 
-from filelock import FileLock, Timeout
-
 from dashboards import failures
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.data import Source
+from dashboards.delivery.alone import alone
 from dashboards.delivery.compose import Recipient, compose
 from dashboards.delivery.hand_over import NotSent, Post, wait_after
 from dashboards.reports.contents import Report
@@ -53,14 +52,11 @@ def send_due(home: Home, server: MailServer, now: datetime | None = None) -> lis
     """Sends what is due at a moment (UTC). Raises ConfigurationError where another process is sending."""
     at = now or datetime.now(UTC)
     set_caller(Caller(channel="mail"))
-    try:
-        with FileLock(home.path / "deliver.lock", timeout=0):
-            store = AccessStore.open(home)
-            store.subscriptions.close_unclear()
-            sending = _Sending(home, store, Post(server), at)
-            return [_one(sending, item) for item in due(home, store.subscriptions, at)]
-    except Timeout:
-        raise ConfigurationError("another process is sending mail from this home; try again when it is done") from None
+    with alone(home):
+        store = AccessStore.open(home)
+        store.subscriptions.close_unclear()
+        sending = _Sending(home, store, Post(server), at)
+        return [_one(sending, item) for item in due(home, store.subscriptions, at)]
 
 
 @dataclass(frozen=True)

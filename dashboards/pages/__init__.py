@@ -2,6 +2,7 @@
 
 from dashboards.held_pages import has_figures_of, pages_of
 from dashboards.pages import (
+    alerts,
     closed_months,
     compare,
     credentials,
@@ -115,6 +116,13 @@ ALL = (
         title="Reports",
         draw=reports.draw,
         is_for=lambda source: bool(pages_of(source)),
+        opened_from=MENU,
+    ),
+    PageSpec(
+        key="alerts",
+        title="Alerts",
+        draw=alerts.draw,
+        is_for=lambda source: bool(source.metrics),
         opened_from=MENU,
     ),
     PageSpec(key="targets", title="Targets", draw=targets.draw, opened_from=OTHER_PAGES),

@@ -92,6 +92,13 @@ class Scope:
         return bool(self.modules or self.metrics)
 
     @cached_property
+    def figures_mark(self) -> str:
+        """16 hexadecimal digits over what decides the value of a figure: whose rows count, and how small a cell is shown. Figures that were
+        kept are shown again only to a scope with the same mark."""
+        parts = [self.tenant_id, self.unit_ids, self.provider_id, self.partner_id, self.smallest_cell]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    @cached_property
     def hash(self) -> str:
         """32 hexadecimal digits over everything above."""
         parts = {

@@ -6,6 +6,8 @@ wrong password. Every sign-in and every change of rights is an audit row.
 """
 
 from foundation.keys import Keys
+from serving.people.alarm_mails import AlarmMails
+from serving.people.alerts import Alerts
 from serving.people.api_tokens import ApiTokens
 from serving.people.audit_store import AuditStore
 from serving.people.oidc_store import OidcStore
@@ -34,6 +36,16 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
     def subscriptions(self) -> Subscriptions:
         """Who gets pages by mail, and which mails were sent."""
         return Subscriptions(reading=self._reading, writing=self._writing, audit=self._audit, key=self._key)
+
+    @property
+    def alerts(self) -> Alerts:
+        """Rules on metrics, and what they said of each period."""
+        return Alerts(reading=self._reading, writing=self._writing, audit=self._audit, key=self._key)
+
+    @property
+    def alarm_mails(self) -> AlarmMails:
+        """The mails with alarms."""
+        return AlarmMails(reading=self._reading, writing=self._writing, audit=self._audit, key=self._key)
 
     def queries(self, keys: Keys, tenant_id: str, email: str) -> Queries:
         """The SQL that a person ran and saved."""

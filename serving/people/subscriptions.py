@@ -37,6 +37,7 @@ NOTED, FAILED, SENDING, SENT, UNCLEAR, GIVEN_UP = "noted", "failed", "sending", 
 # States of mails that did not surely leave; a person can ask for them again.
 NOT_SENT = (FAILED, UNCLEAR, GIVEN_UP)
 NEXT_PERIOD = "the next period has begun"
+INTERRUPTED = "the program ended while the mail server took the mail: it may have arrived"
 # A user name that stands in a header as it is: a mail server can read another one, such as "a,b@clinic.example", as two addresses.
 _RECIPIENT = re.compile(r"[A-Za-z0-9_%+'-]+(\.[A-Za-z0-9_%+'-]+)*@[A-Za-z0-9.-]{1,190}")
 
@@ -331,10 +332,7 @@ class Subscriptions:
 
     def close_unclear(self) -> int:
         """Marks mails that an ended process was sending as unclear; how many those were. Only for who holds the lock of sending."""
-        values = {
-            "state": UNCLEAR,
-            "reason": "the program ended while the mail server took the mail: it may have arrived",
-        }
+        values = {"state": UNCLEAR, "reason": INTERRUPTED}
         with self._writing() as connection:
             rows = connection.execute(select(DELIVERY).where(DELIVERY.c.state == SENDING)).mappings().all()
             for row in rows:

@@ -101,6 +101,7 @@ class FakeReader:
     def scope(self) -> SimpleNamespace:
         return SimpleNamespace(
             hash=self.scope_hash,
+            figures_mark=self.scope_hash[:16],
             tenant_id=self.tenant_id,
             sees_health=self.sees_health,
             unit_ids=self.unit_ids,

@@ -17,6 +17,7 @@ OF_THEIR_OWN = {
     "tokens create", "tokens revoke", "mcp", "tenants scim create-token", "tenants scim revoke-token", "tenants scim give",
     "tenants scim take",
     "subscriptions rule", "subscriptions add", "subscriptions end", "subscriptions again", "deliver",
+    "alerts add", "alerts snooze", "alerts end", "alerts acknowledge", "alerts budget", "alerts again", "alerts check",
     "audit prove", "audit patient", "audit person", "audit breach", "backup", "doctor", "quarantine acknowledge",
 }  # fmt: skip
 SHOW_NOTHING = {"audit verify", "upgrade", "serve", "dagster", "demo", "run", "listen", "sample"}
