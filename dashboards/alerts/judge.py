@@ -202,7 +202,8 @@ def _rank(item: Evaluation) -> tuple[float, date, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class BackTest:
-    """What a rule would have said of past periods: how many figures were judged, of how many periods and units, and its alarms."""
+    """What a rule would have said of past periods: how many figures were judged, of how many periods and units, and its alarms, the
+    last period first."""
 
     periods: int
     units: int
@@ -234,6 +235,7 @@ def back_test(
     judged = [item for item in evaluations if item.verdict in (QUIET, ALARM)]
     starts = {item.period_start for item in judged or evaluations}
     alarms = sorted(
-        (item for item in judged if item.verdict == ALARM), key=lambda item: (item.period_start, _rank(item))
+        (item for item in judged if item.verdict == ALARM),
+        key=lambda item: (-item.period_start.toordinal(), _rank(item)),
     )
     return BackTest(periods=len(starts), units=len(series), judged=len(judged), alarms=tuple(alarms))

@@ -49,6 +49,7 @@ NO_ALERTS = (
     "You have no alerts yet",
     "Choose a figure below and say when it is bad. First you see how often it was bad in the past.",
 )
+ONLY_TRIED = "The alert is not saved yet."
 OTHER_RIGHTS = "You had other rights then"
 MOST = 50
 
@@ -70,7 +71,7 @@ def draw(context: PageContext) -> None:
         title = f"{fmt.plural(len(alarms), 'alarm')} to acknowledge" if alarms else "No open alarms"
         context.html(markup.heading(title, [], shell.whose(source)), key="cm_head")
         if done:
-            context.html(markup.state("Not saved" if done.startswith("Not saved") else "Done", done), key="cm_saved")
+            context.html(markup.state(_done_title(done), done), key="cm_saved")
         if lines:
             context.html(markup.notice(lines), key="cm_tried")
         blocks.section("Alarms", _mail_words(desk))
@@ -81,6 +82,12 @@ def draw(context: PageContext) -> None:
     ended = [item for item in by_id.values() if item.ended_at is not None]
     if ended:
         context.html(markup.folded("Ended alerts", _ended_table(source, ended)), key="cm_ended")
+
+
+def _done_title(done: str) -> str:
+    if done.startswith("Not saved"):
+        return "Not saved"
+    return "Tried on the past" if done.endswith(ONLY_TRIED) else "Done"
 
 
 def _mail_words(desk: Alerting) -> str:
@@ -208,7 +215,7 @@ def _tried(source: Source, desk: Alerting, asked: Wanted, *, is_saved: bool) -> 
     if is_saved:
         desk.add(asked)
         return f"The alert is saved. {words}", lines
-    return f"{words} The alert is not saved yet.", lines
+    return f"{words} {ONLY_TRIED}", lines
 
 
 def _change(source: Source, desk: Alerting) -> str:
