@@ -137,11 +137,11 @@ def list_(home: Home, tenant: str, email: str | None, as_json: bool) -> None:
         )
         return
     print_table(
-        ["Id", "User", "Metric", "Unit", "Kind", "Side", "Every", "Snoozed until", "Ended"],
+        ["Id", "User", "Metric", "Unit", "Kind", "Side", "Every", "Snoozed until", "Problem", "Ended"],
         [
             [
                 *(a.alert_id, a.email, a.metric, a.service_unit_id or None, a.rule.kind, a.rule.side or None, a.every),
-                *(str(a.snoozed_until) if a.snoozed_until else None, a.ended_because or None),
+                *(str(a.snoozed_until) if a.snoozed_until else None, a.problem or None, a.ended_because or None),
             ]
             for a in kept
         ],
