@@ -131,7 +131,7 @@ def _alarms(site: Site, tenant: str, person: Person, place: str | None = None) -
         )
         end_of_data = datetime.combine(source.as_of, time(12), UTC)
     kept = store.alerts.of_tenant(tenant, principal.email)
-    if all(item.ended_at is not None for item in kept):
+    if all(item.ended_at is not None or item.service_unit_id != asked.service_unit_id for item in kept):
         store.alerts.add(principal, asked, actor="proof", made_at=end_of_data + timedelta(days=1))
     check_due(site.home, store, end_of_data + timedelta(days=2), tenant)
     mails = store.alarm_mails.of_tenant(tenant, principal.email)
