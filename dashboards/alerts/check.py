@@ -1,7 +1,7 @@
 """Evaluates what is due, each alert with the rights that its owner has now, and spends the owner's alarms of the week.
 
 An owner who may no longer sign in, or whose role lost the page, the metric or the unit, ends the alert: it says why. A period is judged
-once; what waits is looked at again. Whatever else goes wrong with an alert is noted, and the others go on. Only for who holds the lock of
+once; what waits is looked at again. Any other failure of an alert is noted, and the other alerts go on. Only for who holds the lock of
 sending (`dashboards.delivery.alone`).
 """
 

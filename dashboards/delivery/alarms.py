@@ -1,7 +1,7 @@
 """Mails with alarms: evaluates what is due and sends one mail to each owner, once, with all alarms that are in no mail yet.
 
 The owner's rights are looked up again when the mail is made: an alarm on a metric or a unit that the owner no longer sees is left out.
-No alarm is lost: a mail that the mail server did not confirm is sent once more, and says so.
+No alarm is lost: a mail that the mail server did not confirm is sent a second time, and says so.
 """
 
 import logging
@@ -39,14 +39,14 @@ LONGEST_TRYING = timedelta(days=7)
 _STYLE = "font-family:Segoe UI,Helvetica,Arial,sans-serif;color:#18202c;font-size:14px"
 _CELL = "padding:6px 12px 6px 0;border-bottom:1px solid #d0d5dd;text-align:left;vertical-align:top"
 FOOT = "You get this because of your alerts. To end an alert, or to pause it, open the page Alerts."
-REPEATED = "You may have received this mail before. The mail server did not confirm it, so it is sent once more."
+REPEATED = "You may have received this mail before. The mail server did not confirm it, so it is sent a second time."
 NOT_IN_MAIL = "Your organization sends figures in encrypted files only. Open the page to see them."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
     """What a mail with alarms says. `why_no_figures` is empty where the tenant lets figures leave in a mail. `may_have_arrived`: the mail
-    is sent once more."""
+    is sent a second time."""
 
     alarms: tuple[Alarm, ...]
     place: str

@@ -1,7 +1,8 @@
 """The mails with alarms: one to each owner with all alarms that are in no mail yet.
 
 A mail is noted before it is made, with the alarms that it holds, and its Message-ID follows from it. States are those of pages by mail
-(`serving.people.subscriptions`), but no alarm may be lost: a mail of which nobody knows whether it arrived is sent once more, and says so.
+(`serving.people.subscriptions`), but no alarm may be lost: a mail of which nobody knows whether it arrived is sent a second time, and says
+so.
 """
 
 import hashlib
@@ -118,7 +119,7 @@ class AlarmMails:
         self._set(mail, audited=("alarm mail failed", "refused", {"reason": reason}), **values)
 
     def unconfirmed(self, mail: AlarmMail, reason: str, *, next_at: datetime) -> str:
-        """Notes that nobody knows whether a mail arrived, and returns its state: the first time it failed and is tried once more from
+        """Notes that nobody knows whether a mail arrived, and returns its state: the first time it failed and is tried again from
         `next_at` on, the second time it stays unclear."""
         state = UNCLEAR if mail.may_have_arrived else FAILED
         values = {"state": state, "reason": reason, "may_have_arrived": True}
