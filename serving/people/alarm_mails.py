@@ -14,6 +14,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
 
 from foundation.errors import AccessError
+from serving.people.holders import is_of_holder
 from serving.people.subscriptions import (
     FAILED,
     GIVEN_UP,
@@ -99,7 +100,7 @@ class AlarmMails:
     def of_tenant(self, tenant_id: str, email: str | None = None, limit: int = 100) -> tuple[AlarmMail, ...]:
         """The mails of a tenant, or to one person of it, the newest first."""
         wanted = select(ALARM_MAIL).where(ALARM_MAIL.c.tenant_id == tenant_id)
-        wanted = wanted if email is None else wanted.where(ALARM_MAIL.c.email == email)
+        wanted = wanted if email is None else wanted.where(is_of_holder(ALARM_MAIL, email, "noted_at"))
         with self._reading.connect() as connection:
             rows = connection.execute(wanted.order_by(ALARM_MAIL.c.mail_id.desc()).limit(limit)).mappings()
             return tuple(_mail(row) for row in rows)

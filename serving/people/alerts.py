@@ -29,6 +29,7 @@ from serving.people.alert_rules import (
     Rule,
     Wanted,
 )
+from serving.people.holders import is_of_holder
 from serving.people.principal import Principal
 from serving.people.rights import ROLES
 from serving.people.sealed import seal, unseal
@@ -107,7 +108,7 @@ class Alerts:
     def of_tenant(self, tenant_id: str, email: str | None = None) -> tuple[Alert, ...]:
         """The alerts of a tenant, or of one person of it, by person; also those that have ended."""
         wanted = select(ALERT).where(ALERT.c.tenant_id == tenant_id)
-        wanted = wanted if email is None else wanted.where(ALERT.c.email == email)
+        wanted = wanted if email is None else wanted.where(is_of_holder(ALERT, email))
         with self._reading.connect() as connection:
             rows = connection.execute(wanted.order_by(ALERT.c.email, ALERT.c.alert_id)).mappings()
             return tuple(_alert(row) for row in rows)
@@ -211,7 +212,7 @@ class Alerts:
         """How many alarms a person got since a moment (UTC)."""
         mine = (
             (ALERT.c.tenant_id == tenant_id)
-            & (ALERT.c.email == email)
+            & is_of_holder(ALERT, email)
             & (ALERT_EVALUATION.c.verdict == ALARM)
             & (ALERT_EVALUATION.c.evaluated_at >= since)
         )
@@ -250,7 +251,7 @@ class Alerts:
     ) -> tuple[Logged, ...]:
         joined = select(ALERT_EVALUATION).select_from(ALERT_EVALUATION.join(ALERT))
         joined = joined.where(ALERT.c.tenant_id == tenant_id, condition)
-        joined = joined if email is None else joined.where(ALERT.c.email == email)
+        joined = joined if email is None else joined.where(is_of_holder(ALERT, email))
         joined = joined.order_by(ALERT_EVALUATION.c.evaluation_id.desc()).limit(limit)
         with self._reading.connect() as connection:
             return tuple(self._entry(row) for row in connection.execute(joined).mappings())

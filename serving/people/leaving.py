@@ -1,13 +1,17 @@
 """What is removed when a person leaves for good. The user name may be given to somebody new, who must find nothing of the earlier holder.
 
-What people did for their tenant stays: audit rows, targets, entries of worklists, and the list of mails that were sent.
+What people did for their tenant stays: audit rows, targets, entries of worklists, and the lists of mails and alarms.
 """
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, delete, select, update
+from sqlalchemy import Connection, RowMapping, delete, update
 
+from serving.people.subscriptions import FAILED, GIVEN_UP, NOTED, SENDING
 from serving.people.tables import (
+    ALARM_MAIL,
+    ALERT,
+    ALERT_BUDGET,
     API_TOKEN,
     OIDC_LINK,
     PASSKEY,
@@ -18,7 +22,6 @@ from serving.people.tables import (
     SESSION,
     SUBSCRIPTION,
     TOTP,
-    USER,
     USER_UNIT,
 )
 
@@ -34,7 +37,10 @@ PRIVATE = (
     SCIM_MEMBER,
     QUERY_HISTORY,
     SAVED_QUERY,
+    ALERT_BUDGET,
 )
+# Rows of these tables stay for what was sent, and end: nobody gets a mail for a person who left. `is_of_holder` hides them.
+ENDED = (SUBSCRIPTION, ALERT, ALARM_MAIL)
 LEFT = "the person left"
 
 
@@ -56,20 +62,15 @@ def provisioned_again_at(row: RowMapping) -> datetime:
     return max(datetime.now(UTC), left_at + timedelta(microseconds=1))
 
 
-def is_of_holder(table: Table, email: str) -> ColumnElement[bool]:
-    """Whether a row of a table (tenant_id, email, made_at) is of the present holder of a user name, not of an earlier one who left."""
-    left_at = (
-        select(USER.c.left_at)
-        .where(USER.c.tenant_id == table.c.tenant_id, USER.c.email == table.c.email)
-        .scalar_subquery()
-    )
-    return (table.c.email == email) & (left_at.is_(None) | (table.c.made_at > left_at))
-
-
 def remove_private(connection: Connection, tenant_id: str, email: str) -> None:
-    """Removes the rows of a person from the PRIVATE tables, and ends the subscriptions. The connection is in a writing transaction."""
+    """Removes the rows of a person from the PRIVATE tables, and ends those of ENDED. The connection is in a writing transaction."""
     for table in PRIVATE:
         connection.execute(delete(table).where(table.c.tenant_id == tenant_id, table.c.email == email))
-    mine = (SUBSCRIPTION.c.tenant_id == tenant_id) & (SUBSCRIPTION.c.email == email)
-    ended = {"ended_at": datetime.now(UTC), "ended_because": LEFT, "sealed_password": None}
-    connection.execute(update(SUBSCRIPTION).where(mine, SUBSCRIPTION.c.ended_at.is_(None)).values(**ended))
+    ended = {"ended_at": datetime.now(UTC), "ended_because": LEFT}
+    for table, values in ((SUBSCRIPTION, ended | {"sealed_password": None}), (ALERT, ended)):
+        goes_on = (table.c.tenant_id == tenant_id) & (table.c.email == email) & table.c.ended_at.is_(None)
+        connection.execute(update(table).where(goes_on).values(**values))
+    waits = (ALARM_MAIL.c.tenant_id == tenant_id) & (ALARM_MAIL.c.email == email)
+    waits &= ALARM_MAIL.c.state.in_([NOTED, FAILED, SENDING])
+    given_up = {"state": GIVEN_UP, "reason": LEFT, "next_at": None}
+    connection.execute(update(ALARM_MAIL).where(waits).values(**given_up))

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, sel
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.modules import PAGES
-from serving.people.leaving import is_of_holder
+from serving.people.holders import is_of_holder
 from serving.people.passwords import check_strength
 from serving.people.principal import Principal
 from serving.people.rights import ROLES

@@ -3,7 +3,8 @@ rights that no group gives, or lose another change."""
 
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from threading import Barrier, BrokenBarrierError, Thread
 
 import pytest
@@ -11,10 +12,11 @@ import pytest
 from dashboards.scim import application
 from foundation.errors import AccessError
 from foundation.keys import Keys
+from serving.people.alert_rules import ABOVE, ALARM, THRESHOLD, Evaluation, Rule, Wanted
 from serving.people.group_rights import GroupRight
-from serving.people.leaving import PRIVATE
+from serving.people.leaving import ENDED, PRIVATE
 from serving.people.principal import Role
-from serving.people.tables import METADATA, SUBSCRIPTION
+from serving.people.tables import METADATA
 from tests.dashboards.scim_provider import USER, added, grouped, name, patched, principal
 
 
@@ -71,6 +73,44 @@ def test_a_new_holder_of_a_name_finds_nothing_of_the_earlier_one(provider, serve
     assert account_of(client, email)["id"] == new["id"]
 
 
+def test_alerts_end_with_the_person(provider, served):
+    client, store = provider(), served.access
+    person = added(client)
+    email, now = person["userName"], datetime.now(UTC)
+    store.change_rights("harbor", email, role=Role.ANALYST, actor="admin@harbor")
+    wanted = Wanted(
+        metric="no_show_rate", rule=Rule(kind=THRESHOLD, side=ABOVE, threshold=Decimal("0.2")), every="week"
+    )
+    alert = store.alerts.add(principal(served, person), wanted, actor=email)
+    evaluation = Evaluation(
+        service_unit_id="BU1",
+        period_start=date(2026, 11, 16),
+        period_end=date(2026, 11, 22),
+        verdict=ALARM,
+        reason="",
+        data_as_of=date(2026, 11, 22),
+    )
+    store.alerts.log(alert, [evaluation], now)
+    store.alerts.set_budget("harbor", email, 3, actor=email)
+    (alarm,) = store.alerts.not_mailed("harbor", email)
+    store.alarm_mails.note("harbor", email, [alarm.evaluation_id], now)
+
+    client.delete(f"/Users/{person['id']}")
+    assert store.alarm_mails.unsent() == ()
+    new = added(client, email)
+    store.change_rights("harbor", email, role=Role.ANALYST, actor="admin@harbor")
+    assert store.alerts.alert("harbor", alert.alert_id).ended_because == "the person left"
+    assert store.alerts.of_tenant("harbor", email) == ()
+    assert store.alerts.logged("harbor", email) == ()
+    assert store.alerts.budget("harbor", email) != 3
+    assert store.alerts.alarms_since("harbor", email, now - timedelta(days=1)) == 0
+    assert store.alarm_mails.of_tenant("harbor", email) == ()
+    again = store.alerts.add(principal(served, new), wanted, actor=email)
+    assert store.alerts.of_tenant("harbor", email) == (again,)
+    # The tenant's log keeps the alarm.
+    assert alarm.evaluation_id in {each.evaluation_id for each in store.alerts.logged("harbor")}
+
+
 def test_each_holder_of_a_name_has_an_id_that_lasts(provider):
     client, user_name, ids = provider(), name(), []
     for _ in range(3):
@@ -89,8 +129,7 @@ def test_each_table_with_rows_of_people_says_what_goes_when_they_leave():
         for key in table.foreign_key_constraints
         if key.referred_table.name == "user"
     }
-    # The row of a subscription stays for the mails that were sent; it ends.
-    assert of_people == {table.name for table in (*PRIVATE, SUBSCRIPTION)}
+    assert of_people == {table.name for table in (*PRIVATE, *ENDED)}
 
 
 def test_who_is_added_again_has_no_rights_that_the_name_had(provider, served):
