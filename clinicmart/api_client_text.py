@@ -43,7 +43,8 @@ def _formatted(text: str) -> str:
 
 def _models(document: Mapping[str, Any]) -> str:
     # Part of the tools of developers, not of an installation.
-    from datamodel_code_generator import DataModelType, InputFileType, LiteralType, PythonVersion, generate
+    from datamodel_code_generator import InputFileType, LiteralType, PythonVersion, generate
+    from datamodel_code_generator.enums import DataModelType
     from datamodel_code_generator.format import Formatter
 
     with TemporaryDirectory() as folder:
