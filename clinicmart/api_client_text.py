@@ -21,7 +21,7 @@ _TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool
 def client_files(document: Mapping[str, Any], folder: Path) -> dict[Path, str]:
     """Path to text of the generated files in the folder of the client."""
     return {
-        folder / "models.py": _formatted(NOTE + _models(document)),
+        folder / "models.py": _formatted(f'{NOTE}"""Questions and answers of the API."""\n\n{_models(document)}'),
         folder / "client.py": _formatted(_client(document)),
     }
 

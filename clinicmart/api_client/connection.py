@@ -68,10 +68,10 @@ class Connection:
         parameters: Mapping[str, object] | None = None,
     ) -> httpx.Response:
         """The answer. Raises ApiProblemError for a refusal, httpx.HTTPError where the server cannot be reached."""
-        given = {name: str(value) for name, value in (parameters or {}).items() if value is not None}
+        sent = {name: str(value) for name, value in (parameters or {}).items() if value is not None}
         content = None if body is None else body.model_dump_json(exclude_none=True, exclude_unset=True)
         headers = {"accept": form} | ({} if content is None else {"content-type": JSON})
-        answer = self._http.request(method, path, params=given, content=content, headers=headers)
+        answer = self._http.request(method, path, params=sent, content=content, headers=headers)
         if not answer.is_success:
             raise _problem_of(answer)
         return answer

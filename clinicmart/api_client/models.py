@@ -1,4 +1,5 @@
 # Made by `make generate` from the OpenAPI document of the API. Do not edit.
+"""Questions and answers of the API."""
 
 from __future__ import annotations
 
