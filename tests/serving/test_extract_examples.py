@@ -1,13 +1,16 @@
-"""The examples of docs/extracts.md on an extract of the demo: BI tool and plain copy give what `metrics query` gives."""
+"""The examples of docs/extracts.md on an extract of the demo: notebook, BI tool and plain copy give what `metrics query` gives."""
 
 import importlib.util
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import adbc_driver_duckdb.dbapi as adbc
 import duckdb
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from foundation.home import Home
 from serving.extracts import extract
@@ -16,16 +19,27 @@ from tests.support import ROOT, clinicmart_here
 
 EXAMPLES = ROOT / "docs" / "examples"
 USER = "admin@harbor"
+# What the notebook leaves, as JSON: the answers to its three questions.
+ANSWERS = """
+import json
+print(json.dumps({
+    "trend": [[str(day), value] for day, value in trend.rows()],
+    "clinics": clinics.to_dicts(),
+    "drill": {"clinic": clinic, "rows": rows["appointment_id"].to_list(), "reminded": rows["is_reminded"].to_list()},
+}))
+"""
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def extracts(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """(DuckDB file, its key) of one person of the demo."""
+def extracts(demo_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Path]:
+    """(DuckDB file, its key, folder of the unpacked ZIP) of one person of the demo."""
     home, folder = Home.at(demo_home), tmp_path_factory.mktemp("extracts")
     principal = AccessStore.open(home).principal("harbor", USER)
     key = extract(home, principal, folder / "harbor.duckdb").key
-    return folder / "harbor.duckdb", key
+    extract(home, principal, folder / "harbor.zip", file_format="parquet")
+    zipfile.ZipFile(folder / "harbor.zip").extractall(folder / "unpacked")
+    return folder / "harbor.duckdb", key, folder / "unpacked"
 
 
 @pytest.fixture
@@ -41,8 +55,53 @@ def asked(demo_home: Path):
     return ask
 
 
+def notebook() -> nbformat.NotebookNode:
+    return nbformat.read(EXAMPLES / "extract.ipynb", as_version=4)
+
+
+def answers_of(extract_path: Path, key: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the notebook answers on an extract."""
+    monkeypatch.setenv("CLINICMART_EXTRACT", str(extract_path))
+    monkeypatch.setenv("CLINICMART_EXTRACT_KEY", key)
+    book = notebook()
+    book.cells.append(nbformat.v4.new_code_cell(ANSWERS))
+    NotebookClient(book, timeout=300, kernel_name="python3").execute()
+    return json.loads(book.cells[-1].outputs[0].text)
+
+
+@pytest.mark.parametrize("file_format", ["duckdb", "parquet"])
+def test_the_notebook_answers_as_metrics_query_does(file_format, extracts, asked, monkeypatch):
+    file, key, unpacked = extracts
+    path, key = (file, key) if file_format == "duckdb" else (unpacked, "")
+    answers = answers_of(path, key, monkeypatch)
+
+    with duckdb.connect() as connection:
+        rule = connection.execute(f"from read_csv('{unpacked}/dictionary/deidentification.csv')").pl()["rule"][0]
+    grain = "year" if rule == "safe_harbor" else "month"
+    trend = [(row["metric_time"], row["no_show_rate"]) for row in asked("no_show_rate", "--grain", grain)]
+    assert [day for day, _ in answers["trend"]] == [day for day, _ in trend]
+    assert [value for _, value in answers["trend"]] == pytest.approx([value for _, value in trend])
+
+    by_clinic = {row["clinic"]: row["no_shows"] for row in asked("no_shows", "--by", "clinic")}
+    assert by_clinic.keys() == {row["clinic"] for row in answers["clinics"]}
+    shown = {clinic: value for clinic, value in by_clinic.items() if value is not None}
+    assert shown
+    assert {row["clinic"]: row["no_shows"] for row in answers["clinics"] if row["clinic"] in shown} == shown
+
+    drill = answers["drill"]
+    assert drill["clinic"] == max(shown, key=lambda clinic: shown[clinic])
+    assert len(set(drill["rows"])) == len(drill["rows"]) == shown[drill["clinic"]]
+    assert set(drill["reminded"]) <= {True, False}
+
+
+def test_the_notebook_is_kept_without_answers():
+    code = [cell for cell in notebook().cells if cell.cell_type == "code"]
+    assert code
+    assert not [cell.id for cell in code if cell.outputs or cell.execution_count]
+
+
 def test_a_pivot_of_the_bi_tool_equals_metrics_query(extracts, asked):
-    file, key = extracts
+    file, key, _ = extracts
     found = importlib.util.spec_from_file_location("perspective_pivot", EXAMPLES / "perspective_pivot.py")
     assert found
     assert found.loader
@@ -65,7 +124,7 @@ def test_a_pivot_of_the_bi_tool_equals_metrics_query(extracts, asked):
 
 
 def test_a_plain_copy_opens_over_adbc_by_its_path_alone(extracts, asked, tmp_path):
-    file, key = extracts
+    file, key, _ = extracts
     with duckdb.connect() as connection:
         connection.execute(f"attach '{file}' as extract (encryption_key '{key}', read_only)")
         connection.execute(f"attach '{tmp_path / 'plain.duckdb'}' as plain")
