@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "identity": ("clinicmart.commands.identity", "identity"),
     "extract": ("clinicmart.commands.extract", "extract"),
     "report": ("clinicmart.commands.report", "report"),
+    "content": ("clinicmart.commands.content", "content"),
     "subscriptions": ("clinicmart.commands.deliver", "subscriptions"),
     "deliver": ("clinicmart.commands.deliver", "deliver"),
     "alerts": ("clinicmart.commands.alerts", "alerts"),

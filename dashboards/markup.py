@@ -242,6 +242,15 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Shaded:
+    """A value of a cell on a ground from 0 (the least) to SHADES (the most); `action` leads on."""
+
+    value: Any
+    level: int
+    action: str = ""
+
+
+@dataclass(frozen=True)
 class Row:
     """A row of a table: cells for the columns, a `Link` where one leads on; `action` makes the first cell lead on."""
 
@@ -250,6 +259,10 @@ class Row:
 
 
 def _cell(value: Any, column: Column) -> Markup:
+    if isinstance(value, Shaded):
+        text = esc(fmt.exact(value.value, column.unit))
+        shown = button(text, value.action, "cm-open") if value.action else text
+        return Markup('<td class="num cm-shade-{}">{}</td>').format(value.level, shown)
     if isinstance(value, Link):
         if value.value is None or not value.action:
             return _cell(value.value, column)

@@ -13,11 +13,13 @@ from urllib.parse import parse_qsl, urlencode
 
 from dashboards import period as periods
 from dashboards.period import Period
+from serving.report_definition import CHART, MOST_BREAKDOWNS, MOST_METRICS, TABLE
 
 _IDENTIFIER = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
 _COLUMN = re.compile(r"-?[a-z][a-z0-9_]{0,60}")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
+_REPORT = re.compile(r"[0-9a-f]{12}")
 _AS_OF = re.compile(r"[A-Za-z0-9:/._-]{1,80}")
 TODAY = "today"
 ALL_ROWS, COUNTED_ROWS = "all", "counted"
@@ -54,6 +56,7 @@ PARAMETERS = frozenset(
     {
         *("period", "compare", "place", "provider", "payer", "told", "basis", "rows", "which", "page", "metric"),
         *("month", "figure", "at", "sort", "as_of", "against", "next", "section"),
+        *("report", "measures", "by", "shown"),
         *FILTERS,
     }
 )
@@ -70,7 +73,8 @@ class View:
     `basis` is the payer-mix basis, `section` the section of a page that is open, `metric` the figure that the lineage page is about.
     `figure` is the metric whose passport is open and `at` what its mark changes in the view, as `encode` writes it;
     `counted_only` lists, of a share of rows, only the rows above the line, `sort` names a column (`-` for descending), `page` is
-    the page of rows from 1. `against` is the other side of a comparison, as `encode` writes it.
+    the page of rows from 1. `against` is the other side of a comparison, as `encode` writes it. Of the report
+    builder: `report` is the id of the saved report that is open, `measures` its metrics, `by` its breakdowns, `shown` how it is shown.
     """
 
     period: Period
@@ -92,6 +96,10 @@ class View:
     as_of: str | None = None
     against: str = ""
     section: str | None = None
+    report: str | None = None
+    measures: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    shown: str | None = None
 
     @property
     def compared(self) -> Period:
@@ -121,9 +129,12 @@ class View:
         if self.as_of:
             params["as_of"] = self.as_of
         if not shared_only:
-            for name in ("basis", "section", "metric", "figure", "at", "sort", "against"):
+            for name in ("basis", "section", "metric", "figure", "at", "sort", "against", "report", "shown"):
                 if getattr(self, name):
                     params[name] = getattr(self, name)
+            for name in ("measures", "by"):
+                if getattr(self, name):
+                    params[name] = list(getattr(self, name))
             if self.figure and not self.counted_only:
                 params["which"] = ALL_ROWS
             if self.page > 1:
@@ -177,6 +188,12 @@ def _month(value: str | None) -> date | None:
     return date(int(match[1]), int(match[2]), 1)
 
 
+def _names(pairs: Iterable[tuple[str, str]], name: str, most: int) -> tuple[str, ...]:
+    """The first values of a parameter that are names, each once."""
+    values = [value for key, value in pairs if key == name and _NAME.fullmatch(value)]
+    return tuple(dict.fromkeys(values))[:most]
+
+
 def _page(value: str) -> int:
     return int(value) if value.isascii() and value.isdigit() and 0 < int(value) < 100_000 else 1
 
@@ -209,6 +226,10 @@ def parse(params: Mapping[str, Any], as_of: date) -> View:
         sort=_matching(_COLUMN, single.get("sort")) if figure else None,
         as_of=_matching(_AS_OF, single.get("as_of")),
         against=single.get("against", "")[:2000] if figure else "",
+        report=_matching(_REPORT, single.get("report")),
+        measures=_names(_query(params), "measures", MOST_METRICS),
+        by=_names(_query(params), "by", MOST_BREAKDOWNS),
+        shown=single["shown"] if single.get("shown") in (TABLE, CHART) else None,
     )
     view = _with_filters(view, _query(params))
     month = _month(single.get("month"))

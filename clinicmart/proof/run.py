@@ -3,7 +3,16 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
 
-from clinicmart.proof import ways_api, ways_files, ways_reader, ways_reports, ways_sign_in, ways_sql, ways_web
+from clinicmart.proof import (
+    ways_api,
+    ways_built,
+    ways_files,
+    ways_reader,
+    ways_reports,
+    ways_sign_in,
+    ways_sql,
+    ways_web,
+)
 from clinicmart.proof.canaries import TENANTS
 from clinicmart.proof.server import COMMAND, Server, serving
 from clinicmart.proof.site import PEOPLE, Person, Site
@@ -13,6 +22,7 @@ from clinicmart.proof.trials import Trial, Way
 WAYS: tuple[Way, ...] = (
     *ways_reader.WAYS,
     *ways_reports.WAYS,
+    *ways_built.WAYS,
     *ways_sql.WAYS,
     *ways_web.WAYS,
     *ways_sign_in.WAYS,

@@ -47,10 +47,10 @@ def _text(site: Site, tenant: str, person: Person, page: str, file_format: str, 
         content = make(source, page, view, file_format).content
     if file_format != "xlsx":
         return content.decode("latin-1")
-    return _unpacked(content)
+    return unpacked(content)
 
 
-def _unpacked(content: bytes) -> str:
+def unpacked(content: bytes) -> str:
     """Every text of a workbook."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return "\n".join(archive.read(name).decode() for name in archive.namelist())
@@ -95,7 +95,7 @@ def _mail(site: Site, tenant: str, person: Person) -> str:
     parts = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
     texts = [part.decode() for part in parts[:-1] if isinstance(part, bytes)]
     workbook = parts[-1] if isinstance(parts[-1], bytes) else b""
-    return "\n".join([str(message["Subject"]), *texts, _unpacked(workbook)])
+    return "\n".join([str(message["Subject"]), *texts, unpacked(workbook)])
 
 
 def _mails(site: Site, tenant: str, person: Person) -> Iterator[Trial]:

@@ -24,7 +24,8 @@ from dashboards.pages.payer_mix import page as payer_mix
 from dashboards.pages.reports import page as reports
 from dashboards.pages.revenue_cycle import page as revenue_cycle
 from dashboards.pages.throughput import page as throughput
-from dashboards.shell import BAR, MENU, OTHER_PAGES, PageSpec
+from dashboards.reports.chosen import PAGE, TITLE
+from dashboards.shell import BAR, MENU, OTHER_PAGES, PageContext, PageSpec
 from serving.modules import PAGES, Page
 
 _DRAWN_BY = {
@@ -49,6 +50,13 @@ def _of_figures(page: Page) -> PageSpec:
         # Few people look at it, and not every day.
         opened_from=MENU if page.key == "credentials" else BAR,
     )
+
+
+def _draw_report_builder(context: PageContext) -> None:
+    # Imported when it is drawn: it makes files, and what makes files imports the other pages.
+    from dashboards.pages.report_builder import page
+
+    page.draw(context)
 
 
 _THIS_WEEK = PageSpec(
@@ -116,6 +124,14 @@ ALL = (
         title="Reports",
         draw=reports.draw,
         is_for=lambda source: bool(pages_of(source)),
+        opened_from=MENU,
+    ),
+    PageSpec(
+        key=PAGE,
+        title=TITLE,
+        draw=_draw_report_builder,
+        is_for=lambda source: bool(pages_of(source)),
+        has_pickers=True,
         opened_from=MENU,
     ),
     PageSpec(

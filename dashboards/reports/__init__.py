@@ -4,4 +4,7 @@ contents    what stands in a report: the page's tiles, its table, cautions and d
 workbook    a report as XLSX
 document    a report as PDF
 make        makes one for a person, behind the gate, and audits it
+chosen      a report that a person builds: between its definition and the address of the page
+answer      the figures of such a report, asked in one question
+built       such a report as a file
 """

@@ -21,13 +21,25 @@ from serving.modules import Page
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Figures one level down: `noun` names a row, `rows` are (name, values in the order of the metrics), `total` the same of all rows,
-    None where they do not add up to a figure. A value is None where there is no denominator or too few people are behind it."""
+    """Figures by one or two dimensions: `nouns` name what a row is about, `rows` are (a name for each noun, values in the order of the
+    metrics), `total` the values of all rows together, None where they do not add up to a figure. A value is None where there is no
+    denominator or too few people are behind it."""
 
-    noun: str
+    nouns: tuple[str, ...]
     metrics: tuple[MetricDefinition, ...]
-    rows: tuple[tuple[str, tuple[Any, ...]], ...]
+    rows: tuple[tuple[tuple[str, ...], tuple[Any, ...]], ...]
     total: tuple[Any, ...] | None
+
+    @property
+    def title(self) -> str:
+        """By unit, or By month and payer class."""
+        return f"By {' and '.join(self.nouns)}"
+
+    @property
+    def lines(self) -> tuple[tuple[tuple[str, ...], tuple[Any, ...]], ...]:
+        """The rows, and below them the total where there is one."""
+        total = () if self.total is None else ((("All", *[""] * (len(self.nouns) - 1)), self.total),)
+        return (*self.rows, *total)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +94,19 @@ def contents(source: Source, page: Page, view: View) -> Report:
         tiles, table = _payer_mix(source, view)
     else:
         tiles, table = _tiles(source, page, view), _table(source, page, view)
+    return assembled(source, page, view, tiles, table)
+
+
+def assembled(
+    source: Source,
+    page: Page,
+    view: View,
+    tiles: tuple[Figure, ...],
+    table: Table | None,
+    *,
+    rests_on: str | None = None,
+) -> Report:
+    """A report of these figures: with the view in words, cautions and definitions. `rests_on` as of `cautions`; None for `page` itself."""
     metrics = [*(figure.metric for figure in tiles), *(table.metrics if table else ())]
     path = source.path(view.place)
     return Report(
@@ -99,7 +124,7 @@ def contents(source: Source, page: Page, view: View) -> Report:
         asked_at=datetime.now(UTC),
         tiles=tiles,
         table=table,
-        cautions=_cautions(source, page, view, tiles),
+        cautions=cautions(source, view, tiles, page.key if rests_on is None else rests_on),
         definitions=tuple({metric.name: metric for metric in metrics}.values()),
     )
 
@@ -130,16 +155,16 @@ def _table(source: Source, page: Page, view: View) -> Table | None:
     totals = figures.values(source, view, metrics)
     definitions = tuple(source.metrics[name] for name in metrics)
     return Table(
-        noun=level.noun,
+        nouns=(level.noun,),
         metrics=definitions,
         rows=_rows(level, metrics),
         total=tuple(totals[name][0] if name in totals else None for name in metrics),
     )
 
 
-def _rows(level: Level, metrics: list[str]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
-    rows = ((member.name, tuple(member.now.get(name) for name in metrics)) for member in level.members)
-    return tuple((name, values) for name, values in rows if any(value is not None for value in values))
+def _rows(level: Level, metrics: list[str]) -> tuple[tuple[tuple[str, ...], tuple[Any, ...]], ...]:
+    rows = (((member.name,), tuple(member.now.get(name) for name in metrics)) for member in level.members)
+    return tuple((names, values) for names, values in rows if any(value is not None for value in values))
 
 
 def _payer_mix(source: Source, view: View) -> tuple[tuple[Figure, ...], Table | None]:
@@ -149,21 +174,24 @@ def _payer_mix(source: Source, view: View) -> tuple[tuple[Figure, ...], Table | 
         return (), None
     members = payer_mix.members_of(source, view, basis)
     metrics = [name for name in (basis.amount, basis.share) if name in source.metrics]
-    rows = tuple((member.name, tuple(member.now.get(name) for name in metrics)) for member in members)
+    rows = tuple(((member.name,), tuple(member.now.get(name) for name in metrics)) for member in members)
     definitions = tuple(source.metrics[name] for name in metrics)
-    table = Table(noun="payer class", metrics=definitions, rows=rows, total=None)
+    table = Table(nouns=("payer class",), metrics=definitions, rows=rows, total=None)
     return tuple(payer_mix.shares(source, view, members, basis)), table
 
 
-def _cautions(source: Source, page: Page, view: View, tiles: tuple[Figure, ...]) -> tuple[str, ...]:
-    """What must be known before a figure is believed, each sentence once."""
+def cautions(source: Source, view: View, tiles: tuple[Figure, ...], rests_on: str) -> tuple[str, ...]:
+    """What must be known before a figure is believed, each sentence once. `rests_on` is the page whose feeds and closes the figures rest on,
+    empty where those are said elsewhere."""
     of_period = figures.caution_of(view, source.as_of)
     by_text: dict[str, list[str]] = {}
     for figure in tiles:
         for text in dict.fromkeys((figure.problem, figure.caution, *figure.doubts)):
             if text and text != of_period:
                 by_text.setdefault(text, []).append(figure.metric.label)
-    of_data = [*shell.gaps(source, page.key, view.period.end), *shell.changed_closes(source, view, page.key)]
+    of_data = []
+    if rests_on:
+        of_data = [*shell.gaps(source, rests_on, view.period.end), *shell.changed_closes(source, view, rests_on)]
     lines = [
         *of_data,
         of_period,

@@ -148,15 +148,15 @@ def _table(document: _Document, report: Report) -> None:
     table = report.table
     if table is None or not table.rows:
         return
-    document.heading(f"By {table.noun}")
-    rows = [*table.rows, *([("All", table.total)] if table.total else [])]
+    document.heading(table.title)
     written = [
-        (name, *(fmt.exact(value, metric.unit) for metric, value in zip(table.metrics, values, strict=True)))
-        for name, values in rows
+        (*names, *(fmt.exact(value, metric.unit) for metric, value in zip(table.metrics, values, strict=True)))
+        for names, values in table.lines
     ]
     width = 70 // len(table.metrics)
-    titles = (table.noun.capitalize(), *(metric.label for metric in table.metrics))
-    document.lines(titles, written, (30, *[width] * len(table.metrics)), range(1, len(titles)))
+    titles = (*(noun.capitalize() for noun in table.nouns), *(metric.label for metric in table.metrics))
+    widths = (*[30 // len(table.nouns)] * len(table.nouns), *[width] * len(table.metrics))
+    document.lines(titles, written, widths, range(len(table.nouns), len(titles)))
 
 
 def _definitions(document: _Document, report: Report) -> None:

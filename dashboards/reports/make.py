@@ -60,9 +60,13 @@ def make(source: Source, page: str, view: View, file_format: str) -> ReportFile:
     """The report of a page as a file in one of FORMATS. Raises as `gathered`, ConfigurationError too for another format."""
     if file_format not in _WRITERS:
         raise ConfigurationError(f"{file_format!r} is not one of {', '.join(FORMATS)}")
-    report = gathered(source, page, view, {"format": file_format})
+    return as_file(source, gathered(source, page, view, {"format": file_format}), file_format)
+
+
+def as_file(source: Source, report: Report, file_format: str) -> ReportFile:
+    """A report as a file in one of FORMATS."""
     write, mime = _WRITERS[file_format]
-    name = f"{source.tenant_id}_{page}_{report.period.start}_{report.period.end}.{file_format}"
+    name = f"{source.tenant_id}_{report.page.key}_{report.period.start}_{report.period.end}.{file_format}"
     return ReportFile(name=name, mime=mime, content=write(report))
 
 

@@ -23,6 +23,8 @@ _PLAIN_NUMBER = "#,##0.0"
 _OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 _WIDE, _NARROW = 44, 18
 _MONTH = "mmm yyyy"
+# A limit of Excel.
+_LONGEST_SHEET_NAME = 31
 
 
 def as_xlsx(report: Report) -> bytes:
@@ -109,15 +111,16 @@ def _table(writer: _Writer, report: Report) -> None:
     table = report.table
     if table is None:
         return
-    sheet = writer.sheet(f"By {table.noun}", (_WIDE, *[_NARROW] * len(table.metrics)))
-    writer.texts(sheet, 0, [table.noun.capitalize(), *(metric.label for metric in table.metrics)], bold=True)
-    lines = [*table.rows, *([("All", table.total)] if table.total else [])]
-    for line, (name, values) in enumerate(lines, start=1):
+    first = len(table.nouns)
+    sheet = writer.sheet(table.title[:_LONGEST_SHEET_NAME], (*[_WIDE] * first, *[_NARROW] * len(table.metrics)))
+    titles = [*(noun.capitalize() for noun in table.nouns), *(metric.label for metric in table.metrics)]
+    writer.texts(sheet, 0, titles, bold=True)
+    for line, (names, values) in enumerate(table.lines, start=1):
         is_total = line > len(table.rows)
-        writer.texts(sheet, line, [name], bold=is_total)
-        for column, (metric, value) in enumerate(zip(table.metrics, values, strict=True), start=1):
+        writer.texts(sheet, line, names, bold=is_total)
+        for column, (metric, value) in enumerate(zip(table.metrics, values, strict=True), start=first):
             writer.number(sheet, line, column, value, metric.unit, bold=is_total)
-    sheet.freeze_panes(1, 1)
+    sheet.freeze_panes(1, first)
 
 
 def _months(writer: _Writer, report: Report) -> None:
@@ -126,7 +129,8 @@ def _months(writer: _Writer, report: Report) -> None:
     months = sorted({month for figure in shown for month, _ in figure.trend})
     if not months:
         return
-    sheet = writer.sheet("By month", (_NARROW, *[_NARROW] * len(shown)))
+    is_taken = report.table is not None and report.table.title == "By month"
+    sheet = writer.sheet("Trend by month" if is_taken else "By month", (_NARROW, *[_NARROW] * len(shown)))
     writer.texts(sheet, 0, ["Month", *(figure.metric.label for figure in shown)], bold=True)
     for line, month in enumerate(months, start=1):
         sheet.write_datetime(line, 0, month, writer.style(_MONTH))

@@ -58,7 +58,16 @@ PLACE_DIMENSIONS = ("dim_tenants", "dim_dates", "dim_service_units", "dim_servic
 # Modules of figures, and the pages that show them: the same keys but for the last.
 _MODULES = ("revenue_cycle", "throughput", "no_show", "payer_mix", "credentialing")
 _AREAS = ("revenue_cycle", "throughput", "no_show", "payer_mix", "credentials")
-_FOR_ALL_FIGURES = ("this_week", "closed_months", "reports", "alerts", "targets", "compare", "lineage")
+_FOR_ALL_FIGURES = (
+    "this_week",
+    "closed_months",
+    "reports",
+    "report_builder",
+    "alerts",
+    "targets",
+    "compare",
+    "lineage",
+)
 # For roles that take extracts.
 _OWN_TOOLS = ("sql", "extract")
 

@@ -46,7 +46,8 @@ class SavedQuery:
 
 
 class Queries:
-    """The history and the saved queries of one person of a tenant."""
+    """The history and the saved queries of one person of a tenant. `actor` is who changes them where it is another person: an
+    administrator."""
 
     def __init__(
         self,
@@ -57,8 +58,9 @@ class Queries:
         reading: Engine,
         writing: Callable[[], AbstractContextManager[Connection]],
         audit: Audits,
+        actor: str = "",
     ) -> None:
-        self._tenant_id, self._email = tenant_id, email
+        self._tenant_id, self._email, self._actor = tenant_id, email, actor or email
         self._reading, self._writing, self._audit = reading, writing, audit
         self._cipher = AESSIV(bytes.fromhex(keys.derive_for_scope("query", tenant_id, "")))
 
@@ -126,7 +128,7 @@ class Queries:
                 raise ConfigurationError(f"you have {MOST_SAVED} saved queries; remove one first")
             values = {"name": sealed, "sql": self._seal(sql), "is_shared": is_shared, "saved_at": datetime.now(UTC)}
             connection.execute(insert(SAVED_QUERY).values(tenant_id=self._tenant_id, email=self._email, **values))
-            self._audit(connection, self._tenant_id, self._email, "query saved", {"shared": is_shared})
+            self._audit(connection, self._tenant_id, self._actor, "query saved", {"shared": is_shared})
 
     def remove(self, query_id: int) -> None:
         """Removes a saved query of the person. Raises ConfigurationError where the person has none of that id."""
@@ -134,7 +136,7 @@ class Queries:
         with self._writing() as connection:
             if not connection.execute(delete(SAVED_QUERY).where(mine, SAVED_QUERY.c.query_id == query_id)).rowcount:
                 raise ConfigurationError("this is not a saved query of yours")
-            self._audit(connection, self._tenant_id, self._email, "query removed", {})
+            self._audit(connection, self._tenant_id, self._actor, "query removed", {})
 
     def _seal(self, text: str) -> str:
         return self._cipher.encrypt(text.encode(), None).hex()

@@ -13,6 +13,7 @@ from serving.people.audit_store import AuditStore
 from serving.people.oidc_store import OidcStore
 from serving.people.passkey_store import PasskeyStore
 from serving.people.provisioning_store import ProvisioningStore
+from serving.people.reports import Reports
 from serving.people.saved_queries import Queries
 from serving.people.subscriptions import Subscriptions
 from serving.people.targets import Targets
@@ -47,8 +48,20 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
         """The mails with alarms."""
         return AlarmMails(reading=self._reading, writing=self._writing, audit=self._audit, key=self._key)
 
-    def queries(self, keys: Keys, tenant_id: str, email: str) -> Queries:
-        """The SQL that a person ran and saved."""
+    def reports(self, keys: Keys, tenant_id: str, email: str, *, actor: str = "") -> Reports:
+        """The reports that a person built and saved. `actor` is who changes them where it is another person."""
+        return Reports(
+            keys=keys,
+            tenant_id=tenant_id,
+            email=email,
+            reading=self._reading,
+            writing=self._writing,
+            audit=self._audit,
+            actor=actor,
+        )
+
+    def queries(self, keys: Keys, tenant_id: str, email: str, *, actor: str = "") -> Queries:
+        """The SQL that a person ran and saved. `actor` is who changes saved queries where it is another person."""
         return Queries(
             keys=keys,
             tenant_id=tenant_id,
@@ -56,6 +69,7 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
             reading=self._reading,
             writing=self._writing,
             audit=self._audit,
+            actor=actor,
         )
 
     def work_entries(self, keys: Keys, tenant_id: str, list_name: str) -> Entries:

@@ -473,6 +473,20 @@ ALERT_EVALUATION = Table(
     UniqueConstraint("alert_id", "service_unit_id", "period_start"),
     Index("alert_evaluation_by_tenant", "tenant_id", "evaluated_at"),
 )
+# Reports that people built. Names and definitions are sealed (`serving.people.reports`).
+SAVED_REPORT = Table(
+    "saved_report",
+    METADATA,
+    _text("report_id", key=True),
+    _text("tenant_id"),
+    _text("email"),
+    _text("name"),
+    _text("definition"),
+    Column("is_shared", Boolean, nullable=False),
+    Column("saved_at", Utc, nullable=False),
+    ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
+    UniqueConstraint("tenant_id", "email", "name"),
+)
 # One row: how many audit rows there are, and a mac over that, so that cutting off the end of the chain is found too.
 AUDIT_HEAD = Table(
     "audit_head",

@@ -81,6 +81,8 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "tenants scim give": ("Analysts", "--tenant", "harbor", "--role", "analyst"),
     "tenants scim take": ("Analysts", "--tenant", "harbor"),
     "report": (*PERSON, "--page", "revenue_cycle", "--out", "WORKBOOK"),
+    "content export": (*PERSON, "--out", "CONTENT"),
+    "content import": ("CONTENT", *PERSON),
     "deliver": (),
     "subscriptions add": ("ceo@harbor", "--tenant", "harbor", "--page", "revenue_cycle"),
     "subscriptions list": ("--tenant", "harbor"),
@@ -222,6 +224,7 @@ def ask(home: Home, name: str) -> Ran:
         "CONFIG": str(folder / "clinicmart.yaml"),
         "OUT": str(folder / f"extract-{name}.duckdb"),
         "WORKBOOK": str(folder / f"report-{name}.xlsx"),
+        "CONTENT": str(folder / "content"),
     }
     named["BACKUPS"] = str(folder / "backups")
     close_all()

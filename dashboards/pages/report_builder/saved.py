@@ -1,0 +1,61 @@
+"""Saved reports on the page: open one, save the one that is shown, remove one of the own."""
+
+import streamlit as st
+
+from dashboards import blocks, served_home, widgets
+from dashboards import format as fmt
+from dashboards.data import Source
+from dashboards.reports.chosen import PAGE
+from dashboards.shell import PageContext
+from foundation.errors import ClinicmartError
+from foundation.keys import Keys
+from serving.people.reports import LONGEST_NAME, Reports, SavedReport
+from serving.report_definition import ReportDefinition
+
+
+def reports_of(source: Source) -> Reports:
+    """The saved reports of the person. Nothing of them is cached."""
+    return served_home.access().reports(Keys.of(served_home.home()), source.tenant_id, source.principal.email)
+
+
+def title(report: SavedReport, email: str) -> str:
+    """The name, and whose it is or that it is shared."""
+    if report.email != email:
+        return f"{report.name} (shared by {report.email})"
+    return report.name + (" (shared)" if report.is_shared else "")
+
+
+def listed(context: PageContext, reports: Reports) -> None:
+    """Links to the saved reports: the address of each stays the same."""
+    everything = reports.all()
+    if not everything:
+        return
+    with st.popover(f"Saved reports ({len(everything)})", key="cm_built_saved"):
+        for report in everything:
+            label = title(report, context.source.principal.email)
+            st.page_link(context.pages[PAGE], label=label, query_params={"report": report.report_id})
+
+
+def save(context: PageContext, reports: Reports, definition: ReportDefinition, shown: SavedReport | None) -> None:
+    """The form that saves what is shown, and the way to remove an own report."""
+    email = context.source.principal.email
+    own = shown if shown is not None and shown.email == email else None
+    with st.popover("Save", key="cm_built_save"):
+        name = st.text_input("Name", own.name if own else "", key="cm_built_name", max_chars=LONGEST_NAME)
+        is_shared = st.checkbox(
+            "Others of the organization can open it, each with the figures that he or she may see",
+            own.is_shared if own else False,
+            key="cm_built_shared",
+        )
+        if st.button("Save the report", key="cm_built_save_now"):
+            try:
+                report_id = reports.save(name, definition, is_shared=is_shared)
+            except ClinicmartError as error:
+                blocks.small_print(fmt.sentence(str(error)))
+            else:
+                widgets.go(widgets.current_view(context.today).moved(report=report_id))
+                st.rerun()
+        if own is not None and st.button(f"Remove {own.name}", key="cm_built_remove"):
+            reports.remove(own.report_id)
+            widgets.go(widgets.current_view(context.today).moved(report=None))
+            st.rerun()

@@ -1,0 +1,150 @@
+"""Export and import of a tenant's content by an administrator. Every act is a row of the audit, a refused one too."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from foundation.errors import AccessError, ConfigurationError
+from foundation.home import Home
+from foundation.keys import Keys
+from serving.content.compare import ADDED, CHANGED, ENDED, Change, Plan, Tenant, compare
+from serving.content.files import Content, Located, QueryFile, ReportFile, TargetLine, write
+from serving.people.principal import Principal
+from serving.people.reports import Reports
+from serving.people.rights import ROLES
+from serving.people.saved_queries import Queries
+from serving.people.store import AccessStore
+from serving.people.targets import TargetTable
+from serving.reader import Reader
+
+EXPORTED, IMPORTED, CHECKED = "content exported", "content imported", "content compared"
+
+
+class ContentDesk:
+    """What an administrator does with the content of the own tenant."""
+
+    def __init__(self, home: Home, access: AccessStore, principal: Principal, reader: Reader) -> None:
+        """Raises AccessError, audited, for a person who does not administer the tenant."""
+        self._keys, self._access, self._principal, self._reader = Keys.of(home), access, principal, reader
+        self._tenant_id = principal.tenant_id
+        if not ROLES[principal.role].administers:
+            reader.note("content", {"reason": "AccessError"}, "refused")
+            raise AccessError("only an administrator of the organization exports and imports its content")
+
+    def export(self, folder: Path) -> tuple[Path, ...]:
+        """Writes the content into a folder and returns the files. Audited before anything is written."""
+        content = self._content()
+        self._note(EXPORTED, _counts(content))
+        return write(content, folder)
+
+    def plan(self, folder: Path) -> Plan:
+        """What an import of a folder would change. Raises ConfigurationError, audited, for a file that cannot be read."""
+        plan = self._plan(folder)
+        self._note(CHECKED, _summary(plan))
+        return plan
+
+    def apply(self, folder: Path) -> Plan:
+        """Imports a folder: all of it or, where something is wrong, nothing. Returns what was changed, or the errors."""
+        plan = self._plan(folder)
+        self._note(IMPORTED, _summary(plan), "refused" if plan.errors else "done")
+        if not plan.errors:
+            for change in plan.changes:
+                self._apply(change)
+        return plan
+
+    def _note(self, action: str, detail: Mapping[str, object], result: str = "done") -> None:
+        self._reader.note(action, detail, result)
+
+    def _plan(self, folder: Path) -> Plan:
+        try:
+            return compare(self._tenant(), Located(folder))
+        except ConfigurationError:
+            self._note(CHECKED, {"reason": "ConfigurationError"}, "refused")
+            raise
+
+    # What the tenant has
+
+    def _content(self) -> Content:
+        lines = (
+            TargetLine(
+                metric=target.metric, unit=target.service_unit_id, valid_from=target.valid_from, value=target.value
+            )
+            for target in TargetTable(self._access.targets.all(self._tenant_id)).standing
+        )
+        return Content(
+            reports=tuple(
+                ReportFile(name=report.name, owner=report.email, report=report.definition)
+                for report in self._reports(self._principal.email).all()
+                if report.is_shared
+            ),
+            queries=self._shared_queries(),
+            targets=tuple(sorted(lines, key=lambda line: line.key)),
+        )
+
+    def _shared_queries(self) -> tuple[QueryFile, ...] | None:
+        """None for an administrator who may not ask SQL."""
+        if not self._reader.scope.may_extract:
+            return None
+        saved = self._queries(self._principal.email).saved()
+        return tuple(QueryFile(name=item.name, owner=item.email, sql=item.sql) for item in saved if item.is_shared)
+
+    def _tenant(self) -> Tenant:
+        people = tuple(person.email for person in self._access.users(self._tenant_id))
+        private = {
+            ("report", owner, report.name)
+            for owner in people
+            for report in self._reports(owner).all()
+            if report.email == owner and not report.is_shared
+        }
+        private |= {
+            ("query", owner, query.name)
+            for owner in people
+            for query in self._queries(owner).saved()
+            if query.email == owner and not query.is_shared
+        }
+        return Tenant(
+            content=self._content(),
+            metrics={metric.name: metric for metric in self._reader.metrics()},
+            units=frozenset(self._reader.tree()["service_unit_id"].to_list()),
+            people=people,
+            private=private,
+        )
+
+    def _reports(self, owner: str) -> Reports:
+        return self._access.reports(self._keys, self._tenant_id, owner, actor=self._principal.email)
+
+    def _queries(self, owner: str) -> Queries:
+        return self._access.queries(self._keys, self._tenant_id, owner, actor=self._principal.email)
+
+    # What an import does
+
+    def _apply(self, change: Change) -> None:
+        item = change.item
+        if isinstance(item, TargetLine):
+            self._reader.set_target(item.metric, item.unit or None, item.valid_from, item.value)
+        elif isinstance(item, ReportFile):
+            self._apply_report(change.action, item)
+        else:
+            self._apply_query(change.action, item)
+
+    def _apply_report(self, action: str, item: ReportFile) -> None:
+        reports = self._reports(item.owner)
+        if action != ENDED:
+            reports.save(item.name, item.report, is_shared=True)
+            return
+        for report in reports.all():
+            if (report.email, report.name) == item.key:
+                reports.keep_private(report.report_id)
+
+    def _apply_query(self, action: str, item: QueryFile) -> None:
+        self._queries(item.owner).save(item.name, item.sql, is_shared=action != ENDED)
+
+
+def _counts(content: Content) -> dict[str, object]:
+    parts = {"reports": content.reports, "queries": content.queries, "targets": content.targets}
+    return {name: len(items) for name, items in parts.items() if items is not None}
+
+
+def _summary(plan: Plan) -> dict[str, object]:
+    counts = Counter(change.action for change in plan.changes)
+    return {action: counts[action] for action in (ADDED, CHANGED, ENDED)} | {"errors": len(plan.errors)}
