@@ -6,6 +6,8 @@ The address holds the whole report, so that back, reload and a link lead to the 
 from dataclasses import replace
 from datetime import date
 
+from pydantic import ValidationError
+
 from dashboards import filters
 from dashboards import format as fmt
 from dashboards import period as periods
@@ -27,7 +29,7 @@ def words(breakdown: str) -> str:
 
 
 def definition_of(view: View) -> ReportDefinition | None:
-    """The report that a view says; None where it names no metric."""
+    """The report that a view says; None where it names no metric. Raises ConfigurationError for an address that holds no report."""
     if not view.measures:
         return None
     values = {
@@ -35,9 +37,12 @@ def definition_of(view: View) -> ReportDefinition | None:
         for name, value in filters.chosen(view).items()
     }
     by = view.by if not {SERVICE_UNIT, CHILDREN} <= set(view.by) else view.by[:1]
-    return ReportDefinition(
-        metrics=view.measures, by=by, filters=values, period=view.period.key, shown_as=view.shown or TABLE
-    )
+    try:
+        return ReportDefinition(
+            metrics=view.measures, by=by, filters=values, period=view.period.key, shown_as=view.shown or TABLE
+        )
+    except ValidationError:
+        raise ConfigurationError("this address holds too many or unreadable filters; take some away") from None
 
 
 def opened(definition: ReportDefinition, view: View, report_id: str, as_of: date) -> View:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from foundation.errors import AccessError, ConfigurationError
+from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
 from serving.content.compare import ADDED, CHANGED, ENDED, Change, Plan, Tenant, compare
@@ -44,12 +44,22 @@ class ContentDesk:
         return plan
 
     def apply(self, folder: Path) -> Plan:
-        """Imports a folder: all of it or, where something is wrong, nothing. Returns what was changed, or the errors."""
+        """Imports a folder: all of it or, where something is wrong, nothing. Returns what was changed, or the errors.
+
+        Raises ConfigurationError where a change could not be made; the message says how many were made before. The same import makes
+        the others.
+        """
         plan = self._plan(folder)
         self._note(IMPORTED, _summary(plan), "refused" if plan.errors else "done")
-        if not plan.errors:
-            for change in plan.changes:
+        for done, change in enumerate(() if plan.errors else plan.changes):
+            try:
                 self._apply(change)
+            except ClinicmartError as error:
+                self._note(IMPORTED, {"made": done, "reason": type(error).__name__}, "refused")
+                count = len(plan.changes)
+                raise ConfigurationError(
+                    f"{change.words}: {error}. Of {count} changes {done} are made; mend this and import again"
+                ) from None
         return plan
 
     def _note(self, action: str, detail: Mapping[str, object], result: str = "done") -> None:

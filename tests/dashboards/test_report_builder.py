@@ -72,6 +72,12 @@ def test_a_filter_that_pages_do_not_have_is_named():
         opened(saved, View(period=periods.parse(None, AS_OF)), "0123456789ab", AS_OF)
 
 
+def test_an_address_with_too_many_filters_says_so():
+    view = View(period=periods.parse(None, AS_OF), measures=("visits",))
+    with pytest.raises(ConfigurationError, match="too many or unreadable filters"):
+        definition_of(view.filtered("payer", [f"p{number}" for number in range(201)]))
+
+
 def test_breakdowns_are_in_words():
     assert [words(name) for name in ("month", "payer_class", "zip3", "service_unit_children", "level_2")] == [
         *("month", "payer class", "ZIP area", "unit below the place", "level 2")

@@ -220,6 +220,25 @@ def test_the_commands_say_what_would_change_and_what_changed(filled, tmp_path):
     assert "targets.yaml:3: targets" in ran.err
 
 
+def test_a_change_that_cannot_be_made_is_named_and_the_same_import_makes_the_others(
+    filled, desk, tmp_path, monkeypatch
+):
+    folder = tmp_path / "content"
+    files = desk("admin@harbor").export(folder)
+    for name in ("A", "B"):
+        item = ReportFile(name=name, owner="admin@harbor", report=BY_MONTH)
+        (folder / "reports" / f"{name}.yaml").write_text(yaml.safe_dump(item.model_dump(mode="json")))
+    with monkeypatch.context() as patch:
+        patch.setattr("serving.people.reports.MOST_SAVED", 1)
+        with pytest.raises(ConfigurationError, match="Of 2 changes 1 are made; mend this and import again"):
+            desk("admin@harbor").apply(folder)
+    assert ("report", "admin@harbor", "A") in held(filled)[0]
+    assert [change.words for change in desk("admin@harbor").apply(folder).changes] == [
+        "added report 'B' of admin@harbor"
+    ]
+    assert len(files) == 3
+
+
 TEXTS = st.text(min_size=1, max_size=40).filter(lambda text: text.strip() == text)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,9}", fullmatch=True)
 REPORTS = st.builds(

@@ -118,9 +118,9 @@ def _offered(source: Source, metrics: Sequence[str]) -> list[str]:
 
 
 def _gaps(context: PageContext, definition: ReportDefinition) -> None:
-    """Says which feeds stopped, as the page does that shows most of these figures."""
+    """Says which feeds stopped, as the page does that shows most of these figures, and of such pages the one with the fewest others."""
     chosen = set(definition.metrics)
-    page = max(PAGES.values(), key=lambda page: len(chosen.intersection(page.figures)))
+    page = max(PAGES.values(), key=lambda page: (len(chosen.intersection(page.figures)), -len(page.figures)))
     if chosen.intersection(page.figures):
         shell.incomplete_notice(context, page.key)
 
