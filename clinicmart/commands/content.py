@@ -1,4 +1,4 @@
-"""`clinicmart content`: shared reports, shared queries and targets of a tenant as YAML files for version control."""
+"""`clinicmart content`: shared reports, shared queries, targets and alerts of a tenant as YAML files for version control."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def content() -> None:
-    """Keep the shared reports, shared queries and targets of a tenant in version control."""
+    """Keep the shared reports, shared queries, targets and alerts of a tenant in version control."""
 
 
 @content.command("export")
@@ -58,8 +58,8 @@ def export_content(home: Home, tenant: str, user: str, out: Path, as_json: bool)
 def import_content(home: Home, folder: Path, tenant: str, user: str, check: bool, as_json: bool) -> None:
     """Make the content of a tenant as the files in FOLDER say.
 
-    What the files do not hold ends: a report or query is no longer shared, and its owner keeps it; a target ends. A kind without
-    files is left alone. If something is wrong, nothing is changed and the command exits with 1.
+    What the files do not hold ends: a report or query is no longer shared, and its owner keeps it; a target or an alert ends. A kind
+    without files is left alone. If something is wrong, nothing is changed and the command exits with 1.
     """
     with _desk(home, tenant, user) as desk:
         plan = desk.plan(folder) if check else desk.apply(folder)

@@ -12,7 +12,6 @@ from clinicmart.proof.trials import Judge, Trial, Way
 from clinicmart.proof.ways_reader import ADMIN
 from dashboards import period as periods
 from dashboards.alerts.check import check_due
-from dashboards.alerts.judge import bad_side
 from dashboards.alerts.series import definition
 from dashboards.alerts.wanted import wanted
 from dashboards.data import Source
@@ -22,6 +21,7 @@ from dashboards.reports.make import FORMATS, make
 from dashboards.view import View
 from foundation.errors import AccessError
 from foundation.mail_server import MailServer
+from serving.alert_checks import bad_side
 from serving.modules import PAGES
 from serving.people.alert_rules import ABOVE, BELOW, MOST_ALARMS_A_WEEK, PAGE, THRESHOLD
 from serving.people.rights import ROLES

@@ -17,7 +17,6 @@ from dashboards.chance import Verdict
 from serving.people.alert_rules import (
     ABOVE,
     ALARM,
-    BELOW,
     HELD_BACK,
     MISSING,
     NOT_JUDGED,
@@ -30,7 +29,6 @@ from serving.people.alert_rules import (
 
 # A change is tested against so many periods.
 PAST_PERIODS = 12
-_BAD_SIDE = {"higher": BELOW, "lower": ABOVE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +52,6 @@ class Point:
     volume: Decimal | None = None
     is_hidden: bool = False
     waits_for: str = ""
-
-
-def bad_side(direction: str) -> str:
-    """Where a metric's bad figures are: above or below; empty for a metric that is neither better high nor better low."""
-    return _BAD_SIDE.get(direction, "")
 
 
 def judge(

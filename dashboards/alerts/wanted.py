@@ -5,13 +5,11 @@ from decimal import Decimal
 
 from dashboards import chance
 from dashboards.alerts.calendar import earlier, last_ended
-from dashboards.alerts.judge import PAST_PERIODS, BackTest, back_test, bad_side
+from dashboards.alerts.judge import PAST_PERIODS, BackTest, back_test
 from dashboards.alerts.series import definition, measure_of, series_of, units_of
 from dashboards.data import Source
-from foundation.errors import ConfigurationError
-from serving.model import MetricDefinition
-from serving.people.alert_rules import CHANGE, MISSING, THRESHOLD, Rule, Wanted
-from serving.people.subscriptions import WEEK
+from serving.alert_checks import check_period, side_of
+from serving.people.alert_rules import MISSING, Rule, Wanted
 from serving.people.targets import WHOLE
 
 TESTED_PERIODS = 24
@@ -41,13 +39,11 @@ def wanted(
     counts_cases = bool(volume) and definition(source, volume).unit == "count"
     if least_volume is None:
         least_volume = chance.LEAST_VOLUME if counts_cases and kind != MISSING else 0
-    if every == WEEK and about.grain.startswith("snapshot"):
-        raise ConfigurationError(f"{about.label} is known at the end of each month alone; ask for a month")
     asked = Wanted(
         metric=metric,
         rule=Rule(
             kind=kind,
-            side=_side(about, kind, side),
+            side=side_of(about, kind, side),
             threshold=threshold,
             least_volume=least_volume,
             late_days=late_days,
@@ -57,24 +53,9 @@ def wanted(
         with_units_below=with_units_below,
         volume_metric=volume,
     )
+    check_period(about, asked)
     units_of(source, asked)
     return asked
-
-
-def _side(metric: MetricDefinition, kind: str, side: str) -> str:
-    """Where bad is. Raises ConfigurationError for the good side of a metric, and where there is no bad side to a change."""
-    bad = bad_side(metric.direction)
-    if kind == MISSING:
-        return side
-    if not bad and kind == CHANGE:
-        raise ConfigurationError(
-            f"{metric.label} is neither better high nor better low, so it has no change for the worse"
-        )
-    if not bad and kind == THRESHOLD and not side:
-        raise ConfigurationError(f"{metric.label} is neither better high nor better low: say above or below")
-    if bad and side not in ("", bad):
-        raise ConfigurationError(f"{metric.label} is bad {bad} a value; an alert on the good side is not made")
-    return side or bad
 
 
 def tried_on_past(source: Source, asked: Wanted, count: int = TESTED_PERIODS) -> BackTest:

@@ -1,4 +1,5 @@
-"""What a tenant's people made, as files that a group can keep in version control: shared reports, shared queries, and targets.
+"""What a tenant's people made, as files that a group can keep in version control: shared reports, shared queries,
+targets and alerts.
 
 files     the YAML files: their models, reading with lines, writing
 compare   what an import would change, and what is wrong with it

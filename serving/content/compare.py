@@ -3,7 +3,7 @@
 Only what would change is checked, so that an import of an export changes nothing and has no errors.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -11,14 +11,15 @@ from typing import TypeVar
 
 from foundation.errors import ConfigurationError
 from foundation.near_names import near
-from serving.content.files import Content, Located, QueryFile, ReportFile, TargetLine
+from serving.alert_checks import check_period, side_of
+from serving.content.files import AlertLine, Content, Located, QueryFile, ReportFile, TargetLine
 from serving.model import MetricDefinition
 from serving.people.reports import LONGEST_NAME
 from serving.report_definition import SERVICE_UNIT, located_problems
 from serving.target_rules import check_target
 
 ADDED, CHANGED, ENDED = "added", "changed", "ended"
-Item = ReportFile | QueryFile | TargetLine
+Item = ReportFile | QueryFile | TargetLine | AlertLine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,10 @@ class Change:
             what = f"target of {item.metric} for {item.unit or 'the whole tenant'} from {item.valid_from}"
             value = "" if item.value is None else f": {item.value:f}"
             return f"{self.action} {what}{value}"
+        if isinstance(item, AlertLine):
+            limit = "" if item.threshold is None else f" {item.threshold:f}"
+            rule = " ".join(word for word in (item.alarm, item.side) if word) + limit
+            return f"{self.action} alert of {item.owner} on {item.metric}: {rule}, each {item.every}"
         return f"{self.action} {item.kind} {item.name!r} of {item.owner}"
 
 
@@ -50,13 +55,22 @@ class Plan:
 @dataclass(frozen=True, kw_only=True)
 class Tenant:
     """What the tenant has. `metrics` are those of the administrator, `units` ids of the service units, `people` user names, `private` the
-    (kind, owner, name) of what people keep for themselves."""
+    (kind, owner, name) of what people keep for themselves. `sight_of` says what a person sees, None where the person has no alerts."""
 
     content: Content
     metrics: Mapping[str, MetricDefinition]
     units: Collection[str]
     people: Collection[str]
     private: Collection[tuple[str, str, str]]
+    sight_of: Callable[[str], "Sight | None"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What a person sees: metrics by name, and ids of service units."""
+
+    metrics: Mapping[str, MetricDefinition]
+    units: Collection[str]
 
 
 def compare(tenant: Tenant, files: Located) -> Plan:
@@ -76,6 +90,10 @@ def compare(tenant: Tenant, files: Located) -> Plan:
         targets = list(_targets(held.targets, wanted.targets))
         changes += targets
         errors += [error for change in targets for error in _target_errors(tenant, files, change)]
+    if wanted.alerts is not None and held.alerts is not None:
+        alerts = list(_alerts(held.alerts, wanted.alerts))
+        changes += alerts
+        errors += [error for change in alerts for error in _alert_errors(tenant, files, change)]
     return Plan(changes=tuple(changes), errors=tuple(errors))
 
 
@@ -127,7 +145,7 @@ def _on(steps: Mapping[date, Decimal | None], day: date) -> Decimal | None:
 def _errors(tenant: Tenant, files: Located, change: Change) -> Iterator[str]:
     """What is wrong with a report or query that is added or changed, each with file and line."""
     item = change.item
-    if change.action == ENDED or isinstance(item, TargetLine):
+    if change.action == ENDED or isinstance(item, TargetLine | AlertLine):
         return
 
     def at(*location: str | int) -> str:
@@ -165,3 +183,41 @@ def _target_errors(tenant: Tenant, files: Located, change: Change) -> Iterator[s
         check_target(list(tenant.metrics.values()), line.metric, line.value)
     except ConfigurationError as error:
         yield f"{where}: {error}"
+
+
+def _alerts(held: tuple[AlertLine, ...], wanted: tuple[AlertLine, ...]) -> Iterator[Change]:
+    """Alerts that the files lack end first, so that a person has room for the others."""
+    before, after = ({line.key: line for line in lines} for lines in (held, wanted))
+    for action, lines, others in ((ENDED, before, after), (ADDED, after, before)):
+        for key in sorted(lines.keys() - others.keys(), key=str):
+            yield Change(action=action, item=lines[key])
+
+
+def _alert_errors(tenant: Tenant, files: Located, change: Change) -> Iterator[str]:
+    line = change.item
+    assert isinstance(line, AlertLine)
+    if change.action == ENDED:
+        return
+    where = files.place("alert", line.key)
+    if line.owner not in tenant.people:
+        yield f"{where}: owner: {line.owner!r} is not a user of the tenant{near(line.owner, tenant.people)}"
+        return
+    sight = tenant.sight_of(line.owner)
+    if sight is None:
+        yield f"{where}: owner: the role of {line.owner} does not include the page Alerts"
+        return
+    for name in (line.metric, line.volume_metric):
+        if name and name not in sight.metrics:
+            yield f"{where}: {line.owner} sees no metric {name!r}{near(name, sight.metrics)}"
+    if line.unit and line.unit not in sight.units:
+        yield f"{where}: {line.owner} sees no service unit {line.unit!r}{near(line.unit, sight.units)}"
+    if line.metric not in sight.metrics:
+        return
+    metric = sight.metrics[line.metric]
+    try:
+        check_period(metric, line.wanted())
+        side_of(metric, line.alarm, line.side)
+    except ConfigurationError as error:
+        yield f"{where}: {error}"
+    if (line.unit or line.with_units_below) and SERVICE_UNIT not in metric.dimensions:
+        yield f"{where}: {metric.label} is not counted by service unit; leave the unit out"

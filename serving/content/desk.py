@@ -1,21 +1,22 @@
 """Export and import of a tenant's content by an administrator. Every act is a row of the audit, a refused one too."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from pathlib import Path
 
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.content.compare import ADDED, CHANGED, ENDED, Change, Plan, Tenant, compare
-from serving.content.files import Content, Located, QueryFile, ReportFile, TargetLine, write
+from serving.content.compare import ADDED, CHANGED, ENDED, Change, Plan, Sight, Tenant, compare
+from serving.content.files import AlertLine, Content, Located, QueryFile, ReportFile, TargetLine, write
+from serving.people.alert_rules import PAGE, Alert
 from serving.people.principal import Principal
 from serving.people.reports import Reports
 from serving.people.rights import ROLES
 from serving.people.saved_queries import Queries
 from serving.people.store import AccessStore
 from serving.people.targets import TargetTable
-from serving.reader import Reader
+from serving.reader import Reader, open_reader
 
 EXPORTED, IMPORTED, CHECKED = "content exported", "content imported", "content compared"
 
@@ -25,7 +26,8 @@ class ContentDesk:
 
     def __init__(self, home: Home, access: AccessStore, principal: Principal, reader: Reader) -> None:
         """Raises AccessError, audited, for a person who does not administer the tenant."""
-        self._keys, self._access, self._principal, self._reader = Keys.of(home), access, principal, reader
+        self._home, self._keys, self._access = home, Keys.of(home), access
+        self._principal, self._reader = principal, reader
         self._tenant_id = principal.tenant_id
         if not ROLES[principal.role].administers:
             reader.note("content", {"reason": "AccessError"}, "refused")
@@ -89,7 +91,11 @@ class ContentDesk:
             ),
             queries=self._shared_queries(),
             targets=tuple(sorted(lines, key=lambda line: line.key)),
+            alerts=tuple(AlertLine.of(alert) for alert in self._alerts()),
         )
+
+    def _alerts(self) -> list[Alert]:
+        return [alert for alert in self._access.alerts.of_tenant(self._tenant_id) if alert.ended_at is None]
 
     def _shared_queries(self) -> tuple[QueryFile, ...] | None:
         """None for an administrator who may not ask SQL."""
@@ -118,7 +124,19 @@ class ContentDesk:
             units=frozenset(self._reader.tree()["service_unit_id"].to_list()),
             people=people,
             private=private,
+            sight_of=self._sight_of,
         )
+
+    def _sight_of(self, owner: str) -> Sight | None:
+        """What a person sees, through the reader of that person; None for a role without alerts."""
+        person = self._access.principal(self._tenant_id, owner)
+        if PAGE not in ROLES[person.role].pages:
+            return None
+        with open_reader(self._home, person) as reader:
+            return Sight(
+                metrics={metric.name: metric for metric in reader.metrics()},
+                units=frozenset(reader.tree()["service_unit_id"].to_list()),
+            )
 
     def _reports(self, owner: str) -> Reports:
         return self._access.reports(self._keys, self._tenant_id, owner, actor=self._principal.email)
@@ -132,6 +150,8 @@ class ContentDesk:
         item = change.item
         if isinstance(item, TargetLine):
             self._reader.set_target(item.metric, item.unit or None, item.valid_from, item.value)
+        elif isinstance(item, AlertLine):
+            self._apply_alert(change.action, item)
         elif isinstance(item, ReportFile):
             self._apply_report(change.action, item)
         else:
@@ -146,12 +166,27 @@ class ContentDesk:
             if (report.email, report.name) == item.key:
                 reports.keep_private(report.report_id)
 
+    def _apply_alert(self, action: str, item: AlertLine) -> None:
+        actor = self._principal.email
+        if action != ENDED:
+            owner = self._access.principal(self._tenant_id, item.owner)
+            self._access.alerts.add(owner, item.wanted(), actor=actor)
+            return
+        for alert in self._alerts():
+            if AlertLine.of(alert).key == item.key:
+                self._access.alerts.end(self._tenant_id, alert.alert_id, because=f"ended by {actor}", actor=actor)
+
     def _apply_query(self, action: str, item: QueryFile) -> None:
         self._queries(item.owner).save(item.name, item.sql, is_shared=action != ENDED)
 
 
 def _counts(content: Content) -> dict[str, object]:
-    parts = {"reports": content.reports, "queries": content.queries, "targets": content.targets}
+    parts: dict[str, Sized | None] = {
+        "reports": content.reports,
+        "queries": content.queries,
+        "targets": content.targets,
+        "alerts": content.alerts,
+    }
     return {name: len(items) for name, items in parts.items() if items is not None}
 
 

@@ -3,6 +3,7 @@
     reports/visits-by-month-1f2e3d4c.yaml    one shared report each
     queries/denials-5a6b7c8d.yaml            one shared query each
     targets.yaml                             every target that stands
+    alerts.yaml                              every alert that has not ended
 
 Each file has a format number. A kind whose folder or file is not there is left alone by an import.
 """
@@ -14,17 +15,18 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from foundation.errors import ConfigurationError
 from foundation.yaml_nodes import NodeReader, compose_file
+from serving.people.alert_rules import Alert, Rule, Wanted
 from serving.report_definition import ReportDefinition
 
 FORMAT = 1
-REPORTS, QUERIES, TARGETS = "reports", "queries", "targets.yaml"
+REPORTS, QUERIES, TARGETS, ALERTS = "reports", "queries", "targets.yaml", "alerts.yaml"
 _OWN_NAME = re.compile(r".*-[0-9a-f]{8}\.yaml")
 _Text = Annotated[str, Field(min_length=1)]
 Location = tuple[str | int, ...]
@@ -106,6 +108,81 @@ class TargetsFile(_File):
         return {"format": self.format, "kind": self.kind, "targets": [line.as_content() for line in lines]}
 
 
+class AlertLine(BaseModel):
+    """An alert of a person, `owner`. Its fields are those of `Wanted` and `Rule` (`serving.people.alert_rules`); `unit` is a service unit,
+    empty for all that the owner sees. `threshold` is in the metric's unit (a share as a fraction)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    owner: _Text
+    metric: _Text
+    alarm: Literal["threshold", "change", "missing"]
+    every: Literal["week", "month"]
+    unit: str = ""
+    with_units_below: bool = False
+    side: Literal["", "above", "below"] = ""
+    threshold: Decimal | None = None
+    volume_metric: str = ""
+    least_volume: int = Field(default=0, ge=0)
+    late_days: int = Field(default=0, ge=0)
+
+    @classmethod
+    def of(cls, alert: Alert) -> Self:
+        """An alert that the tenant has."""
+        rule = alert.rule
+        return cls(
+            owner=alert.email,
+            metric=alert.metric,
+            alarm=rule.kind,  # type: ignore[arg-type]
+            every=alert.every,  # type: ignore[arg-type]
+            unit=alert.service_unit_id,
+            with_units_below=alert.with_units_below,
+            side=rule.side,  # type: ignore[arg-type]
+            threshold=rule.threshold,
+            volume_metric=alert.volume_metric,
+            least_volume=rule.least_volume,
+            late_days=rule.late_days,
+        )
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What it is found again by: all of it, for an alert has no name."""
+        return tuple(getattr(self, name) for name in type(self).model_fields)
+
+    def wanted(self) -> Wanted:
+        """The alert to be made. Raises ConfigurationError for one that cannot be."""
+        return Wanted(
+            metric=self.metric,
+            rule=Rule(
+                kind=self.alarm,
+                side=self.side,
+                threshold=self.threshold,
+                least_volume=self.least_volume,
+                late_days=self.late_days,
+            ),
+            every=self.every,
+            service_unit_id=self.unit,
+            with_units_below=self.with_units_below,
+            volume_metric=self.volume_metric,
+        )
+
+    def as_content(self) -> dict[str, Any]:
+        """Plain values in the order of the file, without those that are the default."""
+        content = self.model_dump(exclude_defaults=True)
+        return content | ({} if self.threshold is None else {"threshold": f"{self.threshold:f}"})
+
+
+class AlertsFile(_File):
+    """All alerts of the tenant that have not ended."""
+
+    kind: Literal["alerts"] = "alerts"
+    alerts: tuple[AlertLine, ...]
+
+    def as_content(self) -> dict[str, Any]:
+        """Plain values in the order of the file."""
+        lines = sorted(self.alerts, key=lambda line: str(line.key))
+        return {"format": self.format, "kind": self.kind, "alerts": [line.as_content() for line in lines]}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Content:
     """What the files hold; None for a kind whose files are not there."""
@@ -113,6 +190,7 @@ class Content:
     reports: tuple[ReportFile, ...] | None = None
     queries: tuple[QueryFile, ...] | None = None
     targets: tuple[TargetLine, ...] | None = None
+    alerts: tuple[AlertLine, ...] | None = None
 
 
 _M = TypeVar("_M", bound=_File)
@@ -126,14 +204,15 @@ class Located:
         self._origins: dict[tuple[str, object], tuple[Path, yaml.Node]] = {}
         if not folder.is_dir():
             raise ConfigurationError(f"{folder}: there is no such folder")
-        reports, queries, targets = folder / REPORTS, folder / QUERIES, folder / TARGETS
+        reports, queries, targets, alerts = (folder / name for name in (REPORTS, QUERIES, TARGETS, ALERTS))
         self.content = Content(
             reports=self._all(reports, ReportFile) if reports.is_dir() else None,
             queries=self._all(queries, QueryFile) if queries.is_dir() else None,
             targets=self._targets(targets) if targets.is_file() else None,
+            alerts=self._alerts(alerts) if alerts.is_file() else None,
         )
         if self.content == Content():
-            raise ConfigurationError(f"{folder}: holds no {REPORTS}, no {QUERIES} and no {TARGETS}")
+            raise ConfigurationError(f"{folder}: holds no {REPORTS}, no {QUERIES}, no {TARGETS} and no {ALERTS}")
 
     def place(self, kind: str, key: object, location: Location = ()) -> str:
         """`file:line` of a part of an item."""
@@ -153,12 +232,21 @@ class Located:
 
     def _targets(self, path: Path) -> tuple[TargetLine, ...]:
         file, node = _read(path, TargetsFile)
-        for index, line in enumerate(file.targets):
-            part = _part(node, ("targets", index))
-            if ("target", line.key) in self._origins:
-                raise ConfigurationError(f"{path}:{part.start_mark.line + 1}: this target stands twice")
-            self._origins["target", line.key] = (path, part)
+        self._lines(path, node, "target", file.targets)
         return file.targets
+
+    def _alerts(self, path: Path) -> tuple[AlertLine, ...]:
+        file, node = _read(path, AlertsFile)
+        self._lines(path, node, "alert", file.alerts)
+        return file.alerts
+
+    def _lines(self, path: Path, node: yaml.Node, kind: str, lines: Sequence[TargetLine | AlertLine]) -> None:
+        """Keeps where each line of a list stands. Raises ConfigurationError for one that stands twice."""
+        for index, line in enumerate(lines):
+            part = _part(node, (f"{kind}s", index))
+            if (kind, line.key) in self._origins:
+                raise ConfigurationError(f"{path}:{part.start_mark.line + 1}: this {kind} stands twice")
+            self._origins[kind, line.key] = (path, part)
 
 
 def _read(path: Path, model: type[_M]) -> tuple[_M, yaml.Node]:
@@ -244,11 +332,15 @@ def write(content: Content, folder: Path) -> tuple[Path, ...]:
     for name, items in ((REPORTS, content.reports), (QUERIES, content.queries)):
         if items is not None:
             written += _write_all(folder / name, items)
+    lists: list[tuple[str, TargetsFile | AlertsFile]] = []
     if content.targets is not None:
-        written.append(folder / TARGETS)
+        lists.append((TARGETS, TargetsFile(targets=content.targets)))
+    if content.alerts is not None:
+        lists.append((ALERTS, AlertsFile(alerts=content.alerts)))
+    for name, file in lists:
         folder.mkdir(parents=True, exist_ok=True)
-        text = as_yaml(TargetsFile(targets=content.targets).as_content())
-        written[-1].write_text(text, encoding="utf-8", newline="\n")
+        written.append(folder / name)
+        written[-1].write_text(as_yaml(file.as_content()), encoding="utf-8", newline="\n")
     return tuple(written)
 
 

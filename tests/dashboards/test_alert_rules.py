@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.alerts.calendar import earlier, last_ended, looked_at
-from dashboards.alerts.judge import PAST_PERIODS, Measure, Point, back_test, bad_side, judge, spend
+from dashboards.alerts.judge import PAST_PERIODS, Measure, Point, back_test, judge, spend
 from foundation.errors import ConfigurationError
+from serving.alert_checks import bad_side
 from serving.people.alert_rules import (
     ABOVE,
     ALARM,

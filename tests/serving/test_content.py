@@ -15,13 +15,18 @@ from foundation.errors import AccessError, ConfigurationError
 from foundation.keys import Keys
 from serving.content import Content, ContentDesk
 from serving.content.compare import Tenant, _on, _targets, compare
-from serving.content.files import Located, QueryFile, ReportFile, TargetLine, file_name, write
+from serving.content.files import AlertLine, Located, QueryFile, ReportFile, TargetLine, file_name, write
 from serving.people.tables import AUDIT
 from serving.people.targets import TargetTable
 from serving.report_definition import ReportDefinition
 from tests.support import clinicmart_here
 
 BY_MONTH = ReportDefinition(metrics=("visits",), by=("month",), filters={"service_unit": ("east",)}, shown_as="chart")
+
+UNDER = AlertLine(
+    owner="east@harbor", metric="visits", alarm="threshold", every="month", unit="east", side="below", threshold="80.5"
+)
+MISSING = AlertLine(owner="east@harbor", metric="visits", alarm="missing", every="week", late_days=3)
 
 
 @pytest.fixture
@@ -40,6 +45,8 @@ def filled(place, reader):
     queries = place.access.queries(keys, "harbor", "analyst@harbor")
     queries.save("Visits", "select *\nfrom fct_visits\n\twhere payer_class = '${HOME}'", is_shared=True)
     queries.save("Mine", "select 1", is_shared=False)
+    for alarm in (UNDER, MISSING):
+        place.access.alerts.add(place.access.principal("harbor", "east@harbor"), alarm.wanted(), actor="test")
     for day, value in ((date(2026, 1, 1), Decimal(80)), (date(2026, 3, 1), Decimal("90.5"))):
         reader("admin@harbor").set_target("visits", "east", day, value)
     return place
@@ -60,7 +67,8 @@ def held(place):
 def test_an_import_of_an_export_changes_nothing(filled, desk, tmp_path):
     before = held(filled)
     files = desk("admin@harbor").export(tmp_path / "content")
-    assert [path.relative_to(tmp_path / "content").parts[0] for path in files] == ["reports", "queries", "targets.yaml"]
+    kinds = ["reports", "queries", "targets.yaml", "alerts.yaml"]
+    assert [path.relative_to(tmp_path / "content").parts[0] for path in files] == kinds
     texts = {path: path.read_bytes() for path in files}
     assert desk("admin@harbor").plan(tmp_path / "content").changes == ()
     applied = desk("admin@harbor").apply(tmp_path / "content")
@@ -111,6 +119,57 @@ def test_a_target_that_the_files_lack_gets_the_value_before_it_or_ends(filled, d
     assert desk("admin@harbor").apply(folder).changes == ()
 
 
+def alert_lines(place):
+    return {AlertLine.of(item).key for item in place.access.alerts.of_tenant("harbor") if item.ended_at is None}
+
+
+def test_alerts_of_the_files_are_those_of_the_tenant(filled, desk, tmp_path):
+    desk("admin@harbor").export(tmp_path)
+    file = tmp_path / "alerts.yaml"
+    listed = yaml.safe_load(file.read_text())
+    assert {line["alarm"]: line.get("threshold") for line in listed["alerts"]} == {"missing": None, "threshold": "80.5"}
+    for line in listed["alerts"]:
+        if line["alarm"] == "threshold":
+            line["threshold"] = "90"
+    file.write_text(yaml.safe_dump(listed))
+    plan = desk("admin@harbor").apply(tmp_path)
+    assert [change.words for change in plan.changes] == [
+        "ended alert of east@harbor on visits: threshold below 80.5, each month",
+        "added alert of east@harbor on visits: threshold below 90, each month",
+    ]
+    assert alert_lines(filled) == {MISSING.key, UNDER.model_copy(update={"threshold": Decimal(90)}).key}
+    made = next(item for item in filled.access.alerts.going_on() if item.rule.threshold == 90)
+    assert (made.email, made.made_by) == ("east@harbor", "admin@harbor")
+    listed["alerts"] = []
+    file.write_text(yaml.safe_dump(listed))
+    assert len(desk("admin@harbor").apply(tmp_path).changes) == 2
+    assert alert_lines(filled) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"unit": "west"}, "east@harbor sees no service unit 'west'"),
+        ({"owner": "nobody@harbor"}, "owner: 'nobody@harbor' is not a user"),
+        ({"owner": "desk@harbor"}, "owner: the role of desk@harbor does not include the page Alerts"),
+        ({"metric": "visitz"}, "east@harbor sees no metric 'visitz'"),
+        ({"side": "above"}, "an alert on the good side is not made"),
+        ({"threshold": None}, "a threshold is needed"),
+        ({"least_volume": 3}, "a least volume needs the metric"),
+    ],
+)
+def test_an_alert_that_is_wrong_is_named_and_nothing_is_changed(filled, desk, tmp_path, change, error):
+    desk("admin@harbor").export(tmp_path)
+    line = UNDER.model_copy(update=change).model_dump(mode="json", exclude_none=True)
+    (tmp_path / "alerts.yaml").write_text(yaml.safe_dump({"format": 1, "kind": "alerts", "alerts": [line]}))
+    before = alert_lines(filled)
+    plan = desk("admin@harbor").apply(tmp_path)
+    assert len(plan.errors) == 1
+    assert "alerts.yaml:2: " in plan.errors[0]
+    assert error in plan.errors[0]
+    assert alert_lines(filled) == before
+
+
 def test_a_kind_without_files_is_left_alone(filled, desk, tmp_path):
     folder = tmp_path / "content"
     report, *others = desk("admin@harbor").export(folder)
@@ -123,7 +182,7 @@ def test_a_kind_without_files_is_left_alone(filled, desk, tmp_path):
     after = held(filled)
     assert after[1] == before[1]
     assert after[0]["query", "analyst@harbor", "Visits"][0]
-    with pytest.raises(ConfigurationError, match="holds no reports, no queries and no targets"):
+    with pytest.raises(ConfigurationError, match=r"holds no reports, no queries, no targets\.yaml and no alerts\.yaml"):
         desk("admin@harbor").apply(tmp_path)
 
 
@@ -206,7 +265,7 @@ def test_only_an_administrator_exports_and_imports(place, desk):
 def test_the_commands_say_what_would_change_and_what_changed(filled, tmp_path):
     who = ("--tenant", "harbor", "--as", "admin@harbor", "--home", filled.home.path)
     ran = clinicmart_here("content", "export", *who, "--out", tmp_path / "content")
-    assert (ran.code, len(ran.out.splitlines())) == (0, 3)
+    assert (ran.code, len(ran.out.splitlines())) == (0, 4)
     report = Path(ran.out.splitlines()[0])
     assert clinicmart_here("content", "import", tmp_path / "content", *who).out == "nothing changes\n"
     report.unlink()
@@ -236,7 +295,7 @@ def test_a_change_that_cannot_be_made_is_named_and_the_same_import_makes_the_oth
     assert [change.words for change in desk("admin@harbor").apply(folder).changes] == [
         "added report 'B' of admin@harbor"
     ]
-    assert len(files) == 3
+    assert len(files) == 4
 
 
 TEXTS = st.text(min_size=1, max_size=40).filter(lambda text: text.strip() == text)
@@ -275,7 +334,7 @@ def test_any_content_is_read_as_it_was_written(tmp_path_factory, content):
     for kind in ("reports", "queries", "targets"):
         written, read = getattr(content, kind), getattr(located.content, kind)
         assert {item.key: item.as_content() for item in read} == {item.key: item.as_content() for item in written}
-    tenant = Tenant(content=content, metrics={}, units=(), people=(), private=())
+    tenant = Tenant(content=content, metrics={}, units=(), people=(), private=(), sight_of=lambda owner: None)
     plan = compare(tenant, located)
     assert (plan.changes, plan.errors) == ((), ())
 
