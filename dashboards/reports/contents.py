@@ -181,8 +181,8 @@ def _payer_mix(source: Source, view: View) -> tuple[tuple[Figure, ...], Table | 
 
 
 def cautions(source: Source, view: View, tiles: tuple[Figure, ...], rests_on: str) -> tuple[str, ...]:
-    """What must be known before a figure is believed, each sentence once. `rests_on` is the page whose feeds and closes the figures rest on,
-    empty where those are said elsewhere."""
+    """What must be known before a figure is believed, each sentence once. `rests_on` is the page whose feeds and closes the figures
+    rest on, empty where those are said elsewhere."""
     of_period = figures.caution_of(view, source.as_of)
     by_text: dict[str, list[str]] = {}
     for figure in tiles:

@@ -117,21 +117,16 @@ def _offered(source: Source, metrics: Sequence[str]) -> list[str]:
     return [name for name in offered([source.metrics[name] for name in metrics]) if name in in_words]
 
 
-def _gaps(context: PageContext, definition: ReportDefinition) -> None:
-    """Says which feeds stopped, as the page does that shows most of these figures, and of such pages the one with the fewest others."""
-    chosen = set(definition.metrics)
-    page = max(PAGES.values(), key=lambda page: (len(chosen.intersection(page.figures)), -len(page.figures)))
-    if chosen.intersection(page.figures):
-        shell.incomplete_notice(context, page.key)
-
-
 def _shown(context: PageContext, definition: ReportDefinition, name: str) -> None:
     """The report with what must be known before it is believed, and the way to take it as a file."""
     source, view = context.source, context.view.opened(None)
-    _gaps(context, definition)
+    rests_on = built.page_of(definition.metrics)
+    if rests_on:
+        shell.incomplete_notice(context, rests_on)
+        shell.closed_notice(context, rests_on)
     loaded = built.totals(source, context.view, definition)
     drawn.draw(context, definition, loaded)
-    lines = cautions(source, context.view, tuple(loaded.values()))
+    lines = cautions(source, context.view, tuple(loaded.values()), "")
     if lines:
         context.html(markup.notice(lines), key="cm_built_care")
     with st.container(horizontal=True, vertical_alignment="center", key="cm_files", gap="small"):
