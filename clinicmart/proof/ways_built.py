@@ -1,6 +1,9 @@
-"""Ways through reports that people build: units that a person does not have, and reports of another tenant."""
+"""Ways through reports that people build and content for version control: units that a person does not have, and what another tenant
+shares."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from clinicmart.proof.canaries import PLACES, organisation_word, unit_id
 from clinicmart.proof.site import Person, Site
@@ -13,6 +16,7 @@ from dashboards.reports import built
 from dashboards.reports.chosen import PAGE
 from dashboards.view import View
 from foundation.keys import Keys
+from serving.content import ContentDesk
 from serving.people.reports import Reports
 from serving.people.rights import ROLES
 from serving.reader import open_reader
@@ -64,4 +68,29 @@ def _saved(site: Site, tenant: str, person: Person) -> Reports:
     return site.access.reports(Keys.of(site.home), tenant, site.principal(tenant, person).email)
 
 
-WAYS = (Way(key="built", title="Reports that people build", tries=_built),)
+def _exported(site: Site, tenant: str, person: Person) -> str:
+    """Every text of the content of a tenant as files for version control."""
+    principal = site.principal(tenant, person)
+    with open_reader(site.home, principal) as reader, TemporaryDirectory() as folder:
+        files = ContentDesk(site.home, site.access, principal, reader).export(Path(folder))
+        return "\n".join(file.read_text("utf-8") for file in files)
+
+
+def _content(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
+    """Content for version control: the own tenant's, and for administrators alone."""
+    for one in (tenant, other(tenant)):
+        name = f"Shared by {organisation_word(one, 'GROUP')}"
+        _saved(site, one, ADMIN).save(name, ReportDefinition(metrics=("visits",)), is_shared=True)
+    yield Judge(site, "content", tenant, person).trial(
+        "export the content",
+        lambda: _exported(site, tenant, person),
+        control="the administrator gets the shared report",
+        holds=lambda: f"Shared by {organisation_word(tenant, 'GROUP')}" in _exported(site, tenant, ADMIN),
+        must_refuse=not ROLES[person.role].administers,
+    )
+
+
+WAYS = (
+    Way(key="built", title="Reports that people build", tries=_built),
+    Way(key="content", title="Content for version control", tries=_content),
+)
