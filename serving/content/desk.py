@@ -149,7 +149,7 @@ class ContentDesk:
     def _apply(self, change: Change) -> None:
         item = change.item
         if isinstance(item, TargetLine):
-            self._reader.set_target(item.metric, item.unit or None, item.valid_from, item.value)
+            self._reader.targets.set(item.metric, item.unit or None, item.valid_from, item.value)
         elif isinstance(item, AlertLine):
             self._apply_alert(change.action, item)
         elif isinstance(item, ReportFile):

@@ -48,7 +48,7 @@ def filled(place, reader):
     for alarm in (UNDER, MISSING):
         place.access.alerts.add(place.access.principal("harbor", "east@harbor"), alarm.wanted(), actor="test")
     for day, value in ((date(2026, 1, 1), Decimal(80)), (date(2026, 3, 1), Decimal("90.5"))):
-        reader("admin@harbor").set_target("visits", "east", day, value)
+        reader("admin@harbor").targets.set("visits", "east", day, value)
     return place
 
 
