@@ -8,7 +8,7 @@ Which metrics and dimensions there are is the registry's (`MetricDefinition.dime
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -21,7 +21,8 @@ MONTH = "month"
 SERVICE_UNIT, CHILDREN = "service_unit", "service_unit_children"
 # Periods by name, relative to the day that the data reach: those of the pages' bar (`dashboards.period.PRESETS`).
 PERIODS = ("last_month", "last_quarter", "last_3_months", "last_12_months", "year_to_date")
-TABLE, CHART = "table", "chart"
+TABLE: Final = "table"
+CHART: Final = "chart"
 _RANGE = re.compile(r"\d{4}-\d{2}-\d{2}_\d{4}-\d{2}-\d{2}")
 _Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,60}$")]
 _Value = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]

@@ -66,7 +66,8 @@ def answer(source: Source, view: View, definition: ReportDefinition) -> Answer:
 
 
 def _line(source: Source, row: Mapping[str, Any], definition: ReportDefinition) -> Line:
-    keys, names, moves = [], [], {}
+    keys, names = [], []
+    moves: dict[str, Any] = {}
     can_be_shown = True
     for breakdown in definition.by:
         key, name, change = _member(source, row, breakdown)

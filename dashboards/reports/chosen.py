@@ -13,7 +13,7 @@ from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.view import URL_NAMES, View
 from foundation.errors import ConfigurationError
-from serving.report_definition import CHILDREN, MONTH, SERVICE_UNIT, TABLE, ReportDefinition
+from serving.report_definition import CHART, CHILDREN, MONTH, SERVICE_UNIT, TABLE, ReportDefinition
 
 # The page on which reports are built.
 PAGE, TITLE = "report_builder", "Report builder"
@@ -39,7 +39,11 @@ def definition_of(view: View) -> ReportDefinition | None:
     by = view.by if not {SERVICE_UNIT, CHILDREN} <= set(view.by) else view.by[:1]
     try:
         return ReportDefinition(
-            metrics=view.measures, by=by, filters=values, period=view.period.key, shown_as=view.shown or TABLE
+            metrics=view.measures,
+            by=by,
+            filters=values,
+            period=view.period.key,
+            shown_as=CHART if view.shown == CHART else TABLE,
         )
     except ValidationError:
         raise ConfigurationError("this address holds too many or unreadable filters; take some away") from None

@@ -180,7 +180,7 @@ class ContentDesk:
         self._queries(item.owner).save(item.name, item.sql, is_shared=action != ENDED)
 
 
-def _counts(content: Content) -> dict[str, object]:
+def _counts(content: Content) -> Mapping[str, object]:
     parts: dict[str, Sized | None] = {
         "reports": content.reports,
         "queries": content.queries,
@@ -190,6 +190,6 @@ def _counts(content: Content) -> dict[str, object]:
     return {name: len(items) for name, items in parts.items() if items is not None}
 
 
-def _summary(plan: Plan) -> dict[str, object]:
+def _summary(plan: Plan) -> Mapping[str, object]:
     counts = Counter(change.action for change in plan.changes)
     return {action: counts[action] for action in (ADDED, CHANGED, ENDED)} | {"errors": len(plan.errors)}

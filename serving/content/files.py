@@ -34,7 +34,7 @@ Location = tuple[str | int, ...]
 
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
 
 
 class ReportFile(_File):
@@ -253,7 +253,7 @@ def _read(path: Path, model: type[_M]) -> tuple[_M, yaml.Node]:
     node = compose_file(path)
     _check_keys(NodeReader(path), node)
     try:
-        content = yaml.SafeLoader("").construct_document(node)  # type: ignore[no-untyped-call]
+        content = yaml.SafeLoader("").construct_document(node)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigurationError(f"{path}:1: is not YAML of this kind: {error}") from None
     number = content.get("format") if isinstance(content, dict) else None
