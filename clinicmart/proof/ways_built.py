@@ -78,9 +78,9 @@ def _exported(site: Site, tenant: str, person: Person) -> str:
 
 def _content(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
     """Content for version control: the own tenant's, and for administrators alone."""
-    for one in (tenant, other(tenant)):
-        name = f"Shared by {organisation_word(one, 'GROUP')}"
-        _saved(site, one, ADMIN).save(name, ReportDefinition(metrics=("visits",)), is_shared=True)
+    for owner in (tenant, other(tenant)):
+        name = f"Shared by {organisation_word(owner, 'GROUP')}"
+        _saved(site, owner, ADMIN).save(name, ReportDefinition(metrics=("visits",)), is_shared=True)
     yield Judge(site, "content", tenant, person).trial(
         "export the content",
         lambda: _exported(site, tenant, person),
