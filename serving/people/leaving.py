@@ -18,6 +18,7 @@ from serving.people.tables import (
     QUERY_HISTORY,
     RECOVERY_CODE,
     SAVED_QUERY,
+    SAVED_REPORT,
     SCIM_MEMBER,
     SESSION,
     SUBSCRIPTION,
@@ -37,6 +38,7 @@ PRIVATE = (
     SCIM_MEMBER,
     QUERY_HISTORY,
     SAVED_QUERY,
+    SAVED_REPORT,
     ALERT_BUDGET,
 )
 # Rows of these tables stay for what was sent, and end: nobody gets a mail for a person who left. `is_of_holder` hides them.

@@ -17,6 +17,7 @@ from serving.people.group_rights import GroupRight
 from serving.people.leaving import ENDED, PRIVATE
 from serving.people.principal import Role
 from serving.people.tables import METADATA
+from serving.report_definition import ReportDefinition
 from tests.dashboards.scim_provider import USER, added, grouped, name, patched, principal
 
 
@@ -73,7 +74,7 @@ def test_a_new_holder_of_a_name_finds_nothing_of_the_earlier_one(provider, serve
     assert account_of(client, email)["id"] == new["id"]
 
 
-def test_alerts_end_with_the_person(provider, served):
+def test_alerts_and_reports_end_with_the_person(provider, served, home):
     client, store = provider(), served.access
     person = added(client)
     email, now = person["userName"], datetime.now(UTC)
@@ -94,6 +95,8 @@ def test_alerts_end_with_the_person(provider, served):
     store.alerts.set_budget("harbor", email, 3, actor=email)
     (alarm,) = store.alerts.not_mailed("harbor", email)
     store.alarm_mails.note("harbor", email, [alarm.evaluation_id], now)
+    reports = store.reports(Keys.of(home), "harbor", email)
+    reports.save("Mine", ReportDefinition(metrics=("visits",)), is_shared=False)
 
     client.delete(f"/Users/{person['id']}")
     assert store.alarm_mails.unsent() == ()
@@ -105,6 +108,7 @@ def test_alerts_end_with_the_person(provider, served):
     assert store.alerts.budget("harbor", email) != 3
     assert store.alerts.alarms_since("harbor", email, now - timedelta(days=1)) == 0
     assert store.alarm_mails.of_tenant("harbor", email) == ()
+    assert reports.all() == ()
     again = store.alerts.add(principal(served, new), wanted, actor=email)
     assert store.alerts.of_tenant("harbor", email) == (again,)
     # The tenant's log keeps the alarm.
