@@ -13,7 +13,6 @@ from dagster import (
     asset,
 )
 
-from dagster_project.lineage_datasets import tell_landing
 from dagster_project.workspace import Workspace
 from foundation.config import Feed
 from foundation.faults import check_free_space
@@ -58,7 +57,8 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
     )
     def landed(context: AssetExecutionContext) -> MaterializeResult:  # type: ignore[type-arg]
         does = f"Reads feed {feed.name} of {feed.tenant_id} and lands what is new in it"
-        told_of = workspace.lineage.job(context.run.run_id, f"{feed.tenant_id}/land/{feed.name}", about=does)
+        run_id = workspace.run_id_of(context)
+        told_of = workspace.lineage.job(run_id, f"{feed.tenant_id}/land/{feed.name}", about=does)
         _ = workspace.states_before
         # Before the tenant is locked: a process that lands it now must finish first.
         report = None if workspace.ahead is None else workspace.ahead.report(feed)
@@ -68,17 +68,20 @@ def landing_asset(workspace: Workspace, feed: Feed) -> AssetsDefinition:
             told_of as lines,
         ):
             check_free_space(workspace.home)
-            ledger.ensure_run(context.run.run_id, str(workspace.config.file))
+            ledger.ensure_run(run_id, str(workspace.config.file))
             report = report or land_feed(
                 workspace.home,
                 workspace.keys,
                 ledger,
                 feed,
-                context.run.run_id,
+                run_id,
                 full_refresh=workspace.full_refresh,
                 accept_deletions=workspace.accept_deletions,
             )
-            tell_landing(workspace.lineage, lines, workspace.home, ledger, context.run.run_id, report)
+            if workspace.lineage.is_on:
+                from dagster_project.lineage_datasets import tell_landing
+
+                tell_landing(workspace.lineage, lines, workspace.home, ledger, run_id, report)
             workspace.note_landed(feed)
             covered = coverage(ledger, tenant_id=feed.tenant_id, feed=feed.name)
         return _result(report, covered)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
 
 import sqlalchemy as sa
-from openlineage.client.event_v2 import InputDataset, OutputDataset, RunState
+from openlineage.client.event_v2 import InputDataset, OutputDataset
 from openlineage.client.facet_v2 import (
     DatasetFacet,
     column_lineage_dataset,
@@ -19,7 +19,7 @@ from openlineage.client.facet_v2 import (
     schema_dataset,
 )
 
-from dagster_project.lineage_events import Emitter, Told
+from dagster_project.lineage_events import DBT, START, Emitter, Told
 from data_contracts import Contract, load_contracts
 from foundation.config import Feed
 from foundation.errors import ClinicmartError
@@ -31,7 +31,6 @@ from serving.lineage.columns import RAW, Lineage, read_lineage
 from serving.model import TenantOutcome
 
 WAREHOUSE = "warehouse"
-DBT = "dbt"
 P = ParamSpec("P")
 # A test that warns has found rows: the audit (`dagster_project.audit`) takes it as failed.
 _FAILED = ("error", "fail", "runtime error", "warn")
@@ -246,7 +245,7 @@ def _tell_model(
         outputs=[OutputDataset(namespace=emitter.namespace, name=_dataset_name(node), facets=facets)],
         problem="the model was not built; the log of the run says why" if result["status"] in _FAILED else "",
     )
-    emitter.state(RunState.START, run_id, name, about=about, kind="MODEL", parent=DBT, at=times[0])
+    emitter.state(START, run_id, name, about=about, kind="MODEL", parent=DBT, at=times[0])
     emitter.ended(run_id, name, facts, about=about, kind="MODEL", parent=DBT, at=times[1])
 
 
@@ -314,7 +313,7 @@ def _tell_tests(
         inputs=[_asserted(emitter, _dataset_name(model), assertions)],
         problem=f"{failed} tests failed" if failed else "",
     )
-    emitter.state(RunState.START, run_id, name, about=about, kind="TEST", parent=DBT, at=min(spans)[0])
+    emitter.state(START, run_id, name, about=about, kind="TEST", parent=DBT, at=min(spans)[0])
     emitter.ended(run_id, name, facts, about=about, kind="TEST", parent=DBT, at=max(end for _, end in spans))
 
 

@@ -15,29 +15,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
-from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
-from openlineage.client.facet_v2 import (
-    JobFacet,
-    RunFacet,
-    documentation_job,
-    error_message_run,
-    job_type_job,
-    parent_run,
-    set_producer,
-)
-from openlineage.client.transport.file import FileConfig, FileTransport
-from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, HttpTransport, TokenProvider
-from openlineage.client.transport.transport import Transport
-
 from foundation.lineage_target import ENDPOINT, LineageTarget
+
+if TYPE_CHECKING:
+    # Imported where an event is sent: most configurations want none.
+    from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent
+    from openlineage.client.facet_v2 import parent_run
+    from openlineage.client.transport.transport import Transport
 
 PRODUCER = "https://pypi.org/project/clinicmart"
 RUN = "run"
+DBT = "dbt"
+# Names of `openlineage.client.event_v2.RunState`.
+START, COMPLETE, FAIL = "START", "COMPLETE", "FAIL"
 TIMEOUT_SECONDS = 5.0
-set_producer(PRODUCER)
 _RETRIES = {"total": 2, "backoff_factor": 0.3, "status_forcelist": [500, 502, 503, 504], "allowed_methods": ["POST"]}
 progress = logging.getLogger("clinicmart.progress")
 
@@ -52,8 +47,8 @@ class Told:
     """The facts that a job reports before it ends. `problem` marks it as failed, in words without content of a record; `shortcoming`
     describes a problem of a job that succeeded."""
 
-    inputs: list[InputDataset] = field(default_factory=list)
-    outputs: list[OutputDataset] = field(default_factory=list)
+    inputs: "list[InputDataset]" = field(default_factory=list)
+    outputs: "list[OutputDataset]" = field(default_factory=list)
     problem: str = ""
     shortcoming: str = ""
 
@@ -78,7 +73,7 @@ class Emitter:
     ) -> Iterator[Told]:
         """START, the block, then COMPLETE; FAIL where it raises or names a problem."""
         facts = Told()
-        self.state(RunState.START, run_id, name, about=about, kind=kind, parent=parent)
+        self.state(START, run_id, name, about=about, kind=kind, parent=parent)
         try:
             yield facts
         except BaseException as error:
@@ -100,12 +95,12 @@ class Emitter:
         at: datetime | None = None,
     ) -> None:
         """COMPLETE or FAIL, with the datasets and numbers that the job reported."""
-        state = RunState.FAIL if facts.problem else RunState.COMPLETE
+        state = FAIL if facts.problem else COMPLETE
         self.state(state, run_id, name, about=about, kind=kind, parent=parent, facts=facts, at=at)
 
     def state(
         self,
-        state: RunState,
+        state: str,
         run_id: str,
         name: str,
         *,
@@ -115,9 +110,21 @@ class Emitter:
         facts: Told | None = None,
         at: datetime | None = None,
     ) -> None:
-        """One event of a job. `parent` is the job it belongs to, None for the run itself; `at` (UTC) is now where absent."""
+        """One event of a job: START, COMPLETE or FAIL. `parent` is the job it belongs to, None for the run itself; `at` (UTC) is now
+        where absent."""
         if not self.is_on:
             return
+        from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
+        from openlineage.client.facet_v2 import (
+            JobFacet,
+            RunFacet,
+            documentation_job,
+            error_message_run,
+            job_type_job,
+            set_producer,
+        )
+
+        set_producer(PRODUCER)
         facts = facts or Told()
         facets: dict[str, RunFacet] = {}
         if parent is not None:
@@ -134,7 +141,7 @@ class Emitter:
         self._emit(
             RunEvent(
                 eventTime=(at or datetime.now(UTC)).isoformat(),
-                eventType=state,
+                eventType=RunState[state],
                 run=Run(runId=run_id_of(run_id, name), facets=facets),
                 job=Job(namespace=self.namespace, name=name, facets=job_facets),
                 inputs=facts.inputs,
@@ -143,7 +150,9 @@ class Emitter:
             )
         )
 
-    def _parent(self, run_id: str, parent: str) -> parent_run.ParentRunFacet:
+    def _parent(self, run_id: str, parent: str) -> "parent_run.ParentRunFacet":
+        from openlineage.client.facet_v2 import parent_run
+
         return parent_run.ParentRunFacet(
             run=parent_run.Run(runId=run_id_of(run_id, parent)),
             job=parent_run.Job(namespace=self.namespace, name=parent),
@@ -152,7 +161,7 @@ class Emitter:
             ),
         )
 
-    def _emit(self, event: RunEvent) -> None:
+    def _emit(self, event: "RunEvent") -> None:
         assert self.target is not None
         try:
             if self._transport is None:
@@ -181,8 +190,11 @@ class Emitter:
             )
 
 
-def _transport(target: LineageTarget) -> Transport:
+def _transport(target: LineageTarget) -> "Transport":
     """The client's own transports, fully configured: nothing comes from the environment or a configuration file of the client."""
+    from openlineage.client.transport.file import FileConfig, FileTransport
+    from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, HttpTransport, TokenProvider
+
     if target.file is not None:
         _prepare(target.file)
         return FileTransport(FileConfig(log_file_path=str(target.file), append=True))

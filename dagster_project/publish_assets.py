@@ -5,8 +5,6 @@ from functools import partial
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Failure, MaterializeResult, asset
 
 from dagster_project.landing_assets import part_of_key
-from dagster_project.lineage_datasets import tell_publish
-from dagster_project.warehouse_assets import Translator
 from dagster_project.workspace import Workspace
 from foundation.config import Tenant
 from ingest.accounts.accounts import marks_of_units
@@ -37,29 +35,33 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
         kinds={"duckdb"},
     )
     def published(context: AssetExecutionContext) -> MaterializeResult:  # type: ignore[type-arg]
-        if not workspace.full_refresh and _stays(context.run.run_id):
+        run_id = workspace.run_id_of(context)
+        if not workspace.full_refresh and _stays(run_id):
             progress.info("%s: nothing new", tenant.tenant_id, extra=own)
             return MaterializeResult(metadata={"report": "unchanged"})
         name, about = f"{tenant.tenant_id}/publish", f"Publishes what the people of {tenant.tenant_id} may read"
-        with workspace.step() as ledger, workspace.lineage.job(context.run.run_id, name, about=about) as facts:
+        with workspace.step() as ledger, workspace.lineage.job(run_id, name, about=about) as facts:
             report = publish(
                 workspace.home,
                 dbt_target=workspace.dbt_target,
-                run_id=context.run.run_id,
+                run_id=run_id,
                 tenants=[tenant.tenant_id],
                 audit_failures={tenant.tenant_id: workspace.audit_failures(tenant.tenant_id)},
                 built_from=workspace.built_from(tenant.tenant_id),
                 keep_days=tenant.keep_versions_days,
             )
             workspace.project.keep_lineage(workspace.dbt_target)
-            tell_publish(workspace.lineage, facts, report.tenants[0], [".".join(key.path[1:]) for key in marts])
+            if workspace.lineage.is_on:
+                from dagster_project.lineage_datasets import tell_publish
+
+                tell_publish(workspace.lineage, facts, report.tenants[0], [".".join(key.path[1:]) for key in marts])
             (line,) = report.tenants
             marks = partial(marks_of_units, ledger, workspace.keys, tenant.tenant_id)
-            restated = restate(workspace.home, tenant.tenant_id, context.run.run_id, file_marks=marks)
+            restated = restate(workspace.home, tenant.tenant_id, run_id, file_marks=marks)
             if line.outcome == "stopped":
                 workspace.unbuild(tenant.tenant_id)
             else:
-                ledger.end_run(context.run.run_id, "published")
+                ledger.end_run(run_id, line.outcome)
                 workspace.note(tenant.tenant_id)
         if line.outcome == "stopped":
             # A step that fails stops no other tenant's.
@@ -70,9 +72,3 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
         return MaterializeResult(metadata={"report": str(report)})
 
     return published
-
-
-def mart_keys(manifest_nodes: list[dict[str, object]]) -> list[AssetKey]:
-    """Asset keys of the models that are published."""
-    translator = Translator()
-    return [translator.get_asset_key(node) for node in manifest_nodes]

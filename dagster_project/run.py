@@ -1,16 +1,23 @@
-"""One pipeline run in this process, over the same definitions that the orchestrator's UI shows."""
+"""One pipeline run in this process, over the same definitions that the orchestrator's UI shows.
+
+First the feeds are read into the raw tables. Only then it is known whether anything is to be built or published: if so, a second run of the
+orchestrator does it (with the tag `clinicmart/run`: the run of the ledger). So a run with nothing new loads neither dbt nor its manifest.
+"""
 
 from collections.abc import Mapping
 from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from dagster import DagsterInstance
 
 from dagster_project.dbt_project import TARGET
-from dagster_project.definitions import build_definitions
+from dagster_project.definitions import BUILDING_JOB, READING_JOB, build_definitions, reading_definitions
 from dagster_project.event_log import configure
 from dagster_project.landing_assets import part_of_key
 from dagster_project.lineage_events import RUN
 from dagster_project.run_history import log_of, remove_old_runs
-from dagster_project.triggers import JOB
 from dagster_project.workspace import Workspace
 from foundation import duck
 from foundation.config import Config
@@ -22,8 +29,12 @@ from ingest.accounts.feed_coverage import coverage
 from ingest.landing.quarantine import held_sentence
 from ingest.landing.side_by_side import SideBySide, helpers_for
 from ingest.ledger import Ledger
-from serving.publish.publish import outcome
+from serving.versions.store import outcome
 
+if TYPE_CHECKING:
+    from dagster import ExecuteInProcessResult
+
+RUN_TAG = "clinicmart/run"
 # The progress lines show what happens, and it is kept in the orchestrator's event log; its console log would bury both.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -59,48 +70,55 @@ def run_pipeline(
 
     Raises ClinicmartError where the disk has no room for a run, another run holds the home or the dbt project does not parse.
     """
-    from dagster import DagsterInstance
-
     check_free_space(home)
     with alone(home), closing(SideBySide(helpers_for(config.tenants))) as ahead:
         how = {"full_refresh": full_refresh, "accept_deletions": accept_deletions}
-        workspace = Workspace(home, config, target=target, ahead=ahead, **how)
+        run_id = str(uuid4())
+        workspace = Workspace(home, config, target=target, ahead=ahead, run_id=run_id, **how)
         duck.remove_left_over(home)
         workspace.remember()
         configure(home)
-        definitions = build_definitions(workspace)
-        with DagsterInstance.from_config(str(home.dagster)) as instance:
-            from uuid import uuid4
-
-            run_id = str(uuid4())
-            ledger = Ledger(home)
+        reading_job = reading_definitions(workspace).resolve_job_def(READING_JOB)
+        with DagsterInstance.from_config(str(home.dagster)) as instance, closing(Ledger(home)) as ledger:
             ledger.start_run(run_id, str(config.file))
             # As the orchestrator goes through them: by the names of its steps.
             in_order = sorted(config.tenants, key=lambda tenant: f"{part_of_key(tenant.tenant_id)}__")
             ahead.begin(home, in_order, run_id, **how)
-            try:
-                job = definitions.resolve_job_def(JOB)
-                # dbt's own lines go to a file: the progress lines say what a person needs.
-                told_of = workspace.lineage.job(run_id, RUN, about="Every feed to every published page", parent=None)
-                with (
-                    about(run_id=run_id),
-                    told_of as lines,
-                    log_of(home, run_id).open("w", encoding="utf-8") as log,
-                    redirect_stdout(log),
-                ):
-                    result = job.execute_in_process(
-                        instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
-                    )
-                    outcome = _outcome(ledger, run_id, result.success, _failure(result), _stopped(home, config, run_id))
-                    if outcome.outcome == "stopped":
-                        lines.problem = "the run stopped; clinicmart status and its log say why"
-                ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
-                held = held_sentence(ledger, [tenant.tenant_id for tenant in config.tenants])
-                outcome = replace(outcome, alerts=_alerts(ledger, config), held=held)
-                remove_old_runs(home, instance, config.keep_runs_days)
-            finally:
-                ledger.close()
+            # dbt's own lines go to a file: the progress lines say what a person needs.
+            told_of = workspace.lineage.job(run_id, RUN, about="Every feed to every published page", parent=None)
+            with (
+                about(run_id=run_id),
+                told_of as lines,
+                log_of(home, run_id).open("w", encoding="utf-8") as log,
+                redirect_stdout(log),
+            ):
+                result = reading_job.execute_in_process(
+                    instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
+                )
+                if result.success:
+                    result = _build(workspace, instance) or result
+                outcome = _outcome(ledger, run_id, result.success, _failure(result), _stopped(home, config, run_id))
+                if outcome.outcome == "stopped":
+                    lines.problem = "the run stopped; clinicmart status and its log say why"
+            ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
+            held = held_sentence(ledger, [tenant.tenant_id for tenant in config.tenants])
+            outcome = replace(outcome, alerts=_alerts(ledger, config), held=held)
+            remove_old_runs(home, instance, config.keep_runs_days)
     return outcome
+
+
+def _build(workspace: Workspace, instance: DagsterInstance) -> "ExecuteInProcessResult | None":
+    """Builds what is due and publishes; None where everything that is served is current."""
+    assert workspace.run_id is not None
+    if workspace.is_current() and not workspace.full_refresh:
+        return None
+    return (
+        build_definitions(workspace)
+        .resolve_job_def(BUILDING_JOB)
+        .execute_in_process(
+            instance=instance, run_config=_QUIET, raise_on_error=False, tags={RUN_TAG: workspace.run_id}
+        )
+    )
 
 
 def _alerts(ledger: Ledger, config: Config) -> tuple[str, ...]:

@@ -1,16 +1,15 @@
 """What a run works on: a home, a configuration, and the dbt project with its state in the home."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster_dbt import DbtCliResource
 from packaging.version import Version
 
 from dagster_project.dbt_process import PARENT_VARIABLE
@@ -35,8 +34,12 @@ from foundation.run_lock import step
 from ingest.landing.side_by_side import SideBySide
 from ingest.ledger import Ledger
 from ingest.sources.files import state_of_files
+from serving.versions.store import record_outcome
 
 if TYPE_CHECKING:
+    from dagster import AssetExecutionContext
+    from dagster_dbt import DbtCliResource
+
     from ingest.landing.checkpoints import Checked, Due
 
 HOME_VARIABLE = "CLINICMART_HOME"
@@ -51,6 +54,16 @@ def load_checked_config(file: str | Path) -> Config:
     return load_config(file, entities=frozenset(load_contracts()))
 
 
+class Build(Enum):
+    """What dbt has to build: everything again; the tenants with new rows; only the tables over the ledger's accounts, because no tenant
+    has new rows but messages about feeds changed; nothing."""
+
+    EVERYTHING = "everything"
+    TOUCHED = "touched"
+    ACCOUNTS = "accounts"
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True)
 class Workspace:
     """One home and the configuration that runs on it."""
@@ -62,6 +75,8 @@ class Workspace:
     accept_deletions: bool = False
     # Lands some feeds ahead of the steps that ask for them, in a run by hand.
     ahead: SideBySide | None = None
+    # The ledger's run, where it is in several runs of the orchestrator.
+    run_id: str | None = None
 
     @classmethod
     def of_home(cls, home: Home) -> "Workspace":
@@ -75,6 +90,10 @@ class Workspace:
     def of_environment(cls) -> "Workspace":
         """The workspace that the variable CLINICMART_HOME names; the orchestrator's processes start from it."""
         return cls.of_home(Home.at(os.environ.get(HOME_VARIABLE)))
+
+    def run_id_of(self, context: "AssetExecutionContext") -> str:
+        """The ledger's run that a step belongs to."""
+        return self.run_id or context.run.run_id
 
     def remember(self) -> None:
         """Notes the configuration's path and the target in the home, for `of_home`, and gives every tenant its keys."""
@@ -152,7 +171,7 @@ class Workspace:
                 else:
                     os.environ[name] = value
 
-    def dbt(self, target: str = TARGET) -> DbtCliResource:
+    def dbt(self, target: str = TARGET) -> "DbtCliResource":
         """dbt on our project and a target of `dbt/profiles.yml`, run by this environment's own dbt; it ends with this process."""
         return _dbt(DBT_PROJECT, target)
 
@@ -186,18 +205,31 @@ class Workspace:
                 ledger.close()
 
     def is_current(self) -> bool:
-        """Whether marts were built, passed, and were published for every tenant, from this dbt project, this configuration and
-        what the raw tables hold now."""
+        """Whether marts were built, passed, and were published for every tenant, from this dbt project, these settings and what the raw
+        tables hold now."""
         return self.marts_are_current() and all(self.is_published(tenant.tenant_id) for tenant in self.config.tenants)
 
     def is_published(self, tenant_id: str) -> bool:
-        """Whether a tenant's served version was published from this dbt project, this configuration and what the raw tables and the
+        """Whether a tenant's served version was published from this dbt project, the tenant's settings and what the raw tables and the
         ledger hold of it now."""
         return read_derived(self._stamp(tenant_id)) == self._build_state(tenant_id)
 
     def marts_are_current(self) -> bool:
-        """Whether the marts were built and passed from this dbt project, this configuration and what the raw tables hold now."""
+        """Whether the marts were built and passed from this dbt project and what the raw tables hold now. What models read of the
+        configuration is in the raw tables."""
         return read_derived(self._stamp(BUILT)) == self._build_state()
+
+    def due_build(self) -> Build:
+        """What dbt has to build now."""
+        # Without a tenant whose marts stand there is nothing to keep: tables are made again.
+        if self.full_refresh or not self.built_tenants():
+            return Build.EVERYTHING
+        if self.marts_are_current():
+            return Build.NOTHING
+        loaded = read_derived(self._stamp(LOADED)).get("tenants", {})
+        # On PostgreSQL a build begins with empty schemas.
+        only_accounts = loaded == self.built_tenants() and self.target == TARGET
+        return Build.ACCOUNTS if only_accounts else Build.TOUCHED
 
     def note_loaded(
         self, state: str, tenants: Mapping[str, str] | None = None, standings: Mapping[str, str] | None = None
@@ -274,27 +306,38 @@ class Workspace:
 
         return run_checkpoints(self.home, self.keys, self.due_checkpoints(every=every))
 
+    def record_for_all(self, run_id: str, outcome: str, reasons: Mapping[str, str] | None = None) -> None:
+        """Tells every tenant's people, on Data health, how the run ended for them."""
+        for tenant in self.config.tenants:
+            reason = (reasons or {}).get(tenant.tenant_id, "")
+            record_outcome(self.home, tenant.tenant_id, run_id=run_id, outcome=outcome, reason=reason)
+
     def _stamp(self, stage: str) -> Path:
         return self.home.folder("dbt", "stamps") / f"{stage}.json"
 
     def _build_state(self, tenant_id: str | None = None) -> dict[str, Any]:
-        configuration = hashlib.sha256(self.config.file.read_bytes()).hexdigest()
         noted = read_derived(self._stamp(LOADED))
-        loaded = noted.get("state") if tenant_id is None else noted.get("standings", {}).get(tenant_id)
-        state = {"project": self.project_fingerprint, "loaded": loaded, "configuration": configuration}
+        state = {"project": self.project_fingerprint}
+        if tenant_id is None:
+            state |= {"loaded": noted.get("state")}
+        else:
+            configuration = self.config.tenant(tenant_id).digest
+            state |= {"loaded": noted.get("standings", {}).get(tenant_id), "configuration": configuration}
         return state if self.target == TARGET else {**state, "target": self.target}
 
 
-class _Dbt(DbtCliResource):
-    @cached_property
-    def _cli_version(self) -> Version:
-        # The library would ask the executable, which takes two seconds.
-        return Version(version("dbt-core"))
-
-
 @cache
-def _dbt(project: Path, target: str) -> DbtCliResource:
-    return _Dbt(
+def _dbt(project: Path, target: str) -> "DbtCliResource":
+    from dagster_dbt import DbtCliResource
+    from packaging.version import Version
+
+    class Dbt(DbtCliResource):
+        @cached_property
+        def _cli_version(self) -> Version:
+            # The library would ask the executable, which takes two seconds.
+            return Version(version("dbt-core"))
+
+    return Dbt(
         project_dir=str(project),
         profiles_dir=str(project),
         target=target,

@@ -24,6 +24,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
     lineage: {file: lineage.ndjson}   # optional: OpenLineage events of every run, see `foundation.lineage_target`
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -101,6 +102,13 @@ class Tenant:
     issuer: str | None = None
     issuers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deidentification: Deidentification = STRICT
+
+    @property
+    def digest(self) -> str:
+        """Changes with every setting of the tenant that what is published may depend on; comments, the order of keys, times of runs and
+        how long versions are kept are none of these. Values of secrets are not in it."""
+        settings = replace(self, keep_versions_days=0, runs_at=())
+        return hashlib.sha256(repr(settings).encode()).hexdigest()
 
     def precedence(self, entity: str) -> dict[str, int]:
         """Feed name to rank for one entity, 1 the system of record; feeds not named follow in listed order."""

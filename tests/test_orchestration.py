@@ -19,6 +19,7 @@ from dagster import (
     AssetCheckSeverity,
     DagsterEventType,
     DagsterInstance,
+    RunsFilter,
     SkipReason,
     build_schedule_context,
     build_sensor_context,
@@ -26,12 +27,12 @@ from dagster import (
 
 import dagster_project.workspace as workspace_module
 from clinicmart.main import cli
-from dagster_project.definitions import build_definitions
+from dagster_project.definitions import BUILDING_JOB, READING_JOB, build_definitions
 from dagster_project.landing_assets import COVERAGE
-from dagster_project.run import RunOutcome, run_pipeline
+from dagster_project.run import RUN_TAG, RunOutcome, run_pipeline
 from dagster_project.run_history import remove_old_runs
 from dagster_project.triggers import JOB, TENANTS_TAG
-from dagster_project.workspace import DBT_PROJECT, Workspace, load_checked_config
+from dagster_project.workspace import DBT_PROJECT, Build, Workspace, load_checked_config
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.run_lock import alone, is_held
@@ -105,7 +106,14 @@ def test_a_feed_that_stopped_warns_in_the_orchestrator_is_told_by_the_run_and_re
         connection.execute(sa.insert(received), [common | {"day": day, "arrived_on": day} for day in days])
     ledger.close()
     of_mesa = current_version(workspace.home, "mesa")
+    marts = (workspace.dbt_target / "run_results.json").stat().st_mtime_ns
     found, check = feed_run(alert=True)
+    # No row came: the accounts of feeds were built, and no mart.
+    assert (workspace.dbt_target / "run_results.json").stat().st_mtime_ns == marts
+    accounts = json.loads((workspace.home.path / "dbt" / "accounts" / "run_results.json").read_text("utf-8"))["results"]
+    models = {item["unique_id"].split(".")[2] for item in accounts if item["unique_id"].startswith("model.")}
+    assert "feed_alert" in models
+    assert not {name for name in models if name.startswith(("fct_", "dim_", "int_", "stg_"))}
     assert check.severity == AssetCheckSeverity.WARN
     (told,) = found.alerts
     assert told.startswith("harbor: Feed remits stopped: no rows have arrived for ")
@@ -121,6 +129,33 @@ def test_a_feed_that_stopped_warns_in_the_orchestrator_is_told_by_the_run_and_re
     }
     assert current_version(workspace.home, "mesa") == of_mesa
     assert run_pipeline(workspace.home, workspace.config).outcome == "unchanged"
+
+
+def test_a_comment_builds_nothing_and_a_setting_of_one_tenant_concerns_that_tenant_alone(workspace: Workspace) -> None:
+    file = workspace.config.file
+    text = file.read_text("utf-8")
+    before = {tenant: current_version(workspace.home, tenant) for tenant in ("harbor", "mesa")}
+
+    def run_with(changed: str) -> tuple[RunOutcome, list[str]]:
+        """A run with another text of the configuration; the jobs that it started, newest first."""
+        file.write_text(changed, encoding="utf-8")
+        config = load_checked_config(file)
+        assert Workspace(workspace.home, config).due_build() is Build.NOTHING
+        ran = run_pipeline(workspace.home, config)
+        with DagsterInstance.from_config(str(workspace.home.dagster)) as instance:
+            jobs = [run.job_name for run in instance.get_runs() if run.tags.get(RUN_TAG, run.run_id) == ran.run_id]
+        return ran, jobs
+
+    ran, jobs = run_with(f"# nothing but a comment\n{text}")
+    assert (ran.outcome, jobs) == ("unchanged", [READING_JOB])
+    results = [workspace.home.path / "dbt" / folder / "run_results.json" for folder in ("target", "accounts")]
+    built = [path.stat().st_mtime_ns for path in results]
+    ran, jobs = run_with(text.replace("path: mesa_835", "path: mesa_835/../mesa_835"))
+    assert (ran.outcome, jobs) == ("unchanged", [BUILDING_JOB, READING_JOB])
+    assert [path.stat().st_mtime_ns for path in results] == built
+    assert {tenant: current_version(workspace.home, tenant) for tenant in before} == before
+    ran, jobs = run_with(text)
+    assert ran.outcome == "unchanged"
 
 
 def _told_as_lineage(workspace: Workspace, run_id: str) -> None:
@@ -256,7 +291,9 @@ def test_a_failed_audit_leaves_the_last_published_version_and_says_why(
     assert after.version != before["harbor"].version
 
     with DagsterInstance.from_config(str(workspace.home.dagster)) as instance:
-        assert [run.status.value for run in instance.get_runs(limit=3)] == ["SUCCESS", "FAILURE", "SUCCESS"]
+        builds = instance.get_runs(RunsFilter(job_name=BUILDING_JOB), limit=2)
+        assert [run.status.value for run in builds] == ["SUCCESS", "FAILURE"]
+        assert [run.tags[RUN_TAG] for run in builds] == [third.run_id, second.run_id]
 
 
 def test_records_and_logs_of_old_runs_go_and_those_of_new_ones_stay(workspace: Workspace) -> None:

@@ -205,7 +205,7 @@ def home(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     def reached(*_: Any, **__: Any) -> Any:
         raise ClinicmartError("reached")
 
-    monkeypatch.setattr(dagster_project.run, "build_definitions", reached)
+    monkeypatch.setattr(dagster_project.run, "reading_definitions", reached)
     monkeypatch.setattr(dagster_project.postgres_target, "quiet_server", reached)
     monkeypatch.setattr(uvicorn.Server, "run", reached)
     monkeypatch.setattr(dagster_project.together, "run_together", reached)
