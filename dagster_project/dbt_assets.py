@@ -11,7 +11,7 @@ from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
 from dagster_project.audit import Audit, failures_by_tenant, read_audit
 from dagster_project.lineage_events import DBT
-from dagster_project.mart_keys import key_of_node
+from dagster_project.mart_keys import in_order_of_building, key_of_node
 from dagster_project.postgres_target import Target, target_of
 from dagster_project.workspace import Build, Workspace
 from foundation.faults import is_damage
@@ -55,15 +55,16 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
         run_id = workspace.run_id_of(context)
         with workspace.step() as ledger:
             build = workspace.due_build()
-            built: set[AssetKey] = set()
-            if build is not Build.NOTHING:
-                for event in _run_dbt(workspace, ledger, context, run_id, build):
-                    if isinstance(event, Output):
-                        built |= {context.asset_key_for_output(event.output_name)}
-                    yield event
+            if build in (Build.TOUCHED, Build.EVERYTHING):
+                yield from _run_dbt(workspace, ledger, context, run_id, build)
+                return
+            events = [] if build is Build.NOTHING else list(_run_dbt(workspace, ledger, context, run_id, build))
+        built = {context.asset_key_for_output(e.output_name): e for e in events if isinstance(e, Output)}
         # What was not built stands; without a word about it the tenants below would not be published.
-        for key in sorted(context.selected_asset_keys - built):
-            yield MaterializeResult(asset_key=key, metadata={"status": "stands, nothing it reads has changed"})
+        for key in in_order_of_building(manifest):
+            if key in context.selected_asset_keys:
+                yield built.get(key) or MaterializeResult(asset_key=key, metadata={"status": "stands"})
+        yield from (event for event in events if not isinstance(event, Output))
 
     return models
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ def key_of_node(node: Mapping[str, Any]) -> AssetKey:
     if node["resource_type"] == "source":
         return raw_key(node["name"])
     return AssetKey(["warehouse", node["config"].get("schema") or "marts", node["name"]])
+
+
+def in_order_of_building(manifest: Mapping[str, Any]) -> list[AssetKey]:
+    """Asset keys of models and seeds, each after those that it reads."""
+    nodes = {name: n for name, n in manifest["nodes"].items() if n["resource_type"] in ("model", "seed")}
+    reads = {name: [n for n in manifest["parent_map"].get(name, ()) if n in nodes] for name in nodes}
+    return [key_of_node(nodes[name]) for name in TopologicalSorter(reads).static_order()]
 
 
 def published_keys(manifest: Path) -> list[AssetKey]:
