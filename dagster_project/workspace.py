@@ -10,8 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packaging.version import Version
-
 from dagster_project.dbt_process import PARENT_VARIABLE
 from dagster_project.dbt_project import (
     DBT_MODULE,

@@ -86,6 +86,7 @@ FORMATS = (
     Format("dbt/target/parsed.json", "json", DERIVED),
     Format("dbt/target/lineage.json", "json", DERIVED),
     Format("dbt/target/**", "other"),
+    Format("dbt/accounts/**", "other"),
     Format("dbt/command/**", "other"),
     Format("dagster/landed/*/*.json", "json", DERIVED),
     Format("dagster/**", "other"),
