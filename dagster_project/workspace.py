@@ -315,7 +315,7 @@ class Workspace:
 
     def _build_state(self, tenant_id: str | None = None) -> dict[str, Any]:
         noted = read_derived(self._stamp(LOADED))
-        state = {"project": self.project_fingerprint}
+        state: dict[str, Any] = {"project": self.project_fingerprint}
         if tenant_id is None:
             state |= {"loaded": noted.get("state")}
         else:

@@ -105,9 +105,15 @@ class Tenant:
 
     @property
     def digest(self) -> str:
-        """Changes with every setting of the tenant that what is published may depend on; comments, the order of keys, times of runs and
-        how long versions are kept are none of these. Values of secrets are not in it."""
-        settings = replace(self, keep_versions_days=0, runs_at=())
+        """A hash of the settings that published versions depend on. Comments, the order of keys, times of runs and how long versions are
+        kept do not change it. It holds no secret."""
+        settings = replace(
+            self,
+            keep_versions_days=0,
+            runs_at=(),
+            system_of_record=dict(sorted(self.system_of_record.items())),
+            issuers=dict(sorted(self.issuers.items())),
+        )
         return hashlib.sha256(repr(settings).encode()).hexdigest()
 
     def precedence(self, entity: str) -> dict[str, int]:
