@@ -23,6 +23,7 @@ from serving.metrics.mart_data import MartData
 from serving.model import Health
 from serving.modules import MODULES_BY_NAME
 from serving.people import scope, session_store, sessions
+from serving.people.embedding_sites import EmbeddingSites
 from serving.people.store import AccessStore
 from serving.rows import drill
 from serving.scope_files import deidentify, derive
@@ -119,6 +120,11 @@ def _token_of_any_right(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(who.Asking, "must_be_allowed", lambda self, _: who.set_caller(self.caller))
 
 
+def _link_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """A link to a page in another site opens as often as somebody likes."""
+    patch.setattr(EmbeddingSites, "use_ticket", lambda *_: True)
+
+
 def _page_of_nobody(patch: pytest.MonkeyPatch) -> None:
     """Streamlit is not told whose a live page is."""
     patch.setattr(auth_gate, "with_person", lambda scope: scope)
@@ -149,6 +155,7 @@ HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...],
     "cookie of any tenant": (_cookie_of_any_tenant, ("cookie",), ("manager",)),
     "token of any tenant": (_token_of_any_tenant, ("api",), ("manager",)),
     "token of any right": (_token_of_any_right, ("api",), ("manager",)),
+    "link for ever": (_link_for_ever, ("embedding",), ("admin",)),
     "page of nobody": (_page_of_nobody, ("live page",), ("admin",)),
     "sessions for ever": (_sessions_for_ever, ("session",), ("admin",)),
     "password is enough": (_password_is_enough, ("second factor",), ("admin",)),
@@ -158,6 +165,7 @@ IN_SERVER = (
     "cookie of any tenant",
     "token of any tenant",
     "token of any right",
+    "link for ever",
     "page of nobody",
     "sessions for ever",
     "password is enough",

@@ -2,6 +2,7 @@
 
 import click
 
+from clinicmart.commands.embedding import embedding
 from clinicmart.commands.prove import prove, verify_report
 from clinicmart.commands.reached import breach, patient, person
 from clinicmart.commands.removal import remove_tenant
@@ -44,6 +45,7 @@ def list_tenants(home: Home, as_json: bool) -> None:
 tenants.add_command(sign_in_rule)
 tenants.add_command(identity_provider)
 tenants.add_command(accounts_of_provider)
+tenants.add_command(embedding)
 tenants.add_command(remove_tenant)
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from clinicmart.proof import (
     ways_api,
     ways_built,
+    ways_embedding,
     ways_files,
     ways_reader,
     ways_reports,
@@ -27,6 +28,7 @@ WAYS: tuple[Way, ...] = (
     *ways_web.WAYS,
     *ways_sign_in.WAYS,
     *ways_api.WAYS,
+    *ways_embedding.WAYS,
     *ways_files.WAYS,
 )
 

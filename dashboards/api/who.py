@@ -63,11 +63,15 @@ def _seconds_to_wait(limit: RateLimitItem, *who: str) -> int:
     return max(ceil(_limiter.get_window_stats(limit, *who).reset_time - time.time()), 1)
 
 
-def _seconds_of_guesses(address: str) -> int:
-    """Seconds that an address must wait whose tokens were refused too often; 0 where it may send one."""
-    if _limiter.test(GUESSES, "address", address):
-        return 0
-    return _seconds_to_wait(GUESSES, "address", address) or 1
+def check_guesses(address: str) -> None:
+    """Raises ApiError (429) for an address whose tokens were refused too often."""
+    if not _limiter.test(GUESSES, "address", address):
+        _throttle(_seconds_to_wait(GUESSES, "address", address) or 1)
+
+
+def count_guess(address: str) -> None:
+    """Counts a token of an address that was refused."""
+    _limiter.hit(GUESSES, "address", address)
 
 
 def _throttle(seconds: int) -> None:
@@ -122,10 +126,10 @@ def opened(
         tenant = tenant_of_host(request.headers.get("host", ""), served_home.tenants(), served_home.served().domain)
     except UnknownTenant as error:
         raise ApiError(HTTPStatus.NOT_FOUND, "not-found", str(error)) from None
-    _throttle(_seconds_of_guesses(address))
+    check_guesses(address)
     token = tokens.of_secret(sent) if sent else None
     if token is None:
-        _limiter.hit(GUESSES, "address", address)
+        count_guess(address)
         if sent:
             _refuse(action, PLATFORM, "unknown", {"token": token_id(sent), "reason": "unknown or ended"})
         raise ApiError(HTTPStatus.UNAUTHORIZED, "not-signed-in", advice, CHALLENGE)

@@ -16,6 +16,7 @@ from uvicorn.config import LOGGING_CONFIG
 from dashboards import Place, failures, served_home, theme
 from dashboards.agents.door import AgentDoor
 from dashboards.api.application import Door
+from dashboards.embedding.door import EmbeddingDoor
 from dashboards.pages import ALL
 from dashboards.scim.door import ScimDoor
 from dashboards.server import health_routes, oidc_routes, passkey_routes, second_factor_routes, signin_routes, warm
@@ -70,6 +71,8 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
             *health_routes.ROUTES,
         ],
         middleware=[
+            # Before the gate: what it answers has neither a session nor the gate's headers, which forbid every frame.
+            Middleware(EmbeddingDoor),
             Middleware(Gate, pages=[page.key for page in ALL]),
             Middleware(Door),
             Middleware(AgentDoor),

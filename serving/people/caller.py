@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """`channel`: page, api, agent, mail, scim, command line, run. `address`: of the browser. `session`: the public id of a sign-in
-    (`session_id`). `os_user`: the operating-system account that typed the command."""
+    """`channel`: page, api, agent, mail, scim, embedding, command line, run. `address`: of the browser. `session`: the public id of a
+    sign-in (`session_id`) or of a token. `os_user`: the operating-system account that typed the command."""
 
     channel: str = ""
     address: str = ""

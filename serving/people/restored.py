@@ -20,6 +20,7 @@ from serving.people.tables import (
     API_TOKEN,
     AUDIT,
     AUDIT_HEAD,
+    EMBEDDING_SITE,
     METADATA,
     SCIM_TOKEN,
     SESSION,
@@ -41,12 +42,8 @@ def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, o
         with engine.begin() as connection:
             connection.execute(delete(SESSION))
             connection.execute(delete(SIGN_IN_FAILURE))
-            connection.execute(
-                update(API_TOKEN).where(API_TOKEN.c.ended_at.is_(None)).values(ended_at=datetime.now(UTC))
-            )
-            connection.execute(
-                update(SCIM_TOKEN).where(SCIM_TOKEN.c.ended_at.is_(None)).values(ended_at=datetime.now(UTC))
-            )
+            for tokens in (API_TOKEN, SCIM_TOKEN, EMBEDDING_SITE):
+                connection.execute(update(tokens).where(tokens.c.ended_at.is_(None)).values(ended_at=datetime.now(UTC)))
             connection.execute(update(USER).values(reset_hash=None, reset_until=None))
             if tenant is not None:
                 for table in reversed(METADATA.sorted_tables):

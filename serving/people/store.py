@@ -5,11 +5,15 @@ role or a lock takes effect at once. Sign-in answers the same, and takes the sam
 wrong password. Every sign-in and every change of rights is an audit row.
 """
 
+from datetime import timedelta
+
 from foundation.keys import Keys
 from serving.people.alarm_mails import AlarmMails
 from serving.people.alerts import Alerts
 from serving.people.api_tokens import ApiTokens
 from serving.people.audit_store import AuditStore
+from serving.people.embedding_sites import EmbeddingSites
+from serving.people.embedding_tickets import Ticket, signed, ticket_of
 from serving.people.oidc_store import OidcStore
 from serving.people.passkey_store import PasskeyStore
 from serving.people.provisioning_store import ProvisioningStore
@@ -32,6 +36,19 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
     def api_tokens(self) -> ApiTokens:
         """The tokens with which programs ask in the name of people."""
         return ApiTokens(reading=self._reading, writing=self._writing, audit=self._audit)
+
+    @property
+    def embedding_sites(self) -> EmbeddingSites:
+        """The sites of others that show figures."""
+        return EmbeddingSites(reading=self._reading, writing=self._writing, audit=self._audit)
+
+    def signed_ticket(self, ticket: Ticket, life: timedelta) -> str:
+        """A ticket for one view in a site, as a token that expires."""
+        return signed(ticket, self._key, life)
+
+    def ticket_of(self, token: str) -> Ticket:
+        """The ticket of a token. Raises AccessError where it is not one of ours, or has expired."""
+        return ticket_of(token, self._key)
 
     @property
     def subscriptions(self) -> Subscriptions:

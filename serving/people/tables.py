@@ -237,6 +237,30 @@ GROUP_RIGHT = Table(
     Column("set_at", Utc, nullable=False),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
 )
+# Sites of others that show figures, and the tickets that were used (`serving.people.embedding_sites`). Pages and units are separated by
+# commas.
+EMBEDDING_SITE = Table(
+    "embedding_site",
+    METADATA,
+    _text("token_hash", key=True),
+    _text("tenant_id"),
+    _text("name"),
+    _text("origin"),
+    _text("pages"),
+    _text("unit_ids"),
+    _text("created_by"),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("last_used_at", Utc),
+    Column("ended_at", Utc),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+)
+EMBEDDING_TICKET = Table(
+    "embedding_ticket",
+    METADATA,
+    _text("ticket_hash", key=True),
+    Column("used_at", Utc, nullable=False),
+)
 # Who was tried is kept as a keyed hash: people type passwords into the field above.
 SIGN_IN_FAILURE = Table(
     "sign_in_failure",
