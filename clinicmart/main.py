@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "metrics": ("clinicmart.commands.metrics", "metrics"),
     "drill": ("clinicmart.commands.metrics", "drill"),
     "targets": ("clinicmart.commands.targets", "targets"),
+    "annotations": ("clinicmart.commands.annotations", "annotations"),
     "close": ("clinicmart.commands.close", "close"),
     "lineage": ("clinicmart.commands.lineage", "lineage"),
     "source": ("clinicmart.commands.source", "source"),

@@ -31,6 +31,7 @@ def _acts(rule: RoleRule) -> str:
     held = {
         "takes extracts": rule.may_extract,
         "sets targets": rule.sets_targets,
+        "writes annotations": rule.annotates,
         "works on worklists": rule.works_lists,
         "closes months": rule.closes_months,
         "opens source messages unmasked": rule.opens_messages,

@@ -11,7 +11,7 @@ import polars as pl
 import streamlit as st
 from markupsafe import Markup
 
-from dashboards import chance, chart_tables, charts, figures, markup, widgets
+from dashboards import annotations, chance, chart_tables, charts, figures, markup, widgets
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards import view as states
@@ -107,7 +107,10 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
         usual=usual,
         clickable=True,
     )
-    marks = month_marks(metric, [month for month, _ in now])
+    months = [month for month, _ in now]
+    marks = month_marks(metric, months)
+    noted = annotations.of_view(context.source, view, context.page, [metric], months)
+    texts = annotations.texts(noted, months)
     table = chart_tables.by_month(
         now,
         name=definition.label,
@@ -115,9 +118,16 @@ def trend(context: PageContext, metric: str, *, title: str, note: str = "") -> N
         earlier=[value for _, value in earlier],
         earlier_name="A year before",
         marks=marks,
+        annotations=texts,
     )
     context.chart(
-        option, key=f"cm_trend_{metric}", height=320, alt=f"{definition.label} by month", table=table, marks=[marks]
+        charts.annotated(context.look, option, texts),
+        key=f"cm_trend_{metric}",
+        height=320,
+        alt=f"{definition.label} by month",
+        table=table,
+        marks=[marks],
+        below=annotations.listed(noted, context.pages),
     )
 
 
@@ -132,13 +142,14 @@ def stacked_months(
     parts: Sequence[charts.Part],
     marks: Sequence[Sequence[str]],
     *,
+    metrics: Sequence[str],
     unit: str,
     key: str,
     height: int,
     alt: str,
 ) -> None:
     """Parts of a whole by month, and the same values as a table. `marks` has the actions of each part's months; `marked_note` explains
-    the marks at the names of months."""
+    the marks at the names of months. `metrics` are the figures whose annotations it shows."""
     running = running_months(context, months)
     names = [f"{fmt.month(month)}{', not over' if month in running else ''}" for month in months]
     option = charts.stacked_bars(
@@ -149,8 +160,18 @@ def stacked_months(
         full_names=names,
         clickable=True,
     )
-    table = chart_tables.of_parts(names, parts, unit=unit, first="Month", caption=alt, marks=marks)
-    context.chart(option, key=key, height=height, alt=alt, table=table, marks=marks)
+    noted = annotations.of_view(context.source, context.view, context.page, metrics, months)
+    texts = annotations.texts(noted, months)
+    table = chart_tables.of_parts(names, parts, unit=unit, first="Month", caption=alt, marks=marks, annotations=texts)
+    context.chart(
+        charts.annotated(context.look, option, texts),
+        key=key,
+        height=height,
+        alt=alt,
+        table=table,
+        marks=marks,
+        below=annotations.listed(noted, context.pages),
+    )
 
 
 def member_marks(metric: str, members: Sequence[Member]) -> list[str]:

@@ -4,7 +4,7 @@ A table holds the same values as its chart, written exactly; its cells lead wher
 order of the values). `PageContext.chart` folds it away below the chart.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -21,16 +21,28 @@ def by_month(
     earlier: Sequence[Any] = (),
     earlier_name: str = "",
     marks: Sequence[str] = (),
+    annotations: Sequence[str] = (),
 ) -> Markup:
-    """One row a month: the value and, where there is one, the value it is compared with."""
+    """One row a month: the value and, where there are any, the value it is compared with and its annotations."""
     has_earlier = any(value is not None for value in earlier)
     columns = [markup.Column("Month"), markup.Column(name, unit)]
     columns += [markup.Column(earlier_name, unit)] if has_earlier else []
+    titles, noted = _annotation_column(annotations)
+    columns += titles
     rows = [
-        markup.Row((fmt.month(month), _led(value, marks, index), *([earlier[index]] if has_earlier else [])))
+        markup.Row(
+            (fmt.month(month), _led(value, marks, index), *([earlier[index]] if has_earlier else []), *noted(index))
+        )
         for index, (month, value) in enumerate(trend)
     ]
     return markup.table(columns, rows, caption=f"{name} by month")
+
+
+def _annotation_column(annotations: Sequence[str]) -> tuple[list[markup.Column], Callable[[int], list[str]]]:
+    """The last column of a table over time, and its cell of a row; nothing where no row has an annotation."""
+    if not any(annotations):
+        return [], lambda _: []
+    return [markup.Column("Annotations")], lambda index: ["; ".join(annotations[index].splitlines())]
 
 
 def _led(value: Any, marks: Sequence[str], index: int) -> Any:
@@ -45,12 +57,18 @@ def of_parts(
     first: str,
     caption: str,
     marks: Sequence[Sequence[str]] = (),
+    annotations: Sequence[str] = (),
 ) -> Markup:
-    """One row for each bar, one column for each of its parts. `first` is the title of the first column."""
+    """One row for each bar, one column for each of its parts and, where there are any, one for annotations. `first` is the title of the
+    first column."""
     columns = [markup.Column(first), *[markup.Column(part.name, unit) for part in parts]]
     led = list(marks) or [()] * len(parts)
+    titles, noted = _annotation_column(annotations)
+    columns += titles
     rows = [
-        markup.Row((name, *[_led(part.values[index], own, index) for part, own in zip(parts, led, strict=True)]))
+        markup.Row(
+            (name, *[_led(part.values[index], own, index) for part, own in zip(parts, led, strict=True)], *noted(index))
+        )
         for index, name in enumerate(categories)
     ]
     return markup.table(columns, rows, caption=caption)

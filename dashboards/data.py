@@ -21,10 +21,12 @@ import streamlit as st
 from dashboards import served_home
 from foundation.errors import AccessError
 from serving.administration import Administration
+from serving.annotations import Automatic
 from serving.closed_months.view import Change, ClosedMonths
 from serving.extracts import extract_bytes
 from serving.lineage.metric import MetricLineage
 from serving.model import Drill, ExtractReport, Health, LastRun, Listing, MetricDefinition, MetricQuery
+from serving.people.annotations import Annotation
 from serving.people.caller import caller as current_caller
 from serving.people.caller import set_caller
 from serving.people.principal import Principal
@@ -386,6 +388,19 @@ class Source:
         """Feeds of which files were refused, how many, and the entities that the feeds brought so far."""
         frame: pl.DataFrame = self._cached({"ask": "refusals"}, self.reader.refusals)
         return frame
+
+    @cached_property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """What people wrote about days, as far as this person sees it. Asked once for each run of a page, and never kept."""
+        return self.reader.annotations.standing() if self.reader.annotations.may_read else ()
+
+    @cached_property
+    def automatic_annotations(self) -> tuple[Automatic, ...]:
+        """Gaps of feeds and moves of service units."""
+        if not self.reader.annotations.may_read:
+            return ()
+        kept: tuple[Automatic, ...] = self._cached({"ask": "annotations"}, self.reader.annotations.automatic)
+        return kept
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:

@@ -34,7 +34,7 @@ CLOSED_PAGE = "closed_months"
 @dataclass(frozen=True)
 class PageContext:
     """What a page draws with: the data, the view, and the ground's tokens. `open_page` moves to another page. `today` is the day that
-    the served data reach, also where `source` is an earlier version: what periods of the address are relative to.
+    the served data reach, also where `source` is an earlier version: what periods of the address are relative to. `page` is the page's key.
 
     What can be clicked is a fragment: a click that opens a figure's passport (`show_passport`) draws nothing else, and one
     that moves the view draws the whole page.
@@ -46,6 +46,7 @@ class PageContext:
     pages: Mapping[str, Any]
     show_passport: Callable[["PageContext"], None]
     today: date
+    page: str = ""
 
     def html(self, text: Markup, key: str) -> None:
         """Draws markup; its clicks change the view, open a passport or open a page."""
@@ -68,12 +69,16 @@ class PageContext:
         alt: str,
         table: Markup,
         marks: Sequence[Sequence[str]] = (),
+        below: Markup = markup.EMPTY,
     ) -> None:
         """Draws a chart and, folded below it, the same values as a table whose cells lead where the marks do.
 
-        `marks` holds, for each series, the action of each of its marks (`widgets.passport`); one list is for all series.
+        `marks` holds, for each series, the action of each of its marks (`widgets.passport`); one list is for all series. `below` stands
+        below the table.
         """
-        st.fragment(self._chart, key=f"{key}_fragment")(option, key, height, alt, table, marks)
+        st.fragment(self._chart, key=f"{key}_fragment")(
+            option, key, height, alt, widgets.as_table(table) + below, marks
+        )
 
     def _chart(
         self,
@@ -81,12 +86,14 @@ class PageContext:
         key: str,
         height: int,
         alt: str,
-        table: Markup,
+        below: Markup,
         marks: Sequence[Sequence[str]],
     ) -> None:
         widgets.rerun_if_moved()
         widgets.chart(option, key=key, height=height, alt=alt, marks=marks, as_of=self.today)
-        widgets.html(widgets.as_table(table), key=f"{key}_table", as_of=self.today)
+        action = widgets.html(below, key=f"{key}_table", as_of=self.today)
+        if action:
+            self.open(action)
         if widgets.asked_for_passport():
             self.show_passport(self)
 
@@ -190,6 +197,7 @@ def runner(
             pages,
             show_passport,
             source.as_of,
+            page.key,
         )
         with explained(page.key):
             if page.has_pickers:

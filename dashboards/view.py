@@ -297,6 +297,8 @@ def moved_by(view: View, query: str) -> View:
         wanted["period"] = period
     if "as_of" in changes:
         wanted["as_of"] = _matching(_AS_OF, changes["as_of"])
+    if "told" in changes:
+        wanted["restated"] = changes["told"] == TODAY
     if "sort" in changes:
         wanted["sort"] = _matching(_COLUMN, changes["sort"])
     if "which" in changes:

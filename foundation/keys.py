@@ -160,7 +160,7 @@ class Keys:
 
     def derive_for_scope(self, purpose: str, tenant_id: str, scope_hash: str) -> str:
         """64 hexadecimal digits for one scope of a tenant: of its surrogates (`surrogate`), of a worklist (`worklist`), or of
-        the SQL and the reports that people saved (`query` and `report`, with an empty scope)."""
+        the texts that people saved (`query`, `report` and `annotation`, with an empty scope)."""
         return expand(self.derive("scopes", tenant_id), f"{purpose}/{scope_hash}").hex()
 
     def of_scope_file(self, tenant_id: str, scope_hash: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from foundation.home import Home
 from foundation.keys import Keys
 from foundation.live_state import live_path, read_live
 from serving import open_files
+from serving.annotations import ScopedAnnotations
 from serving.audited import DONE, REFUSED, refusals_noted
 from serving.counters import QUERY_SECONDS
 from serving.lineage.metric import MetricLineage, metric_lineage
@@ -411,6 +412,19 @@ class Reader:
     def targets(self) -> ScopedTargets:
         """The tenant's targets, as far as they concern the scope."""
         return ScopedTargets(self._metrics, self._access.targets, self._principal, self.note)
+
+    @cached_property
+    def annotations(self) -> ScopedAnnotations:
+        """What people wrote about days, and what follows from the published data, as far as it concerns the scope."""
+        return ScopedAnnotations(
+            home=self._home,
+            version=self.version,
+            metrics=self._metrics,
+            kept=self._access.annotations(Keys.of(self._home), self.tenant.tenant_id),
+            principal=self._principal,
+            note=self.note,
+            saw=self.saw,
+        )
 
     @cached_property
     def worklists(self) -> Worklists:

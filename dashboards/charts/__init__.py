@@ -4,6 +4,7 @@ Values arrive in the metric's unit and are scaled here so that an axis says its 
 travels with each mark as a text for the hover. Bars start at zero, series are labelled where they are, no dual axis.
 """
 
+from dashboards.charts.annotated import ANNOTATION_MARK, annotated
 from dashboards.charts.axes import CLOSED_NOTE, RUNNING_MARK, Option, Point, Scale, month_names, scale_for
 from dashboards.charts.bars import Part, Rank, ranked_bars, stacked_bars
 from dashboards.charts.heat import WEEKDAYS, heat_map
@@ -11,6 +12,7 @@ from dashboards.charts.lines import line_over_time
 from dashboards.charts.of_rows import across_columns, chart_of_rows, number_columns
 
 __all__ = [
+    "ANNOTATION_MARK",
     "CLOSED_NOTE",
     "RUNNING_MARK",
     "WEEKDAYS",
@@ -20,6 +22,7 @@ __all__ = [
     "Rank",
     "Scale",
     "across_columns",
+    "annotated",
     "chart_of_rows",
     "heat_map",
     "line_over_time",

@@ -3,6 +3,7 @@
 from dashboards.held_pages import has_figures_of, pages_of
 from dashboards.pages import (
     alerts,
+    annotations,
     closed_months,
     compare,
     credentials,
@@ -139,6 +140,13 @@ ALL = (
         title="Alerts",
         draw=alerts.draw,
         is_for=lambda source: bool(source.metrics),
+        opened_from=MENU,
+    ),
+    PageSpec(
+        key="annotations",
+        title="Annotations",
+        draw=annotations.draw,
+        is_for=lambda source: bool(pages_of(source)),
         opened_from=MENU,
     ),
     PageSpec(key="targets", title="Targets", draw=targets.draw, opened_from=OTHER_PAGES),

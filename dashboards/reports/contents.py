@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from dashboards import as_of, blocks, breakdowns, figures, filters, shell
+from dashboards import annotations, as_of, blocks, breakdowns, figures, filters, shell
 from dashboards import format as fmt
 from dashboards.breakdowns import Level
 from dashboards.data import Source
@@ -50,7 +50,7 @@ class Report:
     `version` names the earlier version that the figures are of; it is empty for the served one. `as_of` is the last day that the data
     reach; `published_at` and `asked_at` are in UTC, and shown in `time_zone`. `tiles` are the page's figures with their comparison.
     `cautions` are sentences on feeds that stopped, on closed months, on figures that still move, on doubtful feeds and on hidden
-    values. `definitions` are the metrics that the report shows, each once.
+    values. `definitions` are the metrics that the report shows, each once. `annotations` are those of the tiles' months, a line each.
     """
 
     page: Page
@@ -69,6 +69,7 @@ class Report:
     table: Table | None
     cautions: tuple[str, ...]
     definitions: tuple[MetricDefinition, ...]
+    annotations: tuple[str, ...] = ()
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
@@ -126,7 +127,15 @@ def assembled(
         table=table,
         cautions=cautions(source, view, tiles, page.key if rests_on is None else rests_on),
         definitions=tuple({metric.name: metric for metric in metrics}.values()),
+        annotations=_annotations(source, view, page, tiles),
     )
+
+
+def _annotations(source: Source, view: View, page: Page, tiles: tuple[Figure, ...]) -> tuple[str, ...]:
+    """The annotations of the tiles' months, as the charts of the page have them."""
+    months = sorted({month for figure in tiles for month, _ in figure.trend})
+    metrics = [figure.metric.name for figure in tiles]
+    return tuple(mark.text for mark in annotations.of_view(source, view, page.key, metrics, months))
 
 
 def _filters(source: Source, page: Page, view: View) -> tuple[tuple[str, str], ...]:

@@ -32,6 +32,7 @@ def as_pdf(report: Report, password: str = "") -> bytes:
     _head(document, report)
     _tiles(document, report)
     _cautions(document, report)
+    _annotations(document, report)
     _table(document, report)
     _definitions(document, report)
     return bytes(document.output())
@@ -141,6 +142,15 @@ def _cautions(document: _Document, report: Report) -> None:
     document.heading("Read with care")
     document.write_as(9)
     for text in report.cautions:
+        document.paragraph(text)
+
+
+def _annotations(document: _Document, report: Report) -> None:
+    if not report.annotations:
+        return
+    document.heading("Annotations")
+    document.write_as(9)
+    for text in report.annotations:
         document.paragraph(text)
 
 

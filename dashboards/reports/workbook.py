@@ -124,7 +124,7 @@ def _table(writer: _Writer, report: Report) -> None:
 
 
 def _months(writer: _Writer, report: Report) -> None:
-    """Thirteen months of each tile; months that can still change are named below."""
+    """Thirteen months of each tile, and below them the annotations of these months."""
     shown = [figure for figure in report.tiles if figure.trend]
     months = sorted({month for figure in shown for month, _ in figure.trend})
     if not months:
@@ -137,6 +137,8 @@ def _months(writer: _Writer, report: Report) -> None:
         for column, figure in enumerate(shown, start=1):
             writer.number(sheet, line, column, dict(figure.trend).get(month), figure.metric.unit)
     sheet.freeze_panes(1, 1)
+    for line, text in enumerate(report.annotations, start=len(months) + 2):
+        sheet.write_string(line, 0, plain_text(text))
 
 
 def _definitions(writer: _Writer, report: Report) -> None:

@@ -65,6 +65,7 @@ _FOR_ALL_FIGURES = (
     "report_builder",
     "alerts",
     "targets",
+    "annotations",
     "compare",
     "lineage",
 )
@@ -79,7 +80,8 @@ class RoleRule:
     `sees` says it in words. `modules` are held where the tenant has them, `metrics` are held beside those of the modules. `pages` are
     the keys of the pages. `rows`: also the rows behind figures. `needs` is one of NEEDS. `opens_messages`: source messages as they
     were sent, with a reason. `looks_up`: the identity of one patient at a time, and when. `sets_targets`: for all units that the person
-    sees, and for the whole tenant where the person sees all of it. `is_of_platform`: belongs to no tenant and sees no tenant's data.
+    sees, and for the whole tenant where the person sees all of it. `annotates`: writes annotations, for the same. `is_of_platform`: belongs
+    to no tenant and sees no tenant's data.
     """
 
     sees: str
@@ -91,6 +93,7 @@ class RoleRule:
     pages: tuple[str, ...] = ()
     may_extract: bool = False
     sets_targets: bool = False
+    annotates: bool = False
     closes_months: bool = False
     opens_messages: bool = False
     looks_up: str = ""
@@ -118,6 +121,11 @@ class RoleRule:
     def works_lists(self) -> bool:
         """Works on the rows of worklists."""
         return "worklists" in self.pages
+
+    @property
+    def sees_annotations(self) -> bool:
+        """Reads annotations."""
+        return "annotations" in self.pages
 
     @property
     def sees_today(self) -> bool:
@@ -167,6 +175,7 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             ),
             may_extract=True,
             sets_targets=True,
+            annotates=True,
             closes_months=True,
             opens_messages=True,
             looks_up=WITH_A_REASON,
@@ -175,6 +184,7 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             sees="The whole organization, figures only",
             modules=(*_MODULES, "forecasts", "reports"),
             pages=("overview", *_AREAS, *_FOR_ALL_FIGURES, "data_health"),
+            annotates=True,
         ),
         Role.PROGRAM_MANAGER: RoleRule(
             sees="Assigned service units and those below them",
@@ -185,6 +195,7 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             modules=(*_MODULES, "forecasts", "reports"),
             pages=("overview", "today", *_AREAS, *_FOR_ALL_FIGURES, "data_health", "worklists"),
             sets_targets=True,
+            annotates=True,
         ),
         Role.PROVIDER: RoleRule(
             sees="Own patients at the units where a credential holds",

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 @dataclass
@@ -34,6 +35,12 @@ class Shown:
         """The detail of an audit row; empty where nothing was asked."""
         sets = {"metrics": self.metrics, "by": self.by, "besides": self.besides}
         return {name: sorted(values) for name, values in sets.items() if values}
+
+
+class Saw(Protocol):
+    """Notes what was shown to a person: `Reader.saw`."""
+
+    def __call__(self, action: str, detail: Mapping[str, object]) -> None: ...
 
 
 _SHOWN: ContextVar[Shown | None] = ContextVar("shown", default=None)

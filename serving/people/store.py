@@ -10,6 +10,7 @@ from datetime import timedelta
 from foundation.keys import Keys
 from serving.people.alarm_mails import AlarmMails
 from serving.people.alerts import Alerts
+from serving.people.annotations import Annotations
 from serving.people.api_tokens import ApiTokens
 from serving.people.audit_store import AuditStore
 from serving.people.embedding_sites import EmbeddingSites
@@ -87,6 +88,12 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
             writing=self._writing,
             audit=self._audit,
             actor=actor,
+        )
+
+    def annotations(self, keys: Keys, tenant_id: str) -> Annotations:
+        """What people of a tenant wrote about days."""
+        return Annotations(
+            keys=keys, tenant_id=tenant_id, reading=self._reading, writing=self._writing, audit=self._audit
         )
 
     def work_entries(self, keys: Keys, tenant_id: str, list_name: str) -> Entries:

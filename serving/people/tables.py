@@ -323,6 +323,26 @@ WORK_ENTRY = Table(
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
     Index("work_entry_by_list", "tenant_id", "list", "row_id"),
 )
+# What people wrote about days, a row a version. The sentence is sealed (`serving.people.annotations`).
+ANNOTATION = Table(
+    "annotation",
+    METADATA,
+    Column("version_id", Integer, primary_key=True),
+    _text("tenant_id"),
+    _text("annotation_id"),
+    _text("service_unit_id"),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    _text("page"),
+    _text("metric"),
+    _text("sentence"),
+    _text("author"),
+    _text("set_by"),
+    Column("set_at", Utc, nullable=False),
+    Column("is_removed", Boolean, nullable=False),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+    Index("annotation_by_tenant", "tenant_id", "annotation_id"),
+)
 # Tokens of programs that ask in the name of a person: hashes, and what each is allowed (`serving.people.api_tokens`).
 API_TOKEN = Table(
     "api_token",

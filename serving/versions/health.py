@@ -3,6 +3,7 @@
     published_health(home, version)   everything, for Data health and `clinicmart status`
     published_alerts(home, version)   which feeds stopped and what they bring: what every page must know of the others
     published_refusals(home, version) of which feeds files were refused, and what these bring
+    published_gaps(home, version)     days without rows of a feed: what annotations of charts must know
     published_plausibility(home, version)   what feeds say that cannot be (`serving.plausibility` puts it into words)
 
 Versions that were published before a table existed have it empty.
@@ -10,6 +11,7 @@ Versions that were published before a table existed have it empty.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 
 import polars as pl
 
@@ -152,6 +154,40 @@ def published_refusals(home: Home, version: Version) -> pl.DataFrame:
     with _tables(home, version) as table:
         refused = table("refused_unit").group_by("feed").agg(pl.col("unit").n_unique().alias("files"))
         return refused.join(_brought(table("batch")), on="feed", how="left").sort("feed")
+
+
+def published_gaps(home: Home, version: Version) -> pl.DataFrame:
+    """Gaps of feeds: feed, kind, first_day, last_day, entities.
+
+    `kind` is `stopped` or `short` for an alert that lasts, up to the last day that the data reach, and `missing` for days without a row
+    in the last eight weeks; closed days between missing ones belong to the gap.
+    """
+    with _tables(home, version) as table:
+        lasting = table("feed_alert").filter(pl.col("kind").is_in(["stopped", "short"]) & pl.col("since").is_not_null())
+        gaps = pl.concat([_lasting(lasting, version.data_as_of), _missing(table("feed_coverage"), lasting)])
+        if gaps.is_empty():
+            return gaps.with_columns(pl.lit(None, dtype=pl.List(pl.String)).alias("entities"))
+        return gaps.join(_brought(table("batch")), on="feed", how="left").sort("first_day", "feed")
+
+
+def _lasting(alerts: pl.DataFrame, as_of: date | None) -> pl.DataFrame:
+    last_day = pl.max_horizontal("since", pl.lit(as_of, dtype=pl.Date))
+    return alerts.select("feed", "kind", pl.col("since").alias("first_day"), last_day.alias("last_day"))
+
+
+def _missing(coverage: pl.DataFrame, alerts: pl.DataFrame) -> pl.DataFrame:
+    """Silences that ended: those of a feed that stopped are in its alert."""
+    in_gap = pl.col("status").is_in(["missing", "closed_day"])
+    return (
+        coverage.sort("feed", "day")
+        .with_columns((~in_gap).cum_sum().over("feed").alias("silence"))
+        .filter(pl.col("status") == "missing")
+        .group_by("feed", "silence")
+        .agg(pl.col("day").min().alias("first_day"), pl.col("day").max().alias("last_day"))
+        .join(alerts.group_by("feed").agg(pl.col("since").min()), on="feed", how="left")
+        .filter(pl.col("since").is_null() | (pl.col("first_day") < pl.col("since")))
+        .select("feed", pl.lit("missing").alias("kind"), "first_day", "last_day")
+    )
 
 
 def published_plausibility(home: Home, version: Version) -> tuple[pl.DataFrame, dict[str, list[str]]]:

@@ -212,7 +212,15 @@ def _over_time(context: PageContext, basis: Basis) -> None:
         parts.append(_part(context, key, tuple(values.get(month) for month in months)))
     alt = f"{basis.label} by payer class and month"
     blocks.stacked_months(
-        context, months, parts, marks, unit="percent", key=f"cm_mix_{basis.share}", height=360, alt=alt
+        context,
+        months,
+        parts,
+        marks,
+        metrics=[basis.share],
+        unit="percent",
+        key=f"cm_mix_{basis.share}",
+        height=360,
+        alt=alt,
     )
 
 

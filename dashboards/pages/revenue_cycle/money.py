@@ -115,4 +115,6 @@ def _months(context: PageContext) -> None:
     ]
     marks = [blocks.month_marks(name, months) for name in shared.PARTS if name in series]
     alt = "Billed charges by month of service and what became of them"
-    blocks.stacked_months(context, months, parts, marks, unit="usd", key="cm_money", height=344, alt=alt)
+    blocks.stacked_months(
+        context, months, parts, marks, metrics=shared.PARTS, unit="usd", key="cm_money", height=344, alt=alt
+    )

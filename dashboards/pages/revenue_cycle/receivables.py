@@ -91,7 +91,9 @@ def _ageing(context: PageContext) -> None:
         parts.append(charts.Part(_short(bucket), colour, tuple(values.get(month) for month in months)))
     marks = [blocks.month_marks(metric, months, {"ageing_bucket": bucket}) for bucket in buckets]
     alt = "Open balance at month end by days since service"
-    blocks.stacked_months(context, months, parts, marks, unit="usd", key="cm_ageing", height=300, alt=alt)
+    blocks.stacked_months(
+        context, months, parts, marks, metrics=[metric], unit="usd", key="cm_ageing", height=300, alt=alt
+    )
 
 
 def _flows(context: PageContext) -> None:
