@@ -1,7 +1,7 @@
-"""What people set, without a database: the same API as `ScopedTargets` and `Worklists`."""
+"""What people set, without a database: the same API as `ScopedTargets`, `ScopedAnnotations` and `Worklists`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,7 +9,9 @@ from typing import Any
 import polars as pl
 
 from foundation.errors import ConfigurationError
+from serving.annotations import Automatic, check_sentence
 from serving.model import MetricDefinition
+from serving.people.annotations import Annotation
 from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
 from serving.people.work_entries import Entry
 from serving.worklists.lists import DONE, LISTS
@@ -48,6 +50,49 @@ class FakeTargets:
                 set_at=datetime(2026, 11, 15, tzinfo=UTC),
             )
         )
+
+
+@dataclass
+class FakeAnnotations:
+    """Annotations of harbor, written by its administrator. `moved` follows from the data."""
+
+    may_read: bool = True
+    may_write: bool = True
+    kept: list[Annotation] = field(default_factory=list)
+    moved: tuple[Automatic, ...] = ()
+    asked: int = 0
+
+    def standing(self) -> tuple[Annotation, ...]:
+        self.asked += 1
+        return tuple(self.kept)
+
+    def automatic(self) -> tuple[Automatic, ...]:
+        return self.moved
+
+    def path(self, service_unit: str) -> tuple[str, ...]:
+        path: list[str] = []
+        unit: str | None = service_unit
+        while unit:
+            path.insert(0, unit)
+            unit = PARENT[unit]
+        return tuple(path)
+
+    def may_change(self, annotation: Annotation) -> bool:
+        return annotation.author == "admin@harbor"
+
+    def add(self, annotation: Annotation) -> Annotation:
+        check_sentence(annotation.sentence)
+        number = f"{len(self.kept) + 1:08x}"
+        made = replace(annotation, annotation_id=number, author="admin@harbor", set_by="admin@harbor")
+        self.kept.append(made)
+        return made
+
+    def change(self, annotation_id: str, annotation: Annotation) -> None:
+        own = replace(annotation, annotation_id=annotation_id, author="admin@harbor", set_by="admin@harbor")
+        self.kept = [own if item.annotation_id == annotation_id else item for item in self.kept]
+
+    def remove(self, annotation_id: str) -> None:
+        self.kept = [item for item in self.kept if item.annotation_id != annotation_id]
 
 
 @dataclass

@@ -33,7 +33,7 @@ from serving.rows.compare import compare
 from serving.rows.export import rows_file
 from serving.today import Board
 from tests.dashboards import fake_health, fake_visits
-from tests.dashboards.fake_acts import FakeTargets, FakeWorklists
+from tests.dashboards.fake_acts import FakeAnnotations, FakeTargets, FakeWorklists
 from tests.dashboards.fake_metrics import DIMENSIONS, KNOWN_ON, MATURES, OUT_OF, RULES
 from tests.dashboards.fake_visits import AS_OF, NAMES, TREE, below, child_of, is_under
 
@@ -56,6 +56,7 @@ class FakeReader:
     last_run: LastRun | None = PUBLISHED
     asked: int = 0
     targets: FakeTargets = field(default_factory=FakeTargets)
+    annotations: FakeAnnotations = field(default_factory=FakeAnnotations)
     worklists: FakeWorklists = field(default_factory=FakeWorklists)
     stopped: bool = False
     doubted: bool = False

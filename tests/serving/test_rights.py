@@ -15,6 +15,7 @@ from serving.closed_months.close import close_month
 from serving.extracts import extract
 from serving.metrics.registry import TableColumn
 from serving.model import MetricQuery
+from serving.people.annotations import Annotation
 from serving.people.look_ups import check_may_look_up
 from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.rights import POSTGRES_LEVEL, REFERRAL_COLUMNS, ROLES, TENANT_ROLES
@@ -45,6 +46,8 @@ ACTS_OF = {
         *(Role.ORGANIZATION_ADMIN, Role.EXECUTIVE, Role.PROGRAM_MANAGER),
         *(Role.BILLING_STAFF, Role.ANALYST),
     },
+    "annotation": {Role.ORGANIZATION_ADMIN, Role.EXECUTIVE, Role.PROGRAM_MANAGER},
+    "annotations": {*TENANT_ROLES} - {Role.REFERRAL_PARTNER, Role.FRONT_DESK, Role.NURSE},
     "target": {Role.ORGANIZATION_ADMIN, Role.PROGRAM_MANAGER},
     "rows": {*TENANT_ROLES} - {Role.EXECUTIVE, Role.FRONT_DESK, Role.NURSE},
     "lineage": {*TENANT_ROLES} - {Role.REFERRAL_PARTNER, Role.FRONT_DESK, Role.NURSE},
@@ -91,6 +94,12 @@ def test_a_role_does_what_the_table_says_and_nothing_else(role, place, reader, p
         "close": lambda: close_month(place.home, principal, date(2026, 2, 1)),
         "administer": lambda: Administration(place.home, place.access, principal, units=units, providers=["p1"]),
         "health": mine.health,
+        "annotation": lambda: mine.annotations.add(
+            Annotation(
+                sentence="closed", first_day=date(2026, 3, 1), last_day=date(2026, 3, 1), service_unit_id=units[0]
+            )
+        ),
+        "annotations": mine.annotations.standing,
         "target": lambda: mine.targets.set("visits", units[0], date(2026, 3, 1), None),
         "lineage": lambda: mine.lineage(metric),
     }
