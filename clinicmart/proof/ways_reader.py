@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from clinicmart.proof.canaries import AMOUNTS, LIVE_AT, PLACES, TENANTS, organisation_word, unit_id, waiting_at
+from clinicmart.proof.canaries import AMOUNTS, AS_OF, LIVE_AT, PLACES, TENANTS, organisation_word, unit_id, waiting_at
 from clinicmart.proof.site import OPERATOR, PEOPLE, Person, Site
 from clinicmart.proof.trials import Judge, Trial, Way
 from dashboards.data import Source
@@ -21,8 +21,9 @@ from foundation.home import Home
 from foundation.live_state import live_path
 from serving.extracts import extract, extract_bytes
 from serving.model import MetricQuery
+from serving.people.annotations import Annotation
 from serving.people.principal import Principal
-from serving.people.rights import TRACED_LEVELS
+from serving.people.rights import ROLES, TRACED_LEVELS
 from serving.reader import Reader, open_reader
 from serving.scope_files.derive import scope_file
 from serving.versions.store import current_version
@@ -427,6 +428,60 @@ def _today(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
     )
 
 
+def _annotations(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
+    """A person reads the annotations of own units and of those above, and changes none of the other tenant, whose ids are tried."""
+    judge, reader = Judge(site, "annotation", tenant, person), site.reader(tenant, person)
+    planted = {name: _planted_annotations(site, name) for name in TENANTS}
+    may_read = ROLES[person.role].sees_annotations
+
+    def attempt() -> str:
+        items = (*reader.annotations.standing(), *reader.annotations.automatic())
+        return "\n".join(item.sentence for item in items)
+
+    yield judge.trial(
+        "read all annotations",
+        attempt,
+        control="the administrator reads those of all units",
+        holds=lambda: (
+            set(planted[tenant]) <= {item.annotation_id for item in site.reader(tenant, ADMIN).annotations.standing()}
+        ),
+        must_refuse=not may_read,
+    )
+    for annotation_id in planted[other(tenant)][:1]:
+        yield judge.trial(
+            "remove an annotation of the other tenant",
+            lambda annotation_id=annotation_id: str(reader.annotations.remove(annotation_id)),
+            control="it still stands there",
+            holds=lambda annotation_id=annotation_id: (
+                annotation_id
+                in {item.annotation_id for item in site.reader(other(tenant), ADMIN).annotations.standing()}
+            ),
+            must_refuse=True,
+        )
+    for unit in _foreign_units(tenant, person):
+        yield judge.trial(
+            f"write an annotation for the unit {unit}",
+            lambda unit=unit: reader.annotations.add(_annotation(tenant, unit)).sentence,
+            control="the administrator may write annotations",
+            holds=lambda: site.reader(tenant, ADMIN).annotations.may_write,
+            must_refuse=True,
+        )
+
+
+def _annotation(tenant: str, unit: str) -> Annotation:
+    place = next((place for place in PLACES if unit_id(tenant, place) == unit), "nowhere")
+    return Annotation(sentence=organisation_word(tenant, place), first_day=AS_OF, last_day=AS_OF, service_unit_id=unit)
+
+
+def _planted_annotations(site: Site, tenant: str) -> list[str]:
+    """Ids of one annotation for each unit of a tenant; the sentence holds the unit's planted word. Planted once."""
+    annotations = site.reader(tenant, ADMIN).annotations
+    standing = annotations.standing()
+    if not standing:
+        standing = tuple(annotations.add(_annotation(tenant, unit_id(tenant, place))) for place in PLACES)
+    return [item.annotation_id for item in standing]
+
+
 def _mixed_up(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
     """Rights of one tenant with the name of the other."""
     judge, foreign = Judge(site, "rights", tenant, person), other(tenant)
@@ -491,6 +546,7 @@ WAYS = (
     Way(key="health", title="State of the feeds", tries=_health),
     Way(key="cache", title="Kept answers of the pages", tries=_cache),
     Way(key="today", title="The board of today", tries=_today),
+    Way(key="annotation", title="Annotations of other units and of the other tenant", tries=_annotations),
     Way(key="rights", title="Rights of one tenant under the name of the other", tries=_mixed_up),
     Way(key="password", title="Passwords of the other tenant", tries=_sign_in),
     Way(key="platform", title="The platform's administrator", tries=_operator, is_of_site=True),

@@ -1,5 +1,6 @@
 """Annotations: who sees, writes, changes and removes them, and what follows from the published data."""
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -7,9 +8,11 @@ from datetime import date, timedelta
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as some
 
+from clinicmart.main import cli
 from foundation.errors import AccessError, ConfigurationError
 from serving.annotations import FEED_GAP, LONGEST_SENTENCE, check_sentence, concerns
 from serving.people.annotations import Annotation
@@ -174,6 +177,25 @@ def test_a_number_that_may_lead_to_a_patient_is_found_anywhere(number, text):
     elif number > 999_999:
         with pytest.raises(ConfigurationError, match="long number"):
             check_sentence(sentence)
+
+
+def test_annotations_on_the_command_line(place, reader):
+    def run(*arguments, user="admin@harbor"):
+        whose = ("--home", str(place.home.path), "--tenant", "harbor", "--as", user)
+        return CliRunner().invoke(cli, ["annotations", *arguments, *whose])
+
+    added = run("add", SENTENCE, "--from", "2026-05-04", "--unit", "east", "--json", user="ceo@harbor")
+    annotation_id = json.loads(added.output)["annotation"]
+    assert run("change", annotation_id, "The lab moved", "--from", "2026-05-04", "--to", "2026-05-06").exit_code == 0
+    (listed,) = [row for row in json.loads(run("list", "--json").output) if row["annotation"]]
+    assert (listed["sentence"], listed["to"], listed["unit"]) == ("The lab moved", "2026-05-06", "east")
+    assert (listed["author"], listed["set_by"]) == ("ceo@harbor", "admin@harbor")
+    refused = run("remove", annotation_id, user="biller@harbor")
+    assert (refused.exit_code, "there is no annotation" in refused.stderr) == (1, True)
+    assert run("remove", annotation_id).exit_code == 0
+    assert [row for row in json.loads(run("list", "--json").output) if row["annotation"]] == []
+    assert len(json.loads(run("list", "--history", "--json").output)) == 3
+    assert run("add", "x" * 201, "--from", "2026-05-04").exit_code == 2
 
 
 TREE = {"top": ("top",), "a": ("top", "a"), "a1": ("top", "a", "a1"), "b": ("top", "b")}
