@@ -1,7 +1,7 @@
 """Blocks that pages share: tiles, the table one level down, rankings, a heat map by weekday and hour, open rows."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
@@ -142,7 +142,7 @@ def stacked_months(
     parts: Sequence[charts.Part],
     marks: Sequence[Sequence[str]],
     *,
-    metrics: Sequence[str],
+    metrics: Collection[str],
     unit: str,
     key: str,
     height: int,

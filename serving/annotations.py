@@ -85,7 +85,7 @@ class ScopedAnnotations:
 
     @property
     def may_read(self) -> bool:
-        """Whether the person's role reads annotations: every role that sees figures of its own organization."""
+        """Whether the person's role reads annotations: every role that sees figures, but a referral partner."""
         return self._role.sees_annotations
 
     def standing(self) -> tuple[Annotation, ...]:

@@ -435,8 +435,8 @@ def _annotations(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
     may_read = ROLES[person.role].sees_annotations
 
     def attempt() -> str:
-        items = (*reader.annotations.standing(), *reader.annotations.automatic())
-        return "\n".join(item.sentence for item in items)
+        written = [item.sentence for item in reader.annotations.standing()]
+        return "\n".join([*written, *(item.sentence for item in reader.annotations.automatic())])
 
     yield judge.trial(
         "read all annotations",
@@ -448,9 +448,14 @@ def _annotations(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
         must_refuse=not may_read,
     )
     for annotation_id in planted[other(tenant)][:1]:
+
+        def remove(annotation_id: str = annotation_id) -> str:
+            reader.annotations.remove(annotation_id)
+            return "removed"
+
         yield judge.trial(
             "remove an annotation of the other tenant",
-            lambda annotation_id=annotation_id: str(reader.annotations.remove(annotation_id)),
+            remove,
             control="it still stands there",
             holds=lambda annotation_id=annotation_id: (
                 annotation_id

@@ -18,7 +18,7 @@ def annotated(look: Tokens, option: Option, texts: Sequence[str]) -> Option:
         return option
     hovers = ["\n".join(fill(line, _CHARACTERS_A_LINE) for line in text.splitlines()) for text in texts]
     first, *others = [
-        {**series, "data": [_told(datum, hovers) for datum in series["data"]]} for series in option["series"]
+        {**series, "data": [_noted(datum, hovers) for datum in series["data"]]} for series in option["series"]
     ]
     line: Option = {
         "silent": True,
@@ -31,10 +31,10 @@ def annotated(look: Tokens, option: Option, texts: Sequence[str]) -> Option:
     return {**option, "series": [{**first, "markLine": line}, *others]}
 
 
-def _told(datum: Any, hovers: Sequence[str]) -> Any:
+def _noted(datum: Any, hovers: Sequence[str]) -> Any:
     """A mark ([place, value, hover]) with the annotations of its place in its hover; a mark without a hover as it is."""
     values = datum["value"] if isinstance(datum, dict) else datum
     if len(values) < 3 or not hovers[values[0]]:
         return datum
-    told = [*values[:2], f"{values[2]}\n{hovers[values[0]]}"]
-    return {**datum, "value": told} if isinstance(datum, dict) else told
+    with_text = [*values[:2], f"{values[2]}\n{hovers[values[0]]}"]
+    return {**datum, "value": with_text} if isinstance(datum, dict) else with_text

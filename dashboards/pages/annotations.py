@@ -1,6 +1,5 @@
 """Annotations: what happened on which days. People with the right write, change and remove them here; others read them."""
 
-from collections.abc import Mapping
 from datetime import date
 
 import streamlit as st
@@ -129,8 +128,14 @@ def _form(source: Source) -> str:
             return f"Saved: the annotation of {annotations.days_of(shown.first_day, shown.last_day)} is removed."
         if is_sent and isinstance(first, date) and unit is not None and about is not None:
             last_day = last if isinstance(last, date) else first
+            page, metric = _of_about(about)
             written = Annotation(
-                sentence=sentence, first_day=first, last_day=last_day, service_unit_id=unit, **_of_about(about)
+                sentence=sentence,
+                first_day=first,
+                last_day=last_day,
+                service_unit_id=unit,
+                page=page,
+                metric=metric,
             )
             if shown:
                 source.reader.annotations.change(shown.annotation_id, written)
@@ -162,10 +167,10 @@ def _about(item: Annotation) -> str:
     return f"{PAGE}{item.page}" if item.page else f"{METRIC}{item.metric}" if item.metric else ""
 
 
-def _of_about(about: str) -> Mapping[str, str]:
-    if about.startswith(PAGE):
-        return {"page": about.removeprefix(PAGE)}
-    return {"metric": about.removeprefix(METRIC)} if about else {}
+def _of_about(about: str) -> tuple[str, str]:
+    """(page, metric) of a choice of the form; both are empty for all figures."""
+    is_page = about.startswith(PAGE)
+    return (about.removeprefix(PAGE), "") if is_page else ("", about.removeprefix(METRIC))
 
 
 def _about_words(source: Source, about: str) -> str:
