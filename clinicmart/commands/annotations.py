@@ -28,18 +28,23 @@ def annotations() -> None:
     """List, add, change and remove annotations of days."""
 
 
-def _written_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of an annotation that is written."""
+def _written_options(*, is_new: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of an annotation that is written; a change keeps what is not given."""
+    without = "Without it the annotation is {}." if is_new else "Without it this stays as it is."
     options = (
-        click.option("--from", "first_day", type=_DAY, required=True, help="First day."),
-        click.option("--to", "last_day", type=_DAY, help="Last day. Without it the annotation is for one day."),
-        click.option("--unit", default="", help="The service unit. Without it the annotation is for the whole tenant."),
-        click.option("--page", default="", help="Show it on this page of figures alone, such as no_show."),
-        click.option("--metric", default="", help="Show it with this metric alone."),
+        click.option("--from", "first_day", type=_DAY, required=is_new, help="First day."),
+        click.option("--to", "last_day", type=_DAY, help=f"Last day. {without.format('for one day')}"),
+        click.option("--unit", help=f"The service unit. {without.format('for the whole tenant')}"),
+        click.option("--page", help="Show it on this page of figures alone, such as no_show."),
+        click.option("--metric", help="Show it with this metric alone."),
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 @annotations.command("list")
@@ -100,7 +105,7 @@ def list_annotations(home: Home, tenant: str, user: str, history: bool, as_json:
 @home_option
 @tenant_option
 @user_option
-@_written_options
+@_written_options(is_new=True)
 @json_option
 @existing_home
 def add_annotation(home: Home, sentence: str, tenant: str, user: str, as_json: bool, **options: Any) -> None:
@@ -119,18 +124,20 @@ def add_annotation(home: Home, sentence: str, tenant: str, user: str, as_json: b
 @home_option
 @tenant_option
 @user_option
-@_written_options
+@_written_options(is_new=False)
 @json_option
 @existing_home
 def change_annotation(
     home: Home, annotation_id: str, sentence: str, tenant: str, user: str, as_json: bool, **options: Any
 ) -> None:
-    """Replace the annotation ANNOTATION_ID by another version. Its author and administrators may.
+    """Write another version of the annotation ANNOTATION_ID. Its author and administrators may.
 
-    SENTENCE has at most 200 characters. Write no names and no numbers of patients. The earlier versions are kept.
+    What is not given stays as it is. An empty --unit, --page or --metric takes it away. SENTENCE has at most 200 characters. Write no
+    names and no numbers of patients. The earlier versions are kept.
     """
     with open_for(home, tenant, user) as reader:
-        reader.annotations.change(annotation_id, _annotation(sentence, **options))
+        seen = (item for item in reader.annotations.standing() if item.annotation_id == annotation_id)
+        reader.annotations.change(annotation_id, _annotation(sentence, before=next(seen, None), **options))
     print_result(as_json, {"annotation": annotation_id}, f"Annotation {annotation_id} is changed.")
 
 
@@ -149,13 +156,29 @@ def remove_annotation(home: Home, annotation_id: str, tenant: str, user: str, as
 
 
 def _annotation(
-    sentence: str, first_day: datetime, last_day: datetime | None, unit: str, page: str, metric: str
+    sentence: str,
+    first_day: datetime | None,
+    last_day: datetime | None,
+    unit: str | None,
+    page: str | None,
+    metric: str | None,
+    before: Any = None,
 ) -> Any:
+    """The annotation that is written; `before` is its version until now, which gives what is not given."""
     from serving.people.annotations import Annotation
 
-    first = first_day.date()
-    last: date = last_day.date() if last_day else first
-    return Annotation(sentence=sentence, first_day=first, last_day=last, service_unit_id=unit, page=page, metric=metric)
+    # Without an earlier version the change is refused, whatever its days.
+    kept_days = (before.first_day, before.last_day) if before else (date.min, None)
+    first = first_day.date() if first_day else kept_days[0]
+    last = last_day.date() if last_day else (kept_days[1] if not first_day else None) or first
+    return Annotation(
+        sentence=sentence,
+        first_day=first,
+        last_day=last,
+        service_unit_id=before.service_unit_id if before and unit is None else unit or "",
+        page=before.page if before and page is None else page or "",
+        metric=before.metric if before and metric is None else metric or "",
+    )
 
 
 def _by(row: dict[str, Any]) -> str:
