@@ -167,7 +167,7 @@ def _annotation(
     """The annotation that is written; `before` is its version until now, which gives what is not given."""
     from serving.people.annotations import Annotation
 
-    # Without an earlier version the change is refused, whatever its days.
+    # Without an earlier version the change is refused before its days are read.
     kept_days = (before.first_day, before.last_day) if before else (date.min, None)
     first = first_day.date() if first_day else kept_days[0]
     last = last_day.date() if last_day else (kept_days[1] if not first_day else None) or first
