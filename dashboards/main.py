@@ -8,10 +8,18 @@ import streamlit as st
 from dashboards import bar, data, drawer, files, markup, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards.pages import ALL
+from dashboards.pages.report_builder import pinned
 from dashboards.person import host_fits, person, session_token, signed_out
 from dashboards.server import auth_gate
+from dashboards.shell import PageContext
 from foundation.errors import AccessError
 from serving.model import NothingPublished
+
+
+def _below(context: PageContext, page: str) -> None:
+    """Draws what stands below a page of figures: pinned reports, and the ways to take the page as a file."""
+    pinned.draw(context, page)
+    files.draw(context, page)
 
 
 def main() -> None:
@@ -51,7 +59,7 @@ def main() -> None:
             refused_pages.append(st.Page(shell.refused(page, source), title=page.title, url_path=page.key))
             continue
         first = not streamlit_pages
-        run = shell.runner(page, source, streamlit_pages, drawer.show, files.draw)
+        run = shell.runner(page, source, streamlit_pages, drawer.show, _below)
         streamlit_pages[page.key] = st.Page(run, title=page.title, url_path="" if first else page.key, default=first)
     chosen = st.navigation([*streamlit_pages.values(), *refused_pages], position="hidden")
     current = next((key for key, page in streamlit_pages.items() if page.url_path == chosen.url_path), "")

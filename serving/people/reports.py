@@ -28,7 +28,8 @@ from sqlalchemy import (
 
 from foundation.errors import ConfigurationError
 from foundation.keys import Keys
-from serving.people.tables import SAVED_REPORT
+from serving.people.principal import Role
+from serving.people.tables import SAVED_REPORT, USER
 from serving.people.targets import Audits
 from serving.report_definition import ReportDefinition
 
@@ -39,7 +40,8 @@ _ID_BYTES = 6
 
 @dataclass(frozen=True, kw_only=True)
 class SavedReport:
-    """A report under a name. `report_id` stands in its address and never changes; `email` is who saved it; `saved_at` is UTC."""
+    """A report under a name. `report_id` stands in its address and never changes; `email` is who saved it; `saved_at` is UTC. `pinned_to`
+    is the page of figures on which it stands too, empty for none."""
 
     report_id: str
     name: str
@@ -47,6 +49,7 @@ class SavedReport:
     email: str
     is_shared: bool
     saved_at: datetime
+    pinned_to: str = ""
 
 
 class Reports:
@@ -75,6 +78,20 @@ class Reports:
             saved = [self._report(row) for row in connection.execute(select(table).where(seen)).mappings()]
         return tuple(sorted(saved, key=lambda report: (report.name.lower(), report.email)))
 
+    def pinned(self, page: str) -> tuple[SavedReport, ...]:
+        """What stands on a page for the person, by name: the own reports that are pinned there, and those that an administrator shares."""
+        table = SAVED_REPORT
+        is_by_administrator = and_(table.c.is_shared, USER.c.role == Role.ORGANIZATION_ADMIN)
+        asked = (
+            select(table)
+            .join(USER, and_(USER.c.tenant_id == table.c.tenant_id, USER.c.email == table.c.email))
+            .where(table.c.tenant_id == self._tenant_id, table.c.pinned_to == page)
+            .where(or_(table.c.email == self._email, is_by_administrator))
+        )
+        with self._reading.connect() as connection:
+            saved = [self._report(row) for row in connection.execute(asked).mappings()]
+        return tuple(sorted(saved, key=lambda report: (report.name.lower(), report.email)))
+
     def one(self, report_id: str) -> SavedReport:
         """A report that the person may open. Raises ConfigurationError where there is none of that id: others' are not named."""
         report = next((report for report in self.all() if report.report_id == report_id), None)
@@ -82,17 +99,23 @@ class Reports:
             raise ConfigurationError("this report is not there: it was removed, or is not shared with you")
         return report
 
-    def save(self, name: str, definition: ReportDefinition, *, is_shared: bool) -> str:
+    def save(self, name: str, definition: ReportDefinition, *, is_shared: bool, pinned_to: str | None = None) -> str:
         """Saves a report under a name and returns its id; one of the person with the same name is changed and keeps its id.
 
-        Audited without the name. Raises ConfigurationError for an empty or long name, and more than MOST_SAVED reports.
+        `pinned_to` is a page of figures, empty for none; None leaves it as it is. Audited without the name. Raises ConfigurationError
+        for an empty or long name, more than MOST_SAVED reports, and a report with filters that is pinned.
         """
+        if pinned_to and definition.filters:
+            raise ConfigurationError(
+                "a report on a page takes the filters of the page; take away the filters of the report, or do not pin it"
+            )
         name = name.strip()
         if not name or len(name) > LONGEST_NAME or not name.isprintable():
             raise ConfigurationError(f"give the report a name of 1 to {LONGEST_NAME} characters")
         sealed = self._seal(name)
-        values = {"definition": self._seal(definition.model_dump_json()), "is_shared": is_shared}
+        values: dict[str, object] = {"definition": self._seal(definition.model_dump_json()), "is_shared": is_shared}
         values["saved_at"] = datetime.now(UTC)
+        values |= {} if pinned_to is None else {"pinned_to": pinned_to}
         with self._writing() as connection:
             mine = connection.execute(select(SAVED_REPORT).where(self._mine)).mappings().all()
             report_id = next((row["report_id"] for row in mine if row["name"] == sealed), None)
@@ -105,6 +128,7 @@ class Reports:
                 own = {"report_id": report_id, "tenant_id": self._tenant_id, "email": self._email, "name": sealed}
                 connection.execute(insert(SAVED_REPORT).values(**own, **values))
             detail = {"report": report_id, "owner": self._email, "shared": is_shared}
+            detail |= {} if pinned_to is None else {"pinned_to": pinned_to}
             self._audit(connection, self._tenant_id, self._actor, "report saved", detail)
         return str(report_id)
 
@@ -136,6 +160,7 @@ class Reports:
             email=row["email"],
             is_shared=row["is_shared"],
             saved_at=row["saved_at"],
+            pinned_to=row["pinned_to"],
         )
 
     def _seal(self, text: str) -> str:

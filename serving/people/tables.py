@@ -528,6 +528,8 @@ SAVED_REPORT = Table(
     _text("definition"),
     Column("is_shared", Boolean, nullable=False),
     Column("saved_at", Utc, nullable=False),
+    # The page of figures on which it stands; empty for none.
+    Column("pinned_to", String, nullable=False, server_default=""),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
     UniqueConstraint("tenant_id", "email", "name"),
 )

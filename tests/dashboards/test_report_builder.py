@@ -142,6 +142,37 @@ def test_a_report_is_saved_and_removed(page, reports, monkeypatch):
     assert reports.all() == ()
 
 
+def test_a_pinned_report_stands_on_its_page_and_follows_the_page(page, markup_of, reports, served):
+    report_id = reports.save("Which classes miss", BY_PAYER, is_shared=False, pinned_to="no_show")
+    html = markup_of(page("no_show", period="last_month"))
+    assert "Which classes miss" in html
+    assert "No-show rate by payer class" in html.split("Which classes miss")[1]
+    assert f"page:report_builder?report={report_id}" in html
+    assert "Which classes miss" not in markup_of(page("revenue_cycle"))
+    table = ReportDefinition(metrics=("no_shows", "no_show_rate"), by=("visit_type",))
+    reports.save("In numbers", table, is_shared=False, pinned_to="no_show")
+    reports.save("Alone", ReportDefinition(metrics=("no_shows",)), is_shared=False, pinned_to="no_show")
+    reports.save("Gone", ReportDefinition(metrics=("removed_metric",)), is_shared=False, pinned_to="no_show")
+    test = page("no_show")
+    html = markup_of(test)
+    assert not test.exception
+    assert [name in html for name in ("Alone", "Gone", "In numbers", "Which classes miss")] == [True, True, True, False]
+    assert "The figure removed_metric is not there for you" in html
+    assert "1 more report is pinned to this page" in html
+
+
+def test_a_report_is_pinned_by_its_form(page, reports, monkeypatch):
+    monkeypatch.setattr(type(streamlit.context), "ip_address", property(lambda _: "192.0.2.1"))
+    test = page(PAGE, measures=["no_shows"], by=["payer_class"], period="last_month")
+    test.text_input(key="cm_built_name").set_value("Mine")
+    test.selectbox(key="cm_built_pinned").set_value("no_show")
+    test = test.button(key="cm_built_save_now").click().run()
+    assert reports.all()[0].pinned_to == "no_show"
+    test.selectbox(key="cm_built_pinned").set_value("")
+    test.button(key="cm_built_save_now").click().run()
+    assert reports.all()[0].pinned_to == ""
+
+
 def _built(home, user, *, by, filters=None, metrics=("visits", "people"), form="table"):
     source = _source(home, user)
     definition = ReportDefinition(metrics=metrics, by=by, filters=filters or {}, period=QUARTER, shown_as=form)

@@ -153,3 +153,29 @@ def test_a_definition_is_kept_as_it_is(definition):
     assert ReportDefinition.model_validate_json(definition.model_dump_json()) == definition
     kept = ReportDefinition.model_validate(definition.as_content())
     assert kept.as_content() == definition.as_content()
+
+
+def test_a_pinned_report_stands_there_for_its_owner_and_what_an_administrator_shares_for_everybody(place, reports):
+    by_month = VISITS.model_copy(update={"filters": {}})
+    own, admin = reports("east@harbor"), reports("admin@harbor")
+    own.save("Mine", by_month, is_shared=True, pinned_to="no_show")
+    admin.save("Ours", by_month, is_shared=True, pinned_to="no_show")
+    admin.save("Not yet", by_month, is_shared=False, pinned_to="no_show")
+    admin.save("Elsewhere", by_month, is_shared=True, pinned_to="overview")
+
+    def names(user, page="no_show"):
+        return [report.name for report in reports(user).pinned(page)]
+
+    assert names("east@harbor") == ["Mine", "Ours"]
+    assert names("admin@harbor") == ["Not yet", "Ours"]
+    assert names("analyst@harbor") == ["Ours"]
+    assert names("analyst@harbor", "overview") == ["Elsewhere"]
+    assert names("admin@mesa") == []
+    admin.save("Ours", by_month, is_shared=True)
+    assert names("analyst@harbor") == ["Ours"]
+    admin.save("Ours", by_month, is_shared=True, pinned_to="")
+    assert names("analyst@harbor") == []
+    with pytest.raises(ConfigurationError, match="takes the filters of the page"):
+        own.save("Mine", VISITS, is_shared=True, pinned_to="no_show")
+    saved = [detail for _, action, detail in audited(place, "harbor") if action == "report saved"]
+    assert [detail.get("pinned_to") for detail in saved][-3:] == ["overview", None, ""]

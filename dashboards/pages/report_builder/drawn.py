@@ -21,28 +21,32 @@ SHADES = 5
 def draw(context: PageContext, definition: ReportDefinition, loaded: dict[str, Figure]) -> None:
     """Draws the tiles of the figures, then the chart or the table."""
     blocks.tiles(context, loaded)
-    if not definition.by:
-        return
+    if definition.by:
+        broken_down(context, definition, loaded, "cm_built")
+
+
+def broken_down(context: PageContext, definition: ReportDefinition, loaded: dict[str, Figure], key: str) -> None:
+    """Draws the chart or the table of a report with breakdowns. `key` begins the keys of what is drawn."""
     if definition.shown_as == CHART and definition.by not in ((MONTH,), (CHILDREN,)) and len(definition.by) == 1:
-        _bars(context, definition, loaded)
+        _bars(context, definition, loaded, key)
         return
     asked = answer(context.source, context.view, definition)
     if not asked.lines:
         title, text = "Nothing to show", "There are no rows for this choice. Choose another period or a wider place."
-        blocks.empty(context, title, text, "cm_built_empty")
+        blocks.empty(context, title, text, f"{key}_empty")
     elif definition.shown_as == CHART and definition.by == (MONTH,):
         for index, metric in enumerate(asked.metrics):
-            _line(context, asked, index, metric)
+            _line(context, asked, index, metric, f"{key}_{index}")
     elif definition.shown_as == CHART and len(definition.by) == 1:
-        _unit_bars(context, asked)
+        _unit_bars(context, asked, key)
     elif definition.shown_as == CHART and len(asked.members(1)) <= MOST_COLUMNS:
         for index, metric in enumerate(asked.metrics):
-            _shaded(context, asked, index, metric)
+            _shaded(context, asked, index, metric, f"{key}_{index}")
     else:
-        _table(context, asked, loaded)
+        _table(context, asked, loaded, key)
 
 
-def _line(context: PageContext, asked: Answer, index: int, metric: MetricDefinition) -> None:
+def _line(context: PageContext, asked: Answer, index: int, metric: MetricDefinition, key: str) -> None:
     period, source = context.view.period, context.source
     values = {line.keys[0]: line.values[index] for line in asked.lines}
     months = periods.months_of(period.start, period.end)
@@ -57,7 +61,7 @@ def _line(context: PageContext, asked: Answer, index: int, metric: MetricDefinit
             context,
             "No value in these months",
             context.source.hidden_note or "Choose another period.",
-            f"cm_built_{index}",
+            key,
         )
         return
     option = charts.line_over_time(
@@ -73,25 +77,31 @@ def _line(context: PageContext, asked: Answer, index: int, metric: MetricDefinit
     )
     marks = blocks.month_marks(metric.name, months)
     table = chart_tables.by_month(trend, name=metric.label, unit=metric.unit, marks=marks)
-    key = f"cm_built_{index}_{blocks.view_key(context.view)}"
-    context.chart(option, key=key, height=280, alt=f"{metric.label} by month", table=table, marks=[marks])
+    context.chart(
+        option,
+        key=f"{key}_{blocks.view_key(context.view)}",
+        height=280,
+        alt=f"{metric.label} by month",
+        table=table,
+        marks=[marks],
+    )
 
 
-def _bars(context: PageContext, definition: ReportDefinition, loaded: dict[str, Figure]) -> None:
+def _bars(context: PageContext, definition: ReportDefinition, loaded: dict[str, Figure], key: str) -> None:
     """One ranking for each figure. At the bar stands what a rate was counted from, and its change."""
     dimension = definition.by[0]
     members = breakdowns.by_dimension(context.source, context.view, definition.metrics, dimension)
     for name in definition.metrics:
         metric = context.source.metrics[name]
         title = f"{metric.label} by {words(dimension)}"
-        blocks.ranking(context, members, name, title=title, key=f"cm_built_{name}", reference=loaded.get(name))
+        blocks.ranking(context, members, name, title=title, key=f"{key}_{name}", reference=loaded.get(name))
     if len(members) > blocks.MOST_BARS:
         blocks.small_print(
             f"The first {blocks.MOST_BARS} are drawn. The table and the files hold all {len(members):,}."
         )
 
 
-def _unit_bars(context: PageContext, asked: Answer) -> None:
+def _unit_bars(context: PageContext, asked: Answer, key: str) -> None:
     """Bars of the units below the place, each figure with its own."""
     for index, metric in enumerate(asked.metrics):
         shown = sorted(
@@ -101,19 +111,17 @@ def _unit_bars(context: PageContext, asked: Answer) -> None:
         title = f"{metric.label} by {words(asked.by[0])}"
         blocks.section(title, context.view.period.name)
         if not shown:
-            blocks.empty(
-                context, "Nothing to compare", f"No {metric.label.lower()} in this period.", f"cm_built_{index}"
-            )
+            blocks.empty(context, "Nothing to compare", f"No {metric.label.lower()} in this period.", f"{key}_{index}")
             continue
         ranks = [charts.Rank(line.names[0], line.values[index]) for line in shown]
         marks = [widgets.passport(metric.name, line.moves) if line.moves else "" for line in shown]
         option = charts.ranked_bars(context.look, ranks, unit=metric.unit, clickable=any(marks))
         table = chart_tables.of_ranks(ranks, name=metric.label, unit=metric.unit, caption=title, marks=marks)
-        key = f"cm_built_{index}_{blocks.view_key(context.view)}"
-        context.chart(option, key=key, height=max(28 * len(ranks) + 16, 96), alt=title, table=table, marks=[marks])
+        place = f"{key}_{index}_{blocks.view_key(context.view)}"
+        context.chart(option, key=place, height=max(28 * len(ranks) + 16, 96), alt=title, table=table, marks=[marks])
 
 
-def _shaded(context: PageContext, asked: Answer, index: int, metric: MetricDefinition) -> None:
+def _shaded(context: PageContext, asked: Answer, index: int, metric: MetricDefinition, key: str) -> None:
     """The first breakdown down, the second across; the darker a cell, the higher its value."""
     down, across = asked.members(0), asked.members(1)
     lines = {line.keys: line for line in asked.lines}
@@ -133,10 +141,10 @@ def _shaded(context: PageContext, asked: Answer, index: int, metric: MetricDefin
     columns = [markup.Column(words(asked.by[0]).capitalize())]
     columns += [markup.Column(name, metric.unit) for name in across.values()]
     rows = [markup.Row((name, *(cell(key, other) for other in across))) for key, name in list(down.items())[:MOST_ROWS]]
-    context.html(markup.table(columns, rows, caption=title), key=f"cm_built_{index}")
+    context.html(markup.table(columns, rows, caption=title), key=key)
 
 
-def _table(context: PageContext, asked: Answer, loaded: dict[str, Figure]) -> None:
+def _table(context: PageContext, asked: Answer, loaded: dict[str, Figure], key: str) -> None:
     """One row for each value of the breakdowns, one column for each figure, and all together."""
     nouns = [words(breakdown) for breakdown in asked.by]
     note = f"{context.view.period.name}; exact values"
@@ -156,4 +164,4 @@ def _table(context: PageContext, asked: Answer, loaded: dict[str, Figure]) -> No
     totals = [markup.Link(loaded[metric.name].value, widgets.passport(metric.name)) for metric in asked.metrics]
     total = markup.Row(("All", *[""] * (len(nouns) - 1), *totals))
     caption = f"Figures by {' and '.join(nouns)}"
-    context.html(markup.table(columns, rows, caption=caption, total=total), key="cm_built_table")
+    context.html(markup.table(columns, rows, caption=caption, total=total), key=f"{key}_table")

@@ -9,6 +9,7 @@ from dashboards.reports.chosen import PAGE
 from dashboards.shell import PageContext
 from foundation.errors import ClinicmartError
 from foundation.keys import Keys
+from serving.modules import PAGES
 from serving.people.reports import LONGEST_NAME, Reports, SavedReport
 from serving.report_definition import ReportDefinition
 
@@ -47,9 +48,19 @@ def save(context: PageContext, reports: Reports, definition: ReportDefinition, s
             own.is_shared if own else False,
             key="cm_built_shared",
         )
+        pages = {"": "No page", **{key: PAGES[key].title for key in PAGES if key in context.pages}}
+        pinned_to = st.selectbox(
+            "Also show it on",
+            list(pages),
+            index=list(pages).index(own.pinned_to) if own is not None and own.pinned_to in pages else 0,
+            format_func=pages.__getitem__,
+            key="cm_built_pinned",
+            help="It stands at the end of the page, in its period and with its filters. What an administrator shares stands there for "
+            "everybody of the organization who may see the figures.",
+        )
         if st.button("Save the report", key="cm_built_save_now"):
             try:
-                report_id = reports.save(name, definition, is_shared=is_shared)
+                report_id = reports.save(name, definition, is_shared=is_shared, pinned_to=pinned_to)
             except ClinicmartError as error:
                 blocks.small_print(fmt.sentence(str(error)))
             else:
