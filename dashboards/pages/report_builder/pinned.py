@@ -58,7 +58,7 @@ def _one(context: PageContext, report: SavedReport) -> None:
     if definition.by:
         drawn.broken_down(context, definition, loaded, key)
     else:
-        blocks.tiles(context, loaded)
+        blocks.tiles(context, loaded, key=f"{key}_tiles")
     lines = cautions(source, context.view, tuple(loaded.values()), "")
     if lines:
         context.html(markup.notice(lines), key=f"{key}_care")
