@@ -251,7 +251,7 @@ def test_a_module_that_is_not_granted_is_absent(page, markup_of, reader):
     test = page("")
     labels = [element.proto.label for element in test.main if element.type == "page_link"]
     bar = ["Overview", "This week", "No-show", "Data health"]
-    assert labels == [*bar, "Reports", "Report builder", "Alerts", "Administration", "Get it by mail"]
+    assert labels == [*bar, "Reports", "Report builder", "Alerts", "Annotations", "Administration", "Get it by mail"]
     html = markup_of(test)
     assert "Denial rate" not in html
     assert "No-show rate" in html
