@@ -319,7 +319,7 @@ class Workspace:
         if tenant_id is None:
             state |= {"loaded": noted.get("state")}
         else:
-            configuration = self.config.tenant(tenant_id).digest
+            configuration = self.config.tenant(tenant_id).digest(self.config.file.parent)
             state |= {"loaded": noted.get("standings", {}).get(tenant_id), "configuration": configuration}
         return state if self.target == TARGET else {**state, "target": self.target}
 

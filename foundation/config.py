@@ -25,6 +25,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -103,10 +104,9 @@ class Tenant:
     issuers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     deidentification: Deidentification = STRICT
 
-    @property
-    def digest(self) -> str:
+    def digest(self, folder: Path) -> str:
         """A hash of the settings that published versions depend on. Comments, the order of keys, times of runs and how long versions are
-        kept do not change it. It holds no secret."""
+        kept do not change it, nor does a move of the configuration's `folder` with its feeds. It holds no secret."""
         settings = replace(
             self,
             keep_versions_days=0,
@@ -114,7 +114,7 @@ class Tenant:
             system_of_record=dict(sorted(self.system_of_record.items())),
             issuers=dict(sorted(self.issuers.items())),
         )
-        return hashlib.sha256(repr(settings).encode()).hexdigest()
+        return hashlib.sha256(repr(settings).replace(f"{folder}{os.sep}", "").encode()).hexdigest()
 
     def precedence(self, entity: str) -> dict[str, int]:
         """Feed name to rank for one entity, 1 the system of record; feeds not named follow in listed order."""

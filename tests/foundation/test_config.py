@@ -182,3 +182,24 @@ def test_the_warehouse_section_names_a_server_and_hides_its_password(written, mo
 def test_a_wrong_warehouse_section_is_refused_by_key(written, section: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         load_config(written(GOOD + f"warehouse: {section}\n"))
+
+
+def test_a_tenant_is_the_same_after_a_comment_another_order_and_a_move_and_another_after_a_change(
+    written, tmp_path: Path
+) -> None:
+    def digest_of(text: str, folder: Path) -> str:
+        folder.mkdir(exist_ok=True)
+        file = folder / "clinicmart.yaml"
+        file.write_text(text, encoding="utf-8")
+        return load_config(file, entities=frozenset({"encounter"})).tenant("harbor").digest(folder)
+
+    first = digest_of(GOOD, tmp_path)
+    assert digest_of(f"# a comment\n{GOOD}", tmp_path) == first
+    turned = GOOD.replace("    name: Harbor Health\n", "").replace(
+        "    time_zone: America/New_York\n", "    time_zone: America/New_York\n    name: Harbor Health\n"
+    )
+    assert turned != GOOD
+    assert digest_of(turned, tmp_path) == first
+    assert digest_of(GOOD, tmp_path / "moved") == first
+    for change in (("feeds/fhir", "feeds/other"), ("New_York", "Chicago"), ("[ehr]", "[pm]")):
+        assert digest_of(GOOD.replace(*change), tmp_path) != first
