@@ -85,7 +85,7 @@ def test_an_executive_takes_no_rows_and_the_refusal_is_audited(place, reader):
 def test_more_rows_than_a_file_holds_are_refused_with_what_to_do(reader, monkeypatch):
     seen = reader("admin@harbor")
     name = next(item.name for item in seen.metrics() if item.can_drill and seen.drill(item.name).total_rows > 3)
-    monkeypatch.setattr("serving.reader.MOST_ROWS", 2)
+    monkeypatch.setattr("serving.rows.export.MOST_ROWS", 2)
     with pytest.raises(ConfigurationError, match="narrow the figure, or take an extract"):
         seen.export_rows(name, file_format="csv")
 
