@@ -163,27 +163,33 @@ def list_(home: Home, tenant: str, email: str | None, as_json: bool) -> None:
 @click.option(
     "--until", type=click.DateTime(["%Y-%m-%d"]), help="The first day on which it raises alarms again. Without it: now."
 )
+@json_option
 @existing_home
-def snooze(home: Home, alert_id: int, tenant: str, until: datetime | None) -> None:
+def snooze(home: Home, alert_id: int, tenant: str, until: datetime | None, as_json: bool) -> None:
     """Pause the alert ALERT_ID until a day. Its alarms are logged and not sent."""
     from serving.people.store import AccessStore
 
     day = None if until is None else until.date()
     AccessStore.open(home).alerts.snooze(tenant, alert_id, day, actor=operator())
-    click.echo(f"{alert_id}: {f'paused until {day}' if day else 'raises alarms again'}")
+    print_result(
+        as_json,
+        {"id": alert_id, "until": day},
+        f"{alert_id}: {f'paused until {day}' if day else 'raises alarms again'}",
+    )
 
 
 @alerts.command()
 @click.argument("alert_id", type=int)
 @home_option
 @tenant_option
+@json_option
 @existing_home
-def end(home: Home, alert_id: int, tenant: str) -> None:
+def end(home: Home, alert_id: int, tenant: str, as_json: bool) -> None:
     """End the alert ALERT_ID."""
     from serving.people.store import AccessStore
 
     AccessStore.open(home).alerts.end(tenant, alert_id, because="ended by an administrator", actor=operator())
-    click.echo(f"{alert_id}: ended")
+    print_result(as_json, {"id": alert_id, "ended": True}, f"{alert_id}: ended")
 
 
 @alerts.command()
@@ -191,13 +197,14 @@ def end(home: Home, alert_id: int, tenant: str) -> None:
 @home_option
 @tenant_option
 @click.option("--note", default="", help="What was done. It is kept encrypted.")
+@json_option
 @existing_home
-def acknowledge(home: Home, evaluation: int, tenant: str, note: str) -> None:
+def acknowledge(home: Home, evaluation: int, tenant: str, note: str, as_json: bool) -> None:
     """Note that the alarm EVALUATION was seen."""
     from serving.people.store import AccessStore
 
     AccessStore.open(home).alerts.acknowledge(tenant, evaluation, note, actor=operator())
-    click.echo(f"{evaluation}: acknowledged")
+    print_result(as_json, {"id": evaluation, "acknowledged": True}, f"{evaluation}: acknowledged")
 
 
 @alerts.command()
@@ -205,27 +212,29 @@ def acknowledge(home: Home, evaluation: int, tenant: str, note: str) -> None:
 @home_option
 @tenant_option
 @user_option
+@json_option
 @existing_home
-def budget(home: Home, alarms: int, tenant: str, user: str) -> None:
+def budget(home: Home, alarms: int, tenant: str, user: str, as_json: bool) -> None:
     """Let a user get at most ALARMS alarms in a week. The largest go out, the others are logged."""
     from serving.people.store import AccessStore
 
     owner = person_of(home, tenant, user)
     AccessStore.open(home).alerts.set_budget(tenant, owner.email, alarms, actor=operator())
-    click.echo(f"{owner.email}: at most {alarms} alarms a week")
+    print_result(as_json, {"user": owner.email, "alarms": alarms}, f"{owner.email}: at most {alarms} alarms a week")
 
 
 @alerts.command()
 @click.argument("mail", type=int)
 @home_option
 @tenant_option
+@json_option
 @existing_home
-def again(home: Home, mail: int, tenant: str) -> None:
+def again(home: Home, mail: int, tenant: str, as_json: bool) -> None:
     """Try the mail MAIL again with the next sending, although it is unclear whether it arrived."""
     from serving.people.store import AccessStore
 
     AccessStore.open(home).alarm_mails.send_again(tenant, mail, actor=operator())
-    click.echo(f"{mail}: is tried again")
+    print_result(as_json, {"mail": mail, "again": True}, f"{mail}: is tried again")
 
 
 @alerts.command()
