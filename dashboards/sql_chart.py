@@ -9,6 +9,7 @@ from dashboards.charts.of_rows import KINDS, MOST_MARKS, MOST_SERIES
 
 NONE = "No chart"
 HEIGHT = 360
+UP = "cm_sql_chart_up"
 
 
 def draw(frame: pl.DataFrame) -> None:
@@ -22,9 +23,11 @@ def draw(frame: pl.DataFrame) -> None:
         return
     across = columns[1].selectbox("Across", places, key="cm_sql_chart_across")
     others = [name for name in numbers if name != across] or numbers
-    up = columns[2].multiselect(
-        "Up", others, default=others[:1], key="cm_sql_chart_up", max_selections=MOST_SERIES, placeholder="Numbers"
-    )
+    chosen = st.session_state.get(UP)
+    if chosen is None or not set(chosen) <= set(others):
+        # What was chosen for an earlier result, as far as this one has it.
+        st.session_state[UP] = [name for name in chosen or () if name in others] or others[:1]
+    up = columns[2].multiselect("Up", others, key=UP, max_selections=MOST_SERIES, placeholder="Numbers")
     if not up:
         widgets.html(markup.state("No chart", "Choose a column of numbers."), key="cm_sql_chart_empty")
         return

@@ -1,12 +1,13 @@
 """A chart of any rows: one column across, one or more columns of numbers up."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
 from dashboards import format as fmt
-from dashboards.charts.axes import Option, Scale, base, category_axis, value_axis
+from dashboards.charts.axes import HOVERED, Option, Scale, base, category_axis, value_axis
 from dashboards.theme import Tokens
 
 BARS, LINE, POINTS = "Bars", "Line", "Points"
@@ -51,8 +52,7 @@ def chart_of_rows(look: Tokens, frame: pl.DataFrame, kind: str, across: str, up:
                     [place, _number(value), f"{names[row]}\n{name}: {_shown(value)}"]
                     for row, (place, value) in enumerate(zip(places, shown[name], strict=True))
                 ],
-                "dimensions": ["x", "y", "hover"],
-                "encode": {"x": 0, "y": 1, "tooltip": 2},
+                **HOVERED,
                 "itemStyle": {"color": colour},
                 "lineStyle": {"color": colour},
                 "symbolSize": 7,
@@ -70,7 +70,8 @@ def _names(values: pl.Series) -> list[str]:
 
 
 def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+    """None also for what has no place on an axis: not a number, and infinity, which JSON cannot hold."""
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _shown(value: Any) -> str:

@@ -106,11 +106,11 @@ def metric_lineage(home: Home, version: Version, metric: str) -> MetricLineage |
 def source_fields(home: Home, version: Version, table: str) -> dict[str, tuple[str, ...]]:
     """Column of a published table to the fields of contracts behind it, as `appointment.status`; empty without lineage."""
     lineage = _published_lineage(home, version)
-    columns = {} if lineage is None else lineage.columns.get(table, {})
+    if lineage is None:
+        return {}
     return {
         name: tuple(f"{field.entity}.{field.field}" for field in _fields(lineage, table, name, {}))
-        for name in columns
-        if lineage is not None
+        for name in lineage.columns.get(table, {})
     }
 
 

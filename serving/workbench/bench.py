@@ -9,6 +9,7 @@ import polars as pl
 from foundation.errors import AccessError, ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
+from serving.audited import DONE, REFUSED
 from serving.lineage.metric import source_fields
 from serving.model import RowsFile
 from serving.people.principal import Principal
@@ -23,7 +24,7 @@ from serving.workbench.run import LIMITS, Limits, Result, Stop, StoppedError, ru
 from serving.workbench.statement import RefusedStatementError, checked
 
 ACTION = "sql"
-DONE, REFUSED, FAILED, CANCELLED = "done", "refused", "failed", "cancelled"
+FAILED, CANCELLED = "failed", "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -82,6 +82,8 @@ class FakeBench:
             time.sleep(0.01)
         if stop.is_asked:
             raise StoppedError("the query was cancelled")
+        if "other" in sql:
+            return Result(frame=pl.DataFrame({"day": [1, 2], "lost": [3, 4]}), seconds=0.2, is_cut=False)
         rows = {"unit": ["east", None, "west"], "visits": [12, 5, None], "paid": [1.5, 2.5, 3.5]}
         frame = pl.DataFrame(rows if "chart" in sql else {"visits": [12]})
         return Result(frame=frame, seconds=0.2, is_cut="many" in sql)
@@ -164,6 +166,12 @@ def test_rows_with_numbers_are_drawn_as_the_person_chooses(page, markup_of, benc
     assert option["series"][1]["data"][2][2] == "west\npaid: 3.5"
     test.multiselect(key="cm_sql_chart_up").set_value([])
     assert "Choose a column of numbers." in markup_of(test.run())
+    # Another result has other columns.
+    test.multiselect(key="cm_sql_chart_up").set_value(["visits"])
+    test.run().text_area[0].set_value("select other chart")
+    test = finished(button(test, "Run").click().run())
+    assert not test.exception
+    assert options[-1]["series"][0]["name"] == "lost"
 
 
 def test_points_stand_at_their_number_and_a_long_result_is_cut():
@@ -172,6 +180,9 @@ def test_points_stand_at_their_number_and_a_long_result_is_cut():
     option = charts.chart_of_rows(look, frame, "Points", "a", ["b"])
     assert [point[:2] for point in option["series"][0]["data"]] == [[2.5, 1.0], [7.0, None]]
     assert option["xAxis"]["type"] == "value"
+    odd = pl.DataFrame({"a": [1.0, float("inf")], "b": [float("nan"), 2.0]})
+    option = charts.chart_of_rows(look, odd, "Points", "a", ["b"])
+    assert [point[:2] for point in option["series"][0]["data"]] == [[1.0, None], [None, 2.0]]
     months = pl.DataFrame({"month": [datetime(2026, 1, 1), datetime(2026, 2, 1), None], "n": [1, 2, 3]})
     assert charts.chart_of_rows(look, months, "Line", "month", ["n"])["xAxis"]["data"] == [
         "2026-01-01",
