@@ -92,11 +92,10 @@ def _client(document: Mapping[str, Any]) -> str:
         NOTE.rstrip(),
         '"""The operations of the API."""',
         "",
-        "from typing import Any",
         "from urllib.parse import quote",
         "",
-        "from clinicmart.api_client import models",
-        "from clinicmart.api_client.connection import ARROW, CSV, Connection, Extract",
+        "from . import models",
+        "from .connection import ARROW, CSV, Connection, Extract, Table",
         "",
         "",
         "class Client(Connection):",
@@ -113,7 +112,7 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
     forms = operation["responses"]["200"]["content"]
     required = [f"{item['name']}: {_type(item['schema'])}" for item in asked if item["required"]]
     further = [
-        f"{item['name']}: {_type(item['schema'])} = {item['schema'].get('default')}"
+        f"{item['name']}: {_type(item['schema'])} = {item['schema'].get('default')!r}"
         for item in asked
         if not item["required"]
     ]
@@ -152,9 +151,9 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> Iterator
         if form in forms:
             yield from (
                 "",
-                f"    def {name}_as_{word}({', '.join(arguments)}) -> bytes:",
-                f'        """As `{name}`; the rows as {"CSV" if word == "csv" else "an Arrow stream"}."""',
-                f'        return self._ask("{method}", {place}, form={word.upper()}{sent}).content',
+                f"    def {name}_as_{word}({', '.join(arguments)}) -> Table:",
+                f'        """As `{name}`; a part of the rows as {"CSV" if word == "csv" else "an Arrow stream"}."""',
+                f'        return self._table("{method}", {place}, form={word.upper()}{sent})',
             )
 
 

@@ -1,4 +1,5 @@
-"""A typed client of the API, for programs on other machines. It needs httpx and pydantic alone; the folder may be copied.
+"""A typed client of the API, for programs on other machines. It needs httpx and pydantic alone. The folder may be copied
+and renamed: its files import one another by relative names.
 
     from clinicmart.api_client import Client, models
 
@@ -8,8 +9,8 @@
 `client.py` and `models.py` are made from the API's own document by `make generate`.
 """
 
-from clinicmart.api_client import models
-from clinicmart.api_client.client import Client
-from clinicmart.api_client.connection import ApiProblemError, Extract
+from . import models
+from .client import Client
+from .connection import ApiProblemError, Extract, Table
 
-__all__ = ["ApiProblemError", "Client", "Extract", "models"]
+__all__ = ["ApiProblemError", "Client", "Extract", "Table", "models"]

@@ -3,8 +3,8 @@
 
 from urllib.parse import quote
 
-from clinicmart.api_client import models
-from clinicmart.api_client.connection import ARROW, CSV, Connection, Extract
+from . import models
+from .connection import ARROW, CSV, Connection, Extract, Table
 
 
 class Client(Connection):
@@ -37,25 +37,25 @@ class Client(Connection):
         """Figures by dimension and time. Rates are fractions; a null has no denominator or is hidden as a small cell."""
         return self._model(models.Answer, "POST", "/query", body=question)
 
-    def query_as_csv(self, question: models.Question) -> bytes:
-        """As `query`; the rows as CSV."""
-        return self._ask("POST", "/query", form=CSV, body=question).content
+    def query_as_csv(self, question: models.Question) -> Table:
+        """As `query`; a part of the rows as CSV."""
+        return self._table("POST", "/query", form=CSV, body=question)
 
-    def query_as_arrow(self, question: models.Question) -> bytes:
-        """As `query`; the rows as an Arrow stream."""
-        return self._ask("POST", "/query", form=ARROW, body=question).content
+    def query_as_arrow(self, question: models.Question) -> Table:
+        """As `query`; a part of the rows as an Arrow stream."""
+        return self._table("POST", "/query", form=ARROW, body=question)
 
     def drill(self, question: models.RowsQuestion) -> models.RowsAnswer:
         """The rows behind a figure. Their count or sum is the figure; people are shown as the role may see them."""
         return self._model(models.RowsAnswer, "POST", "/drill", body=question)
 
-    def drill_as_csv(self, question: models.RowsQuestion) -> bytes:
-        """As `drill`; the rows as CSV."""
-        return self._ask("POST", "/drill", form=CSV, body=question).content
+    def drill_as_csv(self, question: models.RowsQuestion) -> Table:
+        """As `drill`; a part of the rows as CSV."""
+        return self._table("POST", "/drill", form=CSV, body=question)
 
-    def drill_as_arrow(self, question: models.RowsQuestion) -> bytes:
-        """As `drill`; the rows as an Arrow stream."""
-        return self._ask("POST", "/drill", form=ARROW, body=question).content
+    def drill_as_arrow(self, question: models.RowsQuestion) -> Table:
+        """As `drill`; a part of the rows as an Arrow stream."""
+        return self._table("POST", "/drill", form=ARROW, body=question)
 
     def passport(self, question: models.PassportQuestion) -> models.Passport:
         """A figure with its definition, parts, interval, feeds and doubts."""

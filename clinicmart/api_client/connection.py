@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from clinicmart.api_client.models import Problem
+from .models import Problem
 
 PREFIX = "/api/v1"
 JSON, CSV, ARROW = "application/json", "text/csv", "application/vnd.apache.arrow.stream"
@@ -30,6 +30,16 @@ class Extract:
     content: bytes = field(repr=False)
     key: str = field(repr=False)
     version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A part of an answer as a table. `content` holds as many rows as the question's `limit` allows of `total_rows`; the next part is
+    asked for with `offset` = `next_offset`, which is None for the last part."""
+
+    content: bytes = field(repr=False)
+    total_rows: int
+    next_offset: int | None
 
 
 class Connection:
@@ -86,6 +96,15 @@ class Connection:
         parameters: Mapping[str, object] | None = None,
     ) -> Answered:
         return kind.model_validate_json(self._ask(method, path, form=JSON, body=body, parameters=parameters).content)
+
+    def _table(self, method: str, path: str, *, form: str, body: BaseModel) -> Table:
+        answer = self._ask(method, path, form=form, body=body)
+        next_offset = answer.headers.get("clinicmart-next-offset")
+        return Table(
+            content=answer.content,
+            total_rows=int(answer.headers["clinicmart-total-rows"]),
+            next_offset=None if next_offset is None else int(next_offset),
+        )
 
     def _file(self, path: str) -> Extract:
         answer = self._ask("POST", path, form="*/*")

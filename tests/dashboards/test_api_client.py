@@ -1,7 +1,11 @@
 """The client that is made from the API's document, in front of the API: its answers are those of the reader, its refusals the API's."""
 
 import io
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import polars as pl
@@ -9,6 +13,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from clinicmart import api_client
 from clinicmart.api_client import ApiProblemError, Client, models
 from dashboards.api import who
 from serving.model import MetricQuery
@@ -49,8 +54,11 @@ def test_figures_rows_and_passports_are_those_of_the_reader(client: Client, plac
         answer = client.query(question)
         assert [row["visits"] for row in answer.rows] == frame["visits"].to_list()
         assert answer.stand.version == reader.version.version
-        assert pl.read_csv(io.BytesIO(client.query_as_csv(question)))["visits"].to_list() == frame["visits"].to_list()
-        arrow = pl.read_ipc_stream(io.BytesIO(client.query_as_arrow(question)))
+        assert (
+            pl.read_csv(io.BytesIO(client.query_as_csv(question).content))["visits"].to_list()
+            == frame["visits"].to_list()
+        )
+        arrow = pl.read_ipc_stream(io.BytesIO(client.query_as_arrow(question).content))
         assert arrow["visits"].to_list() == frame["visits"].to_list()
         assert [item.name for item in client.list_metrics(limit=1000).metrics] == [m.name for m in reader.metrics()]
         units = client.list_dimension_values("service_unit")
@@ -58,10 +66,40 @@ def test_figures_rows_and_passports_are_those_of_the_reader(client: Client, plac
         drilled = client.drill(models.RowsQuestion(metric="visits", where={"service_unit": ["east"]}, limit=2))
         assert (len(drilled.rows), drilled.page.next_offset) == (2, 2)
         assert drilled.total_value == reader.drill("visits", {"service_unit": "east"}).total_value
-        assert client.drill_as_csv(models.RowsQuestion(metric="visits")).startswith(b"visit_id,")
+        assert client.drill_as_csv(models.RowsQuestion(metric="visits")).content.startswith(b"visit_id,")
     passport = client.passport(models.PassportQuestion(metric="visits"))
     assert passport.metric.label == client.get_metric("visits").label
     assert client.status().person == "admin@harbor"
+
+
+def test_a_table_says_that_there_is_more_and_where_it_goes_on(client: Client) -> None:
+    question = models.Question(metrics=["visits"], by=["service_unit"], grain="month")
+    whole = pl.read_ipc_stream(io.BytesIO(client.query_as_arrow(question).content))
+    assert len(whole) > 1
+    for ask, read in ((client.query_as_csv, pl.read_csv), (client.query_as_arrow, pl.read_ipc_stream)):
+        visits: list[int] = []
+        offset: int | None = 0
+        while offset is not None:
+            part = ask(question.model_copy(update={"limit": 1, "offset": offset}))
+            assert part.total_rows == len(whole)
+            assert part.next_offset in (offset + 1, None)
+            visits += read(io.BytesIO(part.content))["visits"].to_list()
+            offset = part.next_offset
+        assert visits == whole["visits"].to_list()
+    rows = client.drill_as_csv(models.RowsQuestion(metric="visits", limit=1))
+    assert (rows.next_offset, rows.total_rows > 1) == (1, True)
+
+
+def test_a_copy_of_the_folder_works_elsewhere_under_another_name(tmp_path: Path) -> None:
+    shutil.copytree(
+        Path(api_client.__file__).parent, tmp_path / "figures", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    program = (
+        "import sys, figures; figures.Client('http://harbor.localhost', 'token').close(); "
+        "print(figures.__file__, *(name for name in sys.modules if name.partition('.')[0] == 'clinicmart'))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [str(tmp_path / "figures" / "__init__.py")]
 
 
 def test_an_extract_comes_with_its_key(client: Client) -> None:
