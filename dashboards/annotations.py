@@ -135,11 +135,8 @@ def _concerns(item: Automatic, source: Source, page: str, metrics: Collection[st
 
 
 def _restated(source: Source, view: View, metrics: Collection[str], months: Sequence[date]) -> tuple[Automatic, ...]:
-    """Figures that changed after their month was closed. A close keeps no figures of payers, providers and the like."""
-    if view.payer or view.provider or view.filters or source.restated or source.asked_as_of is not None:
+    """Figures that changed after their month was closed; none where the closes keep figures of more than the view shows."""
+    if source.closes_are_wider(view):
         return ()
-    closes = [close for close in source.closed.standing if close.month in months]
-    changes = (change for close in closes for change in source.closed_changes(close, view.place))
-    return restatements(
-        {(change.close.month, change.metric): change for change in changes if change.metric in metrics}.values()
-    )
+    changes = source.changes_in(min(months), max(months), view.place)
+    return restatements(change for change in changes if change.metric in metrics)

@@ -19,6 +19,7 @@ import polars as pl
 import streamlit as st
 
 from dashboards import served_home
+from dashboards.view import View
 from foundation.errors import AccessError
 from serving.administration import Administration
 from serving.annotations import Automatic
@@ -80,6 +81,7 @@ class Source:
         self.asked_as_of = asked_as_of
         self.tenant_id = reader.tenant.tenant_id
         self.key = (self.tenant_id, reader.scope.hash, reader.version.version)
+        self._changes: dict[tuple[Close, str | None], list[Change]] = {}
 
     def _cached(self, question: Mapping[str, Any], ask: Callable[[], T]) -> T:
         answer: T = _answer(*self.key, json.dumps(question, sort_keys=True, default=str), ask)
@@ -435,8 +437,29 @@ class Source:
         """First days of the months that are closed."""
         return frozenset(close.month for close in self.closed.standing)
 
+    def changes_in(self, first: date, last: date, place_id: str | None) -> list[Change]:
+        """The changes of the closed months that begin within days; `place_id` as of `closed_changes`. None of an earlier version: it
+        shows the figures of its day."""
+        if self.asked_as_of is not None:
+            return []
+        inside = (close for close in self.closed.standing if first <= close.month <= last)
+        return [change for close in inside for change in self.closed_changes(close, place_id)]
+
+    def closes_are_wider(self, view: View) -> bool:
+        """Whether the figures of closes are of more than a view shows: a close keeps none of payers, providers and the like, none with
+        today's units, and none of a provider at one place."""
+        is_own_place = bool(view.place and self.reader.scope.provider_id)
+        return bool(view.payer or view.provider or view.filters or self.restated or is_own_place)
+
     def closed_changes(self, close: Close, place_id: str | None) -> list[Change]:
-        """The changes of the figures of a closed month at a place; for None in all, or at the top units of the scope."""
+        """The changes of the figures of a closed month at a place; for None in all, or at the top units of the scope. Asked once for each
+        run of a page."""
+        asked = (close, place_id)
+        if asked not in self._changes:
+            self._changes[asked] = self._closed_changes(close, place_id)
+        return self._changes[asked]
+
+    def _closed_changes(self, close: Close, place_id: str | None) -> list[Change]:
         if place_id is None and self.reader.scope.unit_ids:
             tops = self.tops
             of_all_places = [(top, change) for top in tops for change in self.closed_changes(close, top.id)]

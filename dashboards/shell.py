@@ -272,16 +272,9 @@ def closed_notice(context: PageContext, page: str) -> None:
 
 
 def changed_closes(source: Source, view: View, page: str) -> list[str]:
-    """A sentence for each closed month of the period of which a figure of the page has changed. None of an earlier version: it shows
-    the figures of its day."""
-    if source.asked_as_of is not None:
-        return []
-    inside = [close for close in source.closed.standing if view.period.start <= close.month <= view.period.end]
-    changes = [change for close in inside for change in source.closed_changes(close, view.place)]
-    is_filtered = bool(
-        view.payer or view.provider or view.filters or view.restated or (view.place and source.reader.scope.provider_id)
-    )
-    return closed.lines(page, changes, source.reader.tenant.time_zone, in_part=is_filtered)
+    """A sentence for each closed month of the period of which a figure of the page has changed."""
+    changes = source.changes_in(view.period.start, view.period.end, view.place)
+    return closed.lines(page, changes, source.reader.tenant.time_zone, in_part=source.closes_are_wider(view))
 
 
 def whose(source: Source) -> Markup:

@@ -13,8 +13,11 @@ _CHARACTERS_A_LINE = 60
 
 
 def annotated(look: Tokens, option: Option, texts: Sequence[str]) -> Option:
-    """The chart with its annotations. `texts` has the annotations of each place of the horizontal axis, a line each; empty for none."""
-    if not any(texts):
+    """The chart with its annotations. `texts` has the annotations of each place of the horizontal axis, a line each; empty for none.
+
+    A chart without marks, such as one whose values are all hidden, stays as it is.
+    """
+    if not any(texts) or not option["series"]:
         return option
     hovers = ["\n".join(fill(line, _CHARACTERS_A_LINE) for line in text.splitlines()) for text in texts]
     first, *others = [

@@ -122,6 +122,9 @@ def test_a_line_has_a_mark_and_the_text_in_the_hover_of_its_month():
     assert max(len(line) for line in hovers[1].splitlines()) <= 60
     assert [len(series["data"]) for series in told["series"]] == [len(series["data"]) for series in option["series"]]
     assert charts.annotated(look, option, ["", "", ""]) is option
+    # A chart whose parts are all hidden has no marks to write on.
+    hidden = charts.stacked_bars(look, ["Aug", "Sep", "Oct"], [], unit="usd")
+    assert charts.annotated(look, hidden, ["", "◆ Flood", ""]) is hidden
 
 
 def test_stacked_bars_have_the_text_on_each_part_of_the_month():

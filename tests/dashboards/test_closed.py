@@ -5,7 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from dashboards import charts, closed_notice, data
+from dashboards import annotations, charts, closed_notice, data, shell
+from dashboards import view as states
 from serving.closed_months.view import Change
 from serving.versions.closes import Close
 
@@ -126,6 +127,50 @@ def test_who_sees_several_parts_of_the_tree_is_told_of_each(reader, source, monk
     monkeypatch.setattr(type(reader), "scope", property(lambda self: scope))
     (found,) = source.closed_changes(CLOSE, None)
     assert found.label == f"Billed charges, {source.places['bayview'].name}"
+    # Each part has an annotation on the charts. Another stamp: the answers of the first one are kept.
+    monkeypatch.setattr(FakeClosed, "stamp", "2")
+    monkeypatch.setattr(FakeClosed, "changes", lambda self, close, *, unit=None: [BILLED])
+    assert restated_on_charts(source_again(source)) == [
+        f"Billed charges, {source.places[name].name} changed after the month was closed"
+        for name in ("bayview", "behavioral")
+    ]
+
+
+def source_again(source):
+    """The source of another run of a page."""
+    return data.Source(source.reader, source.principal)
+
+
+def restated_on_charts(source, **params):
+    view = states.parse(params, source.as_of)
+    return [
+        mark.sentence for mark in annotations.of_view(source, view, "revenue_cycle", [BILLED.metric], [CLOSE.month])
+    ]
+
+
+def test_a_provider_at_one_place_sees_no_change_of_all_places_as_one_of_it(reader, source, monkeypatch):
+    monkeypatch.setattr(data, "ClosedMonths", FakeClosed)
+    monkeypatch.setattr(FakeClosed, "changes", lambda self, close, *, unit=None: [BILLED] if unit is None else [])
+    scope = reader.scope
+    scope.provider_id = "p1"
+    monkeypatch.setattr(type(reader), "scope", property(lambda self: scope))
+    assert restated_on_charts(source) == ["Billed charges changed after the month was closed"]
+    assert restated_on_charts(source, place="bayview") == []
+    # The notice names it, and says that it is not only of the place.
+    december = states.parse({"period": "2025-12-01_2025-12-31", "place": "bayview"}, source.as_of)
+    (sentence,) = shell.changed_closes(source, december, "revenue_cycle")
+    assert "not only of what is chosen here" in sentence
+
+
+def test_the_changes_of_a_close_are_asked_once_for_each_run_of_a_page(source, monkeypatch):
+    asked = []
+    monkeypatch.setattr(data, "ClosedMonths", FakeClosed)
+    monkeypatch.setattr(data.Source, "_cached", lambda self, question, ask: asked.append(question) or ask())
+    for _ in range(2):
+        assert source.changes_in(date(2025, 11, 1), date(2026, 1, 31), None) == [BILLED, PAID]
+        assert source.changes_in(CLOSE.month, CLOSE.month, None) == [BILLED, PAID]
+    assert [question for question in asked if question["ask"] == "closed"] == asked[:1]
+    assert source.changes_in(date(2025, 12, 2), date(2026, 1, 31), None) == []
 
 
 def test_the_page_of_closed_months_shows_both_figures_and_what_arrived(page, markup_of, with_closes):
