@@ -102,8 +102,9 @@ class Reports:
     def save(self, name: str, definition: ReportDefinition, *, is_shared: bool, pinned_to: str | None = None) -> str:
         """Saves a report under a name and returns its id; one of the person with the same name is changed and keeps its id.
 
-        `pinned_to` is a page of figures, empty for none; None leaves it as it is. Audited without the name. Raises ConfigurationError
-        for an empty or long name, more than MOST_SAVED reports, and a report with filters that is pinned.
+        `pinned_to` is a page of figures, empty for none; None leaves it as it is, but takes a report with filters from its page. Audited
+        without the name. Raises ConfigurationError for an empty or long name, more than MOST_SAVED reports, and a report with filters that
+        is pinned.
         """
         if pinned_to and definition.filters:
             raise ConfigurationError(
@@ -115,11 +116,14 @@ class Reports:
         sealed = self._seal(name)
         values: dict[str, object] = {"definition": self._seal(definition.model_dump_json()), "is_shared": is_shared}
         values["saved_at"] = datetime.now(UTC)
-        values |= {} if pinned_to is None else {"pinned_to": pinned_to}
         with self._writing() as connection:
             mine = connection.execute(select(SAVED_REPORT).where(self._mine)).mappings().all()
-            report_id = next((row["report_id"] for row in mine if row["name"] == sealed), None)
-            if report_id is not None:
+            before = next((row for row in mine if row["name"] == sealed), None)
+            if pinned_to is None and definition.filters and before is not None and before["pinned_to"]:
+                pinned_to = ""
+            values |= {} if pinned_to is None else {"pinned_to": pinned_to}
+            if before is not None:
+                report_id = before["report_id"]
                 connection.execute(update(SAVED_REPORT).where(SAVED_REPORT.c.report_id == report_id).values(**values))
             else:
                 if len(mine) >= MOST_SAVED:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import date
 
 import openpyxl
@@ -159,6 +160,63 @@ def test_a_pinned_report_stands_on_its_page_and_follows_the_page(page, markup_of
     assert [name in html for name in ("Alone", "Gone", "In numbers", "Which classes miss")] == [True, True, True, False]
     assert "The figure removed_metric is not there for you" in html
     assert "1 more report is pinned to this page" in html
+
+
+def test_a_pinned_report_that_does_not_know_a_filter_of_the_page_says_so_and_the_page_goes_on(
+    page, markup_of, reports, reader, monkeypatch
+):
+    known, asked = reader.metrics(), reader.query
+
+    def query(question):
+        if "no_shows" in question.metrics and "payer_class" in question.where:
+            raise ConfigurationError("no_shows has no dimension payer_class")
+        return asked(question)
+
+    dimensions = tuple(name for name in known[0].dimensions if name != "payer_class")
+    narrow = [replace(metric, dimensions=dimensions) if metric.name == "no_shows" else metric for metric in known]
+    monkeypatch.setattr(reader, "metrics", lambda: narrow)
+    monkeypatch.setattr(reader, "query", query)
+    for name, metrics in (("First", ("no_shows",)), ("Second", ("no_show_rate",))):
+        by_type = ReportDefinition(metrics=metrics, by=("visit_type",))
+        reports.save(name, by_type, is_shared=False, pinned_to="no_show")
+    test = page("no_show", payer="medicaid")
+    html = markup_of(test)
+    assert "No-shows: cannot be filtered by payer class." in html
+    assert "By visit type" in html.split("Second")[1]
+    assert "This cannot be shown" not in html
+    # The files below the pinned reports stand too.
+    assert any("Taking a file is recorded" in caption.value for caption in test.caption)
+
+
+def test_a_pinned_report_says_that_feeds_of_another_page_stopped(page, markup_of, reports, reader):
+    reader.stopped = True
+    reports.save("Billed", ReportDefinition(metrics=("billed_amount",)), is_shared=False, pinned_to="no_show")
+    reports.save("Missed", ReportDefinition(metrics=("no_shows",)), is_shared=False, pinned_to="no_show")
+    billed, missed = markup_of(page("no_show")).split("Billed", 1)[1].split("Missed", 1)
+    assert "stopped" in billed
+    assert "stopped" not in missed
+
+
+def test_the_form_has_what_is_saved_of_the_report_that_is_opened(page, reports):
+    first = reports.save("First", ReportDefinition(metrics=("no_shows",)), is_shared=True, pinned_to="no_show")
+    second = reports.save("Second", ReportDefinition(metrics=("no_show_rate",)), is_shared=False)
+
+    def form(test):
+        return [
+            test.text_input(key="cm_built_name").value,
+            test.checkbox(key="cm_built_shared").value,
+            test.selectbox(key="cm_built_pinned").value,
+        ]
+
+    test = page(PAGE, report=first, measures=["no_shows"])
+    assert form(test) == ["First", True, "no_show"]
+    test.query_params.update({"report": second, "measures": ["no_show_rate"]})
+    test = test.run()
+    assert form(test) == ["Second", False, ""]
+    test.text_input(key="cm_built_name").set_value("Second, too")
+    assert form(test.run()) == ["Second, too", False, ""]
+    del test.query_params["report"]
+    assert form(test.run()) == ["", False, ""]
 
 
 def test_a_report_is_pinned_by_its_form(page, reports, monkeypatch):

@@ -179,3 +179,13 @@ def test_a_pinned_report_stands_there_for_its_owner_and_what_an_administrator_sh
         own.save("Mine", VISITS, is_shared=True, pinned_to="no_show")
     saved = [detail for _, action, detail in audited(place, "harbor") if action == "report saved"]
     assert [detail.get("pinned_to") for detail in saved][-3:] == ["overview", None, ""]
+
+
+def test_a_pinned_report_that_gets_filters_leaves_its_page(place, reports):
+    admin, by_month = reports("admin@harbor"), VISITS.model_copy(update={"filters": {}})
+    admin.save("Ours", by_month, is_shared=True, pinned_to="no_show")
+    admin.save("Ours", VISITS, is_shared=True)
+    assert admin.pinned("no_show") == ()
+    assert audited(place, "harbor")[-1][2]["pinned_to"] == ""
+    admin.save("Ours", by_month, is_shared=True)
+    assert admin.pinned("no_show") == ()

@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from dashboards import blocks, markup, widgets
+from dashboards import blocks, filters, markup, widgets
 from dashboards import format as fmt
 from dashboards.figures import Figure
 from dashboards.pages.report_builder import drawn
@@ -13,7 +13,7 @@ from dashboards.reports.contents import cautions
 from dashboards.shell import PageContext
 from serving.modules import PAGES
 from serving.people.reports import SavedReport
-from serving.report_definition import problems
+from serving.report_definition import ReportDefinition, problems
 
 # Each asks its figures with the page.
 MOST_SHOWN = 3
@@ -30,7 +30,7 @@ def draw(context: PageContext, page: str) -> None:
         if report.email == email or not problems(report.definition, context.source.metrics)
     ]
     for report in reports[:MOST_SHOWN]:
-        _one(context, report)
+        _one(context, report, page)
     if len(reports) > MOST_SHOWN:
         more = len(reports) - MOST_SHOWN
         verb = "is" if more == 1 else "are"
@@ -39,13 +39,13 @@ def draw(context: PageContext, page: str) -> None:
         )
 
 
-def _one(context: PageContext, report: SavedReport) -> None:
+def _one(context: PageContext, report: SavedReport, page: str) -> None:
     source, definition, key = context.source, report.definition, f"cm_pinned_{report.report_id}"
     by_whom = "" if report.email == source.principal.email else f" by {report.email}"
     link = markup.button("Open the report", f"{widgets.PAGE}{PAGE}?report={report.report_id}", "cm-open")
     note = Markup("Pinned to this page{}. {}").format(by_whom, link)
     context.html(markup.section(report.name, note), key=f"{key}_head")
-    reasons = problems(definition, source.metrics)
+    reasons = problems(definition, source.metrics) or _unfiltered(context, definition)
     if reasons:
         blocks.empty(
             context,
@@ -59,6 +59,17 @@ def _one(context: PageContext, report: SavedReport) -> None:
         drawn.broken_down(context, definition, loaded, key)
     else:
         blocks.tiles(context, loaded, key=f"{key}_tiles")
-    lines = cautions(source, context.view, tuple(loaded.values()), "")
+    rests_on = built.page_of(definition.metrics)
+    # The top of the page says what its own feeds lack.
+    lines = cautions(source, context.view, tuple(loaded.values()), "" if rests_on == page else rests_on)
     if lines:
         context.html(markup.notice(lines), key=f"{key}_care")
+
+
+def _unfiltered(context: PageContext, definition: ReportDefinition) -> tuple[str, ...]:
+    """Why a breakdown cannot be shown with the filters of the page: its figures that do not know them. A tile says it of itself."""
+    if not definition.by:
+        return ()
+    metrics = [context.source.metrics[name] for name in definition.metrics]
+    lacking = [(metric.label, filters.missing(context.view, metric)) for metric in metrics]
+    return tuple(f"{label}: {fmt.lower_first(reason)}" for label, reason in lacking if reason)

@@ -1,5 +1,7 @@
 """Saved reports on the page: open one, save the one that is shown, remove one of the own."""
 
+from collections.abc import Collection
+
 import streamlit as st
 
 from dashboards import blocks, served_home, widgets
@@ -12,6 +14,10 @@ from foundation.keys import Keys
 from serving.modules import PAGES
 from serving.people.reports import LONGEST_NAME, Reports, SavedReport
 from serving.report_definition import ReportDefinition
+
+_NAME, _SHARED, _PINNED = "cm_built_name", "cm_built_shared", "cm_built_pinned"
+# The id of the report that the form was filled for, empty for a new one.
+_FILLED_FOR = "cm_built_filled_for"
 
 
 def reports_of(source: Source) -> Reports:
@@ -37,24 +43,36 @@ def listed(context: PageContext, reports: Reports) -> None:
             st.page_link(context.pages[PAGE], label=label, query_params={"report": report.report_id})
 
 
+def _fill(own: SavedReport | None, pages: Collection[str]) -> None:
+    """Sets the fields of the form to what is saved of an own report, empty without one, when another report is opened.
+
+    A field with a key keeps its value when its default changes: the name of the report before would stand there, and be saved over.
+    """
+    report_id = own.report_id if own else ""
+    if _NAME in st.session_state and st.session_state.get(_FILLED_FOR) == report_id:
+        return
+    st.session_state[_FILLED_FOR] = report_id
+    st.session_state[_NAME] = own.name if own else ""
+    st.session_state[_SHARED] = own.is_shared if own else False
+    st.session_state[_PINNED] = own.pinned_to if own and own.pinned_to in pages else ""
+
+
 def save(context: PageContext, reports: Reports, definition: ReportDefinition, shown: SavedReport | None) -> None:
     """The form that saves what is shown, and the way to remove an own report."""
     email = context.source.principal.email
     own = shown if shown is not None and shown.email == email else None
+    pages = {"": "No page", **{key: PAGES[key].title for key in PAGES if key in context.pages}}
+    _fill(own, pages)
     with st.popover("Save", key="cm_built_save"):
-        name = st.text_input("Name", own.name if own else "", key="cm_built_name", max_chars=LONGEST_NAME)
+        name = st.text_input("Name", key=_NAME, max_chars=LONGEST_NAME)
         is_shared = st.checkbox(
-            "Others of the organization can open it, each with the figures that he or she may see",
-            own.is_shared if own else False,
-            key="cm_built_shared",
+            "Others of the organization can open it, each with the figures that he or she may see", key=_SHARED
         )
-        pages = {"": "No page", **{key: PAGES[key].title for key in PAGES if key in context.pages}}
         pinned_to = st.selectbox(
             "Also show it on",
             list(pages),
-            index=list(pages).index(own.pinned_to) if own is not None and own.pinned_to in pages else 0,
             format_func=pages.__getitem__,
-            key="cm_built_pinned",
+            key=_PINNED,
             help="It stands at the end of the page, in its period and with its filters. What an administrator shares stands there for "
             "everybody of the organization who may see the figures.",
         )
