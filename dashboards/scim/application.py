@@ -353,12 +353,16 @@ def _one(asked: Asked, kind: _Kind, key: str) -> Response:
     if asked.method == "GET":
         now = kind.read(asked, key)
         version = _version(now)
+        _record_read(asked, kind, key)
         if asked.headers.get("if-none-match") == version:
             return Response(status_code=304, headers={"etag": version})
-        _record(asked, {"reads": kind.model.__name__, "id": key}, "done")
         return _response(now, parameters=_parameters(asked, kind))
     with _CHANGES:
         return _changed(asked, kind, key)
+
+
+def _record_read(asked: Asked, kind: _Kind, key: str) -> None:
+    _record(asked, {"reads": kind.model.__name__, "id": key}, "done")
 
 
 def _version(resource: Resource[Any]) -> str:
@@ -385,7 +389,11 @@ def _changed(asked: Asked, kind: _Kind, key: str) -> Response:
         case _:
             raise _not_here("GET", "PUT", "PATCH", "DELETE")
     context = Context.RESOURCE_REPLACEMENT_RESPONSE if asked.method == "PUT" else Context.RESOURCE_PATCH_RESPONSE
-    return _response(kind.write(asked, key, sent), context=context, parameters=_parameters(asked, kind))
+    written = kind.write(asked, key, sent)
+    if _version(written) == version:
+        # Nothing changed, so no row of a change says whom this answer shows.
+        _record_read(asked, kind, key)
+    return _response(written, context=context, parameters=_parameters(asked, kind))
 
 
 def _json(asked: Asked) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from serving.people import api_tokens, passwords, sessions
 from serving.people.database import Database, check_tenant, email_of
 from serving.people.leaving import is_gone, provisioned_again_at
 from serving.people.principal import PLATFORM, Principal, Role
-from serving.people.roster import Person, everybody
+from serving.people.roster import Person, everybody, units_of_people
 from serving.people.tables import USER, USER_UNIT
 
 _EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,190}")
@@ -166,7 +166,9 @@ class AccountStore(Database):
         """The tenant's people that may sign in, by user name."""
         query = select(USER).where(USER.c.tenant_id == tenant_id, USER.c.is_active).order_by(USER.c.email)
         with self._reading.connect() as connection:
-            return tuple(self._principal(connection, row) for row in connection.execute(query).mappings().all())
+            units = units_of_people(connection, tenant_id)
+            rows = connection.execute(query).mappings()
+            return tuple(self._principal_of(row, units.get(row["email"], ())) for row in rows)
 
     def everybody(self, tenant_id: str) -> tuple[Person, ...]:
         """The tenant's people by user name, also those who may not sign in."""

@@ -1,6 +1,6 @@
 """The access database of a home, opened: what every part of the store stands on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -104,10 +104,13 @@ class Database:
     def _user(self, connection: Connection, tenant_id: str, email: str) -> RowMapping | None:
         return connection.execute(select(USER).where(self._is(tenant_id, email))).mappings().first()
 
-    @staticmethod
-    def _principal(connection: Connection, row: RowMapping) -> Principal:
+    @classmethod
+    def _principal(cls, connection: Connection, row: RowMapping) -> Principal:
         mine = (USER_UNIT.c.tenant_id == row["tenant_id"]) & (USER_UNIT.c.email == row["email"])
-        units: list[str] = list(connection.execute(select(USER_UNIT.c.service_unit_id).where(mine)).scalars())
+        return cls._principal_of(row, connection.execute(select(USER_UNIT.c.service_unit_id).where(mine)).scalars())
+
+    @staticmethod
+    def _principal_of(row: RowMapping, units: Iterable[str]) -> Principal:
         return Principal(
             tenant_id=row["tenant_id"],
             email=row["email"],

@@ -123,8 +123,8 @@ class ProvisioningStore(AccountStore):
         """Sets name and whether the person may sign in. A lock ends sessions and tokens. Raises Unknown, and ConfigurationError where
         nobody would be left to administer."""
         with self._writing() as connection:
-            email = self._account(connection, tenant_id, account_id).email
-            row = self._row(connection, tenant_id, email)
+            row = self._account_row(connection, tenant_id, account_id)
+            email = row["email"]
             values: dict[str, object] = {"external_id": external_id}
             if display_name.strip():
                 values["display_name"] = display_name.strip()
@@ -138,15 +138,15 @@ class ProvisioningStore(AccountStore):
             if changed:
                 connection.execute(update(USER).where(self._is(tenant_id, email)).values(**changed))
                 self._audit(connection, tenant_id, actor, "account changed", {"user": email, **changed})
-            return self._account(connection, tenant_id, account_id)
+            return self._account_of(connection, self._row(connection, tenant_id, email))
 
     def remove_account(self, tenant_id: str, account_id: str, *, actor: str) -> None:
         """Locks a person for good, and takes away rights and everything private: the name may be given to somebody else. Raises as
         `change_account`."""
         blank = _blank()
         with self._writing() as connection:
-            email = self._account(connection, tenant_id, account_id).email
-            row = self._row(connection, tenant_id, email)
+            row = self._account_row(connection, tenant_id, account_id)
+            email = row["email"]
             if row["is_active"]:
                 self._check_somebody_is_left(connection, tenant_id, row)
             remove_private(connection, tenant_id, email)
@@ -189,14 +189,21 @@ class ProvisioningStore(AccountStore):
         with self._writing() as connection:
             emails = self._emails(connection, tenant_id, members)
             earlier = self._emails_of(connection, tenant_id, group_id)
-            is_renamed = group_id is not None and _name_of_group(connection, tenant_id, group_id) != name.strip()
+            before = None if group_id is None else _row_of_group(connection, tenant_id, group_id)
+            is_renamed = before is not None and before["name"] != name.strip()
             this = self._written_group(connection, tenant_id, group_id, name.strip(), external_id)
             connection.execute(delete(SCIM_MEMBER).where(_members(tenant_id, this)))
             rows = [{"tenant_id": tenant_id, "group_id": this, "email": email} for email in sorted(emails)]
             if rows:
                 connection.execute(insert(SCIM_MEMBER), rows)
-            if rows or earlier or group_id is None:
-                detail = {"group": name.strip(), "added": sorted(emails - earlier), "removed": sorted(earlier - emails)}
+            if before is None or is_renamed or before["external_id"] != external_id or emails != earlier:
+                detail = {
+                    "group": name.strip(),
+                    "before": None if before is None else before["name"],
+                    "external_id": external_id,
+                    "added": sorted(emails - earlier),
+                    "removed": sorted(earlier - emails),
+                }
                 self._audit(connection, tenant_id, actor, "group changed", detail)
             # The other members keep the rights that they have, for example those that an administrator gave meanwhile.
             concerned = emails | earlier if is_renamed else emails ^ earlier
@@ -206,7 +213,7 @@ class ProvisioningStore(AccountStore):
     def remove_group(self, tenant_id: str, group_id: str, *, actor: str) -> None:
         """Removes a group; what it gave goes at once. Raises Unknown."""
         with self._writing() as connection:
-            name = _name_of_group(connection, tenant_id, group_id)
+            name = _row_of_group(connection, tenant_id, group_id)["name"]
             earlier = self._emails_of(connection, tenant_id, group_id)
             connection.execute(delete(SCIM_MEMBER).where(_members(tenant_id, group_id)))
             connection.execute(delete(SCIM_GROUP).where(_is_group(tenant_id, group_id)))
@@ -299,10 +306,14 @@ class ProvisioningStore(AccountStore):
         return tuple(_account(key, row, groups.get(row["email"], ())) for key, row in people.items())
 
     def _account(self, connection: Connection, tenant_id: str, account_id: str) -> Account:
+        return self._account_of(connection, self._account_row(connection, tenant_id, account_id))
+
+    def _account_row(self, connection: Connection, tenant_id: str, account_id: str) -> RowMapping:
+        """The row of a person. Raises Unknown."""
         row = self._people(connection, tenant_id).get(account_id)
         if row is None:
             raise Unknown("there is no such person")
-        return self._account_of(connection, row)
+        return row
 
     def _account_of(self, connection: Connection, row: RowMapping) -> Account:
         mine = SCIM_MEMBER.c.email == row["email"]
@@ -381,12 +392,12 @@ def _is_group(tenant_id: str, group_id: str) -> ColumnElement[bool]:
     return (SCIM_GROUP.c.tenant_id == tenant_id) & (SCIM_GROUP.c.group_id == group_id)
 
 
-def _name_of_group(connection: Connection, tenant_id: str, group_id: str) -> str:
+def _row_of_group(connection: Connection, tenant_id: str, group_id: str) -> RowMapping:
     """Raises Unknown."""
-    name: str | None = connection.execute(select(SCIM_GROUP.c.name).where(_is_group(tenant_id, group_id))).scalar()
-    if name is None:
+    row = connection.execute(select(SCIM_GROUP).where(_is_group(tenant_id, group_id))).mappings().first()
+    if row is None:
         raise Unknown("there is no such group")
-    return name
+    return row
 
 
 def _members(tenant_id: str, group_id: str) -> ColumnElement[bool]:

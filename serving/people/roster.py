@@ -33,6 +33,14 @@ class Person:
         return "invited" if self.invited else "active"
 
 
+def units_of_people(connection: Connection, tenant_id: str) -> dict[str, list[str]]:
+    """User name to the ids of service units, of all people of a tenant that have some."""
+    units: dict[str, list[str]] = {}
+    for row in connection.execute(select(USER_UNIT).where(USER_UNIT.c.tenant_id == tenant_id)):
+        units.setdefault(row.email, []).append(row.service_unit_id)
+    return units
+
+
 def everybody(connection: Connection, tenant_id: str) -> tuple[Person, ...]:
     """The tenant's people by user name."""
     seen = (
@@ -41,9 +49,7 @@ def everybody(connection: Connection, tenant_id: str) -> tuple[Person, ...]:
         .group_by(SESSION.c.email)
     )
     last_seen = {row.email: row.last_seen_at for row in connection.execute(seen)}
-    units: dict[str, list[str]] = {}
-    for row in connection.execute(select(USER_UNIT).where(USER_UNIT.c.tenant_id == tenant_id)):
-        units.setdefault(row.email, []).append(row.service_unit_id)
+    units = units_of_people(connection, tenant_id)
     apps = select(TOTP.c.email).where(TOTP.c.tenant_id == tenant_id, TOTP.c.confirmed_at.is_not(None))
     passkeys = select(PASSKEY.c.email).where(PASSKEY.c.tenant_id == tenant_id)
     with_factor: set[str] = set(connection.execute(union(apps, passkeys)).scalars())

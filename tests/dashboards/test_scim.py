@@ -267,6 +267,47 @@ def test_a_refused_request_is_an_audit_row_of_the_tenant(provider, served, metho
     assert (row.actor, row.result, row.detail) == ("scim:Okta", "refused", {"asks": method, "of": of, "status": status})
 
 
+def test_every_change_of_a_group_is_a_row_and_nothing_else_is(provider, served):
+    client = provider()
+    person = added(client)
+    group = grouped(client)
+    path, named = f"/Groups/{group['id']}", {"schemas": [GROUP], "displayName": f"Nights {uuid.uuid4().hex[:8]}"}
+    changes = [
+        # Nobody is in the group: the table of what groups give knows it by its name all the same.
+        (named, {"before": group["displayName"]}),
+        (named | {"externalId": "x-9"}, {"external_id": "x-9"}),
+        (named | {"externalId": "x-9", "members": [{"value": person["id"]}]}, {"added": [person["userName"]]}),
+    ]
+    same = {"group": named["displayName"], "before": named["displayName"], "added": [], "removed": []}
+    for sent, changed in changes:
+        assert client.put(path, json=sent).status_code == 200
+        row = served.access.audit_rows("harbor", action="group changed", limit=1)[0]
+        assert row.detail == same | {"external_id": sent.get("externalId")} | changed
+    assert client.put(path, json=changes[-1][0]).status_code == 200
+    again = served.access.audit_rows("harbor", action="group changed", limit=1)[0]
+    assert again == row
+
+
+@pytest.mark.parametrize("kind", ["User", "Group"])
+def test_an_answer_that_shows_a_person_or_group_unchanged_is_a_row(provider, served, kind):
+    client = provider()
+    person = added(client)
+    made = person if kind == "User" else grouped(client, person)
+    path, tag = f"/{kind}s/{made['id']}", made["meta"]["version"]
+    unchanged = {"op": "replace", "path": "displayName", "value": made["displayName"]}
+    for ask, status in (
+        (lambda: client.get(path, headers={"if-none-match": tag}), 304),
+        (lambda: client.put(path, json=made), 200),
+        (lambda: patched(client, path, unchanged), 200),
+    ):
+        # Another row between two readings, so that the newest row is that of this reading.
+        assert client.get("/Users/nobody").status_code == 404
+        answer = ask()
+        assert (answer.status_code, answer.headers["etag"]) == (status, tag)
+        row = served.access.audit_rows("harbor", limit=1)[0]
+        assert (row.actor, row.result, row.detail) == ("scim:Okta", "done", {"reads": kind, "id": made["id"]})
+
+
 def test_a_user_name_does_not_change(provider):
     client = provider()
     person = added(client)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from foundation import alembic
 from foundation.errors import AccessError, ConfigurationError
@@ -115,6 +116,18 @@ def test_after_three_failures_even_the_right_password_waits(store, monkeypatch):
     assert store.authenticate("mesa", "ann@x", PASSWORD + "mesa")
     still(monkeypatch, timedelta(seconds=2))
     assert store.authenticate("harbor", "ann@x", PASSWORD + "harbor")
+
+
+def test_people_are_read_with_the_same_number_of_questions_for_any_number_of_people(store):
+    questions = []
+    event.listen(store._engine, "before_cursor_execute", lambda *arguments: questions.append(arguments[2]))
+    assert [(person.email, person.unit_ids) for person in store.users("harbor")] == [("ann@x", ())]
+    of_one_person = len(questions)
+    for number in range(5):
+        store.add_user("harbor", f"p{number}@x", display_name="P", role=Role.EXECUTIVE, unit_ids=[f"U{number}", "A"])
+    questions.clear()
+    assert [person.unit_ids for person in store.users("harbor")] == [(), *(("A", f"U{n}") for n in range(5))]
+    assert len(questions) == of_one_person
 
 
 def test_passwords_and_typed_user_names_are_not_in_the_database(home, store):
