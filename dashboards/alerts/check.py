@@ -7,6 +7,7 @@ sending (`dashboards.delivery.alone`).
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
@@ -76,11 +77,12 @@ def _of_owner(home: Home, store: AccessStore, alerts: Sequence[Alert], now: date
         return [_ended(store, alert, str(error)) for alert in alerts]
     except Exception as error:
         checked = [_failed(alert, error) for alert in alerts]
-    for item in checked:
-        store.alerts.checked(item.alert, failed_mark(mark, now) if item.problem else mark, item.problem)
     open_alarms = store.alerts.not_mailed(tenant_id, email)
     if open_alarms:
         store.alarm_mails.note(tenant_id, email, [item.evaluation_id for item in open_alarms], now)
+    # After the mail is noted: an alert that is marked before has no mail if the program is killed here.
+    for item in checked:
+        store.alerts.checked(item.alert, failed_mark(mark, now) if item.problem else mark, item.problem)
     return checked
 
 
@@ -158,7 +160,9 @@ def _week_start(today: date, zone: ZoneInfo) -> datetime:
 
 
 def _ended(store: AccessStore, alert: Alert, reason: str) -> Checked:
-    store.alerts.end(alert.tenant_id, alert.alert_id, because=reason, actor="system")
+    # Somebody may have ended it since it was listed; the other alerts of its owner go on.
+    with suppress(AccessError):
+        store.alerts.end(alert.tenant_id, alert.alert_id, because=reason, actor="system")
     return Checked(alert=alert, problem=reason, has_ended=True)
 
 

@@ -92,12 +92,17 @@ def _missing(
         return (ALARM, reaches) if late > 0 else (WAITING, reaches)
     if point.is_hidden:
         return NOT_JUDGED, "too few people are behind the figure to show it"
-    if point.value is not None and (point.value or not measure.adds_up):
+    if _has_figure(measure, point):
         return QUIET, "the period has a figure"
     # A unit that was closed, or never had such figures, is not missing any.
-    if past and not any(earlier.value for earlier in [*past][-PAST_PERIODS:]):
+    if past and not any(_has_figure(measure, earlier) for earlier in [*past][-PAST_PERIODS:]):
         return NOT_JUDGED, f"no figure in the {PAST_PERIODS} periods before either"
     return ALARM, "the period has no figure"
+
+
+def _has_figure(measure: Measure, point: Point) -> bool:
+    """Whether rows are behind a period. A rate of 0 is a figure; of what adds up, 0 is also the value of a period without rows."""
+    return point.value is not None and bool(point.value or not measure.adds_up)
 
 
 def _cannot_judge(rule: Rule, point: Point) -> str:

@@ -117,9 +117,11 @@ def _not_sent(store: AccessStore, mail: AlarmMail, error: NotSent, now: datetime
 
 
 def message_of(home: Home, store: AccessStore, server: MailServer, mail: AlarmMail) -> EmailMessage:
-    """The mail with what the owner may see now. Raises AccessError where the owner sees none of the alarms any more, ConfigurationError
-    where the tenant does not send to the owner's domain."""
+    """The mail with what the owner may see now. Raises AccessError where the tenant sends no mail or the owner sees none of the alarms
+    any more, ConfigurationError where the tenant does not send to the owner's domain."""
     rule = store.subscriptions.rule(mail.tenant_id)
+    if not rule.domains:
+        raise AccessError("the organization sends no mail")
     if refusal := rule.refusal(mail.email):
         raise ConfigurationError(refusal)
     principal = store.principal(mail.tenant_id, mail.email)
@@ -129,7 +131,8 @@ def message_of(home: Home, store: AccessStore, server: MailServer, mail: AlarmMa
         source = Source(reader, principal)
         logged = store.alerts.of_mail(mail.tenant_id, mail.mail_id)
         alerts = {alert.alert_id: alert for alert in store.alerts.of_tenant(mail.tenant_id, mail.email)}
-        alarms = [alarm_of(source, alerts[item.alert_id], item) for item in logged]
+        # Of a person who had the user name before there is no alert.
+        alarms = [alarm_of(source, alerts[item.alert_id], item) for item in logged if item.alert_id in alerts]
         seen = tuple(alarm for alarm in alarms if alarm is not None)
         if not seen:
             raise AccessError("the figures of these alarms are no longer among the data of the person")

@@ -150,6 +150,13 @@ def test_missing_data() -> None:
     assert judge(LATE, DAYS, points([0])[0], [], unit_id="u", as_of=AS_OF, today=AS_OF).verdict == QUIET
 
 
+def test_a_rate_of_zero_is_a_figure_and_its_end_is_missing_data() -> None:
+    assert verdict_on(LATE, RATE, [*[0] * 12, None]).verdict == ALARM
+    # Of what adds up, 0 is also a period without rows; a unit that was closed misses nothing.
+    assert verdict_on(LATE, COUNT, [*[0] * 12, None]).verdict == NOT_JUDGED
+    assert verdict_on(LATE, RATE, [*[None] * 12, None]).verdict == NOT_JUDGED
+
+
 # Planted events
 
 

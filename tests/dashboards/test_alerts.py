@@ -50,7 +50,7 @@ APRIL = datetime(2026, 4, 3, 12, tzinfo=UTC)
 MARCH_DAYS = (date(2026, 3, 1), date(2026, 3, 31))
 
 
-# Kills itself where a mail was noted, was marked as being sent, or was taken by the mail server.
+# Kills itself where an alert was marked as checked, or where a mail was noted, was marked as being sent, or was taken by the mail server.
 KILLED = """
 import os, signal, smtplib, sys
 from datetime import datetime
@@ -59,12 +59,20 @@ from dashboards.delivery.alarms import send_alarms
 from foundation.home import Home
 from foundation.mail_server import MailServer
 from serving.people.alarm_mails import AlarmMails
+from serving.people.alerts import Alerts
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
-where = {"noted": (AlarmMails, "begin_sending"), "marked": (smtplib.SMTP, "send_message"), "taken": (AlarmMails, "sent")}
-setattr(*where[sys.argv[3]], die)
+def after(*words, checked=Alerts.checked):
+    checked(*words)
+    die()
+
+if sys.argv[3] == "checked":
+    Alerts.checked = after
+else:
+    where = {"noted": (AlarmMails, "begin_sending"), "marked": (smtplib.SMTP, "send_message"), "taken": (AlarmMails, "sent")}
+    setattr(*where[sys.argv[3]], die)
 server = MailServer(host="127.0.0.1", port=int(sys.argv[2]), security="none", sender="c@example.org", pages="https://x.example")
 send_alarms(Home.at(Path(sys.argv[1])), server, datetime.fromisoformat("2026-04-03T12:00:00+00:00"))
 """
@@ -245,7 +253,7 @@ def test_a_mail_that_was_refused_is_tried_again(
     assert place.access.verify_audit().is_intact
 
 
-@pytest.mark.parametrize(("where", "arrived"), [("noted", 0), ("marked", 0), ("taken", 1)])
+@pytest.mark.parametrize(("where", "arrived"), [("checked", 0), ("noted", 0), ("marked", 0), ("taken", 1)])
 def test_a_kill_loses_no_alarm_and_repeats_at_most_one_which_says_so(
     place: Place,
     mailbox: Mailbox,  # noqa: F811
@@ -265,13 +273,17 @@ def test_a_kill_loses_no_alarm_and_repeats_at_most_one_which_says_so(
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert len(mailbox.mails) == arrived
     assert any_alert_due(place.home, APRIL)
+    # An alert that is not evaluated again has its alarms in a mail.
+    marked = {item.email for item in place.access.alerts.going_on() if item.checked_for}
+    assert marked == ({"admin@harbor"} if where == "checked" else {"admin@harbor", "east@harbor"})
+    assert not any(place.access.alerts.not_mailed("harbor", user) for user in marked)
     outcomes = send_alarms(place.home, server, APRIL + timedelta(minutes=1))
     assert [(item.email, item.state) for item in outcomes] == [("admin@harbor", "sent"), ("east@harbor", "sent")]
     to_admin = [mail for mail in mailbox.mails if mail["To"] == "admin@harbor"]
     assert len({mail["Message-ID"] for mail in to_admin}) == 1
     assert len(to_admin) == arrived + 1
     says_so = [mail["Subject"].startswith("Sent again: ") and REPEATED in body_of(mail) for mail in to_admin]
-    assert says_so == [False] * arrived + [where != "noted"]
+    assert says_so == [False] * arrived + [where in ("marked", "taken")]
     assert "is below 1,000" in body_of(to_admin[-1])
     assert not mailbox.to("east@harbor")["Subject"].startswith("Sent again")
     assert send_alarms(place.home, server, APRIL + timedelta(hours=1)) == []
@@ -354,6 +366,25 @@ def test_one_alert_that_fails_stops_no_other_and_is_tried_again(
     assert not any(item.problem for item in place.access.alerts.going_on())
 
 
+def test_an_alert_that_somebody_ends_meanwhile_ends_no_other_of_its_owner(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = alert(place, "admin@harbor"), alert(place, "admin@harbor", threshold=Decimal(2000))
+    evaluated = check.evaluate
+
+    def evaluate(source: Source, item: Alert, *more: Any) -> Any:
+        if item.alert_id == first.alert_id:
+            place.access.alerts.end("harbor", first.alert_id, because="not needed", actor="admin@harbor")
+            raise AccessError("the unit is closed")
+        return evaluated(source, item, *more)
+
+    monkeypatch.setattr(check, "evaluate", evaluate)
+    assert [item.has_ended for item in check_due(place.home, place.access, APRIL)] == [True, False]
+    assert [item.alert_id for item in place.access.alerts.going_on()] == [second.alert_id]
+    assert place.access.alerts.alert("harbor", first.alert_id).ended_because == "not needed"
+    assert [item.alert_id for item in place.access.alerts.open_alarms("harbor", "admin@harbor")] == [second.alert_id]
+
+
 def test_one_mail_that_fails_stops_no_other(
     place: Place,
     mailbox: Mailbox,  # noqa: F811
@@ -427,6 +458,24 @@ def test_a_tenant_that_sends_no_figures_and_a_domain_that_is_not_allowed(
     assert send_alarms(place.home, server, APRIL + timedelta(hours=1))[0].state == "sent"
     assert "1,000" not in mailbox.to("admin@harbor").as_string()
     assert "https://harbor.example/alerts" in body_of(mailbox.to("admin@harbor"))
+
+
+def test_a_tenant_that_sends_no_mail_is_tried_once(
+    place: Place,
+    mailbox: Mailbox,  # noqa: F811
+    server: MailServer,  # noqa: F811
+) -> None:
+    alert(place, "admin@harbor")
+    place.access.subscriptions.set_rule("harbor", [], "figures", actor="test")
+    (outcome,) = send_alarms(place.home, server, APRIL)
+    assert (outcome.state, outcome.reason) == ("given up", "the organization sends no mail")
+    assert send_alarms(place.home, server, APRIL + timedelta(hours=7)) == []
+    assert len(place.access.alerts.open_alarms("harbor", "admin@harbor")) == 1
+    place.access.subscriptions.set_rule("harbor", ["harbor"], "figures", actor="test")
+    (mail,) = place.access.alarm_mails.of_tenant("harbor")
+    place.access.alarm_mails.send_again("harbor", mail.mail_id, actor="test")
+    assert [item.state for item in send_alarms(place.home, server, APRIL + timedelta(hours=8))] == ["sent"]
+    assert len(mailbox.mails) == 1
 
 
 def test_an_alarm_is_acknowledged_with_a_note_that_is_sealed(place: Place) -> None:
