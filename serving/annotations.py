@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import NoReturn
 
 from foundation.errors import AccessError, ConfigurationError
@@ -128,21 +129,23 @@ class ScopedAnnotations:
         return self._role.annotates
 
     def may_change(self, annotation: Annotation) -> bool:
-        """Whether the person changes and removes an annotation: its author and administrators do, for the units that they see."""
-        is_own = annotation.author == self._principal.email or self._role.administers
-        return self.may_write and is_own and self._writes_for(annotation.service_unit_id)
+        """Whether the person changes and removes an annotation: its author and administrators do, for the units that they see. Who got
+        the user name of an author who left is not its author."""
+        if not self._writes_for(annotation.service_unit_id):
+            return False
+        return self._role.administers or self._kept.is_author(annotation.annotation_id, self._principal.email)
 
     def add(self, annotation: Annotation) -> Annotation:
         """Adds an annotation in the person's name, and returns it with its id.
 
         Raises AccessError for a person who may not write it, ConfigurationError for what cannot be an annotation; both are audited.
         """
-        with refusals_noted(self._note, "annotation added", _asked(annotation)):
+        with refusals_noted(self._note, "annotation added", annotation.detail):
             return self._kept.add(self._checked(annotation))
 
     def change(self, annotation_id: str, annotation: Annotation) -> None:
         """Replaces an annotation by another version. Raises as `add`, AccessError too where it is not the person's to change."""
-        with refusals_noted(self._note, "annotation changed", {"annotation": annotation_id, **_asked(annotation)}):
+        with refusals_noted(self._note, "annotation changed", {"annotation": annotation_id, **annotation.detail}):
             before = self._own(annotation_id)
             checked = self._checked(annotation)
             self._kept.change(replace(checked, annotation_id=annotation_id, author=before.author))
@@ -177,7 +180,7 @@ class ScopedAnnotations:
             raise ConfigurationError("an annotation is about a page or about a figure, not about both")
         if annotation.page and not self._has_page(annotation.page):
             raise ConfigurationError(f"no page of figures is named {annotation.page!r}")
-        if annotation.metric and annotation.metric not in self._metric_names():
+        if annotation.metric and annotation.metric not in self._metric_names:
             raise ConfigurationError(f"no metric is named {annotation.metric!r}")
         return replace(annotation, sentence=sentence, set_by=self._principal.email, is_removed=False)
 
@@ -187,18 +190,23 @@ class ScopedAnnotations:
     # What the scope holds
 
     def _is_seen(self, annotation: Annotation) -> bool:
-        above = {step for path in self._metrics.data.units["path"] for step in path.strip("/").split("/")}
         return (
-            annotation.service_unit_id in above | {WHOLE}
+            annotation.service_unit_id in self._units_and_above | {WHOLE}
             and (not annotation.page or self._has_page(annotation.page))
-            and (not annotation.metric or annotation.metric in self._metric_names())
+            and (not annotation.metric or annotation.metric in self._metric_names)
         )
 
     def _has_page(self, page: str) -> bool:
         return page in PAGES and page in self._role.pages
 
-    def _metric_names(self) -> set[str]:
-        return {item.definition.name for item in self._metrics.visible()}
+    @cached_property
+    def _units_and_above(self) -> frozenset[str]:
+        """Ids of the units in scope and of those above them."""
+        return frozenset(step for path in self._metrics.data.units["path"] for step in path.strip("/").split("/"))
+
+    @cached_property
+    def _metric_names(self) -> frozenset[str]:
+        return frozenset(item.definition.name for item in self._metrics.visible())
 
     def _check_reads(self) -> None:
         if not self.may_read:
@@ -211,6 +219,7 @@ class ScopedAnnotations:
     # What follows from the published data
 
     def _gaps(self) -> list[Automatic]:
+        """The gaps of feeds on which pages of the person rest, with those pages."""
         gaps = published_gaps(self._home, self._version)
         return [
             Automatic(
@@ -221,8 +230,14 @@ class ScopedAnnotations:
                 pages=pages,
             )
             for row in gaps.iter_rows(named=True)
-            if (pages := tuple(page.key for page in PAGES.values() if set(page.entities) & set(row["entities"] or ())))
+            if (pages := self._pages_on(row["entities"] or ()))
         ]
+
+    def _pages_on(self, entities: Collection[str]) -> tuple[str, ...]:
+        """The pages of the person that rest on rows of some of these contracts."""
+        return tuple(
+            key for key, page in PAGES.items() if self._has_page(key) and not set(page.entities).isdisjoint(entities)
+        )
 
     def _moves(self) -> list[Automatic]:
         # A version that was published before there was such a table has no moves.
@@ -283,10 +298,3 @@ def _place(names: Mapping[str, str], unit: str | None) -> str:
     if unit is None:
         return "the top"
     return names.get(unit, "another unit")
-
-
-def _asked(annotation: Annotation) -> dict[str, object]:
-    days: Sequence[date] = (annotation.first_day, annotation.last_day)
-    first, last = (day.isoformat() for day in days)
-    about = {"page": annotation.page, "metric": annotation.metric}
-    return {"unit": annotation.service_unit_id, "from": first, "to": last, **about}

@@ -170,7 +170,7 @@ def _annotation(
     # Without an earlier version the change is refused before its days are read.
     kept_days = (before.first_day, before.last_day) if before else (date.min, None)
     first = first_day.date() if first_day else kept_days[0]
-    last = last_day.date() if last_day else (kept_days[1] if not first_day else None) or first
+    last = last_day.date() if last_day else kept_days[1] or first
     return Annotation(
         sentence=sentence,
         first_day=first,

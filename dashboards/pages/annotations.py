@@ -65,16 +65,19 @@ def _table(source: Source, standing: tuple[Annotation, ...]) -> Markup:
 
 
 def _automatic(source: Source, items: tuple[Automatic, ...]) -> Markup:
+    held = pages_of(source)
     rows = [
         markup.Row(
             (
                 annotations.days_of(item.first_day, item.last_day),
                 item.sentence,
                 annotations.unit_name(source, item.service_unit_id),
-                ", ".join(PAGES[page].title for page in item.pages if page in pages_of(source)) or ALL_FIGURES,
+                ", ".join(PAGES[page].title for page in item.pages if page in held) or ALL_FIGURES,
             )
         )
         for item in reversed(items)
+        # A gap of pages for which the tenant has no figures concerns nothing that is shown.
+        if not item.pages or not set(item.pages).isdisjoint(held)
     ]
     return markup.table(
         [markup.Column(name) for name in AUTOMATIC_COLUMNS],

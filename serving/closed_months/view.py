@@ -90,7 +90,11 @@ class ClosedMonths:
 
     def causes(self, close: Close) -> pl.DataFrame:
         """The causes of changes in scope; records are named to those who see rows and identifiers."""
-        mine = self.restatements(close).select("cause_set").unique()
+        return self._causes_of(close, self.restatements(close))
+
+    def _causes_of(self, close: Close, rows: pl.DataFrame) -> pl.DataFrame:
+        """The causes of these changes, which are in scope, as `causes` gives them."""
+        mine = rows.select("cause_set").unique()
         causes = self._restated(close).causes.join(mine, on="cause_set", how="semi").sort("cause_set", "ordinal")
         scope = self._reader.scope
         if scope.row_tables_allowed and scope.identity_level in _NAMED:
@@ -121,7 +125,7 @@ class ClosedMonths:
         else:
             level = self._level_of(unit)
             rows = rows.filter((pl.col("dimension") == level) & (pl.col("member") == unit))
-        causes, changes = self.causes(close), []
+        causes, changes = self._causes_of(close, rows), []
         for (metric,), own in rows.sort("restatement").group_by("metric", maintain_order=True):
             last = own.row(-1, named=True)
             closed, now = _value(last, "closed"), _value(last, "new")

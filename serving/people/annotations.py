@@ -3,6 +3,7 @@
     store.add(annotation)          a new annotation; returns it with its id
     store.change(annotation)       a new version of it; nothing is overwritten
     store.standing()               the last version of each that is not removed
+    store.is_author(id, email)     whether the present holder of a user name wrote it
 
 A sentence may name a person although it should not, so that it is sealed (AES-SIV, RFC 5297) and no audit row holds it. Who may read,
 write and change one is checked in `serving.annotations`.
@@ -15,9 +16,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
-from sqlalchemy import Connection, Engine, RowMapping, insert, select
+from sqlalchemy import Connection, Engine, RowMapping, func, insert, select
 
 from foundation.keys import Keys
+from serving.people.holders import is_of_holder
 from serving.people.tables import ANNOTATION
 from serving.people.targets import WHOLE, Audits
 
@@ -41,6 +43,17 @@ class Annotation:
     set_by: str = ""
     set_at: datetime | None = None
     is_removed: bool = False
+
+    @property
+    def detail(self) -> dict[str, object]:
+        """What audit rows say of it; never the sentence."""
+        return {
+            "unit": self.service_unit_id,
+            "from": self.first_day.isoformat(),
+            "to": self.last_day.isoformat(),
+            "page": self.page,
+            "metric": self.metric,
+        }
 
 
 class Annotations:
@@ -73,15 +86,26 @@ class Annotations:
         query = select(ANNOTATION).where(ANNOTATION.c.tenant_id == self._tenant_id).order_by(ANNOTATION.c.version_id)
         with self._reading.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        # Without annotations no key is read.
-        cipher = self._cipher() if rows else None
-        return tuple(_annotation(row, cipher) for row in rows if cipher is not None)
+        if not rows:
+            # No key is read.
+            return ()
+        cipher = self._cipher()
+        return tuple(_annotation(row, cipher) for row in rows)
 
     def standing(self) -> tuple[Annotation, ...]:
         """The last version of each annotation that is not removed, by first day."""
         last = {version.annotation_id: version for version in self.versions()}
         kept = (version for version in last.values() if not version.is_removed)
         return tuple(sorted(kept, key=lambda version: (version.first_day, version.annotation_id)))
+
+    def is_author(self, annotation_id: str, email: str) -> bool:
+        """Whether the present holder of a user name wrote the first version of an annotation, not an earlier holder who left."""
+        is_of_it = (ANNOTATION.c.tenant_id == self._tenant_id) & (ANNOTATION.c.annotation_id == annotation_id)
+        first = select(func.min(ANNOTATION.c.version_id)).where(is_of_it).scalar_subquery()
+        own = is_of_holder(ANNOTATION, email, "set_at", "author")
+        query = select(ANNOTATION.c.version_id).where(ANNOTATION.c.version_id == first, own)
+        with self._reading.connect() as connection:
+            return connection.execute(query).first() is not None
 
     def _write(self, annotation: Annotation, action: str) -> None:
         sealed = self._cipher().encrypt(annotation.sentence.encode(), [annotation.annotation_id.encode()]).hex()
@@ -105,15 +129,7 @@ class Annotations:
                     set_at=datetime.now(UTC),
                 )
             )
-            detail = {
-                "annotation": annotation.annotation_id,
-                "unit": annotation.service_unit_id,
-                "from": annotation.first_day.isoformat(),
-                "to": annotation.last_day.isoformat(),
-                "page": annotation.page,
-                "metric": annotation.metric,
-                "author": annotation.author,
-            }
+            detail = {"annotation": annotation.annotation_id, **annotation.detail, "author": annotation.author}
             self._audit(connection, self._tenant_id, annotation.set_by, action, detail)
 
     def _cipher(self) -> AESSIV:

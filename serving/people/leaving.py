@@ -1,6 +1,7 @@
 """What is removed when a person leaves for good. The user name may be given to somebody new, who must find nothing of the earlier holder.
 
-What people did for their tenant stays: audit rows, targets, entries of worklists, and the lists of mails and alarms.
+What people did for their tenant stays: audit rows, targets, annotations, entries of worklists, and the lists of mails and alarms. The next
+holder of the name is not the author of the earlier holder's annotations.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -200,3 +200,13 @@ def test_who_may_not_write_reads(page, markup_of, reader):
     assert "You can read annotations" in html
     assert "1 annotation" in html
     assert "Bayview moved" in html
+
+
+def test_a_gap_is_named_with_the_pages_that_it_concerns_and_left_out_without_one(page, markup_of, reader):
+    reader.annotations.moved = (GAP, replace(GAP, sentence="Feed beds stopped", pages=("credentials",)))
+    html = markup_of(page("annotations"))
+    assert "Feed adt stopped" in html
+    assert "Throughput" in html
+    # No page of figures of this tenant rests on it.
+    assert "Feed beds stopped" not in html
+    assert "All figures" not in html

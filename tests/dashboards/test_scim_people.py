@@ -6,13 +6,17 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from threading import Barrier, BrokenBarrierError, Thread
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
 from dashboards.scim import application
 from foundation.errors import AccessError
 from foundation.keys import Keys
+from serving.annotations import ScopedAnnotations
 from serving.people.alert_rules import ABOVE, ALARM, THRESHOLD, Evaluation, Rule, Wanted
+from serving.people.annotations import Annotation
 from serving.people.group_rights import GroupRight
 from serving.people.leaving import ENDED, PRIVATE
 from serving.people.principal import Role
@@ -113,6 +117,43 @@ def test_alerts_and_reports_end_with_the_person(provider, served, home):
     assert store.alerts.of_tenant("harbor", email) == (again,)
     # The tenant's log keeps the alarm.
     assert alarm.evaluation_id in {each.evaluation_id for each in store.alerts.logged("harbor")}
+
+
+def test_annotations_stay_and_the_new_holder_of_the_name_may_not_change_them(provider, served, home):
+    client, store = provider(), served.access
+    person = added(client)
+    email, kept = person["userName"], store.annotations(Keys.of(home), "harbor")
+    noted = []
+
+    def opened(who):
+        units = SimpleNamespace(units=pl.DataFrame({"path": ["/BU1/"]}))
+        seen = SimpleNamespace(scope=SimpleNamespace(is_restricted=False), data=units, visible=lambda: ())
+        return ScopedAnnotations(
+            home=home,
+            version=None,
+            metrics=seen,
+            kept=kept,
+            principal=replace(who, role=Role.EXECUTIVE),
+            note=lambda *row: noted.append(row),
+            saw=lambda *_: None,
+        )
+
+    day = date(2026, 5, 4)
+    written = Annotation(sentence="Flood", first_day=day, last_day=day)
+    earlier = opened(principal(served, person)).add(written)
+    assert opened(principal(served, person)).may_change(earlier)
+    client.delete(f"/Users/{person['id']}")
+    new = opened(principal(served, added(client, email)))
+    # Another version, written since then, makes nobody an author.
+    kept.change(replace(earlier, sentence="Flood at Elm", set_by="admin@harbor"))
+    (standing,) = (item for item in new.standing() if item.annotation_id == earlier.annotation_id)
+    assert (standing.sentence, standing.author) == ("Flood at Elm", email)
+    assert not new.may_change(standing)
+    for act in (lambda: new.change(earlier.annotation_id, written), lambda: new.remove(earlier.annotation_id)):
+        with pytest.raises(AccessError, match="only its author or an administrator"):
+            act()
+    assert [row[2] for row in noted] == ["refused", "refused"]
+    assert new.may_change(new.add(written))
 
 
 def test_each_holder_of_a_name_has_an_id_that_lasts(provider):

@@ -189,6 +189,11 @@ def test_annotations_on_the_command_line(place, reader):
     # What is not given stays as it is.
     assert run("change", annotation_id, "The lab moved", "--to", "2026-05-06").exit_code == 0
     assert run("change", "0a1b2c3d", "The lab moved").exit_code == 1
+    # Another first day alone leaves the last day.
+    assert run("change", annotation_id, "The lab moved", "--from", "2026-05-02").exit_code == 0
+    (listed,) = [row for row in json.loads(run("list", "--json").output) if row["annotation"]]
+    assert (listed["from"], listed["to"]) == ("2026-05-02", "2026-05-06")
+    assert run("change", annotation_id, "The lab moved", "--from", "2026-05-04").exit_code == 0
     (listed,) = [row for row in json.loads(run("list", "--json").output) if row["annotation"]]
     assert (listed["sentence"], listed["from"], listed["to"]) == ("The lab moved", "2026-05-04", "2026-05-06")
     assert listed["unit"] == "east"
@@ -198,7 +203,7 @@ def test_annotations_on_the_command_line(place, reader):
     assert "there is no annotation" in str(refused.exception)
     assert run("remove", annotation_id).exit_code == 0
     assert [row for row in json.loads(run("list", "--json").output) if row["annotation"]] == []
-    assert len(json.loads(run("list", "--history", "--json").output)) == 3
+    assert len(json.loads(run("list", "--history", "--json").output)) == 5
     assert "write a sentence of 1 to 200" in str(run("add", "x" * 201, "--from", "2026-05-04").exception)
 
 
@@ -261,4 +266,18 @@ def test_a_gap_stands_on_the_pages_that_rest_on_the_feed(place, reader, monkeypa
     assert gap.sentence == "Feed adt brought nothing"
     assert "no_show" in gap.pages
     assert "payer_mix" not in gap.pages
+    # Throughput alone rests on shifts, and billing staff do not have that page.
+    monkeypatch.setattr(
+        "serving.annotations.published_gaps",
+        lambda *_: frame.with_columns(entities=pl.Series([["staff_shift"], ["appointment", "staff_shift"]])),
+    )
+    gaps = {
+        user: [(item.sentence, item.pages) for item in reader(f"{user}@harbor").annotations.automatic() if item.pages]
+        for user in ("analyst", "biller")
+    }
+    assert gaps["analyst"] == [
+        ("Feed adt brought nothing", ("throughput",)),
+        ("Feed badges brought nothing", ("overview", "throughput", "no_show")),
+    ]
+    assert gaps["biller"] == [("Feed badges brought nothing", ("overview", "no_show"))]
     assert replace(gap, pages=()).pages == ()
