@@ -6,7 +6,6 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskStatus
-from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dashboards import served_home
 from dashboards.api import AGENTS_PATH, problems
 from dashboards.api.problems import ApiError
-from dashboards.api.who import Asking, asking_with
+from dashboards.api.who import Asking, asking_with, bearer_of
 from serving.people.api_tokens import FIGURES
 from serving.reader import Reader, open_reader
 
@@ -57,9 +56,8 @@ class AgentDoor:
             await self.app(scope, receive, send)
             return
         request = Request(scope)
-        scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
         try:
-            who = await run_in_threadpool(asking_with, request, token if scheme.lower() == "bearer" else "", "agent")
+            who = await run_in_threadpool(asking_with, request, bearer_of(request), "agent")
         except ApiError as error:
             await problems.response_of(error)(scope, receive, send)
             return

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -78,6 +79,12 @@ def _throttle(seconds: int) -> None:
     if seconds:
         detail, headers = f"too many requests; ask again in {seconds} seconds", {"retry-after": str(seconds)}
         raise ApiError(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", detail, headers)
+
+
+def bearer_of(request: Request) -> str:
+    """The token that a request sent as `Authorization: Bearer TOKEN`; empty for none."""
+    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    return token if scheme.lower() == "bearer" else ""
 
 
 def asking(request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Asking:

@@ -19,11 +19,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dashboards import failures, served_home
 from dashboards.api.problems import ApiError, response_of
-from dashboards.api.who import check_guesses, count_guess, opened
+from dashboards.api.who import bearer_of, check_guesses, count_guess, opened
 from dashboards.embedding import LARGEST_BODY, OPEN_PATH, PREFIX, TICKETS_PATH
 from dashboards.embedding.document import as_html, message
 from dashboards.embedding.views import Wish, report_of, ticket_for
 from dashboards.hosts import UnknownTenant, tenant_of_host
+from dashboards.request_body import body_up_to
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError, DamagedFileError
 from serving.counters import PAGE_ERRORS, REQUESTS
 from serving.model import NothingPublished
@@ -68,11 +69,7 @@ class EmbeddingDoor:
             await send({"type": "websocket.close", "code": 1008})
             return
         request = Request(scope, receive)
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > LARGEST_BODY:
-                break
+        body = await body_up_to(request, LARGEST_BODY)
         response = await run_in_threadpool(_answer, request, body)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
@@ -104,10 +101,9 @@ def _answer(request: Request, body: bytes) -> Response:
 
 def _tickets(request: Request, body: bytes) -> Response:
     """A ticket for a site's server. Raises ApiError."""
-    kind, _, secret = request.headers.get("authorization", "").partition(" ")
     site, _ = opened(
         request,
-        secret.strip() if kind.lower() == "bearer" else "",
+        bearer_of(request),
         served_home.access().embedding_sites,
         channel=CHANNEL,
         action=CHANNEL,

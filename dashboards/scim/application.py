@@ -28,7 +28,7 @@ from starlette.responses import Response
 
 from dashboards import served_home
 from dashboards.api.problems import ApiError
-from dashboards.api.who import opened
+from dashboards.api.who import bearer_of, opened
 from dashboards.scim import LARGEST_BODY, PREFIX
 from dashboards.scim.resources import (
     CONFIG,
@@ -129,11 +129,10 @@ def _of_error(error: Error, headers: Mapping[str, str] | None = None) -> Respons
 
 def _asked(request: Request, body: bytes) -> Asked:
     """Who asks. Raises Refusal: 401 for no, an unknown or an ended token, 403 at another tenant's address, 404, 429."""
-    kind, _, secret = request.headers.get("authorization", "").partition(" ")
     try:
         token, _ = opened(
             request,
-            secret.strip() if kind.lower() == "bearer" else "",
+            bearer_of(request),
             served_home.access().scim_tokens,
             channel=CHANNEL,
             action=CHANNEL,

@@ -5,6 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dashboards.request_body import body_up_to
 from dashboards.scim import LARGEST_BODY, PREFIX
 
 
@@ -19,11 +20,7 @@ class ScimDoor:
             await self.app(scope, receive, send)
             return
         request = Request(scope, receive)
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > LARGEST_BODY:
-                break
+        body = await body_up_to(request, LARGEST_BODY)
         response = await run_in_threadpool(_answer, request, body)
         await response(scope, receive, send)
 

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import RowMapping, delete, insert, select
 
-from foundation.errors import AccessError, ConfigurationError
+from foundation.errors import ConfigurationError
 from foundation.exposure import is_loopback
 from serving.modules import PAGES
 from serving.people.embedding_tickets import LONGEST_LIFE
@@ -21,7 +21,7 @@ from serving.people.principal import Principal, Role
 from serving.people.rights import ROLES
 from serving.people.secret_tokens import SecretToken, SecretTokens, shared_fields
 from serving.people.sessions import token_hash
-from serving.people.tables import EMBEDDING_SITE, EMBEDDING_TICKET, TENANT
+from serving.people.tables import EMBEDDING_SITE, EMBEDDING_TICKET
 
 # What a site sees is what this role sees: figures, never rows, and no figure of few people.
 ROLE = Role.EXECUTIVE
@@ -103,10 +103,6 @@ class EmbeddingSites(SecretTokens[EmbeddingSite]):
                 return False
             connection.execute(insert(EMBEDDING_TICKET).values(ticket_hash=token_hash(ticket_id), used_at=now))
         return True
-
-    def _check(self, connection: Connection, tenant_id: str) -> None:
-        if connection.execute(select(TENANT.c.tenant_id).where(TENANT.c.tenant_id == tenant_id)).first() is None:
-            raise AccessError("there is no such tenant")
 
     def _about(self, row: Mapping[str, Any]) -> Mapping[str, object]:
         return {"for": "embedding", "origin": row["origin"], "pages": row["pages"], "units": row["unit_ids"]}

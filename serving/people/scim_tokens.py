@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import RowMapping
 
-from serving.people.database import check_tenant
 from serving.people.secret_tokens import SecretToken, SecretTokens, shared_fields
 from serving.people.tables import SCIM_TOKEN
 
@@ -32,9 +31,6 @@ class ScimTokens(SecretTokens[ScimToken]):
     def of_tenant(self, tenant_id: str) -> tuple[ScimToken, ...]:
         """The tokens of a tenant, the newest first; also those that have ended."""
         return self._listed(SCIM_TOKEN.c.tenant_id == tenant_id)
-
-    def _check(self, connection: Connection, tenant_id: str) -> None:
-        check_tenant(connection, tenant_id)
 
     def _about(self, row: Mapping[str, Any]) -> Mapping[str, object]:  # noqa: ARG002  # all tokens of this kind are for the same
         return {"for": "accounts (SCIM)"}

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Table, insert, select, update
 
 from foundation.errors import AccessError, ConfigurationError
+from serving.people.database import check_tenant
 from serving.people.sessions import SEEN_STEP, token_hash
 from serving.people.targets import Audits
 
@@ -89,7 +90,8 @@ class SecretTokens(Generic[T]):
     def _create(self, tenant_id: str, *, name: str, days: int, actor: str, **values: str) -> str:
         """Makes a token and returns it; it is kept nowhere. `values` are those of further columns.
 
-        Raises ConfigurationError for an empty or a too long name, and for fewer than one or more than LONGEST_DAYS days.
+        Raises ConfigurationError for an empty or a too long name, and for fewer than one or more than LONGEST_DAYS days; AccessError
+        for an unknown tenant.
         """
         words = name.strip()
         if not words or len(words) > NAME_LENGTH:
@@ -100,7 +102,7 @@ class SecretTokens(Generic[T]):
         row = {"tenant_id": tenant_id, "name": words, "created_by": actor, "created_at": now, **values}
         ends = now + timedelta(days=days)
         with self._writing() as connection:
-            self._check(connection, tenant_id)
+            check_tenant(connection, tenant_id)
             connection.execute(insert(self.table).values(token_hash=token_hash(token), expires_at=ends, **row))
             detail = {"token": token_id(token), "name": words, "days": days, **self._about(row)}
             self._audit(connection, tenant_id, actor, "token created", detail)
@@ -111,9 +113,6 @@ class SecretTokens(Generic[T]):
         rows = select(self.table).where(wanted).order_by(self.table.c.created_at.desc())
         with self._reading.connect() as connection:
             return tuple(self._token(row) for row in connection.execute(rows).mappings())
-
-    def _check(self, connection: Connection, tenant_id: str) -> None:
-        """Raises AccessError where the tenant can have no token."""
 
     def _about(self, row: Mapping[str, Any]) -> Mapping[str, object]:
         """What the audit says of a token beside its id and name."""

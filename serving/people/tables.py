@@ -50,6 +50,17 @@ def _text(name: str, *, key: bool = False, nullable: bool = False) -> Column[str
     return Column(name, String, primary_key=key, nullable=nullable)
 
 
+def _token_end() -> tuple[Column[str] | Column[datetime], ...]:
+    """The last columns of each table of tokens: with `name` they are what `secret_tokens.shared_fields` reads."""
+    return (
+        _text("created_by"),
+        Column("created_at", Utc, nullable=False),
+        Column("expires_at", Utc, nullable=False),
+        Column("last_used_at", Utc),
+        Column("ended_at", Utc),
+    )
+
+
 TENANT = Table(
     "tenant",
     METADATA,
@@ -199,11 +210,7 @@ SCIM_TOKEN = Table(
     _text("token_hash", key=True),
     _text("tenant_id"),
     _text("name"),
-    _text("created_by"),
-    Column("created_at", Utc, nullable=False),
-    Column("expires_at", Utc, nullable=False),
-    Column("last_used_at", Utc),
-    Column("ended_at", Utc),
+    *_token_end(),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
 )
 SCIM_GROUP = Table(
@@ -248,11 +255,7 @@ EMBEDDING_SITE = Table(
     _text("origin"),
     _text("pages"),
     _text("unit_ids"),
-    _text("created_by"),
-    Column("created_at", Utc, nullable=False),
-    Column("expires_at", Utc, nullable=False),
-    Column("last_used_at", Utc),
-    Column("ended_at", Utc),
+    *_token_end(),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
 )
 EMBEDDING_TICKET = Table(
@@ -352,11 +355,7 @@ API_TOKEN = Table(
     _text("email"),
     _text("name"),
     _text("allowed"),
-    _text("created_by"),
-    Column("created_at", Utc, nullable=False),
-    Column("expires_at", Utc, nullable=False),
-    Column("last_used_at", Utc),
-    Column("ended_at", Utc),
+    *_token_end(),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
     Index("api_token_by_person", "tenant_id", "email"),
 )
