@@ -15,7 +15,7 @@ from dashboards import annotations, chance, chart_tables, charts, figures, marku
 from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards import view as states
-from dashboards.breakdowns import Level, Member
+from dashboards.breakdowns import Level, Member, band_order
 from dashboards.chance import Verdict
 from dashboards.figures import Figure
 from dashboards.shell import HEALTH_PAGE, PageContext
@@ -235,7 +235,7 @@ def ranking(
         member.id for member in shown if figures.has_few(context.source, bases[member.id], volume, member.now)
     }
     if ordered:
-        shown.sort(key=lambda member: _band_order(member.id))
+        shown.sort(key=lambda member: band_order(member.id))
     else:
         # Two of fifteen are no rank: members with too few cases stand last.
         shown.sort(key=lambda member: (member.id in few_members, -fmt.decimal(member.now[metric]), member.name))
@@ -345,12 +345,6 @@ def _ranking_note(context: PageContext, shown: Sequence[Member], notes: Iterable
     faint = f"; faint: fewer than {chance.LEAST_VOLUME}" if few else ""
     changes = f"; in brackets: change from {context.view.compared.name}" if any("(" in text for text in notes) else ""
     return f"{context.view.period.name}{changes}{overall}{faint}{hint}"
-
-
-def _band_order(band: str) -> tuple[int, str]:
-    """Bands such as `8 to 14` by their first number, those without one last."""
-    digits = "".join(character if character.isdigit() else " " for character in band).split()
-    return (int(digits[0]) if digits else 10**9, band)
 
 
 def _bar_note(context: PageContext, member: Member, metric: str, *, moving: bool) -> str:

@@ -121,10 +121,12 @@ def by_dimension(
             names = _names(compared, dimension) | names
             for key, values in _values(compared, dimension, group).items():
                 earlier.setdefault(key, {}).update(values)
-    members = [
-        Member(key, label_of(dimension, key, names), now.get(key, {}), earlier.get(key, {}), moves_to(dimension, key))
-        for key in dict.fromkeys([*now, *earlier])
-    ]
+    members = []
+    for key in dict.fromkeys([*now, *earlier]):
+        name = label_of(dimension, key, names)
+        if dimension == "service_unit" and source.children(key):
+            name = of_unit_itself(name)
+        members.append(Member(key, name, now.get(key, {}), earlier.get(key, {}), moves_to(dimension, key)))
     return sorted(members, key=lambda member: _rank(member, metrics[0]))
 
 
@@ -170,10 +172,21 @@ def below(source: Source, view: View, metrics: Sequence[str]) -> Level:
     return Level("provider", "provider", tuple(members))
 
 
+def of_unit_itself(name: str) -> str:
+    """The name of the rows of a unit that belong to none of the units below it."""
+    return f"{name}, not further assigned"
+
+
+def band_order(band: str) -> tuple[bool, int, str]:
+    """Sorts bands such as `8 to 14` by their first number, those without one last."""
+    digits = "".join(character if character.isdigit() else " " for character in band).split()
+    return (not digits, int(digits[0]) if digits else 0, band)
+
+
 def _placed(source: Source, member: Member, at: str) -> Member:
     """A child unit with its way down; what belongs to the unit itself says so and leads nowhere."""
     if member.id == at:
-        return Member(member.id, f"{member.name}, not further assigned", member.now, member.before)
+        return Member(member.id, of_unit_itself(member.name), member.now, member.before)
     place = source.places.get(member.id)
     if place is None:
         return member

@@ -139,4 +139,4 @@ def name_of(level: Level, member: str, named: Mapping[str, str]) -> str:
     if not member:
         return "Not recorded"
     name = named.get(member, member)
-    return f"{name}, not further assigned" if member == level.at and level.dimension != "provider" else name
+    return breakdowns.of_unit_itself(name) if member == level.at and level.dimension != "provider" else name

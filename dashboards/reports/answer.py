@@ -8,8 +8,8 @@ from typing import Any
 from dashboards import filters
 from dashboards import format as fmt
 from dashboards import period as periods
-from dashboards.breakdowns import moves_to
-from dashboards.data import Source
+from dashboards.breakdowns import band_order, moves_to, of_unit_itself
+from dashboards.data import UNKNOWN, Source
 from dashboards.view import View
 from serving.model import MetricDefinition
 from serving.report_definition import CHILDREN, MONTH, SERVICE_UNIT, ReportDefinition
@@ -45,32 +45,53 @@ class Answer:
 def answer(source: Source, view: View, definition: ReportDefinition) -> Answer:
     """Asks a report in the period of the view. Every metric knows the breakdowns and filters (`serving.report_definition.problems`).
 
-    Raises as `Reader.query`.
+    Its rows add up to the figure of the view, where the metric can be added up. Raises as `Reader.query`.
     """
     where = filters.chosen(view)
     if CHILDREN in definition.by and SERVICE_UNIT not in where and source.root is not None:
         where[SERVICE_UNIT] = source.root.id
-    frame = source.query(
-        definition.metrics,
-        by=definition.dimensions,
-        grain="month" if MONTH in definition.by else None,
-        where=where,
-        start=view.period.start,
-        end=view.period.end,
-    )
-    lines = [_line(source, row, definition) for row in frame.iter_rows(named=True)]
+        rows = [*_rows(source, view, definition, where), *_unplaced(source, view, definition, where)]
+    else:
+        rows = _rows(source, view, definition, where)
+    place = where.get(SERVICE_UNIT)
+    lines = [_line(source, row, definition, place) for row in rows]
     for index in reversed(range(len(definition.by))):
         lines = _in_order(lines, index, definition.by[index])
     metrics = tuple(source.metrics[name] for name in definition.metrics)
     return Answer(by=definition.by, metrics=metrics, lines=tuple(lines))
 
 
-def _line(source: Source, row: Mapping[str, Any], definition: ReportDefinition) -> Line:
+def _rows(
+    source: Source, view: View, definition: ReportDefinition, where: Mapping[str, Any], *, by_children: bool = True
+) -> list[dict[str, Any]]:
+    """The rows of the question; without the breakdown by the units below the place where it is not `by_children`."""
+    frame = source.query(
+        definition.metrics,
+        by=[name for name in definition.dimensions if by_children or name != CHILDREN],
+        grain="month" if MONTH in definition.by else None,
+        where=where,
+        start=view.period.start,
+        end=view.period.end,
+    )
+    return list(frame.iter_rows(named=True))
+
+
+def _unplaced(
+    source: Source, view: View, definition: ReportDefinition, where: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Rows that name no unit, and so lie below none, where there are any."""
+    if UNKNOWN not in source.places:
+        return []
+    rows = _rows(source, view, definition, {**where, SERVICE_UNIT: UNKNOWN}, by_children=False)
+    return [{**row, CHILDREN: UNKNOWN} for row in rows if any(row[name] for name in definition.metrics)]
+
+
+def _line(source: Source, row: Mapping[str, Any], definition: ReportDefinition, place: str | None) -> Line:
     keys, names = [], []
     moves: dict[str, Any] = {}
     can_be_shown = True
     for breakdown in definition.by:
-        key, name, change = _member(source, row, breakdown)
+        key, name, change = _member(source, row, breakdown, place)
         keys.append(key)
         names.append(name)
         moves |= change
@@ -79,17 +100,22 @@ def _line(source: Source, row: Mapping[str, Any], definition: ReportDefinition) 
     return Line(keys=tuple(keys), names=tuple(names), values=values, moves=moves if can_be_shown else None)
 
 
-def _member(source: Source, row: Mapping[str, Any], breakdown: str) -> tuple[str, str, dict[str, Any]]:
-    """(key, name, changes of the view) of a row's value of a breakdown."""
+def _member(
+    source: Source, row: Mapping[str, Any], breakdown: str, place: str | None
+) -> tuple[str, str, dict[str, Any]]:
+    """(key, name, changes of the view) of a row's value of a breakdown. `place` is the unit that the question is about."""
     if breakdown == MONTH:
         month: date = periods.day_of(row["metric_time"])
         return month.isoformat(), fmt.month(month), {"month": f"{month:%Y-%m}"}
     value = row[breakdown]
     key = "" if value is None else str(value)
     if breakdown in (SERVICE_UNIT, CHILDREN):
-        place = source.places.get(key)
-        name = place.name if place else row.get(f"{breakdown}_name") or filters.NOT_RECORDED
-        return key, name, {"place": key} if place else {}
+        unit = source.places.get(key)
+        name = unit.name if unit else row.get(f"{breakdown}_name") or filters.NOT_RECORDED
+        if source.children(key) and (breakdown == SERVICE_UNIT or key == place):
+            # An address says a unit with all below it, not these rows alone.
+            return key, of_unit_itself(name), {}
+        return key, name, {"place": key} if unit else {}
     if breakdown in ("weekday", "hour_of_day"):
         return key, filters.value_label(source, breakdown, key), moves_to(breakdown, key)
     names = {key: row.get(f"{breakdown}_name") or ""}
@@ -101,7 +127,7 @@ def _in_order(lines: Sequence[Line], index: int, breakdown: str) -> list[Line]:
     if breakdown == MONTH:
         return sorted(lines, key=lambda line: line.keys[index])
     if breakdown in _ORDERED or breakdown.endswith("_band"):
-        return sorted(lines, key=lambda line: _natural(line.keys[index]))
+        return sorted(lines, key=lambda line: band_order(line.keys[index]))
     largest: dict[str, Any] = {}
     for line in lines:
         value = line.values[0]
@@ -114,9 +140,3 @@ def _in_order(lines: Sequence[Line], index: int, breakdown: str) -> list[Line]:
         return (key not in largest, -largest.get(key, fmt.decimal(0)), line.names[index], key)
 
     return sorted(lines, key=rank)
-
-
-def _natural(key: str) -> tuple[bool, int, str]:
-    """`8 to 14` by its first number; texts without one stand last."""
-    digits = "".join(character if character.isdigit() else " " for character in key).split()
-    return (not digits, int(digits[0]) if digits else 0, key)

@@ -9,6 +9,7 @@ import openpyxl
 import pytest
 import streamlit
 
+from dashboards import breakdowns
 from dashboards import period as periods
 from dashboards import view as states
 from dashboards.data import Source
@@ -270,6 +271,40 @@ def test_units_below_the_place_and_the_sheet_of_months_do_not_collide(place):  #
     source, view = _built(place.home, "admin@harbor", by=("month",))
     content = built.make_file(source, view, "", "xlsx").content
     assert {"By month", "Trend by month"} <= set(openpyxl.load_workbook(io.BytesIO(content)).sheetnames)
+
+
+@pytest.mark.parametrize("user", ["admin@harbor", "east@harbor", "two@harbor", "doctor@harbor", "admin@mesa"])
+@pytest.mark.parametrize("by", [("service_unit_children",), ("month", "service_unit_children"), ("service_unit",)])
+def test_rows_by_unit_add_up_to_all(place, user, by):  # noqa: F811
+    source, view = _built(place.home, user, by=by, metrics=("visits",))
+    lines = answer(source, view, definition_of(view)).lines
+    assert sum(line.values[0] for line in lines) == built.totals(source, view, definition_of(view))["visits"].value
+    assert {line.keys[-1] for line in lines} <= set(source.places)
+
+
+@pytest.mark.parametrize("breakdown", ["service_unit_children", "service_unit"])
+def test_rows_of_a_unit_itself_are_not_taken_for_all_below_it(place, breakdown):  # noqa: F811
+    source, view = _built(
+        place.home, "admin@harbor", by=(breakdown,), filters={"service_unit": ("east",)}, metrics=("visits",)
+    )
+    lines = {line.keys[0]: line for line in answer(source, view, definition_of(view)).lines}
+    east = lines["east"]
+    assert (east.names, east.moves) == (("Harbor Health east, not further assigned",), None)
+    assert lines["lab"].moves == {"place": "lab"}
+    members = {member.id: member for member in breakdowns.by_dimension(source, view, ["visits"], "service_unit")}
+    assert (members["east"].name, members["lab"].name) == (east.names[0], "Harbor Health lab")
+    assert members["east"].now["visits"] == east.values[0]
+    # A unit with nothing below it is all that it has.
+    source, view = _built(place.home, "admin@harbor", by=(breakdown,), filters={"service_unit": ("lab",)})
+    (lab,) = answer(source, view, definition_of(view)).lines
+    assert (lab.names, lab.moves) == (("Harbor Health lab",), {"place": "lab"})
+
+
+def test_a_chart_by_unit_draws_as_many_bars_as_it_says(page, markup_of, monkeypatch):
+    monkeypatch.setattr("dashboards.blocks.MOST_BARS", 2)
+    html = markup_of(page(PAGE, measures=["no_shows"], by=["service_unit_children"], shown="chart"))
+    assert "No-shows by unit below the place" in html
+    assert "The first 2 are drawn. The table and the files hold all 3." in html
 
 
 def test_a_file_is_an_audit_row_and_a_refused_one_too(place):  # noqa: F811

@@ -95,10 +95,13 @@ def _bars(context: PageContext, definition: ReportDefinition, loaded: dict[str, 
         metric = context.source.metrics[name]
         title = f"{metric.label} by {words(dimension)}"
         blocks.ranking(context, members, name, title=title, key=f"{key}_{name}", reference=loaded.get(name))
-    if len(members) > blocks.MOST_BARS:
-        blocks.small_print(
-            f"The first {blocks.MOST_BARS} are drawn. The table and the files hold all {len(members):,}."
-        )
+    _say_more(len(members))
+
+
+def _say_more(bars: int) -> None:
+    """Says that not all bars are drawn, where there are more than MOST_BARS."""
+    if bars > blocks.MOST_BARS:
+        blocks.small_print(f"The first {blocks.MOST_BARS} are drawn. The table and the files hold all {bars:,}.")
 
 
 def _unit_bars(context: PageContext, asked: Answer, key: str) -> None:
@@ -107,7 +110,7 @@ def _unit_bars(context: PageContext, asked: Answer, key: str) -> None:
         shown = sorted(
             (line for line in asked.lines if line.values[index] is not None),
             key=lambda line: -fmt.decimal(line.values[index]),
-        )[: blocks.MOST_ROWS]
+        )[: blocks.MOST_BARS]
         title = f"{metric.label} by {words(asked.by[0])}"
         blocks.section(title, context.view.period.name)
         if not shown:
@@ -119,6 +122,7 @@ def _unit_bars(context: PageContext, asked: Answer, key: str) -> None:
         table = chart_tables.of_ranks(ranks, name=metric.label, unit=metric.unit, caption=title, marks=marks)
         place = f"{key}_{index}_{blocks.view_key(context.view)}"
         context.chart(option, key=place, height=max(28 * len(ranks) + 16, 96), alt=title, table=table, marks=[marks])
+    _say_more(len(asked.lines))
 
 
 def _shaded(context: PageContext, asked: Answer, index: int, metric: MetricDefinition, key: str) -> None:
