@@ -10,6 +10,7 @@ from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Failure, 
 from dagster_dbt import DagsterDbtTranslator, dbt_assets
 
 from dagster_project.audit import Audit, failures_by_tenant, read_audit
+from dagster_project.dbt_project import copy_parsed
 from dagster_project.lineage_events import DBT
 from dagster_project.mart_keys import in_order_of_building, key_of_node
 from dagster_project.postgres_target import Target, target_of
@@ -54,6 +55,7 @@ def dbt_models(workspace: Workspace) -> AssetsDefinition:
     def models(context: AssetExecutionContext) -> Iterator[Any]:
         run_id = workspace.run_id_of(context)
         with workspace.step() as ledger:
+            ledger.ensure_run(run_id, str(workspace.config.file))
             build = workspace.due_build()
             if build in (Build.TOUCHED, Build.EVERYTHING):
                 yield from _run_dbt(workspace, ledger, context, run_id, build)
@@ -105,7 +107,8 @@ def _folder(workspace: Workspace, target: Target, build: Build) -> Path:
     if build is not Build.ACCOUNTS:
         return target.dbt_target
     folder = workspace.home.folder("dbt", "accounts")
-    workspace.project.parse(folder)
+    if not copy_parsed(workspace.dbt_target, folder):
+        workspace.project.parse(folder)
     return folder
 
 

@@ -77,9 +77,7 @@ class DbtProject:
         ClinicmartError where the project does not parse.
         """
         kept = self._kept
-        if _copy(kept, target):
-            if (kept / LINEAGE_FILE).is_file():
-                write_atomically(target / LINEAGE_FILE, (kept / LINEAGE_FILE).read_bytes())
+        if copy_parsed(kept, target):
             return
         arguments = ["--quiet", "parse", "--project-dir", str(self.path), "--profiles-dir", str(self.path)]
         arguments += ["--target", TARGET, "--target-path", str(target)]
@@ -106,6 +104,15 @@ class DbtProject:
 def is_parsed(folder: Path) -> bool:
     """Whether a folder holds what dbt parsed, whole. dbt itself parses again where its file `partial_parse.msgpack` is torn."""
     return all((folder / name).is_file() for name in _PARSED) and all(json_object(folder / name) for name in _MANIFESTS)
+
+
+def copy_parsed(source: Path, target: Path) -> bool:
+    """Copies what dbt parsed from one folder into another, with the lineage of columns where it is known; whether all that dbt parsed was
+    there."""
+    is_whole = _copy(source, target)
+    if is_whole and (source / LINEAGE_FILE).is_file():
+        write_atomically(target / LINEAGE_FILE, (source / LINEAGE_FILE).read_bytes())
+    return is_whole
 
 
 def _copy(source: Path, target: Path) -> bool:

@@ -47,7 +47,7 @@ def build_definitions(workspace: Workspace) -> Definitions:
     checking = define_asset_job(CHECKPOINTS_JOB, selection=docs, description="Great Expectations on landed rows.")
     return Definitions(
         assets=[*reading, models, *published, data_docs(workspace)],
-        jobs=[job, _reading_job(read), building, checking, send_mail(workspace)],
+        jobs=[job, building, checking, send_mail(workspace)],
         schedules=schedules(workspace, everything),
         sensors=[
             new_files(workspace),

@@ -37,13 +37,12 @@ _FAILED = ("error", "fail", "runtime error", "warn")
 
 
 def _never_fails(tell: Callable[Concatenate[Emitter, P], None]) -> Callable[Concatenate[Emitter, P], None]:
-    """A fault while reporting a job never fails the job."""
+    """A fault while reporting a job never fails the job. Callers ask first whether anything is reported: only then they import this."""
 
     @wraps(tell)
     def telling(emitter: Emitter, *args: P.args, **kwargs: P.kwargs) -> None:
-        if emitter.is_on:
-            with emitter.telling():
-                tell(emitter, *args, **kwargs)
+        with emitter.telling():
+            tell(emitter, *args, **kwargs)
 
     return telling  # type: ignore[return-value]  # `wraps` loses that the emitter is positional
 

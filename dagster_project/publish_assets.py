@@ -41,6 +41,7 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
             return MaterializeResult(metadata={"report": "unchanged"})
         name, about = f"{tenant.tenant_id}/publish", f"Publishes what the people of {tenant.tenant_id} may read"
         with workspace.step() as ledger, workspace.lineage.job(run_id, name, about=about) as facts:
+            ledger.ensure_run(run_id, str(workspace.config.file))
             report = publish(
                 workspace.home,
                 dbt_target=workspace.dbt_target,
@@ -66,7 +67,8 @@ def published_asset(workspace: Workspace, tenant: Tenant, marts: list[AssetKey])
         if line.outcome == "stopped":
             # A step that fails stops no other tenant's.
             raise Failure(f"{tenant.tenant_id} is not published: {'; '.join(line.reasons)}")
-        progress.info("%s: published", tenant.tenant_id, extra=own)
+        did = "published" if line.outcome == "published" else "nothing new"
+        progress.info("%s: %s", tenant.tenant_id, did, extra=own)
         if restated:
             progress.info("%s: %d figures of closed months changed", tenant.tenant_id, restated, extra=own)
         return MaterializeResult(metadata={"report": str(report)})

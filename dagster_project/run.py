@@ -18,9 +18,10 @@ from dagster_project.event_log import configure
 from dagster_project.landing_assets import part_of_key
 from dagster_project.lineage_events import RUN
 from dagster_project.run_history import log_of, remove_old_runs
-from dagster_project.workspace import Workspace
+from dagster_project.workspace import RUN_TAG, Workspace
 from foundation import duck
 from foundation.config import Config
+from foundation.errors import ClinicmartError
 from foundation.faults import check_free_space, sentence_of_words
 from foundation.home import Home
 from foundation.logs import about
@@ -34,7 +35,6 @@ from serving.versions.store import outcome
 if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult
 
-RUN_TAG = "clinicmart/run"
 # The progress lines show what happens, and it is kept in the orchestrator's event log; its console log would bury both.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -96,7 +96,13 @@ def run_pipeline(
                     instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
                 )
                 if result.success:
-                    result = _build(workspace, instance) or result
+                    try:
+                        result = _build(workspace, instance) or result
+                    except Exception as error:
+                        problem = str(error) if isinstance(error, ClinicmartError) else type(error).__name__
+                        ledger.end_run(run_id, "stopped", problem)
+                        workspace.record_for_all(run_id, "stopped")
+                        raise
                 outcome = _outcome(ledger, run_id, result.success, _failure(result), _stopped(home, config, run_id))
                 if outcome.outcome == "stopped":
                     lines.problem = "the run stopped; clinicmart status and its log say why"

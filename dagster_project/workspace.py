@@ -44,6 +44,8 @@ HOME_VARIABLE = "CLINICMART_HOME"
 LOADED = "_loaded"
 BUILT = "_built"
 BUILT_TENANTS = "_built_tenants"
+# On the orchestrator's run that builds and publishes: the run of the ledger.
+RUN_TAG = "clinicmart/run"
 AUDITED = "_audited"
 
 
@@ -90,8 +92,8 @@ class Workspace:
         return cls.of_home(Home.at(os.environ.get(HOME_VARIABLE)))
 
     def run_id_of(self, context: "AssetExecutionContext") -> str:
-        """The ledger's run that a step belongs to."""
-        return self.run_id or context.run.run_id
+        """The ledger's run that a step belongs to: also where the orchestrator's page repeats the second part of a run."""
+        return self.run_id or context.run.tags.get(RUN_TAG) or context.run.run_id
 
     def remember(self) -> None:
         """Notes the configuration's path and the target in the home, for `of_home`, and gives every tenant its keys."""
@@ -318,6 +320,8 @@ class Workspace:
         state: dict[str, Any] = {"project": self.project_fingerprint}
         if tenant_id is None:
             state |= {"loaded": noted.get("state")}
+            if self.target != TARGET:
+                state |= {"server": self.config.warehouse.digest}
         else:
             configuration = self.config.tenant(tenant_id).digest(self.config.file.parent)
             state |= {"loaded": noted.get("standings", {}).get(tenant_id), "configuration": configuration}

@@ -5,7 +5,9 @@ warehouse:
   citus: false
 """
 
+import hashlib
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
@@ -19,6 +21,14 @@ class WarehouseServer:
 
     postgres: str | None = field(default=None, repr=False)
     citus: bool = False
+
+    @property
+    def digest(self) -> str:
+        """A hash that is another for another server, database, user or kind of table. A new password does not change it."""
+        parts = urlsplit(self.postgres or "")
+        options = sorted((name, value) for name, value in parse_qsl(parts.query) if name != "password")
+        where = (parts.scheme, parts.username, parts.netloc.rpartition("@")[2], parts.path, options, self.citus)
+        return hashlib.sha256(repr(where).encode()).hexdigest()
 
 
 def parse_warehouse(reader: NodeReader, node: yaml.Node, key: str) -> WarehouseServer:

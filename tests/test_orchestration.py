@@ -29,14 +29,15 @@ import dagster_project.workspace as workspace_module
 from clinicmart.main import cli
 from dagster_project.definitions import BUILDING_JOB, READING_JOB, build_definitions
 from dagster_project.landing_assets import COVERAGE
-from dagster_project.run import RUN_TAG, RunOutcome, run_pipeline
+from dagster_project.run import RunOutcome, run_pipeline
 from dagster_project.run_history import remove_old_runs
 from dagster_project.triggers import JOB, TENANTS_TAG
-from dagster_project.workspace import DBT_PROJECT, Build, Workspace, load_checked_config
+from dagster_project.workspace import DBT_PROJECT, RUN_TAG, Build, Workspace, load_checked_config
 from foundation.errors import ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.run_lock import alone, is_held
 from ingest.ledger import Ledger, received
+from ingest.ledger import run as ledger_run
 from serving.publish.publish import DATA, current_version, outcome
 from serving.versions.health import published_alerts
 from tests.ingest.test_landing import remittance
@@ -297,6 +298,40 @@ def test_a_failed_audit_leaves_the_last_published_version_and_says_why(
         builds = instance.get_runs(RunsFilter(job_name=BUILDING_JOB), limit=2)
         assert [run.status.value for run in builds] == ["SUCCESS", "FAILURE"]
         assert [run.tags[RUN_TAG] for run in builds] == [third.run_id, second.run_id]
+
+
+def test_a_project_that_does_not_parse_is_the_end_of_the_run_in_every_record(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "dbt"
+    shutil.copytree(DBT_PROJECT, broken, ignore=shutil.ignore_patterns("target", "logs"))
+    (broken / "dbt_project.yml").write_text("name: [", encoding="utf-8")
+    monkeypatch.setattr(workspace_module, "DBT_PROJECT", broken)
+    with pytest.raises(ClinicmartError):
+        run_pipeline(workspace.home, workspace.config)
+    ledger = Ledger(workspace.home)
+    (last,) = ledger.rows(sa.select(ledger_run).order_by(ledger_run.c.started_at.desc()).limit(1))
+    ledger.close()
+    assert (last["outcome"], bool(last["problem"]), last["ended_at"] is None) == ("stopped", True, False)
+    told = outcome(workspace.home, "harbor")
+    assert told is not None
+    assert (told.run_id, told.outcome) == (last["run_id"], "stopped")
+    monkeypatch.setattr(workspace_module, "DBT_PROJECT", DBT_PROJECT)
+    assert run_pipeline(workspace.home, workspace.config).outcome == "unchanged"
+
+
+def test_a_build_that_the_page_repeats_is_of_the_same_run(workspace: Workspace) -> None:
+    definitions = build_definitions(workspace)
+    assert {job.name for job in definitions.get_repository_def().get_all_jobs()}.isdisjoint({READING_JOB})
+    run_id = run_pipeline(workspace.home, workspace.config).run_id
+    with DagsterInstance.from_config(str(workspace.home.dagster)) as instance:
+        job = definitions.resolve_job_def(BUILDING_JOB)
+        assert job.execute_in_process(instance=instance, tags={RUN_TAG: run_id}).success
+        alone_by_hand = job.execute_in_process(instance=instance)
+    ledger = Ledger(workspace.home)
+    runs = {row["run_id"] for row in ledger.rows(sa.select(ledger_run.c.run_id))}
+    ledger.close()
+    assert {run_id, alone_by_hand.run_id} <= runs
 
 
 def test_records_and_logs_of_old_runs_go_and_those_of_new_ones_stay(workspace: Workspace) -> None:

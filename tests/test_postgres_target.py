@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from clinicmart.sample import write_sample
 from dagster_project import workspace as workspaces
 from dagster_project.postgres_target import warehouse_server
 from dagster_project.run import run_pipeline
-from dagster_project.workspace import Workspace, load_checked_config
+from dagster_project.workspace import BUILT, Workspace, load_checked_config
 from foundation.home import Home
+from foundation.warehouse_server import WarehouseServer
 from serving.publish.publish import current_version
 from tests.support import clinicmart, clinicmart_here
 
@@ -137,6 +139,30 @@ def test_a_login_is_made_listed_and_revoked_by_command_and_reads_its_tenant(buil
     assert [(item["login"], item["tenants"], item["label"]) for item in listed] == [(login, ["harbor"], "finance")]
     assert clinicmart_here("bi-login", "revoke", login, "--home", home.path, "--tenant", "harbor").code == 0
     assert json.loads(clinicmart_here("bi-login", "list", "--home", home.path, "--json").out) == []
+
+
+def test_another_server_is_built_and_another_password_builds_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "clinicmart.yaml"
+    file.write_text(
+        "tenants:\n  harbor: {name: Harbor, time_zone: America/Denver, feeds: [{name: remits, kind: x12, path: 835}]}\n"
+    )
+    config = load_checked_config(file)
+
+    def on(home: Home, server: WarehouseServer) -> Workspace:
+        return Workspace(home, replace(config, warehouse=server), target="postgres")
+
+    home, first = Home.at(tmp_path / "home"), WarehouseServer(postgres="postgresql://ann:one@db:5432/marts")
+    on(home, first).note_loaded("state")
+    on(home, first).note(BUILT)
+    assert on(home, first).marts_are_current()
+    assert on(home, replace(first, postgres="postgresql://ann:two@db:5432/marts")).marts_are_current()
+    for other in (
+        WarehouseServer(),
+        replace(first, citus=True),
+        replace(first, postgres="postgresql://ann:one@other:5432/marts"),
+        replace(first, postgres="postgresql://ann:one@db:5432/other"),
+    ):
+        assert not on(home, other).marts_are_current()
 
 
 def test_a_run_without_news_builds_nothing_and_one_that_fails_shows_nothing(
