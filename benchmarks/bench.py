@@ -72,7 +72,9 @@ class Site:
 
     def __init__(self, folder: Path, *, tenants: int, appointments: int) -> None:
         self.feeds, self.home = folder / "feeds", folder / "home"
-        spent(CLINICMART, "sample", "--out", self.feeds, "--tenants", str(tenants), "--appointments", str(appointments))
+        size = ("--tenants", str(tenants), "--appointments", str(appointments))
+        # A fixed day: the same rows whenever it is measured.
+        spent(CLINICMART, "sample", "--out", self.feeds, "--until", "2026-10-31", *size)
         self.config = self.feeds / "config.yaml"
         self.tenants: list[str] = list(yaml.safe_load(self.config.read_text("utf-8"))["tenants"])
 

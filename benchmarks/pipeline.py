@@ -81,7 +81,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         feeds, home = Path(folder) / "feeds", Path(folder) / "home"
         size = ("--tenants", str(asked.tenants), "--appointments", str(asked.appointments))
-        stage(f"sample of {asked.appointments:,} appointments", "sample", "--out", feeds, *size)
+        stage(
+            f"sample of {asked.appointments:,} appointments", "sample", "--out", feeds, "--until", "2026-10-31", *size
+        )
         run = ("run", "--config", feeds / "config.yaml", "--home", home)
         tenants = list(yaml.safe_load((feeds / "config.yaml").read_text("utf-8"))["tenants"])
         whole = {tenant: hold_back_a_day(feeds / tenant / "pm.sqlite") for tenant in tenants}

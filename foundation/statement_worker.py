@@ -15,6 +15,10 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+if __name__ == "__main__":
+    # DuckDB and Arrow work without it, and loading it takes as long as all else here.
+    sys.modules["numpy"] = None  # type: ignore[assignment]
+
 import duckdb
 import pyarrow as pa
 

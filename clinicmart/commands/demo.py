@@ -1,11 +1,13 @@
 """`clinicmart demo`: a sample group of three tenants, from feeds to dashboards."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
 
+from clinicmart.commands.sample import until_option
 from clinicmart.options import home_option
 
 APPOINTMENTS = 15_000
@@ -16,8 +18,12 @@ TENANTS = ("harbor", "mesa", "juniper")
 @home_option
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
 @click.option("--no-serve", is_flag=True, help="Stop before the dashboards.")
-def demo(home: Path, port: int, no_serve: bool) -> int:
-    """Write a sample group of three tenants, run the pipeline on it, print sign-ins, and serve the dashboards."""
+@until_option
+def demo(home: Path, port: int, no_serve: bool, until: date) -> int:
+    """Write a sample group of three tenants, run the pipeline on it, print sign-ins, and serve the dashboards.
+
+    If the home has a sample already, that sample is used as it is.
+    """
     from clinicmart.pipeline import run_and_report
     from clinicmart.sample.targets import set_sample_targets
     from dagster_project.dbt_project import DBT_PROJECT, DbtProject
@@ -33,7 +39,7 @@ def demo(home: Path, port: int, no_serve: bool) -> int:
         with ThreadPoolExecutor(1) as beside, TemporaryDirectory() as folder:
             # The run needs it, and dbt parses in a separate process.
             parsed = beside.submit(DbtProject(DBT_PROJECT).parse, Path(folder))
-            write_sample(feeds, tenants=3, appointments=APPOINTMENTS)
+            write_sample(feeds, tenants=3, appointments=APPOINTMENTS, as_of=until)
             parsed.result()
     code = run_and_report(place, load_checked_config(feeds / "config.yaml"))
     set_sample_targets(place, TENANTS)

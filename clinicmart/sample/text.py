@@ -11,7 +11,7 @@ import polars as pl
 
 from clinicmart.sample.clock import DAY
 
-_FIRST_DAY, _LAST_DAY = 10_957, 25_567  # 2000-01-01 to 2039-12-31
+_FIRST_DAY, _LAST_DAY = 10_957, 29_949  # 2000-01-01 to 2051-12-31
 
 
 @lru_cache(maxsize=16)
@@ -39,7 +39,7 @@ def numbers(values: np.ndarray, width: int = 0) -> pl.Series:
 
 
 def dates(days: np.ndarray, pattern: str = "%Y-%m-%d") -> pl.Series:
-    """Day numbers between 2000 and 2039 as text."""
+    """Day numbers between 2000 and 2051 as text."""
     table = _days(pattern)
     return table.gather(np.where(days < 0, len(table) - 1, days - _FIRST_DAY))
 

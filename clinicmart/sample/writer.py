@@ -31,7 +31,9 @@ from clinicmart.sample.story import Story, tell
 from clinicmart.sample.truths import Truths
 from foundation.errors import ConfigurationError
 
+# A fixed day, for tests and measurements; the commands take yesterday.
 AS_OF = date(2026, 10, 31)
+EARLIEST, LATEST = date(2010, 1, 1), date(2049, 12, 31)
 # Below this a second process costs more than it saves.
 PARALLEL_FROM = 60_000
 FEWEST = 200
@@ -60,12 +62,15 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
     stays and merges, and every second appointment of the last three months and of those to come. Some visits and stays bear
     another identifier in FHIR and HL7 than in the PM database, and some fields another value (views.py).
 
-    Raises ConfigurationError for fewer than one tenant or fewer than 200 appointments a tenant, OSError where the disk refuses.
+    Raises ConfigurationError for fewer than one tenant, for fewer than 200 appointments a tenant and for a last day before 2010 or
+    after 2049, OSError where the disk refuses.
     """
     if tenants < 1:
         raise ConfigurationError("a sample needs at least one tenant")
     if appointments < FEWEST * tenants:
         raise ConfigurationError(f"a sample needs at least {FEWEST} appointments a tenant")
+    if not EARLIEST <= as_of <= LATEST:
+        raise ConfigurationError(f"the last day of a sample must lie between {EARLIEST} and {LATEST}")
     out = Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     specs = tenant_specs(tenants)

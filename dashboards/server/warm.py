@@ -1,5 +1,6 @@
 """Pays for the first page before anybody asks for it: imports and compiled questions, in a thread at start."""
 
+import gc
 import logging
 import threading
 
@@ -26,6 +27,14 @@ def questions(source: data.Source) -> None:
 
 
 def _warm() -> None:
+    _ask_first_questions()
+    # Streamlit collects garbage after every run of a page, and looks at every object there is: what was imported and compiled took more
+    # time than the page itself. It stays as long as the process, so collections leave it out from now on.
+    gc.collect()
+    gc.freeze()
+
+
+def _ask_first_questions() -> None:
     for tenant_id in served_home.tenants():
         # Nobody signs in as this: it sees what the tenant's administrators see and is gone when the thread ends.
         nobody = Principal(tenant_id=tenant_id, email="", display_name="", role=Role.ORGANIZATION_ADMIN)

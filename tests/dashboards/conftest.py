@@ -1,5 +1,6 @@
 """A home with people, a fake reader in place of the warehouse, and the ways in: HTTP and Streamlit's own test runner."""
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,6 +38,13 @@ PASSWORD = "correct horse battery 9"
 
 
 VISITS = fake_visits.visits()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _imports_set_aside() -> None:
+    """Streamlit collects garbage after each run of a page: what was imported is left out, as the server does (`server/warm.py`)."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Figures, breakdowns and rows: what adds up, what is not known, what will still move."""
 
+import gc
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -221,6 +222,16 @@ def test_warming_asks_what_the_first_page_asks(source, reader):
     breakdowns.below(source, view, ("encounters",))
     warm.questions(source)
     assert reader.asked == asked + 2
+
+
+def test_what_was_made_until_the_pages_are_warm_is_left_out_of_collections(monkeypatch):
+    monkeypatch.setattr(warm.served_home, "tenants", tuple)
+    gc.unfreeze()
+    try:
+        warm._warm()
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.freeze()
 
 
 def test_months_without_a_row_are_zero_of_a_count_and_unknown_of_a_rate(source, monkeypatch):

@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis.strategies import dates as days
 
 from clinicmart.sample import SampleReport, write_sample, writer
 from clinicmart.sample.structure import npi
@@ -72,6 +74,13 @@ def test_writing_again_leaves_nothing_of_the_sample_before(tmp_path: Path) -> No
 def test_too_small_a_sample_is_refused(tmp_path: Path, tenants: int, appointments: int) -> None:
     with pytest.raises(ConfigurationError, match="a sample needs"):
         write_sample(tmp_path, tenants=tenants, appointments=appointments)
+
+
+@pytest.mark.parametrize("day", [date(2009, 12, 31), date(2050, 1, 1)])
+def test_a_last_day_out_of_reach_is_refused(tmp_path: Path, day: date) -> None:
+    with pytest.raises(ConfigurationError, match="must lie between 2010-01-01 and 2049-12-31"):
+        write_sample(tmp_path, tenants=1, appointments=200, as_of=day)
+    assert not list(tmp_path.iterdir())
 
 
 def test_configuration_is_valid_and_names_the_pm_database_first(report: SampleReport) -> None:
@@ -245,6 +254,22 @@ def test_truths_are_what_a_naive_reading_of_the_feeds_finds(
     assert {name: expected["totals"][name] for name in result} == result
     assert expected["by_service_unit"]["no_show_rate"] == naive[tenant].by_unit["no_show_rate"]
     assert expected["by_month"]["appointments"] == naive[tenant].by_month["appointments"]
+
+
+@settings(max_examples=6)
+@given(day=days(min_value=date(2010, 1, 1), max_value=date(2049, 12, 31)))
+@example(day=date(2028, 2, 29))
+@example(day=date(2010, 1, 1))
+@example(day=date(2049, 12, 31))
+def test_a_sample_that_ends_on_any_day_is_as_its_truths_say(
+    tmp_path_factory: pytest.TempPathFactory, day: date
+) -> None:
+    report = write_sample(tmp_path_factory.mktemp("any_day"), tenants=1, appointments=500, as_of=day)
+    (tenant,) = load_config(report.config).tenants
+    assert tenant.as_of == day
+    result = Naive(report.folder / tenant.tenant_id, tenant.time_zone, day).totals
+    expected = json.loads(report.truths.read_text())["tenants"][tenant.tenant_id]["totals"]
+    assert {name: expected[name] for name in result} == result
 
 
 def test_sums_by_dimension_add_up_to_the_total(truths: dict[str, dict]) -> None:
