@@ -1,6 +1,7 @@
 """The overview: parts that add up, what needs attention and nothing else, units beside their usual range, targets in words."""
 
 import re
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -9,10 +10,12 @@ import pytest
 from dashboards import figures
 from dashboards import level as levels
 from dashboards import view as states
+from dashboards.figures import Figure
 from dashboards.pages.overview import attention, lead, page, units
 from serving.model import MetricQuery
 from serving.worklists.lists import LISTS
 from serving.worklists.work import Due
+from tests.dashboards.test_findings import COUNT, MANY, RATE
 
 D = Decimal
 VIEWS = [
@@ -142,3 +145,30 @@ def test_rows_with_a_deadline_are_told_with_their_worklist(page, markup_of, read
     assert "3 rows, the first by 5 Dec 2026" in panel
     assert "$813" in panel
     assert "page:worklists?basis=denials" in panel
+
+
+AR_RATE = replace(RATE, name="ar_over_90_rate", label="Share of receivables over 90 days")
+WORSE = Figure(metric=AR_RATE, value=0.244, before=0.182, against="Q2 2026", base=MANY)
+SAME = replace(WORSE, value=0.182)
+BETTER = Figure(
+    metric=replace(COUNT, name="completed_appointments", label="Completed appointments"),
+    value=3350,
+    before=2860,
+    against="Q2 2026",
+)
+
+
+@pytest.mark.parametrize(
+    ("tiles", "text"),
+    [
+        ([WORSE, SAME], "A/R over 90 days rose 6.2 points to 24.4\u00a0%"),
+        ([BETTER], "Visits seen rose 17.1\u00a0% to 3,350"),
+        ([BETTER, WORSE], "A/R over 90 days rose 6.2 points to 24.4\u00a0%; visits seen got better"),
+        (
+            [WORSE, replace(WORSE, metric=replace(RATE, name="late_cancel_rate"))],
+            "A/R over 90 days and late cancellations got worse",
+        ),
+    ],
+)
+def test_the_heading_names_figures_as_their_tiles_do_and_says_how_one_changed(tiles, text):
+    assert page._finding(None, {str(number): figure for number, figure in enumerate(tiles)}) == text

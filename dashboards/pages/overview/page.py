@@ -1,6 +1,6 @@
 """Overview: how are we doing, why did it change, what needs attention, where, and can it be trusted; on one screen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from markupsafe import Markup
@@ -174,23 +174,34 @@ def _finding(explained: Explained | None, tiles: Mapping[str, Figure]) -> str:
     worse = [figure for figure in judged if figure.change.tone == "bad" and not findings.is_steady(figure)]
     better = [figure for figure in judged if figure.change.tone == "good" and not findings.is_steady(figure)]
     if worse and better:
-        also = names_of(better)
-        also = f"{also[:1].lower()}{also[1:]}" if len(better) < 3 else "other figures"
-        return f"{names_of(worse)} got worse; {also} got better"
+        also = lowered(names_of(better)) if len(better) < 3 else "other figures"
+        return f"{_changed(worse, 'worse')}; {also} got better"
     if worse or better:
-        return f"{names_of(worse or better)} got {'worse' if worse else 'better'}"
+        return _changed(worse or better, "worse" if worse else "better")
     if explained is not None:
         return findings.finding(explained.figure, explained.lead.subject)
     first = next(iter(tiles.values()), None)
     return findings.finding(first, first.metric.label if first else "Overview")
 
 
-def names_of(chosen: list[Figure]) -> str:
-    """`Days in receivables, no-show rate and 2 other figures`."""
-    labels = [
-        chosen[0].metric.label,
-        *(f"{figure.metric.label[:1].lower()}{figure.metric.label[1:]}" for figure in chosen[1:]),
-    ]
+def _changed(chosen: Sequence[Figure], word: str) -> str:
+    """How one figure changed, or that several got better or worse."""
+    return findings.finding(chosen[0], _name_of(chosen[0])) if len(chosen) == 1 else f"{names_of(chosen)} got {word}"
+
+
+def _name_of(figure: Figure) -> str:
+    return TILE_NAMES.get(figure.metric.name, figure.metric.label)
+
+
+def lowered(name: str) -> str:
+    """A name within a sentence: `A/R over 90 days` keeps its capitals."""
+    return f"{name[:1].lower()}{name[1:]}" if name[1:2].islower() else name
+
+
+def names_of(chosen: Sequence[Figure]) -> str:
+    """`Days in receivables, no-show rate and 2 other figures`, as their tiles name them."""
+    first, *others = map(_name_of, chosen)
+    labels = [first, *map(lowered, others)]
     if len(labels) > 3:
         return f"{labels[0]}, {labels[1]} and {len(labels) - 2} other figures"
     return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"
