@@ -1,5 +1,5 @@
 """Mails of subscriptions, and alerts: a sensor looks what is due, and a job sends it in a process that knows pages, as the orchestrator
-does not."""
+does not. Without a mail server alerts are evaluated all the same: their alarms stand on the page Alerts."""
 
 import subprocess
 import sys
@@ -31,14 +31,16 @@ LONGEST_RUN = timedelta(hours=2)
 def send_mail(workspace: Workspace) -> JobDefinition:
     """The job that sends what is due."""
 
-    @op(name="deliver", description="Runs clinicmart deliver: the mails that are due, and alerts.")
+    has_mail = workspace.config.mail is not None
+    command = ["deliver", "--config", str(workspace.config.file)] if has_mail else ["alerts", "check"]
+
+    @op(name="deliver", description=f"Runs clinicmart {' '.join(command[:1] if has_mail else command)}.")
     def deliver(context: OpExecutionContext) -> None:
-        words = [sys.executable, "-P", "-m", "clinicmart.main", "deliver", "--home", str(workspace.home.path)]
-        words += ["--config", str(workspace.config.file)]
+        words = [sys.executable, "-P", "-m", "clinicmart.main", *command, "--home", str(workspace.home.path)]
         ran = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
         context.log.info(ran.stdout)
         if ran.returncode:
-            raise Failure(f"not every mail was sent: {ran.stderr.strip() or ran.stdout.strip()}")
+            raise Failure(f"not everything was done: {ran.stderr.strip() or ran.stdout.strip()}")
 
     @job(name=DELIVERIES_JOB, description="The mails of subscriptions that are due.")
     def mails() -> None:
@@ -61,14 +63,15 @@ def mails_due(workspace: Workspace) -> SensorDefinition:
         from serving.people.due_alerts import any_alert_due
         from serving.people.due_mail import any_due
 
-        if workspace.config.mail is None:
-            return SkipReason("the configuration names no mail server")
+        has_mail = workspace.config.mail is not None
         now = datetime.now(UTC)
         under_way = RunsFilter(job_name=DELIVERIES_JOB, statuses=UNENDED, updated_after=now - LONGEST_RUN)
         if context.instance.get_runs_count(under_way):
             return SkipReason("mail is being sent")
-        if not (any_due(workspace.home, now) or any_alert_due(workspace.home, now)):
-            return SkipReason("no mail and no alert is due")
+        is_mail_due = has_mail and any_due(workspace.home, now)
+        if not (is_mail_due or any_alert_due(workspace.home, now, with_mail=has_mail)):
+            without = "no alert is due, and the configuration names no mail server"
+            return SkipReason("no mail and no alert is due" if has_mail else without)
         # Without a key: an attempt that ended before it was counted is asked for again.
         return RunRequest()
 

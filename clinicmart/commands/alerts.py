@@ -242,7 +242,7 @@ def again(home: Home, mail: int, tenant: str, as_json: bool) -> None:
 @json_option
 @existing_home
 def check(home: Home, as_json: bool) -> None:
-    """Evaluate the alerts of all tenants now. `clinicmart deliver` does the same and sends the alarms."""
+    """Evaluate the alerts of all tenants now. `clinicmart deliver` evaluates those that are due, and sends the alarms."""
     from datetime import UTC
 
     from dashboards.alerts.check import check_due

@@ -37,6 +37,7 @@ def deliver(home: Home, config: Path | None, as_json: bool) -> None:
     mail was not sent.
     """
     from dashboards.delivery.alarms import send_alarms
+    from dashboards.delivery.alone import alone
     from dashboards.delivery.send import send_due
     from foundation.kept_files import read_configuration_record
     from foundation.mail_server import load_mail
@@ -45,7 +46,9 @@ def deliver(home: Home, config: Path | None, as_json: bool) -> None:
     if not file.is_file():
         raise ConfigurationError("no configuration file is known for this home; name it with --config")
     server = load_mail(file)
-    outcomes = [*send_due(home, server), *send_alarms(home, server)]
+    # Held around both: what was sent is always printed.
+    with alone(home):
+        outcomes = [*send_due(home, server), *send_alarms(home, server)]
     lines = [
         f"{item.tenant_id} {item.email}: {item.page}, {item.period}: {item.state}{f': {item.reason}' * bool(item.reason)}"
         for item in outcomes

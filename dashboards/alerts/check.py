@@ -14,16 +14,16 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from dashboards import failures
+from dashboards import format as fmt
 from dashboards.alerts.calendar import earlier, looked_at
 from dashboards.alerts.judge import PAST_PERIODS, judge, spend
 from dashboards.alerts.series import definition, measure_of, series_of, units_of
 from dashboards.data import Source
-from foundation.configured_zone import local_day
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from foundation.home import Home
 from serving.model import NothingPublished
 from serving.people.alert_rules import ALARM, PAGE, SNOOZED, WAITING, Alert, Evaluation
-from serving.people.due_alerts import failed_mark, mark_of
+from serving.people.due_alerts import failed_mark, is_checked, mark_of
 from serving.people.rights import ROLES
 from serving.people.shown import gathering
 from serving.people.store import AccessStore
@@ -45,14 +45,17 @@ class Checked:
     has_ended: bool = False
 
 
-def check_due(home: Home, store: AccessStore, now: datetime, tenant_id: str | None = None) -> list[Checked]:
-    """Evaluates the alerts of a tenant (None: of all tenants) at a moment (UTC), and notes the mails with new alarms."""
+def check_due(
+    home: Home, store: AccessStore, now: datetime, tenant_id: str | None = None, *, only_due: bool = False
+) -> list[Checked]:
+    """Evaluates the alerts of a tenant (None: of all tenants) at a moment (UTC), and notes the mails with new alarms. `only_due`: not
+    those that were evaluated for this day and version."""
     alerts = [item for item in store.alerts.going_on() if tenant_id in (None, item.tenant_id)]
     checked: list[Checked] = []
     for _, group in groupby(alerts, key=lambda item: (item.tenant_id, item.email)):
         mine = list(group)
         try:
-            checked += _of_owner(home, store, mine, now)
+            checked += _of_owner(home, store, mine, now, only_due)
         except Exception as error:
             # Not even the problem could be noted.
             log.error("alerts of %s: %s", mine[0].tenant_id, failures.place_of(error))
@@ -60,23 +63,20 @@ def check_due(home: Home, store: AccessStore, now: datetime, tenant_id: str | No
     return checked
 
 
-def _of_owner(home: Home, store: AccessStore, alerts: Sequence[Alert], now: datetime) -> list[Checked]:
+def _of_owner(home: Home, store: AccessStore, alerts: Sequence[Alert], now: datetime, only_due: bool) -> list[Checked]:
     """The alerts of one person, and the mail with what is in no mail yet."""
     tenant_id, email = alerts[0].tenant_id, alerts[0].email
     mark = mark_of(home, tenant_id, now)
+    due = [alert for alert in alerts if not (only_due and is_checked(alert, mark, now))]
     try:
-        principal = store.principal(tenant_id, email)
-        if PAGE not in ROLES[principal.role].pages:
-            raise AccessError(f"the role of {email} does not include the page Alerts")
-        with open_reader(home, principal) as reader:
-            checked = _with_source(home, store, Source(reader, principal), alerts, now)
+        checked = _evaluated(home, store, due, now) if due else []
     except NothingPublished:
         problem = "nothing is published yet for this organization"
-        return [Checked(alert=alert, problem=problem) for alert in alerts]
+        return [Checked(alert=alert, problem=problem) for alert in due]
     except AccessError as error:
         return [_ended(store, alert, str(error)) for alert in alerts]
     except Exception as error:
-        checked = [_failed(alert, error) for alert in alerts]
+        checked = [_failed(alert, error) for alert in due]
     open_alarms = store.alerts.not_mailed(tenant_id, email)
     if open_alarms:
         store.alarm_mails.note(tenant_id, email, [item.evaluation_id for item in open_alarms], now)
@@ -86,10 +86,19 @@ def _of_owner(home: Home, store: AccessStore, alerts: Sequence[Alert], now: date
     return checked
 
 
-def _with_source(
-    home: Home, store: AccessStore, source: Source, alerts: Sequence[Alert], now: datetime
-) -> list[Checked]:
-    today = local_day(home, source.tenant_id, now)
+def _evaluated(home: Home, store: AccessStore, alerts: Sequence[Alert], now: datetime) -> list[Checked]:
+    """The alerts of one person through the person's own reader. Raises AccessError where the person may not have alerts,
+    NothingPublished where there is nothing to read."""
+    email = alerts[0].email
+    principal = store.principal(alerts[0].tenant_id, email)
+    if PAGE not in ROLES[principal.role].pages:
+        raise AccessError(f"the role of {email} does not include the page Alerts")
+    with open_reader(home, principal) as reader:
+        return _with_source(store, Source(reader, principal), alerts, now)
+
+
+def _with_source(store: AccessStore, source: Source, alerts: Sequence[Alert], now: datetime) -> list[Checked]:
+    today = fmt.local_date(now, source.time_zone)
     checked = [_checked(store, source, alert, today) for alert in alerts]
     budget = store.alerts.budget(source.tenant_id, source.principal.email)
     week_start = _week_start(today, ZoneInfo(source.time_zone))
@@ -126,10 +135,13 @@ def evaluate(source: Source, alert: Alert, judged: frozenset[tuple[str, date]], 
     """What the alert says of every unit and ended period that was not judged yet. `today` is the tenant's day. Raises AccessError and
     ConfigurationError where the person may no longer see the metric or the unit."""
     metric, units = definition(source, alert.metric), units_of(source, alert)
-    asked = looked_at(alert.every, alert.made_at.date(), metric.matures_after_days or 0, today)
+    made_on = fmt.local_date(alert.made_at, source.time_zone)
+    asked = looked_at(alert.every, made_on, metric.matures_after_days or 0, today)
     wanted = {(unit, start) for unit in units for start, _ in asked} - judged
     if not wanted:
         return []
+    first = min(start for _, start in wanted)
+    asked = [days for days in asked if days[0] >= first]
     window = [*earlier(alert.every, asked[0], PAST_PERIODS), *asked]
     measure = measure_of(source, alert)
     evaluations = []

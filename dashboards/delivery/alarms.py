@@ -74,7 +74,7 @@ def send_alarms(home: Home, server: MailServer, now: datetime | None = None) -> 
     with alone(home):
         store = AccessStore.open(home)
         store.alarm_mails.close_interrupted(at)
-        check_due(home, store, at)
+        check_due(home, store, at, only_due=True)
         post = Post(server)
         return [_one(home, store, post, mail, at) for mail in store.alarm_mails.unsent() if mail.is_due(at)]
 

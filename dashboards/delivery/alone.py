@@ -11,9 +11,9 @@ from foundation.home import Home
 
 @contextmanager
 def alone(home: Home) -> Iterator[None]:
-    """Holds the lock of sending. Raises ConfigurationError where another process has it."""
+    """Holds the lock of sending, also where this thread holds it already. Raises ConfigurationError where another process has it."""
     try:
-        with FileLock(home.path / "deliver.lock", timeout=0):
+        with FileLock(home.path / "deliver.lock", timeout=0, is_singleton=True):
             yield
     except Timeout:
         raise ConfigurationError("another process is sending mail from this home; try again when it is done") from None

@@ -20,15 +20,16 @@ def failed_mark(mark: str, now: datetime) -> str:
     return f"{mark} {now.hour}"
 
 
-def any_alert_due(home: Home, now: datetime) -> bool:
-    """Whether an alert is to be evaluated, or a mail with alarms is to be tried, at a moment (UTC)."""
+def any_alert_due(home: Home, now: datetime, *, with_mail: bool = True) -> bool:
+    """Whether an alert is to be evaluated at a moment (UTC), or a mail with alarms is to be tried (not asked without `with_mail`)."""
     access = AccessStore.open(home)
     alerts = access.alerts.going_on()
     marks = {tenant_id: mark_of(home, tenant_id, now) for tenant_id in {alert.tenant_id for alert in alerts}}
-    return access.alarm_mails.is_any_due(now) or any(
-        marks[alert.tenant_id] and not _is_checked(alert, marks[alert.tenant_id], now) for alert in alerts
+    return (with_mail and access.alarm_mails.is_any_due(now)) or any(
+        not is_checked(alert, marks[alert.tenant_id], now) for alert in alerts
     )
 
 
-def _is_checked(alert: Alert, mark: str, now: datetime) -> bool:
-    return alert.checked_for == (failed_mark(mark, now) if alert.problem else mark)
+def is_checked(alert: Alert, mark: str, now: datetime) -> bool:
+    """Whether an alert needs no evaluation at a moment (UTC). `mark` as of `mark_of`."""
+    return not mark or alert.checked_for == (failed_mark(mark, now) if alert.problem else mark)

@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import streamlit
+from dagster import DagsterInstance, RunRequest, build_sensor_context
+from filelock import FileLock, Timeout
 
+from dagster_project import deliveries
+from dagster_project.deliveries import mails_due, send_mail
 from dashboards import data
 from dashboards.alerts import check
 from dashboards.alerts.check import check_due
@@ -22,7 +27,9 @@ from dashboards.alerts.wanted import tried_on_past, wanted
 from dashboards.data import Source
 from dashboards.delivery import alarms
 from dashboards.delivery.alarms import REPEATED, send_alarms
+from dashboards.delivery.alone import alone
 from dashboards.delivery.hand_over import NOBODY_KNOWS, PROGRAM_FAILED
+from dashboards.delivery.send import Outcome
 from foundation.errors import AccessError, ConfigurationError
 from foundation.mail_server import MailServer
 from serving.alerting import Alerting
@@ -38,12 +45,14 @@ from serving.people.alert_rules import (
     Evaluation,
     Logged,
 )
-from serving.people.due_alerts import any_alert_due
+from serving.people.due_alerts import any_alert_due, mark_of
+from serving.people.provisioning_store import Account
+from serving.people.rights import Role
 from serving.people.store import AccessStore
 from serving.reader import open_reader
 from tests.dashboards.test_delivery import Mailbox, body_of, mailbox, server, settings  # noqa: F401
 from tests.serving.conftest import Place, _copied, _published_once  # noqa: F401
-from tests.support import ROOT, clinicmart
+from tests.support import ROOT, clinicmart, clinicmart_here
 
 # The data of harbor reach 31 March 2026, those of mesa 28 February.
 APRIL = datetime(2026, 4, 3, 12, tzinfo=UTC)
@@ -204,6 +213,37 @@ def test_figures_of_an_earlier_scope_are_in_no_mail(place: Place, mailbox: Mailb
     place.access.change_rights("harbor", "east@harbor", unit_ids=("west",), actor="test")
     mailbox.to_mail = ""
     assert send_alarms(place.home, server, APRIL + timedelta(hours=1))[0].state == "given up"
+    assert mailbox.mails == []
+
+
+def test_a_new_holder_of_a_name_gets_no_alarm_of_the_earlier_one(
+    place: Place,
+    mailbox: Mailbox,  # noqa: F811
+    server: MailServer,  # noqa: F811
+) -> None:
+    store = place.access
+
+    def added() -> Account:
+        made = store.add_account(
+            "harbor", "zoe@harbor", display_name="Zoe", is_active=True, external_id=None, actor="test"
+        )
+        store.change_rights("harbor", "zoe@harbor", role=Role.EXECUTIVE, actor="test")
+        return made
+
+    earlier = added()
+    alert(place, "zoe@harbor")
+    mailbox.to_mail = "451 no room"
+    assert send_alarms(place.home, server, APRIL)[0].state == "failed"
+    store.remove_account("harbor", earlier.account_id, actor="test")
+    added()
+    mailbox.to_mail = ""
+    (mail,) = store.alarm_mails.of_tenant("harbor")
+    store.alarm_mails.send_again("harbor", mail.mail_id, actor="test")
+    (outcome,) = send_alarms(place.home, server, APRIL + timedelta(hours=1))
+    assert (outcome.state, outcome.reason) == (
+        "given up",
+        "the figures of these alarms are no longer among the data of the person",
+    )
     assert mailbox.mails == []
 
 
@@ -383,6 +423,137 @@ def test_an_alert_that_somebody_ends_meanwhile_ends_no_other_of_its_owner(
     assert [item.alert_id for item in place.access.alerts.going_on()] == [second.alert_id]
     assert place.access.alerts.alert("harbor", first.alert_id).ended_because == "not needed"
     assert [item.alert_id for item in place.access.alerts.open_alarms("harbor", "admin@harbor")] == [second.alert_id]
+
+
+def test_a_mail_that_is_tried_again_evaluates_nothing_twice(
+    place: Place,
+    mailbox: Mailbox,  # noqa: F811
+    server: MailServer,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    evaluated: list[int] = []
+    evaluate = check.evaluate
+
+    def noted(source: Source, item: Alert, *more: Any) -> Any:
+        evaluated.append(item.alert_id)
+        return evaluate(source, item, *more)
+
+    monkeypatch.setattr(check, "evaluate", noted)
+    first = alert(place, "admin@harbor")
+    mailbox.to_mail = "451 no room"
+    assert send_alarms(place.home, server, APRIL)[0].state == "failed"
+    second = alert(place, "admin@harbor", threshold=Decimal(2000))
+    mailbox.to_mail = ""
+    states = [item.state for item in send_alarms(place.home, server, APRIL + timedelta(hours=1))]
+    assert (evaluated, states) == ([first.alert_id, second.alert_id], ["sent", "sent"])
+    check_due(place.home, place.access, APRIL + timedelta(hours=1))
+    assert evaluated[2:] == [first.alert_id, second.alert_id]
+
+
+def test_an_alarm_that_is_in_no_mail_is_noted_also_where_nothing_is_to_be_evaluated(
+    place: Place,
+    mailbox: Mailbox,  # noqa: F811
+    server: MailServer,  # noqa: F811
+) -> None:
+    mine = alert(place, "admin@harbor")
+    said = check.evaluate(source_of(place, "admin@harbor"), mine, frozenset(), APRIL.date())
+    place.access.alerts.log(mine, said, APRIL)
+    place.access.alerts.checked(mine, mark_of(place.home, "harbor", APRIL))
+    assert [item.state for item in send_alarms(place.home, server, APRIL)] == ["sent"]
+    assert mailbox.to("admin@harbor")["Subject"].startswith("1 alarm: ")
+
+
+def test_the_days_of_an_alert_are_those_of_the_tenant(place: Place) -> None:
+    source = source_of(place, "admin@harbor")
+    for threshold, made_at in (
+        (1000, datetime(2026, 4, 1, 2, tzinfo=UTC)),
+        (2000, datetime(2026, 4, 1, 5, tzinfo=UTC)),
+    ):
+        asked = wanted(source, "visits", "threshold", every="month", threshold=Decimal(threshold))
+        place.access.alerts.add(source.principal, asked, actor="test", made_at=made_at)
+    late, early = check_due(place.home, place.access, APRIL)
+    # In New York the first one was made on 31 March, when February was the last month that had ended.
+    assert [[item.period_start.month for item in each.evaluations] for each in (late, early)] == [[2, 3], [3]]
+    # In Denver the first of April begins at 6 o'clock UTC.
+    alert(place, "admin@mesa", kind="missing")
+    before, after = (datetime(2026, 4, 1, hour, tzinfo=UTC) for hour in (5, 7))
+    assert check_due(place.home, place.access, before, "mesa")[0].evaluations == ()
+    assert [item.period_end for item in check_due(place.home, place.access, after, "mesa")[0].evaluations] == [
+        MARCH_DAYS[1]
+    ]
+
+
+def test_only_the_figures_that_are_judged_and_their_past_are_asked(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows: list[tuple[date, date]] = []
+    series_of = check.series_of
+
+    def noted(source: Source, item: Alert, units: Any, window: Any) -> Any:
+        windows.append((window[0][0], window[-1][1]))
+        return series_of(source, item, units, window)
+
+    monkeypatch.setattr(check, "series_of", noted)
+    mine, source = alert(place, "admin@mesa"), source_of(place, "admin@mesa")
+    judged = frozenset({("", MARCH_DAYS[0]), ("", date(2026, 4, 1))})
+    (said,) = check.evaluate(source, mine, judged, date(2026, 6, 2))
+    assert said.period_start == date(2026, 5, 1)
+    assert windows == [(date(2025, 5, 1), date(2026, 5, 31))]
+
+
+def test_alerts_are_evaluated_where_no_mail_server_is_configured(
+    place: Place,
+    server: MailServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workspace: Any = SimpleNamespace(home=place.home, config=SimpleNamespace(mail=None, file="c.yml"))
+    ran: list[list[str]] = []
+
+    def run(words: list[str], **_: Any) -> Any:
+        ran.append(words[4:])
+        return SimpleNamespace(stdout="", stderr="", returncode=0)
+
+    with DagsterInstance.ephemeral() as instance:
+
+        def request() -> Any:
+            return mails_due(workspace)(build_sensor_context(instance=instance))
+
+        assert "no mail server" in str(request().skip_message)
+        alert(place, "admin@harbor")
+        assert request() == RunRequest(run_key=None)
+        check_due(place.home, place.access, datetime.now(UTC))
+        # Its mail waits for a server.
+        assert "no mail server" in str(request().skip_message)
+        workspace.config.mail = server
+        assert request() == RunRequest(run_key=None)
+    monkeypatch.setattr(deliveries.subprocess, "run", run)
+    for mail in (None, server):
+        workspace.config.mail = mail
+        assert send_mail(workspace).execute_in_process().success
+    home = ["--home", str(place.home.path)]
+    assert ran == [["alerts", "check", *home], ["deliver", "--config", "c.yml", *home]]
+
+
+def test_no_other_process_sends_between_pages_and_alarms(
+    place: Place, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "c.yml"
+    file.write_text(
+        "mail: {host: 127.0.0.1, port: 25, security: none, sender: c@example.org, pages: 'https://x.example'}"
+    )
+    sent = Outcome(tenant_id="harbor", email="a@harbor", page="overview", period="one", state="sent", reason="")
+
+    def send(home: Any, _server: Any) -> list[Outcome]:
+        with alone(home), pytest.raises(Timeout):
+            FileLock(home.path / "deliver.lock", timeout=0).acquire()
+        return [sent]
+
+    monkeypatch.setattr("dashboards.delivery.send.send_due", lambda *_: [sent])
+    monkeypatch.setattr("dashboards.delivery.alarms.send_alarms", send)
+    ran = clinicmart_here("deliver", "--home", place.home.path, "--config", file)
+    assert (ran.code, ran.out.count("a@harbor: overview, one: sent")) == (0, 2), ran.err
+    with FileLock(place.home.path / "deliver.lock", timeout=0):
+        assert clinicmart_here("deliver", "--home", place.home.path, "--config", file).code == 2
 
 
 def test_one_mail_that_fails_stops_no_other(
