@@ -3,7 +3,7 @@
 from foundation.errors import ConfigurationError
 from serving.model import MetricDefinition
 from serving.people.alert_rules import ABOVE, BELOW, CHANGE, MISSING, THRESHOLD, Wanted
-from serving.people.subscriptions import WEEK
+from serving.people.ended_periods import WEEK
 
 _BAD_SIDE = {"higher": BELOW, "lower": ABOVE}
 

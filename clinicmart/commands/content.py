@@ -39,8 +39,9 @@ def content() -> None:
 def export_content(home: Home, tenant: str, user: str, out: Path, as_json: bool) -> None:
     """Write the content of a tenant as YAML files.
 
-    Files of content that is no longer there are removed from the folder. The user is an administrator. A query can hold values of
-    patients: keep the folder as you keep an extract.
+    In the folders reports and queries a file is removed if its name has the form that an export gives and no item has that name now. All
+    other files stay: remove a file that you named yourself by hand, or the next import finds its item twice. The user is an
+    administrator. A query can hold values of patients: keep the folder as you keep an extract.
     """
     with _desk(home, tenant, user) as desk:
         files = desk.export(out)

@@ -2,22 +2,12 @@
 
 from datetime import date, timedelta
 
-from dashboards import period as periods
-from serving.people.subscriptions import WEEK
+from serving.people.ended_periods import last_ended
 
 # A rule never looks further back than this, however long nobody evaluated it.
 MOST_PERIODS = 60
 
 Days = tuple[date, date]
-
-
-def last_ended(every: str, today: date) -> Days:
-    """(first day, last day) of the last week (Monday to Sunday) or month that ended before a day."""
-    if every == WEEK:
-        end = today - timedelta(days=today.weekday() + 1)
-        return end - timedelta(days=6), end
-    end = periods.month_start(today) - timedelta(days=1)
-    return periods.month_start(end), end
 
 
 def earlier(every: str, period: Days, count: int) -> list[Days]:

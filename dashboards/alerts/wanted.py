@@ -4,12 +4,13 @@ from datetime import timedelta
 from decimal import Decimal
 
 from dashboards import chance
-from dashboards.alerts.calendar import earlier, last_ended
+from dashboards.alerts.calendar import earlier
 from dashboards.alerts.judge import PAST_PERIODS, BackTest, back_test
 from dashboards.alerts.series import definition, measure_of, series_of, units_of
 from dashboards.data import Source
 from serving.alert_checks import check_period, side_of
 from serving.people.alert_rules import MISSING, Rule, Wanted
+from serving.people.ended_periods import last_ended
 from serving.people.targets import WHOLE
 
 TESTED_PERIODS = 24

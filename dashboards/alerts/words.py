@@ -12,7 +12,7 @@ from serving.people.alert_rules import CHANGE, MISSING, Alert, Evaluation, Wante
 
 
 def rule_words(metric: MetricDefinition | None, wanted: Wanted) -> str:
-    """`above 6.0 % in a month`, `worse than its last 12 months`, `no data 3 days after the end of a month`."""
+    """`above 6.0 % in a month`, `above what is usual in its last 12 months`, `no data 3 days after the end of a month`."""
     rule = wanted.rule
     if rule.kind == MISSING:
         return f"no data {fmt.plural(rule.late_days, 'day')} after the end of a {wanted.every}"

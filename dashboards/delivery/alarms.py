@@ -8,7 +8,6 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from email.utils import format_datetime
 
 from markupsafe import Markup
 
@@ -18,7 +17,7 @@ from dashboards.alerts.check import check_due
 from dashboards.alerts.words import Alarm, alarm_of
 from dashboards.data import Source
 from dashboards.delivery.alone import alone
-from dashboards.delivery.compose import NO_FIGURES, address_of_pages, header_line
+from dashboards.delivery.compose import CELL, NO_FIGURES, STYLE, address_of_pages, envelope
 from dashboards.delivery.hand_over import NotSent, Post, wait_after
 from dashboards.delivery.send import NOT_NOTED, Outcome
 from foundation.errors import AccessError, ConfigurationError
@@ -36,8 +35,6 @@ log = logging.getLogger(__name__)
 
 # A mail that fails for so long is given up. Its alarms stay on the page.
 LONGEST_TRYING = timedelta(days=7)
-_STYLE = "font-family:Segoe UI,Helvetica,Arial,sans-serif;color:#18202c;font-size:14px"
-_CELL = "padding:6px 12px 6px 0;border-bottom:1px solid #d0d5dd;text-align:left;vertical-align:top"
 FOOT = "You get this because of your alerts. To end an alert, or to pause it, open the page Alerts."
 REPEATED = "You may have received this mail before. The mail server did not confirm it, so it is sent a second time."
 NOT_IN_MAIL = "Your organization sends figures in encrypted files only. Open the page to see them."
@@ -150,15 +147,8 @@ def message_of(home: Home, store: AccessStore, server: MailServer, mail: AlarmMa
 
 def compose(contents: Contents, mail: AlarmMail, server: MailServer) -> EmailMessage:
     """The mail. Its Message-ID was noted before, so that a second attempt is the same mail."""
-    message = EmailMessage()
-    message["From"] = server.sender
-    message["To"] = mail.email
-    message["Subject"] = header_line(contents.title)
     # A second attempt is the same mail: also by its date.
-    message["Date"] = format_datetime(mail.noted_at)
-    message["Message-ID"] = f"<{mail.message_id}@{server.sender.rpartition('@')[2]}>"
-    # So that no absence notice answers (RFC 3834).
-    message["Auto-Submitted"] = "auto-generated"
+    message = envelope(server, mail.email, contents.title, mail.message_id, mail.noted_at)
     base = address_of_pages(server, mail.tenant_id)
     message.set_content(_text(contents, base))
     message.add_alternative(str(_html(contents, base)), subtype="html")
@@ -176,18 +166,18 @@ def _html(contents: Contents, base: str) -> Markup:
     body = Markup("").join(Markup("<p>{}</p>").format(note) for note in contents.notes)
     if not contents.why_no_figures:
         rows = Markup("").join(_row(alarm, base) for alarm in contents.alarms)
-        body += Markup('<table style="border-collapse:collapse;{}">{}</table>').format(_STYLE, rows)
+        body += Markup('<table style="border-collapse:collapse;{}">{}</table>').format(STYLE, rows)
     return Markup(
         '<html><body style="{}"><h1 style="font-size:20px">{}</h1>{}<p><a href="{}">Open the page Alerts</a></p>'
         '<p style="color:#5a626e">{}</p></body></html>'
-    ).format(_STYLE, contents.title, body, f"{base}/{PAGE}", FOOT)
+    ).format(STYLE, contents.title, body, f"{base}/{PAGE}", FOOT)
 
 
 def _row(alarm: Alarm, base: str) -> Markup:
     figure = Markup('<a href="{}">{}</a>').format(f"{base}/{alarm.link}", alarm.metric.label)
     cells = (figure, alarm.unit, alarm.period, fmt.sentence(alarm.reason))
     return Markup("<tr>{}</tr>").format(
-        Markup("").join(Markup('<td style="{}">{}</td>').format(_CELL, cell) for cell in cells)
+        Markup("").join(Markup('<td style="{}">{}</td>').format(CELL, cell) for cell in cells)
     )
 
 

@@ -1,6 +1,7 @@
 """A report as a mail: HTML and text with the tiles, a link to the page, and a file where one was chosen. Figures only, never rows."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
 
@@ -20,8 +21,8 @@ WITHOUT_FILE = (
     "Your organization sends figures in encrypted files alone, and you chose no password. "
     "Subscribe again with one, or open the page."
 )
-_STYLE = "font-family:Segoe UI,Helvetica,Arial,sans-serif;color:#18202c;font-size:14px"
-_CELL = "padding:6px 12px 6px 0;border-bottom:1px solid #d0d5dd;text-align:left;vertical-align:top"
+STYLE = "font-family:Segoe UI,Helvetica,Arial,sans-serif;color:#18202c;font-size:14px"
+CELL = "padding:6px 12px 6px 0;border-bottom:1px solid #d0d5dd;text-align:left;vertical-align:top"
 _RIGHT = "padding:6px 12px 6px 0;border-bottom:1px solid #d0d5dd;text-align:right;vertical-align:top;white-space:nowrap"
 
 
@@ -41,20 +42,25 @@ class Recipient:
 
 def compose(report: Report, recipient: Recipient, delivery: Delivery, server: MailServer) -> EmailMessage:
     """The mail. Its Message-ID is that of the delivery, so that a second attempt is the same mail."""
-    message = EmailMessage()
-    message["From"] = server.sender
-    message["To"] = recipient.subscription.email
-    message["Subject"] = header_line(
-        f"{report.page.title}, {report.period.name}: {report.place}, data as of {fmt.day(report.as_of)}"
-    )
-    message["Date"] = format_datetime(report.asked_at)
-    message["Message-ID"] = f"<{delivery.message_id}@{server.sender.rpartition('@')[2]}>"
-    # So that no absence notice answers (RFC 3834).
-    message["Auto-Submitted"] = "auto-generated"
+    subject = f"{report.page.title}, {report.period.name}: {report.place}, data as of {fmt.day(report.as_of)}"
+    message = envelope(server, recipient.subscription.email, subject, delivery.message_id, report.asked_at)
     link = link_to(report, recipient.subscription.tenant_id, server)
     message.set_content(_text(report, recipient, link))
     message.add_alternative(str(_html(report, recipient, link)), subtype="html")
     _attach(message, report, recipient)
+    return message
+
+
+def envelope(server: MailServer, email: str, subject: str, message_id: str, at: datetime) -> EmailMessage:
+    """A mail to a person without a body. `message_id` is the part before the at sign, `at` the moment (UTC) in its header Date."""
+    message = EmailMessage()
+    message["From"] = server.sender
+    message["To"] = email
+    message["Subject"] = header_line(subject)
+    message["Date"] = format_datetime(at)
+    message["Message-ID"] = f"<{message_id}@{server.sender.rpartition('@')[2]}>"
+    # So that no absence notice answers (RFC 3834).
+    message["Auto-Submitted"] = "auto-generated"
     return message
 
 
@@ -118,18 +124,18 @@ def _html(report: Report, recipient: Recipient, link: str) -> Markup:
     if recipient.shows_figures:
         lines = [
             Markup('<tr><td style="{}">{}</td><td style="{}"><b>{}</b></td><td style="{}">{}</td></tr>').format(
-                _CELL, figure.metric.label, _RIGHT, fmt.short(figure.value, figure.metric.unit), _CELL, _change(figure)
+                CELL, figure.metric.label, _RIGHT, fmt.short(figure.value, figure.metric.unit), CELL, _change(figure)
             )
             for figure in report.tiles
         ]
         cautions = Markup("").join(Markup("<p>{}</p>").format(text) for text in report.cautions)
         body = Markup('<table style="border-collapse:collapse;{}">{}</table>{}').format(
-            _STYLE, Markup("").join(lines), cautions
+            STYLE, Markup("").join(lines), cautions
         )
     return Markup(
         '<html><body style="{}"><h1 style="font-size:20px">{}</h1><p style="color:#5a626e">{}</p>{}'
         '<p><a href="{}">Open the page</a></p><p style="color:#5a626e">{}</p></body></html>'
-    ).format(_STYLE, report.page.title, facts, body, link, _foot(recipient))
+    ).format(STYLE, report.page.title, facts, body, link, _foot(recipient))
 
 
 def _foot(recipient: Recipient) -> str:

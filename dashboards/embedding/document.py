@@ -37,8 +37,8 @@ def message(text: str) -> str:
 
 
 def as_html(report: Report, figure: str) -> str:
-    """The report, or of it one figure with its months where `figure` names a metric."""
-    tiles = [tile for tile in report.tiles if not figure or tile.metric.name == figure]
+    """The report; of one figure (`contents`) the value with its months."""
+    tiles = report.tiles
     shown = join(_chart(tile) for tile in tiles) if figure else _tiles(tiles)
     body = Markup(
         '<h1>{title}</h1><p class="facts">{facts}</p>{shown}{table}{cautions}<p class="foot">{foot}</p>'
@@ -46,7 +46,7 @@ def as_html(report: Report, figure: str) -> str:
         title=tiles[0].metric.label if figure and tiles else report.page.title,
         facts=" · ".join((report.place, *(f"{name}: {value}" for name, value in report.filters), report.period.name)),
         shown=shown or Markup("<p>There is no figure to show for this choice.</p>"),
-        table="" if figure else _table(report),
+        table=_table(report),
         cautions=_cautions(report),
         foot=f"{report.tenant} · data as of {fmt.day(report.as_of)} · compared with {report.compared.name}",
     )

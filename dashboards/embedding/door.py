@@ -172,6 +172,8 @@ def _shown(request: Request, address: str) -> Response:
 def _why_not(request: Request, ticket: Ticket, site: EmbeddingSite | None) -> str:
     """Why a ticket opens nothing here; empty where it does. What the browser says of the frame counts where it says something; that only
     the site's frame shows the page follows from frame-ancestors, which browsers keep."""
+    if ticket.has_expired:
+        return "the link has expired"
     if site is None:
         return "the site has ended"
     if site.origin != ticket.origin:

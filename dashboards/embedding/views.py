@@ -9,10 +9,11 @@ from dashboards import served_home
 from dashboards.data import Source
 from dashboards.filters import checked
 from dashboards.held_pages import pages_of
-from dashboards.reports.contents import Report
+from dashboards.reports.contents import Report, shown_alone
 from dashboards.reports.make import gathered
 from dashboards.view import View
 from foundation.errors import AccessError, ConfigurationError
+from serving.modules import PAGES
 from serving.people.embedding_sites import EmbeddingSite
 from serving.people.embedding_tickets import LONGEST_LIFE, Ticket
 from serving.reader import open_reader
@@ -60,7 +61,7 @@ def report_of(site: EmbeddingSite, ticket: Ticket) -> Report:
         purpose = {"embedding": site.name, "origin": site.origin, "ticket": ticket.ticket_id[:12]}
         if ticket.figure:
             purpose["figure"] = ticket.figure
-        return gathered(source, ticket.page, view, purpose)
+        return gathered(source, ticket.page, view, purpose, ticket.figure)
 
 
 def _checked_view(source: Source, site: EmbeddingSite, ticket: Ticket) -> View:
@@ -68,8 +69,11 @@ def _checked_view(source: Source, site: EmbeddingSite, ticket: Ticket) -> View:
         raise AccessError("the site may not show this page")
     if ticket.page not in pages_of(source):
         raise AccessError("the organization does not have this page")
-    if ticket.figure and ticket.figure not in source.metrics:
-        raise ConfigurationError("the page has no such figure")
+    figures = shown_alone(source, PAGES[ticket.page])
+    if ticket.figure and ticket.figure not in figures:
+        raise ConfigurationError(
+            f"the page has no figure {ticket.figure!r} that can be shown alone; possible are {', '.join(figures) or 'none'}"
+        )
     if ticket.period and ticket.period not in periods.PRESETS:
         raise ConfigurationError(f"the period is not one of {', '.join(periods.PRESETS)}")
     view = View(period=periods.preset(ticket.period or periods.DEFAULT, source.as_of), place=ticket.place or None)

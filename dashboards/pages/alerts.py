@@ -18,6 +18,7 @@ from serving.alerting import Alerting
 from serving.modules import PAGES
 from serving.people.alert_rules import (
     KINDS,
+    LONGEST_NOTE,
     MISSING,
     MOST_ALARMS_A_WEEK,
     MOST_LATE_DAYS,
@@ -27,7 +28,7 @@ from serving.people.alert_rules import (
     Logged,
     Wanted,
 )
-from serving.people.subscriptions import EVERY, MONTH
+from serving.people.ended_periods import EVERY, MONTH
 from serving.people.targets import WHOLE, read_value
 
 KIND_NAMES = {
@@ -237,7 +238,7 @@ def _change(source: Source, desk: Alerting) -> str:
     with st.form("cm_change_alert", border=False):
         columns = st.columns([4, 6, 2], vertical_alignment="bottom")
         alarm = columns[0].selectbox("An alarm", list(waiting), format_func=alarm_words)
-        note = columns[1].text_input("Note", max_chars=500, help="What was done. Name no patient.")
+        note = columns[1].text_input("Note", max_chars=LONGEST_NOTE, help="What was done. Name no patient.")
         is_seen = columns[2].form_submit_button("Acknowledge", disabled=not waiting)
         columns = st.columns([4, 2, 2, 2, 2], vertical_alignment="bottom")
         alert_id = columns[0].selectbox("An alert", list(by_id), format_func=alert_words)

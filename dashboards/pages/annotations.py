@@ -21,6 +21,8 @@ AUTOMATIC_COLUMNS = ("Days", "Annotation", "For", "About")
 HELP = f"One sentence, at most {LONGEST_SENTENCE} characters. No names or numbers of patients: everybody who sees these figures reads it."
 ALL_FIGURES, PAGE, METRIC = "All figures", "page:", "metric:"
 NEW = ""
+# How many annotations this session has added: a new form begins empty. What became of the last one is said once.
+_ADDED, _DONE = "cm_annotations_added", "cm_annotation_done"
 
 
 def draw(context: PageContext) -> None:
@@ -28,7 +30,9 @@ def draw(context: PageContext) -> None:
     source = context.source
     # The head and the table are drawn once the form has saved an annotation.
     head = st.container()
-    saved = _form(source) if source.reader.annotations.may_write else ""
+    saved = st.session_state.pop(_DONE, "")
+    if source.reader.annotations.may_write:
+        saved = _form(source) or saved
     standing = source.reader.annotations.standing()
     title = fmt.plural(len(standing), "annotation") if standing else "No annotations yet"
     with head:
@@ -98,7 +102,8 @@ def _form(source: Source) -> str:
     shown = own.get(chosen or NEW)
     units = _units(source)
     abouts = _abouts(source)
-    with st.form(f"cm_annotation_form_{chosen}", clear_on_submit=shown is None):
+    # A refused annotation stays in the form.
+    with st.form(f"cm_annotation_form_{chosen or st.session_state.get(_ADDED, 0)}"):
         sentence = st.text_input(
             "What happened", shown.sentence if shown else "", help=HELP, max_chars=LONGEST_SENTENCE
         )
@@ -140,11 +145,14 @@ def _form(source: Source) -> str:
                 page=page,
                 metric=metric,
             )
+            done = f"Saved: an annotation of {annotations.days_of(first, last_day)} for {annotations.unit_name(source, unit)}."
             if shown:
                 source.reader.annotations.change(shown.annotation_id, written)
-            else:
-                source.reader.annotations.add(written)
-            return f"Saved: an annotation of {annotations.days_of(first, last_day)} for {annotations.unit_name(source, unit)}."
+                return done
+            source.reader.annotations.add(written)
+            st.session_state[_DONE] = done
+            st.session_state[_ADDED] = st.session_state.get(_ADDED, 0) + 1
+            st.rerun()
     except ClinicmartError as error:
         return fmt.sentence(str(error))
     return ""

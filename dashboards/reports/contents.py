@@ -89,9 +89,19 @@ class Report:
         )
 
 
-def contents(source: Source, page: Page, view: View) -> Report:
-    """The report of a page in a view that was checked (`filters.checked`)."""
-    if page.key == payer_mix.KEY:
+def shown_alone(source: Source, page: Page) -> tuple[str, ...]:
+    """The metrics of a page that can be shown without the others; a share of payer mix is one for each payer class."""
+    of_classes = page.tiles if page.key == payer_mix.KEY else ()
+    return tuple(name for name in page.figures if name in source.metrics and name not in of_classes)
+
+
+def contents(source: Source, page: Page, view: View, figure: str = "") -> Report:
+    """The report of a page in a view that was checked (`filters.checked`); of one metric of `shown_alone` where `figure` names it."""
+    tiles: tuple[Figure, ...]
+    table: Table | None
+    if figure:
+        tiles, table = tuple(figures.load(source, view, [figure]).values()), None
+    elif page.key == payer_mix.KEY:
         tiles, table = _payer_mix(source, view)
     else:
         tiles, table = _tiles(source, page, view), _table(source, page, view)

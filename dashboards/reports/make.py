@@ -32,8 +32,9 @@ FORMATS = tuple(_WRITERS)
 NAMES = {"xlsx": "Excel", "pdf": "PDF"}
 
 
-def gathered(source: Source, page: str, view: View, purpose: Mapping[str, object]) -> Report:
-    """What a report says, audited before the caller gets it: `purpose` is what it is made for, such as its format.
+def gathered(source: Source, page: str, view: View, purpose: Mapping[str, object], figure: str = "") -> Report:
+    """What a report says, audited before the caller gets it: `purpose` is what it is made for, such as its format. `figure` as of
+    `contents`.
 
     Raises AccessError, audited, for a page that the person does not have, ConfigurationError for a page or a place that there is not.
     """
@@ -51,7 +52,7 @@ def gathered(source: Source, page: str, view: View, purpose: Mapping[str, object
         source.reader.note("report", asked, "refused")
         raise ConfigurationError(left_out[0].rstrip("."))
     with gathering() as shown:
-        report = contents(source, PAGES[page], view)
+        report = contents(source, PAGES[page], view, figure)
     source.reader.note("report", asked | shown.detail(), "done")
     return report
 

@@ -106,18 +106,9 @@ class ContentDesk:
 
     def _tenant(self) -> Tenant:
         people = tuple(person.email for person in self._access.users(self._tenant_id))
-        private = {
-            ("report", owner, report.name)
-            for owner in people
-            for report in self._reports(owner).all()
-            if report.email == owner and not report.is_shared
-        }
-        private |= {
-            ("query", owner, query.name)
-            for owner in people
-            for query in self._queries(owner).saved()
-            if query.email == owner and not query.is_shared
-        }
+        me = self._principal.email
+        private = {("report", *names) for names in self._reports(me).private_names()}
+        private |= {("query", *names) for names in self._queries(me).private_names()}
         return Tenant(
             content=self._content(),
             metrics={metric.name: metric for metric in self._reader.metrics()},

@@ -327,7 +327,11 @@ def as_yaml(content: dict[str, Any]) -> str:
 
 
 def write(content: Content, folder: Path) -> tuple[Path, ...]:
-    """Writes the files, the kinds that are None left alone. Files of items that are no longer there are removed; other files stay."""
+    """Writes each kind that is not None; a kind that is None keeps its files.
+
+    In `reports` and `queries` a file is removed if its name has the form that an export gives and no item has that name now. All other
+    files stay. A file that a person named otherwise must be removed by hand, or the next import finds its item twice.
+    """
     written: list[Path] = []
     for name, items in ((REPORTS, content.reports), (QUERIES, content.queries)):
         if items is not None:

@@ -15,15 +15,7 @@ from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
 
 from foundation.errors import AccessError
 from serving.people.holders import is_of_holder
-from serving.people.subscriptions import (
-    FAILED,
-    GIVEN_UP,
-    INTERRUPTED,
-    NOTED,
-    SENDING,
-    SENT,
-    UNCLEAR,
-)
+from serving.people.subscriptions import FAILED, INTERRUPTED, NOT_SENT, NOTED, SENDING, SENT, UNCLEAR
 from serving.people.tables import ALARM_MAIL, ALERT_EVALUATION
 from serving.people.targets import Audits
 
@@ -136,9 +128,7 @@ class AlarmMails:
     def send_again(self, tenant_id: str, mail_id: int, *, actor: str) -> None:
         """An unclear, a failed or a given-up mail is tried with the next sending. Raises AccessError where the tenant has none such."""
         mine = (
-            (ALARM_MAIL.c.tenant_id == tenant_id)
-            & (ALARM_MAIL.c.mail_id == mail_id)
-            & ALARM_MAIL.c.state.in_([UNCLEAR, FAILED, GIVEN_UP])
+            (ALARM_MAIL.c.tenant_id == tenant_id) & (ALARM_MAIL.c.mail_id == mail_id) & ALARM_MAIL.c.state.in_(NOT_SENT)
         )
         with self._writing() as connection:
             if connection.execute(update(ALARM_MAIL).where(mine).values(state=NOTED, next_at=None)).rowcount == 0:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from foundation.errors import ConfigurationError
-from serving.people.subscriptions import EVERY
+from serving.people.ended_periods import EVERY
 from serving.people.targets import WHOLE
 
 THRESHOLD, CHANGE, MISSING = KINDS = ("threshold", "change", "missing")

@@ -4,12 +4,12 @@ asked for again, or that were noted before a process was stopped."""
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
-from foundation.configured_zone import configured_time_zone
+from foundation.configured_zone import local_day
 from foundation.home import Home
+from serving.people.ended_periods import last_ended
 from serving.people.store import AccessStore
-from serving.people.subscriptions import WEEK, Delivery, Subscription, Subscriptions
+from serving.people.subscriptions import Delivery, Subscription, Subscriptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +26,7 @@ class Due:
 def last_period(subscription: Subscription, today: date) -> tuple[date, date]:
     """(first day, last day) of the last whole week (Monday to Sunday) or month that ended at least the delay before `today`."""
     # With a delay of 0 a period is due the day after its end.
-    reached = today - timedelta(days=subscription.delay_days)
-    if subscription.every == WEEK:
-        end = reached - timedelta(days=reached.weekday() + 1)
-        return end - timedelta(days=6), end
-    end = reached.replace(day=1) - timedelta(days=1)
-    return end.replace(day=1), end
-
-
-def local_day(home: Home, tenant_id: str, now: datetime) -> date:
-    """The day of a moment (UTC) where the tenant is."""
-    return now.astimezone(ZoneInfo(configured_time_zone(home, tenant_id))).date()
+    return last_ended(subscription.every, today - timedelta(days=subscription.delay_days))
 
 
 def due(home: Home, store: Subscriptions, now: datetime) -> Iterator[Due]:

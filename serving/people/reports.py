@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from sqlalchemy import (
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Delete,
     Engine,
     RowMapping,
+    Select,
     Update,
     and_,
     delete,
@@ -72,11 +74,7 @@ class Reports:
 
     def all(self) -> tuple[SavedReport, ...]:
         """The person's reports and those that others of the tenant share, by name."""
-        table = SAVED_REPORT
-        seen = and_(table.c.tenant_id == self._tenant_id, or_(table.c.email == self._email, table.c.is_shared))
-        with self._reading.connect() as connection:
-            saved = [self._report(row) for row in connection.execute(select(table).where(seen)).mappings()]
-        return tuple(sorted(saved, key=lambda report: (report.name.lower(), report.email)))
+        return self._read(select(SAVED_REPORT).where(self._seen))
 
     def pinned(self, page: str) -> tuple[SavedReport, ...]:
         """What stands on a page for the person, by name: the own reports that are pinned there, and those that an administrator shares."""
@@ -88,16 +86,21 @@ class Reports:
             .where(table.c.tenant_id == self._tenant_id, table.c.pinned_to == page)
             .where(or_(table.c.email == self._email, is_by_administrator))
         )
+        return self._read(asked)
+
+    def private_names(self) -> frozenset[tuple[str, str]]:
+        """(user name, name of the report) of the reports of all people of the tenant that are not shared."""
+        asked = select(SAVED_REPORT.c.email, SAVED_REPORT.c.name)
+        asked = asked.where(SAVED_REPORT.c.tenant_id == self._tenant_id, SAVED_REPORT.c.is_shared.is_(False))
         with self._reading.connect() as connection:
-            saved = [self._report(row) for row in connection.execute(asked).mappings()]
-        return tuple(sorted(saved, key=lambda report: (report.name.lower(), report.email)))
+            return frozenset((row["email"], self._open(row["name"])) for row in connection.execute(asked).mappings())
 
     def one(self, report_id: str) -> SavedReport:
         """A report that the person may open. Raises ConfigurationError where there is none of that id: others' are not named."""
-        report = next((report for report in self.all() if report.report_id == report_id), None)
-        if report is None:
+        reports = self._read(select(SAVED_REPORT).where(self._seen, SAVED_REPORT.c.report_id == report_id))
+        if not reports:
             raise ConfigurationError("this report is not there: it was removed, or is not shared with you")
-        return report
+        return reports[0]
 
     def save(self, name: str, definition: ReportDefinition, *, is_shared: bool, pinned_to: str | None = None) -> str:
         """Saves a report under a name and returns its id; one of the person with the same name is changed and keeps its id.
@@ -151,6 +154,18 @@ class Reports:
                 raise ConfigurationError("this is not a saved report of yours")
             detail = {"report": report_id, "owner": self._email}
             self._audit(connection, self._tenant_id, self._actor, action, detail)
+
+    def _read(self, asked: Select[Any]) -> tuple[SavedReport, ...]:
+        """The reports of rows, by name."""
+        with self._reading.connect() as connection:
+            saved = [self._report(row) for row in connection.execute(asked).mappings()]
+        return tuple(sorted(saved, key=lambda report: (report.name.lower(), report.email)))
+
+    @property
+    def _seen(self) -> ColumnElement[bool]:
+        """The person's reports and those that others of the tenant share."""
+        is_seen = or_(SAVED_REPORT.c.email == self._email, SAVED_REPORT.c.is_shared)
+        return and_(SAVED_REPORT.c.tenant_id == self._tenant_id, is_seen)
 
     @property
     def _mine(self) -> ColumnElement[bool]:

@@ -110,6 +110,13 @@ class Queries:
         ]
         return tuple(sorted(saved, key=lambda query: (query.name.lower(), query.email)))
 
+    def private_names(self) -> frozenset[tuple[str, str]]:
+        """(user name, name of the query) of the saved queries of all people of the tenant that are not shared."""
+        asked = select(SAVED_QUERY.c.email, SAVED_QUERY.c.name)
+        asked = asked.where(SAVED_QUERY.c.tenant_id == self._tenant_id, SAVED_QUERY.c.is_shared.is_(False))
+        with self._reading.connect() as connection:
+            return frozenset((row["email"], self._open(row["name"])) for row in connection.execute(asked).mappings())
+
     def save(self, name: str, sql: str, *, is_shared: bool) -> None:
         """Saves a query under a name; a query of the person with the same name is replaced. Audited without name and text.
 

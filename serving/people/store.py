@@ -48,7 +48,7 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
         return signed(ticket, self._key, life)
 
     def ticket_of(self, token: str) -> Ticket:
-        """The ticket of a token. Raises AccessError where it is not one of ours, or has expired."""
+        """The ticket of a token. Raises AccessError where it is not one of ours."""
         return ticket_of(token, self._key)
 
     @property

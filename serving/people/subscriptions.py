@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, func, insert, sel
 
 from foundation.errors import AccessError, ConfigurationError
 from serving.modules import PAGES
+from serving.people.ended_periods import EVERY, MONTH, WEEK
 from serving.people.holders import is_of_holder
 from serving.people.passwords import check_strength
 from serving.people.principal import Principal
@@ -29,7 +30,6 @@ from serving.people.targets import Audits
 # What a mail of a tenant holds. figures: tiles, and the file that the person chose. encrypted: figures in a PDF that opens with the
 # person's password, and none in the mail. links: no figure at all.
 FIGURES, ENCRYPTED, LINKS = CONTENTS = ("figures", "encrypted", "links")
-WEEK, MONTH = EVERY = ("week", "month")
 # How many days after the end of a period the mail may wait.
 LONGEST_DELAYS: Mapping[str, int] = MappingProxyType({WEEK: 6, MONTH: 27})
 FILES = ("", "xlsx", "pdf")

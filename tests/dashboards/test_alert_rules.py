@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.alerts.calendar import earlier, last_ended, looked_at
+from dashboards.alerts.calendar import earlier, looked_at
 from dashboards.alerts.judge import PAST_PERIODS, Measure, Point, back_test, judge, spend
 from foundation.errors import ConfigurationError
 from serving.alert_checks import bad_side
@@ -31,7 +31,7 @@ from serving.people.alert_rules import (
     Rule,
     Wanted,
 )
-from serving.people.subscriptions import EVERY
+from serving.people.ended_periods import EVERY, last_ended
 
 RATE = Measure(unit="percent", is_rate_of_cases=True)
 COUNT = Measure(unit="count", adds_up=True)

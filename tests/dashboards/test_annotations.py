@@ -185,10 +185,16 @@ def test_an_annotation_is_written_changed_and_removed_in_the_browser(page, marku
 
 
 def test_what_is_no_annotation_is_refused_in_a_sentence(page, markup_of, reader):
-    html = markup_of(written(page("annotations"), "patient 10045678"))
+    test = written(page("annotations"), "patient 10045678")
+    html = markup_of(test)
     assert "Not saved" in html
     assert "The sentence has a long number" in html
     assert reader.annotations.kept == []
+    # It can be mended and sent; then the form is empty, and a second click writes nothing twice.
+    assert test.text_input[0].value == "patient 10045678"
+    assert "Saved: an annotation of" in markup_of(written(test, "A patient came late"))
+    assert test.text_input[0].value == ""
+    assert [item.sentence for item in reader.annotations.kept] == ["A patient came late"]
 
 
 def test_who_may_not_write_reads(page, markup_of, reader):

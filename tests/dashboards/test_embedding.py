@@ -26,15 +26,16 @@ from dashboards.server import auth_gate
 from foundation.deidentification import Deidentification
 from foundation.errors import AccessError, ConfigurationError
 from serving.model import MetricQuery
+from serving.modules import PAGES
 from serving.people import embedding_tickets, restored
 from serving.people.embedding_sites import checked_origin
 from serving.people.embedding_tickets import Ticket, signed
-from serving.people.principal import PLATFORM
 from serving.reader import open_reader
 from tests.serving.conftest import Place, _copied, _published_once  # noqa: F401
 from tests.support import clinicmart_here
 
 ORIGIN = "https://portal.example.org"
+REVENUE = PAGES["revenue_cycle"]
 FRAME = {"sec-fetch-dest": "iframe", "sec-fetch-site": "cross-site", "referer": f"{ORIGIN}/"}
 
 
@@ -172,6 +173,27 @@ def test_one_figure_is_shown_with_its_months(server, secret):
     assert "<table><tr><th scope='row'>" in main
 
 
+def test_a_figure_of_the_table_is_shown_alone_and_asked_alone(place, server, secret):
+    site = Site(server, secret(pages=["revenue_cycle"]))
+    (figure, *_) = [name for name in REVENUE.table if name not in REVENUE.tiles]
+    text = site.open(site.token("revenue_cycle", figure=figure, period="year_to_date")).text
+    with open_reader(place.home, place.access.embedding_sites.of_secret(site.secret).principal) as reader:
+        label = {item.name: item.label for item in reader.metrics()}[figure]
+    assert f"<h1>{label}</h1>" in text
+    row = place.access.audit_rows("harbor", action="report")[0]
+    assert row.detail["figure"] == figure
+    assert not set(row.detail["metrics"]).intersection({*REVENUE.tiles, *REVENUE.table} - {figure})
+
+
+def test_a_figure_of_another_page_and_a_share_of_payer_mix_are_refused(server, secret):
+    site = Site(server, secret(pages=["revenue_cycle", "payer_mix"]))
+    for page, figure in (("revenue_cycle", "no_show_rate"), ("payer_mix", "payer_mix_billed")):
+        answer = site.ask(page, figure=figure)
+        assert answer.status_code == 422
+        assert "can be shown alone; possible are " in answer.json()["detail"]
+    assert site.ask("payer_mix", figure="billed_amount").status_code == 201
+
+
 def test_a_ticket_opens_nothing_twice(place, portal):
     token = portal.token()
     assert portal.open(token).status_code == 200
@@ -208,7 +230,15 @@ def test_a_ticket_expires(place, portal, monkeypatch):
 
     monkeypatch.setattr(embedding_tickets, "datetime", Later)
     assert refused(portal.open(token))
-    assert place.access.audit_rows(PLATFORM, action="embedding")[0].detail["reason"] == "the link has expired"
+    assert reason(place) == "the link has expired"
+
+
+def test_links_that_expired_stop_no_token_of_the_same_address(server, portal, monkeypatch):
+    token = portal.token(seconds=1)
+    monkeypatch.setattr(Ticket, "has_expired", property(lambda _: True))
+    answers = [portal.open(token).status_code for _ in range(32)]
+    assert (answers[0], answers[-1]) == (403, 429)
+    assert Site(server, "guess").ask().status_code == 401
 
 
 @pytest.mark.parametrize("seconds", [0, 601, -1, "60", 1.5])
