@@ -17,6 +17,7 @@ import polars as pl
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 from serving.people.audit_log import AuditRow
+from serving.people.embedding_sites import EmbeddingSite
 from serving.people.group_rights import GroupRight
 from serving.people.look_ups import broken_glass
 from serving.people.oidc_store import OidcProvider
@@ -183,6 +184,27 @@ class Administration:
         self._check()
         self._store.scim_tokens.revoke(self._tenant, token_id, actor=self._email)
 
+    def embedding_sites(self) -> tuple[EmbeddingSite, ...]:
+        """The sites of others that may show figures, the newest first; also those that have ended."""
+        self._check()
+        return self._store.embedding_sites.of_tenant(self._tenant)
+
+    def register_embedding_site(
+        self, name: str, *, origin: str, pages: Collection[str], unit_ids: Collection[str], days: int
+    ) -> str:
+        """Registers a site and returns the secret of its server; it is kept nowhere. Raises ConfigurationError as
+        `EmbeddingSites.create`, and for a service unit that there is not."""
+        self._check()
+        self._check_units(unit_ids)
+        return self._store.embedding_sites.create(
+            self._tenant, name=name, origin=origin, pages=pages, unit_ids=unit_ids, days=days, actor=self._email
+        )
+
+    def end_embedding_site(self, site_id: str) -> None:
+        """Ends a site for good, with every link that was not opened yet. Raises AccessError where there is no such open site."""
+        self._check()
+        self._store.embedding_sites.revoke(self._tenant, site_id, actor=self._email)
+
     def provider_groups(self) -> tuple[AccountGroup, ...]:
         """The groups that the identity provider keeps here, by name."""
         self._check()
@@ -217,13 +239,16 @@ class Administration:
             raise ConfigurationError("choose the provider that this person is")
         if rule.needs == "partner" and not provider_id:
             raise ConfigurationError("choose the referral partner that this person is")
-        unknown = sorted(set(unit_ids) - self._units)
-        if unknown:
-            raise ConfigurationError(f"there is no service unit {', '.join(unknown)}")
+        self._check_units(unit_ids)
         if provider_id and provider_id not in self._people_of_need.get(rule.needs, self._people_of_need["provider"]):
             raise ConfigurationError(
                 f"there is no such {'referral partner' if rule.needs == 'partner' else 'provider'}"
             )
+
+    def _check_units(self, unit_ids: Collection[str]) -> None:
+        unknown = sorted(set(unit_ids) - self._units)
+        if unknown:
+            raise ConfigurationError(f"there is no service unit {', '.join(unknown)}")
 
     def _check_somebody_is_left(self, person: Person) -> None:
         others = [

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from foundation.near_names import near
 from serving.model import MetricDefinition
 
+# The page on which reports are built.
+BUILDER: Final = "report_builder"
 MOST_METRICS, MOST_BREAKDOWNS = 6, 2
 # The breakdown by calendar month; every other one is a dimension of the registry.
 MONTH = "month"

@@ -60,14 +60,24 @@ class Subscribing:
         return (*first, *(mail for mail in self.mails() if mail.state not in NOT_SENT))
 
     def subscribe(
-        self, email: str, *, page: str, every: str, delay_days: int, file_format: str, password: str = ""
+        self,
+        email: str,
+        *,
+        page: str,
+        report_id: str = "",
+        every: str,
+        delay_days: int,
+        file_format: str,
+        password: str = "",
     ) -> Subscription:
-        """Subscribes a person to a page. Raises as `Subscriptions.subscribe`, AccessError too for another person's subscription."""
+        """Subscribes a person to a page or a saved report. Raises as `Subscriptions.subscribe`, AccessError too for another person's
+        subscription."""
         if email not in self.people():
             raise self._refused("subscription made", {"user": email, "page": page})
         return self._store.subscribe(
             self._access.principal(self._tenant_id, email),
             page=page,
+            report_id=report_id,
             every=every,
             delay_days=delay_days,
             file_format=file_format,

@@ -60,7 +60,7 @@ def deliver(home: Home, config: Path | None, as_json: bool) -> None:
 
 @click.group()
 def subscriptions() -> None:
-    """Send pages by mail to people of a tenant."""
+    """Send pages and saved reports by mail to people of a tenant."""
 
 
 @subscriptions.command()
@@ -89,7 +89,8 @@ def rule(home: Home, tenant: str, domains: tuple[str, ...], content: str, as_jso
 @click.argument("email")
 @home_option
 @tenant_option
-@click.option("--page", required=True, help="The page, by its name in the address, such as revenue_cycle.")
+@click.option("--page", help="The page, by its name in the address, such as revenue_cycle.")
+@click.option("--report", "report_id", default="", help="In place of a page: a saved report, by the id in its address.")
 @click.option("--every", type=click.Choice(["week", "month"]), default="month", show_default=True, help="How often.")
 @click.option("--delay", type=click.IntRange(0), default=1, show_default=True, help="Days after the end of the period.")
 @click.option("--attach", type=click.Choice(["xlsx", "pdf"]), help="Attach the page as a file.")
@@ -100,27 +101,37 @@ def add(
     home: Home,
     email: str,
     tenant: str,
-    page: str,
+    page: str | None,
+    report_id: str,
     every: str,
     delay: int,
     attach: str | None,
     password_prompt: bool,
     as_json: bool,
 ) -> None:
-    """Send a page to user EMAIL, after each week or month."""
+    """Send a page, or a report that was built and saved, to user EMAIL, after each week or month."""
     from serving.people.store import AccessStore
+    from serving.report_definition import BUILDER
 
+    if bool(page) == bool(report_id):
+        raise ConfigurationError("name a page (--page) or a saved report (--report)")
+    what = page or BUILDER
     password = click.prompt("Password of the PDF", hide_input=True, confirmation_prompt=True) if password_prompt else ""
     made = AccessStore.open(home).subscriptions.subscribe(
         person_of(home, tenant, email),
-        page=page,
+        page=what,
+        report_id=report_id,
         every=every,
         delay_days=delay,
         file_format=attach or "",
         password=password,
         actor=operator(),
     )
-    print_result(as_json, asdict(made), f"{made.subscription_id}: {made.email} gets {made.page} each {made.every}")
+    print_result(
+        as_json,
+        asdict(made),
+        f"{made.subscription_id}: {made.email} gets {made.report_id or made.page} each {made.every}",
+    )
 
 
 @subscriptions.command("list")
@@ -138,9 +149,17 @@ def list_(home: Home, tenant: str, as_json: bool) -> None:
         print_json({"subscriptions": [asdict(item) for item in kept], "mails": [asdict(item) for item in mails]})
         return
     print_table(
-        ["Id", "User", "Page", "Every", "Delay", "File", "Ended"],
+        ["Id", "User", "Page or report", "Every", "Delay", "File", "Ended"],
         [
-            [s.subscription_id, s.email, s.page, s.every, s.delay_days, s.file_format or None, s.ended_because or None]
+            [
+                s.subscription_id,
+                s.email,
+                s.report_id or s.page,
+                s.every,
+                s.delay_days,
+                s.file_format or None,
+                s.ended_because or None,
+            ]
             for s in kept
         ],
     )

@@ -20,6 +20,7 @@ from dashboards.delivery.send import message_of
 from dashboards.reports.make import FORMATS, make
 from dashboards.view import View
 from foundation.errors import AccessError
+from foundation.keys import Keys
 from foundation.mail_server import MailServer
 from serving.alert_checks import bad_side
 from serving.modules import PAGES
@@ -28,6 +29,7 @@ from serving.people.rights import ROLES
 from serving.people.subscriptions import FIGURES, MONTH
 from serving.people.targets import WHOLE
 from serving.reader import open_reader
+from serving.report_definition import BUILDER, ReportDefinition
 
 # No mail leaves: the proof reads what would be sent.
 SERVER = MailServer(
@@ -80,16 +82,19 @@ def _reports(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
         )
 
 
-def _mail(site: Site, tenant: str, person: Person) -> str:
-    """Every text of the mail of a month to a person, as it would leave."""
+def _mail(site: Site, tenant: str, person: Person, report_id: str = "") -> str:
+    """Every text of the mail of a month to a person, as it would leave: of the overview, or of a saved report."""
     store, principal = site.access, site.principal(tenant, person)
     store.subscriptions.set_rule(tenant, [principal.email.rpartition("@")[2]], FIGURES, actor="proof")
     with open_reader(site.home, principal) as reader:
         end = periods.last_full_month_end(Source(reader, principal).as_of)
     kept = store.subscriptions.of_tenant(tenant, principal.email)
-    mine = next((item for item in kept if item.ended_at is None), None)
+    mine = next((item for item in kept if item.ended_at is None and item.report_id == report_id), None)
     if mine is None:
-        mine = store.subscriptions.subscribe(principal, page="overview", every=MONTH, file_format="xlsx", actor="proof")
+        page = BUILDER if report_id else "overview"
+        mine = store.subscriptions.subscribe(
+            principal, page=page, report_id=report_id, every=MONTH, file_format="xlsx", actor="proof"
+        )
     delivery = store.subscriptions.note(mine, periods.month_start(end), end, datetime.now(UTC))
     message = message_of(site.home, store, SERVER, mine, delivery)
     parts = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
@@ -98,9 +103,35 @@ def _mail(site: Site, tenant: str, person: Person) -> str:
     return "\n".join([str(message["Subject"]), *texts, unpacked(workbook)])
 
 
+def _saved(site: Site, tenant: str, owner: Person, *, is_shared: bool) -> str:
+    """The id of a report that a person saved: a figure by service unit."""
+    reports = site.access.reports(Keys.of(site.home), tenant, site.principal(tenant, owner).email)
+    definition = ReportDefinition(metrics=(WATCHED,), by=("service_unit",), period="last_12_months")
+    return reports.save("shared" if is_shared else "private", definition, is_shared=is_shared)
+
+
 def _mails(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
-    """The mail that a person gets: own words only, and none for a role without the page."""
-    yield Judge(site, "mail", tenant, person).trial(
+    """The mails that a person gets: own words only, none for a role without the page, and none of a report that others keep."""
+    judge = Judge(site, "mail", tenant, person)
+    is_held = BUILDER in ROLES[person.role].pages
+    shared = _saved(site, tenant, ADMIN, is_shared=True)
+    yield judge.trial(
+        "get a report by mail that an administrator shares",
+        lambda: _mail(site, tenant, person, shared),
+        control="the mail to the administrator names the organization",
+        holds=lambda: organisation_word(tenant, "") in _mail(site, tenant, ADMIN, shared),
+        must_refuse=not is_held,
+    )
+    if person != ADMIN:
+        kept = _saved(site, tenant, ADMIN, is_shared=False)
+        yield judge.trial(
+            "get a report by mail that the administrator does not share",
+            lambda: _mail(site, tenant, person, kept),
+            control="the administrator gets it",
+            holds=lambda: bool(_mail(site, tenant, ADMIN, kept)),
+            must_refuse=True,
+        )
+    yield judge.trial(
         "get the overview by mail",
         lambda: _mail(site, tenant, person),
         control="the mail to the administrator names the organization",
@@ -165,6 +196,6 @@ def _alerts(site: Site, tenant: str, person: Person) -> Iterator[Trial]:
 
 WAYS = (
     Way(key="report", title="Pages as files", tries=_reports),
-    Way(key="mail", title="Pages by mail", tries=_mails),
+    Way(key="mail", title="Pages and reports by mail", tries=_mails),
     Way(key="alarms", title="Alarms by mail", tries=_alerts),
 )

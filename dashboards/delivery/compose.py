@@ -1,4 +1,7 @@
-"""A report as a mail: HTML and text with the tiles, a link to the page, and a file where one was chosen. Figures only, never rows."""
+"""A report as a mail: HTML and text with the tiles, a link to the page, and a file where one was chosen. Figures only, never rows.
+
+The mail of a report that somebody built has its table too, and its name only where figures may stand in a mail: a name is free text.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +19,9 @@ from serving.modules.overview import PAGE as FIRST_PAGE
 from serving.people.subscriptions import ENCRYPTED, FIGURES, LINKS, Delivery, Subscription
 
 NO_FIGURES = "Your organization sends no figures by mail. Open the page to see them."
+SAVED = "A saved report"
+# Longer tables are cut in a mail.
+MOST_LINES = 40
 IN_THE_FILE = "The figures are in the attached PDF. It opens with the password that you chose."
 WITHOUT_FILE = (
     "Your organization sends figures in encrypted files alone, and you chose no password. "
@@ -42,9 +48,9 @@ class Recipient:
 
 def compose(report: Report, recipient: Recipient, delivery: Delivery, server: MailServer) -> EmailMessage:
     """The mail. Its Message-ID is that of the delivery, so that a second attempt is the same mail."""
-    subject = f"{report.page.title}, {report.period.name}: {report.place}, data as of {fmt.day(report.as_of)}"
+    subject = f"{_title(report, recipient)}, {report.period.name}: {report.place}, data as of {fmt.day(report.as_of)}"
     message = envelope(server, recipient.subscription.email, subject, delivery.message_id, report.asked_at)
-    link = link_to(report, recipient.subscription.tenant_id, server)
+    link = link_to(report, recipient.subscription, server)
     message.set_content(_text(report, recipient, link))
     message.add_alternative(str(_html(report, recipient, link)), subtype="html")
     _attach(message, report, recipient)
@@ -64,10 +70,13 @@ def envelope(server: MailServer, email: str, subject: str, message_id: str, at: 
     return message
 
 
-def link_to(report: Report, tenant_id: str, server: MailServer) -> str:
-    """The address of the page with the period of the report."""
+def link_to(report: Report, subscription: Subscription, server: MailServer) -> str:
+    """The address of the page with the period of the report, or of a saved report."""
+    base = address_of_pages(server, subscription.tenant_id)
+    if subscription.report_id:
+        return f"{base}/{report.page.key}?report={subscription.report_id}"
     path = "" if report.page is FIRST_PAGE else report.page.key
-    return f"{address_of_pages(server, tenant_id)}/{path}?period={report.period.start}_{report.period.end}"
+    return f"{base}/{path}?period={report.period.start}_{report.period.end}"
 
 
 def address_of_pages(server: MailServer, tenant_id: str) -> str:
@@ -102,6 +111,29 @@ def _why_none(recipient: Recipient) -> str:
     return ""
 
 
+def _title(report: Report, recipient: Recipient) -> str:
+    return SAVED if recipient.subscription.report_id and not recipient.shows_figures else report.page.title
+
+
+def _lines(report: Report, recipient: Recipient) -> tuple[list[str], list[tuple[str, ...]], str]:
+    """(titles, lines, what is left out) of the table of a built report; empty without one."""
+    table = report.table
+    if table is None or not table.rows or not recipient.subscription.report_id:
+        return [], [], ""
+    titles = [*(noun.capitalize() for noun in table.nouns), *(metric.label for metric in table.metrics)]
+    lines = [
+        (*names, *(fmt.exact(value, metric.unit) for metric, value in zip(table.metrics, values, strict=True)))
+        for names, values in table.lines
+    ]
+    if len(lines) <= MOST_LINES:
+        return titles, lines, ""
+    return (
+        titles,
+        lines[:MOST_LINES],
+        f"The first {MOST_LINES} of {len(table.rows):,} lines. The page and the files have all.",
+    )
+
+
 def _change(figure: Figure) -> str:
     return figure.problem or figure.change.text
 
@@ -114,8 +146,11 @@ def _text(report: Report, recipient: Recipient, link: str) -> str:
             f"{figure.metric.label}: {fmt.short(figure.value, figure.metric.unit)} ({_change(figure)})"
             for figure in report.tiles
         ]
+        titles, lines, left_out = _lines(report, recipient)
+        body += ["", *(" | ".join(line) for line in (titles, *lines))] if lines else []
+        body += [left_out] if left_out else []
         body += ["", *report.cautions] if report.cautions else []
-    return "\n".join([report.page.title, "", *facts, "", *body, "", link, "", _foot(recipient), ""])
+    return "\n".join([_title(report, recipient), "", *facts, "", *body, "", link, "", _foot(recipient), ""])
 
 
 def _html(report: Report, recipient: Recipient, link: str) -> Markup:
@@ -130,12 +165,36 @@ def _html(report: Report, recipient: Recipient, link: str) -> Markup:
         ]
         cautions = Markup("").join(Markup("<p>{}</p>").format(text) for text in report.cautions)
         body = Markup('<table style="border-collapse:collapse;{}">{}</table>{}').format(
-            STYLE, Markup("").join(lines), cautions
+            STYLE, Markup("").join(lines), _table(report, recipient) + cautions
         )
     return Markup(
         '<html><body style="{}"><h1 style="font-size:20px">{}</h1><p style="color:#5a626e">{}</p>{}'
         '<p><a href="{}">Open the page</a></p><p style="color:#5a626e">{}</p></body></html>'
-    ).format(STYLE, report.page.title, facts, body, link, _foot(recipient))
+    ).format(STYLE, _title(report, recipient), facts, body, link, _foot(recipient))
+
+
+def _table(report: Report, recipient: Recipient) -> Markup:
+    titles, lines, left_out = _lines(report, recipient)
+    if not lines:
+        return Markup("")
+    names = len(report.table.nouns) if report.table else 0
+    head = Markup("").join(
+        Markup('<th style="{}">{}</th>').format(CELL if column < names else _RIGHT, title)
+        for column, title in enumerate(titles)
+    )
+    rows = Markup("").join(
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(
+                Markup('<td style="{}">{}</td>').format(CELL if column < names else _RIGHT, text)
+                for column, text in enumerate(line)
+            )
+        )
+        for line in lines
+    )
+    note = Markup("<p>{}</p>").format(left_out) if left_out else Markup("")
+    return Markup('<table style="border-collapse:collapse;margin-top:16px;{}"><tr>{}</tr>{}</table>{}').format(
+        STYLE, head, rows, note
+    )
 
 
 def _foot(recipient: Recipient) -> str:

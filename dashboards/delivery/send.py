@@ -7,7 +7,7 @@ again; the other mails are sent.
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from email.message import EmailMessage
 
 from dashboards import failures
@@ -17,11 +17,14 @@ from dashboards.data import Source
 from dashboards.delivery.alone import alone
 from dashboards.delivery.compose import Recipient, compose
 from dashboards.delivery.hand_over import NotSent, Post, wait_after
+from dashboards.reports import built
+from dashboards.reports.chosen import opened
 from dashboards.reports.contents import Report
 from dashboards.reports.make import gathered
 from dashboards.view import View
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
+from foundation.keys import Keys
 from foundation.mail_server import MailServer
 from serving.people.caller import Caller, set_caller
 from serving.people.due_mail import Due, due
@@ -95,7 +98,9 @@ def _try(sending: _Sending, item: Due) -> Outcome:
         return _outcome(item, _ENDED, str(error))
     except NotSent as error:
         return _not_sent(sending, item, delivery, error)
-    store.sent(delivery, subscription, datetime.now(UTC), {"subject": message["Subject"]})
+    # The name of a report is sealed, and may stand in the subject.
+    detail = {} if subscription.report_id else {"subject": message["Subject"]}
+    store.sent(delivery, subscription, datetime.now(UTC), detail)
     return _outcome(item, SENT)
 
 
@@ -121,19 +126,36 @@ def message_of(
     principal = store.principal(subscription.tenant_id, subscription.email)
     password = store.subscriptions.password(subscription)
     with open_reader(home, principal) as reader:
-        report = _report(Source(reader, principal), subscription, delivery.period_start, delivery.period_end)
+        source = Source(reader, principal)
+        if source.as_of < delivery.period_end:
+            reached, end = fmt.day(source.as_of), fmt.day(delivery.period_end)
+            raise ConfigurationError(f"the data reach {reached}, and the period ends on {end}")
+        is_built = bool(subscription.report_id)
+        report = _built(home, store, source, subscription) if is_built else _page(source, subscription, delivery)
     recipient = Recipient(subscription=subscription, content=rule.content, password=password)
     return compose(report, recipient, delivery, server)
 
 
-def _report(source: Source, subscription: Subscription, start: date, end: date) -> Report:
-    if source.as_of < end:
-        raise ConfigurationError(f"the data reach {fmt.day(source.as_of)}, and the period ends on {fmt.day(end)}")
-    view = View(period=periods.parse(periods.range_key(start, end), source.as_of))
+def _page(source: Source, subscription: Subscription, delivery: Delivery) -> Report:
+    """The page in the period of the mail."""
+    key = periods.range_key(delivery.period_start, delivery.period_end)
+    view = View(period=periods.parse(key, source.as_of))
     report = gathered(source, subscription.page, view, {"mail": subscription.subscription_id})
     if not report.tiles:
         raise ConfigurationError(f"the page {report.page.title} has no figure to send")
     return report
+
+
+def _built(home: Home, store: AccessStore, source: Source, subscription: Subscription) -> Report:
+    """The saved report in its own period. Raises AccessError where the person may open it no more."""
+    reports = store.reports(Keys.of(home), subscription.tenant_id, subscription.email)
+    try:
+        saved = reports.one(subscription.report_id)
+    except ConfigurationError:
+        raise AccessError(f"the report was removed, or is no longer shared with {subscription.email}") from None
+    base = View(period=periods.preset(periods.DEFAULT, source.as_of))
+    view = opened(saved.definition, base, saved.report_id, source.as_of)
+    return built.gathered(source, view, saved.name, {"mail": subscription.subscription_id})
 
 
 def _outcome(item: Due, state: str, reason: str = "") -> Outcome:

@@ -1,6 +1,6 @@
 """A report that a person builds, as a file: behind the gate of the page Report builder, and as one row of the audit."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from dashboards import figures, filters
 from dashboards.data import Source
@@ -22,13 +22,13 @@ def totals(source: Source, view: View, definition: ReportDefinition) -> dict[str
     return figures.load(source, view, definition.metrics)
 
 
-def gathered(source: Source, view: View, name: str, file_format: str) -> Report:
-    """What the report of a view says; the whole question is audited before the caller gets it.
+def gathered(source: Source, view: View, name: str, purpose: Mapping[str, object]) -> Report:
+    """What the report of a view says; the whole question is audited before the caller gets it: `purpose` as of `make.gathered`.
 
     Raises AccessError, audited, for a person without the page; ConfigurationError, audited, for a report that this person cannot be shown.
     """
     definition = definition_of(view)
-    asked = {"page": PAGE, "view": view.params(), "format": file_format}
+    asked: dict[str, object] = {"page": PAGE, "view": view.params(), **purpose}
     asked |= {"from": view.period.start.isoformat(), "to": view.period.end.isoformat()}
     if PAGE not in ROLES[source.principal.role].pages:
         source.reader.note("report", asked, "refused")
@@ -68,7 +68,7 @@ def page_of(metrics: Collection[str]) -> str:
 
 def make_file(source: Source, view: View, name: str, file_format: str) -> make.ReportFile:
     """The report of a view as a file in one of `make.FORMATS`. Raises as `gathered`."""
-    return make.as_file(source, gathered(source, view, name, file_format), file_format)
+    return make.as_file(source, gathered(source, view, name, {"format": file_format}), file_format)
 
 
 def later(source: Source, view: View, name: str, file_format: str) -> Callable[[], bytes]:

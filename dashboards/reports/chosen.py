@@ -13,10 +13,9 @@ from dashboards import format as fmt
 from dashboards import period as periods
 from dashboards.view import URL_NAMES, View
 from foundation.errors import ConfigurationError
-from serving.report_definition import CHART, CHILDREN, MONTH, SERVICE_UNIT, TABLE, ReportDefinition
+from serving.report_definition import BUILDER, CHART, CHILDREN, MONTH, SERVICE_UNIT, TABLE, ReportDefinition
 
-# The page on which reports are built.
-PAGE, TITLE = "report_builder", "Report builder"
+PAGE, TITLE = BUILDER, "Report builder"
 # Filters that the bar holds as one value each.
 _SINGLE = {SERVICE_UNIT: "place", "provider": "provider", "payer_class": "payer"}
 _WORDS = {MONTH: "month", CHILDREN: "unit below the place", SERVICE_UNIT: "unit"}

@@ -1,4 +1,4 @@
-"""Pages by mail: what may leave a tenant by mail, who gets which page, and the mail of each period.
+"""Pages and saved reports by mail: what may leave a tenant by mail, who gets what, and the mail of each period.
 
 A mail is noted before it is made. Its Message-ID follows from the subscription and the period, so that it stays the same in every
 attempt. It is marked as being sent before the mail server gets it: where a process ends at that moment, nobody knows whether the server
@@ -24,8 +24,9 @@ from serving.people.passwords import check_strength
 from serving.people.principal import Principal
 from serving.people.rights import ROLES
 from serving.people.sealed import seal, unseal
-from serving.people.tables import DELIVERY, MAIL_RULE, SUBSCRIPTION
+from serving.people.tables import DELIVERY, MAIL_RULE, SAVED_REPORT, SUBSCRIPTION
 from serving.people.targets import Audits
+from serving.report_definition import BUILDER
 
 # What a mail of a tenant holds. figures: tiles, and the file that the person chose. encrypted: figures in a PDF that opens with the
 # person's password, and none in the mail. links: no figure at all.
@@ -62,8 +63,9 @@ class MailRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
-    """A person of a tenant gets a page, `delay_days` days after each week or month. `file_format` is one of FILES, empty for no
-    attachment. `has_password`: a password for an encrypted PDF is kept. `ended_because` is empty for one that goes on."""
+    """A person of a tenant gets a page, `delay_days` days after each week or month. `report_id` is empty, or names a saved report; then
+    `page` is BUILDER. `file_format` is one of FILES, empty for no attachment. `has_password`: a password for an encrypted PDF is kept.
+    `ended_because` is empty for one that goes on."""
 
     subscription_id: int
     tenant_id: str
@@ -77,6 +79,12 @@ class Subscription:
     made_at: datetime
     ended_at: datetime | None
     ended_because: str
+    report_id: str = ""
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What audit rows say of it: the user, and the page or the report."""
+        return _about(self.email, self.page, self.report_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,18 +156,20 @@ class Subscriptions:
         principal: Principal,
         *,
         page: str,
+        report_id: str = "",
         every: str,
         delay_days: int = 1,
         file_format: str = "",
         password: str = "",
         actor: str,
     ) -> Subscription:
-        """A person gets a page from now on. A subscription with a password replaces the same one without.
+        """A person gets a page, or of the page BUILDER the saved report `report_id`, from now on. A subscription with a password replaces
+        the same one without.
 
         Raises ConfigurationError for what a subscription cannot be and for one that is there already, AccessError (audited) for a page
-        that the role does not hold and a domain that the tenant does not allow.
+        that the role does not hold, a report that the person may not open, and a domain that the tenant does not allow.
         """
-        if page not in PAGES:
+        if page not in ((BUILDER,) if report_id else PAGES):
             raise ConfigurationError(f"{page!r} is not a page of figures: {', '.join(PAGES)}")
         if every not in EVERY:
             raise ConfigurationError(f"{every!r} is not one of {', '.join(EVERY)}")
@@ -174,24 +184,28 @@ class Subscriptions:
         if password:
             check_strength(password, principal.email, [principal.display_name])
         _check_password(password, file_format, rule)
-        detail = {"user": email, "page": page, "every": every, "delay_days": delay_days, "format": file_format}
+        detail = _about(email, page, report_id) | {"every": every, "delay_days": delay_days, "format": file_format}
         refusal = rule.refusal(email)
         if page not in ROLES[principal.role].pages:
-            refusal = f"the role of {email} does not include the page {PAGES[page].title}"
+            refusal = f"the role of {email} does not include {_title(page)}"
         values = {"email": email, "page": page, "every": every, "delay_days": delay_days, "file_format": file_format}
+        values["report_id"] = report_id
         with self._writing() as connection:
+            if report_id and connection.execute(_seen_report(principal, report_id)).first() is None:
+                refusal = f"there is no such report that {email} may open"
             if not refusal:
                 same = select(SUBSCRIPTION).where(
                     SUBSCRIPTION.c.tenant_id == tenant_id,
                     SUBSCRIPTION.c.email == email,
                     SUBSCRIPTION.c.page == page,
+                    SUBSCRIPTION.c.report_id == report_id,
                     SUBSCRIPTION.c.every == every,
                     SUBSCRIPTION.c.ended_at.is_(None),
                 )
                 kept = connection.execute(same).mappings().first()
                 if kept is not None:
                     if not password or kept["sealed_password"] is not None:
-                        raise ConfigurationError(f"{email} already gets the page {PAGES[page].title} each {every}")
+                        raise ConfigurationError(f"{email} already gets {_title(page)} each {every}")
                     self._end(connection, kept, because="replaced by one with a password", actor=actor)
                 made = connection.execute(
                     insert(SUBSCRIPTION).values(
@@ -255,7 +269,7 @@ class Subscriptions:
             .where(SUBSCRIPTION.c.subscription_id == row["subscription_id"])
             .values(ended_at=datetime.now(UTC), ended_because=because, sealed_password=None)
         )
-        detail = {"user": row["email"], "page": row["page"], "every": row["every"], "because": because}
+        detail = _about(row["email"], row["page"], row["report_id"]) | {"every": row["every"], "because": because}
         self._audit(connection, row["tenant_id"], actor, "subscription ended", detail)
 
     def password(self, subscription: Subscription) -> str:
@@ -398,8 +412,7 @@ class Subscriptions:
             if audited is not None:
                 action, result, subscription, detail = audited
                 whole = {
-                    "user": subscription.email,
-                    "page": subscription.page,
+                    **subscription.about,
                     "period": f"{delivery.period_start} to {delivery.period_end}",
                     "delivery": delivery.delivery_id,
                     **detail,
@@ -416,6 +429,22 @@ def _wanted(tenant_id: str, email: str | None, *, going_on: bool = False) -> Sel
     mine = mine if email is None else mine.where(is_of_holder(SUBSCRIPTION, email))
     mine = mine.where(SUBSCRIPTION.c.ended_at.is_(None)) if going_on else mine
     return wanted.where(DELIVERY.c.subscription_id.in_(mine))
+
+
+def _about(email: str, page: str, report_id: str) -> dict[str, object]:
+    return {"user": email, "page": page, **({"report": report_id} if report_id else {})}
+
+
+def _title(page: str) -> str:
+    """`the page Overview`; of the page BUILDER `this report`."""
+    return f"the page {PAGES[page].title}" if page in PAGES else "this report"
+
+
+def _seen_report(principal: Principal, report_id: str) -> Select[Any]:
+    """The row of a saved report where a person may open it: the own ones, and those that are shared."""
+    mine = (SAVED_REPORT.c.email == principal.email) | SAVED_REPORT.c.is_shared
+    this = (SAVED_REPORT.c.tenant_id == principal.tenant_id) & (SAVED_REPORT.c.report_id == report_id)
+    return select(SAVED_REPORT.c.report_id).where(this, mine)
 
 
 def _check_password(password: str, file_format: str, rule: MailRule) -> None:
@@ -446,7 +475,7 @@ def _subscription(row: RowMapping) -> Subscription:
         "made_at",
     )
     return Subscription(
-        **{name: row[name] for name in (*names, "ended_at", "ended_because")},
+        **{name: row[name] for name in (*names, "ended_at", "ended_because", "report_id")},
         has_password=row["sealed_password"] is not None,
     )
 

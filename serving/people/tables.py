@@ -384,6 +384,8 @@ SUBSCRIPTION = Table(
     Column("made_at", Utc, nullable=False),
     Column("ended_at", Utc),
     _text("ended_because"),
+    # The saved report that is sent, where `page` is that of built reports.
+    Column("report_id", String, nullable=False, server_default=""),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
     Index("subscription_by_person", "tenant_id", "email"),
 )

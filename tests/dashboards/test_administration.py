@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import streamlit
 
 from dashboards.pages.administration.activity import detail_of
 from serving.people import audit_log
@@ -66,6 +67,42 @@ def test_an_administrator_says_what_groups_give_and_makes_tokens_for_the_provide
     assert (token.name, token.tenant_id, token.created_by) == ("Okta of the page", "harbor", "admin@harbor")
     row = store.audit_rows("harbor", action="group rights removed", limit=1)[0]
     assert (row.actor, row.detail) == ("admin@harbor", {"group": "Analysts of Okta"})
+
+
+def test_an_administrator_registers_and_ends_a_site_that_shows_figures(page, markup_of, served, monkeypatch):
+    monkeypatch.setattr(audit_log, "caller", Caller)
+    monkeypatch.setattr(type(streamlit.context), "url", property(lambda _: "https://harbor.example/administration"))
+    sites = served.access.embedding_sites
+    test = page("administration")
+    test.segmented_control(key="cm_admin_view").set_value("Sites").run()
+    assert not test.exception
+    assert "No site shows your figures" in markup_of(test)
+    test.text_input(key="cm_admin_sites_name").set_value("Board <portal>")
+    test.text_input(key="cm_admin_sites_origin").set_value("http://portal.example.org")
+    test.multiselect(key="cm_admin_sites_pages").set_value(["overview"])
+    test.multiselect(key="cm_admin_sites_units").set_value(["behavioral"])
+    button(test, "Register the site", "cm_admin_sites_new").click().run()
+    assert "is not the origin of a site with TLS" in markup_of(test)
+    assert sites.of_tenant("harbor") == ()
+    test.text_input(key="cm_admin_sites_origin").set_value("https://portal.example.org")
+    button(test, "Register the site", "cm_admin_sites_new").click().run()
+    assert not test.exception
+    site = sites.of_secret(test.code[0].value)
+    assert (site.name, site.pages, site.unit_ids) == ("Board <portal>", ("overview",), ("behavioral",))
+    assert site.created_by == "admin@harbor"
+    html = markup_of(test)
+    assert "Board &lt;portal&gt;" in html
+    assert "https://harbor.example/embed/tickets" in str([each.value for each in test.caption])
+    # The secret stands on no later page.
+    later = page("administration")
+    later.segmented_control(key="cm_admin_view").set_value("Sites").run()
+    assert not later.code
+    button(later, "End it", "cm_admin_sites_end").click().run()
+    assert "shows nothing any more" in markup_of(later)
+    assert "Ended" in markup_of(later)
+    assert sites.of_id("harbor", site.token_id) is None
+    row = served.access.audit_rows("harbor", action="token revoked", limit=1)[0]
+    assert (row.actor, row.detail["origin"]) == ("admin@harbor", "https://portal.example.org")
 
 
 def button(test, label, form):

@@ -42,6 +42,20 @@ def test_an_invited_person_chooses_a_password_and_sees_the_units_that_were_given
     assert place.access.person_of_reset(token_of(made.path)) is None
 
 
+def test_a_site_of_others_gets_units_of_the_organization_alone_and_another_tenant_ends_none(place, administration):
+    wanted = {"origin": "https://portal.example.org", "pages": ["overview"], "days": 30}
+    with pytest.raises(ConfigurationError, match="no service unit north"):
+        administration().register_embedding_site("Portal", unit_ids=["lab", "north"], **wanted)
+    secret = administration().register_embedding_site("Portal", unit_ids=["lab"], **wanted)
+    (site,) = administration().embedding_sites()
+    assert (site.unit_ids, site.created_by) == (("lab",), "admin@harbor")
+    assert administration("admin@mesa").embedding_sites() == ()
+    with pytest.raises(AccessError):
+        administration("admin@mesa").end_embedding_site(site.token_id)
+    administration().end_embedding_site(site.token_id)
+    assert place.access.embedding_sites.of_secret(secret) is None
+
+
 @pytest.mark.parametrize("name", [name for name, role, *_ in PEOPLE if role is not Role.ORGANIZATION_ADMIN])
 def test_no_other_role_administers(administration, name):
     with pytest.raises(AccessError, match="only an administrator"):
@@ -63,6 +77,9 @@ def test_an_administrator_who_was_demoted_does_nothing_more(place, administratio
         lambda: held.activity(Asked(), "UTC"),
         lambda: held.activity_csv(Asked(), "UTC"),
         lambda: held.actions(),
+        lambda: held.embedding_sites(),
+        lambda: held.register_embedding_site("x", origin="https://x.example", pages=["overview"], unit_ids=[], days=1),
+        lambda: held.end_embedding_site("x"),
     )
     for act in acts:
         with pytest.raises(AccessError, match="only an administrator"):

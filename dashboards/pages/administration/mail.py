@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboards import blocks, served_home
+from dashboards.pages.report_builder import saved
 from dashboards.pages.reports import mails
 from dashboards.shell import PageContext
 from serving.people.roster import Person
@@ -17,5 +18,7 @@ def draw(context: PageContext, _everybody: tuple[Person, ...]) -> None:
     )
     st.page_link(context.pages["reports"], label="Reports")
     everything = (*desk.subscriptions(), *desk.ended())
-    table = mails.table(desk.not_sent_first(), everything, context.source.time_zone, with_people=True)
+    table = mails.table(
+        desk.not_sent_first(), everything, saved.names_of(context.source), context.source.time_zone, with_people=True
+    )
     context.html(table, key="cm_admin_mails")

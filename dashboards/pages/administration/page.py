@@ -4,15 +4,21 @@ import streamlit as st
 
 from dashboards import format as fmt
 from dashboards import markup, shell
-from dashboards.pages.administration import activity, mail, people, sign_in
+from dashboards.pages.administration import activity, mail, people, sign_in, sites
 from dashboards.shell import PageContext
 from serving.people.roster import Person
 
-VIEWS = {"People": people.draw, "Sign-in": sign_in.draw, "Activity": activity.draw, "Mail": mail.draw}
+VIEWS = {
+    "People": people.draw,
+    "Sign-in": sign_in.draw,
+    "Activity": activity.draw,
+    "Mail": mail.draw,
+    "Sites": sites.draw,
+}
 
 
 def draw(context: PageContext) -> None:
-    """Draws the page Administration: people, activity and the rules of sign-in."""
+    """Draws the page Administration: people, activity, mail, the rules of sign-in and the sites of others."""
     everybody = context.source.administration.people()
     context.html(
         markup.heading(_finding(everybody), ["Who may sign in, and what was done"], shell.whose(context.source)),

@@ -45,7 +45,7 @@ def draw(context: PageContext) -> None:
         text = " ".join(fmt.sentence(reason) for reason in reasons)
         blocks.empty(context, "This report cannot be shown", text, "cm_built_problems")
         return
-    _shown(context, definition, shown.name if shown else "")
+    _shown(context, definition, shown)
 
 
 def _open(context: PageContext, reports: Reports) -> SavedReport | None:
@@ -117,8 +117,9 @@ def _offered(source: Source, metrics: Sequence[str]) -> list[str]:
     return [name for name in offered([source.metrics[name] for name in metrics]) if name in in_words]
 
 
-def _shown(context: PageContext, definition: ReportDefinition, name: str) -> None:
-    """The report with what must be known before it is believed, and the way to take it as a file."""
+def _shown(context: PageContext, definition: ReportDefinition, kept: SavedReport | None) -> None:
+    """The report with what must be known before it is believed, and the ways to take it as a file and, where it is saved, by mail."""
+    name, report_id = (kept.name, kept.report_id) if kept else ("", "")
     source, view = context.source, context.view.opened(None)
     rests_on = built.page_of(definition.metrics)
     if rests_on:
@@ -138,4 +139,6 @@ def _shown(context: PageContext, definition: ReportDefinition, name: str) -> Non
                 key=f"cm_built_file_{file_format}",
                 on_click="ignore",
             )
+        if report_id and "reports" in context.pages:
+            st.page_link(context.pages["reports"], label="Get it by mail", query_params={"report": report_id})
         st.caption("This report with definitions. Taking a file is recorded.")

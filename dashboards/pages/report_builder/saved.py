@@ -25,6 +25,11 @@ def reports_of(source: Source) -> Reports:
     return served_home.access().reports(Keys.of(served_home.home()), source.tenant_id, source.principal.email)
 
 
+def names_of(source: Source) -> dict[str, str]:
+    """The names of the reports that the person may open, by id, in order."""
+    return {report.report_id: title(report, source.principal.email) for report in reports_of(source).all()}
+
+
 def title(report: SavedReport, email: str) -> str:
     """The name, and whose it is or that it is shared."""
     if report.email != email:

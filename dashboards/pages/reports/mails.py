@@ -1,6 +1,6 @@
 """Mails of subscriptions as a table: what was sent, what was not and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -25,15 +25,28 @@ def title_of(page: str) -> str:
     return PAGES[page].title if page in PAGES else page
 
 
+def what(subscription: Subscription, names: Mapping[str, str]) -> str:
+    """The title of the page, or the name of the saved report. `names` are those of the reports that the reader may open, by id: the
+    name of another one is not shown."""
+    if subscription.report_id:
+        return names.get(subscription.report_id, f"A report of {subscription.email}")
+    return title_of(subscription.page)
+
+
 def days_of(mail: Delivery) -> str:
     """The first and the last day of the period of a mail."""
     return f"{fmt.day(mail.period_start)} to {fmt.day(mail.period_end)}"
 
 
 def table(
-    mails: Sequence[Delivery], subscriptions: Sequence[Subscription], time_zone: str, *, with_people: bool
+    mails: Sequence[Delivery],
+    subscriptions: Sequence[Subscription],
+    names: Mapping[str, str],
+    time_zone: str,
+    *,
+    with_people: bool,
 ) -> Markup:
-    """The last mails, the newest first."""
+    """The last mails, the newest first. `names` as of `what`."""
     by_id = {item.subscription_id: item for item in subscriptions}
     rows = []
     for mail in mails[:MOST]:
@@ -44,9 +57,9 @@ def table(
         person = (subscription.email,) if with_people else ()
         state = WORDS.get(mail.state, mail.state)
         rows.append(
-            markup.Row((title_of(subscription.page), *person, days_of(mail), state, fmt.sentence(mail.reason), at))
+            markup.Row((what(subscription, names), *person, days_of(mail), state, fmt.sentence(mail.reason), at))
         )
-    names = ("Page", *(("For",) if with_people else ()), "Period", "State", "Why", "When")
+    titles = ("Page or report", *(("For",) if with_people else ()), "Period", "State", "Why", "When")
     return markup.table(
-        [markup.Column(name) for name in names], rows, caption="The last mails", empty="No mail was due yet."
+        [markup.Column(name) for name in titles], rows, caption="The last mails", empty="No mail was due yet."
     )
