@@ -70,14 +70,15 @@ def existing_home(command: F) -> F:
 
 def _check_tenants(home: Home, *named: str | None) -> None:
     """Raises AccessError, with near names, for a tenant that the home does not have. Operators may know all tenants."""
+    from serving.people.principal import PLATFORM
     from serving.people.store import AccessStore
 
-    wanted = [tenant_id for tenant_id in named if tenant_id is not None]
+    wanted = [tenant_id for tenant_id in named if tenant_id not in (None, PLATFORM)]
     if not wanted or not home.access.exists():
         return
     tenants = {*dict(AccessStore.open(home).tenants()), *home.tenants}
     for tenant_id in wanted:
-        if tenant_id not in tenants:
+        if tenant_id is not None and tenant_id not in tenants:
             raise AccessError(f"there is no tenant {tenant_id!r}{near(tenant_id, tenants)}")
 
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from clinicmart.proof.canaries import TENANTS, organisation_word, patient_word
 from dashboards import data
@@ -22,9 +23,12 @@ from serving import reader
 from serving.metrics.mart_data import MartData
 from serving.model import Health
 from serving.modules import MODULES_BY_NAME
-from serving.people import scope, session_store, sessions
+from serving.people import scope, session_store, sessions, subscriptions
 from serving.people.embedding_sites import EmbeddingSites
+from serving.people.reports import Reports
 from serving.people.store import AccessStore
+from serving.people.tables import SAVED_REPORT
+from serving.platform import Platform
 from serving.rows import drill
 from serving.scope_files import deidentify, derive
 
@@ -141,6 +145,19 @@ def _password_is_enough(patch: pytest.MonkeyPatch) -> None:
 
 
 # Hole -> (how it is made, ways that must find it, who tries).
+def _console_for_all(patch: pytest.MonkeyPatch) -> None:
+    """Everybody comes into the console."""
+    patch.setattr(auth_gate, "_other_side", lambda _connection, _principal: None)
+    patch.setattr(Platform, "_check", lambda _self: None)
+
+
+def _private_reports_by_mail(patch: pytest.MonkeyPatch) -> None:
+    """A saved report goes by mail to whoever knows its id."""
+    patch.setattr(Reports, "_seen", property(lambda self: SAVED_REPORT.c.tenant_id == self._tenant_id))
+    everybody = select(SAVED_REPORT.c.report_id)
+    patch.setattr(subscriptions, "_seen_report", lambda _person, _report_id: everybody)
+
+
 HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], tuple[str, ...]]] = {
     "no filter": (_no_filter, ("figure", "drill", "names"), ("manager",)),
     "identity shown": (_identity_shown, ("drill", "extract", "sql"), ("analyst",)),
@@ -158,6 +175,8 @@ HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...],
     "link for ever": (_link_for_ever, ("embedding",), ("admin",)),
     "page of nobody": (_page_of_nobody, ("live page",), ("admin",)),
     "sessions for ever": (_sessions_for_ever, ("session",), ("admin",)),
+    "console for all": (_console_for_all, ("console",), ("manager",)),
+    "private reports by mail": (_private_reports_by_mail, ("mail",), ("manager",)),
     "password is enough": (_password_is_enough, ("second factor",), ("admin",)),
 }
 # Those that are made in the server's process.
@@ -168,6 +187,7 @@ IN_SERVER = (
     "link for ever",
     "page of nobody",
     "sessions for ever",
+    "console for all",
     "password is enough",
 )
 

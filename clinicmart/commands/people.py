@@ -3,6 +3,7 @@
 import click
 
 from clinicmart.commands.embedding import embedding
+from clinicmart.commands.organizations import add_tenant, metering
 from clinicmart.commands.prove import prove, verify_report
 from clinicmart.commands.reached import breach, patient, person
 from clinicmart.commands.removal import remove_tenant
@@ -24,7 +25,7 @@ from foundation.home import Home
 
 @click.group()
 def tenants() -> None:
-    """List tenants, and remove one for ever."""
+    """List and add tenants, meter them, and remove one for ever."""
 
 
 @tenants.command("list")
@@ -42,6 +43,8 @@ def list_tenants(home: Home, as_json: bool) -> None:
     print_table(["Tenant", "Name"], [[tenant_id, name] for tenant_id, name in dict(listed).items()])
 
 
+tenants.add_command(add_tenant)
+tenants.add_command(metering)
 tenants.add_command(sign_in_rule)
 tenants.add_command(identity_provider)
 tenants.add_command(accounts_of_provider)
@@ -120,14 +123,17 @@ def add(
 ) -> None:
     """Add a user. The one-time password is printed."""
     from foundation.errors import ConfigurationError
-    from serving.people.principal import Role
+    from serving.people.principal import PLATFORM, Role
     from serving.people.store import AccessStore
 
     try:
         wanted = Role(role)
     except ValueError:
         raise ConfigurationError(f"--role {role!r} is not one of {', '.join(item.value for item in Role)}") from None
-    password = AccessStore.open(home).add_user(
+    store = AccessStore.open(home)
+    if tenant == PLATFORM and wanted is Role.SUPER_ADMIN:
+        store.ensure_tenant(PLATFORM, "Platform")
+    password = store.add_user(
         tenant,
         email,
         role=wanted,

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from clinicmart.proof import (
     ways_api,
     ways_built,
+    ways_console,
     ways_embedding,
     ways_files,
     ways_reader,
@@ -29,6 +30,7 @@ WAYS: tuple[Way, ...] = (
     *ways_sign_in.WAYS,
     *ways_api.WAYS,
     *ways_embedding.WAYS,
+    *ways_console.WAYS,
     *ways_files.WAYS,
 )
 

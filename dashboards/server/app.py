@@ -19,7 +19,15 @@ from dashboards.api.application import Door
 from dashboards.embedding.door import EmbeddingDoor
 from dashboards.pages import ALL
 from dashboards.scim.door import ScimDoor
-from dashboards.server import health_routes, oidc_routes, passkey_routes, second_factor_routes, signin_routes, warm
+from dashboards.server import (
+    console_routes,
+    health_routes,
+    oidc_routes,
+    passkey_routes,
+    second_factor_routes,
+    signin_routes,
+    warm,
+)
 from dashboards.server.auth_gate import Gate
 from foundation.errors import ConfigurationError
 from foundation.exposure import check_exposure
@@ -69,6 +77,7 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
             *oidc_routes.ROUTES,
             *passkey_routes.ROUTES,
             *health_routes.ROUTES,
+            *console_routes.ROUTES,
         ],
         middleware=[
             # Before the gate: what it answers has neither a session nor the gate's headers, which forbid every frame.

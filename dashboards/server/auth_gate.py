@@ -29,6 +29,7 @@ from foundation.exposure import is_own_origin
 from serving.counters import REQUESTS
 from serving.people.caller import Caller, set_caller
 from serving.people.principal import Principal
+from serving.people.rights import ROLES
 from serving.people.second_factors import Step
 from serving.people.session_store import SignIn
 from serving.people.sessions import session_id
@@ -41,6 +42,8 @@ KNOWN_COOKIE = "clinicmart_known"
 HOST_PREFIX = "__Host-"
 SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH = "/signin", "/signout", "/password", "/account", "/healthz"
 READY = "/readyz"
+# What platform administrators have in place of the pages.
+CONSOLE = "/console"
 SECOND_FACTOR, SET_UP = "/second-factor", "/second-factor/set-up"
 # Sign-in with the tenant's identity provider: the way there, the way back, and where the provider says that a sign-in has ended.
 OIDC, OIDC_BACK, OIDC_ENDED = "/signin/oidc", "/signin/oidc/back", "/signin/oidc/ended"
@@ -60,6 +63,8 @@ OPEN_PREFIXES = ("/static/",)
 STREAMLIT_PREFIXES = ("/_stcore/", "/component/", "/media/", "/vendor/")
 WITHOUT_SESSION = "Sign in first."
 NOT_FINISHED = "Finish signing in first."
+OF_PLATFORM = "This page is for administrators of the platform."
+NO_DATA = "Administrators of the platform see no data of an organization."
 OTHER_TENANT = "You are signed in for another organization."
 REFUSALS = frozenset({403, 404})
 
@@ -240,7 +245,12 @@ class Gate:
         The first page has the address of the home alone: its own name leads there.
         """
         name = connection.url.path.strip("/")
-        is_ours = not name or name in self.pages[1:] or connection.url.path.startswith(STREAMLIT_PREFIXES)
+        is_ours = (
+            not name
+            or name in self.pages[1:]
+            or is_console(connection.url.path)
+            or connection.url.path.startswith(STREAMLIT_PREFIXES)
+        )
         if not self.pages or is_ours or not _wants_page(connection):
             return None
         if name == self.pages[0]:
@@ -268,7 +278,21 @@ class Gate:
             if _wants_page(connection):
                 return RedirectResponse(path_of_step(state.step, _wanted(connection)), status_code=303)
             return _refuse(connection, NOT_FINISHED, 403)
+        if ROLES[state.principal.role].is_of_platform != is_console(connection.url.path):
+            return _other_side(connection, state.principal)
         return None
+
+
+def is_console(path: str) -> bool:
+    """Whether an address is of the console."""
+    return path == CONSOLE or path.startswith(f"{CONSOLE}/")
+
+
+def _other_side(connection: HTTPConnection, principal: Principal) -> Response:
+    """The answer to a platform administrator who asks for a page of figures, and to others who ask for the console."""
+    if not ROLES[principal.role].is_of_platform:
+        return _refuse(connection, OF_PLATFORM, 403)
+    return RedirectResponse(CONSOLE, status_code=303) if _wants_page(connection) else _refuse(connection, NO_DATA, 403)
 
 
 def _wanted(connection: HTTPConnection) -> str:

@@ -27,17 +27,18 @@ def _style() -> str:
     return f"{_font_face()}\n{theme.variables(theme.LIGHT)}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n{sheet}"
 
 
-def page(title: str, body: Markup, status: int = 200, *, script: str = "") -> HTMLResponse:
-    """A whole page. `script` is the address of a file of ours."""
+def page(title: str, body: Markup, status: int = 200, *, script: str = "", is_wide: bool = False) -> HTMLResponse:
+    """A whole page. `script` is the address of a file of ours. `is_wide`: with room for a table."""
     page = Markup(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<title>{title} · Clinicmart</title><style>{style}</style>{script}</head>"
-        '<body><main><div class="brand"><i aria-hidden="true"></i>Clinicmart</div>{body}</main></body></html>'
+        '<body><main{width}><div class="brand"><i aria-hidden="true"></i>Clinicmart</div>{body}</main></body></html>'
     )
     style = Markup(_style())  # noqa: S704  # the project's own stylesheet and tokens: no value of a request is in it
     tag = Markup('<script src="{}" defer></script>').format(script) if script else ""
-    return HTMLResponse(page.format(title=title, style=style, script=tag, body=body), status_code=status)
+    width = Markup(' class="wide"') if is_wide else ""
+    return HTMLResponse(page.format(title=title, style=style, script=tag, body=body, width=width), status_code=status)
 
 
 # The field of forms that ask for the password again; `id` is its id in the page.

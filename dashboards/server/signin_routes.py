@@ -25,7 +25,7 @@ from foundation.errors import AccessError, ClinicmartError
 from serving.counters import SIGN_INS
 from serving.people import oidc_client
 from serving.people.caller import caller
-from serving.people.principal import Principal
+from serving.people.principal import PLATFORM, Principal
 from serving.people.second_factors import Step
 from serving.people.sessions import session_id
 
@@ -99,7 +99,7 @@ def _chosen_tenant(host_tenant: str | None, tenant_field: str, email: str, tenan
     if tenant_field:
         return tenant_field.strip().lower()
     ending = email.rpartition("@")[2]
-    if ending in tenants:
+    if ending in tenants or ending == PLATFORM:
         return ending
     return next(iter(tenants)) if len(tenants) == 1 else ""
 

@@ -49,7 +49,7 @@ class AccountStore(Database):
         unknown tenant.
         """
         password = secrets.token_urlsafe(12) if password is None else password
-        address = self._checked_address(email)
+        address = self.checked_address(email)
         principal = Principal(
             tenant_id=tenant_id,
             email=address,
@@ -176,7 +176,7 @@ class AccountStore(Database):
             return everybody(connection, tenant_id)
 
     @staticmethod
-    def _checked_address(email: str) -> str:
+    def checked_address(email: str) -> str:
         """The user name as it is kept. Raises ConfigurationError for one of another form."""
         address = email_of(email)
         if not _EMAIL.fullmatch(address):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from serving.people import audit_anchor, audit_log
 from serving.people.audit_log import AuditCheck, AuditRow
@@ -79,6 +79,20 @@ class AuditStore(Database):
         with self._reading.connect() as connection:
             rows = connection.execute(select(AUDIT).where(*conditions).order_by(AUDIT.c.sequence)).mappings()
             return tuple(audit_log.row_of(row) for row in rows)
+
+    def count_people(self, tenant_id: str, since: datetime, until: datetime) -> int:
+        """How many people of a tenant were signed in, or asked with a token of their own, from `since` on and before `until`."""
+        # Rows of a session or a token name it, but for the sign-in itself. Actors that are no person have no at sign.
+        wanted = (
+            (AUDIT.c.tenant_id == tenant_id)
+            & (AUDIT.c.at >= since)
+            & (AUDIT.c.at < until)
+            & ((AUDIT.c.session != "") | (AUDIT.c.action == "sign-in"))
+            & (AUDIT.c.result == "done")
+            & AUDIT.c.actor.like("%@%")
+        )
+        with self._reading.connect() as connection:
+            return connection.execute(select(func.count(AUDIT.c.actor.distinct())).where(wanted)).scalar_one()
 
     def verify_audit(self) -> AuditCheck:
         """Recomputes the whole chain of all tenants, and holds it against the heads that were written outside the database."""

@@ -83,7 +83,7 @@ class ProvisioningStore(AccountStore):
         self, tenant_id: str, email: str, *, display_name: str, is_active: bool, external_id: str | None, actor: str
     ) -> Account:
         """Adds a person who sees nothing until a group gives something, and has no password. Raises Exists, ConfigurationError."""
-        address = self._checked_address(email)
+        address = self.checked_address(email)
         blank = _blank()
         with self._writing() as connection:
             row = self._user(connection, tenant_id, address)

@@ -23,14 +23,18 @@ def _modules(connection: Connection, tenant_id: str) -> tuple[tuple[str, bool, b
     return tuple(rows.get(name, (name, is_granted, True)) for name, is_granted in _OF_PLANS.items())
 
 
+def _check_id(tenant_id: str) -> None:
+    if not TENANT_ID.fullmatch(tenant_id):
+        raise ConfigurationError(f"{tenant_id!r} is not a tenant id: a-z, 0-9 and -, a letter first")
+
+
 class TenantStore(Database):
     """The tenants of the home, their modules and their rule of de-identification."""
 
     def ensure_tenant(self, tenant_id: str, name: str, deidentification: Deidentification | None = None) -> None:
         """Makes a tenant with the modules that plans grant by default, or gives an existing one its current name and, where one is
         given, rule of de-identification."""
-        if not TENANT_ID.fullmatch(tenant_id):
-            raise ConfigurationError(f"{tenant_id!r} is not a tenant id: a-z, 0-9 and -, a letter first")
+        _check_id(tenant_id)
         with self._writing() as connection:
             is_me = TENANT.c.tenant_id == tenant_id
             chosen = deidentification or STRICT
@@ -44,17 +48,40 @@ class TenantStore(Database):
                     connection.execute(update(TENANT).where(is_me).values(policy_version=version, **rule))
                     self._audit(connection, tenant_id, "system", "de-identification changed", rule)
                 return
-            now = datetime.now(UTC)
-            made = {"tenant_id": tenant_id, "name": name, "policy_version": 1, "created_at": now}
-            connection.execute(insert(TENANT).values(**made, **rule))
-            connection.execute(
-                insert(MODULE),
-                [
-                    {"tenant_id": tenant_id, "module": name, "is_granted": is_granted, "is_enabled": True}
-                    for name, is_granted in _OF_PLANS.items()
-                ],
-            )
-            self._audit(connection, tenant_id, "system", "tenant created", {"name": name})
+            self._insert_tenant(connection, tenant_id, name, chosen, "system")
+
+    def create_tenant(self, tenant_id: str, name: str, *, actor: str) -> None:
+        """Makes a tenant with the modules that plans grant by default and the strict rule of de-identification, which the configuration of
+        its feeds can change. Raises ConfigurationError for an id that is none or is taken."""
+        _check_id(tenant_id)
+        with self._writing() as connection:
+            if (
+                connection.execute(select(TENANT.c.tenant_id).where(TENANT.c.tenant_id == tenant_id)).first()
+                is not None
+            ):
+                raise ConfigurationError(f"there is an organization {tenant_id} already; choose another id")
+            self._insert_tenant(connection, tenant_id, name, STRICT, actor)
+
+    def _insert_tenant(
+        self, connection: Connection, tenant_id: str, name: str, rule: Deidentification, actor: str
+    ) -> None:
+        made = {"tenant_id": tenant_id, "name": name, "policy_version": 1, "created_at": datetime.now(UTC)}
+        chosen = {"deidentification_rule": rule.rule, "smallest_cell": rule.smallest_cell}
+        connection.execute(insert(TENANT).values(**made, **chosen))
+        modules = [
+            {"tenant_id": tenant_id, "module": module, "is_granted": is_granted, "is_enabled": True}
+            for module, is_granted in _OF_PLANS.items()
+        ]
+        connection.execute(insert(MODULE), modules)
+        self._audit(connection, tenant_id, actor, "tenant created", {"name": name})
+
+    def created_at(self, tenant_id: str) -> datetime:
+        """When the tenant was made (UTC). Raises AccessError for an unknown tenant."""
+        with self._reading.connect() as connection:
+            made = connection.execute(select(TENANT.c.created_at).where(TENANT.c.tenant_id == tenant_id)).scalar()
+        if made is None:
+            raise AccessError("there is no such tenant")
+        return made
 
     def tenants(self) -> tuple[tuple[str, str], ...]:
         """(tenant_id, name) of every tenant, by name; the platform's own is not among them."""

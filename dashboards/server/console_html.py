@@ -1,0 +1,245 @@
+"""The HTML of the console: the organizations of the platform, one of them, and the forms to make and change one."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from dashboards import format as fmt
+from dashboards.server.plain_html import hidden, page, problem_line
+from serving.modules import MODULES_BY_NAME
+from serving.platform import LONGEST_NAME, Organization
+
+ZONE = "UTC"
+TITLE = "Organizations"
+
+
+def organizations(
+    listed: Sequence[Organization],
+    *,
+    token: str,
+    sign_out: str,
+    email: str,
+    months: tuple[date, date],
+    typed: dict[str, str] | None = None,
+    done: str = "",
+    link: str = "",
+    problem: str = "",
+    status: int = 200,
+) -> HTMLResponse:
+    """All organizations, the form of a new one, and metering. `typed` are fields of a form that was refused; `link` is shown once."""
+    body = Markup(
+        "{head}<h1>{finding}</h1>{problem}{done}{table}"
+        "<section><h2>New organization</h2>"
+        '<p class="lead">Its people can sign in at once. Its feeds are named in the configuration of the runs, under the same id.</p>'
+        '<form method="post" action="/console">{token}{action}<div class="fields">{fields}</div>'
+        '<button type="submit">Make it and invite the administrator</button></form></section>'
+        "<section><h2>Metering</h2>"
+        '<p class="lead">People who were signed in or asked with a token, and granted modules, by organization and month (UTC).</p>'
+        '<form method="get" action="/console/metering.csv"><div class="fields">{months}</div>'
+        '<button type="submit" class="quiet">Download CSV</button></form></section>'
+    ).format(
+        head=_head(email, sign_out),
+        finding=_finding(listed),
+        problem=problem_line(problem),
+        done=_done(done, link),
+        table=_table(listed),
+        token=hidden("token", token),
+        action=hidden("action", "create"),
+        fields=_new_fields(typed or {}),
+        months=_field("from", "First month", f"{months[0]:%Y-%m}", pattern="[0-9]{4}-[0-9]{2}")
+        + _field("to", "Last month", f"{months[1]:%Y-%m}", pattern="[0-9]{4}-[0-9]{2}"),
+    )
+    return page(TITLE, body, status, is_wide=True)
+
+
+def organization(
+    one: Organization,
+    *,
+    token: str,
+    sign_out: str,
+    email: str,
+    invited: Sequence[str] = (),
+    done: str = "",
+    link: str = "",
+    problem: str = "",
+    status: int = 200,
+) -> HTMLResponse:
+    """One organization: its health, its plan, and administrators who have chosen no password yet."""
+    facts = (
+        ("Id", one.tenant_id),
+        ("Made", fmt.moment(one.created_at, ZONE)),
+        ("People", _people(one)),
+        ("Last seen", _moment(one.last_seen_at)),
+        ("Published", _published(one)),
+        ("Data reach", fmt.day(one.published.data_as_of) if one.published and one.published.data_as_of else fmt.DASH),
+        ("Alerts of feeds", str(one.published.feed_alerts) if one.published else fmt.DASH),
+        ("Last run", _last_run(one)),
+    )
+    rows = Markup("").join(Markup('<tr><th scope="row">{}</th><td>{}</td></tr>').format(*fact) for fact in facts)
+    again = Markup("").join(
+        Markup(
+            '<form method="post" action="/console">{}{}{}{}<p class="lead">{} was invited and has chosen no password yet.</p>'
+            '<button type="submit" class="quiet">Make a new link</button></form>'
+        ).format(
+            hidden("token", token),
+            hidden("action", "invite"),
+            hidden("tenant", one.tenant_id),
+            hidden("email", address),
+            address,
+        )
+        for address in invited
+    )
+    body = Markup(
+        '{head}<p class="lead"><a href="/console">All organizations</a></p><h1>{name}</h1>{problem}{done}<table>{rows}</table>'
+        '<section><h2>Plan</h2><p class="lead">A module that the plan does not grant is absent for everybody of the organization.</p>'
+        '<form method="post" action="/console">{token}{action}{tenant}<div class="choices">{modules}</div>'
+        '<button type="submit">Save the plan</button></form></section>{again}'
+    ).format(
+        head=_head(email, sign_out),
+        name=one.name,
+        problem=problem_line(problem),
+        done=_done(done, link),
+        rows=rows,
+        token=hidden("token", token),
+        action=hidden("action", "plan"),
+        tenant=hidden("tenant", one.tenant_id),
+        modules=Markup("").join(_module(*module) for module in one.modules),
+        again=Markup("<section><h2>Invited administrators</h2>{}</section>").format(again) if again else "",
+    )
+    return page(one.name, body, status, is_wide=True)
+
+
+def _head(email: str, sign_out: str) -> Markup:
+    return Markup(
+        '<div class="who"><span>{}, platform administrator</span> <a href="/account">Your account</a>'
+        '<form method="post" action="/signout">{}<button type="submit" class="quiet">Sign out</button></form></div>'
+    ).format(email, hidden("token", sign_out))
+
+
+def _finding(listed: Sequence[Organization]) -> str:
+    """How many organizations there are, and in how many something is to be done."""
+    if not listed:
+        return "No organization yet"
+    wrong = sum(_is_wrong(one) for one in listed)
+    words = fmt.plural(len(listed), "organization")
+    return f"{words}, {wrong} to look at" if wrong else f"{words}, nothing to look at"
+
+
+def _is_wrong(one: Organization) -> bool:
+    run_failed = one.last_run is not None and one.last_run.outcome in ("stopped", "failed")
+    return bool(one.problem or run_failed or (one.published and one.published.feed_alerts))
+
+
+def _table(listed: Sequence[Organization]) -> Markup:
+    if not listed:
+        return Markup('<p class="lead">Make the first one below.</p>')
+    titles = (
+        "Organization",
+        "People",
+        "Last seen",
+        "Published",
+        "Data reach",
+        "Alerts of feeds",
+        "Last run",
+        "Modules",
+    )
+    head = Markup("").join(Markup('<th scope="col">{}</th>').format(title) for title in titles)
+    rows = Markup("").join(
+        Markup('<tr><th scope="row"><a href="/console/{}">{}</a></th>{}</tr>').format(
+            one.tenant_id, one.name, Markup("").join(Markup("<td>{}</td>").format(cell) for cell in _cells(one))
+        )
+        for one in listed
+    )
+    return Markup(
+        '<div class="scroll" tabindex="0" role="region" aria-label="Organizations"><table><thead><tr>{}</tr></thead>'
+        "<tbody>{}</tbody></table></div>"
+    ).format(head, rows)
+
+
+def _cells(one: Organization) -> tuple[str, ...]:
+    reach = one.published.data_as_of if one.published else None
+    granted = sum(is_granted for _, is_granted, _ in one.modules)
+    return (
+        _people(one),
+        _moment(one.last_seen_at),
+        _published(one),
+        fmt.day(reach) if reach else fmt.DASH,
+        str(one.published.feed_alerts) if one.published else fmt.DASH,
+        _last_run(one),
+        f"{granted} of {len(one.modules)}",
+    )
+
+
+def _people(one: Organization) -> str:
+    return f"{one.people}, {one.invited} invited" if one.invited else str(one.people)
+
+
+def _published(one: Organization) -> str:
+    if one.problem:
+        return f"Cannot be read: {one.problem}"
+    return _moment(one.published.at) if one.published else "Nothing yet"
+
+
+def _last_run(one: Organization) -> str:
+    return f"{one.last_run.outcome}, {_moment(one.last_run.at)}" if one.last_run else fmt.DASH
+
+
+def _moment(at: datetime | None) -> str:
+    return fmt.moment(at, ZONE) if at else fmt.DASH
+
+
+def _module(name: str, is_granted: bool, is_enabled: bool) -> Markup:
+    module = MODULES_BY_NAME[name]
+    note = "" if is_enabled else " (switched off by the organization)"
+    return Markup('<label class="choice"><input type="checkbox" name="module_{}" value="yes"{}> {}{}</label>').format(
+        name, Markup(" checked") if is_granted else "", module.title, note
+    )
+
+
+def _new_fields(typed: dict[str, str]) -> Markup:
+    return (
+        _field("tenant", "Id", typed.get("tenant", ""), hint="In its address: harbor", pattern="[a-z][a-z0-9\\-]*")
+        + _field("name", "Name", typed.get("name", ""), longest=LONGEST_NAME)
+        + _field("email", "First administrator", typed.get("email", ""), hint="User name: ada@harbor.example")
+        + _field("person", "Name of the administrator", typed.get("person", ""), is_required=False)
+    )
+
+
+def _field(
+    name: str,
+    label: str,
+    value: str,
+    *,
+    hint: str = "",
+    pattern: str = "",
+    longest: int = 200,
+    is_required: bool = True,
+) -> Markup:
+    return Markup(
+        '<div><label for="{name}">{label}</label><input id="{name}" name="{name}" value="{value}" maxlength="{longest}" '
+        'autocapitalize="none" autocomplete="off"{pattern}{required}>{hint}</div>'
+    ).format(
+        name=name,
+        label=label,
+        value=value,
+        longest=longest,
+        pattern=Markup(' pattern="{}"').format(pattern) if pattern else "",
+        required=Markup(" required") if is_required else "",
+        hint=Markup('<p class="hint">{}</p>').format(hint) if hint else "",
+    )
+
+
+def _done(text: str, link: str) -> Markup:
+    if not text:
+        return Markup("")
+    shown = (
+        Markup(
+            "<p>Send this link to the administrator and to nobody else. It works once, for 24 hours, and is not shown again.</p>"
+            "<p><code>{}</code></p>"
+        ).format(link)
+        if link
+        else Markup("")
+    )
+    return Markup('<div class="done" role="status"><p>{}</p>{}</div>').format(text, shown)

@@ -1,0 +1,173 @@
+"""The console of platform administrators: organizations, their plans and metering. Plain pages beside Streamlit.
+
+The gate lets platform administrators alone come here, and nowhere else; `serving.platform` looks them up again at every act.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from dashboards import format as fmt
+from dashboards import served_home
+from dashboards.server import auth_gate, console_html, signin_html
+from dashboards.server.forms import STALE_FORM, fields_of, hashing
+from foundation.errors import AccessError, ClinicmartError, ConfigurationError
+from serving.metering import metering_csv
+from serving.platform import Platform
+
+PURPOSE = "console"
+
+
+def _platform(request: Request) -> tuple[Platform, str, str]:
+    """What the person may do, the token of the session, and the user name. Raises AccessError for everybody else."""
+    token = auth_gate.cookie_of(request, auth_gate.SESSION_COOKIE) or ""
+    principal = auth_gate.signed_in(token)
+    if principal is None:
+        raise AccessError(auth_gate.WITHOUT_SESSION)
+    return Platform(served_home.home(), served_home.access(), principal), token, principal.email
+
+
+def _all(request: Request, status: int = 200, **more: object) -> Response:
+    platform, token, email = _platform(request)
+    today = datetime.now(UTC).date()
+    return console_html.organizations(
+        platform.organizations(),
+        token=auth_gate.form_token(PURPOSE, token),
+        sign_out=auth_gate.form_token("signout", token),
+        email=email,
+        months=(date(today.year, 1, 1), today),
+        status=status,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def _one(request: Request, tenant_id: str, status: int = 200, **more: object) -> Response:
+    platform, token, email = _platform(request)
+    return console_html.organization(
+        platform.organization(tenant_id),
+        token=auth_gate.form_token(PURPOSE, token),
+        sign_out=auth_gate.form_token("signout", token),
+        email=email,
+        invited=platform.invited_administrators(tenant_id),
+        status=status,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+async def show(request: Request) -> Response:
+    """GET /console."""
+    return await run_in_threadpool(_guarded, _all, request)
+
+
+async def show_one(request: Request) -> Response:
+    """GET /console/{tenant}."""
+    return await run_in_threadpool(_guarded, _one, request, request.path_params["tenant"])
+
+
+def _guarded(draw, request: Request, *words: str) -> Response:  # type: ignore[no-untyped-def]
+    try:
+        answer: Response = draw(request, *words)
+    except AccessError as error:
+        return signin_html.refused(fmt.sentence(str(error)), 403)
+    return answer
+
+
+async def act(request: Request) -> Response:
+    """POST /console: makes an organization, saves a plan, or makes a new link."""
+    fields = await fields_of(request)
+    return await hashing(_act, request, fields)
+
+
+def _act(request: Request, fields: Mapping[str, str]) -> Response:
+    try:
+        platform, token, _ = _platform(request)
+    except AccessError as error:
+        return signin_html.refused(fmt.sentence(str(error)), 403)
+    if not auth_gate.sent_from_us(request, PURPOSE, token, fields.get("token")):
+        return signin_html.refused(STALE_FORM, 403)
+    action, tenant_id = fields.get("action", ""), fields.get("tenant", "").strip().lower()
+    try:
+        if action == "create":
+            return _created(request, platform, tenant_id, fields)
+        if action == "plan":
+            return _planned(request, platform, tenant_id, fields)
+        if action == "invite":
+            made = platform.invite_again(tenant_id, fields.get("email", ""))
+            link = _address(request, tenant_id, made.path)
+            return _one(request, tenant_id, done=f"{made.email} can choose a password.", link=link)
+    except AccessError as error:
+        return signin_html.refused(fmt.sentence(str(error)), 403)
+    return signin_html.refused(STALE_FORM, 403)
+
+
+def _created(request: Request, platform: Platform, tenant_id: str, fields: Mapping[str, str]) -> Response:
+    name = fields.get("name", "")
+    try:
+        made = platform.create(
+            tenant_id, name, admin_email=fields.get("email", ""), admin_name=fields.get("person", "")
+        )
+    except ConfigurationError as error:
+        return _all(request, 422, typed=dict(fields), problem=fmt.sentence(str(error)))
+    link = _address(request, tenant_id, made.path)
+    return _all(request, done=f"{name.strip()} is there, and {made.email} is invited.", link=link)
+
+
+def _planned(request: Request, platform: Platform, tenant_id: str, fields: Mapping[str, str]) -> Response:
+    """Grants what is ticked and takes the rest away; what stays as it is changes no version of rights."""
+    for module, is_granted, _ in platform.organization(tenant_id).modules:
+        wanted = f"module_{module}" in fields
+        if wanted != is_granted:
+            platform.grant(tenant_id, module, is_granted=wanted)
+    return _one(request, tenant_id, done="The plan is saved. It holds from each person's next click on.")
+
+
+def _address(request: Request, tenant_id: str, path: str) -> str:
+    """The link at the organization's own address; where the served domain is typed as a number, at that number."""
+    host = request.headers.get("host", "")
+    name = host.partition(":")[0].lower()
+    own = f"{tenant_id}.{host}" if name == served_home.served().domain else host
+    return f"{request.url.scheme}://{own}{path}"
+
+
+async def metering(request: Request) -> Response:
+    """GET /console/metering.csv: `from` and `to` are months, such as 2026-11."""
+    return await run_in_threadpool(_metering, request)
+
+
+def _metering(request: Request) -> Response:
+    try:
+        platform, _, _ = _platform(request)
+        first, last = (_month(request.query_params.get(name, "")) for name in ("from", "to"))
+        rows = platform.metered(first, last)
+    except AccessError as error:
+        return signin_html.refused(fmt.sentence(str(error)), 403)
+    except ClinicmartError as error:
+        return _all(request, 422, problem=fmt.sentence(str(error)))
+    name = f"metering_{first:%Y-%m}_{last:%Y-%m}.csv"
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(metering_csv(rows), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _month(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is not a month such as 2026-11") from None
+
+
+async def leave(_: Request) -> Response:
+    """GET /console/: the same without the slash."""
+    return RedirectResponse(auth_gate.CONSOLE, status_code=303)
+
+
+ROUTES = [
+    Route(auth_gate.CONSOLE, show, methods=["GET"]),
+    Route(auth_gate.CONSOLE, act, methods=["POST"]),
+    Route(f"{auth_gate.CONSOLE}/", leave, methods=["GET"]),
+    Route(f"{auth_gate.CONSOLE}/metering.csv", metering, methods=["GET"]),
+    Route(f"{auth_gate.CONSOLE}/{{tenant}}", show_one, methods=["GET"]),
+]

@@ -1,0 +1,175 @@
+"""What a platform administrator does: organizations, their first administrator, plans and metering. Never an organization's data.
+
+Every act looks the administrator up again, and is an audit row under the administrator's name: of the organization where it changes one,
+else of the platform.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from foundation.errors import AccessError, ClinicmartError, ConfigurationError
+from foundation.home import Home
+from foundation.removed_tenants import RemovedTenants
+from serving.administration import Invitation
+from serving.metering import Metered, metered
+from serving.people.principal import PLATFORM, Principal, Role
+from serving.people.rights import ROLES
+from serving.people.store import AccessStore
+from serving.versions.health import published_alerts
+from serving.versions.integrity import last_sound_version
+from serving.versions.store import LastRun, outcome
+
+LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What is published of an organization: when (UTC), up to which day the data reach, and how many alerts of feeds it has."""
+
+    at: datetime
+    data_as_of: date | None
+    feed_alerts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Organization:
+    """An organization from outside: counts and times. `people` may sign in and chose a password, `invited` have not yet. `modules` as of
+    `TenantStore.modules`. `published` is None before anything is; `problem` says why it could not be read."""
+
+    tenant_id: str
+    name: str
+    created_at: datetime
+    people: int
+    invited: int
+    last_seen_at: datetime | None
+    modules: tuple[tuple[str, bool, bool], ...]
+    published: Published | None
+    last_run: LastRun | None
+    problem: str = ""
+
+
+class Platform:
+    """The acts of one platform administrator. Raises AccessError for everybody else, at every act."""
+
+    def __init__(self, home: Home, store: AccessStore, principal: Principal) -> None:
+        self._home, self._store, self._email = home, store, principal.email
+        self._tenant = principal.tenant_id
+        self._check()
+
+    def _check(self) -> None:
+        if not ROLES[self._store.principal(self._tenant, self._email).role].is_of_platform:
+            raise AccessError("only an administrator of the platform does this")
+
+    def organizations(self) -> tuple[Organization, ...]:
+        """Every organization, by name. The look is audited."""
+        self._check()
+        listed = tuple(self._organization(tenant_id, name) for tenant_id, name in self._store.tenants())
+        self._store.audit(PLATFORM, self._email, "list", detail={"organizations": len(listed)})
+        return listed
+
+    def organization(self, tenant_id: str) -> Organization:
+        """One of `organizations`. Raises AccessError for an id that there is not."""
+        self._check()
+        name = dict(self._store.tenants()).get(tenant_id)
+        if name is None:
+            raise AccessError("there is no such organization")
+        return self._organization(tenant_id, name)
+
+    def create(self, tenant_id: str, name: str, *, admin_email: str, admin_name: str = "") -> Invitation:
+        """As `create_organization`."""
+        self._check()
+        wanted = {"admin_email": admin_email, "admin_name": admin_name}
+        return create_organization(self._home, self._store, tenant_id, name, **wanted, actor=self._email)
+
+    def invite_again(self, tenant_id: str, admin_email: str) -> Invitation:
+        """Another link for an administrator who has not chosen a password yet. Raises AccessError for others: their own administrators do
+        that."""
+        self.organization(tenant_id)
+        address = admin_email.strip().lower()
+        person = next((item for item in self._store.everybody(tenant_id) if item.email == address), None)
+        if person is None or person.status != "invited" or not ROLES[person.role].administers:
+            raise AccessError("there is no administrator of this name who was invited and has chosen no password yet")
+        return _invitation(self._store, tenant_id, address, self._email)
+
+    def invited_administrators(self, tenant_id: str) -> tuple[str, ...]:
+        """User names of those whom `invite_again` is for."""
+        self._check()
+        everybody = self._store.everybody(tenant_id)
+        return tuple(item.email for item in everybody if item.status == "invited" and ROLES[item.role].administers)
+
+    def grant(self, tenant_id: str, module: str, *, is_granted: bool) -> None:
+        """Says whether the plan of an organization grants a module. Raises ConfigurationError for one that there is not."""
+        self.organization(tenant_id)
+        self._store.set_module(tenant_id, module, granted=is_granted, actor=self._email)
+
+    def metered(self, first: date, last: date) -> tuple[Metered, ...]:
+        """As `serving.metering.metered`; audited."""
+        self._check()
+        rows = metered(self._store, first, last)
+        detail = {"rows": len(rows), "from": f"{first:%Y-%m}", "to": f"{last:%Y-%m}"}
+        self._store.audit(PLATFORM, self._email, "metering exported", detail=detail)
+        return rows
+
+    def _organization(self, tenant_id: str, name: str) -> Organization:
+        everybody = self._store.everybody(tenant_id)
+        seen = [person.last_seen_at for person in everybody if person.last_seen_at is not None]
+        published, problem = None, ""
+        try:
+            published = _published(self._home, tenant_id)
+        except ClinicmartError as error:
+            problem = str(error)
+        return Organization(
+            tenant_id=tenant_id,
+            name=name,
+            created_at=self._store.created_at(tenant_id),
+            people=sum(person.status == "active" for person in everybody),
+            invited=sum(person.status == "invited" for person in everybody),
+            last_seen_at=max(seen, default=None),
+            modules=self._store.modules(tenant_id),
+            published=published,
+            last_run=outcome(self._home, tenant_id),
+            problem=problem,
+        )
+
+
+def _published(home: Home, tenant_id: str) -> Published | None:
+    version = last_sound_version(home, tenant_id)
+    if version is None:
+        return None
+    alerts = published_alerts(home, version).height
+    return Published(at=version.published_at, data_as_of=version.data_as_of, feed_alerts=alerts)
+
+
+def create_organization(
+    home: Home, store: AccessStore, tenant_id: str, name: str, *, admin_email: str, admin_name: str = "", actor: str
+) -> Invitation:
+    """Makes an organization and invites its first administrator, who can sign in at once.
+
+    Raises ConfigurationError for an id that is none, is taken or was removed, a name that is empty or too long, and a user name that is
+    none; then nothing is made.
+    """
+    tenant_id, name = tenant_id.strip().lower(), name.strip()
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ConfigurationError(f"give the organization a name of 1 to {LONGEST_NAME} characters")
+    if tenant_id in RemovedTenants.of(home).tenants:
+        raise ConfigurationError(
+            f"an organization {tenant_id} was removed, and its keys are destroyed; choose another id"
+        )
+    address = store.checked_address(admin_email)
+    store.create_tenant(tenant_id, name, actor=actor)
+    # The password is thrown away: the person chooses one with the link.
+    store.add_user(
+        tenant_id,
+        address,
+        display_name=admin_name.strip() or address.partition("@")[0],
+        role=Role.ORGANIZATION_ADMIN,
+        password=secrets.token_urlsafe(24),
+        actor=actor,
+    )
+    return _invitation(store, tenant_id, address, actor)
+
+
+def _invitation(store: AccessStore, tenant_id: str, address: str, actor: str) -> Invitation:
+    token = store.begin_reset(tenant_id, address, actor=actor)
+    return Invitation(email=address, path=f"/password?reset={token}")
