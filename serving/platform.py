@@ -13,12 +13,13 @@ from foundation.home import Home
 from foundation.removed_tenants import RemovedTenants
 from serving.administration import Invitation
 from serving.metering import Metered, metered
+from serving.model import LastRun
 from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.rights import ROLES
 from serving.people.store import AccessStore
 from serving.versions.health import published_alerts
 from serving.versions.integrity import last_sound_version
-from serving.versions.store import LastRun, outcome
+from serving.versions.store import outcome
 
 LONGEST_NAME = 80
 

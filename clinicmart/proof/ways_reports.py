@@ -25,8 +25,9 @@ from foundation.mail_server import MailServer
 from serving.alert_checks import bad_side
 from serving.modules import PAGES
 from serving.people.alert_rules import ABOVE, BELOW, MOST_ALARMS_A_WEEK, PAGE, THRESHOLD
+from serving.people.ended_periods import MONTH
 from serving.people.rights import ROLES
-from serving.people.subscriptions import FIGURES, MONTH
+from serving.people.subscriptions import FIGURES
 from serving.people.targets import WHOLE
 from serving.reader import open_reader
 from serving.report_definition import BUILDER, ReportDefinition

@@ -108,7 +108,7 @@ def organization(
         modules=Markup("").join(_module(*module) for module in one.modules),
         again=Markup("<section><h2>Invited administrators</h2>{}</section>").format(again) if again else "",
     )
-    return page(one.name, body, status, is_wide=True)
+    return page("Organization", body, status, is_wide=True)
 
 
 def _head(email: str, sign_out: str) -> Markup:

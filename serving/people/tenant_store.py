@@ -78,7 +78,9 @@ class TenantStore(Database):
     def created_at(self, tenant_id: str) -> datetime:
         """When the tenant was made (UTC). Raises AccessError for an unknown tenant."""
         with self._reading.connect() as connection:
-            made = connection.execute(select(TENANT.c.created_at).where(TENANT.c.tenant_id == tenant_id)).scalar()
+            made: datetime | None = connection.execute(
+                select(TENANT.c.created_at).where(TENANT.c.tenant_id == tenant_id)
+            ).scalar()
         if made is None:
             raise AccessError("there is no such tenant")
         return made

@@ -116,11 +116,11 @@ def _register(source: Source) -> tuple[str, str] | None:
             "Address of the site", placeholder="https://portal.example.org", key=f"{KEY}_origin", max_chars=300
         )
         days = columns[2].number_input("Days that the secret works", 1, LONGEST_DAYS, USUAL_DAYS, key=f"{KEY}_days")
-        columns = st.columns(2, vertical_alignment="bottom")
-        shown = columns[0].multiselect(
+        left, right = st.columns(2, vertical_alignment="bottom")
+        shown = left.multiselect(
             "Pages", pages, format_func=lambda page: PAGES[page].title, key=f"{KEY}_pages", placeholder="Choose pages"
         )
-        units = columns[1].multiselect(
+        units = right.multiselect(
             "Service units (none: the whole organization)",
             [place for place in source.places if place != UNKNOWN],
             format_func=lambda unit: source.places[unit].name,

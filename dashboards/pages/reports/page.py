@@ -12,8 +12,9 @@ from dashboards.pages.report_builder import saved
 from dashboards.pages.reports import mails
 from dashboards.shell import PageContext
 from foundation.errors import ClinicmartError
+from serving.people.ended_periods import EVERY, MONTH
 from serving.people.rights import ROLES
-from serving.people.subscriptions import CONTENTS, EVERY, FILES, LONGEST_DELAYS, MONTH, Delivery, Subscription
+from serving.people.subscriptions import CONTENTS, FILES, LONGEST_DELAYS, Delivery, Subscription
 from serving.report_definition import BUILDER
 from serving.subscribing import Subscribing
 
