@@ -19,7 +19,7 @@ MOST_MONTHS = 36
 
 @dataclass(frozen=True, kw_only=True)
 class Metered:
-    """One organization in one month. `people` were signed in or asked with a token of their own; `modules` are those that the plan granted
+    """One organization in one month. `people` were signed in or asked with an own token; `modules` are those that the plan granted
     and nobody had switched off at the end of the month, or now where the month is not `complete`."""
 
     month: date

@@ -147,8 +147,8 @@ def create_organization(
 ) -> Invitation:
     """Makes an organization and invites its first administrator, who can sign in at once.
 
-    Raises ConfigurationError for an id that is none, is taken or was removed, a name that is empty or too long, and a user name that is
-    none; then nothing is made.
+    Raises ConfigurationError for what is not an id, an id that is taken or was removed, a name that is empty or too long, and what is not a
+    user name; then nothing is made.
     """
     tenant_id, name = tenant_id.strip().lower(), name.strip()
     if not name or len(name) > LONGEST_NAME or not name.isprintable():

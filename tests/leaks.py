@@ -152,7 +152,7 @@ def _console_for_all(patch: pytest.MonkeyPatch) -> None:
 
 
 def _private_reports_by_mail(patch: pytest.MonkeyPatch) -> None:
-    """A saved report goes by mail to whoever knows its id."""
+    """A saved report goes by mail to everybody who knows its id."""
     patch.setattr(Reports, "_seen", property(lambda self: SAVED_REPORT.c.tenant_id == self._tenant_id))
     everybody = select(SAVED_REPORT.c.report_id)
     patch.setattr(subscriptions, "_seen_report", lambda _person, _report_id: everybody)

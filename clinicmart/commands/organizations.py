@@ -49,7 +49,7 @@ def add_tenant(home: Home, tenant_id: str, name: str, admin_email: str, admin_na
 def metering(home: Home, first: datetime, last: datetime | None, out: Path | None, as_json: bool) -> None:
     """Print, as CSV, how many people used each organization in a month and which modules its plan granted.
 
-    Months are calendar months in UTC. People are those who were signed in or asked with a token of their own.
+    Months are calendar months in UTC. People are those who were signed in or asked with an own token.
     """
     from dataclasses import asdict
 

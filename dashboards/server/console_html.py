@@ -55,7 +55,7 @@ def organizations(
 
 
 def organization(
-    one: Organization,
+    shown: Organization,
     *,
     token: str,
     sign_out: str,
@@ -68,14 +68,17 @@ def organization(
 ) -> HTMLResponse:
     """One organization: its health, its plan, and administrators who have chosen no password yet."""
     facts = (
-        ("Id", one.tenant_id),
-        ("Made", fmt.moment(one.created_at, ZONE)),
-        ("People", _people(one)),
-        ("Last seen", _moment(one.last_seen_at)),
-        ("Published", _published(one)),
-        ("Data reach", fmt.day(one.published.data_as_of) if one.published and one.published.data_as_of else fmt.DASH),
-        ("Alerts of feeds", str(one.published.feed_alerts) if one.published else fmt.DASH),
-        ("Last run", _last_run(one)),
+        ("Id", shown.tenant_id),
+        ("Made", fmt.moment(shown.created_at, ZONE)),
+        ("People", _people(shown)),
+        ("Last seen", _moment(shown.last_seen_at)),
+        ("Published", _published(shown)),
+        (
+            "Data reach",
+            fmt.day(shown.published.data_as_of) if shown.published and shown.published.data_as_of else fmt.DASH,
+        ),
+        ("Alerts of feeds", str(shown.published.feed_alerts) if shown.published else fmt.DASH),
+        ("Last run", _last_run(shown)),
     )
     rows = Markup("").join(Markup('<tr><th scope="row">{}</th><td>{}</td></tr>').format(*fact) for fact in facts)
     again = Markup("").join(
@@ -85,7 +88,7 @@ def organization(
         ).format(
             hidden("token", token),
             hidden("action", "invite"),
-            hidden("tenant", one.tenant_id),
+            hidden("tenant", shown.tenant_id),
             hidden("email", address),
             address,
         )
@@ -98,14 +101,14 @@ def organization(
         '<button type="submit">Save the plan</button></form></section>{again}'
     ).format(
         head=_head(email, sign_out),
-        name=one.name,
+        name=shown.name,
         problem=problem_line(problem),
         done=_done(done, link),
         rows=rows,
         token=hidden("token", token),
         action=hidden("action", "plan"),
-        tenant=hidden("tenant", one.tenant_id),
-        modules=Markup("").join(_module(*module) for module in one.modules),
+        tenant=hidden("tenant", shown.tenant_id),
+        modules=Markup("").join(_module(*module) for module in shown.modules),
         again=Markup("<section><h2>Invited administrators</h2>{}</section>").format(again) if again else "",
     )
     return page("Organization", body, status, is_wide=True)
@@ -122,14 +125,14 @@ def _finding(listed: Sequence[Organization]) -> str:
     """How many organizations there are, and in how many something is to be done."""
     if not listed:
         return "No organization yet"
-    wrong = sum(_is_wrong(one) for one in listed)
+    wrong = sum(_is_wrong(shown) for shown in listed)
     words = fmt.plural(len(listed), "organization")
     return f"{words}, {wrong} to look at" if wrong else f"{words}, nothing to look at"
 
 
-def _is_wrong(one: Organization) -> bool:
-    run_failed = one.last_run is not None and one.last_run.outcome in ("stopped", "failed")
-    return bool(one.problem or run_failed or (one.published and one.published.feed_alerts))
+def _is_wrong(shown: Organization) -> bool:
+    run_failed = shown.last_run is not None and shown.last_run.outcome in ("stopped", "failed")
+    return bool(shown.problem or run_failed or (shown.published and shown.published.feed_alerts))
 
 
 def _table(listed: Sequence[Organization]) -> Markup:
@@ -148,9 +151,9 @@ def _table(listed: Sequence[Organization]) -> Markup:
     head = Markup("").join(Markup('<th scope="col">{}</th>').format(title) for title in titles)
     rows = Markup("").join(
         Markup('<tr><th scope="row"><a href="/console/{}">{}</a></th>{}</tr>').format(
-            one.tenant_id, one.name, Markup("").join(Markup("<td>{}</td>").format(cell) for cell in _cells(one))
+            shown.tenant_id, shown.name, Markup("").join(Markup("<td>{}</td>").format(cell) for cell in _cells(shown))
         )
-        for one in listed
+        for shown in listed
     )
     return Markup(
         '<div class="scroll" tabindex="0" role="region" aria-label="Organizations"><table><thead><tr>{}</tr></thead>'
@@ -158,32 +161,32 @@ def _table(listed: Sequence[Organization]) -> Markup:
     ).format(head, rows)
 
 
-def _cells(one: Organization) -> tuple[str, ...]:
-    reach = one.published.data_as_of if one.published else None
-    granted = sum(is_granted for _, is_granted, _ in one.modules)
+def _cells(shown: Organization) -> tuple[str, ...]:
+    reach = shown.published.data_as_of if shown.published else None
+    granted = sum(is_granted for _, is_granted, _ in shown.modules)
     return (
-        _people(one),
-        _moment(one.last_seen_at),
-        _published(one),
+        _people(shown),
+        _moment(shown.last_seen_at),
+        _published(shown),
         fmt.day(reach) if reach else fmt.DASH,
-        str(one.published.feed_alerts) if one.published else fmt.DASH,
-        _last_run(one),
-        f"{granted} of {len(one.modules)}",
+        str(shown.published.feed_alerts) if shown.published else fmt.DASH,
+        _last_run(shown),
+        f"{granted} of {len(shown.modules)}",
     )
 
 
-def _people(one: Organization) -> str:
-    return f"{one.people}, {one.invited} invited" if one.invited else str(one.people)
+def _people(shown: Organization) -> str:
+    return f"{shown.people}, {shown.invited} invited" if shown.invited else str(shown.people)
 
 
-def _published(one: Organization) -> str:
-    if one.problem:
-        return f"Cannot be read: {one.problem}"
-    return _moment(one.published.at) if one.published else "Nothing yet"
+def _published(shown: Organization) -> str:
+    if shown.problem:
+        return f"Cannot be read: {shown.problem}"
+    return _moment(shown.published.at) if shown.published else "Nothing yet"
 
 
-def _last_run(one: Organization) -> str:
-    return f"{one.last_run.outcome}, {_moment(one.last_run.at)}" if one.last_run else fmt.DASH
+def _last_run(shown: Organization) -> str:
+    return f"{shown.last_run.outcome}, {_moment(shown.last_run.at)}" if shown.last_run else fmt.DASH
 
 
 def _moment(at: datetime | None) -> str:

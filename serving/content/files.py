@@ -327,7 +327,7 @@ def as_yaml(content: dict[str, Any]) -> str:
 
 
 def write(content: Content, folder: Path) -> tuple[Path, ...]:
-    """Writes each kind that is not None; a kind that is None keeps its files.
+    """Writes each kind that `content` has. A kind of which it has None keeps its files.
 
     In `reports` and `queries` a file is removed if its name has the form that an export gives and no item has that name now. All other
     files stay. A file that a person named otherwise must be removed by hand, or the next import finds its item twice.

@@ -81,7 +81,7 @@ class AuditStore(Database):
             return tuple(audit_log.row_of(row) for row in rows)
 
     def count_people(self, tenant_id: str, since: datetime, until: datetime) -> int:
-        """How many people of a tenant were signed in, or asked with a token of their own, from `since` on and before `until`."""
+        """How many people of a tenant were signed in, or asked with an own token, from `since` on and before `until`."""
         # Rows of a session or a token name it, but for the sign-in itself. Actors that are no person have no at sign.
         wanted = (
             (AUDIT.c.tenant_id == tenant_id)

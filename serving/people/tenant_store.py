@@ -52,7 +52,7 @@ class TenantStore(Database):
 
     def create_tenant(self, tenant_id: str, name: str, *, actor: str) -> None:
         """Makes a tenant with the modules that plans grant by default and the strict rule of de-identification, which the configuration of
-        its feeds can change. Raises ConfigurationError for an id that is none or is taken."""
+        its feeds can change. Raises ConfigurationError for what is not an id, and for an id that is taken."""
         _check_id(tenant_id)
         with self._writing() as connection:
             if (
