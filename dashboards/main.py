@@ -1,11 +1,12 @@
 """One run of the script: finds the signed-in person and the page, and shows a message when something fails. The person is looked up
 on each run (`dashboards.person`)."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, data, drawer, files, markup, shell, theme, widgets
+from dashboards import bar, data, drawer, files, markup, served_home, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards.pages import ALL
 from dashboards.pages.report_builder import pinned
@@ -75,4 +76,7 @@ def main() -> None:
     )
     with source.recorded(current or chosen.url_path, shell.view_of(source).params(), is_refused=not current):
         bar.navigation(source, shell.view_of(source), links, menu, current, sign_out)
+        announced = served_home.access().announcements.on(datetime.now(UTC).date())
+        if announced:
+            widgets.html(markup.notice(announced), key="cm_announcements", as_of=source.as_of)
         chosen.run()

@@ -14,6 +14,7 @@ from foundation.removed_tenants import RemovedTenants
 from serving.administration import Invitation
 from serving.metering import Metered, metered
 from serving.model import LastRun
+from serving.people.announcements import Announcement
 from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.rights import ROLES
 from serving.people.store import AccessStore
@@ -103,6 +104,21 @@ class Platform:
         """Says whether the plan of an organization grants a module. Raises ConfigurationError for one that there is not."""
         self.organization(tenant_id)
         self._store.set_module(tenant_id, module, granted=is_granted, actor=self._email)
+
+    def announcements(self) -> tuple[Announcement, ...]:
+        """What was announced, the newest first."""
+        self._check()
+        return self._store.announcements.all()
+
+    def announce(self, sentence: str, first_day: date, last_day: date) -> None:
+        """Announces a sentence on the pages of all organizations. Raises as `Announcements.add`."""
+        self._check()
+        self._store.announcements.add(sentence, first_day, last_day, actor=self._email)
+
+    def end_announcement(self, announcement_id: int) -> None:
+        """Takes an announcement from the pages. Raises as `Announcements.end`."""
+        self._check()
+        self._store.announcements.end(announcement_id, actor=self._email)
 
     def metered(self, first: date, last: date) -> tuple[Metered, ...]:
         """As `serving.metering.metered`; audited."""

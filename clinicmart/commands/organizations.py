@@ -44,20 +44,50 @@ def add_tenant(home: Home, tenant_id: str, name: str, admin_email: str, admin_na
 @click.option("--from", "first", type=_MONTH, required=True, help="First month, such as 2026-10.")
 @click.option("--to", "last", type=_MONTH, help="Last month. Default: the first one.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the CSV to this file.")
+@click.option("--post", "url", help="Send the rows as JSON to this address of a billing system, signed.")
+@click.option(
+    "--secret-env", metavar="NAME", help="With --post: the environment variable that holds the secret of the signature."
+)
 @json_option
 @recorded
-def metering(home: Home, first: datetime, last: datetime | None, out: Path | None, as_json: bool) -> None:
+def metering(
+    home: Home,
+    first: datetime,
+    last: datetime | None,
+    out: Path | None,
+    url: str | None,
+    secret_env: str | None,
+    as_json: bool,
+) -> None:
     """Print, as CSV, how many people used each organization in a month and which modules its plan granted.
 
     Months are calendar months in UTC. People are those who were signed in or asked with an own token.
     """
+    import os
     from dataclasses import asdict
 
+    from foundation.errors import ConfigurationError
     from serving.metering import metered, metering_csv
+    from serving.metering_webhook import send
+    from serving.people.principal import PLATFORM
     from serving.people.store import AccessStore
 
+    if bool(url) != bool(secret_env) or (secret_env and not os.environ.get(secret_env)):
+        raise ConfigurationError("--post needs --secret-env with the name of an environment variable that is set")
+    store = AccessStore.open(home)
+
     days = [day.replace(tzinfo=UTC).date() for day in (first, last or first)]
-    rows = metered(AccessStore.open(home), days[0], days[1])
+    rows = metered(store, days[0], days[1])
+    if url and secret_env:
+        detail: dict[str, object] = {"rows": len(rows), "from": f"{days[0]:%Y-%m}", "to": f"{days[1]:%Y-%m}"}
+        try:
+            message = send(rows, url, os.environ[secret_env])
+        except ConfigurationError as error:
+            store.audit(PLATFORM, operator(), "metering sent", detail=detail | {"reason": str(error)}, result="refused")
+            raise
+        store.audit(PLATFORM, operator(), "metering sent", detail=detail | {"message": message})
+        print_result(as_json, {"message": message, "rows": len(rows)}, f"{message}: {len(rows)} rows")
+        return
     if out is not None:
         out.write_text(metering_csv(rows), encoding="utf-8", newline="")
     if as_json:

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse
 from dashboards import format as fmt
 from dashboards.server.plain_html import hidden, page, problem_line
 from serving.modules import MODULES_BY_NAME
+from serving.people.announcements import LONGEST_SENTENCE, Announcement
 from serving.platform import LONGEST_NAME, Organization
 
 ZONE = "UTC"
@@ -22,6 +23,7 @@ def organizations(
     sign_out: str,
     email: str,
     months: tuple[date, date],
+    announced: Sequence[Announcement] = (),
     typed: dict[str, str] | None = None,
     done: str = "",
     link: str = "",
@@ -35,6 +37,7 @@ def organizations(
         '<p class="lead">Its people can sign in at once. Its feeds are named in the configuration of the runs, under the same id.</p>'
         '<form method="post" action="/console">{token}{action}<div class="fields">{fields}</div>'
         '<button type="submit">Make it and invite the administrator</button></form></section>'
+        "{announcements}"
         "<section><h2>Metering</h2>"
         '<p class="lead">People who were signed in or asked with a token, and granted modules, by organization and month (UTC).</p>'
         '<form method="get" action="/console/metering.csv"><div class="fields">{months}</div>'
@@ -48,6 +51,7 @@ def organizations(
         token=hidden("token", token),
         action=hidden("action", "create"),
         fields=_new_fields(typed or {}),
+        announcements=_announcements(announced, token, months[1], typed or {}),
         months=_field("from", "First month", f"{months[0]:%Y-%m}", pattern="[0-9]{4}-[0-9]{2}")
         + _field("to", "Last month", f"{months[1]:%Y-%m}", pattern="[0-9]{4}-[0-9]{2}"),
     )
@@ -112,6 +116,34 @@ def organization(
         again=Markup("<section><h2>Invited administrators</h2>{}</section>").format(again) if again else "",
     )
     return page("Organization", body, status, is_wide=True)
+
+
+def _announcements(announced: Sequence[Announcement], token: str, today: date, typed: dict[str, str]) -> Markup:
+    """What stands on the pages now or later, with a way to end each, and the form of a new one."""
+    listed = Markup("").join(
+        Markup(
+            '<form method="post" action="/console" class="listed">{}{}{}<p>{}: {}</p>'
+            '<button type="submit" class="quiet">End it</button></form>'
+        ).format(
+            hidden("token", token),
+            hidden("action", "end announcement"),
+            hidden("announcement", str(item.announcement_id)),
+            f"{fmt.day(item.first_day)} to {fmt.day(item.last_day)}",
+            item.sentence,
+        )
+        for item in announced
+        if item.ended_at is None and item.last_day >= today
+    )
+    fields = (
+        _field("sentence", "Sentence", typed.get("sentence", ""), longest=LONGEST_SENTENCE)
+        + _field("first_day", "First day (UTC)", typed.get("first_day", today.isoformat()), kind="date")
+        + _field("last_day", "Last day", typed.get("last_day", today.isoformat()), kind="date")
+    )
+    return Markup(
+        '<section><h2>Announcements</h2><p class="lead">A sentence above the pages of all organizations, such as hours of maintenance.</p>'
+        '{}<form method="post" action="/console">{}{}<div class="fields">{}</div>'
+        '<button type="submit" class="quiet">Announce it</button></form></section>'
+    ).format(listed, hidden("token", token), hidden("action", "announce"), fields)
 
 
 def _head(email: str, sign_out: str) -> Markup:
@@ -218,16 +250,18 @@ def _field(
     hint: str = "",
     pattern: str = "",
     longest: int = 200,
+    kind: str = "text",
     is_required: bool = True,
 ) -> Markup:
     return Markup(
-        '<div><label for="{name}">{label}</label><input id="{name}" name="{name}" value="{value}" maxlength="{longest}" '
+        '<div><label for="{name}">{label}</label><input id="{name}" name="{name}" type="{kind}" value="{value}" maxlength="{longest}" '
         'autocapitalize="none" autocomplete="off"{pattern}{required}>{hint}</div>'
     ).format(
         name=name,
         label=label,
         value=value,
         longest=longest,
+        kind=kind,
         pattern=Markup(' pattern="{}"').format(pattern) if pattern else "",
         required=Markup(" required") if is_required else "",
         hint=Markup('<p class="hint">{}</p>').format(hint) if hint else "",

@@ -40,6 +40,7 @@ def _all(request: Request, status: int = 200, **more: object) -> Response:
         sign_out=auth_gate.form_token("signout", token),
         email=email,
         months=(date(today.year, 1, 1), today),
+        announced=platform.announcements(),
         status=status,
         **more,  # type: ignore[arg-type]
     )
@@ -77,7 +78,7 @@ def _guarded(draw, request: Request, *words: str) -> Response:  # type: ignore[n
 
 
 async def act(request: Request) -> Response:
-    """POST /console: makes an organization, saves a plan, or makes a new link."""
+    """POST /console: makes an organization, saves a plan, makes a new link, announces something or ends it."""
     fields = await fields_of(request)
     return await hashing(_act, request, fields)
 
@@ -93,6 +94,12 @@ def _act(request: Request, fields: Mapping[str, str]) -> Response:
     try:
         if action == "create":
             return _created(request, platform, tenant_id, fields)
+        if action == "announce":
+            return _announced(request, platform, fields)
+        if action == "end announcement":
+            number = fields.get("announcement", "")
+            platform.end_announcement(int(number) if number.isdecimal() else 0)
+            return _all(request, done="The announcement is taken from the pages.")
         if action == "plan":
             return _planned(request, platform, tenant_id, fields)
         if action == "invite":
@@ -114,6 +121,15 @@ def _created(request: Request, platform: Platform, tenant_id: str, fields: Mappi
         return _all(request, 422, typed=dict(fields), problem=fmt.sentence(str(error)))
     link = _address(request, tenant_id, made.path)
     return _all(request, done=f"{name.strip()} is there, and {made.email} is invited.", link=link)
+
+
+def _announced(request: Request, platform: Platform, fields: Mapping[str, str]) -> Response:
+    try:
+        first, last = (_day(fields.get(name, "")) for name in ("first_day", "last_day"))
+        platform.announce(fields.get("sentence", ""), first, last)
+    except ConfigurationError as error:
+        return _all(request, 422, typed=dict(fields), problem=fmt.sentence(str(error)))
+    return _all(request, done="It stands on the pages of all organizations in these days.")
 
 
 def _planned(request: Request, platform: Platform, tenant_id: str, fields: Mapping[str, str]) -> Response:
@@ -150,6 +166,13 @@ def _metering(request: Request) -> Response:
     name = f"metering_{first:%Y-%m}_{last:%Y-%m}.csv"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Response(metering_csv(rows), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"{text!r} is not a day such as 2026-11-30") from None
 
 
 def _month(text: str) -> date:

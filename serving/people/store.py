@@ -11,6 +11,7 @@ from foundation.keys import Keys
 from serving.people.alarm_mails import AlarmMails
 from serving.people.alerts import Alerts
 from serving.people.annotations import Annotations
+from serving.people.announcements import Announcements
 from serving.people.api_tokens import ApiTokens
 from serving.people.audit_store import AuditStore
 from serving.people.embedding_sites import EmbeddingSites
@@ -37,6 +38,11 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
     def api_tokens(self) -> ApiTokens:
         """The tokens with which programs ask in the name of people."""
         return ApiTokens(reading=self._reading, writing=self._writing, audit=self._audit)
+
+    @property
+    def announcements(self) -> Announcements:
+        """What the platform announces on the pages of all organizations."""
+        return Announcements(reading=self._reading, writing=self._writing, audit=self._audit)
 
     @property
     def embedding_sites(self) -> EmbeddingSites:

@@ -264,6 +264,18 @@ EMBEDDING_TICKET = Table(
     _text("ticket_hash", key=True),
     Column("used_at", Utc, nullable=False),
 )
+# What the platform announces to everybody. It belongs to no tenant.
+ANNOUNCEMENT = Table(
+    "announcement",
+    METADATA,
+    Column("announcement_id", Integer, primary_key=True),
+    _text("sentence"),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    _text("made_by"),
+    Column("made_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+)
 # Who was tried is kept as a keyed hash: people type passwords into the field above.
 SIGN_IN_FAILURE = Table(
     "sign_in_failure",

@@ -71,7 +71,9 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "extract": ("--out", "OUT", *PERSON),
     "serve": ("--port", "18765"),
     "dagster": (),
+    "tenants add": ("delta", "--name", "Delta", "--admin", "ada@delta"),
     "tenants list": (),
+    "tenants metering": ("--from", "2026-01"),
     "tenants sign-in": ("--tenant", "harbor"),
     "tenants oidc set": (
         *("--tenant", "harbor", "--issuer", "https://id.example", "--client-id", "clinicmart"),
@@ -166,6 +168,7 @@ READS = (
     "close list",
     "lineage",
     "tenants list",
+    "tenants metering",
     "users list",
     "modules list",
     "audit list",

@@ -1,80 +1,24 @@
 """The console: a platform administrator makes organizations and sets plans, sees no data, and nobody else comes in."""
 
-import csv
-import io
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route, WebSocketRoute
-from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from dashboards import served_home
-from dashboards.server import auth_gate, console_routes, refusals, signin_routes
+from dashboards.server import auth_gate
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
-from serving.metering import metered
+from serving.people.announcements import Announcements
 from serving.people.principal import PLATFORM, Role
 from serving.people.store import AccessStore
 from serving.platform import Platform
-from tests.dashboards.conftest import PASSWORD, Browser, _inside, _socket
+from tests.dashboards.conftest import Browser
+from tests.dashboards.console.forms import ROOT, sent
 from tests.support import clinicmart_here
-
-ROOT = "root@platform"
-
-
-@pytest.fixture
-def served(tmp_path: Any) -> served_home.Served:
-    """A home for each test: they make organizations."""
-    refusals._COUNTS.clear()
-    home = Home.at(tmp_path / "home")
-    store = AccessStore.open(home)
-    for tenant in ("harbor", "mesa"):
-        store.ensure_tenant(tenant, tenant.title())
-        own = {"password": PASSWORD, "must_change": False}
-        store.add_user(tenant, f"admin@{tenant}", display_name="Ada", role=Role.ORGANIZATION_ADMIN, **own)
-    store.ensure_tenant(PLATFORM, "Platform")
-    store.add_user(PLATFORM, ROOT, display_name="Root", role=Role.SUPER_ADMIN, password=PASSWORD, must_change=False)
-    return served_home.configure(home)
-
-
-@pytest.fixture
-def browser(served: served_home.Served) -> Callable[..., Browser]:
-    routes = [
-        *signin_routes.ROUTES,
-        *console_routes.ROUTES,
-        Route("/{path:path}", _inside),
-        WebSocketRoute("/_stcore/stream", _socket),
-    ]
-    site = Starlette(routes=routes, middleware=[Middleware(auth_gate.Gate, pages=["overview", "no_show"])])
-
-    def make(base: str = "http://localhost:8501") -> Browser:
-        return Browser(TestClient(site, base_url=base), base)
-
-    return make
-
-
-@pytest.fixture
-def root(browser: Callable[..., Browser]) -> Browser:
-    visitor = browser()
-    assert visitor.sign_in(ROOT).status_code == 303
-    return visitor
-
-
-def sent(visitor: Browser, path: str = "/console", **fields: str) -> Any:
-    """Sends a form of the console as its page has it."""
-    token = re.search(
-        r'action="/console"><input type="hidden" name="token" value="([0-9a-f]+)"', visitor.get(path).text
-    )
-    assert token is not None
-    return visitor.post("/console", {"token": token[1], **fields})
-
 
 NEW = {"action": "create", "tenant": "delta", "name": "Delta <Care>", "email": "Dora@Delta.example", "person": "Dora"}
 
@@ -204,6 +148,9 @@ def test_an_administrator_who_was_locked_does_nothing_more(served: served_home.S
         lambda: platform.create("delta", "Delta", admin_email="a@delta"),
         lambda: platform.grant("harbor", "extracts", is_granted=False),
         lambda: platform.invited_administrators("harbor"),
+        platform.announcements,
+        lambda: platform.announce("x", date(2026, 1, 1), date(2026, 1, 1)),
+        lambda: platform.end_announcement(1),
         lambda: platform.metered(date(2026, 1, 1), date(2026, 1, 1)),
     ):
         with pytest.raises(AccessError):
@@ -220,49 +167,50 @@ def test_the_list_names_what_is_to_be_looked_at_and_no_person(served: served_hom
     assert (row.actor, row.action, row.channel) == (ROOT, "list", "page")
 
 
-def test_metering_counts_people_and_modules_of_each_month(served: served_home.Served, root: Browser) -> None:
-    store = served.access
-    for email in ("admin@harbor", "admin@harbor"):
-        session = store.create_session(store.principal("harbor", email))
-        assert session
-    today = datetime.now(UTC).date()
-    (harbor, mesa) = metered(store, today, today)
-    assert (harbor.tenant_id, mesa.tenant_id) == ("harbor", "mesa")
-    assert not harbor.complete
-    assert "extracts" in harbor.modules
-    store.set_module("harbor", "extracts", granted=False, actor="test")
-    assert "extracts" not in metered(store, today, today)[0].modules
-    # Of a month that ended before there was the organization nothing is charged.
-    assert metered(store, date(2020, 1, 1), date(2020, 2, 1)) == ()
-    month = f"{today:%Y-%m}"
-    answer = root.get(f"/console/metering.csv?from={month}&to={month}")
-    rows = list(csv.DictReader(io.StringIO(answer.text)))
-    assert [(row["month"], row["tenant"], row["complete"]) for row in rows] == [
-        (month, "harbor", "no"),
-        (month, "mesa", "no"),
-    ]
-    assert "extracts" not in rows[0]["modules"].split()
-    assert store.audit_rows(PLATFORM, action="metering exported")[0].actor == ROOT
-    for wrong in ("from=2026-13&to=2026-13", "from=&to=", "from=2019-01&to=2026-01", f"from={month}&to=2999-01"):
-        assert root.get(f"/console/metering.csv?{wrong}").status_code == 422
-    with pytest.raises(ConfigurationError):
-        metered(store, date(2026, 2, 1), date(2026, 1, 1))
-
-
-def test_people_are_counted_once_a_month_by_what_they_did_while_signed_in(
-    served: served_home.Served, browser: Callable[..., Browser]
+def test_what_is_announced_stands_on_the_pages_in_its_days_until_it_is_ended(
+    served: served_home.Served, root: Browser
 ) -> None:
     today = datetime.now(UTC).date()
-    assert [row.people for row in metered(served.access, today, today)] == [0, 0]
-    for _ in range(2):
-        visitor = browser("http://harbor.localhost:8501")
-        visitor.sign_in()
-        visitor.get("/no_show")
-        served_home.access()
-    # What the operator does counts nobody.
-    served.access.audit("harbor", "operator", "list")
-    counted = metered(served.access, today, today)
-    assert [row.people for row in counted] == [1, 0]
+    days = {"first_day": today.isoformat(), "last_day": (today + timedelta(days=1)).isoformat()}
+    answer = sent(root, action="announce", sentence="Closed on <Sunday>", **days)
+    assert "Closed on &lt;Sunday&gt;" in answer.text
+    store = served.access.announcements
+    assert store.on(today) == store.on(today + timedelta(days=1)) == ("Closed on <Sunday>",)
+    assert store.on(today - timedelta(days=1)) == store.on(today + timedelta(days=2)) == ()
+    (made,) = store.all()
+    ended = sent(root, action="end announcement", announcement=str(made.announcement_id))
+    assert "Sunday" not in ended.text
+    assert store.on(today) == ()
+    assert sent(root, action="end announcement", announcement=str(made.announcement_id)).status_code == 403
+    assert sent(root, action="end announcement", announcement="x").status_code == 403
+    done = [row.action for row in served.access.audit_rows(PLATFORM) if row.action.startswith("announcement")]
+    assert done == ["announcement ended", "announcement made"]
+
+
+def test_what_cannot_be_announced_is_refused_in_a_sentence(served: served_home.Served, root: Browser) -> None:
+    today = datetime.now(UTC).date()
+    later, before = (today + timedelta(days=1)).isoformat(), (today - timedelta(days=1)).isoformat()
+    for sentence, first, last, words in (
+        ("", today.isoformat(), later, "write a sentence"),
+        ("x" * 301, today.isoformat(), later, "write a sentence"),
+        ("Closed", later, today.isoformat(), "not before the first"),
+        ("Closed", before, before, "not over"),
+        ("Closed", "soon", later, "is not a day"),
+    ):
+        answer = sent(root, action="announce", sentence=sentence, first_day=first, last_day=last)
+        assert answer.status_code == 422
+        assert words in answer.text.lower()
+    for number in range(3):
+        served.access.announcements.add(f"Number {number}", today, today, actor=ROOT)
+    with pytest.raises(ConfigurationError, match="there are 3 announcements in these days"):
+        served.access.announcements.add("One more", today, today, actor=ROOT)
+    served.access.announcements.add("Later", today + timedelta(days=1), today + timedelta(days=1), actor=ROOT)
+
+
+def test_an_announcement_stands_above_a_page(page: Any, markup_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Announcements, "on", lambda _self, _day: ("Closed on <Sunday>",))
+    html = markup_of(page("no_show"))
+    assert html.count("Closed on &lt;Sunday&gt;") == 1
 
 
 def test_an_operator_makes_a_platform_administrator_and_an_organization(tmp_path: Any) -> None:
@@ -279,7 +227,6 @@ def test_an_operator_makes_a_platform_administrator_and_an_organization(tmp_path
     assert [line.split(",")[1] for line in ran.out.splitlines()[1:]] == ["delta", "harbor"]
 
 
-def test_the_route_of_the_console_is_no_plain_text(root: Browser) -> None:
-    assert not isinstance(root.get("/console"), PlainTextResponse)
+def test_no_browser_keeps_the_console_and_an_unknown_organization_is_refused(root: Browser) -> None:
     assert root.get("/console").headers["cache-control"] == "no-store"
     assert root.get("/console/unknown").status_code == 403
