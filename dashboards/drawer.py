@@ -14,9 +14,11 @@ from dashboards import format as fmt
 from dashboards import view as states
 from dashboards.passport import Passport
 from dashboards.person import still
+from dashboards.reports.chosen import PAGE as BUILDER
 from dashboards.shell import PageContext, explained
 from dashboards.view import View
 from serving.modules import MODULES
+from serving.people.alert_rules import PAGE as ALERTS
 from serving.worklists.lists import LISTS
 
 TITLE = "About this figure"
@@ -111,9 +113,16 @@ def _next_steps(context: PageContext, view: View, figure_passport: Passport) -> 
     if page in context.pages:
         changed = states.encode(states.pairs_by_name(view.at))
         steps.append((f"Open {fmt.lower_first(context.pages[page].title)}", f"{widgets.PAGE}{page}?{changed}"))
-    work_list = next((item.name for item in LISTS.values() if item.metric == figure_passport.metric.name), "")
+    name = figure_passport.metric.name
+    work_list = next((item.name for item in LISTS.values() if item.metric == name), "")
     if WORKLISTS in context.pages and work_list in context.source.reader.worklists.names:
         steps.append(("Open worklist", f"{widgets.PAGE}{WORKLISTS}?{states.encode({'basis': work_list})}"))
+    if ALERTS in context.pages:
+        where = states.encode({"metric": name, "place": figure_passport.view.place})
+        steps.append(("Alert me", f"{widgets.PAGE}{ALERTS}?{where}"))
+    if BUILDER in context.pages:
+        built = states.encode({**states.pairs_by_name(view.at), "measures": name})
+        steps.append(("Put into a report", f"{widgets.PAGE}{BUILDER}?{built}"))
     if COMPARE in context.pages:
         steps.append(("Why is my number different?", _compare(view, {})))
         period = figure_passport.view.period

@@ -103,7 +103,7 @@ class PageContext:
         if key in self.pages:
             view = widgets.moved_by(self.view, changes)
             params = view.params(shared_only=True)
-            kept = ("metric", "figure", "at", "against", "basis", "section")
+            kept = ("metric", "figure", "at", "against", "basis", "section", "measures")
             named = {name: getattr(view, name) for name in kept if f"{name}=" in changes}
             st.switch_page(
                 self.pages[key], query_params=params | {name: value for name, value in named.items() if value}

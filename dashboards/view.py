@@ -292,6 +292,8 @@ def moved_by(view: View, query: str) -> View:
     for name in ("payer", "basis", "section", "metric"):
         if name in changes:
             wanted[name] = _matching(_NAME, changes[name])
+    if "measures" in changes:
+        wanted["measures"] = _names(pairs, "measures", MOST_METRICS)
     period = periods.explicit(changes.get("period"))
     if period is not None:
         wanted["period"] = period

@@ -62,7 +62,7 @@ def draw(context: PageContext) -> None:
     # The head and the lists are drawn once a form has changed them.
     head = st.container()
     blocks.section("New alert", "Try it first: you see when it would have raised an alarm in the last 24 periods")
-    done, lines = _new(source, desk)
+    done, lines = _new(context, desk)
     if desk.all_alerts():
         blocks.section("Change", "A paused alert logs its alarms and sends none")
         done = _change(source, desk) or done
@@ -166,17 +166,31 @@ def _metrics(source: Source) -> list[str]:
     return list(dict.fromkeys([*names, *source.metrics]))
 
 
-def _new(source: Source, desk: Alerting) -> tuple[str, list[str]]:
-    """The form of a new alert. Returns what became of it and the alarms of its past where it was sent."""
+def _place_of(name: str | None, names: Sequence[str]) -> int:
+    """Where the choice of the address stands in a list; the first place where it has none of these."""
+    return names.index(name) if name in names else 0
+
+
+def _new(context: PageContext, desk: Alerting) -> tuple[str, list[str]]:
+    """The form of a new alert, filled with the figure and the place of the address. Returns what became of it and the alarms of its
+    past where it was sent."""
+    source, view = context.source, context.view
+    metrics, units = _metrics(source), [WHOLE, *(place for place in source.places if place != UNKNOWN)]
     with st.form("cm_alert_form"):
         columns = st.columns([4, 3, 2, 2], vertical_alignment="bottom")
-        metric = columns[0].selectbox("Figure", _metrics(source), format_func=lambda name: source.metrics[name].label)
+        metric = columns[0].selectbox(
+            "Figure",
+            metrics,
+            _place_of(view.metric, metrics),
+            format_func=lambda name: source.metrics[name].label,
+        )
         kind = columns[1].selectbox("Alarm when it", KINDS, format_func=KIND_NAMES.__getitem__)
         value = columns[2].text_input("Value", max_chars=20, help="For the first kind: 6% for a share, 40 for days.")
         side = columns[3].selectbox("Bad is", ("", *SIDES), format_func=SIDE_NAMES.__getitem__)
         columns = st.columns([4, 2, 2, 2, 2], vertical_alignment="bottom")
-        units = [WHOLE, *(place for place in source.places if place != UNKNOWN)]
-        unit = columns[0].selectbox("Where", units, format_func=lambda name: name_of(source, name))
+        unit = columns[0].selectbox(
+            "Where", units, _place_of(view.place, units), format_func=lambda name: name_of(source, name)
+        )
         is_below = columns[1].checkbox("Each unit below")
         every = columns[2].selectbox("After each", EVERY, index=EVERY.index(MONTH))
         least = columns[3].number_input(

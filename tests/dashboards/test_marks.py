@@ -202,3 +202,20 @@ def test_a_session_that_ended_opens_no_passport(page, markup_of, served):
     for person in served.access.users("harbor"):
         served.access.end_sessions(served.access.principal("harbor", person.email))
     assert DRAWER not in markup_of(test.run())
+
+
+def test_a_figure_leads_to_an_alert_on_it_and_into_a_report(page, markup_of, source):
+    html = entities.unescape(markup_of(page("no_show", figure="no_show_rate", at="place=bayview&month=2026-08")))
+    actions = re.findall(r'data-do="page:([^"]+)"', html)
+    assert "alerts?metric=no_show_rate&place=bayview" in actions
+    (changes,) = [action.partition("?")[2] for action in actions if action.startswith("report_builder?")]
+    view = states.moved_by(states.parse({}, source.as_of), changes)
+    assert (view.measures, view.place, view.month) == (("no_show_rate",), "bayview", date(2026, 8, 1))
+
+
+def test_the_form_of_an_alert_begins_with_the_figure_and_the_place_of_the_address(page):
+    test = page("alerts", metric="no_show_rate", place="bayview")
+    chosen = {box.label: box.value for box in test.selectbox}
+    assert (chosen["Figure"], chosen["Where"]) == ("no_show_rate", "bayview")
+    other = page("alerts", metric="no_such_figure", place="nowhere")
+    assert {box.label: box.value for box in other.selectbox}["Where"] == ""
