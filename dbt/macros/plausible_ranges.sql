@@ -31,6 +31,9 @@
         'bed_movement': [
             {'column': 'occurred_at', 'from': '1971-01-01', 'days_ahead': 2},
         ],
+        'diagnosis': [
+            {'column': 'recorded_at', 'from': '1900-01-01', 'days_ahead': 2},
+        ],
         'encounter': [
             {'column': 'started_at', 'from': '1971-01-01', 'days_ahead': 366},
             {'column': 'ended_at', 'from': '1971-01-01', 'days_ahead': 366},

@@ -95,6 +95,11 @@ from {{ source('raw', 'bed_movement') }}{{ touched }}
 group by tenant_id, source_system, bed_movement_id
 having count(*) > 1
 union all
+select tenant_id, 'diagnosis: tenant_id, source_system, diagnosis_id are unique' as rule, count(*) as row_count
+from {{ source('raw', 'diagnosis') }}{{ touched }}
+group by tenant_id, source_system, diagnosis_id
+having count(*) > 1
+union all
 select tenant_id, 'encounter: tenant_id, source_system, encounter_id are unique' as rule, count(*) as row_count
 from {{ source('raw', 'encounter') }}{{ touched }}
 group by tenant_id, source_system, encounter_id

@@ -359,15 +359,15 @@ def _superseded(entity_contract: Contract) -> str:
     newer = (
         "tenant_id = r.tenant_id and {0}.source_system = r.source_system and {0}.source_record_id = r.source_record_id"
     )
-    whole = PARTS[entity_contract.name]
+    wholes = PARTS[entity_contract.name]
     later = "(p.source_updated_at, p.batch_sequence) > (r.source_updated_at, r.batch_sequence)"
-    later = "p.source_updated_at > r.source_updated_at" if whole is not None else later
+    later = "p.source_updated_at > r.source_updated_at" if wholes else later
     versions = [f"exists (from filed p where p.{newer.format('p')} and {later})"]
-    if whole is not None:
-        versions.append(
-            f"exists (from warehouse.raw.{whole} p where p.{newer.format('p')} "
-            "and p.source_updated_at > r.source_updated_at)"
-        )
+    versions += [
+        f"exists (from warehouse.raw.{whole} p where p.{newer.format('p')} "
+        "and p.source_updated_at > r.source_updated_at)"
+        for whole in wholes
+    ]
     is_versioned = (
         "exists (from versioned_feeds f where f.tenant_id = r.tenant_id and f.source_system = r.source_system)"
     )

@@ -15,18 +15,19 @@ import polars as pl
 from foundation import duck
 
 DELETION = "record_deletion"
-# Entities with several rows for a resource, and the entity that has one row for every version of it, if there is one.
-PARTS: dict[str, str | None] = {
-    "claim_line": "claim",
-    "remittance_line": "remittance_claim",
-    "remittance_adjustment": "remittance_claim",
-    "encounter_event": "encounter",
-    "bed_movement": "encounter",
-    "provider_service_unit": None,
+# Entities with several rows for a resource, and the entities that have one row for every version of it, if there are any.
+PARTS: dict[str, tuple[str, ...]] = {
+    "claim_line": ("claim",),
+    "remittance_line": ("remittance_claim",),
+    "remittance_adjustment": ("remittance_claim",),
+    "encounter_event": ("encounter",),
+    "bed_movement": ("encounter",),
+    "diagnosis": ("encounter", "claim"),
+    "provider_service_unit": (),
     # One row each; a resource that was given another number leaves the row of the old one.
-    "encounter": None,
-    "appointment": None,
-    "patient_merge": "patient",
+    "encounter": (),
+    "appointment": (),
+    "patient_merge": ("patient",),
 }
 
 
@@ -63,17 +64,16 @@ def remove_superseded(connection: duckdb.DuckDBPyConnection, feeds: set[tuple[st
     names = pl.DataFrame(sorted(feeds), schema={"tenant_id": pl.String, "source_system": pl.String}, orient="row")
     connection.register("versioned_feeds", names)
     removed = 0
-    for part, whole in PARTS.items():
-        if not feeds or entities.isdisjoint({part, whole}):
+    for part, wholes in PARTS.items():
+        if not feeds or entities.isdisjoint({part, *wholes}):
             continue
         columns = "tenant_id, source_system, source_record_id"
         # Batch numbers order the batches of one entity; between two entities they have no meaning.
-        moment = "(source_updated_at, batch_sequence)" if whole is None else "(source_updated_at, 0)"
+        moment = "(source_updated_at, 0)" if wholes else "(source_updated_at, batch_sequence)"
         versions = " union all ".join(
             f"select {columns}, {moment} as moment from warehouse.raw.{entity} "
             "semi join versioned_feeds using (tenant_id, source_system)"
-            for entity in (part, whole)
-            if entity is not None
+            for entity in (part, *wholes)
         )
         newest = f"select {columns}, max(moment) as newest_moment from ({versions}) group by all"
         same = " and ".join(f"held.{name} = newest.{name}" for name in columns.split(", "))

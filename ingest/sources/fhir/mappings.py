@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from ingest.sources.fhir import diagnoses
 from ingest.sources.fhir import money as fhir_money
 from ingest.sources.fhir import people as fhir_people
 from ingest.sources.fhir import visits
@@ -30,7 +31,11 @@ MAPPINGS: dict[str, tuple[Mapping, str]] = {
     "Encounter": (
         visits.encounter,
         "identifier status statusHistory class classHistory type subject participant appointment period hospitalization "
-        "location serviceProvider partOf",
+        "location serviceProvider partOf diagnosis",
+    ),
+    "Condition": (
+        diagnoses.condition,
+        "code subject encounter category verificationStatus recordedDate onsetDateTime",
     ),
     "Appointment": (
         visits.appointment,
@@ -42,7 +47,7 @@ MAPPINGS: dict[str, tuple[Mapping, str]] = {
     "Claim": (
         fhir_money.claim,
         "identifier status use type patient billablePeriod created insurer provider facility careTeam related "
-        "insurance item total",
+        "insurance item total diagnosis",
     ),
     "ClaimResponse": (
         fhir_money.claim_response,

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from ingest.sources.fhir.beside import entity_id
+from ingest.sources.fhir.diagnoses import add_claim_diagnoses
 from ingest.sources.fhir.rows import Context, Refused
 from ingest.sources.fhir.values import (
     Json,
@@ -52,7 +53,7 @@ def _insurance(resource: Json) -> Json:
 
 
 def claim(context: Context, resource: Json, record: str) -> None:
-    """claim, claim_line (items with an amount), payer."""
+    """claim, claim_line (items with an amount), diagnosis, payer."""
     withdrawn = _check(resource)
     profile = context.profile
     claim_id = entity_id(resource, profile, record)
@@ -70,11 +71,12 @@ def claim(context: Context, resource: Json, record: str) -> None:
     claim_type = mapped(resource.get("type"), profile.claim_types)
     if claim_type is None:
         context.unknown("claim", "claim_type", code_of(resource.get("type")), became="unknown")
+    patient = context.patient(resource.get("patient"), resource, "patient")
     context.add_claim(
         claim_submission_id=record,
         claim_id=claim_id,
         encounter_id=encounter,
-        patient_id=context.patient(resource.get("patient"), resource, "patient"),
+        patient_id=patient,
         payer_id=payer,
         service_unit_id=context.unit(resource.get("facility"), resource, "facility")
         or context.unit(biller, resource, "provider"),
@@ -96,6 +98,8 @@ def claim(context: Context, resource: Json, record: str) -> None:
     for item, net in zip(items, nets, strict=True):
         if net is not None:
             _line(context, resource, record, claim_id, item, net)
+    if "diagnosis" in resource and not withdrawn:
+        add_claim_diagnoses(context, resource, record, claim_id, patient, encounter)
 
 
 def _replaced(resource: Json) -> Json | None:

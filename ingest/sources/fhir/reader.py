@@ -5,9 +5,10 @@
 | Patient | patient, patient_identity, patient_merge (alias to the medical record number; merges from `link`) |
 | Practitioner, PractitionerRole | provider, provider_service_unit |
 | Organization, Location | organization, service_unit, payer (of insurers) |
-| Encounter | encounter, encounter_event, bed_movement |
+| Encounter | encounter, encounter_event, bed_movement, diagnosis |
+| Condition | diagnosis |
 | Appointment, Slot, Schedule | appointment, slot; a schedule says where its slots are |
-| Coverage, Claim | coverage, claim, claim_line, payer |
+| Coverage, Claim | coverage, claim, claim_line, diagnosis, payer |
 | ClaimResponse, ExplanationOfBenefit | remittance_claim, remittance_line, remittance_adjustment, claim_status, payer |
 
 A visit type is added wherever one is named. `remittance` is left to the payer's own payment (835): neither resource

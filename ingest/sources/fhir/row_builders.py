@@ -394,6 +394,41 @@ class RowBuilders:
         )
         table.lineage.append(self.lineage)
 
+    def add_diagnosis(
+        self,
+        *,
+        diagnosis_id: str | None,
+        encounter_id: str | None,
+        claim_submission_id: str | None,
+        claim_id: str | None,
+        patient_id: str | None,
+        code_stated_in_id: str | None,
+        diagnosis_code: str | None,
+        code_system: str | None,
+        diagnosis_type: str | None,
+        sequence_number: Any,
+        status: str | None,
+        recorded_at: Any,
+    ) -> None:
+        table = self.tables["diagnosis"]
+        table.rows.append(
+            (
+                diagnosis_id,
+                encounter_id,
+                claim_submission_id,
+                claim_id,
+                patient_id,
+                code_stated_in_id,
+                diagnosis_code,
+                code_system,
+                diagnosis_type,
+                sequence_number,
+                status,
+                recorded_at,
+            )
+        )
+        table.lineage.append(self.lineage)
+
     def add_claim(
         self,
         *,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.sources.fhir.beside import entity_id
+from ingest.sources.fhir.diagnoses import add_visit_diagnoses
 from ingest.sources.fhir.rows import Context
 from ingest.sources.fhir.values import Json, code_of, codes_of, date_part, first, mapped
 
@@ -15,7 +16,7 @@ _SCHEDULE: Json = {"resourceType": "Schedule"}
 
 
 def encounter(context: Context, resource: Json, record: str) -> None:
-    """encounter, visit_type; encounter_event from statusHistory and classHistory; bed_movement of a stay from location."""
+    """encounter, visit_type, diagnosis; encounter_event from statusHistory and classHistory; bed_movement of a stay from location."""
     get = resource.get
     profile = context.profile
     identifier = entity_id(resource, profile, record) if context.is_encounter_named else record
@@ -48,6 +49,8 @@ def encounter(context: Context, resource: Json, record: str) -> None:
         started_at=period.get("start"),
         ended_at=period.get("end"),
     )
+    if "diagnosis" in resource:
+        add_visit_diagnoses(context, resource, identifier, patient)
     if "statusHistory" in resource:
         _events(context, resource, identifier)
     told_classes = {encounter_class}

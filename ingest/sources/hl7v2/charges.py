@@ -1,4 +1,4 @@
-"""DFT: charges, credits, patient payments and adjustments. Each FT1 is one of them.
+"""DFT: charges, credits, patient payments and adjustments, each of them an FT1; and diagnoses.
 
 A credit (CR, CD) is a separate charge with a negative amount; it names the reversed charge in FT1-33, else by its transaction
 id, which many systems repeat.
@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 
 from ingest.profiles.hl7v2 import TRANSACTION_TYPES
+from ingest.sources.hl7v2.diagnoses import add_charge_diagnoses, add_diagnoses
 from ingest.sources.hl7v2.map import issued_number, meaning, part, value
 from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.rows import Rows
@@ -24,7 +25,7 @@ from ingest.sources.hl7v2.shared import (
 )
 from ingest.sources.hl7v2.visits import occurred
 
-USED = ("MSH", "EVN", "PID", "PV1", "FT1", "IN1")
+USED = ("MSH", "EVN", "PID", "PV1", "FT1", "DG1", "IN1")
 EVENTS = frozenset({"P03", "P11"})
 _TYPES = MappingProxyType({name: name for name in TRANSACTION_TYPES})
 _CREDITS = frozenset({"CR", "CD"})
@@ -44,6 +45,8 @@ def read_dft(message: Message, rows: Rows) -> str | None:
     if visit is None and pid is not None:
         visit = issued_number(message, value(pid, 18))
     payer = add_coverage(message, segments.get("IN1", []), patient, visit, rows)
+    if "DG1" in segments:
+        add_diagnoses(message, segments["DG1"], visit, patient, rows)
     entered = occurred(message, segments["EVN"][0] if "EVN" in segments else None)
     read = 0
     for index, ft1 in enumerate(segments.get("FT1", []), start=1):
@@ -146,6 +149,7 @@ def _charge(
         posted_date=value(ft1, 5),
         entered_at=at,
     )
+    add_charge_diagnoses(message, ft1, charge, visit, patient, rows)
 
 
 def _amount(message: Message, ft1: Segment) -> str | None:

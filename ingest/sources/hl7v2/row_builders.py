@@ -386,6 +386,40 @@ class RowBuilders:
             )
         )
 
+    def add_diagnosis(
+        self,
+        message: Message,
+        *,
+        diagnosis_id: str | None,
+        encounter_id: str | None,
+        charge_id: str | None,
+        patient_id: str | None,
+        diagnosis_code: str | None,
+        code_system: str | None,
+        diagnosis_type: str | None,
+        sequence_number: str | None,
+        status: str | None,
+        recorded_at: str | None,
+    ) -> None:
+        self.collected["diagnosis"].append(
+            (
+                diagnosis_id,
+                encounter_id,
+                charge_id,
+                patient_id,
+                diagnosis_code,
+                code_system,
+                diagnosis_type,
+                sequence_number,
+                status,
+                recorded_at,
+                message.record,
+                message.changed,
+                message.position,
+                message.offset,
+            )
+        )
+
     def add_patient_payment(
         self,
         message: Message,

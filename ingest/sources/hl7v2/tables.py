@@ -111,6 +111,18 @@ COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "posted_date",
             "entered_at",
         ),
+        "diagnosis": (
+            "diagnosis_id",
+            "encounter_id",
+            "charge_id",
+            "patient_id",
+            "diagnosis_code",
+            "code_system",
+            "diagnosis_type",
+            "sequence_number",
+            "status",
+            "recorded_at",
+        ),
         "patient_payment": (
             "patient_payment_id",
             "patient_id",

@@ -1,4 +1,4 @@
-"""ADT: patients, merges, encounters, bed movements and coverages.
+"""ADT: patients, merges, encounters, bed movements, coverages and diagnoses.
 
 A row has only the fields of its message: messages of one visit are combined when they are loaded (`ingest.load.partial_rows`),
 in the order of their events. So a cancellation also works if it arrives first.
@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from data_contracts import contract
 from ingest.issuers import extended
+from ingest.sources.hl7v2.diagnoses import add_diagnoses
 from ingest.sources.hl7v2.map import ENCOUNTER_CLASS, WITHOUT_BED, meaning, part, value
 from ingest.sources.hl7v2.messages import Message
 from ingest.sources.hl7v2.rows import Rows
@@ -30,7 +31,7 @@ from ingest.sources.hl7v2.shared import (
 )
 
 _CLASSES = frozenset(contract("encounter_event").by_name["encounter_class"].valid_values)
-USED = ("MSH", "EVN", "PID", "MRG", "PV1", "PV2", "IN1")
+USED = ("MSH", "EVN", "PID", "MRG", "PV1", "PV2", "DG1", "IN1")
 # What a visit is after the event; None for events that change no status.
 STATUS: Mapping[str, str | None] = MappingProxyType(
     {
@@ -99,7 +100,7 @@ def read_adt(message: Message, rows: Rows) -> str | None:
     """Adds the rows of one ADT message; gives why it has none, or None."""
     if message.trigger in MERGE_EVENTS:
         return _merge(message, rows)
-    segments = split(message, "EVN", "PID", "MRG", "PV1", "PV2", "IN1")
+    segments = split(message, *USED)
     if message.trigger in LINK_EVENTS:
         return _link(message, segments, rows)
     pid = _one(segments, "PID")
@@ -111,6 +112,8 @@ def read_adt(message: Message, rows: Rows) -> str | None:
     if patient is None and visit is None:
         return "the message has neither a patient number nor a visit number"
     payer = add_coverage(message, segments.get("IN1", []), patient, visit, rows)
+    if "DG1" in segments:
+        add_diagnoses(message, segments["DG1"], visit, patient, rows)
     if message.trigger in ACCOUNT_EVENTS:
         return "the message merges accounts or visits; encounters keep their numbers"
     if message.trigger in PERSON_EVENTS or pv1 is None:

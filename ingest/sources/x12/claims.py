@@ -1,4 +1,4 @@
-"""837: segments of accepted transactions into claim, claim_line, payer and provider.
+"""837: segments of accepted transactions into claim, claim_line, diagnosis, payer and provider.
 
 No segment names its loop, so loops follow from the order of segments. A billing provider holds until the next HL of level 20,
 the payer of a subscriber until the next HL of level 22. Within a CLM an SBR begins another payer and an LX the lines.
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from ingest.sources.x12.claim_diagnoses import claim_diagnoses, diagnosis_rows, unread_composites
 from ingest.sources.x12.claim_lines import claim_lines, line_rows, periods
 from ingest.sources.x12.elements import (
     PartNotices,
@@ -32,7 +33,7 @@ from ingest.sources.x12.segments import BatchRows, Placed
 
 USED: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        **{tag: frozenset() for tag in ("ST", "SE", "BHT", "HL", "SBR", "CLM", "LX", "SV1", "SV2", "SV3", "DMG")},
+        **{tag: frozenset() for tag in ("ST", "SE", "BHT", "HL", "SBR", "CLM", "HI", "LX", "SV1", "SV2", "SV3", "DMG")},
         "NM1": frozenset({"85", "82", "PR", "IL", "QC"}),
         "DTP": frozenset({"472", "434"}),
         "REF": frozenset({"F8", "6R", "EI", "SY"}),
@@ -82,7 +83,12 @@ def read_claims(
         "claim": _claim_rows(claims, component_separator),
         "claim_line": line_rows(lines, component_separator),
     }
-    return BatchRows(rows=rows, notices=notices, dropped_fields=count_unused(segments, separator, USED))
+    dropped_fields = count_unused(segments, separator, USED)
+    diagnoses = claim_diagnoses(segments, separator, component_separator)
+    if not diagnoses.is_empty():
+        rows["diagnosis"] = diagnosis_rows(diagnoses, claims)
+        dropped_fields += unread_composites(diagnoses)
+    return BatchRows(rows=rows, notices=notices, dropped_fields=dropped_fields)
 
 
 def _control_numbers(placed: Sequence[Placed]) -> list[pl.Series]:

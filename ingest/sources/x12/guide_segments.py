@@ -92,6 +92,8 @@ TRN = Segment("TRN", trace_number=2, company_number=3)
 SBR = Segment("SBR", payer_sequence=1, filing_indicator=9)
 DMG = Segment("DMG", birth_date=2)
 CLM = Segment("CLM", claim_id=1, billed_amount=2, service_location=5)
+# HI01 .. HI12 are composites of qualifier, code and what else is known of it.
+HI = Segment("HI", diagnosis_1=1)
 LX = Segment("LX", line_number=1)
 SV1 = Segment("SV1", procedure=1, billed_amount=2, units=4, place_of_service=5)
 SV2 = Segment("SV2", revenue_code=1, procedure=2, billed_amount=3, units=5)
