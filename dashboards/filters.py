@@ -33,6 +33,8 @@ LABELS = {
     "staff_role": "Role of staff",
     "item_code": "Supply",
     "procedure_code": "Procedure code",
+    "diagnosis_chapter": "Chapter of the diagnosis",
+    "diagnosis_category": "Category of the diagnosis",
     "age_band": "Age",
     "sex": "Sex",
     "language": "Language",

@@ -66,6 +66,7 @@ GROUPS = {
     "by_language": ("language", None),
     "by_zip3": ("zip3", None),
     "by_patient_kind": ("patient_kind", None),
+    "by_diagnosis_chapter": ("diagnosis_chapter", None),
     "by_procedure_code": ("procedure_code", None),
     "by_encounter_class": ("encounter_class", None),
     "by_program": ("program", None),

@@ -45,6 +45,8 @@ CODES = tuple(PRICES)
 MULTIPLE_UNITS = frozenset({"J3301", "J0696", "J1100", "J1245", "Z4002", "G0283", "H0038"})
 TELEHEALTH_MODIFIER = "GT"
 DIAGNOSES = ("E119", "I10", "M5450", "M1711", "F329", "F411", "J069", "Z0000", "R079", "I2510", "S93401A", "E785")
+# Of the form of ICD-10-CM but in no chapter, and not of its form.
+STRAY_DIAGNOSES = ("E999", "BACKPAIN")
 REFERRAL_PARTNERS = ("RP01", "RP02", "RP03", "RP04", "RP05", "RP06")
 SUPPLIES = (
     ("SUP01", "Exam gloves, pair", 18),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from clinicmart.sample import access, flaws, moves, pm_tables
+from clinicmart.sample import access, diagnoses, flaws, moves, pm_tables
 from clinicmart.sample.clock import DAY
 from clinicmart.sample.people import coverages_table, patients_table
 from clinicmart.sample.story import Story
@@ -35,6 +35,7 @@ def tables(story: Story) -> Iterator[tuple[str, pl.DataFrame]]:
     yield "encounters", pm_tables.encounters(story)
     yield "encounter_timestamps", pm_tables.encounter_timestamps(story)
     yield "admit_decisions", pm_tables.admit_decisions(story)
+    yield "encounter_diagnoses", diagnoses.encounter_diagnoses(story)
     charges = pm_tables.charges(story)
     yield "charges", pl.concat([charges, flaws.bad_charges(charges)])
     yield "claims", pm_tables.claims(story)

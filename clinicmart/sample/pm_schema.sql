@@ -240,6 +240,17 @@ CREATE TABLE admit_decisions (
   updated_at      TEXT NOT NULL
 );
 
+CREATE TABLE encounter_diagnoses (
+  encounter_id          TEXT NOT NULL REFERENCES encounters (encounter_id),
+  line_number           INTEGER NOT NULL,
+  medical_record_number TEXT REFERENCES patients (medical_record_number),
+  code_system           TEXT NOT NULL,
+  diagnosis_code        TEXT,
+  recorded_at           TEXT,
+  updated_at            TEXT NOT NULL,
+  PRIMARY KEY (encounter_id, line_number)
+);
+
 CREATE TABLE charges (
   charge_id             TEXT NOT NULL PRIMARY KEY,
   encounter_id          TEXT REFERENCES encounters (encounter_id),

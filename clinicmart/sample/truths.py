@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from clinicmart.sample import access, flaws, moves, truths_money, truths_operations, x12_acknowledgements
+from clinicmart.sample import access, flaws, moves, truths_diagnoses, truths_money, truths_operations, x12_acknowledgements
 from clinicmart.sample.adjudication import CORRECTION, FIRST, RESUBMITTED, REVERSAL, SECONDARY, total_by
 from clinicmart.sample.catalogue import PAYERS, VISIT_TYPES
 from clinicmart.sample.charges import REVERSAL as REVERSED_ENTRY
@@ -115,6 +115,7 @@ class Truths:
         self.underpayments()
         truths_operations.add(self)
         truths_money.add(self)
+        truths_diagnoses.add(self)
         by = {f"by_{name}": figures for name, figures in sorted(self.tally.by.items())}
         return {"totals": self.tally.totals, **by, "planted": flaws.planted(self.story, with_feeds=True)}
 

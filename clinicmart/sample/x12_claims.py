@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from clinicmart.sample import codes, names
+from clinicmart.sample import names
 from clinicmart.sample.adjudication import FIRST, RESUBMITTED
 from clinicmart.sample.catalogue import PAYERS, VISIT_TYPES
 from clinicmart.sample.clock import as_date
 from clinicmart.sample.codes import CODES, TELEHEALTH_MODIFIER
+from clinicmart.sample.diagnoses import health_information
 from clinicmart.sample.envelope import Pieces, interchange
 from clinicmart.sample.people import birth_dates, member_ids
 from clinicmart.sample.pm_tables import line_controls, replaced_numbers, submission_ids
@@ -120,7 +121,7 @@ def _heads(story: Story, order: np.ndarray) -> pl.Series:
             "replaced": ("REF*F8*" + replaced_numbers(story) + "~").gather(order).fill_null(""),
             "submission": submission_ids(story).gather(order),
             "record": people.record_numbers.gather(patient),
-            "diagnosis": pick(codes.DIAGNOSES, claim % len(codes.DIAGNOSES)),
+            "diagnoses": health_information(story, claim),
             "provider": provider_name(story).gather(booked.provider[appointment]),
             "npi": pick(group.provider_npis, booked.provider[appointment]),
             "other": _other_payer(story, order),
@@ -131,7 +132,7 @@ def _heads(story: Story, order: np.ndarray) -> pl.Series:
             "HL*{}*1*22*0~SBR*{}*18*******{}~NM1*IL*1*{}*{}****MI*{}~N3*{}~N4*{}*"
             + group.tenant.state
             + "*{}~DMG*D8*{}*{}~"
-            "NM1*PR*2*{}*****PI*{}~CLM*{}*{}***{}:B:{}*Y*A*Y*Y~{}REF*D9*{}~REF*EA*{}~HI*ABK:{}~NM1*82*1*{}****XX*{}~{}",
+            "NM1*PR*2*{}*****PI*{}~CLM*{}*{}***{}:B:{}*Y*A*Y*Y~{}REF*D9*{}~REF*EA*{}~{}~NM1*82*1*{}****XX*{}~{}",
             *frame.columns,
         )
     ).to_series()

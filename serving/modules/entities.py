@@ -27,6 +27,7 @@ NOUNS: Mapping[str, str] = MappingProxyType(
         "coverage": "coverage",
         "provider_service_unit": "credentials",
         "authorization": "authorisations",
+        "diagnosis": "diagnoses",
     }
 )
 MONEY = (

@@ -35,6 +35,7 @@ ENTITIES = [
     "encounter",
     "encounter_event",
     "bed_movement",
+    "diagnosis",
     "charge",
     "claim",
     "claim_line",

@@ -36,6 +36,8 @@ PARTS = (
     ("inventory_usage", "encounter_id", "encounter"),
     ("adjustment", "claim_id", "claim"),
     ("claim_line", "claim_id", "claim"),
+    ("diagnosis", "encounter_id", "encounter"),
+    ("diagnosis", "claim_id", "claim"),
     ("claim_status", "claim_id", "claim"),
     ("remittance_claim", "claim_id", "claim"),
     ("remittance_line", "remittance_claim_id", "remittance_claim"),
@@ -52,6 +54,8 @@ CHANGES: Mapping[str, Sequence[str]] = {
         "update raw.appointment_event set occurred_at = occurred_at - interval 2 day where {chosen}",
         "update raw.slot set status = 'booked' where {chosen}",
         "update raw.authorization set status = 'expired', units_used = {seed}, decided_at = null where {chosen}",
+        "update raw.diagnosis set diagnosis_code = 'Z{seed}', status = case {seed} % 3 when 0 then 'withdrawn' else status end "
+        "where {chosen}",
     ),
     "reversed": (
         "insert into raw.remittance_claim by name select * replace ("

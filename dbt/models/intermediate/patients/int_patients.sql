@@ -46,7 +46,8 @@ listed as (
 -- Facts may name a patient before the record of the patient arrives, or without it.
 referenced as (
     {{ referenced_ids('patient_id', ['appointments', 'encounters', 'charges', 'claims', 'coverages', 'referrals',
-        'remittance_claims', 'patient_payments', 'bed_movements', 'authorizations']) }}
+        'remittance_claims', 'patient_payments', 'bed_movements', 'authorizations',
+        'diagnoses']) }}
 ),
 
 inferred as (

@@ -71,6 +71,7 @@ select
     lines.patient_id,
     {{ line_dimensions('lines') }},
     {{ demographics('person', 'lines.service_date') }},
+    {{ first_diagnosis(['charge', 'claim', 'visit']) }},
     coalesce(lines.procedure_code, 'none') as procedure_code,
     lines.modifiers,
     lines.revenue_code,
@@ -117,6 +118,7 @@ left join decided
 left join (select * from priced where choice = 1) as priced
     on lines.tenant_id = priced.tenant_id
     and lines.charge_line_id = priced.charge_line_id
+{{- first_diagnosis_joins('lines', {'charge': 'charge_id', 'claim': 'claim_id', 'visit': 'encounter_id'}) }}
 left join {{ ref('int_patients') }} as person
     on lines.tenant_id = person.tenant_id
     and lines.patient_id = person.patient_id

@@ -135,6 +135,7 @@ select
     {{ entity_key('joined.payer_id', 'joined.tenant_id') }} as payer_key,
     coalesce(classes.payer_class, 'unmapped') as payer_class,
     {{ demographics('person', 'joined.service_date') }},
+    {{ first_diagnosis(['claim', 'visit']) }},
     joined.visit_type_id,
     {{ entity_key('joined.visit_type_id', 'joined.tenant_id') }} as visit_type_key,
     joined.encounter_class,
@@ -196,6 +197,7 @@ left join {{ ref('int_payer_classes') }} as classes
     on joined.tenant_id = classes.tenant_id
     and joined.payer_id = classes.payer_id
     and joined.service_date between classes.valid_from and classes.valid_to
+{{- first_diagnosis_joins('joined', {'claim': 'claim_number', 'visit': 'encounter_id'}) }}
 left join {{ ref('int_patients') }} as person
     on joined.tenant_id = person.tenant_id
     and joined.patient_id = person.patient_id

@@ -97,6 +97,11 @@ charged as (
     group by tenant_id, encounter_id
 ),
 
+-- Whether a visit has a diagnosis is a question only where a feed states any.
+diagnosing as (
+    select distinct tenant_id from {{ ref('int_first_diagnoses') }}
+),
+
 -- Who boards leaves the emergency department with the first move to a bed after the decision, else with the end of
 -- the emergency visit, else with the start of the stay.
 boarded as (
@@ -141,6 +146,7 @@ select
     coalesce(payer.payer_class, 'unmapped') as payer_class,
     {{ demographics('person', 'encounter.encounter_date') }},
     {{ patient_kind('visit_type', 'past') }},
+    {{ first_diagnosis(['visit']) }},
     {{ entity_key('encounter.visit_type_id', 'encounter.tenant_id') }} as visit_type_key,
     encounter.visit_type_id,
     encounter.encounter_class,
@@ -190,6 +196,11 @@ select
         and encounter.encounter_date < billing.charged_before
         and charged.encounter_id is null
     end as is_unbilled_visit,
+    {%- for name, condition in [('has', 'is not null'), ('has_no', 'is null')] %}
+    case when diagnosing.tenant_id is not null then
+        encounter.status = 'finished' and not encounter.is_inpatient and diagnosis_of_visit.owner_id {{ condition }}
+    end as {{ name }}_diagnosis,
+    {%- endfor %}
     {{ date_diff_days('encounter.encounter_date', local_date('encounter.signed_at', 'encounter.time_zone')) }}
         as note_close_lag_days,
     encounter.discharged_at is not null as is_discharge,
@@ -247,6 +258,9 @@ left join {{ ref('int_payer_classes') }} as payer
     on encounter.tenant_id = payer.tenant_id
     and encounter.payer_id = payer.payer_id
     and encounter.encounter_date between payer.valid_from and payer.valid_to
+{{- first_diagnosis_joins('encounter', {'visit': 'encounter_id'}) }}
+left join diagnosing
+    on encounter.tenant_id = diagnosing.tenant_id
 left join {{ ref('int_patients') }} as person
     on encounter.tenant_id = person.tenant_id
     and encounter.patient_id = person.patient_id
