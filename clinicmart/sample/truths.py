@@ -5,7 +5,15 @@
 
 import numpy as np
 
-from clinicmart.sample import access, flaws, moves, truths_diagnoses, truths_money, truths_operations, x12_acknowledgements
+from clinicmart.sample import (
+    access,
+    flaws,
+    moves,
+    truths_diagnoses,
+    truths_money,
+    truths_operations,
+    x12_acknowledgements,
+)
 from clinicmart.sample.adjudication import CORRECTION, FIRST, RESUBMITTED, REVERSAL, SECONDARY, total_by
 from clinicmart.sample.catalogue import PAYERS, VISIT_TYPES
 from clinicmart.sample.charges import REVERSAL as REVERSED_ENTRY

@@ -1,4 +1,5 @@
-"""The names of code sets of diagnoses, as HL7 v2 (table 0396) and FHIR (system addresses) write them, to the words of `diagnosis.code_system`."""
+"""The names of code sets of diagnoses, as HL7 v2 (table 0396) and FHIR (addresses of systems) write them, to the words of
+`diagnosis.code_system`."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType

@@ -22,7 +22,7 @@ MODULE = Module(
                 "underpaid_amount",
             ),
             table=("billed_amount", "payer_paid_amount", "open_balance", "denial_rate", "net_collection_rate"),
-            entities=MONEY,
+            entities=(*MONEY, "diagnosis"),
         ),
     ),
 )

@@ -59,10 +59,11 @@ def test_an_entry_that_deletes_gives_a_deletion_for_every_entity_its_type_feeds(
         ("encounter", "Encounter/e1", "reported", "Encounter/e1"),
         ("encounter_event", "Encounter/e1", "reported", "Encounter/e1"),
         ("bed_movement", "Encounter/e1", "reported", "Encounter/e1"),
+        ("diagnosis", "Encounter/e1", "reported", "Encounter/e1"),
         ("patient", "ehr/p1", "reported", "ehr/p1"),
         ("patient_merge", "ehr/p1", "reported", "ehr/p1"),
     ]
-    assert str(result.row("record_deletion", 3)["source_updated_at"]).startswith("2026-03-02")
+    assert str(result.row("record_deletion", 4)["source_updated_at"]).startswith("2026-03-02")
     assert (result.read, result.used) == (3, 3)
 
 

@@ -167,7 +167,8 @@ def test_claims_charges_and_visits_take_what_belongs_to_them_where_they_state_no
             diagnosis("of nothing", "Z00.00", patient_id="p9"),
         ],
         int_claim_context=[
-            {"tenant_id": "t", "claim_id": claim, "encounter_id": visit} for claim, visit in (("K1", "v1"), ("K3", "v3"))
+            {"tenant_id": "t", "claim_id": claim, "encounter_id": visit}
+            for claim, visit in (("K1", "v1"), ("K3", "v3"))
         ],
         int_charge_lines=[
             {"tenant_id": "t", "line_kind": "charge", "charge_id": "C2", "claim_id": "K2", "encounter_id": "v2"}
@@ -225,7 +226,9 @@ CODES = st.sampled_from(["E11.9", "I10", "ZZZ", "F00.1", None])
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.lists(st.tuples(OWNERS, TYPES, CODES, st.sampled_from(["stated", "withdrawn"])), max_size=10))
-def test_every_diagnosis_that_stands_is_counted_once_and_each_owner_has_at_most_one_first(models: Models, drawn) -> None:  # type: ignore[no-untyped-def]
+def test_every_diagnosis_that_stands_is_counted_once_and_each_owner_has_at_most_one_first(
+    models: Models, drawn
+) -> None:  # type: ignore[no-untyped-def]
     rows = [
         diagnosis(f"d{number}", code, diagnosis_type=kind, status=status, sequence_number=number + 1, **owner)
         for number, (owner, kind, code, status) in enumerate(drawn)

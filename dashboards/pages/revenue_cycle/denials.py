@@ -1,4 +1,4 @@
-"""Denials: which reasons cost most and which are overturned, since when, where."""
+"""Denials: which reasons cost most and which are overturned, since when, where, and for which diagnoses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dashboards import blocks, breakdowns, chance, figures, filters, markup, wid
 from dashboards import format as fmt
 from dashboards.drawings.columns import Amount, pareto
 from dashboards.figures import Figure
-from dashboards.pages.revenue_cycle import shared
+from dashboards.pages.revenue_cycle import diagnoses, shared
 from dashboards.shell import PageContext
 
 MONEY, CLAIMS, OVERTURNED_MONEY, OVERTURN_RATE = (
@@ -78,6 +78,7 @@ def draw(context: PageContext) -> None:
                 ),
             ]
         )
+    diagnoses.draw(context)
     work_links.draw(context, ("denials",), "cm_denials_work")
 
 

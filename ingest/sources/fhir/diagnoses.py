@@ -118,7 +118,8 @@ def _stated(
 
 
 def _code(concept: Json | None) -> tuple[str | None, str]:
-    """Code and code system of a concept: of its codings the one of ICD-10, else the first; without a coding its text."""
+    """Code and code system of a concept: of its codings the one of ICD-10, else the first. Its text is not read, because it may name
+    the patient: without a coding there is no code."""
     if concept is None:
         return None, "unknown"
     codings = [
@@ -126,11 +127,7 @@ def _code(concept: Json | None) -> tuple[str | None, str]:
         for coding in concept.get("coding") or ()
         if isinstance(code := coding.get("code"), str)
     ]
-    code, system = preferred(codings)
-    if code is not None:
-        return code, system
-    text = concept.get("text")
-    return (text if isinstance(text, str) else None), "unknown"
+    return preferred(codings)
 
 
 def _kind(concepts: list[Json] | None) -> str:

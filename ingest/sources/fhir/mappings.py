@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from ingest.sources.fhir import diagnoses
+from ingest.sources.fhir import diagnoses, visits
 from ingest.sources.fhir import money as fhir_money
 from ingest.sources.fhir import people as fhir_people
-from ingest.sources.fhir import visits
 from ingest.sources.fhir.rows import Context
 from ingest.sources.fhir.values import Json
 

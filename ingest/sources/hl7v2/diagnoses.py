@@ -23,16 +23,13 @@ _TYPES: Mapping[bool, str] = MappingProxyType({True: "principal", False: "second
 def add_diagnoses(
     message: Message, segments: Sequence[Segment], visit: str | None, patient: str | None, rows: Rows
 ) -> None:
-    """Adds a row of diagnosis for each DG1 that has a code or a text in DG1-3."""
+    """Adds a row of diagnosis for each DG1 with a DG1-3, also where that holds a text alone: then the row has no code."""
     for number, dg1 in enumerate(segments, start=1):
-        code, system = _code(message, value(dg1, 3), value(dg1, 2))
-        if code is None:
+        if (sent := value(dg1, 3)) is None:
             continue
+        code, system = _code(message, sent, value(dg1, 2))
         sent_type, priority = part(message, value(dg1, 6), 1) or "", _number(part(message, value(dg1, 15), 1))
-        if sent_type == _ADMITTING:
-            kind = "admitting"
-        else:
-            kind = _TYPES[priority == "1"] if priority else "unknown"
+        by_place = _TYPES[priority == "1"] if priority else "unknown"
         rows.add_diagnosis(
             message,
             diagnosis_id=_identifier(message, visit, f"DG1-{sent_type}", code, number),
@@ -41,7 +38,7 @@ def add_diagnoses(
             patient_id=patient,
             diagnosis_code=code,
             code_system=system,
-            diagnosis_type=kind,
+            diagnosis_type="admitting" if sent_type == _ADMITTING else by_place,
             sequence_number=priority or _number(value(dg1, 1)),
             status="withdrawn" if part(message, value(dg1, 21), 1) == _DELETED else "stated",
             recorded_at=part(message, value(dg1, 5), 1),
@@ -74,19 +71,18 @@ def add_charge_diagnoses(
 
 def _code(message: Message, text: str | None, method: str | None) -> tuple[str | None, str]:
     """Code and code system of a coded field: of the code and its alternate the one of ICD-10, else the first that is sent.
-    `method` (DG1-2) names the code system of a field that names none. A field with a text alone has the text as its code."""
+    `method` (DG1-2) names the code system of a field that names none. A text is not read, because it may name the patient."""
     pairs = ((1, 3), (4, 6))
     codings = [
         (code, code_system(part(message, text, system) or (method if place == 1 else None)))
         for place, system in pairs
         if (code := part(message, text, place)) is not None
     ]
-    code, system = preferred(codings)
-    return (code, system) if code is not None else (part(message, text, 2), "unknown")
+    return preferred(codings)
 
 
-def _identifier(message: Message, visit: str | None, kind: str, code: str, number: int) -> str:
-    if visit is None:
+def _identifier(message: Message, visit: str | None, kind: str, code: str | None, number: int) -> str:
+    if visit is None or code is None:
         return f"{message.sender}/{message.control}-{kind}-{number}"
     return extended(visit, f"-{kind}-{hashlib.blake2b(code.encode(), digest_size=6).hexdigest()}")
 
