@@ -226,7 +226,14 @@ def rich(reader, monkeypatch):
     monkeypatch.setattr(
         fake_reader,
         "DIMENSIONS",
-        (*fake_reader.DIMENSIONS, "carc", "charge_lag_band", "payer_lag_band", "months_after_service"),
+        (
+            *fake_reader.DIMENSIONS,
+            "carc",
+            "charge_lag_band",
+            "payer_lag_band",
+            "months_after_service",
+            "diagnosis_chapter",
+        ),
     )
     days = pl.col("lead_time_days").cast(pl.Int64)
     reader.visits = reader.visits.with_columns(
@@ -238,6 +245,9 @@ def rich(reader, monkeypatch):
         payer_lag_band=pl.when(days > 59)
         .then(pl.lit("60 and more"))
         .otherwise((days // 5 * 5).cast(pl.String) + " to " + (days // 5 * 5 + 4).cast(pl.String)),
+        diagnosis_chapter=pl.when(days % 3 == 0)
+        .then(pl.lit("I00-I99 Circulatory system"))
+        .otherwise(pl.lit("not stated")),
         months_after_service=(pl.col("hour_of_day") % 4).cast(pl.String),
     )
     reader.scope_hash = "rich".ljust(64, "0")
@@ -246,7 +256,7 @@ def rich(reader, monkeypatch):
 
 SECTIONS = {
     "money": ("From billed to collected", "How fast a month of service is collected"),
-    "denials": ("Reasons by money", "What was overturned, and what is denied still"),
+    "denials": ("Reasons by money", "What was overturned, and what is denied still", "Denials by diagnosis"),
     "receivables": ("How old the open balance is", "What moves on instead of being paid"),
     "speed": ("Days from service to charge entry", "Right the first time"),
     "payers": ("Payers, and which have drifted", "Who pays below the contract"),
@@ -300,6 +310,17 @@ def test_the_figures_of_the_sections_are_those_of_their_passports(rich, page, ma
                 assert text in (fmt.short(value, units[name]), fmt.exact(value, units[name])), (key, action)
                 checked += 1
     assert checked > 40
+
+
+def test_denials_by_diagnosis_are_shown_only_where_a_claim_states_one(rich, page, markup_of):
+    html = markup_of(page("revenue_cycle", section="denials"))
+    table = html.split("Denials by diagnosis")[1]
+    assert "I00-I99 Circulatory system" in table
+    assert "figure:denial_rate?" in table
+    assert "diagnosis_chapter=I00-I99" in table
+    rich.visits = rich.visits.with_columns(diagnosis_chapter=pl.lit("not stated"))
+    rich.scope_hash = "no diagnoses".ljust(64, "0")
+    assert "Denials by diagnosis" not in markup_of(page("revenue_cycle", section="denials"))
 
 
 @pytest.mark.parametrize("last_day", ["30", "07"])

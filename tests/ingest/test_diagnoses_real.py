@@ -8,7 +8,8 @@ import pytest
 from foundation.config import Feed
 from ingest.sources import source_for
 
-# Folder -> kind and profile of the feed, and diagnoses by code system; "refers" counts those that refer to a Condition, "no code" those with words alone.
+# Folder -> kind and profile of the feed, and diagnoses by code system. "refers" counts those that refer to a Condition, "no code" those
+# with words alone.
 FEEDS = {
     "fhir/synthea-bundles": ("fhir", "synthea", {"snomed": 94, "refers": 94}),
     "fhir/bulk-10-patients": ("fhir", "synthea", {"snomed": 555}),
