@@ -166,6 +166,9 @@ def test_conditions_visits_and_claims_of_fhir_state_diagnoses(tmp_path: Path) ->
             "diagnosis": [
                 {"condition": {"reference": "Condition/c1"}, "rank": 1},
                 {"condition": {"reference": "Condition/c9"}, "use": coded("AD"), "rank": 2},
+                # As R5 writes it.
+                {"condition": [{"reference": {"reference": "Condition/c1"}}]},
+                {"condition": [{"concept": coded("I10")}]},
             ],
         },
         {
@@ -192,6 +195,8 @@ def test_conditions_visits_and_claims_of_fhir_state_diagnoses(tmp_path: Path) ->
         ("c3", None, None, None, None, "unknown", "problem_list", None, "stated"),
         ("e1/diagnosis/1", "c1", "e1", None, None, "unknown", "principal", 1, "stated"),
         ("e1/diagnosis/2", "c9", "e1", None, None, "unknown", "admitting", 2, "stated"),
+        ("e1/diagnosis/3", "c1", "e1", None, None, "unknown", "unknown", None, "stated"),
+        ("e1/diagnosis/4", None, "e1", None, "I10", "icd10cm", "unknown", None, "stated"),
         ("k1/diagnosis/1", None, None, "k1", "M54.50", "icd10cm", "principal", 1, "stated"),
         ("k1/diagnosis/2", "c1", None, "k1", None, "unknown", "secondary", 2, "stated"),
     ]

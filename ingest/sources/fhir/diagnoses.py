@@ -108,9 +108,11 @@ def _stated(
 ) -> tuple[str | None, str | None, str]:
     """The Condition that a diagnosis refers to, or its own code and code system. R5 has a list of references or concepts in `condition`."""
     if isinstance(reference, list):
-        reference = first(reference) or {}
-    if reference is not None and ("concept" in reference or isinstance(reference.get("reference"), Mapping)):
-        reference, concept = reference.get("reference"), reference.get("concept") or concept
+        reference = first(reference)
+    inner = None if reference is None else reference.get("reference")
+    if reference is not None and ("concept" in reference or isinstance(inner, Mapping)):
+        concept = reference.get("concept") or concept
+        reference = inner
     code, system = _code(concept)
     if code is not None or reference is None:
         return None, code, system
