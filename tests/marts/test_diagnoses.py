@@ -180,7 +180,7 @@ def test_claims_charges_and_visits_take_what_belongs_to_them_where_they_state_no
         ("charge", "C2"): "of charge",
         ("claim", "K2"): "of charge",
         ("visit", "v2"): "of charge",
-        # Its own goes before that of its claim, whichever feed ranks first.
+        # Its own goes before that of its claim, also where the feed of the claim ranks first.
         ("visit", "v3"): "of both: visit",
         ("claim", "K3"): "of both: claim",
     }

@@ -1,7 +1,7 @@
 """Condition, Encounter.diagnosis and Claim.diagnosis to rows of diagnosis.
 
 A Condition states a code. A visit or claim states its own code (diagnosisCodeableConcept), or refers to a Condition: then its row names
-that Condition in `code_stated_in_id`, and the marts find the code there, in whichever order both arrive.
+that Condition in `code_stated_in_id`, and the marts find the code there. The order in which both arrive does not matter.
 """
 
 from collections.abc import Mapping

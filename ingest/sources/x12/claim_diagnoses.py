@@ -31,12 +31,12 @@ def claim_diagnoses(segments: pl.DataFrame, separator: str, composite: str) -> p
 
 def diagnosis_rows(diagnoses: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
     """Rows of diagnosis. `claims` gives each claim its submission, number and place (`claim`, `claim_submission_id`, `claim_id`)."""
-    known = diagnoses.filter(pl.col("qualifier").is_in(list(TYPES)) & pl.col("diagnosis_code").is_not_null())
-    known = known.with_columns(sequence_number=pl.int_range(1, pl.len() + 1).over("claim"))
-    known = known.join(
+    of_claims = diagnoses.filter(pl.col("qualifier").is_in(list(TYPES)) & pl.col("diagnosis_code").is_not_null())
+    of_claims = of_claims.with_columns(sequence_number=pl.int_range(1, pl.len() + 1).over("claim"))
+    of_claims = of_claims.join(
         claims.select("claim", "claim_submission_id", "claim_id"), on="claim", how="left", maintain_order="left"
     )
-    return known.select(
+    return of_claims.select(
         "part",
         "claim_submission_id",
         "claim_id",
