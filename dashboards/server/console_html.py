@@ -71,6 +71,28 @@ def organization(
     status: int = 200,
 ) -> HTMLResponse:
     """One organization: its health, its plan, and administrators who have chosen no password yet."""
+    body = Markup(
+        '{head}<p class="lead"><a href="/console">All organizations</a></p><h1>{name}</h1>{problem}{done}<table>{rows}</table>'
+        '<section><h2>Plan</h2><p class="lead">A module that the plan does not grant is absent for everybody of the organization.</p>'
+        '<form method="post" action="/console">{token}{action}{tenant}<div class="choices">{modules}</div>'
+        '<button type="submit">Save the plan</button></form></section>{again}'
+    ).format(
+        head=_head(email, sign_out),
+        name=shown.name,
+        problem=problem_line(problem),
+        done=_done(done, link),
+        rows=_facts(shown),
+        token=hidden("token", token),
+        action=hidden("action", "plan"),
+        tenant=hidden("tenant", shown.tenant_id),
+        modules=Markup("").join(_module(*module) for module in shown.modules),
+        again=_again(shown, invited, token),
+    )
+    return page("Organization", body, status, is_wide=True)
+
+
+def _facts(shown: Organization) -> Markup:
+    """The rows of the table of one organization."""
     facts = (
         ("Id", shown.tenant_id),
         ("Made", fmt.moment(shown.created_at, ZONE)),
@@ -84,8 +106,12 @@ def organization(
         ("Alerts of feeds", str(shown.published.feed_alerts) if shown.published else fmt.DASH),
         ("Last run", _last_run(shown)),
     )
-    rows = Markup("").join(Markup('<tr><th scope="row">{}</th><td>{}</td></tr>').format(*fact) for fact in facts)
-    again = Markup("").join(
+    return Markup("").join(Markup('<tr><th scope="row">{}</th><td>{}</td></tr>').format(*fact) for fact in facts)
+
+
+def _again(shown: Organization, invited: Sequence[str], token: str) -> Markup:
+    """A form for each administrator who was invited and has chosen no password yet."""
+    forms = Markup("").join(
         Markup(
             '<form method="post" action="/console">{}{}{}{}<p class="lead">{} was invited and has chosen no password yet.</p>'
             '<button type="submit" class="quiet">Make a new link</button></form>'
@@ -98,24 +124,7 @@ def organization(
         )
         for address in invited
     )
-    body = Markup(
-        '{head}<p class="lead"><a href="/console">All organizations</a></p><h1>{name}</h1>{problem}{done}<table>{rows}</table>'
-        '<section><h2>Plan</h2><p class="lead">A module that the plan does not grant is absent for everybody of the organization.</p>'
-        '<form method="post" action="/console">{token}{action}{tenant}<div class="choices">{modules}</div>'
-        '<button type="submit">Save the plan</button></form></section>{again}'
-    ).format(
-        head=_head(email, sign_out),
-        name=shown.name,
-        problem=problem_line(problem),
-        done=_done(done, link),
-        rows=rows,
-        token=hidden("token", token),
-        action=hidden("action", "plan"),
-        tenant=hidden("tenant", shown.tenant_id),
-        modules=Markup("").join(_module(*module) for module in shown.modules),
-        again=Markup("<section><h2>Invited administrators</h2>{}</section>").format(again) if again else "",
-    )
-    return page("Organization", body, status, is_wide=True)
+    return Markup("<section><h2>Invited administrators</h2>{}</section>").format(forms) if invited else Markup("")
 
 
 def _announcements(announced: Sequence[Announcement], token: str, today: date, typed: dict[str, str]) -> Markup:

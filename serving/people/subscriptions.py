@@ -169,16 +169,7 @@ class Subscriptions:
         Raises ConfigurationError for what a subscription cannot be and for one that is there already, AccessError (audited) for a page
         that the role does not hold, a report that the person may not open, and a domain that the tenant does not allow.
         """
-        if page not in ((BUILDER,) if report_id else PAGES):
-            raise ConfigurationError(f"{page!r} is not a page of figures: {', '.join(PAGES)}")
-        if every not in EVERY:
-            raise ConfigurationError(f"{every!r} is not one of {', '.join(EVERY)}")
-        if not 0 <= delay_days <= LONGEST_DELAYS[every]:
-            raise ConfigurationError(
-                f"a mail of each {every} waits 0 to {LONGEST_DELAYS[every]} days, not {delay_days}"
-            )
-        if file_format not in FILES:
-            raise ConfigurationError(f"{file_format!r} is not a format of an attachment: {', '.join(FILES[1:])}")
+        _check_wish(page, report_id, every, delay_days, file_format)
         tenant_id, email = principal.tenant_id, principal.email
         rule = self.rule(tenant_id)
         if password:
@@ -194,36 +185,38 @@ class Subscriptions:
             if report_id and connection.execute(_seen_report(principal, report_id)).first() is None:
                 refusal = f"there is no such report that {email} may open"
             if not refusal:
-                same = select(SUBSCRIPTION).where(
-                    SUBSCRIPTION.c.tenant_id == tenant_id,
-                    SUBSCRIPTION.c.email == email,
-                    SUBSCRIPTION.c.page == page,
-                    SUBSCRIPTION.c.report_id == report_id,
-                    SUBSCRIPTION.c.every == every,
-                    SUBSCRIPTION.c.ended_at.is_(None),
-                )
-                kept = connection.execute(same).mappings().first()
-                if kept is not None:
-                    if not password or kept["sealed_password"] is not None:
-                        raise ConfigurationError(f"{email} already gets {_title(page)} each {every}")
-                    self._end(connection, kept, because="replaced by one with a password", actor=actor)
-                made = connection.execute(
-                    insert(SUBSCRIPTION).values(
-                        tenant_id=tenant_id,
-                        **values,
-                        sealed_password=seal(self._key, tenant_id, _owner(email), password) if password else None,
-                        made_by=actor,
-                        made_at=datetime.now(UTC),
-                        ended_because="",
-                    )
-                )
-                (identifier,) = made.inserted_primary_key or (0,)
+                identifier = self._insert(connection, {"tenant_id": tenant_id, **values}, password, actor)
             self._audit(
                 connection, tenant_id, actor, "subscription made", detail, result="refused" if refusal else "done"
             )
         if refusal:
             raise AccessError(refusal)
-        return self.subscription(tenant_id, int(identifier))
+        return self.subscription(tenant_id, identifier)
+
+    def _insert(self, connection: Connection, values: Mapping[str, Any], password: str, actor: str) -> int:
+        """Adds a subscription and returns its id. Raises ConfigurationError for one that is there already; one without a password is
+        replaced by one with it."""
+        names = ("tenant_id", "email", "page", "report_id", "every")
+        same = [SUBSCRIPTION.c[name] == values[name] for name in names]
+        query = select(SUBSCRIPTION).where(*same, SUBSCRIPTION.c.ended_at.is_(None))
+        kept = connection.execute(query).mappings().first()
+        if kept is not None:
+            if not password or kept["sealed_password"] is not None:
+                title = _title(values["page"])
+                raise ConfigurationError(f"{values['email']} already gets {title} each {values['every']}")
+            self._end(connection, kept, because="replaced by one with a password", actor=actor)
+        owner = _owner(values["email"])
+        made = connection.execute(
+            insert(SUBSCRIPTION).values(
+                **values,
+                sealed_password=seal(self._key, values["tenant_id"], owner, password) if password else None,
+                made_by=actor,
+                made_at=datetime.now(UTC),
+                ended_because="",
+            )
+        )
+        (identifier,) = made.inserted_primary_key or (0,)
+        return int(identifier)
 
     def subscription(self, tenant_id: str, subscription_id: int) -> Subscription:
         """A subscription of a tenant. Raises AccessError where there is none."""
@@ -445,6 +438,18 @@ def _seen_report(principal: Principal, report_id: str) -> Select[Any]:
     mine = (SAVED_REPORT.c.email == principal.email) | SAVED_REPORT.c.is_shared
     this = (SAVED_REPORT.c.tenant_id == principal.tenant_id) & (SAVED_REPORT.c.report_id == report_id)
     return select(SAVED_REPORT.c.report_id).where(this, mine)
+
+
+def _check_wish(page: str, report_id: str, every: str, delay_days: int, file_format: str) -> None:
+    """Raises ConfigurationError for what a subscription cannot be."""
+    if page not in ((BUILDER,) if report_id else PAGES):
+        raise ConfigurationError(f"{page!r} is not a page of figures: {', '.join(PAGES)}")
+    if every not in EVERY:
+        raise ConfigurationError(f"{every!r} is not one of {', '.join(EVERY)}")
+    if not 0 <= delay_days <= LONGEST_DELAYS[every]:
+        raise ConfigurationError(f"a mail of each {every} waits 0 to {LONGEST_DELAYS[every]} days, not {delay_days}")
+    if file_format not in FILES:
+        raise ConfigurationError(f"{file_format!r} is not a format of an attachment: {', '.join(FILES[1:])}")
 
 
 def _check_password(password: str, file_format: str, rule: MailRule) -> None:
