@@ -3,7 +3,7 @@
 home_unreadable     the folder is not a home, or a later release wrote it
 key_wrong           the key is missing or wrong, or the keys of a tenant are missing
 people_unreadable   the access database cannot be opened
-version_missing     a tenant has no published version
+version_missing     a tenant has no published version although a run has ended for it, or no tenant has one
 version_damaged     no published version of a tenant is whole
 """
 
@@ -31,15 +31,17 @@ def not_ready(path: Path) -> tuple[str, ...]:
         reason = "people_unreadable"
         tenants = [tenant_id for tenant_id, _ in AccessStore.open(home).tenants()]
         reason = "key_wrong"
-        for tenant_id in home.published_tenants():
+        # A tenant for which no run has ended yet is new: it stops nobody else.
+        begun = home.published_tenants()
+        for tenant_id in begun:
             keys.derive("published", tenant_id)
         reason = "version_damaged"
-        reasons = {_of_tenant(home, tenant_id) for tenant_id in tenants} - {""}
+        reasons = {_of_tenant(home, tenant_id) for tenant_id in tenants if tenant_id in begun} - {""}
     except Exception as error:
         if not isinstance(error, ClinicmartError) and sentence_of(error) is None:
             raise
         return (reason,)
-    return tuple(name for name in REASONS if name in reasons) if tenants else ("version_missing",)
+    return tuple(name for name in REASONS if name in reasons) if set(begun) & set(tenants) else ("version_missing",)
 
 
 def _of_tenant(home: Home, tenant_id: str) -> str:

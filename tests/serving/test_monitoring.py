@@ -20,8 +20,9 @@ from ingest import ledger as tables
 from ingest.ledger import Ledger, now
 from serving.model import MetricQuery
 from serving.people.principal import PLATFORM
+from serving.people.store import AccessStore
 from serving.readiness import REASONS, not_ready
-from serving.versions.store import current_version, files_of, outcome
+from serving.versions.store import current_version, files_of, outcome, record_outcome
 from tests.serving.conftest import Place
 from tests.support import clinicmart_here
 
@@ -182,6 +183,20 @@ def test_a_home_that_cannot_be_served_says_why_without_a_name(place: Place, reas
 
 def test_a_published_home_is_ready(place: Place) -> None:
     assert not_ready(place.home.path) == ()
+
+
+def test_a_new_tenant_stops_nobody_until_a_run_has_ended_for_it(place: Place) -> None:
+    place.access.create_tenant("delta", "Delta", actor="test")
+    assert not_ready(place.home.path) == ()
+    record_outcome(place.home, "delta", run_id="run-1", outcome="stopped")
+    assert not_ready(place.home.path) == ("version_missing",)
+
+
+def test_a_home_in_which_nothing_was_published_is_not_ready(tmp_path: Path) -> None:
+    home = Home.at(tmp_path / "home")
+    AccessStore.open(home).create_tenant("delta", "Delta", actor="test")
+    home.note_format()
+    assert not_ready(home.path) == ("version_missing",)
 
 
 def test_a_folder_that_is_no_home_is_not_ready(tmp_path: Path) -> None:
