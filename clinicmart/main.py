@@ -13,6 +13,7 @@ from foundation.errors import ClinicmartError
 # Command -> (module, attribute).
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("clinicmart.commands.demo", "demo"),
+    "control-database": ("clinicmart.commands.control_database", "control_database"),
     "upgrade": ("clinicmart.commands.upgrade", "upgrade"),
     "run": ("clinicmart.commands.run", "run"),
     "listen": ("clinicmart.commands.listen", "listen"),

@@ -70,11 +70,12 @@ def existing_home(command: F) -> F:
 
 def _check_tenants(home: Home, *named: str | None) -> None:
     """Raises AccessError, with near names, for a tenant that the home does not have. Operators may know all tenants."""
+    from foundation.control_database import has_people
     from serving.people.principal import PLATFORM
     from serving.people.store import AccessStore
 
     wanted = [tenant_id for tenant_id in named if tenant_id not in (None, PLATFORM)]
-    if not wanted or not home.access.exists():
+    if not wanted or not has_people(home):
         return
     tenants = {*dict(AccessStore.open(home).tenants()), *home.tenants}
     for tenant_id in wanted:

@@ -25,6 +25,7 @@ from foundation import duck, key_files, run_lock
 from foundation.backup.place import Place
 from foundation.backup.restore import tenant_of
 from foundation.config import load_config
+from foundation.control_database import has_people
 from foundation.errors import ConfigurationError, DamagedFileError
 from foundation.home import Home
 from foundation.kept_files import read_configuration_record
@@ -158,7 +159,7 @@ def forget_tenant(home: Home, tenant_id: str) -> None:
     note_removal(
         home, tenant_id, Removal(reason="removed before the restore", removed_by="", begun_at=datetime.now(UTC))
     )
-    if home.access.exists():
+    if has_people(home):
         remove_people(home, tenant_id)
     remove_from_ledger(home, tenant_id)
     # A home of an earlier form was upgraded before, and then has keys of every tenant that its ledger names.

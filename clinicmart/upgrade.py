@@ -19,7 +19,7 @@ from foundation import earlier_keys, formats, key_files
 from foundation.config import TENANT_ID
 from foundation.errors import ClinicmartError
 from foundation.faults import naming
-from foundation.home import FORMAT_FILE, Home
+from foundation.home import CONTROL_FILE, FORMAT_FILE, Home
 from foundation.key_masters import INGEST
 from foundation.keys import Keys
 from foundation.migrations import Prepare, Store
@@ -30,6 +30,7 @@ from ingest.landing.payment_memory import PAYMENTS
 from ingest.ledger import LEDGER
 from ingest.sealed_names import register
 from ingest.sources.hl7v2.seen_messages import MESSAGES
+from serving.people import control_server
 from serving.people.store import AccessStore
 from serving.people.tables import ACCESS
 
@@ -58,7 +59,7 @@ def changes(home: Home) -> tuple[Change, ...]:
 
     Raises ConfigurationError where the home, or one of its databases, is of a later release.
     """
-    needed = [*_keys(home), *_databases(home), *_scope_files(home), *_earlier_key_files(home)]
+    needed = [*_keys(home), *_databases(home), *_people_on_server(home), *_scope_files(home), *_earlier_key_files(home)]
     if home.format < formats.HOME:
         sentence = f"the home gets format {formats.HOME} (it has {home.format}); earlier releases then refuse it"
         needed.append(Change(sentence, home.path / FORMAT_FILE, lambda: _finish(home)))
@@ -161,6 +162,15 @@ def _databases(home: Home) -> Iterator[Change]:
                 name = path.relative_to(home.path)
                 sentence = f"{name} is brought from form {int(form)} to form {int(store.newest)}: {meaning}"
                 yield Change(sentence, path, _steps(home, store, path))
+
+
+def _people_on_server(home: Home) -> Iterator[Change]:
+    """The database of people on a PostgreSQL server. Its steps are one transaction of the server, and no copy is made: the server's own
+    backup, or `clinicmart backup`, is one."""
+    form = control_server.older_form(home)
+    if form is not None:
+        sentence = f"{control_server.NAME} is brought from form {int(form)} to form {int(ACCESS.newest)}"
+        yield Change(sentence, home.path / CONTROL_FILE, lambda: control_server.bring_up_to_date(home))
 
 
 def _scope_files(home: Home) -> Iterator[Change]:

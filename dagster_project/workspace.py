@@ -32,6 +32,7 @@ from foundation.run_lock import step
 from ingest.landing.side_by_side import SideBySide
 from ingest.ledger import Ledger
 from ingest.sources.files import state_of_files
+from serving.people.control_server import adopt
 from serving.versions.store import record_outcome
 
 if TYPE_CHECKING:
@@ -96,8 +97,12 @@ class Workspace:
         return self.run_id or context.run.tags.get(RUN_TAG) or context.run.run_id
 
     def remember(self) -> None:
-        """Notes the configuration's path and the target in the home, for `of_home`, and gives every tenant its keys."""
+        """Notes the configuration's path and the target in the home, for `of_home`, and gives every tenant its keys.
+
+        Raises ConfigurationError where the people of the home are in another database than the configuration names.
+        """
         self.home.note_format()
+        adopt(self.home, self.config.control_database)
         # Before anything is landed: a file that changes while a run reads it is looked at again.
         _ = self.states_before
         self.keys.add_tenants([tenant.tenant_id for tenant in self.config.tenants])

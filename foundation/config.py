@@ -19,6 +19,7 @@ One YAML file; secrets only as `${ENV}`; unknown keys are errors. Every error na
         system_of_record:          # optional; else the feed that is listed first wins
           encounter: [pm, ehr]
     warehouse: {postgres: "${CLINICMART_POSTGRES_URL}"}   # optional: for --target postgres, see `foundation.warehouse_server`
+    control_database: {postgres: "${CLINICMART_CONTROL_URL}"}   # optional: see `foundation.control_database`
     keep_runs_days: 90                # optional: how long the orchestrator keeps its records of a run, and the run's log
     mail: {host: smtp.example.org, ...}   # optional: the server that sends mail, see `foundation.mail_server`
     lineage: {file: lineage.ndjson}   # optional: OpenLineage events of every run, see `foundation.lineage_target`
@@ -35,6 +36,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 
+from foundation.control_database import SECTION, ControlDatabase, parse_control_database
 from foundation.deidentification import STRICT, Deidentification, parse_deidentification
 from foundation.errors import ConfigurationError
 from foundation.feed_remote import FhirServer, Listener, parse_listener, parse_server
@@ -133,6 +135,7 @@ class Config:
     warehouse: WarehouseServer = field(default_factory=WarehouseServer)
     keep_runs_days: int = KEEP_RUNS_DAYS
     mail: MailServer | None = None
+    control_database: ControlDatabase | None = None
 
     def tenant(self, tenant_id: str) -> Tenant:
         """One tenant. Raises ConfigurationError naming those that exist."""
@@ -306,7 +309,7 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
     path = Path(file).expanduser().resolve()
     root = compose_file(path)
     reader = NodeReader(path)
-    nodes = reader.mapping(root, "", ("tenants", "lineage", "warehouse", "keep_runs_days", "mail"))
+    nodes = reader.mapping(root, "", ("tenants", "lineage", "warehouse", SECTION, "keep_runs_days", "mail"))
     tenants_node = reader.needed(nodes, root, "", "tenants")
     tenants = []
     for tenant_id, node in reader.mapping(tenants_node, "tenants").items():
@@ -330,4 +333,5 @@ def load_config(file: str | Path, *, entities: frozenset[str] = frozenset()) -> 
         warehouse=server,
         keep_runs_days=days,
         mail=parse_mail(reader, nodes["mail"], "mail") if "mail" in nodes else None,
+        control_database=parse_control_database(reader, nodes[SECTION], SECTION) if SECTION in nodes else None,
     )

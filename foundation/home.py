@@ -16,6 +16,7 @@ published/<tenant>/<version>/...                 encrypted scope files, `current
 postgres/                                        the server of --target postgres where no other is named; not encrypted
 closes/<tenant>/...                              encrypted: figures of closed months and their restatements
 access.sqlite                                    tenants, users, roles, sessions, audit
+control.json                                     instead of access.sqlite: the PostgreSQL database that holds them, without its password
 dagster/  dbt/  extensions/  logs/
 """
 
@@ -32,10 +33,20 @@ from foundation.errors import ConfigurationError
 DEFAULT = Path(".clinicmart")
 FORMAT_FILE = "format"
 AUDIT_HEADS = "audit-heads.log"
+CONTROL_FILE = "control.json"
 # Homes from before there was the file.
 _FIRST = 1
-_SIGNS_OF_KEEPING = ("ledger.sqlite", "access.sqlite", "keys/master.key", "key-check")
-_SIGNS_OF_USE = ("config.json", "ledger.sqlite", "access.sqlite", "keys", "landing", "published", "warehouse")
+_SIGNS_OF_KEEPING = ("ledger.sqlite", "access.sqlite", CONTROL_FILE, "keys/master.key", "key-check")
+_SIGNS_OF_USE = (
+    "config.json",
+    "ledger.sqlite",
+    "access.sqlite",
+    CONTROL_FILE,
+    "keys",
+    "landing",
+    "published",
+    "warehouse",
+)
 
 
 @dataclass(frozen=True)

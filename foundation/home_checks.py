@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from foundation.control_database import people_file
 from foundation.duck import is_alive
 from foundation.errors import ClinicmartError
 from foundation.faults import check_free_space
@@ -44,6 +45,9 @@ def databases(home: Home) -> Iterator[Finding]:
     """SQLite databases that are missing where they must be, or lost bytes."""
     for name, sign in _KEPT.items():
         path = home.path / name
+        if path == home.access and people_file(home) != path:
+            # They are on a server, where the server looks after its files.
+            continue
         if not path.exists():
             if next(home.path.glob(sign), None) is not None:
                 yield finding("database_damaged", path, detail="it is missing")

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from foundation import key_files
 from foundation.errors import ConfigurationError
-from foundation.home import Home
+from foundation.home import CONTROL_FILE, Home
 from foundation.key_files import TenantKeys
 from foundation.key_masters import (
     GRANTS,
@@ -65,7 +65,7 @@ _ENCRYPTED = {
     ),
     SERVING: ("published/{}/*/base.duckdb", "closes/{}/*.duckdb"),
 }
-_ENCRYPTED_OF_HOME = ("warehouse/warehouse.duckdb", "access.sqlite")
+_ENCRYPTED_OF_HOME = ("warehouse/warehouse.duckdb", "access.sqlite", CONTROL_FILE)
 
 
 @dataclass(frozen=True)

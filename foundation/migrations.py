@@ -1,10 +1,11 @@
-"""Brings a SQLite database of a home to the form of this release (Alembic), and refuses one of a later release.
+"""Brings a database of a home to the form of this release (Alembic), and refuses one of a later release.
 
     LEDGER = Store(metadata=..., steps=Path(__file__).parent / "ledger_steps")
     LEDGER.bring_up_to_date(home.ledger)
 
 The number of the form stands in Alembic's own table `alembic_version`. A folder of steps has one file a step, `0002_what_it_does.py`;
-the last one is the form of this release. A new database is made in that form at once.
+the last one is the form of this release. A new database is made in that form at once. All are SQLite files of the home, but the one of
+people, which may be on a PostgreSQL server too: its steps run on both.
 """
 
 import sqlite3
@@ -86,11 +87,12 @@ class Store:
                 if form is None:
                     with engine.begin() as connection:
                         self.metadata.create_all(connection)
-                        _note(connection, self.newest)
+                        self.note_form(connection)
                     return False
                 if self.keeps_copy:
                     copy_database(path, path.with_suffix(f".before-{self.newest}.sqlite"))
-                self._run_steps(engine, form)
+                with engine.begin() as connection:
+                    self.run_steps(connection, form)
             finally:
                 engine.dispose()
             # What the steps replaced must not stay in the free pages of the file, nor in its log.
@@ -102,7 +104,19 @@ class Store:
         if form is not None:
             check_not_later(path.name, int(form), int(self.newest))
 
-    def _run_steps(self, engine: Engine, form: str) -> None:
+    def form_on(self, connection: Connection) -> str | None:
+        """The number of the form of an open database; None where it has none."""
+        if _TABLE not in inspect(connection).get_table_names():
+            return None
+        number = connection.execute(text(f"select version_num from {_TABLE}")).scalar()
+        return None if number is None else str(number)
+
+    def note_form(self, connection: Connection) -> None:
+        """Notes in a database that it has the form of this release."""
+        _note(connection, self.newest)
+
+    def run_steps(self, connection: Connection, form: str) -> None:
+        """Runs the steps that a database of an earlier form lacks, in the transaction of the connection."""
         # Alembic takes a tenth of a second to import, and nearly every start needs none of it.
         from alembic import command
         from alembic.config import Config
@@ -111,12 +125,11 @@ class Store:
         config.set_main_option("script_location", str(Path(__file__).parent / "alembic"))
         config.set_main_option("version_locations", str(self.steps))
         config.set_main_option("path_separator", "newline")
-        with engine.begin() as connection:
-            config.attributes["connection"] = connection
-            config.attributes["metadata"] = self.metadata
-            if form > "0000":
-                _note(connection, form)
-            command.upgrade(config, "head")
+        config.attributes["connection"] = connection
+        config.attributes["metadata"] = self.metadata
+        if form > "0000":
+            _note(connection, form)
+        command.upgrade(config, "head")
 
 
 def copy_database(path: Path, copy: Path) -> None:

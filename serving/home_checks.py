@@ -7,6 +7,7 @@ from functools import partial
 import duckdb
 
 from foundation import duck
+from foundation.control_database import people_file
 from foundation.errors import ClinicmartError
 from foundation.faults import is_damage
 from foundation.findings import Finding, finding
@@ -88,7 +89,7 @@ def audit(home: Home) -> Iterator[Finding]:
     """An audit log that is not what was written."""
     check = AccessStore.open(home).verify_audit()
     if not check.is_intact:
-        yield finding("audit_altered", home.access, detail=check.problem)
+        yield finding("audit_altered", people_file(home), detail=check.problem)
 
 
 def _can_read(home: Home, path: object, key: duck.FileKeys) -> bool:

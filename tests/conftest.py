@@ -3,8 +3,11 @@
 import json
 import re
 import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from clinicmart.sample.writer import AS_OF
 from tests.support import REAL_DATA, Demo, Ran, clinicmart, made_once, shared_folder
 from tests.weights import QUICK_SECONDS, seconds_of
+
+if TYPE_CHECKING:
+    from tests.control_server import ControlServer
 
 # Homes that are made once for all test processes, by the process that comes first.
 MADE_ONCE = ("demo", "first", "small_site")
@@ -77,6 +83,15 @@ def small_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / "site").mkdir()
             make(folder / "site")
     return folder / "site"
+
+
+@pytest.fixture(scope="session")
+def control_server() -> "Iterator[ControlServer]":
+    """A PostgreSQL server for homes whose people are not in a file; one for each test process that needs it."""
+    from tests.control_server import running
+
+    with tempfile.TemporaryDirectory(prefix="clinicmart-control-") as folder, running(Path(folder)) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -145,7 +145,7 @@ def pointed(function):
         return result
     return work
 os.replace, os.fsync = pointed(os.replace), pointed(os.fsync)
-migrations.Store._run_steps = pointed(migrations.Store._run_steps)
+migrations.Store.run_steps = pointed(migrations.Store.run_steps)
 migrations._note = pointed(migrations._note)
 homes.Home.note_format = pointed(homes.Home.note_format)
 upgrade.upgrade(homes.Home.of_any_format(sys.argv[1]))

@@ -3,6 +3,7 @@
 import getpass
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ def backup(
     from foundation.backup.save import save
     from foundation.keys import Keys
     from foundation.run_lock import backup as one_backup
+    from serving.people.moving import copy_to_file
     from serving.people.principal import PLATFORM
     from serving.people.store import AccessStore
 
@@ -84,7 +86,7 @@ def backup(
             _show(place, recovery_key)
         AccessStore.open(home).audit(PLATFORM, operator(), "backup", detail={"to": place.storage.url, "keep": keep})
         with shown("Backing up"):
-            sent = save(home, place)
+            sent = save(home, place, partial(copy_to_file, home))
         removed = () if keep is None else place.prune(keep)
     if as_json:
         made = _facts(sent.backup) | {"to": place.storage.url, "sent_parts": sent.parts, "sent_bytes": sent.size_bytes}

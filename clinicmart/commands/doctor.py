@@ -51,6 +51,7 @@ def doctor(home: Home, repair: bool, as_json: bool) -> int:
 def _findings(home: Home) -> Iterator["Finding"]:
     """Every finding. A check that meets an unreadable file is a finding; those after it go on."""
     from foundation import home_checks as machine_checks
+    from foundation.control_database import has_people, people_file
     from foundation.findings import finding
     from foundation.keys import Keys
     from ingest import home_checks as ledger_checks
@@ -79,8 +80,8 @@ def _findings(home: Home) -> Iterator["Finding"]:
     for tenant_id in home.tenants:
         for each in (serving_checks.versions, serving_checks.closed_months):
             yield from _tried(partial(each, home, tenant_id), home.path)
-    if home.access.exists():
-        yield from _tried(partial(serving_checks.audit, home), home.access)
+    if has_people(home):
+        yield from _tried(partial(serving_checks.audit, home), people_file(home))
 
 
 def _tried(check: Callable[[], Iterable["Finding"]], subject: object) -> list["Finding"]:

@@ -15,10 +15,11 @@ from clinicmart.proof.ways_reader import ADMIN, other
 from dashboards.pages import ALL
 from dashboards.server.live_page import run_page
 from foundation.errors import AccessError
+from serving.people.engines import open_engine
 from serving.people.oidc_store import Identity, OidcProvider
 from serving.people.principal import Role
 from serving.people.sessions import token_hash
-from serving.people.tables import SESSION, open_engine
+from serving.people.tables import SESSION
 
 FIRST_PAGE = ""
 

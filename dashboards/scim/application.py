@@ -43,13 +43,15 @@ from dashboards.scim.resources import (
 )
 from foundation.errors import ConfigurationError
 from serving.counters import PAGE_ERRORS
+from serving.people.engines import SCIM_LOCK
 from serving.people.provisioning_store import Exists, Unknown
 from serving.people.scim_tokens import ScimToken
 from serving.scope_files.unheld import remove_unheld
 
 MEDIA_TYPE = "application/scim+json"
 CHANNEL = "scim"
-# A change reads a person or group, changes it and writes it back. Two at once could lose one of them, such as a lock.
+# A change reads a person or group, changes it and writes it back. Two at once could lose one of them, such as a lock. The database's lock
+# is for other servers, this one for threads: one of them asks the database at a time.
 _CHANGES = Lock()
 
 
@@ -356,7 +358,7 @@ def _one(asked: Asked, kind: _Kind, key: str) -> Response:
         if asked.headers.get("if-none-match") == version:
             return Response(status_code=304, headers={"etag": version})
         return _response(now, parameters=_parameters(asked, kind))
-    with _CHANGES:
+    with _CHANGES, served_home.access().waited_for(SCIM_LOCK):
         return _changed(asked, kind, key)
 
 

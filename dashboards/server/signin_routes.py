@@ -216,7 +216,9 @@ def _set_password(request: Request, fields: Mapping[str, str]) -> Response:
     if fields.get("password", "") != fields.get("again", ""):
         return _password_form(request, reset, PASSWORDS_DIFFER, 400)
     try:
-        store.set_password(principal.tenant_id, principal.email, fields.get("password", ""))
+        store.set_password(
+            principal.tenant_id, principal.email, fields.get("password", ""), reset="" if begun else reset
+        )
     except ClinicmartError as error:
         return _password_form(request, reset, fmt.sentence(str(error)), 400)
     # Every session has ended with the old password; this browser gets a new one.

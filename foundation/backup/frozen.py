@@ -14,7 +14,7 @@ What a run makes again is left out: NOT_KEPT.
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -22,12 +22,25 @@ from filelock import FileLock
 
 from foundation.errors import DamagedFileError
 from foundation.faults import naming
-from foundation.home import AUDIT_HEADS, Home
+from foundation.home import AUDIT_HEADS, CONTROL_FILE, Home
 from foundation.run_lock import landing_paused
 
-# `sample` holds the feeds of `clinicmart demo`: sources, which are not the home's.
+# `sample` holds the feeds of `clinicmart demo`: sources, which are not the home's. A copy of a home has its people in a file: it must not
+# write to the server of the running home, which its CONTROL_FILE names.
 NOT_KEPT = frozenset(
-    {"warehouse", "dbt", "checkpoints", "extensions", "dagster", "logs", "tmp", "postgres", "sample", "keys"}
+    {
+        "warehouse",
+        "dbt",
+        "checkpoints",
+        "extensions",
+        "dagster",
+        "logs",
+        "tmp",
+        "postgres",
+        "sample",
+        "keys",
+        CONTROL_FILE,
+    }
 )
 _DERIVED_BELOW = frozenset({"scopes", "compiled"})
 _DERIVED_FILES = frozenset({"checked.json", "damaged"})
@@ -38,10 +51,13 @@ _WRITTEN_IN_PLACE = frozenset({"vault"})
 _HIDDEN_BUT_KEPT = frozenset({".unfinished"})
 _NOT_FILES_OF_OURS = ("-wal", "-shm", "-journal", ".lock", ".part")
 
+Add = Callable[[Path], None]
+
 
 @contextmanager
-def frozen(home: Home) -> Iterator[Path]:
-    """A folder with the home's files as they are now, under their own names. It is removed at the end.
+def frozen(home: Home, add: Add = lambda _: None) -> Iterator[Path]:
+    """A folder with the home's files as they are now, under their own names. It is removed at the end. `add` writes into it what is kept
+    elsewhere: the people of a home that are on a server.
 
     Raises DamagedFileError where a database is not one.
     """
@@ -60,6 +76,7 @@ def frozen(home: Home) -> Iterator[Path]:
         for path in sorted(home.path.iterdir()):
             if path.name not in NOT_KEPT | taken:
                 _take(home.path, folder, Path(path.name))
+        add(folder)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -16,9 +16,10 @@ from sqlalchemy import Connection, RowMapping, insert, inspect, select, update
 from foundation.comparing import is_same
 from serving.people.audit_anchor import Head
 from serving.people.caller import caller
-from serving.people.tables import AUDIT, AUDIT_HEAD
+from serving.people.tables import AUDIT, AUDIT_HEAD, NUL, REPLACED
 
 FIRST = "0" * 64
+_ROWS_AT_ONCE = 2000
 _SIGNED = ("sequence", "at", "tenant_id", "actor", "action", "scope_hash", "detail", "result", "previous_mac")
 # Rows of earlier releases have none of these; where one is set, it is signed.
 _CALLER = ("channel", "address", "session", "os_user")
@@ -91,6 +92,8 @@ def append(
         **{name: getattr(caller(), name) for name in _CALLER},
         "previous_mac": FIRST if last is None else str(last["mac"]),
     }
+    # What is signed is what is kept, on every kind of database.
+    row = {name: value.replace(NUL, REPLACED) if isinstance(value, str) else value for name, value in row.items()}
     row["mac"] = _mac(key, row)
     connection.execute(insert(AUDIT).values(**row))
     head = {"sequence": sequence, "mac": _head_mac(key, sequence, str(row["mac"]))}
@@ -117,7 +120,9 @@ def _bad(rows: int, sequence: int, problem: str) -> AuditCheck:
 def verify(connection: Connection, key: bytes) -> AuditCheck:
     """Recomputes the whole chain."""
     previous, count = FIRST, 0
-    for row in connection.execute(select(AUDIT).order_by(AUDIT.c.sequence)).mappings():
+    # In parts: a log of years does not fit into memory.
+    rows = select(AUDIT).order_by(AUDIT.c.sequence).execution_options(yield_per=_ROWS_AT_ONCE)
+    for row in connection.execute(rows).mappings():
         count += 1
         sequence = int(row["sequence"])
         if sequence != count:

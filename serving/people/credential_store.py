@@ -63,11 +63,19 @@ class CredentialStore(Database):
         return bool(row["must_change_password"] and until is not None and until < datetime.now(UTC))
 
     def set_password(
-        self, tenant_id: str, email: str, password: str, *, actor: str | None = None, must_change: bool = False
+        self,
+        tenant_id: str,
+        email: str,
+        password: str,
+        *,
+        actor: str | None = None,
+        must_change: bool = False,
+        reset: str = "",
     ) -> None:
-        """Sets a password and ends the person's sessions.
+        """Sets a password and ends the person's sessions. `reset` is the token of the link that the person used, which counts once.
 
-        Raises ConfigurationError for a weak one, and for the one-time password that it is to replace.
+        Raises ConfigurationError for a weak one, and for the one-time password that it is to replace; AccessError for a link that was
+        used meanwhile.
         """
         user = email_of(email)
         with self._reading.connect() as connection:
@@ -86,7 +94,11 @@ class CredentialStore(Database):
             "reset_until": None,
         }
         with self._writing() as connection:
-            connection.execute(update(USER).where(self._is(tenant_id, user)).values(**values))
+            this = self._is(tenant_id, user)
+            if reset:
+                this &= USER.c.reset_hash == sessions.token_hash(reset)
+            if connection.execute(update(USER).where(this).values(**values)).rowcount == 0:
+                raise AccessError("this link was used already" if reset else "there is no such user in this tenant")
             sessions.end_all(connection, tenant_id, user)
             self._audit(connection, tenant_id, actor or user, "password set", {"user": user})
 

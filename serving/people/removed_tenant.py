@@ -2,6 +2,7 @@
 
 from sqlalchemy import delete, func, select
 
+from foundation.control_database import control_database_of
 from foundation.home import Home
 from foundation.sqlite_files import compact
 from serving.people.store import AccessStore
@@ -10,7 +11,7 @@ from serving.people.tables import AUDIT, METADATA
 
 def remove_people(home: Home, tenant_id: str) -> dict[str, int]:
     """Ends the tenant's sessions and removes its users, rights, targets and entries; returns table to number of rows. Nothing of it is left
-    in the file's bytes, nor in copies from before an update of the database."""
+    in the database's files, nor in copies from before an update of the database. A server keeps it in its log and backups."""
     store = AccessStore.open(home)
     counts = {}
     with store._writing() as connection:
@@ -19,7 +20,10 @@ def remove_people(home: Home, tenant_id: str) -> dict[str, int]:
                 counts[table.name] = connection.execute(delete(table).where(table.c.tenant_id == tenant_id)).rowcount
     for path in home.path.glob("access.before-*.sqlite"):
         path.unlink()
-    compact(home.access)
+    if control_database_of(home) is None:
+        compact(home.access)
+    else:
+        store.rewrite_tables()
     return {name: count for name, count in counts.items() if count}
 
 

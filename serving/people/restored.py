@@ -13,6 +13,7 @@ from foundation.home import Home
 from foundation.keys import Keys
 from foundation.sqlite_files import compact
 from serving.people import audit_anchor
+from serving.people.engines import open_engine
 from serving.people.principal import PLATFORM
 from serving.people.store import AccessStore
 from serving.people.tables import (
@@ -26,7 +27,6 @@ from serving.people.tables import (
     SESSION,
     SIGN_IN_FAILURE,
     USER,
-    open_engine,
 )
 
 

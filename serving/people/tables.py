@@ -1,20 +1,20 @@
-"""The tables of `access.sqlite` and the engine that opens it.
+"""The tables of the access database: `access.sqlite`, or a PostgreSQL database (`serving.people.engines` opens them).
 
-Writing transactions take the write lock at their beginning (BEGIN IMMEDIATE), so that two processes that append to the
-audit chain never read the same last row. Readers are in autocommit and never wait (WAL).
+Texts are compared and sorted by code point, and numbers have 64 bits, on both.
 """
 
 from datetime import UTC, datetime
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
+from typing import Any
 
 from sqlalchemy import (
     DDL,
+    BigInteger,
     Boolean,
     Column,
     Date,
     DateTime,
-    Engine,
+    Dialect,
     Float,
     ForeignKeyConstraint,
     Index,
@@ -23,14 +23,15 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
-    create_engine,
     event,
 )
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from foundation.migrations import Store
 
 METADATA = MetaData()
+NUL, REPLACED = "\0", "\ufffd"
+_Integer = Integer().with_variant(BigInteger(), "postgresql")
 
 
 class Utc(TypeDecorator[datetime]):
@@ -46,8 +47,21 @@ class Utc(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class Text(TypeDecorator[str]):
+    """A text of any length. PostgreSQL keeps none with the character NUL: there it becomes the replacement character U+FFFD."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(String(collation="C") if dialect.name == "postgresql" else String())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value.replace(NUL, REPLACED) if value and dialect.name == "postgresql" else value
+
+
 def _text(name: str, *, key: bool = False, nullable: bool = False) -> Column[str]:
-    return Column(name, String, primary_key=key, nullable=nullable)
+    return Column(name, Text, primary_key=key, nullable=nullable)
 
 
 def _token_end() -> tuple[Column[str] | Column[datetime], ...]:
@@ -67,11 +81,11 @@ TENANT = Table(
     _text("tenant_id", key=True),
     _text("name"),
     # Raised by every change of what a role or a module means for the tenant: it is part of each scope's hash.
-    Column("policy_version", Integer, nullable=False),
+    Column("policy_version", _Integer, nullable=False),
     Column("created_at", Utc, nullable=False),
     # The rule of de-identification in the configuration; empty before the first run.
     _text("deidentification_rule", nullable=True),
-    Column("smallest_cell", Integer),
+    Column("smallest_cell", _Integer),
     # Whether everybody with a password must have a second factor; empty means no.
     Column("requires_second_factor", Boolean),
 )
@@ -142,8 +156,8 @@ TOTP = Table(
     _text("sealed_secret"),
     Column("offered_at", Utc, nullable=False),
     Column("confirmed_at", Utc),
-    Column("last_step", Integer, nullable=False),
-    Column("failures", Integer, nullable=False),
+    Column("last_step", _Integer, nullable=False),
+    Column("failures", _Integer, nullable=False),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
 )
 RECOVERY_CODE = Table(
@@ -188,7 +202,7 @@ PASSKEY = Table(
     _text("email"),
     _text("host"),
     _text("public_key"),
-    Column("sign_count", Integer, nullable=False),
+    Column("sign_count", _Integer, nullable=False),
     _text("name"),
     Column("created_at", Utc, nullable=False),
     Column("last_used_at", Utc),
@@ -280,7 +294,7 @@ ANNOUNCEMENT = Table(
 SIGN_IN_FAILURE = Table(
     "sign_in_failure",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", _Integer, primary_key=True),
     _text("subject"),
     Column("failed_at", Utc, nullable=False),
     Index("sign_in_failure_by_subject", "subject", "failed_at"),
@@ -288,7 +302,7 @@ SIGN_IN_FAILURE = Table(
 AUDIT = Table(
     "audit",
     METADATA,
-    Column("sequence", Integer, primary_key=True),
+    Column("sequence", _Integer, primary_key=True),
     Column("at", Utc, nullable=False),
     _text("tenant_id"),
     _text("actor"),
@@ -309,7 +323,7 @@ AUDIT = Table(
 TARGET = Table(
     "target",
     METADATA,
-    Column("target_id", Integer, primary_key=True),
+    Column("target_id", _Integer, primary_key=True),
     _text("tenant_id"),
     _text("metric"),
     _text("service_unit_id"),
@@ -324,7 +338,7 @@ TARGET = Table(
 WORK_ENTRY = Table(
     "work_entry",
     METADATA,
-    Column("entry_id", Integer, primary_key=True),
+    Column("entry_id", _Integer, primary_key=True),
     _text("tenant_id"),
     _text("list"),
     _text("row_id"),
@@ -342,7 +356,7 @@ WORK_ENTRY = Table(
 ANNOTATION = Table(
     "annotation",
     METADATA,
-    Column("version_id", Integer, primary_key=True),
+    Column("version_id", _Integer, primary_key=True),
     _text("tenant_id"),
     _text("annotation_id"),
     _text("service_unit_id"),
@@ -384,12 +398,12 @@ MAIL_RULE = Table(
 SUBSCRIPTION = Table(
     "subscription",
     METADATA,
-    Column("subscription_id", Integer, primary_key=True),
+    Column("subscription_id", _Integer, primary_key=True),
     _text("tenant_id"),
     _text("email"),
     _text("page"),
     _text("every"),
-    Column("delay_days", Integer, nullable=False),
+    Column("delay_days", _Integer, nullable=False),
     _text("file_format"),
     _text("sealed_password", nullable=True),
     _text("made_by"),
@@ -397,7 +411,7 @@ SUBSCRIPTION = Table(
     Column("ended_at", Utc),
     _text("ended_because"),
     # The saved report that is sent, where `page` is that of built reports.
-    Column("report_id", String, nullable=False, server_default=""),
+    Column("report_id", Text, nullable=False, server_default=""),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
     Index("subscription_by_person", "tenant_id", "email"),
 )
@@ -405,14 +419,14 @@ SUBSCRIPTION = Table(
 DELIVERY = Table(
     "delivery",
     METADATA,
-    Column("delivery_id", Integer, primary_key=True),
-    Column("subscription_id", Integer, nullable=False),
+    Column("delivery_id", _Integer, primary_key=True),
+    Column("subscription_id", _Integer, nullable=False),
     _text("tenant_id"),
     Column("period_start", Date, nullable=False),
     Column("period_end", Date, nullable=False),
     _text("message_id"),
     _text("state"),
-    Column("attempts", Integer, nullable=False),
+    Column("attempts", _Integer, nullable=False),
     _text("reason"),
     Column("noted_at", Utc, nullable=False),
     Column("next_at", Utc),
@@ -425,13 +439,13 @@ DELIVERY = Table(
 QUERY_HISTORY = Table(
     "query_history",
     METADATA,
-    Column("query_id", Integer, primary_key=True),
+    Column("query_id", _Integer, primary_key=True),
     _text("tenant_id"),
     _text("email"),
     _text("sql"),
     Column("at", Utc, nullable=False),
     _text("outcome"),
-    Column("rows", Integer, nullable=False),
+    Column("rows", _Integer, nullable=False),
     Column("seconds", Float, nullable=False),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
     Index("query_history_by_person", "tenant_id", "email"),
@@ -439,7 +453,7 @@ QUERY_HISTORY = Table(
 SAVED_QUERY = Table(
     "saved_query",
     METADATA,
-    Column("query_id", Integer, primary_key=True),
+    Column("query_id", _Integer, primary_key=True),
     _text("tenant_id"),
     _text("email"),
     _text("name"),
@@ -455,13 +469,13 @@ ALERT_BUDGET = Table(
     METADATA,
     _text("tenant_id", key=True),
     _text("email", key=True),
-    Column("alarms_a_week", Integer, nullable=False),
+    Column("alarms_a_week", _Integer, nullable=False),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
 )
 ALERT = Table(
     "alert",
     METADATA,
-    Column("alert_id", Integer, primary_key=True),
+    Column("alert_id", _Integer, primary_key=True),
     _text("tenant_id"),
     _text("email"),
     _text("metric"),
@@ -472,8 +486,8 @@ ALERT = Table(
     _text("side"),
     _text("threshold", nullable=True),
     _text("volume_metric"),
-    Column("least_volume", Integer, nullable=False),
-    Column("late_days", Integer, nullable=False),
+    Column("least_volume", _Integer, nullable=False),
+    Column("late_days", _Integer, nullable=False),
     _text("made_by"),
     Column("made_at", Utc, nullable=False),
     Column("snoozed_until", Date),
@@ -488,12 +502,12 @@ ALERT = Table(
 ALARM_MAIL = Table(
     "alarm_mail",
     METADATA,
-    Column("mail_id", Integer, primary_key=True),
+    Column("mail_id", _Integer, primary_key=True),
     _text("tenant_id"),
     _text("email"),
     _text("message_id"),
     _text("state"),
-    Column("attempts", Integer, nullable=False),
+    Column("attempts", _Integer, nullable=False),
     _text("reason"),
     Column("may_have_arrived", Boolean, nullable=False),
     Column("noted_at", Utc, nullable=False),
@@ -506,8 +520,8 @@ ALARM_MAIL = Table(
 ALERT_EVALUATION = Table(
     "alert_evaluation",
     METADATA,
-    Column("evaluation_id", Integer, primary_key=True),
-    Column("alert_id", Integer, nullable=False),
+    Column("evaluation_id", _Integer, primary_key=True),
+    Column("alert_id", _Integer, nullable=False),
     _text("tenant_id"),
     _text("service_unit_id"),
     Column("period_start", Date, nullable=False),
@@ -521,7 +535,7 @@ ALERT_EVALUATION = Table(
     Column("size", Float, nullable=False),
     Column("data_as_of", Date, nullable=False),
     Column("evaluated_at", Utc, nullable=False),
-    Column("mail_id", Integer),
+    Column("mail_id", _Integer),
     _text("acknowledged_by", nullable=True),
     Column("acknowledged_at", Utc),
     _text("sealed_note", nullable=True),
@@ -542,7 +556,7 @@ SAVED_REPORT = Table(
     Column("is_shared", Boolean, nullable=False),
     Column("saved_at", Utc, nullable=False),
     # The page of figures on which it stands; empty for none.
-    Column("pinned_to", String, nullable=False, server_default=""),
+    Column("pinned_to", Text, nullable=False, server_default=""),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
     UniqueConstraint("tenant_id", "email", "name"),
 )
@@ -550,44 +564,26 @@ SAVED_REPORT = Table(
 AUDIT_HEAD = Table(
     "audit_head",
     METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("sequence", Integer, nullable=False),
+    Column("id", _Integer, primary_key=True),
+    Column("sequence", _Integer, nullable=False),
     _text("mac"),
 )
-for _operation in ("update", "delete"):
-    event.listen(
-        AUDIT,
-        "after_create",
-        DDL(  # type: ignore[no-untyped-call]
-            f"create trigger audit_no_{_operation} before {_operation} on audit "
-            "begin select raise(abort, 'audit rows are append-only'); end"
-        ),
-    )
+_APPEND_ONLY = "audit rows are append-only"
+_OF_SQLITE = [
+    f"create trigger audit_no_{operation} before {operation} on audit begin select raise(abort, '{_APPEND_ONLY}'); end"
+    for operation in ("update", "delete")
+]
+_OF_POSTGRESQL = [
+    "create or replace function audit_is_append_only() returns trigger language plpgsql as "
+    f"$$ begin raise exception '{_APPEND_ONLY}'; end $$",
+    "create trigger audit_no_change before update or delete on audit for each row execute function audit_is_append_only()",
+    "create trigger audit_no_truncate before truncate on audit for each statement execute function audit_is_append_only()",
+]
+for _dialect, _statements in (("sqlite", _OF_SQLITE), ("postgresql", _OF_POSTGRESQL)):
+    for _statement in _statements:
+        event.listen(AUDIT, "after_create", DDL(_statement).execute_if(dialect=_dialect))  # type: ignore[no-untyped-call]
 
 
 ACCESS = Store(
     metadata=METADATA, steps=Path(__file__).parent / "migrations" / "versions", unnumbered="0001", keeps_copy=True
 )
-
-
-def open_engine(path: Path) -> Engine:
-    """An engine on the access database, whose file is readable by its owner alone. `ACCESS` brings its tables up to date."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600, exist_ok=True)
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: SqliteConnection, _record: object) -> None:
-        connection.isolation_level = None
-        connection.execute("pragma busy_timeout = 30000")
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = full")
-        connection.execute("pragma foreign_keys = on")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: object) -> None:
-        # pysqlite's own BEGIN is deferred: two writers would both read before one of them fails.
-        if connection.get_isolation_level() != "AUTOCOMMIT":  # type: ignore[attr-defined]
-            connection.exec_driver_sql("begin immediate")  # type: ignore[attr-defined]
-
-    return engine

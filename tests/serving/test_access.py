@@ -22,15 +22,22 @@ from serving.people.principal import Role
 from serving.people.second_factors import Step
 from serving.people.store import AccessStore
 from serving.people.tables import ACCESS
+from tests.control_server import BOTH, IN_A_FILE, home_with_people
 
 PASSWORD = "correct horse battery"
 # The modules that read the clock.
 CLOCKED = (account_store, credential_store, passwords, sessions)
 
 
+@pytest.fixture(params=BOTH)
+def kept_in(request):
+    """Where people are kept."""
+    return request.param
+
+
 @pytest.fixture
-def home(tmp_path):
-    return Home.at(tmp_path / "home")
+def home(tmp_path, kept_in, request):
+    return home_with_people(tmp_path, kept_in, request)
 
 
 @pytest.fixture
@@ -130,6 +137,7 @@ def test_people_are_read_with_the_same_number_of_questions_for_any_number_of_peo
     assert len(questions) == of_one_person
 
 
+@IN_A_FILE
 def test_passwords_and_typed_user_names_are_not_in_the_database(home, store):
     with pytest.raises(AccessError):
         store.authenticate("harbor", "my-password-typed-here@x", "wrong")
@@ -157,6 +165,7 @@ def test_people_that_cannot_be_are_refused(store, email, role):
 # Sessions
 
 
+@IN_A_FILE
 def test_a_session_is_known_by_its_token_alone_and_kept_as_a_hash(home, store):
     principal = store.principal("harbor", "ann@x")
     token = store.create_session(principal)
@@ -342,6 +351,7 @@ def tamper(home, sql):
     connection.close()
 
 
+@IN_A_FILE
 @pytest.mark.parametrize(
     "sql",
     [
@@ -367,6 +377,7 @@ def test_a_changed_removed_or_added_row_is_found(home, store, sql):
     assert check.problem
 
 
+@IN_A_FILE
 def test_an_emptied_log_and_an_old_copy_contradict_the_heads_outside(home, store):
     with sqlite3.connect(home.access) as source, sqlite3.connect(home.path / "old.sqlite") as copy:
         source.backup(copy)
@@ -457,6 +468,7 @@ def an_older_database(home, key):
     connection.close()
 
 
+@IN_A_FILE
 def test_an_older_database_is_brought_up_to_date_and_keeps_everything(home):
     an_older_database(home, Keys.of(home).derive("audit"))
     store = AccessStore.open(home)
@@ -469,6 +481,7 @@ def test_an_older_database_is_brought_up_to_date_and_keeps_everything(home):
         assert connection.execute("select count(*) from audit").fetchone() == (1,)
 
 
+@IN_A_FILE
 def test_a_database_of_a_later_release_is_refused_in_a_sentence(home):
     AccessStore.open(home)
     with sqlite3.connect(home.access) as connection:
@@ -502,6 +515,7 @@ def test_the_newest_step_is_the_one_that_new_databases_have(tmp_path):
     assert columns[0] == columns[1]
 
 
+@IN_A_FILE
 def test_the_database_itself_refuses_to_change_audit_rows(home, store):
     with sqlite3.connect(home.access) as connection:
         for sql in ("update audit set actor = 'x'", "delete from audit"):

@@ -40,6 +40,8 @@ DAYS = ("--from", "2026-01-01", "--to", "2026-12-31")
 COMMANDS: dict[str, tuple[str, ...] | None] = {
     "demo": ("--no-serve",),
     "upgrade": (),
+    "control-database check": (),
+    "control-database move": ("--config", "CONFIG"),
     "run": ("--config", "CONFIG"),
     "listen": ("--config", "CONFIG"),
     "sources check": None,

@@ -10,20 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foundation.errors import AccessError, ConfigurationError
-from foundation.home import Home
 from serving.people import passwords, second_factors, sessions
 from serving.people.principal import Role
 from serving.people.sealed import seal, unseal
 from serving.people.second_factors import MOST_FAILURES, Step
 from serving.people.store import AccessStore
+from tests.control_server import BOTH, IN_A_FILE, home_with_people
 
 PASSWORD = "correct horse battery 9"
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
+@pytest.fixture(params=BOTH)
+def kept_in(request):
+    """Where people are kept."""
+    return request.param
+
+
 @pytest.fixture
-def home(tmp_path):
-    return Home.at(tmp_path / "home")
+def home(tmp_path, kept_in, request):
+    return home_with_people(tmp_path, kept_in, request)
 
 
 @pytest.fixture
@@ -279,6 +285,7 @@ def test_an_administrators_reset_ends_sessions_and_is_recorded(store, clock):
     assert (row.actor, row.detail) == ("admin@harbor", {"user": "ann@x", "had_one": True})
 
 
+@IN_A_FILE
 def test_neither_secret_nor_codes_stand_in_the_database_or_the_audit(store, home, clock):
     person = store.principal("harbor", "ann@x")
     secret = store.offer_second_factor(person)
@@ -295,6 +302,7 @@ def test_neither_secret_nor_codes_stand_in_the_database_or_the_audit(store, home
     assert {"second factor", "second factor set up"} <= actions
 
 
+@IN_A_FILE
 def test_a_sealed_secret_moved_to_another_person_does_not_open(store, home, clock):
     enrolled(store, clock())
     enrolled(store, clock(), "bob@x")
