@@ -33,6 +33,8 @@ LABELS = {
     "staff_role": "Role of staff",
     "item_code": "Supply",
     "procedure_code": "Procedure code",
+    "evaluation_level": "Level of the visit",
+    "evaluation_group": "Group of visits with levels",
     "diagnosis_chapter": "Chapter of the diagnosis",
     "diagnosis_category": "Category of the diagnosis",
     "age_band": "Age",

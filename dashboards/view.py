@@ -41,6 +41,8 @@ FILTERS = {
     "staff_role": "staff_role",
     "item_code": "item_code",
     "procedure_code": "procedure_code",
+    "evaluation_level": "evaluation_level",
+    "evaluation_group": "evaluation_group",
     "diagnosis_chapter": "diagnosis_chapter",
     "diagnosis_category": "diagnosis_category",
     "age_band": "age_band",

@@ -1,6 +1,11 @@
 """The truths of operations in words."""
 
 DEFINITIONS = {
+    "evaluation_services": "Posted charges whose code has a level in the tenant's table, reversals taken off.",
+    "high_level_evaluations": "Those of level 4 and 5.",
+    "evaluation_levels_added": "Their levels, added up.",
+    "evaluation_level_mean": "evaluation_levels_added / evaluation_services.",
+    "high_level_evaluation_rate": "high_level_evaluations / evaluation_services.",
     "work_rvus": "Value of the code on its day x units over posted charges, reversals negative; telehealth has a separate row.",
     "work_rvus_unadjusted": "The same: no modifier of the sample has a share.",
     "work_rvu_lines": "Posted charges.",

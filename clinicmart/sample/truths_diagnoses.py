@@ -1,4 +1,4 @@
-"""Truths of diagnoses: claims, denials and charges by chapter, and visits with and without a diagnosis.
+"""Truths of diagnoses: claims, denials and charges by chapter, visits with and without a diagnosis, and the levels of visits.
 
 Computed from the generator's arrays like all others (`truths.py`); `definitions_money.py` states each in words.
 """
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from clinicmart.sample import evaluation_levels
 from clinicmart.sample.adjudication import FIRST
+from clinicmart.sample.charges import REVERSAL as REVERSED_ENTRY
 from clinicmart.sample.charges import VOID
 from clinicmart.sample.codes import DIAGNOSES
 from clinicmart.sample.diagnoses import LABELS, Diagnoses, draw_diagnoses
@@ -25,6 +27,35 @@ def add(truths: "Truths") -> None:
     _charges(truths, drawn)
     _visits(truths, drawn)
     _codes(truths, drawn)
+    _evaluations(truths, drawn)
+
+
+def _evaluations(truths: "Truths", drawn: Diagnoses) -> None:
+    """Charged visits with a level; a line that takes another one back is taken off."""
+    story, tally = truths.story, truths.tally
+    lines, booked = story.charges, story.appointments
+    charged = np.flatnonzero((lines.kind != VOID) & (evaluation_levels.levels_of(lines.code) > 0))
+    level = evaluation_levels.levels_of(lines.code[charged])
+    services = np.where(lines.kind[charged] == REVERSED_ENTRY, -1, 1)
+    appointment = story.encounters.appointment[lines.encounter[charged]]
+    groups = evaluation_levels.groups_of(lines.code[charged])
+    by = [
+        truths.month(lines.service_day[charged]),
+        truths.unit(booked.clinic[appointment]),
+        *truths.payers(booked.payer[appointment]),
+        _chapter(drawn, lines.encounter[charged]),
+        Dimension(
+            name="provider", codes=booked.provider[appointment], labels=[str(item) for item in story.group.provider_ids]
+        ),
+        Dimension(name="evaluation_level", codes=level, labels=["", "1", "2", "3", "4", "5"]),
+        Dimension(name="evaluation_group", codes=groups, labels=evaluation_levels.GROUPS),
+    ]
+    high = np.where(level >= evaluation_levels.HIGH, services, 0)
+    tally.total("evaluation_services", services, by)
+    tally.total("high_level_evaluations", high, by)
+    tally.total("evaluation_levels_added", level * services, by)
+    tally.ratio("evaluation_level_mean", level * services, services, by)
+    tally.ratio("high_level_evaluation_rate", high, services, by)
 
 
 def _chapter(drawn: Diagnoses, encounter: np.ndarray) -> Dimension:

@@ -14,6 +14,7 @@ import yaml
 
 from clinicmart.sample import (
     catalogue,
+    evaluation_levels,
     fhir,
     flaws,
     hl7v2,
@@ -55,7 +56,8 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
     """Writes a synthetic group of `tenants` with `appointments` in all, the same bytes for the same arguments.
 
     Under `out`: `<tenant>/pm.sqlite`, `<tenant>/fhir/*.ndjson`, `<tenant>/hl7/*.hl7`, `<tenant>/837/*.837`, `<tenant>/835/*.835`,
-    `<tenant>/277/*` (277CA and 999), `<tenant>/rvu/*.csv` (work RVUs), `profiles/*.yaml` (words of senders), `config.yaml`
+    `<tenant>/277/*` (277CA and 999), `<tenant>/rvu/*.csv` (work RVUs), `<tenant>/levels/*.csv` (levels of visits),
+    `profiles/*.yaml` (words of senders), `config.yaml`
     (absolute paths) and `truths.json`. Files of an earlier sample are replaced.
     History is 19 months up to `as_of`, bookings reach six weeks beyond. The 837s and 835s, and the answers to the 837s, always hold
     the whole history; FHIR encounters all of it up to 200,000 appointments a tenant and the last three months beyond that; HL7 all
@@ -176,12 +178,14 @@ def _write_feeds(job: _Job) -> Feeds:
         "835": _write(folder / "835", "835", x12_remits.files(story)),
         "277": _write(folder / "277", "*", x12_acknowledgements.files(story)),
         "rvu": _write(folder / "rvu", "csv", work_rvus.files(story)),
+        "levels": _write(folder / "levels", "csv", evaluation_levels.files()),
     }
     written["835"] += _plant_remittances(story, folder / "835")
     # The time of a reference file is that of its rows: the sample's are not of today.
     published = datetime.combine(job.as_of, time(), UTC).timestamp()
-    for file in (folder / "rvu").glob("*.csv"):
-        os.utime(file, (published, published))
+    for name in ("rvu", "levels"):
+        for file in (folder / name).glob("*.csv"):
+            os.utime(file, (published, published))
     return written, Truths(story).result()
 
 
@@ -241,6 +245,12 @@ def configuration(out: Path, specs: list[TenantSpec], as_of: date) -> str:
                 {"name": "remits", "kind": "x12", "path": str(folder / "835")},
                 {"name": "acknowledgements", "kind": "x12", "path": str(folder / "277")},
                 {"name": "rvu", "kind": "reference_file", "profile": "work_rvu_rates", "path": str(folder / "rvu")},
+                {
+                    "name": "levels",
+                    "kind": "reference_file",
+                    "profile": "evaluation_levels",
+                    "path": str(folder / "levels"),
+                },
             ],
         }
     return yaml.safe_dump({"tenants": tenants}, sort_keys=False, width=1000)

@@ -5,6 +5,11 @@ from {{ source('raw', 'contract_rate') }}{{ touched }}
 group by tenant_id, source_system, payer_id, procedure_code, modifiers, place_of_service, effective_from
 having count(*) > 1
 union all
+select tenant_id, 'evaluation_level: tenant_id, source_system, procedure_code, effective_from are unique' as rule, count(*) as row_count
+from {{ source('raw', 'evaluation_level') }}{{ touched }}
+group by tenant_id, source_system, procedure_code, effective_from
+having count(*) > 1
+union all
 select tenant_id, 'organization: tenant_id, source_system, organization_id are unique' as rule, count(*) as row_count
 from {{ source('raw', 'organization') }}{{ touched }}
 group by tenant_id, source_system, organization_id

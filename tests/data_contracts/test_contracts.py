@@ -53,6 +53,7 @@ ENTITIES = [
     "record_deletion",
     "acknowledgement",
     "work_rvu_rate",
+    "evaluation_level",
 ]
 
 

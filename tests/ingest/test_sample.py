@@ -94,6 +94,7 @@ def test_configuration_is_valid_and_names_the_pm_database_first(report: SampleRe
         "remits",
         "acknowledgements",
         "rvu",
+        "levels",
     ]
     assert all(Path(feed.path).is_dir() for tenant in config.tenants for feed in tenant.feeds if feed.path)
 

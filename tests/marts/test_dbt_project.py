@@ -64,6 +64,7 @@ CONFIGURATION = {"stg_tenants", "stg_system_of_record"}
 MARTS_ON_STAGING = {
     ("fct_appointments", "stg_reminders"),
     ("fct_authorizations", "stg_authorizations"),
+    ("fct_evaluations", "stg_evaluation_levels"),
     ("fct_ledger_entries", "stg_ledger_entries"),
     ("fct_provider_adjustments", "stg_provider_adjustments"),
     ("fct_provider_adjustments", "stg_remittances"),

@@ -1,7 +1,8 @@
-"""Providers beside their own usual range, and their work RVUs."""
+"""Providers beside their own usual range, the levels of their visits, and their work RVUs."""
 
 from dashboards import blocks, breakdowns, figures, scorecards
 from dashboards.level import Level
+from dashboards.pages.throughput import evaluations
 from dashboards.shell import PageContext
 
 METRICS = (
@@ -46,6 +47,7 @@ def draw(context: PageContext) -> None:
         short_names=SHORT_NAMES,
         key="cm_provider_card",
     )
+    evaluations.draw(context)
     blocks.section("Work RVUs", view.period.name)
     loaded = figures.load(source, view, TILES)
     blocks.tiles(context, loaded, key="cm_rvu_tiles")
