@@ -43,7 +43,12 @@ def _acts(rule: RoleRule) -> str:
 
 def _role(role: Role, rule: RoleRule) -> list[str]:
     if rule.is_of_platform:
-        return [f"## `{role}`", "", f"{rule.sees}. Belongs to the platform and creates tenants.", ""]
+        return [
+            f"## `{role}`",
+            "",
+            f"{rule.sees}. Belongs to the platform and has its console ([console.md](console.md)).",
+            "",
+        ]
     return [
         f"## `{role}`",
         "",

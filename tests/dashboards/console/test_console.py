@@ -121,6 +121,7 @@ def test_nobody_else_comes_in(served: served_home.Served, browser: Callable[...,
 def test_a_platform_administrator_sees_the_console_and_no_page(root: Browser, browser: Callable[..., Browser]) -> None:
     for path in ("/", "/no_show", "/overview"):
         assert root.get(path).headers["location"] == "/console"
+    assert ROOT in root.get("/account").text
     assert root.get("/_stcore/host-config", headers={"accept": "application/json"}).status_code == 403
     with pytest.raises(WebSocketDisconnect), root.socket():
         pass
