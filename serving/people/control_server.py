@@ -34,7 +34,7 @@ _INSTALLATION = Table(
 )
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def server_engine(url: str, key: bytes) -> Engine:
     """The engine of a database that is ours and has the form of this release. Raises ConfigurationError, ClinicmartError."""
     engine = open_server(url)

@@ -8,6 +8,7 @@ failures. Readers are in autocommit and never wait.
 import os
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, make_url
 
@@ -35,6 +36,7 @@ _CONNECTING = {
     "application_name": "clinicmart",
 }
 _LOCK_NOT_AVAILABLE = "55P03"
+_OPENED: WeakSet[Engine] = WeakSet()
 
 
 def open_engine(path: Path) -> Engine:
@@ -93,9 +95,17 @@ def open_server(url: str) -> Engine:
     def _say(context: ExceptionContext) -> BaseException | None:
         return _sentence(context, where)
 
-    # A child of a fork must not speak on its parent's connections.
-    os.register_at_fork(after_in_child=lambda: engine.dispose(close=False))
+    _OPENED.add(engine)
     return engine
+
+
+def _forget_connections() -> None:
+    """A child of a fork must not speak on its parent's connections."""
+    for engine in _OPENED:
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_connections)
 
 
 def _sentence(context: ExceptionContext, where: str) -> BaseException | None:

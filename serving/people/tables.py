@@ -282,7 +282,7 @@ EMBEDDING_TICKET = Table(
 ANNOUNCEMENT = Table(
     "announcement",
     METADATA,
-    Column("announcement_id", Integer, primary_key=True),
+    Column("announcement_id", _Integer, primary_key=True),
     _text("sentence"),
     Column("first_day", Date, nullable=False),
     Column("last_day", Date, nullable=False),
