@@ -9,6 +9,7 @@ import streamlit as st
 from dashboards import bar, data, drawer, files, markup, served_home, shell, theme, widgets
 from dashboards import format as fmt
 from dashboards.pages import ALL
+from dashboards.pages.administration import first_people
 from dashboards.pages.report_builder import pinned
 from dashboards.person import host_fits, person, session_token, signed_out
 from dashboards.server import auth_gate
@@ -47,6 +48,7 @@ def main() -> None:
         source = data.source_of(principal)
     except NothingPublished:
         shell.without_data(principal, sign_out)
+        first_people.draw(principal)
         return
     except AccessError as error:
         state = markup.state("Not available to you", fmt.sentence(str(error)))

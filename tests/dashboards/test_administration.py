@@ -6,6 +6,7 @@ import pytest
 import streamlit
 
 from dashboards.pages.administration.activity import detail_of
+from serving.model import NothingPublished
 from serving.people import audit_log
 from serving.people.caller import Caller
 from serving.people.principal import Role
@@ -103,6 +104,38 @@ def test_an_administrator_registers_and_ends_a_site_that_shows_figures(page, mar
     assert sites.of_id("harbor", site.token_id) is None
     row = served.access.audit_rows("harbor", action="token revoked", limit=1)[0]
     assert (row.actor, row.detail["origin"]) == ("admin@harbor", "https://portal.example.org")
+
+
+def test_before_anything_is_published_an_administrator_invites_people_and_others_do_not(
+    page, markup_of, served, clinician, monkeypatch
+):
+    monkeypatch.setattr(audit_log, "caller", Caller)
+    monkeypatch.setattr(type(streamlit.context), "url", property(lambda _: "https://harbor.example/"))
+
+    def nothing(_principal):
+        raise NothingPublished("nothing is published yet")
+
+    monkeypatch.setattr("dashboards.main.data.source_of", nothing)
+    test = page("")
+    assert not test.exception
+    html = markup_of(test)
+    assert "No data yet" in html
+    assert clinician in html
+    email = clinician.replace("clinician", "early")
+    test.text_input(key="cm_first_name").set_value("Early <Bird>")
+    test.text_input(key="cm_first_email").set_value(email)
+    test.selectbox(key="cm_first_role").set_value(Role.EXECUTIVE)
+    button(test, "Invite", "cm_first_person").click().run()
+    assert test.code[0].value.startswith("https://harbor.example/password?reset=")
+    assert "Early &lt;Bird&gt;" in markup_of(test)
+    assert served.access.principal("harbor", email).role is Role.EXECUTIVE
+    row = served.access.audit_rows("harbor", action="user added", limit=1)[0]
+    assert row.actor == "admin@harbor"
+    # Another person sees neither.
+    token = served.access.create_session(served.access.principal("harbor", clinician))
+    html = markup_of(page("", cookie=token))
+    assert "No data yet" in html
+    assert "admin@harbor" not in html
 
 
 def button(test, label, form):

@@ -147,7 +147,7 @@ def _invite(source: Source) -> None:
     email = st.text_input("User name", key="cm_admin_email", placeholder="name@organization")
     role, units, provider = _rights(source, None)
     if st.button("Invite", key="cm_admin_invite_now", type="primary"):
-        _carry_out(
+        carry_out(
             lambda: source.administration.invite(
                 email.strip().lower(), display_name=name, role=role, unit_ids=units, provider_id=provider
             )
@@ -159,30 +159,30 @@ def _change(source: Source, person: Person) -> None:
     st.caption(f"{person.email}, {person.status}")
     role, units, provider = _rights(source, person)
     if st.button("Save rights", key="cm_admin_save", type="primary"):
-        _carry_out(
+        carry_out(
             lambda: administration.change(person.email, role=role, unit_ids=units, provider_id=provider),
             "Saved. Open sessions of this person ended; the next sign-in has the new rights.",
         )
     st.divider()
     if st.button("Make a new sign-in link", key="cm_admin_reset"):
-        _carry_out(lambda: administration.reset(person.email))
+        carry_out(lambda: administration.reset(person.email))
     if person.has_second_factor and st.button("Reset second factor", key="cm_admin_reset_factor"):
-        _carry_out(
+        carry_out(
             lambda: administration.reset_second_factor(person.email),
             "Reset. Open sessions of this person ended; the next sign-in needs the password alone, or a new second factor.",
         )
     if person.is_active:
         _lock(administration, person)
     elif st.button("Unlock", key="cm_admin_unlock"):
-        _carry_out(lambda: administration.unlock(person.email), "Unlocked. The person can sign in again.")
+        carry_out(lambda: administration.unlock(person.email), "Unlocked. The person can sign in again.")
 
 
 def _lock(administration: Administration, person: Person) -> None:
     if st.button("Lock", key="cm_admin_lock"):
-        _carry_out(lambda: administration.lock(person.email), "Locked. Open sessions of this person ended.")
+        carry_out(lambda: administration.lock(person.email), "Locked. Open sessions of this person ended.")
 
 
-def _carry_out(act: Callable[[], Invitation | None], done: str = "") -> None:
+def carry_out(act: Callable[[], Invitation | None], done: str = "") -> None:
     """Does it, and says what came of it."""
     try:
         invitation = act()
