@@ -34,9 +34,11 @@ def draw(context: PageContext) -> None:
         *(markup.Column(TITLES[name], source.metrics[name].unit) for name in titles),
         *(markup.Column(f"Level {level}", "percent") for level in LEVELS),
     ]
-    rows = [_row(member, titles, mix.get(member.id, {})) for member in listed[:MOST_PROVIDERS]]
+    # A level without a row is a level without services, unless few people are hidden.
+    absent = None if source.hides_few else 0
+    rows = [_row(member, titles, mix.get(member.id, {}), absent) for member in listed[:MOST_PROVIDERS]]
     every = Member(id="", name="All", now={name: loaded[name].value for name in titles})
-    rows.append(_row(every, titles, mix.get("", {})))
+    rows.append(_row(every, titles, mix.get("", {}), absent))
     context.html(markup.table(columns, rows, caption="E/M levels by provider"), key="cm_evaluations")
     if source.hides_few and any(member.now.get(SERVICES) is None for member in members):
         blocks.small_print(f"Rows may be missing. {source.hidden_note}")
@@ -56,8 +58,10 @@ def _mix(context: PageContext) -> dict[str, dict[str, Any]]:
     return mix
 
 
-def _row(member: Member, titles: list[str], of_levels: Mapping[str, Any]) -> markup.Row:
+def _row(member: Member, titles: list[str], of_levels: Mapping[str, Any], absent: int | None) -> markup.Row:
+    """The row of a provider; `absent` are the services of a level that `of_levels` lacks."""
     total = member.now.get(SERVICES)
-    shares = [None if not total or of_levels.get(level) is None else of_levels[level] / total for level in LEVELS]
+    services = [of_levels.get(level, absent) for level in LEVELS]
+    shares = [None if not total or number is None else number / total for number in services]
     cells = [markup.Link(member.now.get(name), widgets.passport(name, member.moves)) for name in titles]
     return markup.Row((member.name, *cells, *shares))
