@@ -7,6 +7,7 @@ work on the database.
 
 import hashlib
 import hmac
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from serving.people.tables import ACCESS, METADATA, Text, Utc
 
 NAME = "the control database"
 LEAST_VERSION = 13
+_PATIENCE_SECONDS = 2.0
 _OWN = MetaData()
 _INSTALLATION = Table(
     "installation",
@@ -214,14 +216,17 @@ def _disposed_on_error(engine: Engine) -> Iterator[None]:
 
 @contextmanager
 def held(engine: Engine, lock: int) -> Iterator[bool]:
-    """Holds a lock of the database as long as the block runs, on all servers; yields whether it was free. It waits for nobody.
+    """Holds a lock of the database as long as the block runs, on all servers; yields whether it was free.
 
-    A process that ends, or loses the server, gives the lock back.
+    A process that ends, or loses the server, gives the lock back. The server notices that after a moment, which is waited for.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if not connection.exec_driver_sql(f"select pg_try_advisory_lock({OURS}, {lock})").scalar_one():
-            yield False
-            return
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while not connection.exec_driver_sql(f"select pg_try_advisory_lock({OURS}, {lock})").scalar_one():
+            if time.monotonic() > until:
+                yield False
+                return
+            time.sleep(0.05)
         try:
             yield True
         finally:
