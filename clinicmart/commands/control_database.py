@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from clinicmart.options import existing_home, home_option, json_option, operator, print_result
+from clinicmart.options import existing_home, home_option, json_option, operator, print_result, recorded
 from foundation.home import Home
 
 
@@ -52,17 +52,15 @@ def move(home: Home, config_file: Path, as_json: bool) -> None:
 @control_database.command()
 @home_option
 @json_option
-@existing_home
+@recorded
 def check(home: Home, as_json: bool) -> None:
     """Say where people, rights, sessions and the audit are, and whether this release can use them."""
     from foundation.control_database import control_database_of
-    from serving.people.principal import PLATFORM
     from serving.people.store import AccessStore
     from serving.people.tables import ACCESS
 
     on_server = control_database_of(home) is not None
     store = AccessStore.open(home)
-    store.audit(PLATFORM, operator(), "list", detail={"command": "control-database check"})
     where = "a PostgreSQL database" if on_server else str(home.access)
     facts = {"is_on_server": on_server, "format": int(ACCESS.newest), "tenants": len(store.tenants())}
     print_result(as_json, facts, f"People are in {where}, format {facts['format']}, {facts['tenants']} tenants.")
