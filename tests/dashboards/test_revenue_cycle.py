@@ -221,6 +221,7 @@ def rich(reader, monkeypatch):
         "underpaid_amount": ("Underpaid", "usd", rule(pl.col("open").sum())),
         "takeback_amount": ("Taken back", "usd", rule(pl.col("open").sum())),
     }
+    more["diagnoses_outside_icd10"] = ("Diagnoses outside ICD-10-CM", "count", rule(pl.col("denied").sum()))
     for name, (label, unit, made) in more.items():
         monkeypatch.setitem(fake_metrics.RULES, name, (label, unit, "lower", "revenue_cycle", made))
     monkeypatch.setattr(
@@ -318,6 +319,8 @@ def test_denials_by_diagnosis_are_shown_only_where_a_claim_states_one(rich, page
     assert "I00-I99 Circulatory system" in table
     assert "figure:denial_rate?" in table
     assert "diagnosis_chapter=I00-I99" in table
+    assert "figure:diagnoses_outside_icd10?" in table.split("<h2>Codes of diagnoses")[1]
+    assert "Link(" not in table
     rich.visits = rich.visits.with_columns(diagnosis_chapter=pl.lit("not stated"))
     rich.scope_hash = "no diagnoses".ljust(64, "0")
     assert "Denials by diagnosis" not in markup_of(page("revenue_cycle", section="denials"))
