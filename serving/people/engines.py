@@ -119,6 +119,6 @@ def _sentence(context: ExceptionContext, where: str) -> BaseException | None:
         )
     is_of_server = context.connection is None or context.is_disconnect
     if is_of_server and isinstance(error, psycopg.Error) and not context.is_pre_ping:
-        message = str(error).strip().splitlines()[-1] if str(error).strip() else "no answer"
+        message = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
         return ClinicmartError(f"the control database ({where}) cannot be reached: {message}")
     return None
