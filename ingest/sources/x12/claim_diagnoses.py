@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 import polars as pl
 
-from ingest.sources.x12.elements import component, position
-from ingest.sources.x12.guide_segments import HI, is_tag
+from ingest.sources.x12.elements import position
+from ingest.sources.x12.guide_segments import HI, empty_to_null, is_tag
 
 # Qualifier without its A -> diagnosis_type.
 _TYPES: Mapping[str, str] = MappingProxyType(
@@ -24,9 +24,9 @@ def claim_diagnoses(segments: pl.DataFrame, separator: str, composite: str) -> p
     hi = segments.filter(is_tag(HI.tag) & (pl.col("loop") != ""))
     split = hi.with_columns(code=pl.col("segment").str.split(separator).list.slice(1)).drop("segment").explode("code")
     split = split.filter(pl.col("code").fill_null("") != "")
-    return split.with_columns(
-        qualifier=component("code", composite, 0), diagnosis_code=component("code", composite, 1)
-    ).drop("code")
+    parts = pl.col("code").str.split_exact(composite, 1).struct.rename_fields(["qualifier", "diagnosis_code"])
+    split = split.with_columns(parts.alias("code")).unnest("code")
+    return split.with_columns(empty_to_null("qualifier"), empty_to_null("diagnosis_code"))
 
 
 def diagnosis_rows(diagnoses: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
@@ -57,6 +57,8 @@ def diagnosis_rows(diagnoses: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFram
 def unread_composites(diagnoses: pl.DataFrame) -> list[tuple[int, str, int]]:
     """Composites that are no diagnosis: part, "HI*" with the qualifier, number."""
     others = diagnoses.filter(~pl.col("qualifier").fill_null("").is_in(list(TYPES)))
+    if others.is_empty():
+        return []
     name = pl.col("qualifier").str.extract(r"^([A-Z]{1,3})$")
     counted = others.with_columns(name=name).group_by("part", "name").len()
     return [(part, "HI" if kind is None else f"HI*{kind}", count) for part, kind, count in counted.iter_rows()]
