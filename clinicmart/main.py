@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bi-login": ("clinicmart.commands.bi", "bi_login"),
     "backup": ("clinicmart.commands.backup", "backup"),
     "restore": ("clinicmart.commands.backup", "restore"),
+    "replay": ("clinicmart.commands.replay", "replay"),
     "doctor": ("clinicmart.commands.doctor", "doctor"),
     "dbt": ("clinicmart.commands.dbt", "dbt"),
     "compare-engines": ("clinicmart.commands.engines", "compare_engines"),

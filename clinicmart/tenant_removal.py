@@ -150,7 +150,7 @@ def remove_tenant(
         rows=rows,
         backups=backups,
         kept_audit_rows=kept_audit_rows(home, tenant_id),
-        notes=_notes(opened, had_earlier_keys=removal.had_earlier_keys),
+        notes=_notes(opened, _replays(store, tenant_id), had_earlier_keys=removal.had_earlier_keys),
     )
 
 
@@ -293,7 +293,17 @@ def _remove_files(home: Home, tenant_id: str) -> dict[str, dict[str, int]]:
     return removed
 
 
-def _notes(places: Sequence[Place], *, had_earlier_keys: bool) -> tuple[str, ...]:
+def _replays(store: AccessStore, tenant_id: str) -> tuple[str, ...]:
+    """Folders of the homes that were rebuilt from this one with the tenant (`clinicmart replay`). They have other keys."""
+    folders = set()
+    for row in store.audit_between(PLATFORM, action="replay"):
+        tenants = row.detail.get("tenants")
+        if isinstance(tenants, list) and tenant_id in tenants:
+            folders.add(str(row.detail["to"]))
+    return tuple(sorted(folders))
+
+
+def _notes(places: Sequence[Place], replays: Sequence[str], *, had_earlier_keys: bool) -> tuple[str, ...]:
     notes = [
         "The audit log keeps the rows of the tenant: they name people who signed in, and patients by tokens whose key is destroyed.",
         "The warehouse, which held the rows of all tenants, was removed as a whole; the next run builds it without this tenant.",
@@ -306,6 +316,11 @@ def _notes(places: Sequence[Place], *, had_earlier_keys: bool) -> tuple[str, ...
     notes.append(
         "Every other backup holds the tenant's files together with their keys, and opens with its recovery key, until it is removed."
     )
+    if replays:
+        notes.append(
+            "Homes that clinicmart replay made hold the tenant under other keys; remove these folders and their copies, where they are "
+            f"still there: {', '.join(replays)}."
+        )
     if had_earlier_keys:
         notes.append(
             "Copies made before this removal were written under keys that follow from the master key of an earlier release: rotate the "

@@ -61,7 +61,7 @@ def build_definitions(workspace: Workspace) -> Definitions:
 
 
 def _reading_assets(workspace: Workspace) -> list[AssetsDefinition]:
-    feeds = [feed for tenant in workspace.config.tenants for feed in tenant.feeds]
+    feeds = [feed for tenant in workspace.config.tenants for feed in tenant.feeds if workspace.reads_feeds]
     return [*(landing_asset(workspace, feed) for feed in feeds), raw_tables(workspace)]
 
 

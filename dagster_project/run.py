@@ -25,6 +25,7 @@ from foundation.errors import ClinicmartError
 from foundation.faults import check_free_space, sentence_of_words
 from foundation.home import Home
 from foundation.logs import about
+from foundation.replays import refuse_feeds
 from foundation.run_lock import alone
 from ingest.accounts.feed_coverage import coverage
 from ingest.landing.quarantine import held_sentence
@@ -68,48 +69,64 @@ def run_pipeline(
 ) -> RunOutcome:
     """Runs every feed of the configuration to every published page; marts are built on `target` (duckdb or postgres).
 
-    Raises ClinicmartError where the disk has no room for a run, another run holds the home or the dbt project does not parse.
+    Raises ClinicmartError where the disk has no room for a run, another run holds the home or the dbt project does not parse, and
+    ConfigurationError in a home that takes no feeds.
     """
+    refuse_feeds(home)
     check_free_space(home)
     with alone(home), closing(SideBySide(helpers_for(config.tenants))) as ahead:
         how = {"full_refresh": full_refresh, "accept_deletions": accept_deletions}
-        run_id = str(uuid4())
-        workspace = Workspace(home, config, target=target, ahead=ahead, run_id=run_id, **how)
-        duck.remove_left_over(home)
-        workspace.remember()
-        configure(home)
-        reading_job = reading_definitions(workspace).resolve_job_def(READING_JOB)
-        with DagsterInstance.from_config(str(home.dagster)) as instance, closing(Ledger(home)) as ledger:
-            ledger.start_run(run_id, str(config.file))
-            # As the orchestrator goes through them: by the names of its steps.
-            in_order = sorted(config.tenants, key=lambda tenant: f"{part_of_key(tenant.tenant_id)}__")
+        return _run(Workspace(home, config, target=target, ahead=ahead, run_id=str(uuid4()), **how))
+
+
+def build_landed(home: Home, config: Config) -> RunOutcome:
+    """Builds and publishes what lies landed in a home, and asks no feed. Raises ClinicmartError as `run_pipeline` does."""
+    check_free_space(home)
+    with alone(home):
+        return _run(Workspace(home, config, run_id=str(uuid4()), reads_feeds=False))
+
+
+def _run(workspace: Workspace) -> RunOutcome:
+    """One run from landing, or from what is landed, to every published version. The caller holds the home."""
+    home, config, ahead, run_id = workspace.home, workspace.config, workspace.ahead, workspace.run_id
+    assert run_id is not None
+    duck.remove_left_over(home)
+    workspace.remember()
+    configure(home)
+    reading_job = reading_definitions(workspace).resolve_job_def(READING_JOB)
+    with DagsterInstance.from_config(str(home.dagster)) as instance, closing(Ledger(home)) as ledger:
+        ledger.start_run(run_id, str(config.file))
+        # As the orchestrator goes through them: by the names of its steps.
+        in_order = sorted(config.tenants, key=lambda tenant: f"{part_of_key(tenant.tenant_id)}__")
+        if ahead is not None:
+            how = {"full_refresh": workspace.full_refresh, "accept_deletions": workspace.accept_deletions}
             ahead.begin(home, in_order, run_id, **how)
-            # dbt's own lines go to a file: the progress lines say what a person needs.
-            told_of = workspace.lineage.job(run_id, RUN, about="Every feed to every published page", parent=None)
-            with (
-                about(run_id=run_id),
-                told_of as lines,
-                log_of(home, run_id).open("w", encoding="utf-8") as log,
-                redirect_stdout(log),
-            ):
-                result = reading_job.execute_in_process(
-                    instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
-                )
-                if result.success:
-                    try:
-                        result = _build(workspace, instance) or result
-                    except Exception as error:
-                        problem = str(error) if isinstance(error, ClinicmartError) else type(error).__name__
-                        ledger.end_run(run_id, "stopped", problem)
-                        workspace.record_for_all(run_id, "stopped")
-                        raise
-                outcome = _outcome(ledger, run_id, result.success, _failure(result), _stopped(home, config, run_id))
-                if outcome.outcome == "stopped":
-                    lines.problem = "the run stopped; clinicmart status and its log say why"
-            ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
-            held = held_sentence(ledger, [tenant.tenant_id for tenant in config.tenants])
-            outcome = replace(outcome, alerts=_alerts(ledger, config), held=held)
-            remove_old_runs(home, instance, config.keep_runs_days)
+        # dbt's own lines go to a file: the progress lines say what a person needs.
+        told_of = workspace.lineage.job(run_id, RUN, about="Every feed to every published page", parent=None)
+        with (
+            about(run_id=run_id),
+            told_of as lines,
+            log_of(home, run_id).open("w", encoding="utf-8") as log,
+            redirect_stdout(log),
+        ):
+            result = reading_job.execute_in_process(
+                instance=instance, run_id=run_id, run_config=_QUIET, raise_on_error=False
+            )
+            if result.success:
+                try:
+                    result = _build(workspace, instance) or result
+                except Exception as error:
+                    problem = str(error) if isinstance(error, ClinicmartError) else type(error).__name__
+                    ledger.end_run(run_id, "stopped", problem)
+                    workspace.record_for_all(run_id, "stopped")
+                    raise
+            outcome = _outcome(ledger, run_id, result.success, _failure(result), _stopped(home, config, run_id))
+            if outcome.outcome == "stopped":
+                lines.problem = "the run stopped; clinicmart status and its log say why"
+        ledger.end_run(run_id, outcome.outcome, "\n".join(outcome.problems) or None)
+        held = held_sentence(ledger, [tenant.tenant_id for tenant in config.tenants])
+        outcome = replace(outcome, alerts=_alerts(ledger, config), held=held)
+        remove_old_runs(home, instance, config.keep_runs_days)
     return outcome
 
 

@@ -76,6 +76,8 @@ class Workspace:
     accept_deletions: bool = False
     # Lands some feeds ahead of the steps that ask for them, in a run by hand.
     ahead: SideBySide | None = None
+    # False where the rows are those of another home, and nothing is asked of feeds (`clinicmart replay`).
+    reads_feeds: bool = True
     # The ledger's run, where it is in several runs of the orchestrator.
     run_id: str | None = None
 
@@ -111,7 +113,7 @@ class Workspace:
     @cached_property
     def states_before(self) -> dict[tuple[str, str], str]:
         """(tenant, feed) to the state of its files as this workspace first saw them; feeds without files are absent."""
-        feeds = [feed for tenant in self.config.tenants for feed in tenant.feeds if feed.path is not None]
+        feeds = [feed for tenant in self.config.tenants for feed in tenant.feeds if feed.path and self.reads_feeds]
         return {(feed.tenant_id, feed.name): state_of_files(feed) for feed in feeds}
 
     def landed_state(self, feed: Feed) -> str | None:

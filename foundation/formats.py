@@ -19,7 +19,8 @@ HOME = 3
 # SQLite databases: the number of the last Alembic step.
 ACCESS, LEDGER, MESSAGES, PAYMENTS, JOURNAL = 22, 4, 1, 1, 1
 # JSON: the field `format`.
-CONFIGURATION = CONTROL = KEYS = VERSION = REGISTRY = LINEAGE = DEFINITIONS = CLOSES = REMOVED = LAST_RUN = DERIVED = 1
+CONFIGURATION = CONTROL = KEYS = VERSION = REGISTRY = LINEAGE = DEFINITIONS = CLOSES = REMOVED = LAST_RUN = REPLAY = 1
+DERIVED = 1
 # Encrypted DuckDB databases: the table `main.clinicmart_format`.
 PUBLISHED = FIGURES = RESTATED = VAULT = WAREHOUSE = 1
 # Encrypted Parquet: the key `clinicmart_format` of the file's own metadata.
@@ -49,6 +50,7 @@ FORMATS = (
     Format("keys/*/tenants/*.key", "json", KEYS),
     Format("audit-heads.log", "home", HOME),
     Format("config.json", "json", CONFIGURATION),
+    Format("replay.json", "json", REPLAY),
     Format("access.sqlite", "sqlite", ACCESS),
     Format("control.json", "json", CONTROL),
     Format("ledger.sqlite", "sqlite", LEDGER),

@@ -2,6 +2,7 @@
 
 keys/master.key            32 random bytes, mode 0600 (absent where the key comes from the environment or a KMS)
 keys/<grant>/...           wrapped: keys of the home and of each tenant (`foundation.key_files`)
+replay.json                only in a home that `clinicmart replay` made: the day that its marts know (`foundation.replays`)
 format                     the format number of the home (`foundation.formats.HOME`)
 upgrade-backup/<format>/...                      sealed: files as they were before `clinicmart upgrade` changed them
 inbox/<tenant>/<feed>/...                        encrypted: what came over a network, as received

@@ -9,5 +9,6 @@ inbox/          what network feeds delivered, encrypted, until the readers take 
 landing/        tokens, contract gate, immutable encrypted batches, quarantine
 load/           landed batches into the raw tables that dbt reads; reconciliation of both
 accounts/       what the ledger says about feeds: status, expected days, alerts
+replay/         the landed batches of an earlier day, for another home
 trace/          opens and masks the source message of a row
 """

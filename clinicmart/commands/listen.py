@@ -29,6 +29,7 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None, lo
     from foundation.home import Home
     from foundation.keys import Keys
     from foundation.logs import log_as_json
+    from foundation.replays import refuse_feeds
     from ingest.inbox.inbox import Inbox
     from ingest.inbox.mllp_journal import UNIT
     from ingest.ledger import Ledger
@@ -44,6 +45,7 @@ def listen(file: Path, home: Path, tenant: str | None, feed_name: str | None, lo
     else:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     opened = Home.at(home)
+    refuse_feeds(opened)
     keys, ledger = Keys.of(opened), Ledger(opened)
 
     def landed_up_to(feed: Feed) -> str | None:

@@ -14,6 +14,7 @@ from foundation.config import Feed
 from foundation.errors import FeedError
 from foundation.home import Home
 from foundation.keys import Keys
+from foundation.replays import refuse_feeds
 from ingest import ledger as tables
 from ingest.accounts.accounts import file_mark
 from ingest.accounts.acknowledged import sentence_of
@@ -74,8 +75,10 @@ def land_feed(
     """Reads what is new in a feed into landing. Never raises for bad input; see FeedReport.problems.
 
     A server is asked first. Its earlier files are read even if it gives nothing now. `full_refresh` asks it for everything and
-    reads tables whole. With `accept_deletions`, a whole read may lack any number of records.
+    reads tables whole. With `accept_deletions`, a whole read may lack any number of records. Raises ConfigurationError in a home that
+    takes no feeds (`foundation.replays`).
     """
+    refuse_feeds(home)
     report = FeedReport(feed=feed)
     source = source_for(feed.kind)
     inbox = Inbox.of(home, keys, feed) if feed.server or feed.listen else None

@@ -19,6 +19,7 @@ from foundation.config import Feed
 from foundation.errors import ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
+from foundation.replays import refuse_feeds
 from ingest import ledger as tables
 from ingest.landing.batches import Landing
 from ingest.landing.contract_gate import check
@@ -106,8 +107,9 @@ def release(home: Home, keys: Keys, ledger: Ledger, held_id: int, run_id: str) -
     """Checks the rows of one entry again and lands those that pass; returns (landed, still held).
 
     The entry is closed; rows that still fail form a new one. Raises ClinicmartError where the entry is unknown, closed already,
-    or cannot be released.
+    or cannot be released, ConfigurationError in a home that takes no feeds (`foundation.replays`).
     """
+    refuse_feeds(home)
     entry = _held(ledger, held_id)
     if entry["released_at"] is not None:
         raise ClinicmartError(f"entry {held_id} was released already")

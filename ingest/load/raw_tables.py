@@ -11,6 +11,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -22,6 +23,7 @@ from foundation import duck, formats
 from foundation.config import Config
 from foundation.home import Home
 from foundation.keys import Keys
+from foundation.replays import moments_of
 from ingest import ledger as tables
 from ingest.accounts.accounts import ledger_accounts
 from ingest.ledger import Ledger
@@ -129,7 +131,7 @@ def _load(
         accounts["notice_reason"] = pl.concat([accounts["notice_reason"], waiting], how="vertical_relaxed")
         # At once: were a load killed in between, a build would find tenants without their row.
         connection.execute("begin")
-        _operational(connection, config, accounts)
+        _operational(connection, config, accounts, moments_of(home))
         tenants = tenant_states(connection, ledger)
         touched = write_touched(connection, tenants, built or {})
         connection.execute("commit")
@@ -324,7 +326,12 @@ def _stands(entity_contract: Contract) -> str:
     return "true" if entity_contract.name == DELETION else f"not {deleted(entity_contract.name, 'arrived')}"
 
 
-def _operational(connection: duckdb.DuckDBPyConnection, config: Config, accounts: Mapping[str, pl.DataFrame]) -> None:
+def _operational(
+    connection: duckdb.DuckDBPyConnection,
+    config: Config,
+    accounts: Mapping[str, pl.DataFrame],
+    moments: Mapping[str, datetime],
+) -> None:
     """Replaces the operational tables: tenants, precedence of feeds and the ledger's accounts.
 
     Tenants of an earlier run with another configuration stay as they are.
@@ -335,7 +342,7 @@ def _operational(connection: duckdb.DuckDBPyConnection, config: Config, accounts
             f"create or replace table warehouse.raw.{name} as select * from operational_rows order by tenant_id"
         )
         connection.unregister("operational_rows")
-    write_tenants(connection, config)
+    write_tenants(connection, config, moments)
     connection.register("precedence_rows", _system_of_record(config))
     connection.execute("create table if not exists warehouse.raw.system_of_record as from precedence_rows limit 0")
     connection.execute(

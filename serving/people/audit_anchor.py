@@ -7,6 +7,8 @@ where the account that serves the pages may append and not rewrite: another mach
 import hashlib
 import hmac
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +35,18 @@ def anchor_of(home: Home) -> Path:
     """The file that heads are written to."""
     configured = os.environ.get(VARIABLE)
     return Path(configured) if configured else own_file(home)
+
+
+@contextmanager
+def own_files() -> Iterator[None]:
+    """Within it, heads of any home go to its own file. The file that CLINICMART_AUDIT_ANCHOR names is that of the running home: a home
+    that is made beside it would contradict it."""
+    before = os.environ.pop(VARIABLE, None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def own_file(home: Home) -> Path:

@@ -129,12 +129,26 @@ def version_as_of(home: Home, tenant_id: str, as_of: str, *, time_zone: str) -> 
     except ValueError:
         raise ConfigurationError(f"--as-of {as_of!r} is not a day") from None
     end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone)).astimezone(UTC)
+    name = _served_before(home, tenant_id, end)
+    if name is None:
+        raise ConfigurationError(f"nothing was published by the end of {as_of}; {_there(home, tenant_id)}")
+    return _kept(home, tenant_id, name, as_of)
+
+
+def version_served_at(home: Home, tenant_id: str, moment: datetime) -> Version | None:
+    """The version that a tenant's people saw at a moment (UTC); None where there was none, or it is no longer kept."""
+    name = _served_before(home, tenant_id, moment + timedelta(microseconds=1))
+    there = {version.version: version for version in kept_versions(home, tenant_id)}
+    version = there.get(name or "")
+    return version if version is not None and files_of(home, tenant_id, version.version).base.exists() else None
+
+
+def _served_before(home: Home, tenant_id: str, end: datetime) -> str | None:
+    """The name of the last version that was published before a moment, kept or removed; None where nothing was."""
     kept = {version.version: (version.published_at, version.number) for version in kept_versions(home, tenant_id)}
     gone = {name: (at, 0) for name, at in _removed(tenant_folder(home, tenant_id)).items()}
     served = [(at, number, name) for name, (at, number) in {**gone, **kept}.items() if at < end]
-    if not served:
-        raise ConfigurationError(f"nothing was published by the end of {as_of}; {_there(home, tenant_id)}")
-    return _kept(home, tenant_id, max(served)[2], as_of)
+    return max(served)[2] if served else None
 
 
 def _kept(home: Home, tenant_id: str, name: str, asked: str) -> Version:

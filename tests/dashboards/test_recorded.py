@@ -20,7 +20,7 @@ OF_THEIR_OWN = {
     "alerts add", "alerts snooze", "alerts end", "alerts acknowledge", "alerts budget", "alerts again", "alerts check",
     "content export", "content import", "annotations add", "annotations change", "annotations remove",
     "tenants embedding add", "tenants embedding revoke", "tenants add",
-    "audit prove", "audit patient", "audit person", "audit breach", "backup", "doctor", "quarantine acknowledge",
+    "audit prove", "audit patient", "audit person", "audit breach", "backup", "replay", "doctor", "quarantine acknowledge",
     "control-database move",
 }  # fmt: skip
 SHOW_NOTHING = {"audit verify", "upgrade", "serve", "dagster", "demo", "run", "listen", "sample"}

@@ -148,6 +148,7 @@ COMMANDS: dict[str, tuple[str, ...] | None] = {
     "bi-login list": (),
     "bi-login revoke": ("somebody", "--tenant", "harbor"),
     "backup": ("--to", "BACKUPS"),
+    "replay": ("--out", "REPLAYED", "--as-of", "2026-10-31"),
     "restore": None,
     "doctor": (),
     "dbt": ("ls",),
@@ -253,7 +254,7 @@ def ask(home: Home, name: str) -> Ran:
         "WORKBOOK": str(folder / f"report-{name}.xlsx"),
         "CONTENT": str(folder / "content"),
     }
-    named["BACKUPS"] = str(folder / "backups")
+    named |= {"BACKUPS": str(folder / "backups"), "REPLAYED": str(folder / "replayed")}
     close_all()
     return clinicmart_here(*name.split(), *(named.get(item, item) for item in arguments), "--home", home.path)
 

@@ -112,12 +112,17 @@ def test_nothing_that_is_left_opens_a_copy_of_the_tenants_files_and_the_others_k
 
 def test_the_certificate_is_signed_and_says_what_was_destroyed(leaving, tmp_path):  # type: ignore[no-untyped-def]
     home = leaving.home
+    for folder, tenants in (("october", ["harbor", "mesa"]), ("of mesa", ["mesa"])):
+        leaving.access.audit(PLATFORM, "ann", "replay", detail={"to": f"/replays/{folder}", "tenants": tenants})
     ran = clinicmart(
         "tenants", "remove", "harbor", *WORDS, "--certificate", tmp_path / "c", "--home", home.path, "--json"
     )
     assert ran.code == 0, ran.err
     said = json.loads(ran.out)
     assert (said["is_proven"], said["tenant_id"]) == (True, "harbor")
+    (note,) = [note for note in said["notes"] if "clinicmart replay" in note]
+    assert "/replays/october." in note
+    assert "of mesa" not in note
     path = Path(said["certificate"])
     report = verified(path)
     assert (report["kind"], report["reason"], report["tried"]["opened"]) == (
