@@ -151,9 +151,7 @@ def _take(home: Home, new: Home, moments: Mapping[str, datetime], as_of: str) ->
     }
 
 
-def _compared(
-    home: Home, new: Home, tenant_id: str, moment: datetime, batches: tuple[int, int]
-) -> TenantReplayed:
+def _compared(home: Home, new: Home, tenant_id: str, moment: datetime, batches: tuple[int, int]) -> TenantReplayed:
     """A tenant of the new home, compared with the version that its people saw at the moment."""
     ours, theirs = current_version(new, tenant_id), version_served_at(home, tenant_id, moment)
     last = last_outcome(new, tenant_id)

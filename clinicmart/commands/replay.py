@@ -37,7 +37,8 @@ def replay(home: Home, target: Path, as_of: str, file: Path | None, tenant: str 
     """Rebuild the marts as they were on an earlier day, in a new home. No feed is read.
 
     The new home holds what had landed by then, built with this release and today's configuration. It is compared with the version that
-    was published then, if that is kept. It has its own keys, people and passwords, and it takes no feeds. docs/replay.md says what it holds.
+    was published then, if that is kept. It has its own keys, people and passwords, and it takes no feeds. docs/replay.md says what it
+    holds.
     Exit code 1: a tenant could not be built, or differs from the version of that day.
     """
     from clinicmart.progress import shown
@@ -59,14 +60,17 @@ def _lines(done: "Replayed") -> list[str]:
     lines = [f"{done.home.path}: the marts as of {done.as_of}"]
     for item in done.tenants:
         lines.append(f"{item.tenant_id}: {item.rows:,} rows of {item.batches:,} landed files; {_verdict(item)}")
-        for load in item.first_loads:
-            if load.share >= _AT_ONCE:
-                lines.append(
-                    f"  {load.feed}: {load.share:.0%} of its rows landed in the first load ({load.first_landed_at:%d %b %Y}): for these, the "
-                    "days that they name (booked, decided) stand in for the day they arrived"
-                )
+        at_once = [load for load in item.first_loads if load.share >= _AT_ONCE]
+        if at_once:
+            feeds = ", ".join(f"{load.feed} {load.share:.0%} on {load.first_landed_at:%d %b %Y}" for load in at_once)
+            lines.append(
+                f"  Rows that landed in one load: {feeds}. The days that they name (booked, decided) stand in for"
+            )
+            lines.append("  the day on which they became known.")
     lines += [f"{tenant_id}: left out, {reason}" for tenant_id, reason in done.left_out.items()]
-    lines.append(f"Built with this release and with {done.config_file} as it is today: the home keeps no earlier configuration.")
+    lines.append(
+        f"Built with this release and with {done.config_file} as it is today: the home keeps no earlier configuration."
+    )
     for tenant_id, password in done.passwords.items():
         lines.append(f"{tenant_id}: sign in there as admin@{tenant_id} with the one-time password {password}")
     return lines
@@ -80,9 +84,9 @@ def _verdict(item: "TenantReplayed") -> str:
         return "no version of that day is kept, so nothing was compared"
     version = f"the version published on {item.published_at:%d %b %Y %H:%M} UTC"
     if item.same.equal:
-        return f"equal to {version} in all {item.same.marts} marts, to the digit"
+        new = f"; one of them lacks {', '.join(item.same.one_sided)}" if item.same.one_sided else ""
+        return f"equal to {version} in all {item.same.marts} marts, to the digit{new}"
     apart = [f"{mart} ({rows:,} rows)" for mart, rows in item.same.rows_differing.items()]
-    apart += [f"{mart} (other columns)" for mart in item.same.one_sided]
     return f"DIFFERS from {version} in {', '.join(apart)}"
 
 
@@ -97,7 +101,7 @@ def _facts(done: "Replayed") -> dict[str, object]:
             "published_at": item.published_at,
             "marts_compared": item.same.marts if item.same else None,
             "rows_differing": item.same.rows_differing if item.same else None,
-            "marts_with_other_columns": item.same.one_sided if item.same else None,
+            "marts_and_columns_of_one_side": item.same.one_sided if item.same else None,
             "problem": item.problem or None,
         }
         for item in done.tenants

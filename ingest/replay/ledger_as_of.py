@@ -117,7 +117,7 @@ def _copy(connection: sa.Connection, name: str, condition: str) -> None:
     """Copies rows of one table from the attached ledger."""
     columns = ", ".join(f'"{column.name}"' for column in tables.metadata.tables[name].columns)
     connection.exec_driver_sql(
-        f"insert into main.{name} ({columns}) select {columns} from source.{name} where {condition}"  # noqa: S608
+        f"insert into main.{name} ({columns}) select {columns} from source.{name} where {condition}"
     )
 
 

@@ -1,5 +1,6 @@
 """Whether two published versions hold the same rows, mart by mart and to the last digit: also versions of two homes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,8 @@ _MARTS = "marts"
 
 @dataclass(frozen=True, kw_only=True)
 class SameRows:
-    """`marts` were compared. `rows_differing` has the marts that differ, with the number of rows that only one side has; a mart, or a
-    column of it, that one side lacks is in `one_sided`."""
+    """`marts` were compared, over the columns that both versions have. `rows_differing` has the marts that differ, with the number of rows
+    that only one side has. `one_sided` are marts and columns (`mart.column`) that one side lacks: another release wrote it."""
 
     marts: int
     rows_differing: dict[str, int]
@@ -25,7 +26,8 @@ class SameRows:
 
     @property
     def equal(self) -> bool:
-        return not self.rows_differing and not self.one_sided
+        """Whether no row differs."""
+        return not self.rows_differing
 
 
 def compare_versions(home: Home, version: Version, other_home: Home, other: Version) -> SameRows:
@@ -37,13 +39,21 @@ def compare_versions(home: Home, version: Version, other_home: Home, other: Vers
             path = files_of(place, item.tenant_id, item.version).base
             duck.attach(connection, path, alias=alias, key=key, read_only=True)
         ours, theirs = _columns(connection, "ours"), _columns(connection, "theirs")
-        both = [mart for mart in ours if mart in theirs]
-        one_sided = [*sorted(set(ours) ^ set(theirs)), *(mart for mart in both if ours[mart] != theirs[mart])]
-        differing = {}
-        for mart in (mart for mart in both if mart not in one_sided):
-            if _digest(connection, "ours", mart) != _digest(connection, "theirs", mart):
-                differing[mart] = _rows_apart(connection, mart)
-    return SameRows(marts=len(both), rows_differing=differing, one_sided=tuple(one_sided))
+        one_sided = sorted(set(ours) ^ set(theirs))
+        differing, both = {}, [mart for mart in ours if mart in theirs]
+        for mart in both:
+            columns = [column for column in ours[mart] if column in theirs[mart]]
+            one_sided += [f"{mart}.{name}" for name, _ in sorted(set(ours[mart]) ^ set(theirs[mart]))]
+            rows = [_rows(alias, mart, columns) for alias in ("ours", "theirs")]
+            if _digest(connection, rows[0]) != _digest(connection, rows[1]):
+                differing[mart] = _rows_apart(connection, rows[0], rows[1])
+    return SameRows(marts=len(both), rows_differing=differing, one_sided=tuple(dict.fromkeys(one_sided)))
+
+
+def _rows(alias: str, mart: str, columns: Sequence[tuple[str, str]]) -> str:
+    """SQL: the rows of a mart with some of its columns."""
+    names = ", ".join(f'"{name}"' for name, _ in columns)
+    return f'select {names} from {alias}.{_MARTS}."{mart}"'
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, alias: str) -> dict[str, list[tuple[str, str]]]:
@@ -59,13 +69,12 @@ def _columns(connection: duckdb.DuckDBPyConnection, alias: str) -> dict[str, lis
     return columns
 
 
-def _digest(connection: duckdb.DuckDBPyConnection, alias: str, mart: str) -> Any:
+def _digest(connection: duckdb.DuckDBPyConnection, rows: str) -> Any:
     """The number of rows and the sum of their hashes, which is the same in any order of rows."""
-    return connection.execute(f'select count(*), sum(hash(t)::hugeint) from {alias}.{_MARTS}."{mart}" t').fetchone()
+    return connection.execute(f"select count(*), sum(hash(t)::hugeint) from ({rows}) t").fetchone()
 
 
-def _rows_apart(connection: duckdb.DuckDBPyConnection, mart: str) -> int:
-    one, other = (f'from {alias}.{_MARTS}."{mart}"' for alias in ("ours", "theirs"))
+def _rows_apart(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> int:
     row = connection.execute(
         f"select count(*) from (({one} except all {other}) union all ({other} except all {one}))"
     ).fetchone()

@@ -66,7 +66,13 @@ def write_history(home: Home, reads: Sequence[Feed]) -> None:
                 batch |= {"file": f"landing/{number}-{hour}", "rows_read": 3, "rows_landed": 2, "rows_quarantined": 1}
                 connection.execute(sa.insert(tables.batch).values(batch))
                 held = {name: batch[name] for name in ("batch_id", "tenant_id", "feed", "entity", "run_id")}
-                held |= {"reason": "r", "rows": 1, "first_position": "1", "held_at": at(hour), "released_at": at(hour + 2)}
+                held |= {
+                    "reason": "r",
+                    "rows": 1,
+                    "first_position": "1",
+                    "held_at": at(hour),
+                    "released_at": at(hour + 2),
+                }
                 connection.execute(sa.insert(tables.held).values(held))
             if not read.killed:
                 ended = key | {"kind": "x12", "outcome": "landed", "read_at": at(read.landed[-1] + read.lasts)}
@@ -159,7 +165,9 @@ def test_files_are_written_under_other_keys_and_what_is_missing_is_named(landed:
     (load,) = first_loads(new)
     assert (load.feed, load.rows, load.share) == ("remits", rows, 0.5)
     (landed.path / first).unlink()
-    with pytest.raises(ClinicmartError, match=r"1 landed files of harbor/remits are no longer there, such as landing/harbor/"):
+    with pytest.raises(
+        ClinicmartError, match=r"1 landed files of harbor/remits are no longer there, such as landing/harbor/"
+    ):
         check_there(landed, batches, "today")
 
 
@@ -167,7 +175,9 @@ def test_a_file_that_lacks_rows_of_the_ledger_stops_the_replay(landed: Home, tmp
     ledger = Ledger(landed)
     with ledger.write() as connection:
         connection.execute(
-            sa.update(tables.batch).values(rows_read=tables.batch.c.rows_read + 1, rows_landed=tables.batch.c.rows_landed + 1)
+            sa.update(tables.batch).values(
+                rows_read=tables.batch.c.rows_read + 1, rows_landed=tables.batch.c.rows_landed + 1
+            )
         )
     ledger.close()
     new = Home.at(tmp_path / "new")

@@ -58,7 +58,7 @@ def test_every_mart_of_every_tenant_is_that_of_the_day_and_today_it_is_not(
     tenants = Home.at(first.home).published_tenants()
     assert [item["tenant_id"] for item in facts["tenants"]] == sorted(tenants, key=_order(second))
     for item in facts["tenants"]:
-        assert (item["problem"], item["rows_differing"], item["marts_with_other_columns"]) == (None, {}, [])
+        assert (item["problem"], item["rows_differing"], item["marts_and_columns_of_one_side"]) == (None, {}, [])
         assert item["marts_compared"] > 40
     # With the home in which nothing else ever came, and, as a control, with today.
     for tenant in tenants:
@@ -131,11 +131,16 @@ def test_the_new_home_opens_nothing_of_the_other_and_holds_no_source_and_nobody_
     assert ours.master != theirs.master
     for tenant in CHANGED:
         for grant in GRANTS:
-            held = [key_files.read(key_files.path_of(keys.home, grant, tenant), keys.masters[grant]) for keys in (ours, theirs)]
+            held = [
+                key_files.read(key_files.path_of(keys.home, grant, tenant), keys.masters[grant])
+                for keys in (ours, theirs)
+            ]
             assert held[0] is not None
             assert held[1] is not None
             assert held[0].fingerprint != held[1].fingerprint
-    assert not [name for name in ("vault", "inbox", "quarantine", "index", "messages", "payments") if _has(site.home, name)]
+    assert not [
+        name for name in ("vault", "inbox", "quarantine", "index", "messages", "payments") if _has(site.home, name)
+    ]
     with sqlite3.connect(site.home / "access.sqlite") as people:
         users = people.execute("select email from user order by email").fetchall()
     people.close()
@@ -151,7 +156,9 @@ def _has(home: Path, name: str) -> bool:
     return any(path.is_file() for path in (home / name).rglob("*"))
 
 
-def test_it_takes_no_feeds_and_status_and_doctor_work_in_it(second: Site, replayed: tuple[Site, dict[str, Any]]) -> None:
+def test_it_takes_no_feeds_and_status_and_doctor_work_in_it(
+    second: Site, replayed: tuple[Site, dict[str, Any]]
+) -> None:
     site, _ = replayed
     ran = clinicmart_here("run", "--config", second.config, "--home", site.home)
     assert (ran.code, "takes no feeds" in ran.err) == (2, True)
