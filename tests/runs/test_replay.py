@@ -59,7 +59,7 @@ def test_every_mart_of_every_tenant_is_that_of_the_day_and_today_it_is_not(
     assert [item["tenant_id"] for item in facts["tenants"]] == sorted(tenants, key=_order(second))
     for item in facts["tenants"]:
         assert (item["problem"], item["rows_differing"], item["marts_and_columns_of_one_side"]) == (None, {}, [])
-        assert item["marts_compared"] > 40
+        assert item["marts_compared"] > 30
     # With the home in which nothing else ever came, and, as a control, with today.
     for tenant in tenants:
         assert _same(site.home, first.home, tenant).equal
