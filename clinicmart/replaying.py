@@ -70,10 +70,13 @@ class Replayed:
 def replay(home: Home, config: Config, target: Path, *, as_of: str, actor: str) -> Replayed:
     """Rebuilds the marts as of a day, a moment or a version (`foundation.replays.moment_of`) into the new folder `target`.
 
-    Raises ConfigurationError where the target exists, the text names no past moment, or nothing had landed by then; ClinicmartError where
-    landed files are missing or the build fails. The new folder is there only if all went well.
+    A tenant that could not be published is named in the result. Raises ConfigurationError where the target exists or is in the home, the
+    text names no past moment, or nothing had landed by then; ClinicmartError where landed files are missing. Then nothing is left of the
+    new folder.
     """
     folder = new_folder(target)
+    if folder.is_relative_to(home.path):
+        raise ConfigurationError(f"{folder} is in the home; name a folder beside it")
     Keys.whole(home)
     moments, left_out = _moments(home, config, as_of)
     chosen = replace(

@@ -40,7 +40,8 @@ def compare_versions(home: Home, version: Version, other_home: Home, other: Vers
             duck.attach(connection, path, alias=alias, key=key, read_only=True)
         ours, theirs = _columns(connection, "ours"), _columns(connection, "theirs")
         one_sided = sorted(set(ours) ^ set(theirs))
-        differing, both = {}, [mart for mart in ours if mart in theirs]
+        both = [mart for mart in ours if mart in theirs]
+        differing: dict[str, int] = {}
         for mart in both:
             columns = [column for column in ours[mart] if column in theirs[mart]]
             one_sided += [f"{mart}.{name}" for name, _ in sorted(set(ours[mart]) ^ set(theirs[mart]))]

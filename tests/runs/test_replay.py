@@ -178,6 +178,7 @@ def test_what_cannot_be_replayed_is_said_in_one_sentence_and_leaves_nothing(firs
     there.mkdir()
     for target, as_of, words in (
         (there, day_one(first), "is there already; name a new folder"),
+        (first.home / "replay", day_one(first), "is in the home"),
         (tmp_path / "new", "2020-01-01", "nothing had landed by 2020-01-01"),
         (tmp_path / "new", "2999-01-01", "is still to come"),
         (tmp_path / "new", "yesterday", "is not a day such as"),
