@@ -8,7 +8,7 @@ nothing in the other home. docs/replay.md says what it holds.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -79,9 +79,7 @@ def replay(home: Home, config: Config, target: Path, *, as_of: str, actor: str) 
         raise ConfigurationError(f"{folder} is in the home; name a folder beside it")
     Keys.whole(home)
     moments, left_out = _moments(home, config, as_of)
-    chosen = replace(
-        config, tenants=tuple(item for item in config.tenants if item.tenant_id in moments), lineage=None, mail=None
-    )
+    chosen = apart(config, moments)
     detail = {"to": str(folder), "as_of": as_of, "tenants": sorted(moments)}
     AccessStore.open(home).audit(PLATFORM, actor, "replay", detail=detail)
     building = folder.with_name(f".{folder.name}.replaying")
@@ -108,6 +106,13 @@ def replay(home: Home, config: Config, target: Path, *, as_of: str, actor: str) 
         passwords=passwords,
         outcome=outcome,
     )
+
+
+def apart(config: Config, tenants: Collection[str]) -> Config:
+    """The configuration for a home beside the running one: some tenants, and nothing that the running home shares with others. Its people
+    may be on a server, its lineage and mails go elsewhere."""
+    chosen = tuple(item for item in config.tenants if item.tenant_id in tenants)
+    return replace(config, tenants=chosen, lineage=None, mail=None, control_database=None)
 
 
 def _moments(home: Home, config: Config, as_of: str) -> tuple[dict[str, datetime], dict[str, str]]:

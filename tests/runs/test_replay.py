@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from clinicmart.replaying import apart
+from dagster_project.workspace import load_checked_config
 from foundation import key_files
 from foundation.home import Home
 from foundation.key_masters import GRANTS
@@ -167,6 +169,20 @@ def test_it_takes_no_feeds_and_status_and_doctor_work_in_it(
     assert clinicmart_here("status", "--home", site.home).code == 0
     doctor = clinicmart_here("doctor", "--home", site.home)
     assert "is damaged" not in doctor.out
+
+
+def test_a_replay_uses_no_server_of_the_running_home(
+    first: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CONTROL", "postgresql://clinicmart:secret@127.0.0.1:5432/people")
+    file = tmp_path / "clinicmart.yaml"
+    more = 'control_database: {postgres: "${CONTROL}"}\nlineage: {file: lineage.ndjson}\nmail: {host: smtp.example.org, from: a@b.example}\n'
+    file.write_text(first.config.read_text("utf-8") + more, encoding="utf-8")
+    config = load_checked_config(file)
+    assert None not in (config.control_database, config.lineage, config.mail)
+    chosen = apart(config, ["harbor"])
+    assert (chosen.control_database, chosen.lineage, chosen.mail) == (None, None, None)
+    assert [item.tenant_id for item in chosen.tenants] == ["harbor"]
 
 
 def asked(site: Site, target: Path, as_of: str, *more: str) -> Ran:
