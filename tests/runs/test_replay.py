@@ -176,7 +176,11 @@ def test_a_replay_uses_no_server_of_the_running_home(
 ) -> None:
     monkeypatch.setenv("CONTROL", "postgresql://clinicmart:secret@127.0.0.1:5432/people")
     file = tmp_path / "clinicmart.yaml"
-    more = 'control_database: {postgres: "${CONTROL}"}\nlineage: {file: lineage.ndjson}\nmail: {host: smtp.example.org, from: a@b.example}\n'
+    more = (
+        'control_database: {postgres: "${CONTROL}"}\n'
+        "lineage: {file: lineage.ndjson}\n"
+        "mail: {host: smtp.example.org, sender: reports@harbor.example, pages: https://clinics.example}\n"
+    )
     file.write_text(first.config.read_text("utf-8") + more, encoding="utf-8")
     config = load_checked_config(file)
     assert None not in (config.control_database, config.lineage, config.mail)
