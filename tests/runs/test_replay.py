@@ -27,8 +27,8 @@ from tests.support import Ran, clinicmart, clinicmart_here
 
 pytestmark = pytest.mark.slow
 
-# Tenants whose second delivery changes figures of the first: a takeback, and claims that are answered.
-CHANGED = ("harbor", "iris")
+# The tenant to which a takeback is delivered before the second run; the other has the same identifiers and gets nothing.
+CHANGED, UNCHANGED = "harbor", "iris"
 
 
 def day_one(site: Site) -> str:
@@ -65,8 +65,8 @@ def test_every_mart_of_every_tenant_is_that_of_the_day_and_today_it_is_not(
     # With the home in which nothing else ever came, and, as a control, with today.
     for tenant in tenants:
         assert _same(site.home, first.home, tenant).equal
-    for tenant in CHANGED:
-        assert _same(site.home, second.home, tenant).rows_differing
+    assert _same(site.home, second.home, CHANGED).rows_differing["fct_takebacks"] == 1
+    assert _same(site.home, second.home, UNCHANGED).equal
 
 
 def _order(site: Site) -> Any:
@@ -87,25 +87,21 @@ def test_every_figure_by_month_and_unit_is_that_which_the_day_showed(
     second: Site, replayed: tuple[Site, dict[str, Any]]
 ) -> None:
     site, _ = replayed
-    moment = _moment(second)
-    compared, with_values, changed = 0, 0, 0
-    for tenant in CHANGED:
-        home = Home.at(second.home)
-        version = version_served_at(home, tenant, moment)
-        assert version is not None
-        then = open_reader(home, AccessStore.open(home).principal(tenant, f"admin@{tenant}"), as_of=version.version)
-        today, ours = second.reader(tenant), site.reader(tenant)
-        for metric in ours.metrics():
-            by = ("service_unit",) if "service_unit" in metric.dimensions else ()
-            query = MetricQuery(metrics=[metric.name], by=by, grain="month")
-            answers = [_rows(reader, query) for reader in (ours, then, today)]
-            assert answers[0] == answers[1], (tenant, metric.name)
-            compared += 1
-            with_values += bool(answers[0])
-            changed += answers[0] != answers[2]
-    assert compared > 200
-    assert with_values > 50
-    assert changed > 5
+    home = Home.at(second.home)
+    version = version_served_at(home, CHANGED, _moment(second))
+    assert version is not None
+    then = open_reader(home, AccessStore.open(home).principal(CHANGED, f"admin@{CHANGED}"), as_of=version.version)
+    today, ours = second.reader(CHANGED), site.reader(CHANGED)
+    with_values, changed = 0, 0
+    for metric in ours.metrics():
+        by = ("service_unit",) if "service_unit" in metric.dimensions else ()
+        query = MetricQuery(metrics=[metric.name], by=by, grain="month")
+        answers = [_rows(reader, query) for reader in (ours, then, today)]
+        assert answers[0] == answers[1], metric.name
+        with_values += bool(answers[0])
+        changed += answers[0] != answers[2]
+    assert with_values > 20
+    assert changed > 0
 
 
 def _moment(site: Site) -> Any:
@@ -131,15 +127,13 @@ def test_the_new_home_opens_nothing_of_the_other_and_holds_no_source_and_nobody_
     site, facts = replayed
     ours, theirs = Keys.of(Home.at(site.home)), Keys.of(Home.at(second.home))
     assert ours.master != theirs.master
-    for tenant in CHANGED:
-        for grant in GRANTS:
-            held = [
-                key_files.read(key_files.path_of(keys.home, grant, tenant), keys.masters[grant])
-                for keys in (ours, theirs)
-            ]
-            assert held[0] is not None
-            assert held[1] is not None
-            assert held[0].fingerprint != held[1].fingerprint
+    for grant in GRANTS:
+        held = [
+            key_files.read(key_files.path_of(keys.home, grant, CHANGED), keys.masters[grant]) for keys in (ours, theirs)
+        ]
+        assert held[0] is not None
+        assert held[1] is not None
+        assert held[0].fingerprint != held[1].fingerprint
     assert not [
         name for name in ("vault", "inbox", "quarantine", "index", "messages", "payments") if _has(site.home, name)
     ]
