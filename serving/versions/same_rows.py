@@ -75,8 +75,8 @@ def _digest(connection: duckdb.DuckDBPyConnection, rows: str) -> Any:
     return connection.execute(f"select count(*), sum(hash(t)::hugeint) from ({rows}) t").fetchone()
 
 
-def _rows_apart(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> int:
+def _rows_apart(connection: duckdb.DuckDBPyConnection, ours: str, theirs: str) -> int:
     row = connection.execute(
-        f"select count(*) from (({one} except all {other}) union all ({other} except all {one}))"
+        f"select count(*) from (({ours} except all {theirs}) union all ({theirs} except all {ours}))"
     ).fetchone()
     return 0 if row is None else int(row[0])
