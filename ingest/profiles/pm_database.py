@@ -21,6 +21,7 @@ The numbers may be left out (DEFAULTS). `overlap_minutes`: rows dated so long be
 what a slow transaction commits appears late. `reconcile_days`: after so many days the entity is read whole and compared;
 0 does so only when asked. `maximum_deleted_percent`: a whole read that lacks more of the known records is not believed.
 `changes: none`: `source_updated_at` does not show every change, so the entity is read whole and compared each time.
+`optional_table: NAME`: not every database has this table; where it is missing, the entity is not read, without a fault.
 """
 
 import re
@@ -67,6 +68,7 @@ class EntityQuery:
     maximum_deleted_percent: int
     tells_changes: bool
     first_line: int
+    optional_table: str = ""
 
     def place_of(self, column: str) -> str:
         """Where the profile gives a column ("file:line"): the last line that names it so; the SELECT where none does."""
@@ -162,7 +164,7 @@ def _numbers(
 
 def _query(reader: NodeReader, node: yaml.Node, contract: Contract, defaults: Mapping[str, int]) -> EntityQuery:
     key = f"entities.{contract.name}"
-    nodes = reader.mapping(node, key, ("sql", "changes", *_OF_ENTITIES))
+    nodes = reader.mapping(node, key, ("sql", "changes", "optional_table", *_OF_ENTITIES))
     numbers = _numbers(reader, nodes, key, {name: defaults[name] for name in _OF_ENTITIES})
     changes = reader.text(nodes["changes"], f"{key}.changes") if "changes" in nodes else _CHANGES[0]
     if changes not in _CHANGES:
@@ -188,6 +190,9 @@ def _query(reader: NodeReader, node: yaml.Node, contract: Contract, defaults: Ma
         place=place,
         tells_changes=changes == _CHANGES[0],
         first_line=_first_line(sql_node),
+        optional_table=reader.text(nodes["optional_table"], f"{key}.optional_table")
+        if "optional_table" in nodes
+        else "",
         **numbers,
     )
 

@@ -113,14 +113,16 @@ def test_the_reference_profile_reads_every_table_of_the_reference_schema(databas
 
 def test_the_reference_profile_names_every_column_of_the_contract(database: Path) -> None:
     never = {"patient_merge", "bed_movement", "claim_status", "remittance", "remittance_claim", "remittance_line"}
-    # Work RVUs are a table that a tenant licenses: a reference file.
+    # Work RVUs and levels of visits are tables that a tenant licenses: reference files.
     never |= {"remittance_adjustment", "provider_adjustment", "record_deletion", "acknowledgement", "work_rvu_rate"}
+    never |= {"evaluation_level"}
     # What only the envelope of an X12 transaction says.
     of_envelopes = {"sender_code", "interchange_control_number", "group_control_number", "transaction_control_number"}
     # The reference database knows times to the minute, and no visits of several classes or parts.
     elsewhere = of_envelopes | {"part_of_encounter_id", "started_precision", "ended_precision", "occurred_precision"}
-    # It has one number for a claim and its replacement, and tells no tax number.
+    # It has one number for a claim and its replacement, and tells no tax number. Its diagnoses are those of visits.
     never_said = {
+        "diagnosis": {"charge_id", "claim_id", "claim_submission_id", "code_stated_in_id"},
         "encounter_event": {"encounter_class"},
         "claim": {"billing_tax_token", "patient_match_token", "replaced_claim_id"},
     }
@@ -266,6 +268,18 @@ def test_a_missing_table_refuses_its_entity_by_name_and_the_others_go_on(shifts:
         read(own, "reminder")
     assert "own.yaml:10" in caught.value.remedy
     assert rows(own, "staff_shift").height == 1
+
+
+def test_a_database_without_an_optional_table_has_no_such_entity_and_one_with_it_has(database: Path) -> None:
+    def names() -> list[str]:
+        return [unit.name for unit in SOURCE.discover(feed(f"sqlite:///{database}"))]
+
+    every = names()
+    assert "diagnosis" in every
+    with sqlite3.connect(database) as connection:
+        connection.execute("drop table encounter_diagnoses")
+    connection.close()
+    assert names() == [name for name in every if name != "diagnosis"]
 
 
 def test_a_select_without_a_key_column_is_refused_when_the_database_shows_it(shifts: Path, tmp_path: Path) -> None:

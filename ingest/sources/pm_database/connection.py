@@ -9,7 +9,7 @@ import re
 import socket
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -220,12 +220,14 @@ def _is_passing_at_sign_in(error: sa.exc.SQLAlchemyError) -> bool:
     return is_broken(error) and ("FATAL" not in text or bool(_PASSING_WORDS.search(text)))
 
 
-def probe(connection: Connection) -> None:
-    """A first read, which only a real database answers. Raises UnreadableUnit or Broken."""
+def probe(connection: Connection, tables: Collection[str] = ()) -> set[str]:
+    """A first read, which only a real database answers. Returns which of some tables it lacks. Raises UnreadableUnit or Broken."""
     try:
         connection.exec_driver_sql(
             "select count(*) from sqlite_master" if connection.dialect.name == "sqlite" else "select 1"
         ).fetchall()
+        inspector = sa.inspect(connection)
+        return {name for name in tables if not inspector.has_table(name)}
     except sa.exc.SQLAlchemyError as error:
         if is_broken(error):
             raise Broken(explain(error)) from None

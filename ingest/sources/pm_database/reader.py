@@ -26,7 +26,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -79,15 +79,18 @@ class PmDatabaseSource:
     kind = "pm_database"
 
     def discover(self, feed: Feed, inbox: Inbox | None = None) -> list[Unit]:  # noqa: ARG002
-        """One unit for each entity of the profile, in the profile's order; `modified_at` is now, `cursor` is None.
+        """One unit for each entity of the profile, in the profile's order; `modified_at` is now, `cursor` is None. An entity whose
+        optional table the database lacks has none.
 
         Raises UnreadableUnit if the database cannot be reached or the address is not a database, ConfigurationError for a wrong
         profile.
         """
         profile = load_profile(feed.profile or "", "pm_database")
+        optional = {query.optional_table for query in profile.entities.values() if query.optional_table}
+        missing: set[str] = set()
         for failed in range(1, TRIES_TO_DISCOVER + 1):
             try:
-                _look(feed, profile.timeout_seconds)
+                missing = _look(feed, profile.timeout_seconds, optional)
                 break
             except Broken as error:
                 if failed == TRIES_TO_DISCOVER:
@@ -97,6 +100,7 @@ class PmDatabaseSource:
         return [
             Unit(feed=feed, name=entity, modified_at=now, table=_rules(query, profile, profile.zone(feed.time_zone)))
             for entity, query in profile.entities.items()
+            if query.optional_table not in missing
         ]
 
     def read(self, unit: Unit) -> Iterator[Chunk]:
@@ -121,23 +125,22 @@ def _rules(query: EntityQuery, profile: PmDatabaseProfile, zone: str) -> TableRu
     )
 
 
-def _look(feed: Feed, timeout_seconds: int) -> None:
-    """A connection and a first read of the database."""
+def _look(feed: Feed, timeout_seconds: int, tables: Collection[str]) -> set[str]:
+    """A connection and a first read of the database. Returns which of some tables it lacks."""
     engine = engine_of(feed, timeout_seconds)
 
-    def look() -> None:
+    def look() -> set[str]:
         with connect(engine) as connection:
-            probe(connection)
+            return probe(connection, tables)
 
     try:
         if engine.dialect.name == "sqlite":
-            look()
-        else:
-            watch = Watch(timeout_seconds)
-            try:
-                watch.call(look)
-            finally:
-                watch.end(engine.dispose)
+            return look()
+        watch = Watch(timeout_seconds)
+        try:
+            return watch.call(look)
+        finally:
+            watch.end(engine.dispose)
     finally:
         engine.dispose()
 
