@@ -49,13 +49,13 @@ class Payment:
     adjustments: list[tuple[str, str, Decimal]] = field(default_factory=list)
 
     def spread(self) -> None:
-        """Of a payment without lines: all of it is its claim's only line's. What is not taken off by contract was allowed."""
+        """Of a payment without lines: all of it is its claim's only line's. What is not taken off by contract was allowed, and nothing
+        where nothing was paid and nothing left to the patient."""
         if not self.lines:
-            taken = sum(
-                (amount for group, code, amount in self.adjustments if (group, code) == ("CO", "45")), Decimal(0)
-            )
-            line = Line(self.billed, self.paid, f"{self.claim}-1", self.billed - taken, self.adjustments)
-            self.lines.append(line)
+            by_reason = {(group, code): amount for group, code, amount in self.adjustments}
+            is_refused = not self.paid and not any(group == "PR" for group, _ in by_reason)
+            allowed = Decimal(0) if is_refused else self.billed - by_reason.get(("CO", "45"), Decimal(0))
+            self.lines.append(Line(self.billed, self.paid, f"{self.claim}-1", allowed, self.adjustments))
 
     def allowed(self) -> Decimal:
         return sum((line.allowed or Decimal(0) for line in self.lines), Decimal(0))
