@@ -57,10 +57,10 @@ def test_an_administrator_says_what_groups_give_and_makes_tokens_for_the_provide
     button(test, "Save", "cm_admin_accounts_form").click().run()
     assert not test.exception
     assert "Analysts of Okta" in markup_of(test)
-    (right,) = store.group_rights("harbor")
-    assert (right.group_name, right.role, right.unit_ids) == ("Analysts of Okta", Role.ANALYST, ())
+    (right,) = [item for item in store.group_rights("harbor") if item.group_name == "Analysts of Okta"]
+    assert (right.role, right.unit_ids) == (Role.ANALYST, ())
     button(test, "Give nothing", "cm_admin_accounts_form").click().run()
-    assert store.group_rights("harbor") == ()
+    assert "Analysts of Okta" not in {item.group_name for item in store.group_rights("harbor")}
     test.text_input(key="cm_admin_accounts_token").set_value("Okta of the page")
     button(test, "Make a token", "cm_admin_accounts_token_form").click().run()
     secret = test.code[0].value
