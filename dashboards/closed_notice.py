@@ -44,7 +44,7 @@ def _sentence(page: str, changes: Sequence[Change], time_zone: str, *, in_part: 
     on = fmt.day(local_day(lead.close.closed_at, time_zone))
     closed, now = values(lead)
     of_all = ", not only of what is chosen here" if in_part else ""
-    label = lead.label[:1].lower() + lead.label[1:]
+    label = fmt.lower_first(lead.label)
     more = f" {fmt.plural(len(others), 'other figure')} of this page changed too." if others else ""
     return (
         f"{lead.close.month:%B %Y} was closed on {on} with {closed} ({label}{of_all}); it is {now} now: "

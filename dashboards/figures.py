@@ -108,7 +108,7 @@ def counted(metric: MetricDefinition, value: Any, base: Base | None, *, short: b
     """
     if base is None or value is None or not base.now:
         return ""
-    unit, label = base.metric.unit, f"{base.metric.label[:1].lower()}{base.metric.label[1:]}"
+    unit, label = base.metric.unit, fmt.lower_first(base.metric.label)
 
     def written(number: fmt.Number) -> str:
         # The label of days and hours says the unit.

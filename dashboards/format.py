@@ -152,8 +152,9 @@ def unbroken(text: str) -> str:
 
 
 def lower_first(text: str) -> str:
-    """A label or title inside a sentence."""
-    return f"{text[:1].lower()}{text[1:]}"
+    """A label or title inside a sentence. `A/R over 90 days` and `E/M level` keep their capitals."""
+    is_word = text[1:2].islower() or text[1:2] in ("", " ")
+    return f"{text[:1].lower()}{text[1:]}" if is_word else text
 
 
 def plural(count: int, singular: str, many: str | None = None) -> str:

@@ -135,7 +135,7 @@ def doubt(titles: Sequence[str], action: str = "") -> Markup:
     if not titles:
         return EMPTY
     more = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
-    text = f"May be wrong: {titles[0][:1].lower()}{titles[0][1:]}{more}"
+    text = f"May be wrong: {fmt.lower_first(titles[0])}{more}"
     shown = button(text, action) if action else text
     return Markup('<p class="cm-caution cm-doubt">{}<span>{}</span></p>').format(MARKS["bad"], shown)
 

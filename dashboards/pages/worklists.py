@@ -119,9 +119,9 @@ def _crumbs(source: Source, view: View) -> Markup:
 
 def _finding(work: Work) -> str:
     title = work.work_list.title
-    count = f"{work.open_rows:,} {title[:1].lower()}{title[1:]} open"
+    count = f"{work.open_rows:,} {fmt.lower_first(title)} open"
     if work.open_rows == 1:
-        count = f"1 row of {title[:1].lower()}{title[1:]} open"
+        count = f"1 row of {fmt.lower_first(title)} open"
     return f"{count}, {fmt.short(work.open_amount, 'usd')} at stake" if work.open_amount else count
 
 

@@ -88,3 +88,17 @@ def test_a_change_says_sign_amount_judgement_and_comparison(now, before, unit, d
 def test_plural_counts_one_row_as_one():
     assert fmt.plural(1, "row") == "1 row"
     assert fmt.plural(1204, "row") == "1,204 rows"
+
+
+@pytest.mark.parametrize(
+    ("text", "within"),
+    [
+        ("Visits seen", "visits seen"),
+        ("A file was refused", "a file was refused"),
+        ("A/R over 90 days", "A/R over 90 days"),
+        ("E/M level, mean", "E/M level, mean"),
+        ("", ""),
+    ],
+)
+def test_a_label_within_a_sentence_keeps_its_abbreviations(text, within):
+    assert fmt.lower_first(text) == within

@@ -63,7 +63,7 @@ class Server:
         with self.browser() as browser:
             page = browser.get("/signin")
             token = page.text.split('name="token" value="')[1].split('"')[0]
-            # A client sends cookies of another address back only where it is told to.
+            # The cookies belong to the name of the host, and the client asks an address: it does not send them by itself.
             cookie = "; ".join(f"{name}={value}" for name, value in page.cookies.items())
             fields = {"token": token, "email": email, "password": password}
             return browser.post("/signin", data=fields, headers={"cookie": cookie})

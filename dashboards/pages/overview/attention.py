@@ -236,7 +236,7 @@ def _cases(source: Source, rule: Rule, row: Mapping[str, Any]) -> str:
     if not rule.out_of or not whole or part is None:
         return ""
     label = source.metrics[rule.out_of].label
-    return f"{fmt.short(part, 'count')} of {fmt.short(whole, 'count')} {label[:1].lower()}{label[1:]}"
+    return f"{fmt.short(part, 'count')} of {fmt.short(whole, 'count')} {fmt.lower_first(label)}"
 
 
 def is_moving(source: Source, view: View, loaded: Mapping[str, figures.Figure]) -> dict[str, bool]:

@@ -12,10 +12,16 @@ from dashboards.markup import ARROWS, CHEVRON, EMPTY, MARKS, join
 from dashboards.pages.overview.attention import Item
 from dashboards.pages.overview.trust import Line
 from dashboards.targets import WORSE, FigureTarget
+from serving.model import MetricDefinition
 from serving.modules.overview import TILE_NAMES
 
 # The scale of a bullet ends this much beyond the larger of figure and target.
 BULLET_ROOM = Decimal("1.25")
+
+
+def tile_name(metric: MetricDefinition) -> str:
+    """The name of a metric on its tile."""
+    return TILE_NAMES.get(metric.name, metric.label)
 
 
 def tile(figure: Figure, target: FigureTarget | None, action: str, doubt_action: str) -> Markup:
@@ -26,7 +32,7 @@ def tile(figure: Figure, target: FigureTarget | None, action: str, doubt_action:
     metric = figure.metric
     shown = fmt.parts(None if figure.problem else figure.value, metric.unit)
     is_grey = bool(figure.problem or figure.caution or figure.doubts)
-    name = TILE_NAMES.get(metric.name, metric.label)
+    name = tile_name(metric)
     return Markup(
         '<article class="cm-tile cm-{tone}" data-metric="{metric}"><header><h3>{title}</h3>{definition}</header>'
         '<p class="cm-value"{lead}><b>{number}</b><span>{unit}</span>{counted}</p>'

@@ -174,7 +174,7 @@ def _finding(explained: Explained | None, tiles: Mapping[str, Figure]) -> str:
     worse = [figure for figure in judged if figure.change.tone == "bad" and not findings.is_steady(figure)]
     better = [figure for figure in judged if figure.change.tone == "good" and not findings.is_steady(figure)]
     if worse and better:
-        also = lowered(names_of(better)) if len(better) < 3 else "other figures"
+        also = fmt.lower_first(names_of(better)) if len(better) < 3 else "other figures"
         return f"{_changed(worse, 'worse')}; {also} got better"
     if worse or better:
         return _changed(worse or better, "worse" if worse else "better")
@@ -186,22 +186,17 @@ def _finding(explained: Explained | None, tiles: Mapping[str, Figure]) -> str:
 
 def _changed(chosen: Sequence[Figure], word: str) -> str:
     """How one figure changed, or that several got better or worse."""
-    return findings.finding(chosen[0], _name_of(chosen[0])) if len(chosen) == 1 else f"{names_of(chosen)} got {word}"
-
-
-def _name_of(figure: Figure) -> str:
-    return TILE_NAMES.get(figure.metric.name, figure.metric.label)
-
-
-def lowered(name: str) -> str:
-    """A name within a sentence: `A/R over 90 days` keeps its capitals."""
-    return f"{name[:1].lower()}{name[1:]}" if name[1:2].islower() else name
+    return (
+        findings.finding(chosen[0], html.tile_name(chosen[0].metric))
+        if len(chosen) == 1
+        else f"{names_of(chosen)} got {word}"
+    )
 
 
 def names_of(chosen: Sequence[Figure]) -> str:
     """`Days in receivables, no-show rate and 2 other figures`, as their tiles name them."""
-    first, *others = map(_name_of, chosen)
-    labels = [first, *map(lowered, others)]
+    first, *others = [html.tile_name(figure.metric) for figure in chosen]
+    labels = [first, *map(fmt.lower_first, others)]
     if len(labels) > 3:
         return f"{labels[0]}, {labels[1]} and {len(labels) - 2} other figures"
     return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"

@@ -71,4 +71,4 @@ def _findings(loaded: Mapping[str, Figure]) -> list[Line]:
         if len(doubts) > 1
         else "figures that it touches say so"
     )
-    return [Line(kind="bad", text=f"May be wrong: {doubts[0][:1].lower()}{doubts[0][1:]}", more=more)]
+    return [Line(kind="bad", text=f"May be wrong: {fmt.lower_first(doubts[0])}", more=more)]

@@ -118,4 +118,4 @@ def _caution(context: PageContext) -> str:
     if metric is None or figures.filters(view, metric) is None:
         return ""
     waiting = figures.waiting_for(source, view.moved(period=view.compared), metric)
-    return f"Rates of {view.compared.name}: {waiting[:1].lower()}{waiting[1:]}" if waiting else ""
+    return f"Rates of {view.compared.name}: {fmt.lower_first(waiting)}" if waiting else ""
