@@ -1,4 +1,4 @@
-"""Diagnoses of the third-party feeds, counted beforehand in their files with plain Python."""
+"""Diagnoses of the third-party feeds: the counts that our reader gave when they were written down."""
 
 from collections import Counter
 from pathlib import Path
