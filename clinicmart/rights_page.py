@@ -10,6 +10,9 @@ What a role does not hold is absent from the pages. It is refused as well when s
 a page, on the command line, in an extract or in the file of the scope. A module shows only where the plan of the tenant includes it.
 [deidentification.md](deidentification.md) says what the identity levels mean. `clinicmart audit prove` tries every role."""
 _ASSIGNED = {"": "nothing", "units": "service units", "provider": "a provider", "partner": "a referral partner"}
+_SUPPORT = """\
+Nobody is given this role: a platform administrator has it while a support session runs ([console.md](console.md)). Nothing can be changed,
+and no page, row or figure leaves as a file."""
 _POSTGRES = """\
 A login of `clinicmart bi-login` belongs to tenants and service units, not to a person. It reads the columns that the identity level
 `{level}` shows unchanged, and no others; row policies cut the rows ([postgres.md](postgres.md))."""
@@ -52,7 +55,7 @@ def _role(role: Role, rule: RoleRule) -> list[str]:
     return [
         f"## `{role}`",
         "",
-        f"{rule.sees}.",
+        f"{rule.sees}." + (f" {_SUPPORT}" if rule.is_of_support else ""),
         "",
         f"- Must be assigned: {_ASSIGNED[rule.needs]}",
         f"- Identity level: `{rule.identity_level}`; {'figures and the rows behind them' if rule.rows else 'figures, never rows'}",

@@ -17,6 +17,7 @@ from dashboards import period as periods
 from dashboards.data import UNKNOWN, Source
 from dashboards.view import View
 from serving.modules import PAGES
+from serving.people.rights import ROLES
 
 CUSTOM = "custom"
 EVERYWHERE = ""
@@ -66,18 +67,21 @@ def _mark(name: str) -> Markup:
 
 def _person(source: Source, token: str) -> Markup:
     email, role = source.principal.email, source.principal.role.replace("_", " ").capitalize()
-    return Markup(
-        '<div class="cm-person"><b>{}</b><span>{}</span><span>{}</span>'
-        '<a href="/account" target="_self">Password and sessions</a>{}</div>'
-    ).format(source.principal.display_name or email, email, role, sign_out_form(token))
+    is_support = ROLES[source.principal.role].is_of_support
+    # Who is in a support session has no account here.
+    account = Markup("") if is_support else Markup('<a href="/account" target="_self">Password and sessions</a>')
+    form = sign_out_form(token, "End the support session" if is_support else "Sign out")
+    return Markup('<div class="cm-person"><b>{}</b><span>{}</span><span>{}</span>{}{}</div>').format(
+        source.principal.display_name or email, email, role, account, form
+    )
 
 
-def sign_out_form(token: str) -> Markup:
+def sign_out_form(token: str, label: str = "Sign out") -> Markup:
     """A form, not a link: signing out changes something, so it is a POST with a token."""
     return Markup(
         '<form method="post" action="/signout" class="cm-signout"><input type="hidden" name="token" value="{}">'
-        '<button type="submit">Sign out</button></form>'
-    ).format(token)
+        '<button type="submit">{}</button></form>'
+    ).format(token, label)
 
 
 def _set(name: str, value: object) -> None:

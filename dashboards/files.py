@@ -5,11 +5,12 @@ import streamlit as st
 from dashboards.reports import make
 from dashboards.shell import PageContext
 from serving.modules import PAGES
+from serving.people.rights import ROLES
 
 
 def draw(context: PageContext, page: str) -> None:
     """Draws the buttons Excel and PDF and the way to subscriptions. A file is made when it is taken, and that is a row of the audit."""
-    if page not in PAGES:
+    if page not in PAGES or not ROLES[context.source.principal.role].takes_files:
         return
     view = context.view.opened(None)
     with st.container(horizontal=True, vertical_alignment="center", key="cm_files", gap="small"):

@@ -6,10 +6,11 @@ from typing import Any
 
 import streamlit as st
 
-from dashboards import bar, data, drawer, files, markup, served_home, shell, theme, widgets
+from dashboards import bar, data, drawer, files, markup, served_home, shell, support_notice, theme, widgets
 from dashboards import format as fmt
 from dashboards.pages import ALL
 from dashboards.pages.administration import first_people
+from dashboards.pages.administration import page as administration
 from dashboards.pages.report_builder import pinned
 from dashboards.person import host_fits, person, session_token, signed_out
 from dashboards.server import auth_gate
@@ -47,6 +48,9 @@ def main() -> None:
     try:
         source = data.source_of(principal)
     except NothingPublished:
+        support = support_notice.above_pages(principal, served_home.time_zone(principal.tenant_id))
+        if support:
+            widgets.html(support, key="cm_support")
         shell.without_data(principal, sign_out)
         first_people.draw(principal)
         return
@@ -81,4 +85,10 @@ def main() -> None:
         announced = served_home.access().announcements.on(datetime.now(UTC).date())
         if announced:
             widgets.html(markup.notice(announced), key="cm_announcements", as_of=source.as_of)
+        support = support_notice.above_pages(principal, source.time_zone, [*streamlit_pages])
+        if support:
+            opened = widgets.html(support, key="cm_support", as_of=source.as_of)
+            if opened.startswith(f"{widgets.PAGE}{support_notice.ADMINISTRATION}"):
+                st.session_state[administration.OPENS] = "Support"
+                st.switch_page(streamlit_pages[support_notice.ADMINISTRATION])
         chosen.run()

@@ -16,6 +16,7 @@ import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
+from serving.organization_settings import SeenInSupport, seen_in
 from serving.people.audit_log import AuditRow
 from serving.people.embedding_sites import EmbeddingSite
 from serving.people.group_rights import GroupRight
@@ -27,6 +28,7 @@ from serving.people.rights import ROLES
 from serving.people.roster import Person
 from serving.people.scim_tokens import ScimToken
 from serving.people.store import AccessStore
+from serving.people.support_sessions import SupportPolicy, SupportSession
 from serving.rows.export import rows_file
 from serving.scope_files.unheld import remove_unheld
 
@@ -258,6 +260,36 @@ class Administration:
         ]
         if ROLES[person.role].administers and not others:
             raise ConfigurationError("this is the only administrator; make another one first")
+
+    # Support sessions of the platform's administrators
+
+    def support_policy(self) -> SupportPolicy:
+        """Whether the platform's administrators may look at the organization's pages."""
+        self._check()
+        return self._store.support_sessions.policy(self._tenant)
+
+    def set_support_policy(self, policy: SupportPolicy) -> None:
+        """Sets that rule. With `refused`, a session that runs ends at once."""
+        self._check()
+        self._store.support_sessions.set_policy(self._tenant, policy, actor=self._email)
+        remove_unheld(self._home, self._tenant)
+
+    def support_sessions(self) -> tuple[tuple[SupportSession, SeenInSupport], ...]:
+        """Every support session, the newest first, with what was seen in it."""
+        self._check()
+        listed = self._store.support_sessions.of_tenant(self._tenant)
+        return tuple((session, seen_in(self._store, session)) for session in listed)
+
+    def decide_support(self, support_id: str, *, is_approved: bool) -> None:
+        """Approves or refuses a support session that was asked for. Raises AccessError where none of this id waits."""
+        self._check()
+        self._store.support_sessions.decide(self._tenant, support_id, is_approved=is_approved, actor=self._email)
+
+    def end_support(self, support_id: str) -> None:
+        """Ends a support session at once. Raises AccessError where there is no such open one."""
+        self._check()
+        self._store.support_sessions.end(self._tenant, support_id, actor=self._email)
+        remove_unheld(self._home, self._tenant)
 
     # What was done
 

@@ -18,11 +18,15 @@ from serving.people.announcements import Announcement
 from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.rights import ROLES
 from serving.people.store import AccessStore
+from serving.people.support_sessions import SupportPolicy, SupportSession
+from serving.scope_files.unheld import remove_unheld
 from serving.versions.health import published_alerts
 from serving.versions.integrity import last_sound_version
 from serving.versions.store import outcome
 
 LONGEST_NAME = 80
+# Where a support session is opened, at the address of the organization.
+SUPPORT_PATH = "/support"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,34 @@ class Platform:
         """Says whether the plan of an organization grants a module. Raises ConfigurationError for one that there is not."""
         self.organization(tenant_id)
         self._store.set_module(tenant_id, module, granted=is_granted, actor=self._email)
+
+    def support_policy(self, tenant_id: str) -> SupportPolicy:
+        """What an organization allows."""
+        self._check()
+        return self._store.support_sessions.policy(tenant_id)
+
+    def support_sessions(self, tenant_id: str) -> tuple[SupportSession, ...]:
+        """The support sessions of an organization, the newest first."""
+        self._check()
+        return self._store.support_sessions.of_tenant(tenant_id)
+
+    def ask_support(self, tenant_id: str, *, reason: str, minutes: int) -> SupportSession:
+        """Asks an organization for a support session. Raises as `SupportSessions.ask`."""
+        self.organization(tenant_id)
+        return self._store.support_sessions.ask(tenant_id, reason=reason, minutes=minutes, by=self._email)
+
+    def begin_support(self, tenant_id: str, support_id: str) -> str:
+        """Begins a support session of one's own, or opens one that runs. Returns the path of a link at the organization's address, which
+        works once within two minutes. Raises as `SupportSessions.begin`."""
+        self._check()
+        token = self._store.support_sessions.begin(tenant_id, support_id, by=self._email)
+        return f"{SUPPORT_PATH}?link={token}"
+
+    def end_support(self, tenant_id: str, support_id: str) -> None:
+        """Ends a support session at once, also one of another administrator. Raises as `SupportSessions.end`."""
+        self._check()
+        self._store.support_sessions.end(tenant_id, support_id, actor=self._email)
+        remove_unheld(self._home, tenant_id)
 
     def announcements(self) -> tuple[Announcement, ...]:
         """What was announced, the newest first."""

@@ -23,7 +23,7 @@ from serving import reader
 from serving.metrics.mart_data import MartData
 from serving.model import Health
 from serving.modules import MODULES_BY_NAME
-from serving.people import scope, session_store, sessions, subscriptions
+from serving.people import scope, session_store, sessions, subscriptions, support_sessions
 from serving.people.embedding_sites import EmbeddingSites
 from serving.people.reports import Reports
 from serving.people.store import AccessStore
@@ -158,6 +158,12 @@ def _private_reports_by_mail(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(subscriptions, "_seen_report", lambda _person, _report_id: everybody)
 
 
+def _support_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """A support session goes on after its time."""
+    patch.setattr(support_sessions, "_state", lambda *_: support_sessions.SupportState.RUNNING)
+    patch.setattr(support_sessions.SupportSessions, "end_over", lambda *_: None)
+
+
 HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], tuple[str, ...]]] = {
     "no filter": (_no_filter, ("figure", "drill", "names"), ("manager",)),
     "identity shown": (_identity_shown, ("drill", "extract", "sql"), ("analyst",)),
@@ -177,6 +183,7 @@ HOLES: Mapping[str, tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...],
     "sessions for ever": (_sessions_for_ever, ("session",), ("admin",)),
     "console for all": (_console_for_all, ("console",), ("manager",)),
     "private reports by mail": (_private_reports_by_mail, ("mail",), ("manager",)),
+    "support for ever": (_support_for_ever, ("support",), ("admin",)),
     "password is enough": (_password_is_enough, ("second factor",), ("admin",)),
 }
 # Those that are made in the server's process.
@@ -188,6 +195,7 @@ IN_SERVER = (
     "page of nobody",
     "sessions for ever",
     "console for all",
+    "support for ever",
     "password is enough",
 )
 

@@ -13,6 +13,7 @@ from clinicmart.proof import (
     ways_reports,
     ways_sign_in,
     ways_sql,
+    ways_support,
     ways_web,
 )
 from clinicmart.proof.canaries import TENANTS
@@ -31,6 +32,7 @@ WAYS: tuple[Way, ...] = (
     *ways_api.WAYS,
     *ways_embedding.WAYS,
     *ways_console.WAYS,
+    *ways_support.WAYS,
     *ways_files.WAYS,
 )
 

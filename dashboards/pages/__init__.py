@@ -10,6 +10,7 @@ from dashboards.pages import (
     extract,
     lineage,
     referrals,
+    settings,
     sql,
     targets,
     today,
@@ -155,6 +156,11 @@ ALL = (
         title="Administration",
         draw=administration.draw,
         opened_from=MENU,
+    ),
+    PageSpec(
+        key="settings",
+        title="Settings",
+        draw=settings.draw,
     ),
     PageSpec(
         key="compare",

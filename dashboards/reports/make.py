@@ -13,6 +13,7 @@ from dashboards.view import View
 from foundation.errors import AccessError, ConfigurationError
 from foundation.near_names import near
 from serving.modules import PAGES
+from serving.people.rights import ROLES
 from serving.people.shown import gathering
 
 
@@ -58,7 +59,11 @@ def gathered(source: Source, page: str, view: View, purpose: Mapping[str, object
 
 
 def make(source: Source, page: str, view: View, file_format: str) -> ReportFile:
-    """The report of a page as a file in one of FORMATS. Raises as `gathered`, ConfigurationError too for another format."""
+    """The report of a page as a file in one of FORMATS. Raises as `gathered`, ConfigurationError too for another format, and AccessError,
+    audited, for a role that takes no files."""
+    if not ROLES[source.principal.role].takes_files:
+        source.reader.note("report", {"page": page, "format": file_format}, "refused")
+        raise AccessError("your role takes no files")
     if file_format not in _WRITERS:
         raise ConfigurationError(f"{file_format!r} is not one of {', '.join(FORMATS)}")
     return as_file(source, gathered(source, page, view, {"format": file_format}), file_format)

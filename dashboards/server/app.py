@@ -26,6 +26,7 @@ from dashboards.server import (
     passkey_routes,
     second_factor_routes,
     signin_routes,
+    support_routes,
     warm,
 )
 from dashboards.server.auth_gate import Gate
@@ -78,6 +79,7 @@ def create_app(home: Path, *, domain: str = "localhost") -> st.App:
             *passkey_routes.ROUTES,
             *health_routes.ROUTES,
             *console_routes.ROUTES,
+            *support_routes.ROUTES,
         ],
         middleware=[
             # Before the gate: what it answers has neither a session nor the gate's headers, which forbid every frame.

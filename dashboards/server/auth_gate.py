@@ -33,6 +33,7 @@ from serving.people.rights import ROLES
 from serving.people.second_factors import Step
 from serving.people.session_store import SignIn
 from serving.people.sessions import session_id
+from serving.platform import SUPPORT_PATH
 
 SESSION_COOKIE = "clinicmart_session"
 FORM_COOKIE = "clinicmart_form"
@@ -44,6 +45,8 @@ SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, HEALTH = "/signin", "/signout", "/password
 READY = "/readyz"
 # What platform administrators have in place of the pages.
 CONSOLE = "/console"
+# Where an administrator of the platform opens a support session, at the address of the organization.
+SUPPORT = SUPPORT_PATH
 SECOND_FACTOR, SET_UP = "/second-factor", "/second-factor/set-up"
 # Sign-in with the tenant's identity provider: the way there, the way back, and where the provider says that a sign-in has ended.
 OIDC, OIDC_BACK, OIDC_ENDED = "/signin/oidc", "/signin/oidc/back", "/signin/oidc/ended"
@@ -52,11 +55,13 @@ PASSKEY, PASSKEYS, NEW_PASSKEY, PASSKEY_SCRIPT = "/signin/passkey", "/passkeys",
 SIGN_IN_PATHS = frozenset(
     {
         SIGN_IN, SIGN_OUT, PASSWORD, ACCOUNT, SECOND_FACTOR, SET_UP, OIDC, OIDC_BACK, OIDC_ENDED, PASSKEY, PASSKEYS,
-        NEW_PASSKEY, PASSKEY_SCRIPT,
+        NEW_PASSKEY, PASSKEY_SCRIPT, SUPPORT,
     }
 )  # fmt: skip
 # Who opens the account's pages is looked up there.
 OPEN_PATHS = SIGN_IN_PATHS | {HEALTH, READY, "/favicon.png", "/favicon.ico"}
+# Pages of a person's own account: who is in a support session has none here.
+ACCOUNT_PATHS = frozenset({PASSWORD, ACCOUNT, SECOND_FACTOR, SET_UP, PASSKEYS, NEW_PASSKEY})
 # Where a sign-in goes on that lacks a step.
 STEP_PATHS = {Step.PASSWORD: PASSWORD, Step.CODE: SECOND_FACTOR, Step.ENROL: SET_UP}
 OPEN_PREFIXES = ("/static/",)
@@ -65,6 +70,7 @@ WITHOUT_SESSION = "Sign in first."
 NOT_FINISHED = "Finish signing in first."
 OF_PLATFORM = "This page is for administrators of the platform."
 NO_DATA = "Administrators of the platform see no data of an organization."
+NO_ACCOUNT = "A support session shows pages and changes nothing. Your account is at the address of the platform."
 OTHER_TENANT = "You are signed in for another organization."
 REFUSALS = frozenset({403, 404})
 
@@ -225,10 +231,13 @@ class Gate:
                     headers["cache-control"] = "no-store"
             await send(message)
 
-        if scope["type"] == "http" and _is_open(path):
-            await self.app(scope, receive, guarded_send)
-            return
         connection = HTTPConnection(scope)
+        if scope["type"] == "http" and _is_open(path):
+            if path in ACCOUNT_PATHS and await run_in_threadpool(_is_support, connection):
+                await _refuse(connection, NO_ACCOUNT, 403)(scope, receive, guarded_send)
+            else:
+                await self.app(scope, receive, guarded_send)
+            return
         refusal = await run_in_threadpool(self._refusal, connection) or self._elsewhere(connection)
         if refusal is None:
             await self.app(scope, receive, guarded_send)
@@ -281,6 +290,12 @@ class Gate:
         if ROLES[state.principal.role].is_of_platform != is_console(connection.url.path):
             return _other_side(connection, state.principal)
         return None
+
+
+def _is_support(connection: HTTPConnection) -> bool:
+    """Whether the browser is in a support session."""
+    principal = signed_in(cookie_of(connection, SESSION_COOKIE))
+    return principal is not None and ROLES[principal.role].is_of_support
 
 
 def is_console(path: str) -> bool:

@@ -13,6 +13,7 @@ from serving.people.announcements import LONGEST_SENTENCE, Announcement
 from serving.platform import LONGEST_NAME, Organization
 
 ZONE = "UTC"
+EMPTY = Markup("")
 TITLE = "Organizations"
 
 
@@ -65,27 +66,31 @@ def organization(
     sign_out: str,
     email: str,
     invited: Sequence[str] = (),
+    support: Markup = EMPTY,
     done: str = "",
     link: str = "",
+    link_lead: str = "",
     problem: str = "",
     status: int = 200,
 ) -> HTMLResponse:
-    """One organization: its health, its plan, and administrators who have chosen no password yet."""
+    """One organization: its health, its plan, its support sessions (`console_support_html`), and administrators who have chosen no password
+    yet. `link` is shown once."""
     body = Markup(
         '{head}<p class="lead"><a href="/console">All organizations</a></p><h1>{name}</h1>{problem}{done}<table>{rows}</table>'
         '<section><h2>Plan</h2><p class="lead">A module that the plan does not grant is absent for everybody of the organization.</p>'
         '<form method="post" action="/console">{token}{action}{tenant}<div class="choices">{modules}</div>'
-        '<button type="submit">Save the plan</button></form></section>{again}'
+        '<button type="submit">Save the plan</button></form></section>{support}{again}'
     ).format(
         head=_head(email, sign_out),
         name=shown.name,
         problem=problem_line(problem),
-        done=_done(done, link),
+        done=_done(done, link, link_lead),
         rows=_facts(shown),
         token=hidden("token", token),
         action=hidden("action", "plan"),
         tenant=hidden("tenant", shown.tenant_id),
         modules=Markup("").join(_module(*module) for module in shown.modules),
+        support=support,
         again=_again(shown, invited, token),
     )
     return page("Organization", body, status, is_wide=True)
@@ -277,14 +282,18 @@ def _field(
     )
 
 
-def _done(text: str, link: str) -> Markup:
+INVITED = "Send this link to the administrator and to nobody else. It works once, for 24 hours, and is not shown again."
+
+
+def _done(text: str, link: str, lead: str = "") -> Markup:
     if not text:
         return Markup("")
     shown = (
-        Markup(
-            "<p>Send this link to the administrator and to nobody else. It works once, for 24 hours, and is not shown again.</p>"
-            "<p><code>{}</code></p>"
-        ).format(link)
+        Markup('<p>{}</p><p><a class="button" href="{}" target="_blank" rel="noopener">Open the link</a></p>').format(
+            lead, link
+        )
+        if link and lead
+        else Markup("<p>{}</p><p><code>{}</code></p>").format(INVITED, link)
         if link
         else Markup("")
     )

@@ -13,10 +13,11 @@ from starlette.routing import Route
 
 from dashboards import format as fmt
 from dashboards import served_home
-from dashboards.server import auth_gate, console_html, signin_html
+from dashboards.server import auth_gate, console_html, console_support_html, signin_html
 from dashboards.server.forms import STALE_FORM, fields_of, hashing
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from serving.metering import metering_csv
+from serving.people.support_sessions import SupportState
 from serving.platform import Platform
 
 PURPOSE = "console"
@@ -48,9 +49,20 @@ def _all(request: Request, status: int = 200, **more: object) -> Response:
 
 def _one(request: Request, tenant_id: str, status: int = 200, **more: object) -> Response:
     platform, token, email = _platform(request)
+    shown = platform.organization(tenant_id)
+    form_token = auth_gate.form_token(PURPOSE, token)
+    support = console_support_html.section(
+        tenant_id,
+        platform.support_policy(tenant_id),
+        platform.support_sessions(tenant_id),
+        email=email,
+        token=form_token,
+        reason=str(more.pop("reason", "")),
+    )
     return console_html.organization(
-        platform.organization(tenant_id),
-        token=auth_gate.form_token(PURPOSE, token),
+        shown,
+        support=support,
+        token=form_token,
         sign_out=auth_gate.form_token("signout", token),
         email=email,
         invited=platform.invited_administrators(tenant_id),
@@ -78,7 +90,8 @@ def _guarded(draw, request: Request, *words: str) -> Response:  # type: ignore[n
 
 
 async def act(request: Request) -> Response:
-    """POST /console: makes an organization, saves a plan, makes a new link, announces something or ends it."""
+    """POST /console: makes an organization, saves a plan, makes a new link, announces something or ends it, asks for a support session,
+    opens or ends one."""
     fields = await fields_of(request)
     return await hashing(_act, request, fields)
 
@@ -106,6 +119,8 @@ def _act(request: Request, fields: Mapping[str, str]) -> Response:
             made = platform.invite_again(tenant_id, fields.get("email", ""))
             link = _address(request, tenant_id, made.path)
             return _one(request, tenant_id, done=f"{made.email} can choose a password.", link=link)
+        if action in ("ask support", "open support", "end support"):
+            return _supported(request, platform, action, tenant_id, fields)
     except AccessError as error:
         return signin_html.refused(fmt.sentence(str(error)), 403)
     return signin_html.refused(STALE_FORM, 403)
@@ -139,6 +154,28 @@ def _planned(request: Request, platform: Platform, tenant_id: str, fields: Mappi
         if wanted != is_granted:
             platform.grant(tenant_id, module, is_granted=wanted)
     return _one(request, tenant_id, done="The plan is saved. It holds from each person's next click on.")
+
+
+def _supported(
+    request: Request, platform: Platform, action: str, tenant_id: str, fields: Mapping[str, str]
+) -> Response:
+    """Asks for a support session, opens one or ends one."""
+    support_id = fields.get("support", "")
+    if action == "end support":
+        platform.end_support(tenant_id, support_id)
+        return _one(request, tenant_id, done="The support session has ended.")
+    if action == "open support":
+        link = _address(request, tenant_id, platform.begin_support(tenant_id, support_id))
+        lead = "The pages of the organization open at its own address. This link works once, within two minutes."
+        return _one(request, tenant_id, done="The support session runs.", link=link, link_lead=lead)
+    reason, minutes = fields.get("reason", ""), fields.get("minutes", "")
+    try:
+        asked = platform.ask_support(tenant_id, reason=reason, minutes=int(minutes) if minutes.isdecimal() else 0)
+    except ConfigurationError as error:
+        return _one(request, tenant_id, 422, problem=fmt.sentence(str(error)), reason=reason)
+    waits = asked.state is SupportState.WAITING
+    done = "An administrator of the organization has to approve it." if waits else "You can begin it below."
+    return _one(request, tenant_id, done=f"The support session is asked for. {done}")
 
 
 def _address(request: Request, tenant_id: str, path: str) -> str:

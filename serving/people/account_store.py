@@ -194,7 +194,11 @@ class AccountStore(Database):
         try:
             checked = Role(role)
         except ValueError:
-            raise ConfigurationError(f"{role!r} is not a role; known are {', '.join(Role)}") from None
+            raise ConfigurationError(
+                f"{role!r} is not a role; known are {', '.join(role for role in Role if role is not Role.SUPPORT)}"
+            ) from None
+        if checked is Role.SUPPORT:
+            raise ConfigurationError(f"nobody is given the role {checked}: it is that of a support session")
         if (checked is Role.SUPER_ADMIN) != (tenant_id == PLATFORM):
             raise ConfigurationError(f"a super_admin belongs to the tenant {PLATFORM!r}, and other users do not")
         return checked

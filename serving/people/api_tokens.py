@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, update
 
-from foundation.errors import ConfigurationError
-from serving.people.principal import Principal
+from foundation.errors import AccessError, ConfigurationError
+from serving.people.principal import Principal, Role
 from serving.people.secret_tokens import SecretToken, SecretTokens, shared_fields
 from serving.people.tables import API_TOKEN
 
@@ -39,8 +39,10 @@ class ApiTokens(SecretTokens[ApiToken]):
         """Makes a token for a person and returns it; it is kept nowhere.
 
         Raises ConfigurationError for an empty or a too long name, for something that a token cannot be allowed, and for fewer than
-        one or more than LONGEST_DAYS days.
+        one or more than LONGEST_DAYS days, AccessError for a person in a support session.
         """
+        if principal.role is Role.SUPPORT:
+            raise AccessError("a support session makes no tokens")
         for right in allowed:
             if right not in ALLOWED:
                 raise ConfigurationError(f"a token cannot be allowed {right!r}; it can be allowed {', '.join(ALLOWED)}")

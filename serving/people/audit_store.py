@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from serving.people import audit_anchor, audit_log
 from serving.people.audit_log import AuditCheck, AuditRow
 from serving.people.database import Database, email_of
+from serving.people.support_sessions import MARK
 from serving.people.tables import AUDIT
 
 
@@ -81,7 +82,8 @@ class AuditStore(Database):
             return tuple(audit_log.row_of(row) for row in rows)
 
     def count_people(self, tenant_id: str, since: datetime, until: datetime) -> int:
-        """How many people of a tenant were signed in, or asked with an own token, from `since` on and before `until`."""
+        """How many people of a tenant were signed in, or asked with an own token, from `since` on and before `until`. Who looked in a
+        support session does not count."""
         # Rows of a session or a token name it, but for the sign-in itself. Actors that are no person have no at sign.
         wanted = (
             (AUDIT.c.tenant_id == tenant_id)
@@ -90,6 +92,7 @@ class AuditStore(Database):
             & ((AUDIT.c.session != "") | (AUDIT.c.action == "sign-in"))
             & (AUDIT.c.result == "done")
             & AUDIT.c.actor.like("%@%")
+            & AUDIT.c.actor.not_like(f"%{MARK}")
         )
         with self._reading.connect() as connection:
             return connection.execute(select(func.count(AUDIT.c.actor.distinct())).where(wanted)).scalar_one()

@@ -23,6 +23,8 @@ class Role(StrEnum):
     FRONT_DESK = "front_desk"
     NURSE = "nurse"
     REFERRAL_PARTNER = "referral_partner"
+    # Of a platform administrator in a support session; nobody else has it.
+    SUPPORT = "support"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ from serving.people.tables import (
     SCIM_TOKEN,
     SESSION,
     SIGN_IN_FAILURE,
+    SUPPORT_SESSION,
     USER,
 )
 
@@ -44,6 +45,9 @@ def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, o
             connection.execute(delete(SIGN_IN_FAILURE))
             for tokens in (API_TOKEN, SCIM_TOKEN, EMBEDDING_SITE):
                 connection.execute(update(tokens).where(tokens.c.ended_at.is_(None)).values(ended_at=datetime.now(UTC)))
+            goes_on = SUPPORT_SESSION.c.ended_at.is_(None)
+            ended = {"ended_at": datetime.now(UTC), "ended_by": "the restore", "ticket_hash": None}
+            connection.execute(update(SUPPORT_SESSION).where(goes_on).values(**ended))
             connection.execute(update(USER).values(reset_hash=None, reset_until=None))
             if tenant is not None:
                 for table in reversed(METADATA.sorted_tables):

@@ -81,7 +81,8 @@ class RoleRule:
     the keys of the pages. `rows`: also the rows behind figures. `needs` is one of NEEDS. `opens_messages`: source messages as they
     were sent, with a reason. `looks_up`: the identity of one patient at a time, and when. `sets_targets`: for all units that the person
     sees, and for the whole tenant where the person sees all of it. `annotates`: writes annotations, for the same. `is_of_platform`: belongs
-    to no tenant and sees no tenant's data.
+    to no tenant and sees no tenant's data. `is_of_support`: nobody is given it, a platform administrator has it in a support session.
+    `takes_files`: pages of figures as files.
     """
 
     sees: str
@@ -98,6 +99,8 @@ class RoleRule:
     opens_messages: bool = False
     looks_up: str = ""
     is_of_platform: bool = False
+    is_of_support: bool = False
+    takes_files: bool = True
 
     def __post_init__(self) -> None:
         if self.identity_level not in IDENTITY_LEVELS:
@@ -141,7 +144,7 @@ class RoleRule:
     def commands(self) -> tuple[str, ...]:
         """The commands with `--as` that answer a person of the role."""
         held = {
-            "metrics": self.sees_figures,
+            "metrics": self.sees_figures and not self.is_of_support,
             "drill": self.sees_figures and self.rows,
             "source": self.rows and self.identity_level in TRACED_LEVELS,
             "extract": self.may_extract,
@@ -233,7 +236,16 @@ ROLES: Mapping[Role, RoleRule] = MappingProxyType(
             metrics=("referrals", "referrals_scheduled", "referrals_attended"),
             pages=("referrals",),
         ),
+        Role.SUPPORT: RoleRule(
+            sees="The whole organization, figures only, for the time of a support session",
+            modules=_MODULES,
+            pages=("overview", *_AREAS, "this_week", "lineage", "data_health", "settings"),
+            is_of_support=True,
+            takes_files=False,
+        ),
     }
 )
 # Roles of people who belong to a tenant.
-TENANT_ROLES: tuple[Role, ...] = tuple(role for role, rule in ROLES.items() if not rule.is_of_platform)
+TENANT_ROLES: tuple[Role, ...] = tuple(
+    role for role, rule in ROLES.items() if not (rule.is_of_platform or rule.is_of_support)
+)

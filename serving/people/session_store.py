@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from serving.people import sessions
+from serving.people import sessions, support_sessions
 from serving.people.principal import Principal
 from serving.people.second_factors import Step, next_step
 from serving.people.tenant_store import TenantStore
@@ -36,7 +36,14 @@ class SessionStore(TenantStore):
             if row is None or user is None or not user["is_active"]:
                 return None
             step = next_step(connection, user, row)
-            principal = self._principal(connection, user)
+            support_id = row["support_id"]
+            principal = (
+                support_sessions.principal_of(connection, support_id, user)
+                if support_id
+                else self._principal(connection, user)
+            )
+        if principal is None or (support_id and step is not None):
+            return None
         if step is Step.CODE and sessions.age(row) > CODE_LIFE:
             return None
         if sessions.is_to_be_noted(row):
@@ -66,6 +73,8 @@ class SessionStore(TenantStore):
             row = sessions.end(connection, token)
             if row is not None:
                 self._audit(connection, row["tenant_id"], row["email"], "sign-out", {})
+                if row["support_id"]:
+                    support_sessions.end_of_sign_in(connection, self._audit, row["support_id"])
 
     def end_sessions(self, principal: Principal) -> int:
         """Signs a person out everywhere; returns how many sessions ended."""

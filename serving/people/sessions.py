@@ -45,9 +45,10 @@ def create(
     *,
     second_factor: bool = False,
     oidc_session: str | None = None,
+    support_id: str | None = None,
 ) -> str:
     """A new random token; those that are too old go. `second_factor`: the person has just passed it. `oidc_session`: the provider's
-    name of its session, where the person signed in there."""
+    name of its session, where the person signed in there. `support_id`: the support session that it opens."""
     token, now = secrets.token_urlsafe(32), datetime.now(UTC)
     connection.execute(delete(SESSION).where(SESSION.c.created_at <= now - ABSOLUTE_LIMIT))
     connection.execute(
@@ -61,6 +62,7 @@ def create(
             browser=browser[:200],
             second_factor_at=now if second_factor else None,
             oidc_session=oidc_session,
+            support_id=support_id,
         )
     )
     return token

@@ -22,6 +22,7 @@ from serving.people.provisioning_store import ProvisioningStore
 from serving.people.reports import Reports
 from serving.people.saved_queries import Queries
 from serving.people.subscriptions import Subscriptions
+from serving.people.support_sessions import SupportSessions
 from serving.people.targets import Targets
 from serving.people.work_entries import Entries
 
@@ -43,6 +44,11 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
     def announcements(self) -> Announcements:
         """What the platform announces on the pages of all organizations."""
         return Announcements(reading=self._reading, writing=self._writing, audit=self._audit)
+
+    @property
+    def support_sessions(self) -> SupportSessions:
+        """When administrators of the platform looked at the pages of an organization."""
+        return SupportSessions(reading=self._reading, writing=self._writing, audit=self._audit)
 
     @property
     def embedding_sites(self) -> EmbeddingSites:

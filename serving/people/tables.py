@@ -88,6 +88,8 @@ TENANT = Table(
     Column("smallest_cell", _Integer),
     # Whether everybody with a password must have a second factor; empty means no.
     Column("requires_second_factor", Boolean),
+    # Whether the platform's administrators may look at its pages (`serving.people.support_sessions`); empty means the usual rule.
+    _text("support_policy", nullable=True),
 )
 MODULE = Table(
     "module",
@@ -144,6 +146,8 @@ SESSION = Table(
     Column("second_factor_at", Utc),
     # The provider's name of its session where this one began at an identity provider, empty text where it gave none.
     _text("oidc_session", nullable=True),
+    # The support session that this one opened; empty for every other sign-in.
+    _text("support_id", nullable=True),
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
 )
 # An authenticator app of a person (RFC 6238). It counts once it is confirmed. `last_step` is the last time step whose code was taken:
@@ -277,6 +281,28 @@ EMBEDDING_TICKET = Table(
     METADATA,
     _text("ticket_hash", key=True),
     Column("used_at", Utc, nullable=False),
+)
+# Times in which an administrator of the platform looked, or asked to look, at the pages of a tenant. Of the link that opens one the hash is
+# kept.
+SUPPORT_SESSION = Table(
+    "support_session",
+    METADATA,
+    _text("support_id", key=True),
+    _text("tenant_id"),
+    _text("asked_by"),
+    _text("reason"),
+    Column("minutes", _Integer, nullable=False),
+    Column("asked_at", Utc, nullable=False),
+    _text("decided_by", nullable=True),
+    Column("decided_at", Utc),
+    Column("is_refused", Boolean),
+    Column("began_at", Utc),
+    Column("until", Utc),
+    Column("ended_at", Utc),
+    _text("ended_by", nullable=True),
+    _text("ticket_hash", nullable=True),
+    Column("ticket_until", Utc),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
 )
 # What the platform announces to everybody. It belongs to no tenant.
 ANNOUNCEMENT = Table(

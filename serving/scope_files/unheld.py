@@ -16,7 +16,7 @@ def remove_unheld(home: Home, tenant_id: str) -> int:
     """
     store = AccessStore.open(home)
     policy, held = store.policy(tenant_id), set()
-    for person in store.users(tenant_id):
+    for person in (*store.users(tenant_id), *store.support_sessions.principals(tenant_id)):
         try:
             held.add(Scope.of(person, policy).hash)
         except AccessError:

@@ -10,7 +10,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 
 from dashboards import served_home
-from dashboards.server import auth_gate, console_routes, refusals, signin_routes
+from dashboards.server import auth_gate, console_routes, refusals, signin_routes, support_routes
 from foundation.home import Home
 from serving.people.principal import PLATFORM, Role
 from serving.people.store import AccessStore
@@ -38,6 +38,7 @@ def browser(served: served_home.Served) -> Callable[..., Browser]:
     routes = [
         *signin_routes.ROUTES,
         *console_routes.ROUTES,
+        *support_routes.ROUTES,
         Route("/{path:path}", _inside),
         WebSocketRoute("/_stcore/stream", _socket),
     ]
