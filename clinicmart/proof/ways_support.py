@@ -20,6 +20,7 @@ from foundation.errors import AccessError
 from serving.administration import Administration
 from serving.extracts import extract_bytes
 from serving.model import MetricQuery
+from serving.people.api_tokens import ALLOWED
 from serving.people.engines import open_engine
 from serving.people.look_ups import check_may_look_up
 from serving.people.principal import PLATFORM, Principal, Role
@@ -126,8 +127,8 @@ def _below(site: Site, _server: Server, tenant: str) -> Iterator[Trial]:
             lambda: check_may_look_up(site.access, admin, breaks_glass=False) is None,  # type: ignore[func-returns-value]
         ),
         "make a token of the API": (
-            lambda: site.access.api_tokens.create(principal, name="proof", allowed=["metrics"], days=1, actor="proof"),
-            lambda: site.access.api_tokens.create(admin, name="proof", allowed=["metrics"], days=1, actor="proof"),
+            lambda: site.access.api_tokens.create(principal, name="proof", allowed=ALLOWED, days=1, actor="proof"),
+            lambda: site.access.api_tokens.create(admin, name="proof", allowed=ALLOWED, days=1, actor="proof"),
         ),
         "administer people": (
             lambda: Administration(site.home, site.access, principal, units=(), providers=()).people(),

@@ -20,6 +20,7 @@ from serving.extracts import extract
 from serving.metering import metered
 from serving.model import MetricQuery
 from serving.organization_settings import seen_in, settings_of
+from serving.people.api_tokens import ALLOWED
 from serving.people.look_ups import check_may_look_up
 from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.rights import ROLES, TENANT_ROLES
@@ -281,7 +282,7 @@ def test_a_person_of_the_support_has_no_account_and_is_not_metered(store: Access
         store.principal("harbor", session.actor)
     assert session.actor not in {person.email for person in store.everybody("harbor")}
     with pytest.raises(AccessError, match="makes no tokens"):
-        store.api_tokens.create(helper, name="mine", allowed=["metrics"], days=1, actor=session.actor)
+        store.api_tokens.create(helper, name="mine", allowed=ALLOWED, days=1, actor=session.actor)
     store.audit("harbor", session.actor, "page", detail={"page": "overview"})
     today = datetime.now(UTC).date()
     assert {row.tenant_id: row.people for row in metered(store, today, today)}["harbor"] == 0
