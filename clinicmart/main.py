@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "drill": ("clinicmart.commands.metrics", "drill"),
     "targets": ("clinicmart.commands.targets", "targets"),
     "annotations": ("clinicmart.commands.annotations", "annotations"),
+    "forecasts": ("clinicmart.commands.forecasts", "forecasts"),
     "close": ("clinicmart.commands.close", "close"),
     "lineage": ("clinicmart.commands.lineage", "lineage"),
     "source": ("clinicmart.commands.source", "source"),

@@ -23,6 +23,7 @@ from serving import open_files
 from serving.annotations import ScopedAnnotations
 from serving.audited import DONE, REFUSED, refusals_noted
 from serving.counters import QUERY_SECONDS
+from serving.forecasts.view import ScopedForecasts
 from serving.lineage.metric import MetricLineage, metric_lineage
 from serving.metrics.dimensions import DimensionIndex
 from serving.metrics.mart_data import TREE_COLUMNS
@@ -421,6 +422,19 @@ class Reader:
             version=self.version,
             metrics=self._metrics,
             kept=self._access.annotations(Keys.of(self._home), self.tenant.tenant_id),
+            principal=self._principal,
+            note=self.note,
+            saw=self.saw,
+        )
+
+    @cached_property
+    def forecasts(self) -> ScopedForecasts:
+        """Forecasts of what the person sees, and how earlier ones did."""
+        return ScopedForecasts(
+            home=self._home,
+            version=self.version,
+            metrics=self._metrics,
+            log=self._access.forecasts(self.tenant.tenant_id),
             principal=self._principal,
             note=self.note,
             saw=self.saw,

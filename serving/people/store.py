@@ -16,6 +16,7 @@ from serving.people.api_tokens import ApiTokens
 from serving.people.audit_store import AuditStore
 from serving.people.embedding_sites import EmbeddingSites
 from serving.people.embedding_tickets import Ticket, signed, ticket_of
+from serving.people.forecast_log import ForecastLog
 from serving.people.oidc_store import OidcStore
 from serving.people.passkey_store import PasskeyStore
 from serving.people.provisioning_store import ProvisioningStore
@@ -107,6 +108,10 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
         return Annotations(
             keys=keys, tenant_id=tenant_id, reading=self._reading, writing=self._writing, audit=self._audit
         )
+
+    def forecasts(self, tenant_id: str) -> ForecastLog:
+        """The forecasts of a tenant as they were made."""
+        return ForecastLog(tenant_id=tenant_id, reading=self._reading, writing=self._writing, audit=self._audit)
 
     def work_entries(self, keys: Keys, tenant_id: str, list_name: str) -> Entries:
         """What people noted on the rows of a worklist."""

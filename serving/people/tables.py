@@ -586,6 +586,45 @@ SAVED_REPORT = Table(
     ForeignKeyConstraint(["tenant_id", "email"], ["user.tenant_id", "user.email"]),
     UniqueConstraint("tenant_id", "email", "name"),
 )
+# Forecasts as they were made (`serving.people.forecast_log`). Numbers are decimals as text; `points` is JSON. An audit row holds the digest
+# of each issue.
+FORECAST_ISSUE = Table(
+    "forecast_issue",
+    METADATA,
+    Column("issue_number", _Integer, primary_key=True),
+    _text("tenant_id"),
+    _text("issue_id"),
+    _text("version"),
+    Column("data_as_of", Date, nullable=False),
+    _text("model"),
+    _text("made_by"),
+    Column("made_at", Utc, nullable=False),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+    UniqueConstraint("tenant_id", "issue_id"),
+    UniqueConstraint("tenant_id", "version", "model"),
+)
+FORECAST = Table(
+    "forecast",
+    METADATA,
+    Column("forecast_number", _Integer, primary_key=True),
+    _text("tenant_id"),
+    _text("issue_id"),
+    Column("position", _Integer, nullable=False),
+    _text("metric"),
+    _text("grain"),
+    _text("service_unit_id"),
+    _text("definition"),
+    Column("is_shown", Boolean, nullable=False),
+    _text("reason"),
+    Column("origins", _Integer, nullable=False),
+    Column("outcomes", _Integer, nullable=False),
+    _text("held", nullable=True),
+    _text("scaled_error", nullable=True),
+    _text("obvious_scaled_error", nullable=True),
+    _text("points"),
+    ForeignKeyConstraint(["tenant_id", "issue_id"], ["forecast_issue.tenant_id", "forecast_issue.issue_id"]),
+    UniqueConstraint("tenant_id", "issue_id", "position"),
+)
 # One row: how many audit rows there are, and a mac over that, so that cutting off the end of the chain is found too.
 AUDIT_HEAD = Table(
     "audit_head",
