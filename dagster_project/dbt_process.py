@@ -31,6 +31,9 @@ def main() -> None:
     end_with_parent()
     from dbt.cli.main import cli
 
+    from dagster_project.dbt_events import skip_unwritten_events
+
+    skip_unwritten_events()
     sys.argv[0] = "dbt"
     cli(prog_name="dbt")
 

@@ -58,6 +58,22 @@ class Site:
 PATIENCE_MILLISECONDS = 240_000
 
 
+def settled(tab: Any) -> None:
+    """Waits until the page has run to its end and the browser has drawn it.
+
+    A button that the next run draws again has a new file behind it: a click on the old one brings nothing.
+    """
+    tab.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+
+
+def taken(tab: Any, button: str) -> Path:
+    """The file that this download button of the settled page brings."""
+    settled(tab)
+    with tab.expect_download() as download:
+        tab.get_by_role("button", name=button).click()
+    return Path(download.value.path())
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """The browser. Skips where playwright or Chromium is not installed.

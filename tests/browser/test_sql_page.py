@@ -1,12 +1,11 @@
 """The page SQL in a browser: a query is answered as the reader answers, another one is cancelled, a way out is refused."""
 
 import csv
-from pathlib import Path
 
 import pytest
 
 from serving.model import MetricQuery
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, taken
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -27,9 +26,7 @@ def test_a_query_runs_another_is_cancelled_and_a_way_out_is_refused(tab, site: S
 
     asked(tab, "select count(*) as appointments from fct_appointments where is_no_show")
     tab.get_by_text("1 row in").wait_for()
-    with tab.expect_download() as download:
-        tab.get_by_role("button", name="CSV").click()
-    rows = list(csv.DictReader(Path(download.value.path()).read_text("utf-8").splitlines()))
+    rows = list(csv.DictReader(taken(tab, "CSV").read_text("utf-8").splitlines()))
     figure = reader.query(MetricQuery(metrics=["no_shows"]))["no_shows"][0]
     assert [int(row["appointments"]) for row in rows] == [figure]
 
