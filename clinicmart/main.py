@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "identity": ("clinicmart.commands.identity", "identity"),
     "extract": ("clinicmart.commands.extract", "extract"),
     "report": ("clinicmart.commands.report", "report"),
+    "saved-reports": ("clinicmart.commands.report", "saved_reports"),
     "content": ("clinicmart.commands.content", "content"),
     "subscriptions": ("clinicmart.commands.deliver", "subscriptions"),
     "deliver": ("clinicmart.commands.deliver", "deliver"),

@@ -1,5 +1,6 @@
-"""`clinicmart report`: a page of figures as an Excel workbook or a PDF."""
+"""`clinicmart report`: a page of figures as an Excel workbook or a PDF. `clinicmart saved-reports`: the reports that a person can open."""
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from clinicmart.options import (
     home_option,
     json_option,
     person_of,
+    print_json,
     print_result,
+    print_table,
+    recorded,
     tenant_option,
     user_option,
 )
-from foundation.errors import ConfigurationError
+from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
 
 # As `dashboards.period.PRESETS`, which a command's help does not wait to import.
@@ -87,3 +91,32 @@ def report(
         "bytes": len(file.content),
     }
     print_result(as_json, facts, f"{out}: {page}, {chosen.name}, data as of {source.as_of}")
+
+
+@click.command("saved-reports")
+@home_option
+@tenant_option
+@user_option
+@json_option
+@recorded
+def saved_reports(home: Home, tenant: str, user: str, as_json: bool) -> None:
+    """List the saved reports that a user can open: the own ones and those that others share.
+
+    The id stands in the address of a report; `clinicmart subscriptions add --report` takes it.
+    """
+    from foundation.keys import Keys
+    from serving.people.rights import ROLES
+    from serving.people.store import AccessStore
+    from serving.report_definition import BUILDER
+
+    principal = person_of(home, tenant, user)
+    if BUILDER not in ROLES[principal.role].pages:
+        raise AccessError(f"the role of {user} does not include the page Report builder")
+    reports = AccessStore.open(home).reports(Keys.of(home), tenant, principal.email).all()
+    if as_json:
+        print_json([asdict(report) | {"definition": report.definition.as_content()} for report in reports])
+        return
+    print_table(
+        ["Id", "Name", "Owner", "Shared", "Pinned to", "Saved"],
+        [[r.report_id, r.name, r.email, r.is_shared, r.pinned_to or None, r.saved_at] for r in reports],
+    )

@@ -14,7 +14,8 @@ from foundation.near_names import near
 from serving.alert_checks import check_period, side_of
 from serving.content.files import AlertLine, Content, Located, QueryFile, ReportFile, TargetLine
 from serving.model import MetricDefinition
-from serving.people.reports import LONGEST_NAME
+from serving.modules import PAGES
+from serving.people.reports import FILTERS_OF_THE_PAGE, LONGEST_NAME
 from serving.report_definition import SERVICE_UNIT, located_problems
 from serving.target_rules import check_target
 
@@ -159,6 +160,10 @@ def _errors(tenant: Tenant, files: Located, change: Change) -> Iterator[str]:
     if change.action == ADDED and (item.kind, item.owner, name) in tenant.private:
         yield f"{at('name')}: {item.owner} keeps a {item.kind} of this name that is not shared; choose another name"
     if isinstance(item, ReportFile):
+        if item.pinned_to and item.pinned_to not in PAGES:
+            yield f"{at('pinned_to')}: pinned_to: there is no page of figures {item.pinned_to!r}{near(item.pinned_to, PAGES)}"
+        elif item.pinned_to and item.report.filters:
+            yield f"{at('pinned_to')}: pinned_to: {FILTERS_OF_THE_PAGE}"
         for location, sentence in located_problems(item.report, tenant.metrics):
             yield f"{at('report', *location)}: {'.'.join(str(part) for part in location)}: {sentence}"
         for index, unit in enumerate(item.report.filters.get(SERVICE_UNIT, ())):

@@ -85,7 +85,7 @@ class ContentDesk:
         )
         return Content(
             reports=tuple(
-                ReportFile(name=report.name, owner=report.email, report=report.definition)
+                ReportFile(name=report.name, owner=report.email, pinned_to=report.pinned_to, report=report.definition)
                 for report in self._reports(self._principal.email).all()
                 if report.is_shared
             ),
@@ -151,7 +151,7 @@ class ContentDesk:
     def _apply_report(self, action: str, item: ReportFile) -> None:
         reports = self._reports(item.owner)
         if action != ENDED:
-            reports.save(item.name, item.report, is_shared=True)
+            reports.save(item.name, item.report, is_shared=True, pinned_to=item.pinned_to)
             return
         for report in reports.all():
             if (report.email, report.name) == item.key:

@@ -38,11 +38,13 @@ class _File(BaseModel):
 
 
 class ReportFile(_File):
-    """A shared report. `owner` is the user name of the person who keeps it."""
+    """A shared report. `owner` is the user name of the person who keeps it; `pinned_to` the page of figures on which it stands too, empty
+    for none."""
 
     kind: Literal["report"] = "report"
     name: _Text
     owner: _Text
+    pinned_to: str = ""
     report: ReportDefinition
 
     @property
@@ -53,7 +55,8 @@ class ReportFile(_File):
     def as_content(self) -> dict[str, Any]:
         """Plain values in the order of the file."""
         head = {"format": self.format, "kind": self.kind, "name": self.name, "owner": self.owner}
-        return head | {"report": self.report.as_content()}
+        pinned = {"pinned_to": self.pinned_to} if self.pinned_to else {}
+        return head | pinned | {"report": self.report.as_content()}
 
 
 class QueryFile(_File):

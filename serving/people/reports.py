@@ -38,6 +38,9 @@ from serving.report_definition import ReportDefinition
 MOST_SAVED = 200
 LONGEST_NAME = 80
 _ID_BYTES = 6
+FILTERS_OF_THE_PAGE = (
+    "a report on a page takes the filters of the page; take away the filters of the report, or do not pin it"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +113,7 @@ class Reports:
         is pinned.
         """
         if pinned_to and definition.filters:
-            raise ConfigurationError(
-                "a report on a page takes the filters of the page; take away the filters of the report, or do not pin it"
-            )
+            raise ConfigurationError(FILTERS_OF_THE_PAGE)
         name = name.strip()
         if not name or len(name) > LONGEST_NAME or not name.isprintable():
             raise ConfigurationError(f"give the report a name of 1 to {LONGEST_NAME} characters")

@@ -57,7 +57,7 @@ def held(place):
     keys, saved = Keys.of(place.home), {}
     for owner in ("east@harbor", "analyst@harbor", "admin@harbor"):
         for item in place.access.reports(keys, "harbor", owner).all():
-            saved["report", item.email, item.name] = (item.is_shared, item.definition)
+            saved["report", item.email, item.name] = (item.is_shared, item.definition, item.pinned_to)
         for item in place.access.queries(keys, "harbor", owner).saved():
             saved["query", item.email, item.name] = (item.is_shared, item.sql)
     standing = TargetTable(place.access.targets.all("harbor")).standing
@@ -94,7 +94,7 @@ def test_a_change_of_the_files_is_a_change_of_the_tenant(filled, desk, tmp_path)
     ]
     assert desk("admin@harbor").apply(folder).errors == ()
     saved, standing = held(filled)
-    assert saved["report", "east@harbor", "Visits by month"] == (True, BY_MONTH)
+    assert saved["report", "east@harbor", "Visits by month"] == (True, BY_MONTH, "")
     assert standing["visits", "east", date(2026, 1, 1)] == 85
     # What ends is no longer shared; its owner keeps it.
     own = filled.access.reports(Keys.of(filled.home), "harbor", "east@harbor").all()
@@ -102,6 +102,29 @@ def test_a_change_of_the_files_is_a_change_of_the_tenant(filled, desk, tmp_path)
         *(("Mine", False), ("Visits of the east", False), ("Visits by month", True))
     }
     assert desk("admin@harbor").apply(folder).changes == ()
+
+
+def test_the_page_on_which_a_report_stands_is_part_of_its_file(filled, desk, tmp_path):
+    folder = tmp_path / "content"
+    every_unit = BY_MONTH.model_copy(update={"filters": {}})
+    reports = filled.access.reports(Keys.of(filled.home), "harbor", "admin@harbor")
+    reports.save("Visits", every_unit, is_shared=True, pinned_to="throughput")
+    before = held(filled)
+    files = desk("admin@harbor").export(folder)
+    [pinned] = [path for path in files if "pinned_to: throughput" in path.read_text()]
+    assert desk("admin@harbor").apply(folder).changes == ()
+
+    pinned.write_text(pinned.read_text().replace("pinned_to: throughput", "pinned_to: revenue_cycle"))
+    assert [change.words for change in desk("admin@harbor").apply(folder).changes] == [
+        "changed report 'Visits' of admin@harbor"
+    ]
+    assert held(filled)[0]["report", "admin@harbor", "Visits"] == (True, every_unit, "revenue_cycle")
+    pinned.write_text(pinned.read_text().replace("pinned_to: revenue_cycle\n", ""))
+    assert desk("admin@harbor").apply(folder).errors == ()
+    assert held(filled)[0]["report", "admin@harbor", "Visits"] == (True, every_unit, "")
+    assert {key: value for key, value in held(filled)[0].items() if key[2] != "Visits"} == {
+        key: value for key, value in before[0].items() if key[2] != "Visits"
+    }
 
 
 def test_a_target_that_the_files_lack_gets_the_value_before_it_or_ends(filled, desk, tmp_path):
@@ -199,6 +222,16 @@ WRONG = {
         r"\.yaml:12: there is no service unit 'eest'; similar names: ",
     ),
     "an owner that there is not": ("east@harbor", "est@harbor", r"\.yaml:4: owner: 'est@harbor' is not a user"),
+    "a page that there is not": (
+        "report:",
+        "pinned_to: througput\nreport:",
+        r"\.yaml:5: pinned_to: there is no page of figures 'througput'; similar names: throughput",
+    ),
+    "a pinned report with filters": (
+        "report:",
+        "pinned_to: throughput\nreport:",
+        r"\.yaml:5: pinned_to: a report on a page takes the filters of the page",
+    ),
     "a report of a private name": ("Visits of the east", "Mine", r"\.yaml:3: east@harbor keeps a report of this name"),
 }
 
@@ -304,6 +337,7 @@ REPORTS = st.builds(
     ReportFile,
     name=TEXTS,
     owner=TEXTS,
+    pinned_to=st.sampled_from(["", "overview", "throughput"]),
     report=st.builds(
         ReportDefinition,
         metrics=st.lists(NAMES, min_size=1, max_size=6, unique=True).map(tuple),

@@ -13,6 +13,7 @@ from foundation.keys import Keys
 from serving.people.reports import Reports
 from serving.people.tables import AUDIT
 from serving.report_definition import PERIODS, ReportDefinition, offered, problems
+from tests.support import clinicmart_here
 
 VISITS = ReportDefinition(metrics=("visits",), by=("month",), filters={"provider": ("p1",)}, shown_as="chart")
 
@@ -189,3 +190,33 @@ def test_a_pinned_report_that_gets_filters_leaves_its_page(place, reports):
     assert audited(place, "harbor")[-1][2]["pinned_to"] == ""
     admin.save("Ours", by_month, is_shared=True)
     assert admin.pinned("no_show") == ()
+
+
+def test_the_command_lists_what_a_person_can_open(place, reports):
+    mine = reports("east@harbor").save("Mine", VISITS, is_shared=False)
+    ours = reports("admin@harbor").save(
+        "Ours", VISITS.model_copy(update={"filters": {}}), is_shared=True, pinned_to="no_show"
+    )
+    reports("admin@harbor").save("Hidden", VISITS, is_shared=False)
+    reports("admin@mesa").save("Theirs", VISITS, is_shared=True)
+
+    def listed(user, *more):
+        home = ("--home", str(place.home.path))
+        return clinicmart_here("saved-reports", *home, "--tenant", user.partition("@")[2], "--as", user, *more)
+
+    rows = json.loads(listed("east@harbor", "--json").out)
+    assert [(row["report_id"], row["name"], row["pinned_to"]) for row in rows] == [
+        (mine, "Mine", ""),
+        (ours, "Ours", "no_show"),
+    ]
+    assert rows[0]["definition"] == VISITS.as_content()
+    assert mine in listed("east@harbor").out
+    assert [row["name"] for row in json.loads(listed("analyst@harbor", "--json").out)] == ["Ours"]
+    assert [row["name"] for row in json.loads(listed("admin@mesa", "--json").out)] == ["Theirs"]
+    refused = listed("desk@harbor")
+    assert refused.code == 1
+    assert "does not include the page Report builder" in refused.err
+    lists = [
+        row.actor for row in place.access.audit_rows("harbor", action="list") if "saved-reports" in str(row.detail)
+    ]
+    assert lists == ["desk@harbor", "analyst@harbor", "east@harbor", "east@harbor"]

@@ -58,20 +58,14 @@ def add_visit_diagnoses(context: Context, resource: Json, encounter_id: str, pat
         kind = _kind([use] if isinstance(use, Mapping) else use)
         if kind == "unknown" and rank is not None:
             kind = "principal" if rank == 1 else "secondary"
-        condition_of, code, system = _stated(context, resource, item.get("condition"), None)
-        context.add_diagnosis(
+        _add(
+            context,
+            _stated(context, resource, item.get("condition"), None),
             diagnosis_id=f"{encounter_id}/diagnosis/{number}",
             encounter_id=encounter_id,
-            claim_submission_id=None,
-            claim_id=None,
             patient_id=patient,
-            code_stated_in_id=condition_of,
-            diagnosis_code=code,
-            code_system=system,
             diagnosis_type=kind,
             sequence_number=rank,
-            status="stated",
-            recorded_at=None,
         )
 
 
@@ -84,23 +78,47 @@ def add_claim_diagnoses(
         kind = _kind(item.get("type"))
         if kind == "unknown":
             kind = "principal" if sequence == 1 else "secondary"
-        condition_of, code, system = _stated(
-            context, resource, item.get("diagnosisReference"), item.get("diagnosisCodeableConcept")
-        )
-        context.add_diagnosis(
+        _add(
+            context,
+            _stated(context, resource, item.get("diagnosisReference"), item.get("diagnosisCodeableConcept")),
             diagnosis_id=f"{record}/diagnosis/{number}",
             encounter_id=encounter,
             claim_submission_id=record,
             claim_id=claim_id,
             patient_id=patient,
-            code_stated_in_id=condition_of,
-            diagnosis_code=code,
-            code_system=system,
             diagnosis_type=kind,
             sequence_number=sequence,
-            status="stated",
-            recorded_at=None,
         )
+
+
+def _add(
+    context: Context,
+    stated: tuple[str | None, str | None, str],
+    *,
+    diagnosis_id: str,
+    encounter_id: str | None,
+    patient_id: str | None,
+    diagnosis_type: str,
+    sequence_number: int | None,
+    claim_submission_id: str | None = None,
+    claim_id: str | None = None,
+) -> None:
+    """Adds a diagnosis that a visit or a claim states; `stated` is what `_stated` gives."""
+    condition_of, code, system = stated
+    context.add_diagnosis(
+        diagnosis_id=diagnosis_id,
+        encounter_id=encounter_id,
+        claim_submission_id=claim_submission_id,
+        claim_id=claim_id,
+        patient_id=patient_id,
+        code_stated_in_id=condition_of,
+        diagnosis_code=code,
+        code_system=system,
+        diagnosis_type=diagnosis_type,
+        sequence_number=sequence_number,
+        status="stated",
+        recorded_at=None,
+    )
 
 
 def _stated(
