@@ -7,7 +7,7 @@ QUICK := tests/data_contracts tests/foundation tests/ingest tests/serving tests/
 LOCK := --generate-hashes --universal --python-version 3.11 --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test quick suite check bench generate lock browser database clean sbom
+.PHONY: help setup tools demo test quick suite check style types generated house advisories bench generate lock browser database clean sbom
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
@@ -47,14 +47,30 @@ quick: tools ## the inner loop: readers, contracts, serving, pages and the house
 suite: tools
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-check: tools ## seconds: style, types, import rules, generated files, advisories where a source answers
+# Each part waits for something else (processes, a network): together they take as long as the longest.
+check: tools ## seconds: style, types, import rules, generated files, SQL, advisories where a source answers
+	@MAKEFLAGS= $(MAKE) --no-print-directory --jobs=4 --output-sync=target advisories house .venv/linted generated types style
+
+style: tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: tools
 	$(BIN)/mypy
+
+# Only where SQL changed since it was found right.
+.venv/linted: dbt/.sqlfluff dbt/dbt_project.yml requirements-dev.txt $(shell find dbt/models dbt/tests dbt/macros -name '*.sql') | tools
 	$(BIN)/sqlfluff lint --disable-progress-bar --processes 2 dbt/models dbt/tests
+	@touch $@
+
+generated: tools
 	$(BIN)/python -m data_contracts.generate --check
 	$(BIN)/python -m clinicmart.generate --check
+
+house: tools
 	$(BIN)/python -m pytest -q tests/test_house.py
+
+advisories: tools
 	$(BIN)/python -m clinicmart.dependencies advisories
 
 bench: setup ## measure the budgets of a run on a quiet machine and write docs/performance.md; PART=small for one of its parts

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -32,9 +33,15 @@ ONLY_IN = {
 }
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+@cache
 def _imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -79,7 +86,7 @@ def _rooms() -> dict[str, str]:
 
 def _imported_modules(path: Path) -> set[str]:
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -137,7 +144,7 @@ def test_html_is_markup_and_no_f_string() -> None:
     places = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in _modules("dashboards")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(_tree(path))
         if isinstance(node, ast.JoinedStr)
         and any(isinstance(part, ast.Constant) and tag.search(str(part.value)) for part in node.values)
     ]
@@ -155,7 +162,7 @@ STORED_NAMES = {("ingest/receive/fhir/state.py", "said")}
 def _bound_names(path: Path) -> list[tuple[int, str]]:
     """Line and name of every variable, parameter and attribute that a module binds."""
     names: list[tuple[int, str]] = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.append((node.lineno, node.id))
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -180,10 +187,7 @@ def test_names_say_what_they_hold(room: str) -> None:
 
 def test_every_module_says_what_it_is_for() -> None:
     silent = [
-        str(p.relative_to(ROOT))
-        for package in PACKAGES
-        for p in _modules(package)
-        if not ast.get_docstring(ast.parse(p.read_text("utf-8")))
+        str(p.relative_to(ROOT)) for package in PACKAGES for p in _modules(package) if not ast.get_docstring(_tree(p))
     ]
     assert silent == []
 
