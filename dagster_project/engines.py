@@ -16,7 +16,7 @@ from ingest.landing.land_feed import progress
 from ingest.load.postgres import RAW, copy_raw, create_database, planner_options, prepare_database, server_of
 from serving.engine_check.marts import MartComparison, compare_marts
 from serving.engine_check.metrics import MetricsComparison, compare_metrics
-from serving.metrics.registry import read_manifests
+from serving.metrics.manifests import read_manifests
 
 
 @contextmanager

@@ -39,7 +39,7 @@ from ingest.load.postgres import (
     prepare_building,
     server_of,
 )
-from serving.metrics.registry import published_tables, read_manifests
+from serving.metrics.manifests import published_tables, read_manifests
 from serving.postgres.roles import make_access, readers_of
 from serving.postgres.served_views import SERVED, TABLES, serve_built
 

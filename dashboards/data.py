@@ -26,7 +26,7 @@ from serving.annotations import Automatic
 from serving.closed_months.view import Change, ClosedMonths
 from serving.extracts import extract_bytes
 from serving.lineage.metric import MetricLineage
-from serving.model import Drill, ExtractReport, Health, LastRun, Listing, MetricDefinition, MetricQuery
+from serving.model import Drill, ExtractReport, Health, LastRun, Listing, MetricDefinition, MetricQuery, RowsAround
 from serving.people.annotations import Annotation
 from serving.people.caller import caller as current_caller
 from serving.people.caller import set_caller
@@ -307,6 +307,15 @@ class Source:
             restated=self.restated,
             counted_only=counted_only,
             listing=listing,
+        )
+
+    def rows_around(self, metric: str, where: Mapping[str, Any], start: date, end: date) -> tuple[RowsAround, ...]:
+        """How many rows count in a figure and how many do not, by reason, as `Reader.rows_around`."""
+        self.reader.saw("query", {"metrics": [metric], "by": []})
+        asked = {"ask": "rows around", "metric": metric, "where": dict(where), "from": start, "to": end}
+        return self._cached(
+            {**asked, "restated": self.restated},
+            lambda: self.reader.rows_around(metric, where, start, end, restated=self.restated),
         )
 
     def rows_file(

@@ -81,9 +81,12 @@ def _draw_passport(context: PageContext, view: View) -> None:
     ]
     _markup(context, markup.join(parts), "cm_passport")
     # Drawn where they stand, asked last: other definitions are other questions, which may have to be compiled first.
-    others = st.container()
+    around, others = st.container(), st.container()
     _next_level(context, view, figure_passport)
     rows.draw(context, view, figure_passport.view, figure_passport.metric)
+    with around:
+        counted = passport.rows_around(source, figure_passport.view, figure_passport.metric)
+        _markup(context, passport_markup.rows_around(counted, hidden=source.hidden_note), "cm_passport_around")
     with others:
         _readings(context, view, figure_passport)
     below = passport_markup.rests_on(

@@ -13,7 +13,7 @@ from dashboards.filters import Chip
 from dashboards.targets import FigureTarget
 from dashboards.view import View
 from serving.lineage.metric import FeedState
-from serving.model import MetricDefinition
+from serving.model import MetricDefinition, RowsAround
 
 # What the mark of a chart may change in a view; any other name in `at` is refused.
 MARK_NAMES = frozenset({"place", "provider", "payer", "month", "period", *states.FILTERS})
@@ -82,6 +82,14 @@ def _interval(figure: Figure) -> tuple[float, float] | None:
     if figure.metric.unit != "percent" or base is None or base.metric.unit != "count" or not base.now:
         return None
     return None if figure.value is None else chance.wilson(float(figure.value), float(base.now))
+
+
+def rows_around(source: Source, view: View, metric: MetricDefinition) -> tuple[RowsAround, ...]:
+    """How many rows count in a figure and how many are left out, by reason. Empty where the rows do not have a filter of the view."""
+    where = figures.filters(view, metric)
+    if where is None:
+        return ()
+    return source.rows_around(metric.name, where, view.period.start, view.period.end)
 
 
 def readings_of(source: Source, metric: MetricDefinition) -> list[str]:

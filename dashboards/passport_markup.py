@@ -11,8 +11,16 @@ from dashboards import view as states
 from dashboards.filters import chosen
 from dashboards.passport import Passport, Reading
 from serving.lineage.metric import FeedState
-from serving.model import MetricDefinition
+from serving.model import MetricDefinition, RowPart, RowsAround
 
+# Kind of a part to what its rows are to the figure.
+_KINDS = {
+    "counted": "counted",
+    "repeated": "counted once",
+    "above_alone": "numerator only",
+    "below_alone": "denominator only",
+    "left_out": "left out",
+}
 STATES = {"stopped": "stopped", "short": "brings too little", "unreadable": "not read"}
 
 
@@ -61,6 +69,37 @@ def meaning(metric: MetricDefinition) -> Markup:
     return part(
         "What it is", Markup("<p>{}</p>{}").format(metric.description, markup.terms(markup.definition_terms(metric)))
     )
+
+
+def rows_around(lists: Sequence[RowsAround], *, hidden: str) -> Markup:
+    """How many rows count and how many are left out, by reason; a list for each side of a ratio of two lists of rows. `hidden` says why
+    a number may be withheld."""
+    if not lists:
+        return markup.EMPTY
+    drawn = [_rows_around(item, is_alone=len(lists) == 1) for item in lists]
+    withheld = any(part.rows is None for item in lists for part in item.parts)
+    note = Markup('<p class="cm-note">{}</p>').format(hidden) if withheld and hidden else markup.EMPTY
+    return part("What counts and what is left out", markup.join(drawn) + note)
+
+
+def _rows_around(rows: RowsAround, *, is_alone: bool) -> Markup:
+    title = markup.EMPTY if is_alone else Markup("<h4>{}</h4>").format(rows.label)
+    if all(item.kind == "counted" for item in rows.parts):
+        count = rows.rows
+        words = (
+            "No row in this choice." if not rows.parts else f"All {fmt.plural(count or 0, 'row')} in this choice count."
+        )
+        return title + Markup("<p>{}</p>").format(words if count is not None or not rows.parts else "All rows count.")
+    columns = [markup.Column("Rows"), markup.Column(""), markup.Column("Number", "count")]
+    is_rate = any(item.kind.endswith("_alone") for item in rows.parts)
+    kinds = {**_KINDS, "counted": "numerator"} if is_rate else _KINDS
+    body = [markup.Row((_reason(item), kinds[item.kind], item.rows)) for item in rows.parts]
+    total = markup.Row(("All rows in this choice", " ", rows.rows))
+    return title + markup.table(columns, body, caption=f"Rows around {rows.label}", total=total)
+
+
+def _reason(item: RowPart) -> str:
+    return f"{item.words} ({item.unripe:,} so recent that they may still count)" if item.unripe else item.words
 
 
 def readings(figure_passport: Passport, others: Sequence[Reading], explain: Mapping[str, str]) -> Markup:

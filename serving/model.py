@@ -254,6 +254,30 @@ class RowsAsked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RowPart:
+    """Rows that are the same to a figure. `kind` is counted (in the figure; of a rate above and below its line), repeated (of a figure
+    that counts something once: further rows of it), above_alone or below_alone (on one side of the line), or left_out. `rows` is None
+    where it concerns too few people to be shown. Of these, `unripe` rows are so recent that they may still count."""
+
+    kind: str
+    words: str
+    rows: int | None
+    unripe: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsAround:
+    """All rows of a table in a question's period and scope, by what they are to a metric's figure. `rows` is the sum of the parts, None
+    where a part is hidden. `metric` is the figure's own, or that of one side of a ratio of two lists of rows."""
+
+    metric: str
+    label: str
+    table: str
+    rows: int | None
+    parts: tuple[RowPart, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RowsOfSide:
     """Rows that two figures do not share: how many, what they add up to, and the first of them.
 

@@ -39,6 +39,7 @@ from serving.model import (
     MetricQuery,
     NothingPublished,
     RowDifference,
+    RowsAround,
     RowsAsked,
     RowsFile,
     Version,
@@ -52,6 +53,7 @@ from serving.people.store import AccessStore
 from serving.plausibility import Finding, published_findings
 from serving.rows import drill as drilling
 from serving.rows.compare import MOST_COMPARED, compare
+from serving.rows.exclusions import exclusions
 from serving.rows.export import MOST_ROWS, chosen_columns, rows_file
 from serving.rows.people import PEOPLE_A_ROW, people_in
 from serving.rows.row_sources import RowSources, row_sources
@@ -209,6 +211,23 @@ class Reader:
             )
         self._note_rows("drill", asked, drilled)
         return drilled
+
+    def rows_around(
+        self,
+        metric: str,
+        where: Mapping[str, Filter] | None = None,
+        date_from: date | None = None,
+        date_to: date | None = None,
+        restated: bool = False,
+    ) -> tuple[RowsAround, ...]:
+        """How many rows count in a figure and how many do not, by reason. Numbers and no rows: everybody who sees the figure sees them,
+        without those of too few people. Audited as a question; raises as `query`."""
+        asked: dict[str, object] = {"metrics": [metric], "where": dict(where or {}), "from": date_from, "to": date_to}
+        metrics = self._metrics.restated if restated else self._metrics
+        with refusals_noted(self.note, "query", asked), QUERY_SECONDS.labels("query").time():
+            lists = exclusions(metrics, metric, where or {}, date_from, date_to, as_of=self.data_as_of)
+        self.saw("query", asked)
+        return lists
 
     def _note_rows(self, action: str, asked: Mapping[str, object], drilled: Drill) -> None:
         """Audits whose rows were shown: the first people with the act, the others in further rows of it."""

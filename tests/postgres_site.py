@@ -17,7 +17,7 @@ from ingest.ledger import Ledger
 from ingest.load.postgres import analyze
 from ingest.load.raw_tables import load_warehouse
 from ingest.load.reconciliation import reconcile_landed
-from serving.metrics.registry import published_tables, read_manifests
+from serving.metrics.manifests import published_tables, read_manifests
 from serving.people.store import AccessStore
 from serving.postgres import bi_logins
 from serving.postgres import roles as postgres_access

@@ -30,7 +30,8 @@ from serving.engine_check.marts import MartComparison, compare_marts
 from serving.engine_check.metrics import MetricDifference, MetricsComparison, Question, compare_metrics, questions_of
 from serving.lineage.columns import Field, metric_fields
 from serving.metrics.dimensions import DimensionIndex
-from serving.metrics.registry import Registry, private_columns, published_tables, read_manifests, registry_metrics
+from serving.metrics.manifests import published_tables, read_manifests, registry_metrics
+from serving.metrics.registry import Registry, private_columns
 from tests.support import REAL_DATA, clinicmart
 
 pytestmark = pytest.mark.slow

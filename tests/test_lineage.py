@@ -7,7 +7,7 @@ import pytest
 
 from data_contracts import load_contracts
 from serving.lineage.columns import ROWS, metric_fields, read_lineage
-from serving.metrics.registry import read_manifests
+from serving.metrics.manifests import read_manifests
 from tests.support import clinicmart_here
 
 pytestmark = pytest.mark.slow

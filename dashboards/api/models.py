@@ -179,8 +179,31 @@ class FeedState(BaseModel):
     message: str
 
 
+class RowPart(BaseModel):
+    """Rows that are the same to a figure: counted (of a rate above and below its line), repeated (counted once with another row),
+    above_alone or below_alone (on one side of the line), or left_out. `rows` is empty where it concerns too few people. `unripe` of
+    them are so recent that they may still count."""
+
+    kind: Literal["counted", "repeated", "above_alone", "below_alone", "left_out"]
+    words: str
+    rows: int | None
+    unripe: int
+
+
+class RowsAround(BaseModel):
+    """All rows of a table in the question's period and scope; each is in one part. `metric` is the figure's own, or that of one side of
+    a ratio of two lists of rows."""
+
+    metric: str
+    label: str
+    table: str
+    rows: int | None
+    parts: list[RowPart]
+
+
 class Passport(BaseModel):
-    """A figure and what it rests on. `interval` is the 95 % interval of a rate. `feeds` is empty for versions without lineage."""
+    """A figure and what it rests on. `interval` is the 95 % interval of a rate. `rows_around` says which rows count and which are left
+    out; it is empty for a figure without rows. `feeds` is empty for versions without lineage."""
 
     stand: Stand
     metric: Metric
@@ -188,6 +211,7 @@ class Passport(BaseModel):
     numerator: Cell
     denominator: Cell
     interval: tuple[float, float] | None
+    rows_around: list[RowsAround]
     feeds: list[FeedState]
     doubts: list[str]
 

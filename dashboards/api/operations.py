@@ -84,6 +84,13 @@ def passport(reader: Reader, question: models.PassportQuestion) -> models.Passpo
     values = _values(reader, item, question)
     value, base = values[item.name], values.get(item.out_of)
     numerator, interval = share_parts(item.unit, value, base)
+    around = reader.rows_around(
+        item.name,
+        checked_filters(reader, question.where),
+        question.date_from,
+        question.date_to,
+        restated=question.restated,
+    )
     lineage = reader.lineage(item.name)
     feeds = lineage.feeds if lineage else ()
     return models.Passport(
@@ -93,6 +100,7 @@ def passport(reader: Reader, question: models.PassportQuestion) -> models.Passpo
         numerator=numerator,
         denominator=cell(base),
         interval=interval,
+        rows_around=[models.RowsAround.model_validate(asdict(rows)) for rows in around],
         feeds=[models.FeedState.model_validate(asdict(feed), extra="ignore") for feed in feeds],
         doubts=[finding.headline() for finding in reader.findings() if item.name in finding.metrics],
     )

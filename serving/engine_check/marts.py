@@ -22,7 +22,8 @@ from foundation import duck
 from foundation.errors import ClinicmartError
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.metrics.registry import HEALTH, published_tables, read_manifests
+from serving.metrics.manifests import published_tables, read_manifests
+from serving.metrics.registry import HEALTH
 
 SCHEMA = "marts"
 CHUNK = 50_000

@@ -25,9 +25,10 @@ from serving.engine_check.marts import KEYS_SHOWN, SCHEMA, digits, same
 from serving.metrics.answers import Metrics
 from serving.metrics.compiler import DUCKDB, POSTGRES, Compiler, compiler_of
 from serving.metrics.dimensions import DimensionIndex
+from serving.metrics.manifests import published_tables, read_manifests
+from serving.metrics.manifests import registry_metrics as metrics_of
 from serving.metrics.mart_data import MartData
-from serving.metrics.registry import HEALTH, Registry, private_columns, published_tables, read_manifests
-from serving.metrics.registry import registry_metrics as metrics_of
+from serving.metrics.registry import HEALTH, Registry, private_columns
 from serving.model import MetricQuery
 from serving.people.principal import Role
 from serving.people.scope import Scope

@@ -85,7 +85,7 @@ def _rows_behind(asked: Asked, metric: RegistryMetric, filters: Sequence[str]) -
     if not rules:
         facts = [asked.facts[table] for table in metric.tables if table in asked.facts]
         behind = [_Rows(table=f.table, condition="true", date_column=f.date_column, is_snapshot=False) for f in facts]
-    behind = [rows for rows in dict.fromkeys(behind) if _people(asked.registry, rows.table)]
+    behind = [rows for rows in dict.fromkeys(behind) if people_of(asked.registry, rows.table)]
     return [*behind, *(replace(rows, turned=name) for name in filters for rows in behind)]
 
 
@@ -100,7 +100,7 @@ def _of_rule(rule: DrillRule) -> list[_Rows]:
     ]
 
 
-def _people(registry: Registry, table: str) -> str:
+def people_of(registry: Registry, table: str) -> str:
     """How the people of a table are counted, an SQL expression with `{}` for the condition; empty for rows about nobody."""
     published = registry.table(table)
     columns = published.columns if published else ()
@@ -156,7 +156,7 @@ def _counted(
         )
         keys.append(f"cell_id_{place}")
     where = _where(asked, query, group, members, parameters)
-    expression = _people(asked.registry, group.table)
+    expression = people_of(asked.registry, group.table)
     counted = ", ".join([*keys, *(expression.format(condition) for condition in conditions)])
     grouped = f" group by {', '.join(str(place + 1) for place in range(len(keys)))}" if keys else ""
     source = f"{asked.data.table(group.table)} {' '.join(joins)}"

@@ -12,7 +12,8 @@ from typing import Any
 
 from foundation.errors import ConfigurationError
 from serving.lineage.columns import read_lineage
-from serving.metrics.registry import PublishedTable, Registry, published_tables, read_manifests, registry_metrics
+from serving.metrics.manifests import published_tables, read_manifests, registry_metrics
+from serving.metrics.registry import PublishedTable, Registry
 from serving.publish.model_sql import definitions_json
 
 _MANIFESTS = ("manifest.json", "semantic_manifest.json")

@@ -14,7 +14,7 @@ from typing import Any
 from foundation import formats
 from foundation.errors import DamagedFileError
 from foundation.kept_files import KeptFile
-from serving.metrics.registry import published_tables
+from serving.metrics.manifests import published_tables
 
 _WORDS = frozenset({"description", "label", "metadata", "config"})
 

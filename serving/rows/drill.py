@@ -187,8 +187,11 @@ def condition_of(
     where: Mapping[str, Filter],
     date_from: date | None,
     date_to: date | None,
+    *,
+    turned: str = "",
 ) -> tuple[str, dict[str, Any]]:
-    """The SQL condition of a question, and its parameters; values are bound, never written into the SQL."""
+    """The SQL condition of a question, and its parameters; values are bound, never written into the SQL. `turned` is a filter of which
+    the other rows are meant."""
     conditions: list[str] = []
     parameters: dict[str, Any] = {}
     fact = next((fact for fact in metrics.index.facts.values() if fact.table == rule.model), None)
@@ -197,10 +200,11 @@ def condition_of(
         parameter = f"w{position}"
         if member.is_joined:
             parameters[parameter] = metrics.data.keys(member, values_of(value))
-            conditions.append(f"{member.fact_key} in (select unnest(${parameter}))")
+            held = f"{member.fact_key} in (select unnest(${parameter}))"
         else:
             parameters[parameter] = values_of(value)
-            conditions.append(f"cast({member.column} as varchar) in (select unnest(${parameter}))")
+            held = f"cast({member.column} as varchar) in (select unnest(${parameter}))"
+        conditions.append(f"not coalesce({held}, false)" if dimension == turned else held)
     if rule.is_snapshot:
         days = metrics.snapshot_days(rule.model, rule.date_column, None, date_from, date_to)
         parameters["snapshots"] = days

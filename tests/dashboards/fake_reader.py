@@ -20,6 +20,8 @@ from serving.model import (
     MetricDefinition,
     MetricQuery,
     RowDifference,
+    RowPart,
+    RowsAround,
     RowsAsked,
     RowsFile,
     Tenant,
@@ -309,6 +311,38 @@ class FakeReader:
             counted_rows=missed.height if base_rows else None,
             base_rows=base_rows,
             value_column="billed_amount" if column == "billed" else None,
+        )
+
+    def rows_around(
+        self,
+        metric: str,
+        where: Mapping[str, Any] | None = None,
+        date_from: date | None = None,
+        date_to: date | None = None,
+        restated: bool = False,
+    ) -> tuple[RowsAround, ...]:
+        frame = self._rows(where or {}, date_from, date_to)
+        if metric != "no_show_rate":
+            return ()
+        missed, expected = frame.filter("no_show").height, frame.filter("expected").height
+        parts = (
+            RowPart(kind="counted", words="Missed appointments", rows=missed),
+            RowPart(kind="below_alone", words="The patient came", rows=expected - missed),
+            RowPart(kind="left_out", words="Cancelled", rows=frame.height - expected, unripe=1),
+        )
+        if self.smallest_cell > 1:
+            parts = tuple(
+                replace(part, rows=None if (part.rows or 0) < self.smallest_cell else part.rows) for part in parts
+            )
+        is_whole = all(part.rows is not None for part in parts)
+        return (
+            RowsAround(
+                metric=metric,
+                label="No-show rate",
+                table="fct_appointments",
+                rows=frame.height if is_whole else None,
+                parts=parts,
+            ),
         )
 
     def export_rows(

@@ -100,6 +100,27 @@ def test_a_tile_opens_its_passport_with_parts_interval_and_what_is_left_out(page
     assert "clinicmart metrics query no_show_rate --from 2026-07-01 --to 2026-09-30" in drawer
 
 
+def test_a_passport_counts_the_rows_that_are_left_out_and_they_add_up(page, markup_of, source):
+    drawer = markup_of(page("no_show", figure="no_show_rate")).split(DRAWER)[1]
+    table = drawer.split("What counts and what is left out")[1].split("</table>")[0]
+    view = states.parse({}, source.as_of)
+    (rows,) = source.rows_around("no_show_rate", {}, view.period.start, view.period.end)
+    assert [part.kind for part in rows.parts] == ["counted", "below_alone", "left_out"]
+    for part in rows.parts:
+        assert part.words in table
+        assert f'<td class="num">{part.rows:,}</td>' in table
+    assert "(1 so recent that they may still count)" in table
+    assert f'<td class="num">{rows.rows:,}</td>' in table.split("<tfoot>")[1]
+
+
+def test_numbers_of_too_few_people_are_withheld_from_the_rows_that_are_left_out(page, markup_of, reader):
+    reader.smallest_cell = 100_000
+    reader.scope_hash = "4" * 64
+    drawer = markup_of(page("no_show", figure="no_show_rate")).split(DRAWER)[1]
+    section = drawer.split("What counts and what is left out")[1].split("</section>")[0]
+    assert re.findall(r'<td class="num">([^<]*)</td>', section) == ["\u2013"] * 4
+
+
 def test_a_passport_shows_the_target_of_its_place_and_none_for_a_part_of_it(page, markup_of, reader):
     reader.targets.set("no_show_rate", "behavioral", date(2026, 1, 1), Decimal("0.05"))
     drawer = markup_of(page("no_show", place="behavioral", figure="no_show_rate")).split(DRAWER)[1]

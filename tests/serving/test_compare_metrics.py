@@ -27,14 +27,8 @@ from serving.engine_check.metrics import (
     questions_of,
 )
 from serving.metrics.dimensions import DimensionIndex
-from serving.metrics.registry import (
-    Registry,
-    RegistryMetric,
-    private_columns,
-    published_tables,
-    read_manifests,
-    registry_metrics,
-)
+from serving.metrics.manifests import published_tables, read_manifests, registry_metrics
+from serving.metrics.registry import Registry, RegistryMetric, private_columns
 from serving.model import MetricDefinition
 from tests.serving.small_warehouse import build_warehouse, write_manifests
 

@@ -47,6 +47,63 @@ def test_the_rows_of_every_metric_of_the_demo_give_its_figure(harbor):
 
 
 @pytest.mark.slow
+def test_the_rows_that_count_and_those_left_out_add_up_for_every_metric_of_the_demo(harbor):
+    without_rows, different, unnamed, figures = [], [], [], 0
+    for where, start, end in QUESTIONS:
+        asked = [item for item in harbor.metrics() if set(where) <= set(item.dimensions)]
+        names = [item.name for item in asked]
+        answers = harbor.query(MetricQuery(metrics=names, where=where, date_from=start, date_to=end)).row(0, named=True)
+        for item in asked:
+            lists = harbor.rows_around(item.name, where, start, end)
+            if not lists:
+                without_rows.append(item.name)
+            for rows in lists:
+                parts = [part.rows for part in rows.parts if part.rows is not None]
+                if rows.rows != sum(parts) or rows.rows != _rows_of_table(harbor, rows, where, start, end):
+                    different.append((item.name, where, rows))
+                unnamed += [item.name for part in rows.parts if part.words in ("", "Other rows")]
+            # The figure itself is a number of rows, or a rate of them: the parts give it.
+            figure = answers[item.name]
+            held = harbor.registry.metrics[item.name]
+            is_alone = [rows.metric for rows in lists] == [item.name] and not held.share_of
+            if is_alone and (held.drill.counted_condition or held.drill.aggregate in ("count", "distinct")):
+                figures += 1
+                if not alike(figure, _figure_of(lists[0], figure)):
+                    different.append((item.name, where, start, figure, lists[0]))
+    assert different == []
+    assert unnamed == []
+    assert figures > 250
+    # They are figures of an earlier period.
+    assert set(without_rows) == {"submitted_claims_three_months_before", "submitted_amount_three_months_before"}
+
+
+def _figure_of(rows, figure):
+    of_kind = {part.kind: 0 for part in rows.parts} | {"counted": 0}
+    for part in rows.parts:
+        of_kind[part.kind] += part.rows
+    above = of_kind["counted"] + of_kind.get("above_alone", 0)
+    below = of_kind["counted"] + of_kind.get("below_alone", 0)
+    is_rate = {"above_alone", "below_alone"} & of_kind.keys() or isinstance(figure, float)
+    if is_rate or figure is None:
+        return above / below if below else None
+    return above
+
+
+def _rows_of_table(reader, rows, where, start, end):
+    """All rows of the table in the question, counted from its own columns."""
+    rule = reader.registry.metrics[rows.metric].drill
+    conditions = [f"{rule.date_column} between '{start}' and '{end}'"] if start else []
+    conditions += [f"payer_class = '{value}'" for name, value in where.items() if name == "payer_class"]
+    conditions += [f"provider_id = '{value}'" for name, value in where.items() if name == "provider"]
+    source = f"warehouse.marts.{rule.model}"
+    if rule.is_snapshot:
+        of_period = f"where {conditions.pop(0)}" if start else ""
+        conditions.append(f"{rule.date_column} = (select max({rule.date_column}) from {source} {of_period})")
+    text = f"where {' and '.join(conditions)}" if conditions else ""
+    return reader._metrics.data.frame(f"select count(*) from {source} {text}").item()
+
+
+@pytest.mark.slow
 def test_every_metric_of_the_demo_answers_and_every_fact_by_every_dimension_it_offers(harbor):
     known = harbor.metrics()
     # Levels of the tree are one column after the other: the first stands for all.
