@@ -17,6 +17,7 @@ from dashboards import period as periods
 from dashboards.data import UNKNOWN, Source
 from dashboards.view import View
 from serving.modules import PAGES
+from serving.people.branding import Brand
 from serving.people.rights import ROLES
 
 CUSTOM = "custom"
@@ -36,7 +37,7 @@ def navigation(
     """The first line: whose data this is, the pages, a menu of further pages, who is signed in. Links carry the view along."""
     st.html(f"<style>{_paper_foot(source)}</style>")
     with st.container(horizontal=True, vertical_alignment="center", key="cm_nav", gap=None):
-        st.html(str(_mark(source.tenant_name)), width="content")
+        st.html(str(_mark(source.tenant_name, source.brand)), width="content")
         with st.container(horizontal=True, vertical_alignment="center", key="cm_pages", gap=None, width="stretch"):
             for key, page in pages.items():
                 with st.container(key=f"cm_page_{key}{'_here' if key == current else ''}", width="content"):
@@ -61,8 +62,10 @@ def _paper_foot(source: Source) -> str:
     return f'@media print {{ @page {{ @bottom-left {{ content: "{quoted}"; font: 10pt sans-serif; color: #444; }} }} }}'
 
 
-def _mark(name: str) -> Markup:
-    return Markup('<div class="cm-brand"><i aria-hidden="true">{}</i><b>{}</b></div>').format(name[:1], name)
+def _mark(name: str, brand: Brand) -> Markup:
+    """The logo, else the first letter, and the name."""
+    mark = markup.logo(brand.logo) if brand.logo else Markup('<i aria-hidden="true">{}</i>').format(name[:1])
+    return Markup('<div class="cm-brand">{}<b>{}</b></div>').format(mark, name)
 
 
 def _person(source: Source, token: str) -> Markup:

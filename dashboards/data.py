@@ -28,6 +28,7 @@ from serving.extracts import extract_bytes
 from serving.lineage.metric import MetricLineage
 from serving.model import Drill, ExtractReport, Health, LastRun, Listing, MetricDefinition, MetricQuery, RowsAround
 from serving.people.annotations import Annotation
+from serving.people.branding import Brand
 from serving.people.caller import caller as current_caller
 from serving.people.caller import set_caller
 from serving.people.principal import Principal
@@ -110,9 +111,15 @@ class Source:
         """Whether a unit was moved or a payer got another class, so that the past can be shown in two ways."""
         return bool(self._cached({"ask": "reorganised"}, self.reader.was_reorganised))
 
+    @cached_property
+    def brand(self) -> Brand:
+        """How the organization shows itself."""
+        return self.reader.brand
+
     @property
     def tenant_name(self) -> str:
-        return self.reader.tenant.name
+        """The name that the organization chose to be shown, else its name in the published version."""
+        return self.brand.display_name or self.reader.tenant.name
 
     @property
     def sees_health(self) -> bool:

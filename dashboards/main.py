@@ -17,6 +17,7 @@ from dashboards.server import auth_gate
 from dashboards.shell import PageContext
 from foundation.errors import AccessError
 from serving.model import NothingPublished
+from serving.people.branding import PLAIN
 
 
 def _below(context: PageContext, page: str) -> None:
@@ -34,8 +35,10 @@ def main() -> None:
         layout="wide",
         initial_sidebar_state="collapsed",
     )
-    widgets.style(widgets.look())
     principal, token = person(), session_token()
+    brand = served_home.access().brandings.shown(principal.tenant_id) if principal else PLAIN
+    widgets.wear(brand)
+    widgets.style(widgets.look())
     if principal is None or token is None:
         signed_out()
         return

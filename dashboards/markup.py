@@ -6,6 +6,7 @@ is a plain `str`: drawn, it shows its tags as text, and mypy refuses it where Ma
 An element with `data-do` is clickable and sends that text to Python (`dashboards.widgets`).
 """
 
+import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -370,6 +371,12 @@ def state(title: str, text: str, *, link: tuple[str, str] | None = None) -> Mark
 def folded(summary: str, content: Markup) -> Markup:
     """Content that opens on a click, without a round trip."""
     return Markup('<details class="cm-folded"><summary>{}</summary>{}</details>').format(summary, content)
+
+
+def logo(picture: bytes) -> Markup:
+    """A logo (PNG) within the page itself: it has no address that others could open. The name stands beside it."""
+    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    return Markup('<img class="cm-logo" src="{}" alt="">').format(source)
 
 
 def notice(sentences: Sequence[str], *, icon: Markup = EMPTY, link: tuple[str, str] | None = None) -> Markup:

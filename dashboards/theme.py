@@ -5,8 +5,11 @@ accent and nothing else.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+
+from serving.brand_rules import GROUNDS, soft
+from serving.people.branding import Brand
 
 ASSETS = Path(__file__).parent / "assets"
 PERSON_HEADER = "X-Clinicmart-Person"
@@ -126,6 +129,12 @@ def money_colours(look: Tokens) -> dict[str, str]:
     }
 
 
+def branded(look: Tokens, brand: Brand) -> Tokens:
+    """The tokens with the accent of an organization; the same where it chose none."""
+    accent = brand.accent_dark if look.name == "dark" else brand.accent
+    return replace(look, accent=accent, accent_soft=soft(accent, GROUNDS[look.name])) if accent else look
+
+
 def variables(look: Tokens) -> str:
     """The tokens as CSS custom properties of `:root`."""
     lines = []
@@ -140,6 +149,11 @@ def stylesheet(look: Tokens) -> str:
     """The whole style sheet of the pages for one ground."""
     sheets = [(ASSETS / name).read_text(encoding="utf-8") for name in ("pages.css", "drawings.css")]
     return "\n".join([variables(look), *sheets])
+
+
+def stylesheet_of_brand() -> str:
+    """CSS: widgets of Streamlit in the accent of an organization. Streamlit's own theme is that of the process."""
+    return (ASSETS / "brand.css").read_text(encoding="utf-8")
 
 
 def _theme_options(prefix: str, look: Tokens) -> dict[str, object]:
@@ -162,6 +176,8 @@ def streamlit_options() -> Mapping[str, object]:
         "server.enableAgentApi": False,
         # A live page belongs to one sign-in: the gate sets this header, and Streamlit resumes a page only where it is equal.
         "server.trustedUserHeaders": {PERSON_HEADER: "person"},
+        # Megabytes: the only file that somebody sends is a logo.
+        "server.maxUploadSize": 1,
         "server.showEmailPrompt": False,
         "browser.gatherUsageStats": False,
         "client.toolbarMode": "minimal",

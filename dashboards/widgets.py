@@ -11,6 +11,7 @@ from dashboards import theme
 from dashboards import view as states
 from dashboards.markup import folded
 from dashboards.view import View
+from serving.people.branding import PLAIN, Brand
 
 # What is drawn is `Markup`, which escapes every value laid into it: see `dashboards.markup`.
 _SCRIPT = """
@@ -54,6 +55,7 @@ PAGE = "page:"  # an action that opens another page: page:<url path>?<query para
 MOVE = "view:"  # an action that changes the view: view:<name>=<value>&...
 FIGURE = "figure:"  # an action that opens a figure's passport: figure:<metric>?<what its mark changes in the view>
 # In the session's state: a click moved the whole page, or asked for a passport.
+_BRAND = "cm_brand"
 _MOVED, _ASKED = "cm_moved", "cm_asked"
 
 
@@ -138,12 +140,18 @@ def leave(markup: Markup, address: str) -> None:
 
 
 def style(look: theme.Tokens) -> None:
-    st.html(f"<style>{theme.stylesheet(look)}</style>")
+    of_brand = theme.stylesheet_of_brand() if st.session_state.get(_BRAND, PLAIN).accent else ""
+    st.html(f"<style>{theme.stylesheet(look)}{of_brand}</style>")
+
+
+def wear(brand: Brand) -> None:
+    """From here on this live page, which belongs to one sign-in, has the accent of a brand."""
+    st.session_state[_BRAND] = brand
 
 
 def look() -> theme.Tokens:
-    """Tokens of the ground that the browser shows."""
-    return theme.tokens(st.context.theme.type)
+    """Tokens of the ground that the browser shows, with the accent of the person's organization."""
+    return theme.branded(theme.tokens(st.context.theme.type), st.session_state.get(_BRAND, PLAIN))
 
 
 def chart(

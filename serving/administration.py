@@ -16,8 +16,10 @@ import polars as pl
 
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
+from serving.brand_rules import set_brand
 from serving.organization_settings import SeenInSupport, seen_in
 from serving.people.audit_log import AuditRow
+from serving.people.branding import Brand
 from serving.people.embedding_sites import EmbeddingSite
 from serving.people.group_rights import GroupRight
 from serving.people.look_ups import broken_glass
@@ -260,6 +262,23 @@ class Administration:
         ]
         if ROLES[person.role].administers and not others:
             raise ConfigurationError("this is the only administrator; make another one first")
+
+    # How the organization shows itself
+
+    def brand(self) -> Brand:
+        """What the organization chose."""
+        self._check()
+        return self._store.brandings.of_tenant(self._tenant)
+
+    def has_branding(self) -> bool:
+        """Whether pages show it: the plan has branding, and nobody switched it off."""
+        self._check()
+        return "branding" in self._store.policy(self._tenant).modules
+
+    def set_brand(self, brand: Brand, logo: bytes | None = None) -> Brand:
+        """Sets it, with a new logo where the file of one is given; returns what is kept. Raises as `brand_rules.set_brand`."""
+        self._check()
+        return set_brand(self._store, self._tenant, brand, logo, actor=self._email)
 
     # Support sessions of the platform's administrators
 

@@ -12,9 +12,11 @@ from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from foundation.home import Home
 from foundation.removed_tenants import RemovedTenants
 from serving.administration import Invitation
+from serving.brand_rules import set_brand
 from serving.metering import Metered, metered
 from serving.model import LastRun
 from serving.people.announcements import Announcement
+from serving.people.branding import Brand
 from serving.people.principal import PLATFORM, Principal, Role
 from serving.people.rights import ROLES
 from serving.people.store import AccessStore
@@ -108,6 +110,16 @@ class Platform:
         """Says whether the plan of an organization grants a module. Raises ConfigurationError for one that there is not."""
         self.organization(tenant_id)
         self._store.set_module(tenant_id, module, granted=is_granted, actor=self._email)
+
+    def brand(self, tenant_id: str) -> Brand:
+        """What an organization chose to look like."""
+        self._check()
+        return self._store.brandings.of_tenant(tenant_id)
+
+    def set_brand(self, tenant_id: str, brand: Brand, logo: bytes | None = None) -> Brand:
+        """Sets it, as `Administration.set_brand`."""
+        self.organization(tenant_id)
+        return set_brand(self._store, tenant_id, brand, logo, actor=self._email)
 
     def support_policy(self, tenant_id: str) -> SupportPolicy:
         """What an organization allows."""

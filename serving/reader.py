@@ -45,6 +45,7 @@ from serving.model import (
     Version,
 )
 from serving.open_files import Opened
+from serving.people.branding import Brand
 from serving.people.principal import Principal
 from serving.people.rights import ROLES
 from serving.people.scope import Scope
@@ -95,6 +96,11 @@ class Reader:
         self.__dict__.pop("_metrics", None)
 
     # What it is about
+
+    @property
+    def brand(self) -> Brand:
+        """How the organization shows itself now."""
+        return self._access.brandings.shown(self.tenant.tenant_id)
 
     @property
     def published_at(self) -> datetime:

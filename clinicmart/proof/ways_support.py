@@ -161,7 +161,6 @@ def _over(site: Site, server: Server, tenant: str) -> Iterator[Trial]:
     _, good = _running(site, tenant)
     (ended, ended_token), (late, late_token) = _running(site, tenant), _running(site, tenant)
     sessions.end(tenant, ended, actor=ADMIN.email)
-    _move(site, late, until=datetime.now(UTC) - timedelta(minutes=1))
     locked = _new_operator(site)
     _, locked_token = _running(site, tenant, locked)
     site.access.change_rights(PLATFORM, locked, is_active=False, actor="proof")
@@ -172,6 +171,8 @@ def _over(site: Site, server: Server, tenant: str) -> Iterator[Trial]:
         tenant, used_id, by=next(s.asked_by for s in sessions.of_tenant(tenant) if s.support_id == used_id)
     )
     _move(site, used_id, ticket_until=datetime.now(UTC) - timedelta(seconds=1))
+    # Last: the next act on sessions ends those whose time is over.
+    _move(site, late, until=datetime.now(UTC) - timedelta(minutes=1))
     tokens = {
         "that the organization ended": ended_token,
         "whose time is over": late_token,

@@ -16,6 +16,7 @@ from dashboards.reports import document, workbook
 from dashboards.reports.contents import Report
 from foundation.mail_server import MailServer
 from serving.modules.overview import PAGE as FIRST_PAGE
+from serving.people.branding import Brand
 from serving.people.subscriptions import ENCRYPTED, FIGURES, LINKS, Delivery, Subscription
 
 NO_FIGURES = "Your organization sends no figures by mail. Open the page to see them."
@@ -27,6 +28,7 @@ WITHOUT_FILE = (
     "Your organization sends figures in encrypted files alone, and you chose no password. "
     "Subscribe again with one, or open the page."
 )
+LOGO_ID = "logo@clinicmart"
 STYLE = "font-family:Segoe UI,Helvetica,Arial,sans-serif;color:#18202c;font-size:14px"
 CELL = "padding:6px 12px 6px 0;border-bottom:1px solid #d0d5dd;text-align:left;vertical-align:top"
 _RIGHT = "padding:6px 12px 6px 0;border-bottom:1px solid #d0d5dd;text-align:right;vertical-align:top;white-space:nowrap"
@@ -53,8 +55,16 @@ def compose(report: Report, recipient: Recipient, delivery: Delivery, server: Ma
     link = link_to(report, recipient.subscription, server)
     message.set_content(_text(report, recipient, link))
     message.add_alternative(str(_html(report, recipient, link)), subtype="html")
+    _add_logo(message, report.brand)
     _attach(message, report, recipient)
     return message
+
+
+def _add_logo(message: EmailMessage, brand: Brand) -> None:
+    """The logo as a part of the HTML, which names it by its Content-ID: mail programs open no address for it."""
+    part = message.get_body(("html",))
+    if brand.logo and isinstance(part, EmailMessage):
+        part.add_related(brand.logo, "image", "png", cid=f"<{LOGO_ID}>", disposition="inline", filename="logo.png")
 
 
 def envelope(server: MailServer, email: str, subject: str, message_id: str, at: datetime) -> EmailMessage:
@@ -167,10 +177,20 @@ def _html(report: Report, recipient: Recipient, link: str) -> Markup:
         body = Markup('<table style="border-collapse:collapse;{}">{}</table>{}').format(
             STYLE, Markup("").join(lines), _table(report, recipient) + cautions
         )
+    logo = Markup('<p><img src="cid:{}" alt="{}" height="40"></p>').format(LOGO_ID, report.tenant)
     return Markup(
-        '<html><body style="{}"><h1 style="font-size:20px">{}</h1><p style="color:#5a626e">{}</p>{}'
-        '<p><a href="{}">Open the page</a></p><p style="color:#5a626e">{}</p></body></html>'
-    ).format(STYLE, _title(report, recipient), facts, body, link, _foot(recipient))
+        '<html><body style="{}">{}<h1 style="font-size:20px">{}</h1><p style="color:#5a626e">{}</p>{}'
+        '<p><a href="{}" style="{}">Open the page</a></p><p style="color:#5a626e">{}</p></body></html>'
+    ).format(
+        STYLE,
+        logo if report.brand.logo else "",
+        _title(report, recipient),
+        facts,
+        body,
+        link,
+        f"color:{report.brand.accent}" if report.brand.accent else "",
+        _foot(recipient),
+    )
 
 
 def _table(report: Report, recipient: Recipient) -> Markup:

@@ -17,6 +17,7 @@ from dashboards.period import Period
 from dashboards.view import View
 from serving.model import MetricDefinition
 from serving.modules import Page
+from serving.people.branding import PLAIN, Brand
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class Report:
     reach; `published_at` and `asked_at` are in UTC, and shown in `time_zone`. `tiles` are the page's figures with their comparison.
     `cautions` are sentences on feeds that stopped, on closed months, on figures that still move, on doubtful feeds and on hidden
     values. `definitions` are the metrics that the report shows, each once. `annotations` are those of the tiles' months, a line each.
+    `brand` is how the organization shows itself.
     """
 
     page: Page
@@ -70,6 +72,7 @@ class Report:
     cautions: tuple[str, ...]
     definitions: tuple[MetricDefinition, ...]
     annotations: tuple[str, ...] = ()
+    brand: Brand = PLAIN
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
@@ -138,6 +141,7 @@ def assembled(
         cautions=cautions(source, view, tiles, page.key if rests_on is None else rests_on),
         definitions=tuple({metric.name: metric for metric in metrics}.values()),
         annotations=_annotations(source, view, page, tiles),
+        brand=source.brand,
     )
 
 

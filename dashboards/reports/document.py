@@ -1,5 +1,6 @@
 """A report as a PDF of letter size. Made by fpdf2, which is Python alone: no browser and no library of the system is needed."""
 
+import io
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -17,6 +18,8 @@ FONT = "Source Sans Pro"
 _FILES = {"": "SourceSansPro-Regular.ttf", "B": "SourceSansPro-Semibold.ttf"}
 _SOFT, _INK, _LINE = (90, 98, 110), (24, 32, 44), (208, 213, 221)
 _MARGIN = 15
+# Millimetres.
+_LOGO_WIDTH, _LOGO_HEIGHT = 50, 12
 # Stands in place of a character that the font does not have.
 _MISSING = "?"
 
@@ -110,12 +113,29 @@ class _Document(FPDF):
 
 
 def _head(document: _Document, report: Report) -> None:
+    if report.brand.logo:
+        # In a box at the top right, as high as the first two lines.
+        document.image(
+            io.BytesIO(report.brand.logo),
+            x=document.w - _MARGIN - _LOGO_WIDTH,
+            y=document.t_margin,
+            w=_LOGO_WIDTH,
+            h=_LOGO_HEIGHT,
+            keep_aspect_ratio=True,
+            alt_text=report.tenant,
+        )
     document.write_as(10, _SOFT)
     document.paragraph(report.tenant)
     document.write_as(20, style="B")
     document.paragraph(report.page.title)
     document.write_as(9, _SOFT)
     document.paragraph("   ".join(f"{name}: {value}" for name, value in report.facts if name != "Organization"))
+    if report.brand.accent:
+        document.set_draw_color(report.brand.accent)
+        document.set_line_width(0.6)
+        document.line(_MARGIN, document.y + 2, document.w - _MARGIN, document.y + 2)
+        document.set_line_width(0.2)
+        document.ln(2)
 
 
 def _tiles(document: _Document, report: Report) -> None:

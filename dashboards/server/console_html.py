@@ -66,6 +66,7 @@ def organization(
     sign_out: str,
     email: str,
     invited: Sequence[str] = (),
+    branding: Markup = EMPTY,
     support: Markup = EMPTY,
     done: str = "",
     link: str = "",
@@ -73,13 +74,13 @@ def organization(
     problem: str = "",
     status: int = 200,
 ) -> HTMLResponse:
-    """One organization: its health, its plan, its support sessions (`console_support_html`), and administrators who have chosen no password
-    yet. `link` is shown once."""
+    """One organization: its health, its plan, its branding (`console_brand_html`), its support sessions (`console_support_html`), and
+    administrators who have chosen no password yet. `link` is shown once."""
     body = Markup(
         '{head}<p class="lead"><a href="/console">All organizations</a></p><h1>{name}</h1>{problem}{done}<table>{rows}</table>'
         '<section><h2>Plan</h2><p class="lead">A module that the plan does not grant is absent for everybody of the organization.</p>'
         '<form method="post" action="/console">{token}{action}{tenant}<div class="choices">{modules}</div>'
-        '<button type="submit">Save the plan</button></form></section>{support}{again}'
+        '<button type="submit">Save the plan</button></form></section>{branding}{support}{again}'
     ).format(
         head=_head(email, sign_out),
         name=shown.name,
@@ -90,6 +91,7 @@ def organization(
         action=hidden("action", "plan"),
         tenant=hidden("tenant", shown.tenant_id),
         modules=Markup("").join(_module(*module) for module in shown.modules),
+        branding=branding,
         support=support,
         again=_again(shown, invited, token),
     )

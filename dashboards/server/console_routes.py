@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from dashboards import format as fmt
 from dashboards import served_home
-from dashboards.server import auth_gate, console_html, console_support_html, signin_html
-from dashboards.server.forms import STALE_FORM, fields_of, hashing
+from dashboards.server import auth_gate, console_brand_html, console_html, console_support_html, signin_html
+from dashboards.server.forms import LONGEST_BODY, STALE_FORM, fields_of, hashing
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
+from serving.brand_rules import MOST_LOGO_BYTES
 from serving.metering import metering_csv
+from serving.people.branding import Brand
 from serving.people.support_sessions import SupportState
 from serving.platform import Platform
 
@@ -61,6 +64,7 @@ def _one(request: Request, tenant_id: str, status: int = 200, **more: object) ->
     )
     return console_html.organization(
         shown,
+        branding=console_brand_html.section(tenant_id, platform.brand(tenant_id), token=form_token),
         support=support,
         token=form_token,
         sign_out=auth_gate.form_token("signout", token),
@@ -81,9 +85,9 @@ async def show_one(request: Request) -> Response:
     return await run_in_threadpool(_guarded, _one, request, request.path_params["tenant"])
 
 
-def _guarded(draw, request: Request, *words: str) -> Response:  # type: ignore[no-untyped-def]
+def _guarded(draw, request: Request, *words: str, **more: object) -> Response:  # type: ignore[no-untyped-def]
     try:
-        answer: Response = draw(request, *words)
+        answer: Response = draw(request, *words, **more)
     except AccessError as error:
         return signin_html.refused(fmt.sentence(str(error)), 403)
     return answer
@@ -178,6 +182,42 @@ def _supported(
     return _one(request, tenant_id, done=f"The support session is asked for. {done}")
 
 
+async def brand(request: Request) -> Response:
+    """POST /console/branding: sets how an organization shows itself; the form may hold the file of a logo."""
+    length = request.headers.get("content-length", "")
+    if not length.isdigit() or int(length) > MOST_LOGO_BYTES + LONGEST_BODY:
+        return signin_html.refused(f"The logo is a file of at most {MOST_LOGO_BYTES // 1000} kB.", 413)
+    async with request.form(max_files=1, max_fields=10) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        file = form.get("logo")
+        logo = await file.read() if isinstance(file, UploadFile) else b""
+    return await run_in_threadpool(_branded, request, fields, logo)
+
+
+def _branded(request: Request, fields: Mapping[str, str], logo: bytes) -> Response:
+    tenant_id = fields.get("tenant", "")
+    try:
+        platform, token, _ = _platform(request)
+        if not auth_gate.sent_from_us(request, PURPOSE, token, fields.get("token")):
+            return signin_html.refused(STALE_FORM, 403)
+        now = platform.brand(tenant_id)
+        accent, dark = fields.get("accent", "").strip().lower(), fields.get("accent_dark", "").strip().lower()
+        # A colour for dark pages that followed from the old accent follows from the new one.
+        follows = dark == now.accent_dark and accent != now.accent
+        wanted = Brand(
+            display_name=fields.get("display_name", ""),
+            accent=accent,
+            accent_dark="" if follows else dark,
+            logo=b"" if "remove_logo" in fields else now.logo,
+        )
+        platform.set_brand(tenant_id, wanted, logo or None)
+    except ConfigurationError as error:
+        return _guarded(_one, request, tenant_id, status=422, problem=fmt.sentence(str(error)))
+    except AccessError as error:
+        return signin_html.refused(fmt.sentence(str(error)), 403)
+    return _one(request, tenant_id, done="The branding is saved. It shows from each person's next click on.")
+
+
 def _address(request: Request, tenant_id: str, path: str) -> str:
     """The link at the organization's own address; where the served domain is typed as a number, at that number."""
     host = request.headers.get("host", "")
@@ -229,5 +269,6 @@ ROUTES = [
     Route(auth_gate.CONSOLE, act, methods=["POST"]),
     Route(f"{auth_gate.CONSOLE}/", leave, methods=["GET"]),
     Route(f"{auth_gate.CONSOLE}/metering.csv", metering, methods=["GET"]),
+    Route(console_brand_html.ADDRESS, brand, methods=["POST"]),
     Route(f"{auth_gate.CONSOLE}/{{tenant}}", show_one, methods=["GET"]),
 ]

@@ -7,7 +7,8 @@ import streamlit
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
-from dashboards import theme
+from dashboards import markup, theme
+from serving.people.branding import PLAIN, Brand
 
 
 @lru_cache(maxsize=1)
@@ -27,18 +28,36 @@ def _style() -> str:
     return f"{_font_face()}\n{theme.variables(theme.LIGHT)}\n@media (prefers-color-scheme: dark) {{ {dark} }}\n{sheet}"
 
 
-def page(title: str, body: Markup, status: int = 200, *, script: str = "", is_wide: bool = False) -> HTMLResponse:
-    """A whole page. `script` is the address of a file of ours. `is_wide`: with room for a table."""
+def page(
+    title: str, body: Markup, status: int = 200, *, script: str = "", is_wide: bool = False, brand: Brand = PLAIN
+) -> HTMLResponse:
+    """A whole page. `script` is the address of a file of ours. `is_wide`: with room for a table. `brand` is that of the
+    organization whose page it is."""
     page = Markup(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<title>{title} · Clinicmart</title><style>{style}</style>{script}</head>"
-        '<body><main{width}><div class="brand"><i aria-hidden="true"></i>Clinicmart</div>{body}</main></body></html>'
+        "<title>{title} · Clinicmart</title><style>{style}{accent}</style>{script}</head>"
+        '<body><main{width}><div class="brand">{mark}{name}</div>{body}</main></body></html>'
     )
     style = Markup(_style())  # noqa: S704  # the project's own stylesheet and tokens: no value of a request is in it
     tag = Markup('<script src="{}" defer></script>').format(script) if script else ""
     width = Markup(' class="wide"') if is_wide else ""
-    return HTMLResponse(page.format(title=title, style=style, script=tag, body=body, width=width), status_code=status)
+    return HTMLResponse(
+        page.format(title=title, style=style, script=tag, body=body, width=width, **_brand(brand)), status_code=status
+    )
+
+
+def _brand(brand: Brand) -> dict[str, Markup | str]:
+    """What of the frame is an organization's."""
+    colours = ""
+    if brand.accent:
+        light, dark = (theme.variables(theme.branded(look, brand)) for look in (theme.LIGHT, theme.DARK))
+        colours = f"{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}"
+    return {
+        "accent": Markup(colours),  # noqa: S704  # tokens: colours that were checked
+        "mark": markup.logo(brand.logo) if brand.logo else Markup('<i aria-hidden="true"></i>'),
+        "name": brand.display_name or "Clinicmart",
+    }
 
 
 # The field of forms that ask for the password again; `id` is its id in the page.

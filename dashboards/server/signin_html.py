@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse
 from dashboards import format as fmt
 from dashboards.server import passkey_html
 from dashboards.server.plain_html import hidden, page, problem_line
+from serving.people.branding import PLAIN, Brand
 from serving.people.second_factors import SecondFactor
 
 
@@ -21,6 +22,7 @@ def sign_in(
     next_path: str = "/",
     provider: tuple[str, str] | None = None,
     takes_passkeys: bool = False,
+    brand: Brand = PLAIN,
     problem: str = "",
     status: int = 200,
 ) -> HTMLResponse:
@@ -31,7 +33,8 @@ def sign_in(
         '<input id="tenant" name="tenant" autocomplete="organization" autocapitalize="none" value="{}">'
         '<p class="hint">Its short name. Leave it empty if your user name ends with it, as in admin@harbor.</p>'
     ).format(tenant_given)
-    title = f"Sign in to {tenant_name}" if tenant_name else "Sign in"
+    name = brand.display_name or tenant_name
+    title = f"Sign in to {name}" if name else "Sign in"
     body = Markup(
         '<h1>{title}</h1>{problem}<form method="post" action="/signin">{token}{next_path}{tenant_field}'
         '<label for="email">User name</label>'
@@ -55,7 +58,7 @@ def sign_in(
         if provider
         else "",
     )
-    return page(title, body, status, script=passkey_html.SCRIPT if takes_passkeys else "")
+    return page(title, body, status, script=passkey_html.SCRIPT if takes_passkeys else "", brand=brand)
 
 
 _NEW_FIELDS = Markup(

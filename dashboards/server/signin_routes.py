@@ -24,6 +24,7 @@ from dashboards.server.forms import (
 from foundation.errors import AccessError, ClinicmartError
 from serving.counters import SIGN_INS
 from serving.people import oidc_client
+from serving.people.branding import PLAIN
 from serving.people.caller import caller
 from serving.people.principal import PLATFORM, Principal
 from serving.people.second_factors import Step
@@ -54,6 +55,8 @@ def _sign_in_page(
 ) -> Response:
     nonce = _nonce_of(request)
     tenants = served_home.tenants()
+    # The organization whose page this is: that of the address, else the only one.
+    whose = tenant or (next(iter(tenants)) if len(tenants) == 1 else "")
     response = signin_html.sign_in(
         token=auth_gate.form_token("signin", nonce),
         tenant_name=tenants.get(tenant, "") if tenant else "",
@@ -62,7 +65,8 @@ def _sign_in_page(
         email=email,
         next_path=next_path,
         takes_passkeys=passkey_routes.place_of(request) is not None,
-        provider=_provider(tenant or (next(iter(tenants)) if len(tenants) == 1 else ""), next_path),
+        provider=_provider(whose, next_path),
+        brand=served_home.access().brandings.shown(whose) if whose else PLAIN,
         problem=problem,
         status=status,
     )

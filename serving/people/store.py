@@ -14,6 +14,7 @@ from serving.people.annotations import Annotations
 from serving.people.announcements import Announcements
 from serving.people.api_tokens import ApiTokens
 from serving.people.audit_store import AuditStore
+from serving.people.branding import Brandings
 from serving.people.embedding_sites import EmbeddingSites
 from serving.people.embedding_tickets import Ticket, signed, ticket_of
 from serving.people.forecast_log import ForecastLog
@@ -45,6 +46,11 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
     def announcements(self) -> Announcements:
         """What the platform announces on the pages of all organizations."""
         return Announcements(reading=self._reading, writing=self._writing, audit=self._audit)
+
+    @property
+    def brandings(self) -> Brandings:
+        """How organizations show themselves on their pages."""
+        return Brandings(reading=self._reading, writing=self._writing, audit=self._audit)
 
     @property
     def support_sessions(self) -> SupportSessions:

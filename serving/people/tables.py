@@ -19,6 +19,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -98,6 +99,19 @@ MODULE = Table(
     _text("module", key=True),
     Column("is_granted", Boolean, nullable=False),
     Column("is_enabled", Boolean, nullable=False),
+    ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+)
+# How a tenant shows itself on its pages (`serving.people.branding`).
+BRANDING = Table(
+    "branding",
+    METADATA,
+    _text("tenant_id", key=True),
+    _text("display_name"),
+    _text("accent"),
+    _text("accent_dark"),
+    Column("logo", LargeBinary, nullable=False),
+    _text("set_by"),
+    Column("set_at", Utc, nullable=False),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
 )
 USER = Table(

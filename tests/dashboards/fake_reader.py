@@ -28,6 +28,7 @@ from serving.model import (
     Version,
 )
 from serving.modules import MODULES
+from serving.people.branding import PLAIN, Brand
 from serving.people.shown import gathered
 from serving.plausibility import Finding
 from serving.reader import Reader
@@ -65,6 +66,7 @@ class FakeReader:
     refused: bool = False
     reorganised: bool = False
     is_live: bool = False
+    brand: Brand = PLAIN
     told: list[bool] = field(default_factory=list)
     unit_ids: tuple[str, ...] = ()
     provider_id: str | None = None

@@ -13,6 +13,7 @@ import openpyxl
 import polars as pl
 import pypdf
 import pytest
+from PIL import Image
 
 from clinicmart.commands.report import PERIODS
 from dashboards import data, served_home, shell
@@ -28,11 +29,13 @@ from dashboards.view import View
 from foundation.deidentification import Deidentification
 from foundation.errors import AccessError, ConfigurationError
 from foundation.home import Home
+from serving.brand_rules import set_brand
 from serving.closed_months.close import close_month
 from serving.closed_months.restate import restate
 from serving.model import MetricQuery
 from serving.modules import PAGES
 from serving.open_files import close_all
+from serving.people.branding import Brand
 from serving.people.principal import Role
 from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
@@ -250,6 +253,23 @@ def test_a_pdf_with_a_password_opens_with_it_alone(source: Callable[[str], Sourc
     assert pypdf.PdfReader(io.BytesIO(content)).is_encrypted
     assert pypdf.PdfReader(io.BytesIO(content)).decrypt("other herons") == pypdf.PasswordType.NOT_DECRYPTED
     assert "Revenue cycle" in text_of(content, "four quiet herons")
+
+
+def test_a_pdf_has_the_name_the_logo_and_the_accent_of_the_organization(
+    place: Place, source: Callable[[str], Source]
+) -> None:
+    plain = document.as_pdf(contents(source("east@harbor"), PAGES["revenue_cycle"], QUARTER))
+    picture = io.BytesIO()
+    Image.new("RGB", (200, 50), "#7a1f5c").save(picture, format="PNG")
+    brand = Brand(display_name="Harbor Group", accent="#7a1f5c")
+    set_brand(place.access, "harbor", brand, picture.getvalue(), actor="admin@harbor")
+    content = document.as_pdf(contents(source("east@harbor"), PAGES["revenue_cycle"], QUARTER))
+    assert "Harbor Group" in text_of(content)
+    assert [len(pypdf.PdfReader(io.BytesIO(made)).pages[0].images) for made in (plain, content)] == [0, 1]
+    # Nothing of it is in a file of the other organization.
+    theirs = document.as_pdf(contents(source("admin@mesa"), PAGES["revenue_cycle"], QUARTER))
+    assert "Harbor" not in text_of(theirs)
+    assert len(pypdf.PdfReader(io.BytesIO(theirs)).pages[0].images) == 0
 
 
 @pytest.fixture

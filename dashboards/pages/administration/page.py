@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboards import format as fmt
 from dashboards import markup, shell
-from dashboards.pages.administration import activity, mail, people, sign_in, sites, support
+from dashboards.pages.administration import activity, brand, mail, people, sign_in, sites, support
 from dashboards.shell import PageContext
 from serving.people.roster import Person
 
@@ -16,12 +16,13 @@ VIEWS = {
     "Activity": activity.draw,
     "Mail": mail.draw,
     "Sites": sites.draw,
+    "Branding": brand.draw,
     "Support": support.draw,
 }
 
 
 def draw(context: PageContext) -> None:
-    """Draws the page Administration: people, activity, mail, the rules of sign-in, the sites of others and support sessions."""
+    """Draws the page Administration: people, activity, mail, the rules of sign-in, the sites of others, branding and support sessions."""
     everybody = context.source.administration.people()
     context.html(
         markup.heading(_finding(everybody), ["Who may sign in, and what was done"], shell.whose(context.source)),

@@ -11,6 +11,7 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus, RunRequest, SkipReason, build_sensor_context
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from dagster_project.deliveries import mails_due, send_mail
 from dashboards import format as fmt
@@ -18,7 +19,9 @@ from dashboards.delivery.compose import NO_FIGURES, WITHOUT_FILE
 from dashboards.delivery.send import send_due
 from foundation.errors import AccessError
 from foundation.mail_server import MailServer
+from serving.brand_rules import set_brand
 from serving.model import MetricQuery
+from serving.people.branding import Brand
 from serving.people.due_mail import any_due, last_period
 from serving.people.subscriptions import (
     EVERY,
@@ -68,6 +71,30 @@ def test_three_people_get_the_figures_of_three_scopes(place: Place, mailbox: Mai
     assert "west" not in mailbox.to("east@harbor").as_string()
     assert sorted(audit_of(place, "mail sent")) == sorted((user, "done") for user in THREE)
     assert {row.actor for row in place.access.audit_rows("harbor", action="report")} == set(THREE)
+
+
+def test_a_mail_has_the_name_the_logo_and_the_accent_of_the_organization(
+    place: Place, mailbox: Mailbox, server: MailServer
+) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (200, 50), "#7a1f5c").save(picture, format="PNG")
+    brand = Brand(display_name="Harbor <Group>", accent="#7a1f5c")
+    kept = set_brand(place.access, "harbor", brand, picture.getvalue(), actor="admin@harbor")
+    for user in ("east@harbor", "admin@mesa"):
+        subscribe(place, user, file_format="pdf")
+    send_due(place.home, server, MARCH)
+    mail, theirs = mailbox.to("east@harbor"), mailbox.to("admin@mesa")
+    html = body_of(mail, "html")
+    assert "Harbor &lt;Group&gt;" in html
+    assert 'src="cid:logo@clinicmart"' in html
+    assert "color:#7a1f5c" in html
+    (logo,) = [part for part in mail.walk() if part.get_content_type() == "image/png"]
+    assert logo["Content-ID"] == "<logo@clinicmart>"
+    assert logo.get_payload(decode=True) == kept.logo
+    # The file is still attached.
+    assert [name for name, _ in attached(mail)] == ["revenue_cycle_2026-02-01_2026-02-28.pdf"]
+    assert "cid:" not in body_of(theirs, "html")
+    assert "image/png" not in {part.get_content_type() for part in theirs.walk()}
 
 
 def test_each_period_is_one_mail(place: Place, mailbox: Mailbox, server: MailServer) -> None:
