@@ -40,7 +40,7 @@ def demo_home(demo: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def browser(chromium: Any, site: Site) -> Iterator[Callable[..., Any]]:
-    """`browser(address, email)`: a tab of a browser of its own in which somebody signed in. An error in a page's scripts fails the test."""
+    """`browser(address, email)`: a tab of a separate browser in which somebody signed in. An error in a page's scripts fails the test."""
     contexts, errors = [], list[str]()
 
     def opened(address: str, email: str, password: str = PASSWORD) -> Any:
