@@ -20,7 +20,7 @@ from serving.people.principal import Principal, Role, TenantPolicy
 from serving.people.rights import ROLES
 
 # Raise when what a level, a module or a role means changes: files written under the old meaning are never opened again.
-POLICY_VERSION = 4
+POLICY_VERSION = 5
 
 
 @dataclass(frozen=True, kw_only=True)

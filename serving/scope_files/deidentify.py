@@ -190,7 +190,8 @@ def treatment(column: TableColumn) -> str:
     stem = next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), None)
     if stem is None:
         return "keep" if _is_word(name) or name in _NAMES else "remove"
-    return "keep" if stem.removeprefix("current_") in ORGANISATION or _is_level(stem) else "surrogate"
+    stem = stem.removeprefix("current_")
+    return "keep" if stem in ORGANISATION or _is_level(stem) else "surrogate"
 
 
 def surrogate(key_hex: str, value: str) -> str:

@@ -194,6 +194,9 @@ def test_a_text_that_no_model_marks_is_hidden():
     assert treatment(TableColumn(name="free_note", data_type="VARCHAR")) == "remove"
     assert treatment(TableColumn(name="payer_class", data_type="VARCHAR")) == "keep"
     assert treatment(TableColumn(name="free_note", data_type="VARCHAR", identity="none")) == "keep"
+    # Units of the tree are no people, as it stood and as it stands now.
+    for name in ("service_unit_id", "level_2_id", "current_level_2_id"):
+        assert treatment(TableColumn(name=name, data_type="VARCHAR")) == "keep", name
 
 
 def test_of_our_own_marts_only_places_in_feed_files_are_hidden():
