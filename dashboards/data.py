@@ -25,6 +25,8 @@ from serving.administration import Administration
 from serving.annotations import Automatic
 from serving.closed_months.view import Change, ClosedMonths
 from serving.extracts import extract_bytes
+from serving.forecasts.record import Scored
+from serving.forecasts.view import Current
 from serving.lineage.metric import MetricLineage
 from serving.model import Drill, ExtractReport, Health, LastRun, Listing, MetricDefinition, MetricQuery, RowsAround
 from serving.people.annotations import Annotation
@@ -411,6 +413,24 @@ class Source:
     def annotations(self) -> tuple[Annotation, ...]:
         """What people wrote about days, as far as this person sees it. Asked once for each run of a page, and never kept."""
         return self.reader.annotations.standing() if self.reader.annotations.may_read else ()
+
+    @cached_property
+    def forecasts(self) -> Current | None:
+        """The newest forecasts of what this person sees; None before the first ones. Kept as long as they are the newest."""
+        newest = self.reader.forecasts.newest()
+        if newest is None:
+            return None
+        self.reader.saw("forecasts", {})
+        return self._cached({"ask": "forecasts", "issue": newest.issue_id}, self.reader.forecasts.current)
+
+    @cached_property
+    def scored_forecasts(self) -> tuple[Scored, ...]:
+        """Earlier forecasts of what this person sees, beside their outcomes."""
+        newest = self.reader.forecasts.newest()
+        if newest is None:
+            return ()
+        self.reader.saw("forecasts scored", {})
+        return self._cached({"ask": "forecasts scored", "issue": newest.issue_id}, self.reader.forecasts.scored)
 
     @cached_property
     def automatic_annotations(self) -> tuple[Automatic, ...]:

@@ -7,6 +7,7 @@ travels with each mark as a text for the hover. Bars start at zero, series are l
 from dashboards.charts.annotated import ANNOTATION_MARK, annotated
 from dashboards.charts.axes import CLOSED_NOTE, RUNNING_MARK, Option, Point, Scale, month_names, scale_for
 from dashboards.charts.bars import Part, Rank, ranked_bars, stacked_bars
+from dashboards.charts.forecast import Expected, forecast_band
 from dashboards.charts.heat import WEEKDAYS, heat_map
 from dashboards.charts.lines import line_over_time
 from dashboards.charts.of_rows import across_columns, chart_of_rows, number_columns
@@ -16,6 +17,7 @@ __all__ = [
     "CLOSED_NOTE",
     "RUNNING_MARK",
     "WEEKDAYS",
+    "Expected",
     "Option",
     "Part",
     "Point",
@@ -24,6 +26,7 @@ __all__ = [
     "across_columns",
     "annotated",
     "chart_of_rows",
+    "forecast_band",
     "heat_map",
     "line_over_time",
     "month_names",

@@ -18,6 +18,7 @@ from dashboards.pages import (
 )
 from dashboards.pages.administration import page as administration
 from dashboards.pages.data_health import page as data_health
+from dashboards.pages.forecasts import page as forecasts
 from dashboards.pages.monday import page as monday
 from dashboards.pages.monday.week import WATCHED
 from dashboards.pages.no_show import page as no_show
@@ -28,6 +29,7 @@ from dashboards.pages.revenue_cycle import page as revenue_cycle
 from dashboards.pages.throughput import page as throughput
 from dashboards.reports.chosen import PAGE, TITLE
 from dashboards.shell import BAR, MENU, OTHER_PAGES, PageContext, PageSpec
+from serving.forecasts.measures import METRICS
 from serving.modules import PAGES, Page
 
 _DRAWN_BY = {
@@ -73,6 +75,13 @@ ALL = (
     _OVERVIEW,
     _THIS_WEEK,
     *_AREAS,
+    PageSpec(
+        key="forecasts",
+        title="Forecasts",
+        draw=forecasts.draw,
+        is_for=lambda source: source.reader.forecasts.may_see and any(name in source.metrics for name in METRICS),
+        opened_from=MENU,
+    ),
     PageSpec(
         key="today",
         title="Today",

@@ -43,8 +43,8 @@ class Measure:
 
     @property
     def key(self) -> str:
-        """The name of the measure, such as `completed_visits.week`."""
-        return f"{self.metric}.{self.grain}"
+        """The name of the measure, such as `completed_visits_week`."""
+        return f"{self.metric}_{self.grain}"
 
 
 _WEEKLY = ((0, 4), (4, 8), (8, WEEKS_AHEAD))

@@ -150,7 +150,7 @@ class ScopedForecasts:
 
     def _of_few(self, metric: str, grain: str) -> frozenset[str]:
         """Units of which a recent figure is hidden from the person: a forecast would tell about what it is."""
-        if self._metrics.smallest_cell <= 1 or f"{metric}.{grain}" not in MEASURES_BY_KEY:
+        if self._metrics.smallest_cell <= 1 or f"{metric}_{grain}" not in MEASURES_BY_KEY:
             return frozenset()
         kept = self.__dict__.setdefault("_few", {})
         if (metric, grain) not in kept:

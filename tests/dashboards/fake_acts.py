@@ -10,8 +10,11 @@ import polars as pl
 
 from foundation.errors import ConfigurationError
 from serving.annotations import Automatic, check_sentence
+from serving.forecasts.record import Scored
+from serving.forecasts.view import Current
 from serving.model import MetricDefinition
 from serving.people.annotations import Annotation
+from serving.people.forecast_log import Forecast, Issue
 from serving.people.targets import ADDITIVE_UNITS, WHOLE, Target, TargetTable
 from serving.people.work_entries import Entry
 from serving.worklists.lists import DONE, LISTS
@@ -157,3 +160,22 @@ class FakeWorklists:
         if entry.state == DONE and not entry.outcome:
             raise ConfigurationError("a row that is done needs an outcome")
         self.kept.append(entry)
+
+
+@dataclass
+class FakeForecasts:
+    """Forecasts of harbor. Without `may_see` the page is absent."""
+
+    may_see: bool = False
+    issue: Issue | None = None
+    kept: tuple[Forecast, ...] = ()
+    outcomes: tuple[Scored, ...] = ()
+
+    def newest(self) -> Issue | None:
+        return self.issue
+
+    def current(self) -> Current | None:
+        return Current(issue=self.issue, forecasts=self.kept) if self.issue else None
+
+    def scored(self) -> tuple[Scored, ...]:
+        return self.outcomes

@@ -36,7 +36,7 @@ from serving.rows.compare import compare
 from serving.rows.export import rows_file
 from serving.today import Board
 from tests.dashboards import fake_health, fake_visits
-from tests.dashboards.fake_acts import FakeAnnotations, FakeTargets, FakeWorklists
+from tests.dashboards.fake_acts import FakeAnnotations, FakeForecasts, FakeTargets, FakeWorklists
 from tests.dashboards.fake_metrics import DIMENSIONS, KNOWN_ON, MATURES, OUT_OF, RULES
 from tests.dashboards.fake_visits import AS_OF, NAMES, TREE, below, child_of, is_under
 
@@ -60,6 +60,7 @@ class FakeReader:
     asked: int = 0
     targets: FakeTargets = field(default_factory=FakeTargets)
     annotations: FakeAnnotations = field(default_factory=FakeAnnotations)
+    forecasts: FakeForecasts = field(default_factory=FakeForecasts)
     worklists: FakeWorklists = field(default_factory=FakeWorklists)
     stopped: bool = False
     doubted: bool = False

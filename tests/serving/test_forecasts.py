@@ -22,7 +22,7 @@ from serving.people.targets import WHOLE
 from serving.versions.integrity import last_sound_version
 
 MONDAY = date(2024, 1, 1)
-WEEKLY, DAILY = MEASURES_BY_KEY["completed_visits.week"], MEASURES_BY_KEY["completed_visits.day"]
+WEEKLY, DAILY = MEASURES_BY_KEY["completed_visits_week"], MEASURES_BY_KEY["completed_visits_day"]
 WEEKDAYS = np.array([1.1, 1.2, 1.3, 1.1, 0.9, 0.3, 0.0])
 
 
@@ -105,7 +105,7 @@ def test_parts_of_the_demo_add_up_and_are_the_figures_of_the_registry(demo_home:
     assert version is not None
     assert version.data_as_of is not None
     whole = open_whole(home, version)
-    for measure in (WEEKLY, MEASURES_BY_KEY["remitted_paid_amount.week"]):
+    for measure in (WEEKLY, MEASURES_BY_KEY["remitted_paid_amount_week"]):
         past = history(whole.metrics, measure.metric, version.data_as_of)
         first = version.data_as_of - timedelta(days=version.data_as_of.weekday() + 28)
         asked = figures(whole.metrics, measure.metric, "week", first, version.data_as_of)

@@ -116,8 +116,16 @@ def test_a_page_that_the_table_does_not_name_is_absent(role, place, reader, pers
     source = Source(reader(user), person(user))
     held = {page.key for page in ALL if page.is_held_by(source)}
     assert held <= set(ROLES[role].pages)
-    # What the small home has nothing to show for: no closed month, no worklist, no credential, no figure of the week; nobody listens.
-    assert set(ROLES[role].pages) - held <= {"closed_months", "worklists", "credentials", "today", "this_week"}
+    # What the small home has nothing to show for: no closed month, no worklist, no credential, no figure of the week; nobody listens,
+    # and none of the metrics that are forecast.
+    assert set(ROLES[role].pages) - held <= {
+        "closed_months",
+        "worklists",
+        "credentials",
+        "today",
+        "this_week",
+        "forecasts",
+    }
 
 
 @pytest.mark.parametrize("role", TENANT_ROLES)
