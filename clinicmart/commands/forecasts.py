@@ -17,7 +17,6 @@ from clinicmart.options import (
     tenant_option,
     user_option,
 )
-from foundation.errors import ClinicmartError
 from foundation.home import Home
 
 
@@ -76,7 +75,11 @@ def list_(home: Home, tenant: str, user: str, metric: str | None, unit: str | No
         current = reader.forecasts.current()
         names = dict(reader.tree().select("service_unit_id", "name").iter_rows())
     if current is None:
-        raise ClinicmartError(f"no forecasts were made for {tenant} yet: run clinicmart forecasts make")
+        if as_json:
+            print_json([])
+        else:
+            click.echo(f"No forecasts were made for {tenant} yet: run clinicmart forecasts make.")
+        return
     rows = [
         item for item in current.forecasts if metric in (None, item.metric) and unit in (None, item.service_unit_id)
     ]

@@ -237,6 +237,9 @@ def test_a_person_sees_forecasts_of_the_own_units_and_of_no_others(place, reader
     # The other tenant has the same ids of units, and no forecasts.
     assert reader("admin@mesa").forecasts.current() is None
     assert reader("admin@mesa").forecasts.scored() == ()
+    of_mesa = ("--home", place.home.path, "--tenant", "mesa", "--as", "admin@mesa")
+    assert "No forecasts were made for mesa yet" in clinicmart_here("forecasts", "list", *of_mesa).out
+    assert json.loads(clinicmart_here("forecasts", "list", "--json", *of_mesa).out) == []
     for user in ("doctor", "biller", "desk", "nurse", "partner"):
         for asks in ("current", "scored", "newest"):
             with pytest.raises(AccessError, match="not part of what you may see"):
