@@ -10,6 +10,7 @@ file keeps days, for figures by month; these are shown for enough people only (`
 """
 
 import hashlib
+from collections.abc import Collection
 from datetime import date
 
 from foundation import duck
@@ -128,6 +129,8 @@ _DATE_PARTS = frozenset(
 _REMOVED = frozenset({"source_position", "unit", "file_name"})
 OLDEST = 90
 SURROGATE_DIGITS = 32
+# Stands for every value of a column of which only the presence is kept.
+MARK = "one"
 # ZIP areas of at most 20,000 people (45 CFR 164.514(b)(2)(i)(B), Census 2000 and 2010): shown as 000.
 SMALL_AREAS = (
     *("036", "059", "063", "102", "203", "205", "369", "556", "692", "753", "772"),
@@ -173,7 +176,7 @@ def limited_treatment(column: TableColumn) -> str:
 
 
 def treatment(column: TableColumn) -> str:
-    """keep, surrogate, remove, birth_year, age or zip3."""
+    """keep, surrogate, remove, birth_year, age or zip3; `treated` also knows mark: whether there is a value, not which."""
     name = column.name
     if name in {"birth_year", "zip3"}:
         return name
@@ -206,6 +209,8 @@ def expression(column: TableColumn, what: str, *, key_hex: str, as_of: date) -> 
         case "surrogate":
             hashed = f"substr(sha256({duck.quoted(key_hex)} || cast({name} as varchar)), 1, {SURROGATE_DIGITS})"
             return f"case when {name} is null or {name} = 'unknown' then {name} else {hashed} end as {name}"
+        case "mark":
+            return f"case when {name} is null or {name} = 'unknown' then {name} else '{MARK}' end as {name}"
         case "remove":
             return f"cast(null as {column.data_type}) as {name}"
         case "birth_year":
@@ -218,8 +223,20 @@ def expression(column: TableColumn, what: str, *, key_hex: str, as_of: date) -> 
     return name
 
 
-def treated(table: PublishedTable, column: TableColumn, *, level: str, has_rows: bool) -> str:
-    """The treatment of a column of a table at an identity level, by the rules of `treatment`."""
+def treated(
+    table: PublishedTable,
+    column: TableColumn,
+    *,
+    level: str,
+    has_rows: bool,
+    counted: Collection[str] = (),
+    asked: Collection[str] = (),
+) -> str:
+    """The treatment of a column of a table at an identity level, by the rules of `treatment`.
+
+    Without rows to show (`has_rows`) a fact keeps no identifier but those of patients, and those that figures need: of `counted` the
+    distinct values are counted, by `asked` rows are told apart from those without it.
+    """
     if level == "identified":
         return "keep"
     if level == "limited":
@@ -228,7 +245,12 @@ def treated(table: PublishedTable, column: TableColumn, *, level: str, has_rows:
         return "remove"
     is_moment = column.data_type.upper().startswith("TIMESTAMP")
     is_name_of_somebody = column.name in _NAMES and not column.identity and holds_patients(table)
-    return "remove" if is_name_of_somebody or (is_moment and not has_rows) else treatment(column)
+    if is_name_of_somebody or (is_moment and not has_rows):
+        return "remove"
+    what = treatment(column)
+    if what != "surrogate" or has_rows or table.is_dimension or _names_patient(column) or column.name in counted:
+        return what
+    return "mark" if column.name in asked else "remove"
 
 
 def shown_columns(table: PublishedTable, level: str) -> tuple[TableColumn, ...]:
@@ -238,13 +260,23 @@ def shown_columns(table: PublishedTable, level: str) -> tuple[TableColumn, ...]:
     )  # fmt: skip
 
 
-def expressions(table: PublishedTable, *, level: str, has_rows: bool, key_hex: str, as_of: date) -> str:
-    """The select list of a table at an identity level. Without rows to show (`has_rows`) no moment of a day is kept either."""
-
-    return ", ".join(
-        expression(column, treated(table, column, level=level, has_rows=has_rows), key_hex=key_hex, as_of=as_of)
+def expressions(
+    table: PublishedTable,
+    *,
+    level: str,
+    has_rows: bool,
+    key_hex: str,
+    as_of: date,
+    counted: Collection[str] = (),
+    asked: Collection[str] = (),
+) -> str:
+    """The select list of a table at an identity level. Without rows to show (`has_rows`) no moment of a day is kept either, and of
+    identifiers what `treated` says."""
+    treatments = (
+        (column, treated(table, column, level=level, has_rows=has_rows, counted=counted, asked=asked))
         for column in table.columns
     )
+    return ", ".join(expression(column, what, key_hex=key_hex, as_of=as_of) for column, what in treatments)
 
 
 def released(table: PublishedTable, name: str, rule: str) -> str:

@@ -6,6 +6,7 @@ a credential holds on the day that the data reach, and of those below. A fact wi
 people, providers and other dimensions only the members remain that the remaining facts name; of a partner's scope the units too.
 """
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from foundation import duck, formats
 from foundation.errors import AccessError
 from foundation.home import Home
 from foundation.keys import Keys
-from serving.metrics.registry import HEALTH, PublishedTable, Registry
+from serving.metrics.dimensions import friendly
+from serving.metrics.registry import HEALTH, DrillRule, PublishedTable, Registry
 from serving.model import Version
 from serving.people.modules import sees_metric
 from serving.people.rights import PLACE_DIMENSIONS, REFERRAL_COLUMNS
@@ -34,6 +36,7 @@ _PARTNER_COLUMN = "referral_partner_id"
 _UNITS = ("dim_service_units", "dim_service_unit_versions")
 _UNIT_ID = "service_unit_id"
 UNKNOWN = "unknown"
+_WORD = re.compile(r"\w+")
 # The column of dim_tenants that says whether a feed brings credentials.
 CREDENTIALS = "has_credentials"
 
@@ -257,15 +260,43 @@ def _seen(cut: _Cut, tables: Sequence[PublishedTable]) -> None:
         cut.connection.execute(f"create temp table seen_{column} as {rows}", cut.parameters(rows) or None)
 
 
+def _counted_columns(registry: Registry, table: PublishedTable) -> set[str]:
+    """Columns of a table whose distinct values figures count or group by."""
+    metrics = [item for item in registry.metrics.values() if table.name in item.tables]
+    dimensions = {name for item in metrics for name in item.definition.dimensions}
+    rules = _rules(registry, table)
+    distinct = {name for rule in rules if rule.aggregate == "distinct" for name in _WORD.findall(rule.value)}
+    return {name for name in table.column_names if name in distinct or {name, friendly(name)} & dimensions}
+
+
+def _asked_columns(registry: Registry, table: PublishedTable) -> set[str]:
+    """Columns of a table that conditions of figures name."""
+    texts = [
+        text
+        for rule in _rules(registry, table)
+        for text in (rule.row_filter, rule.value, *(reason.condition for reason in (*rule.left_out, *rule.not_above)))
+    ]
+    return {word for text in texts for word in _WORD.findall(text)}
+
+
+def _rules(registry: Registry, table: PublishedTable) -> list[DrillRule]:
+    return [
+        item.drill for item in registry.metrics.values() if item.drill is not None and item.drill.model == table.name
+    ]
+
+
 def _write(cut: _Cut, table: PublishedTable) -> None:
     """One table; fails where a row of another tenant came through."""
     name = f'"{table.schema}"."{table.name}"'
+    has_rows = cut.scope.row_tables_allowed
     columns = expressions(
         table,
         level=cut.scope.identity_level,
-        has_rows=cut.scope.row_tables_allowed,
+        has_rows=has_rows,
         key_hex=cut.surrogate_key,
         as_of=cut.as_of,
+        counted=() if has_rows else _counted_columns(cut.registry, table),
+        asked=() if has_rows else _asked_columns(cut.registry, table),
     )
     conditions = cut.conditions(table)
     where = f"where {' and '.join(conditions)}" if conditions else ""

@@ -20,7 +20,7 @@ from serving.metrics.small_cells import _hide_next_smallest
 from serving.model import MetricQuery
 from serving.postgres.served_views import readable_columns
 from serving.scope_files.deidentify import released, treatment
-from tests.serving.small_warehouse import change
+from tests.serving.small_warehouse import TENANTS, change
 
 MARTS = Path(__file__).parents[2] / "dbt" / "models" / "marts"
 YEAR = (date(2026, 1, 1), date(2026, 12, 31))
@@ -113,6 +113,31 @@ def test_an_executives_file_holds_no_patient_and_nothing_that_leads_to_one(stric
     strict.access.set_module("harbor", "forecasts", enabled=False, actor="test")
     frames["ceo@harbor"] = reader("ceo@harbor")._metrics.data
     assert not before & column("ceo@harbor", "fct_visits", "patient_id")
+
+
+def test_an_executives_file_holds_no_key_of_an_event(reader):
+    frame = reader("ceo@harbor")._metrics.data.frame
+    for table, name in (("fct_visits", "visit_id"), ("fct_charges", "charge_id"), ("fct_referrals", "referral_id")):
+        assert frame(f'select count("{name}") from warehouse.marts.{table}').item() == 0, name
+        assert frame(f"select count(*) from warehouse.marts.{table}").item() > 0
+    # People are counted and referral partners are a dimension: both keep surrogates.
+    assert frame("select count(distinct patient_id) from warehouse.marts.fct_visits").item() == 10
+    assert frame("select count(distinct referral_partner_id) from warehouse.marts.fct_referrals").item() == 3
+
+
+@pytest.mark.parametrize("tenant", TENANTS)
+def test_an_executives_answers_are_those_of_who_sees_all(reader, tenant):
+    ceo, admin = reader(f"ceo@{tenant}"), reader(f"admin@{tenant}")
+    names = [item.name for item in ceo.metrics()]
+    offered = sorted({name for item in ceo.metrics() for name in item.dimensions} - {"referral_partner"})
+    assert len(names) > 8
+    assert len(offered) > 8
+    for by in [None, *offered]:
+        metrics = [item.name for item in ceo.metrics() if by is None or by in item.dimensions]
+        query = MetricQuery(metrics=metrics, by=[by] if by else [], grain=None if by else "month")
+        assert ceo.query(query).equals(admin.query(query)), by
+    for name in names:
+        assert ceo.rows_around(name) == admin.rows_around(name), name
 
 
 # Rows that leave

@@ -7,8 +7,11 @@ import pytest
 
 from foundation.home import Home
 from serving.model import MetricQuery
+from serving.people.principal import Role
 from serving.people.store import AccessStore
 from serving.reader import Reader, open_reader
+from serving.scope_files.deidentify import treatment
+from serving.scope_files.derive import allowed_tables
 
 QUESTIONS = (
     ({}, None, None),
@@ -101,6 +104,51 @@ def _rows_of_table(reader, rows, where, start, end):
         conditions.append(f"{rule.date_column} = (select max({rule.date_column}) from {source} {of_period})")
     text = f"where {' and '.join(conditions)}" if conditions else ""
     return reader._metrics.data.frame(f"select count(*) from {source} {text}").item()
+
+
+@pytest.mark.slow
+def test_an_executive_of_the_demo_gets_the_figures_of_an_administrator_from_a_file_without_events(harbor, demo_home):
+    home = Home.at(demo_home)
+    store = AccessStore.open(home)
+    store.add_user("harbor", "chief@harbor", display_name="Chief", role=Role.EXECUTIVE, password="unused password 12")
+    chief = open_reader(home, store.principal("harbor", "chief@harbor"))
+    frame, kept = chief._metrics.data.frame, set()
+    for table in allowed_tables(chief.scope, chief.registry):
+        if table.is_dimension:
+            continue
+        for column in table.columns:
+            source = f'(select "{column.name}" as shown from warehouse.marts.{table.name})'
+            if treatment(column) == "surrogate" and frame(f"select count(shown) from {source}").item():
+                kept.add(f"{table.name}.{column.name}")
+        moments = [column.name for column in table.columns if column.data_type.upper().startswith("TIMESTAMP")]
+        for name in moments:
+            assert frame(f'select count("{name}") from warehouse.marts.{table.name}').item() == 0, (table.name, name)
+    # People are counted; besides: what is counted once, what rows are told apart by, and what figures are grouped by.
+    assert {name for name in kept if not name.endswith(".patient_id")} == {
+        "fct_staff_sessions.provider_day_key",
+        "fct_supply_usage.encounter_id",
+        "fct_appointments.rescheduled_from_appointment_id",
+        "fct_claim_submissions.destination_payer_id",
+        "fct_referrals.referral_partner_id",
+    }
+    names = [item.name for item in chief.metrics()]
+    shown = 0
+    for question in (
+        MetricQuery(metrics=names),
+        MetricQuery(metrics=names, grain="month", date_from=date(2026, 3, 1), date_to=date(2026, 8, 31)),
+        MetricQuery(
+            metrics=[item.name for item in chief.metrics() if "payer_class" in item.dimensions], by=["payer_class"]
+        ),
+        MetricQuery(metrics=[item.name for item in chief.metrics() if "sex" in item.dimensions], by=["sex"]),
+    ):
+        mine, whole = chief.query(question), harbor.query(question)
+        assert mine.select(question.by).equals(whole.select(question.by))
+        for name in question.metrics:
+            pairs = [(a, b) for a, b in zip(mine[name], whole[name], strict=True) if a is not None]
+            # What is not hidden for few people is the same.
+            assert all(alike(a, b) for a, b in pairs), name
+            shown += len(pairs)
+    assert shown > 1500
 
 
 @pytest.mark.slow
