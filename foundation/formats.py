@@ -17,7 +17,7 @@ from foundation.errors import ConfigurationError
 HOME = 3
 
 # SQLite databases: the number of the last Alembic step.
-ACCESS, LEDGER, MESSAGES, PAYMENTS, JOURNAL = 25, 4, 1, 1, 1
+ACCESS, LEDGER, MESSAGES, PAYMENTS, JOURNAL = 26, 4, 1, 1, 1
 # JSON: the field `format`.
 CONFIGURATION = CONTROL = KEYS = VERSION = REGISTRY = LINEAGE = DEFINITIONS = CLOSES = REMOVED = LAST_RUN = REPLAY = 1
 DERIVED = 1

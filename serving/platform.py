@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from foundation.home import Home
-from foundation.removed_tenants import RemovedTenants
+from foundation.removed_tenants import Removal, RemovedTenants
 from serving.administration import Invitation
 from serving.brand_rules import set_brand
 from serving.metering import Metered, metered
@@ -18,6 +18,7 @@ from serving.model import LastRun
 from serving.people.announcements import Announcement
 from serving.people.branding import Brand
 from serving.people.principal import PLATFORM, Principal, Role
+from serving.people.removal_requests import RemovalRequest
 from serving.people.rights import ROLES
 from serving.people.store import AccessStore
 from serving.people.support_sessions import SupportPolicy, SupportSession
@@ -27,6 +28,7 @@ from serving.versions.integrity import last_sound_version
 from serving.versions.store import outcome
 
 LONGEST_NAME = 80
+LONGEST_REASON = 300
 # Where a support session is opened, at the address of the organization.
 SUPPORT_PATH = "/support"
 
@@ -148,6 +150,36 @@ class Platform:
         self._check()
         self._store.support_sessions.end(tenant_id, support_id, actor=self._email)
         remove_unheld(self._home, tenant_id)
+
+    def ask_removal(self, tenant_id: str, *, typed_name: str, reason: str) -> None:
+        """Asks that an organization is removed for ever; `clinicmart tenants remove-asked` does it.
+
+        Raises ConfigurationError where the name is not typed as it is, for no or a long reason, and where it is asked for already;
+        AccessError for an organization that there is not.
+        """
+        shown, text = self.organization(tenant_id), " ".join(reason.split())
+        if " ".join(typed_name.split()) != shown.name:
+            raise ConfigurationError(f"type the name of the organization as it is: {shown.name}")
+        if not text or len(text) > LONGEST_REASON or not text.isprintable():
+            raise ConfigurationError(
+                f"write a reason of 1 to {LONGEST_REASON} characters; it stands in the certificate"
+            )
+        self._store.removal_requests.ask(tenant_id, shown.name, reason=text, by=self._email)
+
+    def withdraw_removal(self, tenant_id: str) -> None:
+        """Withdraws a removal that was not done yet. Raises AccessError where none waits."""
+        self._check()
+        self._store.removal_requests.withdraw(tenant_id, by=self._email)
+
+    def removal_request(self, tenant_id: str) -> RemovalRequest | None:
+        """The newest request to remove an organization; None where nobody asked."""
+        self._check()
+        return self._store.removal_requests.newest(tenant_id)
+
+    def removed(self) -> dict[str, Removal]:
+        """The organizations that left: id to what was noted of the removal."""
+        self._check()
+        return RemovedTenants.of(self._home).tenants
 
     def announcements(self) -> tuple[Announcement, ...]:
         """What was announced, the newest first."""

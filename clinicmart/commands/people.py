@@ -6,7 +6,7 @@ from clinicmart.commands.embedding import embedding
 from clinicmart.commands.organizations import add_tenant, metering
 from clinicmart.commands.prove import prove, verify_report
 from clinicmart.commands.reached import breach, patient, person
-from clinicmart.commands.removal import remove_tenant
+from clinicmart.commands.removal import remove_asked, remove_tenant
 from clinicmart.commands.scim import accounts_of_provider
 from clinicmart.commands.sign_in import identity_provider, link, reset_second_factor, sign_in_rule
 from clinicmart.options import (
@@ -50,6 +50,7 @@ tenants.add_command(identity_provider)
 tenants.add_command(accounts_of_provider)
 tenants.add_command(embedding)
 tenants.add_command(remove_tenant)
+tenants.add_command(remove_asked)
 
 
 @click.group()

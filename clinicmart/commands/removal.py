@@ -1,4 +1,4 @@
-"""`clinicmart tenants remove`: a tenant leaves for ever."""
+"""`clinicmart tenants remove` and `remove-asked`: a tenant leaves for ever."""
 
 from pathlib import Path
 
@@ -80,3 +80,51 @@ def remove_tenant(
         f"certificate: {path}",
     )
     return 0 if removed.is_proven else 1
+
+
+@click.command("remove-asked")
+@home_option
+@json_option
+@existing_home
+def remove_asked(home: Home, as_json: bool) -> int:
+    """Carry out the removals of organizations that platform administrators asked for in the console, each as `remove` does.
+
+    The signed certificate is kept for the console. What cannot be removed yet, because the configuration still names it, waits for the
+    next time, and the console says why. The server of the pages cannot do this: it holds no key of what the feeds brought.
+    Exit code 1: an organization could not be removed, or a key that is left opened a file.
+    """
+    import tempfile
+
+    from clinicmart import tenant_removal
+    from foundation.errors import ClinicmartError
+    from serving.people.store import AccessStore
+
+    requests = AccessStore.open(home).removal_requests
+    results: list[dict[str, object]] = []
+    lines: list[str] = []
+    for request in reversed([item for item in requests.all() if item.waits]):
+        result: dict[str, object] = {"tenant": request.organization}
+        try:
+            removed = tenant_removal.remove_tenant(
+                home,
+                request.organization,
+                reason=f"{request.reason} (asked for by {request.asked_by} in the console)",
+                actor=operator(),
+                progress=lambda text, name=request.organization: click.echo(f"{name}: {text}", err=True),  # type: ignore[misc]
+            )
+        except ClinicmartError as error:
+            requests.note_problem(request, str(error))
+            result |= {"is_removed": False, "problem": str(error)}
+            lines.append(f"{request.organization}: not removed: {error}")
+        else:
+            with tempfile.TemporaryDirectory(prefix="clinicmart-removal-") as folder:
+                path = tenant_removal.write_certificate(Path(folder), home, removed)
+                requests.note_certificate(request, path.read_text("utf-8"))
+            opened = removed.removal.tried["opened"]
+            result |= {"is_removed": True, "is_proven": removed.is_proven, "opened": opened}
+            lines.append(
+                f"{request.organization}: removed" + (f", but a key that is left opened {opened}" if opened else "")
+            )
+        results.append(result)
+    print_result(as_json, {"removals": results}, *(lines or ["No removal was asked for."]))
+    return 1 if any(not item["is_removed"] or item["opened"] for item in results) else 0

@@ -20,7 +20,7 @@ def _people(site: Site, server: Server, tenant: str, person: Person) -> Iterator
     """The console as somebody of an organization, at its address and at that of the platform."""
     judge = Judge(site, "console", tenant, person)
     token, root = site.access.create_session(site.principal(tenant, person)), _root_session(site)
-    for path in ("/console", f"/console/{tenant}", f"/console/{other(tenant)}", METERING):
+    for path in ("/console", f"/console/{tenant}", f"/console/{other(tenant)}", f"/console/{tenant}/remove", METERING):
         for host in (DOMAIN, f"{tenant}.{DOMAIN}"):
             yield judge.trial(
                 f"open {path} at {'the address of the platform' if host == DOMAIN else 'the own address'}",

@@ -25,13 +25,15 @@ def organizations(
     email: str,
     months: tuple[date, date],
     announced: Sequence[Announcement] = (),
+    left: Markup = EMPTY,
     typed: dict[str, str] | None = None,
     done: str = "",
     link: str = "",
     problem: str = "",
     status: int = 200,
 ) -> HTMLResponse:
-    """All organizations, the form of a new one, and metering. `typed` are fields of a form that was refused; `link` is shown once."""
+    """All organizations, the form of a new one, metering, and those that left (`console_removal_html.left`). `typed` are fields of
+    a form that was refused; `link` is shown once."""
     body = Markup(
         "{head}<h1>{finding}</h1>{problem}{done}{table}"
         "<section><h2>New organization</h2>"
@@ -42,7 +44,7 @@ def organizations(
         "<section><h2>Metering</h2>"
         '<p class="lead">People who were signed in or asked with a token, and granted modules, by organization and month (UTC).</p>'
         '<form method="get" action="/console/metering.csv"><div class="fields">{months}</div>'
-        '<button type="submit" class="quiet">Download CSV</button></form></section>'
+        '<button type="submit" class="quiet">Download CSV</button></form></section>{left}'
     ).format(
         head=_head(email, sign_out),
         finding=_finding(listed),
@@ -53,6 +55,7 @@ def organizations(
         action=hidden("action", "create"),
         fields=_new_fields(typed or {}),
         announcements=_announcements(announced, token, months[1], typed or {}),
+        left=left,
         months=_field("from", "First month", f"{months[0]:%Y-%m}", pattern="[0-9]{4}-[0-9]{2}")
         + _field("to", "Last month", f"{months[1]:%Y-%m}", pattern="[0-9]{4}-[0-9]{2}"),
     )
@@ -80,7 +83,7 @@ def organization(
         '{head}<p class="lead"><a href="/console">All organizations</a></p><h1>{name}</h1>{problem}{done}<table>{rows}</table>'
         '<section><h2>Plan</h2><p class="lead">A module that the plan does not grant is absent for everybody of the organization.</p>'
         '<form method="post" action="/console">{token}{action}{tenant}<div class="choices">{modules}</div>'
-        '<button type="submit">Save the plan</button></form></section>{branding}{support}{again}'
+        '<button type="submit">Save the plan</button></form></section>{branding}{support}{again}{remove}'
     ).format(
         head=_head(email, sign_out),
         name=shown.name,
@@ -92,6 +95,7 @@ def organization(
         tenant=hidden("tenant", shown.tenant_id),
         modules=Markup("").join(_module(*module) for module in shown.modules),
         branding=branding,
+        remove=_remove(shown),
         support=support,
         again=_again(shown, invited, token),
     )
@@ -132,6 +136,13 @@ def _again(shown: Organization, invited: Sequence[str], token: str) -> Markup:
         for address in invited
     )
     return Markup("<section><h2>Invited administrators</h2>{}</section>").format(forms) if invited else Markup("")
+
+
+def _remove(shown: Organization) -> Markup:
+    return Markup(
+        '<section><h2>Remove the organization</h2><p class="lead">It leaves for ever: its keys, files, people and rights are destroyed. '
+        '<a href="/console/{}/remove">See what that means</a></p></section>'
+    ).format(shown.tenant_id)
 
 
 def _announcements(announced: Sequence[Announcement], token: str, today: date, typed: dict[str, str]) -> Markup:

@@ -14,7 +14,14 @@ from starlette.routing import Route
 
 from dashboards import format as fmt
 from dashboards import served_home
-from dashboards.server import auth_gate, console_brand_html, console_html, console_support_html, signin_html
+from dashboards.server import (
+    auth_gate,
+    console_brand_html,
+    console_html,
+    console_removal_html,
+    console_support_html,
+    signin_html,
+)
 from dashboards.server.forms import LONGEST_BODY, STALE_FORM, fields_of, hashing
 from foundation.errors import AccessError, ClinicmartError, ConfigurationError
 from serving.brand_rules import MOST_LOGO_BYTES
@@ -45,6 +52,7 @@ def _all(request: Request, status: int = 200, **more: object) -> Response:
         email=email,
         months=(date(today.year, 1, 1), today),
         announced=platform.announcements(),
+        left=console_removal_html.left(platform.removed()),
         status=status,
         **more,  # type: ignore[arg-type]
     )
@@ -95,7 +103,8 @@ def _guarded(draw, request: Request, *words: str, **more: object) -> Response:  
 
 async def act(request: Request) -> Response:
     """POST /console: makes an organization, saves a plan, makes a new link, announces something or ends it, asks for a support session,
-    opens or ends one."""
+    opens or ends one, or asks to remove
+    an organization for ever."""
     fields = await fields_of(request)
     return await hashing(_act, request, fields)
 
@@ -123,6 +132,11 @@ def _act(request: Request, fields: Mapping[str, str]) -> Response:
             made = platform.invite_again(tenant_id, fields.get("email", ""))
             link = _address(request, tenant_id, made.path)
             return _one(request, tenant_id, done=f"{made.email} can choose a password.", link=link)
+        if action == "remove":
+            return _removed(request, platform, tenant_id, fields)
+        if action == "withdraw removal":
+            platform.withdraw_removal(tenant_id)
+            return _one(request, tenant_id, done="The removal is withdrawn.")
         if action in ("ask support", "open support", "end support"):
             return _supported(request, platform, action, tenant_id, fields)
     except AccessError as error:
@@ -180,6 +194,52 @@ def _supported(
     waits = asked.state is SupportState.WAITING
     done = "An administrator of the organization has to approve it." if waits else "You can begin it below."
     return _one(request, tenant_id, done=f"The support session is asked for. {done}")
+
+
+def _removed(request: Request, platform: Platform, tenant_id: str, fields: Mapping[str, str]) -> Response:
+    """Asks for the removal of an organization, and leads to the page that says how it stands."""
+    reason = fields.get("reason", "")
+    try:
+        platform.ask_removal(tenant_id, typed_name=fields.get("typed", ""), reason=reason)
+    except ConfigurationError as error:
+        return _ask_removal(request, tenant_id, 422, problem=fmt.sentence(str(error)), reason=reason)
+    return RedirectResponse(f"{auth_gate.CONSOLE}/{tenant_id}/removal", status_code=303)
+
+
+def _ask_removal(request: Request, tenant_id: str, status: int = 200, **more: str) -> Response:
+    platform, token, _ = _platform(request)
+    asked = platform.removal_request(tenant_id)
+    if asked is not None and asked.waits:
+        return RedirectResponse(f"{auth_gate.CONSOLE}/{tenant_id}/removal", status_code=303)
+    form_token = auth_gate.form_token(PURPOSE, token)
+    return console_removal_html.ask(platform.organization(tenant_id), token=form_token, status=status, **more)
+
+
+def _removal(request: Request, tenant_id: str) -> Response:
+    platform, token, _ = _platform(request)
+    return console_removal_html.outcome(
+        tenant_id,
+        platform.removal_request(tenant_id),
+        platform.removed().get(tenant_id),
+        token=auth_gate.form_token(PURPOSE, token),
+    )
+
+
+def _certificate(request: Request, tenant_id: str) -> Response:
+    platform, _, _ = _platform(request)
+    asked = platform.removal_request(tenant_id)
+    if asked is None or not asked.certificate:
+        raise AccessError("there is no certificate; clinicmart tenants remove writes that of an organization that left")
+    headers = {"content-disposition": f'attachment; filename="removal-{tenant_id}.json"'}
+    return Response(asked.certificate, media_type="application/json", headers=headers)
+
+
+async def show_removal(request: Request) -> Response:
+    """GET /console/{tenant}/remove, /removal and /certificate: what a removal destroys, how it stands, and what it proved."""
+    draw = {"remove": _ask_removal, "removal": _removal, "certificate": _certificate}.get(request.path_params["part"])
+    if draw is None:
+        return signin_html.not_found()
+    return await run_in_threadpool(_guarded, draw, request, request.path_params["tenant"])
 
 
 async def brand(request: Request) -> Response:
@@ -269,6 +329,7 @@ ROUTES = [
     Route(auth_gate.CONSOLE, act, methods=["POST"]),
     Route(f"{auth_gate.CONSOLE}/", leave, methods=["GET"]),
     Route(f"{auth_gate.CONSOLE}/metering.csv", metering, methods=["GET"]),
+    Route(f"{auth_gate.CONSOLE}/{{tenant}}/{{part}}", show_removal, methods=["GET"]),
     Route(console_brand_html.ADDRESS, brand, methods=["POST"]),
     Route(f"{auth_gate.CONSOLE}/{{tenant}}", show_one, methods=["GET"]),
 ]

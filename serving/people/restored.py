@@ -23,6 +23,7 @@ from serving.people.tables import (
     AUDIT_HEAD,
     EMBEDDING_SITE,
     METADATA,
+    REMOVAL_REQUEST,
     SCIM_TOKEN,
     SESSION,
     SIGN_IN_FAILURE,
@@ -45,6 +46,9 @@ def settle(home: Home, *, tenant: str | None, actor: str, detail: Mapping[str, o
             connection.execute(delete(SIGN_IN_FAILURE))
             for tokens in (API_TOKEN, SCIM_TOKEN, EMBEDDING_SITE):
                 connection.execute(update(tokens).where(tokens.c.ended_at.is_(None)).values(ended_at=datetime.now(UTC)))
+            waits = REMOVAL_REQUEST.c.ended_at.is_(None)
+            withdrawn = {"ended_at": datetime.now(UTC), "problem": "withdrawn by the restore"}
+            connection.execute(update(REMOVAL_REQUEST).where(waits).values(**withdrawn))
             goes_on = SUPPORT_SESSION.c.ended_at.is_(None)
             ended = {"ended_at": datetime.now(UTC), "ended_by": "the restore", "ticket_hash": None}
             connection.execute(update(SUPPORT_SESSION).where(goes_on).values(**ended))

@@ -21,6 +21,7 @@ from serving.people.forecast_log import ForecastLog
 from serving.people.oidc_store import OidcStore
 from serving.people.passkey_store import PasskeyStore
 from serving.people.provisioning_store import ProvisioningStore
+from serving.people.removal_requests import RemovalRequests
 from serving.people.reports import Reports
 from serving.people.saved_queries import Queries
 from serving.people.subscriptions import Subscriptions
@@ -46,6 +47,11 @@ class AccessStore(ProvisioningStore, PasskeyStore, OidcStore, AuditStore):
     def announcements(self) -> Announcements:
         """What the platform announces on the pages of all organizations."""
         return Announcements(reading=self._reading, writing=self._writing, audit=self._audit)
+
+    @property
+    def removal_requests(self) -> RemovalRequests:
+        """Organizations that shall leave for ever."""
+        return RemovalRequests(reading=self._reading, writing=self._writing, audit=self._audit)
 
     @property
     def brandings(self) -> Brandings:

@@ -318,6 +318,20 @@ SUPPORT_SESSION = Table(
     Column("ticket_until", Utc),
     ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
 )
+# Tenants that shall leave for ever. The column is not called tenant_id: the row and its certificate stay when the tenant has left.
+REMOVAL_REQUEST = Table(
+    "removal_request",
+    METADATA,
+    Column("request_id", _Integer, primary_key=True),
+    _text("organization"),
+    _text("name"),
+    _text("reason"),
+    _text("asked_by"),
+    Column("asked_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    _text("problem", nullable=True),
+    _text("certificate", nullable=True),
+)
 # What the platform announces to everybody. It belongs to no tenant.
 ANNOUNCEMENT = Table(
     "announcement",

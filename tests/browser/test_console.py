@@ -1,4 +1,4 @@
-"""The console of the platform in a browser: a new organization, its plan, an announcement, a support session with what
+"""The console of the platform in a browser: an organization from its first day to its last, an announcement, a support session with what
 the organization sees of it, branding and metering. The tests change the home: it is a copy of the demo's."""
 
 import csv
@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from clinicmart.proof.report import verified
 from foundation.home import Home
 from serving.people.principal import PLATFORM, Role
 from serving.people.store import AccessStore
 from tests.browser.conftest import Site
+from tests.support import clinicmart
 
 ROOT, ADMIN, READER = "root@platform", "boss@juniper", "reader@juniper"
 PASSWORD = "a password of my own 7"
@@ -66,8 +68,8 @@ def settled(page: Any) -> None:
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
 
 
-def test_an_organization_is_made_and_its_administrator_comes_in(
-    site: Site, browser: Callable[..., Any], chromium: Any
+def test_an_organization_is_made_and_its_administrator_comes_in_and_it_leaves(
+    site: Site, demo_home: Path, browser: Callable[..., Any], chromium: Any
 ) -> None:
     root = browser(site.address, ROOT)
     assert root.inner_text("h1").startswith("3 organizations")
@@ -95,6 +97,26 @@ def test_an_organization_is_made_and_its_administrator_comes_in(
     root.click("text=All organizations")
     root.wait_for_selector("h1:has-text('4 organizations')")
     assert re.search(r"\b8 of 9\b", root.inner_text("tr:has-text('Delta <Care>')"))
+    # It leaves: its name is typed, and a certificate is shown.
+    root.click("a:text-is('Delta <Care>')")
+    root.click("text=See what that means")
+    root.fill("#reason", "contract ended")
+    root.fill("#typed", "Delta")
+    root.click("text=Ask to remove it for ever")
+    root.wait_for_selector(".problem:has-text('type the name')")
+    root.fill("#typed", "Delta <Care>")
+    root.click("text=Ask to remove it for ever")
+    root.wait_for_selector("h1:has-text('Delta <Care> is going to be removed')")
+    assert clinicmart("tenants", "remove-asked", "--home", demo_home).code == 0
+    root.reload()
+    root.wait_for_selector("h1:has-text('Delta <Care> is removed')")
+    with root.expect_download() as downloaded:
+        root.click("text=Download the signed certificate")
+    report = verified(Path(downloaded.value.path()))
+    assert (report["tenant_id"], report["reason"]) == ("delta", f"contract ended (asked for by {ROOT} in the console)")
+    root.click("text=All organizations")
+    root.wait_for_selector("h1:has-text('3 organizations')")
+    root.wait_for_selector("section:has-text('Organizations that left') >> text=delta")
 
 
 def test_an_announcement_stands_on_the_pages_until_it_is_ended(site: Site, browser: Callable[..., Any]) -> None:
