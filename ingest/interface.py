@@ -181,7 +181,7 @@ class Chunk:
     """A bounded part of a unit.
 
     records_read = records_used + sum of `records` over refusals; a record is a FHIR resource, an HL7 message,
-    a CLM, CLP, 277 claim or AK2 loop (or the transaction where it holds none), a database row.
+    a CLM, CLP, 277 claim, 271 patient or AK2 loop (or the transaction where it holds none), a database row.
     `rows` maps an entity to its frame. `dropped_fields` counts fields that no contract names. `cursor` is set by the last chunk
     of a table. `stated` are totals as the source itself states them, of this chunk or of the unit. Over all chunks of a unit
     they add up, by entity and measure, and must equal the rows of all its chunks. `unknown_words` are words that the reader

@@ -16,6 +16,9 @@
             {'column': 'requested_at', 'from': '1971-01-01', 'days_ahead': 2},
             {'column': 'decided_at', 'from': '1971-01-01', 'days_ahead': 2},
         ],
+        'eligibility_answer': [
+            {'column': 'answered_at', 'from': '1990-01-01', 'days_ahead': 2},
+        ],
         'referral': [
             {'column': 'ordered_at', 'from': '1971-01-01', 'days_ahead': 2},
             {'column': 'authorized_at', 'from': '1971-01-01', 'days_ahead': 2},

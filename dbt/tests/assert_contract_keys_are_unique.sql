@@ -80,6 +80,16 @@ from {{ source('raw', 'authorization') }}{{ touched }}
 group by tenant_id, source_system, authorization_id
 having count(*) > 1
 union all
+select tenant_id, 'eligibility_answer: tenant_id, source_system, eligibility_answer_id are unique' as rule, count(*) as row_count
+from {{ source('raw', 'eligibility_answer') }}{{ touched }}
+group by tenant_id, source_system, eligibility_answer_id
+having count(*) > 1
+union all
+select tenant_id, 'eligibility_benefit: tenant_id, source_system, eligibility_benefit_id are unique' as rule, count(*) as row_count
+from {{ source('raw', 'eligibility_benefit') }}{{ touched }}
+group by tenant_id, source_system, eligibility_benefit_id
+having count(*) > 1
+union all
 select tenant_id, 'referral: tenant_id, source_system, referral_id are unique' as rule, count(*) as row_count
 from {{ source('raw', 'referral') }}{{ touched }}
 group by tenant_id, source_system, referral_id

@@ -32,7 +32,7 @@ from ingest.profiles import word_field
 _ENDINGS = (
     *(".json", ".ndjson", ".csv", ".tsv", ".txt", ".dat", ".gz"),
     *(".hl7", ".hl7v2", ".adt", ".siu", ".dft", ".msg"),
-    *(".x12", ".edi", ".837", ".837p", ".837i", ".835", ".era", ".rmt", ".277", ".277ca", ".999", ".997"),
+    *(".x12", ".edi", ".837", ".837p", ".837i", ".835", ".era", ".rmt", ".277", ".277ca", ".271", ".999", ".997"),
 )
 DETAILS_KEPT = 20
 UNKNOWN_WORD: dict[str, pl.DataType | type[pl.DataType]] = {

@@ -23,6 +23,9 @@ PARTS: dict[str, tuple[str, ...]] = {
     "encounter_event": ("encounter",),
     "bed_movement": ("encounter",),
     "diagnosis": ("encounter", "claim"),
+    # One row each for the insurances of one response.
+    "eligibility_answer": (),
+    "eligibility_benefit": ("eligibility_answer",),
     "provider_service_unit": (),
     # One row each; a resource that was given another number leaves the row of the old one.
     "encounter": (),

@@ -36,6 +36,8 @@ ENTITIES = [
     "encounter_event",
     "bed_movement",
     "diagnosis",
+    "eligibility_answer",
+    "eligibility_benefit",
     "charge",
     "claim",
     "claim_line",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ingest.sources.fhir import diagnoses, visits
+from ingest.sources.fhir import diagnoses, eligibility, visits
 from ingest.sources.fhir import money as fhir_money
 from ingest.sources.fhir import people as fhir_people
 from ingest.sources.fhir.rows import Context
@@ -56,6 +56,10 @@ MAPPINGS: dict[str, tuple[Mapping, str]] = {
         fhir_money.explanation_of_benefit,
         "identifier status use patient billablePeriod created insurer claim claimResponse outcome precedence insurance "
         "item adjudication total payment totalCost",
+    ),
+    "CoverageEligibilityResponse": (
+        eligibility.coverage_eligibility_response,
+        "identifier status purpose patient created insurer request outcome insurance error",
     ),
 }
 _COMMON = frozenset({"resourceType", "id", "meta", "contained", "text"})

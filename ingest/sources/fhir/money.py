@@ -40,7 +40,8 @@ def _check(resource: Json) -> bool:
     return status in _VOID
 
 
-def _check_currency(moneys: Iterable[Json | None]) -> None:
+def check_currency(moneys: Iterable[Json | None]) -> None:
+    """Raises Refused for an amount that is not in US dollars."""
     for money in moneys:
         if money is not None and money.get("currency") not in (None, "USD"):
             raise Refused("not_us_dollars", "the amounts are not in US dollars")
@@ -58,7 +59,7 @@ def claim(context: Context, resource: Json, record: str) -> None:
     profile = context.profile
     claim_id = entity_id(resource, profile, record)
     items = resource.get("item") or ()
-    _check_currency([resource.get("total"), *(item.get("net") for item in items)])
+    check_currency([resource.get("total"), *(item.get("net") for item in items)])
     insurance = _insurance(resource)
     payer = context.payer_of_coverage(insurance.get("coverage"), resource, "insurance.coverage")
     payer = payer or context.payer(resource.get("insurer"), resource, "insurer")
@@ -255,7 +256,7 @@ class _Amounts:
         for item in items:
             _count_categories(context, item.get("adjudication") or ())
         lines = [_by_word(item.get("adjudication") or (), words) for item in items]
-        _check_currency(
+        check_currency(
             [payment, resource.get("totalCost"), *(item.get("amount") for item in resource.get("total") or ())]
         )
 

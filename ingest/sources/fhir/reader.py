@@ -9,6 +9,7 @@
 | Condition | diagnosis |
 | Appointment, Slot, Schedule | appointment, slot; a schedule says where its slots are |
 | Coverage, Claim | coverage, claim, claim_line, diagnosis, payer |
+| CoverageEligibilityResponse | eligibility_answer, eligibility_benefit |
 | ClaimResponse, ExplanationOfBenefit | remittance_claim, remittance_line, remittance_adjustment, claim_status, payer |
 
 A visit type is added wherever one is named. `remittance` is left to the payer's own payment (835): neither resource
@@ -24,8 +25,8 @@ says what a payment came to. Every resource counts as a record and is used or re
 
 An entry of a bundle that deletes a resource (request.method DELETE: history bundles, the `deleted` files of a bulk export) gives
 `record_deletion` rows for every entity that its type feeds, at the entry's time, else the bundle's, else the file's. So do
-resources entered in error whose entity has no status for it (Coverage, Slot). Versions of one resource are ordered by
-meta.lastUpdated, and by meta.versionId within a moment (in NDJSON: within a chunk).
+resources entered in error whose entity has no status for it (Coverage, Slot, CoverageEligibilityResponse). Versions of one resource are
+ordered by meta.lastUpdated, and by meta.versionId within a moment (in NDJSON: within a chunk).
 
 References that cannot resolve are reported as notices, `reference_unresolved`, one a kind and file, `records` being the resources
 that hold one; so are bundles without entries, `empty_bundle`. NDJSON is read in chunks; a .json document is read whole, up to

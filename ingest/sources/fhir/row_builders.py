@@ -629,6 +629,64 @@ class RowBuilders:
         )
         table.lineage.append(self.lineage)
 
+    def add_eligibility_answer(
+        self,
+        *,
+        eligibility_answer_id: str | None,
+        patient_id: str | None,
+        payer_id: str | None,
+        plan_name: str | None,
+        status: str | None,
+        reject_code: str | None,
+        answered_at: Any,
+        valid_from: Any,
+        valid_to: Any,
+    ) -> None:
+        table = self.tables["eligibility_answer"]
+        table.rows.append(
+            (
+                eligibility_answer_id,
+                patient_id,
+                payer_id,
+                plan_name,
+                status,
+                reject_code,
+                answered_at,
+                valid_from,
+                valid_to,
+            )
+        )
+        table.lineage.append(self.lineage)
+
+    def add_eligibility_benefit(
+        self,
+        *,
+        eligibility_benefit_id: str | None,
+        eligibility_answer_id: str | None,
+        benefit_type: str | None,
+        service_type_code: str | None,
+        coverage_level: str | None,
+        network: str | None,
+        amount_kind: str | None,
+        benefit_amount: Any,
+        benefit_percent: Any,
+    ) -> None:
+        table = self.tables["eligibility_benefit"]
+        table.rows.append(
+            (
+                eligibility_benefit_id,
+                eligibility_answer_id,
+                benefit_type,
+                service_type_code,
+                coverage_level,
+                network,
+                amount_kind,
+                benefit_amount,
+                benefit_percent,
+            )
+        )
+        table.lineage.append(self.lineage)
+
     def add_record_deletion(
         self,
         *,

@@ -26,9 +26,10 @@ from ingest.sources.x12.elements import (
     payers,
     per_transaction,
     position,
+    submitted,
     to_money,
 )
-from ingest.sources.x12.guide_segments import BHT, CLM, DMG, DTP, HL, NM1, REF, SBR, is_tag
+from ingest.sources.x12.guide_segments import CLM, DMG, DTP, HL, NM1, REF, SBR, is_tag
 from ingest.sources.x12.segments import BatchRows, Placed
 
 USED: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -63,7 +64,7 @@ def read_claims(
     shared = per_transaction(placed, zone).with_columns(
         *_control_numbers(placed), claim_type=_claim_types(placed, segments)
     )
-    shared = shared.join(_submitted(segments, placed, separator, zone), on="txn", maintain_order="left")
+    shared = shared.join(submitted(segments, placed, separator, zone), on="txn", maintain_order="left")
     segments = _levels(segments, separator).join(shared, on="txn", maintain_order="left")
     names = NM1.read(segments, separator, *NM1.names)
     # A payer that is a person (NM102 = 1) is a patient or guarantor: neither name nor number leaves this reader.
@@ -115,22 +116,6 @@ def _claim_types(placed: Sequence[Placed], segments: pl.DataFrame) -> pl.Series:
             for index, item in enumerate(placed)
         ],
         dtype=pl.String,
-    )
-
-
-def _submitted(segments: pl.DataFrame, placed: Sequence[Placed], separator: str, zone: ZoneInfo) -> pl.DataFrame:
-    """When each transaction was made: BHT04 and BHT05, else the group's date and time."""
-    created = BHT.read(segments, separator, "created_date", "created_time").unique("txn", keep="first")
-    created_at = {txn: (date, time) for txn, date, time in created.select("txn", "created_date", "created_time").rows()}
-    return pl.DataFrame(
-        {
-            "txn": range(len(placed)),
-            "submitted_at": [
-                item.transaction.sent_at(zone, *created_at.get(index, (None, None)))
-                for index, item in enumerate(placed)
-            ],
-        },
-        schema={"txn": pl.Int32, "submitted_at": pl.Datetime("us", "UTC")},
     )
 
 

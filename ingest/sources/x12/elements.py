@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from ingest.interface import Notice
-from ingest.sources.x12.guide_segments import is_tag
+from ingest.sources.x12.guide_segments import BHT, is_tag
 from ingest.sources.x12.segments import Placed
 
 MONEY = pl.Decimal(18, 4)
@@ -91,6 +91,22 @@ def per_transaction(placed: Sequence[Placed], zone: ZoneInfo) -> pl.DataFrame:
             "key": pl.String,
             "digest": pl.String,
         },
+    )
+
+
+def submitted(segments: pl.DataFrame, placed: Sequence[Placed], separator: str, zone: ZoneInfo) -> pl.DataFrame:
+    """When each transaction was made (`submitted_at`, UTC, by `txn`): BHT04 and BHT05, else the group's date and time."""
+    created = BHT.read(segments, separator, "created_date", "created_time").unique("txn", keep="first")
+    created_at = {txn: (date, time) for txn, date, time in created.select("txn", "created_date", "created_time").rows()}
+    return pl.DataFrame(
+        {
+            "txn": range(len(placed)),
+            "submitted_at": [
+                item.transaction.sent_at(zone, *created_at.get(index, (None, None)))
+                for index, item in enumerate(placed)
+            ],
+        },
+        schema={"txn": pl.Int32, "submitted_at": pl.Datetime("us", "UTC")},
     )
 
 

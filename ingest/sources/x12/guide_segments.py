@@ -3,7 +3,7 @@
 `CLP.read(segments, separator, "claim_id", "billed_amount")` gives columns of these names; `SE.value(parts, "control_number")` gives
 one element of a segment that is already split. The numbers are those of the guides: `billed_amount=3` of CLP is CLP03.
 Sources: ASC X12 005010X222A1, 005010X223A2 and 005010X224A2 (837), 005010X221A1 (835), 005010X214 and 005010X212 (277),
-005010X231A1 (999). Version 004010 has the same elements at the same places.
+005010X231A1 (999), 005010X279A1 (271). Version 004010 has the same elements at the same places.
 """
 
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ REF = Segment("REF", qualifier=1, identifier=2)
 DTP = Segment("DTP", qualifier=1, format=2, period=3)
 DTM = Segment("DTM", qualifier=1, date=2)
 AMT = Segment("AMT", qualifier=1, amount=2)
-TRN = Segment("TRN", trace_number=2, company_number=3)
+TRN = Segment("TRN", trace_type=1, trace_number=2, company_number=3)
 
 # 837: claims. CLM05 is a composite of place of service, qualifier and claim frequency; SV101, SV202 and SV301 are composites of
 # qualifier, procedure code and modifiers.
@@ -130,6 +130,20 @@ LQ = Segment("LQ", qualifier=1, code=2)
 
 # 277: claim status. STC01, STC10 and STC11 are composites of category, status and entity.
 STC = Segment("STC", status_1=1, date=2, billed_amount=4, status_2=10, status_3=11)
+
+# 271: answers about insurance. EB03 repeats.
+AAA = Segment("AAA", reject_code=3)
+EB = Segment(
+    "EB",
+    information=1,
+    coverage_level=2,
+    service_types=3,
+    plan_name=5,
+    period=6,
+    amount=7,
+    percent=8,
+    network=12,
+)
 
 # 999 and 997: acknowledgements. 999 writes IK3 and IK5 for what 997 writes as AK3 and AK5.
 AK1 = Segment("AK1", group_control_number=2)

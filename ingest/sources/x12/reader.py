@@ -1,11 +1,12 @@
 """X12: health care claims (837 professional, institutional, dental) and remittances (835), versions 004010 and 005010;
-claim acknowledgements and claim status responses (277) and acknowledgements of transactions (999, 997), version 005010;
+claim acknowledgements and claim status responses (277), answers about insurance (271) and acknowledgements of transactions (999, 997),
+version 005010;
 acknowledgements of interchanges (TA1).
 
-A record is one CLM, CLP, claim of a 277 or AK2, or the transaction where it holds none. Transactions of another kind, and
+A record is one CLM, CLP, claim of a 277, patient of a 271 or AK2, or the transaction where it holds none. Transactions of another kind, and
 transactions whose envelope is wrong, are refused one by one. A file without an ISA is refused whole. The modules beside this one:
 `envelope` (bytes to interchanges), `walk` (which transactions may be read), `segments` (segments of many transactions as one
-frame), `guide_segments` (elements by name), `claims`, `remittances`, `statuses` and `acknowledgements` (segments to rows).
+frame), `guide_segments` (elements by name), `claims`, `remittances`, `statuses`, `eligibility` and `acknowledgements` (segments to rows).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from ingest.sources.files import find_files
 from ingest.sources.x12 import envelope
 from ingest.sources.x12.acknowledgements import read_acknowledgements, read_interchange_acknowledgements
 from ingest.sources.x12.claims import read_claims
+from ingest.sources.x12.eligibility import read_eligibility
 from ingest.sources.x12.remittances import read_remittances
 from ingest.sources.x12.segments import BatchRows, Placed, place, segments_of, split_by_part
 from ingest.sources.x12.stated import stated
@@ -43,6 +45,7 @@ SUFFIXES = (
     ".rmt",
     ".277",
     ".277ca",
+    ".271",
     ".999",
     ".997",
 )
@@ -52,6 +55,7 @@ _READERS: dict[str, _Reader] = {
     "835": read_remittances,
     "837": read_claims,
     "277": read_statuses,
+    "271": read_eligibility,
     "999": read_acknowledgements,
     "997": read_acknowledgements,
 }

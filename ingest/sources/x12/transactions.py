@@ -9,10 +9,13 @@ from zoneinfo import ZoneInfo
 from ingest.interface import Notice, Refusal
 from ingest.sources.x12.envelope import Group, Interchange, Piece
 
-# The segment that stands for one record, by transaction; of a 277 only where it names a claim (see `walk`).
-RECORD_TAG = {"835": "CLP", "837": "CLM", "277": "TRN", "999": "AK2", "997": "AK2"}
+# The segment that stands for one record, by transaction; of a 277 only where it names a claim, of a 271 where it names a patient
+# (see `walk`).
+RECORD_TAG = {"835": "CLP", "837": "CLM", "277": "TRN", "271": "HL", "999": "AK2", "997": "AK2"}
 # HL03 of the levels of a 277 that name claims: subscriber, dependent, patient.
 CLAIM_LEVELS = ("22", "23", "PT")
+# HL03 of the levels of a 271 that are about a patient: subscriber, dependent.
+PATIENT_LEVELS = ("22", "23")
 # The 277 guides that are read: claim acknowledgement and claim status response. Others ask for documents or list what
 # is pending, in the same segments with other meanings.
 STATUS_GUIDES = ("X214", "X212")

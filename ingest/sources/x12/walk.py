@@ -10,6 +10,7 @@ from ingest.sources.x12.guide_segments import GE, GS, HL, IEA, SE, ST
 from ingest.sources.x12.transactions import (
     CLAIM_LEVELS,
     HASH_LENGTH,
+    PATIENT_LEVELS,
     RECORD_TAG,
     STATUS_GUIDES,
     Transaction,
@@ -67,7 +68,7 @@ class _Walk:
     """Follows ISA, GS, ST, SE, GE and IEA through a piece and counts records on the way.
 
     Updates the interchange, checks every transaction against its SE, and reports segments outside any transaction. In a 277 only a
-    TRN below a patient is a record: receivers and providers have a TRN too.
+    TRN below a patient is a record: receivers and providers have a TRN too. In a 271 each level of a patient is one.
     """
 
     def __init__(self, piece: Piece) -> None:
@@ -90,6 +91,8 @@ class _Walk:
                 self._envelope(row, tag, [part.strip() for part in segments[row].split(self.element)])
             elif tag == "HL":
                 self.level = HL.value(segments[row].split(self.element, 4), "level_code").strip()
+                if self.level in PATIENT_LEVELS and self.current is not None and self.current.kind == "271":
+                    self.current.records += 1
             elif tag != "TRN" or self.level in CLAIM_LEVELS:
                 self._record(tag)
         self._leave(len(segments), "")
@@ -246,7 +249,7 @@ def _problem(item: Transaction) -> tuple[str, str] | None:
     """Why a transaction with a correct SE is not read; None where it is read."""
     if item.kind not in RECORD_TAG:
         kind = item.kind if item.kind.isdigit() and len(item.kind) == 3 else "unknown"
-        return "transaction_not_in_model", f"transaction {kind} is not read; 835, 837, 277, 999 and 997 are"
+        return "transaction_not_in_model", f"transaction {kind} is not read; 835, 837, 277, 271, 999 and 997 are"
     if item.kind == "277" and item.guide not in STATUS_GUIDES:
         guides = " or ".join(f"005010{guide}" for guide in STATUS_GUIDES)
         return "transaction_not_in_model", f"this transaction 277 does not follow {guides}"

@@ -14,8 +14,9 @@ from ingest.interface import UnknownWord
 from ingest.profiles import X12Profile
 from ingest.profiles.word_lists import folded
 from ingest.profiles.x12 import ACKNOWLEDGEMENT_CODES, FILING_INDICATORS, PAYER_SEQUENCES
+from ingest.sources.x12.benefits import INFORMATION_CODES, REJECT_CODES, SERVICE_TYPE
 from ingest.sources.x12.elements import component
-from ingest.sources.x12.guide_segments import AK5, AK9, CLM, CLP, IK5, SBR, STC, Segment
+from ingest.sources.x12.guide_segments import AAA, AK5, AK9, CLM, CLP, EB, IK5, SBR, STC, Segment
 from ingest.sources.x12.segments import Placed
 
 
@@ -101,6 +102,18 @@ def unknown_codes(
         stc = STC.read(segments, separator, "status_1")
         category = component("status_1", composite, 0)
         count(stc, category, code.str.contains(_CATEGORY), "claim_status", "category_code", "")
+    elif kind == "271":
+        eb = EB.read(segments, separator, "information", "service_types")
+        count(eb, pl.col("information"), code.is_in(INFORMATION_CODES), "eligibility_benefit", "benefit_type", "")
+        marks = {index: item.transaction.interchange.separators.repetition or "^" for index, item in enumerate(placed)}
+        eb = eb.with_columns(mark=pl.col("txn").replace_strict(marks, return_dtype=pl.String()))
+        types = eb.with_columns(service_types=pl.col("service_types").str.split(pl.col("mark"))).explode(
+            "service_types"
+        )
+        is_type = code.str.contains(SERVICE_TYPE)
+        count(types, pl.col("service_types"), is_type, "eligibility_benefit", "service_type_code", "")
+        aaa = AAA.read(segments, separator, "reject_code")
+        count(aaa, pl.col("reject_code"), code.is_in(REJECT_CODES), "eligibility_answer", "reject_code", "")
     elif kind in ("999", "997"):
         closing = [segment.read(segments, separator, "outcome_code") for segment in (IK5, AK5, AK9)]
         is_known = code.is_in(ACKNOWLEDGEMENT_CODES)
