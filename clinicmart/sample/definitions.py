@@ -1,6 +1,6 @@
 """The truths in words. Money is US dollars; a month is that of a local date (the unit's time zone, else the tenant's)."""
 
-from clinicmart.sample import definitions_money, definitions_operations
+from clinicmart.sample import definitions_eligibility, definitions_money, definitions_operations
 
 POPULATIONS = (
     "Planted bad rows and void charges count nowhere. Past appointments are completed, no_show, cancelled or rescheduled "
@@ -84,4 +84,4 @@ DEFINITIONS = {
     "takeback_amount": "takeback_reversal_amount + takeback_provider_level_amount.",
     "underpaid_amount": "Contract rate x units - allowed at the latest primary decision: allowed above 0, more than a cent missing.",
 }
-DEFINITIONS |= definitions_operations.DEFINITIONS | definitions_money.DEFINITIONS
+DEFINITIONS |= definitions_operations.DEFINITIONS | definitions_money.DEFINITIONS | definitions_eligibility.DEFINITIONS

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from clinicmart.sample import names
+from clinicmart.sample import eligibility, names
 from clinicmart.sample.catalogue import VISIT_TYPES
 from clinicmart.sample.clock import DAY
 from clinicmart.sample.names import LANGUAGES
@@ -33,6 +33,11 @@ def files(story: Story) -> Iterator[tuple[str, str]]:
     yield "Organization.ndjson", _lines(story, _organizations(story))
     yield "Location.ndjson", _lines(story, _locations(story))
     yield "Practitioner.ndjson", _lines(story, _practitioners(story))
+    if answers := eligibility.resources(story):
+        yield (
+            "CoverageEligibilityResponse.ndjson",
+            "".join(json.dumps(item, separators=(",", ":")) + "\n" for item in answers),
+        )
     views = draw_views(story)
     yield "Patient.ndjson", _patients(story, views)
     yield "Coverage.ndjson", _coverages(story)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from clinicmart.sample import access, diagnoses, flaws, moves, pm_tables
+from clinicmart.sample import access, diagnoses, eligibility, flaws, moves, pm_tables
 from clinicmart.sample.clock import DAY
 from clinicmart.sample.people import coverages_table, patients_table
 from clinicmart.sample.story import Story
@@ -24,6 +24,9 @@ def tables(story: Story) -> Iterator[tuple[str, pl.DataFrame]]:
     np.maximum.at(visited, story.appointments.patient, np.maximum(story.appointments.booked, 0))
     yield "patients", patients_table(story.people, story.group, visited)
     yield "coverages", coverages_table(story.people, story.group, story.calendar)
+    checks, benefits = eligibility.tables(story)
+    yield "eligibility_checks", checks
+    yield "eligibility_benefits", benefits
     referrals, referral_ids = access.referrals(story)
     yield "referrals", referrals
     appointments = pm_tables.appointments(story, referral_ids)

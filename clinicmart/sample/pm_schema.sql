@@ -117,6 +117,35 @@ CREATE TABLE coverages (
   updated_at            TEXT NOT NULL
 );
 
+CREATE TABLE eligibility_checks (
+  eligibility_check_id  TEXT NOT NULL PRIMARY KEY,
+  medical_record_number TEXT,
+  member_id             TEXT,
+  payer_id              TEXT,
+  plan_name             TEXT,
+  status                TEXT NOT NULL,
+  reject_code           TEXT,
+  answered_at           TEXT,
+  valid_from            TEXT,
+  valid_to              TEXT,
+  trace_number          TEXT,
+  updated_at            TEXT NOT NULL
+);
+
+CREATE TABLE eligibility_benefits (
+  eligibility_check_id  TEXT NOT NULL REFERENCES eligibility_checks (eligibility_check_id),
+  line_number           INTEGER NOT NULL,
+  benefit_type          TEXT NOT NULL,
+  service_type_code     TEXT,
+  coverage_level        TEXT NOT NULL,
+  network               TEXT NOT NULL,
+  amount_kind           TEXT NOT NULL,
+  benefit_amount        NUMERIC,
+  benefit_percent       NUMERIC,
+  updated_at            TEXT NOT NULL,
+  PRIMARY KEY (eligibility_check_id, line_number)
+);
+
 CREATE TABLE referrals (
   referral_id           TEXT NOT NULL PRIMARY KEY,
   medical_record_number TEXT NOT NULL REFERENCES patients (medical_record_number),

@@ -10,6 +10,7 @@ from clinicmart.sample import (
     flaws,
     moves,
     truths_diagnoses,
+    truths_eligibility,
     truths_money,
     truths_operations,
     x12_acknowledgements,
@@ -124,6 +125,7 @@ class Truths:
         truths_operations.add(self)
         truths_money.add(self)
         truths_diagnoses.add(self)
+        truths_eligibility.add(self)
         by = {f"by_{name}": figures for name, figures in sorted(self.tally.by.items())}
         return {"totals": self.tally.totals, **by, "planted": flaws.planted(self.story, with_feeds=True)}
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from clinicmart.sample import (
     work_rvus,
     x12_acknowledgements,
     x12_claims,
+    x12_eligibility,
     x12_remits,
 )
 from clinicmart.sample.catalogue import TENANTS, TenantSpec
@@ -56,7 +58,7 @@ def write_sample(out: Path, *, tenants: int = 3, appointments: int, seed: int = 
     """Writes a synthetic group of `tenants` with `appointments` in all, the same bytes for the same arguments.
 
     Under `out`: `<tenant>/pm.sqlite`, `<tenant>/fhir/*.ndjson`, `<tenant>/hl7/*.hl7`, `<tenant>/837/*.837`, `<tenant>/835/*.835`,
-    `<tenant>/277/*` (277CA and 999), `<tenant>/rvu/*.csv` (work RVUs), `<tenant>/levels/*.csv` (levels of visits),
+    `<tenant>/277/*` (277CA, 999, 271), `<tenant>/rvu/*.csv` (work RVUs), `<tenant>/levels/*.csv` (levels of visits),
     `profiles/*.yaml` (words of senders), `config.yaml`
     (absolute paths) and `truths.json`. Files of an earlier sample are replaced.
     History is 19 months up to `as_of`, bookings reach six weeks beyond. The 837s and 835s, and the answers to the 837s, always hold
@@ -176,7 +178,7 @@ def _write_feeds(job: _Job) -> Feeds:
         "hl7": _write(folder / "hl7", "hl7", hl7v2.files(story)),
         "837": _write(folder / "837", "837", x12_claims.files(overlaps.with_voids(story))),
         "835": _write(folder / "835", "835", x12_remits.files(story)),
-        "277": _write(folder / "277", "*", x12_acknowledgements.files(story)),
+        "277": _write(folder / "277", "*", chain(x12_acknowledgements.files(story), x12_eligibility.files(story))),
         "rvu": _write(folder / "rvu", "csv", work_rvus.files(story)),
         "levels": _write(folder / "levels", "csv", evaluation_levels.files()),
     }

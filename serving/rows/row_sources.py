@@ -126,6 +126,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         ),
         "fct_ledger_entries": _by_key("ledger_entry", "ledger_entry_id"),
         "fct_diagnoses": _by_key("diagnosis", "diagnosis_id"),
+        "fct_eligibility_answers": _by_key(
+            "eligibility_answer", "eligibility_answer_id", _same("eligibility_benefit", "eligibility_answer_id")
+        ),
         "fct_authorizations": _by_key("authorization", "authorization_id"),
         "fct_referrals": _by_key("referral", "referral_id", through=(("fct_appointments", "referral_id"),)),
         "fct_supply_usage": _by_key("inventory_usage", "inventory_usage_id"),

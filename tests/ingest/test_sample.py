@@ -126,7 +126,7 @@ def test_every_key_of_the_pm_database_points_to_a_row(report: SampleReport) -> N
         connection = sqlite3.connect(report.folder / tenant / "pm.sqlite")
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        assert len(tables) == 28
+        assert len(tables) == 30
         for table in tables:
             columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
             if "payer_id" in columns:

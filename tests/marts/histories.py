@@ -38,6 +38,7 @@ PARTS = (
     ("claim_line", "claim_id", "claim"),
     ("diagnosis", "encounter_id", "encounter"),
     ("diagnosis", "claim_id", "claim"),
+    ("eligibility_benefit", "eligibility_answer_id", "eligibility_answer"),
     ("claim_status", "claim_id", "claim"),
     ("remittance_claim", "claim_id", "claim"),
     ("remittance_line", "remittance_claim_id", "remittance_claim"),
@@ -54,6 +55,9 @@ CHANGES: Mapping[str, Sequence[str]] = {
         "update raw.appointment_event set occurred_at = occurred_at - interval 2 day where {chosen}",
         "update raw.slot set status = 'booked' where {chosen}",
         "update raw.authorization set status = 'expired', units_used = {seed}, decided_at = null where {chosen}",
+        "update raw.eligibility_answer set status = case {seed} % 2 when 0 then 'inactive' else 'active' end, "
+        "answered_at = answered_at - interval 2 day where {chosen}",
+        "update raw.eligibility_benefit set benefit_amount = {seed} where {chosen}",
         "update raw.diagnosis set diagnosis_code = 'Z{seed}', status = case {seed} % 3 when 0 then 'withdrawn' else status end "
         "where {chosen}",
     ),
@@ -163,6 +167,10 @@ def fill_pool(home: Path, connection: duckdb.DuckDBPyConnection) -> None:
     ):
         connection.execute(f"delete from pool.{table} where hash(patient_id) % {PATIENTS} <> 0")
     connection.execute(f"delete from pool.slot where hash(slot_id) % {PATIENTS} <> 0")
+    # Answers name their patient by the record number or by the member number alone.
+    connection.execute(
+        f"delete from pool.eligibility_answer where hash(coalesce(patient_id, member_token)) % {PATIENTS} <> 0"
+    )
     for table, column, whole in PARTS:
         connection.execute(
             f"delete from pool.{table} where {column} not in (select {column} from pool.{whole} where {column} is not null) "

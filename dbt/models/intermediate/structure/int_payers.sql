@@ -15,7 +15,7 @@ listed as (
 
 referenced as (
     {{ referenced_ids('payer_id', ['contract_rates', 'coverages', 'appointments', 'encounters', 'charges', 'claims',
-        'remittances', 'remittance_claims', 'authorizations']) }}
+        'remittances', 'remittance_claims', 'authorizations', 'eligibility_answers']) }}
 ),
 
 inferred as (

@@ -1,0 +1,25 @@
+"""The truths of eligibility in words."""
+
+DEFINITIONS = {
+    "eligibility_answers": "Answers of payers. Month of the local day, in the tenant's zone.",
+    "eligibility_answers_rejected": "Answers that are a rejection of the question.",
+    "eligibility_rejected_rate": "eligibility_answers_rejected / eligibility_answers.",
+    "eligibility_answers_unmatched": "Answers for people whom no other feed has.",
+    "eligibility_visits": "Finished visits with an insurer from the day of the first answer to that of the last.",
+    "eligibility_checked_visits": "Those whose payer said active or inactive before the start, 0 to 30 local days before.",
+    "eligibility_unchecked_visits": "The others.",
+    "eligibility_checked_rate": "eligibility_checked_visits / eligibility_visits.",
+    "eligibility_checked_within_3_days_rate": "Those with the latest such answer at most 3 days before / eligibility_visits.",
+    "eligibility_answered_visits": "Visits before which any payer said active or inactive, 0 to 30 local days before.",
+    "eligibility_inactive_visits": "Checked visits whose latest answer says inactive, or ends before the visit.",
+    "eligibility_other_payer_visits": "Visits with a claim, not checked, before which another payer said active for the day.",
+    "eligibility_wrong_visits": "Both together.",
+    "eligibility_wrong_rate": "eligibility_wrong_visits / eligibility_answered_visits.",
+    "copay_due_visits": "Checked visits with active coverage and one copay above 0 in the latest answer.",
+    "copay_due_amount": "Their copays.",
+    "copay_collected_amount": "What was paid at these visits, each up to the copay.",
+    "copay_collection_rate": "copay_collected_amount / copay_due_amount.",
+    "copay_collected_in_full_rate": "Those with the whole copay paid / copay_due_visits.",
+    "deductible_stated_visits": "Checked visits whose latest answer says what is left of the deductible.",
+    "deductible_left_mean": "Mean of what is left, in dollars.",
+}
