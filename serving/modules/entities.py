@@ -27,6 +27,8 @@ NOUNS: Mapping[str, str] = MappingProxyType(
         "coverage": "coverage",
         "provider_service_unit": "credentials",
         "authorization": "authorisations",
+        "eligibility_answer": "answers on eligibility",
+        "eligibility_benefit": "answers on eligibility",
         "diagnosis": "diagnoses",
     }
 )

@@ -15,7 +15,7 @@ MODULE = Module(
             tiles=("no_show_rate", "no_shows", "late_cancel_rate", "cancel_rate", "lead_time_days", "fill_rate"),
             table=("appointments", "no_shows", "no_show_rate", "late_cancel_rate", "lead_time_days"),
             more=("completed_appointments", "third_next_available_days"),
-            entities=(*APPOINTMENTS, "authorization"),
+            entities=(*APPOINTMENTS, "authorization", "eligibility_answer", "eligibility_benefit"),
         ),
     ),
 )

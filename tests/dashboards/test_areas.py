@@ -247,7 +247,7 @@ def test_no_version_of_before_monday_is_no_restatement(source):
 
 SECTIONS = {
     "throughput": ("visits", "times", "capacity", "providers"),
-    "no_show": ("missed", "causes", "lost", "authorizations"),
+    "no_show": ("missed", "causes", "lost", "eligibility", "authorizations"),
     "payer_mix": ("shift", "bases", "rates", "effect"),
 }
 
@@ -284,6 +284,9 @@ def rich(reader, monkeypatch):
         "authorizations_expiring": ("Authorisations that expire", "count", "no_show", rule(pl.col("done").sum())),
         "authorization_units_expiring": ("Units that expire", "count", "no_show", rule(pl.col("done").sum())),
         "authorization_approval_rate": ("Approved, share", "percent", "no_show", rule(pl.col("done").sum(), pl.len())),
+        "eligibility_visits": ("Visits with an insurer", "count", "no_show", rule(pl.col("done").sum())),
+        "eligibility_checked_rate": ("Eligibility checked", "percent", "no_show", rule(pl.col("done").sum(), pl.len())),
+        "copay_collection_rate": ("Copay collected, share", "percent", "no_show", rule(pl.col("done").sum(), pl.len())),
     }
     for name, (label, unit, module, made) in more.items():
         monkeypatch.setitem(fake_metrics.RULES, name, (label, unit, "lower", module, made))

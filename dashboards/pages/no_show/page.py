@@ -1,7 +1,7 @@
 """The page: its heading, its tiles, and the section that is open."""
 
 from dashboards import blocks, findings, sections, shell
-from dashboards.pages.no_show import authorizations, causes, lost, missed, referrals, reminders, shared
+from dashboards.pages.no_show import authorizations, causes, eligibility, lost, missed, referrals, reminders, shared
 from dashboards.sections import Section
 from dashboards.shell import PageContext
 
@@ -12,6 +12,7 @@ SECTIONS = (
     Section(key="reminders", title="Reminders", draw=reminders.draw, needs=reminders.TILES),
     Section(key="lost", title="Slots lost", draw=lost.draw, needs=lost.LOST),
     Section(key="referrals", title="Referral to visit", draw=referrals.draw, needs=("referrals",)),
+    Section(key="eligibility", title="Eligibility", draw=eligibility.draw, needs=(eligibility.RATE,)),
     Section(key="authorizations", title="Authorisations", draw=authorizations.draw, needs=(authorizations.REQUESTED,)),
 )
 
