@@ -27,6 +27,7 @@ ORGANISATION = frozenset(
         *(
             "payer",
             "electronic_payer",
+            "billed_payer",
             "payer_class",
             "visit_type",
             "contract_rate",
@@ -72,7 +73,15 @@ WORDS = frozenset(
         ),
         *("npi", "outcome", "outcome_code", "paid_by", "payee_npi", "payer_class", "payer_sequence", "payment_method"),
         *("place_of_service", "posting_type", "prior_no_show_band", "procedure_code", "program_name", "provider_npi"),
-        *("provider_type", "reason_code", "rejected_by", "remark_codes", "reminder_channel", "reminder_notice_band"),
+        *(
+            "provider_type",
+            "reason_code",
+            "reject_code",
+            "rejected_by",
+            "remark_codes",
+            "reminder_channel",
+            "reminder_notice_band",
+        ),
         *("responsibility", "revenue_code", "reversal_match_method", "service_line_name", "sex", "source_system"),
         *("specialty", "staff_role", "status", "takeback_kind", "unit_type", "ward_name"),
     }
@@ -80,8 +89,8 @@ WORDS = frozenset(
 # Days and moments without a mark: of visits, money and the calendar. A day of birth or death is none of them.
 MOMENTS = frozenset(
     {
-        *("adjudicated_date", "admit_decided_at", "answered_date", "appointment_date", "bed_date", "booked_at"),
-        *("booked_date", "checked_in_at", "checked_out_at", "counted_in_month_1", "counted_in_month_2"),
+        *("adjudicated_date", "admit_decided_at", "answer_date", "answered_date", "appointment_date", "bed_date"),
+        *("booked_at", "booked_date", "checked_in_at", "checked_out_at", "counted_in_month_1", "counted_in_month_2"),
         *("counted_in_month_3", "data_as_of_date", "date_day", "decision_date", "discharge_date", "encounter_date"),
         *("ended_at", "entered_date", "entry_date", "expiry_date", "first_booked_date", "first_payer_paid_date"),
         *("first_submitted_date", "first_visit_date", "fiscal_period_date", "from_at", "left_emergency_at"),
@@ -94,10 +103,30 @@ MOMENTS = frozenset(
     }
 )
 # Numbers without a mark: what their names measure, and names of counts.
-_MEASURED = ("_amount", "_balance", "_minutes", "_hours", "_days", "_midnights", "_rate", "_rvus", "_units", "_slots")
+_MEASURED = (
+    "_amount",
+    "_balance",
+    "_minutes",
+    "_hours",
+    "_days",
+    "_midnights",
+    "_percent",
+    "_rate",
+    "_rvus",
+    "_units",
+    "_slots",
+)
 COUNTS = frozenset(
     {
-        *("bed_census", "claim_payments", "counted_sixths_1", "counted_sixths_2", "counted_sixths_3", "covered_visits"),
+        *(
+            "bed_census",
+            "checked_days_before",
+            "claim_payments",
+            "counted_sixths_1",
+            "counted_sixths_2",
+            "counted_sixths_3",
+            "covered_visits",
+        ),
         *("day_of_month", "days_after_service", "days_ahead", "days_of_12_months", "days_of_3_months"),
         *(
             "days_of_6_months",
