@@ -112,7 +112,11 @@ class ScopedForecasts:
 
         self._check_administers("forecasts made")
         with refusals_noted(self._note, "forecasts made", {}):
-            return make(self._home, self._principal.tenant_id, self._principal.email)
+            made = make(self._home, self._principal.tenant_id, self._principal.email)
+        if not made.is_new:
+            # New ones are a row of the audit with their digest; these were only looked at.
+            self._saw("forecasts", {"issue": made.issue.issue_id, "forecasts": len(made.forecasts)})
+        return made
 
     def verify(self) -> LogCheck:
         """Whether the log is what was written. Raises AccessError, audited, for everybody but an administrator."""

@@ -21,7 +21,7 @@ OF_THEIR_OWN = {
     "content export", "content import", "annotations add", "annotations change", "annotations remove",
     "tenants embedding add", "tenants embedding revoke", "tenants add",
     "audit prove", "audit patient", "audit person", "audit breach", "backup", "replay", "doctor", "quarantine acknowledge",
-    "control-database move",
+    "control-database move", "forecasts make", "tenants remove-asked",
 }  # fmt: skip
 SHOW_NOTHING = {"audit verify", "upgrade", "serve", "dagster", "demo", "run", "listen", "sample"}
 
