@@ -4,6 +4,7 @@ import gc
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,8 +61,13 @@ def reader() -> Any:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Two tenants; in each an administrator, in harbor also a newcomer with a one-time password."""
-    made = Home.at(tmp_path_factory.mktemp("dashboards") / "home")
+    """A home that tests share: each makes people and things under names that no other test uses."""
+    return new_home(tmp_path_factory.mktemp("dashboards") / "home")
+
+
+def new_home(path: Path) -> Home:
+    """Two tenants, in each an administrator."""
+    made = Home.at(path)
     store = AccessStore.open(made)
     for tenant, name in (("harbor", "Harbor Health"), ("mesa", "Mesa Verde Clinics")):
         store.ensure_tenant(tenant, name)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from foundation.errors import ConfigurationError
-from serving.metrics import registry
+from serving.metrics import manifests
 from serving.model import MATURITIES
 
 CLAIMS = {"name": "claims", "dimensions": [{"name": "decision_date", "type": "time"}]}
@@ -57,12 +57,12 @@ def test_what_is_compared_at_equal_age_names_a_day_of_its_fact():
     of_authorizations = {day for name, day in keeping.items() if "authorization" in name}
     assert of_authorizations == {"decision_known_date"}
     assert {day for name, day in keeping.items() if "authorization" not in name} == {"decision_date"}
-    manifest = registry._Metrics({"metrics": [RATE], "semantic_models": [{**CLAIMS, "measures": [MEASURE]}]})
-    assert registry._known_on({"known_on": "decision_date"}, manifest, "rate") == "decision_date"
+    manifest = manifests._Metrics({"metrics": [RATE], "semantic_models": [{**CLAIMS, "measures": [MEASURE]}]})
+    assert manifests._known_on({"known_on": "decision_date"}, manifest, "rate") == "decision_date"
     with pytest.raises(ConfigurationError, match="rate: known_on 'paid_date' is not a day of claims"):
-        registry._known_on({"known_on": "paid_date"}, manifest, "rate")
+        manifests._known_on({"known_on": "paid_date"}, manifest, "rate")
 
 
 def test_an_unknown_way_to_settle_is_refused_with_the_metrics_name():
     with pytest.raises(ConfigurationError, match="denial_rate: matures_by 'hope' is not one of answers, money"):
-        registry._maturity({"matures_by": "hope"}, "denial_rate")
+        manifests._maturity({"matures_by": "hope"}, "denial_rate")

@@ -9,9 +9,17 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from dashboards import data
+from foundation.home import Home
 from foundation.mail_server import MailServer
+from tests.dashboards.conftest import new_home
 from tests.dashboards.delivery.senders import Mailbox, settings
 from tests.serving.conftest import Place, _copied, _published_once  # noqa: F401
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home without mails and alerts of other tests."""
+    return new_home(tmp_path / "without_mails")
 
 
 @pytest.fixture
