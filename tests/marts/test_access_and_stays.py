@@ -25,6 +25,7 @@ WITHOUT_ROWS = {
     "bed_occupancy_rate",
     "bed_occupancy_rate_hourly",
     "bed_occupancy_rate_midnight",
+    "copay_collection_rate",
     "encounters_per_session",
     "evaluation_level_mean",
     "fill_curve_rate",
